@@ -30,6 +30,7 @@ from tocsin.server.model import (
     CollectionKind,
     Exclusion,
     NewEntry,
+    PendingReferences,
     PublicObject,
     Purge,
     RevocationReason,
@@ -242,6 +243,13 @@ def _begin(
     if public.revocation_reason != RevocationReason.PURGED:
         gone, entries = _purged(public, publisher.config.hub, txn.now)
         txn.put_public_objects([gone])
+        txn.put_pending_references(
+            [
+                PendingReferences(public_id, each.partner, each.tlp, frozenset(), each.source_id)
+                for each in public.contributions
+                if each.unresolved_layers
+            ]
+        )
         feeds = [each for each in holding if each.kind is CollectionKind.FEED]
         if feeds and leaves_version:
             last = {each.id: [entries(each.max_tlp)] for each in feeds}

@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 from tocsin.admission.merge.assessments import parse_assessments
 from tocsin.admission.model import Assessment, Contribution, Tlp
-from tocsin.server.model import Collection, NewEntry, PublicObject
+from tocsin.server.model import Collection, NewEntry, PendingReferences, PublicObject
 from tocsin.server.publishing.leader_statements import (
     find_subject,
     may_be_statement,
@@ -59,6 +59,8 @@ class UnitOfWork:
     """Sightings and opinions that came (True) or went, in order."""
     _statements: dict[str, set[str]] = field(default_factory=dict)
     """Ids of statements that came or went, with what they are about; see `LeaderStatement`."""
+    _answered: set[tuple[str, str, str]] = field(default_factory=set)
+    """Contributions that waited for others and are gone: public id, partner and own id."""
     _publication: Publication | None = None
 
     @classmethod
@@ -114,6 +116,7 @@ class UnitOfWork:
             every = (*before.contributions, *copy.contributions)
             if subjects := {find_subject(each.object) for each in every} - {""}:
                 self._statements.setdefault(copy.id, set()).update(subjects)
+        self._answered |= _waiting(before) - _waiting(copy)
         self._changed[copy.id] = None
         self._copies[copy.id] = copy
 
@@ -143,6 +146,7 @@ class UnitOfWork:
         self._apply_statements()
         changed = self._dated([self._copies[id_] for id_ in self._changed])
         self._remember_scopes(changed)
+        self._forget_pending_references()
         self.txn.put_public_objects([each.public for each in changed if each.public is not None])
         entries = {feed.id: self._entries(feed, changed) for feed in self.feeds}
         if self._publication is not None:
@@ -239,6 +243,16 @@ class UnitOfWork:
             if is_new and copy.public is not None and "|" in copy.public.scope:
                 self.txn.add_scope(copy.public.scope)
 
+    def _forget_pending_references(self) -> None:
+        """Let contributions wait for nothing any more that are gone."""
+        gone = {key for key in self._answered if key not in _waiting(self.find(key[0]))}
+        self.txn.put_pending_references(
+            [
+                PendingReferences(id_, partner, Tlp.CLEAR, frozenset(), source)
+                for id_, partner, source in sorted(gone)
+            ]
+        )
+
     def _entries(self, feed: Collection, changed: Sequence[WorkingCopy]) -> list[NewEntry]:
         """The new versions that a feed takes."""
         found: list[NewEntry] = []
@@ -247,3 +261,8 @@ class UnitOfWork:
             if copy.public is not None and version is not None and version.changed:
                 found.append(entry_for(copy.public, version, self.merge))
         return found
+
+
+def _waiting(copy: WorkingCopy) -> set[tuple[str, str, str]]:
+    """The contributions to an object that wait for others: public id, partner and own id."""
+    return {(copy.id, c.partner, c.source_id) for c in copy.contributions if c.unresolved_layers}

@@ -341,3 +341,27 @@ class TestStricterReferences:
         hub.push(strict, sdo("opinion", object_refs=[strict["id"]], **MEMBERS["opinion"]))
         [public] = [each for each in hub.feed("amber", "north") if each["type"] == "indicator"]
         assert hub_extension(public)["false_positives"] == 1
+
+
+class TestWhatIsGoneWaitsForNothing:
+    @pytest.fixture
+    def sent(self, hub: HubInProcess) -> dict[str, Any]:
+        """A malware whose sample has not arrived."""
+        sample = f"file--{uuid.uuid4()}"
+        malware = sdo("malware", name="m", is_family=False, sample_refs=[sample])
+        hub.push(malware)
+        assert hub.store._base.waits.count_documents({}) == 1
+        return malware
+
+    @pytest.mark.parametrize("way", ["purge", "revoke", "withdraw", "revoked by its sender"])
+    def test_whatever_ended_it(self, hub: HubInProcess, sent: dict[str, Any], way: str) -> None:
+        ((name, services),) = [(o["id"], hub.services) for o in hub.feed("green")]
+        if way == "purge":
+            services.purger.purge(name, "operator", "why")
+        elif way == "revoke":
+            services.lifecycle.revoke(name, "operator", "why")
+        elif way == "withdraw":
+            services.partner_data.withdraw("acme", [name], "operator", "why")
+        else:
+            hub.push({**sent, "revoked": True, "modified": "2026-02-01T00:00:00.000Z"})
+        assert list(hub.store._base.waits.find({})) == []
