@@ -21,6 +21,8 @@ OPERATOR = "operator"
 _LONGEST_ID = 200
 _PROSE = ("reason",)
 """Details that are texts and not the id of anything."""
+_IDS = "ids"
+"""The detail that is a list of ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +58,22 @@ def actor_names(entry: JournalEntry) -> frozenset[str]:
 
 
 def subject_ids(entry: JournalEntry) -> frozenset[str]:
-    """The ids and names that an entry is about: the short texts in its details."""
+    """The ids and names that an entry is about: the short texts in its details, and its ids."""
+    texts = [value for name, value in entry.details.items() if name not in _PROSE]
+    several = entry.details.get(_IDS)
+    texts += several if isinstance(several, list) else []
     return frozenset(
-        value
-        for name, value in entry.details.items()
-        if isinstance(value, str) and name not in _PROSE and 0 < len(value) <= _LONGEST_ID
+        value for value in texts if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID
     )
 
 
-def with_hash(act: JournalEntry) -> JournalEntry:
+def with_hash(entry: JournalEntry) -> JournalEntry:
     """The entry with its hash: SHA-256 over its canonical JSON (RFC 8785), `previous` included."""
-    return replace(act, hash=_hash(act))
+    return replace(entry, hash=_hash(entry))
 
 
 def first_invalid_sequence(
-    acts: Iterable[JournalEntry], *, after: JournalEntry | None = None
+    entries: Iterable[JournalEntry], *, after: JournalEntry | None = None
 ) -> int | None:
     """The sequence of the first entry that breaks the chain; None if the chain is valid.
 
@@ -78,28 +81,28 @@ def first_invalid_sequence(
     begin with the journal's first.
     """
     sequence, previous = (after.sequence, after.hash) if after else (0, GENESIS)
-    for act in acts:
+    for entry in entries:
         sequence += 1
-        if (act.sequence, act.previous) != (sequence, previous) or not _has_own_hash(act):
+        if (entry.sequence, entry.previous) != (sequence, previous) or not _has_own_hash(entry):
             return sequence
-        previous = act.hash
+        previous = entry.hash
     return None
 
 
-def _has_own_hash(act: JournalEntry) -> bool:
+def _has_own_hash(entry: JournalEntry) -> bool:
     try:
-        return act.hash == _hash(act)
+        return entry.hash == _hash(entry)
     except (rfc8785.CanonicalizationError, TypeError):  # not JSON: nobody wrote this entry so
         return False
 
 
-def _hash(act: JournalEntry) -> str:
+def _hash(entry: JournalEntry) -> str:
     words = {
-        "sequence": act.sequence,
-        "at": act.at,
-        "act": act.action,
-        "who": act.actor,
-        "what": dict(act.details),
-        "previous": act.previous,
+        "sequence": entry.sequence,
+        "at": entry.at,
+        "act": entry.action,
+        "who": entry.actor,
+        "what": dict(entry.details),
+        "previous": entry.previous,
     }
     return hashlib.sha256(rfc8785.dumps(words)).hexdigest()  # type: ignore[arg-type]

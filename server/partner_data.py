@@ -6,10 +6,9 @@ interrupted goes on when it is run again.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -20,20 +19,20 @@ from tocsin.admission.model import Contribution
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
-from tocsin.server.model import Partner, PublicObject, Review
+from tocsin.server.model import PublicObject, Review
 from tocsin.server.publishing.public_objects import remove_contribution
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
-from tocsin.server.purge import observable_id_of
+from tocsin.server.purge import is_object_id, observable_id_of
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
+from tocsin.server.store.purge import is_mentioned
 
 Line = dict[str, object]
 """One JSON object of an export."""
 
 STEP = 100
 """Public objects that one transaction recomputes."""
-_OBJECT_ID = re.compile("[a-z][a-z0-9-]*--[A-Za-z0-9-]+")
 _WITHDRAWN = "it was withdrawn"
 
 
@@ -46,7 +45,36 @@ class Withdrawal:
     revoked: int
     """Those of them that were revoked, because nobody else reported them."""
     reviews: int
-    """Objects that waited for an analyst."""
+    """Objects, or texts of published ones, that waited for an analyst."""
+
+    def __add__(self, other: Withdrawal) -> Withdrawal:
+        """What both changed."""
+        return Withdrawal(
+            self.objects + other.objects,
+            self.revoked + other.revoked,
+            self.reviews + other.reviews,
+        )
+
+
+@dataclass(slots=True)
+class _Names:
+    """What an operator names to withdraw."""
+
+    public_ids: set[str] = field(default_factory=set)
+    own_ids: set[str] = field(default_factory=set)
+    """The partner's own ids."""
+    values: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An operator's order to withdraw."""
+
+    slug: str
+    who: str
+    reason: str
+    own_ids: frozenset[str] | None = None
+    """Contributions under these ids, if there are any, and no others; None: under any id."""
 
 
 class PartnerData:
@@ -68,19 +96,30 @@ class PartnerData:
         value and the observable).  Raises NotFound if there is no such partner, or if it
         contributes nothing to any of the objects; Malformed if a value is of no known kind.
         """
-        self._require(slug)
-        public_ids, own_ids = set[str](), set[str]()
+        self._store.accounts.require_partner(slug)
+        names_of = _Names()
         for name in names:
-            found, own = self._resolve(slug, name)
-            public_ids |= found
-            own_ids |= own
-        return self._withdraw(slug, sorted(public_ids), own_ids, (who, reason))
+            self._resolve(slug, name, names_of)
+        order = _Order(slug, who, reason, frozenset(names_of.own_ids))
+        found, sources = self._withdraw(order, sorted(names_of.public_ids))
+        waiting = self._store.reviews.list_waiting_under(slug, sources | names_of.own_ids)
+        if names_of.values:
+            every = self._store.reviews.list_waiting(slug)
+            waiting += [each for each in every if is_mentioned(each.object, names_of.values)]
+        found += Withdrawal(0, 0, self._close_reviews(waiting, who))
+        if not (found.objects or found.reviews):
+            raise NotFound(f"partner {slug} contributes nothing to that")
+        return found
 
     def withdraw_all(self, slug: str, who: str, reason: str) -> Withdrawal:
         """Withdraw everything that the partner ever sent.  NotFound if there is no such partner."""
-        self._require(slug)
+        self._store.accounts.require_partner(slug)
+        # First the reviews: what was released before is among the contributions.
+        reviews = self._close_reviews(self._store.reviews.list_waiting(slug), who)
         public_ids = sorted(self._store.partner_data.public_ids(slug))
-        return self._withdraw(slug, public_ids, None, (who, reason), may_be_nothing=True)
+        found, _ = self._withdraw(_Order(slug, who, reason), public_ids)
+        left = self._close_reviews(self._store.reviews.list_waiting(slug), who)
+        return found + Withdrawal(0, 0, reviews + left)
 
     def remove(self, slug: str, who: str, reason: str) -> Withdrawal:
         """Remove a partner: its access, what it contributed, and what is held about it.
@@ -88,7 +127,7 @@ class PartnerData:
         What it reported with others is computed without it; the journal keeps its short name.
         Raises NotFound if there is no such partner.
         """
-        self._require(slug)
+        self._store.accounts.require_partner(slug)
 
         def lock_out(txn: Transaction) -> None:
             for account in txn.accounts.list_accounts(slug):
@@ -100,7 +139,10 @@ class PartnerData:
 
         self._store.commit(lock_out)
         withdrawal = self.withdraw_all(slug, who, reason)
-        self._forget_withdrawals(slug)
+        while self._forget_withdrawals(slug):
+            withdrawal += self.withdraw_all(slug, who, reason)
+        for id_ in self._store.partner_data.submission_ids(slug):
+            self._store.commit(lambda txn, id_=id_: txn.delete_submission(id_))  # type: ignore[misc]
         self._store.partner_data.delete(slug)
         return withdrawal
 
@@ -119,101 +161,92 @@ class PartnerData:
                 "write": sorted(account.writes),
                 "disabled": account.disabled,
             }
-        yield from self._export_submissions({account.name for account in accounts})
+        yield from self._export_submissions(slug)
         yield from self._export_contributions(slug)
-        for review in self._store.reviews.list_waiting(slug):
+        for review in self._store.reviews.list_all(slug):
             yield _review_line(review)
         yield from self._export_journal(slug, {account.name for account in accounts})
 
-    def _require(self, slug: str) -> Partner:
-        partner = self._store.accounts.find_partner(slug)
-        if partner is None:
-            raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
-        return partner
-
-    def _resolve(self, slug: str, name: str) -> tuple[set[str], set[str]]:
-        """The public ids that a name stands for, and the partner's own id, if it is one."""
-        if not _OBJECT_ID.fullmatch(name):
+    def _resolve(self, slug: str, name: str, found: _Names) -> None:
+        """Add what a name stands for: an id of the partner's own, a public id, or a value."""
+        if not is_object_id(name):
             about = parse_exclusion(name, "", 0)
-            return {*self._lifecycle.find_published(about), observable_id_of(about)}, set()
+            found.public_ids |= {*self._lifecycle.find_published(about), observable_id_of(about)}
+            found.values.append(about.value)
+            return
         own = self._store.read(lambda known: known.find_public_ids(slug, [name]))
-        return ({own[name]}, {name}) if own.get(name) else ({name}, {name})
+        found.public_ids.add(own.get(name) or name)
+        found.own_ids.add(name)
 
-    def _withdraw(
-        self,
-        slug: str,
-        public_ids: Sequence[str],
-        own_ids: set[str] | None,
-        order: tuple[str, str],
-        *,
-        may_be_nothing: bool = False,
-    ) -> Withdrawal:
-        """Withdraw contributions to these objects; None for `own_ids`: under whatever id."""
-        who, reason = order
-        objects = revoked = 0
+    def _withdraw(self, order: _Order, public_ids: Sequence[str]) -> tuple[Withdrawal, set[str]]:
+        """Withdraw contributions to these objects; the partner's own ids of them as well."""
+        found, sources = Withdrawal(0, 0, 0), set[str]()
         for start in range(0, len(public_ids), STEP):
             portion = public_ids[start : start + STEP]
 
-            def step(txn: Transaction, portion: Sequence[str] = portion) -> tuple[int, int]:
-                changed, ended = self._remove_contributions(txn, slug, portion, own_ids)
-                if changed:
-                    what = {"partner": slug, "count": changed, "reason": reason}
-                    txn.add_journal_entry("partner.withdraw", who, what)
-                return changed, ended
+            def step(
+                txn: Transaction, portion: Sequence[str] = portion
+            ) -> tuple[Withdrawal, set[str]]:
+                return self._remove_contributions(txn, order, portion)
 
-            changed, ended = self._store.commit(step)
-            objects, revoked = objects + changed, revoked + ended
-        reviews = self._close_reviews(slug, own_ids, who)
-        if not (objects or reviews or may_be_nothing):
-            raise NotFound(f"partner {slug} contributes nothing to that")
-        return Withdrawal(objects, revoked, reviews)
+            changed, own = self._store.commit(step)
+            found, sources = found + changed, sources | own
+        return found, sources
 
     def _remove_contributions(
-        self, txn: Transaction, slug: str, portion: Sequence[str], own_ids: Collection[str] | None
-    ) -> tuple[int, int]:
+        self, txn: Transaction, order: _Order, portion: Sequence[str]
+    ) -> tuple[Withdrawal, set[str]]:
+        """One portion of `_withdraw`, and its entry in the journal."""
         work = UnitOfWork.begin(txn, self._publisher.config, self._lifecycle.now())
         work.load(portion)
-        changed, ended, forbidden = 0, 0, dict[str, str]()
+        changed, ended, forbidden, sources = list[str](), 0, dict[str, str](), set[str]()
         for public_id in portion:
-            gone = _contributions(work.find_public(public_id), slug, own_ids)
+            gone = _contributions(work.find_public(public_id), order.slug, order.own_ids)
             for each in gone:
                 work.put(remove_contribution(work.find(public_id), each, work.merge))
+                sources.add(each.source_id)
                 if not is_observable_type(public_id.partition("--")[0]):
                     forbidden[revocation_name(each.source_id)] = public_id
             after = work.find_public(public_id)
-            changed += bool(gone)
+            changed += [public_id] if gone else []
             ended += bool(gone) and after is not None and after.revoked
         work.write()
         if forbidden:
-            txn.add_public_ids(slug, "withdrawn", forbidden)
-        return changed, ended
+            txn.add_public_ids(order.slug, "withdrawn", forbidden)
+        if changed:
+            what: dict[str, object] = {"partner": order.slug, "count": len(changed)}
+            what |= {"ids": changed, "reason": order.reason}
+            txn.add_journal_entry("partner.withdraw", order.who, what)
+        return Withdrawal(len(changed), ended, 0), sources
 
-    def _forget_withdrawals(self, slug: str) -> None:
-        """Forget how often the partner took things back."""
+    def _forget_withdrawals(self, slug: str) -> bool:
+        """Forget how often the partner took things back; True if it contributes to any still."""
         public_ids = sorted(self._store.partner_data.public_ids(slug))
+        contributes = False
         for start in range(0, len(public_ids), STEP):
             portion = public_ids[start : start + STEP]
 
-            def forget(txn: Transaction, portion: Sequence[str] = portion) -> None:
-                for public in txn.public_objects(portion).values():
+            def forget(txn: Transaction, portion: Sequence[str] = portion) -> bool:
+                publics = txn.public_objects(portion).values()
+                for public in publics:
                     others = tuple(each for each in public.withdrawals if each.partner != slug)
                     if others != public.withdrawals:
                         txn.put_public_objects([replace(public, withdrawals=others)])
+                return any(_contributions(public, slug, None) for public in publics)
 
-            self._store.commit(forget)
+            contributes |= self._store.commit(forget)
+        return contributes
 
-    def _close_reviews(self, slug: str, own_ids: set[str] | None, who: str) -> int:
-        if own_ids is None:
-            waiting = self._store.reviews.list_waiting(slug)
-        else:
-            waiting = self._store.reviews.list_waiting_under(slug, own_ids)
-        for review in waiting:
+    def _close_reviews(self, waiting: Iterable[Review], who: str) -> int:
+        """Reject reviews; how many."""
+        closed = {review.id: review for review in waiting}
+        for review in closed.values():
             with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
                 self._intake.reject(review, who, _WITHDRAWN)
-        return len(waiting)
+        return len(closed)
 
-    def _export_submissions(self, accounts: Collection[str]) -> Iterator[Line]:
-        for id_ in self._store.partner_data.submission_ids(accounts):
+    def _export_submissions(self, slug: str) -> Iterator[Line]:
+        for id_ in self._store.partner_data.submission_ids(slug):
             found = self._store.submissions.find(id_)
             if found is None:
                 continue
@@ -286,9 +319,11 @@ def _contribution_line(public: PublicObject, each: Contribution) -> Line:
 def _review_line(review: Review) -> Line:
     return {
         "kind": "review",
+        "state": review.state,
         "submission": review.submission,
         "source_id": review.source_id,
         "asked": stix_time(review.created),
         "rules": list(review.rules),
+        "findings": [dict(each) for each in review.findings],
         "object": review.object.decode(errors="replace"),
     }

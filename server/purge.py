@@ -10,6 +10,7 @@ repeated without harm, and a worker goes on with what a crash left.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -48,6 +49,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 60_000_000
 """µs after which a worker goes on with a purge that another process began."""
 _BARE = b'{"type":"purged"}'
+_OBJECT_ID = re.compile("[a-z][a-z0-9-]*--[A-Za-z0-9-]+")
 _WHO = "purge"
 _REASON = "its content was purged"
 
@@ -301,6 +303,11 @@ def _forbid_sources(txn: Transaction, purge: Purge) -> None:
         known = txn.find_public_ids(partner, list(pairs))
         if new := {name: public for name, public in pairs.items() if name not in known}:
             txn.add_public_ids(partner, _WHO, new)
+
+
+def is_object_id(name: str) -> bool:
+    """True if a name is an id, of whatever type, and not a value."""
+    return _OBJECT_ID.fullmatch(name) is not None
 
 
 def observable_id_of(about: Exclusion) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -16,12 +15,12 @@ from tocsin.config.command_line import format_examples
 from tocsin.server.auth import may_read
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.model import Collection, CollectionKind, Entry, Query, VersionKeyword
+from tocsin.server.purge import is_object_id
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import HOUR, Delivery
 from tocsin.server.store.exclusions import parse_exclusion
 
-_OBJECT_ID = re.compile("[a-z][a-z0-9-]*--[A-Za-z0-9-]+")
 _MOST_VERSIONS = 10_000
 """Versions of one object that are looked for."""
 
@@ -135,7 +134,7 @@ def purge_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answe
     purger = hub.services.purger
     answers: list[Answer] = []
     for name in names:
-        purge = purger.purge if _OBJECT_ID.fullmatch(name) else purger.purge_value
+        purge = purger.purge if is_object_id(name) else purger.purge_value
         received = _accounts_that_received(hub, name)
         report = purge(name, hub.actor, reason)
         answers.append(
@@ -156,7 +155,7 @@ def revoke_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answ
     """Revoke public objects by id or value; a later report of the same makes new ones."""
     answers: list[Answer] = []
     for name in names:
-        if _OBJECT_ID.fullmatch(name):
+        if is_object_id(name):
             hub.services.lifecycle.revoke(name, hub.actor, reason)
             ids = [name]
         else:
@@ -172,7 +171,7 @@ def find_receivers(hub: Runtime, names: Iterable[str]) -> list[Answer]:
     """
     answers: list[Answer] = []
     for name in names:
-        ids = [name] if _OBJECT_ID.fullmatch(name) else _find_published(hub, name)
+        ids = [name] if is_object_id(name) else _find_published(hub, name)
         rows = [row for id in ids for row in _receivers_of(hub, id)]
         if not rows and not any(_find_versions(hub, id) for id in ids):
             raise NotFound(f"nothing was published as {name!r}")

@@ -176,7 +176,8 @@ def _withdraw(  # noqa: PLR0913
 
     What nobody else reported is revoked; the rest is computed without the partner. What it
     withdrew it cannot send again under the same ids. Objects that are still in its queue are not
-    withdrawn: use --disable of `partner change` first.
+    withdrawn: use --disable of `partner change` first. Objects in verbatim collections stay:
+    delete them over TAXII, or use `object purge`.
     """
     return withdraw(hub, slug, None if everything else (*ids, *values), reason)
 
@@ -191,7 +192,8 @@ def _withdraw(  # noqa: PLR0913
 def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
     """Remove a partner: its access, what it contributed, and all that is held about it.
 
-    If it is interrupted, run it again. Export what is held first, if the partner wants it.
+    If it is interrupted, run it again. Export what is held first, if the partner wants it. Objects
+    in verbatim collections stay, without a sign of who posted them.
     """
     found = hub.services.partner_data.remove(slug, hub.actor, reason)
     return {"partner": slug, "removed": True, **asdict(found)}
@@ -211,8 +213,8 @@ def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
 def _export(hub: Runtime, slug: str, output: Path) -> Answer:
     """Write all that is held about a partner into a file, one JSON object a line.
 
-    Its record, accounts, submissions with what became of each object, contributions, waiting
-    reviews and journal entries; no keys.
+    Its record, accounts, submissions with what became of each object, contributions, reviews and
+    journal entries; no keys.
     """
     return export_partner(hub, slug, output)
 
@@ -252,8 +254,7 @@ def _submissions(hub: Runtime, slug: str, since: int, limit: int) -> list[Answer
 def list_submissions(hub: Runtime, slug: str, since: int, limit: int) -> list[Answer]:
     """The latest submissions of a partner from `since` (µs) on, with counts by verdict."""
     store, aliases = hub.services.store, _aliases(hub)
-    if store.accounts.find_partner(slug) is None:
-        raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
+    store.accounts.require_partner(slug)
     found = [
         submission
         for account in store.accounts.list_accounts(slug)
@@ -335,9 +336,9 @@ def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
     aliases = _aliases(hub)
 
     def work(txn: Transaction) -> Answer:
-        partner, account = txn.accounts.find_partner(slug), txn.accounts.find_account(slug)
-        if partner is None or account is None:
-            raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
+        partner, account = txn.accounts.require_partner(slug), txn.accounts.find_account(slug)
+        if account is None:
+            raise NotFound(f"partner {slug} has no account of its name")
         changed = replace(partner, **change.fields)  # type: ignore[arg-type]
         changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
         _check_partner(changed)

@@ -161,8 +161,7 @@ class InboxAdmission:
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
         services.evaluator.check(txn, batch)
-        waited = self._sent.account is None  # then it may have been disabled meanwhile
-        if waited and not _may_send(txn.accounts, self.submission.account):
+        if not _may_send(txn.accounts, self.submission.account):  # disabled meanwhile
             raise StalePreconditions
         settlement = services.publisher.settle(txn, batch)
         txn.add_reviews(settlement.reviews)
@@ -180,7 +179,6 @@ class VerbatimAdmission:
         self.records: list[Record] = []
         self.is_final = True
         self._store = store
-        self._waited = sent.account is None
         self._collection = collection
         self._objects = objects
         self._settled = sent.submission.settled
@@ -190,7 +188,7 @@ class VerbatimAdmission:
         part = list(enumerate(self._objects))[self._settled : self._settled + BATCH]
 
         def deposit(txn: Transaction) -> list[Record]:
-            if self._waited and not _may_send(txn.accounts, self.submission.account):
+            if not _may_send(txn.accounts, self.submission.account):
                 return []
             sender = Depositor.find(txn, self.submission, self._collection)
             records = deposited(txn, self._collection, part, sender)

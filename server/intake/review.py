@@ -28,6 +28,7 @@ from tocsin.server.model import (
     Record,
     Review,
     ReviewKind,
+    Submission,
 )
 from tocsin.server.publishing.findings import (
     merge_held_records,
@@ -73,6 +74,10 @@ class _Order:
 _INVALID_WITHOUT = (
     "it cannot be published without the text ({}): release it as a whole, or reject it"
 )
+
+
+_LOCKED_OUT = "the account {} may not send any more: reject it, or let the account in again"
+_GONE = "the shortened copy is not published any more: it was withdrawn, revoked or has ended"
 
 
 class Reviewer:
@@ -226,6 +231,7 @@ class Reviewer:
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             self._evaluator.check(txn, batch)
+            _check_release(txn, review, submission)
             settlement = self._publisher.settle(txn, batch)
             record = settlement.records[0]
             if without_text and record.verdict == Verdict.REFUSED:
@@ -306,6 +312,23 @@ class Reviewer:
             if record.index == review.index:
                 return record
         raise NotFound(f"the submission of review {review.id} is not kept any more")
+
+
+def _check_release(txn: Transaction, review: Review, submission: Submission) -> None:
+    """Raises Conflict if a review may only be rejected."""
+    account = txn.accounts.find_account(submission.account)
+    if account is None or account.disabled:
+        raise Conflict(_LOCKED_OUT.format(submission.account))
+    if review.kind is ReviewKind.REDACTED and not _is_published(txn, review):
+        raise Conflict(_GONE)
+
+
+def _is_published(txn: Transaction, review: Review) -> bool:
+    """True if the shortened copy of a review's object is still part of a public object."""
+    named = txn.find_public_ids(review.partner, [review.source_id])
+    publics = txn.public_objects(set(named.values()))
+    own = review.partner, review.source_id
+    return any((c.partner, c.source_id) == own for p in publics.values() for c in p.contributions)
 
 
 def _entry(review: Review) -> dict[str, object]:

@@ -17,6 +17,7 @@ from tocsin.server.store.connection import Base, Document, Session, time_limit
 
 PARTNERS_REVISION = "partners"
 """Key of the document with the number of changes of partners."""
+_NO_PARTNER = "there is no partner {}; `tocsin-hub partner list` shows them"
 
 
 class Accounts:
@@ -36,7 +37,7 @@ class Accounts:
 
     def update_partner(self, partner: Partner) -> None:
         """Replace the partner with this slug; NotFound if there is none."""
-        not_found = f"there is no partner {partner.slug}"
+        not_found = _NO_PARTNER.format(repr(partner.slug))
         self._update(self._partners, _partner_to_document(partner), not_found)
         self._raise_revision()
 
@@ -47,7 +48,7 @@ class Accounts:
         self._raise_revision()
 
     def partners_revision(self) -> int:
-        """A number that grows with every change of a partner."""
+        """A number that grows with every change of a partner or of its accounts."""
         document = self._revisions.find_one({"_id": PARTNERS_REVISION}, session=self._session)
         return 0 if document is None else int(document["revision"])
 
@@ -55,6 +56,13 @@ class Accounts:
         """The partner with this slug, or None."""
         document = self._partners.find_one({"_id": slug}, session=self._session)
         return None if document is None else _partner_from_document(document)
+
+    def require_partner(self, slug: str) -> Partner:
+        """The partner with this slug; NotFound if there is none."""
+        found = self.find_partner(slug)
+        if found is None:
+            raise NotFound(_NO_PARTNER.format(repr(slug)))
+        return found
 
     def list_partners(self) -> list[Partner]:
         """All partners, by slug."""
@@ -70,6 +78,7 @@ class Accounts:
         """Replace the account with this name; NotFound if there is none."""
         not_found = f"there is no account {account.name}"
         self._update(self._accounts, _account_to_document(account), not_found)
+        self._raise_revision()  # what is being evaluated must look at it again
 
     def find_account(self, name: str) -> Account | None:
         """The account with this name, or None."""

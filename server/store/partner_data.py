@@ -6,13 +6,8 @@ reads them as a whole, which it may, because it runs rarely and for an operator.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from tocsin.admission.errors import NotFound
 from tocsin.server.store.accounts import Accounts
-from tocsin.server.store.connection import Base, Document, chunk_keys
-
-_MAX_KEYS = 100
+from tocsin.server.store.connection import Base, Document
 
 
 class PartnerDocuments:
@@ -24,9 +19,8 @@ class PartnerDocuments:
 
     def partner_document(self, slug: str) -> Document:
         """The partner's record as it is stored; NotFound if there is none."""
-        found = self._base.partners.find_one({"_id": slug})
-        if found is None:
-            raise NotFound(f"there is no partner {slug!r}; `tocsin-hub partner list` shows them")
+        Accounts(self._base).require_partner(slug)
+        found = self._base.partners.find_one({"_id": slug}) or {"_id": slug}
         return {"partner": found.pop("_id"), **found}
 
     def public_ids(self, slug: str) -> set[str]:
@@ -36,26 +30,19 @@ class PartnerDocuments:
             found.update(each["publics"])
         return found - {""}
 
-    def submission_ids(self, accounts: Collection[str]) -> list[str]:
-        """The submissions of some accounts, the oldest first."""
-        wanted = {"account": {"$in": sorted(accounts)}}
+    def submission_ids(self, slug: str) -> list[str]:
+        """The submissions of the partner, the oldest first."""
+        wanted = {"partner": slug, "open": {"$in": [True, False]}}  # all, by the index
         found = self._base.submissions.find(wanted, {"received": 1})
         return [each["_id"] for each in sorted(found, key=lambda each: each["received"])]
 
     def delete(self, slug: str) -> None:
-        """Delete everything that is stored about a partner, its record last.
+        """Delete everything but submissions that is stored about a partner, its record last.
 
         If it is interrupted, it can be repeated.
         """
         base = self._base
         names = [each["_id"] for each in base.accounts.find({"partner": slug}, {"_id": 1})]
-        for submission in self.submission_ids(names):
-            pieces = base.submissions.find_one({"_id": submission}, {"pieces": 1})
-            keys = [f"{submission}/{i}" for i in range(pieces["pieces"] if pieces else 0)]
-            for chunk in chunk_keys(keys, _MAX_KEYS):
-                base.raws.delete_many({"_id": {"$in": list(chunk)}})
-            base.verdicts.delete_many({"submission": submission})
-            base.submissions.delete_one({"_id": submission})
         for name in ("reviews", "sources", "waits"):
             base[name].delete_many({"partner": slug})
         for name in names:

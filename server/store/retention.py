@@ -98,9 +98,14 @@ def forget_submission(base: Base, session: ClientSession, submission: str, today
     if _is_undecided(document) or document["counts"].get("held"):
         base.submissions.update_one(key, {"$set": {"day": today}}, session=session)
         return False
+    delete_submission(base, session, submission)
+    return True
+
+
+def delete_submission(base: Base, session: ClientSession, submission: str) -> None:
+    """See `Transaction.delete_submission`."""
     put_body(base, session, submission, b"")
     batches = base.verdicts.find({"submission": submission}, {"_id": 1}, session=session)
     for chunk in chunk_keys([batch["_id"] for batch in batches], _MAX_KEYS):
         base.verdicts.delete_many({"_id": {"$in": list(chunk)}}, session=session)
-    base.submissions.delete_one(key, session=session)
-    return True
+    base.submissions.delete_one({"_id": submission}, session=session)

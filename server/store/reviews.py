@@ -34,6 +34,11 @@ class Reviews:
         query = {"state": WAITING} | ({} if partner is None else {"partner": partner})
         return _sort_reviews(self._base.reviews.find(query))
 
+    def list_all(self, partner: str) -> list[Review]:
+        """Every review of a partner that is kept, decided or not, the oldest first."""
+        wanted = {"partner": partner, "state": {"$in": [WAITING, *ANSWERS]}}
+        return _sort_reviews(self._base.reviews.find(wanted))
+
     def list_waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
         """Waiting reviews of these ids of a partner's own, the oldest first."""
         found: list[Document] = []

@@ -48,7 +48,7 @@ from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
 from tocsin.server.store.purge import end_purge, purge_review, purge_submission, put_purge
-from tocsin.server.store.retention import forget_body, forget_submission
+from tocsin.server.store.retention import delete_submission, forget_body, forget_submission
 from tocsin.server.store.reviews import (
     count_waiting,
     decide_review,
@@ -347,6 +347,10 @@ class Transaction(Snapshot):
     def forget_submission(self, submission: str, today: int) -> bool:
         """Delete a submission with its records, unless it is open or one of them is held."""
         return forget_submission(self._base, self._session, submission, today)
+
+    def delete_submission(self, submission: str) -> None:
+        """Delete a submission with its body and records, whatever its state."""
+        delete_submission(self._base, self._session, submission)
 
     def add_journal_entry(self, action: str, actor: str, details: Mapping[str, object]) -> None:
         """Append an entry to the journal; the arguments are those of `JournalEntry`."""

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +11,19 @@ from typing import Any
 import pytest
 from support.clock import LATER, indicators
 from support.hub import GREEN, HubInProcess, details, indicator, sdo
+from support.observables import sco
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.config import HubSettings
 from tocsin.server.cli.partner import export_partner, withdraw
+from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
 from tocsin.server.partner_data import PartnerData, Withdrawal
 from tocsin.server.runtime import Runtime
+from tocsin.server.store.journal import JournalFilter
+from tocsin.server.store.partner_data import PartnerDocuments
 
 WHY = "asked by mail"
+PERSON = "Jane Doe"
 UNKNOWN = "marking-definition--00000000-0000-4000-8000-000000000009"
 DOMAIN = {
     "type": "domain-name",
@@ -89,9 +96,12 @@ class TestWithdrawing:
 
     def test_it_is_written_in_the_journal(self, hub: HubInProcess, data: PartnerData) -> None:
         hub.push(indicator())
+        ((name, journal),) = [(o["id"], hub.store.journal) for o in indicators(hub)]
         data.withdraw_all("acme", "operator", WHY)
-        (act,) = [e for e in hub.store.journal.list_entries() if e.action == "partner.withdraw"]
-        assert dict(act.details) == {"partner": "acme", "count": 1, "reason": WHY}
+        (entry,) = journal.search(JournalFilter(action="partner.withdraw", about=name))
+        details = {"partner": "acme", "count": 1, "ids": [name], "reason": WHY}
+        assert dict(entry.details) == details
+        assert journal.first_invalid_sequence() is None
 
     def test_it_can_be_repeated(self, hub: HubInProcess, data: PartnerData) -> None:
         hub.push(indicator())
@@ -113,7 +123,126 @@ class TestWithdrawing:
         assert "revoked" not in indicators(hub)[0]
 
 
+class TestReviewsOfWhatIsWithdrawn:
+    @pytest.fixture
+    def asked(self, hub: HubInProcess) -> None:
+        """An indicator, and a message, that are published without what a rule asks about."""
+        hub.push(indicator(description=f"Reported by {PERSON} of the mail team"))
+        sender = sco("email-addr", value="phisher@evil.top")
+        message = sco("email-message", is_multipart=False, subject=PERSON, from_ref=sender["id"])
+        hub.push(sender, message)
+        assert len(hub.store.reviews.list_waiting("acme")) == 2
+
+    @pytest.mark.parametrize("way", ["by value", "by public id"])
+    def test_a_text_that_waits_is_withdrawn_with_its_object(
+        self, hub: HubInProcess, data: PartnerData, asked: None, way: str
+    ) -> None:
+        name = "evil-portal.top" if way == "by value" else indicators(hub)[0]["id"]
+        assert data.withdraw("acme", [name], "operator", WHY) == Withdrawal(1, 1, 1)
+        assert [b"email-message" in r.object for r in hub.store.reviews.list_waiting()] == [True]
+
+    def test_so_it_is_for_an_observable(
+        self, hub: HubInProcess, data: PartnerData, asked: None
+    ) -> None:
+        (name,) = [o["id"] for o in hub.feed("amber") if o["type"] == "email-message"]
+        assert data.withdraw("acme", [name], "operator", WHY) == Withdrawal(1, 1, 1)
+        assert [b"indicator" in r.object for r in hub.store.reviews.list_waiting()] == [True]
+
+    def test_what_is_held_on_the_value_is_withdrawn_though_nothing_is_published(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        held = [indicator(value, object_marking_refs=[UNKNOWN]) for value in ("a.top", "b.top")]
+        hub.push(*held)
+        assert data.withdraw("acme", ["a.top"], "operator", WHY) == Withdrawal(0, 0, 1)
+        (left,) = hub.store.reviews.list_waiting("acme")
+        assert b"b.top" in left.object
+
+    @pytest.mark.parametrize("way", ["withdrawn", "revoked"])
+    def test_a_text_cannot_be_released_whose_object_is_gone(
+        self, hub: HubInProcess, data: PartnerData, asked: None, way: str
+    ) -> None:
+        (review,) = [r for r in hub.store.reviews.list_waiting() if b"indicator" in r.object]
+        name = indicators(hub)[0]["id"]
+        if way == "revoked":
+            hub.services.lifecycle.revoke(name, "operator", WHY)
+        else:
+            data._close_reviews = lambda *_: 0  # type: ignore[method-assign]
+            data.withdraw("acme", [name], "operator", WHY)
+        with pytest.raises(Conflict, match="not published any more"):
+            hub.services.intake.release(review, "analyst")
+        assert PERSON not in json.dumps(hub.feed("green"))
+
+    def test_nothing_of_a_partner_that_is_locked_out_is_released(
+        self, hub: HubInProcess, asked: None
+    ) -> None:
+        disable(hub, "acme")
+        for review in hub.store.reviews.list_waiting():
+            with pytest.raises(Conflict, match="may not send any more"):
+                hub.services.intake.release(review, "analyst")
+
+
 class TestRemoving:
+    @pytest.mark.parametrize("collection", ["inbox", "scratch"])
+    def test_what_a_request_in_flight_sends_is_not_published(
+        self,
+        hub: HubInProcess,
+        data: PartnerData,
+        monkeypatch: pytest.MonkeyPatch,
+        collection: str,
+    ) -> None:
+        kind = {"inbox": InboxAdmission, "scratch": VerbatimAdmission}[collection]
+        step, find = kind.step, PartnerDocuments.public_ids
+        ready, withdrawn, settled = threading.Event(), threading.Event(), threading.Event()
+
+        def late_step(self: Any) -> bool:
+            if getattr(self, "_whole", self) is not None:  # it is evaluated
+                ready.set()
+                withdrawn.wait(30)
+            return bool(step(self))
+
+        def interrupted(self: PartnerDocuments, slug: str) -> set[str]:
+            found = find(self, slug)
+            withdrawn.set()
+            settled.wait(30)
+            return found
+
+        def request() -> None:
+            with suppress(Exception):  # in the end its submission is deleted
+                hub.push(indicator(), to=collection)
+            settled.set()
+
+        monkeypatch.setattr(kind, "step", late_step)
+        monkeypatch.setattr(PartnerDocuments, "public_ids", interrupted)
+        thread = threading.Thread(target=request)
+        thread.start()
+        assert ready.wait(30)
+        data.remove("acme", "operator", WHY)
+        thread.join()
+        base = hub.store._base
+        assert base.publics.count_documents({"contributions.partner": "acme"}) == 0
+        assert base.submissions.count_documents({}) == 0 == base.verdicts.count_documents({})
+        assert hub.feed("green", "north") == [] == hub.feed("scratch", "north")
+
+    def test_a_submission_is_deleted_whole_while_a_worker_refuses_it(
+        self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        many = [indicator(f"n{n}.top") for n in range(1_200)]
+        hub.ask("collections/inbox/objects/", method="POST", json={"objects": many})
+        delete, left = PartnerDocuments.submission_ids, iter(range(2))
+
+        def listed(self: PartnerDocuments, slug: str) -> list[str]:
+            found = delete(self, slug)
+            for _ in left:
+                hub.services.intake.work()
+            return found
+
+        monkeypatch.setattr(PartnerDocuments, "submission_ids", listed)
+        data.remove("acme", "operator", WHY)
+        while hub.services.intake.work():
+            pass
+        base = hub.store._base
+        assert base.submissions.count_documents({}) == 0 == base.verdicts.count_documents({})
+
     def test_nothing_of_it_is_left_but_its_short_name_in_the_journal(
         self, hub: HubInProcess, data: PartnerData
     ) -> None:
@@ -167,7 +296,7 @@ class TestRemoving:
 
 class TestExporting:
     def test_all_that_is_held_of_it_and_nothing_of_others(
-        self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
+        self, hub: HubInProcess, data: PartnerData, runtime: Runtime, tmp_path: Path
     ) -> None:
         hub.push(indicator("one.top", description="said by acme"))
         hub.push(indicator("two.top", object_marking_refs=[UNKNOWN]))
@@ -179,6 +308,10 @@ class TestExporting:
         assert {line["kind"] for line in lines} == {
             *("partner", "account", "submission", "record", "contribution", "review", "journal"),
         }
+        (review,) = hub.store.reviews.list_waiting("acme")
+        hub.services.intake.reject(review, "analyst", "names nobody")
+        (kept,) = [each for each in data.export("acme") if each["kind"] == "review"]
+        assert (kept["state"], kept["source_id"]) == ("rejected", review.source_id)
         text = place.read_text("utf-8")
         assert "said by acme" in text and "north" not in text
 
