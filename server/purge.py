@@ -84,14 +84,23 @@ class Purger:
         self._intake = intake
         self._lifecycle = lifecycle
 
+    def check(self, name: str) -> None:
+        """Raises what `purge` or `purge_value` would raise for a name; changes nothing."""
+        if not is_object_id(name):
+            parse_exclusion(name, "", 0)
+            return
+        if self._publisher.is_own(name):
+            raise Malformed(f"{name} is the hub's own object, which every feed needs")
+        if not self._is_known(name, self._logs()) and not self._store.purges.find_sources([name]):
+            raise NotFound(f"there is no object {name!r} in any feed or collection")
+
     def purge(self, public_id: str, who: str, reason: str) -> PurgeReport:
         """Purge one object, named by its public id, or its id in a verbatim collection.
 
         Raises NotFound if there is none with this id, and never was, Malformed if it is one that
         the hub publishes in its own name.
         """
-        if self._publisher.is_own(public_id):
-            raise Malformed(f"{public_id} is the hub's own object, which every feed needs")
+        self.check(public_id)
         return self._purge([public_id], (), who, reason)
 
     def purge_value(self, text: str, who: str, reason: str) -> PurgeReport:
@@ -124,7 +133,7 @@ class Purger:
         self, ids: Sequence[str], values: tuple[str, ...], who: str, reason: str
     ) -> PurgeReport:
         own = frozenset(self._store.purges.find_sources(ids))
-        collections = [c for c in self._store.feeds.collections() if c.view is None]
+        collections = self._logs()
         now = self._lifecycle.now()
 
         def begin(txn: Transaction) -> list[Purge]:
@@ -143,8 +152,6 @@ class Purger:
                 txn.add_journal_entry("object.purge", who, what)
             return [txn.put_purge(purge) for purge in purges]
 
-        if not values and not own and not self._is_known(ids[0], collections):
-            raise NotFound(f"there is no object {ids[0]!r} in any feed or collection")
         reports = [self._finish(purge) for purge in self._store.commit(begin)]
         return PurgeReport(
             ids=tuple(id_ for each in reports for id_ in each.ids),
@@ -153,6 +160,10 @@ class Purger:
             reviews=sum(each.reviews for each in reports),
             in_progress=max((each.in_progress for each in reports), default=0),
         )
+
+    def _logs(self) -> list[Collection]:
+        """The collections with entries of their own."""
+        return [each for each in self._store.feeds.collections() if each.view is None]
 
     def _is_known(self, public_id: str, collections: Sequence[Collection]) -> bool:
         if self._store.read(lambda known: known.public_objects([public_id])):

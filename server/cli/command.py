@@ -7,7 +7,7 @@ import logging
 import os
 import pwd
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -26,8 +26,11 @@ from tocsin.server.journal import operator_name
 from tocsin.server.runtime import Runtime, open_runtime
 
 Answer = dict[str, object]
-CommandResult = Answer | list[Answer]
-"""The output of a command: one record, or a list of them."""
+CommandResult = Answer | list[Answer] | Iterator[Answer]
+"""The output of a command: one record, a list of them, or records that are made one by one.
+
+If one of the latter cannot be made, those before it are printed all the same.
+"""
 
 
 _SETTINGS = ("data", "mongo_uri", "host", "port", "tls_certificate", "tls_key", "tls_client_ca")
@@ -121,7 +124,11 @@ def with_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]
     @AS_JSON
     @wraps(command)
     def run(hub: Runtime, /, as_json: bool, **arguments: Any) -> None:
-        print_result(command(hub, **arguments), as_json=as_json)
+        result = command(hub, **arguments)
+        if isinstance(result, dict | list):
+            print_result(result, as_json=as_json)
+        else:
+            _print_as_made(result, as_json=as_json)
 
     return run
 
@@ -138,7 +145,18 @@ def with_acting_hub(command: Callable[..., CommandResult]) -> Callable[..., int 
     return run
 
 
-def print_result(result: CommandResult, *, as_json: bool) -> None:
+def _print_as_made(records: Iterator[Answer], *, as_json: bool) -> None:
+    made: list[Answer] = []
+    try:
+        made.extend(records)
+    except BaseException:
+        if made:
+            print_result(made, as_json=as_json)
+        raise
+    print_result(made, as_json=as_json)
+
+
+def print_result(result: Answer | list[Answer], *, as_json: bool) -> None:
     """Print a result on standard output: as JSON, or a line for each value."""
     if as_json:
         print(json.dumps(result))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def object_command() -> None:
 @click.argument("names", nargs=-1, required=True, metavar="ID_OR_VALUE...")
 @click.option("--reason", required=True, help="Recorded in the journal.")
 @with_acting_hub
-def _revoke(hub: Runtime, names: tuple[str, ...], reason: str) -> list[Answer]:
+def _revoke(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Revoke published objects in every feed.
 
     Name them by public id, or by value (a domain, IP address, URL, e-mail address or file hash),
@@ -108,7 +108,7 @@ def _received(hub: Runtime, names: tuple[str, ...]) -> list[Answer]:
 @click.argument("names", nargs=-1, required=True, metavar="ID_OR_VALUE...")
 @click.option("--reason", required=True, help="Recorded in the journal; name no content in it.")
 @with_acting_hub
-def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> list[Answer]:
+def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Delete the content of objects from everything that the hub keeps.
 
     Name them as for `object revoke`. Every version in every feed and collection goes, and so do
@@ -129,39 +129,38 @@ def _accounts_that_received(hub: Runtime, name: str) -> list[str]:
         return []
 
 
-def purge_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answer]:
-    """Purge objects by id or value; an answer for each name."""
+def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[Answer]:
+    """Purge objects by id or value; an answer for each name.
+
+    Raises NotFound or Malformed before anything is purged if one of the names is of no use.
+    """
     purger = hub.services.purger
-    answers: list[Answer] = []
+    for name in names:
+        purger.check(name)
     for name in names:
         purge = purger.purge if is_object_id(name) else purger.purge_value
         received = _accounts_that_received(hub, name)
         report = purge(name, hub.actor, reason)
-        answers.append(
-            {
-                "purged": list(report.ids),
-                "versions": report.versions,
-                "submissions": report.submissions,
-                "reviews": report.reviews,
-                "in_progress": report.in_progress,
-                "received_by": received,
-                "also_in": list(report.also_in),
-            }
-        )
-    return answers
+        yield {
+            "purged": list(report.ids),
+            "versions": report.versions,
+            "submissions": report.submissions,
+            "reviews": report.reviews,
+            "in_progress": report.in_progress,
+            "received_by": received,
+            "also_in": list(report.also_in),
+        }
 
 
-def revoke_objects(hub: Runtime, names: Iterable[str], reason: str) -> list[Answer]:
+def revoke_objects(hub: Runtime, names: Iterable[str], reason: str) -> Iterator[Answer]:
     """Revoke public objects by id or value; a later report of the same makes new ones."""
-    answers: list[Answer] = []
     for name in names:
         if is_object_id(name):
             hub.services.lifecycle.revoke(name, hub.actor, reason)
             ids = [name]
         else:
             ids = hub.services.lifecycle.revoke_value(name, hub.actor, reason)
-        answers += ({"public": public_id, "revoked": True} for public_id in ids)
-    return answers
+        yield from ({"public": public_id, "revoked": True} for public_id in ids)
 
 
 def find_receivers(hub: Runtime, names: Iterable[str]) -> list[Answer]:

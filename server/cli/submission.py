@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import click
 
 from tocsin.admission.timestamps import stix_time
 from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import Answer, with_hub
+from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.model import Submission
 from tocsin.server.runtime import Runtime
 
@@ -29,12 +31,12 @@ def _list(hub: Runtime) -> list[Answer]:
     epilog=format_examples("tocsin-hub submission retry 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55"),
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@with_hub
-def _retry(hub: Runtime, ids: tuple[str, ...]) -> list[Answer]:
+@with_acting_hub
+def _retry(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
     """Put submissions back into the queue, for instance after an update of the hub."""
     for id in ids:
         hub.services.intake.retry(id, hub.actor)
-    return [{"submission": id, "state": "queued"} for id in ids]
+        yield {"submission": id, "state": "queued"}
 
 
 @submission_command.command(
@@ -46,12 +48,11 @@ def _retry(hub: Runtime, ids: tuple[str, ...]) -> list[Answer]:
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--reason", default="", help="Shown to the submitter.")
-@with_hub
-def _drop(hub: Runtime, ids: tuple[str, ...], reason: str) -> list[Answer]:
+@with_acting_hub
+def _drop(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Refuse what is left of submissions and delete their bodies."""
-    return [
-        {"submission": id, "refused": hub.services.intake.drop(id, hub.actor, reason)} for id in ids
-    ]
+    for id in ids:
+        yield {"submission": id, "refused": hub.services.intake.drop(id, hub.actor, reason)}
 
 
 def _format_submission(submission: Submission) -> Answer:

@@ -190,7 +190,7 @@ class TestRemoving:
         monkeypatch: pytest.MonkeyPatch,
         collection: str,
     ) -> None:
-        kind = {"inbox": InboxAdmission, "scratch": VerbatimAdmission}[collection]
+        kind: Any = {"inbox": InboxAdmission, "scratch": VerbatimAdmission}[collection]
         step, find = kind.step, PartnerDocuments.public_ids
         ready, withdrawn, settled = threading.Event(), threading.Event(), threading.Event()
 

@@ -320,6 +320,17 @@ def test_the_command_lists_who_had_received_it(hub: HubInProcess) -> None:
     assert act.details["reason"] == WHY
 
 
+@pytest.mark.parametrize("other", ["indicator--none", "no value"])
+def test_nothing_is_purged_if_one_of_the_names_is_wrong(hub: HubInProcess, other: str) -> None:
+    publish_at_every_level(hub)
+    before = indicators(hub)
+    absent: Any = None
+    opened = Runtime(HubSettings(), absent, hub.services, absent)
+    with pytest.raises((NotFound, Malformed)):
+        list(purge_objects(opened, [before[0]["id"], other], WHY))
+    assert indicators(hub) == before
+
+
 def test_it_can_be_repeated(hub: HubInProcess) -> None:
     publish_at_every_level(hub)
     name = indicators(hub)[0]["id"]

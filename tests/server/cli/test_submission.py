@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.hub import HubInProcess, Object, details, indicator
+from support.presence import present
 from support.processes import run_command
 
 from tocsin.config import HubSettings
@@ -74,3 +75,19 @@ def test_a_submission_that_was_not_set_aside_is_left_alone(
     code, _, err = command(verb, status["id"])
     assert (code, "is set aside" in err) == (1, True)
     assert hub.ask(f"status/{status['id']}/").json == status
+
+
+def test_the_journal_names_who_decided(
+    hub: HubInProcess, aside: Object, command: Callable[..., Any]
+) -> None:
+    assert command("retry", aside["id"], "--as", "jane")[0] == 0
+    entry = present(hub.store.journal.last_entry())
+    assert (entry.action, entry.actor) == ("submission.retry", "operator:jane")
+
+
+def test_what_was_done_before_a_failure_is_shown(
+    hub: HubInProcess, aside: Object, command: Callable[..., Any]
+) -> None:
+    code, out, err = command("retry", aside["id"], "unknown")
+    assert (code, "unknown" in err) == (1, True)
+    assert json.loads(out) == [{"submission": aside["id"], "state": "queued"}]
