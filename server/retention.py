@@ -1,6 +1,7 @@
-"""Retention: what the hub kept long enough is deleted, without a hand.
+"""Retention: what the hub kept long enough is deleted automatically.
 
-Bodies of submissions, statuses, and objects that no analyst decided on in time.
+Bodies of submissions, statuses, what is left of reviews, and objects that no analyst
+decided on in time.
 Each step is one small transaction that looks for itself if there is anything to
 delete, so several workers may sweep at once and a crash costs nothing.
 """
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.intake import Intake
-from tocsin.server.store import Store
+from tocsin.server.store import OUTAGES, Store
 from tocsin.server.store.retention import Kept
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class RetentionPeriods:
             Kept.REFUSED_BODY: self.refused_bodies,
             Kept.REVIEW: self.reviews,
             Kept.STATUS: self.statuses,
+            Kept.DECIDED: self.statuses,
         }
         return by_kind[kept]
 
@@ -64,6 +66,8 @@ class Retention:
         self._clock = clock
         self._next = 0
         self._lock = threading.Lock()
+        self._failed: set[tuple[Kept, str]] = set()
+        """What could not be deleted in this sweep."""
         self.periods = periods
 
     def work(self) -> bool:
@@ -72,40 +76,64 @@ class Retention:
         with self._lock:
             if now < self._next:
                 return False
-        if any(self._sweep(kept, now) for kept in Kept):
+        if any([self._sweep(kept, now) for kept in Kept]):
             return True
         with self._lock:
             self._next = now + PAUSE
+            self._failed.clear()
         return False
 
     def sweep(self) -> None:
         """Everything that is due now."""
+        self._failed.clear()
         for kept in Kept:
             while self._sweep(kept, self._clock()):
                 pass
 
     def _sweep(self, kept: Kept, now: int) -> bool:
-        """Delete a few things of one kind; False if nothing was left."""
-        today = now // DAY
-        last = today - self.periods.days(kept) - 1
-        found = self._store.expired.find(kept, last, STEP)
-        for id_ in found:
-            self._delete(kept, id_, today)
-        if found:
-            log.info("retention kind=%s count=%d", kept.name.lower(), len(found))
-        elif self._store.expired.swept_day(kept) != last:
+        """Delete a few things of one kind; False if nothing was left that can be deleted."""
+        last = now // DAY - self.periods.days(kept) - 1
+        failed = {id_ for each, id_ in self._failed if each is kept}
+        due = self._store.expired.find(kept, last, STEP + len(failed))
+        found = [id_ for id_ in due if id_ not in failed]
+        deleted = sum(self._try_delete(kept, id_, last + 1) for id_ in found)
+        if deleted:
+            log.info("retention kind=%s count=%d", kept.name.lower(), deleted)
+        if not due and self._store.expired.swept_day(kept) != last:
             self._store.expired.mark_swept(kept, last)
-            if kept is Kept.REVIEW:
-                self._warn(last)
+            self._end_day(kept, last)
         return bool(found)
 
-    def _delete(self, kept: Kept, id_: str, today: int) -> None:
+    def _try_delete(self, kept: Kept, id_: str, again: int) -> bool:
+        """Delete one thing; False if that failed, which is tried again after the pause."""
+        try:
+            self._delete(kept, id_, again)
+        except OUTAGES:
+            raise
+        except Exception:  # the others are due all the same
+            log.exception("cannot delete %s %s; it will be retried", kept.name.lower(), id_)
+            self._failed.add((kept, id_))
+            return False
+        return True
+
+    def _delete(self, kept: Kept, id_: str, again: int) -> None:
         if kept is Kept.REVIEW:
             self._close_review(id_)
+        elif kept is Kept.DECIDED:
+            self._store.commit(lambda txn: txn.forget_review(id_))
         elif kept is Kept.STATUS:
-            self._store.commit(lambda txn: txn.forget_submission(id_, today))
+            self._store.commit(lambda txn: txn.forget_submission(id_, again))
         else:
-            self._store.commit(lambda txn: txn.forget_body(id_, today))
+            self._store.commit(lambda txn: txn.forget_body(id_, again))
+
+    def _end_day(self, kept: Kept, last: int) -> None:
+        """What is done once a day, when everything of one kind has been deleted."""
+        if kept is Kept.REVIEW:
+            self._warn_of_reviews(last)
+        elif kept is Kept.BODY:
+            self._warn_of_set_aside()
+        elif kept is Kept.STATUS:
+            self._store.deliveries.forget_gaps((last + 1) * DAY)
 
     def _close_review(self, review_id: str) -> None:
         review = self._store.reviews.find(review_id)
@@ -116,8 +144,16 @@ class Retention:
             return
         self._store.commit(lambda txn: txn.purge_review(review_id, ()))
 
-    def _warn(self, last: int) -> None:
+    def _warn_of_reviews(self, last: int) -> None:
         days = range(last + 1, last + 1 + WARNING_DAYS)
         due = self._store.expired.find_days(Kept.REVIEW, days, STEP)
         if due:
             log.warning("%d or more reviews end within %d days", len(due), WARNING_DAYS)
+
+    def _warn_of_set_aside(self) -> None:
+        if count := len(self._store.submissions.list_set_aside()):
+            log.warning(
+                "submissions that are set aside, and keep their bodies until you decide: %d; "
+                "`tocsin-hub submission list` shows them",
+                count,
+            )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import click
 
-from tocsin.admission.timestamps import stix_time
+from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.model import Submission
@@ -21,9 +21,14 @@ def submission_command() -> None:
 @submission_command.command("list", epilog=format_examples("tocsin-hub submission list --json"))
 @with_hub
 def _list(hub: Runtime) -> list[Answer]:
-    """List what waits for a decision, the oldest first."""
+    """List what waits for a decision, the oldest first.
+
+    It keeps its bodies until you decide, however long; `warning` says when that is longer than
+    bodies are kept otherwise.
+    """
     found = hub.services.store.submissions.list_set_aside()
-    return [_format_submission(each) for each in found]
+    days, now = hub.services.retention.periods.bodies, hub.services.store.clock()
+    return [_format_submission(each) | _warn_of_age(each, days, now) for each in found]
 
 
 @submission_command.command(
@@ -66,3 +71,9 @@ def _format_submission(submission: Submission) -> Answer:
         "objects": submission.total,
         "settled": submission.settled,
     }
+
+
+def _warn_of_age(submission: Submission, days: int, now: int) -> Answer:
+    if now - submission.received < days * DAY:
+        return {}
+    return {"warning": f"its body is kept longer than {days} days: retry it, or drop it"}

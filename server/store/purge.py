@@ -17,9 +17,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import orjson
 from pymongo.client_session import ClientSession
 
+from tocsin.admission.timestamps import DAY
 from tocsin.server.model import OPERATOR_SLUG, Purge
 from tocsin.server.store.connection import Base, Document
 from tocsin.server.store.feeds.blocks import decompress_batch, entry_body
+from tocsin.server.store.reviews import WAITING
 from tocsin.server.store.submissions import find_body, put_body
 
 REMOVED = "[removed: purged]"
@@ -208,15 +210,19 @@ def purge_submission(
             base.verdicts.update_one({"_id": batch["_id"]}, change, session=session)
 
 
-def purge_review(base: Base, session: ClientSession, review_id: str, values: Sequence[str]) -> None:
+def purge_review(
+    base: Base, session: ClientSession, review_id: str, values: Sequence[str], now: int
+) -> None:
     """See `Transaction.purge_review`."""
     document = base.reviews.find_one({"_id": review_id}, session=session)
-    if document is not None:
-        state = "rejected" if document["state"] == "waiting" else document["state"]
-        findings = _redact(document["findings"], values)
-        change = {"object": b"", "findings": findings, "state": state, "waits_for": []}
-        changes = {"$set": change, "$unset": {"day": ""}}
-        base.reviews.update_one({"_id": review_id}, changes, session=session)
+    if document is None:
+        return
+    change: Document = {"object": b"", "waits_for": []}
+    change["findings"] = _redact(document["findings"], values)
+    if document["state"] == WAITING:
+        change |= {"state": "rejected", "decided_day": now // DAY}
+    changes = {"$set": change, "$unset": {"day": ""}}
+    base.reviews.update_one({"_id": review_id}, changes, session=session)
 
 
 def _mentions(document: Document, values: Sequence[str]) -> bool:

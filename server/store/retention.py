@@ -31,6 +31,7 @@ class Kept(Enum):
     REFUSED_BODY = ("submissions", "refused_day")  # nothing in it was taken
     STATUS = ("submissions", "day")
     REVIEW = ("reviews", "day")  # one that waits
+    DECIDED = ("reviews", "decided_day")  # what is left of one, without the object
 
 
 class Expired:
@@ -74,14 +75,14 @@ def _is_undecided(document: Document) -> bool:
     return bool(document["open"] or document.get("aside"))
 
 
-def forget_body(base: Base, session: ClientSession, submission: str, today: int) -> bool:
+def forget_body(base: Base, session: ClientSession, submission: str, again: int) -> bool:
     """See `Transaction.forget_body`."""
     document = base.submissions.find_one({"_id": submission}, session=session)
     if document is None:
         return False
     key = {"_id": submission}
     if _is_undecided(document):
-        base.submissions.update_one(key, {"$set": {"body_day": today}}, session=session)
+        base.submissions.update_one(key, {"$set": {"body_day": again}}, session=session)
         return False
     put_body(base, session, submission, b"")
     change = {"$unset": {"body_day": "", "refused_day": ""}}
@@ -89,17 +90,24 @@ def forget_body(base: Base, session: ClientSession, submission: str, today: int)
     return True
 
 
-def forget_submission(base: Base, session: ClientSession, submission: str, today: int) -> bool:
+def forget_submission(base: Base, session: ClientSession, submission: str, again: int) -> bool:
     """See `Transaction.forget_submission`."""
     document = base.submissions.find_one({"_id": submission}, session=session)
     if document is None:
         return False
     key = {"_id": submission}
     if _is_undecided(document) or document["counts"].get("held"):
-        base.submissions.update_one(key, {"$set": {"day": today}}, session=session)
+        base.submissions.update_one(key, {"$set": {"day": again}}, session=session)
         return False
     delete_submission(base, session, submission)
     return True
+
+
+def forget_review(base: Base, session: ClientSession, review: str) -> None:
+    """See `Transaction.forget_review`."""
+    document = base.reviews.find_one({"_id": review}, {"state": 1}, session=session)
+    if document is not None and document["state"] != "waiting":
+        base.reviews.delete_one({"_id": review}, session=session)
 
 
 def delete_submission(base: Base, session: ClientSession, submission: str) -> None:

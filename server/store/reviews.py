@@ -80,7 +80,9 @@ def update_review(base: Base, session: ClientSession, review: Review) -> None:
     )
 
 
-def decide_review(base: Base, session: ClientSession, review_id: str, state: str) -> Review:
+def decide_review(
+    base: Base, session: ClientSession, review_id: str, state: str, now: int
+) -> Review:
     """See `Transaction.decide_review`."""
     if state not in ANSWERS:
         raise ValueError(f"a review is {' or '.join(ANSWERS)}, not {state}")
@@ -91,7 +93,7 @@ def decide_review(base: Base, session: ClientSession, review_id: str, state: str
         raise Conflict(f"this review has been {document['state']} already")
     # No arrival concerns it any more, and nobody needs what a rule removed from it.
     change = {"state": state, "waits_for": [], "object": b""}
-    changes = {"$set": change, "$unset": {"day": ""}}
+    changes = {"$set": change | {"decided_day": now // DAY}, "$unset": {"day": ""}}
     base.reviews.update_one({"_id": review_id}, changes, session=session)
     return _review_from_document(document | change)
 

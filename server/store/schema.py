@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
-from tocsin.server.store.connection import Base
+from tocsin.server.store.connection import Base, Document
 from tocsin.server.store.feeds.clock import ensure_clock
 from tocsin.server.store.journal import add_missing_terms
 
@@ -32,7 +32,8 @@ def add_days(base: Base) -> None:
         base.submissions.update_one({"_id": each["_id"]}, {"$set": days})
     for each in base.reviews.find({}, {"asked": 1, "state": 1}):
         waits = each["state"] == "waiting"
-        change = {"day": each["asked"] // DAY} if waits else {"object": b""}
+        day = each["asked"] // DAY
+        change: Document = {"day": day} if waits else {"object": b"", "decided_day": day}
         base.reviews.update_one({"_id": each["_id"]}, {"$set": change})
 
 
@@ -78,6 +79,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("partner", "waits_for"),
         ("waits_for",),
         ("day",),
+        ("decided_day",),
     ),
     "waits": (("targets",),),
     "errands": (),

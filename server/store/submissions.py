@@ -234,10 +234,10 @@ def _submission_from_document(document: Document, body: bytes = b"") -> Submissi
     )
 
 
-def is_leased(base: Base, session: ClientSession, id: str, at: tuple[int, int]) -> bool:
-    """See `Transaction.is_leased`; `at` is the time in µs and the seconds that leases last."""
+def is_leased(base: Base, session: ClientSession, id: str, now: int, seconds: int) -> bool:
+    """See `Transaction.is_leased`."""
     document = base.submissions.find_one({"_id": id}, {"lease": 1}, session=session)
-    return document is not None and not is_free(document, *at)
+    return document is not None and not is_free(document, now, seconds)
 
 
 def set_aside(base: Base, session: ClientSession, chosen: OpenSubmission, now: int) -> bool:
@@ -256,14 +256,15 @@ def readmit(base: Base, session: ClientSession, id: str) -> None:
         raise NotFound(f"no submission {id} is set aside")
 
 
-def settle(
+def settle(  # noqa: PLR0913
     base: Base,
     session: ClientSession,
     submission: str,
     records: Sequence[Record],
-    total: int | None = None,
+    total: int | None,
+    now: int,
 ) -> None:
-    """See `Transaction.settle`."""
+    """See `Transaction.settle`; `now` is in µs since 1970 UTC."""
     if not records:
         return
     if total is None:
@@ -280,7 +281,8 @@ def settle(
         state |= FREE
         change["$unset"] = _NOT_ASIDE | {"digests": ""}
         if _is_refused(base, session, submission, start, counts):
-            change["$rename"] = {"body_day": "refused_day"}
+            change["$unset"] |= {"body_day": ""}
+            state["refused_day"] = now // DAY
     change["$set"] = state
     key = {"_id": submission, "settled": start}
     if not base.submissions.update_one(key, change, session=session).matched_count:

@@ -48,7 +48,12 @@ from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
 from tocsin.server.store.purge import end_purge, purge_review, purge_submission, put_purge
-from tocsin.server.store.retention import delete_submission, forget_body, forget_submission
+from tocsin.server.store.retention import (
+    delete_submission,
+    forget_body,
+    forget_review,
+    forget_submission,
+)
 from tocsin.server.store.reviews import (
     count_waiting,
     decide_review,
@@ -266,7 +271,7 @@ class Transaction(Snapshot):
         Raises Conflict unless they begin with the first record that has none, so that a
         resumed worker cannot count anything twice; NotFound if there is no such submission.
         """
-        settle(self._base, self._session, submission, records, total)
+        settle(self._base, self._session, submission, records, total, self.now)
 
     def set_submission_aside(self, chosen: OpenSubmission) -> bool:
         """Take a submission out of the queue until an operator decides; False if it was leased."""
@@ -300,7 +305,7 @@ class Transaction(Snapshot):
 
         Raises NotFound, or Conflict if it was decided before.
         """
-        return decide_review(self._base, self._session, review_id, state)
+        return decide_review(self._base, self._session, review_id, state, self.now)
 
     def put_purge(self, purge: Purge) -> Purge:
         """Store what a purge has still to delete, with what an earlier one left; both as one."""
@@ -327,7 +332,7 @@ class Transaction(Snapshot):
 
     def is_leased(self, submission: str, seconds: int) -> bool:
         """True if a worker has a submission in hand, where leases last `seconds`."""
-        return is_leased(self._base, self._session, submission, (self.now, seconds))
+        return is_leased(self._base, self._session, submission, self.now, seconds)
 
     def purge_submission(self, submission: str, body: bytes | None, values: Sequence[str]) -> None:
         """Replace a submission's body, unless it is None, and findings that name a value."""
@@ -335,18 +340,25 @@ class Transaction(Snapshot):
 
     def purge_review(self, review_id: str, values: Sequence[str]) -> None:
         """Close a review; delete its object, and findings that name one of the values."""
-        purge_review(self._base, self._session, review_id, values)
+        purge_review(self._base, self._session, review_id, values, self.now)
 
-    def forget_body(self, submission: str, today: int) -> bool:
-        """Delete the body of a settled submission; that of an open one is looked at later.
+    def forget_body(self, submission: str, again: int) -> bool:
+        """Delete the body of a settled submission; True if it was deleted.
 
-        `today` is in days since 1970.  True if it was deleted.
+        An undecided one is from now on found by the day `again`, in days since 1970.
         """
-        return forget_body(self._base, self._session, submission, today)
+        return forget_body(self._base, self._session, submission, again)
 
-    def forget_submission(self, submission: str, today: int) -> bool:
-        """Delete a submission with its records, unless it is open or one of them is held."""
-        return forget_submission(self._base, self._session, submission, today)
+    def forget_submission(self, submission: str, again: int) -> bool:
+        """Delete a submission with its records; True if it was deleted.
+
+        If it is undecided, or one of them is held, it is found by the day `again`.
+        """
+        return forget_submission(self._base, self._session, submission, again)
+
+    def forget_review(self, review: str) -> None:
+        """Delete what is left of a review, unless it waits."""
+        forget_review(self._base, self._session, review)
 
     def delete_submission(self, submission: str) -> None:
         """Delete a submission with its body and records, whatever its state."""

@@ -9,10 +9,14 @@ from support.clock import LATER, ManualClock
 from support.hub import HubInProcess, details, indicator
 from support.presence import present
 
+from tocsin.config import HubSettings
 from tocsin.server.cli.review import list_reviews
+from tocsin.server.intake.intake import Intake
+from tocsin.server.model import Record, Review
 from tocsin.server.retention import PAUSE, Retention
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
+from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.schema import add_days
 
 UNKNOWN = "marking-definition--00000000-0000-4000-8000-000000000009"
@@ -32,6 +36,12 @@ def second(store: Store, engine_uri: str) -> Iterator[Store]:
     other = Store.connect(engine_uri, name=store._base.name)
     yield other
     other.close()
+
+
+def queue(hub: HubInProcess, one: Any = None) -> Any:
+    """The status of a submission that waits in the queue, of 201 objects."""
+    many = [one or indicator(f"n{n}.top") for n in range(201)]
+    return hub.ask("collections/inbox/objects/", method="POST", json={"objects": many}).json
 
 
 def status_of(hub: HubInProcess, status: Any) -> Any:
@@ -84,8 +94,75 @@ class TestBodies:
         after(hub, clock, 15)
         assert body(hub, answer.json) == b""
 
+    def test_one_that_is_settled_late_loses_its_body_the_day_after(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        status = queue(hub)
+        after(hub, clock, 30)
+        while hub.services.intake.work():
+            pass
+        assert body(hub, status)
+        after(hub, clock, 1)
+        assert body(hub, status) == b""
+
+    def test_so_does_a_refused_one_that_was_set_aside_for_long(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        hub = HubInProcess(store, clock, settings=HubSettings(retain_bodies_days=60), founded=True)
+        hub.store.clock = clock
+        status = queue(hub, {"type": "x"})
+        (waiting,) = hub.store.submissions.list_open(60)
+        hub.services.intake.set_aside(waiting)
+        after(hub, clock, 55)
+        hub.services.intake.retry(status["id"], "operator")
+        while hub.services.intake.work():
+            pass
+        after(hub, clock, 2)
+        assert body(hub, status) == b""
+
+    def test_the_log_warns_of_what_is_set_aside(
+        self, hub: HubInProcess, clock: ManualClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        queue(hub)
+        (waiting,) = hub.store.submissions.list_open(60)
+        hub.services.intake.set_aside(waiting)
+        after(hub, clock, 1)
+        assert "keep their bodies until you decide: 1;" in caplog.text
+
 
 class TestReviews:
+    def test_what_is_left_of_a_decided_one_goes_with_the_statuses(
+        self, hub: HubInProcess, clock: ManualClock, held: Any
+    ) -> None:
+        (review,) = hub.store.reviews.list_waiting()
+        hub.services.intake.reject(review, "analyst", "no")
+        after(hub, clock, 90)
+        assert hub.store.reviews.find(review.id)
+        after(hub, clock, 1)
+        assert hub.store.reviews.find(review.id) is None
+
+    def test_one_that_cannot_be_rejected_keeps_nothing_else(
+        self, hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        statuses = [
+            hub.push(indicator(n, object_marking_refs=[UNKNOWN])) for n in ("a.top", "b.top")
+        ]
+        bad, other = hub.store.reviews.list_waiting()
+        reject = Intake.reject
+
+        def failing(self: Intake, review: Review, who: str, reason: str) -> Record:
+            if review.id == bad.id:
+                raise ValueError
+            return reject(self, review, who, reason)
+
+        monkeypatch.setattr(Intake, "reject", failing)
+        after(hub, clock, 15)
+        assert [each.id for each in hub.store.reviews.list_waiting()] == [bad.id]
+        assert body(hub, statuses[0]) == b""
+        monkeypatch.undo()
+        after(hub, clock, 1)
+        assert hub.store.reviews.list_waiting() == []
+
     def test_an_object_on_which_nobody_decides_is_refused_with_what_to_do(
         self, hub: HubInProcess, clock: ManualClock, held: Any
     ) -> None:
@@ -150,6 +227,17 @@ class TestStatuses:
 
 
 class TestTheSweep:
+    def test_gaps_in_the_deliveries_go_with_the_statuses(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        hub.store.clock = clock
+        deliveries = Deliveries(hub.store._base, clock)
+        deliveries.begin(alone=True)  # and dies
+        after(hub, clock, 90)
+        assert len(deliveries.gaps()) == 1
+        after(hub, clock, 1)
+        assert deliveries.gaps() == []
+
     def test_several_workers_may_sweep_at_once(
         self, hub: HubInProcess, clock: ManualClock, second: Store
     ) -> None:
