@@ -25,7 +25,7 @@ from tocsin.server.intake.evaluate import Rules
 from tocsin.server.intake.intake import Intake
 from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
-from tocsin.server.model import CollectionKind
+from tocsin.server.model import CollectionKind, Quota
 from tocsin.server.partner_data import PartnerData
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
@@ -93,9 +93,11 @@ def build_services(
         inline_objects=settings.inline_objects,
         inline_octets=settings.inline_octets,
         queued=settings.queued_submissions,
-        objects_per_day=settings.objects_per_day,
-        octets_kept=settings.octets_kept,
-        kept_days=settings.retain_bodies_days,
+        quota=Quota(
+            objects_per_day=settings.objects_per_day,
+            octets_kept=settings.octets_kept,
+            kept_days=settings.retain_bodies_days,
+        ),
     )
     rules = Rules(policy, admission.warninglists, limits, admission.examiner)
     log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))

@@ -21,6 +21,8 @@ from tocsin.admission.model import (
     Tlp,
 )
 
+BODY_DAYS = 14
+"""Days for which bodies of submissions are kept, unless a setting says otherwise."""
 OPERATOR_SLUG = "operator"
 """The partner of what the operator's accounts contribute; their submissions name none."""
 
@@ -474,6 +476,18 @@ class Submission:
     def complete(self) -> bool:
         """True if nothing about it will change: all settled, none held."""
         return self.settled == self.total and not self.counts.get("held", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The quotas of a partner; 0: no limit."""
+
+    objects_per_day: int = 0
+    """Objects that it may submit in a day (UTC)."""
+    octets_kept: int = 0
+    """Octets of its submissions that are kept at the same time."""
+    kept_days: int = BODY_DAYS
+    """Days for which bodies of submissions are kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.intake import Intake
+from tocsin.server.model import BODY_DAYS
 from tocsin.server.store import OUTAGES, Store
 from tocsin.server.store.retention import Kept
 
@@ -37,7 +38,7 @@ _WHO = "retention"
 class RetentionPeriods:
     """Days that things are kept: at least these, and at most one more."""
 
-    bodies: int = 14
+    bodies: int = BODY_DAYS
     refused_bodies: int = 1
     """Bodies of submissions of which nothing was taken."""
     reviews: int = 14

@@ -43,7 +43,7 @@ from tocsin.server.model import (
     VersionKeyword,
 )
 from tocsin.server.publishing.publisher import Publisher
-from tocsin.server.store import OUTAGES, Quota, Store, Transaction
+from tocsin.server.store import OUTAGES, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ _LIST_REST = 10
 """A list of the queue is used for ten times as long as it took to read."""
 _QUEUE_FULL = (
     "{} submissions of this partner wait to be admitted, as many as may; "
-    "come again in {} s, when some are settled"
+    "retry in {} s, when some are settled"
 )
 _QUEUE_SECONDS = 30
 _DROPPED_AT_ONCE = 5_000
@@ -291,8 +291,8 @@ class Intake:
         if limits.queued and len(waiting) >= limits.queued:
             message = _QUEUE_FULL.format(len(waiting), _QUEUE_SECONDS)
             raise TooManyRequests(message, _QUEUE_SECONDS)
-        quota = Quota(limits.objects_per_day, limits.octets_kept, limits.kept_days)
-        self._store.quotas.take(submission.partner, quota, submission.total, len(submission.raw))
+        octets = len(submission.raw)
+        self._store.quotas.take(submission.partner, limits.quota, submission.total, octets)
 
     def _next(self) -> bool:
         """Give the next submission its turn; False if none can be admitted now.

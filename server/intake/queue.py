@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from tocsin.admission.patterns.languages import LANGUAGES
-from tocsin.server.model import OpenSubmission, Submission
+from tocsin.server.model import OpenSubmission, Quota, Submission
 
 SMALL_BEFORE_LARGE = 3
 """Small submissions of a partner that are admitted before its large one gets a turn."""
@@ -59,12 +59,8 @@ class Limits:
     """Submissions of up to this many octets are small."""
     queued: int = 0
     """Submissions of a partner that may wait."""
-    objects_per_day: int = 0
-    """Objects that a partner may submit in a day (UTC)."""
-    octets_kept: int = 0
-    """Octets of a partner's submissions that are kept at the same time."""
-    kept_days: int = 14
-    """Days for which bodies of submissions are kept."""
+    quota: Quota = Quota()
+    """The quotas of each partner."""
 
 
 class _Head(msgspec.Struct):

@@ -3,7 +3,6 @@
 from tocsin.server.store.connection import DATABASE_ERRORS, OUTAGES
 from tocsin.server.store.database import Clock, Store, wall_clock
 from tocsin.server.store.feeds.writer import Publication
-from tocsin.server.store.quotas import Quota
 from tocsin.server.store.transaction import Snapshot, Transaction
 
 __all__ = [
@@ -11,7 +10,6 @@ __all__ = [
     "OUTAGES",
     "Clock",
     "Publication",
-    "Quota",
     "Snapshot",
     "Store",
     "Transaction",

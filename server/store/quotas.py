@@ -15,22 +15,14 @@ from dataclasses import dataclass
 
 from pymongo.errors import DuplicateKeyError
 
-from tocsin.admission.errors import TooManyRequests
+from tocsin.admission.errors import TooLarge, TooManyRequests
+from tocsin.server.model import Quota
 from tocsin.server.store.connection import Base, Document, time_limit
 
 _DAY = 86_400_000_000
+_SECOND = 1_000_000
 _SHARE = 100
 _ATTEMPTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """The quotas of a partner; 0: no limit."""
-
-    objects_per_day: int = 0
-    octets_kept: int = 0
-    kept_days: int = 14
-    """Days for which bodies of submissions are kept."""
 
 
 @dataclass(slots=True)
@@ -53,10 +45,11 @@ class Quotas:
     def take(self, partner: str, quota: Quota, objects: int, octets: int) -> None:
         """Count a submission.  Raises TooManyRequests, and counts nothing, if a quota is used up.
 
-        The error says when to come again.
+        The error says when there will be room for it.  Raises TooLarge if there never will.
         """
         if not (quota.objects_per_day or quota.octets_kept):
             return
+        _check_size(quota, objects, octets)
         now = self._clock()
         day = now // _DAY
         with self._lock:
@@ -72,30 +65,31 @@ class Quotas:
     def _extend(self, partner: str, quota: Quota, share: _Share, objects: int, octets: int) -> None:
         """Enlarge a share by what is needed, and by a hundredth of the quota if that is left."""
         spare = quota.objects_per_day // _SHARE, quota.octets_kept // _SHARE
-        for extra in (spare, (0, 0)):
-            added = objects + extra[0], octets + extra[1]
-            refusal = self._count(partner, quota, share.day, added)
-            if refusal is None:
-                share.objects += added[0]
-                share.octets += added[1]
-                return
-        seconds = (_DAY - self._clock() % _DAY) // 1_000_000 + 1
-        raise TooManyRequests(f"{refusal}; come again after midnight UTC, in {seconds} s", seconds)
+        added = objects + spare[0], octets + spare[1]
+        if self._count(partner, quota, share, added) is not None:
+            added = objects, octets
+            refusal = self._count(partner, quota, share, added)
+            if refusal is not None:
+                raise refusal
+        share.objects += added[0]
+        share.octets += added[1]
 
-    def _count(self, partner: str, quota: Quota, day: int, added: tuple[int, int]) -> str | None:
-        """Add objects and octets to a partner's counts; the reason if a quota is used up."""
+    def _count(
+        self, partner: str, quota: Quota, share: _Share, added: tuple[int, int]
+    ) -> TooManyRequests | None:
+        """Add objects and octets to a partner's counts; the refusal if a quota is used up."""
         for _ in range(_ATTEMPTS):
             before = self._quotas.find_one({"_id": partner})
-            after = _next_counts(
-                before or {"_id": partner, "changes": 0}, day, quota.kept_days, added
-            )
-            if quota.objects_per_day and after["objects"] > quota.objects_per_day:
-                return f"more than {quota.objects_per_day} objects in a day from this partner"
-            if quota.octets_kept and sum(after["octets"].values()) > quota.octets_kept:
-                return f"more than {quota.octets_kept} octets are kept of this partner"
+            first = {"_id": partner, "changes": 0}
+            after = _next_counts(before or first, share.day, quota.kept_days, added)
+            refusal = _refusal(quota, after, self._clock(), share.octets)
+            if refusal is not None:
+                return refusal
             if self._replace(before, after):
                 return None
-        return "too many submissions of this partner at the same moment"
+        return TooManyRequests(
+            "too many submissions of this partner at the same moment; retry in 1 s", 1
+        )
 
     def _replace(self, before: Document | None, after: Document) -> bool:
         """Store the counts; False if another process was faster."""
@@ -107,6 +101,52 @@ class Quotas:
             return True
         key = {"_id": before["_id"], "changes": before["changes"]}
         return self._quotas.replace_one(key, after).matched_count > 0
+
+
+def _check_size(quota: Quota, objects: int, octets: int) -> None:
+    """Raises TooLarge if a submission alone exceeds a quota."""
+    for size, limit, unit in (
+        (objects, quota.objects_per_day, "objects a day"),
+        (octets, quota.octets_kept, "octets that are kept"),
+    ):
+        if limit and size > limit:
+            raise TooLarge(
+                f"{size} are more than the quota of {limit} {unit} of this partner: "
+                "send it in smaller parts"
+            )
+
+
+def _refusal(quota: Quota, counts: Document, now: int, spare: int) -> TooManyRequests | None:
+    """The refusal of counts that exceed a quota, with the time until there is room.
+
+    `spare` octets were taken in advance and are lost at midnight.
+    """
+    if quota.objects_per_day and counts["objects"] > quota.objects_per_day:
+        seconds = _seconds_until(now // _DAY + 1, now)
+        return TooManyRequests(
+            f"more than {quota.objects_per_day} objects in a day from this partner; "
+            f"retry in {seconds} s, after midnight UTC",
+            seconds,
+        )
+    kept: dict[str, int] = counts["octets"]
+    surplus = sum(kept.values()) - quota.octets_kept
+    if not quota.octets_kept or surplus <= 0:
+        return None
+    surplus += spare
+    for day in sorted(map(int, kept)):  # the oldest bodies are deleted first
+        surplus -= kept[str(day)]
+        seconds = _seconds_until(day + quota.kept_days, now)
+        if surplus <= 0:
+            break
+    return TooManyRequests(
+        f"more than {quota.octets_kept} octets are kept of this partner, each for "
+        f"{quota.kept_days} days; retry in {seconds} s, when enough of them are deleted",
+        seconds,
+    )
+
+
+def _seconds_until(day: int, now: int) -> int:
+    return max(0, day * _DAY - now) // _SECOND + 1
 
 
 def _next_counts(document: Document, day: int, kept: int, added: tuple[int, int]) -> Document:

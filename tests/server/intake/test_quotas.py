@@ -8,8 +8,10 @@ from support.clock import ManualClock
 from support.hub import HubInProcess, indicator
 from support.stix_objects import yara_bomb
 
+from tocsin.admission.errors import TooManyRequests
 from tocsin.config import HubSettings
-from tocsin.server.store import Quota, Store
+from tocsin.server.model import Quota
+from tocsin.server.store import Store
 from tocsin.server.store.quotas import Quotas
 
 NOON = 20_000 * 86_400_000_000 + 43_200_000_000
@@ -39,6 +41,20 @@ class TestRequests:
         assert "midnight UTC" in answer.json["description"]
         assert 0 < int(answer.headers["Retry-After"]) <= 86_400
         assert post(hub, indicator("c.top")).status_code == 202
+
+    @pytest.mark.parametrize(
+        "settings",
+        [HubSettings(objects_per_day=1), HubSettings(octets_kept=500)],
+        ids=["objects", "octets"],
+    )
+    def test_what_alone_exceeds_a_quota_is_too_large(
+        self, store: Store, settings: HubSettings
+    ) -> None:
+        hub = HubInProcess(store, settings=settings)
+        answer = post(hub, indicator("a.top"), indicator("b.top"))
+        assert (answer.status_code, count_kept(hub)) == (413, (0, 0))
+        assert "send it in smaller parts" in answer.json["description"]
+        assert "Retry-After" not in answer.headers
 
     def test_a_quota_belongs_to_one_partner(self, store: Store) -> None:
         hub = HubInProcess(store, settings=HubSettings(objects_per_day=1))
@@ -99,6 +115,33 @@ class TestCounting:
         assert not self.take(quotas, quota, 1, 500)
         clock.advance(days=1)
         assert self.take(quotas, quota, 1, 500)
+
+    def wait(self, quotas: Quotas, quota: Quota, octets: int) -> int:
+        """The seconds after which a refused submission is to be retried."""
+        with pytest.raises(TooManyRequests) as refused:
+            quotas.take("acme", quota, 1, octets)
+        assert f"retry in {refused.value.seconds} s" in str(refused.value)
+        return refused.value.seconds
+
+    def test_octets_are_free_when_enough_of_the_oldest_days_are_deleted(
+        self, store: Store, clock: ManualClock
+    ) -> None:
+        quotas, quota = Quotas(store._base, clock), Quota(0, 1_000, kept_days=14)
+        assert self.take(quotas, quota, 1, 300)
+        clock.advance(days=2)
+        assert self.take(quotas, quota, 1, 600)
+        half_a_day = 43_200
+        for octets, days in ((390, 11), (391, 13)):
+            seconds = self.wait(quotas, quota, octets)
+            assert seconds == days * 86_400 + half_a_day + 1
+        clock.now += 1_000_000 * self.wait(quotas, quota, 390)
+        assert self.take(quotas, quota, 1, 390)
+
+    def test_at_a_collision_with_others_the_wait_is_short(
+        self, store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Quotas, "_replace", lambda *_: False)
+        assert self.wait(Quotas(store._base, clock), Quota(1_000), 1) == 1
 
     def test_most_submissions_cost_no_command(self, store: Store, clock: ManualClock) -> None:
         quotas, quota = Quotas(store._base, clock), Quota(100_000, 1_000_000_000)
