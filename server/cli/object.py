@@ -92,7 +92,7 @@ def _received(hub: Runtime, names: tuple[str, ...]) -> list[Answer]:
 
     `possibly`: the page was filtered, an older version was replaced in that hour, or a hub died
     before it wrote what it had served; `why` says which. An account that is not listed was
-    not served the object.
+    not served the object, unless a hub died longer ago than statuses are kept.
     """
     return find_receivers(hub, names)
 
