@@ -39,6 +39,7 @@ from tocsin.server.examination.examiner import (
 )
 from tocsin.server.intake.queue import Limits
 from tocsin.server.model import (
+    OPERATOR_SLUG,
     Account,
     Collection,
     Partner,
@@ -95,7 +96,7 @@ class Sent:
     """The partner did not agree to be named when this was sent."""
 
 
-OPERATOR = Partner(slug="operator", name="")
+OPERATOR = Partner(slug=OPERATOR_SLUG, name="")
 """The partner of the operator's submissions."""
 
 

@@ -36,8 +36,10 @@ class Reviews:
 
     def list_all(self, partner: str) -> list[Review]:
         """Every review of a partner that is kept, decided or not, the oldest first."""
-        wanted = {"partner": partner, "state": {"$in": [WAITING, *ANSWERS]}}
-        return _sort_reviews(self._base.reviews.find(wanted))
+        found: list[Document] = []
+        for state in (WAITING, *ANSWERS):
+            found.extend(self._base.reviews.find({"state": state, "partner": partner}))
+        return _sort_reviews(found)
 
     def list_waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
         """Waiting reviews of these ids of a partner's own, the oldest first."""

@@ -124,7 +124,7 @@ class TestAtAHub:
         kept_back = indicator("intranet.acme.example", description="ask jo.doe@bank.example.net")
         Path("a.json").write_text(json.dumps({"type": "bundle", "objects": [kept_back]}))
         tocsin("withdraw", "--file", "a.json", "--to", "inbox", "--yes")
-        (found,) = served.store.partner_data.submission_ids({"acme"})
+        (found,) = served.store.partner_data.submission_ids("acme")
         submission = served.store.submissions.find(found)
         assert submission is not None and kept_back["id"].encode() in submission.raw
         assert b"acme.example" not in submission.raw and b"jo.doe" not in submission.raw

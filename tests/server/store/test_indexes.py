@@ -85,6 +85,9 @@ def live(hub: Any) -> None:
     hub.store.deliveries.end()
     list(hub.store.deliveries.of_collection(hub.collection("green").id, hub.store.clock()))
     hub.store.deliveries.gaps()
+    list(hub.store.purges.undecided_bodies())
+    hub.store.partner_data.submission_ids("acme")
+    hub.store.reviews.list_all("acme")
 
 
 def test_every_query_has_one(hub: Any, recorder: Any) -> None:
