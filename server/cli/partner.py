@@ -193,7 +193,7 @@ def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
     """Remove a partner: its access, what it contributed, and all that is held about it.
 
     If it is interrupted, run it again. Export what is held first, if the partner wants it. Objects
-    in verbatim collections stay, without a sign of who posted them.
+    in verbatim collections stay, and belong to its short name.
     """
     found = hub.services.partner_data.remove(slug, hub.actor, reason)
     return {"partner": slug, "removed": True, **asdict(found)}

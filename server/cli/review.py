@@ -73,9 +73,10 @@ def _show(hub: Runtime, id: str, as_json: bool) -> None:
     help="Leave the texts masked in which the rules found something.",
 )
 @with_acting_hub
-def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> list[Answer]:
+def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> Iterator[Answer]:
     """Admit objects that were held; ID is what `review list` shows."""
-    return decide_reviews(hub, ids, release=True, reason="", without_text=without_text)
+    for id in ids:
+        yield from decide_reviews(hub, [id], release=True, reason="", without_text=without_text)
 
 
 @review_command.command(
@@ -88,9 +89,10 @@ def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> list[Ans
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @click.option("--reason", default="", help="Shown to the submitter.")
 @with_acting_hub
-def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> list[Answer]:
+def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Refuse objects that were held; ID is what `review list` shows."""
-    return decide_reviews(hub, ids, release=False, reason=reason)
+    for id in ids:
+        yield from decide_reviews(hub, [id], release=False, reason=reason)
 
 
 def list_reviews(hub: Runtime, partner: str | None) -> list[Answer]:
