@@ -120,6 +120,8 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Days for which an object waits for an analyst before it is refused."""
     retain_statuses_days: Annotated[int, Meta(ge=1, le=3650)] = 90
     """Days for which the status of a submission can be read."""
+    retain_journal_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    """Days for which the journal is kept, and who received what; 0: always."""
     policy: Path | None = None
     """The admission policy; None: the shipped one."""
     log_level: LogLevel = "info"

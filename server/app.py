@@ -115,6 +115,7 @@ def _periods(settings: HubSettings) -> RetentionPeriods:
         refused_bodies=settings.retain_refused_days,
         reviews=settings.retain_reviews_days,
         statuses=settings.retain_statuses_days,
+        journal=settings.retain_journal_days,
     )
 
 

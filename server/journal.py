@@ -16,6 +16,9 @@ import rfc8785
 
 GENESIS = "0" * 64
 """Stands in place of a hash before the first entry."""
+FORGET = "journal.forget"
+"""The action that deletes the oldest entries; its detail `first` is the sequence of the first
+that is kept."""
 OPERATOR = "operator"
 """The actor of commands; with a person it is `operator:jane`."""
 _LONGEST_ID = 200
@@ -73,14 +76,14 @@ def with_hash(entry: JournalEntry) -> JournalEntry:
 
 
 def first_invalid_sequence(
-    entries: Iterable[JournalEntry], *, after: JournalEntry | None = None
+    entries: Iterable[JournalEntry], *, after: tuple[int, str] = (0, GENESIS)
 ) -> int | None:
     """The sequence of the first entry that breaks the chain; None if the chain is valid.
 
-    The entries come in order; `after` is the entry before the first of them, left out if they
-    begin with the journal's first.
+    The entries come in order; `after` is the sequence and the hash of the entry before the first
+    of them.
     """
-    sequence, previous = (after.sequence, after.hash) if after else (0, GENESIS)
+    sequence, previous = after
     for entry in entries:
         sequence += 1
         if (entry.sequence, entry.previous) != (sequence, previous) or not _has_own_hash(entry):

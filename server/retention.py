@@ -32,6 +32,8 @@ WARNING_DAYS = 3
 NOT_IN_TIME = "not reviewed in time: send it again"
 """The reason that the submitter of an object sees on which nobody decided."""
 _WHO = "retention"
+_MOST_ENTRIES = 2_000
+"""Entries of the journal that one transaction deletes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class RetentionPeriods:
     """Bodies of submissions of which nothing was taken."""
     reviews: int = 14
     statuses: int = 90
+    journal: int = 0
+    """The journal, and who received what; 0: always."""
 
     def days(self, kept: Kept) -> int:
         """The days for one kind."""
@@ -77,7 +81,7 @@ class Retention:
         with self._lock:
             if now < self._next:
                 return False
-        if any([self._sweep(kept, now) for kept in Kept]):
+        if any([*(self._sweep(kept, now) for kept in Kept), self._forget_journal()]):
             return True
         with self._lock:
             self._next = now + PAUSE
@@ -90,6 +94,8 @@ class Retention:
         for kept in Kept:
             while self._sweep(kept, self._clock()):
                 pass
+        while self._forget_journal():
+            pass
 
     def _sweep(self, kept: Kept, now: int) -> bool:
         """Delete a few things of one kind; False if nothing was left that can be deleted."""
@@ -104,6 +110,22 @@ class Retention:
             self._store.expired.mark_swept(kept, last)
             self._end_day(kept, last)
         return bool(found)
+
+    def _forget_journal(self) -> bool:
+        """Delete the oldest entries of the journal; False if none was old enough."""
+        days = self.periods.journal
+        if not days:
+            return False
+        entries = self._store.commit(lambda txn: txn.forget_journal(days, _MOST_ENTRIES, _WHO))
+        if entries:
+            log.info("retention kind=journal count=%d", entries)
+        return entries > 0
+
+    def _forget_deliveries(self) -> None:
+        if self.periods.journal:
+            collections = [each.id for each in self._store.feeds.collections()]
+            before = (self._clock() // DAY - self.periods.journal) * DAY
+            self._store.deliveries.forget(collections, before)
 
     def _try_delete(self, kept: Kept, id_: str, again: int) -> bool:
         """Delete one thing; False if that failed, which is tried again after the pause."""
@@ -135,6 +157,7 @@ class Retention:
             self._warn_of_set_aside()
         elif kept is Kept.STATUS:
             self._store.deliveries.forget_gaps((last + 1) * DAY)
+            self._forget_deliveries()
 
     def _close_review(self, review_id: str) -> None:
         review = self._store.reviews.find(review_id)

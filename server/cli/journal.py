@@ -123,6 +123,8 @@ def _verify(hub: Runtime, known: tuple[int, str] | None, as_json: bool) -> int:
     """
     journal = hub.services.store.journal
     invalid, last = journal.first_invalid_sequence(), journal.last_entry()
+    if known is not None and known[0] < journal.first_sequence():
+        raise NotFound(f"entry {known[0]} is not kept any longer: give a later one")
     if known is not None:
         entry = journal.find(known[0])
         if entry is None or entry.hash != known[1]:

@@ -21,7 +21,7 @@ from pymongo import UpdateOne
 
 from tocsin.admission.timestamps import timestamp
 from tocsin.server.model import Collection, Entry, Query, VersionKeyword, View
-from tocsin.server.store.connection import Base, Document
+from tocsin.server.store.connection import Base, Document, chunk_keys
 
 HOUR = 3_600_000_000
 """µs."""
@@ -36,6 +36,7 @@ _MOST_RANGES = 64
 _MOST_HOURS = 50_000
 """Accounts, collections and hours that are kept in memory while the database takes no writes."""
 _READ_KEYS = 200
+_LOOK_BACK = 3 * 366 * 24 * HOUR
 _WHOLE = (frozenset({VersionKeyword.LAST}), frozenset({VersionKeyword.ALL}))
 
 Range = tuple[int, int]
@@ -202,6 +203,19 @@ class Deliveries:
     def forget_gaps(self, before: int) -> int:
         """Delete what processes left that died before that time (µs); how many."""
         return self._base.delivery_marks.delete_many({"written": {"$lt": before}}).deleted_count
+
+    def forget(self, collections: Sequence[str], before: int) -> int:
+        """Delete the deliveries of the months before that of a time (µs); how many documents.
+
+        It looks back three years from there.
+        """
+        months = list(_months(before - _LOOK_BACK, before))[:-1]
+        buckets = [f"{collection}|{month}" for collection in collections for month in months]
+        deleted = 0
+        for chunk in chunk_keys(buckets, _READ_KEYS):
+            found = self._base.deliveries.delete_many({"bucket": {"$in": list(chunk)}})
+            deleted += found.deleted_count
+        return deleted
 
     def _start(
         self, place: tuple[str, str], collection: Collection, query: Query, first: int

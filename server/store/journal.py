@@ -10,11 +10,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from tocsin.server.journal import (
+    FORGET,
     GENESIS,
     JournalEntry,
     actor_names,
@@ -31,6 +33,7 @@ _MOST_SPANS = 64
 """Spans that one query covers."""
 _BATCH = 1_000
 """Entries that are read at once."""
+_MOST_KEYS = 500
 _CLOCKS_DIFFER = 3_600_000_000
 """µs by which the times of neighbouring entries may be out of order."""
 
@@ -87,13 +90,14 @@ class Journal:
     def entries(self, after: int = 0) -> Iterator[JournalEntry]:
         """The entries after a sequence, in order, a bounded number of them in memory."""
         last = self._last_sequence()
-        for start in range(after, last, _BATCH):
+        for start in range(max(after, self.first_sequence() - 1), last, _BATCH):
             yield from self.list_entries(start, min(_BATCH, last - start))
 
     def search(self, wanted: JournalFilter, before: int = 0) -> Iterator[JournalEntry]:
         """The selected entries, the latest first; `before` a sequence if one is named."""
         end = min(self._last_sequence(), before - 1 if before else 2**53)
-        start = self._first_since(wanted.since, end) if wanted.since else 1
+        first = self.first_sequence()
+        start = self._first_since(wanted.since, first, end) if wanted.since else first
         for sequences in self._sequences_back(wanted.rarest_term(), start, end):
             for first in range(0, len(sequences), _BATCH):
                 part = sequences[first : first + _BATCH]
@@ -104,11 +108,15 @@ class Journal:
     def first_invalid_sequence(self) -> int | None:
         """The sequence of the first entry that was changed, removed or inserted; None if none was.
 
-        Reads the journal from its beginning, a bounded number of entries at a time.
+        Reads the journal from the first entry that is kept, a bounded number at a time.  That
+        those before it were deleted by retention, an entry says.
         """
         head = self._base.tails.find_one({"_id": HEAD}) or {"sequence": 0}
-        last, before = int(head["sequence"]), None
-        for start in range(0, last, _BATCH):
+        first, last = int(head.get("first", 1)), int(head["sequence"])
+        if first != self._announced_first():
+            return first
+        before = first - 1, str(head.get("anchor", GENESIS))
+        for start in range(first - 1, last, _BATCH):
             sequences = list(range(start + 1, min(start + _BATCH, last) + 1))
             documents = sorted(
                 self._base.journal.find({"_id": {"$in": sequences}}), key=lambda each: each["_id"]
@@ -121,24 +129,34 @@ class Journal:
                 faults = [sequences[len(entries)]]
             if faults:
                 return min(faults)
-            before = entries[-1]
-        if before and head.get("hash_of") == last and head["hash"] != before.hash:
+            before = entries[-1].sequence, entries[-1].hash
+        if last and head.get("hash_of") == last and head["hash"] != before[1]:
             return last
         return None
+
+    def first_sequence(self) -> int:
+        """The sequence of the first entry that is kept; 1 if none was deleted."""
+        head = self._base.tails.find_one({"_id": HEAD})
+        return 1 if head is None else int(head.get("first", 1))
+
+    def _announced_first(self) -> object:
+        """What the latest entry about deleted entries names as the first that is kept."""
+        latest = next(self.search(JournalFilter(action=FORGET)), None)
+        return 1 if latest is None else latest.details.get("first")
 
     def _last_sequence(self) -> int:
         head = self._base.tails.find_one({"_id": HEAD})
         return 0 if head is None else int(head["sequence"])
 
-    def _first_since(self, since: int, last: int) -> int:
-        """A sequence before which every entry is older, by bisection."""
+    def _first_since(self, since: int, first: int, last: int) -> int:
+        """A sequence before which every entry is older, by bisection from `first` on."""
 
         def time_of(sequence: int) -> int:
             found = self._base.journal.find_one({"_id": sequence}, {"at": 1})
             return int(found["at"]) if found else 0
 
-        sequences = range(1, last + 1)
-        return 1 + bisect_left(sequences, since - _CLOCKS_DIFFER, key=time_of)
+        sequences = range(first, last + 1)
+        return first + bisect_left(sequences, since - _CLOCKS_DIFFER, key=time_of)
 
     def _sequences_back(self, term: str, start: int, end: int) -> Iterator[list[int]]:
         """The sequences from `end` back to `start` that have a term, or all, in portions."""
@@ -204,6 +222,27 @@ class JournalWriter:
         self._base.tails.update_one({"_id": HEAD}, {"$set": head}, session=self._session)
 
 
+def forget(base: Base, session: ClientSession, before: int, most: int) -> tuple[int, int] | None:
+    """See `Transaction.forget_journal`."""
+    head = base.tails.find_one({"_id": HEAD}, session=session)
+    if head is None:
+        return None
+    first = int(head.get("first", 1))
+    sequences = list(range(first, min(first + most, int(head["sequence"]))))
+    found = base.journal.find({"_id": {"$in": sequences}}, {"at": 1, "hash": 1}, session=session)
+    entries = sorted(found, key=lambda each: int(each["_id"]))
+    old = list(takewhile(lambda each: int(each["at"]) < before, entries))
+    if not old:
+        return None
+    kept = int(old[-1]["_id"]) + 1
+    change = {"$set": {"first": kept, "anchor": old[-1]["hash"]}}
+    base.tails.update_one({"_id": HEAD}, change, session=session)
+    for start in range(0, len(old), _MOST_KEYS):
+        keys = [each["_id"] for each in old[start : start + _MOST_KEYS]]
+        base.journal.delete_many({"_id": {"$in": keys}}, session=session)
+    return kept, len(old)
+
+
 def _last(base: Base, session: Session = None) -> JournalEntry | None:
     head = base.tails.find_one({"_id": HEAD}, session=session)
     if head is None or not head["sequence"]:
@@ -244,7 +283,7 @@ def add_missing_terms(base: Base) -> None:
     """Give the entries of older databases the terms by which they are found.  Idempotent."""
     journal = Journal(base)
     last = journal._last_sequence()
-    for start in range(0, last, _BATCH):
+    for start in range(journal.first_sequence() - 1, last, _BATCH):
         entries = journal.list_entries(start, _BATCH)
         writes = [UpdateOne({"_id": e.sequence}, {"$set": {"terms": _terms(e)}}) for e in entries]
         if writes:

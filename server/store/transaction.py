@@ -21,6 +21,8 @@ from collections.abc import (
 
 from pymongo.client_session import ClientSession
 
+from tocsin.admission.timestamps import DAY
+from tocsin.server.journal import FORGET
 from tocsin.server.model import (
     ArrivedIds,
     Exclusion,
@@ -44,6 +46,7 @@ from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.id_index import find_entries
 from tocsin.server.store.feeds.writer import Publication, Writer, find_heads
 from tocsin.server.store.journal import HEAD, JournalWriter
+from tocsin.server.store.journal import forget as forget_journal
 from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
@@ -363,6 +366,20 @@ class Transaction(Snapshot):
     def delete_submission(self, submission: str) -> None:
         """Delete a submission with its body and records, whatever its state."""
         delete_submission(self._base, self._session, submission)
+
+    def forget_journal(self, days: int, most: int, actor: str) -> int:
+        """Delete at most `most` of the oldest entries of the journal; how many.
+
+        Only those from more than `days` whole days (UTC) ago, and never the last.  An entry says
+        so: without it the journal would not be valid.
+        """
+        before = (self.now // DAY - days) * DAY
+        found = forget_journal(self._base, self._session, before, most)
+        if found is None:
+            return 0
+        first, count = found
+        self.add_journal_entry(FORGET, actor, {"first": first, "count": count})
+        return count
 
     def add_journal_entry(self, action: str, actor: str, details: Mapping[str, object]) -> None:
         """Append an entry to the journal; the arguments are those of `JournalEntry`."""

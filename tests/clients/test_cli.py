@@ -282,7 +282,9 @@ class TestPoll:
     ) -> None:
         partner.add(indicator(0))
         arguments = ["poll", COLLECTION, "--state", "s", "--output", "o", "--follow", "0.1"]
+        default = signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored
         with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE) as following:
+            signal.signal(signal.SIGINT, default)
             wait_for_lines(tmp_path / "o", 1)
             partner.add(indicator(1))
             wait_for_lines(tmp_path / "o", 2)

@@ -61,8 +61,8 @@ def test_reordered_entries_are_found(chain: list[JournalEntry]) -> None:
 
 
 def test_part_of_a_chain_is_verified_against_the_entry_before_it(chain: list[JournalEntry]) -> None:
-    assert first_invalid_sequence(chain[2:], after=chain[1]) is None
-    assert first_invalid_sequence(chain[3:], after=chain[1]) == 3
+    assert first_invalid_sequence(chain[2:], after=(2, chain[1].hash)) is None
+    assert first_invalid_sequence(chain[3:], after=(2, chain[1].hash)) == 3
 
 
 def test_the_hash_does_not_depend_on_the_order_of_keys(chain: list[JournalEntry]) -> None:

@@ -17,6 +17,7 @@ from tocsin.server.retention import PAUSE, Retention
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Deliveries
+from tocsin.server.store.journal import JournalFilter
 from tocsin.server.store.schema import add_days
 
 UNKNOWN = "marking-definition--00000000-0000-4000-8000-000000000009"
@@ -276,3 +277,63 @@ class TestTheSweep:
         add_days(base)
         after(hub, clock, 15)
         assert body(hub, status) == b"" and hub.store.reviews.list_waiting() == []
+
+
+class TestJournal:
+    @pytest.fixture
+    def hub(self, hub: HubInProcess, clock: ManualClock) -> HubInProcess:
+        """A hub that keeps its journal for thirty days."""
+        settings = HubSettings(retain_journal_days=30)
+        hub.store.clock = clock
+        return HubInProcess(hub.store, clock, settings=settings, founded=True)
+
+    def test_old_entries_are_deleted_and_the_rest_is_valid(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        for number in range(5):
+            hub.push(indicator(f"n{number}.top"))
+        last = present(hub.store.journal.last_entry())
+        after(hub, clock, 20)
+        hub.push(indicator("later.top"))
+        after(hub, clock, 12)
+        left = list(hub.store.journal.entries())
+        assert (left[0].sequence, left[0].action) == (last.sequence + 1, "admit")
+        assert left[-1].action == "journal.forget"
+        assert left[-1].details == {"first": last.sequence + 1, "count": last.sequence}
+        assert hub.store.journal.first_invalid_sequence() is None
+        assert list(hub.store.journal.search(JournalFilter(action="admit"))) == [left[0]]
+        hub.store._base.journal.update_one({"_id": left[0].sequence}, {"$set": {"who": "x"}})
+        assert hub.store.journal.first_invalid_sequence() == left[0].sequence
+
+    def test_the_last_entry_is_kept_however_old_it_is(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        hub.push(indicator())
+        last = present(hub.store.journal.last_entry())
+        after(hub, clock, 100)
+        assert next(hub.store.journal.entries()) == last
+        after(hub, clock, 100)
+        assert hub.store.journal.first_invalid_sequence() is None
+
+    def test_entries_that_somebody_else_cut_off_are_missed(self, hub: HubInProcess) -> None:
+        hub.push(indicator("one.top"), indicator("two.top"))
+        hub.push(indicator("three.top"))
+        found = list(hub.store.journal.entries())
+        base = hub.store._base
+        base.journal.delete_one({"_id": 1})
+        base.tails.update_one({"_id": "journal"}, {"$set": {"first": 2, "anchor": found[0].hash}})
+        assert hub.store.journal.first_invalid_sequence() == 2
+
+    def test_who_received_what_goes_with_it(self, hub: HubInProcess, clock: ManualClock) -> None:
+        hub.push(indicator())
+        hub.feed("green", "north")
+        hub.store.deliveries.flush()
+        assert hub.store._base.deliveries.count_documents({}) > 0
+        after(hub, clock, 100)
+        assert hub.store._base.deliveries.count_documents({}) == 0
+
+
+def test_the_journal_is_kept_by_default(hub: HubInProcess, clock: ManualClock) -> None:
+    hub.push(indicator())
+    after(hub, clock, 3_000)
+    assert next(hub.store.journal.entries()).sequence == 1
