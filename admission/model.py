@@ -151,6 +151,10 @@ class Candidate:
     """The bytes as sent, of a marking that is enforced as it was sent (ACS)."""
     published: StixObject | None = field(default=None, repr=False)
     """The content to be published, if it differs from `object`, which is what a client sends."""
+    salvaged: StixObject | None = field(default=None, repr=False)
+    """Of a record that could not be parsed: what it says about others (`salvage_object`).
+
+    Empty if nothing of it could be read, though it may be a container."""
     from_hub: bool = False
     """True if the object claims this hub as its author; set before validation strips the claim."""
 
@@ -174,6 +178,11 @@ class Candidate:
             findings=findings,
         )
         return candidate
+
+    @property
+    def statements(self) -> StixObject:
+        """The object, or what could be read of it: even if it is refused, this holds for others."""
+        return (self.salvaged or {}) if self.object is None else self.object
 
     @property
     def effective_tlp(self) -> Tlp:

@@ -77,6 +77,14 @@ _EXTRA_PROPERTIES_IGNORED = Finding(
     Action.REPAIRED,
     "extra properties are ignored: the standard definition of this TLP level is used",
 )
+_UNREADABLE_CONTAINER = Finding(
+    "sanitise",
+    "marking",
+    Action.HELD,
+    "held for review: it has no TLP marking, and a report or grouping that may hold it could not be"
+    " read: correct that record, or mark this object",
+    "object_marking_refs",
+)
 _ACS_CHANGED = Finding(
     "sanitise",
     "marking",
@@ -124,6 +132,8 @@ class SubmissionContext:
     """The submitter agreed to be named."""
     acs_custodian: str
     """The hub's own organisation in ACS; empty if it has none."""
+    uncertain: frozenset[str] = frozenset()
+    """Ids of objects that a container which cannot be read may restrict."""
 
 
 def examine(
@@ -196,7 +206,7 @@ class Pipeline:
 
         Empty if the submitter agreed to be named.
         """
-        subjects = [candidate.object for candidate in submission if candidate.object is not None]
+        subjects = [candidate.statements for candidate in submission]
         if apply_consent_labels(self._submitter, subjects).consent in CONSENTS_TO_NAME:
             return frozenset()
         creators = {_text(subject.get("created_by_ref")) for subject in subjects}
@@ -219,7 +229,7 @@ class Pipeline:
         now: int,
     ) -> SubmissionContext:
         authors = self.find_authors(submission)
-        subjects = [candidate.object for candidate in submission if candidate.object is not None]
+        subjects = [candidate.statements for candidate in submission]
         submitter = apply_consent_labels(self._submitter, subjects)
         sighters, open_sighters = _find_sighters(subjects, submitter)
         shared = RuleContext(
@@ -248,9 +258,10 @@ class Pipeline:
             defaults,
             rules,
             now,
-            PatternChecker(subjects, self._submitter.partner),
+            PatternChecker([each.object for each in submission], self._submitter.partner),
             named=named,
             acs_custodian=str(self._settings.get("marking", {}).get("acs_custodian", "")),
+            uncertain=frozenset() if "marking" in self._waived else containers.uncertain,
         )
         if not definitions:
             return context
@@ -286,6 +297,9 @@ class Pipeline:
         if is_acs(candidate.object):
             return self._judge_acs_definition(candidate, context)
         judged = self._judge_by_level(valid, context)
+        if candidate.source_id in context.uncertain and judged.verdict is not Verdict.REFUSED:
+            original = valid.object if judged.original is None else judged.original
+            judged = replace(judged.hold(_UNREADABLE_CONTAINER), original=original)
         return self._name_definition(judged) if _is_definition(judged.object) else judged
 
     def _name_definition(self, judged: Candidate) -> Candidate:
@@ -429,8 +443,8 @@ def _find_author_links(submission: Iterable[Candidate], authors: frozenset[str])
     """Ids of the relationships with an author at one end, and of locations at the other."""
     found: set[str] = set()
     for candidate in submission:
-        subject = candidate.object
-        if subject is None or subject.get("type") != "relationship":
+        subject = candidate.statements
+        if subject.get("type") != "relationship":
             continue
         ends = [str(subject.get("source_ref")), str(subject.get("target_ref"))]
         if authors.intersection(ends):

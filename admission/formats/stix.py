@@ -7,6 +7,7 @@ so that one which breaks I-JSON is refused and its neighbours are not.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -16,7 +17,7 @@ from tocsin.admission.extraction.json_split import split_array, split_object
 from tocsin.admission.extraction.text_encoding import detect_encoding, normalise_json_bytes
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import Action, Candidate, Finding
-from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.stix.ijson import parse_object, salvage_object
 from tocsin.admission.stix.upgrade import split_observed_data
 
 _ENDINGS = (".json", ".stix", ".stix2", ".jsonl", ".ndjson")
@@ -63,7 +64,8 @@ def _parse_parts(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[C
                 for n, each in enumerate(split_observed_data(parse_object(raw)))
             ]
         except Malformed as error:
-            found = [refused_candidate(index, f"{place}: {error}")]
+            refused = refused_candidate(index, f"{place}: {error}")
+            found = [replace(refused, salvaged=salvage_object(raw))]
         if len(found) > 1:
             found = [found[0].with_findings(_SPLIT_OBSERVED_DATA), *found[1:]]
         if marked and index == 0:

@@ -5,21 +5,27 @@ Reports, groupings and observed-data cover what they list, in the same submissio
 other containers.  The strictest TLP level counts; markings of other kinds have no order, so all of
 them apply together.  Members get their markings in writing, before anything is examined: one that
 is sent, held or released alone later has the same ones.
+
+A container covers its members whatever else is wrong with it, so it is read more leniently than
+it is validated: any type, lists in any shape, ids in any case.  If a record cannot be read at all,
+nobody knows what it holds: `uncertain` names the objects that only an analyst may release.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tocsin.admission.markings.acs import is_acs
 from tocsin.admission.markings.selectors import resolve_selector
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
 from tocsin.admission.merge.identity import is_well_known
-from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp
+from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp
 
-_CONTAINERS = ("report", "grouping", "observed-data")
-"""Not notes and opinions: they are about their objects and do not hold them."""
+_NO_CONTAINERS = frozenset(("note", "opinion"))
+"""Types that list objects but do not hold them: they are about them."""
 _MOST_TAKEN = 20
 """Markings other than TLP that a member takes; one that would take more is refused."""
 _TOO_MANY = Finding(
@@ -54,6 +60,8 @@ class ContainerMarkings:
     _definitions: Mapping[str, StixObject] = field(default_factory=dict)
     _others: Mapping[str, Mapping[str, None]] = field(default_factory=dict)
     """By id of a member: markings other than TLP."""
+    uncertain: frozenset[str] = frozenset()
+    """Ids of objects without a TLP marking of their own, next to a record that cannot be read."""
 
     @classmethod
     def read(
@@ -64,25 +72,29 @@ class ContainerMarkings:
         Each reference is followed once for the level, and at most once for each marking that a
         member may take.
         """
-        subjects = (each.object for each in submission if each.object is not None)
+        submission = list(submission)
         found = [
-            _read_container(each, definitions)
-            for each in subjects
-            if each.get("type") in _CONTAINERS
+            container
+            for each in submission
+            for record in _find_records(each.statements)
+            if (container := _read_container(record, definitions)) is not None
         ]
+        uncertain: frozenset[str] = frozenset()
+        if any(each.salvaged is not None and not each.salvaged for each in submission):
+            uncertain = frozenset(_find_without_level(submission, definitions))
         if not found:
-            return cls()
+            return cls(uncertain=uncertain)
         members: dict[str, dict[str, None]] = {}
         for each in found:
             members.setdefault(each.id, {}).update(dict.fromkeys(each.members))
         order = _acs_first(definitions)
         others = _spread_others(found, members, order)
-        return cls(_spread_levels(found, members), definitions, others)
+        return cls(_spread_levels(found, members), definitions, others, uncertain)
 
     def mark(self, candidate: Candidate) -> Candidate:
         """The candidate with the markings that it lacks; as it is if it lacks none."""
         subject = candidate.object
-        name = candidate.source_id or ""
+        name = _plain_id(candidate.source_id or "")
         if subject is None or not candidate.is_open:
             return candidate
         if name not in self.levels and name not in self._others:
@@ -110,7 +122,7 @@ class ContainerMarkings:
         """
         whole, _ = split_off_granular_tlp(subject, self._definitions)
         own = read_markings(whole, self._definitions)
-        name = str(subject.get("id"))
+        name = _plain_id(str(subject.get("id")))
         others = list(self._others.get(name, ()))
         if own.tlp is None:
             return self.levels.get(name), others
@@ -122,29 +134,128 @@ class ContainerMarkings:
         return is_acs(self._definitions.get(marking))
 
 
-def _read_container(subject: StixObject, definitions: Mapping[str, StixObject]) -> _Container:
+def _find_without_level(
+    submission: Iterable[Candidate], definitions: Mapping[str, StixObject]
+) -> Iterator[str]:
+    """Ids of the objects that no TLP marking of their own covers as a whole."""
+    for each in submission:
+        if each.object is not None and each.source_id and not _defines_marking(each.object):
+            whole, _ = split_off_granular_tlp(each.object, definitions)
+            if read_markings(whole, definitions).tlp is None:
+                yield each.source_id
+
+
+def _defines_marking(subject: StixObject) -> bool:
+    return subject.get("type") == "marking-definition"
+
+
+def _find_records(record: StixObject) -> Iterator[StixObject]:
+    """The record, and those in a bundle that somebody sent as an object."""
+    yield record
+    waiting = [record["objects"]] if "objects" in record else []
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield each
+        if isinstance(each, dict | list):
+            inside = each.values() if isinstance(each, dict) else each
+            waiting += (one for one in inside if isinstance(one, dict | list))
+
+
+def _read_container(record: StixObject, definitions: Mapping[str, StixObject]) -> _Container | None:
+    """The container that the record is, however it is written; None if it holds nothing."""
+    lists = [value for name, value in record.items() if _plain_name(name) == "objectrefs"]
+    if not lists:
+        return None
+    types = {each.strip().casefold() for each in _texts_in(record.get("type"))}
+    if types and types <= _NO_CONTAINERS:
+        return None
+    listed = lists[0]
+    in_order = len(lists) == 1 and isinstance(listed, list) and _are_texts(listed)
+    members = [_plain_id(each) for each in _texts_in(lists)]
+    subject = _read_markings_leniently(record) | {"object_refs": members}
     whole, parts = split_off_granular_tlp(subject, definitions)
     marks = read_markings(whole, definitions)
-    listed = subject.get("object_refs")
-    members = [str(each) for each in listed] if isinstance(listed, list) else []
     others = sorted((*marks.other_ids, *marks.unknown_ids), key=_acs_first(definitions))
+    places = [(level, resolve_selector(whole, selector)) for level, selector in parts]
+    if not in_order:  # nobody knows which of them an index means
+        places = [(level, path and path[:1]) for level, path in places]
     return _Container(
-        str(subject.get("id")),
-        tuple(members),
+        _plain_id(str(record.get("id"))),
+        tuple(filter(None, members)),
         marks.tlp,
-        tuple(_marked_members(whole, parts, members)),
+        tuple(_marked_members(places, members)),
         tuple(others[: _MOST_TAKEN + 1]),
     )
 
 
+def _read_markings_leniently(record: StixObject) -> StixObject:
+    """The record's own properties and its markings, as lists of plain ids.
+
+    A selector that selects nothing was meant to protect something: its marking covers the list of
+    members.
+    """
+    ids = [
+        id_
+        for name, value in record.items()
+        if _plain_name(name) == "objectmarkingrefs"
+        for each in _texts_in(value)
+        if (id_ := _plain_id(each))
+    ]
+    parts = [
+        {
+            "marking_ref": _plain_id(mark),
+            "selectors": [
+                each if resolve_selector(record, each) is not None else "object_refs"
+                for each in _texts_in(part.get("selectors"))
+            ],
+        }
+        for part in _find_records({"objects": record.get("granular_markings")})
+        for mark in _texts_in(part.get("marking_ref"))
+    ]
+    labels = list(_texts_in(record.get("labels")))
+    return {
+        **record,
+        "object_marking_refs": ids,
+        "granular_markings": parts,
+        "labels": labels,
+    }
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(each, str) for each in values)
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """The text, or all texts in lists and dictionaries, in order."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, list):
+            waiting += reversed(each)
+        elif isinstance(each, dict):
+            waiting += reversed(each.values())
+
+
+def _plain_id(text: str) -> str:
+    return text.strip().casefold()
+
+
+@lru_cache(maxsize=4096)
+def _plain_name(name: str) -> str:
+    """The name of a property without the signs and cases in which people write it."""
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
 def _marked_members(
-    whole: StixObject, parts: Sequence[tuple[Tlp, str]], members: Sequence[str]
+    places: Iterable[tuple[Tlp, Path | None]], members: Sequence[str]
 ) -> Iterator[tuple[Tlp, str]]:
     """Members whose place in the list, or the list as a whole, is marked."""
     strictest: dict[int | None, Tlp] = {}
-    for level, selector in parts:
-        path = resolve_selector(whole, selector)
-        if path is not None and path[0] == "object_refs" and members:
+    for level, path in places:
+        if path is not None and _plain_name(str(path[0])) == "objectrefs" and members:
             place = path[1] if len(path) > 1 and isinstance(path[1], int) else None
             strictest[place] = max(level, strictest.get(place, level))
     for place, level in strictest.items():

@@ -4,6 +4,9 @@ Where parsers disagree, one partner's hub would publish something else than
 another's client showed: the last of two equal names, a number too long for a
 double, half of a surrogate pair.  All of that is refused here, and
 only here, with a message that says what to change.
+
+A refused record may still be the report that restricts its members: `salvage_object` reads
+leniently what it says about others.
 """
 
 import json
@@ -101,6 +104,34 @@ def _decode_strictly(raw: bytes) -> Any:
     return value
 
 
+def salvage_object(raw: bytes) -> StixObject | None:
+    """What a record that `parse_object` refuses says about other objects, as far as it is legible.
+
+    Type, id, labels, references and markings, of equal names all values.  Empty if nothing can be
+    read, though it may be a container; None if it cannot be one.
+
+    >>> salvage_object(b'{"type": "report", "type": "grouping", "n": 1e999, "object_refs": "x"}')
+    {'type': ['report', 'grouping'], 'object_refs': 'x'}
+    """
+    text = raw.decode("utf-8", "replace").lstrip("\ufeff")
+    try:
+        value = _LENIENT_DECODER.decode(text)
+    except (ValueError, RecursionError):
+        may_hold = "\\u" in text or _MAY_HOLD.search(text) is not None
+        return {} if may_hold else None
+    if isinstance(value, list):
+        return {"objects": value}
+    return _keep_relations(value) if isinstance(value, dict) else None
+
+
+def _keep_relations(record: StixObject) -> StixObject:
+    return {
+        name: value
+        for name, value in record.items()
+        if name in _ABOUT_OTHERS or _MAY_HOLD.search(name)
+    }
+
+
 def replace_lone_surrogates(raw: bytes) -> bytes:
     """Replace each half of a surrogate pair by U+FFFF, which `parse_object` refuses too.
 
@@ -157,6 +188,31 @@ _DECODER = json.JSONDecoder(
     parse_constant=_no_constant,
     parse_float=_number,
     parse_int=_integer,
+)
+
+
+_ABOUT_OTHERS = frozenset(("type", "id", "labels", "granular_markings", "objects"))
+_MAY_HOLD = re.compile("ref|objects", re.IGNORECASE)
+"""Names of references, in any spelling."""
+
+
+def _all_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of an object; of several with one name a list of all values."""
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    found: dict[str, list[Any]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return {name: each[0] if len(each) == 1 else each for name, each in found.items()}
+
+
+_LENIENT_DECODER = json.JSONDecoder(
+    object_pairs_hook=_all_members,
+    parse_constant=lambda _: None,
+    parse_float=lambda _: None,
+    parse_int=lambda _: None,
+    strict=False,
 )
 
 

@@ -24,7 +24,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.history_extension import claims_hub_authorship
-from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.stix.ijson import parse_object, salvage_object
 from tocsin.admission.warninglists.index import WithExclusions
 
 _MISP = Finding(
@@ -115,7 +115,7 @@ def parse_candidate(index: int, raw: bytes) -> Candidate:
         subject = parse_object(raw)
     except Malformed as error:
         fault = Finding("validate", "format", Action.REFUSED, str(error))
-        return Candidate(index, None).refuse(fault)
+        return Candidate(index, None, salvaged=salvage_object(raw)).refuse(fault)
     if "Event" in subject and "type" not in subject:
         return Candidate(index, None).refuse(_MISP)
     candidate = Candidate.from_object(index, subject)

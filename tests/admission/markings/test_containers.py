@@ -20,6 +20,7 @@ from tocsin.admission.markings.containers import ContainerMarkings
 from tocsin.admission.model import Candidate, Submitter, Tlp, Verdict
 from tocsin.clients.check import Checker, InputFile
 from tocsin.config import ClientSettings, policy_text
+from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.store import Store
 
 NOW = 1_790_000_000_000_000
@@ -283,6 +284,130 @@ class TestOtherMarkings:
         marked = [found.mark(each) for each in sent]
         assert time.process_time() - started < 5
         assert [each.is_open for each in marked] == [True] * 150
+
+
+def raw_event(event: Any, *parts: tuple[str, str]) -> str:
+    """A container as JSON, with replaced parts that no serialiser would write."""
+    text = json.dumps(event)
+    for old, new in parts:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+REFUSED_RECORDS: dict[str, tuple[str, str]] = {
+    "half of a surrogate pair": ('"context": "', '"x_note": "\\ud800", "context": "'),
+    "a long integer": ('"context"', '"x_n": 9007199254740993, "context"'),
+    "a number beyond doubles": ('"context"', '"x_n": 1e999, "context"'),
+    "not a number": ('"context"', '"x_n": NaN, "context"'),
+    "a name twice": ('"context"', '"context": "a", "context"'),
+    "deep nesting": ('"context"', f'"x_n": {"[" * 150}{"]" * 150}, "context"'),
+    "control characters": ('"context": "', '"context": "\x01'),
+}
+
+
+class TestFaultyContainers:
+    @pytest.mark.parametrize("fault", REFUSED_RECORDS)
+    def test_a_container_that_breaks_i_json_still_covers_its_members(
+        self, hub: HubInProcess, fault: str
+    ) -> None:
+        member = unmarked()
+        event = raw_event(container("grouping", member, marks=[RED]), REFUSED_RECORDS[fault])
+        sent = f'{{"objects": [{json.dumps(member)}, {event}]}}'.encode()
+        answer = hub.ask("collections/inbox/objects/", method="POST", data=sent)
+        while hub.services.intake.work():
+            pass
+        assert answer.status_code != 202 or hub.verdicts(
+            hub.ask(f"status/{answer.json['id']}/").json
+        ) == ["refused", "refused"]
+        assert [hub.feed(each) for each in EVERY_FEED] == [[], [], []]
+
+    @pytest.mark.parametrize("fault", REFUSED_RECORDS)
+    def test_the_preview_covers_members_as_the_hub_does(self, fault: str) -> None:
+        member = unmarked()
+        event = raw_event(container("grouping", member, marks=[RED]), REFUSED_RECORDS[fault])
+        lines = f"{json.dumps(member)}\n{event}\n"
+        checker = Checker(ClientSettings(), parse_policy(policy_text(None)), warning_lists())
+        preview = checker.preview(InputFile("event.jsonl", lines.encode()), NOW)
+        assert [each.verdict for each in preview.results()] == ["refused", "refused"]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda e: {**e, "object_refs": e["object_refs"][0]},
+            lambda e: {**e, "object_refs": [e["object_refs"][0].upper()]},
+            lambda e: {**e, "object_refs": [f"{e['object_refs'][0]} "]},
+            lambda e: {**e, "object_refs": [[e["object_refs"][0]]]},
+            lambda e: {**e, "object_refs": {"0": e["object_refs"][0]}},
+            lambda e: {**e, "object_marking_refs": RED},
+            lambda e: {**e, "object_marking_refs": [f" {RED.upper()}"]},
+            lambda e: {**e, "object_marking_refs": {"tlp": RED}},
+            lambda e: {**e, "type": "Grouping"},
+            lambda e: {**e, "type": "x-misp-event", "id": f"x-misp-event--{e['id'][-36:]}"},
+            lambda e: {**e, "type": None},
+            lambda e: {"type": "bundle", "id": f"bundle--{e['id'][-36:]}", "objects": [e]},
+            lambda e: {("Object_Refs" if k == "object_refs" else k): v for k, v in e.items()},
+            lambda e: {("objectMarkingRefs" if k.endswith("g_refs") else k): e[k] for k in e},
+        ],
+    )
+    def test_a_container_covers_its_members_however_it_is_written(
+        self, hub: HubInProcess, change: Any
+    ) -> None:
+        member = unmarked()
+        event = change(container("grouping", member, marks=[RED]))
+        assert hub.verdicts(hub.push(member, event))[0] == "refused"
+
+    def test_equal_names_all_count(self) -> None:
+        member, other = unmarked("evil-one.top"), unmarked("evil-two.top")
+        event = json.dumps(container("grouping", member, marks=[CLEAR]))
+        event = (
+            f'{event[:-1]}, "object_refs": ["{other["id"]}"], "object_marking_refs": ["{RED}"]}}'
+        )
+        sent = [Candidate.from_object(0, member), Candidate.from_object(1, other)]
+        found = ContainerMarkings.read([*sent, parse_candidate(2, event.encode())], {})
+        assert found.levels == {member["id"]: Tlp.RED, other["id"]: Tlp.RED}
+
+    def test_a_selector_that_selects_nothing_covers_all_members(self) -> None:
+        member = unmarked()
+        event = container("report", member, **part_marked(RED, "object_refs.[7]"))
+        assert level(member, event) is Tlp.RED
+
+    @pytest.mark.parametrize("kind", ["note", "opinion"])
+    def test_notes_and_opinions_hold_nothing_even_in_wrong_case(self, kind: str) -> None:
+        member = unmarked()
+        note = container(kind, member, marks=[RED]) | {"type": kind.title()}
+        assert level(member, note) is Tlp.GREEN
+
+    def test_next_to_an_unreadable_record_unmarked_objects_wait_for_an_analyst(
+        self,
+    ) -> None:
+        member, marked = unmarked(), indicator("evil-two.top")
+        unreadable = json.dumps([container("grouping", member, marks=[RED])])[1:-2].encode()
+        lost = parse_candidate(2, unreadable)
+        sent = [Candidate.from_object(0, member), Candidate.from_object(1, marked), lost]
+        submitter = Submitter("acme", default_tlp=Tlp.CLEAR, max_tlp=Tlp.AMBER_STRICT)
+        pipeline = Pipeline(parse_policy(policy_text(None)), submitter, warning_lists())
+        found = pipeline.examine(sent, NOW)
+        assert [each.verdict.value for each in found] == ["held", "open", "refused"]
+        assert "could not be read" in found[0].findings[-1].message
+
+    def test_a_broken_line_that_cannot_be_a_container_holds_nothing(self) -> None:
+        lines = f'{json.dumps(unmarked())}\n{{"type": "tool", "name": }}\n'
+        checker = Checker(ClientSettings(), parse_policy(policy_text(None)), warning_lists())
+        preview = checker.preview(InputFile("feed.jsonl", lines.encode()), NOW)
+        assert [each.verdict for each in preview.results()] == ["ready", "refused"]
+
+    def test_recipients_and_authors_that_a_refused_record_names_are_hidden(self) -> None:
+        message = sdo("email-message", to_refs=["email-addr--11111111-1111-4111-8111-111111111111"])
+        raw = json.dumps(message).replace('"type"', '"x": 1e999, "type"', 1)
+        victim = address("jane@evil-bank.top") | {
+            "type": "email-addr",
+            "id": "email-addr--11111111-1111-4111-8111-111111111111",
+        }
+        submitter = Submitter("acme", default_tlp=Tlp.GREEN)
+        pipeline = Pipeline(parse_policy(policy_text(None)), submitter, warning_lists())
+        sent = [Candidate.from_object(0, victim), parse_candidate(1, raw.encode())]
+        assert pipeline.examine(sent, NOW)[0].verdict is Verdict.REFUSED
 
 
 class TestClients:

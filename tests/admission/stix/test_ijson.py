@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.stix.ijson import MAX_DEPTH, parse_json, parse_object
+from tocsin.admission.stix.ijson import MAX_DEPTH, parse_json, parse_object, salvage_object
 
 
 def nested_object(levels: Any) -> Any:
@@ -105,3 +105,37 @@ class TestParseJson:
     def test_parse_json_refuses_duplicate_names(self) -> None:
         with pytest.raises(Malformed):
             parse_json(b'[{"a": 1, "a": 2}]')
+
+
+class TestSalvaged:
+    @pytest.mark.parametrize(
+        ("raw", "value"),
+        [
+            (b'{"type": "report", "x": 1e999, "object_refs": ["a"]}', "a"),
+            (b'{"type": "report", "object_refs": ["a\\ud800"], "name": "b"}', "a\ud800"),
+            (b'\xef\xbb\xbf{"object_refs": ["a"], "n": NaN}', "a"),
+            (b'{"object_refs": ["a"], "name": "\xff\x00"}', "a"),
+            (b'{"n": ' + b"9" * 10_000 + b', "object_refs": ["a"]}', "a"),
+            (b'{"n": ' + b"[" * 150 + b"]" * 150 + b', "object_refs": ["a"]}', "a"),
+        ],
+    )
+    def test_references_of_a_refused_record_are_kept_and_its_texts_are_not(
+        self, raw: Any, value: Any
+    ) -> None:
+        found = salvage_object(raw)
+        assert found is not None and found["object_refs"] == [value] and "name" not in found
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b'{"object_refs": ["a"',
+            b'{"\\u006fbject_refs": ["a"]]',
+            b'{"object_refs": ' + b"[" * 9000 + b"]" * 9000 + b"}",
+        ],
+    )
+    def test_an_illegible_record_that_may_be_a_container_is_empty(self, raw: Any) -> None:
+        assert salvage_object(raw) == {}
+
+    @pytest.mark.parametrize("raw", [b"7", b'"object_refs"', b'{"name": }', b"null", b"[" * 9000])
+    def test_what_cannot_be_a_container_is_none(self, raw: Any) -> None:
+        assert salvage_object(raw) is None
