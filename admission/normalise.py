@@ -212,6 +212,9 @@ def _normalise_markings(
         _repair_finding(f"{old} is not an official TLP marking; read as {new}")
         for old, new in marks.repaired
     )
+    labelled = markings.labelled_level(subject)
+    if labelled is not None and markings.TLP_2_IDS[labelled] not in markings.marking_ids(subject):
+        findings += (_label_finding(labelled),)
     tlp = marks.tlp
     if tlp is None:
         tlp = defaults.level_of(subject)
@@ -232,6 +235,12 @@ def _normalise_markings(
 def _no_marking_finding(tlp: Tlp) -> Finding:
     message = f"has no TLP marking: TLP:{tlp.label.upper()} is assumed"
     return Finding("normalise", "marking", Action.NOTED, message, "object_marking_refs")
+
+
+@cache
+def _label_finding(tlp: Tlp) -> Finding:
+    message = f"a label says TLP:{tlp.label.upper()}: read as a marking, the strictest one counts"
+    return Finding("normalise", "marking", Action.NOTED, message, "labels")
 
 
 def _repair_finding(message: str) -> Finding:

@@ -1,15 +1,17 @@
 """TLP markings: read them in any version or spelling, write them with the ids of TLP 2.0.
 
 TLP 2.0 has one id per level.  Ids of TLP 1.0, invented ids that begin like real
-ones, and definitions under other ids are recognised and repaired.  A marking
-that cannot be read is unknown, and the rule `marking` holds the object.
+ones, and definitions under other ids are recognised and repaired.  A label such as
+`tlp:red` counts as a marking.  A marking that cannot be read is unknown, and the
+rule `marking` holds the object.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tocsin.admission.markings.acs import is_acs
@@ -32,6 +34,7 @@ TLP_1_IDS: Mapping[Tlp, str] = {
 }
 """The ids of TLP 1.0 (STIX 2.1 section 7.2.1.4)."""
 
+_LONGEST_NAME = 200
 _PREFIX_LENGTH = len("marking-definition--94868c89")
 
 ID_PREFIXES: Mapping[str, Tlp] = {
@@ -49,6 +52,10 @@ _OFFICIAL: Mapping[str, Tlp] = {
 }
 _NAMES_A_LEVEL = re.compile(r"\bTLP\b|\b(?:strictly )?confidential\b|\bclassified\b", re.IGNORECASE)
 """A statement with such words limits sharing, so an analyst must read it."""
+_LABEL = re.compile(
+    r"(?<![^\W_])tlp[\W_]{0,4}(?P<level>white|clear|green|amber(?:[\W_]{0,3}strict)?|red)(?![^\W_])"
+)
+"""A level in a label: `tlp:red`, `misp:tlp="red"`, `TLP:AMBER+STRICT`."""
 _EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 
 
@@ -104,10 +111,45 @@ def defined_level(subject: StixObject) -> Tlp | None:
 
 
 def read_markings(subject: StixObject, definitions: Mapping[str, StixObject]) -> Markings:
-    """Read the markings of an object; `definitions` are those of the submission, by id."""
+    """Read the markings of an object, its labels included.
+
+    `definitions` are those of the submission, by id.
+    """
     ids = marking_ids(subject)
     stated = {id_: definitions[id_] for id_ in ids if id_ in definitions}
-    return _read_ids(ids, stated) if stated else _read_undefined_ids(ids)
+    marks = _read_ids(ids, stated) if stated else _read_undefined_ids(ids)
+    labelled = labelled_level(subject) if "labels" in subject else None
+    if labelled is None or (marks.tlp is not None and marks.tlp >= labelled):
+        return marks
+    return replace(marks, tlp=labelled)
+
+
+def labelled_level(subject: StixObject) -> Tlp | None:
+    """The strictest TLP level that a label of the object names."""
+    labels = subject.get("labels")
+    if not isinstance(labels, list):
+        return None
+    levels = (parse_tlp_label(label) for label in labels if isinstance(label, str))
+    return max((level for level in levels if level is not None), default=None)
+
+
+@lru_cache(maxsize=4096)  # the objects of a feed share their labels
+def parse_tlp_label(label: str) -> Tlp | None:
+    """The strictest TLP level in a label; None if it names none.
+
+    >>> parse_tlp_label('misp:tlp="amber+strict"')
+    <Tlp.AMBER_STRICT: 3>
+    """
+    levels = [_parse_level(found["level"]) for found in _LABEL.finditer(_plain_text(label))]
+    return max((level for level in levels if level is not None), default=None)
+
+
+def _plain_text(label: str) -> str:
+    """In small letters, without wide letters and invisible characters."""
+    if label.isascii():
+        return label.lower()
+    wide = unicodedata.normalize("NFKC", label).casefold()
+    return "".join(each for each in wide if unicodedata.category(each) != "Cf")
 
 
 def _read_ids(ids: Iterable[str], definitions: Mapping[str, StixObject]) -> Markings:
@@ -200,14 +242,33 @@ def _find_level(id_: str, definition: StixObject | None) -> Tlp | None:
     if is_acs(definition) and id_ not in _OFFICIAL:
         return None  # even if its name contains a TLP label
     official = _OFFICIAL.get(id_, ID_PREFIXES.get(id_[:_PREFIX_LENGTH]))
-    stated = _stated_level(definition) if definition is not None else None
-    if official is None or stated is None:
-        return stated if official is None else official
-    return max(official, stated)
+    stated = _stated_levels(definition) if definition is not None else set()
+    if official is not None:
+        return max((official, *stated))
+    return stated.pop() if len(stated) == 1 else None
 
 
-def _stated_level(definition: StixObject) -> Tlp | None:
-    """The level a definition states: by extension (TLP 2.0), body (TLP 1.0) or name."""
+def is_contradictory(definition: StixObject) -> bool:
+    """True for a definition whose name says another TLP level than its content."""
+    return len(_stated_levels(definition)) > 1
+
+
+def names_a_level(definition: StixObject) -> bool:
+    """True for a statement that seems to limit sharing: an analyst must read it."""
+    texts = f"{definition.get('name', '')}\n{definition.get('definition')}"
+    return _NAMES_A_LEVEL.search(texts) is not None
+
+
+def _stated_levels(definition: StixObject) -> set[Tlp]:
+    """The levels that a definition states: by extension (TLP 2.0) or body (TLP 1.0), and name."""
+    content, name = _content_level(definition), str(definition.get("name", ""))[:_LONGEST_NAME]
+    named = _parse_level(name) if content is None else parse_tlp_label(name)
+    if content is None and not name.upper().startswith("TLP:"):
+        named = None
+    return {level for level in (content, named) if level is not None}
+
+
+def _content_level(definition: StixObject) -> Tlp | None:
     extensions = definition.get("extensions")
     body = definition.get("definition")
     extension = extensions.get(_EXTENSION) if isinstance(extensions, dict) else None
@@ -215,15 +276,15 @@ def _stated_level(definition: StixObject) -> Tlp | None:
         return _parse_level(extension["tlp_2_0"])
     if isinstance(body, dict) and "tlp" in body:
         return _parse_level(body["tlp"])
-    statement = body.get("statement", "") if isinstance(body, dict) else ""
-    names = [str(name) for name in (definition.get("name", ""), statement)]
-    levels = [_parse_level(name) for name in names if name.upper().startswith("TLP:")]
-    return max((level for level in levels if level is not None), default=None)
+    statement = str(body.get("statement", "")) if isinstance(body, dict) else ""
+    return _parse_level(statement) if statement.upper().startswith("TLP:") else None
 
 
 def _parse_level(word: object) -> Tlp | None:
     try:
-        return Tlp.parse(str(word))
+        return Tlp.parse(
+            re.sub(r"amber[\W_]*strict", "amber+strict", str(word), flags=re.IGNORECASE)
+        )
     except ValueError:
         return None
 
@@ -239,5 +300,5 @@ def _is_plain_statement(definition: StixObject | None) -> bool:
         definition is not None
         and definition.get("definition_type") == "statement"
         and not definition.get("extensions")
-        and not _NAMES_A_LEVEL.search(str(definition.get("definition")))
+        and not names_a_level(definition)
     )

@@ -13,7 +13,14 @@ from tocsin.admission.markings.acs import (
     is_acs,
     is_classified,
 )
-from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS, marking_ids, read_markings
+from tocsin.admission.markings.tlp import (
+    TLP_1_IDS,
+    TLP_2_IDS,
+    is_contradictory,
+    marking_ids,
+    names_a_level,
+    read_markings,
+)
 from tocsin.admission.masking import APPROVED
 from tocsin.admission.model import (
     Action,
@@ -35,6 +42,15 @@ CHOICES = {"unknown": ("hold", "refuse")}
 
 _MOST_REASONS = 5
 _UNKNOWN = "a marking without a known definition: send its definition along, or mark with TLP 2.0"
+_CONTRADICTORY = (
+    "a marking definition whose name and content state different TLP levels: correct it, or mark"
+    " with TLP 2.0"
+)
+_NAMES_A_LEVEL = (
+    "a statement that seems to limit sharing: send a TLP level as a TLP 2.0 marking, or leave it to"
+    " an analyst"
+)
+_UNREADABLE = "a marking definition that this hub cannot apply: mark with TLP 2.0"
 _RULE = "marking"
 _TLP_IDS = frozenset((*TLP_1_IDS.values(), *TLP_2_IDS.values()))
 
@@ -58,11 +74,14 @@ def _check_markings(
         return candidate.refuse(_finding(Action.REFUSED, message))
     others = read_markings(subject, context.definitions).other_ids
     unknown = [id_ for id_ in marking_ids(subject) if id_ not in _TLP_IDS and id_ not in others]
-    if unknown and settings["unknown"] == "refuse":
-        return candidate.refuse(_finding(Action.REFUSED, _UNKNOWN))
-    if settings.get(APPROVED) or not (unknown or carried):
+    obstacles = dict.fromkeys(_explain(context.definitions.get(id_)) for id_ in unknown)
+    if subject.get("type") == "marking-definition" and is_contradictory(subject):
+        obstacles[_CONTRADICTORY] = None
+    if obstacles and settings["unknown"] == "refuse":
+        return candidate.refuse(*(_finding(Action.REFUSED, each) for each in obstacles))
+    if settings.get(APPROVED) or not (obstacles or carried):
         return candidate
-    held = [_finding(Action.HELD, _UNKNOWN)] if unknown else []
+    held = [_finding(Action.HELD, each) for each in obstacles]
     scopes = settings["acs_scopes"]
     readers = [str(scope) for scope in scopes] if isinstance(scopes, list) else []
     found = dict.fromkeys(
@@ -74,6 +93,15 @@ def _check_markings(
         _finding(Action.HELD, f"ACS marking: {reason}") for reason in list(found)[:_MOST_REASONS]
     ]
     return candidate.hold(*held) if held else candidate
+
+
+def _explain(definition: StixObject | None) -> str:
+    """The reason why a marking cannot be applied."""
+    if definition is None:
+        return _UNKNOWN
+    if is_contradictory(definition):
+        return _CONTRADICTORY
+    return _NAMES_A_LEVEL if names_a_level(definition) else _UNREADABLE
 
 
 def _acs_markings(

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tocsin.admission.markings.tlp import parse_tlp_label
 from tocsin.admission.merge.identity import CONTRIBUTING_PROPERTIES, observable_id
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.references import referenced_ids
@@ -63,7 +64,12 @@ def _move_labels(newer: StixObject) -> StixObject:
     typed, labels = _TYPED_LABELS.get(newer["type"]), newer.get("labels")
     if not typed or typed in newer or not isinstance(labels, list) or not labels:
         return newer
-    kept = [label for label in labels if isinstance(label, str) and label.startswith(_CONSENT)]
+    kept = [
+        label
+        for label in labels
+        if isinstance(label, str)
+        and (label.startswith(_CONSENT) or parse_tlp_label(label) is not None)
+    ]
     moved = [label for label in labels if label not in kept]
     newer = {name: value for name, value in newer.items() if name != "labels"}
     return newer | ({typed: moved} if moved else {}) | ({"labels": kept} if kept else {})

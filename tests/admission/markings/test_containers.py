@@ -306,6 +306,29 @@ REFUSED_RECORDS: dict[str, tuple[str, str]] = {
 }
 
 
+class TestLabels:
+    @pytest.mark.parametrize("label", ["tlp:red", 'misp:tlp="red"', "TLP:RED"])
+    def test_nothing_that_a_label_says_is_red_is_in_any_feed(
+        self, hub: HubInProcess, label: str
+    ) -> None:
+        old = {"spec_version": "2.0", "labels": ["malicious-activity", label]}
+        sent = [
+            unmarked("evil-one.top", labels=[label]),
+            indicator("evil-two.top", object_marking_refs=[CLEAR], labels=[label]),
+            {k: v for k, v in (unmarked("evil-three.top") | old).items() if k != "pattern_type"},
+        ]
+        assert hub.verdicts(hub.push(*sent)) == ["refused"] * 3
+        member = unmarked("evil-four.top")
+        event = container("grouping", member, labels=[label])
+        assert hub.verdicts(hub.push(member, event)) == ["refused"] * 2
+        assert [hub.feed(each) for each in EVERY_FEED] == [[], [], []]
+
+    def test_a_label_is_the_level_of_an_unmarked_object_and_comes_before_containers(self) -> None:
+        member = unmarked(labels=["tlp:green"])
+        assert level(member, default=Tlp.AMBER) is Tlp.GREEN
+        assert level(member, container("report", member, marks=[AMBER])) is Tlp.GREEN
+
+
 class TestFaultyContainers:
     @pytest.mark.parametrize("fault", REFUSED_RECORDS)
     def test_a_container_that_breaks_i_json_still_covers_its_members(

@@ -9,7 +9,9 @@ from tocsin.admission.markings.tlp import (
     TLP_1_IDS,
     TLP_2_IDS,
     Markings,
+    is_contradictory,
     is_tlp_definition,
+    parse_tlp_label,
     read_markings,
     tlp_definition,
     write_markings,
@@ -143,3 +145,63 @@ def test_the_hubs_tlp_definitions_are_read_as_their_level(tlp: Any) -> None:
 
 def test_a_statement_is_not_a_tlp_definition() -> None:
     assert not is_tlp_definition({"type": "marking-definition", "id": FOREIGN, **STATEMENT})
+
+
+class TestLabels:
+    @pytest.mark.parametrize(
+        ("label", "tlp"),
+        [
+            ("tlp:red", Tlp.RED),
+            ("TLP:RED", Tlp.RED),
+            (' misp:tlp="red" ', Tlp.RED),
+            ("TLP:AMBER+STRICT", Tlp.AMBER_STRICT),
+            ("tlp:amber-strict", Tlp.AMBER_STRICT),
+            ("tlp-amber_strict", Tlp.AMBER_STRICT),
+            ("tlp:amber", Tlp.AMBER),
+            ("TLP_GREEN", Tlp.GREEN),
+            ("tlp:white", Tlp.CLEAR),
+            ("ｔｌｐ：ｒｅｄ", Tlp.RED),
+            ("t\u200blp:red", Tlp.RED),
+            ("tlp:green/tlp:red", Tlp.RED),
+        ],
+    )
+    def test_a_label_counts_as_a_marking_in_every_spelling(self, label: str, tlp: Any) -> None:
+        assert parse_tlp_label(label) is tlp
+        assert read_markings({"labels": ["c2", label]}, {}).tlp is tlp
+
+    @pytest.mark.parametrize(
+        "label", ["c2", "redline", "tlp", "outlp:red", "tlp:redline", "helped"]
+    )
+    def test_other_labels_are_no_markings(self, label: str) -> None:
+        assert read_markings({"labels": [label]}, {}) == Markings()
+
+    @pytest.mark.parametrize("labels", [["tlp:red"], ["tlp:red", "tlp:green"]])
+    def test_the_strictest_of_labels_and_markings_counts(self, labels: Any) -> None:
+        marked = marked_with(TLP_2_IDS[Tlp.CLEAR]) | {"labels": labels}
+        assert read_markings(marked, {}).tlp is Tlp.RED
+
+    def test_a_label_below_the_marking_changes_nothing(self) -> None:
+        marked = marked_with(TLP_2_IDS[Tlp.AMBER]) | {"labels": ["tlp:clear"]}
+        assert read_markings(marked, {}) == Markings(Tlp.AMBER)
+
+
+class TestContradictions:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"definition_type": "tlp", "definition": {"tlp": "clear"}},
+            {"extensions": tlp_definition(Tlp.CLEAR)["extensions"]},
+            {**STATEMENT, "definition": {"statement": "TLP:CLEAR"}},
+        ],
+    )
+    @pytest.mark.parametrize("name", ["TLP:RED", "tlp red", "Meeting TLP:AMBER+STRICT"])
+    def test_a_definition_whose_name_and_content_differ_is_unknown(
+        self, name: str, body: Any
+    ) -> None:
+        definition = {"type": "marking-definition", "name": name, **body}
+        assert is_contradictory(definition) and not is_tlp_definition(definition)
+        assert read_markings(marked_with(FOREIGN), {FOREIGN: definition}).unknown_ids == (FOREIGN,)
+
+    def test_a_statement_whose_name_limits_sharing_is_unknown(self) -> None:
+        definition = {"type": "marking-definition", "name": "Meeting notes, TLP:RED", **STATEMENT}
+        assert read_markings(marked_with(FOREIGN), {FOREIGN: definition}).unknown_ids == (FOREIGN,)

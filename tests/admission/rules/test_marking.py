@@ -50,3 +50,23 @@ class TestMarking:
         subject = {"object_marking_refs": [FOREIGN]}
         candidate = apply_marking(subject, {"unknown": "refuse"}, tlp=Tlp.GREEN, scope="green")
         assert candidate.verdict is Verdict.REFUSED
+
+
+class TestDefinitions:
+    @staticmethod
+    def message(definition: Any) -> str:
+        context = RuleContext(Submitter(), 0, WarningLists([]), definitions={FOREIGN: definition})
+        marked = Candidate(0, {"object_marking_refs": [FOREIGN]}, tlp=Tlp.GREEN)
+        held = build_rule("marking", context)(marked)
+        assert held.verdict is Verdict.HELD
+        return held.findings[-1].message
+
+    def test_a_statement_that_names_a_level_is_held_with_that_reason(self) -> None:
+        body = {"definition_type": "statement", "definition": {"statement": "This is TLP:RED"}}
+        assert "limit sharing" in self.message({"type": "marking-definition", **body})
+
+    def test_a_definition_that_contradicts_itself_is_held_as_is_what_carries_it(self) -> None:
+        body = {"definition_type": "tlp", "definition": {"tlp": "white"}, "name": "TLP:RED"}
+        definition = {"type": "marking-definition", "id": FOREIGN, **body}
+        assert "different TLP levels" in self.message(definition)
+        assert apply_marking(definition, tlp=Tlp.GREEN).verdict is Verdict.HELD
