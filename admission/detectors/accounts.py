@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from tocsin.admission.detectors.placeholders import is_personal_account
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
+from tocsin.admission.detectors.urls import find_request_targets
 from tocsin.admission.word_lists import load_alternation, load_words
 
 ACCOUNT = "account name"
@@ -55,7 +56,9 @@ _NOT_NAMES = frozenset(
     )
 )
 """Words that stand behind the name of an account, and are not part of it."""
-_SECURITY_IDENTIFIER = re.compile(r"(?<![\w-])(?P<name>S-1-5-21(?:-\d{1,10}){3}-\d{4,10})(?![\w-])")
+_SECURITY_IDENTIFIER = re.compile(
+    r"(?<![\w-])(?P<name>S-1-5-21(?:-\d{1,10}){3}-\d{4,10})(?![\w-])", re.IGNORECASE
+)
 """From 1000 on, the last number is a person's; every domain has the ones below."""
 _PATTERNS = (
     (
@@ -73,6 +76,20 @@ _PATTERNS = (
 """Each pattern with a cheap question whether the text may match."""
 
 
+_IN_TARGET = re.compile(
+    r"[?&;](?:user(?:[_-]?(?:name|id))?|login(?:[_-]?name)?|logon|uname|usr|uid|account|benutzer)"
+    r"=(?P<name>[^&;#\s\[\]]{2,64})",
+    re.IGNORECASE,
+)
+"""In the query of an HTTP request; in other URLs the attacker chose the name."""
+
+
+def find_security_identifiers(text: str) -> Iterator[Span]:
+    """Security identifiers of the people in a Windows domain."""
+    for found in _SECURITY_IDENTIFIER.finditer(text):
+        yield Span(*found.span("name"), ACCOUNT)
+
+
 def find_account_names(text: str) -> Iterator[Span]:
     """Names of accounts, except those that every machine has."""
     for pattern, may_match in _PATTERNS:
@@ -84,6 +101,14 @@ def find_account_names(text: str) -> Iterator[Span]:
                     continue
             if is_personal_account(found["name"]):
                 yield Span(found.start("name"), end, ACCOUNT)
+    yield from _find_in_targets(text)
+
+
+def _find_in_targets(text: str) -> Iterator[Span]:
+    for start, target in find_request_targets(text):
+        for found in _IN_TARGET.finditer(target):
+            if is_personal_account(found["name"]):
+                yield Span(start + found.start("name"), start + found.end("name"), ACCOUNT)
 
 
 def _full_name_end(text: str, found: re.Match[str]) -> int:

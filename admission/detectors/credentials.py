@@ -14,7 +14,7 @@ from itertools import chain
 from tocsin.admission.detectors.placeholders import PLACEHOLDER
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.text_search import contains_any
-from tocsin.admission.detectors.urls import find_urls, path_start
+from tocsin.admission.detectors.urls import find_request_targets, find_urls, path_start
 from tocsin.admission.word_lists import load_alternation
 
 URL_CREDENTIALS = "credentials in a URL"
@@ -77,7 +77,7 @@ def find_url_credentials(text: str) -> Iterator[Span]:
 
 def find_tokens(text: str) -> Iterator[Span]:
     """Session ids, keys and passwords in URLs; JSON web tokens and bearer tokens anywhere."""
-    for start, url in find_urls(text):
+    for start, url in (*find_urls(text), *find_request_targets(text)):
         links = _LOGIN_LINK.finditer(url) if _may_hold_login_link(url) else ()
         for found in chain(_PARAMETER.finditer(url) if "=" in url else (), links):
             if not PLACEHOLDER.match(found["value"]):

@@ -1,4 +1,4 @@
-"""URLs in a text, in every notation: escaped in JSON, defanged, of any scheme."""
+"""URLs in a text, in every notation: escaped in JSON, defanged, of any scheme; request targets."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ def find_urls(text: str) -> tuple[tuple[int, str], ...]:
     if "/" not in text:  # every URL has one
         return ()
     return tuple((found.start(), found[0]) for found in _URL.finditer(text))
+
+
+_TARGET = re.compile(r"""(?<![^\s"'])/[^\s<>"'`?]{0,2048}\?[^\s<>"'`]{3,4096}""")
+
+
+@lru_cache(maxsize=4)
+def find_request_targets(text: str) -> tuple[tuple[int, str], ...]:
+    """Each relative URL with a query, as in a request of HTTP, with the place where it begins."""
+    if "?" not in text or "/" not in text:
+        return ()
+    return tuple((found.start(), found[0]) for found in _TARGET.finditer(text))
 
 
 def path_start(url: str) -> int:

@@ -1,12 +1,14 @@
 """Remove or hold contents that no rule can read: files, traffic, command lines.
 
 An artifact with its content is held; its hashes and its name pass.  Traffic loses what was
-sent, a process its environment.  A command line is removed and an analyst is asked; one in
-a pattern stays, since the indicator matches on it.
+sent, a process its environment, an account its password, a document the names of its authors.
+A command line is removed and an analyst is asked; one in a pattern stays, since the indicator
+matches on it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,10 +18,12 @@ from tocsin.admission.model import Candidate, Path, Rule, RuleContext, StixObjec
 DEFAULTS: Mapping[str, object] = {
     "artifact": "hold",  # a file's content
     "traffic": "strip",  # references to payloads, bodies of HTTP requests
-    "secrets": "strip",  # cookies and credentials in headers of HTTP requests
+    "secrets": "strip",  # passwords; cookies and credentials in headers of HTTP requests
     "content": "strip",  # the reference from a file to its content
     "command_line": "ask",
     "environment": "strip",
+    "session": "ask",  # titles of windows, how a process was started, records of a connection
+    "metadata": "strip",  # authors and owners of documents, places and cameras of photographs
 }
 MODES = dict.fromkeys(DEFAULTS, PROPERTY_MODES)
 
@@ -35,14 +39,60 @@ _PROPERTIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "command_line": ("command_line", "may contain names, hosts and passwords"),
         "environment_variables": ("environment", "says how somebody's machine is configured"),
     },
+    "user-account": {"credential": ("secrets", "is a password")},
 }
 """By type and property: its setting, and the reason."""
-_SECRET_HEADERS = frozenset(
-    (
-        *("cookie", "set-cookie", "authorization", "proxy-authorization", "x-api-key"),
-        *("x-auth-token", "x-csrf-token", "x-forwarded-for", "x-real-ip", "forwarded", "referer"),
-    )
-)
+_RECORDED = "may contain names of people, files and hosts"
+_AUTHOR = "says who wrote the document, or for whom"
+_PHOTOGRAPH = "says who took the photograph, where, or with which camera"
+_SENDER = "says who sent the request, or contains credentials"
+_IN_DICTIONARIES: Mapping[str, tuple[tuple[Path, re.Pattern[str], str, str], ...]] = {
+    "network-traffic": (
+        (
+            ("extensions", "http-request-ext", "request_header"),
+            re.compile(
+                r".*(?:auth|token|cookie|session|secret|credential|passw|api-?key|csrf|xsrf"
+                r"|client-?ip|connecting-ip|real-ip|forwarded|remote-(?:user|addr)|referer"
+                r"|signature|-user(?:name|-?id)?$|user-?email|^from$)"
+            ),
+            "secrets",
+            _SENDER,
+        ),
+    ),
+    "file": (
+        (
+            ("extensions", "pdf-ext", "document_info_dict"),
+            re.compile(
+                r"author|company|manager|owner|last-?(?:modified|saved)-?by|source-?modified"
+            ),
+            "metadata",
+            _AUTHOR,
+        ),
+        (
+            ("extensions", "raster-image-ext", "exif_tags"),
+            re.compile(
+                r"artist|author|.*owner|xp-?author|copyright|gps|.*serial-?number|.*unique-?id"
+            ),
+            "metadata",
+            _PHOTOGRAPH,
+        ),
+    ),
+}
+"""By type: the path of a dictionary, the names in it that match, their setting, the reason."""
+_IN_EXTENSIONS: Mapping[str, tuple[tuple[Path, str, str], ...]] = {
+    "network-traffic": (
+        (
+            ("extensions", "http-request-ext", "message_body_data_ref"),
+            "traffic",
+            "refers to what was sent",
+        ),
+        (("ipfix",), "session", _RECORDED),
+    ),
+    "process": (
+        (("extensions", "windows-process-ext", "window_title"), "session", _RECORDED),
+        (("extensions", "windows-process-ext", "startup_info"), "session", _RECORDED),
+    ),
+}
 
 
 def build_rule(context: RuleContext) -> Rule:
@@ -64,24 +114,21 @@ def build_rule(context: RuleContext) -> Rule:
 
 def _find_payloads(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
     """Path, setting and reason of each property that carries a payload."""
-    for name, (setting, reason) in _PROPERTIES.get(str(subject.get("type")), {}).items():
+    kind = str(subject.get("type"))
+    for name, (setting, reason) in _PROPERTIES.get(kind, {}).items():
         if name in subject:
             yield (name,), setting, reason
-    if subject.get("type") == "network-traffic":
-        yield from _find_http_payloads(subject)
+    for path, setting, reason in _IN_EXTENSIONS.get(kind, ()):
+        if path[-1] in _dict_at(subject, path[:-1]):
+            yield path, setting, reason
+    for path, names, setting, reason in _IN_DICTIONARIES.get(kind, ()):
+        for name in _dict_at(subject, path):
+            if names.match(name.strip().lower().replace("_", "-")):
+                yield (*path, name), setting, reason
 
 
-def _find_http_payloads(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
-    request = _dict_at(_dict_at(subject, "extensions"), "http-request-ext")
-    path = ("extensions", "http-request-ext")
-    if "message_body_data_ref" in request:
-        yield (*path, "message_body_data_ref"), "traffic", "refers to what was sent"
-    for name in _dict_at(request, "request_header"):
-        if name.lower() in _SECRET_HEADERS:
-            reason = "says who sent the request, or contains credentials"
-            yield (*path, "request_header", name), "secrets", reason
-
-
-def _dict_at(value: dict[str, Any], name: str) -> dict[str, Any]:
-    inner = value.get(name)
-    return inner if isinstance(inner, dict) else {}
+def _dict_at(value: dict[str, Any], path: Path) -> dict[str, Any]:
+    for step in path:
+        inside = value.get(str(step))
+        value = inside if isinstance(inside, dict) else {}
+    return value

@@ -8,10 +8,15 @@ widened to everybody's folder if the policy says `generalise`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
-from tocsin.admission.detectors.accounts import ACCOUNT, find_account_names
+from tocsin.admission.detectors.accounts import (
+    ACCOUNT,
+    find_account_names,
+    find_security_identifiers,
+)
 from tocsin.admission.detectors.credentials import (
     TOKEN,
     URL_CREDENTIALS,
@@ -47,6 +52,7 @@ from tocsin.admission.model import (
     Verdict,
     format_path,
 )
+from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.patterns.generalise import generalise_pattern
 from tocsin.admission.stix.free_text import matched_values
 
@@ -80,6 +86,14 @@ _KINDS: Mapping[str, tuple[str, Find]] = {
 """By setting: the kind of span and its detector, in texts and in values."""
 _ONLY_IN_TEXTS: Mapping[str, Find] = {"users": find_account_names, "tokens": find_keys}
 """By setting: a further detector for texts."""
+_ONLY_IN_VALUES: Mapping[str, Find] = {"users": find_security_identifiers}
+"""By setting: a further detector for patterns and observables."""
+_MAILBOX = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_WITH_MAILBOX: Mapping[str, str] = {
+    **dict.fromkeys(("account_login", "user_id"), "account named by an e-mail address"),
+    **dict.fromkeys(("subject", "issuer"), "e-mail address in a certificate"),
+}
+"""Properties of accounts and certificates that may have an e-mail address, and what it is then."""
 
 
 def build_rule(context: RuleContext) -> Rule:
@@ -98,6 +112,9 @@ def build_rule(context: RuleContext) -> Rule:
                 candidate = _check_values(candidate, name, mode)
                 if candidate.verdict is Verdict.REFUSED:
                     return candidate
+        candidate = _check_by_property(candidate, settings)
+        if candidate.verdict is Verdict.REFUSED or candidate.object is None:
+            return candidate
         return mask_texts(candidate, _RULE, search, modes, exclude_own_values)
 
     return apply
@@ -116,22 +133,44 @@ def _text_search(names: tuple[str, ...]) -> TextSearch:
 
 
 def _may_match(text: str) -> bool:
-    """True if there may be a path, a URL or a token; most texts have none."""
-    return "/" in text or "\\" in text or "eyJ" in text or "earer" in text.lower()
+    """True if there may be a path, a URL, a token or an identifier; most texts have none."""
+    if "/" in text or "\\" in text or "eyJ" in text or "-1-5-21-" in text:
+        return True
+    return "earer" in text.lower()
+
+
+def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> Candidate:
+    """Hold or refuse what matches on a password, or on an account that is named by a mailbox."""
+    assert candidate.object is not None  # noqa: S101
+    for each in extract_observables(candidate.object):
+        last = each.property.rpartition(".")[2]
+        setting = ""
+        if last == "credential":
+            setting, what = "value_credentials", "password of an account"
+        elif last in _WITH_MAILBOX and _MAILBOX.search(each.value):
+            setting, what = "value_emails", _WITH_MAILBOX[last]
+        mode = str(settings[setting]) if setting else "keep"
+        if mode in ("keep", GENERALISE_OR_KEEP):
+            continue
+        path = "pattern" if candidate.object.get("type") == "indicator" else last
+        return _block(candidate, what, mode, path)
+    return candidate
 
 
 def _check_values(candidate: Candidate, name: str, mode: str) -> Candidate:
     """Hold, refuse or generalise what matches on one kind of thing."""
     if candidate.object is None or mode == "keep":
         return candidate
-    what, find = _KINDS[name]
+    finders = [_KINDS[name][1], *filter(None, [_ONLY_IN_VALUES.get(name)])]
 
     def search(value: str) -> list[Span]:
-        return list(find(value)) if _may_match(value) else []
+        return [span for find in finders for span in find(value)] if _may_match(value) else []
 
     for path, value in matched_values(candidate.object):
-        if not search(value):
+        spans = search(value)
+        if not spans:
             continue
+        what = spans[0].what
         may_widen = mode in (GENERALISE, GENERALISE_OR_KEEP)
         if may_widen and path == ("pattern",) and _is_stix_pattern(candidate):
             widened = generalise_pattern(value, search)

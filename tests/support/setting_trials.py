@@ -157,6 +157,16 @@ def traffic(**more: Any) -> Object:
     return make_object("network-traffic", extensions=request)
 
 
+def windows_process(**more: Any) -> Object:
+    """Build a process of Windows."""
+    return make_object("process", extensions={"windows-process-ext": {"aslr_enabled": True} | more})
+
+
+def file_with(extension: str, name: str, **entries: str) -> Object:
+    """Build a file whose extension has a dictionary."""
+    return make_object("file", extensions={extension: {name: {"Other": "x"} | entries}})
+
+
 PROPERTIES = {
     ("victim_terms", "sighters"): [
         (make_object("sighting", where_sighted_refs=[ref("identity")]), ref("identity"))
@@ -180,7 +190,19 @@ PROPERTIES = {
         (make_object("network-traffic", dst_payload_ref=ARTIFACT), ARTIFACT),
         (traffic(message_body_data_ref=ARTIFACT), ARTIFACT),
     ],
-    ("payloads", "secrets"): [(traffic(request_header={"Cookie": ["secret"]}), "secret")],
+    ("payloads", "secrets"): [
+        (traffic(request_header={"Cookie": ["secret"]}), "secret"),
+        (make_object("user-account", user_id="1001", credential="secret"), "secret"),
+    ],
+    ("payloads", "session"): [
+        (windows_process(window_title="secret - Notepad"), "secret"),
+        (windows_process(startup_info={"lpTitle": "secret"}), "secret"),
+        (make_object("network-traffic", ipfix={"userName": "secret"}), "secret"),
+    ],
+    ("payloads", "metadata"): [
+        (file_with("pdf-ext", "document_info_dict", Author="secret"), "secret"),
+        (file_with("raster-image-ext", "exif_tags", Artist="secret"), "secret"),
+    ],
     ("payloads", "content"): [(make_object("file", content_ref=ARTIFACT), ARTIFACT)],
     ("payloads", "command_line"): [(make_object("process", command_line="secret"), "secret")],
     ("payloads", "environment"): [

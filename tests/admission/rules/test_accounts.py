@@ -1,7 +1,11 @@
 """user_paths: user folders, account names, and keys of services in a text."""
 
+from typing import Any
+
 import pytest
 from support.rules import apply_rule, indicator, sanitise_description
+
+from tocsin.admission.model import Verdict
 
 RULE = "user_paths"
 
@@ -106,8 +110,67 @@ class TestAccounts:
         assert sanitise_description(RULE, "user: jdoe", {"users": "keep"}) == "user: jdoe"
 
     def test_what_an_indicator_matches_on_is_no_text(self) -> None:
-        key = "[windows-registry-key:key = 'HKEY_USERS\\\\S-1-5-21-1-2-3-1001\\\\Software']"
-        assert apply_rule(RULE, indicator(key)).is_open
+        pattern = "[process:command_line = 'net user: jdoe']"
+        assert apply_rule(RULE, indicator(pattern)).is_open
+
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            indicator(
+                "[windows-registry-key:key = 'HKEY_USERS\\\\S-1-5-21-1-2-3-1001\\\\Software']"
+            ),
+            indicator("[user-account:user_id = 'S-1-5-21-1-2-3-1013']"),
+            {"type": "windows-registry-key", "key": "HKEY_USERS\\s-1-5-21-1-2-3-1013\\Software"},
+            {"type": "user-account", "user_id": "S-1-5-21-1-2-3-1013"},
+        ],
+    )
+    def test_what_is_about_a_persons_security_identifier_is_held(self, subject: Any) -> None:
+        assert apply_rule(RULE, subject, secrets=["1013"]).verdict is Verdict.HELD
+
+    @pytest.mark.parametrize("end", ["S-1-5-21-1-2-3-500", "S-1-5-18", "S-1-5-21-\\\\d+"])
+    def test_identifiers_of_every_machine_and_classes_of_them_pass(self, end: str) -> None:
+        pattern = f"[windows-registry-key:key MATCHES 'HKEY_USERS\\\\{end}']"
+        assert apply_rule(RULE, indicator(pattern)).is_open
+
+    @pytest.mark.parametrize(
+        ("target", "masked"),
+        [
+            (
+                "/a.php?user=jdoe&password=hunter2&token=af31c0",
+                "/a.php?user=[removed: account name]&password=[removed: token]"
+                "&token=[removed: token]",
+            ),
+            ("GET /x?sid=af31c0 HTTP/1.1", "GET /x?sid=[removed: token] HTTP/1.1"),
+            ("/x?user=admin&page=2", "/x?user=admin&page=2"),
+            ("/x?id=7", "/x?id=7"),
+        ],
+    )
+    def test_accounts_and_secrets_in_the_target_of_a_request_are_masked(
+        self, target: str, masked: str
+    ) -> None:
+        request = {"http-request-ext": {"request_method": "get", "request_value": target}}
+        traffic = {"type": "network-traffic", "extensions": request}
+        found = apply_rule(RULE, traffic, secrets=["jdoe", "hunter2", "af31c0"]).object
+        assert found["extensions"]["http-request-ext"]["request_value"] == masked
+
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            indicator("[user-account:credential = 'hunter2']"),
+            indicator("[process:creator_user_ref.credential LIKE 'hunter%']"),
+            indicator("[user-account:account_login = 'jane.doe@evil-bank.com']"),
+            indicator(
+                "[x509-certificate:subject = 'CN=Jane Roe, emailAddress=jane@evil-bank.com']"
+            ),
+            {"type": "user-account", "account_login": "jane.doe@evil-bank.com"},
+        ],
+    )
+    def test_what_is_about_a_password_or_somebodys_mailbox_is_held(self, subject: Any) -> None:
+        secrets = ["hunter", "jane.doe", "Jane"]
+        assert apply_rule(RULE, subject, secrets=secrets).verdict is Verdict.HELD
+
+    def test_an_account_that_is_no_mailbox_passes(self) -> None:
+        assert apply_rule(RULE, {"type": "user-account", "account_login": "jdoe"}).is_open
 
 
 class TestKeys:

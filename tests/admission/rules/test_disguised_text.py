@@ -49,10 +49,10 @@ class TestNamesOfProperties:
         assert candidate.verdict is Verdict.REFUSED
 
     def test_names_of_the_standard_and_harmless_names_stay(self) -> None:
-        told = {"document_info_dict": {"Author": "nobody", "quux": "b", "Title": "c"}}
+        told = {"document_info_dict": {"Producer": "nobody", "quux": "b", "Title": "c"}}
         candidate = examine(make_object("file", name="a.pdf", extensions={"pdf-ext": told}))
         assert candidate.object["extensions"]["pdf-ext"] == {
-            "document_info_dict": {"Author": "nobody", "Title": "c"}
+            "document_info_dict": {"Producer": "nobody", "Title": "c"}
         }
 
 

@@ -211,6 +211,53 @@ class TestPayloads:
         assert apply_rule("payloads", process, {"command_line": mode}).verdict is verdict
 
 
+class TestSecretsAndMetadata:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("X-Session-Token", "Cookie2", "X-Amz-Security-Token", "X-Vault-Token"),
+            *("Private-Token", "X-CSRFToken", "X-Authorization", "Api-Key", "Authentication"),
+            *("X-Remote-User", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP", "X_API_KEY"),
+            *("Cookie", "Proxy-Authorization", "X-Forwarded-For", "Forwarded", "Referer", "From"),
+        ],
+    )
+    def test_request_headers_with_secrets_or_senders_are_removed(self, name: str) -> None:
+        headers = {"request_header": {name: ["secret"], "User-Agent": ["evil/1.0"]}}
+        traffic = {"type": "network-traffic", "extensions": {"http-request-ext": headers}}
+        result = apply_rule("payloads", traffic, secrets=["secret"]).object
+        left = result["extensions"]["http-request-ext"]["request_header"]
+        assert left == {"User-Agent": ["evil/1.0"]}
+
+    @pytest.mark.parametrize(
+        "name", ["Host", "User-Agent", "Accept", "Content-Type", "X-Powered-By"]
+    )
+    def test_headers_that_describe_the_program_stay(self, name: str) -> None:
+        headers = {"request_header": {name: ["evil"]}}
+        traffic = {"type": "network-traffic", "extensions": {"http-request-ext": headers}}
+        assert apply_rule("payloads", traffic).object == traffic
+
+    def test_the_password_of_an_account_is_removed(self) -> None:
+        account = {"type": "user-account", "user_id": "1001", "credential": "hunter2"}
+        result = apply_rule("payloads", account, secrets=["hunter2"])
+        assert result.object == {"type": "user-account", "user_id": "1001"}
+
+    @pytest.mark.parametrize(
+        "tag", ["Artist", "OwnerName", "CameraOwnerName", "GPSLatitude", "BodySerialNumber"]
+    )
+    def test_tags_of_a_photograph_that_identify_somebody_are_removed(self, tag: str) -> None:
+        tags = {"exif_tags": {tag: "secret", "Make": "Canon"}}
+        file = {"type": "file", "name": "a.jpg", "extensions": {"raster-image-ext": tags}}
+        result = apply_rule("payloads", file, secrets=["secret"]).object
+        assert result["extensions"]["raster-image-ext"]["exif_tags"] == {"Make": "Canon"}
+
+    @pytest.mark.parametrize("name", ["Author", "Company", "LastModifiedBy"])
+    def test_authors_of_a_document_are_removed_and_its_program_stays(self, name: str) -> None:
+        info = {"document_info_dict": {name: "Jane Roe", "Producer": "Word", "Title": "Invoice"}}
+        file = {"type": "file", "name": "a.pdf", "extensions": {"pdf-ext": info}}
+        result = apply_rule("payloads", file, secrets=["Jane"]).object
+        assert set(result["extensions"]["pdf-ext"]["document_info_dict"]) == {"Producer", "Title"}
+
+
 class TestHashesOfReferences:
     """The hashes in an external reference are those of the document at its URL."""
 
