@@ -144,6 +144,21 @@ _NEXT_NAME = re.compile(
     rf"(?:,[ ]|,?[ ](?:and|und|et|y|&)[ ])(?P<name>{_WORD}{_FURTHER_WORD}{{1,2}})(?![\w’])"
 )
 _NOT_PERSON_NAMES = frozenset(load_words(__package__, "not_person_names"))
+_NAMES_TOO = frozenset(
+    (
+        *("january", "february", "march", "april", "may", "june", "july", "august", "september"),
+        *("october", "november", "december", "north", "south", "east", "west", "windows", "apple"),
+        *("sir", "madam", "friend", "member", "account", "user", "customer", "colleague", "mobile"),
+        *("colleagues", "customers", "everyone", "valued", "the", "this", "these", "that", "all"),
+        *("new", "our", "your", "their", "those"),
+    )
+)
+"""Words among `not_person_names` that may be parts of a person's name, or say nothing."""
+_ORGANISATION_WORDS = (
+    _NOT_PERSON_NAMES.union(load_words(__package__, "organisation_words")) - _NAMES_TOO
+)
+_SHORTEST_NAME = 4
+"""Letters of a name by itself; shorter ones are nearly all acronyms."""
 _NOT_LOWER_NAMES = frozenset(load_words(__package__, "not_lower_names"))
 _ARTICLES = frozenset(("mr", "mrs", "ms", "dr", "n/a", "none", "null", "unknown", "string", "text"))
 _may_hold_part_field = contains_any(
@@ -172,6 +187,21 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (_LIVING, contains_any("live", "resid", "born", "works", "reached", "wohnt", "habite", "vive")),
 )
 """Patterns that find a name by its capitals, each with a cheap question."""
+
+
+def may_be_person(name: str) -> bool:
+    """True unless the name of an identity shows that it is an organisation or an attacker's.
+
+    Nothing proves a person, so whatever is neither is one.
+
+    >>> may_be_person("Jane Roe"), may_be_person("Roe Industries GmbH")
+    (True, False)
+    """
+    words = [word.casefold() for word in re.findall(r"[^\W\d_]+", name)]
+    if not _ORGANISATION_WORDS.isdisjoint(words) or name.strip().casefold() in attack_names():
+        return False
+    short = name.isascii() and not any(map(str.isdigit, name))
+    return not short or sum(map(len, words)) >= _SHORTEST_NAME
 
 
 def find_person_names(text: str) -> Iterator[Span]:

@@ -32,7 +32,11 @@ from tocsin.admission.detectors.identity_documents import find_identity_document
 from tocsin.admission.detectors.national_ids import NATIONAL_ID, find_national_ids
 from tocsin.admission.detectors.partial_numbers import find_partial_numbers
 from tocsin.admission.detectors.payment_cards import CARD, find_payment_cards
-from tocsin.admission.detectors.person_names import PERSON, find_person_names
+from tocsin.admission.detectors.person_names import (
+    PERSON,
+    find_person_names,
+    may_be_person,
+)
 from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS, find_postal_addresses
 from tocsin.admission.detectors.spans import Span, SpanIndex
 from tocsin.admission.detectors.telephone_numbers import TELEPHONE, find_telephone_numbers
@@ -94,6 +98,24 @@ _GUESSED: Mapping[str, Callable[[str], Iterable[Span]]] = {
     POSTAL_ADDRESS: find_postal_addresses,
     PERSON: find_person_names,
 }
+_ONE_PERSON = frozenset(
+    (
+        *("individual", "person", "human", "natural-person", "private-person", "people", "user"),
+        *("employee", "man", "woman", "contact", "named-individual", "individual-person"),
+    )
+)
+_MANY_OR_NONE = frozenset(
+    (
+        *("group", "organization", "organisation", "organizations", "organisations", "class"),
+        *("system", "company", "corporation", "sector", "agency", "government", "team"),
+    )
+)
+"""Classes of identities in the words that people use; STIX has five."""
+_DESCRIBES_PERSON = "describes a person: send the organisation instead"
+_MAY_DESCRIBE_PERSON = (
+    "its identity_class does not say that it is an organisation, and its name may be a person's:"
+    " state the class, or send the organisation instead"
+)
 _RULE = "personal_data"
 _LONGEST_UNBROKEN = 40
 """Nothing looked for has more characters without a blank or a sign."""
@@ -171,9 +193,10 @@ def _check_object(
     candidate: Candidate, subject: StixObject, settings: Mapping[str, object]
 ) -> Candidate:
     """Hold or refuse a person's identity, and a pattern that is not STIX with an address in it."""
-    if subject.get("type") == "identity" and subject.get("identity_class") == "individual":
+    person = _describes_person(subject)
+    if person is not False:
         mode = str(settings["individuals"])
-        message = "describes a person: send the organisation instead"
+        message = _DESCRIBES_PERSON if person else _MAY_DESCRIBE_PERSON
         if mode == "hold":
             message = f"held for review: {message}"
         return hold_or_refuse(candidate, _RULE, mode, message)
@@ -187,6 +210,18 @@ def _check_object(
             )
         return hold_or_refuse(candidate, _RULE, mode, message, "pattern")
     return candidate
+
+
+def _describes_person(subject: StixObject) -> bool | None:
+    """True for the identity of a person, however its class is spelled; None if it may be one."""
+    if subject.get("type") != "identity":
+        return False
+    kind = str(subject.get("identity_class", "")).strip().casefold().replace(" ", "-")
+    if kind in _MANY_OR_NONE:
+        return False
+    if kind.rstrip("s") in _ONE_PERSON:
+        return True
+    return None if may_be_person(str(subject.get("name", ""))) else False
 
 
 def _is_other_pattern_with_email(subject: StixObject) -> bool:

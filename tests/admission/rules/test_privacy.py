@@ -8,6 +8,7 @@ from json import dumps
 from typing import Any
 
 import pytest
+from support.rules import apply_rule
 
 from tocsin.admission.model import (
     Action,
@@ -232,6 +233,42 @@ class TestPersonalData:
         candidate = after("personal_data", subject, settings={"card": "hold"})
         assert candidate.original == subject
         assert "4111" not in candidate.object["description"]
+
+    @pytest.mark.parametrize(
+        "kind", ["Individual", "INDIVIDUAL", " individual ", "person", "human", "Natural person"]
+    )
+    def test_a_person_is_held_however_the_class_is_spelled(self, kind: str) -> None:
+        person = {"type": "identity", "id": AUTHOR, "name": "Roe Inc.", "identity_class": kind}
+        assert apply_rule("personal_data", person).verdict is Verdict.HELD
+
+    @pytest.mark.parametrize("kind", ["unknown", "", "other", None])
+    @pytest.mark.parametrize("name", ["Jane Roe", "Roe, Jane", "jroe1980", "李小明", "April May"])
+    def test_an_identity_of_no_class_whose_name_may_be_a_persons_is_held(
+        self, name: str, kind: str | None
+    ) -> None:
+        person = {"type": "identity", "id": AUTHOR, "name": name}
+        person |= {} if kind is None else {"identity_class": kind}
+        held = apply_rule("personal_data", person, secrets=[name])
+        assert held.verdict is Verdict.HELD and "identity_class" in held.findings[-1].message
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("Roe Industries GmbH", "PLA", "APT28", "Lazarus Group", "Stadtwerke Kleinstadt"),
+            *("Financial sector", "Harbin Institute of Technology", "Comment Crew"),
+            *("Victim Targeting: Electricity Sector", "Identity (Campaign 1 - Conti)"),
+        ],
+    )
+    def test_an_identity_of_no_class_with_the_name_of_an_organisation_passes(
+        self, name: str
+    ) -> None:
+        organisation = {"type": "identity", "id": AUTHOR, "name": name}
+        assert apply_rule("personal_data", organisation).is_open
+
+    @pytest.mark.parametrize("kind", ["organization", "Organisation ", "group", "CLASS", "system"])
+    def test_other_classes_pass_whatever_the_name_is(self, kind: str) -> None:
+        organisation = {"type": "identity", "id": AUTHOR, "name": "Levi Strauss"}
+        assert apply_rule("personal_data", organisation | {"identity_class": kind}).is_open
 
     def test_an_individuals_identity_is_held(self) -> None:
         person = {"type": "identity", "id": AUTHOR, "name": "J", "identity_class": "individual"}
