@@ -22,6 +22,7 @@ from itertools import chain
 from phonenumbers import SUPPORTED_REGIONS
 
 from tocsin.admission.detectors import bank_accounts
+from tocsin.admission.detectors.accounts import find_account_names
 from tocsin.admission.detectors.bank_accounts import IBAN, find_bank_accounts
 from tocsin.admission.detectors.email_addresses import (
     EMAIL,
@@ -61,6 +62,7 @@ from tocsin.admission.model import (
     StixObject,
     Verdict,
 )
+from tocsin.admission.patterns.prose import find_prose
 
 DEFAULTS: Mapping[str, object] = {
     # Each kind is replaced by a mask, or an analyst is asked about the mask,
@@ -74,7 +76,7 @@ DEFAULTS: Mapping[str, object] = {
     "postal_address": "ask",
     "person": "ask",
     "individuals": "hold",  # identities of persons
-    "other_languages": "hold",  # e-mail addresses in patterns that are not STIX
+    "other_languages": "hold",  # the same in patterns that are not STIX, comments included
     "regions": ["US", "GB"],  # national telephone numbers recognised by format alone
 }
 
@@ -136,6 +138,7 @@ def build_rule(context: RuleContext) -> Rule:
         if candidate.object is None:
             return candidate
         candidate = _check_object(candidate, candidate.object, settings)
+        candidate = _check_prose(candidate, settings, search)
         if candidate.verdict is Verdict.REFUSED:
             return candidate
         return mask_texts(candidate, _RULE, search, modes, _exclude_own)
@@ -228,6 +231,30 @@ def _is_other_pattern_with_email(subject: StixObject) -> bool:
     """True for a Snort, YARA or other pattern that is not STIX and holds an e-mail address."""
     other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
     return other and _EMAIL_IN_PATTERN.search(str(subject.get("pattern"))) is not None
+
+
+def _check_prose(
+    candidate: Candidate, settings: Mapping[str, object], search: TextSearch
+) -> Candidate:
+    """Hold or refuse a rule of another language whose comments or metadata tell of a person."""
+    subject = candidate.object
+    mode = str(settings["other_languages"])
+    if subject is None or subject.get("type") != "indicator" or mode == "keep":
+        return candidate
+    language = subject.get("pattern_type", "stix")
+    if language == "stix" or candidate.verdict is Verdict.REFUSED:
+        return candidate
+    kinds: set[str] = set()
+    for text in find_prose(language, str(subject.get("pattern"))):
+        kinds.update(span.what for span in search(text))
+        kinds.update(span.what for span in find_account_names(text))
+    if not kinds:
+        return candidate
+    what = ", ".join(sorted(kinds))
+    message = f"comments or metadata of the pattern contain personal data ({what}): remove them"
+    if mode == "hold":
+        message = f"held for review: {message} to have it published at once"
+    return hold_or_refuse(candidate, _RULE, mode, message, "pattern")
 
 
 def _exclude_own(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:
