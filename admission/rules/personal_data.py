@@ -49,14 +49,19 @@ from tocsin.admission.detectors.us_social_security_numbers import (
 from tocsin.admission.masking import (
     TEXT_MODES,
     VALUE_MODES,
+    Removal,
     TextSearch,
     exclude_own_values,
     hold_or_refuse,
     mask_texts,
     own_values,
+    remove_properties,
 )
 from tocsin.admission.model import (
+    Action,
     Candidate,
+    Finding,
+    Path,
     Rule,
     RuleContext,
     StixObject,
@@ -119,6 +124,9 @@ _MAY_DESCRIBE_PERSON = (
     " state the class, or send the organisation instead"
 )
 _RULE = "personal_data"
+_OWNER = re.compile(r"\s*Registered(?:Owner|Organi[sz]ation)\s*", re.IGNORECASE)
+_ROUNDED_METRES = 10_000.0
+"""The `precision` of coordinates with one decimal, about."""
 _LONGEST_UNBROKEN = 40
 """Nothing looked for has more characters without a blank or a sign."""
 _FEWEST_DIGITS = 7
@@ -139,6 +147,7 @@ def build_rule(context: RuleContext) -> Rule:
             return candidate
         candidate = _check_object(candidate, candidate.object, settings)
         candidate = _check_prose(candidate, settings, search)
+        candidate = _check_properties(candidate, settings)
         if candidate.verdict is Verdict.REFUSED:
             return candidate
         return mask_texts(candidate, _RULE, search, modes, _exclude_own)
@@ -231,6 +240,71 @@ def _is_other_pattern_with_email(subject: StixObject) -> bool:
     """True for a Snort, YARA or other pattern that is not STIX and holds an e-mail address."""
     other = subject.get("type") == "indicator" and subject.get("pattern_type") != "stix"
     return other and _EMAIL_IN_PATTERN.search(str(subject.get("pattern"))) is not None
+
+
+def _check_properties(candidate: Candidate, settings: Mapping[str, object]) -> Candidate:
+    """Remove properties that by their own meaning name a person or a place; round coordinates."""
+    subject = candidate.object
+    if subject is None or subject.get("type") not in _BY_PROPERTY:
+        return candidate
+    removals = [
+        Removal(path, "strip" if (mode := str(settings[setting])) == "replace" else mode, reason)
+        for path, setting, reason in _BY_PROPERTY[subject["type"]](subject)
+    ]
+    candidate = remove_properties(candidate, _RULE, removals) if removals else candidate
+    if subject["type"] == "location" and candidate.verdict is not Verdict.REFUSED:
+        return _round_coordinates(candidate, str(settings["postal_address"]))
+    return candidate
+
+
+def _addresses_of_location(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
+    for name in ("street_address", "postal_code"):
+        if name in subject:
+            yield (name,), "postal_address", "says where somebody lives or works"
+
+
+def _names_of_account(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
+    if "display_name" in subject:
+        yield ("display_name",), "person", "is mostly the name of a person"
+
+
+def _owners_of_machine(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
+    values = subject.get("values")
+    for place, each in enumerate(values if isinstance(values, list) else ()):
+        if isinstance(each, dict) and "data" in each and _OWNER.fullmatch(str(each.get("name"))):
+            yield ("values", place, "data"), "person", "says to whom the machine belongs"
+
+
+_BY_PROPERTY: Mapping[str, Callable[[StixObject], Iterator[tuple[Path, str, str]]]] = {
+    "location": _addresses_of_location,
+    "user-account": _names_of_account,
+    "windows-registry-key": _owners_of_machine,
+}
+"""By type: path, setting and reason of what is to be removed."""
+
+
+def _round_coordinates(candidate: Candidate, mode: str) -> Candidate:
+    """The location with coordinates rounded to about ten kilometres; held or refused by mode."""
+    subject = candidate.object or {}
+    exact = {name: subject[name] for name in ("latitude", "longitude") if _is_exact(subject, name)}
+    if not exact or mode == "keep":
+        return candidate
+    message = "the coordinates show a place of less than ten kilometres"
+    if mode in ("hold", "refuse"):
+        return hold_or_refuse(candidate, _RULE, mode, message, next(iter(exact)))
+    rounded = {name: round(value, 1) for name, value in exact.items()}
+    if subject.get("precision", _ROUNDED_METRES) < _ROUNDED_METRES:
+        rounded["precision"] = _ROUNDED_METRES
+    findings = [
+        Finding("sanitise", _RULE, Action.REPLACED, "rounded to about ten kilometres", name)
+        for name in exact
+    ]
+    return candidate.with_object({**subject, **rounded}, *findings)
+
+
+def _is_exact(subject: StixObject, name: str) -> bool:
+    value = subject.get(name)
+    return isinstance(value, float) and round(value, 1) != value
 
 
 def _check_prose(

@@ -270,6 +270,42 @@ class TestPersonalData:
         organisation = {"type": "identity", "id": AUTHOR, "name": "Levi Strauss"}
         assert apply_rule("personal_data", organisation | {"identity_class": kind}).is_open
 
+    def test_the_address_of_a_location_is_removed_and_its_coordinates_are_rounded(self) -> None:
+        place = {"type": "location", "id": AUTHOR, "country": "DE", "city": "Berlin"}
+        exact = {"latitude": 52.5321234, "longitude": 13.3841234, "precision": 5.0}
+        address = {"street_address": "Musterstr. 1", "postal_code": "10115"}
+        secrets = ["Musterstr", "10115", "321234"]
+        found = apply_rule("personal_data", place | exact | address, secrets=secrets)
+        rounded = {"latitude": 52.5, "longitude": 13.4, "precision": 10_000.0}
+        assert found.object == place | rounded
+        asked = [each.path for each in found.findings if each.action is Action.ASKED]
+        assert asked == ["street_address", "postal_code"]
+
+    @pytest.mark.parametrize("more", [{"latitude": 52.5, "longitude": 13}, {"region": "europe"}])
+    def test_a_location_of_a_region_stays(self, more: Any) -> None:
+        place = {"type": "location", "id": AUTHOR, "country": "DE", **more}
+        assert apply_rule("personal_data", place).object == place
+
+    @pytest.mark.parametrize("mode", ["hold", "refuse"])
+    def test_exact_coordinates_are_held_or_refused_as_postal_addresses_are(self, mode: str) -> None:
+        place = {"type": "location", "id": AUTHOR, "latitude": 52.5321, "longitude": 13.3841}
+        judged = apply_rule("personal_data", place, {"postal_address": mode})
+        assert judged.verdict.value == {"hold": "held", "refuse": "refused"}[mode]
+
+    def test_the_display_name_of_an_account_is_asked_about(self) -> None:
+        account = {"type": "user-account", "user_id": "1001", "display_name": "Jane Roe"}
+        found = apply_rule("personal_data", account, secrets=["Jane"])
+        assert found.object == {"type": "user-account", "user_id": "1001"}
+        assert [each.action for each in found.findings] == [Action.ASKED]
+
+    @pytest.mark.parametrize("name", ["RegisteredOwner", "registeredorganization"])
+    def test_the_owner_of_a_machine_in_the_registry_is_asked_about(self, name: str) -> None:
+        value = {"name": name, "data_type": "REG_SZ"}
+        key = {"type": "windows-registry-key", "key": "HKLM\\x", "values": [value]}
+        owned = key | {"values": [value | {"data": "Jane Roe"}]}
+        found = apply_rule("personal_data", owned, secrets=["Jane"])
+        assert found.object == key and found.findings[0].action is Action.ASKED
+
     def test_an_individuals_identity_is_held(self) -> None:
         person = {"type": "identity", "id": AUTHOR, "name": "J", "identity_class": "individual"}
         assert after("personal_data", person).verdict is Verdict.HELD
