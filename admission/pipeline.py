@@ -22,12 +22,18 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from tocsin.admission.errors import Unavailable, Unprocessable
+from tocsin.admission.errors import Malformed, Unavailable, Unprocessable
 from tocsin.admission.markings.acs import anonymise_definition, find_errors, is_acs
 from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.containers import ContainerMarkings
 from tocsin.admission.markings.granular import TlpSplit, split_by_tlp
-from tocsin.admission.markings.tlp import TLP_2_IDS, is_tlp_definition, read_markings
+from tocsin.admission.markings.tlp import (
+    TLP_2_IDS,
+    is_tlp_definition,
+    labelled_level,
+    read_markings,
+    split_off_granular_tlp,
+)
 from tocsin.admission.merge.identity import (
     MITRE,
     definition_key,
@@ -60,6 +66,7 @@ from tocsin.admission.rules import (
 )
 from tocsin.admission.stix.history_extension import AUTHOR_ID
 from tocsin.admission.stix.validate import validate
+from tocsin.admission.timestamps import micros
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +90,13 @@ _UNREADABLE_CONTAINER = Finding(
     Action.HELD,
     "held for review: it has no TLP marking, and a report or grouping that may hold it could not be"
     " read: correct that record, or mark this object",
+    "object_marking_refs",
+)
+_MARKED_DIFFERENTLY = Finding(
+    "normalise",
+    "marking",
+    Action.NOTED,
+    "sent more than once with different markings: the strictest TLP level counts",
     "object_marking_refs",
 )
 _ACS_CHANGED = Finding(
@@ -187,8 +201,10 @@ class Pipeline:
         definitions = {**self._definitions, **_find_definitions(submission)}
         containers = ContainerMarkings.read(submission, definitions)
         marked = [containers.mark(candidate) for candidate in submission]
-        context = self._build_context(marked, definitions, containers, now)
         occurrences = Counter(candidate.source_id for candidate in submission)
+        if len(occurrences) < len(submission):
+            marked = _mark_copies_alike(marked, definitions, self._submitter.default_tlp)
+        context = self._build_context(marked, definitions, containers, now)
         by_content: dict[bytes, Candidate] = {}
         for sent, candidate in zip(submission, marked, strict=True):
             key = _content_key(sent) if occurrences[sent.source_id] > 1 else b""
@@ -413,6 +429,55 @@ def _find_definitions(submission: Iterable[Candidate]) -> dict[str, StixObject]:
         if subject is not None and subject.get("type") == "marking-definition":
             found[_text(subject.get("id"))] = subject
     return found
+
+
+def _mark_copies_alike(
+    submission: Sequence[Candidate], definitions: Mapping[str, StixObject], default: Tlp
+) -> list[Candidate]:
+    """The candidates; where copies of one version are marked differently, all as the strictest."""
+    copies: dict[tuple[str, object], list[int]] = {}
+    for place, each in enumerate(submission):
+        if each.object is not None and each.source_id and not _is_definition(each.object):
+            copies.setdefault((each.source_id, _instant(each.source_version)), []).append(place)
+    marked = list(submission)
+    for places in copies.values():
+        if len(places) == 1:
+            continue
+        read = (read_markings(submission[at].object or {}, definitions).tlp for at in places)
+        levels = [default if level is None else level for level in read]
+        if len({_markings_of(submission[at].object or {}) for at in places}) > 1:
+            for at in places:
+                marked[at] = _raise_copy(submission[at], max(levels), definitions)
+    return marked
+
+
+def _instant(version: str | None) -> object:
+    """Equal for two spellings of one time."""
+    try:
+        return micros(version or "")
+    except Malformed:
+        return version
+
+
+def _markings_of(subject: StixObject) -> str:
+    return repr([subject.get(each) for each in ("object_marking_refs", "granular_markings")]) + (
+        repr(labelled_level(subject))
+    )
+
+
+def _raise_copy(
+    candidate: Candidate, level: Tlp, definitions: Mapping[str, StixObject]
+) -> Candidate:
+    subject = candidate.object
+    if subject is None or not candidate.is_open:
+        return candidate
+    refs = subject.get("object_marking_refs", [])
+    whole, _ = split_off_granular_tlp(subject, definitions)
+    if not isinstance(refs, list) or read_markings(whole, definitions).tlp == level:
+        return candidate
+    return candidate.with_object(
+        {**subject, "object_marking_refs": [*refs, TLP_2_IDS[level]]}, _MARKED_DIFFERENTLY
+    )
 
 
 def _find_definition_levels(

@@ -329,6 +329,31 @@ class TestLabels:
         assert level(member, container("report", member, marks=[AMBER])) is Tlp.GREEN
 
 
+class TestCopies:
+    @pytest.mark.parametrize("first", [True, False])
+    @pytest.mark.parametrize("strict", [[AMBER], [GREEN, AMBER], None])
+    def test_copies_of_one_version_all_have_the_strictest_level(
+        self, hub: HubInProcess, first: bool, strict: Any
+    ) -> None:
+        clear = indicator(object_marking_refs=[CLEAR], description="secret")
+        other = clear | {"object_marking_refs": strict, "modified": "2026-01-01T00:00:00Z"}
+        if strict is None:
+            del other["object_marking_refs"]
+        hub.push(*((clear, other) if first else (other, clear)))
+        assert (hub.feed("clear"), hub.feed("green")) == ([], [])
+        assert len(hub.feed("amber")) == 1
+
+    def test_a_part_that_one_copy_marks_raises_all(self) -> None:
+        plain = indicator(object_marking_refs=[CLEAR], description="secret")
+        found = examine(plain, plain | part_marked(AMBER, "description"))
+        assert [each.tlp for each in found] == [Tlp.AMBER, Tlp.AMBER]
+
+    def test_a_later_version_keeps_its_own_level(self) -> None:
+        old = indicator(object_marking_refs=[AMBER])
+        new = old | {"object_marking_refs": [CLEAR], "modified": "2026-02-01T00:00:00.000Z"}
+        assert [each.tlp for each in examine(old, new)] == [Tlp.AMBER, Tlp.CLEAR]
+
+
 class TestFaultyContainers:
     @pytest.mark.parametrize("fault", REFUSED_RECORDS)
     def test_a_container_that_breaks_i_json_still_covers_its_members(
