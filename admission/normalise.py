@@ -54,8 +54,13 @@ _VOCABULARIES = frozenset(
 _CANONICAL_PROPERTIES = ("value", "key")
 _VOCABULARY_WORD = re.compile(r"(?!(?:\D*\d){5})[^\W_][\w -]*")
 """A vocabulary word; a string with five digits or more is not one."""
-_INVISIBLE = re.compile("[\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufeff]")
-"""Soft hyphens, zero-width spaces, direction overrides; not the joiners that scripts need."""
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060-\u2064\u2066-\u2069\u202a-\u202e\ufeff]"
+)
+"""Control characters but tabs and ends of lines, soft hyphens, zero-width spaces, direction
+overrides; not the joiners that scripts need."""
+_MAY_HOLD_CONTROLS = re.compile(rb"\\(?:u00|[bf])|\x7f")
+"""In JSON: escapes of control characters; a backslash before these letters looks alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +126,14 @@ def _find_rewritten(before: StixObject, after: StixObject) -> tuple[Finding, ...
 
 
 def _remove_invisible(subject: StixObject) -> StixObject:
-    """Remove invisible characters, which hide words from rules and readers."""
-    if orjson.dumps(subject).isascii():  # ten times as fast as looking for texts
+    """Remove invisible and control characters, which hide words from rules and readers."""
+    text = orjson.dumps(subject)
+    if text.isascii() and not _MAY_HOLD_CONTROLS.search(text):  # ten times as fast as texts
         return subject
     changes: dict[Path, str | None] = {
         path: _INVISIBLE.sub("", text)
         for path, text in free_texts(subject)
-        if not text.isascii() and _INVISIBLE.search(text)
+        if _INVISIBLE.search(text)
     }
     return replace_texts(subject, changes) if changes else subject
 

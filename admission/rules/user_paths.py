@@ -89,6 +89,8 @@ _ONLY_IN_TEXTS: Mapping[str, Find] = {"users": find_account_names, "tokens": fin
 _ONLY_IN_VALUES: Mapping[str, Find] = {"users": find_security_identifiers}
 """By setting: a further detector for patterns and observables."""
 _MAILBOX = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Characters that are not seen, and may split the name of a folder."""
 _WITH_MAILBOX: Mapping[str, str] = {
     **dict.fromkeys(("account_login", "user_id"), "account named by an e-mail address"),
     **dict.fromkeys(("subject", "issuer"), "e-mail address in a certificate"),
@@ -167,7 +169,7 @@ def _check_values(candidate: Candidate, name: str, mode: str) -> Candidate:
         return [span for find in finders for span in find(value)] if _may_match(value) else []
 
     for path, value in matched_values(candidate.object):
-        spans = search(value)
+        spans = search(value) or ([] if value.isascii() else search(_HIDDEN.sub("", value)))
         if not spans:
             continue
         what = spans[0].what

@@ -32,6 +32,7 @@ from tocsin.admission.patterns.checker import PatternChecker
 from tocsin.admission.patterns.languages import LANGUAGES
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.custom_properties import find_undefined_properties, remove_properties
+from tocsin.admission.stix.free_text import matched_values
 from tocsin.admission.stix.references import find_references, target_fault
 from tocsin.admission.stix.repair import repair
 from tocsin.admission.stix.schemas import Schema, schema_for, schemas
@@ -62,6 +63,8 @@ _DEEP_TIMES = frozenset(
     )
 )
 """Timestamps inside a certificate's extensions and those of a program file."""
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_NO_CONTROLS = "contains control characters: write what can be seen"
 _HASHES = ".hashes."
 _EXACT = ("=", "!=", "IN")
 _ADVICE = (
@@ -226,6 +229,9 @@ def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterat
         yield _fault("selectors", message, format_path(path))
     for path, message in find_hash_faults(subject):
         yield _fault("hashes", message, format_path(path))
+    for path, value in matched_values(subject):
+        if _CONTROL.search(value):
+            yield _fault("value", _NO_CONTROLS, format_path(path))
     if subject["type"] == "indicator":
         yield from _pattern_faults(subject, policy)
     elif schema.observable and (found := syntax.find_value_fault(subject)):

@@ -39,3 +39,13 @@ class TestListItemsThatAMarkingSelects:
         once = normalise_object(identity(labels=["a", "a"], granular_markings=[marking]))
         assert once.object["labels"] == ["a", "a"]
         assert normalise_object(once.object).object == once.object
+
+
+class TestControlCharacters:
+    def test_control_characters_are_removed_from_texts_and_ends_of_lines_stay(self) -> None:
+        text = "a\x00b\x1b[31mc\x07\x85\x9b\x7f\r\n\td\b\fe"
+        once = normalise_object(identity(name=text, labels=["x\x00y"], description="C:\\bin"))
+        assert once.object["name"] == "ab[31mc\r\n\tde"
+        assert once.object["labels"] == ["xy"]
+        assert once.object["description"] == "C:\\bin"
+        assert normalise_object(once.object).object == once.object

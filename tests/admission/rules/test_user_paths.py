@@ -147,6 +147,11 @@ class TestInPatternsAndObservables:
         folder = {"type": "directory", "path": r"C:\Users\jdoe\AppData"}
         assert apply_rule(RULE, folder).verdict is Verdict.HELD
 
+    @pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\u2066", "\u00ad"])
+    def test_hidden_characters_do_not_hide_the_name_of_a_user(self, hidden: str) -> None:
+        path = f"C:\\Us{hidden}ers\\{hidden}jdoe\\x.exe"
+        assert apply_rule("user_paths", {"type": "file", "name": path}).verdict is Verdict.HELD
+
     def test_a_pattern_in_another_language_that_names_a_user_is_held(self) -> None:
         subject = {**indicator(r'strings: $a = "C:\\Users\\jdoe\\x"'), "pattern_type": "yara"}
         assert apply_rule(RULE, subject).verdict is Verdict.HELD

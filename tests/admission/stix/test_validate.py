@@ -14,7 +14,7 @@ from support.stix_objects import (
     ref,
 )
 
-from tocsin.admission.model import Candidate
+from tocsin.admission.model import Candidate, Verdict
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
 from tocsin.config import policy_text
@@ -366,3 +366,18 @@ class TestExtensionDefinitions:
         definition = self.definition()
         del definition["created_by_ref"]
         assert ("extension", "created_by_ref") in repairs(definition | author)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        make_object("mutex", name="a\x00b"),
+        make_object("file", name="a\x1b[31m.exe"),
+        make_object("user-account", account_login="j\x9broe"),
+        make_object("indicator", pattern="[mutex:name = 'a\x07b']", pattern_type="stix"),
+    ],
+)
+def test_a_value_with_control_characters_is_refused(subject: Any) -> None:
+    judged = validate(Candidate.from_object(0, subject), POLICY, NOW)
+    assert judged.verdict is Verdict.REFUSED
+    assert "control characters" in judged.findings[-1].message
