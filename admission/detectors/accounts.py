@@ -56,6 +56,16 @@ _NOT_NAMES = frozenset(
     )
 )
 """Words that stand behind the name of an account, and are not part of it."""
+_LOGGED_ON = re.compile(
+    r"\b(?:logged|signed|logs|signs|logging|signing)[ -](?:on|in|into)(?: to [\w.-]{1,60})?"
+    r" as (?:user )?"
+    r"[\"']?(?P<name>[a-z]{1,20}[._][a-z]{2,30})(?![\w@\\/(-]|\.\w)",
+    re.IGNORECASE,
+)
+_DATABASE_USER = re.compile(
+    r"(?<![\w?&])(?:uid|user ?id)\s?=\s?(?P<name>[^\s;\"'=]{2,64});\s?(?:pwd|password)\s?=",
+    re.IGNORECASE,
+)
 _SECURITY_IDENTIFIER = re.compile(
     r"(?<![\w-])(?P<name>S-1-5-21(?:-\d{1,10}){3}-\d{4,10})(?![\w-])", re.IGNORECASE
 )
@@ -72,12 +82,14 @@ _PATTERNS = (
     (_IN_LOG, contains_any("accepted ", "session ", "samaccountname")),
     (_IN_DIRECTORY, contains_any("dc=")),
     (_SECURITY_IDENTIFIER, contains_any("s-1-5-21-")),
+    (_LOGGED_ON, contains_any(" as ")),
+    (_DATABASE_USER, contains_any("pwd", "password")),
 )
 """Each pattern with a cheap question whether the text may match."""
 
 
 _IN_TARGET = re.compile(
-    r"[?&;](?:user(?:[_-]?(?:name|id))?|login(?:[_-]?name)?|logon|uname|usr|uid|account|benutzer)"
+    r"[?&;](?:user(?:[_-]?(?:name|id))?|login(?:[_-]?name)?|logon|usr|uid|account|benutzer)"
     r"=(?P<name>[^&;#\s\[\]]{2,64})",
     re.IGNORECASE,
 )

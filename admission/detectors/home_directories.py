@@ -35,6 +35,12 @@ _UNIX = re.compile(
         /(?:(?:export|usr|var|nfs|data|srv|(?:mnt/|cygdrive/|host_mnt/)?\w)/)?(?:home|Users)/{_NAME}""",
     re.VERBOSE,
 )
+_MAIL_AND_TILDE = re.compile(
+    r"""(?<![\w.\-~/@])(?:/var/(?:spool/)?mail/(?P<mail>[a-z][\w.-]{1,40}\w)(?![\w/])
+      |~(?P<tilde>[a-z][\w.-]{1,40})/(?=\.\w|(?:bin|Desktop|Documents|Downloads|mail|public_html|tmp)\b))""",
+    re.VERBOSE,
+)
+"""`/var/mail/jane`, `~jane/.ssh`."""
 _SHAREPOINT = re.compile(
     r"(?:/|%2f)personal(?:/|%2f)(?P<name>[a-z0-9-]{1,40}(?:(?:_|%5f)[a-z0-9-]{1,40}){1,7}"
     r"(?:_|%5f)[a-z]{2,15})(?=/|%2f|[^\w%.-]|$)",
@@ -49,7 +55,7 @@ _DEBUG_FILE = re.compile(
 """The rest of a path to a `.pdb` file; folders may have blanks, the file has none."""
 _may_hold_path = contains_any(
     *("home", "profile", "redirect", "user", "documents", "docume~", "dokumente", "benutzer"),
-    *("utilisateurs", "usuarios", "utenti", "gebruikers", "personal"),
+    *("utilisateurs", "usuarios", "utenti", "gebruikers", "personal", "mail/", "~"),
 )
 _MASK_START = "[removed"
 """Begins the mask of an earlier rule: `jdoe.[removed: submitter's name]`."""
@@ -67,3 +73,6 @@ def find_user_names_in_paths(text: str) -> Iterator[Span]:
             name = found["name"].partition(_MASK_START)[0].rstrip(" ._-")
             if is_personal_account(name) and not _DEBUG_FILE.match(text, found.end()):
                 yield Span(found.start("name"), found.start("name") + len(name), USER_IN_PATH)
+    for found in _MAIL_AND_TILDE.finditer(text):
+        if is_personal_account(found[found.lastgroup or 0]):
+            yield Span(*found.span(found.lastgroup or 0), USER_IN_PATH)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import (
+    IPv4Address,
     IPv4Network,
     IPv6Address,
     IPv6Network,
@@ -27,6 +28,19 @@ _V6 = re.compile(
     r"(?<![\w:.])((?=[0-9a-f:]{0,4}:)[0-9a-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?)(/\d{1,3})?(?![\w:])",
     re.IGNORECASE,
 )
+_REVERSED = re.compile(
+    rf"(?<![\w.-])({_OCTET})\.({_OCTET})\.({_OCTET})\.({_OCTET})\.in-addr\.arpa\b", re.IGNORECASE
+)
+_IN_HOST_NAME = re.compile(
+    rf"(?<![\w-])ip-({_OCTET})-({_OCTET})-({_OCTET})-({_OCTET})(?:\.[a-z][\w.-]{{1,60}}\w)?(?![\w-])",
+    re.IGNORECASE,
+)
+"""`ip-10-1-2-5.ec2.internal`."""
+_ONE_NUMBER = re.compile(
+    r"(?<=://)(?:[1-9]\d{7,9}|0x[0-9a-f]{7,8})(?=[/:?#\s\"'<>),]|\Z)", re.IGNORECASE
+)
+"""The host of a URL as one number: `http://167772161/`."""
+_NUMBER = re.compile(r"[1-9]\d{7,9}|0x[0-9a-f]{7,8}", re.IGNORECASE)
 _REFANG = re.compile(r"[\[\](){}\\]|dot", re.IGNORECASE)
 
 
@@ -43,11 +57,38 @@ def _find_ip_networks(text: str) -> Iterator[tuple[int, int, Network]]:
             network = _parse(plain + (found[2] or "")) or _parse(plain)
             if network is not None:
                 yield found.start(), found.end(), network
+    yield from _find_disguised_networks(text)
     if text.count(":") >= 2:
         for found in _V6.finditer(text):
             network = _parse(found[1] + (found[2] or ""))
             if network is not None and found[1] != "::":
                 yield found.start(), found.end(), network
+
+
+def _find_disguised_networks(text: str) -> Iterator[tuple[int, int, Network]]:
+    """Addresses in the names of hosts, read backwards, or written as one number."""
+    plain = text.lower()
+    found: list[tuple[re.Match[str], str]] = []
+    if "in-addr" in plain:
+        found += ((each, ".".join(each.groups()[::-1])) for each in _REVERSED.finditer(text))
+    if "ip-" in plain:
+        found += ((each, ".".join(each.groups())) for each in _IN_HOST_NAME.finditer(text))
+    for each, address in found:
+        network = _parse(address)
+        if network is not None:
+            yield *each.span(), network
+    for number in _ONE_NUMBER.finditer(text) if "://" in text else ():
+        network = _parse_number(number[0])
+        if network is not None:
+            yield *number.span(), network
+
+
+def _parse_number(text: str) -> Network | None:
+    """The address that a program reads in one number, decimal or hexadecimal."""
+    try:
+        return ip_network(IPv4Address(int(text, 0)))
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=4096)
@@ -58,6 +99,8 @@ def parse_network(value: str) -> Network | None:
             value = urlsplit(value).hostname or ""
         except ValueError:
             return None
+        if _NUMBER.fullmatch(value):
+            return _parse_number(value)
     if value.rstrip(".").lower() == "localhost":
         value = "127.0.0.1"
     return _parse(value.strip("[]"))

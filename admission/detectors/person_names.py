@@ -42,6 +42,12 @@ _REQUEST = re.compile(
     re.VERBOSE,
 )
 _CONTACT = re.compile(r"\b(?i:contact(?:ed|ing|s)?)[ \t\r\n:\"'*_-]{1,6}(?=[A-ZÀ-Þ])")
+_IN_CAPITALS = re.compile(
+    r"(?<!\w)(?:CONTACT|ATTN|ATTENTION|REPORTED BY|REPORTER|EMPLOYEE|NAME|PATIENT)[ ]?:[ ]{0,4}"
+    r"(?P<name>[A-ZÀ-Þ][A-ZÀ-Þ'’-]{1,25},[ ]?[A-ZÀ-Þ][A-ZÀ-Þ'’-]{1,25}(?:[ ][A-ZÀ-Þ]\.?)?)"
+    r"(?=[ ]{0,4}(?:[;|(<\r\n]|\Z))"
+)
+"""`CONTACT: DOE, JANE`."""
 _FIELD = re.compile(
     r"""^[\W\d]{0,6}(?:authors?|reporters?|reported\ by|analysts?|creators?|researchers?)
         ["'*\ ]{0,3}[:=]["'*\ ]{0,4}""",
@@ -184,6 +190,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (_FULL_FIELD, _may_hold_full_field),
     (_SALUTATION, contains_any(",", "!")),
     (_CARD, contains_any("apt.", "suite", "mobile", "phone", "tel", "desk", "fax", "mail", "po a")),
+    (_IN_CAPITALS, contains_any("contact", "att", "report", "employee", "name", "patient")),
     (_LIVING, contains_any("live", "resid", "born", "works", "reached", "wohnt", "habite", "vive")),
 )
 """Patterns that find a name by its capitals, each with a cheap question."""

@@ -24,6 +24,11 @@ from phonenumbers import SUPPORTED_REGIONS
 from tocsin.admission.detectors import bank_accounts
 from tocsin.admission.detectors.accounts import find_account_names
 from tocsin.admission.detectors.bank_accounts import IBAN, find_bank_accounts
+from tocsin.admission.detectors.birth_dates import (
+    BIRTH_DATE,
+    PATIENT_NUMBER,
+    find_birth_dates,
+)
 from tocsin.admission.detectors.email_addresses import (
     EMAIL,
     find_email_addresses,
@@ -140,6 +145,7 @@ def build_rule(context: RuleContext) -> Rule:
     settings = {**DEFAULTS, **context.settings}
     modes = {what: str(settings[name]) for name, what in KINDS.items()}
     kinds = frozenset(what for what, mode in modes.items() if mode != "keep")
+    modes |= dict.fromkeys((BIRTH_DATE, PATIENT_NUMBER), modes[NATIONAL_ID])
     search = _text_search(kinds, tuple(settings["regions"]))
 
     def apply(candidate: Candidate) -> Candidate:
@@ -169,7 +175,7 @@ def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...
         return []
     ids: list[Span] = []
     if NATIONAL_ID in kinds:
-        ids = [*find_identity_documents(text), *find_national_ids(text)]
+        ids = [*find_identity_documents(text), *find_national_ids(text), *find_birth_dates(text)]
     taken = SpanIndex((span.start, span.end) for span in ids)
     contacts = _find_contact_data(text, kinds, regions)
     rest = [span for span in contacts if not taken.overlaps(span.start, span.end)]

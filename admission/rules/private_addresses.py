@@ -122,7 +122,7 @@ def _is_private(network: Network) -> bool:
 
 @TextSearch
 def _find_private_addresses(text: str) -> list[Span]:
-    if "." not in text and ":" not in text:  # every address has one
+    if "." not in text and ":" not in text and "-" not in text:  # every address has one
         return []
     return [
         Span(start, end, _PRIVATE_ADDRESS)
