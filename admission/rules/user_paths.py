@@ -142,7 +142,7 @@ def _may_match(text: str) -> bool:
 
 
 def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> Candidate:
-    """Hold or refuse what matches on a password, or on an account that is named by a mailbox."""
+    """Hold or refuse what matches on a password, or on an account by a person's name or mailbox."""
     assert candidate.object is not None  # noqa: S101
     for each in extract_observables(candidate.object):
         last = each.property.rpartition(".")[2]
@@ -151,6 +151,10 @@ def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> 
             setting, what = "value_credentials", "password of an account"
         elif last in _WITH_MAILBOX and _MAILBOX.search(each.value):
             setting, what = "value_emails", _WITH_MAILBOX[last]
+        elif last == "display_name" and (
+            each.kind == "user-account" or "user_ref" in each.property
+        ):
+            setting, what = "value_users", "name of the owner of an account"
         mode = str(settings[setting]) if setting else "keep"
         if mode in ("keep", GENERALISE_OR_KEEP):
             continue

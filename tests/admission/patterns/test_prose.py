@@ -42,7 +42,7 @@ SNORT = 'alert tcp any any -> any any (msg:"%s"; content:"+1 212 555 0147"; sid:
 
 def judge(language: str, pattern: str) -> Verdict:
     subject = indicator(pattern, pattern_type=language)
-    return apply_rule("personal_data", subject, secrets=["Jane", "7946"]).verdict
+    return Verdict(apply_rule("personal_data", subject, secrets=["Jane", "7946"]).verdict)
 
 
 class TestPersonalData:

@@ -158,6 +158,8 @@ class TestAccounts:
         [
             indicator("[user-account:credential = 'hunter2']"),
             indicator("[process:creator_user_ref.credential LIKE 'hunter%']"),
+            indicator("[user-account:display_name = 'Jane Roe']"),
+            indicator("[process:creator_user_ref.display_name = 'Jane Roe']"),
             indicator("[user-account:account_login = 'jane.doe@evil-bank.com']"),
             indicator(
                 "[x509-certificate:subject = 'CN=Jane Roe, emailAddress=jane@evil-bank.com']"
