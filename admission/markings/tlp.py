@@ -261,10 +261,13 @@ def names_a_level(definition: StixObject) -> bool:
 
 def _stated_levels(definition: StixObject) -> set[Tlp]:
     """The levels that a definition states: by extension (TLP 2.0) or body (TLP 1.0), and name."""
-    content, name = _content_level(definition), str(definition.get("name", ""))[:_LONGEST_NAME]
-    named = _parse_level(name) if content is None else parse_tlp_label(name)
-    if content is None and not name.upper().startswith("TLP:"):
-        named = None
+    content = _content_level(definition)
+    name = str(definition.get("name", ""))[:_LONGEST_NAME]
+    named: Tlp | None = None
+    if content is not None:
+        named = parse_tlp_label(name)
+    elif name[:4].upper() == "TLP:":
+        named = _parse_level(name)
     return {level for level in (content, named) if level is not None}
 
 
@@ -281,10 +284,13 @@ def _content_level(definition: StixObject) -> Tlp | None:
 
 
 def _parse_level(word: object) -> Tlp | None:
+    return _parse_word(str(word)[:_LONGEST_NAME])
+
+
+@lru_cache(maxsize=1024)  # definitions are read for each object that carries them
+def _parse_word(word: str) -> Tlp | None:
     try:
-        return Tlp.parse(
-            re.sub(r"amber[\W_]*strict", "amber+strict", str(word), flags=re.IGNORECASE)
-        )
+        return Tlp.parse(re.sub(r"amber[\W_]*strict", "amber+strict", word, flags=re.IGNORECASE))
     except ValueError:
         return None
 
