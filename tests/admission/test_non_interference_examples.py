@@ -64,7 +64,8 @@ from tocsin.server.model import (
 from tocsin.server.store import Store
 
 EXAMPLES = examples(12)
-FIXED_TIME = 1_790_000_000_000_000
+FIXED_TIME = 1_830_000_000_000_000
+"""Later than the stamps that a new hub has given out."""
 FIRST = "2026-01-01T00:00:00Z"
 QUUX_NAMES = {"name": "Quux Motors", "slug": QUUX.slug}
 VIEW = "11111111-2222-4333-8444-555555555555"
@@ -219,6 +220,7 @@ def publish_submissions(uri: Any, sent: Any) -> Any:
     with open_empty_store(uri) as store:
         hub, clock = hub_and_clock(store)
         clock.now = FIXED_TIME
+        store.clock = clock
         for slug, draft in sent:
             hub.push(*draft, who=slug)
         clock.advance(hours=2)

@@ -37,8 +37,12 @@ SENT = "2019-03-07T04:05:06.789Z"
 """The creation time of every submitted object; if published, it would identify the sender."""
 AMBER = "zamberqword"
 """Part of every text that only readers of TLP:AMBER may see."""
-QUUX = Partner("quuxslug", "Quux Motors", terms=("quux-motors.example", "Zorbl Nine"))
-VEXIL = Partner("vexilslug", "Vexil Dairy", terms=("vexil-dairy.example", "45.13.0.0/16"))
+QUUX = Partner(
+    "quuxslug", "Quux Motors", terms=("quux-motors.example", "Zorbl Nine"), mask_everywhere=True
+)
+VEXIL = Partner(
+    "vexilslug", "Vexil Dairy", terms=("vexil-dairy.example", "45.13.0.0/16"), mask_everywhere=True
+)
 PARTNERS = {QUUX.slug: "5ec2e701", VEXIL.slug: "5ec2e702"}
 """The start of the ids that each partner sends."""
 NAMES = {QUUX.slug: "Quux Motors", VEXIL.slug: "Vexil Dairy"}
