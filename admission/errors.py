@@ -62,6 +62,11 @@ class Conflict(ShareError):
 class Unavailable(ShareError):
     """The database is unreachable or a limit is reached; try again later."""
 
+    def __init__(self, text: str, seconds: int = 5) -> None:
+        """`seconds`: when it is worth to try again."""
+        super().__init__(text)
+        self.seconds = seconds
+
 
 class PolicyError(Exception):
     """A policy is invalid; the text names the setting and its allowed values."""

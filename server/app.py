@@ -34,7 +34,7 @@ from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.purge import Purger
 from tocsin.server.retention import Retention, RetentionPeriods
 from tocsin.server.secrets import HubSecrets
-from tocsin.server.store import OUTAGES, Clock, Store
+from tocsin.server.store import Availability, Clock, Store
 from tocsin.server.taxii import openapi
 from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
@@ -119,6 +119,16 @@ def _periods(settings: HubSettings) -> RetentionPeriods:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Readiness:
+    """See `taxii.protocols.Readiness`."""
+
+    availability: Availability
+
+    def check_database(self) -> None:
+        self.availability.check()
+
+
 def create_app(
     services: HubServices,
     secrets: HubSecrets,
@@ -148,12 +158,13 @@ def create_app(
         intake=services.intake,
         statuses=services.store.submissions,
         deliveries=services.store.deliveries,
+        readiness=_Readiness(services.store.availability),
         long_polls=LongPolls.for_threads(settings.threads, stopping or threading.Event()),
         rate_limiter=RateLimiter(settings.requests_per_minute),
     )
     app.register_blueprint(taxii.blueprint(hub))
     app.register_blueprint(openapi.blueprint(hub))
-    taxii.register(app, hub, outages=OUTAGES)
+    taxii.register(app, hub, is_outage=services.store.availability.is_outage)
     return app
 
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.app import HubServices
-from tocsin.server.intake.intake import Intake
-from tocsin.server.lifecycle import Lifecycle
-from tocsin.server.store import OUTAGES, Store
 
 log = logging.getLogger(__name__)
 
@@ -27,23 +25,24 @@ _PACK_IDLE = 2.0
 """Seconds between checks for blocks to pack."""
 _FORGET_IDLE = 15.0
 """Seconds between checks for what is not kept any longer."""
+_LOOK = 1.0
+"""Seconds between two looks at the database."""
 _PACK_REST = 4
 """Packing rests four times as long as its last step took."""
 
 
 def start_workers(services: HubServices, stop: threading.Event) -> list[threading.Thread]:
     """Start the background threads, which run until `stop` is set."""
-    work = services.intake, services.lifecycle, stop
-    forgetting = services.purger.work, services.retention.work
+    tasks = {
+        "worker": run_intake,
+        "packer": _pack,
+        "deliveries": _write_deliveries,
+        "forgetting": _forget,
+        "health": _look,
+    }
     workers = [
-        threading.Thread(target=run_intake, args=work, name="worker", daemon=True),
-        threading.Thread(target=_pack, args=(services.store, stop), name="packer", daemon=True),
-        threading.Thread(
-            target=_write_deliveries, args=(services.store, stop), name="deliveries", daemon=True
-        ),
-        threading.Thread(
-            target=run_forgetting, args=(forgetting, stop), name="forgetting", daemon=True
-        ),
+        threading.Thread(target=task, args=(services, stop), name=name, daemon=True)
+        for name, task in tasks.items()
     ]
     for worker in workers:
         worker.start()
@@ -57,69 +56,82 @@ def join_workers(workers: Sequence[threading.Thread], seconds: float) -> None:
         worker.join(max(0.0, deadline - time.monotonic()))
 
 
-def run_intake(intake: Intake, lifecycle: Lifecycle, stop: threading.Event) -> None:
+def _survive(services: HubServices, work: str) -> AbstractContextManager[None]:
+    """Log what fails, and go on; `work` is its subject in the log."""
+    return _log_failure(work, services.store.availability.is_outage)
+
+
+@contextmanager
+def _log_failure(work: str, is_outage: Callable[[Exception], bool]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # one failure must not stop other work
+        if is_outage(error):
+            reason = str(error)[:200]
+            log.warning("%s: waits, since the database cannot be reached: %s", work, reason)
+        elif isinstance(error, Unavailable):
+            log.warning("%s: will be tried again: %s", work, error)
+        else:
+            log.exception("%s: failed; will be tried again", work)
+
+
+def run_intake(services: HubServices, stop: threading.Event) -> None:
     """Evaluate waiting submissions and run due sweeps until `stop` is set."""
+    intake, lifecycle = services.intake, services.lifecycle
     while not stop.is_set():
         intake.waiting.clear()
-        try:
+        worked = False
+        with _survive(services, "submissions and sweeps"):
             worked = intake.work()
             worked = lifecycle.work() or worked
-        except OUTAGES as error:
-            log.warning("the database cannot be reached; work resumes with it: %s", error)
-            worked = False
-        except Unavailable as error:
-            log.warning("a submission could not be examined yet; it will be retried: %s", error)
-            worked = False
-        except Exception:  # one failure must not stop the work on other submissions
-            log.exception("a submission or a sweep failed; it will be retried")
-            worked = False
         if not worked:
             intake.waiting.wait(_IDLE)
-    try:
+    with _survive(services, "giving submissions back"):
         intake.stop()
-    except OUTAGES as error:
-        log.warning("submissions could not be given back: %s", error)
 
 
-def _write_deliveries(store: Store, stop: threading.Event) -> None:
+def _write_deliveries(services: HubServices, stop: threading.Event) -> None:
     """Write deliveries in the background; the last of them are written when the hub closes."""
     while not stop.wait(_FLUSH):
-        try:
-            store.deliveries.flush()
-        except OUTAGES as error:
-            log.info("the database cannot be reached; deliveries are kept in memory: %s", error)
-        except Exception:  # they stay in memory
-            log.exception("deliveries could not be written; it will be retried")
+        with _survive(services, "deliveries, kept in memory"):
+            services.store.deliveries.flush()
 
 
-def run_forgetting(tasks: Sequence[Callable[[], bool]], stop: threading.Event) -> None:
-    """Delete what is not kept any longer, in small steps, until `stop` is set."""
+def _forget(services: HubServices, stop: threading.Event) -> None:
+    tasks = services.purger.work, services.retention.work
+    run_forgetting(tasks, stop, services.store.availability.is_outage)
+
+
+def run_forgetting(
+    tasks: Sequence[Callable[[], bool]],
+    stop: threading.Event,
+    is_outage: Callable[[Exception], bool] = lambda error: False,
+) -> None:
+    """Delete what is not kept any longer, in small steps, until `stop` is set.
+
+    A task that fails stops no other.
+    """
     while not stop.is_set():
-        worked = [_forget(task) for task in tasks]
-        if not any(worked):
+        worked = False
+        for task in tasks:
+            with _log_failure("deleting what is due", is_outage):
+                worked = task() or worked
+        if not worked:
             stop.wait(_FORGET_IDLE)
 
 
-def _forget(task: Callable[[], bool]) -> bool:
-    """Do a step of one task, and let a failure stop no other; False if nothing was deleted."""
-    try:
-        return task()
-    except OUTAGES as error:
-        log.info("the database cannot be reached; deleting resumes with it: %s", error)
-    except Exception:  # what was not deleted is still due
-        log.exception("something due could not be deleted; it will be retried")
-    return False
-
-
-def _pack(store: Store, stop: threading.Event) -> None:
+def _pack(services: HubServices, stop: threading.Event) -> None:
     """Pack the small blocks of many submissions, in steps with pauses."""
     pause = _PACK_IDLE
     while not stop.wait(pause):
         began, pause = time.monotonic(), _PACK_IDLE
-        try:
-            if store.packing.pack_next():
+        with _survive(services, "packing"):
+            if services.store.packing.pack_next():
                 pause = min(_PACK_REST * (time.monotonic() - began), _PACK_IDLE)
-        except OUTAGES as error:
-            log.info("the database cannot be reached; packing resumes with it: %s", error)
-        except Exception:  # an unpacked block can still be read
-            log.exception("a block could not be packed; it will be retried")
+
+
+def _look(services: HubServices, stop: threading.Event) -> None:
+    """Look after the database, so that requests need not find out by waiting."""
+    while not stop.wait(_LOOK):
+        with _survive(services, "looking after the database"):
+            services.store.availability.probe()

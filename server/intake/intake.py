@@ -43,7 +43,7 @@ from tocsin.server.model import (
     VersionKeyword,
 )
 from tocsin.server.publishing.publisher import Publisher
-from tocsin.server.store import OUTAGES, Store, Transaction
+from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -319,9 +319,9 @@ class Intake:
         """Give a submission its turn; False if it failed or another worker has it."""
         try:
             worked = self._take_turn(chosen)
-        except OUTAGES:
-            raise
         except Exception as error:
+            if self._store.availability.is_outage(error):
+                raise
             self._note_failure(chosen, error)
             return False
         else:
@@ -407,15 +407,12 @@ class Intake:
         except WorkerEnded as error:
             log.warning("submission=%s ended its worker process: %s", submission.id, error)
             self._give_back(submission.id)
-        except OUTAGES:
-            self._unreleased[submission.id] = self._blame.get(submission.id)
-            self._drop_begun(submission.id)
-            raise
-        except Unavailable:
-            self._give_back(submission.id, forgive=True)
-            raise
-        except Exception:
-            self._give_back(submission.id)
+        except Exception as error:
+            if self._store.availability.is_outage(error):
+                self._unreleased[submission.id] = self._blame.get(submission.id)
+                self._drop_begun(submission.id)
+            else:
+                self._give_back(submission.id, forgive=isinstance(error, Unavailable))
             raise
 
     @contextmanager
@@ -424,7 +421,8 @@ class Intake:
         try:
             yield
         except Exception as error:
-            is_forgiven = isinstance(error, (*OUTAGES, Unavailable))
+            is_outage = self._store.availability.is_outage(error)
+            is_forgiven = is_outage or isinstance(error, Unavailable)
             self._unreleased[id_] = 0 if is_forgiven else None
             self.waiting.set()
             raise

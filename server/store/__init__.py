@@ -1,5 +1,6 @@
 """MongoDB: the only package that knows its driver (feeds.md)."""
 
+from tocsin.server.store.availability import Availability
 from tocsin.server.store.connection import DATABASE_ERRORS, OUTAGES
 from tocsin.server.store.database import Clock, Store, wall_clock
 from tocsin.server.store.feeds.writer import Publication
@@ -8,6 +9,7 @@ from tocsin.server.store.transaction import Snapshot, Transaction
 __all__ = [
     "DATABASE_ERRORS",
     "OUTAGES",
+    "Availability",
     "Clock",
     "Publication",
     "Snapshot",

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from pymongo.client_session import ClientSession
@@ -21,6 +22,7 @@ from pymongo.read_preferences import ReadPreference
 from tocsin.admission.errors import Unavailable
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
+from tocsin.server.store.availability import Availability
 from tocsin.server.store.connection import (
     MAJORITY,
     MAJORITY_JOURNALED,
@@ -46,6 +48,8 @@ from tocsin.server.store.transaction import CommitCheck, Snapshot, Transaction
 T = TypeVar("T")
 Clock = Callable[[], int]
 _ATTEMPTS = 5
+_TURN_SECONDS = 1.0
+"""Seconds between two looks at the database while a commit waits for its turn."""
 
 
 def wall_clock() -> int:
@@ -65,6 +69,7 @@ class Store:
         self.clock = clock
         self._lock = threading.Lock()
         self._commit_check = CommitCheck(self._base)
+        self.availability = Availability(self._base)
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
         self.submissions = Submissions(self._base, clock)
@@ -129,7 +134,7 @@ class Store:
         It may run more than once, so it must not change anything outside.  It must not call
         `commit` itself.  When this returns, the outcome is in the journal of a majority.
         """
-        with self._lock:
+        with self._turn():
             for _ in range(_ATTEMPTS - 1):
                 try:
                     return self._once(work)
@@ -137,6 +142,16 @@ class Store:
                     if not is_key_collision(error):
                         raise
             return self._once(work)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Commit alone; Unavailable if the database goes away while others commit."""
+        while not self._lock.acquire(timeout=_TURN_SECONDS):
+            self.availability.check()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def read(self, work: Callable[[Snapshot], T]) -> T:
         """Run `work` on a snapshot of the database; nothing is written.

@@ -6,7 +6,7 @@ blueprints own.
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -31,9 +31,6 @@ from tocsin.server.taxii.routes import DISCOVERY, Endpoints
 
 log = logging.getLogger(__name__)
 
-_RETRY_AFTER = "5"
-"""Seconds, for a 503."""
-
 _DESCRIPTIONS = {
     HTTPStatus.NOT_FOUND: "nothing is served at this path; start at /taxii2/",
     HTTPStatus.METHOD_NOT_ALLOWED: "this method is not served here; see the Allow header",
@@ -44,21 +41,19 @@ def register(
     app: flask.Flask,
     services: TaxiiServices,
     other_paths: Collection[str] = (),
-    outages: Collection[type[Exception]] = (),
+    is_outage: Callable[[Exception], bool] = lambda error: False,
 ) -> None:
     """Install the middleware in an application that has `blueprint(services)`.
 
-    `other_paths` are path prefixes whose answers are left alone; `outages` are the exceptions of
-    a store whose database cannot be reached.
+    `other_paths` are path prefixes whose answers are left alone; `is_outage` knows the exceptions
+    of a store whose database cannot be reached.
     """
-    middleware = _Middleware(services, tuple(other_paths))
+    middleware = _Middleware(services, tuple(other_paths), is_outage)
     app.url_map.merge_slashes = False
     app.before_request(middleware.begin_request)
     app.register_error_handler(ShareError, middleware.answer_share_error)
     app.register_error_handler(HTTPException, middleware.answer_http_exception)
-    app.register_error_handler(Exception, middleware.answer_bug)
-    for kind in outages:
-        app.register_error_handler(kind, middleware.answer_outage)
+    app.register_error_handler(Exception, middleware.answer_exception)
     app.after_request(middleware.finish_response)
 
 
@@ -66,6 +61,7 @@ def register(
 class _Middleware:
     services: TaxiiServices
     other_paths: tuple[str, ...]
+    is_outage: Callable[[Exception], bool]
 
     def begin_request(self) -> None:
         """Start the clock; an unknown path below ours needs a credential before its 404."""
@@ -95,17 +91,17 @@ class _Middleware:
             answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return answer
 
-    def answer_bug(self, error: Exception) -> flask.Response:
-        """Any other exception: the details are in the log, under the error_id."""
+    def answer_exception(self, error: Exception) -> flask.Response:
+        """An outage, or a bug: its details are in the log, under the error_id."""
         if self._is_other_path():
             raise error
+        if self.is_outage(error):
+            return self._answer_outage(error)
         log.error("request %s failed", request_context().id, exc_info=error)
         return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, error_id=request_context().id)
 
-    def answer_outage(self, error: Exception) -> flask.Response:
+    def _answer_outage(self, error: Exception) -> flask.Response:
         """The database cannot be reached; submissions that were acknowledged are safe."""
-        if self._is_other_path():
-            raise error
         reason = sanitise_log_text(str(error)[:200])
         log.warning("request %s: no database: %s", request_context().id, reason)
         unavailable = Unavailable("the database cannot be reached; try again in a moment")
@@ -140,9 +136,7 @@ def _answer(status: HTTPStatus, description: str = "", error_id: str = "") -> fl
 
 def _advice(error: ShareError) -> dict[str, str]:
     """Headers that say when to retry, or which coding to use."""
-    if isinstance(error, Unavailable):
-        return {"Retry-After": _RETRY_AFTER}
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, (Unavailable, TooManyRequests)):
         return {"Retry-After": str(error.seconds)}
     return (
         {"Accept-Encoding": content.ACCEPTED_CODING} if isinstance(error, UnsupportedCoding) else {}

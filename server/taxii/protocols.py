@@ -112,6 +112,21 @@ class StatusReader(Protocol):
         ...
 
 
+class Readiness(Protocol):
+    """What the hub can do at present."""
+
+    def check_database(self) -> None:
+        """Raises Unavailable, at once, if the database is known not to answer."""
+        ...
+
+
+class AlwaysReady:
+    """A hub that can do everything at any time."""
+
+    def check_database(self) -> None:
+        """See `Readiness`."""
+
+
 class DeliveryRecorder(Protocol):
     """Remembers which account was served what."""
 
@@ -166,3 +181,4 @@ class TaxiiServices:
     deliveries: DeliveryRecorder
     long_polls: LongPolls = field(default_factory=LongPolls)
     rate_limiter: RateLimiter = field(default_factory=lambda: RateLimiter(0))
+    readiness: Readiness = field(default_factory=AlwaysReady)

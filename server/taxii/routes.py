@@ -199,10 +199,13 @@ class Endpoints:
         return PageRequest(self.services, feed, parsed, endpoint, recheck).answer()
 
     def _account(self) -> Account:
+        certificate = _certificate_fingerprint()
+        if certificate or "Authorization" in request.headers:  # else nothing is looked up
+            self.services.readiness.check_database()
         return auth.authenticate(
             request.headers.get("Authorization"),
             self.services.accounts,
-            _certificate_fingerprint(),
+            certificate,
             self.services.settings.schemes,
         )
 

@@ -192,9 +192,7 @@ class TestTheWorker:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=2)
         stop = threading.Event()
-        worker = threading.Thread(
-            target=run_intake, args=(hub.services.intake, hub.services.lifecycle, stop)
-        )
+        worker = threading.Thread(target=run_intake, args=(hub.services, stop))
         worker.start()
         try:
             deadline = time.monotonic() + 60

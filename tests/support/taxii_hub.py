@@ -17,6 +17,7 @@ from flask.testing import FlaskClient
 from support.presence import present
 from werkzeug.test import TestResponse
 
+from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server import auth
 from tocsin.server.model import (
@@ -237,6 +238,24 @@ class NoDeliveries:
         """Forget it."""
 
 
+class Readiness:
+    """A hub that can do everything, until a test says otherwise."""
+
+    database = room = True
+
+    def check_database(self) -> None:
+        if not self.database:
+            raise Unavailable("the database is away")
+
+    def check_room(self) -> None:
+        if not self.room:
+            raise Unavailable("there is no room", 30)
+
+
+def is_connection_error(error: Exception) -> bool:
+    return isinstance(error, ConnectionError)
+
+
 class TaxiiHub:
     """The TAXII endpoints over a hub in memory, and a client for its accounts.
 
@@ -263,10 +282,11 @@ class TaxiiHub:
         self.long_polls = long_polls or LongPolls()
         limits = (self.long_polls, RateLimiter(quota))
         services = self.feeds, self.people, self.intake, self.statuses, NoDeliveries()
-        hub = TaxiiServices(self.settings, *services, *limits)
+        self.readiness = Readiness()
+        hub = TaxiiServices(self.settings, *services, *limits, self.readiness)
         self.app = flask.Flask("hub")
         self.app.register_blueprint(blueprint(hub))
-        register(self.app, hub, other_paths=("/console/",))
+        register(self.app, hub, other_paths=("/console/",), is_outage=is_connection_error)
         self.client: FlaskClient = self.app.test_client()
 
     def account(self, name: str, partner: str, reads: set[Any], writes: set[Any]) -> Account:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pymongo.errors import AutoReconnect, DocumentTooLarge
+from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
 from support.crash import (
     build_services_over,
     connect_second_store,
@@ -217,13 +217,14 @@ class TestFailures:
         work(hub, 8)
         assert [each.id for each in hub.store.submissions.list_set_aside()] == [bad["id"]]
 
+    @pytest.mark.parametrize("error", [AutoReconnect("down"), OperationFailure("no room", 14031)])
     def test_an_outage_of_the_database_is_no_fault_of_a_submission(
-        self, hub: HubInProcess, failing: list[Exception]
+        self, hub: HubInProcess, failing: list[Exception], error: PyMongoError
     ) -> None:
-        failing += [AutoReconnect("down")] * 5
+        failing += [error] * 5
         bad = post_large(hub)
         for _ in range(4):
-            with pytest.raises(AutoReconnect):
+            with pytest.raises(type(error)):
                 work(hub, 2)
         failing.clear()
         work_off(hub.services.intake)

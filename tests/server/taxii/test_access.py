@@ -221,6 +221,30 @@ def test_an_outage_is_503_with_retry_after(taxii: Any) -> None:
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
+def test_an_outage_that_the_store_knows_is_no_bug(taxii: Any) -> None:
+    taxii.intake.failing = ConnectionError("reset")
+    answer = taxii.post("scratch", {"objects": [indicator()]})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "reset" not in answer.text
+
+
+class TestWithoutADatabase:
+    @pytest.mark.parametrize("path", ["/taxii2/", "/hub/", "/hub/collections/green/objects/"])
+    def test_nothing_is_looked_up_for_a_credential(self, taxii: Any, path: str) -> None:
+        taxii.readiness.database = False
+        answer = taxii.ask(path)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+    def test_who_has_no_credential_is_told_so(self, taxii: Any) -> None:
+        taxii.readiness.database = False
+        assert taxii.ask("/hub/", by=None).status_code == 401
+
+    def test_public_discovery_is_answered(self) -> None:
+        taxii = TaxiiHub(public_discovery=True)
+        taxii.readiness.database = False
+        assert taxii.ask("/taxii2/", by=None).status_code == 200
+
+
 def test_4_each_kind_of_error_has_a_status() -> None:
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, ShareError)]
     assert set(kinds) == set(resources.HTTP_STATUS)
