@@ -122,6 +122,8 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Days for which the status of a submission can be read."""
     retain_journal_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     """Days for which the journal is kept, and who received what; 0: always."""
+    min_free_octets: Annotated[int, Meta(ge=0, le=1 << 50)] = 512 * 1024**2
+    """Octets of the embedded database's disk that submissions leave free; 0: do not look."""
     policy: Path | None = None
     """The admission policy; None: the shipped one."""
     log_level: LogLevel = "info"

@@ -34,7 +34,7 @@ from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.purge import Purger
 from tocsin.server.retention import Retention, RetentionPeriods
 from tocsin.server.secrets import HubSecrets
-from tocsin.server.store import Availability, Clock, Store
+from tocsin.server.store import Availability, Clock, DiskSpace, Store
 from tocsin.server.taxii import openapi
 from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
@@ -64,6 +64,7 @@ class HubServices:
     purger: Purger
     retention: Retention
     partner_data: PartnerData
+    disk: DiskSpace
 
 
 def build_services(
@@ -106,7 +107,8 @@ def build_services(
     purger = Purger(store, publisher, intake, lifecycle)
     retention = Retention(store, intake, _periods(settings), clock)
     partner_data = PartnerData(store, publisher, intake, lifecycle)
-    return HubServices(store, publisher, intake, lifecycle, purger, retention, partner_data)
+    disk = DiskSpace(settings.data, 0 if settings.mongo_uri else settings.min_free_octets)
+    return HubServices(store, publisher, intake, lifecycle, purger, retention, partner_data, disk)
 
 
 def _periods(settings: HubSettings) -> RetentionPeriods:
@@ -124,9 +126,13 @@ class _Readiness:
     """See `taxii.protocols.Readiness`."""
 
     availability: Availability
+    disk: DiskSpace
 
     def check_database(self) -> None:
         self.availability.check()
+
+    def check_room(self) -> None:
+        self.disk.check_room()
 
 
 def create_app(
@@ -158,7 +164,7 @@ def create_app(
         intake=services.intake,
         statuses=services.store.submissions,
         deliveries=services.store.deliveries,
-        readiness=_Readiness(services.store.availability),
+        readiness=_Readiness(services.store.availability, services.disk),
         long_polls=LongPolls.for_threads(settings.threads, stopping or threading.Event()),
         rate_limiter=RateLimiter(settings.requests_per_minute),
     )

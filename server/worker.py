@@ -1,7 +1,7 @@
 """Background work of a hub process: evaluate submissions, sweep, pack, write deliveries, delete.
 
 Each task has a thread of its own, which survives a failure of one piece of work and waits while
-the database is unreachable.
+the database is unreachable.  What fills the disk rests while that is nearly full.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PACK_IDLE = 2.0
 _FORGET_IDLE = 15.0
 """Seconds between checks for what is not kept any longer."""
 _LOOK = 1.0
-"""Seconds between two looks at the database."""
+"""Seconds between two looks at the database and its disk."""
 _PACK_REST = 4
 """Packing rests four times as long as its last step took."""
 
@@ -82,7 +82,7 @@ def run_intake(services: HubServices, stop: threading.Event) -> None:
         intake.waiting.clear()
         worked = False
         with _survive(services, "submissions and sweeps"):
-            worked = intake.work()
+            worked = services.disk.has_room_for_work() and intake.work()
             worked = lifecycle.work() or worked
         if not worked:
             intake.waiting.wait(_IDLE)
@@ -126,12 +126,14 @@ def _pack(services: HubServices, stop: threading.Event) -> None:
     while not stop.wait(pause):
         began, pause = time.monotonic(), _PACK_IDLE
         with _survive(services, "packing"):
-            if services.store.packing.pack_next():
+            if services.disk.has_room_for_work() and services.store.packing.pack_next():
                 pause = min(_PACK_REST * (time.monotonic() - began), _PACK_IDLE)
 
 
 def _look(services: HubServices, stop: threading.Event) -> None:
-    """Look after the database, so that requests need not find out by waiting."""
+    """Look after the database and its disk, so that requests need not find out by waiting."""
     while not stop.wait(_LOOK):
         with _survive(services, "looking after the database"):
             services.store.availability.probe()
+            services.disk.look()
+            services.disk.keep_reserve()

@@ -36,6 +36,7 @@ def pytest_configure() -> None:
     """Share the cache among workers and runs, so that it is built once."""
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(CACHE)
+    os.environ.setdefault("TOCSIN_MIN_FREE_OCTETS", str(1 << 20))  # and so small reserves
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from tocsin.server.store.availability import Availability
 from tocsin.server.store.connection import DATABASE_ERRORS, OUTAGES
 from tocsin.server.store.database import Clock, Store, wall_clock
+from tocsin.server.store.disk import DiskSpace
 from tocsin.server.store.feeds.writer import Publication
 from tocsin.server.store.transaction import Snapshot, Transaction
 
@@ -11,6 +12,7 @@ __all__ = [
     "OUTAGES",
     "Availability",
     "Clock",
+    "DiskSpace",
     "Publication",
     "Snapshot",
     "Store",

@@ -119,11 +119,18 @@ class Readiness(Protocol):
         """Raises Unavailable, at once, if the database is known not to answer."""
         ...
 
+    def check_room(self) -> None:
+        """Raises Unavailable if there is no room for a submission."""
+        ...
+
 
 class AlwaysReady:
     """A hub that can do everything at any time."""
 
     def check_database(self) -> None:
+        """See `Readiness`."""
+
+    def check_room(self) -> None:
         """See `Readiness`."""
 
 

@@ -141,6 +141,7 @@ class Endpoints:
         account = request_context().authenticated
         collections = self.services.feeds.collections()
         inbox = _note(auth.find_writable(account, collections, name))
+        self.services.readiness.check_room()
         content.check_accept(request.headers.get("Accept"))
         content.check_content_type(request.headers.get("Content-Type"))
         coding = content.parse_content_encoding(request.headers.get("Content-Encoding"))

@@ -245,6 +245,13 @@ class TestWithoutADatabase:
         assert taxii.ask("/taxii2/", by=None).status_code == 200
 
 
+def test_without_room_a_post_is_refused_before_its_body_is_read(taxii: Any) -> None:
+    taxii.readiness.room = False
+    answer = taxii.post("scratch", b"{")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+    assert taxii.get("scratch/objects/").status_code == 200
+
+
 def test_4_each_kind_of_error_has_a_status() -> None:
     kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, ShareError)]
     assert set(kinds) == set(resources.HTTP_STATUS)
