@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -40,8 +41,12 @@ _LONGEST_NAME = 64
 
 
 def print_notice(text: str) -> None:
-    """Print a sentence for the operator on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a sentence for the operator on standard error; nothing if its disk is full."""
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
 
 
 def parse_person(text: str) -> str:

@@ -12,11 +12,12 @@ The directory holds, for its owner only:
 | file          | content                                                      |
 |---------------|--------------------------------------------------------------|
 | db/           | the engine's data                                            |
+| reserve       | room that is given up to start on a full disk: see `disk.py` |
 | db.old/       | the same while `rewrite` swaps it for a fresh copy           |
 | rewrite/      | the fresh copy while it is made                              |
 | engine.secret | user and password                                            |
-| engine.toml   | the engine's settings, written anew at each start            |
-| engine.log    | what the engine printed                                      |
+| engine.toml   | the engine's settings                                        |
+| engine.log    | what the engine printed; earlier: engine.log.old             |
 | engine.lock   | locked while an engine starts or runs                        |
 | hub.lock      | locked by the hub                                            |
 | engine.json   | the port of a running hub's engine                           |
@@ -44,11 +45,12 @@ from typing import TextIO
 
 import bson
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.store import engine_launcher
 from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client, Document
+from tocsin.server.store.disk import release_reserve
 
 _LOCK = "engine.lock"
 _HUB_LOCK = "hub.lock"
@@ -74,6 +76,18 @@ _PROBE_SECONDS = 1.0
 """Longer than any command holds the hub's lock to check for a running hub."""
 _PAUSE_SECONDS = 0.1
 _RESTART_PAUSES = (0.2, 1.0, 5.0, 15.0)
+_HEALTH_SECONDS = 1.0
+"""Seconds between two look-ups that show if the engine is well."""
+_ANSWER_SECONDS = 5.0
+"""Time limit of such a look-up."""
+_SILENT_SECONDS = 30.0
+"""Seconds without an answer after which an engine is ended."""
+_MOST_FAILURES = 2
+"""Look-ups in a row that are answered with an error before the engine is ended."""
+_MOST_UNANSWERED = 3
+"""Look-ups in a row that are not answered at least, in case the hub itself stood still."""
+_LOG_OCTETS = 16 * 1024 * 1024
+"""Octets of the engine's log beyond which it begins a new one at its next start."""
 _CONNECTIONS_PER_SIGNAL = 10
 _IDLE_MS = 240_000
 """Connections are closed after this, since the engine closes them after 300 s."""
@@ -102,7 +116,7 @@ class Engine:
 
     def __init__(self, data: Path, report: Report) -> None:
         """Use `start` or `private` instead, which start it."""
-        self._data, self._report = data, report
+        self._data, self._print = data, report
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._stopping = threading.Event()
@@ -117,12 +131,12 @@ class Engine:
         Raises Unavailable, with a sentence, if no engine is installed or another one has the
         directory.
         """
-        _prepare_directory(data)
         engine = cls(data, report)
         with contextlib.ExitStack() as lock:
+            engine._prepare()
             lock.enter_context(_lock_for_hub(data))
             (data / _ADDRESS).unlink(missing_ok=True)  # of a hub that was killed
-            engine._start_process()
+            engine._start_with_reserve()
             engine._announce()
             engine._hub_lock = lock.pop_all()
         return engine
@@ -130,9 +144,9 @@ class Engine:
     @classmethod
     def private(cls, data: Path, report: Report) -> Engine:
         """Start an engine on `data` for this process only.  See `start`."""
-        _prepare_directory(data)
         engine = cls(data, report)
-        engine._start_process()
+        engine._prepare()
+        engine._start_with_reserve()
         return engine
 
     @property
@@ -146,8 +160,9 @@ class Engine:
         return self._process.pid if self._process else 0
 
     def watch(self) -> None:
-        """Restart the engine on the same port whenever it ends unexpectedly."""
-        threading.Thread(target=self._keep_alive, name="engine-watch", daemon=True).start()
+        """Restart the engine on the same port whenever it ends unexpectedly, fails or hangs."""
+        for work in (self._keep_alive, self._look_after):
+            threading.Thread(target=work, name="engine-watch", daemon=True).start()
 
     def stop(self) -> None:
         """Stop the engine; all commits are on disk already."""
@@ -156,6 +171,41 @@ class Engine:
         with self._hub_lock:
             if self._process is not None:
                 _stop_process(self._process, self._port)
+
+    def _prepare(self) -> None:
+        """See `_prepare_directory`; Unavailable if there is no room on the disk."""
+        self._release_reserve()
+        try:
+            _prepare_directory(self._data)
+        except OSError as error:
+            message = f"cannot write to {self._data}: {error.strerror}"
+            raise Unavailable(message) from error
+
+    def _start_with_reserve(self) -> None:
+        """Start the engine; if it cannot on a full disk, once more with the reserve."""
+        try:
+            self._start_process()
+        except (Unavailable, PyMongoError):
+            self._end_process()
+            if not self._release_reserve():
+                raise
+            self._start_process()
+
+    def _release_reserve(self) -> bool:
+        """Give up the reserve if the disk is full; False if nothing was done."""
+        octets = release_reserve(self._data)
+        if octets:
+            self._report(
+                f"the disk of {self._data} is full: the reserve of {octets >> 20} MiB is given up, "
+                "so that the database can start; free space on that disk"
+            )
+        return octets > 0
+
+    def _end_process(self) -> None:
+        """End an engine that did not come up as it should."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
 
     def _start_process(self) -> None:
         """Start the engine with authentication; a new one is given its user first."""
@@ -188,6 +238,11 @@ class Engine:
         finally:
             _stop_process(process, port)
 
+    def _report(self, line: str) -> None:
+        """Print a line; a full disk can be that of the operator's log, too."""
+        with contextlib.suppress(OSError):
+            self._print(line)
+
     def _announce(self) -> None:
         address = {"host": _HOST, "port": self._port, "pid": self.pid, "hub": os.getpid()}
         _write(self._data / _ADDRESS, json.dumps(address))
@@ -203,17 +258,77 @@ class Engine:
                 if self._stopping.wait(next(pauses, _RESTART_PAUSES[-1])):
                     return
 
+    def _look_after(self) -> None:
+        """End an engine that answers with errors only, or not at all; it is started again.
+
+        An engine that finds no room for its journal answers everything with an internal error,
+        but does not end.  All commits are on disk, so nothing is lost.
+        """
+        limit = round(_ANSWER_SECONDS * 1_000)
+        with MongoClient[Document](
+            self.uri,
+            serverSelectionTimeoutMS=limit,
+            connectTimeoutMS=limit,
+            socketTimeoutMS=limit,
+        ) as client:
+            patient = _Patient(client)
+            while not self._stopping.wait(_HEALTH_SECONDS):
+                process = self._process
+                if process is None or process.poll() is not None:
+                    patient = _Patient(client)  # another one is being started
+                elif fault := patient.examine(process.pid):
+                    self._report(f"the database engine {fault}: see {self._data / _LOG}")
+                    process.kill()
+
     def _restart(self) -> bool:
-        """Start the engine again; False if that failed."""
+        """Start the engine again; False if that failed, for whatever reason."""
         try:
+            self._release_reserve()
             self._start_process()
-        except Unavailable as error:
+        except Exception as error:  # the thread must go on: nobody else starts the engine
+            self._end_process()
             self._report(f"{error}; trying again")
             return False
-        self._announce()
+        try:
+            self._announce()
+        except OSError as error:  # the former announcement has the same port
+            self._report(f"{self._data / _ADDRESS} could not be written: {error.strerror}")
         if self._stopping.is_set():  # `stop` came meanwhile and saw only the former process
             self.stop()
         return True
+
+
+class _Patient:
+    """One engine, as its answers show it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._pid = 0
+        self._failures = self._unanswered = 0
+        self._answered = time.monotonic()
+
+    def examine(self, pid: int) -> str:
+        """Look something up; what is wrong with the engine, "" if nothing is for certain."""
+        if pid != self._pid:
+            self._pid = pid
+            self._note_answer(failures=0)
+        try:
+            self._client.admin.command("usersInfo", _USER)
+        except OperationFailure:
+            self._note_answer(self._failures + 1)
+        except PyMongoError:
+            self._unanswered += 1
+        else:
+            self._note_answer(failures=0)
+        if self._failures >= _MOST_FAILURES:
+            return "answers with errors only"
+        silent = time.monotonic() - self._answered
+        if self._unanswered >= _MOST_UNANSWERED and silent >= _SILENT_SECONDS:
+            return f"has not answered for {silent:.0f} s"
+        return ""
+
+    def _note_answer(self, failures: int) -> None:
+        self._failures, self._unanswered, self._answered = failures, 0, time.monotonic()
 
 
 @contextlib.contextmanager
@@ -326,6 +441,8 @@ def _launch(
     have closed it.
     """
     log = data / _LOG
+    if log.exists() and log.stat().st_size > _LOG_OCTETS:
+        log.replace(log.with_name(f"{_LOG}.old"))
     before = log.stat().st_size if log.exists() else 0
     output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -514,7 +631,10 @@ def _prepare_directory(data: Path) -> None:
             os.link(partial, data / _SECRET)
         partial.unlink()
     path = json.dumps(str((data / _DATA).resolve()), ensure_ascii=False)  # TOML quotes alike
-    _write(data / _SETTINGS, _SETTINGS_TEXT.format(host=_HOST, path=path))
+    text = _SETTINGS_TEXT.format(host=_HOST, path=path)
+    settings = data / _SETTINGS
+    if not settings.exists() or settings.read_text("utf-8") != text:
+        _write(settings, text)
 
 
 def _write(path: Path, text: str) -> None:
@@ -526,8 +646,12 @@ def _write_partial(path: Path, text: str) -> Path:
     """A new file next to `path` with the text, readable by its owner only."""
     partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError:
+        partial.unlink()
+        raise
     return partial
 
 

@@ -16,6 +16,13 @@ def test_a_command_in_the_wrong_folder_says_that_it_created_a_hub(alone: None) -
     assert run_command("partner", "list", "--json") == (0, "[]\n", "")
 
 
+def test_a_notice_for_which_the_disk_has_no_room_stops_nobody(alone: None) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command: list[str | Path] = [BIN / "tocsin-hub", "partner", "list", "--json"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full)
+    assert (done.returncode, done.stdout) == (0, b"[]\n")
+
+
 def test_adding_a_partner_twice_points_to_partner_change(alone: None) -> None:
     run_command("partner", "add", "acme", "--name", "ACME")
     code, _, message = run_command("partner", "add", "acme", "--name", "ACME")

@@ -1,11 +1,13 @@
 """The embedded engine: what it acknowledged stays, and it never outlives its hub."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import importlib.util
 import json
 import os
+import resource
 import signal
 import socket
 import stat
@@ -199,6 +201,70 @@ class TestEnding:
         ]
         assert engine.uri == uri
         assert messages == ["the database engine ended (SIGKILL); starting it again"]
+
+
+class TestAWatchedEngine:
+    def test_that_finds_no_room_for_its_journal_is_started_again(
+        self, engine: Engine, messages: list[str], connect: Callable[[str], Store]
+    ) -> None:
+        engine.watch()
+        store, first = connect(engine.uri), engine.pid
+        publish(store, [posting(1)])
+        fill_disk(engine.pid)
+        with pytest.raises(OperationFailure, match="internal server error"):
+            for number in range(2, 1_000):
+                publish(store, [posting(number)])
+        assert eventually(lambda: engine.pid != first and store.availability.probe())
+        publish(store, [posting(1_001)])
+        assert messages[0].startswith("the database engine answers with errors only: see ")
+        stored = [entry.id for entry in store.feeds.page(FEED.id, Query(limit=9_999)).entries]
+        assert (stored[0], stored[-1]) == (posting(1).id, posting(1_001).id)
+
+    def test_that_does_not_answer_is_ended_and_started_again(
+        self,
+        engine: Engine,
+        messages: list[str],
+        connect: Callable[[str], Store],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(embedded, "_ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(embedded, "_SILENT_SECONDS", 2.0)
+        engine.watch()
+        store, first = connect(engine.uri), engine.pid
+        os.kill(first, signal.SIGSTOP)
+        assert eventually(lambda: engine.pid != first and store.availability.probe())
+        publish(store, [posting(1)])
+        assert messages[0].startswith("the database engine has not answered for ")
+
+    def test_is_started_again_and_again_where_its_address_cannot_be_written(
+        self, engine: Engine, data: Path, connect: Callable[[str], Store]
+    ) -> None:
+        engine.watch()
+        store = connect(engine.uri)
+        (data / "engine.json").unlink()
+        (data / "engine.json").mkdir()
+        for _ in range(2):
+            former = engine.pid
+            os.kill(former, signal.SIGKILL)
+            assert eventually(lambda former=former: engine.pid != former)  # type: ignore[misc]
+            assert store.availability.probe()
+        (data / "engine.json").rmdir()
+
+    def test_is_started_again_where_the_log_is_on_a_full_disk(self, data: Path) -> None:
+        def report(line: str) -> None:
+            raise OSError(errno.ENOSPC, line)
+
+        engine = Engine.start(data, report)
+        engine.watch()
+        former = engine.pid
+        os.kill(former, signal.SIGKILL)
+        assert eventually(lambda: engine.pid != former)
+        engine.stop()
+
+
+def fill_disk(pid: int) -> None:
+    """Let a process write no more than a few octets more into any file, as on a full disk."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (64 * 1024, 64 * 1024))
 
 
 def publish(store: Store, batch: Any) -> None:
