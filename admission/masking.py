@@ -53,6 +53,10 @@ VALUE_MODES = ("hold", "refuse", "keep")
 """Modes for patterns and observables, which are never masked."""
 PROPERTY_MODES = ("strip", "ask", "hold", "refuse", "keep")
 """Modes for whole properties."""
+NOTE = "note"
+"""A mode that changes nothing: a finding says what was seen."""
+QUESTION_MODES = ("ask", "hold", NOTE, "keep")
+"""Modes for what is too uncertain to be masked or refused without an analyst."""
 
 GENERALISE = "generalise"
 """Mode for values: the pattern is generalised, or held if that would change its meaning."""
@@ -89,6 +93,8 @@ def approve_settings(
 
 def _approve_mode(mode: object, possible: Sequence[str], *, without_text: bool) -> object:
     removals = [each for each in ("replace", "strip") if each in possible]
+    if possible == QUESTION_MODES:
+        removals = ["replace"]  # the analyst has decided
     if without_text and removals and mode in ("ask", "hold"):
         return removals[0]
     return _MODE_AFTER_APPROVAL.get(mode, mode)
@@ -179,7 +185,7 @@ _LONGEST_CACHED = 200
 """Length up to which answers on texts and paths are cached."""
 
 
-class _Text(NamedTuple):
+class ObjectText(NamedTuple):
     """A text of an object, or a name that people chose."""
 
     path: Path
@@ -207,12 +213,12 @@ class TextSearch:
         """The spans in a text."""
         return self._cached_find(text) if len(text) <= _LONGEST_CACHED else tuple(self._find(text))
 
-    def find_in_object(self, subject: StixObject) -> list[tuple[_Text, Sequence[Span]]]:
+    def find_in_object(self, subject: StixObject) -> list[tuple[ObjectText, Sequence[Span]]]:
         """The texts of an object that have spans, or that are disguised."""
         return [*self._find_in(_outer_texts(subject)), *self._find_nested(subject)]
 
-    def _find_in(self, texts: Iterable[_Text]) -> list[tuple[_Text, Sequence[Span]]]:
-        found: list[tuple[_Text, Sequence[Span]]] = []
+    def _find_in(self, texts: Iterable[ObjectText]) -> list[tuple[ObjectText, Sequence[Span]]]:
+        found: list[tuple[ObjectText, Sequence[Span]]] = []
         cached = self._cached_find  # this loop runs for every text: no call through `__call__`
         for each in texts:
             text = each[1]
@@ -222,11 +228,11 @@ class TextSearch:
         return found
 
 
-_last_outer_texts: tuple[StixObject | None, tuple[_Text, ...]] = (None, ())
+_last_outer_texts: tuple[StixObject | None, tuple[ObjectText, ...]] = (None, ())
 """The last object and its texts: rule after rule asks for the same, and none changes it."""
 
 
-def _outer_texts(subject: StixObject) -> tuple[_Text, ...]:
+def _outer_texts(subject: StixObject) -> tuple[ObjectText, ...]:
     """The names and texts that are the object's own, names first."""
     global _last_outer_texts  # noqa: PLW0603
     last, texts = _last_outer_texts
@@ -237,17 +243,17 @@ def _outer_texts(subject: StixObject) -> tuple[_Text, ...]:
 
 
 @memoize_nested
-def _nested_texts(subject: StixObject) -> tuple[_Text, ...]:
+def _nested_texts(subject: StixObject) -> tuple[ObjectText, ...]:
     """The names and texts in the object's lists and dictionaries."""
     return _decode(nested_custom_names(subject), nested_free_texts(subject))
 
 
 def _decode(
     names: Iterable[tuple[Path, str]], texts: Iterable[tuple[Path, str]]
-) -> tuple[_Text, ...]:
+) -> tuple[ObjectText, ...]:
     return (
-        *(_Text(path, name, True, decode_text(name)) for path, name in names),
-        *(_Text(path, text, False, decode_text(text)) for path, text in texts),
+        *(ObjectText(path, name, True, decode_text(name)) for path, name in names),
+        *(ObjectText(path, text, False, decode_text(text)) for path, text in texts),
     )
 
 
@@ -322,7 +328,7 @@ def _all_spans(
     search: TextSearch,
     filter_spans: FilterSpans | None,
     subject: StixObject,
-    hit: tuple[_Text, Sequence[Span]],
+    hit: tuple[ObjectText, Sequence[Span]],
 ) -> Sequence[Span]:
     """The spans in a text as it is written, and those in its decoded forms."""
     (_, text, _, decoded_texts), spans = hit

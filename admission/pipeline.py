@@ -63,6 +63,7 @@ from tocsin.admission.rules import (
     approve_settings,
     build_rule,
     check_settings,
+    is_waived,
 )
 from tocsin.admission.stix.history_extension import AUTHOR_ID
 from tocsin.admission.stix.validate import validate
@@ -415,7 +416,7 @@ def _collect_settings(
     for name in policy.rules:
         table = policy.settings_for(name, partner)
         check_settings(name, table)
-        if name in waiver.rules:
+        if is_waived(name, waiver.rules):
             table = approve_settings(name, table, without_text=waiver.without_text)
         settings[name] = table
     return settings

@@ -9,13 +9,14 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from tocsin.admission import rules
 from tocsin.admission.errors import PolicyError
+from tocsin.admission.masking import NOTE
 from tocsin.admission.merge.confidence import ConfidenceSettings
 from tocsin.admission.merge.decay import DECAY_KINDS
 from tocsin.admission.timestamps import DAY
@@ -57,9 +58,36 @@ class Policy:
         own = self.partner_settings.get(partner, {}).get(rule, {})
         return {**self.rule_settings.get(rule, {}), **own}
 
+    @property
+    def has_recogniser_rule(self) -> bool:
+        """True if a recogniser of names is asked where it is installed."""
+        return _RECOGNISER_RULE in self.rules
+
+    @property
+    def expects_recogniser(self) -> bool:
+        """True if the hub must have the recogniser, by the general settings."""
+        return bool(self.rule_settings.get(_RECOGNISER_RULE, {}).get("expected"))
+
+    def for_preview(self) -> "Policy":
+        """The policy of a preview, in which a recogniser's questions are only noted.
+
+        Only the hub has analysts; what a client holds or masks would never reach them.
+        """
+        name = _RECOGNISER_RULE
+        if name not in self.rules:
+            return self
+        whole = {**rules.default_settings(name), **self.rule_settings.get(name, {})}
+        partners = {
+            slug: {**tables, name: _note_questions(tables[name])} if name in tables else tables
+            for slug, tables in self.partner_settings.items()
+        }
+        general = {**self.rule_settings, name: _note_questions(whole)}
+        return replace(self, rule_settings=general, partner_settings=partners)
+
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A partner's short name."""
+_RECOGNISER_RULE = "recognised_names"
 _MAX_NUMBER = 1_000_000_000
 _CHOICES = {
     "unknown_types": ("strip", "keep", "refuse"),
@@ -81,6 +109,10 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "decay": ("step", *(f"{kind}_days" for kind in (*DECAY_KINDS.values(), "hash", "other"))),
     "sanitise": ("rules",),
 }
+
+
+def _note_questions(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: NOTE if value in ("hold", "ask") else value for n, value in settings.items()}
 
 
 def parse_policy(text: str, file: Path | None = None) -> Policy:

@@ -124,7 +124,7 @@ class Checker:
             default_tlp=self._tlp,
             max_tlp=Tlp.AMBER_STRICT,  # only the hub knows the agreed limit
         )
-        self._pipeline = Pipeline(policy, submitter, lists)
+        self._pipeline = Pipeline(policy.for_preview(), submitter, lists)
 
     def preview(self, file: InputFile, now: int) -> Preview:
         """Run admission on a file; `now` in µs since 1970 UTC."""

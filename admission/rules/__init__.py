@@ -10,6 +10,7 @@ docs/privacy.md.  The module has
 - `MODES`, if settings are modes (see `tocsin.admission.masking`): what each may be;
 - `CHOICES`: the same for other settings.  The choices of a table are those of its values,
   the choices of a list those of its items;
+- `RELEASED_WITH`: other rules that ask about the same; who releases theirs has seen this one's;
 - `FORMS`: for settings that are words of a certain form, the form and its description.
 
 Test it in tests/admission/rules/test_<name>.py with `apply_rule` of tests/support/rules.py;
@@ -20,7 +21,7 @@ A check that an operator may switch off is a rule; one that the standard demands
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -46,6 +47,7 @@ __all__ = [
     "build_rule",
     "check_settings",
     "default_settings",
+    "is_waived",
     "rule_names",
     "setting_choices",
     "setting_modes",
@@ -80,6 +82,12 @@ def setting_choices(name: str) -> Mapping[str, Sequence[str]]:
     """The values that other settings of a rule may have, for those with a fixed choice."""
     choices: Mapping[str, Sequence[str]] = getattr(_load_module(name), "CHOICES", {})
     return choices
+
+
+def is_waived(name: str, waived: Collection[str]) -> bool:
+    """True if an analyst released what the rule found, or what another found in its place."""
+    others: Sequence[str] = getattr(_load_module(name), "RELEASED_WITH", ())
+    return name in waived or not set(others).isdisjoint(waived)
 
 
 def check_settings(name: str, settings: Mapping[str, object], table: str = "rules") -> None:
