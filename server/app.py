@@ -16,6 +16,7 @@ from tocsin.admission.markings.tlp import official_ids
 from tocsin.admission.merge.identity import WELL_KNOWN_OBJECTS
 from tocsin.admission.model import Warninglists
 from tocsin.admission.policy import Policy
+from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.config import HubSettings
 from tocsin.server import taxii
@@ -41,6 +42,9 @@ from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import RateLimiter
 
 log = logging.getLogger(__name__)
+
+_INLINE_OCTETS_WITH_RECOGNISER = 32_768
+"""A recogniser reads about 20 KB of prose in a second; what is longer waits in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +94,12 @@ def build_services(
         max_waiting_reviews=settings.max_waiting_reviews,
     )
     publisher = Publisher(PublicIds(secrets.namespace, identity), config)
+    inline_octets = settings.inline_octets
+    if policy.has_recogniser_rule and is_installed():
+        inline_octets = min(inline_octets, _INLINE_OCTETS_WITH_RECOGNISER)
     limits = Limits(
         inline_objects=settings.inline_objects,
-        inline_octets=settings.inline_octets,
+        inline_octets=inline_octets,
         queued=settings.queued_submissions,
         quota=Quota(
             objects_per_day=settings.objects_per_day,

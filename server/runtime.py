@@ -19,7 +19,9 @@ from pathlib import Path
 from types import FrameType
 
 from tocsin.admission import parse_policy
+from tocsin.admission.errors import PolicyError, Unavailable
 from tocsin.admission.policy import Policy
+from tocsin.admission.recogniser.recogniser import check_installation, is_installed
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.config.cache import load_or_build
@@ -48,6 +50,10 @@ from tocsin.server.worker import join_workers, start_workers
 
 log = logging.getLogger(__name__)
 
+_NO_RECOGNISER = (
+    "policy: [rules.recognised_names] expected = true, but the recogniser is not installed on this"
+    " system: docs/operate.md says how, or set it to false"
+)
 Echo = Callable[[str], None]
 """Shows the operator one line of text."""
 
@@ -93,7 +99,17 @@ def open_serving_runtime(
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
         for slug in sorted(hub.policy.partner_settings.keys() - known):
             echo(f"policy: [partners.{slug}] has no effect: no partner has that short name")
+        if hub.policy.has_recogniser_rule and is_installed():
+            _check_recogniser()
+            log.info("recognised_names asks the recogniser of names about texts")
         yield hub
+
+
+def _check_recogniser() -> None:
+    try:
+        check_installation()
+    except Unavailable as error:
+        raise ConfigError(f"the recogniser of names is installed but fails: {error}") from error
 
 
 @contextmanager
@@ -116,6 +132,8 @@ def _connect(
     secrets = load_secrets(settings.data)
     text = policy_text(settings.policy)
     policy = parse_policy(text, settings.policy)
+    if policy.expects_recogniser and not is_installed():
+        raise PolicyError(_NO_RECOGNISER)
     limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 1)
     examiner = ExaminerProcesses(processes, text, limits) if processes else None
     admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build), examiner)
