@@ -97,6 +97,7 @@ class TestLock:
         extras = project["optional-dependencies"].values()
         requirements = [*project["dependencies"], *(each for extra in extras for each in extra)]
         names = {re.split(r"[^\w-]", each)[0].lower() for each in requirements}
+        names -= {"tocsin-names"}  # our own, built by scripts/build-names
         locked = set(re.findall(r"^([a-z0-9-]+)==", LOCK, re.MULTILINE))
         assert names - locked == set()
 
