@@ -2,8 +2,8 @@
 
     bench/quality FOLDER [MEASURE …] [--show N]
 
-The measures are extraction, distinct, pii, leaks, misp, benign, validity, patterns, hostile and
-speed.
+The measures are extraction, distinct, pii, names, leaks, misp, benign, validity, patterns,
+hostile and speed.
 FOLDER holds `text-gt/`, `pii/`, `benign/`, `stix/`, `hostile/` and so on, files possibly
 compressed with xz.  Each measure prints its figures and, with --show, the cases whose verdict
 differs from their label.  Nothing here is tuned to single cases.
@@ -21,6 +21,7 @@ from measures import (
     hostile,
     leaks,
     misp,
+    names,
     pii,
     speed,
     validity,
@@ -30,6 +31,7 @@ MEASURES = {
     "extraction": extraction.measure,
     "distinct": distinct.measure,
     "pii": pii.measure,
+    "names": names.measure,
     "leaks": leaks.measure,
     "misp": misp.measure,
     "benign": benign.measure,
