@@ -35,7 +35,7 @@ MOST_BEGUN = 4
 
 INLINE_BURST = 5.0
 """Seconds of processor time that a partner may use at once inside its requests."""
-INLINE_SHARE = 0.5
+INLINE_SHARE = 0.8
 """Seconds of processor time that it gets back in each second."""
 HARD_OCTETS = 32_768
 """A submission of more octets may take a noticeable time."""
