@@ -11,6 +11,8 @@ import pytest
 from support.processes import BIN
 from support.taxii_servers import COLLECTION, Medallion, indicator
 
+pytestmark = pytest.mark.slow
+
 COMMAND = " ".join([sys.executable, "-m", "tocsin.clients"])
 
 

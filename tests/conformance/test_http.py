@@ -24,6 +24,8 @@ from tocsin.conformance.model import Outcome
 from tocsin.conformance.registry import select_checks
 from tocsin.conformance.runner import run_checks
 
+pytestmark = pytest.mark.slow
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/taxii+json;version=2.1\r\n"
 
 

@@ -8,6 +8,8 @@ import pytest
 from support.paths import ROOT
 from support.terminal import lines_of, run_on_terminal
 
+pytestmark = pytest.mark.slow
+
 DEMO = ROOT / "scripts" / "demo.py"
 
 

@@ -32,6 +32,8 @@ from support.processes import (
 
 from tocsin.server.intake.intake import LEASE
 
+pytestmark = pytest.mark.slow
+
 FOLLOW = ROOT / "bench" / "follow.py"
 
 

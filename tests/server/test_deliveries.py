@@ -22,6 +22,8 @@ from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import HOUR, Deliveries, merge_ranges
 
+pytestmark = pytest.mark.slow
+
 
 def opened(hub: HubInProcess) -> Runtime:
     return Runtime(HubSettings(), HUB_SECRETS, hub.services, default_admission().policy)

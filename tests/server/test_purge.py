@@ -24,6 +24,8 @@ from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
 from tocsin.server.store.purge import is_mentioned
 
+pytestmark = pytest.mark.slow
+
 MARKER = "kestrel-over-lisbon"
 VALUE = f"{MARKER}.top"
 WHY = "request for erasure 17"

@@ -20,6 +20,8 @@ from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.journal import JournalFilter
 from tocsin.server.store.schema import add_days
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "marking-definition--00000000-0000-4000-8000-000000000009"
 
 

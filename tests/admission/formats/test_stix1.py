@@ -19,6 +19,8 @@ from tocsin.admission.formats import (
 from tocsin.admission.markings.tlp import TLP_1_IDS
 from tocsin.admission.model import Tlp, Verdict
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ReadOptions(1_790_000_000_000_000)
 REAL = Path(os.environ.get("TOCSIN_REAL", "none")) / "iocs" / "stix1-xml"
 PACKAGE = """<?xml version="1.0" encoding="UTF-8"?>

@@ -87,7 +87,7 @@ class TestShowing:
     def test_control_characters_do_not_reach_the_terminal(self, hub: HubInProcess) -> None:
         hub.push(indicator(description=f"{PERSON} {ESCAPE}", name=ESCAPE))
         text = printed(hub)
-        assert "Jane Doe" in text and "description[12:20]" in text
+        assert "Jane Doe" in text and "description[" in text
         assert all(c.isprintable() or c == "\n" for c in text)
 
     def test_an_unknown_review_is_refused(self, hub: HubInProcess) -> None:

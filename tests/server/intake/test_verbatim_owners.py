@@ -15,6 +15,8 @@ from tocsin.server.intake.passthrough import UNTOLD
 from tocsin.server.model import Account, Collection, CollectionKind, Partner
 from tocsin.server.store import Store
 
+pytestmark = pytest.mark.slow
+
 RED = "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1"
 LATER = "2026-06-01T00:00:00.000Z"
 Object = dict[str, Any]

@@ -12,6 +12,8 @@ from tocsin.admission.model import Contribution
 from tocsin.server.model import Partner
 from tocsin.server.publishing import public_objects
 
+pytestmark = pytest.mark.slow
+
 PARTNERS = tuple(f"member-{n}" for n in range(6))
 
 

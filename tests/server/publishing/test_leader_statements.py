@@ -10,6 +10,8 @@ from support.hub import AMBER, HubInProcess, Object, details, indicator, relatio
 
 from tocsin.server.model import Partner
 
+pytestmark = pytest.mark.slow
+
 HARMLESS = {"de": {"name": "HARMLOS", "description": "Fehlalarm, nicht blockieren"}}
 FRENCH = {"fr": {"name": "Portail"}}
 

@@ -18,6 +18,8 @@ from support.stix_objects import LATER
 
 from tocsin.server.model import Partner
 
+pytestmark = pytest.mark.slow
+
 
 def carrying(level: Any = GREEN, value: Any = "evil.top") -> Any:
     return indicator(value, object_marking_refs=[level, STATEMENT["id"]])

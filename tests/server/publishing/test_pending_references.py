@@ -27,6 +27,8 @@ from tocsin.admission.model import Candidate, Tlp
 from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.store import Store
 
+pytestmark = pytest.mark.slow
+
 FEW = ("indicator", "malware", "relationship", "report", "sighting")
 ALL = (*FEW, "observed-data", "domain-name", "ipv4-addr", "network-traffic")
 SAMPLE = 24

@@ -18,6 +18,8 @@ from support.several_ids import change_value, revoke, visible_descriptions
 
 from tocsin.admission.errors import Conflict
 
+pytestmark = pytest.mark.slow
+
 OLD = {"modified": "2026-01-01T00:00:00.000Z"}
 
 

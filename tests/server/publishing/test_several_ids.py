@@ -38,6 +38,8 @@ from tocsin.admission.model import Tlp
 from tocsin.server.model import PendingReferences
 from tocsin.server.publishing import public_objects
 
+pytestmark = pytest.mark.slow
+
 JANUARY, FEBRUARY = "2026-01-01T00:00:00.000Z", "2026-01-20T00:00:00.000Z"
 NAMED = "said by Mr John Smith, tel. +1 202 555 0142"
 

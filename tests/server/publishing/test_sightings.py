@@ -20,6 +20,8 @@ from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
 from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.server.model import Partner
 
+pytestmark = pytest.mark.slow
+
 
 class TestTheExtension:
     def test_an_indicator_tells_how_many_and_since_when(

@@ -41,7 +41,7 @@ def pair(engine_uri: str) -> Iterator[Pair]:
 
 
 @settings(
-    max_examples=examples(100, 50),  # 2,000 with $TOCSIN_TEST_EXAMPLES
+    max_examples=examples(50, 8),  # 2,000 with $TOCSIN_TEST_EXAMPLES
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )

@@ -9,6 +9,8 @@ from support.several_ids import change_value, revoke
 
 from tocsin.server.model import Partner
 
+pytestmark = pytest.mark.slow
+
 
 def cycle(hub: HubInProcess, times: int, who: str = "acme", ending: Any = revoke) -> list[str]:
     """Report one value and take it back, under a new id each time; the verdicts of the reports."""

@@ -37,6 +37,8 @@ from tocsin.server.model import (
 from tocsin.server.store import Store, Transaction, embedded
 from tocsin.server.store.embedded import Engine, database
 
+pytestmark = pytest.mark.slow
+
 if importlib.util.find_spec("secantus") is None:
     pytest.skip("the embedded engine is not installed", allow_module_level=True)
 

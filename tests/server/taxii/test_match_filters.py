@@ -1,5 +1,6 @@
 """The optional match filters at the door (interoperability document 3.13.2; conformance 20.2)."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from support.hub import (
     indicator,
     sdo,
 )
+from support.presence import present
 
+from tocsin.admission.model import Tlp
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.store import Store
@@ -27,6 +30,8 @@ IGNORED = "X-Tocsin-Ignored-Filters"
 @pytest.fixture(scope="module")
 def hub(common_store: Store) -> Any:
     hub = HubInProcess(common_store)
+    acme = present(hub.store.accounts.find_partner("acme"))
+    hub.store.accounts.update_partner(replace(acme, max_tlp=Tlp.AMBER_STRICT))
     hub.push(*OBJECTS, to="scratch")
     return hub
 

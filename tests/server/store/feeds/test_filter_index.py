@@ -39,6 +39,8 @@ from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packer
 
+pytestmark = pytest.mark.slow
+
 SIZE = 3_000
 BATCH = 150
 

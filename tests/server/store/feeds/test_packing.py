@@ -26,6 +26,8 @@ from tocsin.server.store.feeds.blocks import MAX_BODY_OCTETS
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
 from tocsin.server.store.feeds.packing import MAX_BATCHES_PER_STEP, PACK_AFTER_WRITES, Packer
 
+pytestmark = pytest.mark.slow
+
 
 def pack(feed: Feed, many: int = PACK_AFTER_WRITES) -> int:
     """Pack all that is due; how many runs were made."""
