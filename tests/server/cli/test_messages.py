@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from support.processes import BIN, run_command
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_command_in_the_wrong_folder_says_that_it_created_a_hub(alone: None) -> None:
     code, out, message = run_command("partner", "list")

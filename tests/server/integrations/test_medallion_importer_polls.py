@@ -45,6 +45,8 @@ from tocsin.server.cli.partner import add_partner
 from tocsin.server.model import Partner
 from tocsin.server.runtime import open_runtime
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = {
     "type": "ipv4-addr",
     "id": "ipv4-addr--efcd5e80-570d-4131-b213-62cb18eaa6a8",

@@ -19,6 +19,8 @@ from support.statement_marking import STATEMENT
 from tocsin.admission.model import Consent
 from tocsin.server.model import Partner
 
+pytestmark = pytest.mark.slow
+
 TEAM = sdo("identity", name="Blue Kite Team", identity_class="organization", sectors=["energy"])
 PLACE = sdo("location", city="Smallville", country="US")
 

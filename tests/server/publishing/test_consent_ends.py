@@ -10,6 +10,8 @@ from support.hub import HubInProcess, indicator, relationship, sdo
 from tocsin.admission.model import Consent
 from tocsin.server.model import Partner
 
+pytestmark = pytest.mark.slow
+
 OPEN = sdo("identity", name="Open Limited", identity_class="organization")
 NAMED = {"created_by_ref": OPEN["id"], "description": "Open Limited saw it on its own gateway"}
 CITED = {"external_references": [{"source_name": "Open Limited", "external_id": "OL-1"}]}

@@ -13,6 +13,8 @@ from support.presence import present
 
 from tocsin.admission.errors import Malformed, NotFound
 
+pytestmark = pytest.mark.slow
+
 STATEMENT = "marking-definition--22222222-2222-4222-8222-222222222222"
 
 

@@ -11,6 +11,8 @@ from support.several_ids import revoke
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.server.model import Partner
 
+pytestmark = pytest.mark.slow
+
 FIRST = {"name": "Portal", "description": "Login page", "labels": ["seen-in-spring"]}
 
 

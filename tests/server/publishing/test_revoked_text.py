@@ -12,6 +12,8 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.stix.schemas import schema_for
 from tocsin.server.publishing.revoked_versions import purged_version, revoked_version
 
+pytestmark = pytest.mark.slow
+
 MARKER = "Kestrel over Lisbon"
 
 

@@ -41,7 +41,7 @@ def pair(engine_uri: str) -> Iterator[Pair]:
 
 
 @settings(
-    max_examples=examples(50, 8),  # 2,000 with $TOCSIN_TEST_EXAMPLES
+    max_examples=examples(50, 5),  # 2,000 with $TOCSIN_TEST_EXAMPLES
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
@@ -183,6 +183,7 @@ ATTACKS: dict[str, list[Act]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_no_attack_shows_what_is_hidden(pair: Pair, name: str) -> None:
     assert not pair.differences(ATTACKS[name])

@@ -38,6 +38,8 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import Store, wall_clock
 
+pytestmark = pytest.mark.slow
+
 INDICATORS = frozenset({"indicator"})
 ADDRESSES = frozenset({"ipv4-addr"})
 
