@@ -42,7 +42,7 @@ _FORBIDDEN = frozenset(
 _FORBIDDEN_ONCE_LOADED = frozenset(
     ("ctypes.dlopen", "ctypes.dlsym", "os.truncate", "os.remove", "os.rename")
 )
-"""What libraries do while they are loaded, but have no reason to do for a request."""
+"""Events of libraries that are being loaded; no request is a reason for them."""
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_TRUNC
 """Flags with which a file is opened to be written, or emptied."""
 _ROOT = Path(__file__).parent

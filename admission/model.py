@@ -152,7 +152,7 @@ class Candidate:
     published: StixObject | None = field(default=None, repr=False)
     """The content to be published, if it differs from `object`, which is what a client sends."""
     salvaged: StixObject | None = field(default=None, repr=False)
-    """Of a record that could not be parsed: what it says about others (`salvage_object`).
+    """The references and markings of a record that could not be parsed (`salvage_object`).
 
     Empty if nothing of it could be read, though it may be a container."""
     from_hub: bool = False

@@ -23,7 +23,7 @@ _NAME = "withdrawn"
 _PATTERN = "[domain-name:value = 'withdrawn.invalid']"
 """Matches nothing: RFC 6761 reserves `.invalid`."""
 _SOMEBODY = f"identity--{uuid.UUID('b5b1e0f6-27ad-4c1c-8f5f-6f8c1d5e7a10')}"
-"""Stands for an object where STIX requires a reference; there is no such object."""
+"""The id of an object that does not exist, where STIX requires a reference."""
 _ADDRESS = "ipv4-addr--e1f5bfd8-5ba5-5dbb-a49d-6e3b8f0ad1a7"
 """The same where it must be an observable."""
 _NOW = object()
@@ -57,7 +57,7 @@ _REQUIRED: Mapping[str, Mapping[str, object]] = {
     "report": {"name": _NAME, "published": _NOW, "object_refs": [_SOMEBODY]},
     "sighting": {"sighting_of_ref": _SOMEBODY},
 }
-"""What STIX 2.1 requires of each type besides the common properties, in neutral words."""
+"""Neutral values of the properties, other than the common ones, that each STIX type requires."""
 _NEVER_REVOKED = ("marking-definition", "bundle")
 """Types without the property `revoked`; observables have none either."""
 _SHARED_BY_FILES = ("identity", "extension-definition")
@@ -85,7 +85,7 @@ class Target:
 
 
 def resolve_name(name: str, now: int) -> list[Target]:
-    """What a word of the command line stands for: an id, or a value in any spelling.
+    """The meaning of an argument: an id, or a value in any spelling.
 
     `now` in µs since 1970 UTC.  Raises Malformed if it is neither, or of a type that cannot be
     revoked.

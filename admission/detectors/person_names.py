@@ -199,7 +199,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
 def may_be_person(name: str) -> bool:
     """True unless the name of an identity shows that it is an organisation or an attacker's.
 
-    Nothing proves a person, so whatever is neither is one.
+    Nothing proves a person, so every other name counts as a person's.
 
     >>> may_be_person("Jane Roe"), may_be_person("Roe Industries GmbH")
     (True, False)

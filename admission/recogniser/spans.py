@@ -102,7 +102,7 @@ def _is_address(text: str) -> bool:
 
 
 def _find_name(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """The words of a person's name in a stretch; None if it is no name."""
+    """The words of a person's name in a stretch; None if it is not a name."""
     whole = _grow(text, start, end)
     if 2 * (end - start) < whole[1] - whole[0]:
         return None

@@ -105,7 +105,7 @@ def _decode_strictly(raw: bytes) -> Any:
 
 
 def salvage_object(raw: bytes) -> StixObject | None:
-    """What a record that `parse_object` refuses says about other objects, as far as it is legible.
+    """The legible references and markings of a record that `parse_object` refuses.
 
     Type, id, labels, references and markings, of equal names all values.  Empty if nothing can be
     read, though it may be a container; None if it cannot be one.

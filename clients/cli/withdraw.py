@@ -132,7 +132,7 @@ def withdraw_command(
 def _find_targets(
     settings: ClientSettings, names: Iterable[str], inputs: Inputs, now: int, *, as_json: bool
 ) -> tuple[list[Target], int]:
-    """What the command line names, and the number of files that could not be read.
+    """The objects that the arguments and files name, and the number of unreadable files.
 
     Raises WrongUsage if it names nothing, or something that cannot be withdrawn.
     """
