@@ -208,7 +208,7 @@ def contributing_properties(kind: str) -> tuple[str, ...]:
 def is_well_known(subject: StixObject) -> bool:
     """True for objects of MITRE ATT&CK and for those that define the hubs' extension.
 
-    `created_by_ref` alone proves nothing, since any sender can write it.  There is no list of MITRE's
+    `created_by_ref` alone proves nothing, since anybody can write it.  There is no list of MITRE's
     relationships and custom types: copies of them are recognised by `created_by_ref`, but
     references to them are not kept.
     """
