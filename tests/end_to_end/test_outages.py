@@ -27,6 +27,7 @@ if importlib.util.find_spec("secantus") is None:
 
 DISK = 160 << 20
 MIN_FREE = 32 << 20
+CHECKPOINT_SECONDS = 5
 READS = ("", "collections/", "collections/green/objects/", "collections/green/manifest/")
 
 
@@ -43,7 +44,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     if tried.returncode:
         pytest.skip(f"this process may not mount a file system: {tried.stderr.strip()}")
     monkeypatch.setenv("TOCSIN_MIN_FREE_OCTETS", str(MIN_FREE))
-    monkeypatch.setenv("SECANTUS_CHECKPOINT_SECONDS", "5")
+    monkeypatch.setenv("SECANTUS_CHECKPOINT_SECONDS", str(CHECKPOINT_SECONDS))
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
@@ -185,12 +186,23 @@ class TestAFullDisk:
         with running(small_disk / "data", tmp_path / "hub.log") as hub:
             for _ in range(10):
                 push(hub, acknowledged, patterns)
+            kept = indicators(1_000)
+            hub.wait_until_settled(hub.post(kept, "scratch").json()["id"])
             engine = hub.engine()
             reserve = small_disk / "data" / "reserve"
             eventually(reserve.exists, 20)
+            # So small a reserve has room to recover in only if little changed since a checkpoint.
+            time.sleep(2 * CHECKPOINT_SECONDS)
             with polling(hub) as [poller]:
                 ballast = fill(small_disk)
-                eventually(lambda: hub.engine() != engine, 100)  # it has failed, and another runs
+
+                def failed() -> bool:
+                    """Have something deleted, which goes on, until the engine fails for it."""
+                    path = f"collections/scratch/objects/{kept.pop()['id']}/"
+                    assert hub.ask(path, "DELETE").status_code in (200, 503)
+                    return hub.engine() != engine
+
+                eventually(failed, 100)
                 eventually(lambda: hub.ask("collections/green/objects/").status_code == 200, 60)
                 assert push(hub, acknowledged, patterns) == 503
                 assert not reserve.exists()
