@@ -152,6 +152,8 @@ def create_app(
 
     Once `stopping` is set, long polls are answered at once.
     """
+    long_polls = LongPolls.for_threads(settings.threads, stopping or threading.Event())
+    services.store.listeners.append(long_polls.wake)
     instance_path = str(settings.data.resolve())
     app = flask.Flask(__name__, static_folder=None, instance_path=instance_path)
     hub = TaxiiServices(
@@ -167,12 +169,11 @@ def create_app(
             interop_filters=settings.interop_filters,
         ),
         feeds=services.store.feeds,
-        accounts=services.store.accounts,
         intake=services.intake,
         statuses=services.store.submissions,
         deliveries=services.store.deliveries,
         readiness=_Readiness(services.store.availability, services.disk),
-        long_polls=LongPolls.for_threads(settings.threads, stopping or threading.Event()),
+        long_polls=long_polls,
         rate_limiter=RateLimiter(settings.requests_per_minute),
     )
     app.register_blueprint(taxii.blueprint(hub))

@@ -209,6 +209,31 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectPage:
+    """The answer to a `Query` as an envelope needs it: the objects, not each entry."""
+
+    objects: bytes = b""
+    """Their JSON, joined by commas."""
+    count: int = 0
+    first_stamp: int = 0
+    """Stamp of the first entry; 0 on an empty page, as the next two."""
+    last_stamp: int = 0
+    last_position: int = 0
+    more: bool = False
+    """See `Page`."""
+
+    @classmethod
+    def of(cls, page: Page) -> ObjectPage:
+        """The same page."""
+        if not page.entries:
+            return cls(more=page.more)
+        first, last = page.entries[0], page.entries[-1]
+        objects = b",".join(entry.body for entry in page.entries)
+        marks = first.stamp, last.stamp, last.position
+        return cls(objects, len(page.entries), *marks, more=page.more)
+
+
+@dataclass(frozen=True, slots=True)
 class Visibility:
     """The properties, apart from the type, by which a view selects an entry."""
 

@@ -13,6 +13,7 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Account, Partner
+from tocsin.server.store.configuration import raise_revision
 from tocsin.server.store.connection import Base, Document, Session, time_limit
 
 PARTNERS_REVISION = "partners"
@@ -27,7 +28,7 @@ class Accounts:
         """Read and write in `session`, if there is one."""
         self._partners, self._accounts, self._keys = base.partners, base.accounts, base.keys
         self._revisions = base.tails
-        self._session = session
+        self._base, self._session = base, session
 
     def add_partner(self, partner: Partner) -> None:
         """Store a new partner; Conflict if its slug is taken."""
@@ -79,6 +80,7 @@ class Accounts:
         not_found = f"there is no account {account.name}"
         self._update(self._accounts, _account_to_document(account), not_found)
         self._raise_revision()  # what is being evaluated must look at it again
+        raise_revision(self._base, self._session)
 
     def find_account(self, name: str) -> Account | None:
         """The account with this name, or None."""
@@ -115,6 +117,7 @@ class Accounts:
         """Delete a key; NotFound if there is no such key."""
         if not self._keys.delete_one({"_id": digest}, session=self._session).deleted_count:
             raise NotFound("there is no such key")
+        raise_revision(self._base, self._session)
 
     def _raise_revision(self) -> None:
         change = {"$inc": {"revision": 1}}

@@ -84,6 +84,8 @@ class Store:
         self.expired = Expired(self._base)
         self.partner_data = PartnerDocuments(self._base)
         self.packing = Packer(client, self._base, self._lock)
+        self.listeners: list[Callable[[], None]] = []
+        """Called after each commit of this process; quick, and without errors."""
 
     @classmethod
     def connect(cls, uri: str, *, name: str = "tocsin", clock: Clock = wall_clock) -> Store:
@@ -135,13 +137,20 @@ class Store:
         `commit` itself.  When this returns, the outcome is in the journal of a majority.
         """
         with self._turn():
-            for _ in range(_ATTEMPTS - 1):
-                try:
-                    return self._once(work)
-                except (DuplicateKeyError, BulkWriteError) as error:
-                    if not is_key_collision(error):
-                        raise
-            return self._once(work)
+            result = self._repeat(work)
+        for listener in self.listeners:
+            listener()
+        return result
+
+    def _repeat(self, work: Callable[[Transaction], T]) -> T:
+        """Do `work` once, or again if others wrote the same keys at the same moment."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._once(work)
+            except (DuplicateKeyError, BulkWriteError) as error:
+                if not is_key_collision(error):
+                    raise
+        return self._once(work)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

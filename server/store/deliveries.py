@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pymongo import UpdateOne
 
 from tocsin.admission.timestamps import timestamp
-from tocsin.server.model import Collection, Entry, Query, VersionKeyword, View
+from tocsin.server.model import Collection, ObjectPage, Query, VersionKeyword, View
 from tocsin.server.store.connection import Base, Document, chunk_keys
 
 HOUR = 3_600_000_000
@@ -137,25 +137,23 @@ class Deliveries:
         self._base.delivery_marks.delete_one({"_id": self._process})
         self._mark = None
 
-    def record(
-        self, account: str, collection: Collection, query: Query, entries: Sequence[Entry]
-    ) -> None:
-        """Record a page with the bodies of these entries, in order.  Writes nothing yet."""
-        if not entries:
+    def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
+        """Record a page of objects.  Writes nothing yet."""
+        if not page.count:
             return
-        place, last, now = (account, collection.id), entries[-1], self._clock()
-        whole, start = _is_whole(collection.view, query), entries[0].stamp
-        exact = whole or len(entries) == 1
+        place, now = (account, collection.id), self._clock()
+        whole, start = _is_whole(collection.view, query), page.first_stamp
+        exact = whole or page.count == 1
         with self._lock:
             if whole:
                 start = min(start, self._start(place, collection, query, start))
-            self._ends[place] = last.position, last.stamp
+            self._ends[place] = page.last_position, page.last_stamp
             key = (*place, now - now % HOUR)
             if key not in self._hours and len(self._hours) >= _MOST_HOURS:
                 oldest = next(iter(self._hours))
                 self._lost_since = min(self._lost_since or now, oldest[2])
                 del self._hours[oldest]
-            self._hours.setdefault(key, _Hour()).add((start, last.stamp), exact=exact)
+            self._hours.setdefault(key, _Hour()).add((start, page.last_stamp), exact=exact)
 
     def flush(self) -> None:
         """Write what was recorded since the last time, and then the mark.

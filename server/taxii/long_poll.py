@@ -1,7 +1,8 @@
 """Long polling: `Prefer: wait=N` delays an answer until the feed changes (RFC 7240 section 4.3).
 
-Waiting requests poll the feed's head; all that wait for one feed share one reading of it.  Each
-wait occupies one of the hub's threads, so their number is bounded; beyond the bound a request is
+Waiting requests look at the feed's head whenever this process has written something, and now and
+then for what other processes write; all that wait for one feed share one reading of it.  Each wait
+occupies one of the hub's threads, so their number is bounded; beyond the bound a request is
 answered at once, as without the preference.
 """
 
@@ -49,6 +50,8 @@ class _SharedHead:
 
     head: FeedHead | None = None
     read_at: float = -CHECK_INTERVAL
+    wakings: int = 0
+    """The number of wakings when it was read."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -67,6 +70,8 @@ class LongPolls:
         self._waiting: Counter[str] = Counter()
         self._heads: dict[str, _SharedHead] = {}
         self._lock = threading.Lock()
+        self._written = threading.Condition()
+        self._wakings = 0
 
     @classmethod
     def for_threads(cls, threads: int, stopping: threading.Event) -> LongPolls:
@@ -78,6 +83,12 @@ class LongPolls:
         """The number of requests that wait now."""
         with self._lock:
             return self._waiting.total()
+
+    def wake(self) -> None:
+        """Let all waiting requests look at once: this process has written something."""
+        with self._written:
+            self._wakings += 1
+            self._written.notify_all()
 
     @contextmanager
     def slot(self, account: str) -> Iterator[bool]:
@@ -100,19 +111,28 @@ class LongPolls:
 
         `deadline` is in `time.monotonic`.  Raises what `read` raises.
         """
+        wakings = 0
         while (left := deadline - time.monotonic()) > 0:
-            if self._stopping.wait(min(CHECK_INTERVAL, left)):
+            wakings = self._wait_for_waking(wakings, min(CHECK_INTERVAL, left))
+            if self._stopping.is_set():
                 return False
-            if self._head(feed, read).writes > seen.writes:
+            if self._head(feed, wakings, read).writes > seen.writes:
                 return True
         return False
 
-    def _head(self, feed: str, read: Callable[[str], FeedHead]) -> FeedHead:
-        """The feed's head, read by the first request of an interval."""
+    def _wait_for_waking(self, known: int, seconds: float) -> int:
+        """Wait for more wakings than are known, but not longer; return their number."""
+        with self._written:
+            self._written.wait_for(lambda: self._wakings > known, seconds)
+            return self._wakings
+
+    def _head(self, feed: str, wakings: int, read: Callable[[str], FeedHead]) -> FeedHead:
+        """The feed's head, read by the first request of an interval or after a waking."""
         with self._lock:
             shared = self._heads.setdefault(feed, _SharedHead())
         with shared.lock:
             now = time.monotonic()
-            if shared.head is None or now - shared.read_at >= CHECK_INTERVAL * 0.9:
-                shared.head, shared.read_at = read(feed), now
+            is_old = now - shared.read_at >= CHECK_INTERVAL * 0.9 or shared.wakings < wakings
+            if shared.head is None or is_old:
+                shared.head, shared.read_at, shared.wakings = read(feed), now, wakings
             return shared.head

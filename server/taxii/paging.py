@@ -15,6 +15,7 @@ from tocsin.admission.errors import Unavailable
 from tocsin.server.model import (
     Collection,
     FeedHead,
+    ObjectPage,
     Page,
     Query,
 )
@@ -40,8 +41,6 @@ _WITH_BODIES = (Endpoint.OBJECTS, Endpoint.OBJECT)
 
 _FORMATS: dict[Endpoint, Callable[[Page, str | None], bytes]] = {
     Endpoint.MANIFEST: resources.format_manifest,
-    Endpoint.OBJECTS: resources.format_envelope,
-    Endpoint.OBJECT: resources.format_envelope,
     Endpoint.VERSIONS: resources.format_versions,
 }
 
@@ -86,47 +85,67 @@ class PageRequest:
 
     def _answer_now(self, query: Query) -> tuple[FeedHead, flask.Response]:
         """The feed's head, and the answer at that head."""
-        head = self.services.feeds.head(self.feed.id)
-        reader = request_context().authenticated
-        key = etags.PageKey(reader, self.feed, self.endpoint, self.parsed)
-        tag = key.tag(self.services.settings.page_token_key, head)
+        state = request_context().hub
+        head = state.head(self.feed)
+        tag = self._tag(head)
         coding = content.negotiate_coding(request.headers.get("Accept-Encoding"))
         known_tag = etags.match_etag(request.if_none_match, tag, coding)
         if known_tag is not None:
             request_context().objects = 0
             answer = flask.Response(status=_NOT_MODIFIED)
             answer.set_etag(known_tag)
-        elif head.is_past_end(query):
-            answer = self._format(query, Page())
-            answer.set_etag(tag)
-        else:
-            page = self._read_page(query)
-            answer = self._format(query, page)
+        elif self.endpoint in _WITH_BODIES:
+            at, page = self.services.feeds.objects(self.feed, query, state)
+            self._check(page.count, more=page.more)
+            answer = self._answer_objects(query, page)
             self._record(query, page)
-            if self.services.feeds.head(self.feed.id) == head:  # else the page may be a later one
-                answer.set_etag(tag)
+            if at is not None:
+                answer.set_etag(tag if at == head else self._tag(at))
+        else:
+            entries = Page()
+            if not head.is_past_end(query):
+                entries = self.services.feeds.page(self.feed.id, query, bodies=False)
+            self._check(len(entries.entries), more=entries.more)
+            answer = self._answer_entries(query, entries)
+            if head.is_past_end(query) or self.services.feeds.head(self.feed.id) == head:
+                answer.set_etag(tag)  # else the page may be a later one
         return head, answer
 
-    def _read_page(self, query: Query) -> Page:
-        bodies = self.endpoint in _WITH_BODIES
-        page = self.services.feeds.page(self.feed.id, query, bodies=bodies)
-        if page.more and not page.entries:  # `next` would have no position
+    def _tag(self, head: FeedHead) -> str:
+        reader = request_context().authenticated
+        key = etags.PageKey(reader, self.feed, self.endpoint, self.parsed)
+        return key.tag(self.services.settings.page_token_key, head)
+
+    def _check(self, count: int, *, more: bool) -> None:
+        if more and not count:  # `next` would have no position
             raise Unavailable("the collection changed while it was read; send the request again")
-        return page
 
-    def _record(self, query: Query, page: Page) -> None:
-        """Remember that the account was served the page, if it has the objects themselves."""
-        if self.endpoint in _WITH_BODIES and request.method == "GET":
+    def _record(self, query: Query, page: ObjectPage) -> None:
+        """Remember that the account was served the page."""
+        if request.method == "GET":
             account = request_context().authenticated.name
-            self.services.deliveries.record(account, self.feed, query, page.entries)
+            self.services.deliveries.record(account, self.feed, query, page)
 
-    def _format(self, query: Query, page: Page) -> flask.Response:
-        request_context().objects = len(page.entries)
-        token = self._page_tokens().issue(query, page.entries[-1].position) if page.more else None
+    def _answer_objects(self, query: Query, page: ObjectPage) -> flask.Response:
+        token = self._page_tokens().issue(query, page.last_position) if page.more else None
+        octets = resources.format_envelope(page, token)
+        stamps = (page.first_stamp, page.last_stamp) if page.count else None
+        return self._answer(query, octets, page.count, stamps)
+
+    def _answer_entries(self, query: Query, page: Page) -> flask.Response:
+        entries = page.entries
+        token = self._page_tokens().issue(query, entries[-1].position) if page.more else None
         octets = _FORMATS[self.endpoint](page, token)
+        stamps = (entries[0].stamp, entries[-1].stamp) if entries else None
+        return self._answer(query, octets, len(entries), stamps)
+
+    def _answer(
+        self, query: Query, octets: bytes, count: int, stamps: tuple[int, int] | None
+    ) -> flask.Response:
+        request_context().objects = count
         answer = flask.Response(octets, content_type=MEDIA_TYPE)
         added_after = query.added_after if self.parsed.next is None else None
-        answer.headers.update(resources.date_added_headers(page, added_after))
+        answer.headers.update(resources.date_added_headers(stamps, added_after))
         if self.parsed.ignored:
             answer.headers[IGNORED_FILTERS] = ", ".join(self.parsed.ignored[:_MAX_IGNORED])
         return answer

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tocsin.server.auth import AccountLookup, AuthScheme
 from tocsin.server.model import (
     Account,
     Collection,
-    Entry,
     FeedHead,
+    ObjectPage,
     Page,
     Query,
     Receipt,
@@ -42,11 +42,36 @@ class ClientCertificate(NamedTuple):
     """Seconds since 1970 UTC; a connection may outlive it."""
 
 
-class CollectionReader(Protocol):
-    """Collections and their contents."""
+class HubState(AccountLookup, Protocol):
+    """The configuration at one moment, and what one collection is at."""
 
+    @property
     def collections(self) -> Sequence[Collection]:
         """All of them, in any order."""
+        ...
+
+    def head(self, collection: Collection) -> FeedHead:
+        """The head of the collection that was looked up."""
+        ...
+
+
+State = TypeVar("State", bound=HubState)
+
+
+class CollectionReader(Protocol[State]):
+    """Collections and their contents."""
+
+    def look(self, name: str = "") -> State:
+        """The configuration in force, and what the collection of this id or alias is at; cheap."""
+        ...
+
+    def objects(
+        self, collection: Collection, query: Query, state: State
+    ) -> tuple[FeedHead | None, ObjectPage]:
+        """The page that `query` selects, and the head at which it is this page.
+
+        The head is None if the collection was written to since it was looked up.
+        """
         ...
 
     def head(self, feed: str) -> FeedHead:
@@ -137,10 +162,8 @@ class AlwaysReady:
 class DeliveryRecorder(Protocol):
     """Remembers which account was served what."""
 
-    def record(
-        self, account: str, collection: Collection, query: Query, entries: Sequence[Entry]
-    ) -> None:
-        """Record a page with the bodies of these entries; quick, and it never fails."""
+    def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
+        """Record a page of objects; quick, and it never fails."""
         ...
 
 
@@ -181,8 +204,7 @@ class TaxiiServices:
     """The hub's services, as the TAXII endpoints use them."""
 
     settings: TaxiiSettings
-    feeds: CollectionReader
-    accounts: AccountLookup
+    feeds: CollectionReader[Any]
     intake: ObjectIntake
     statuses: StatusReader
     deliveries: DeliveryRecorder

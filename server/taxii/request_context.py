@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from flask import request
 
 from tocsin.server.model import Account
+from tocsin.server.taxii.protocols import HubState
 from tocsin.server.taxii.rate_limit import Allowance
 
 _KEY = "tocsin.request_context"
@@ -27,6 +28,8 @@ class RequestContext:
     """For the log, X-Request-Id and the error_id of a 500."""
     started: float = field(default_factory=time.monotonic)
     account: Account | None = None
+    state: HubState | None = None
+    """The configuration, and what the requested collection is at; None until it is looked up."""
     collection: str = ""
     """The collection's alias, else its id; empty until it is found."""
     objects: int | None = None
@@ -42,6 +45,13 @@ class RequestContext:
         return self.account
 
     @property
+    def hub(self) -> HubState:
+        """The state that `authenticate` has looked up."""
+        if self.state is None:
+            raise RuntimeError("nothing was looked up yet")
+        return self.state
+
+    @property
     def milliseconds(self) -> float:
         """Since the request arrived."""
         return (time.monotonic() - self.started) * 1000
@@ -49,7 +59,9 @@ class RequestContext:
 
 def request_context() -> RequestContext:
     """The context of the current request."""
-    context: RequestContext = request.environ.setdefault(_KEY, RequestContext())
+    context: RequestContext | None = request.environ.get(_KEY)
+    if context is None:
+        context = request.environ[_KEY] = RequestContext()
     return context
 
 

@@ -32,6 +32,7 @@ from tocsin.server.intake.passthrough import UNTOLD
 from tocsin.server.model import (
     Collection,
     CollectionKind,
+    ObjectPage,
     Page,
     Record,
     Submission,
@@ -155,12 +156,12 @@ def format_collections(collections: Sequence[Resource]) -> Resource:
     return {"collections": list(collections)} if collections else {}
 
 
-def format_envelope(page: Page, next: str | None) -> bytes:
+def format_envelope(page: ObjectPage, next: str | None) -> bytes:
     """An envelope (TAXII 2.1 section 3.7): the stored octets of the objects, joined."""
-    if not page.entries:
+    if not page.count:
         return encode({"more": page.more})
-    head = encode(_paging(page, next))[:-1] + b',"objects":['
-    return head + b",".join(entry.body for entry in page.entries) + b"]}"
+    head = encode(_paging(next, more=page.more))[:-1] + b',"objects":['
+    return head + page.objects + b"]}"
 
 
 def format_manifest(page: Page, next: str | None) -> bytes:
@@ -176,35 +177,36 @@ def format_manifest(page: Page, next: str | None) -> bytes:
         }
         for entry in page.entries
     ]
-    return encode(_paging(page, next) | {"objects": records})
+    return encode(_paging(next, more=page.more) | {"objects": records})
 
 
 def format_versions(page: Page, next: str | None) -> bytes:
     """The versions of an object (TAXII 2.1 section 5.8.1), likewise with `next`."""
     if not page.entries:
         return b"{}"
-    return encode(_paging(page, next) | {"versions": [entry.version for entry in page.entries]})
+    return encode(
+        _paging(next, more=page.more) | {"versions": [entry.version for entry in page.entries]}
+    )
 
 
-def date_added_headers(page: Page, added_after: int | None) -> dict[str, str]:
+def date_added_headers(stamps: tuple[int, int] | None, added_after: int | None) -> dict[str, str]:
     """The headers with the first and last date_added of a page (TAXII 2.1 section 3.2).
 
-    On an empty page both repeat `added_after`, so that a poller that keeps the last one stays
-    where it was; without it they are omitted.
+    On an empty page (`stamps` None) both repeat `added_after`, so that a poller that keeps the
+    last one stays where it was; without it they are omitted.
     """
-    first, last = added_after, added_after
-    if page.entries:
-        first, last = page.entries[0].stamp, page.entries[-1].stamp
-    if first is None or last is None:
-        return {}
+    if stamps is None:
+        if added_after is None:
+            return {}
+        stamps = added_after, added_after
     return {
-        "X-TAXII-Date-Added-First": timestamp(first),
-        "X-TAXII-Date-Added-Last": timestamp(last),
+        "X-TAXII-Date-Added-First": timestamp(stamps[0]),
+        "X-TAXII-Date-Added-Last": timestamp(stamps[1]),
     }
 
 
-def _paging(page: Page, next: str | None) -> Resource:
-    return {"more": page.more} | ({"next": next} if next else {})
+def _paging(next: str | None, *, more: bool) -> Resource:
+    return {"more": more} | ({"next": next} if next else {})
 
 
 def format_status(submission: Submission, records: Sequence[Record]) -> Resource:

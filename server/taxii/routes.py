@@ -13,7 +13,7 @@ from flask import request
 
 from tocsin.admission.errors import NotAuthenticated, NotFound
 from tocsin.server import auth
-from tocsin.server.model import Account, Collection
+from tocsin.server.model import Account, Collection, Query
 from tocsin.server.taxii import content, resources
 from tocsin.server.taxii.paging import PageRequest
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate, TaxiiServices
@@ -27,6 +27,7 @@ from tocsin.server.taxii.request_context import request_context
 
 DISCOVERY = "/taxii2/"
 
+_NOT_MODIFIED = 304
 _STATUS_ID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
 )
@@ -108,13 +109,13 @@ class Endpoints:
         """GET /hub/collections/ (section 5.1)."""
         content.check_accept(request.headers.get("Accept"))
         reader = request_context().authenticated
-        visible = auth.visible_collections(reader, self.services.feeds.collections())
+        visible = auth.visible_collections(reader, request_context().hub.collections)
         return _answer(resources.format_collections([_format_collection(c) for c in visible]))
 
     def collection(self, name: str) -> flask.Response:
         """GET /hub/collections/<id or alias>/ (section 5.2)."""
         reader = request_context().authenticated
-        found = _note(auth.find_collection(reader, self.services.feeds.collections(), name))
+        found = _note(auth.find_collection(reader, request_context().hub.collections, name))
         content.check_accept(request.headers.get("Accept"))
         return _answer(_format_collection(found))
 
@@ -139,7 +140,7 @@ class Endpoints:
     def add_objects(self, name: str) -> flask.Response:
         """POST …/objects/ (section 5.5)."""
         account = request_context().authenticated
-        collections = self.services.feeds.collections()
+        collections = request_context().hub.collections
         inbox = _note(auth.find_writable(account, collections, name))
         self.services.readiness.check_room()
         content.check_accept(request.headers.get("Accept"))
@@ -154,7 +155,7 @@ class Endpoints:
     def delete_object(self, name: str, object_id: str) -> flask.Response:
         """DELETE …/objects/<id>/ (section 5.7): all versions, unless some are named."""
         account = request_context().authenticated
-        feed = _note(auth.find_deletable(account, self.services.feeds.collections(), name))
+        feed = _note(auth.find_deletable(account, request_context().hub.collections, name))
         content.check_accept(request.headers.get("Accept"))
         query = parse_delete_query(request.args.items(multi=True))
         deleted = self.services.intake.remove(
@@ -168,7 +169,7 @@ class Endpoints:
     def _readable(self, name: str, *alternatives: str) -> Collection:
         """The collection to read; `alternatives` are further types that `Accept` can name."""
         reader = request_context().authenticated
-        feed = auth.find_readable(reader, self.services.feeds.collections(), name)
+        feed = auth.find_readable(reader, request_context().hub.collections, name)
         content.check_accept(request.headers.get("Accept"), *alternatives)
         return _note(feed)
 
@@ -183,19 +184,30 @@ class Endpoints:
         feed = self._readable(name)
         parsed = self._parse_query(endpoint)
         query = replace(parsed.query, ids=frozenset({object_id}))
+        check_first = "Prefer" in request.headers or request.if_none_match.star_tag
+        if check_first:
+            self._check_exists(feed, query)
+        answer = self._page(feed, replace(parsed, query=query), endpoint)
+        has_some = request_context().objects or answer.status_code == _NOT_MODIFIED
+        if not check_first and not has_some:  # so that what is there costs no further look-up
+            self._check_exists(feed, query)
+        return answer
+
+    def _check_exists(self, feed: Collection, query: Query) -> None:
+        """Raises NotFound without the object or any requested version."""
+        (object_id,) = query.ids
         if not self.services.feeds.knows(feed.id, object_id):
             raise NotFound("this collection has no such object")
         if query.versions and not query.keywords:
             unfiltered = replace(query, limit=1, added_after=None, filters=())
             if not self.services.feeds.page(feed.id, unfiltered, bodies=False).entries:
                 raise NotFound("this collection has no such version of the object")
-        return self._page(feed, replace(parsed, query=query), endpoint)
 
     def _page(self, feed: Collection, parsed: ParsedQuery, endpoint: Endpoint) -> flask.Response:
         def recheck() -> None:
             request_context().account = self._account()
             reader = request_context().authenticated
-            auth.find_readable(reader, self.services.feeds.collections(), feed.id)
+            auth.find_readable(reader, request_context().hub.collections, feed.id)
 
         return PageRequest(self.services, feed, parsed, endpoint, recheck).answer()
 
@@ -203,12 +215,28 @@ class Endpoints:
         certificate = _certificate_fingerprint()
         if certificate or "Authorization" in request.headers:  # else nothing is looked up
             self.services.readiness.check_database()
+            request_context().state = self.services.feeds.look(_collection_name())
         return auth.authenticate(
             request.headers.get("Authorization"),
-            self.services.accounts,
+            request_context().state or _NOBODY,
             certificate,
             self.services.settings.schemes,
         )
+
+
+class _Nobody:
+    """The accounts for a request without a credential."""
+
+    def find_account_by_credential(self, digest: str) -> Account | None:
+        """None: nothing is looked up."""
+
+
+_NOBODY = _Nobody()
+
+
+def _collection_name() -> str:
+    """The id or alias in the request's path; empty without one."""
+    return str((request.view_args or {}).get("name", ""))
 
 
 def _certificate_fingerprint() -> str:

@@ -17,7 +17,7 @@ from tocsin.admission.errors import NotFound
 from tocsin.config import HubSettings
 from tocsin.server.cli.collection import CollectionSpec, add_collection, define_collection
 from tocsin.server.cli.object import find_receivers
-from tocsin.server.model import Collection, CollectionKind, Entry, Partner, Query
+from tocsin.server.model import Collection, CollectionKind, Entry, ObjectPage, Page, Partner, Query
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import HOUR, Deliveries, merge_ranges
@@ -196,7 +196,7 @@ class TestWritingBehind:
         entries = [
             entry for entry in store.feeds.page(feed.id, hub_query()).entries if entry.id != name
         ]
-        store.deliveries.record("north", feed, hub_query(), entries[:1])
+        store.deliveries.record("north", feed, hub_query(), ObjectPage.of(Page(tuple(entries[:1]))))
         hub.store.deliveries.flush()
         store.deliveries.flush()
         store.close()
@@ -261,7 +261,8 @@ class TestWritingBehind:
         deliveries = Deliveries(store._base, store.clock)
         feed = Collection("feed", "feed", CollectionKind.FEED, "feed")
         for number in range(200):
-            deliveries.record("acme", feed, hub_query(), [entry_at(1_000 * number)])
+            page = ObjectPage.of(Page((entry_at(1_000 * number),)))
+            deliveries.record("acme", feed, hub_query(), page)
         deliveries.flush()
         [delivery] = deliveries.of_collection("feed", store.clock())
         assert len(delivery.exact) <= 64 and len(delivery.filtered) <= 64

@@ -26,6 +26,7 @@ from tocsin.server.model import (
     CollectionKind,
     Entry,
     FeedHead,
+    ObjectPage,
     Page,
     Query,
     Receipt,
@@ -68,10 +69,28 @@ class People:
 
 
 @dataclass
+class State:
+    """What a look at the hub finds."""
+
+    feeds: "Feeds"
+    collections: list[Collection]
+    heads: dict[str, FeedHead] = field(default_factory=dict)
+
+    def find_account_by_credential(self, digest: str) -> Account | None:
+        return self.feeds.people.find_account_by_credential(digest)
+
+    def head(self, collection: Collection) -> FeedHead:
+        if collection.id not in self.heads:
+            self.heads[collection.id] = self.feeds.head(collection.id)
+        return self.heads[collection.id]
+
+
+@dataclass
 class Feeds:
     """Feeds, each a list of entries with their types."""
 
     known: list[Collection]
+    people: "People" = field(default_factory=lambda: People())
     logs: dict[str, list[tuple[str, Entry]]] = field(default_factory=dict)
     clock: int = EPOCH
     last: dict[str, int] = field(default_factory=dict)
@@ -80,8 +99,18 @@ class Feeds:
     pages: int = 0
     heads: int = 0
 
-    def collections(self) -> list[Collection]:
-        return self.known
+    def look(self, name: str = "") -> State:
+        return State(self, self.known)
+
+    def objects(
+        self, collection: Collection, query: Query, state: State
+    ) -> tuple[FeedHead | None, ObjectPage]:
+        before = state.head(collection)
+        if before.is_past_end(query):
+            return before, ObjectPage()
+        page = self.page(collection.id, query)
+        after = self.head(collection.id)
+        return (before if before == after else None), ObjectPage.of(page)
 
     def head(self, feed: str) -> FeedHead:
         self.heads += 1
@@ -269,8 +298,8 @@ class TaxiiHub:
         feeds: Feeds | None = None,
         **settings: Any,
     ) -> None:
-        self.people = People()
         self.feeds = feeds or Feeds([HIDDEN, SCRATCH, GREEN, INBOX])
+        self.people = self.feeds.people
         self.statuses = Statuses()
         self.intake = Intake(self.feeds, self.statuses)
         self.settings = TaxiiSettings(
@@ -281,7 +310,7 @@ class TaxiiHub:
         self.operator = self.people.add(Account("operator", "", operator=True))
         self.long_polls = long_polls or LongPolls()
         limits = (self.long_polls, RateLimiter(quota))
-        services = self.feeds, self.people, self.intake, self.statuses, NoDeliveries()
+        services = self.feeds, self.intake, self.statuses, NoDeliveries()
         self.readiness = Readiness()
         hub = TaxiiServices(self.settings, *services, *limits, self.readiness)
         self.app = flask.Flask("hub")

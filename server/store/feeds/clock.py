@@ -22,6 +22,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Malformed
+from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import Base
 
 _HUB = "hub"
@@ -153,10 +154,12 @@ def number_feed(base: Base, feed: str) -> None:
 def ensure_clock(base: Base) -> None:
     """Create the clock, later than every stamp so far, and number the feeds.  Idempotent."""
     if base.clock.find_one({"_id": _HUB}) is None:
-        latest = max((head["stamp"] for head in base.heads.find({})), default=0)
+        latest = max((head["stamp"] for head in base.heads.find(ONLY_FEEDS)), default=0)
         with suppress(DuplicateKeyError):  # another process created it first
             base.clock.insert_one({"_id": _HUB, "stamp": latest, "since": latest})
-    for head in list(base.heads.find({"number": {"$exists": False}}, {"_id": 1}).sort("_id", 1)):
+    for head in list(
+        base.heads.find({**ONLY_FEEDS, "number": {"$exists": False}}, {"_id": 1}).sort("_id", 1)
+    ):
         number_feed(base, head["_id"])
 
 

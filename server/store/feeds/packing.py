@@ -28,6 +28,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
+from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,
     Base,
@@ -115,13 +116,13 @@ class Packer:
 
     def progress(self) -> tuple[int, int]:
         """Return how often any process packed, and the number of full blocks that are done."""
-        packs = sum(int(head.get("packs", 0)) for head in self._base.heads.find({}))
+        packs = sum(int(head.get("packs", 0)) for head in self._base.heads.find(ONLY_FEEDS))
         return packs, sum(document["block"] for document in self._base.packing.find({}))
 
     def _due(self) -> Iterator[_Due]:
         """The next block of each feed that may be worth packing."""
         done = {document["_id"]: document for document in self._base.packing.find({})}
-        for head in self._base.heads.find({}, {"position": 1, "writes": 1}):
+        for head in self._base.heads.find(ONLY_FEEDS, {"position": 1, "writes": 1}):
             feed, writes = head["_id"], int(head["writes"])
             before = done.get(feed, {"block": 0, "writes": 0})
             if before["block"] < head["position"] // BLOCK_SIZE:

@@ -18,6 +18,7 @@ from collections.abc import (
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 import orjson
 from pymongo.errors import DuplicateKeyError
@@ -30,17 +31,20 @@ from tocsin.server.model import (
     CollectionKind,
     Entry,
     FeedHead,
+    ObjectPage,
     Page,
     Query,
     TermFilter,
     View,
 )
+from tocsin.server.store.configuration import raise_revision
 from tocsin.server.store.connection import (
     Base,
     Document,
     chunk_keys,
     time_limit,
 )
+from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
     batch_columns,
@@ -193,6 +197,23 @@ _BODY_FIELDS = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
 _NO_STATUS_BITS = StatusBits()
 _ROUNDS = 100
 """Maximum number of times that a page continues to the feed's new end."""
+_MOST_BLOCKS = 4
+"""Maximum number of blocks that are read as a whole for a page of a few objects."""
+_ATTEMPTS = 5
+"""Maximum number of times that a page is collected anew because the feed was written to."""
+
+
+class PackedHead(NamedTuple):
+    """A feed's head, and its number of packings."""
+
+    head: FeedHead
+    packs: int
+
+    @classmethod
+    def of(cls, document: Document) -> PackedHead:
+        """The head in a database document."""
+        head = FeedHead(*(int(document[name]) for name in FeedHead._fields))
+        return cls(head, int(document.get("packs", 0)))
 
 
 class FeedReader:
@@ -203,6 +224,8 @@ class FeedReader:
         self._base = base
         self._first_stamps: dict[tuple[str, int], int] = {}
         self._reader = ConsistentReader(base)
+        self.blocks = BlockCache()
+        """What this process remembers of the feeds."""
 
     @time_limit()
     def collections(self) -> list[Collection]:
@@ -228,6 +251,7 @@ class FeedReader:
             self._base.collections.insert_one(document_of(collection))
         except DuplicateKeyError as error:
             raise Conflict("another collection has this id or alias") from error
+        raise_revision(self._base)
 
     @time_limit()
     def head(self, feed: str) -> FeedHead:
@@ -235,10 +259,13 @@ class FeedReader:
 
         Raises NotFound if there is no such feed.
         """
-        head = self._base.heads.find_one({"_id": feed})
-        if head is None:
+        return self._packed_head(feed).head
+
+    def _packed_head(self, feed: str) -> PackedHead:
+        document = self._base.heads.find_one({"_id": feed})
+        if document is None:
             raise NotFound("there is no such collection")
-        return FeedHead(*(int(head[name]) for name in FeedHead._fields))
+        return PackedHead.of(document)
 
     @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:
@@ -269,6 +296,67 @@ class FeedReader:
             _entry_at(batch, i, entry_body(batch, i) if bodies else b"") for batch, i in found
         ]
         return Page(keep_newest(entries, query), more=more)
+
+    def collect(
+        self, feed: str, query: Query, known: PackedHead
+    ) -> tuple[FeedHead, ObjectPage] | None:
+        """The octets of a page, and the head at which it is what the query selects.
+
+        `known` is the head as it was read a moment ago.  What has not changed comes from memory.
+        None if that is not possible for such a query, or the feed is written to all the time.
+        """
+        if all_filters(query) or not (query.ids or VersionFilter(query).plain):
+            return None
+        for _ in range(_ATTEMPTS):
+            if known.head.is_past_end(query):
+                return known.head, ObjectPage()
+            collector = _Collector(self, feed, known)
+            page = collector.collect_objects(query) if query.ids else collector.collect(query)
+            before, known = known, self._packed_head(feed) if collector.has_read else known
+            if known == before:
+                collector.keep()
+                return None if page is None else (known.head, page)
+        return None
+
+    def select_objects(self, feed: str, query: Query, last: int) -> list[IndexedEntry]:
+        """The entries of the objects with given ids that a query without filters selects.
+
+        The entries up to `last` determine which versions are superseded, so entries added during
+        the read change nothing.
+        """
+        present = [p for p in find_entries(self._base, feed, query.ids) if p.position <= last]
+        return [
+            entry
+            for entry in VersionFilter(query).select(present)
+            if entry.position > query.position and entry.stamp > _after(query)
+        ]
+
+    def read_block(self, feed: str, number: int, known: PackedHead) -> tuple[Block, Superseded]:
+        """A block from the database, and its superseded entries."""
+        batches, bits = self._read_block(feed, number, known.head.position, _ALL_FIELDS)
+        positions = {
+            batch["first"] + i
+            for batch in batches
+            if batch["_id"] in bits
+            for i in bits[batch["_id"]].old | bits[batch["_id"]].shadowed
+        }
+        superseded = Superseded(sorted(positions), known.head.writes)
+        return Block.of(batches, known.head.removals), superseded
+
+    def read_superseded(
+        self, feed: str, numbers: Sequence[int], known: PackedHead
+    ) -> dict[int, Superseded]:
+        """The superseded entries of some blocks from the database."""
+        wanted = {"feed": feed, "block": {"$in": list(numbers)}}
+        found: dict[int, list[Document]] = {number: [] for number in numbers}
+        for document in self._base.marks.find(wanted):
+            found[document["block"]].append(document)
+        writes = known.head.writes
+        return {number: Superseded.of(each, writes) for number, each in found.items()}
+
+    def first_block(self, feed: str, query: Query, last: int) -> int:
+        """The block in which a page of the query begins, `last` being the feed's last one."""
+        return max(block_number(query.position + 1), self._block_after(feed, query, last))
 
     def _has_more_by_status_bits(
         self, feed: str, query: Query, head: FeedHead, last: tuple[Document, int]
@@ -419,17 +507,8 @@ class FeedReader:
         return self._first_stamps[feed, block]
 
     def _page_of_objects(self, feed: str, query: Query, last: int, *, bodies: bool) -> Page | None:
-        """A page of the objects with given ids; None if a batch was packed meanwhile.
-
-        The entries of the objects up to `last` determine which versions are superseded, so entries
-        added during the read change nothing.
-        """
-        present = [p for p in find_entries(self._base, feed, query.ids) if p.position <= last]
-        chosen = [
-            entry
-            for entry in VersionFilter(query).select(present)
-            if entry.position > query.position and entry.stamp > _after(query)
-        ]
+        """A page of the objects with given ids; None if a batch was packed meanwhile."""
+        chosen = self.select_objects(feed, query, last)
         kept = self._apply_filters(feed, query.filters, chosen) if query.filters else chosen
         if kept is None:
             return None
@@ -467,6 +546,131 @@ class FeedReader:
             for batch in self._base.runs.find({"_id": {"$in": chunk}}, _BODY_FIELDS)
         }
         return batches if batches.keys() == wanted else None
+
+
+@dataclass(slots=True)
+class _Marks:
+    """A page so far, without its objects."""
+
+    count: int = 0
+    first_stamp: int = 0
+    last_stamp: int = 0
+    position: int = 0
+    more: bool = False
+
+    def add(self, block: Block, start: int, end: int) -> None:
+        """Add a block's entries from one position to another, both included."""
+        first_stamp = block.stamps[start - block.first]
+        self.first_stamp = self.first_stamp if self.count else first_stamp
+        self.last_stamp = block.stamps[end - block.first]
+        self.count += end - start + 1
+        self.position = end
+
+    def build(self, objects: bytes) -> ObjectPage:
+        """The page with its objects."""
+        stamps = self.first_stamp, self.last_stamp
+        return ObjectPage(objects, self.count, *stamps, self.position, more=self.more)
+
+
+class _Collector:
+    """Collects one page at one head, from memory as far as that is possible."""
+
+    def __init__(self, reader: FeedReader, feed: str, known: PackedHead) -> None:
+        """`known` is the head at which blocks in memory must hold."""
+        self._reader, self._feed, self._known = reader, feed, known
+        self._head = known.head
+        self._blocks: dict[int, Block] = {}
+        self._superseded: dict[int, Superseded] = {}
+        self.has_read = False
+        """Something was read that holds only if the head has not changed since."""
+
+    def keep(self) -> None:
+        """Keep in memory what was read; the head was still the same afterwards."""
+        for found in (self._blocks, self._superseded):
+            for number, each in found.items():
+                self._reader.blocks.put(self._feed, number, each, self._head)
+
+    def collect(self, query: Query) -> ObjectPage:
+        """The page."""
+        page, slices = _Marks(), list[bytes]()
+        for number, begin, last in self._spans(query):
+            if page.count == query.limit:
+                page.more = self._has_entries(number, begin, last)
+            else:
+                block = self._block(number, last)
+                begin = max(begin, block.first + block.index_after(_after(query)))
+                for start, end in self._ranges(number, block, begin, last):
+                    served = min(end, start + query.limit - page.count - 1)
+                    if served >= start:
+                        slices.append(block.slice(start - block.first, served - block.first + 1))
+                        page.add(block, start, served)
+                    page.more = served < end
+                    if page.more:
+                        break
+            if page.more:
+                break
+        return page.build(b",".join(slices))
+
+    def collect_objects(self, query: Query) -> ObjectPage | None:
+        """The page of a query for ids; None if the objects lie in too many blocks."""
+        self.has_read = True
+        chosen = self._reader.select_objects(self._feed, query, self._head.position)
+        page, slices = _Marks(more=len(chosen) > query.limit), list[bytes]()
+        positions = [entry.position for entry in chosen[: query.limit]]
+        if len(set(map(block_number, positions))) > _MOST_BLOCKS:
+            return None
+        for position in positions:
+            block = self._block(block_number(position), position)
+            index = position - block.first
+            if index not in block.gone:  # removed just now: the head has changed
+                slices.append(block.slice(index, index + 1))
+                page.add(block, position, position)
+        return page.build(b",".join(slices))
+
+    def _spans(self, query: Query) -> Iterator[tuple[int, int, int]]:
+        """The blocks of the page and behind it: number, first and last position of interest."""
+        end = block_number(self._head.position)
+        for number in range(self._reader.first_block(self._feed, query, end), end + 1):
+            last = min(self._head.position, (number + 1) * BLOCK_SIZE)
+            yield number, max(query.position, number * BLOCK_SIZE) + 1, last
+
+    def _ranges(
+        self, number: int, block: Block, first: int, last: int
+    ) -> Iterator[tuple[int, int]]:
+        """The ranges of positions of a block that are served, both ends included."""
+        superseded = self._find_superseded(number)
+        if block.gone:
+            removed = {block.first + i for i in block.gone}
+            superseded = Superseded(sorted(removed.union(superseded.positions)), 0)
+        return superseded.gaps(first, last)
+
+    def _has_entries(self, number: int, first: int, last: int) -> bool:
+        """True if anything is served from a position to another of a block."""
+        if self._head.removals:
+            return any(self._ranges(number, self._block(number, last), first, last))
+        return self._find_superseded(number).count(first, last) <= last - first
+
+    def _block(self, number: int, last: int) -> Block:
+        block = self._blocks.get(number) or self._reader.blocks.block(
+            self._feed, number, self._head, last
+        )
+        if block is None:
+            self.has_read = True
+            found = self._reader.read_block(self._feed, number, self._known)
+            block, self._superseded[number] = found
+            self._blocks[number] = block
+        return block
+
+    def _find_superseded(self, number: int) -> Superseded:
+        found = self._superseded.get(number) or self._reader.blocks.superseded(
+            self._feed, number, self._head
+        )
+        if found is None:
+            self.has_read = True
+            following = [n for n in (number, number + 1) if n <= block_number(self._head.position)]
+            self._superseded |= self._reader.read_superseded(self._feed, following, self._known)
+            found = self._superseded[number]
+        return found
 
 
 def _after(query: Query) -> int:

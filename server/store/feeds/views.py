@@ -22,7 +22,7 @@ from collections.abc import (
 from collections.abc import (
     Collection as Some,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import merge
 from itertools import islice
@@ -30,20 +30,24 @@ from itertools import islice
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.server.model import (
+    Account,
     Collection,
     CollectionKind,
     Entry,
     FeedHead,
+    ObjectPage,
     Page,
     Query,
     TermFilter,
     VersionKeyword,
     View,
 )
-from tocsin.server.store.connection import Base, time_limit
+from tocsin.server.store.accounts import Accounts
+from tocsin.server.store.configuration import CONFIGURATION, Configuration
+from tocsin.server.store.connection import Base, Document, time_limit
 from tocsin.server.store.feeds.clock import joint_clock_since
 from tocsin.server.store.feeds.id_index import find_entries
-from tocsin.server.store.feeds.reader import FeedReader, view_of
+from tocsin.server.store.feeds.reader import FeedReader, PackedHead, view_of
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,
     StatusBits,
@@ -174,6 +178,41 @@ class ViewState:
     head: FeedHead
 
 
+@dataclass(frozen=True, slots=True)
+class HubState:
+    """The configuration and the heads of one collection, as one look-up found them."""
+
+    reader: CollectionReader = field(repr=False)
+    configuration: Configuration
+    documents: Mapping[str, Document]
+    """Heads in the database, by feed."""
+
+    @property
+    def collections(self) -> Sequence[Collection]:
+        """All collections, by id."""
+        return self.configuration.collections
+
+    def find_account_by_credential(self, digest: str) -> Account | None:
+        """See `auth.AccountLookup`."""
+        return self.reader.find_account(self.configuration, digest)
+
+    def head(self, collection: Collection) -> FeedHead:
+        """The head of the collection that was asked for."""
+        if collection.view is None:
+            return self.packed_head(collection).head
+        return self.reader.view_state(collection.view, self.documents.values()).head
+
+    def packed_head(self, collection: Collection) -> PackedHead:
+        """The head of a feed in full."""
+        document = self.documents.get(collection.id)
+        if document is None:
+            raise NotFound("there is no such collection")
+        return PackedHead.of(document)
+
+
+_NEVER_CHANGED: Document = {"revision": 0}
+
+
 class CollectionReader(FeedReader):
     """All collections for readers: feeds, and the views of them."""
 
@@ -182,6 +221,8 @@ class CollectionReader(FeedReader):
         super().__init__(base)
         self._clock = clock
         self._views: dict[str, View | None] = {}
+        self._accounts = Accounts(base)
+        self._configuration = Configuration(revision=-1, collections=())
 
     def add(self, collection: Collection) -> None:
         """Add a collection; the sources of a view must have a common order.
@@ -197,6 +238,39 @@ class CollectionReader(FeedReader):
         super().add(collection)
 
     @time_limit()
+    def look(self, name: str = "") -> HubState:
+        """The configuration in force now, and what the collection of this id or alias is at.
+
+        One look-up, unless the configuration has changed.
+        """
+        configuration = self._configuration
+        wanted = configuration.feeds_of(name)
+        documents = self._find_heads({CONFIGURATION, *wanted})
+        revision = int(documents.pop(CONFIGURATION, _NEVER_CHANGED)["revision"])
+        if not configuration.holds_at(revision):
+            collections = tuple(super().collections())
+            configuration = self._configuration = Configuration(revision, collections)
+            documents |= self._find_heads(configuration.feeds_of(name) - documents.keys())
+        for feed, document in documents.items():
+            self.blocks.note(feed, PackedHead.of(document).head)
+        return HubState(self, configuration, documents)
+
+    def _find_heads(self, ids: Some[str]) -> dict[str, Document]:
+        if not ids:
+            return {}
+        found = self._base.heads.find({"_id": {"$in": sorted(ids)}})
+        return {document["_id"]: document for document in found}
+
+    def find_account(self, configuration: Configuration, digest: str) -> Account | None:
+        """The account of a credential in a configuration."""
+        found = configuration.accounts.get(digest)
+        if found is None:
+            found = self._accounts.find_account_by_credential(digest)
+            if found is not None:
+                configuration.accounts[digest] = found
+        return found
+
+    @time_limit()
     def head(self, feed: str) -> FeedHead:
         """Return the collection's head.
 
@@ -204,6 +278,23 @@ class CollectionReader(FeedReader):
         """
         view = self._view_of(feed)
         return super().head(feed) if view is None else self._current_state(view).head
+
+    @time_limit()
+    def objects(
+        self, collection: Collection, query: Query, state: HubState
+    ) -> tuple[FeedHead | None, ObjectPage]:
+        """The octets of a page, and the collection's head at which it is this page.
+
+        The head is None if the collection was written to meanwhile: then it may be a later page.
+        """
+        before = state.head(collection)
+        if collection.view is None:
+            collected = self.collect(collection.id, query, state.packed_head(collection))
+            if collected is not None:
+                return collected
+        page = self.page(collection.id, query)
+        after = before if before.is_past_end(query) else self.head(collection.id)
+        return (before if after == before else None), ObjectPage.of(page)
 
     @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:
@@ -258,7 +349,10 @@ class CollectionReader(FeedReader):
 
     def _current_state(self, view: View) -> ViewState:
         """The current state of a view.  Later reads see everything up to the horizon."""
-        heads = list(self._base.heads.find({"_id": {"$in": list(view.sources)}}))
+        return self.view_state(view, self._find_heads(view.sources).values())
+
+    def view_state(self, view: View, heads: Some[Document]) -> ViewState:
+        """The state of a view, given the heads of its sources."""
         if view.at is not None:  # only removals change it
             removals = sum(int(head.get("removals", 0)) for head in heads)
             return ViewState(view, view.at, view.at, FeedHead(view.at, view.at, removals))

@@ -216,3 +216,15 @@ def test_an_older_head_is_not_a_change(stopping: Any) -> None:
     assert not polls.wait_for_change(
         "feed", FeedHead(2, 2, 2), soon + 0.3, lambda feed: next(heads)
     )
+
+
+def test_what_this_process_writes_is_looked_at_at_once(
+    taxii: Any, pool: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_poll, "CHECK_INTERVAL", 15.0)
+    answer = pool.submit(wait, taxii)
+    until_waiting(taxii)
+    taxii.feeds.add(GREEN.id, indicator(2))
+    taxii.long_polls.wake()
+    answer, took = answer.result()
+    assert (ids(answer), took < 10) == ([2], True)

@@ -1,0 +1,186 @@
+"""Blocks of feeds in memory, so that a page costs no look-up of what has not changed.
+
+The entries of a block never change, apart from removals; the tail grows.  What changes
+are the entries that later ones supersede, and then the feed's head changes too.  So a
+block is remembered for a number of removals, its superseded entries for a number of
+writes, and one look-up of the head tells if both still hold.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from tocsin.server.model import FeedHead
+from tocsin.server.store.connection import Document
+from tocsin.server.store.feeds.blocks import entry_body, entry_stamp
+
+_MOST_OCTETS = 64 << 20
+"""Octets of all blocks that are kept, at most."""
+_OVERHEAD = 20_000
+"""Octets of a full block besides its objects, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The entries of a block, as far as they existed when it was read."""
+
+    first: int
+    """Position of its first entry."""
+    objects: bytes
+    """The JSON of all entries, joined by commas; empty where an entry was removed."""
+    ends: Sequence[int]
+    """Where each entry ends in `objects`."""
+    stamps: Sequence[int]
+    gone: frozenset[int]
+    """Indexes of the entries that were removed."""
+    removals: int
+    """The feed's number of removals when it was read."""
+
+    @classmethod
+    def of(cls, batches: Sequence[Document], removals: int) -> Block:
+        """Join the batches of a block, which follow one another and are not compressed."""
+        bodies = [entry_body(batch, i) for batch in batches for i in range(batch["n"])]
+        ends = accumulate(bodies, lambda end, body: end + 1 + len(body), initial=-1)
+        next(ends)
+        first = batches[0]["first"]
+        gone = (batch["first"] - first + i for batch in batches for i in batch["gone"])
+        stamps = (entry_stamp(batch, i) for batch in batches for i in range(batch["n"]))
+        return cls(
+            first,
+            b",".join(bodies),
+            array("q", ends),
+            array("q", stamps),
+            frozenset(gone),
+            removals,
+        )
+
+    @property
+    def last(self) -> int:
+        """Position of its last entry."""
+        return self.first + len(self.stamps) - 1
+
+    @property
+    def octets(self) -> int:
+        """Octets that it takes in memory."""
+        return len(self.objects) + _OVERHEAD
+
+    def index_after(self, stamp: int) -> int:
+        """The index of the first entry with a later stamp; it may lie behind the last one."""
+        return bisect_right(self.stamps, stamp)
+
+    def slice(self, begin: int, end: int) -> bytes:
+        """The objects with the indexes `begin` to `end` - 1, joined by commas."""
+        start = self.ends[begin - 1] + 1 if begin else 0
+        return self.objects[start : self.ends[end - 1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """The entries of a block that are no last versions."""
+
+    positions: Sequence[int]
+    """In order."""
+    writes: int
+    """The feed's number of writes for which this holds."""
+
+    @classmethod
+    def of(cls, documents: Iterable[Document], writes: int) -> Superseded:
+        """Of the status bit documents of a block."""
+        found = {
+            int(document["_id"].rpartition("/")[2]) + i
+            for document in documents
+            for i in (*document["old"], *document["shadowed"])
+        }
+        return cls(array("q", sorted(found)), writes)
+
+    def count(self, first: int, last: int) -> int:
+        """The number of these entries from one position to another, both included."""
+        return bisect_right(self.positions, last) - bisect_left(self.positions, first)
+
+    def gaps(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """The ranges of positions between them, both ends included, in order."""
+        for i in range(bisect_left(self.positions, first), len(self.positions)):
+            position = self.positions[i]
+            if position > last:
+                break
+            if position > first:
+                yield first, position - 1
+            first = position + 1
+        if first <= last:
+            yield first, last
+
+
+@dataclass(slots=True)
+class _Feed:
+    removals: int = 0
+    blocks: OrderedDict[int, Block] = field(default_factory=OrderedDict)
+    superseded: dict[int, Superseded] = field(default_factory=dict)
+
+
+class BlockCache:
+    """Blocks of all feeds, and their superseded entries.  Safe among threads."""
+
+    def __init__(self, most_octets: int = _MOST_OCTETS) -> None:
+        """Keep blocks of at most so many octets, those that were used last."""
+        self._most_octets = most_octets
+        self._lock = threading.Lock()
+        self._feeds: dict[str, _Feed] = {}
+        self._used: OrderedDict[tuple[str, int], int] = OrderedDict()
+        """Octets by feed and block, the block that was used last at the end."""
+        self.octets = 0
+
+    def block(self, feed: str, number: int, head: FeedHead, last: int) -> Block | None:
+        """The block, if it is there with all entries up to position `last` at this head."""
+        with self._lock:
+            block = self._feed(feed, head).blocks.get(number)
+            if block is None or block.removals != head.removals or block.last < last:
+                return None
+            self._used.move_to_end((feed, number))
+            return block
+
+    def superseded(self, feed: str, number: int, head: FeedHead) -> Superseded | None:
+        """The superseded entries of a block at this head, if they are known."""
+        with self._lock:
+            found = self._feed(feed, head).superseded.get(number)
+            return found if found and found.writes == head.writes else None
+
+    def put(self, feed: str, number: int, new: Block | Superseded, head: FeedHead) -> None:
+        """Keep what was read at this head."""
+        with self._lock:
+            known = self._feed(feed, head)
+            if known.removals > head.removals:
+                return  # what has been removed since must not come back
+            if isinstance(new, Superseded):
+                known.superseded[number] = new
+                return
+            self._drop(feed, number)
+            known.blocks[number] = new
+            self._used[feed, number] = new.octets
+            self.octets += new.octets
+            while self.octets > self._most_octets and self._used:
+                self._drop(*next(iter(self._used)))
+
+    def note(self, feed: str, head: FeedHead) -> None:
+        """Forget a feed's blocks if anything was removed from it since they were read."""
+        with self._lock:
+            self._feed(feed, head)
+
+    def _feed(self, feed: str, head: FeedHead) -> _Feed:
+        known = self._feeds.setdefault(feed, _Feed(head.removals))
+        if head.removals > known.removals:
+            for number in list(known.blocks):
+                self._drop(feed, number)
+            known.removals = head.removals
+        return known
+
+    def _drop(self, feed: str, number: int) -> None:
+        known = self._feeds[feed]
+        if known.blocks.pop(number, None) is not None:
+            self.octets -= self._used.pop((feed, number))
+        known.superseded.pop(number, None)

@@ -1,0 +1,188 @@
+"""Pages from memory: at every moment those that the database would give."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pymongo import MongoClient, monitoring
+from support.feed_postings import Feed, object_id, posting
+
+from tocsin.server.model import (
+    Collection,
+    CollectionKind,
+    FeedHead,
+    ObjectPage,
+    Query,
+    View,
+)
+from tocsin.server.store import Store
+from tocsin.server.store.feeds import block_cache, blocks, filter_index, packing, reader, writer
+from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
+from tocsin.server.store.feeds.packing import Packer
+
+HEAD = FeedHead(3, 30, 5, 0)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of seven entries."""
+    for module in (blocks, filter_index, packing, reader, writer):
+        if hasattr(module, "BLOCK_SIZE"):
+            monkeypatch.setattr(module, "BLOCK_SIZE", 7)
+
+
+def collection(feed: Feed) -> Collection:
+    return Collection(feed.id, "", CollectionKind.FEED, "A feed")
+
+
+def from_memory(feed: Feed, query: Query) -> ObjectPage:
+    state = feed.store.feeds.look(feed.id)
+    head, page = feed.store.feeds.objects(collection(feed), query, state)
+    assert head == feed.store.feeds.head(feed.id)
+    return page
+
+
+def from_database(feed: Feed, query: Query) -> ObjectPage:
+    return ObjectPage.of(feed.store.feeds.page(feed.id, query))
+
+
+def random_queries(chance: random.Random, feed: Feed) -> list[Query]:
+    entries = feed.page()
+    stamps = [entry.stamp for entry in entries] or [0]
+    return [
+        Query(
+            limit=chance.choice([1, 2, 3, 6, 7, 8, 20, 1_000]),
+            position=chance.choice([0, 0, chance.randint(0, len(entries) + 8)]),
+            added_after=chance.choice([None, None, chance.choice(stamps) - chance.choice([0, 1])]),
+            ids=frozenset(map(object_id, chance.sample(range(30), k=chance.choice([0, 0, 1, 9])))),
+        )
+        for _ in range(12)
+    ]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
+)
+def test_the_same_page_after_every_change(new: Callable[[], Feed], seed: int) -> None:
+    feed, chance = new(), random.Random(seed)
+    store = feed.store
+    packer = Packer(store._client, store._base, store._lock, after_writes=2)
+    for _ in range(18):
+        what = chance.random()
+        if what < 0.7:
+            numbers = chance.sample(range(30), k=chance.choice([1, 1, 2, 9]))
+            feed.publish(*(posting(number, chance.randint(1, 50)) for number in numbers))
+        elif what < 0.85:
+            feed.remove(object_id(chance.randrange(30)))
+        else:
+            packer.pack_next()
+        for query in random_queries(chance, feed):
+            assert from_memory(feed, query) == from_database(feed, query), query
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_an_entry_published_while_a_page_is_read_belongs_to_the_later_page(
+    new: Callable[[], Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = new()
+    feed.publish(*(posting(number) for number in range(10)))
+    read, more = feed.store.feeds.read_block, [posting(3, 2)]
+
+    def read_late(*arguments: Any) -> Any:
+        if more:
+            feed.publish(more.pop())
+        return read(*arguments)
+
+    monkeypatch.setattr(feed.store.feeds, "read_block", read_late)
+    page = from_memory(feed, Query(limit=100))
+    assert page == from_database(feed, Query(limit=100))
+    assert (page.count, page.last_position) == (10, 11)
+
+
+def test_a_full_page_of_a_feed_at_rest_is_one_look_up(engine_uri: str, new: Any) -> None:
+    feed = new()
+    feed.publish(*(posting(number) for number in range(3)))
+    listener = Commands()
+    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[listener]) as client:
+        store = Store(client, feed.store._base.name)
+        one = replace(Query(), ids=frozenset({object_id(1)}))
+        for query, expected in ((Query(limit=2), 1), (Query(limit=100), 1), (one, 3)):
+            for most in (99, expected):
+                listener.names.clear()
+                state = store.feeds.look(feed.id)
+                store.feeds.objects(collection(feed), query, state)
+                assert len(listener.names) <= most, listener.names
+
+
+class Commands(monitoring.CommandListener):
+    """The names of the commands that were sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: Any) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None:
+        """Nothing more to note."""
+
+    def failed(self, event: Any) -> None:
+        """Nothing more to note."""
+
+
+class TestMemory:
+    def block(self, length: int = 10, removals: int = 0) -> Block:
+        return Block(1, b"x" * length, [length], [30], frozenset(), removals)
+
+    def test_is_bounded_by_what_was_used_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(block_cache, "_OVERHEAD", 0)
+        cache = BlockCache(most_octets=25)
+        for number in (0, 1):
+            cache.put("f", number, self.block(), HEAD)
+        assert cache.block("f", 0, HEAD, 1)  # used last
+        cache.put("f", 2, self.block(), HEAD)
+        found = [number for number in range(3) if cache.block("f", number, HEAD, 1)]
+        assert (found, cache.octets) == ([0, 2], 20)
+
+    def test_forgets_a_feed_from_which_something_was_removed(self) -> None:
+        cache, later = BlockCache(), HEAD._replace(removals=1)
+        cache.put("f", 0, self.block(), HEAD)
+        cache.put("g", 0, self.block(), HEAD)
+        cache.note("f", later)
+        assert cache.octets == self.block().octets
+        cache.put("f", 0, self.block(), HEAD)  # read before the removal
+        assert cache.block("f", 0, later, 1) is None
+        assert cache.block("g", 0, HEAD, 1)
+
+    def test_superseded_entries_hold_for_one_number_of_writes(self) -> None:
+        cache = BlockCache()
+        cache.put("f", 0, Superseded([2], HEAD.writes), HEAD)
+        assert cache.superseded("f", 0, HEAD)
+        assert cache.superseded("f", 0, HEAD._replace(writes=6)) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "expected"),
+    [(1, 9, [(1, 2), (5, 5), (7, 9)]), (3, 4, []), (4, 5, [(5, 5)]), (6, 6, []), (8, 7, [])],
+)
+def test_gaps(first: int, last: int, expected: list[tuple[int, int]]) -> None:
+    assert list(Superseded([3, 4, 6], 0).gaps(first, last)) == expected
+
+
+class TestConfiguration:
+    def test_is_read_again_when_it_has_changed(self, store: Store) -> None:
+        before = store.feeds.look("news")
+        assert before.collections == ()
+        news = Collection("id-of-news", "news", CollectionKind.FEED, "News")
+        store.feeds.add(news)
+        after = store.feeds.look("news")
+        assert list(after.collections) == [news]
+        assert after.head(news) == FeedHead()
+        whole = Collection(
+            "all", "", CollectionKind.AGGREGATE, "All", view=View(sources=("id-of-news",))
+        )
+        store.feeds.add(whole)
+        assert store.feeds.look("all").head(whole) == store.feeds.head("all")
