@@ -90,9 +90,9 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """The contact in the discovery document; empty: none."""
     max_content_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 10 * 1024 * 1024
     """The longest request body that is accepted, in octets."""
-    page_default: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    page_default: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
     """Entries on a page where the reader names no limit."""
-    page_cap: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    page_cap: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
     """Maximum entries on a page, even if the reader asks for more."""
     interop_filters: Switch = True
     """Understand the optional match filters of the interoperability document."""

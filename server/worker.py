@@ -134,6 +134,7 @@ def _look(services: HubServices, stop: threading.Event) -> None:
     """Look after the database and its disk, so that requests need not find out by waiting."""
     while not stop.wait(_LOOK):
         with _survive(services, "looking after the database"):
-            services.store.availability.probe()
+            if services.store.availability.probe():
+                services.store.feeds.refresh()
             services.disk.look()
             services.disk.keep_reserve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -20,6 +21,7 @@ from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import HOUR, Delivery
 from tocsin.server.store.exclusions import parse_exclusion
+from tocsin.server.store.feeds.block_cache import FORGOTTEN
 
 _MOST_VERSIONS = 10_000
 """Versions of one object that are looked for."""
@@ -141,6 +143,8 @@ def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[A
         purge = purger.purge if is_object_id(name) else purger.purge_value
         received = _accounts_that_received(hub, name)
         report = purge(name, hub.actor, reason)
+        if report.versions:
+            time.sleep(FORGOTTEN)  # until a running hub has it in memory no more
         yield {
             "purged": list(report.ids),
             "versions": report.versions,

@@ -104,7 +104,12 @@ class InboxAdmission:
     def step(self) -> bool:
         """See `Admission.step`."""
         waited = self._sent.account is None
-        if waited and _is_locked_out(self._services.store, self.submission.account):
+        is_examining = self._evaluation is not None
+        if (
+            waited
+            and not is_examining
+            and _is_locked_out(self._services.store, self.submission.account)
+        ):
             self.is_final = False
             self._settled += _refuse_next(
                 self._services.store, self.submission, self._objects, self._settled

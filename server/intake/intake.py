@@ -63,6 +63,8 @@ _QUEUE_FULL = (
     "retry in {} s, when some are settled"
 )
 _QUEUE_SECONDS = 30
+_RENEWALS = 10
+"""A lease is renewed so many times before it would end."""
 _DROPPED_AT_ONCE = 5_000
 """Records in one document."""
 
@@ -98,6 +100,8 @@ class Intake:
         self._listed: dict[str, OpenSubmission] = {}
         self._list_until = 0.0
         """When the list must be read again, in seconds of the monotonic clock."""
+        self._renew_at = 0
+        """When leases are renewed, in µs of the clock."""
         self.waiting = threading.Event()
         """Set when a submission was received that waits in the queue."""
 
@@ -328,14 +332,16 @@ class Intake:
             self._pauses.forget(chosen.id)
             return worked
         finally:
-            self._refresh(chosen.id)
+            if chosen.id not in self._begun:  # of those the list need not say more
+                self._refresh(chosen.id)
 
     def _keep_begun(self, waiting: set[str]) -> None:
         """Keep the leases of what is being admitted here, however long the turns of others are."""
         for gone in self._begun.keys() - waiting:
             self._drop_begun(gone)
-        if self._begun:
+        if self._begun and self._clock() >= self._renew_at:
             self._store.submissions.renew_all(list(self._begun), self._owner, self._lease)
+            self._renew_at = self._clock() + self._lease * 1_000_000 // _RENEWALS
 
     def _list_waiting(self) -> tuple[list[OpenSubmission], bool]:
         """The submissions that are not settled, the oldest first; True if they were just read.

@@ -148,7 +148,7 @@ class UnitOfWork:
         self._remember_scopes(changed)
         self._forget_pending_references()
         self.txn.put_public_objects([each.public for each in changed if each.public is not None])
-        entries = {feed.id: self._entries(feed, changed) for feed in self.feeds}
+        entries = self._entries(changed)
         if self._publication is not None:
             self._publication.write({f: each for f, each in entries.items() if each}, self._new)
 
@@ -253,13 +253,19 @@ class UnitOfWork:
             ]
         )
 
-    def _entries(self, feed: Collection, changed: Sequence[WorkingCopy]) -> list[NewEntry]:
-        """The new versions that a feed takes."""
-        found: list[NewEntry] = []
+    def _entries(self, changed: Sequence[WorkingCopy]) -> dict[str, list[NewEntry]]:
+        """The new versions that each feed takes; feeds that take the same one share its entry."""
+        found: dict[str, list[NewEntry]] = {feed.id: [] for feed in self.feeds}
         for copy in changed:
-            version = version_for(copy.pending, feed.max_tlp)
-            if copy.public is not None and version is not None and version.changed:
-                found.append(entry_for(copy.public, version, self.merge))
+            if copy.public is None:
+                continue
+            built: dict[Tlp, NewEntry] = {}
+            for feed in self.feeds:
+                version = version_for(copy.pending, feed.max_tlp)
+                if version is not None and version.changed:
+                    if version.of.level not in built:
+                        built[version.of.level] = entry_for(copy.public, version, self.merge)
+                    found[feed.id].append(built[version.of.level])
         return found
 
 

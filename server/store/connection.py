@@ -8,6 +8,7 @@ journal, and read at majority: an entry that a poller has seen is never rolled b
 from __future__ import annotations
 
 from collections.abc import (
+    Callable,
     Iterator,
     Sequence,
 )
@@ -17,6 +18,7 @@ from typing import Any
 import pymongo
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
+from pymongo.collection import Collection as Documents
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
@@ -121,6 +123,48 @@ def time_limit(seconds: float = QUERY_SECONDS) -> Iterator[None]:
         raise Unavailable(
             "the database does not answer in time; try again in a moment, or ask for less at once"
         ) from error
+
+
+_PROBE_KEYS = 500
+"""Keys of one look-up that most probably finds little."""
+_FEW = 3
+"""So many documents are few."""
+
+
+def find_by_keys(
+    documents: Documents[Document],
+    portions: Sequence[Sequence[str]],
+    query: Callable[[Sequence[str]], Document],
+    session: Session = None,
+    fields: Document | None = None,
+) -> Iterator[Document]:
+    """The documents with any of many keys; `query` selects those of some keys.
+
+    Most keys of a submission are new, and one look-up with all of them tells so.  Where it finds
+    more than a few documents, the keys are looked up again in portions: the embedded engine
+    compares each document that it finds with every key.  A document may come several times.
+    """
+    for group in _group_portions(portions):
+        if len(group) > 1:
+            keys = [key for portion in group for key in portion]
+            few = list(documents.find(query(keys), fields, session=session).limit(_FEW))
+            if len(few) < _FEW:
+                yield from few
+                continue
+        for portion in group:
+            yield from documents.find(query(portion), fields, session=session)
+
+
+def _group_portions(portions: Sequence[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """Portions that are looked up together, in order."""
+    group: list[Sequence[str]] = []
+    for portion in portions:
+        if group and sum(map(len, group)) + len(portion) > _PROBE_KEYS:
+            yield group
+            group = []
+        group.append(portion)
+    if group:
+        yield group
 
 
 def chunk_keys(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -12,7 +12,7 @@ from pymongo.client_session import ClientSession
 
 from tocsin.admission.model import Tlp
 from tocsin.server.model import ArrivedIds, PendingReferences
-from tocsin.server.store.connection import Base, Document, chunk_keys
+from tocsin.server.store.connection import Base, Document, chunk_keys, find_by_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS
 
 
@@ -33,11 +33,15 @@ def find_pending_references(
 ) -> list[PendingReferences]:
     """See `Transaction.find_pending_references`."""
     found: dict[str, Document] = {}
-    for wanted in chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS):
-        for document in base.waits.find({"targets": {"$in": wanted}}, session=session):
-            if concerns(arrivals, document["partner"], document["targets"]):
-                found[document["_id"]] = document
+    portions = list(chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS))
+    for document in find_by_keys(base.waits, portions, _with_targets, session):
+        if concerns(arrivals, document["partner"], document["targets"]):
+            found[document["_id"]] = document
     return [_from_document(found[name]) for name in sorted(found) if name > after][:most]
+
+
+def _with_targets(targets: Sequence[str]) -> Document:
+    return {"targets": {"$in": targets}}
 
 
 def concerns(arrivals: ArrivedIds, partner: str, targets: Collection[str]) -> bool:

@@ -34,7 +34,7 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.server.model import LeaderStatement, PublicObject, TlpVersion, Withdrawals
-from tocsin.server.store.connection import Base, Document, chunk_keys
+from tocsin.server.store.connection import Base, Document, chunk_keys, find_by_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
 
 Batch = tuple[str, str, int]
@@ -65,10 +65,12 @@ def find_public_ids(
     base: Base, session: ClientSession, partner: str, ids: Collection[str]
 ) -> dict[str, str]:
     """See `Transaction.find_public_ids`."""
-    found: list[Document] = []
-    for wanted in group_by_bucket(ids):
-        keys = {"partner": partner, "sources": {"$in": wanted}}
-        found.extend(base.sources.find(keys, session=session))
+    found = find_by_keys(
+        base.sources,
+        group_by_bucket(ids),
+        lambda wanted: {"partner": partner, "sources": {"$in": wanted}},
+        session,
+    )
     wanted_ids = frozenset(ids)
     newest: dict[str, str] = {}
     for document in sorted(found, key=lambda document: (document["at"], document["_id"])):
@@ -150,10 +152,10 @@ class PublicObjects:
     def read(self, ids: Collection[str]) -> dict[str, PublicObject]:
         """See `Transaction.public_objects`."""
         found: dict[str, PublicObject] = {}
-        for portion in chunk_keys(sorted(set(ids)), MAX_KEYS):
-            for document in self._publics.find({"_id": {"$in": portion}}, session=self._session):
-                found[document["_id"]] = public = _public_from_document(document)
-                self._due[public.id] = public.due_hour
+        portions = list(chunk_keys(sorted(set(ids)), MAX_KEYS))
+        for document in find_by_keys(self._publics, portions, _with_ids, self._session):
+            found[document["_id"]] = public = _public_from_document(document)
+            self._due[public.id] = public.due_hour
         self._looked_up.update((id, id in found) for id in ids)
         return found
 
@@ -180,10 +182,13 @@ class PublicObjects:
 
     def _look_up(self, ids: list[str]) -> None:
         self._looked_up.update((id, False) for id in ids)
-        for portion in chunk_keys(ids, MAX_KEYS):
-            wanted = {"_id": {"$in": portion}}
-            for document in self._publics.find(wanted, {"_id": 1}, session=self._session):
-                self._looked_up[document["_id"]] = True
+        portions, fields = list(chunk_keys(ids, MAX_KEYS)), {"_id": 1}
+        for document in find_by_keys(self._publics, portions, _with_ids, self._session, fields):
+            self._looked_up[document["_id"]] = True
+
+
+def _with_ids(ids: Sequence[str]) -> Document:
+    return {"_id": {"$in": ids}}
 
 
 def _public_to_document(public: PublicObject) -> Document:

@@ -14,7 +14,7 @@ from tocsin.server.model import (
     Review,
     ReviewKind,
 )
-from tocsin.server.store.connection import Base, Document, chunk_keys
+from tocsin.server.store.connection import Base, Document, Session, chunk_keys, find_by_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS
 from tocsin.server.store.pending_references import concerns
 
@@ -43,9 +43,7 @@ class Reviews:
 
     def list_waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
         """Waiting reviews of these ids of a partner's own, the oldest first."""
-        found: list[Document] = []
-        for query in _queries_for_sources(partner, sources):
-            found.extend(self._base.reviews.find(query))
+        found = _find_by_sources(self._base, None, partner, sources)
         return _sort_reviews(each for each in found if each["state"] == WAITING)
 
     def find(self, id: str) -> Review | None:
@@ -55,9 +53,7 @@ class Reviews:
 
     def list_waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
         """Waiting reviews that wait for any of the arrived ids, the oldest first."""
-        found: dict[str, Document] = {}
-        for query in _queries_for_arrivals(arrivals):
-            found.update((d["_id"], d) for d in self._base.reviews.find(query))
+        found = {d["_id"]: d for d in _find_by_arrivals(self._base, None, arrivals)}
         return _sort_reviews(each for each in found.values() if _waits_for(each, arrivals))
 
 
@@ -103,15 +99,12 @@ def decide_review(
 def has_waiting_review(base: Base, session: ClientSession, task: OutboxTask) -> bool:
     """See `Transaction.has_waiting_review`."""
     fields = {"state": 1, "partner": 1, "waits_for": 1}
-    for query in _queries_for_arrivals(task.arrived):
-        found = base.reviews.find(query, fields, session=session)
-        if any(_waits_for(each, task.arrived) for each in found):
-            return True
-    return any(
-        document["state"] == WAITING
-        for query in _queries_for_sources(task.arrived.partner, task.revoked_ids)
-        for document in base.reviews.find(query, {"state": 1}, session=session)
-    )
+    arrived = _find_by_arrivals(base, session, task.arrived, fields)
+    if any(_waits_for(each, task.arrived) for each in arrived):
+        return True
+    partner = task.arrived.partner
+    revoked = _find_by_sources(base, session, partner, task.revoked_ids, {"state": 1})
+    return any(document["state"] == WAITING for document in revoked)
 
 
 def _waits_for(document: Document, arrivals: ArrivedIds) -> bool:
@@ -121,19 +114,34 @@ def _waits_for(document: Document, arrivals: ArrivedIds) -> bool:
     return concerns(arrivals, document["partner"], document["waits_for"])
 
 
-def _queries_for_arrivals(arrivals: ArrivedIds) -> Iterator[Document]:
-    """Queries for reviews that wait, or waited, for any of the arrived ids.
+def _find_by_arrivals(
+    base: Base, session: Session, arrivals: ArrivedIds, fields: Document | None = None
+) -> Iterator[Document]:
+    """Reviews that wait, or waited, for any of the arrived ids.
 
     No query names the state as well: the embedded engine uses an index only if it has exactly
     the fields of the query.
     """
-    for keys in chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS):
-        yield {"waits_for": {"$in": keys}}
+    portions = list(chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS))
+    return find_by_keys(
+        base.reviews, portions, lambda keys: {"waits_for": {"$in": keys}}, session, fields
+    )
 
 
-def _queries_for_sources(partner: str, sources: Iterable[str]) -> Iterator[Document]:
-    for keys in chunk_keys(sorted(sources), MAX_KEYS):
-        yield {"partner": partner, "source_id": {"$in": keys}}
+def _find_by_sources(
+    base: Base,
+    session: Session,
+    partner: str,
+    sources: Iterable[str],
+    fields: Document | None = None,
+) -> Iterator[Document]:
+    """A partner's reviews of some of its own ids."""
+
+    def query(keys: Sequence[str]) -> Document:
+        return {"partner": partner, "source_id": {"$in": keys}}
+
+    portions = list(chunk_keys(sorted(sources), MAX_KEYS))
+    return find_by_keys(base.reviews, portions, query, session, fields)
 
 
 def _sort_reviews(documents: Iterable[Document]) -> list[Review]:

@@ -180,9 +180,9 @@ class TaxiiSettings:
     """Octets of a request body."""
     max_objects: int = 100_000
     """In one envelope."""
-    page_size: int = 100
+    page_size: int = 1_000
     """Objects per page without `limit`."""
-    page_cap: int = 1000
+    page_cap: int = 10_000
     """Maximum objects per page."""
     interop_filters: bool = True
     """Enables the optional match filters of the interoperability document."""

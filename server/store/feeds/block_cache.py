@@ -22,6 +22,8 @@ from tocsin.server.store.feeds.blocks import entry_body, entry_stamp
 
 _MOST_OCTETS = 64 << 20
 """Octets of all blocks that are kept, at most."""
+FORGOTTEN = 2.0
+"""Seconds after which no process of the hub has in memory any more what was removed."""
 _OVERHEAD = 20_000
 """Octets of a full block besides its objects, roughly."""
 

@@ -9,6 +9,7 @@ from tocsin.server.store.connection import (
     Document,
     Session,
     chunk_keys,
+    find_by_keys,
 )
 from tocsin.server.store.feeds.blocks import ID_BUCKETS, id_bucket, indexed_entries
 from tocsin.server.store.feeds.versions import IndexedEntry
@@ -22,23 +23,22 @@ def find_entries(
     base: Base, feed: str, ids: Iterable[str], session: Session = None
 ) -> list[IndexedEntry]:
     """Every entry in the feed of the objects with these ids, in no particular order."""
-    found: list[IndexedEntry] = []
-    for wanted in group_by_bucket(ids):
-        keys = {"feed": feed, "ids": {"$in": wanted}}
-        for document in base.shelves.find(keys, session=session):
-            found.extend(indexed_entries(document, wanted))
-    return found
+    groups = group_by_bucket(ids)
+    every = frozenset(id for group in groups for id in group)
+    documents = find_by_keys(
+        base.shelves, groups, lambda wanted: {"feed": feed, "ids": {"$in": wanted}}, session
+    )
+    found = {document["_id"]: document for document in documents}
+    return [entry for each in found.values() for entry in indexed_entries(each, every)]
 
 
 def find_status_documents(
     base: Base, batch_ids: Iterable[str], session: Session = None
 ) -> dict[str, Document]:
     """The status bit documents of these batches, by batch id; a batch may have none."""
-    return {
-        document["_id"]: document
-        for chunk in chunk_keys(sorted(set(batch_ids)), MAX_KEYS)
-        for document in base.marks.find({"_id": {"$in": chunk}}, session=session)
-    }
+    portions = list(chunk_keys(sorted(set(batch_ids)), MAX_KEYS))
+    found = find_by_keys(base.marks, portions, lambda ids: {"_id": {"$in": ids}}, session)
+    return {document["_id"]: document for document in found}
 
 
 def group_by_bucket(ids: Iterable[str]) -> list[list[str]]:

@@ -37,7 +37,7 @@ from tocsin.server.model import (
     TermFilter,
     View,
 )
-from tocsin.server.store.configuration import raise_revision
+from tocsin.server.store.configuration import ONLY_FEEDS, raise_revision
 from tocsin.server.store.connection import (
     Base,
     Document,
@@ -330,6 +330,12 @@ class FeedReader:
             for entry in VersionFilter(query).select(present)
             if entry.position > query.position and entry.stamp > _after(query)
         ]
+
+    @time_limit()
+    def refresh(self) -> None:
+        """Forget the blocks in memory of which something was removed, in whatever process."""
+        for document in self._base.heads.find(ONLY_FEEDS):
+            self.blocks.note(document["_id"], PackedHead.of(document).head)
 
     def read_block(self, feed: str, number: int, known: PackedHead) -> tuple[Block, Superseded]:
         """A block from the database, and its superseded entries."""
