@@ -124,6 +124,10 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Days for which the journal is kept, and who received what; 0: always."""
     min_free_octets: Annotated[int, Meta(ge=0, le=1 << 50)] = 512 * 1024**2
     """Octets of the embedded database's disk that submissions leave free; 0: do not look."""
+    metrics_address: Annotated[
+        str, _text(r"((\[[0-9A-Fa-f:.]+\]|[^\s:]+):[0-9]{1,5})?", "an address:port, or empty")
+    ] = ""
+    """Where metrics are served without a credential, as `127.0.0.1:9464`; empty: nowhere."""
     policy: Path | None = None
     """The admission policy; None: the shipped one."""
     log_level: LogLevel = "info"

@@ -27,6 +27,7 @@ from tocsin.server.intake.intake import Intake
 from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import CollectionKind, Quota
+from tocsin.server.monitoring import Monitor
 from tocsin.server.partner_data import PartnerData
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
@@ -36,7 +37,7 @@ from tocsin.server.purge import Purger
 from tocsin.server.retention import Retention, RetentionPeriods
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Availability, Clock, DiskSpace, Store
-from tocsin.server.taxii import openapi
+from tocsin.server.taxii import monitoring, openapi
 from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import RateLimiter
@@ -69,6 +70,7 @@ class HubServices:
     retention: Retention
     partner_data: PartnerData
     disk: DiskSpace
+    monitor: Monitor
 
 
 def build_services(
@@ -115,7 +117,10 @@ def build_services(
     retention = Retention(store, intake, _periods(settings), clock)
     partner_data = PartnerData(store, publisher, intake, lifecycle)
     disk = DiskSpace(settings.data, 0 if settings.mongo_uri else settings.min_free_octets)
-    return HubServices(store, publisher, intake, lifecycle, purger, retention, partner_data, disk)
+    monitor = Monitor(store, disk)
+    return HubServices(
+        store, publisher, intake, lifecycle, purger, retention, partner_data, disk, monitor
+    )
 
 
 def _periods(settings: HubSettings) -> RetentionPeriods:
@@ -176,9 +181,19 @@ def create_app(
         long_polls=long_polls,
         rate_limiter=RateLimiter(settings.requests_per_minute),
     )
+    monitoring.count_requests(app, services.monitor.metrics)
+    app.register_blueprint(monitoring.blueprint(services.monitor, hub))
     app.register_blueprint(taxii.blueprint(hub))
     app.register_blueprint(openapi.blueprint(hub))
-    taxii.register(app, hub, is_outage=services.store.availability.is_outage)
+    is_outage = services.store.availability.is_outage
+    taxii.register(app, hub, other_paths=monitoring.PATHS, is_outage=is_outage)
+    return app
+
+
+def create_monitoring_app(monitor: Monitor) -> flask.Flask:
+    """Build the WSGI application of an address of its own, where no credential is asked for."""
+    app = flask.Flask(__name__, static_folder=None)
+    app.register_blueprint(monitoring.blueprint(monitor))
     return app
 
 

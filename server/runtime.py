@@ -30,6 +30,7 @@ from tocsin.server.app import (
     HubServices,
     build_services,
     create_app,
+    create_monitoring_app,
 )
 from tocsin.server.bootstrap import create_default_collections, create_operator, first_start_lines
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
@@ -43,6 +44,7 @@ from tocsin.server.http.server import (
 from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
 from tocsin.server.journal import OPERATOR
+from tocsin.server.metrics import Metrics, SharedFolder
 from tocsin.server.secrets import HubSecrets, load_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
@@ -54,6 +56,9 @@ _NO_RECOGNISER = (
     "policy: [rules.recognised_names] expected = true, but the recogniser is not installed on this"
     " system: docs/operate.md says how, or set it to false"
 )
+_METRICS_THREADS = 2
+_METRICS_DRAIN = 5
+"""Seconds that requests for metrics have to finish when the hub stops."""
 Echo = Callable[[str], None]
 """Shows the operator one line of text."""
 
@@ -94,7 +99,8 @@ def open_serving_runtime(
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
-        _connect(settings, found, clock, _count_processes(settings)) as hub,
+        _shared_metrics() as metrics,
+        _connect(settings, found, clock, _count_processes(settings), metrics) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
         for slug in sorted(hub.policy.partner_settings.keys() - known):
@@ -125,8 +131,28 @@ def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
 
 
 @contextmanager
-def _connect(
-    settings: HubSettings, uri: str, clock: Clock, processes: int = 0
+def _shared_metrics() -> Iterator[Metrics]:
+    """Metrics to which all processes of this hub can add; in memory, if there is no room."""
+    try:
+        folder = SharedFolder.create()
+        folder.join()
+    except OSError as error:
+        log.warning("metrics are counted by each process for itself: %s", error.strerror)
+        yield Metrics()
+        return
+    try:
+        yield Metrics(folder)
+    finally:
+        folder.remove()
+
+
+@contextmanager
+def _connect(  # noqa: PLR0913
+    settings: HubSettings,
+    uri: str,
+    clock: Clock,
+    processes: int = 0,
+    metrics: Metrics | None = None,
 ) -> Iterator[Runtime]:
     """The hub's services over the database at `uri`; `processes` examine submissions."""
     secrets = load_secrets(settings.data)
@@ -137,7 +163,7 @@ def _connect(
     limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 1)
     examiner = ExaminerProcesses(processes, text, limits) if processes else None
     admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build), examiner)
-    store = Store.connect(uri, name=settings.database, clock=clock)
+    store = Store.connect(uri, name=settings.database, clock=clock, metrics=metrics)
     try:
         store.prepare()
         store.check_secrets(secrets.fingerprint)
@@ -165,7 +191,10 @@ def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = 
     stop = threading.Event()
     _stop_on_signal(stop)
     tls = _tls_contexts(settings, echo)
-    with open_serving_runtime(settings, echo, clock) as hub:
+    with (
+        open_serving_runtime(settings, echo, clock) as hub,
+        _serve_metrics(hub, echo),
+    ):
         key = create_operator(hub.services.store)
         if not settings.mongo_uri:
             # Only this process uses the engine, so the holders of these leases are dead.
@@ -222,7 +251,10 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
         )
     stop = threading.Event()
     _stop_on_signal(stop)
-    with open_runtime(settings, echo, clock, _count_processes(settings)) as hub:
+    with (
+        open_runtime(settings, echo, clock, _count_processes(settings)) as hub,
+        _serve_metrics(hub, echo),
+    ):
         workers = start_workers(hub.services, stop)
         _freeze_loaded_objects()
         echo("working")
@@ -260,6 +292,33 @@ def _listen(server: HttpServer, settings: HubSettings) -> None:
             f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; "
             "choose another --port or --host"
         ) from error
+
+
+@contextmanager
+def _serve_metrics(hub: Runtime, echo: Echo) -> Iterator[None]:
+    """Serve the metrics at an address of their own, if the settings name one."""
+    given = hub.settings.metrics_address
+    if not given:
+        yield
+        return
+    host, _, port = given.rpartition(":")
+    host = host.strip("[]")
+    address = ListenAddress(host, int(port), threads=_METRICS_THREADS)
+    server = build_server(address, create_monitoring_app(hub.services.monitor))
+    try:
+        server.prepare()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"metrics_address: cannot listen at {given}: {error}") from error
+    http = threading.Thread(target=server.serve, name="metrics", daemon=True)
+    http.start()
+    echo(f"metrics at http://{_url_host(host)}:{server.port}/metrics")
+    if not _is_loopback(host):
+        echo(f"warning: whoever reaches {given} can read the metrics; let only Prometheus reach it")
+    try:
+        yield
+    finally:
+        server.stop()
+        http.join(_METRICS_DRAIN)
 
 
 def _tls_contexts(settings: HubSettings, echo: Echo) -> TlsContextSource | None:

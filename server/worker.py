@@ -80,6 +80,7 @@ def run_intake(services: HubServices, stop: threading.Event) -> None:
     intake, lifecycle = services.intake, services.lifecycle
     while not stop.is_set():
         intake.waiting.clear()
+        services.monitor.note_turn()
         worked = False
         with _survive(services, "submissions and sweeps"):
             worked = services.disk.has_room_for_work() and intake.work()
@@ -138,3 +139,4 @@ def _look(services: HubServices, stop: threading.Event) -> None:
                 services.store.feeds.refresh()
             services.disk.look()
             services.disk.keep_reserve()
+            services.monitor.look()

@@ -111,9 +111,11 @@ class InboxAdmission:
             and _is_locked_out(self._services.store, self.submission.account)
         ):
             self.is_final = False
-            self._settled += _refuse_next(
+            refused = _refuse_next(
                 self._services.store, self.submission, self._objects, self._settled
             )
+            self.records += refused
+            self._settled += len(refused)
             return self._settled >= len(self._objects)
         if self._whole is None:
             return self._examine()
@@ -206,9 +208,9 @@ class VerbatimAdmission:
             self._settled += len(part)
         else:
             self.is_final = False
-            self._settled += _refuse_next(
-                self._store, self.submission, self._objects, self._settled
-            )
+            refused = _refuse_next(self._store, self.submission, self._objects, self._settled)
+            self.records += refused
+            self._settled += len(refused)
         return self._settled >= len(self._objects)
 
     def close(self) -> None:
@@ -227,8 +229,8 @@ def _is_locked_out(store: Store, account: str) -> bool:
 
 def _refuse_next(
     store: Store, submission: Submission, objects: Sequence[bytes], settled: int
-) -> int:
-    """Refuse a batch of what was not settled before its account was disabled; its size."""
+) -> list[Record]:
+    """Refuse a batch of what was not settled before its account was disabled; its records."""
     part = objects[settled : settled + BATCH]
     refused = Verdict.REFUSED.value
     records = [
@@ -236,7 +238,7 @@ def _refuse_next(
         for n, each in enumerate(parse_candidates(part))
     ]
     store.commit(lambda txn: _finish(txn, "admit", submission, records))
-    return len(part)
+    return records
 
 
 def _finish(

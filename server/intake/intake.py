@@ -76,6 +76,7 @@ class Intake:
         self, store: Store, publisher: Publisher, rules: Rules, clock: Callable[[], int]
     ) -> None:
         self._store = store
+        self._metrics = store.metrics
         self._rules = rules
         self._clock = clock
         self._owner = uuid.uuid4().hex
@@ -144,12 +145,14 @@ class Intake:
             digests = b"" if is_verbatim else contents.digest_ids()
             if not inline:
                 self._store.submissions.receive(submission, digests=digests)
+                self._metrics.count_submission(queued=True)
                 self.waiting.set()
                 return Receipt(replace(submission, raw=b""), ())
             with self._giving_back(submission.id):
                 self._store.submissions.receive(
                     submission, owner=self._owner, seconds=LEASE, digests=digests
                 )
+                self._metrics.count_submission(queued=False)
                 feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
                 sent = Sent(submission, account, feeds)
                 records = self._finish(self._begin(sent, collection, objects))
@@ -439,7 +442,7 @@ class Intake:
             self._begun[submission.id] = admission
         before = len(admission.records)
         try:
-            finished = submission.settled == submission.total or admission.step()
+            finished = submission.settled == submission.total or self._advance(admission)
         except Conflict:
             log.warning("another worker took over submission=%s", submission.id)
             self._drop_begun(submission.id)
@@ -479,10 +482,18 @@ class Intake:
             return VerbatimAdmission(self._store, sent, collection, objects)
         return InboxAdmission(self._services, sent, objects, elsewhere=elsewhere)
 
+    def _advance(self, admission: Admission) -> bool:
+        """Do the next step, and count the objects that it settled; see `Admission.step`."""
+        before = len(admission.records)
+        try:
+            return admission.step()
+        finally:  # a batch is settled even if what follows it fails
+            self._metrics.count_objects(each.verdict for each in admission.records[before:])
+
     def _finish(self, admission: Admission) -> list[Record] | None:
         """Settle what is left; all records as they are now, or None if they must be read."""
         try:
-            while not admission.step():
+            while not self._advance(admission):
                 pass
         except Conflict:  # the lease ran out, however short the time: clocks may step
             log.warning("another worker took over submission=%s", admission.submission.id)
@@ -494,14 +505,16 @@ class Intake:
         return admission.records if is_whole else None
 
     def _close(self, admission: Admission) -> None:
-        """Log that a submission is settled."""
+        """Log and count that a submission is settled."""
         submission = admission.submission
+        milliseconds = (self._clock() - submission.received) // 1000
+        self._metrics.count_settled(milliseconds / 1000)
         log.info(
             "admitted submission=%s account=%s records=%d ms=%d policy=%s",
             submission.id,
             submission.account,
             submission.total,
-            (self._clock() - submission.received) // 1000,
+            milliseconds,
             self._rules.policy.sha256[:12],
         )
 

@@ -31,6 +31,7 @@ from pymongo.errors import (
     PyMongoError,
     WaitQueueTimeoutError,
 )
+from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
@@ -64,8 +65,8 @@ _STANDALONE = (
 )
 
 
-def open_client(uri: str) -> Client:
-    """Open a client of the database at `uri` and test it.
+def open_client(uri: str, listeners: Sequence[CommandListener] = ()) -> Client:
+    """Open a client of the database at `uri` and test it; `listeners` hear of its commands.
 
     Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
     """
@@ -74,7 +75,10 @@ def open_client(uri: str) -> Client:
             "serverSelectionTimeoutMS", _SERVER_SELECTION_SECONDS
         )
         client: Client = MongoClient(
-            uri, appname="tocsin", serverSelectionTimeoutMS=round(seconds * 1_000)
+            uri,
+            appname="tocsin",
+            serverSelectionTimeoutMS=round(seconds * 1_000),
+            event_listeners=list(listeners),
         )
     except (ConfigurationError, InvalidURI, ValueError) as error:
         raise Unavailable(f"not a usable mongodb:// URI: {error}") from error

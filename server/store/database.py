@@ -20,9 +20,11 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
+from tocsin.server.metrics import Metrics
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.availability import Availability
+from tocsin.server.store.command_metrics import CommandMetrics
 from tocsin.server.store.connection import (
     MAJORITY,
     MAJORITY_JOURNALED,
@@ -60,9 +62,17 @@ def wall_clock() -> int:
 class Store:
     """A database of the hub's."""
 
-    def __init__(self, client: Client, name: str, clock: Clock = wall_clock) -> None:
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        clock: Clock = wall_clock,
+        metrics: Metrics | None = None,
+    ) -> None:
         """Use `connect` instead, which tries the database out first."""
         self._client = client
+        self.metrics = metrics or Metrics()
+        """The counters of this process; its users count there too."""
         self._base = client.get_database(
             name, read_concern=MAJORITY, write_concern=MAJORITY_JOURNALED
         )
@@ -88,12 +98,20 @@ class Store:
         """Called after each commit of this process; quick, and without errors."""
 
     @classmethod
-    def connect(cls, uri: str, *, name: str = "tocsin", clock: Clock = wall_clock) -> Store:
-        """The store in database `name` at `uri`.
+    def connect(
+        cls,
+        uri: str,
+        *,
+        name: str = "tocsin",
+        clock: Clock = wall_clock,
+        metrics: Metrics | None = None,
+    ) -> Store:
+        """The store in database `name` at `uri`; its commands are counted in `metrics`.
 
         Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
         """
-        return cls(open_client(uri), name, clock)
+        listeners = [] if metrics is None else [CommandMetrics(metrics)]
+        return cls(open_client(uri, listeners), name, clock, metrics)
 
     def prepare(self) -> None:
         """Create missing collections and indexes.  Idempotent.

@@ -67,6 +67,10 @@ class DiskSpace:
         self._lock = threading.Lock()
         self._is_low = self._is_very_low = False
 
+    def measure(self) -> int | None:
+        """Octets that are free; None if they are not known, or do not matter."""
+        return self._measure(self._data) if self._min_free else None
+
     def check_room(self) -> None:
         """Raises Unavailable if there is no room for a submission."""
         self.look()
@@ -80,7 +84,7 @@ class DiskSpace:
 
     def look(self) -> None:
         """Measure, and log what has changed."""
-        free = self._measure(self._data) if self._min_free else None
+        free = self.measure()
         if free is None:
             return
         with self._lock:

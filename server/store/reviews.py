@@ -14,7 +14,14 @@ from tocsin.server.model import (
     Review,
     ReviewKind,
 )
-from tocsin.server.store.connection import Base, Document, Session, chunk_keys, find_by_keys
+from tocsin.server.store.connection import (
+    Base,
+    Document,
+    Session,
+    chunk_keys,
+    find_by_keys,
+    time_limit,
+)
 from tocsin.server.store.feeds.id_index import MAX_KEYS
 from tocsin.server.store.pending_references import concerns
 
@@ -33,6 +40,12 @@ class Reviews:
         """Waiting reviews, the oldest first; of one partner if one is named."""
         query = {"state": WAITING} | ({} if partner is None else {"partner": partner})
         return _sort_reviews(self._base.reviews.find(query))
+
+    @time_limit()
+    def count_waiting(self, most: int) -> int:
+        """How many reviews of all partners wait, up to `most`."""
+        found = self._base.reviews.find({"state": WAITING}, {"_id": 0, "state": 1}).limit(most)
+        return sum(1 for _ in found)
 
     def list_all(self, partner: str) -> list[Review]:
         """Every review of a partner that is kept, decided or not, the oldest first."""

@@ -148,6 +148,22 @@ class Submissions:
         listed = [_submission_from_document(each) for each in found]
         return sorted(listed, key=lambda each: each.received)
 
+    @time_limit()
+    def measure_queue(self, most: int) -> tuple[int, int | None]:
+        """How many submissions are not settled, and when the oldest was received (µs).
+
+        Those that requests are evaluating count too.  It counts up to `most`, and is None if
+        there is none.
+        """
+        oldest = self._base.submissions.find({"open": True}, {"_id": 0, "received": 1})
+        found = [each["received"] for each in oldest.sort("received").limit(most)]
+        return len(found), found[0] if found else None
+
+    @time_limit()
+    def count_set_aside(self, most: int) -> int:
+        """How many submissions wait for the operator, up to `most`."""
+        return sum(1 for _ in self._base.submissions.find({"aside": True}, {"_id": 1}).limit(most))
+
     def lease(self, chosen: OpenSubmission, owner: str, seconds: int) -> Submission | None:
         """Lease a submission as it was listed; None if another worker was faster.
 

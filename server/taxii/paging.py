@@ -130,6 +130,7 @@ class PageRequest:
         token = self._page_tokens().issue(query, page.last_position) if page.more else None
         octets = resources.format_envelope(page, token)
         stamps = (page.first_stamp, page.last_stamp) if page.count else None
+        request_context().is_complete = not page.more
         return self._answer(query, octets, page.count, stamps)
 
     def _answer_entries(self, query: Query, page: Page) -> flask.Response:
@@ -137,6 +138,7 @@ class PageRequest:
         token = self._page_tokens().issue(query, entries[-1].position) if page.more else None
         octets = _FORMATS[self.endpoint](page, token)
         stamps = (entries[0].stamp, entries[-1].stamp) if entries else None
+        request_context().is_complete = not page.more
         return self._answer(query, octets, len(entries), stamps)
 
     def _answer(

@@ -34,6 +34,8 @@ class RequestContext:
     """The collection's alias, else its id; empty until it is found."""
     objects: int | None = None
     """Entries of the page, objects of the envelope, or versions deleted."""
+    is_complete: bool = True
+    """False if there is a further page."""
     allowance: Allowance | None = None
     """The account's remaining requests; None without a rate limit."""
 

@@ -11,13 +11,13 @@ LAYERS = (
     ("tocsin.server.app",),
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
     + ("tocsin.server.partner_data", "tocsin.server.retention"),
-    ("tocsin.server.purge",),
+    ("tocsin.server.purge", "tocsin.server.monitoring"),
     ("tocsin.server.intake", "tocsin.server.lifecycle"),
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),
     ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
     + ("tocsin.server.countries", "tocsin.server.examination"),
-    ("tocsin.server.model", "tocsin.clients"),
+    ("tocsin.server.model", "tocsin.server.metrics", "tocsin.clients"),
     ("tocsin.admission",),
 )
 """Top to bottom.  A package imports only from lines below its own, never from its own line.

@@ -1,0 +1,299 @@
+"""What a hub counts of its work, for Prometheus.
+
+`Metrics` are the counters of one process.  With `share`, all processes of a hub count in files of
+one folder in memory, and any of them can give the sums (`collect`).  A process that is killed
+loses nothing that it counted; its successor counts on in the same files.
+
+No label has a name that a client chooses: routes are templates, and what is not known is `other`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    values,
+)
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_FOLDER = "tocsin-metrics-"
+_FILES = ("counter", "histogram", "gauge_max")
+_FILE_OCTETS = 1 << 20
+"""Octets of each file, set aside in advance: a write without room would end the process."""
+_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus_client looks for the folder."""
+
+OTHER = "other"
+METHODS = frozenset({"GET", "HEAD", "POST", "DELETE"})
+_MOST_POLLERS = 2_000
+"""Accounts and collections that one process remembers."""
+_POLLER_SECONDS = 7 * 86_400
+"""Seconds after which an account that polls no longer is left out."""
+_POLLERS = "tocsin_poller_caught_up_timestamp_seconds"
+
+_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+_COMMAND_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10)
+_SETTLE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 60, 300, 1_800, 7_200)
+
+
+class Metrics:
+    """The counters of one process.  Safe for threads."""
+
+    def __init__(self, folder: SharedFolder | None = None) -> None:
+        """Count in memory; with a `folder`, in the files of its process."""
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._folder = folder
+        self._registry = CollectorRegistry()
+        self._requests = self._counter(
+            "tocsin_http_requests",
+            "Requests that were answered, those of this page and of health checks included",
+            ("route", "method", "status"),
+        )
+        self._durations = self._histogram(
+            "tocsin_http_request_duration_seconds",
+            "Time to make an answer, without polls that may wait (Prefer: wait)",
+            _REQUEST_BUCKETS,
+            ("route", "method"),
+        )
+        self._pages = self._counter(
+            "tocsin_pages_served", "Pages of objects, versions or manifests", ("collection",)
+        )
+        self._objects_served = self._counter(
+            "tocsin_objects_served", "Entries on those pages", ("collection",)
+        )
+        self._submissions = self._counter(
+            "tocsin_submissions_received",
+            "Submissions that were stored, and where they are evaluated",
+            ("handling",),
+        )
+        self._settled = self._histogram(
+            "tocsin_submission_settle_seconds",
+            "Time from the receipt of a submission until each object has a verdict",
+            _SETTLE_BUCKETS,
+        )
+        self._objects = self._counter(
+            "tocsin_objects_settled", "Objects by their first verdict", ("verdict",)
+        )
+        self._commands = self._histogram(
+            "tocsin_database_command_duration_seconds",
+            "Time of each database command, as the hub sees it",
+            _COMMAND_BUCKETS,
+            ("command",),
+        )
+        self._failures = self._counter(
+            "tocsin_database_command_failures", "Database commands that failed", ("command",)
+        )
+        self._pollers = Gauge(
+            _POLLERS,
+            "When an account had received everything",
+            ("account", "collection"),
+            registry=self._registry,
+            multiprocess_mode="max",
+        )
+        # To find a counter by its labels costs more than to count.
+        self._by_request: dict[tuple[str, str, int], Counter] = {}
+        self._by_route: dict[tuple[str, str], Histogram] = {}
+        self._by_collection: dict[str, tuple[Counter, Counter]] = {}
+        self._by_poller: dict[tuple[str, str], Gauge] = {}
+        self._by_command: dict[str, Histogram] = {}
+
+    def _counter(self, name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], labels: tuple[str, ...] = ()
+    ) -> Histogram:
+        return Histogram(name, text, labels, registry=self._registry, buckets=buckets)
+
+    def count_request(self, route: str, method: str, status: int, seconds: float | None) -> None:
+        """Count an answer.  `route` is a template; `seconds` None: it may have waited for news."""
+        key = route, method if method in METHODS else OTHER, status
+        found = self._by_request.get(key)
+        if found is None:
+            found = self._by_request[key] = self._requests.labels(*key)
+        found.inc()
+        if seconds is not None:
+            duration = self._by_route.get(key[:2])
+            if duration is None:
+                duration = self._by_route[key[:2]] = self._durations.labels(*key[:2])
+            duration.observe(seconds)
+
+    def count_page(self, collection: str, objects: int) -> None:
+        """Count a page with so many entries of a collection."""
+        found = self._by_collection.get(collection)
+        if found is None:
+            found = self._pages.labels(collection), self._objects_served.labels(collection)
+            self._by_collection[collection] = found
+        found[0].inc()
+        found[1].inc(objects)
+
+    def note_caught_up(self, account: str, collection: str) -> None:
+        """Note that an account has now received all that a collection has for it."""
+        poller = account, collection
+        found = self._by_poller.get(poller)
+        if found is None:
+            if len(self._by_poller) >= _MOST_POLLERS:
+                return
+            found = self._by_poller[poller] = self._pollers.labels(*poller)
+        found.set(time.time())
+
+    def count_submission(self, *, queued: bool) -> None:
+        """Count a submission that was stored."""
+        self._submissions.labels("queued" if queued else "inline").inc()
+
+    def count_settled(self, seconds: float) -> None:
+        """Count a submission that was settled so many seconds after its receipt."""
+        self._settled.observe(max(0.0, seconds))
+
+    def count_objects(self, verdicts: Iterable[str]) -> None:
+        """Count objects by their verdicts."""
+        for verdict in verdicts:
+            self._objects.labels(verdict).inc()
+
+    def count_command(self, command: str, seconds: float, *, failed: bool = False) -> None:
+        """Count a database command."""
+        found = self._by_command.get(command)
+        if found is None:
+            found = self._by_command[command] = self._commands.labels(command)
+        found.observe(seconds)
+        if failed:
+            self._failures.labels(command).inc()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of all processes that share the folder.  No account is named."""
+        source = self._registry if self._folder is None else self._folder
+        for family in source.collect():
+            if family.name == _POLLERS:
+                yield from _summarise_pollers(family)
+            else:
+                yield family
+
+
+def _summarise_pollers(family: Metric) -> Iterator[Metric]:
+    """By collection: how many accounts poll it, and how long the last one is behind."""
+    now = time.time()
+    behind: dict[str, list[float]] = {}
+    for sample in family.samples:
+        age = max(0.0, now - sample.value)
+        if age < _POLLER_SECONDS:
+            behind.setdefault(sample.labels["collection"], []).append(age)
+    pollers = GaugeMetricFamily(
+        "tocsin_pollers",
+        "Accounts that received everything in the last 7 days",
+        labels=["collection"],
+    )
+    slowest = GaugeMetricFamily(
+        "tocsin_poller_behind_seconds",
+        "Longest time since one of these accounts had received everything",
+        labels=["collection"],
+    )
+    for collection, ages in sorted(behind.items()):
+        pollers.add_metric([collection], len(ages))
+        slowest.add_metric([collection], max(ages))
+    yield from (pollers, slowest)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFolder:
+    """The files in which the processes of one hub count."""
+
+    path: Path
+    locks: list[int] = field(default_factory=list)
+    """Descriptors of the files that this process has locked; a lock ends with its process."""
+
+    @classmethod
+    def create(cls) -> SharedFolder:
+        """A new folder in memory, where there is such a file system; what dead hubs left goes.
+
+        Raises OSError if there is no room.
+        """
+        memory = Path("/dev/shm")  # noqa: S108  (only for a folder with a name of its own)
+        parent = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+        for left in parent.glob(f"{_FOLDER}*"):
+            _remove_if_dead(left)
+        path = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent))
+        locked = _try_lock(path / "new")
+        assert locked is not None  # noqa: S101  (nobody else looks at this name)
+        (path / "new").rename(path / "owner")  # so that it is never seen without its lock
+        return cls(path, [locked])
+
+    def join(self) -> None:
+        """Let the metrics of this process, made from now on, be counted here.
+
+        Once in a process, the first one included.  The process gets files that no living process
+        has.  Raises OSError if there is no room.
+        """
+        number, locked = next(
+            (number, locked)
+            for number in count()
+            if (locked := _try_lock(self.path / f"{number}.lock")) is not None
+        )
+        self.locks.append(locked)
+        for kind in _FILES:
+            _allocate(self.path / f"{kind}_{number}.db")
+        os.environ[_VARIABLE] = str(self.path)
+        values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterable[Metric]:
+        """The sums over all processes, those that have died included."""
+        collector = MultiProcessCollector(None, str(self.path))  # type: ignore[no-untyped-call]
+        found: Iterable[Metric] = collector.collect()  # type: ignore[no-untyped-call]
+        return found
+
+    def remove(self) -> None:
+        """Remove the folder: the hub ends.  Later metrics are counted in memory."""
+        values.ValueClass = values.MutexValue
+        os.environ.pop(_VARIABLE, None)
+        for descriptor in self.locks:
+            os.close(descriptor)
+        self.locks.clear()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _try_lock(path: Path) -> int | None:
+    """Lock a file; None if a living process has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _allocate(path: Path) -> None:
+    """Make a file of zeros that really occupies its octets, unless it is there."""
+    if path.exists():
+        return
+    partial = path.with_suffix(".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(bytes(_FILE_OCTETS))
+    partial.replace(path)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    """Remove the folder of a hub of this user that was killed."""
+    owner = folder / "owner"
+    with suppress(OSError):  # another user's, or its hub has just removed it
+        if folder.stat().st_uid != os.getuid() or not owner.exists():
+            return
+        locked = _try_lock(owner)
+        if locked is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(locked)

@@ -1,0 +1,210 @@
+"""Whether a hub can serve, and its metrics as text for Prometheus.
+
+The checks are kept up to date by the background work and are read from memory, so that nobody
+who asks again and again costs the database anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from tocsin.admission.errors import Unavailable
+from tocsin.server.model import CollectionKind, Query
+from tocsin.server.store import DiskSpace, Store
+from tocsin.server.store.connection import time_limit
+
+log = logging.getLogger(__name__)
+
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+"""The media type of `Monitor.format_metrics`."""
+
+_LOOK = 5.0
+"""Seconds between two looks at the feeds."""
+_LOOK_PATIENCE = 60.0
+"""Seconds after which the last look says nothing any more."""
+_TURN_PATIENCE = 300.0
+"""Seconds that one turn of the worker may take: twice its longest limits."""
+_READ_SECONDS = 3.0
+"""Time limit of what a scrape reads from the database; Prometheus waits 10 seconds."""
+_MOST_QUEUED = 2_000
+_MOST_REVIEWS = 10_000
+"""Up to here the metrics count, so that a scrape costs the same whatever has piled up."""
+_ROLES = (("examiner", b"tocsin.server.examination"), ("engine", b"secantus"))
+"""The processes that a hub starts, each with a part of its command line."""
+
+
+class Monitor:
+    """Watches one process of a hub.  Safe for threads."""
+
+    def __init__(
+        self, store: Store, disk: DiskSpace, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock` returns seconds."""
+        self._store, self._disk, self._clock = store, disk, clock
+        self.metrics = store.metrics
+        self._turn: float | None = None
+        self._looked: float | None = None
+        """When the feeds could be read last."""
+
+    def note_turn(self) -> None:
+        """Note that the worker begins a turn; called every second or so."""
+        self._turn = self._clock()
+
+    def look(self) -> None:
+        """Read the feeds, if that is due.  Raises what the database raises."""
+        if self._store.availability.is_away or self._is_within(self._looked, _LOOK):
+            return
+        for each in self._store.feeds.collections():
+            if each.kind is CollectionKind.FEED:
+                self._store.feeds.page(each.id, Query(limit=1))
+                break
+        self._looked = self._clock()
+
+    def check(self) -> dict[str, bool]:
+        """Each check, and True if it is passed; the hub can serve if all are.  Reads no database.
+
+        `worker` and `feeds` are not passed before the background work has begun.
+        """
+        available = not self._store.availability.is_away
+        return {
+            "database": available,
+            "disk": self._has_room(),
+            "worker": self._is_within(self._turn, _TURN_PATIENCE),
+            "feeds": available and self._is_within(self._looked, _LOOK_PATIENCE),
+        }
+
+    def format_metrics(self) -> bytes:
+        """All metrics in Prometheus' text format 0.0.4.
+
+        Those that are read from the database are left out while it cannot be read.
+        """
+        return generate_latest(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics; the protocol of `prometheus_client`'s collectors."""
+        yield from self.metrics.collect()
+        yield from self._collect_state()
+        yield from _collect_processes()
+
+    def _collect_state(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily(
+            "tocsin_build_info", "1, with the version of the hub", labels=["version", "python"]
+        )
+        build.add_metric([version("tocsin"), platform.python_version()], 1)
+        checks = GaugeMetricFamily(
+            "tocsin_check_passed", "1 if a check of /readyz is passed, else 0", labels=["check"]
+        )
+        for name, passed in self.check().items():
+            checks.add_metric([name], passed)
+        yield from (build, checks)
+        free = self._disk.measure()
+        if free is not None:
+            yield _gauge("tocsin_disk_free_bytes", "Octets free for the embedded database", free)
+        if not self._store.availability.is_away:
+            yield from self._read_database()
+
+    def _read_database(self) -> Iterator[Metric]:
+        try:
+            with time_limit(_READ_SECONDS):
+                queued, oldest = self._store.submissions.measure_queue(_MOST_QUEUED)
+                aside = self._store.submissions.count_set_aside(_MOST_QUEUED)
+                reviews = self._store.reviews.count_waiting(_MOST_REVIEWS)
+        except Exception as error:
+            if not (isinstance(error, Unavailable) or self._store.availability.is_outage(error)):
+                raise
+            log.warning("metrics without the queue and reviews: %s", str(error)[:200])
+            return
+        age = 0.0 if oldest is None else max(0.0, (self._store.clock() - oldest) / 1e6)
+        yield _gauge(
+            "tocsin_queue_submissions",
+            f"Submissions that are not settled, counted up to {_MOST_QUEUED}",
+            queued,
+        )
+        yield _gauge("tocsin_queue_oldest_seconds", "Age of the oldest of them; 0: none", age)
+        yield _gauge(
+            "tocsin_submissions_set_aside", "Submissions that wait for the operator", aside
+        )
+        yield _gauge(
+            "tocsin_reviews_waiting",
+            f"Objects and texts that wait for an analyst, counted up to {_MOST_REVIEWS}",
+            reviews,
+        )
+
+    def _has_room(self) -> bool:
+        try:
+            self._disk.check_room()
+        except Unavailable:
+            return False
+        return True
+
+    def _is_within(self, moment: float | None, seconds: float) -> bool:
+        return moment is not None and self._clock() - moment < seconds
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+class _Usage(NamedTuple):
+    role: str
+    seconds: float
+    """Of processor time."""
+    octets: int
+    """Of memory."""
+
+
+def _collect_processes() -> Iterator[Metric]:
+    """Processor time and memory of this process and of those it started, where Linux says."""
+    found = list(_read_processes(os.getpid()))
+    labels = ["process"]
+    cpu = CounterMetricFamily(
+        "tocsin_process_cpu_seconds", "Processor time of the running processes", labels=labels
+    )
+    memory = GaugeMetricFamily(
+        "tocsin_process_resident_memory_bytes", "Memory of the running processes", labels=labels
+    )
+    running = GaugeMetricFamily("tocsin_processes", "Running processes", labels=labels)
+    for role in sorted({each.role for each in found}):
+        those = [each for each in found if each.role == role]
+        cpu.add_metric([role], sum(each.seconds for each in those))
+        memory.add_metric([role], sum(each.octets for each in those))
+        running.add_metric([role], len(those))
+    yield from (cpu, memory, running)
+
+
+def _read_processes(first: int) -> Iterator[_Usage]:
+    """A process and its descendants; those that end meanwhile are left out."""
+    waiting = [first]
+    while waiting:
+        process = waiting.pop()
+        folder = Path(f"/proc/{process}")
+        try:
+            words = (folder / "stat").read_text().rpartition(")")[2].split()
+            pages = int((folder / "statm").read_text().split()[1])
+            command = (folder / "cmdline").read_bytes()
+            for thread in (folder / "task").iterdir():
+                waiting.extend(map(int, (thread / "children").read_text().split()))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ticks = int(words[11]) + int(words[12])  # utime and stime, behind the name
+        seconds = ticks / os.sysconf("SC_CLK_TCK")
+        role = "hub" if process == first else _find_role(command)
+        yield _Usage(role, seconds, pages * resource.getpagesize())
+
+
+def _find_role(command: bytes) -> str:
+    for role, word in _ROLES:
+        if word in command:
+            return role
+    return "other"
