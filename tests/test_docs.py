@@ -27,6 +27,7 @@ OTHER_VARIABLES = {
     "TOCSIN_TEST_ALL",
     "TOCSIN_TEST_EXAMPLES",
     "TOCSIN_TEST_MONGO",
+    "TOCSIN_TEST_PROGRAMS",
 }
 MODULES = sorted(
     ".".join(("tocsin", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")

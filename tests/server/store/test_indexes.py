@@ -88,6 +88,7 @@ def live(hub: Any) -> None:
     list(hub.store.purges.undecided_bodies())
     hub.store.partner_data.submission_ids("acme")
     hub.store.reviews.list_all("acme")
+    hub.services.monitor.format_metrics()
 
 
 def test_every_query_has_one(hub: Any, recorder: Any) -> None:
