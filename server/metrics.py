@@ -54,8 +54,12 @@ _SETTLE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 60, 300, 1_800, 7_200)
 class Metrics:
     """The counters of one process.  Safe for threads."""
 
-    def __init__(self, folder: SharedFolder | None = None) -> None:
-        """Count in memory; with a `folder`, in the files of its process."""
+    def __init__(self, folder: SharedFolder | None = None, *, times_commands: bool = True) -> None:
+        """Count in memory; with a `folder`, in the files of its process.
+
+        `times_commands` False: the commands of the database are not counted.
+        """
+        self.times_commands = times_commands
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._folder = folder
         self._registry = CollectorRegistry()

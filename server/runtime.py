@@ -99,7 +99,7 @@ def open_serving_runtime(
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
-        _shared_metrics() as metrics,
+        _shared_metrics(settings) as metrics,
         _connect(settings, found, clock, _count_processes(settings), metrics) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
@@ -131,17 +131,18 @@ def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
 
 
 @contextmanager
-def _shared_metrics() -> Iterator[Metrics]:
+def _shared_metrics(settings: HubSettings) -> Iterator[Metrics]:
     """Metrics to which all processes of this hub can add; in memory, if there is no room."""
+    is_watched = bool(settings.metrics_address)
     try:
         folder = SharedFolder.create()
         folder.join()
     except OSError as error:
         log.warning("metrics are counted by each process for itself: %s", error.strerror)
-        yield Metrics()
+        yield Metrics(times_commands=is_watched)
         return
     try:
-        yield Metrics(folder)
+        yield Metrics(folder, times_commands=is_watched)
     finally:
         folder.remove()
 
@@ -163,6 +164,7 @@ def _connect(  # noqa: PLR0913
     limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 1)
     examiner = ExaminerProcesses(processes, text, limits) if processes else None
     admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build), examiner)
+    metrics = metrics or Metrics(times_commands=bool(settings.metrics_address))
     store = Store.connect(uri, name=settings.database, clock=clock, metrics=metrics)
     try:
         store.prepare()

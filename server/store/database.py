@@ -106,11 +106,12 @@ class Store:
         clock: Clock = wall_clock,
         metrics: Metrics | None = None,
     ) -> Store:
-        """The store in database `name` at `uri`; its commands are counted in `metrics`.
+        """The store in database `name` at `uri`; what it does is counted in `metrics`.
 
         Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
         """
-        listeners = [] if metrics is None else [CommandMetrics(metrics)]
+        metrics = metrics or Metrics(times_commands=False)
+        listeners = [CommandMetrics(metrics)] if metrics.times_commands else []
         return cls(open_client(uri, listeners), name, clock, metrics)
 
     def prepare(self) -> None:

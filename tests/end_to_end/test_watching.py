@@ -107,6 +107,7 @@ def test_prometheus_scrapes_both_addresses(
         admitted = wait_for(lambda: ask(url, 'tocsin_objects_settled_total{verdict="admitted"}'))
         assert {each["metric"]["job"] for each in admitted} == {"tocsin", "tocsin-with-a-key"}
         assert {each["value"][1] for each in admitted} == {"2"}
+        assert ask(url, 'tocsin_database_command_duration_seconds_count{command="find"} > 0')
         [alerts] = requests.get(f"{url}/api/v1/rules", timeout=10).json()["data"]["groups"]
         assert len(alerts["rules"]) == 8
         assert [each for each in alerts["rules"] if each.get("lastError")] == []

@@ -256,6 +256,14 @@ class TestTheDatabase:
         after = find_value(read_metrics(hub), name, command="find") or 0
         assert after - before == 1 + 3  # a scrape reads the queue, what is set aside, reviews
 
+    def test_counts_none_if_nobody_watches(self, store: Store, engine_uri: str) -> None:
+        metrics = Metrics(times_commands=False)
+        unwatched = Store.connect(engine_uri, name=store._base.name, metrics=metrics)
+        unwatched.accounts.find_account("acme")
+        unwatched.close()
+        name = "tocsin_database_command_duration_seconds_count"
+        assert find_value(generate_latest(metrics).decode(), name, command="find") is None
+
     def test_that_is_away_is_not_waited_for(
         self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
