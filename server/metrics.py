@@ -61,7 +61,8 @@ class Metrics:
         """
         self.times_commands = times_commands
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._folder = folder
+        self.folder = folder
+        """For other processes of the hub, which `SharedFolder.join` it; None: memory."""
         self._registry = CollectorRegistry()
         self._requests = self._counter(
             "tocsin_http_requests",
@@ -180,7 +181,7 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of all processes that share the folder.  No account is named."""
-        source = self._registry if self._folder is None else self._folder
+        source = self._registry if self.folder is None else self.folder
         for family in source.collect():
             if family.name == _POLLERS:
                 yield from _summarise_pollers(family)

@@ -36,7 +36,7 @@ _COMMANDS = {
 }
 """The module of each command or group, in the order of the help."""
 
-_SERVER_EXTRA = ("flask", "pymongo", "zstandard")
+_SERVER_EXTRA = ("flask", "prometheus_client", "pymongo", "zstandard")
 _MISSING_EXTRA = """\
 tocsin-hub: this installation has only the clients (missing: {missing}).  Install the hub with
   pip install 'tocsin[server]'             for a MongoDB of your own

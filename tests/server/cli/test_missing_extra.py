@@ -29,7 +29,12 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(
-    "hidden", [("flask", "werkzeug", "pymongo", "bson", "zstandard"), ("pymongo",)]
+    "hidden",
+    [
+        ("flask", "werkzeug", "prometheus_client", "pymongo", "bson", "zstandard"),
+        ("pymongo",),
+        ("prometheus_client",),
+    ],
 )
 @pytest.mark.parametrize("words", [["serve"], ["partner", "list"], ["--help"]])
 def test_without_the_server_extra_the_command_to_install_it_is_named(
