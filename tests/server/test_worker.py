@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+from support.metrics import find_value
 from support.presence import present
-from support.processes import BIN, indicators
+from support.processes import BIN, free_port, indicators
 
 from tocsin.config import HubSettings
 from tocsin.server import worker
@@ -28,11 +30,13 @@ def settings(engine_uri: str, tmp_path: Path) -> Any:
     )
 
 
-def working(settings: Any, log: Any) -> Any:
+def working(settings: Any, log: Any, metrics: int) -> Any:
+    """A worker that serves its metrics at a port."""
     environment = {
         **os.environ,
         "TOCSIN_MONGO_URI": settings.mongo_uri,
         "TOCSIN_DATABASE": settings.database,
+        "TOCSIN_METRICS_ADDRESS": f"127.0.0.1:{metrics}",
     }
     command = [BIN / "tocsin-hub", "work", "--data", settings.data]
     return subprocess.Popen(command, env=environment, stderr=log)
@@ -56,10 +60,16 @@ def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings: Any, tmp_path: P
             raw = b'{"objects": [' + b",".join(objects) + b"]}"
             last = hub.services.intake.receive(present(operator), scratch, objects, raw).submission
         assert not last.settled
-        process = working(settings, log)
+        port = free_port()
+        process = working(settings, log, port)
         try:
             until(lambda: present(store.submissions.find(last.id)).complete)
             until(lambda: store.packing.progress()[0] > 0)
+            text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+            name = "tocsin_objects_settled_total"
+            assert find_value(text, name, verdict="admitted") == settings.inline_objects + 1
+            commands = "tocsin_database_command_duration_seconds_count"
+            assert find_value(text, commands, command="commitTransaction")
         finally:
             process.send_signal(signal.SIGTERM)
             ended = process.wait(60)
