@@ -133,18 +133,25 @@ def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
 @contextmanager
 def _shared_metrics(settings: HubSettings) -> Iterator[Metrics]:
     """Metrics to which all processes of this hub can add; in memory, if there is no room."""
-    is_watched = bool(settings.metrics_address)
+    folder = _open_shared_folder()
+    try:
+        yield Metrics(folder, times_commands=bool(settings.metrics_address))
+    finally:
+        if folder is not None:
+            folder.remove()
+
+
+def _open_shared_folder() -> SharedFolder | None:
+    folder = None
     try:
         folder = SharedFolder.create()
         folder.join()
     except OSError as error:
         log.warning("metrics are counted by each process for itself: %s", error.strerror)
-        yield Metrics(times_commands=is_watched)
-        return
-    try:
-        yield Metrics(folder, times_commands=is_watched)
-    finally:
-        folder.remove()
+        if folder is not None:
+            folder.remove()
+        return None
+    return folder
 
 
 @contextmanager

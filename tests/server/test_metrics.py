@@ -176,9 +176,22 @@ class TestFolders:
         killed = f"{code}import sys; sys.stdout.flush(); os.kill(os.getpid(), 9)"
         found = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True)
         left = Path(found.stdout.strip())
-        assert left.exists() and found.returncode == -signal.SIGKILL
+        assert left.name.startswith("tocsin-metrics-") and found.returncode == -signal.SIGKILL
         SharedFolder.create().remove()
         assert not left.exists()
+
+    def test_without_room_are_not_used(self) -> None:
+        """A process that may write no long files finds no room either."""
+        code = (
+            "import resource, tocsin.server.runtime as runtime, tocsin.config as config\n"
+            "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+            "with runtime._shared_metrics(config.HubSettings()) as metrics:\n"
+            "    metrics.count_page('green', 7)\n"
+            "    print(metrics.folder, *(each.name for each in metrics.collect()))\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert ended.stdout.startswith("None ") and "tocsin_pages_served" in ended.stdout
+        assert "counted by each process for itself: File too large" in ended.stderr
 
     def test_are_private(self, shared: SharedFolder) -> None:
         assert os.stat(shared.path).st_mode & 0o077 == 0
