@@ -15,6 +15,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.request import parse_http_list
 
 import zstandard
@@ -40,12 +41,15 @@ MIN_COMPRESSED_LENGTH = 1024
 """Octets; a shorter answer is not compressed."""
 
 _IDENTITY = "identity"
+_HEADERS = 128
+"""Different headers whose meaning is remembered: most clients send the same each time."""
 _ALIASES = {"x-gzip": GZIP}
 """Older names (RFC 9110 section 8.4.1.3)."""
 _LEVEL = 1
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
+@lru_cache(maxsize=_HEADERS)
 def negotiate_coding(header: str | None) -> str:
     """The coding that `Accept-Encoding` selects (RFC 9110 section 12.5.3); "" for none.
 
@@ -180,6 +184,7 @@ class _Range:
         return self.type in ("*", "*/*", type.partition("/")[0] + "/*")
 
 
+@lru_cache(maxsize=_HEADERS)
 def check_accept(header: str | None, *alternatives: str) -> None:
     """Raises NotAcceptable unless `Accept` allows an answer.
 
