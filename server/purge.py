@@ -40,7 +40,7 @@ from tocsin.server.publishing.public_objects import new_entry
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.revoked_versions import purged_version
 from tocsin.server.publishing.tlp_versions import MILLISECOND
-from tocsin.server.store import OUTAGES, Store, Transaction
+from tocsin.server.store import Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.purge import is_mentioned
 
@@ -123,9 +123,9 @@ class Purger:
             try:
                 self._finish(replace(purge, begun=now))
                 finished = True
-            except OUTAGES:
-                raise
-            except Exception:  # the others go on
+            except Exception as error:  # the others go on
+                if self._store.availability.is_outage(error):
+                    raise
                 log.exception("cannot finish the purge id=%s; it is retried", purge.public_id)
         return finished
 

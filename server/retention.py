@@ -18,7 +18,7 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.intake import Intake
 from tocsin.server.model import BODY_DAYS
-from tocsin.server.store import OUTAGES, Store
+from tocsin.server.store import Store
 from tocsin.server.store.retention import Kept
 
 log = logging.getLogger(__name__)
@@ -131,9 +131,9 @@ class Retention:
         """Delete one thing; False if that failed, which is tried again after the pause."""
         try:
             self._delete(kept, id_, again)
-        except OUTAGES:
-            raise
-        except Exception:  # the others are due all the same
+        except Exception as error:  # the others are due all the same
+            if self._store.availability.is_outage(error):
+                raise
             log.exception("cannot delete %s %s; it will be retried", kept.name.lower(), id_)
             self._failed.add((kept, id_))
             return False

@@ -43,7 +43,7 @@ from tocsin.server.publishing.publisher import (
     Settlement,
     StalePreconditions,
 )
-from tocsin.server.store import OUTAGES, Store, Transaction
+from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class Reviewer:
         task = running.task
         self._complete_waiting(task)
         for review in self._list_revoked(task):
-            with _isolated(review, running):
+            with _isolated(review, running, self._store.availability.is_outage):
                 _, more = self._refuse(review, _INTAKE, "was revoked while it waited")
                 left += filter(None, [more])
         reviews = self._store.reviews.list_waiting_for(task.arrived)
@@ -184,7 +184,7 @@ class Reviewer:
             return
         running.undecided -= 1
         last = not running.undecided
-        with _isolated(review, running):
+        with _isolated(review, running, self._store.availability.is_outage):
             done = running.task.id if last and not running.failed else ""
             _, more = self._decide_review(review, _Order(_INTAKE, done=done))
             left += filter(None, [more])
@@ -358,15 +358,19 @@ def _level(review: Review) -> int:
 
 
 @contextmanager
-def _isolated(review: Review, running: _RunningTask) -> Iterator[None]:
+def _isolated(
+    review: Review, running: _RunningTask, is_outage: Callable[[Exception], bool]
+) -> Iterator[None]:
     """Let a fault cost one review and no other, except if the database is away."""
     try:
         yield
     except (NotFound, Conflict):
         pass  # not kept any more, or decided meanwhile
-    except (*OUTAGES, Unavailable):
+    except Unavailable:
         raise
-    except Exception:
+    except Exception as error:
+        if is_outage(error):
+            raise
         log.exception("cannot decide review %s; it is tried again later", review.id)
         running.failed = True
 

@@ -162,12 +162,13 @@ class UnitOfWork:
         silent = [each for each in changed if each.level_of_news is None]
         told = [each for each in changed if each.level_of_news is not None]
         told.sort(key=self._rank)
-        counts = {
-            feed.id: sum((each.level_of_news or 0) <= feed.max_tlp for each in told)
+        feeds = [
+            feed.id
             for feed in self.feeds
-        }
-        if counts := {feed: count for feed, count in counts.items() if count}:
-            self._publication = begun = self.txn.begin_publication(counts)
+            if any((each.level_of_news or 0) <= feed.max_tlp for each in told)
+        ]
+        if feeds:
+            self._publication = begun = self.txn.begin_publication(feeds)
             told = [date_versions(each, begun.window(i)) for i, each in enumerate(told)]
         return [*silent, *told]
 

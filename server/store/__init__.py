@@ -1,7 +1,7 @@
 """MongoDB: the only package that knows its driver (feeds.md)."""
 
 from tocsin.server.store.availability import Availability
-from tocsin.server.store.connection import DATABASE_ERRORS, OUTAGES
+from tocsin.server.store.connection import DATABASE_ERRORS, OutcomeUnknown
 from tocsin.server.store.database import Clock, Store, wall_clock
 from tocsin.server.store.disk import DiskSpace
 from tocsin.server.store.feeds.writer import Publication
@@ -9,10 +9,10 @@ from tocsin.server.store.transaction import Snapshot, Transaction
 
 __all__ = [
     "DATABASE_ERRORS",
-    "OUTAGES",
     "Availability",
     "Clock",
     "DiskSpace",
+    "OutcomeUnknown",
     "Publication",
     "Snapshot",
     "Store",

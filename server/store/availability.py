@@ -15,7 +15,7 @@ import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.store.connection import OUTAGES, Base
+from tocsin.server.store.connection import Base, OutcomeUnknown, find_clock_fault, is_outage_error
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ _PROBE_SECONDS = 2.0
 """Time limit of one look-up."""
 _PATIENCE_SECONDS = 5.0
 """Seconds of failure after which requests are refused at once."""
+_CLOCK_SECONDS = 30.0
+"""Seconds between two comparisons of the clocks."""
 _INTERNAL_ERROR, _UNKNOWN_ERROR, _OUT_OF_DISK_SPACE = 1, 8, 14031
 _AWAY = "the database cannot be reached; try again in a moment"
 
@@ -36,6 +38,8 @@ class Availability:
         self._lock = threading.Lock()
         self._failing_since: float | None = None
         self._away_since: float | None = None
+        self._compared = time.monotonic()
+        self._clock_fault = ""
 
     @property
     def is_away(self) -> bool:
@@ -47,12 +51,26 @@ class Availability:
         if self.is_away:
             raise Unavailable(_AWAY)
 
+    def check_clock(self) -> None:
+        """Raises Unavailable if this machine's clock differed from the database's at last."""
+        if self._clock_fault:
+            raise Unavailable(self._clock_fault)
+
+    def compare_clocks(self) -> None:
+        """Compare this machine's clock with the database's; `probe` does it now and then."""
+        fault = find_clock_fault(self._base.client)
+        if fault != self._clock_fault:
+            log.error("%s", fault or "the clocks of this machine and of the database agree again")
+        self._compared, self._clock_fault = time.monotonic(), fault
+
     def probe(self) -> bool:
         """Look something up; True if that succeeded.  Called every second or so."""
         began = time.monotonic()
         try:
             with pymongo.timeout(_PROBE_SECONDS):
                 self._base.tails.find_one({"_id": "probe"})
+                if began - self._compared >= _CLOCK_SECONDS:
+                    self.compare_clocks()
         except PyMongoError as error:
             self._note_failure(began, error)
             return False
@@ -68,7 +86,11 @@ class Availability:
         The embedded engine answers everything with an internal error once it has failed.  The
         same error can be about one command, so something else is looked up then.
         """
-        if isinstance(error, OUTAGES):
+        if isinstance(error, OutcomeUnknown):
+            return True
+        if not isinstance(error, PyMongoError):
+            return False
+        if is_outage_error(error):
             return True
         if not isinstance(error, OperationFailure):
             return False

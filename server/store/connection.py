@@ -1,18 +1,23 @@
-"""Connections to MongoDB, and the refusal of a server without transactions.
+"""Connections to MongoDB, and the refusal of a server that cannot keep what a feed promises.
 
 The guarantees of a feed need transactions, and transactions need a replica set;
 one node is enough.  Everything is written with write concern majority and the
-journal, and read at majority: an entry that a poller has seen is never rolled back.
+journal, and read from the primary at majority, whatever the URI says: an entry that a
+poller has seen is never rolled back, and no page is put together from members that have
+got to different points (docs/decisions/0061).
 """
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import (
     Callable,
     Iterator,
     Sequence,
 )
 from contextlib import contextmanager
+from datetime import UTC
 from typing import Any
 
 import pymongo
@@ -25,14 +30,13 @@ from pymongo.errors import (
     ConfigurationError,
     ConnectionFailure,
     DuplicateKeyError,
-    ExecutionTimeout,
     InvalidURI,
     OperationFailure,
     PyMongoError,
-    WaitQueueTimeoutError,
 )
 from pymongo.monitoring import CommandListener
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
@@ -44,8 +48,21 @@ Base = Database[Document]
 Client = MongoClient[Document]
 Session = ClientSession | None
 
-OUTAGES = (ConnectionFailure, ExecutionTimeout, WaitQueueTimeoutError)
-"""Errors of any read or write while the database cannot be reached in time."""
+NOT_DONE = "TransientTransactionError"
+"""The label of an error after which nothing of the transaction is kept."""
+UNKNOWN = "UnknownTransactionCommitResult"
+"""The label of an error of a commit that may be made."""
+_OUTAGE_LABELS = (NOT_DONE, UNKNOWN, "RetryableWriteError")
+_OUTAGE_CODES = frozenset(
+    {
+        *(6, 7, 89, 9001),  # of the network between members
+        *(24, 112, 225, 246, 251, 290),  # of a transaction that lost to another, or was too slow
+        *(43, 50, 262, 365),  # of a look-up that was ended
+        *(64, 79, 100),  # of a majority that does not confirm
+        *(91, 133, 134, 189, 10058, 10107, 11600, 11602, 13435, 13436),  # of a change of primary
+    }
+)
+"""Errors of a server that will do later what was asked."""
 DATABASE_ERRORS = (PyMongoError,)
 """Errors of the database, whatever their cause."""
 MAJORITY_JOURNALED = WriteConcern(w="majority", j=True)
@@ -56,19 +73,48 @@ _SERVER_SELECTION_SECONDS = 10.0
 """Seconds to find a server, unless the URI sets another limit."""
 QUERY_SECONDS = 20.0
 """Time limit of one look-up or one page."""
+COMMIT_SECONDS = 75.0
+"""Time limit of one commit, with all its attempts and the wait for others.
+
+It is longer than a server keeps the transaction of a hub that was killed, which is a minute:
+that transaction has the clock, and the hub that is started next must outwait it.
+"""
 AUTHENTICATION_FAILED = 18
+_OLDEST_WIRE_VERSION = 17
+"""That of MongoDB 6.0."""
+_MOST_SKEW_SECONDS = 5.0
+"""By how much the clocks of this machine and of the database may differ."""
+_MESSAGE_LENGTH = 200
 _DUPLICATE_KEY = 11000
 
 _STANDALONE = (
     "the MongoDB server at {where} runs alone, without a replica set, so it has no transactions: "
     "start it with --replSet rs0 and run rs.initiate() once in mongosh; one node is enough"
 )
+_SHARDED = (
+    "{where} is a mongos: a sharded cluster is not supported, because a reader could see a "
+    "transaction on one shard and not yet on another; name a replica set"
+)
+_CLOCK = (
+    "the clock of this machine is {:.0f} s {} that of the database: nothing is published until "
+    "both are right; let NTP set them"
+)
+_TOO_OLD = "the MongoDB server at {where} is older than 6.0: use a newer one"
+_NOT_PRIMARY = (
+    "the MongoDB server at {where} is not the primary of its replica set: name the set in the URI "
+    "(replicaSet=...), without directConnection"
+)
+
+
+class OutcomeUnknown(Unavailable):
+    """A commit was sent, and the database has not said in time if it is kept."""
 
 
 def open_client(uri: str, listeners: Sequence[CommandListener] = ()) -> Client:
     """Open a client of the database at `uri` and test it; `listeners` hear of its commands.
 
-    Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
+    Raises Unavailable, with a sentence, if it cannot be reached, has no transactions, is sharded,
+    or is too old.
     """
     try:
         seconds = parse_uri(uri)["options"].get(
@@ -100,8 +146,58 @@ def _try_out(client: Client) -> None:
         raise Unavailable(f"MongoDB refuses: {_brief(error)}") from error
     except PyMongoError as error:
         raise Unavailable(f"cannot reach MongoDB: {_brief(error)}") from error
-    if not hello.get("setName") and hello.get("msg") != "isdbgrid":
-        raise Unavailable(_STANDALONE.format(where=hello.get("me") or _where(client)))
+    fault = _find_fault(hello)
+    if fault:
+        raise Unavailable(fault.format(where=hello.get("me") or _where(client)))
+    if fault := find_clock_fault(client):
+        raise Unavailable(fault)
+
+
+def _find_fault(hello: Document) -> str:
+    """Why such a server cannot be used; empty if it can."""
+    if hello.get("msg") == "isdbgrid":
+        return _SHARDED
+    if not hello.get("setName"):
+        return _STANDALONE
+    if hello.get("maxWireVersion", 0) < _OLDEST_WIRE_VERSION:
+        return _TOO_OLD
+    return "" if hello.get("isWritablePrimary") else _NOT_PRIMARY
+
+
+def find_clock_fault(client: Client) -> str:
+    """Say by how much this machine's clock and the primary's differ; empty if that is tolerable.
+
+    Stamps, dates and leases come from the clocks of the machines that share a database.
+    """
+    before = time.time()
+    hello = client.admin.command("hello", read_preference=ReadPreference.PRIMARY)
+    between = sorted((before, time.time()))  # the clock may have been set meanwhile
+    local = hello["localTime"].replace(tzinfo=UTC).timestamp()
+    skew = min(max(local, between[0]), between[1]) - local
+    if abs(skew) <= _MOST_SKEW_SECONDS:
+        return ""
+    way = "ahead of" if skew > 0 else "behind"
+    return _CLOCK.format(abs(skew), way)
+
+
+def open_database(client: Client, name: str) -> Base:
+    """The database with the concerns and the preference that the store relies on."""
+    return client.get_database(
+        name,
+        read_preference=ReadPreference.PRIMARY,
+        read_concern=MAJORITY,
+        write_concern=MAJORITY_JOURNALED,
+    )
+
+
+@contextmanager
+def in_order(base: Base) -> Iterator[None]:
+    """Let each read within see at least what those before it saw, on whichever primary.
+
+    A primary that was just elected may not know yet how far a majority was.  It costs no command.
+    """
+    with base.client.start_session(causal_consistency=True) as session, session.bind():
+        yield
 
 
 def _where(client: Client) -> str:
@@ -113,13 +209,20 @@ def _brief(error: PyMongoError) -> str:
 
 
 @contextmanager
+def bounded(seconds: float = QUERY_SECONDS) -> Iterator[None]:
+    """A time limit on all that is written within; its errors are the driver's, without contents."""
+    with without_contents(), pymongo.timeout(seconds):
+        yield
+
+
+@contextmanager
 def time_limit(seconds: float = QUERY_SECONDS) -> Iterator[None]:
     """A time limit on all that is read within, here and, as maxTimeMS, in the database.
 
     Raises Unavailable when it expires.
     """
     try:
-        with pymongo.timeout(seconds):
+        with bounded(seconds):
             yield
     except PyMongoError as error:
         if not error.timeout:
@@ -174,6 +277,60 @@ def _group_portions(portions: Sequence[Sequence[str]]) -> Iterator[list[Sequence
 def chunk_keys(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """The keys in portions of at most `size`, for one `$in` each."""
     return (keys[i : i + size] for i in range(0, len(keys), size))
+
+
+def is_outage_error(error: PyMongoError) -> bool:
+    """True if the error is not about what was asked: the same may succeed in a moment."""
+    if isinstance(error, ConnectionFailure) or error.timeout:
+        return True
+    if any(map(error.has_error_label, _OUTAGE_LABELS)):
+        return True
+    return isinstance(error, OperationFailure) and _codes(error) <= _OUTAGE_CODES
+
+
+def _codes(error: OperationFailure) -> set[int]:
+    """The codes of an error, or of all its parts."""
+    if not isinstance(error, BulkWriteError):
+        return {error.code or 0}
+    details = error.details or {}
+    parts = (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ()))
+    return {int(each.get("code", 0)) for each in parts} or {0}
+
+
+@contextmanager
+def without_contents() -> Iterator[None]:
+    """Take what was to be read or written out of errors, whose text is logged.
+
+    The driver puts whole documents into the text of a `BulkWriteError`, and a server may quote
+    parts of them.
+    """
+    try:
+        yield
+    except Exception as error:
+        each: BaseException | None = error
+        while each is not None:
+            if isinstance(each, OperationFailure):
+                _strip_contents(each)
+            each = each.__cause__ or each.__context__
+        raise
+
+
+def _strip_contents(error: OperationFailure) -> None:
+    details = error.details or {}
+    parts = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+    for each in parts:
+        kept = {name: each[name] for name in ("index", "code") if name in each}
+        each_text = _unquoted(str(each.get("errmsg", "")))
+        each.clear()
+        each.update(kept | {"errmsg": each_text})
+    codes = ", ".join(map(str, sorted(_codes(error))))
+    texts = [each["errmsg"] for each in parts[:1]] or [_unquoted(str(error))]
+    error.args = (f"{texts[0]} (code {codes})",)
+
+
+def _unquoted(text: str) -> str:
+    """The begin of a server's message, up to where it quotes a value or a document."""
+    return re.split(r"[{\"']|, full error", text)[0][:_MESSAGE_LENGTH].strip()
 
 
 def is_key_collision(error: DuplicateKeyError | BulkWriteError) -> bool:

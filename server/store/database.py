@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
@@ -25,12 +26,15 @@ from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.availability import Availability
 from tocsin.server.store.command_metrics import CommandMetrics
+from tocsin.server.store.commits import Commits
 from tocsin.server.store.connection import (
-    MAJORITY,
-    MAJORITY_JOURNALED,
+    COMMIT_SECONDS,
     Client,
     is_key_collision,
     open_client,
+    open_database,
+    time_limit,
+    without_contents,
 )
 from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.exclusions import Exclusions
@@ -45,13 +49,14 @@ from tocsin.server.store.quotas import Quotas
 from tocsin.server.store.retention import Expired
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.submissions import Submissions
-from tocsin.server.store.transaction import CommitCheck, Snapshot, Transaction
+from tocsin.server.store.transaction import Snapshot, Transaction
 
 T = TypeVar("T")
 Clock = Callable[[], int]
 _ATTEMPTS = 5
 _TURN_SECONDS = 1.0
 """Seconds between two looks at the database while a commit waits for its turn."""
+_BUSY = "the database is too slow for what others are writing; nothing was changed; try again later"
 
 
 def wall_clock() -> int:
@@ -73,12 +78,10 @@ class Store:
         self._client = client
         self.metrics = metrics or Metrics()
         """The counters of this process; its users count there too."""
-        self._base = client.get_database(
-            name, read_concern=MAJORITY, write_concern=MAJORITY_JOURNALED
-        )
+        self._base = open_database(client, name)
         self.clock = clock
         self._lock = threading.Lock()
-        self._commit_check = CommitCheck(self._base)
+        self._commits = Commits(client, self._base)
         self.availability = Availability(self._base)
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
@@ -130,6 +133,7 @@ class Store:
 
     def close(self) -> None:
         """Close the connections; the store cannot be used afterwards."""
+        self._commits.close()
         self._client.close()
 
     def check_secrets(self, fingerprint: str) -> None:
@@ -154,33 +158,42 @@ class Store:
 
         It may run more than once, so it must not change anything outside.  It must not call
         `commit` itself.  When this returns, the outcome is in the journal of a majority.
+
+        Raises Unavailable if its turn does not come in time or the machine's clock is wrong,
+        OutcomeUnknown if the database has not said in time that it is kept, and PyMongoError if
+        it cannot be reached.
         """
-        with self._turn():
-            result = self._repeat(work)
+        self.availability.check_clock()
+        deadline = time.monotonic() + COMMIT_SECONDS
+        with without_contents(), self._turn(deadline):
+            result = self._repeat(work, deadline)
         for listener in self.listeners:
             listener()
         return result
 
-    def _repeat(self, work: Callable[[Transaction], T]) -> T:
+    def _repeat(self, work: Callable[[Transaction], T], deadline: float) -> T:
         """Do `work` once, or again if others wrote the same keys at the same moment."""
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._once(work)
+                return self._once(work, deadline)
             except (DuplicateKeyError, BulkWriteError) as error:
                 if not is_key_collision(error):
                     raise
-        return self._once(work)
+        return self._once(work, deadline)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Commit alone; Unavailable if the database goes away while others commit."""
+    def _turn(self, deadline: float) -> Iterator[None]:
+        """Commit alone; Unavailable if the database goes away or is slow while others commit."""
         while not self._lock.acquire(timeout=_TURN_SECONDS):
             self.availability.check()
+            if time.monotonic() > deadline:
+                raise Unavailable(_BUSY)
         try:
             yield
         finally:
             self._lock.release()
 
+    @time_limit()
     def read(self, work: Callable[[Snapshot], T]) -> T:
         """Run `work` on a snapshot of the database; nothing is written.
 
@@ -199,23 +212,11 @@ class Store:
                 read_preference=ReadPreference.PRIMARY,
             )
 
-    def _once(self, work: Callable[[Transaction], T]) -> T:
-        turn = self._commit_check.begin()
-        results: list[T] = []
-
-        def attempt(session: ClientSession) -> T:
-            if results and self._commit_check.is_committed(turn):
-                return results[-1]
+    def _once(self, work: Callable[[Transaction], T], deadline: float) -> T:
+        def write(session: ClientSession, change: UpdateOne) -> T:
             txn = Transaction(self._base, session, self.clock)
-            results.append(work(txn))
-            txn.finish()
-            self._commit_check.record(turn, session)
-            return results[-1]
+            result = work(txn)
+            txn.finish(change)
+            return result
 
-        with self._client.start_session() as session:
-            return session.with_transaction(
-                attempt,
-                read_concern=ReadConcern("snapshot"),
-                write_concern=MAJORITY_JOURNALED,
-                read_preference=ReadPreference.PRIMARY,
-            )
+        return self._commits.run(write, deadline)

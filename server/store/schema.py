@@ -9,14 +9,18 @@ A change of documents that the program cannot read as they are raises
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 
 from pymongo import ASCENDING, IndexModel
+from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
-from tocsin.server.store.connection import Base, Document
+from tocsin.server.store.connection import MAJORITY_JOURNALED, Base, Document, is_outage_error
 from tocsin.server.store.feeds.clock import ensure_clock
 from tocsin.server.store.journal import add_missing_terms
 
@@ -42,7 +46,13 @@ MIGRATIONS: tuple[Migration, ...] = (add_missing_terms, add_days)
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 """The version that this program reads and writes."""
 _VERSION = "version"
+_TRIED = "tried"
 _EXISTS = 48
+_NO_TRANSACTIONS = (
+    "the database does not do transactions over two collections with snapshot reads and majority "
+    "writes ({}): use MongoDB 6.0 or newer; Amazon DocumentDB, Azure Cosmos DB and FerretDB are "
+    "not supported"
+)
 
 INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "schema": (),
@@ -89,7 +99,6 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "journal": (("terms",),),
     "tails": (),
     "secrets": (),
-    "turns": (),
     "purges": (),
 }
 """Each collection with its indexes, apart from the one on `_id`.
@@ -98,7 +107,7 @@ The names are those of existing databases; what they hold today is called:
 runs: entry batches; cards: filter index; shelves: id index; marks: status bits;
 publics: public objects; dues: schedule; unwanted: exclusion list; sources:
 public ids by source id; raws: bodies of submissions; waits: pending references;
-errands: outbox; tails: heads of the journal and of the sweep; turns: commit check.
+errands: outbox; tails: heads of the journal and of the sweep; clock: commit checks too.
 """
 
 
@@ -117,8 +126,48 @@ def prepare(base: Base) -> None:
             keys = ([(field, ASCENDING) for field in fields] for fields in indexes)
             base[name].create_indexes([IndexModel(key) for key in keys])
     base.collections.create_indexes([IndexModel([("alias", ASCENDING)], unique=True)])
+    try_transactions(base)
     ensure_clock(base)
     base.tails.update_one({"_id": "journal"}, {"$setOnInsert": {"sequence": 0}}, upsert=True)
+
+
+def try_transactions(base: Base) -> None:
+    """Write into two collections in a transaction, once to give it up and once to keep it.
+
+    That is done once for each version of the server.  Raises Unavailable if the database only
+    calls itself MongoDB and does not keep that promise.
+    """
+    version = base.client.server_info()["version"]
+    tried = base.schema.find_one({"_id": _TRIED})
+    if tried is not None and tried["server"] == version:
+        return
+    key = {"_id": f"trial-{uuid.uuid4().hex}"}
+    places = (base.schema, base.tails)
+
+    def write(session: ClientSession) -> bool:
+        for place in places:
+            place.insert_one(dict(key), session=session)
+        return all(place.find_one(key, session=session) for place in places)
+
+    terms = (ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY)
+    try:
+        with base.client.start_session() as session:
+            session.start_transaction(*terms)
+            write(session)
+            session.abort_transaction()
+            left = any(place.find_one(key) for place in places)
+            seen = session.with_transaction(write, *terms)
+            kept = all(place.find_one(key) for place in places)
+    except OperationFailure as error:
+        if is_outage_error(error):
+            raise
+        raise Unavailable(_NO_TRANSACTIONS.format(f"it answers with error {error.code}")) from error
+    finally:
+        for place in places:
+            place.delete_one(key)
+    if left or not seen or not kept:
+        raise Unavailable(_NO_TRANSACTIONS.format("what it kept is not what was committed"))
+    base.schema.update_one({"_id": _TRIED}, {"$set": {"server": version}}, upsert=True)
 
 
 def check(base: Base, supported: int = SCHEMA_VERSION) -> None:

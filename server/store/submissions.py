@@ -25,7 +25,7 @@ from pymongo.errors import DuplicateKeyError
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import OpenSubmission, Record, Submission
-from tocsin.server.store.connection import Base, Document, Session, chunk_keys, time_limit
+from tocsin.server.store.connection import Base, Document, Session, bounded, chunk_keys, time_limit
 
 FREE: Document = {"lease": 0, "owner": ""}
 """The lease of a submission or task that is free."""
@@ -62,6 +62,7 @@ class Submissions:
         """`clock` returns µs since 1970 UTC; leases expire by it."""
         self._base, self._clock = base, clock
 
+    @bounded()
     def receive(
         self,
         submission: Submission,
@@ -164,6 +165,7 @@ class Submissions:
         """How many submissions wait for the operator, up to `most`."""
         return sum(1 for _ in self._base.submissions.find({"aside": True}, {"_id": 1}).limit(most))
 
+    @bounded()
     def lease(self, chosen: OpenSubmission, owner: str, seconds: int) -> Submission | None:
         """Lease a submission as it was listed; None if another worker was faster.
 
@@ -176,6 +178,7 @@ class Submissions:
             return None
         return self.find(chosen.id)
 
+    @bounded()
     def renew(self, id: str, owner: str, seconds: int, *, attempts: int | None = None) -> bool:
         """Extend a lease to `seconds` from now; False if it has another owner.
 
@@ -187,11 +190,13 @@ class Submissions:
         found = self._base.submissions.update_one({"_id": id, "owner": owner}, change)
         return found.matched_count > 0
 
+    @bounded()
     def renew_all(self, ids: Sequence[str], owner: str, seconds: int) -> None:
         """Extend the leases of these submissions that are the owner's to `seconds` from now."""
         change = {"$set": {"lease": self._until(seconds)}}
         self._base.submissions.update_many({"_id": {"$in": list(ids)}, "owner": owner}, change)
 
+    @bounded()
     def release(self, id: str, owner: str, *, attempts: int | None = None) -> None:
         """End a lease; nothing happens if it has another owner.
 

@@ -1,15 +1,7 @@
-"""The unit of work: everything that can be written in one transaction.
-
-`CommitCheck` finds out if a transaction was committed whose acknowledgement was
-lost.  A database that is killed between a commit and its acknowledgement may not
-know the transaction afterwards.  So each store has one small document with the
-number of its latest commit, written in the same transaction: if the number is
-stored, so is everything else.
-"""
+"""The unit of work: everything that can be written in one transaction."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import (
     Callable,
     Collection,
@@ -19,6 +11,7 @@ from collections.abc import (
     Sequence,
 )
 
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.timestamps import DAY
@@ -75,33 +68,6 @@ from tocsin.server.store.submissions import (
 )
 
 
-class CommitCheck:
-    """Counts the commits of one store."""
-
-    def __init__(self, base: Base) -> None:
-        """Write nothing before the first commit."""
-        self._commits = base.turns
-        self._id = uuid.uuid4().hex
-        self._latest = 0
-
-    def begin(self) -> int:
-        """Return the number of a new commit."""
-        if not self._latest:
-            initial = {"$setOnInsert": {"turn": 0}}
-            self._commits.update_one({"_id": self._id}, initial, upsert=True)
-        self._latest += 1
-        return self._latest
-
-    def record(self, number: int, session: ClientSession) -> None:
-        """Store the number as part of its transaction."""
-        self._commits.update_one({"_id": self._id}, {"$set": {"turn": number}}, session=session)
-
-    def is_committed(self, number: int) -> bool:
-        """True if the transaction with this number was committed."""
-        document = self._commits.find_one({"_id": self._id})
-        return document is not None and document["turn"] == number
-
-
 class Snapshot:
     """The public objects as they are at one moment; `Store.read` makes it."""
 
@@ -123,7 +89,7 @@ class Transaction(Snapshot):
     """One transaction; `Store.commit` makes it."""
 
     def __init__(self, base: Base, session: ClientSession, clock: Callable[[], int]) -> None:
-        """Read and write in `session`."""
+        """Read and write in `session`, where nothing was read yet; the hub's clock is taken."""
         super().__init__(base, session)
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
@@ -149,12 +115,12 @@ class Transaction(Snapshot):
         """
         return self._writer(feed).publish(postings, replace=replace)
 
-    def begin_publication(self, counts: Mapping[str, int]) -> Publication:
-        """Begin to publish into several feeds at most so many entries each, by feed.
+    def begin_publication(self, feeds: Collection[str]) -> Publication:
+        """Begin to publish into several feeds.
 
         The number of commands does not depend on the number of feeds.
         """
-        return Publication(self._base, self._session, self._clock, counts)
+        return Publication(self._base, self._session, self._clock, feeds)
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
         """The versions that a feed assigned to objects without one, by id and spec_version."""
@@ -385,10 +351,14 @@ class Transaction(Snapshot):
         """Append an entry to the journal; the arguments are those of `JournalEntry`."""
         self._journal.add(action, actor, details)
 
-    def finish(self) -> None:
-        """Write the journal entries and the clock; `Store.commit` calls it."""
+    def finish(self, *changes: UpdateOne) -> None:
+        """Write the journal entries, and the clock with other changes of its collection.
+
+        `Store.commit` calls it.
+        """
         self._journal.write()
-        self._clock.write()
+        if every := [*self._clock.change(), *changes]:
+            self._base.clock.bulk_write(every, session=self._session)
 
     def _writer(self, feed: str) -> Writer:
         (head,) = find_heads(self._base, self._session, [feed])

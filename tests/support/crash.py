@@ -29,20 +29,20 @@ class InterruptedStore(Store):
     happens: Callable[[], object] | None = None
     """Called instead of the crash."""
     within = False
-    """True: inside the transaction (a crash before the commit, a call after the first read)."""
+    """True: a crash before the commit, or a call just before the transaction, which begins with
+    the clock: after that nobody else commits until it has ended."""
 
     def commit(self, work: Callable[[Transaction], T]) -> T:
         """See `Store.commit`; without `within`, the transaction is committed before the crash."""
 
         def count_and_work(txn: Transaction) -> T:
-            if self.within and self.happens is not None:
-                txn.accounts.list_partners()  # takes the snapshot from which it reads
-                self._count()
             result = work(txn)
             if self.within and self.happens is None:
                 self._count()
             return result
 
+        if self.within and self.happens is not None:
+            self._count()
         result = super().commit(count_and_work)
         if not self.within:
             self._count()

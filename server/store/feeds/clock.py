@@ -5,6 +5,10 @@ the transaction and written with it.  One of two concurrent transactions retries
 windows never overlap and become visible in order: a reader that sees a stamp sees
 everything stamped before it, in every feed.  Merging feeds by stamp depends on that.
 
+To take the clock is the first thing that a transaction does.  So of two transactions one
+fails before it has done any work, and who has the clock is not overtaken by anybody: a
+large batch would otherwise lose all its work to each small one (docs/decisions/0061).
+
 Within its windows a transaction stamps each feed on its own, so that the stamps of a
 feed tell nothing about what goes into the others.  A window is for one group of at
 most 199 entries.  It begins on a whole millisecond, and every feed has one millisecond
@@ -18,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
@@ -67,11 +72,6 @@ class Windows:
             found += range(last - len(inside) + 1, last + 1)
         return found
 
-    def end(self, counts: Mapping[str, int]) -> int:
-        """The last stamp, if feeds get entries with the indexes 0 to `counts` - 1."""
-        ends = [self._end(feed, count - 1) for feed, count in counts.items() if count]
-        return max(ends, default=self.base)
-
     def _end(self, feed: str, index: int) -> int:
         return self.begin(index) + (_LEAD + 1 + self.numbers[feed]) * MILLISECOND
 
@@ -80,21 +80,17 @@ class HubClock:
     """The clock within one transaction."""
 
     def __init__(self, base: Base, session: ClientSession, now: int) -> None:
-        """Read nothing before the first stamp is needed; `now` is the transaction's time."""
-        self._base, self._session, self._now = base, session, now
-        self._initial: int | None = None
-        self._stamp = 0
-        self._reserved = 0
-        """The clock in the database is at least this."""
+        """Take the clock in a transaction that has read nothing yet; `now` is its time."""
+        self._now = now
+        document = base.clock.find_one_and_update(
+            {"_id": _HUB}, {"$inc": {"takes": 1}}, session=session
+        )
+        if document is None:
+            raise LookupError("the database has no clock: it was not prepared")
+        self._initial = self._stamp = int(document["stamp"])
 
-    def open(
-        self, numbers: Mapping[str, int], counts: Mapping[str, int], after: int = 0
-    ) -> Windows:
-        """The next windows, for these numbers of entries of these feeds, at most.
-
-        They are later than all earlier stamps, and than `after`.
-        """
-        self.lock(Windows(_whole(max(self._now, after)), numbers).end(counts))
+    def open(self, numbers: Mapping[str, int], after: int = 0) -> Windows:
+        """The next windows of these feeds, later than all earlier stamps and than `after`."""
         return Windows(_whole(max(self._now, self._stamp, after)), numbers)
 
     def use(self, last: int) -> None:
@@ -103,7 +99,6 @@ class HubClock:
 
     def pin(self, at: int | None) -> int:
         """See `Transaction.pin_stamp`."""
-        self.lock()
         latest = max(self._now, self._stamp)
         if at is not None and at > latest:
             raise Malformed("a snapshot of the future cannot be made: give a time that has passed")
@@ -111,28 +106,11 @@ class HubClock:
         self.use(at)
         return at
 
-    def lock(self, end: int = 0) -> None:
-        """Lock the clock, for stamps up to `end` if that is known.
-
-        It is written at once, so that one of two concurrent transactions fails early, not
-        after all its work.  Unless the clock is ahead of the time of day, the stamps do not
-        exceed the value written here, so that nothing has to be written at the end.
-        """
-        if self._initial is None:
-            self._reserved = end
-            change = {"$inc": {"takes": 1}, "$max": {"stamp": end}}
-            document = self._base.clock.find_one_and_update(
-                {"_id": _HUB}, change, session=self._session
-            )
-            if document is None:
-                raise LookupError("the database has no clock: it was not prepared")
-            self._initial = self._stamp = document["stamp"]
-
-    def write(self) -> None:
-        """Store the clock, if it was moved."""
-        if self._initial is not None and self._stamp > max(self._initial, self._reserved):
-            change = {"$set": {"stamp": self._stamp}}
-            self._base.clock.update_one({"_id": _HUB}, change, session=self._session)
+    def change(self) -> list[UpdateOne]:
+        """The change that stores the clock; none if it was not moved."""
+        if self._stamp <= self._initial:
+            return []
+        return [UpdateOne({"_id": _HUB}, {"$set": {"stamp": self._stamp}})]
 
 
 def _whole(stamp: int) -> int:

@@ -44,7 +44,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.configuration import CONFIGURATION, Configuration
-from tocsin.server.store.connection import Base, Document, time_limit
+from tocsin.server.store.connection import Base, Document, in_order, time_limit
 from tocsin.server.store.feeds.clock import joint_clock_since
 from tocsin.server.store.feeds.id_index import find_entries
 from tocsin.server.store.feeds.reader import FeedReader, PackedHead, view_of
@@ -307,6 +307,10 @@ class CollectionReader(FeedReader):
     @time_limit()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
         """See `FeedReader.page`; in a view the position is the stamp."""
+        with in_order(self._base):
+            return self._page(feed, query, bodies=bodies)
+
+    def _page(self, feed: str, query: Query, *, bodies: bool) -> Page:
         view = self._view_of(feed)
         if view is None:
             return super().page(feed, query, bodies=bodies)

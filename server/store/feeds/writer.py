@@ -65,8 +65,7 @@ class Writer:
 
     def publish(self, postings: Sequence[NewEntry], *, replace: bool) -> list[PublishOutcome]:
         """See `Transaction.publish`."""
-        counts = {self._feed: len(postings)}
-        windows = self._clock.open({self._feed: self._number}, counts, self._stamp)
+        windows = self._clock.open({self._feed: self._number}, self._stamp)
         staged = self.stage(postings, windows, replace=replace)
         write_staged(self._base, self._session, [staged])
         return staged.outcomes
@@ -235,14 +234,14 @@ class Publication:
     """Entries for several feeds in one transaction, stamped in the same windows."""
 
     def __init__(
-        self, base: Base, session: ClientSession, clock: HubClock, counts: Mapping[str, int]
+        self, base: Base, session: ClientSession, clock: HubClock, feeds: Collection[str]
     ) -> None:
         """See `Transaction.begin_publication`."""
         self._base, self._session, self._clock = base, session, clock
-        heads = find_heads(base, session, list(counts))
+        heads = find_heads(base, session, list(feeds))
         self._heads = {str(head["_id"]): head for head in heads}
         numbers = {feed: int(head["number"]) for feed, head in self._heads.items()}
-        self._windows = clock.open(numbers, counts, max(int(head["stamp"]) for head in heads))
+        self._windows = clock.open(numbers, max(int(head["stamp"]) for head in heads))
 
     def window(self, index: int) -> int:
         """The begin of the window of the entries with this index, in µs: before their stamps."""

@@ -231,12 +231,12 @@ def always(answer: Any) -> Callable[..., Any]:
     return lambda *_, **__: answer
 
 
-def count_all_entries(whole: Callable[..., Windows]) -> Callable[..., Windows]:
+def count_all_feeds(whole: Callable[..., Windows]) -> Callable[..., Windows]:
     """Stamps as with one counter for all feeds: what is hidden moves them."""
 
-    def open_windows(clock: HubClock, numbers: Any, counts: Any, after: int = 0) -> Windows:
-        windows = whole(clock, numbers, counts, after)
-        return replace(windows, base=windows.base + sum(counts.values()) * MILLISECOND)
+    def open_windows(clock: HubClock, numbers: Any, after: int = 0) -> Windows:
+        windows = whole(clock, numbers, after)
+        return replace(windows, base=windows.base + len(numbers) * MILLISECOND)
 
     return open_windows
 
@@ -264,7 +264,7 @@ MUTATIONS: dict[str, tuple[object, str, Callable[[Any], Any]]] = {
         "_without_hidden_id",
         always(lambda _, decision: decision),
     ),
-    "one counter stamps all feeds": (HubClock, "open", count_all_entries),
+    "one counter stamps all feeds": (HubClock, "open", count_all_feeds),
     "verdicts count hidden reports": (publisher, "_public_state", see_everything),
     "an observable gets another id once it was revoked": (
         publisher,
