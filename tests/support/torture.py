@@ -1,13 +1,14 @@
 """Writers and pollers against a hub that is killed repeatedly and whose clock is stepped.
 
     scripts/torture --minutes N [--writers 4] [--pollers 4] [--every S] [--seed S]
-                    [--apart] [--json]
+                    [--apart] [--mongo URI] [--json]
 
 Runs a hub on the embedded database in a temporary folder; with `apart`, database, hub and a
 worker are independent processes.  About every `every` seconds one of them is killed with
-SIGKILL; the clock is stepped back and forth by up to an hour; blocks are packed meanwhile.
-At the end each poller must have received the feed's entries, once and in order, and
-everything that was acknowledged must be published.  Exit code 0 only if so.
+SIGKILL, or the primary of the replica set at `mongo` steps down; the clock is stepped back and
+forth by up to an hour; blocks are packed meanwhile.  At the end each poller must have received
+the feed's entries, once and in order, and everything that was acknowledged must be published.
+Exit code 0 only if so.
 """
 
 import argparse
@@ -20,14 +21,17 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, OperationFailure
 from support.processes import HubProcess
 from support.torture_judge import (
     Entry,
@@ -39,6 +43,7 @@ from support.torture_judge import (
 from support.torture_pollers import Downloader, Poller
 from support.torture_writers import Acknowledged, Writer
 
+from tocsin.config import load_hub
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine, database
 
@@ -83,6 +88,8 @@ class Torture:
     clock: Path
     rng: random.Random
     worker: Worker | None = None
+    mongo: str = ""
+    """The URI of a replica set whose primary steps down, in place of an engine that is killed."""
     counts: Counter[str] = field(default_factory=Counter)
 
     def run(self, seconds: float, every: float) -> None:
@@ -113,7 +120,8 @@ class Torture:
         kills[name]()
 
     def _kills(self) -> dict[str, Callable[[], None]]:
-        kills = {"hub": self._kill_hub, "database": self._kill_database}
+        database = self._step_down if self.mongo else self._kill_database
+        kills = {"hub": self._kill_hub, "database": database}
         return kills | ({"worker": self.worker.kill} if self.worker else {})
 
     def _not_killed(self) -> list[str]:
@@ -123,6 +131,16 @@ class Torture:
     def _kill_hub(self) -> None:
         self.hub.kill()
         self.hub.start()
+
+    def _step_down(self) -> None:
+        """Let the primary be another member for ten seconds, or nobody while there is no other."""
+        with MongoClient[dict[str, Any]](self.mongo) as client:
+            try:
+                client.admin.command("replSetStepDown", 10, secondaryCatchUpPeriodSecs=5)
+            except AutoReconnect:
+                pass  # older servers close all connections in place of an answer
+            except OperationFailure as error:
+                self.counts[f"refused step-downs, code {error.code}"] += 1
 
     def _kill_database(self) -> None:
         before = self.hub.engine()
@@ -145,8 +163,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as cleanup:
         clock = Path(folder) / "clock"
         clock.write_text("0")
+        if options.mongo:
+            os.environ["TOCSIN_MONGO_URI"] = options.mongo
+            os.environ["TOCSIN_DATABASE"] = f"torture_{uuid.uuid4().hex}"
+            cleanup.callback(_drop_database, options.mongo)
         hub, worker = _start_processes(Path(folder), clock, cleanup, apart=options.apart)
-        torture = Torture(hub, clock, random.Random(options.seed), worker)
+        torture = Torture(hub, clock, random.Random(options.seed), worker, options.mongo)
         book, pollers, whole = _run(torture, options, Path(folder))
         record = _collect_record(hub, book, pollers, whole)
         figures = _summarise(torture, book, pollers, record) | {"downloads": whole.downloads}
@@ -167,6 +189,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--apart", action="store_true", help="run database and worker as separate processes"
     )
+    parser.add_argument(
+        "--mongo", default="", help="URI of a replica set whose primary is made to step down"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as one JSON object")
     return parser.parse_args()
 
@@ -176,7 +201,7 @@ def _start_processes(
 ) -> tuple[HubProcess, Worker | None]:
     program = (sys.executable, HERE / "torture_hub.py", "--clock", clock)
     hub = HubProcess(folder / "data", program=program)
-    if apart:
+    if apart and "TOCSIN_MONGO_URI" not in os.environ:
         engine = Engine.start(hub.data, lambda text: None)
         cleanup.callback(engine.stop)
         engine.watch()
@@ -219,6 +244,11 @@ def _run(
     return book, pollers, whole
 
 
+def _drop_database(uri: str) -> None:
+    with MongoClient[dict[str, Any]](uri) as client:
+        client.drop_database(os.environ["TOCSIN_DATABASE"])
+
+
 def _settle(hub: HubProcess) -> None:
     """Wait up to three minutes until every submission is settled, acknowledged or not.
 
@@ -226,7 +256,13 @@ def _settle(hub: HubProcess) -> None:
     pollers must run until then to receive it.
     """
     deadline = time.monotonic() + 180
-    with database(hub.data, lambda text: None) as uri, closing(Store.connect(uri)) as store:
+    settings = load_hub(None, os.environ, {"data": hub.data})
+    found = (
+        nullcontext(settings.mongo_uri)
+        if settings.mongo_uri
+        else database(hub.data, lambda text: None)
+    )
+    with found as uri, closing(Store.connect(uri, name=settings.database)) as store:
         waiting = {"open": True}
         while store._base.submissions.find_one(waiting) and time.monotonic() < deadline:
             time.sleep(0.2)
