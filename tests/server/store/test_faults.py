@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_preferences import ReadPreference
 from support.feed_postings import EVERY, object_id, posting
 from support.hub import HubInProcess, indicator
 from support.wire_proxy import (
@@ -361,6 +362,8 @@ class TestReads:
         modes = {each.document.get("$readPreference", {}).get("mode") for each in reads}
         assert len(reads) > 10
         assert modes <= {None, "primary", "primaryPreferred"}  # the last: directConnection
+        # The driver itself sends that instead of any other preference over a direct connection.
+        assert store._base.read_preference == ReadPreference.PRIMARY
 
     def test_of_a_page_are_causally_ordered_at_no_further_command(
         self, far: Store, proxy: WireProxy
