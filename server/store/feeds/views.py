@@ -289,7 +289,8 @@ class CollectionReader(FeedReader):
         """
         before = state.head(collection)
         if collection.view is None:
-            collected = self.collect(collection.id, query, state.packed_head(collection))
+            with in_order(self._base):
+                collected = self.collect(collection.id, query, state.packed_head(collection))
             if collected is not None:
                 return collected
         page = self.page(collection.id, query)
