@@ -21,6 +21,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
+from tocsin.admission.timestamps import DAY
 from tocsin.server.metrics import Metrics
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
@@ -122,7 +123,8 @@ class Store:
 
         Raises Unavailable if the database's schema is of another version than the program's.
         """
-        schema.prepare(self._base)
+        if schema.prepare(self._base):
+            self.expired.begin(self.clock() // DAY)
 
     def migrate(self) -> tuple[int, int]:
         """Bring an older database to the program's schema; the versions before and after.

@@ -18,7 +18,7 @@ from tocsin.server.store.submissions import put_body
 OVERLAP = 40
 """Days before the last sweep that are looked at again: large submissions are settled late."""
 FIRST = 3_650
-"""Days that the first sweep looks back."""
+"""Days that the first sweep of an older program's database looks back."""
 _DAYS = 500
 """Days in one `$in`."""
 _MAX_KEYS = 100
@@ -60,9 +60,15 @@ class Expired:
         return found
 
     def swept_day(self, kept: Kept) -> int | None:
-        """The day up to which everything of this kind was deleted; None before the first sweep."""
+        """The day up to which everything of this kind was deleted; None if none is stored."""
         document = self._base.tails.find_one({"_id": f"kept {kept.name}"})
         return None if document is None else int(document["day"])
+
+    def begin(self, today: int) -> None:
+        """Record for a new database that nothing in it came before today."""
+        for kept in Kept:
+            change = {"$setOnInsert": {"day": today - 1}}
+            self._base.tails.update_one({"_id": f"kept {kept.name}"}, change, upsert=True)
 
     def mark_swept(self, kept: Kept, day: int) -> None:
         """Record that everything of this kind was deleted up to this day."""

@@ -111,12 +111,12 @@ errands: outbox; tails: heads of the journal and of the sweep; clock: commit che
 """
 
 
-def prepare(base: Base) -> None:
-    """Create missing collections and indexes.  Idempotent.
+def prepare(base: Base) -> bool:
+    """Create missing collections and indexes; True if the database is new.  Idempotent.
 
     Raises Unavailable if the database has another version than this program.
     """
-    _stamp(base)
+    new = _stamp(base)
     check(base)
     present = set(base.list_collection_names())
     for name, indexes in INDEXES.items():
@@ -129,6 +129,7 @@ def prepare(base: Base) -> None:
     try_transactions(base)
     ensure_clock(base)
     base.tails.update_one({"_id": "journal"}, {"$setOnInsert": {"sequence": 0}}, upsert=True)
+    return new
 
 
 def try_transactions(base: Base) -> None:
@@ -206,16 +207,17 @@ def migrate(base: Base, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[i
     return before, max(before, supported)
 
 
-def _stamp(base: Base) -> None:
+def _stamp(base: Base) -> bool:
     """Store the version before anything else; a new database gets the program's version."""
     if base.schema.find_one({"_id": _VERSION}) is not None:
-        return
+        return False
     present = set(base.list_collection_names())
     version = 1 if present & (INDEXES.keys() - {"schema"}) else SCHEMA_VERSION
     try:
         base.schema.insert_one({"_id": _VERSION, "version": version})
     except DuplicateKeyError:
-        return  # another hub was preparing it at the same moment
+        return False  # another hub was preparing it at the same moment
+    return version == SCHEMA_VERSION
 
 
 def _create(base: Base, name: str) -> None:

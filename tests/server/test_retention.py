@@ -9,15 +9,17 @@ from support.clock import LATER, ManualClock
 from support.hub import HubInProcess, details, indicator
 from support.presence import present
 
+from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
 from tocsin.server.cli.review import list_reviews
 from tocsin.server.intake.intake import Intake
 from tocsin.server.model import Record, Review
 from tocsin.server.retention import PAUSE, Retention
 from tocsin.server.runtime import Runtime
-from tocsin.server.store import Store
+from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.journal import JournalFilter
+from tocsin.server.store.retention import Kept
 from tocsin.server.store.schema import add_days
 
 pytestmark = pytest.mark.slow
@@ -268,6 +270,18 @@ class TestTheSweep:
         hub.services.retention.sweep()
         status = hub.push(indicator())
         after(hub, clock, 400)
+        assert status_of(hub, status).status_code == 404
+
+    def test_a_new_database_is_swept_from_its_first_day_on(self, store: Store) -> None:
+        days = {store.expired.swept_day(kept) for kept in Kept}
+        assert days <= {wall_clock() // DAY - 1, wall_clock() // DAY - 2}
+
+    def test_one_that_an_older_hub_never_swept_is_swept_from_long_before(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        hub.store._base.tails.delete_many({"_id": {"$in": [f"kept {k.name}" for k in Kept]}})
+        status = hub.push(indicator())
+        after(hub, clock, 3_000)
         assert status_of(hub, status).status_code == 404
 
     def test_it_covers_what_an_older_hub_stored(
