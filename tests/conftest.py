@@ -1,9 +1,11 @@
 """Fixtures for all tests: database engine, stores, hubs, clients, other servers."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -25,6 +27,10 @@ from tocsin.server.store.embedded import Engine
 
 CACHE = ROOT / ".pytest_cache" / "tocsin"
 """Cache directory of the tests, in place of the user's own."""
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a new folder in it
+"""The file system in memory, on Linux."""
+_ROOM = 4 << 30
+"""Octets that must be free there."""
 
 
 settings.register_profile("gate", derandomize=True)
@@ -40,15 +46,24 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def engine_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def engine_uri() -> Iterator[str]:
     """The URI of this session's database server: embedded, or $TOCSIN_TEST_MONGO."""
     if "TOCSIN_TEST_MONGO" in os.environ:
         yield os.environ["TOCSIN_TEST_MONGO"]
         drop_all()
         return
-    engine = Engine.start(Path(tmp_path_factory.mktemp("engine")), print)
-    yield engine.uri
-    engine.stop()
+    with TemporaryDirectory(dir=_MEMORY if _has_room_in_memory() else None) as folder:
+        engine = Engine.start(Path(folder), print)
+        yield engine.uri
+        engine.stop()
+
+
+def _has_room_in_memory() -> bool:
+    """True if the engine's files may be in memory, where it need not wait for a disk.
+
+    No test that shares this engine takes its power away.
+    """
+    return _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
 
 
 @pytest.fixture

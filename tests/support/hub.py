@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 from flask.testing import FlaskClient
+from support.databases import PreparedDatabase, restore, snapshot
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
@@ -26,12 +27,15 @@ from tocsin.server.bootstrap import create_default_collections
 from tocsin.server.examination.examiner import Examiner
 from tocsin.server.model import Account, Collection, Partner
 from tocsin.server.secrets import HubSecrets
-from tocsin.server.store import Store
+from tocsin.server.store import Store, wall_clock
 
 MT = "application/taxii+json;version=2.1"
 HUB_SECRETS = HubSecrets(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]
+
+_FOUNDED: dict[str, PreparedDatabase] = {}
+"""The content of a database that `HubInProcess` has founded, by the hub's title."""
 
 
 @cache
@@ -61,19 +65,30 @@ class HubInProcess:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        policy = parse_policy(f"{policy_text()}\n{self.more}")
-        policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy
-        shipped = not (self.more or self.keeps_unknown_types)
-        admission = default_admission()
-        admission = admission if shipped else replace(admission, policy=policy)
-        admission = replace(admission, examiner=self.examiner)
+        admission = replace(default_admission(), examiner=self.examiner)
+        if self.more or self.keeps_unknown_types:
+            policy = parse_policy(f"{policy_text()}\n{self.more}")
+            policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy
+            admission = replace(admission, policy=policy)
         self.services = build_services(self.store, HUB_SECRETS, settings, admission, self.clock)
         self.client = create_app(self.services, HUB_SECRETS, settings).test_client()
-        if self.founded:
+        if not self.founded:
+            self._found()
+
+    def _found(self) -> None:
+        """Create collections and partners; in an untouched database by a copy of the first ones.
+
+        They depend on nothing but the hub's title and, by their time, on its clock.
+        """
+        key, base = self.settings.title, self.store._base
+        untouched = self.store.clock is wall_clock and not self.store.feeds.collections()
+        if untouched and key in _FOUNDED and restore(base, _FOUNDED[key]):
             return
         create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         for slug in ("acme", "north"):
             self.join(Partner(slug, f"{slug.title()} Corporation", terms=(f"{slug}.example",)))
+        if untouched:
+            _FOUNDED[key] = snapshot(self.store)
 
     @property
     def identity(self) -> str:
