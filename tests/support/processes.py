@@ -7,17 +7,21 @@ import io
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import requests
 
@@ -26,6 +30,26 @@ from tocsin.server.cli.main import main as tocsin_hub
 BIN = Path(sys.executable).parent
 MT = "application/taxii+json;version=2.1"
 GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
+
+
+@cache
+def _new_data() -> tempfile.TemporaryDirectory[str]:
+    """A data directory as the first command makes it, to be copied: most tests begin after that.
+
+    Making one starts the engine twice, without a password and with one.
+    """
+    folder = tempfile.TemporaryDirectory()
+    with mock.patch.dict(os.environ):
+        for name in [name for name in os.environ if name.startswith("TOCSIN_")]:
+            del os.environ[name]
+        code, _, err = run_command("collection", "list", "--data", Path(folder.name) / "data")
+    assert code == 0, err
+    return folder
+
+
+def make_data(data: Path) -> None:
+    """Make the data directory of a hub that has never run."""
+    shutil.copytree(Path(_new_data().name) / "data", data)
 
 
 def free_port() -> int:
@@ -53,7 +77,10 @@ def run_command(*words: str | Path) -> tuple[int, str, str]:
 
 @dataclass
 class HubProcess:
-    """A data directory, and the process that serves it."""
+    """A data directory, and the process that serves it.
+
+    A missing directory is made first: see `make_data`.
+    """
 
     data: Path
     process: subprocess.Popen[bytes] | None = None
@@ -62,6 +89,10 @@ class HubProcess:
     key: str = ""
     started: int = field(default=0)
     program: tuple[object, ...] = (BIN / "tocsin-hub", "serve")
+
+    def __post_init__(self) -> None:
+        if not self.data.exists():
+            make_data(self.data)
 
     def start(self) -> HubProcess:
         """Start the hub on the same port as before, and wait until it answers."""

@@ -11,7 +11,7 @@ import pytest
 import requests
 import zstandard
 from support.hub import MT, indicator
-from support.processes import HubProcess
+from support.processes import HubProcess, make_data
 
 from tocsin.server.cli.main import main
 
@@ -94,9 +94,10 @@ def test_after_a_purge_and_a_rewrite_no_file_holds_it_and_cursors_go_on(tmp_path
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_swap_that_was_interrupted_is_undone_or_completed(tmp_path: Path, swapped: bool) -> None:
-    place = ("--data", str(tmp_path / "data"), "--json")
-    assert main(["exclusion", "add", "ours.top", *place]) == 0
     data = tmp_path / "data"
+    make_data(data)
+    place = ("--data", str(data), "--json")
+    assert main(["exclusion", "add", "ours.top", *place]) == 0
     if swapped:
         (data / "db.old").mkdir()
     else:

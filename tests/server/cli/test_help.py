@@ -71,8 +71,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A served hub with objects on EVIL and NAMED, two others and four held ones; its folder."""
     folder = tmp_path_factory.mktemp("examples")
     hub = HubProcess(folder / "data")
-    hub.join("city")
     hub.start()
+    hub.join("city")
     evil, named, plain, other, *held = indicators(8)
     evil["pattern"] = f"[domain-name:value = '{EVIL}']"
     named["pattern"] = f"[domain-name:value = '{NAMED}']"

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.processes import BIN, run_command
+from support.processes import BIN, make_data, run_command
 
 pytestmark = pytest.mark.slow
 
@@ -26,6 +26,7 @@ def test_a_notice_for_which_the_disk_has_no_room_stops_nobody(alone: None) -> No
 
 
 def test_adding_a_partner_twice_points_to_partner_change(alone: None) -> None:
+    make_data(Path("tocsin-data"))
     run_command("partner", "add", "acme", "--name", "ACME")
     code, _, message = run_command("partner", "add", "acme", "--name", "ACME")
     assert (code, "`partner change` changes it" in message) == (1, True)
@@ -41,6 +42,7 @@ def test_a_data_directory_that_is_a_file_exits_with_1(alone: None, tmp_path: Pat
 def test_an_address_that_is_in_use_or_unknown_is_named(alone: None, host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
+        make_data(Path("tocsin-data"))
         line: list[str | Path] = [BIN / "tocsin-hub", "serve", "--port", port, "--host", host]
         ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
         code, message = ended.returncode, ended.stderr

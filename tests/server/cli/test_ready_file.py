@@ -6,12 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.processes import make_data
+
 HUB = Path(sys.executable).with_name("tocsin-hub")
 
 
 class TestAReadyFileThatCannotBeWritten:
     def test_ends_the_start_with_its_name(self, tmp_path: Path) -> None:
         ready = tmp_path / "missing" / "ready.json"
+        make_data(tmp_path / "data")
         line: list[str | Path] = [
             HUB,
             "serve",

@@ -147,8 +147,8 @@ def test_a_hub_that_is_killed_goes_on_as_soon_as_it_is_started(tmp_path: Path) -
     last = tmp_path / "last"
     program = (sys.executable, ROOT / "tests" / "support" / "crashing_hub.py", "--last", last)
     hub = HubProcess(tmp_path / "data", program=program)
-    hub.join()
     hub.start()
+    hub.join()
     hub.wait_until_settled(hub.post([ONE, JOINED]).json()["id"])
     last.touch()
     with pytest.raises(requests.ConnectionError):
