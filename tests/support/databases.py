@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import MongoClient
+from pymongo import MongoClient, ReplaceOne
 
 from tocsin.server.store import Store
 from tocsin.server.store.connection import Base
@@ -85,6 +85,14 @@ def restore(base: Base, prepared: PreparedDatabase) -> bool:
         if documents:
             base[name].insert_many(documents)
     return True
+
+
+def fill(base: Base, prepared: PreparedDatabase) -> None:
+    """Bring an untouched database to another state than that of a new one."""
+    for name, documents in prepared.documents.items():
+        if documents:
+            puts = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents]
+            base[name].bulk_write(puts)
 
 
 def find_filled(base: Base, names: Sequence[str]) -> list[str]:

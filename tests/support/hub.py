@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from flask.testing import FlaskClient
-from support.databases import PreparedDatabase, restore, snapshot
+from support.databases import PreparedDatabase, fill, snapshot
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
@@ -82,7 +82,8 @@ class HubInProcess:
         """
         key, base = self.settings.title, self.store._base
         untouched = self.store.clock is wall_clock and not self.store.feeds.collections()
-        if untouched and key in _FOUNDED and restore(base, _FOUNDED[key]):
+        if untouched and key in _FOUNDED:
+            fill(base, _FOUNDED[key])
             return
         create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         for slug in ("acme", "north"):
