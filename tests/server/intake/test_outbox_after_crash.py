@@ -21,7 +21,7 @@ from support.crash import (
     run_interrupted,
     work_later,
 )
-from support.databases import open_empty_store
+from support.databases import PreparedDatabase, fill, open_empty_store, snapshot
 from support.hub import (
     GREEN,
     HubInProcess,
@@ -112,12 +112,20 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reviewing, "PORTION", 1)
 
 
-def outcome(uri: Any, scene: Any, after: Any) -> Any:
-    """Whether the hub died, and what there is in the end."""
+def beginning(uri: str, scene: Scene) -> PreparedDatabase:
+    """The database before the act."""
     with open_empty_store(uri) as store:
         hub = HubInProcess(store)
         for each in scene.before:
             hub.push(*each, who="north")
+        return snapshot(store)
+
+
+def outcome(uri: str, scene: Scene, before: PreparedDatabase, after: int) -> Any:
+    """Whether the hub died, and what there is in the end."""
+    with open_empty_store(uri) as store:
+        fill(store._base, before)
+        hub = HubInProcess(store, founded=True)
         died = run_interrupted(hub, uri, lambda: scene.act(hub), after).left == 0
         work_later(hub, uri)
         if scene.act in (release, reject):
@@ -132,12 +140,14 @@ def outcome(uri: Any, scene: Any, after: Any) -> Any:
 def test_a_crash_after_any_transaction_changes_nothing_in_the_end(
     engine_uri: str, what: Any
 ) -> None:
-    _, lived = outcome(engine_uri, SCENES[what], -1)
+    scene = SCENES[what]
+    before = beginning(engine_uri, scene)
+    _, lived = outcome(engine_uri, scene, before, -1)
     assert lived
     died, after = True, 0
     while died:
         after += 1
-        died, ended = outcome(engine_uri, SCENES[what], after)
+        died, ended = outcome(engine_uri, scene, before, after)
         assert ended == lived, f"it died after transaction {after}"
     assert after > 2
 
