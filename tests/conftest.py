@@ -38,11 +38,17 @@ if "TOCSIN_TEST_EXAMPLES" not in os.environ:
     settings.load_profile("gate")  # the same examples in each run
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Share the cache among workers and runs, so that it is built once."""
+    config.addinivalue_line("markers", "long: takes half a minute or more; is begun first")
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(CACHE)
     os.environ.setdefault("TOCSIN_MIN_FREE_OCTETS", str(1 << 20))  # and so small reserves
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, so that at the end no core waits for one of them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

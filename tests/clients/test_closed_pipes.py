@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.processes import BIN
+from support.processes import BIN, make_data
 from support.taxii_servers import COLLECTION, Medallion, indicator
 
 pytestmark = pytest.mark.slow
@@ -66,6 +66,7 @@ def test_a_poll_to_a_full_disk_exits_with_1_and_does_not_move_the_cursor(
 def test_hub_commands_exit_with_141_when_their_reader_closes_the_pipe(
     alone: None, command: str
 ) -> None:
+    make_data(Path("d"))
     codes, _, stderr = run_in_bash(f"{BIN}/tocsin-hub {command} | exec <&-")
     assert codes[0] == "141" and "Broken pipe" not in stderr and "Traceback" not in stderr
 

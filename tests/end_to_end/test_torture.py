@@ -21,6 +21,7 @@ TORTURE = (sys.executable, "-m", "support.torture")
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("more", [[], ["--apart"]])
 def test_nothing_is_lost_whatever_is_killed(more: Any) -> None:
     asked = ["--minutes", "0.2", "--every", "3", "--writers", "3", "--json", *more]

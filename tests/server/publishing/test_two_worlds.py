@@ -40,6 +40,7 @@ def pair(engine_uri: str) -> Iterator[Pair]:
         yield pair
 
 
+@pytest.mark.long
 @settings(
     max_examples=examples(50, 5),  # 2,000 with $TOCSIN_TEST_EXAMPLES
     deadline=None,

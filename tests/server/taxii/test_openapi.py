@@ -273,6 +273,7 @@ class TestThePath:
 class TestTheHub:
     """Real answers, checked by schemathesis; TOCSIN_TEST_EXAMPLES=500 tries harder."""
 
+    @pytest.mark.long
     def test_it_answers_as_described(self, hub: HubInProcess) -> None:
         with serve_on_socket(build_app(hub)) as url:
             trial = run_trial(url)
