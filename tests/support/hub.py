@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from flask.testing import FlaskClient
-from support.databases import PreparedDatabase, fill, snapshot
+from support.databases import PreparedDatabase, fill, find_filled, snapshot
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
@@ -34,6 +34,8 @@ HUB_SECRETS = HubSecrets(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]
 
+_FOUNDATIONS = ("collections", "accounts", "partners", "journal", "unwanted")
+"""The database's collections of which one has a document if a test began before the hub."""
 _FOUNDED: dict[str, PreparedDatabase] = {}
 """The content of a database that `HubInProcess` has founded, by the hub's title."""
 
@@ -81,7 +83,7 @@ class HubInProcess:
         They depend on nothing but the hub's title and, by their time, on its clock.
         """
         key, base = self.settings.title, self.store._base
-        untouched = self.store.clock is wall_clock and not self.store.feeds.collections()
+        untouched = self.store.clock is wall_clock and not find_filled(base, _FOUNDATIONS)
         if untouched and key in _FOUNDED:
             fill(base, _FOUNDED[key])
             return
