@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -115,13 +116,22 @@ def at_objects(answer: Callable[[], Iterable[bytes]]) -> Octets:
 
 
 def bomb(octets: int) -> bytes:
-    """An envelope with one string of so many octets, compressed."""
-    packer, piece = zlib.compressobj(wbits=31), b"a" * 1_000_000
+    """An envelope with one string of so many octets, compressed.
+
+    A piece is compressed once, from a reset state, and repeated.
+    """
+    packer, piece = zlib.compressobj(wbits=-15), b"a" * 1_000_000
     whole, rest = divmod(octets, len(piece))
-    parts = [packer.compress(b'{"objects":[{"id":"')]
-    parts += [packer.compress(piece) for _ in range(whole)]
-    parts += [packer.compress(piece[:rest] + b'"}]}'), packer.flush()]
-    return b"".join(parts)
+    begin, end = b'{"objects":[{"id":"', piece[:rest] + b'"}]}'
+    parts = [packer.compress(text) + packer.flush(zlib.Z_FULL_FLUSH) for text in (begin, piece)]
+    last = packer.compress(end) + packer.flush()
+    checksum = zlib.crc32(begin)
+    for _ in range(whole):
+        checksum = zlib.crc32(piece, checksum)
+    checksum = zlib.crc32(end, checksum)
+    size = (len(begin) + octets + len(end) - rest) % 2**32
+    head = b"\x1f\x8b\x08" + bytes(7)
+    return b"".join((head, parts[0], parts[1] * whole, last, struct.pack("<LL", checksum, size)))
 
 
 def many_objects(octets: int) -> bytes:
