@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -340,7 +341,8 @@ def _tls_contexts(settings: HubSettings, echo: Echo) -> TlsContextSource | None:
 
 def _stop_on_signal(stop: threading.Event) -> None:
     def end(number: int, frame: FrameType | None) -> None:
-        stop.set()
+        # Not here: this thread may be in `stop.wait`, and hold the lock that `set` takes.
+        start_new_thread(stop.set, ())
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
