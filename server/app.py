@@ -165,7 +165,7 @@ def create_app(
         settings=TaxiiSettings(
             title=settings.title,
             contact=settings.contact,
-            page_token_key=secrets.page_token_key,
+            page_token_key=secrets.page_token_key_of(services.store.epoch()),
             max_content_length=settings.max_content_length,
             page_size=settings.page_default,
             page_cap=settings.page_cap,

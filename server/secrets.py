@@ -7,6 +7,7 @@ so it belongs in the backup.
 """
 
 import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -14,6 +15,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import stix_time
 
@@ -30,6 +32,12 @@ class HubSecrets:
     """The namespace of the public ids."""
     page_token_key: bytes
     """Authenticates `next`."""
+
+    def page_token_key_of(self, epoch: str) -> bytes:
+        """The key of `next` and of entity tags in an epoch: those of others are not known in it."""
+        if not epoch:
+            return self.page_token_key
+        return hmac.digest(self.page_token_key, b"epoch:" + epoch.encode(), "sha256")
 
     @property
     def fingerprint(self) -> str:
@@ -51,19 +59,54 @@ class HubSecrets:
 
 def load_secrets(directory: Path) -> HubSecrets:
     """The secrets stored in `directory`; created on first use."""
-    file = directory / _FILE
-    if not file.exists():
-        _create(file)
-    kept = json.loads(file.read_text("utf-8"))
+    if not (directory / _FILE).exists():
+        made = {"namespace": str(uuid.uuid4()), "cursor_key": secrets.token_hex(32)}
+        _create(directory / _FILE, json.dumps(made).encode())
+    return parse_secrets(read_secrets(directory))
+
+
+def read_secrets(directory: Path) -> bytes:
+    """The octets of the secrets file in `directory`.  Raises NotFound if there is none."""
+    try:
+        return (directory / _FILE).read_bytes()
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"{directory} has no {_FILE}: name the hub's data directory with --data"
+        ) from error
+
+
+def parse_secrets(octets: bytes) -> HubSecrets:
+    """The secrets in the octets of a secrets file."""
+    kept = json.loads(octets)
     return HubSecrets(uuid.UUID(kept["namespace"]), bytes.fromhex(kept["cursor_key"]))
 
 
-def _create(file: Path) -> None:
+def put_secrets(directory: Path, octets: bytes) -> bool:
+    """Store a secrets file as it is; False if the directory has the same secrets already.
+
+    Raises Conflict if it has other ones.
+    """
+    file = directory / _FILE
+    new = not file.exists()
+    if new:
+        _create(file, octets)
+    if load_secrets(directory) != parse_secrets(octets):
+        raise Conflict(
+            f"{directory} has the secrets of another hub: name another directory with --data"
+        )
+    return new
+
+
+def remove_secrets(directory: Path) -> None:
+    """Remove a secrets file that `put_secrets` has stored."""
+    (directory / _FILE).unlink(missing_ok=True)
+
+
+def _create(file: Path, octets: bytes) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = {"namespace": str(uuid.uuid4()), "cursor_key": secrets.token_hex(32)}
     partial = file.with_name(f"{_FILE}.{os.getpid()}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(json.dumps(made))
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(octets)
         out.flush()
         os.fsync(out.fileno())
     try:

@@ -23,6 +23,8 @@ _COMMANDS = {
     "work": "serve",
     "migrate": "migrate",
     "compact": "migrate",
+    "backup": "backup",
+    "restore": "backup",
     "partner": "partner",
     "key": "key",
     "collection": "collection",

@@ -26,6 +26,7 @@ from tocsin.server.metrics import Metrics
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.availability import Availability
+from tocsin.server.store.backup import Backups
 from tocsin.server.store.command_metrics import CommandMetrics
 from tocsin.server.store.commits import Commits
 from tocsin.server.store.connection import (
@@ -39,6 +40,7 @@ from tocsin.server.store.connection import (
 )
 from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.exclusions import Exclusions
+from tocsin.server.store.feeds.clock import read_clock
 from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
@@ -97,6 +99,7 @@ class Store:
         self.purges = Purges(self._base)
         self.expired = Expired(self._base)
         self.partner_data = PartnerDocuments(self._base)
+        self.backups = Backups(client, self._base, clock)
         self.packing = Packer(client, self._base, self._lock)
         self.listeners: list[Callable[[], None]] = []
         """Called after each commit of this process; quick, and without errors."""
@@ -137,6 +140,13 @@ class Store:
         """Close the connections; the store cannot be used afterwards."""
         self._commits.close()
         self._client.close()
+
+    def epoch(self) -> str:
+        """The epoch of page tokens and entity tags; a restore begins another one.
+
+        It does not change while a hub runs: a restore needs an empty database.
+        """
+        return read_clock(self._base).epoch
 
     def check_secrets(self, fingerprint: str) -> None:
         """Remember which secrets this database was built with, or compare them.

@@ -20,7 +20,13 @@ from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
-from tocsin.server.store.connection import MAJORITY_JOURNALED, Base, Document, is_outage_error
+from tocsin.server.store.connection import (
+    MAJORITY_JOURNALED,
+    Base,
+    Document,
+    Session,
+    is_outage_error,
+)
 from tocsin.server.store.feeds.clock import ensure_clock
 from tocsin.server.store.journal import add_missing_terms
 
@@ -45,8 +51,12 @@ MIGRATIONS: tuple[Migration, ...] = (add_missing_terms, add_days)
 """In order: the first one leads from version 1 to version 2."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 """The version that this program reads and writes."""
+COLLECTION = "schema"
+"""The collection of the version and of the mark."""
 _VERSION = "version"
 _TRIED = "tried"
+_MARK = "restore"
+"""The mark of a database into which a backup is being restored."""
 _EXISTS = 48
 _NO_TRANSACTIONS = (
     "the database does not do transactions over two collections with snapshot reads and majority "
@@ -114,8 +124,14 @@ errands: outbox; tails: heads of the journal and of the sweep; clock: commit che
 def prepare(base: Base) -> bool:
     """Create missing collections and indexes; True if the database is new.  Idempotent.
 
-    Raises Unavailable if the database has another version than this program.
+    Raises Unavailable if the database has another version than this program, or is half restored.
     """
+    refuse_half_restored(base)
+    return prepare_unchecked(base)
+
+
+def prepare_unchecked(base: Base) -> bool:
+    """See `prepare`; a restore calls it before it is complete."""
     new = _stamp(base)
     check(base)
     present = set(base.list_collection_names())
@@ -186,9 +202,33 @@ def check(base: Base, supported: int = SCHEMA_VERSION) -> None:
         )
 
 
-def find_version(base: Base) -> int:
+def refuse_half_restored(base: Base) -> None:
+    """Raise Unavailable if the restore of a backup has begun and not ended."""
+    if is_half_restored(base):
+        raise Unavailable(
+            "the database is half restored: `tocsin-hub restore` was interrupted, or still runs; "
+            "if it does not run, run it again with the same file and place"
+        )
+
+
+def is_half_restored(base: Base) -> bool:
+    """True if the restore of a backup has begun and not ended."""
+    return base.schema.find_one({"_id": _MARK}) is not None
+
+
+def mark_half_restored(base: Base, name: str) -> None:
+    """Mark the database until the restore of this name is complete."""
+    base.schema.insert_one({"_id": _MARK, "name": name})
+
+
+def remove_mark(base: Base, name: str) -> bool:
+    """Remove the mark; False if it is not of the restore of this name."""
+    return base.schema.delete_one({"_id": _MARK, "name": name}).deleted_count == 1
+
+
+def find_version(base: Base, session: Session = None) -> int:
     """Return the database's version; 1 if none is stored, as in the first databases."""
-    document = base.schema.find_one({"_id": _VERSION})
+    document = base.schema.find_one({"_id": _VERSION}, session=session)
     return 1 if document is None else int(document["version"])
 
 
@@ -196,8 +236,16 @@ def migrate(base: Base, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[i
     """Bring the database to this program's version; its versions before and after.
 
     The version is stored after each step, so the next run continues an interrupted one.  No hub
-    may be running.  Raises Unavailable if the database is newer than the program.
+    may be running.  Raises Unavailable if the database is newer than the program, or half restored.
     """
+    refuse_half_restored(base)
+    return migrate_unchecked(base, migrations)
+
+
+def migrate_unchecked(
+    base: Base, migrations: Sequence[Migration] = MIGRATIONS
+) -> tuple[int, int]:
+    """See `migrate`; a restore calls it before it is complete."""
     before, supported = find_version(base), 1 + len(migrations)
     if before > supported:
         check(base, supported)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
@@ -28,7 +29,7 @@ from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Malformed
 from tocsin.server.store.configuration import ONLY_FEEDS
-from tocsin.server.store.connection import Base
+from tocsin.server.store.connection import Base, Session
 
 _HUB = "hub"
 MILLISECOND = 1_000
@@ -139,6 +140,28 @@ def ensure_clock(base: Base) -> None:
         base.heads.find({**ONLY_FEEDS, "number": {"$exists": False}}, {"_id": 1}).sort("_id", 1)
     ):
         number_feed(base, head["_id"])
+
+
+class ClockState(NamedTuple):
+    """The hub's clock at one moment."""
+
+    stamp: int
+    """The latest stamp that was given out, or reserved."""
+    epoch: str
+    """Changes when a backup is restored, since positions are used again then; "": never was."""
+
+
+def read_clock(base: Base, session: Session = None) -> ClockState:
+    """The clock as the database has it; at its begin if it has none yet."""
+    document = base.clock.find_one({"_id": _HUB}, session=session) or {"stamp": 0}
+    return ClockState(int(document["stamp"]), str(document.get("epoch", "")))
+
+
+def begin_epoch(base: Base, state: ClockState) -> None:
+    """Let the clock go on in another epoch, after its stamp."""
+    change = {"$set": {"epoch": state.epoch}, "$max": {"stamp": state.stamp}}
+    if base.clock.update_one({"_id": _HUB}, change).matched_count != 1:
+        raise LookupError("the database has no clock: it was not prepared")
 
 
 def joint_clock_since(base: Base) -> int:

@@ -1,0 +1,319 @@
+"""`tocsin-hub backup` and `restore`: the whole hub in one file, while it runs, and back."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
+from tocsin.admission.timestamps import timestamp
+from tocsin.config import HubSettings
+from tocsin.config.command_line import format_examples
+from tocsin.server.cli.command import (
+    AS_JSON,
+    AS_PERSON,
+    TIME,
+    Answer,
+    print_notice,
+    print_result,
+    with_settings,
+)
+from tocsin.server.journal import OPERATOR, operator_name
+from tocsin.server.secrets import (
+    HubSecrets,
+    parse_secrets,
+    put_secrets,
+    read_secrets,
+    remove_secrets,
+)
+from tocsin.server.store import Store
+from tocsin.server.store.archive import ArchiveReader, ArchiveWriter, Manifest
+from tocsin.server.store.embedded import database
+from tocsin.server.store.schema import SCHEMA_VERSION
+
+_PROGRESS_SECONDS = 0.2
+_UNDONE = """\
+tocsin-hub: the hub is as it was at {at}. What was done since then is undone.
+  Before you start it, do again what must hold: purges, revocations and withdrawals,
+  revoked keys, disabled or removed partners, exclusions, changes of rights.
+  Ask your partners to send again what they sent since then.
+  docs/operate.md, "Backup and restore", has the list."""
+
+
+@click.command(
+    "backup",
+    epilog=format_examples(
+        "tocsin-hub backup tocsin.tar --data /srv/tocsin",
+        "tocsin-hub backup . --json",
+        "tocsin-hub backup --verify tocsin.tar",
+    ),
+)
+@click.argument("target", metavar="FILE_OR_DIR", type=click.Path(path_type=Path))
+@click.option("--verify", is_flag=True, help="Check the backup FILE; needs no hub.")
+@with_settings
+@AS_PERSON
+@AS_JSON
+def backup_command(
+    settings: HubSettings, target: Path, verify: bool, as_json: bool, person: str
+) -> None:
+    """Write everything that the hub holds into a new file, while it runs.
+
+    The file is of one moment. In a directory it is named after the time. It holds the hub's
+    secrets and what partners sent, as they sent it: keep it where only you can read it. hub.toml,
+    policy.toml and TLS files are not in it.
+    """
+    if verify:
+        print_result(verify_backup(target), as_json=as_json)
+    else:
+        print_result(back_up(settings, target, operator_name(person)), as_json=as_json)
+
+
+@click.command(
+    "restore",
+    epilog=format_examples(
+        "tocsin-hub backup --verify tocsin.tar",
+        "tocsin-hub restore tocsin.tar --data /srv/tocsin-new",
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--after",
+    type=TIME,
+    default=0,
+    help="The latest X-TAXII-Date-Added-Last that a follower has, if you know it.",
+)
+@with_settings
+@AS_PERSON
+@AS_JSON
+def restore_command(
+    settings: HubSettings, file: Path, after: int, as_json: bool, person: str
+) -> None:
+    """Restore a backup into an empty database; the hub may be started afterwards.
+
+    The whole file is checked before anything is written. If it is interrupted, run it again: a
+    half restored hub does not start. Stop every hub and worker of the database first.
+
+    Followers go on by date (added_after). Page tokens (next) and entity tags of before are not
+    valid any more. What was done after the backup is undone: the command says what to repeat.
+    """
+    print_result(restore(settings, file, after, operator_name(person)), as_json=as_json)
+
+
+def back_up(settings: HubSettings, target: Path, actor: str = OPERATOR) -> Answer:
+    """Back up the hub of these settings into a new file; a description of it.
+
+    Raises NotFound if the data directory has no hub, Conflict if the file exists or is being
+    written, Unavailable if the database cannot be read to the end.
+    """
+    secrets = read_secrets(settings.data)
+    own = settings.mongo_uri
+    place = nullcontext(own) if own else database(settings.data, print_notice)
+    with place as uri, closing(Store.connect(uri, name=settings.database)) as store:
+        store.backups.check()
+        store.check_secrets(parse_secrets(secrets).fingerprint)
+        with _new_file(target) as (file, name), _progress() as progress:
+            archive = ArchiveWriter(file)
+            manifest = store.backups.write(archive, secrets, version("tocsin"), progress)
+            answer = _describe(name, manifest, archive.finish(manifest), archive.octets)
+        if manifest.schema == SCHEMA_VERSION:  # else the journal must wait for `migrate`
+            done = {"stamp": timestamp(manifest.stamp), "sha256": answer["sha256"]}
+            store.commit(lambda txn: txn.add_journal_entry("backup", actor, done))
+    return answer
+
+
+def verify_backup(path: Path) -> Answer:
+    """Check a backup as a whole; a description of it.
+
+    Raises Malformed, with a sentence, if it is not a whole and unchanged backup.
+    """
+    with _open_archive(path) as archive:
+        manifest, _ = _check(archive, path)
+        return _describe(path, manifest, archive.sha256, archive.octets)
+
+
+def restore(settings: HubSettings, path: Path, after: int = 0, actor: str = OPERATOR) -> Answer:
+    """Restore a backup into the empty database of these settings.
+
+    Everything published later is stamped later than now and than `after` (µs).
+
+    Raises Malformed for a damaged backup, Conflict if the database or the data directory is in
+    use: nothing was written then.  If it fails later, what it wrote is deleted.
+    """
+    with _open_archive(path) as archive:
+        manifest, secrets = _check(archive, path)
+        if manifest.schema > SCHEMA_VERSION:
+            raise Unavailable(
+                f"{path} has schema version {manifest.schema}, newer than this program's "
+                f"{SCHEMA_VERSION}: use the tocsin-hub {manifest.program} that wrote it"
+            )
+        with _directory(settings), _open_empty(settings, secrets) as store:
+            backups = store.backups
+            name = backups.begin_restore()
+            is_new = False
+            try:
+                is_new = put_secrets(settings.data, archive.secrets)
+                with _progress() as progress:
+                    backups.load(archive, progress)
+                backups.finish_schema()
+                store.check_secrets(secrets.fingerprint)
+                clock = backups.begin_epoch(manifest, after)
+                done = {"stamp": timestamp(manifest.stamp), "sha256": archive.sha256}
+                store.commit(lambda txn: txn.add_journal_entry("restore", actor, done))
+                backups.end_restore(name)
+            except BaseException:
+                backups.undo_restore()
+                if is_new:
+                    remove_secrets(settings.data)
+                raise
+    print_notice(_UNDONE.format(at=timestamp(manifest.created)))
+    described = _describe(path, manifest, archive.sha256, archive.octets)
+    return {**described, "clock": timestamp(clock.stamp), "epoch": clock.epoch}
+
+
+def _describe(path: Path, manifest: Manifest, sha256: str, octets: int) -> Answer:
+    return {
+        "file": str(path),
+        "octets": octets,
+        "sha256": sha256,
+        "created": timestamp(manifest.created),
+        "stamp": timestamp(manifest.stamp),
+        "program": manifest.program,
+        "schema": manifest.schema,
+        "journal": manifest.journal,
+        "documents": sum(manifest.documents.values()),
+    }
+
+
+def _check(archive: ArchiveReader, path: Path) -> tuple[Manifest, HubSecrets]:
+    manifest = archive.check()
+    try:
+        return manifest, parse_secrets(archive.secrets)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Malformed(f"{path} is damaged at secrets.json: use another backup") from error
+
+
+@contextmanager
+def _open_archive(path: Path) -> Iterator[ArchiveReader]:
+    with path.open("rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise Malformed(f"{path} is not a file")
+        yield ArchiveReader(file, str(path))
+
+
+@contextmanager
+def _directory(settings: HubSettings) -> Iterator[None]:
+    """Leave no trace of a data directory that was not there, or empty, if what follows fails."""
+    data = settings.data
+    existed = data.exists()
+    new = not existed or not any(data.iterdir())
+    try:
+        yield
+    except BaseException:
+        if new and data.exists():
+            for each in data.iterdir():
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+            if not existed:
+                data.rmdir()
+        raise
+
+
+@contextmanager
+def _open_empty(settings: HubSettings, secrets: HubSecrets) -> Iterator[Store]:
+    """The empty database of these settings, for a hub with these secrets."""
+    with suppress(NotFound):
+        if parse_secrets(read_secrets(settings.data)) != secrets:
+            raise Conflict(
+                f"{settings.data} has the secrets of another hub: name another directory with "
+                "--data"
+            )
+    own = settings.mongo_uri
+    place = nullcontext(own) if own else database(settings.data, print_notice)
+    with place as uri, closing(Store.connect(uri, name=settings.database)) as store:
+        store.backups.prepare_restore()
+        yield store
+
+
+@contextmanager
+def _new_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A new file that only its owner can read; it has its name only once it is complete.
+
+    Until then it is called NAME.partial.  Such a file of a backup that was killed is replaced.
+    Nothing is written through a link.
+    """
+    name, partial = target, target.with_name(f"{target.name}.partial")
+    if target.is_dir():
+        now = datetime.now(UTC)
+        name, partial = target / f"tocsin-{now:%Y%m%dT%H%M%SZ}.tar", target / "tocsin.tar.partial"
+    if os.path.lexists(name):
+        raise Conflict(f"{name} exists already; name a new file")
+    _remove_stale(partial)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield file, name
+            file.flush()
+            os.fsync(file.fileno())
+            partial.rename(name)
+        except BaseException:
+            partial.unlink()
+            raise
+    _sync_directory(name.parent)
+
+
+def _remove_stale(partial: Path) -> None:
+    """Remove what a killed backup has left.  Raises Conflict if one is being written."""
+    try:
+        descriptor = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Conflict(f"{partial} is a link: remove it, or name another file") from error
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(f"another backup is being written to {partial}") from error
+        partial.unlink()
+
+
+def _sync_directory(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int], None]]:
+    """Shows on a terminal, in one line, the collection in hand and the number of documents."""
+    shown = sys.stderr.isatty()
+    latest = 0.0
+
+    def show(collection: str, documents: int) -> None:
+        nonlocal latest
+        if shown and time.monotonic() - latest >= _PROGRESS_SECONDS:
+            latest = time.monotonic()
+            print(f"\r{collection}: {documents:,} documents\x1b[K", end="", file=sys.stderr)
+
+    try:
+        yield show
+    finally:
+        if shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

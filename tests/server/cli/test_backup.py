@@ -1,0 +1,263 @@
+"""`tocsin-hub backup` and `restore`, against the database of this session."""
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+from support.processes import run_command
+
+from tocsin.server.store.backup import MARGIN
+from tocsin.server.store.schema import SCHEMA_VERSION
+
+
+@dataclass
+class Place:
+    """A data directory and a database, where commands are run."""
+
+    uri: str
+    data: Path
+    database: str
+
+    def run(self, *words: str | Path) -> tuple[int, str, str]:
+        """Run a command; exit code, standard output, standard error."""
+        os.environ["TOCSIN_DATABASE"] = self.database
+        return run_command(*words, "--mongo-uri", self.uri, "--data", self.data, "--json")
+
+    def answer(self, *words: str | Path) -> Any:
+        """Run a command that succeeds; its output."""
+        code, out, err = self.run(*words)
+        assert code == 0, err
+        return json.loads(out)
+
+    def dump(self) -> dict[str, list[Any]]:
+        """All documents by collection."""
+        with MongoClient[dict[str, Any]](self.uri) as client:
+            base = client[self.database]
+            return {
+                name: sorted(base[name].find(), key=lambda each: str(each["_id"]))
+                for name in base.list_collection_names()
+            }
+
+    def indexes(self) -> dict[str, list[str]]:
+        """The names of all indexes by collection."""
+        with MongoClient[dict[str, Any]](self.uri) as client:
+            base = client[self.database]
+            return {
+                name: sorted(base[name].index_information()) for name in base.list_collection_names()
+            }
+
+
+@pytest.fixture
+def new_place(engine_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that makes a place without a hub."""
+    monkeypatch.setenv("TOCSIN_DATABASE", "")
+
+    def make() -> Place:
+        name = uuid.uuid4().hex
+        return Place(engine_uri, tmp_path / name, f"test_{name}")
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, engine_uri: str) -> Iterator[tuple[Place, Path]]:
+    """A hub with a partner, and a backup of it."""
+    folder = tmp_path_factory.mktemp("kept")
+    before = os.environ.get("TOCSIN_DATABASE")
+    place = Place(engine_uri, folder / "data", f"test_{uuid.uuid4().hex}")
+    place.answer("partner", "add", "acme", "--name", "ACME", "--read", "green")
+    place.answer("exclusion", "add", "ours.top")
+    place.answer("backup", folder / "x.tar")
+    yield place, folder / "x.tar"
+    os.environ.pop("TOCSIN_DATABASE")
+    if before is not None:
+        os.environ["TOCSIN_DATABASE"] = before
+
+
+def test_a_restored_database_has_all_documents_and_indexes(
+    kept: tuple[Place, Path], new_place: Any
+) -> None:
+    old, file = kept
+    new = new_place()
+    restored = new.answer("restore", file)
+    before, after = old.dump(), new.dump()
+    changing = {"journal", "tails", "clock", "turns", "delivery_marks"}
+    assert set(before) == set(after)
+    for name in set(before) - changing:
+        assert before[name] == after[name], name
+    assert new.indexes() == old.indexes()
+    assert (new.data / "secrets.json").read_bytes() == (old.data / "secrets.json").read_bytes()
+    assert (new.data / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert restored["documents"] > 10
+    entries = new.answer("journal", "list", "--limit", "2")
+    assert [each["act"] for each in entries][-1:] == ["restore"]
+    assert entries[-1]["what"]["sha256"] == restored["sha256"]
+    assert new.answer("journal", "verify")["valid"] is True
+
+
+def test_the_clock_goes_on_after_now_and_after_the_given_time(
+    kept: tuple[Place, Path], new_place: Any
+) -> None:
+    from_now, from_given = new_place(), new_place()
+    first = from_now.answer("restore", kept[1])
+    second = from_given.answer("restore", kept[1], "--after", "2099-01-01T00:00:00Z")
+    [old], [one], [other] = (p.dump()["clock"] for p in (kept[0], from_now, from_given))
+    assert one["stamp"] >= old["stamp"] + MARGIN
+    assert second["clock"] == "2099-01-01T00:05:00.000000Z"
+    assert first["epoch"] != second["epoch"] and {one["epoch"], other["epoch"]} == {
+        first["epoch"],
+        second["epoch"],
+    }
+
+
+def test_a_backup_is_readable_by_its_owner_only_and_recorded(
+    kept: tuple[Place, Path], tmp_path: Path
+) -> None:
+    place = kept[0]
+    before = os.umask(0)
+    try:
+        made = place.answer("backup", tmp_path, "--as", "jane")
+    finally:
+        os.umask(before)
+    [file] = tmp_path.iterdir()
+    assert str(file) == made["file"] and file.name.startswith("tocsin-2")
+    assert file.stat().st_mode & 0o777 == 0o600
+    [entry] = place.answer("journal", "list", "--act", "backup", "--who", "jane")
+    assert entry["what"]["sha256"] == made["sha256"]
+    code, out, _ = run_command("backup", "--verify", file, "--json")
+    assert (code, json.loads(out)) == (0, made)
+
+
+def test_nothing_is_written_over_a_file_or_through_a_link(
+    kept: tuple[Place, Path], tmp_path: Path
+) -> None:
+    place, victim = kept[0], tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / "link.tar").symlink_to(victim)
+    (tmp_path / "dangling.tar").symlink_to(tmp_path / "nothing")
+    (tmp_path / "new.tar.partial").symlink_to(victim)
+    for name in ("victim", "link.tar", "dangling.tar", "new.tar"):
+        code, _, err = place.run("backup", tmp_path / name)
+        assert code == 1, err
+    assert victim.read_text() == "mine"
+    names = {"victim", "link.tar", "dangling.tar", "new.tar.partial"}
+    assert {each.name for each in tmp_path.iterdir()} == names
+
+
+def test_what_a_killed_backup_left_is_replaced_but_not_one_in_progress(
+    kept: tuple[Place, Path], tmp_path: Path
+) -> None:
+    partial = tmp_path / "x.tar.partial"
+    partial.write_bytes(b"half")
+    with partial.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, _, err = kept[0].run("backup", tmp_path / "x.tar")
+        assert code == 1 and "another backup is being written" in err
+        assert partial.read_bytes() == b"half"
+    kept[0].answer("backup", tmp_path / "x.tar")
+    assert [each.name for each in tmp_path.iterdir()] == ["x.tar"]
+
+
+def test_a_folder_without_a_hub_is_refused_and_stays_empty(tmp_path: Path) -> None:
+    code, _, err = run_command("backup", tmp_path / "x.tar", "--data", tmp_path / "none")
+    assert code == 1 and "has no secrets.json: name the hub's data directory" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_backup_is_refused_and_nothing_is_written(
+    kept: tuple[Place, Path], new_place: Any, tmp_path: Path
+) -> None:
+    octets = bytearray(kept[1].read_bytes())
+    octets[len(octets) // 2] ^= 1
+    (tmp_path / "bad.tar").write_bytes(octets)
+    (tmp_path / "cut.tar").write_bytes(kept[1].read_bytes()[:-700])
+    for name in ("bad.tar", "cut.tar"):
+        place = new_place()
+        code, _, err = place.run("restore", tmp_path / name)
+        assert code == 1 and "use another backup" in err
+        assert not place.data.exists() and place.dump() == {}
+        assert run_command("backup", "--verify", tmp_path / name)[0] == 1
+
+
+def test_a_database_in_use_is_refused_and_stays_as_it_is(
+    kept: tuple[Place, Path], new_place: Any
+) -> None:
+    place = new_place()
+    place.answer("exclusion", "add", "theirs.top")
+    before = place.dump()
+    code, _, err = place.run("restore", kept[1])
+    assert code == 1 and "the secrets of another hub" in err
+    (place.data / "secrets.json").unlink()
+    code, _, err = place.run("restore", kept[1])
+    assert code == 1 and "is not empty" in err and "--data" in err
+    assert place.dump() == before and not (place.data / "secrets.json").exists()
+
+
+def test_a_half_restored_database_is_refused_until_the_restore_is_run_again(
+    kept: tuple[Place, Path], new_place: Any, tmp_path: Path
+) -> None:
+    place = new_place()
+    with MongoClient[dict[str, Any]](place.uri) as client:
+        client[place.database].schema.insert_one({"_id": "restore", "name": "killed"})
+        client[place.database].runs.insert_one({"_id": "of the killed one"})
+    place.data.mkdir()
+    (place.data / "secrets.json").write_bytes((kept[0].data / "secrets.json").read_bytes())
+    for words in (("collection", "list"), ("migrate",), ("backup", tmp_path / "y.tar")):
+        code, _, err = place.run(*words)
+        assert code == 3 and "half restored" in err and "run it again" in err
+    place.answer("restore", kept[1])
+    assert "of the killed one" not in [each["_id"] for each in place.dump()["runs"]]
+    assert {each["alias"] for each in place.answer("collection", "list")} >= {"green", "inbox"}
+
+
+def test_a_restore_that_fails_leaves_no_trace(
+    kept: tuple[Place, Path], new_place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = new_place()
+    monkeypatch.setattr("tocsin.server.store.schema.INDEXES", {"schema": (), "clock": ()})
+    code, _, err = place.run("restore", kept[1])
+    assert code == 1 and "it is of no hub" in err
+    assert place.dump() == {} and not place.data.exists()
+
+
+@pytest.mark.parametrize(("change", "code"), [(1, 3), (-1, 0)])
+def test_a_newer_schema_is_refused_and_an_older_one_is_migrated(
+    kept: tuple[Place, Path], new_place: Any, tmp_path: Path, change: int, code: int
+) -> None:
+    old = new_place()
+    old.answer("exclusion", "add", "theirs.top")
+    version = SCHEMA_VERSION + min(change, 0)
+    with MongoClient[dict[str, Any]](old.uri) as client:
+        client[old.database].schema.update_one({}, {"$set": {"version": version}})
+    with pytest.MonkeyPatch.context() as patch:
+        if change > 0:
+            patch.setattr("tocsin.server.store.schema.SCHEMA_VERSION", version + 1)
+            with MongoClient[dict[str, Any]](old.uri) as client:
+                client[old.database].schema.update_one({}, {"$set": {"version": version + 1}})
+        old.answer("backup", tmp_path / "x.tar")
+    new = new_place()
+    found, _, err = new.run("restore", tmp_path / "x.tar")
+    assert found == code, err
+    if code:
+        assert "newer than this program's" in err and new.dump() == {}
+    else:
+        assert new.answer("exclusion", "list")[0]["value"] == "theirs.top"
+        [stored] = (each for each in new.dump()["schema"] if each["_id"] == "version")
+        assert stored["version"] == SCHEMA_VERSION
+
+
+def test_what_was_served_after_the_backup_is_noted_as_unknown(
+    kept: tuple[Place, Path], new_place: Any
+) -> None:
+    place = new_place()
+    restored = place.answer("restore", kept[1])
+    [gap] = (each for each in place.dump()["delivery_marks"] if each["until"])
+    assert gap["dead"] and gap["until"] > gap["written"]
+    assert restored["created"] <= place.answer("journal", "list", "--act", "restore")[0]["at"]
