@@ -11,8 +11,10 @@ half restored is recognised, and refused, by everything that opens it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from typing import cast
 
 from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
@@ -33,13 +35,21 @@ from tocsin.server.store.connection import Base, Client, Document
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE
 from tocsin.server.store.feeds.clock import ClockState, begin_epoch, read_clock
 from tocsin.server.store.journal import HEAD
+from tocsin.server.store.submissions import piece_ids
 
 MARGIN = 300_000_000
 """µs by which the clock of a restored hub begins later than every stamp that is known.  It
 covers a clock that ran ahead, as it does while much is published at once.  Less than the
 clients accept: they doubt stamps more than ten minutes ahead of their own clock."""
+_LATE = ("shelves", "sources", "submissions", "tails", "publics", "raws", "verdicts", "journal")
+_ORDER = (*(name for name in schema.INDEXES if name not in _LATE), *_LATE)
+"""All collections.  A collection comes after those that name its keys: see `_SmallReads`."""
 _BY_BLOCK = frozenset(("runs", "cards", "marks"))
-"""Collections that are read a block at a time, by their index."""
+_PUBLICS_IN = {"shelves": "ids", "sources": "publics"}
+_KEYS = 50
+"""Documents that one query selects by their keys; the engine's cost grows with the square."""
+_PIECES = 4
+"""The same for pieces of bodies, which are long."""
 _NO_SNAPSHOT = (239, 246)
 """SnapshotTooOld, SnapshotUnavailable."""
 _TOO_OLD = (
@@ -78,14 +88,15 @@ class Backups:
         until the end.
         """
         archive.begin(secrets)
+        least = self._base.publics.estimated_document_count()  # not possible in a transaction
         with _snapshot(self._client) as session:
             clock = read_clock(self._base, session)
             created = self._clock()
             version = schema.find_version(self._base, session)
             journal = self._base.tails.find_one({"_id": HEAD}, session=session) or {}
+            read = self._choose_reader(session, least)
             counts = {
-                name: self._write_collection(archive, name, session, progress)
-                for name in schema.INDEXES
+                name: self._write_collection(archive, name, read(name), progress) for name in _ORDER
             }
         return Manifest(
             created=created,
@@ -97,12 +108,20 @@ class Backups:
             documents=counts,
         )
 
+    def _choose_reader(
+        self, session: ClientSession, least: int
+    ) -> Callable[[str], Iterator[bytes]]:
+        """A function that reads the documents of a collection, in batches."""
+        if _is_embedded(self._client):
+            return _SmallReads(self._base, session, least).read
+        return lambda name: _find_raw(self._base, name, {}, session)
+
     def _write_collection(
-        self, archive: ArchiveWriter, name: str, session: ClientSession, progress: Progress
+        self, archive: ArchiveWriter, name: str, batches: Iterator[bytes], progress: Progress
     ) -> int:
         count, pending = 0, bytearray()
-        for raw in self._read_raw(name, session):
-            for document in split_documents(raw):
+        for batch in batches:
+            for document in split_documents(batch):
                 count += 1
                 pending += document
                 if len(pending) >= PART_OCTETS:
@@ -112,25 +131,6 @@ class Backups:
         if pending:
             archive.add(name, bytes(pending))
         return count
-
-    def _read_raw(self, name: str, session: ClientSession) -> Iterator[bytes]:
-        """The documents of a collection, in batches."""
-        collection = self._base[name]
-        for wanted in self._selections(name, session):
-            yield from collection.find_raw_batches(wanted, session=session)
-
-    def _selections(self, name: str, session: ClientSession) -> Iterator[Document]:
-        """Queries that together select the documents of a collection, each of them once.
-
-        The embedded engine reads all that a query selects before it answers, and writers wait
-        meanwhile: so what has an index by block is read a block at a time.
-        """
-        if name not in _BY_BLOCK:
-            yield {}
-            return
-        for head in list(self._base.heads.find({}, session=session)):
-            for block in range(int(head["position"]) // BLOCK_SIZE + 1):
-                yield {"feed": head["_id"], "block": block}
 
     def prepare_restore(self) -> None:
         """Make sure that the database is empty; what an interrupted restore left is deleted.
@@ -213,6 +213,105 @@ class Backups:
         self.prepare_restore()
 
 
+class _SmallReads:
+    """Reads collections by many small queries, for the embedded engine.
+
+    It collects all that a query selects before it answers, and no other transaction goes on
+    meanwhile: a query for all public objects would stop publishing for many seconds.  So large
+    collections are read by keys that others have named before (see `_ORDER`).  Every public object
+    is named by the source ids of a partner or by a feed; should one have lost both, their number
+    tells, and all of the collection is read at once.
+    """
+
+    def __init__(self, base: Base, session: ClientSession, least_publics: int) -> None:
+        """Read in `session`.  There are at least so many public objects: they stay for ever."""
+        self._base, self._session = base, session
+        self._least_publics = least_publics
+        self._feeds: list[tuple[str, int]] = []
+        self._runs: list[str] = []
+        self._publics: dict[str, None] = {}
+        self._submissions: list[tuple[str, int]] = []
+        self._entries: list[int] = []
+
+    def read(self, name: str) -> Iterator[bytes]:
+        """The documents of a collection, in batches."""
+        if name == "publics":
+            yield from self._read_publics()
+            return
+        for wanted in self._selections(name):
+            yield from self._find(name, wanted)
+
+    def _read_publics(self) -> Iterator[bytes]:
+        """The public objects that others name; if these are not all, the rest in one piece."""
+        seen = set[object]()
+        for wanted in self._selections("publics"):
+            for batch in self._find("publics", wanted):
+                seen.update(RawBSONDocument(each)["_id"] for each in split_documents(batch))
+                yield batch
+        if len(seen) >= self._least_publics:
+            return
+        for batch in self._find("publics", {}):
+            for each in split_documents(batch):
+                if RawBSONDocument(each)["_id"] not in seen:
+                    yield each
+
+    def _find(self, name: str, wanted: Document) -> Iterator[bytes]:
+        for batch in _find_raw(self._base, name, wanted, self._session):
+            self._note_keys(name, batch)
+            yield batch
+
+    def _note_keys(self, name: str, batch: bytes) -> None:
+        """Note the keys of other collections that these documents name."""
+        if name not in ("heads", "runs", "shelves", "sources", "submissions", "tails"):
+            return
+        for each in map(RawBSONDocument, split_documents(batch)):
+            if name == "heads":
+                self._feeds.append((each["_id"], int(each["position"])))
+            elif name == "runs":
+                self._runs.append(each["_id"])
+            elif name == "submissions":
+                self._submissions.append((each["_id"], int(each["pieces"])))
+            elif name in ("shelves", "sources"):
+                self._publics.update(dict.fromkeys(each[_PUBLICS_IN[name]]))
+            elif each["_id"] == HEAD:
+                self._entries = list(range(int(each.get("first", 1)), int(each["sequence"]) + 1))
+
+    def _selections(self, name: str) -> Iterator[Document]:
+        """Queries that select the documents of a collection, each of them once."""
+        if name in _BY_BLOCK:
+            return (
+                {"feed": feed, "block": block}
+                for feed, last in self._feeds
+                for block in range(last // BLOCK_SIZE + 1)
+            )
+        if name == "shelves":
+            return ({"run": run} for run in self._runs)
+        if name == "publics":
+            return _by_id(list(self._publics), _KEYS)
+        if name == "journal":
+            return _by_id(self._entries, _KEYS)
+        if name == "verdicts":
+            return ({"submission": id_} for id_, _ in self._submissions)
+        if name == "raws":  # pieces that no submission names are of none that was acknowledged
+            pieces = chain.from_iterable(piece_ids(*each) for each in self._submissions)
+            return _by_id(list(pieces), _PIECES)
+        return iter(({},))
+
+
+def _find_raw(base: Base, name: str, wanted: Document, session: ClientSession) -> Iterator[bytes]:
+    """The documents that a query selects, in batches of their BSON."""
+    yield from cast(Iterator[bytes], base[name].find_raw_batches(wanted, session=session))
+
+
+def _by_id(keys: Sequence[object], size: int) -> Iterator[Document]:
+    for first in range(0, len(keys), size):
+        yield {"_id": {"$in": list(keys[first : first + size])}}
+
+
+def _is_embedded(client: Client) -> bool:
+    return "secantusVersion" in client.admin.command("buildInfo")
+
+
 @contextmanager
 def _failure(work: str) -> Iterator[None]:
     """Raise Unavailable, without content of documents, if the database cannot do this work."""
@@ -225,7 +324,7 @@ def _failure(work: str) -> Iterator[None]:
 @contextmanager
 def _snapshot(client: Client) -> Iterator[ClientSession]:
     """A session in which every read is of one moment.  Raises Unavailable if it is lost."""
-    is_embedded = "secantusVersion" in client.admin.command("buildInfo")
+    is_embedded = _is_embedded(client)
     try:
         with client.start_session(snapshot=not is_embedded) as session:
             if is_embedded:
@@ -238,8 +337,6 @@ def _snapshot(client: Client) -> Iterator[ClientSession]:
     except OperationFailure as error:
         if error.code in _NO_SNAPSHOT:
             raise Unavailable(_TOO_OLD) from error
-        if error.has_error_label("TransientTransactionError"):
-            raise Unavailable(_BROKEN) from error
-        raise
+        raise Unavailable(f"{_BROKEN} ({type(error).__name__} {error.code})") from error
     except PyMongoError as error:
-        raise Unavailable(_BROKEN) from error
+        raise Unavailable(f"{_BROKEN} ({type(error).__name__})") from error

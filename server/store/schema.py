@@ -242,9 +242,7 @@ def migrate(base: Base, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[i
     return migrate_unchecked(base, migrations)
 
 
-def migrate_unchecked(
-    base: Base, migrations: Sequence[Migration] = MIGRATIONS
-) -> tuple[int, int]:
+def migrate_unchecked(base: Base, migrations: Sequence[Migration] = MIGRATIONS) -> tuple[int, int]:
     """See `migrate`; a restore calls it before it is complete."""
     before, supported = find_version(base), 1 + len(migrations)
     if before > supported:

@@ -229,7 +229,7 @@ def find_submission(
 
 def find_body(base: Base, session: Session, id: str, pieces: int) -> bytes | None:
     """A body of so many pieces; None if one is missing, because it was replaced meanwhile."""
-    names = [_piece_id(id, i) for i in range(pieces)]
+    names = piece_ids(id, pieces)
     found: dict[str, bytes] = {}
     for chunk in chunk_keys(names, _MAX_KEYS):
         for piece in base.raws.find({"_id": {"$in": list(chunk)}}, session=session):
@@ -351,7 +351,7 @@ def put_body(base: Base, session: ClientSession, submission: str, body: bytes) -
     document = base.submissions.find_one({"_id": submission}, {"pieces": 1}, session=session)
     if document is None:
         return
-    old = [_piece_id(submission, i) for i in range(document["pieces"])]
+    old = piece_ids(submission, document["pieces"])
     for chunk in chunk_keys(old, _MAX_KEYS):
         base.raws.delete_many({"_id": {"$in": list(chunk)}}, session=session)
     starts = range(0, len(body), _PIECE_OCTETS)
@@ -385,6 +385,11 @@ def _pieces(submission: Submission) -> Iterator[UpdateOne]:
         piece = {"raw": submission.raw[start : start + _PIECE_OCTETS]}
         key = {"_id": _piece_id(submission.id, i)}
         yield UpdateOne(key, {"$setOnInsert": piece}, upsert=True)
+
+
+def piece_ids(submission: str, pieces: int) -> list[str]:
+    """The keys of the pieces of a body."""
+    return [_piece_id(submission, i) for i in range(pieces)]
 
 
 def _piece_id(submission: str, number: int) -> str:

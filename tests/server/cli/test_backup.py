@@ -50,7 +50,8 @@ class Place:
         with MongoClient[dict[str, Any]](self.uri) as client:
             base = client[self.database]
             return {
-                name: sorted(base[name].index_information()) for name in base.list_collection_names()
+                name: sorted(base[name].index_information())
+                for name in base.list_collection_names()
             }
 
 
