@@ -172,7 +172,8 @@ def test_a_killed_backup_leaves_only_a_partial_file(tmp_path: Path) -> None:
     hub.wait_until_settled(hub.post(indicators(3_000)).json()["id"])
     file, partial = folder / "x.tar", folder / "x.tar.partial"
     kill_when(
-        run("backup", file, "--data", hub.data), lambda: partial.exists() and partial.stat().st_size
+        run("backup", file, "--data", hub.data),
+        lambda: partial.exists() and partial.stat().st_size > 0,
     )
     assert [each.name for each in folder.iterdir()] == [partial.name]
     process = run("backup", "--verify", partial)
