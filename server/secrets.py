@@ -104,8 +104,8 @@ def remove_secrets(directory: Path) -> None:
 
 def _create(file: Path, octets: bytes) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = file.with_name(f"{_FILE}.{os.getpid()}")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+    partial = file.with_name(f"{_FILE}.{secrets.token_hex(8)}")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
         out.write(octets)
         out.flush()
         os.fsync(out.fileno())

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +32,9 @@ from tocsin.server.cli.command import (
     print_result,
     with_settings,
 )
+from tocsin.server.cli.repeat import read_later_entries, repeat_acts
 from tocsin.server.journal import OPERATOR, operator_name
+from tocsin.server.runtime import open_runtime
 from tocsin.server.secrets import (
     HubSecrets,
     parse_secrets,
@@ -42,6 +45,7 @@ from tocsin.server.secrets import (
 from tocsin.server.store import Store
 from tocsin.server.store.archive import ArchiveReader, ArchiveWriter, Manifest
 from tocsin.server.store.embedded import database
+from tocsin.server.store.feeds.clock import ClockState
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 _PROGRESS_SECONDS = 0.2
@@ -86,6 +90,7 @@ def backup_command(
     epilog=format_examples(
         "tocsin-hub backup --verify tocsin.tar",
         "tocsin-hub restore tocsin.tar --data /srv/tocsin-new",
+        "tocsin-hub restore tocsin.tar --data /srv/tocsin-3 --journal journal.jsonl",
     ),
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -95,11 +100,22 @@ def backup_command(
     default=0,
     help="The latest X-TAXII-Date-Added-Last that a follower has, if you know it.",
 )
+@click.option(
+    "--journal",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="An export of the lost hub's journal: purges and the like are repeated.",
+)
 @with_settings
 @AS_PERSON
 @AS_JSON
-def restore_command(
-    settings: HubSettings, file: Path, after: int, as_json: bool, person: str
+def restore_command(  # noqa: PLR0913
+    settings: HubSettings,
+    file: Path,
+    after: int,
+    journal: Path | None,
+    as_json: bool,
+    person: str,
 ) -> None:
     """Restore a backup into an empty database; the hub may be started afterwards.
 
@@ -109,7 +125,20 @@ def restore_command(
     Followers go on by date (added_after). Page tokens (next) and entity tags of before are not
     valid any more. What was done after the backup is undone: the command says what to repeat.
     """
-    print_result(restore(settings, file, after, operator_name(person)), as_json=as_json)
+    order = RestoreOrder(file, after, journal, operator_name(person))
+    print_result(restore(settings, order), as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOrder:
+    """What to restore."""
+
+    file: Path
+    after: int = 0
+    """Everything published later is stamped later than now, and than this (µs)."""
+    journal: Path | None = None
+    """An export of the lost hub's journal; what it ends after the backup is repeated."""
+    actor: str = OPERATOR
 
 
 def back_up(settings: HubSettings, target: Path, actor: str = OPERATOR) -> Answer:
@@ -144,43 +173,66 @@ def verify_backup(path: Path) -> Answer:
         return _describe(path, manifest, archive.sha256, archive.octets)
 
 
-def restore(settings: HubSettings, path: Path, after: int = 0, actor: str = OPERATOR) -> Answer:
+def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
     """Restore a backup into the empty database of these settings.
 
-    Everything published later is stamped later than now and than `after` (µs).
-
-    Raises Malformed for a damaged backup, Conflict if the database or the data directory is in
-    use: nothing was written then.  If it fails later, what it wrote is deleted.
+    Raises Malformed for a damaged backup or another hub's journal, Conflict if the database or the
+    data directory is in use: nothing was written then.  If it fails later, what it wrote is
+    deleted.
     """
-    with _open_archive(path) as archive:
-        manifest, secrets = _check(archive, path)
+    with _open_archive(order.file) as archive:
+        manifest, secrets = _check(archive, order.file)
         if manifest.schema > SCHEMA_VERSION:
             raise Unavailable(
-                f"{path} has schema version {manifest.schema}, newer than this program's "
+                f"{order.file} has schema version {manifest.schema}, newer than this program's "
                 f"{SCHEMA_VERSION}: use the tocsin-hub {manifest.program} that wrote it"
             )
+        known = manifest.journal, manifest.journal_hash
+        entries = read_later_entries(order.journal, known) if order.journal else []
         with _directory(settings), _open_empty(settings, secrets) as store:
-            backups = store.backups
-            name = backups.begin_restore()
-            is_new = False
-            try:
-                is_new = put_secrets(settings.data, archive.secrets)
-                with _progress() as progress:
-                    backups.load(archive, progress)
-                backups.finish_schema()
-                store.check_secrets(secrets.fingerprint)
-                clock = backups.begin_epoch(manifest, after)
-                done = {"stamp": timestamp(manifest.stamp), "sha256": archive.sha256}
-                store.commit(lambda txn: txn.add_journal_entry("restore", actor, done))
-                backups.end_restore(name)
-            except BaseException:
-                backups.undo_restore()
-                if is_new:
-                    remove_secrets(settings.data)
-                raise
+            clock = _load(settings, order, store, archive, manifest)
     print_notice(_UNDONE.format(at=timestamp(manifest.created)))
-    described = _describe(path, manifest, archive.sha256, archive.octets)
-    return {**described, "clock": timestamp(clock.stamp), "epoch": clock.epoch}
+    answer = _describe(order.file, manifest, archive.sha256, archive.octets)
+    answer |= {"clock": timestamp(clock.stamp), "epoch": clock.epoch}
+    if not entries:
+        return answer
+    with open_runtime(settings, print_notice) as hub:
+        done = repeat_acts(replace(hub, actor=order.actor), entries)
+    return {
+        **answer,
+        "repeated": done.repeated,
+        "without_effect": done.without_effect,
+        "look_at": list(done.left),
+    }
+
+
+def _load(
+    settings: HubSettings,
+    order: RestoreOrder,
+    store: Store,
+    archive: ArchiveReader,
+    manifest: Manifest,
+) -> ClockState:
+    """Load a checked archive into an empty database; how its clock begins."""
+    backups = store.backups
+    name = backups.begin_restore()
+    is_new = False
+    try:
+        is_new = put_secrets(settings.data, archive.secrets)
+        with _progress() as progress:
+            backups.load(archive, progress)
+        backups.finish_schema()
+        store.check_secrets(parse_secrets(archive.secrets).fingerprint)
+        clock = backups.begin_epoch(manifest, order.after)
+        done = {"stamp": timestamp(manifest.stamp), "sha256": archive.sha256}
+        store.commit(lambda txn: txn.add_journal_entry("restore", order.actor, done))
+        backups.end_restore(name)
+    except BaseException:
+        backups.undo_restore()
+        if is_new:
+            remove_secrets(settings.data)
+        raise
+    return clock
 
 
 def _describe(path: Path, manifest: Manifest, sha256: str, octets: int) -> Answer:
@@ -192,7 +244,7 @@ def _describe(path: Path, manifest: Manifest, sha256: str, octets: int) -> Answe
         "stamp": timestamp(manifest.stamp),
         "program": manifest.program,
         "schema": manifest.schema,
-        "journal": manifest.journal,
+        "journal": f"{manifest.journal}:{manifest.journal_hash}",
         "documents": sum(manifest.documents.values()),
     }
 
@@ -253,10 +305,11 @@ def _new_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
     Until then it is called NAME.partial.  Such a file of a backup that was killed is replaced.
     Nothing is written through a link.
     """
-    name, partial = target, target.with_name(f"{target.name}.partial")
     if target.is_dir():
         now = datetime.now(UTC)
         name, partial = target / f"tocsin-{now:%Y%m%dT%H%M%SZ}.tar", target / "tocsin.tar.partial"
+    else:
+        name, partial = target, target.with_name(f"{target.name}.partial")
     if os.path.lexists(name):
         raise Conflict(f"{name} exists already; name a new file")
     _remove_stale(partial)

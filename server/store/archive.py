@@ -63,6 +63,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The epoch of the page tokens that were valid then."""
     journal: int
     """The number of the journal's last entry."""
+    journal_hash: str
+    """The hash of that entry."""
     documents: dict[str, int]
     """The number of documents of each collection."""
 

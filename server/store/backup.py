@@ -34,7 +34,7 @@ from tocsin.server.store.archive import (
 from tocsin.server.store.connection import Base, Client, Document
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE
 from tocsin.server.store.feeds.clock import ClockState, begin_epoch, read_clock
-from tocsin.server.store.journal import HEAD
+from tocsin.server.store.journal import HEAD, last_number_and_hash
 from tocsin.server.store.submissions import piece_ids
 
 MARGIN = 300_000_000
@@ -93,7 +93,7 @@ class Backups:
             clock = read_clock(self._base, session)
             created = self._clock()
             version = schema.find_version(self._base, session)
-            journal = self._base.tails.find_one({"_id": HEAD}, session=session) or {}
+            journal = last_number_and_hash(self._base, session)
             read = self._choose_reader(session, least)
             counts = {
                 name: self._write_collection(archive, name, read(name), progress) for name in _ORDER
@@ -104,7 +104,8 @@ class Backups:
             schema=version,
             stamp=clock.stamp,
             epoch=clock.epoch,
-            journal=int(journal.get("sequence", 0)),
+            journal=journal[0],
+            journal_hash=journal[1],
             documents=counts,
         )
 

@@ -206,13 +206,7 @@ class JournalWriter:
 
     def _last_sequence_and_hash(self) -> tuple[int, str]:
         """Sequence and hash of the last entry."""
-        head = self.head or self._base.tails.find_one({"_id": HEAD}, session=self._session)
-        if head is None or not head["sequence"]:
-            return 0, GENESIS
-        if head.get("hash_of") == head["sequence"]:  # an older program does not update the hash
-            return int(head["sequence"]), str(head["hash"])
-        found = self._base.journal.find_one({"_id": head["sequence"]}, session=self._session)
-        return (0, GENESIS) if found is None else (int(found["_id"]), str(found["hash"]))
+        return last_number_and_hash(self._base, self._session, self.head)
 
     def _store(self, entries: Sequence[JournalEntry]) -> None:
         documents = list(map(_entry_to_document, entries))
@@ -220,6 +214,19 @@ class JournalWriter:
         last = entries[-1]
         head = {"sequence": last.sequence, "hash": last.hash, "hash_of": last.sequence}
         self._base.tails.update_one({"_id": HEAD}, {"$set": head}, session=self._session)
+
+
+def last_number_and_hash(
+    base: Base, session: Session = None, head: Document | None = None
+) -> tuple[int, str]:
+    """Sequence and hash of the last entry; `head` is the journal's head, if it was read already."""
+    head = head or base.tails.find_one({"_id": HEAD}, session=session)
+    if head is None or not head["sequence"]:
+        return 0, GENESIS
+    if head.get("hash_of") == head["sequence"]:  # an older program does not update the hash
+        return int(head["sequence"]), str(head["hash"])
+    found = base.journal.find_one({"_id": head["sequence"]}, session=session)
+    return (0, GENESIS) if found is None else (int(found["_id"]), str(found["hash"]))
 
 
 def forget(base: Base, session: ClientSession, before: int, most: int) -> tuple[int, int] | None:

@@ -38,9 +38,10 @@ def walk(hub: HubProcess, feed: str, **query: str) -> list[Line]:
             pages[kind] = hub.ask(f"collections/{feed}/{kind}/", params=asked)
         entries = pages["manifest"].json().get("objects", [])
         bodies = split_bodies(pages["objects"].content)
+        assert len(entries) <= len(bodies), "objects are read later, so they may be more"
         lines += [
             (each["id"], each["version"], each["date_added"], body)
-            for each, body in zip(entries, bodies, strict=True)
+            for each, body in zip(entries, bodies, strict=False)
         ]
         if not pages["manifest"].json().get("more"):
             return lines

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
+from support.hub import indicator
 from support.processes import run_command
 
+from tocsin.config import HubSettings
+from tocsin.server.runtime import open_runtime
 from tocsin.server.store.backup import MARGIN
 from tocsin.server.store.schema import SCHEMA_VERSION
 
@@ -25,10 +28,24 @@ class Place:
     data: Path
     database: str
 
-    def run(self, *words: str | Path) -> tuple[int, str, str]:
+    def run(self, *words: str | Path, json_: bool = True) -> tuple[int, str, str]:
         """Run a command; exit code, standard output, standard error."""
         os.environ["TOCSIN_DATABASE"] = self.database
-        return run_command(*words, "--mongo-uri", self.uri, "--data", self.data, "--json")
+        place = ("--mongo-uri", self.uri, "--data", self.data)
+        return run_command(*words, *place, *(["--json"] if json_ else []))
+
+    def push(self, *objects: Any) -> None:
+        """Submit objects as the partner acme."""
+        settings = HubSettings(data=self.data, mongo_uri=self.uri, database=self.database)
+        with open_runtime(settings, print) as hub:
+            store, intake = hub.services.store, hub.services.intake
+            [account] = store.accounts.list_accounts("acme")
+            [inbox] = (each for each in store.feeds.collections() if each.alias == "inbox")
+            raws = [json.dumps(each).encode() for each in objects]
+            body = b'{"objects": [' + b",".join(raws) + b"]}"
+            intake.receive(account, inbox, raws, body)
+            while intake.work():
+                pass
 
     def answer(self, *words: str | Path) -> Any:
         """Run a command that succeeds; its output."""
@@ -252,6 +269,80 @@ def test_a_newer_schema_is_refused_and_an_older_one_is_migrated(
         assert new.answer("exclusion", "list")[0]["value"] == "theirs.top"
         [stored] = (each for each in new.dump()["schema"] if each["_id"] == "version")
         assert stored["version"] == SCHEMA_VERSION
+
+
+EVIL, LATER = "evil-portal.top", "later-portal.top"
+
+
+@pytest.fixture(scope="module")
+def lost(
+    kept: tuple[Place, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Place, Path, Path]:
+    """A hub that went on after its backup; the backup, and an export of its journal."""
+    folder = tmp_path_factory.mktemp("lost")
+    place = Place(kept[0].uri, folder / "data", f"test_{uuid.uuid4().hex}")
+    file, journal = folder / "x.tar", folder / "journal.jsonl"
+    place.answer("partner", "add", "acme", "--name", "ACME", "--write", "inbox")
+    place.push(indicator(EVIL), indicator("bad.top"))
+    place.answer("backup", file)
+    place.push(indicator(LATER))
+    for value in (EVIL, LATER):
+        place.answer("object", "purge", value, "--reason", "asked to")
+    place.answer("exclusion", "add", "ours.top", "bad.top", "--reason", "ours")
+    place.answer("exclusion", "remove", "ours.top")
+    [key] = place.answer("key", "list", "acme")
+    place.answer("key", "revoke", "acme", key["id"])
+    place.answer("partner", "change", "acme", "--disable")
+    journal.write_text(place.run("journal", "export", json_=False)[1])
+    return place, file, journal
+
+
+def test_what_was_ended_after_the_backup_is_repeated(
+    lost: tuple[Place, Path, Path], new_place: Any
+) -> None:
+    _, file, journal = lost
+    new = new_place()
+    done = new.answer("restore", file, "--journal", journal, "--as", "jane")
+    assert (done["repeated"], done["without_effect"]) == (5, 1)
+    looked_at = [json.loads(line) for line in journal.read_text().splitlines()]
+    acts = [each["act"] for each in looked_at if each["sequence"] in done["look_at"]]
+    assert acts == ["object.purge", "partner.change"]
+    purged = [each for each in new.dump()["publics"] if each["ended"] == "purged"]
+    assert len(purged) == 1 and EVIL not in str(new.dump()["runs"])
+    assert [each["value"] for each in new.answer("exclusion", "list")] == ["bad.top"]
+    assert new.answer("key", "list", "acme") == []
+    assert new.answer("journal", "list", "--act", "object.purge", "--who", "jane")
+    assert new.answer("journal", "verify")["valid"] is True
+
+
+def test_without_a_journal_the_operator_is_told_what_to_repeat(
+    lost: tuple[Place, Path, Path], new_place: Any
+) -> None:
+    new = new_place()
+    code, _, err = new.run("restore", lost[1])
+    assert code == 0 and "do again what must hold: purges" in err
+    assert [each for each in new.dump()["publics"] if each["ended"] == "purged"] == []
+
+
+@pytest.mark.parametrize("change", ["another hub", "a gap", "no journal"])
+def test_a_journal_that_does_not_continue_the_backup_is_refused(
+    kept: tuple[Place, Path],
+    lost: tuple[Place, Path, Path],
+    new_place: Any,
+    tmp_path: Path,
+    change: str,
+) -> None:
+    file, journal = lost[1], tmp_path / "journal.jsonl"
+    lines = lost[2].read_text().splitlines(keepends=True)
+    if change == "another hub":
+        file = kept[1]
+    journal.write_text("".join({"a gap": [*lines[:-3], *lines[-2:]]}.get(change, lines)))
+    if change == "no journal":
+        journal.write_text('{"sequence": 1}')
+    new = new_place()
+    code, _, err = new.run("restore", file, "--journal", journal)
+    assert code == 1 and ("does not continue" in err or "line 1 is no entry" in err)
+    assert new.dump() == {} and not new.data.exists()
 
 
 def test_what_was_served_after_the_backup_is_noted_as_unknown(

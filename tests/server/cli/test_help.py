@@ -13,7 +13,7 @@ import pytest
 from support.certificates import make_authority
 from support.medallion_files import collection, day, threat, write_data_file
 from support.presence import present
-from support.processes import HubProcess, indicators
+from support.processes import HubProcess, indicators, run_command
 
 from tocsin.config import HubSettings
 from tocsin.server.cli.main import main, tocsin_hub
@@ -90,6 +90,10 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
     """Put ids of this hub in the place of those that an example has."""
     if "/srv/tocsin" in words:
         words = [str(hub.data) if word == "/srv/tocsin" else word for word in words]
+    if words[0] == "restore":
+        (hub.data.parent / "journal.jsonl").write_text(run_command("journal", "export")[1])
+        new = str(hub.data.parent / f"restored-{uuid.uuid4()}")
+        return [new if word.startswith("/srv/") else word for word in words]
     if words[:2] == ["key", "revoke"]:
         keys = [each["id"] for each in hub.command("key", "list", "acme") if each["kind"] == "key"]
         return [*words[:3], keys[0][:12]]

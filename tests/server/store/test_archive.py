@@ -24,9 +24,8 @@ DOCUMENTS = [{"_id": number, "text": "x" * number} for number in range(40)]
 
 def manifest(**documents: int) -> Manifest:
     """A manifest with these numbers of documents."""
-    return Manifest(
-        created=1, program="0", schema=1, stamp=2, epoch="", journal=3, documents=documents
-    )
+    numbers = {"created": 1, "schema": 1, "stamp": 2, "journal": 3}
+    return Manifest(**numbers, program="0", epoch="", journal_hash="0", documents=documents)
 
 
 def encode(*documents: dict[str, Any]) -> bytes:

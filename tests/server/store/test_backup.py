@@ -1,0 +1,83 @@
+"""A backup is of one moment, whatever is written while it is made."""
+
+import io
+from typing import Any
+
+import bson
+import pytest
+from pymongo import MongoClient
+from support.hub import HubInProcess, indicator
+
+from tocsin.admission.errors import Unavailable
+from tocsin.server.store import Store, backup
+from tocsin.server.store.archive import ArchiveReader, ArchiveWriter
+from tocsin.server.store.schema import INDEXES
+
+Documents = dict[str, dict[str, Any]]
+
+
+def dump(store: Store) -> Documents:
+    """All documents of the hub's collections, by their id."""
+    return {name: {str(d["_id"]): d for d in store._base[name].find()} for name in INDEXES}
+
+
+def back_up(store: Store, happens: Any = None) -> Documents:
+    """The documents of a backup; `happens` is called whenever a part of it was read."""
+    file = io.BytesIO()
+    archive = ArchiveWriter(file)
+    manifest = store.backups.write(archive, b"{}", "0", lambda *_: happens and happens())
+    archive.finish(manifest)
+    found: Documents = {name: {} for name in INDEXES}
+    for part in ArchiveReader(file, "x").parts():
+        for each in map(bson.decode, part.documents):
+            assert str(each["_id"]) not in found[part.collection], "a document comes twice"
+            found[part.collection][str(each["_id"])] = each
+    assert manifest.documents == {name: len(documents) for name, documents in found.items()}
+    return found
+
+
+def test_everything_is_in_it(hub: HubInProcess) -> None:
+    for number in range(3):
+        hub.push(*(indicator(f"a{number}-{each}.top") for each in range(70)))
+    hub.push(indicator("held.top", labels=["x"]), to="scratch")
+    assert back_up(hub.store) == dump(hub.store)
+
+
+def test_what_is_written_while_it_is_made_is_not_in_it(hub: HubInProcess) -> None:
+    hub.push(indicator("one.top"), indicator("two.top"))
+    before, count = dump(hub.store), 0
+
+    def write() -> None:
+        nonlocal count
+        count += 1
+        hub.push(indicator(f"later{count}.top"), indicator("one.top", confidence=count % 90))
+
+    assert back_up(hub.store, write) == before
+    assert count > 10 and dump(hub.store) != before
+
+
+def test_a_public_object_that_nothing_names_is_in_it(hub: HubInProcess) -> None:
+    hub.push(indicator("one.top"))
+    public = hub.store._base.publics.find_one({})
+    assert public is not None
+    hub.store._base.publics.insert_one(public | {"_id": "indicator--lost"})
+    assert back_up(hub.store) == dump(hub.store)
+
+
+def test_on_a_mongodb_whole_collections_are_read_in_a_snapshot_session(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push(*(indicator(f"a{each}.top") for each in range(150)))
+    monkeypatch.setattr(backup, "_is_embedded", lambda client: False)
+    assert back_up(hub.store) == dump(hub.store)
+
+
+def test_a_snapshot_that_the_database_ends_is_reported(hub: HubInProcess) -> None:
+    hub.push(indicator("one.top"))
+
+    def end_transactions() -> None:
+        client: MongoClient[Any] = hub.store._client
+        client.admin.command("killAllSessions", [])
+
+    with pytest.raises(Unavailable, match="try again"):
+        back_up(hub.store, end_transactions)
