@@ -31,6 +31,7 @@ from tocsin.server.store.archive import (
     Manifest,
     split_documents,
 )
+from tocsin.server.store.configuration import CONFIGURATION
 from tocsin.server.store.connection import Base, Client, Document
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE
 from tocsin.server.store.feeds.clock import ClockState, begin_epoch, read_clock
@@ -274,7 +275,8 @@ class _SmallReads:
         """Note the keys of other collections that these documents name."""
         if name not in ("heads", "runs", "shelves", "sources", "submissions", "tails"):
             return
-        for each in map(RawBSONDocument, split_documents(batch)):
+        documents = map(RawBSONDocument, split_documents(batch))
+        for each in (each for each in documents if each["_id"] != CONFIGURATION):
             if name == "heads":
                 self._feeds.append((each["_id"], int(each["position"])))
             elif name == "runs":
