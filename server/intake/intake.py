@@ -342,9 +342,10 @@ class Intake:
         """Keep the leases of what is being admitted here, however long the turns of others are."""
         for gone in self._begun.keys() - waiting:
             self._drop_begun(gone)
-        if self._begun and self._clock() >= self._renew_at:
+        pause, left = self._lease * 1_000_000 // _RENEWALS, self._renew_at - self._clock()
+        if self._begun and not 0 < left <= pause:  # more is left if the clock was stepped back
             self._store.submissions.renew_all(list(self._begun), self._owner, self._lease)
-            self._renew_at = self._clock() + self._lease * 1_000_000 // _RENEWALS
+            self._renew_at = self._clock() + pause
 
     def _list_waiting(self) -> tuple[list[OpenSubmission], bool]:
         """The submissions that are not settled, the oldest first; True if they were just read.

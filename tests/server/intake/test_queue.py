@@ -248,6 +248,19 @@ class TestFailures:
             assert not any(each.is_free for each in store.submissions.list_open(60))
             work(hub, 1)
 
+    def test_leases_last_after_the_clock_was_stepped_back(self, store: Store) -> None:
+        late = 0
+        hub = HubInProcess(
+            store, settings=HubSettings(inline_objects=20), clock=lambda: wall_clock() + late
+        )
+        store.submissions._clock = lambda: wall_clock() + late
+        for who in ("acme", "north"):
+            post_large(hub, 600, who)
+        work(hub, 4)
+        late -= 3_600_000_000
+        work(hub, 1)
+        assert [each.is_free for each in store.submissions.list_open(60)] == [False, False]
+
 
 class TestPauses:
     def test_each_is_twice_as_long_as_the_one_before_up_to_a_minute(self) -> None:
