@@ -43,8 +43,8 @@ class Configuration:
         return revision == self.revision and time.monotonic() - self.read_at < _MOST_SECONDS
 
     def feeds_of(self, name: str) -> frozenset[str]:
-        """The feeds whose heads belong to the collection of this id or alias."""
-        named = [each for each in self.collections if name in (each.id, each.alias)]
+        """The feeds whose heads belong to the collection of this id or alias; none for ""."""
+        named = [each for each in self.collections if name and name in (each.id, each.alias)]
         found: set[str] = set()
         for each in named:
             found.update([each.id] if each.view is None else each.view.sources)

@@ -162,6 +162,8 @@ class BlockCache:
                 known.superseded[number] = new
                 return
             self._drop(feed, number)
+            if new.octets > self._most_octets:
+                return  # it would displace all others, and then itself
             known.blocks[number] = new
             self._used[feed, number] = new.octets
             self.octets += new.octets

@@ -10,10 +10,12 @@ from pymongo import MongoClient, monitoring
 from support.feed_postings import Feed, object_id, posting
 
 from tocsin.server.model import (
+    Account,
     Collection,
     CollectionKind,
     FeedHead,
     ObjectPage,
+    Partner,
     Query,
     View,
 )
@@ -147,6 +149,16 @@ class TestMemory:
         found = [number for number in range(3) if cache.block("f", number, HEAD, 1)]
         assert (found, cache.octets) == ([0, 2], 20)
 
+    def test_a_block_beyond_the_bound_displaces_no_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(block_cache, "_OVERHEAD", 0)
+        cache = BlockCache(most_octets=25)
+        cache.put("f", 0, self.block(), HEAD)
+        cache.put("f", 1, self.block(length=26), HEAD)
+        assert cache.block("f", 0, HEAD, 1)
+        assert (cache.block("f", 1, HEAD, 1), cache.octets) == (None, 10)
+
     def test_forgets_a_feed_from_which_something_was_removed(self) -> None:
         cache, later = BlockCache(), HEAD._replace(removals=1)
         cache.put("f", 0, self.block(), HEAD)
@@ -186,3 +198,19 @@ class TestConfiguration:
         )
         store.feeds.add(whole)
         assert store.feeds.look("all").head(whole) == store.feeds.head("all")
+
+    def test_a_request_without_a_collection_reads_no_head(self, store: Store) -> None:
+        store.feeds.add(Collection("no-alias", "", CollectionKind.FEED, "News"))
+        store.feeds.look()
+        assert store.feeds.look().documents == {}
+        assert list(store.feeds.look("no-alias").documents) == ["no-alias"]
+
+    def test_accounts_of_a_partner_that_was_deleted_are_remembered_no_longer(
+        self, store: Store
+    ) -> None:
+        store.accounts.add_partner(Partner("acme", "Acme Limited"))
+        store.accounts.add_account(Account("acme", "acme"))
+        store.accounts.add_key("acme", "d1")
+        assert store.feeds.look().find_account_by_credential("d1")
+        store.partner_data.delete("acme")
+        assert store.feeds.look().find_account_by_credential("d1") is None
