@@ -288,13 +288,15 @@ class CollectionReader(FeedReader):
         The head is None if the collection was written to meanwhile: then it may be a later page.
         """
         before = state.head(collection)
+        if before.is_past_end(query):
+            return before, ObjectPage()
         if collection.view is None:
             with in_order(self._base):
                 collected = self.collect(collection.id, query, state.packed_head(collection))
             if collected is not None:
                 return collected
         page = self.page(collection.id, query)
-        after = before if before.is_past_end(query) else self.head(collection.id)
+        after = self.head(collection.id)
         return (before if after == before else None), ObjectPage.of(page)
 
     @time_limit()

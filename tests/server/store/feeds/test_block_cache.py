@@ -104,6 +104,24 @@ def test_an_entry_published_while_a_page_is_read_belongs_to_the_later_page(
     assert (page.count, page.last_position) == (10, 11)
 
 
+@pytest.mark.parametrize("types", [(), ("indicator",)])
+@pytest.mark.parametrize("is_view", [False, True])
+def test_a_page_past_the_end_is_empty_at_the_head_that_was_looked_up(
+    new: Callable[[], Feed], types: tuple[str, ...], is_view: bool
+) -> None:
+    feed = new()
+    feeds, read = feed.store.feeds, collection(feed)
+    if is_view:
+        id = f"all-of-{feed.id}"
+        read = Collection(id, "", CollectionKind.AGGREGATE, "All", view=View(sources=(feed.id,)))
+        feeds.add(read)
+    feed.publish(posting(1))
+    state = feeds.look(read.id)
+    feed.publish(posting(2))
+    query = Query(added_after=state.head(read).stamp, types=frozenset(types))
+    assert feeds.objects(read, query, state) == (state.head(read), ObjectPage())
+
+
 def test_a_full_page_of_a_feed_at_rest_is_one_look_up(engine_uri: str, new: Any) -> None:
     feed = new()
     feed.publish(*(posting(number) for number in range(3)))
