@@ -215,6 +215,7 @@ class WorkerPool:
     def _work(self) -> None:
         while (job := self._next()) is not None:
             job()
+            del job  # it holds the request's body, which an idle thread would keep
 
     def _next(self) -> Callable[[], None] | None:
         with self._changed:

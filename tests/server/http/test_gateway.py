@@ -1,10 +1,12 @@
 """A failing application, between the parsed request and its answer."""
 
+import threading
+import weakref
 from typing import Any
 
 import pytest
 
-from tocsin.server.http.gateway import BodyPending, run_application
+from tocsin.server.http.gateway import BodyPending, WorkerPool, run_application
 from tocsin.server.http.parser import BodyReader
 
 
@@ -32,3 +34,17 @@ def test_an_application_that_needs_the_body_has_no_answer_yet() -> None:
     for application in (read, pend):
         environ = {"REQUEST_METHOD": "POST"}
         assert run_application(application, environ, BodyReader(5, 100)) is None
+
+
+def test_an_idle_thread_keeps_nothing_of_its_last_request() -> None:
+    gone, pool = threading.Event(), WorkerPool(1)
+
+    def job() -> None:
+        """A request."""
+
+    weakref.finalize(job, gone.set)
+    pool.submit("somebody", job)
+    del job
+    pool.start()
+    assert gone.wait(5)
+    pool.stop(5)
