@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import accumulate
 from typing import NamedTuple
 
 from tocsin.admission.merge.confidence import NEUTRAL
@@ -21,6 +22,9 @@ from tocsin.admission.model import (
     Tlp,
 )
 
+MAX_PAGE_OCTETS = 15_000_000
+"""Octets of objects on a page, unless it has only one; the rest is on the next page.  Clients
+bound what they read, ours to 16 MiB."""
 BODY_DAYS = 14
 """Days for which bodies of submissions are kept, unless a setting says otherwise."""
 OPERATOR_SLUG = "operator"
@@ -224,13 +228,16 @@ class ObjectPage:
 
     @classmethod
     def of(cls, page: Page) -> ObjectPage:
-        """The same page."""
+        """The same page, as far as it is not too long."""
         if not page.entries:
             return cls(more=page.more)
-        first, last = page.entries[0], page.entries[-1]
-        objects = b",".join(entry.body for entry in page.entries)
-        marks = first.stamp, last.stamp, last.position
-        return cls(objects, len(page.entries), *marks, more=page.more)
+        ends = accumulate(len(entry.body) for entry in page.entries)
+        count = max(1, sum(end <= MAX_PAGE_OCTETS for end in ends))
+        entries = page.entries[:count]
+        objects = b",".join(entry.body for entry in entries)
+        marks = entries[0].stamp, entries[-1].stamp, entries[-1].position
+        more = page.more or count < len(page.entries)
+        return cls(objects, count, *marks, more=more)
 
 
 @dataclass(frozen=True, slots=True)

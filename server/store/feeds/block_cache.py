@@ -76,6 +76,11 @@ class Block:
         """The index of the first entry with a later stamp; it may lie behind the last one."""
         return bisect_right(self.stamps, stamp)
 
+    def fit(self, begin: int, end: int, octets: int) -> int:
+        """The greatest end, up to `end`, of a slice from `begin` on of at most so many octets."""
+        start = self.ends[begin - 1] + 1 if begin else 0
+        return max(begin, min(end, bisect_right(self.ends, start + octets)))
+
     def slice(self, begin: int, end: int) -> bytes:
         """The objects with the indexes `begin` to `end` - 1, joined by commas."""
         start = self.ends[begin - 1] + 1 if begin else 0

@@ -15,7 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.server.index_terms import matches_filter
 from tocsin.server.model import (
+    MAX_PAGE_OCTETS,
     Collection,
     CollectionKind,
     Entry,
@@ -555,26 +556,38 @@ class FeedReader:
 
 
 @dataclass(slots=True)
-class _Marks:
-    """A page so far, without its objects."""
+class _UnfinishedPage:
+    """A page that is being collected."""
 
+    limit: int
+    slices: list[bytes] = field(default_factory=list)
+    octets: int = 0
     count: int = 0
     first_stamp: int = 0
     last_stamp: int = 0
     position: int = 0
     more: bool = False
+    """Something did not fit, or something else follows."""
 
     def add(self, block: Block, start: int, end: int) -> None:
-        """Add a block's entries from one position to another, both included."""
-        first_stamp = block.stamps[start - block.first]
-        self.first_stamp = self.first_stamp if self.count else first_stamp
-        self.last_stamp = block.stamps[end - block.first]
-        self.count += end - start + 1
-        self.position = end
+        """Add a block's entries from one position to another, both included, if they fit."""
+        first, beyond = start - block.first, end - block.first + 1
+        fitting = min(beyond, first + self.limit - self.count)
+        fitting = block.fit(first, fitting, MAX_PAGE_OCTETS - self.octets)
+        if not self.count:
+            fitting = max(fitting, first + 1)
+            self.first_stamp = block.stamps[first]
+        self.more = fitting < beyond
+        if fitting > first:
+            self.slices.append(block.slice(first, fitting))
+            self.octets += len(self.slices[-1])
+            self.count += fitting - first
+            self.last_stamp, self.position = block.stamps[fitting - 1], block.first + fitting - 1
 
-    def build(self, objects: bytes) -> ObjectPage:
-        """The page with its objects."""
+    def finish(self) -> ObjectPage:
+        """The page."""
         stamps = self.first_stamp, self.last_stamp
+        objects = b",".join(self.slices)
         return ObjectPage(objects, self.count, *stamps, self.position, more=self.more)
 
 
@@ -598,7 +611,7 @@ class _Collector:
 
     def collect(self, query: Query) -> ObjectPage:
         """The page."""
-        page, slices = _Marks(), list[bytes]()
+        page = _UnfinishedPage(query.limit)
         for number, begin, last in self._spans(query):
             if page.count == query.limit:
                 page.more = self._has_entries(number, begin, last)
@@ -606,32 +619,27 @@ class _Collector:
                 block = self._block(number, last)
                 begin = max(begin, block.first + block.index_after(_after(query)))
                 for start, end in self._ranges(number, block, begin, last):
-                    served = min(end, start + query.limit - page.count - 1)
-                    if served >= start:
-                        slices.append(block.slice(start - block.first, served - block.first + 1))
-                        page.add(block, start, served)
-                    page.more = served < end
-                    if page.more:
-                        break
+                    if not page.more:
+                        page.add(block, start, end)
             if page.more:
                 break
-        return page.build(b",".join(slices))
+        return page.finish()
 
     def collect_objects(self, query: Query) -> ObjectPage | None:
         """The page of a query for ids; None if the objects lie in too many blocks."""
         self.has_read = True
         chosen = self._reader.select_objects(self._feed, query, self._head.position)
-        page, slices = _Marks(more=len(chosen) > query.limit), list[bytes]()
+        page = _UnfinishedPage(query.limit)
         positions = [entry.position for entry in chosen[: query.limit]]
         if len(set(map(block_number, positions))) > _MOST_BLOCKS:
             return None
         for position in positions:
             block = self._block(block_number(position), position)
             index = position - block.first
-            if index not in block.gone:  # removed just now: the head has changed
-                slices.append(block.slice(index, index + 1))
+            if index not in block.gone and not page.more:  # or removed just now: see the head
                 page.add(block, position, position)
-        return page.build(b",".join(slices))
+        page.more = page.more or len(chosen) > query.limit
+        return page.finish()
 
     def _spans(self, query: Query) -> Iterator[tuple[int, int, int]]:
         """The blocks of the page and behind it: number, first and last position of interest."""

@@ -9,6 +9,7 @@ import pytest
 from pymongo import MongoClient, monitoring
 from support.feed_postings import Feed, object_id, posting
 
+from tocsin.server import model
 from tocsin.server.model import (
     Account,
     Collection,
@@ -83,6 +84,35 @@ def test_the_same_page_after_every_change(new: Callable[[], Feed], seed: int) ->
             packer.pack_next()
         for query in random_queries(chance, feed):
             assert from_memory(feed, query) == from_database(feed, query), query
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("octets", [1, 130, 700, 701, 2_000])
+def test_a_page_is_no_longer_than_clients_can_read(
+    new: Callable[[], Feed], monkeypatch: pytest.MonkeyPatch, octets: int
+) -> None:
+    for module in (model, reader):
+        monkeypatch.setattr(module, "MAX_PAGE_OCTETS", octets)
+    feed = new()
+    feed.publish(*(posting(number) for number in range(20)))
+    feed.publish(posting(5, 2), posting(6, 2))
+    ids = frozenset(map(object_id, range(20)))
+    for query in (Query(), Query(ids=ids)):
+        found: list[bytes] = []
+        more, position = True, 0
+        while more:
+            page = from_memory(feed, replace(query, position=position))
+            assert page == from_database(feed, replace(query, position=position))
+            assert page.count == 1 or len(page.objects) <= octets
+            found.append(page.objects)
+            more, position = page.more, page.last_position
+        assert b",".join(found) == from_memory_whole(feed, monkeypatch).objects
+
+
+def from_memory_whole(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> ObjectPage:
+    with monkeypatch.context() as whole:
+        whole.setattr(reader, "MAX_PAGE_OCTETS", 1 << 30)
+        return from_memory(feed, Query())
 
 
 @pytest.mark.usefixtures("small_blocks")
