@@ -25,8 +25,8 @@ pytestmark = pytest.mark.slow
 if importlib.util.find_spec("secantus") is None:
     pytest.skip("the embedded engine is not installed", allow_module_level=True)
 
-DISK = 160 << 20
-MIN_FREE = 32 << 20
+DISK = 200 << 20
+MIN_FREE = 48 << 20
 CHECKPOINT_SECONDS = 5
 READS = ("", "collections/", "collections/green/objects/", "collections/green/manifest/")
 

@@ -1,7 +1,9 @@
 """A purge deletes an object's content from everything that the hub keeps."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -264,15 +266,18 @@ class TestWhatIsNotSettledYet:
         queue(hub, indicator(VALUE), indicator("second-value.top"))
         other = connect_second_store(hub.store, engine_uri)
         second = build_services_over(hub, other).purger
-        calls = iter(range(100))
+        calls, begun = iter(range(100)), list[Future[object]]()
 
         def interrupted(raw: bytes) -> list[bytes]:
             if next(calls) == 1:  # within the transaction that cuts
-                second.purge_value(VALUE, "operator", WHY)
+                begun.append(pool.submit(second.purge_value, VALUE, "operator", WHY))
+                time.sleep(0.3)
             return split_envelope(raw)
 
         monkeypatch.setattr("tocsin.server.purge.split_envelope", interrupted)
-        hub.services.purger.purge_value("second-value.top", "operator", WHY)
+        with ThreadPoolExecutor(1) as pool:
+            hub.services.purger.purge_value("second-value.top", "operator", WHY)
+            begun[0].result()
         other.close()
         assert places(hub.store) == set() == places(hub.store, "second-value")
 

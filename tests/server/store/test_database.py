@@ -5,9 +5,10 @@ import importlib.util
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -180,20 +181,24 @@ class TestCommitting:
         self, store: Store, engine_uri: str
     ) -> None:
         other = Store.connect(engine_uri, name=store._base.name)
-        tries: list[int] = []
+        begun: list[Future[object]] = []
 
         def work(txn: Transaction) -> None:
-            txn.accounts.list_partners()  # takes the snapshot from which it reads
-            tries.append(txn.now)
-            if len(tries) == 1:
-                other.commit(lambda theirs: theirs.publish(FEED.id, [posting(2)]))
-            txn.publish(FEED.id, [posting(1)])
+            begun.append(pool.submit(other.commit, lambda theirs: publish(theirs, 2)))
+            time.sleep(0.3)  # the other one meets the clock, which this one has
+            assert not begun[0].done()
+            publish(txn, 1)
 
-        store.commit(work)
+        def publish(txn: Transaction, number: int) -> None:
+            txn.publish(FEED.id, [posting(number)])
+
+        with ThreadPoolExecutor(1) as pool:
+            store.commit(work)
+            begun[0].result()
         other.close()
-        assert len(tries) == 2
+        assert len(begun) == 1
         ids = [entry.id for entry in store.feeds.page(FEED.id, Query()).entries]
-        assert ids == [posting(2).id, posting(1).id]
+        assert ids == [posting(1).id, posting(2).id]
 
     def test_threads_take_turns(self, store: Store) -> None:
         def work(number: int) -> None:
