@@ -15,6 +15,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -43,6 +44,7 @@ from tocsin.server.store.connection import (
     Base,
     Document,
     chunk_keys,
+    in_order,
     time_limit,
 )
 from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
@@ -311,9 +313,10 @@ class FeedReader:
         for _ in range(_ATTEMPTS):
             if known.head.is_past_end(query):
                 return known.head, ObjectPage()
-            collector = _Collector(self, feed, known)
-            page = collector.collect_objects(query) if query.ids else collector.collect(query)
-            before, known = known, self._packed_head(feed) if collector.has_read else known
+            with ExitStack() as reading:
+                collector = _Collector(self, feed, known, reading)
+                page = collector.collect_objects(query) if query.ids else collector.collect(query)
+                before, known = known, self._packed_head(feed) if collector.has_read else known
             if known == before:
                 collector.keep()
                 return None if page is None else (known.head, page)
@@ -360,6 +363,10 @@ class FeedReader:
             found[document["block"]].append(document)
         writes = known.head.writes
         return {number: Superseded.of(each, writes) for number, each in found.items()}
+
+    def in_order(self) -> AbstractContextManager[None]:
+        """Within it, reads see what earlier ones saw: see `connection.in_order`."""
+        return in_order(self._base)
 
     def first_block(self, feed: str, query: Query, last: int) -> int:
         """The block in which a page of the query begins, `last` being the feed's last one."""
@@ -594,14 +601,25 @@ class _UnfinishedPage:
 class _Collector:
     """Collects one page at one head, from memory as far as that is possible."""
 
-    def __init__(self, reader: FeedReader, feed: str, known: PackedHead) -> None:
-        """`known` is the head at which blocks in memory must hold."""
+    def __init__(
+        self, reader: FeedReader, feed: str, known: PackedHead, reading: ExitStack
+    ) -> None:
+        """`known` is the head at which blocks in memory must hold.
+
+        What must be read is read in order, up to the end of `reading`.
+        """
         self._reader, self._feed, self._known = reader, feed, known
         self._head = known.head
         self._blocks: dict[int, Block] = {}
         self._superseded: dict[int, Superseded] = {}
+        self._reading = reading
         self.has_read = False
         """Something was read that holds only if the head has not changed since."""
+
+    def _begin_reading(self) -> None:
+        if not self.has_read:
+            self._reading.enter_context(self._reader.in_order())
+            self.has_read = True
 
     def keep(self) -> None:
         """Keep in memory what was read; the head was still the same afterwards."""
@@ -627,7 +645,7 @@ class _Collector:
 
     def collect_objects(self, query: Query) -> ObjectPage | None:
         """The page of a query for ids; None if the objects lie in too many blocks."""
-        self.has_read = True
+        self._begin_reading()
         chosen = self._reader.select_objects(self._feed, query, self._head.position)
         page = _UnfinishedPage(query.limit)
         positions = [entry.position for entry in chosen[: query.limit]]
@@ -669,7 +687,7 @@ class _Collector:
             self._feed, number, self._head, last
         )
         if block is None:
-            self.has_read = True
+            self._begin_reading()
             found = self._reader.read_block(self._feed, number, self._known)
             block, self._superseded[number] = found
             self._blocks[number] = block
@@ -680,7 +698,7 @@ class _Collector:
             self._feed, number, self._head
         )
         if found is None:
-            self.has_read = True
+            self._begin_reading()
             following = [n for n in (number, number + 1) if n <= block_number(self._head.position)]
             self._superseded |= self._reader.read_superseded(self._feed, following, self._known)
             found = self._superseded[number]

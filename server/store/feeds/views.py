@@ -291,8 +291,7 @@ class CollectionReader(FeedReader):
         if before.is_past_end(query):
             return before, ObjectPage()
         if collection.view is None:
-            with in_order(self._base):
-                collected = self.collect(collection.id, query, state.packed_head(collection))
+            collected = self.collect(collection.id, query, state.packed_head(collection))
             if collected is not None:
                 return collected
         page = self.page(collection.id, query)
