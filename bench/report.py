@@ -23,9 +23,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-READS = ("page1000 ", "page100 ", "one", "idle", "304", "walk", "as_pages", "manifest", "pollers")
-WRITES = ("admit", "merge", "verbatim", "cpu ")
-_WIDTH, _ROW, _LEFT, _RIGHT = 760, 26, 330, 70
+READS = (
+    *("page1000 ", "page100 ", "one", "idle", "304", "walk"),
+    *("as_pages", "manifest", "pollers", "cpu page"),
+)
+WRITES = ("admit", "merge", "verbatim", "cpu admit", "cpu verbatim")
+_WIDTH, _ROW, _LEFT, _RIGHT = 880, 26, 440, 70
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .axis { stroke: #8c959f } .grid { stroke: #d0d7de } .small { font-size: 11px; fill: #57606a }
@@ -99,7 +102,7 @@ def draw_ratios(title: str, figures: Sequence[Figure]) -> str:
     for number, ((figure, ratio), power) in enumerate(zip(shown, powers, strict=True)):
         y, (start, end) = 38 + _ROW * number, sorted((at(0.0), at(power)))
         parts += [
-            f'<text x="{_LEFT - 90}" y="{y + 15}" text-anchor="end">{escape(figure.label)}</text>',
+            f'<text x="{_LEFT - 10}" y="{y + 15}" text-anchor="end">{escape(figure.label)}</text>',
             f'<rect class="{"better" if power >= 0 else "worse"}" x="{start:.1f}" y="{y + 3}" '
             f'width="{max(end - start, 1):.1f}" height="{_ROW - 8}" rx="2"/>',
             f'<text x="{end + 6:.1f}" y="{y + 15}">{ratio:.3g} ×</text>',
