@@ -190,6 +190,25 @@ def test_no_attack_shows_what_is_hidden(pair: Pair, name: str) -> None:
     assert not pair.differences(ATTACKS[name])
 
 
+@pytest.mark.slow
+@pytest.mark.xfail(
+    strict=True, reason="docs/threat-model.md lists it: it needs a partner that reads"
+)
+def test_two_versions_of_a_grouping_do_not_show_that_a_strict_member_exists(pair: Pair) -> None:
+    def version(member: str, modified: int) -> Object:
+        times = {"created": "2026-01-01T00:00:00Z", "modified": f"2026-01-0{modified}T00:00:00Z"}
+        return {**grouping(member), **times, "object_marking_refs": [GREEN]}
+
+    member = guessed_ids()[5]
+    history = [
+        say("open", version(AMBER_ID, 3)),
+        say("open", version(member, 2)),
+        say("north", report("one-portal.top", 9)),
+        say("acme", report("two-portal.top", 3, GREEN)),
+    ]
+    assert not pair.differences(history)
+
+
 def test_the_terms_of_a_partner_that_asks_are_masked_in_the_reports_of_others(
     hub: HubInProcess,
 ) -> None:
