@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from support.certificates import make_authority, write_private_file
@@ -412,11 +412,27 @@ def begun(hub: Any, objects: Any) -> Iterator[Any]:
 def locked_out(hub: Any) -> Iterator[Any]:
     """The database killed, and kept from being started again meanwhile."""
     with (hub.data / "engine.lock").open("a") as lock:
-        hub.process.send_signal(signal.SIGSTOP)  # or it may be faster with the lock
-        hub.kill_engine()
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        hub.process.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + 60
+        while not _take_lock_of(hub, lock):  # the hub was starting a database at that moment
+            assert time.monotonic() < deadline
+            time.sleep(1)
         yield
+
+
+def _take_lock_of(hub: Any, lock: IO[str]) -> bool:
+    """Kill the database and take its lock before the hub does; False if that was faster."""
+    hub.process.send_signal(signal.SIGSTOP)
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            hub.kill_engine()
+        for _ in range(20):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            time.sleep(0.1)
+        return False
+    finally:
+        hub.process.send_signal(signal.SIGCONT)
 
 
 def _all_there(hub: Any, writers: Any) -> None:
