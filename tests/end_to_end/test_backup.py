@@ -115,7 +115,8 @@ def test_a_hub_backed_up_under_load_goes_on_after_a_wipe(tmp_path: Path) -> None
     assert 0 < len(held["scratch"]) < len(before["scratch"])
     hub.start()
     now = {feed: walk(hub, feed) for feed in FEEDS}
-    assert now["scratch"] == held["scratch"]
+    # What was posted when the backup was made, and is settled now, comes behind.
+    assert now["scratch"][: len(held["scratch"])] == held["scratch"]
     assert now["green"][: len(held["green"])] == held["green"]
 
     for each, status in settled.items():
