@@ -323,7 +323,10 @@ def _serve_metrics(hub: Runtime, echo: Echo) -> Iterator[None]:
     http.start()
     echo(f"metrics at http://{_url_host(host)}:{server.port}/metrics")
     if not _is_loopback(host):
-        echo(f"warning: whoever reaches {given} can read the metrics; let only Prometheus reach it")
+        echo(
+            f"warning: every client that reaches {given} can read the metrics; "
+            "let only Prometheus reach it"
+        )
     try:
         yield
     finally:

@@ -131,7 +131,7 @@ def restore_command(  # noqa: PLR0913
 
 @dataclass(frozen=True, slots=True)
 class RestoreOrder:
-    """What to restore."""
+    """The backup to restore, and how."""
 
     file: Path
     after: int = 0

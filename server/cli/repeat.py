@@ -43,7 +43,7 @@ class _Line(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """What became of the acts after a backup."""
+    """The acts after a backup: those that were repeated, and those to look at."""
 
     repeated: int
     """Acts that were repeated."""
@@ -75,7 +75,7 @@ def _read(path: Path) -> Iterator[JournalEntry]:
                 yield msgspec.json.decode(line, type=_Line).entry()
             except (msgspec.DecodeError, Malformed) as error:
                 raise Malformed(
-                    f"{path} line {number} is no entry of `tocsin-hub journal export`"
+                    f"{path} line {number} is not an entry written by `tocsin-hub journal export`"
                 ) from error
 
 

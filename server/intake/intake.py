@@ -64,7 +64,7 @@ _QUEUE_FULL = (
 )
 _QUEUE_SECONDS = 30
 _RENEWALS = 10
-"""A lease is renewed so many times before it would end."""
+"""Number of renewals of a lease in the time after which it would end."""
 _DROPPED_AT_ONCE = 5_000
 """Records in one document."""
 

@@ -1,7 +1,7 @@
 """`/healthz`, `/readyz` and `/metrics`, and the counting of all requests.
 
 The first two can be read by everybody.  The metrics tell of the traffic of partners, so an operator
-reads them, or whoever reaches the address that is set aside for them (decision 0062).
+reads them, or every client that reaches the address set aside for them (decision 0062).
 """
 
 from __future__ import annotations
