@@ -344,7 +344,7 @@ def test_a_journal_that_does_not_continue_the_backup_is_refused(
         journal.write_text('{"sequence": 1}')
     new = new_place()
     code, _, err = new.run("restore", file, "--journal", journal)
-    assert code == 1 and ("does not continue" in err or "line 1 is no entry" in err)
+    assert code == 1 and ("does not continue" in err or "line 1 is not an entry" in err)
     assert new.dump() == {} and not new.data.exists()
 
 
