@@ -185,6 +185,7 @@ class BlockCache:
         if head.removals > known.removals:
             for number in list(known.blocks):
                 self._drop(feed, number)
+            known.superseded.clear()
             known.removals = head.removals
         return known
 
