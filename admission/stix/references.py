@@ -201,14 +201,19 @@ def referenced_ids(subject: StixObject) -> Iterator[str]:
             waiting.extend(item for item in part if isinstance(item, dict | list))
 
 
-def lacks_required_reference(subject: StixObject, gone: Collection[str]) -> bool:
-    """True if all targets of a reference that the object requires are in `gone`."""
+def required_references(subject: StixObject) -> Iterator[list[str]]:
+    """The targets of each reference that the object requires; it needs one of each."""
     for name in REQUIRED_REFERENCES.get(subject["type"], ()):
         value = subject.get(name)
-        targets = value if isinstance(value, list) else [value]
-        if targets and all(target in gone for target in targets):
-            return True
-    return False
+        yield value if isinstance(value, list) else [value]
+
+
+def lacks_required_reference(subject: StixObject, gone: Collection[str]) -> bool:
+    """True if all targets of a reference that the object requires are in `gone`."""
+    return any(
+        targets and all(target in gone for target in targets)
+        for targets in required_references(subject)
+    )
 
 
 def rewrite_references(subject: StixObject, resolve: ResolveId) -> RewrittenReferences:

@@ -23,7 +23,13 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.stix.history_extension import extension_author, extension_definition
-from tocsin.admission.stix.references import referenced_ids
+from tocsin.admission.stix.references import (
+    REQUIRED_REFERENCES,
+    referenced_ids,
+    required_references,
+)
+from tocsin.admission.timestamps import micros
+from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.model import (
     ArrivedIds,
     Collection,
@@ -250,6 +256,8 @@ class _SourceIds:
     """The public id of each id that may be referenced now; unknown ids are missing."""
     revoked: set[str]
     """Own ids that the partner revoked, in this batch or before; they cannot be used again."""
+    waiting: dict[str, int]
+    """By own id, the newest version that waits for what it references, in µs."""
     assigned: dict[str, str] = field(default_factory=dict)
     """Own ids that stand for something else since this batch."""
     withdrawn: dict[str, str] = field(default_factory=dict)
@@ -268,6 +276,13 @@ class _SourceIds:
         """Let nothing wait for an id under which nothing was ever published."""
         if source not in self.stored:
             self.assign(source, "")
+
+    def wait(self, candidate: Candidate) -> None:
+        """Note that a candidate waits: nothing refers to its id meanwhile."""
+        source, version = str(candidate.source_id), candidate.source_version
+        self.refs.pop(source, None)
+        if version:
+            self.waiting[source] = max(micros(version), self.waiting.get(source, 0))
 
     def revoke(self, source: str, public: str) -> None:
         """Note that the batch revokes an own id."""
@@ -370,7 +385,23 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     }
     refs = dict.fromkeys(batch.refused, GONE) | dict(batch.refs)
     refs |= resolve_references(work, partner, batch.sees, targets)
-    return _SourceIds(stored, refs, {name for name in silent if revocation_name(name) in found})
+    revoked = {name for name in silent if revocation_name(name) in found}
+    return _SourceIds(stored, refs, revoked, _find_waiting_versions(work, batch))
+
+
+def _find_waiting_versions(work: UnitOfWork, batch: Batch) -> dict[str, int]:
+    """The newest version that waits under each id of a batch whose object may have to wait."""
+    ids = {
+        str(c.source_id)
+        for c in batch.candidates
+        if c.is_open and c.source_version and (c.object or {}).get("type") in REQUIRED_REFERENCES
+    }
+    found: dict[str, int] = {}
+    for review in work.txn.list_waiting_reviews(batch.partner.slug, ids) if ids else ():
+        version = parse_candidate(review.index, review.object).source_version
+        if version and review.rules == ("references",):
+            found[review.source_id] = max(micros(version), found.get(review.source_id, 0))
+    return found
 
 
 def _replace_authors(task: _Task) -> None:
@@ -484,26 +515,20 @@ def _is_hubs_own(task: _Task, candidate: Candidate) -> bool:
 def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     """Resolve an open candidate's references and its public id, then merge it."""
     refs = task.source_ids.refs
-    resolved = _resolve(task, candidate)
+    resolved, sent = _resolve(task, candidate), candidate
     explained = explain_raised_level(candidate, resolved.candidate)
     explained += explain_dropped_references(resolved.rewriting)
     candidate = resolved.candidate.with_findings(*explained)
     resolved = replace(resolved, candidate=candidate)
     if candidate.effective_tlp > task.work.strictest_feed:
         return _refuse(task, candidate, PublicState.UNTAKEN)
-    missing = resolved.rewriting.missing
-    if "marking" in task.batch.waived:
-        missing = tuple(each for each in missing if not each.startswith("marking-definition"))
-    if missing:
-        refs.pop(str(candidate.source_id), None)
-        row = find_row(PublicState.INCOMPLETE)
-        return _conclude(candidate, row, waits_for=missing)
+    if waits := _must_wait(task, sent, resolved):
+        return waits
     if candidate.from_hub:
         return _settle_copy(task, resolved)
     if subject := find_subject(resolved.rewriting.object):
         if later := _find_later_subject(task, candidate, subject):
-            refs.pop(str(candidate.source_id), None)
-            return _conclude(candidate, find_row(PublicState.INCOMPLETE), waits_for=(later,))
+            return _wait(task, candidate, PublicState.INCOMPLETE, (later,))
         if (state := _subject_state(task, resolved, subject)) is not None:
             return _refuse(task, candidate, state)
     living = _find_living_id(task, resolved)
@@ -512,6 +537,61 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     )
     refs[str(candidate.source_id)] = PublicRef(living.id, candidate.effective_tlp, parts)
     return _merge(task, living)
+
+
+def _must_wait(task: _Task, sent: Candidate, resolved: ResolvedCandidate) -> _Outcome | None:
+    """The outcome of a candidate that references what has not arrived; None if it can go on."""
+    candidate, missing = resolved.candidate, resolved.rewriting.missing
+    if _is_older_than_what_waits(task, candidate):
+        task.source_ids.refs.pop(str(candidate.source_id), None)
+        return _conclude(candidate, find_row(PublicState.ABSENT, OwnState.AWAITED))
+    if "marking" in task.batch.waived:
+        missing = tuple(each for each in missing if not each.startswith("marking-definition"))
+    if missing:
+        return _wait(task, candidate, PublicState.INCOMPLETE, missing)
+    if stricter := _find_stricter_targets(task, sent, candidate):
+        return _wait(task, candidate, PublicState.STRICTER, stricter)
+    return None
+
+
+def _wait(
+    task: _Task, candidate: Candidate, state: PublicState, waits_for: tuple[str, ...]
+) -> _Outcome:
+    """Hold a candidate until others have arrived."""
+    task.source_ids.wait(candidate)
+    return _conclude(candidate, find_row(state), waits_for=waits_for)
+
+
+def _is_older_than_what_waits(task: _Task, candidate: Candidate) -> bool:
+    """True if a newer version waits under the same id.
+
+    It may wait for what only a stricter level shows; were the older one published meanwhile, and
+    not if that is there, then readers would learn of it.
+    """
+    waiting = task.source_ids.waiting.get(str(candidate.source_id))
+    version = candidate.source_version
+    return waiting is not None and bool(version) and micros(str(version)) < waiting
+
+
+def _find_stricter_targets(task: _Task, sent: Candidate, raised: Candidate) -> tuple[str, ...]:
+    """What raises a candidate above the partner's earlier version under its id.
+
+    Only what did not come in the same submission.  Were the earlier version taken from its
+    readers, that would show them that something stricter is there.
+    """
+    if raised.effective_tlp <= sent.effective_tlp:
+        return ()
+    source, own = str(sent.source_id), task.source_ids
+    stays = task.find_own(own.public_id(source), source)
+    if stays is None or stays.tlp >= raised.effective_tlp:
+        return ()
+    known = {name: ref.tlp for name, ref in own.refs.items() if ref.id}
+    return tuple(
+        target
+        for targets in required_references(sent.object or {})
+        for target in targets
+        if target not in task.batch.refs and known.get(target, Tlp.CLEAR) > stays.tlp
+    )
 
 
 def _find_later_subject(task: _Task, candidate: Candidate, subject: str) -> str:

@@ -27,6 +27,7 @@ class PublicState(StrEnum):
     REVOKED = "revoked"
     UNTAKEN = "stricter than any feed takes"
     INCOMPLETE = "needs objects that have not arrived"
+    STRICTER = "as strict as what it references, its earlier version is not"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
     NOT_THE_HUBS = "claims to be the hub's own, is unknown"
@@ -41,6 +42,7 @@ class OwnState(StrEnum):
     OLDER = "an older version"
     SAME = "the same"
     NEWER = "a newer version"
+    AWAITED = "a newer version, which waits"
     REPEATED = "this version, just sent or asked about"
     CONFLICTING = "this version with other content"
     UNCHANGED = "nothing or older, adds nothing"
@@ -115,6 +117,13 @@ TABLE: tuple[Row, ...] = (
         _noted("revoked", "nothing of yours is published under this id"),
     ),
     Row(
+        (),
+        (_O.AWAITED,),
+        _V.DUPLICATE,
+        _E.NONE,
+        _noted("versions", "a newer version of it waits here already"),
+    ),
+    Row(
         (_P.UNTAKEN,),
         (),
         _V.REFUSED,
@@ -131,6 +140,17 @@ TABLE: tuple[Row, ...] = (
         _V.HELD,
         _E.NONE,
         _held("references", "waits for objects that it references: "),
+    ),
+    Row(
+        (_P.STRICTER,),
+        (),
+        _V.HELD,
+        _E.NONE,
+        _held(
+            "references",
+            "the version that you sent before stays published, for more readers than the objects "
+            "that this one references: mark this one as strictly as they are, or it waits for ",
+        ),
     ),
     Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),
     Row(

@@ -56,8 +56,7 @@ class Reviews:
 
     def list_waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
         """Waiting reviews of these ids of a partner's own, the oldest first."""
-        found = _find_by_sources(self._base, None, partner, sources)
-        return _sort_reviews(each for each in found if each["state"] == WAITING)
+        return list_waiting_under(self._base, None, partner, sources)
 
     def find(self, id: str) -> Review | None:
         """The review, or None."""
@@ -80,6 +79,14 @@ def count_waiting(base: Base, session: ClientSession, partner: str, most: int) -
     """See `Transaction.count_waiting_reviews`."""
     query = {"state": WAITING, "partner": partner}
     return sum(1 for _ in base.reviews.find(query, {"_id": 1}, session=session).limit(most))
+
+
+def list_waiting_under(
+    base: Base, session: Session, partner: str, sources: Iterable[str]
+) -> list[Review]:
+    """See `Transaction.list_waiting_reviews`."""
+    found = _find_by_sources(base, session, partner, sources)
+    return _sort_reviews(each for each in found if each["state"] == WAITING)
 
 
 def update_review(base: Base, session: ClientSession, review: Review) -> None:

@@ -55,6 +55,7 @@ from tocsin.server.store.reviews import (
     decide_review,
     has_waiting_review,
     insert_reviews,
+    list_waiting_under,
     update_review,
 )
 from tocsin.server.store.submissions import (
@@ -264,6 +265,10 @@ class Transaction(Snapshot):
     def count_waiting_reviews(self, partner: str, most: int) -> int:
         """The number of a partner's waiting reviews; not counted beyond `most`."""
         return count_waiting(self._base, self._session, partner, most)
+
+    def list_waiting_reviews(self, partner: str, sources: Collection[str]) -> list[Review]:
+        """Waiting reviews of these ids of a partner's own, the oldest first."""
+        return list_waiting_under(self._base, self._session, partner, sources)
 
     def update_review(self, review: Review) -> None:
         """Replace the rules, findings and pending references of a waiting review."""

@@ -190,23 +190,36 @@ def test_no_attack_shows_what_is_hidden(pair: Pair, name: str) -> None:
     assert not pair.differences(ATTACKS[name])
 
 
-@pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, reason="docs/threat-model.md lists it: it needs a partner that reads"
-)
-def test_two_versions_of_a_grouping_do_not_show_that_a_strict_member_exists(pair: Pair) -> None:
-    def version(member: str, modified: int) -> Object:
-        times = {"created": "2026-01-01T00:00:00Z", "modified": f"2026-01-0{modified}T00:00:00Z"}
-        return {**grouping(member), **times, "object_marking_refs": [GREEN]}
+def green_grouping(version: int, member: str) -> Object:
+    times = {"created": "2026-01-01T00:00:00Z", "modified": f"2026-01-0{version}T00:00:00Z"}
+    return {**grouping(member), **times, "object_marking_refs": [GREEN]}
 
-    member = guessed_ids()[5]
-    history = [
-        say("open", version(AMBER_ID, 3)),
-        say("open", version(member, 2)),
-        say("north", report("one-portal.top", 9)),
-        say("acme", report("two-portal.top", 3, GREEN)),
-    ]
-    assert not pair.differences(history)
+
+OLDER = green_grouping(2, guessed_ids()[5])
+"""About an indicator on the second value, which somebody reports at GREEN."""
+NEWER = green_grouping(3, AMBER_ID)
+SECRET = say("north", report("one-portal.top", 9))
+MEMBER = say("acme", report("two-portal.top", 3, GREEN))
+ORDERS: dict[str, list[Act]] = {
+    "the newer version first": [say("open", NEWER), say("open", OLDER), SECRET, MEMBER],
+    "the older version first": [say("open", OLDER), say("open", NEWER), SECRET, MEMBER],
+    "all strict objects are there": [SECRET, say("open", NEWER), say("open", OLDER), MEMBER],
+    "the older version waits": [SECRET, say("open", OLDER), say("open", NEWER), MEMBER],
+    "the older version is published": [MEMBER, say("open", OLDER), SECRET, say("open", NEWER)],
+    "the strict object is last": [MEMBER, say("open", OLDER), say("open", NEWER), SECRET],
+    "what both need is there": [MEMBER, SECRET, say("open", NEWER), say("open", OLDER)],
+    "in one submission": [SECRET, MEMBER, say("open", NEWER, OLDER)],
+    "in one submission, the older version first": [SECRET, MEMBER, say("open", OLDER, NEWER)],
+    "in one submission that waits": [say("open", OLDER, NEWER), SECRET, MEMBER],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ORDERS)
+def test_two_versions_of_a_grouping_do_not_show_that_a_strict_member_exists(
+    pair: Pair, order: str
+) -> None:
+    assert not pair.differences(ORDERS[order])
 
 
 def test_the_terms_of_a_partner_that_asks_are_masked_in_the_reports_of_others(
