@@ -79,7 +79,9 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     public_discovery: Switch = False
     """Answer the discovery document without a credential."""
     threads: Annotated[int, Meta(ge=1, le=1024)] = 16
-    """Requests that are answered at the same time."""
+    """Requests that a process answers at the same time."""
+    answering_processes: Annotated[int, Meta(ge=-1, le=64)] = -1
+    """Processes that answer requests; 0: the hub's first one; -1: by the processors."""
     connections_per_address: Annotated[int, Meta(ge=1, le=100_000)] = 100
     """Connections of one client address; beyond them its slowest is closed."""
     unfinished_per_address: Annotated[int, Meta(ge=1, le=100_000)] = 32

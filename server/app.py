@@ -6,7 +6,6 @@ opens nothing: settings, secrets and the store are passed in (see `runtime.py`).
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import dataclass
 
@@ -27,7 +26,7 @@ from tocsin.server.intake.intake import Intake
 from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import CollectionKind, Quota
-from tocsin.server.monitoring import Monitor
+from tocsin.server.monitoring import Hub, Monitor
 from tocsin.server.partner_data import PartnerData
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
@@ -36,13 +35,12 @@ from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.purge import Purger
 from tocsin.server.retention import Retention, RetentionPeriods
 from tocsin.server.secrets import HubSecrets
+from tocsin.server.shared_folder import Numbers
 from tocsin.server.store import Availability, Clock, DiskSpace, Store
 from tocsin.server.taxii import monitoring, openapi
 from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import RateLimiter
-
-log = logging.getLogger(__name__)
 
 _INLINE_OCTETS_WITH_RECOGNISER = 32_768
 """A recogniser reads about 20 KB of prose in a second; what is longer waits in the queue."""
@@ -73,14 +71,18 @@ class HubServices:
     monitor: Monitor
 
 
-def build_services(
+def build_services(  # noqa: PLR0913
     store: Store,
     secrets: HubSecrets,
     settings: HubSettings,
     admission: AdmissionConfig,
     clock: Clock | None = None,
+    hub: Hub | None = None,
 ) -> HubServices:
-    """Build the services that admit and publish; `clock` defaults to the store's."""
+    """Build the services that admit and publish; `clock` defaults to the store's.
+
+    `hub`: the one that this process belongs to; None: it is alone.
+    """
     clock = clock or store.clock
     identity = secrets.identity(settings.title)
     policy = admission.policy
@@ -110,14 +112,13 @@ def build_services(
         ),
     )
     rules = Rules(policy, admission.warninglists, limits, admission.examiner)
-    log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
     intake = Intake(store, publisher, rules, clock)
     lifecycle = Lifecycle(store, publisher, clock)
     purger = Purger(store, publisher, intake, lifecycle)
     retention = Retention(store, intake, _periods(settings), clock)
     partner_data = PartnerData(store, publisher, intake, lifecycle)
     disk = DiskSpace(settings.data, 0 if settings.mongo_uri else settings.min_free_octets)
-    monitor = Monitor(store, disk)
+    monitor = Monitor(store, disk, hub=hub)
     return HubServices(
         store, publisher, intake, lifecycle, purger, retention, partner_data, disk, monitor
     )
@@ -152,10 +153,12 @@ def create_app(
     secrets: HubSecrets,
     settings: HubSettings,
     stopping: threading.Event | None = None,
+    numbers: Numbers | None = None,
 ) -> flask.Flask:
     """Build the WSGI application of a hub.
 
-    Once `stopping` is set, long polls are answered at once.
+    Once `stopping` is set, long polls are answered at once.  `numbers` hold the quotas of
+    requests, for all processes; None: this one is alone.
     """
     long_polls = LongPolls.for_threads(settings.threads, stopping or threading.Event())
     services.store.listeners.append(long_polls.wake)
@@ -179,7 +182,7 @@ def create_app(
         deliveries=services.store.deliveries,
         readiness=_Readiness(services.store.availability, services.disk),
         long_polls=long_polls,
-        rate_limiter=RateLimiter(settings.requests_per_minute),
+        rate_limiter=RateLimiter(settings.requests_per_minute, numbers=numbers),
     )
     monitoring.count_requests(app, services.monitor.metrics)
     app.register_blueprint(monitoring.blueprint(services.monitor, hub))

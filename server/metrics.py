@@ -1,23 +1,17 @@
 """What a hub counts of its work, for Prometheus.
 
-`Metrics` are the counters of one process.  With `share`, all processes of a hub count in files of
-one folder in memory, and any of them can give the sums (`collect`).  A process that is killed
-loses nothing that it counted; its successor counts on in the same files.
+`Metrics` are the counters of one process.  With a folder, all processes of a hub count in files of
+it, and any of them can give the sums (`collect`).  A process that is killed loses nothing that it
+counted; its successor counts on in the same files.
 
 No label has a name that a client chooses: routes are templates, and what is not known is `other`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 from prometheus_client import (
@@ -31,7 +25,8 @@ from prometheus_client import (
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-_FOLDER = "tocsin-metrics-"
+from tocsin.server.shared_folder import SharedFolder
+
 _FILES = ("counter", "histogram", "gauge_max")
 _FILE_OCTETS = 1 << 20
 """Octets of each file, set aside in advance: a write without room would end the process."""
@@ -55,14 +50,16 @@ class Metrics:
     """The counters of one process.  Safe for threads."""
 
     def __init__(self, folder: SharedFolder | None = None, *, times_commands: bool = True) -> None:
-        """Count in memory; with a `folder`, in the files of its process.
+        """Count in memory; with a `folder` that this process has joined, in its files there.
 
-        `times_commands` False: the commands of the database are not counted.
+        `times_commands` False: the commands of the database are not counted.  Raises OSError if
+        there is no room.
         """
         self.times_commands = times_commands
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.folder = folder
-        """For other processes of the hub, which `SharedFolder.join` it; None: memory."""
+        if folder is not None:
+            _count_in(folder)
+        self._folder = folder
         self._registry = CollectorRegistry()
         self._requests = self._counter(
             "tocsin_http_requests",
@@ -181,12 +178,34 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of all processes that share the folder.  No account is named."""
-        source = self._registry if self.folder is None else self.folder
-        for family in source.collect():
+        families = self._registry.collect() if self._folder is None else _sum_of(self._folder)
+        for family in families:
             if family.name == _POLLERS:
                 yield from _summarise_pollers(family)
             else:
                 yield family
+
+
+def stop_sharing() -> None:
+    """Let what is counted from now on be counted in memory: the folder is removed."""
+    values.ValueClass = values.MutexValue
+    os.environ.pop(_VARIABLE, None)
+
+
+def _count_in(folder: SharedFolder) -> None:
+    """Let this process count in files that no other living process has."""
+    for kind in _FILES:
+        _allocate(folder.path / f"{kind}_{folder.number}.db")
+    os.environ[_VARIABLE] = str(folder.path)
+    process = values.MultiProcessValue(lambda: folder.number)  # type: ignore[no-untyped-call]
+    values.ValueClass = process
+
+
+def _sum_of(folder: SharedFolder) -> Iterable[Metric]:
+    """The sums over all processes, those that have died included."""
+    collector = MultiProcessCollector(None, str(folder.path))  # type: ignore[no-untyped-call]
+    found: Iterable[Metric] = collector.collect()  # type: ignore[no-untyped-call]
+    return found
 
 
 def _summarise_pollers(family: Metric) -> Iterator[Metric]:
@@ -213,74 +232,6 @@ def _summarise_pollers(family: Metric) -> Iterator[Metric]:
     yield from (pollers, slowest)
 
 
-@dataclass(frozen=True, slots=True)
-class SharedFolder:
-    """The files in which the processes of one hub count."""
-
-    path: Path
-    locks: list[int] = field(default_factory=list)
-    """Descriptors of the files that this process has locked; a lock ends with its process."""
-
-    @classmethod
-    def create(cls) -> SharedFolder:
-        """A new folder in memory, where there is such a file system; what dead hubs left goes.
-
-        Raises OSError if there is no room.
-        """
-        memory = Path("/dev/shm")  # noqa: S108  (only for a folder with a name of its own)
-        parent = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-        for left in parent.glob(f"{_FOLDER}*"):
-            _remove_if_dead(left)
-        path = Path(tempfile.mkdtemp(prefix=_FOLDER, dir=parent))
-        locked = _try_lock(path / "new")
-        assert locked is not None  # noqa: S101  (nobody else looks at this name)
-        (path / "new").rename(path / "owner")  # so that it is never seen without its lock
-        return cls(path, [locked])
-
-    def join(self) -> None:
-        """Let the metrics of this process, made from now on, be counted here.
-
-        Once in a process, the first one included.  The process gets files that no living process
-        has.  Raises OSError if there is no room.
-        """
-        number, locked = next(
-            (number, locked)
-            for number in count()
-            if (locked := _try_lock(self.path / f"{number}.lock")) is not None
-        )
-        self.locks.append(locked)
-        for kind in _FILES:
-            _allocate(self.path / f"{kind}_{number}.db")
-        os.environ[_VARIABLE] = str(self.path)
-        values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
-
-    def collect(self) -> Iterable[Metric]:
-        """The sums over all processes, those that have died included."""
-        collector = MultiProcessCollector(None, str(self.path))  # type: ignore[no-untyped-call]
-        found: Iterable[Metric] = collector.collect()  # type: ignore[no-untyped-call]
-        return found
-
-    def remove(self) -> None:
-        """Remove the folder: the hub ends.  Later metrics are counted in memory."""
-        values.ValueClass = values.MutexValue
-        os.environ.pop(_VARIABLE, None)
-        for descriptor in self.locks:
-            os.close(descriptor)
-        self.locks.clear()
-        shutil.rmtree(self.path, ignore_errors=True)
-
-
-def _try_lock(path: Path) -> int | None:
-    """Lock a file; None if a living process has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
 def _allocate(path: Path) -> None:
     """Make a file of zeros that really occupies its octets, unless it is there."""
     if path.exists():
@@ -290,15 +241,3 @@ def _allocate(path: Path) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(bytes(_FILE_OCTETS))
     partial.replace(path)
-
-
-def _remove_if_dead(folder: Path) -> None:
-    """Remove the folder of a hub of this user that was killed."""
-    owner = folder / "owner"
-    with suppress(OSError):  # another user's, or its hub has just removed it
-        if folder.stat().st_uid != os.getuid() or not owner.exists():
-            return
-        locked = _try_lock(owner)
-        if locked is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(locked)

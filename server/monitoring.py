@@ -12,6 +12,7 @@ import platform
 import resource
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import CollectionKind, Query
+from tocsin.server.shared_folder import LocalNumbers, Numbers
 from tocsin.server.store import DiskSpace, Store
 from tocsin.server.store.connection import time_limit
 
@@ -35,31 +37,55 @@ _LOOK_PATIENCE = 60.0
 """Seconds after which the last look says nothing any more."""
 _TURN_PATIENCE = 300.0
 """Seconds that one turn of the worker may take: twice its longest limits."""
+_TURN = "turn"
+"""The name under which the beginning of the worker's last turn is noted."""
+_TURN_INTERVAL = 0.5
+"""Seconds between two notes of a turn."""
 _READ_SECONDS = 3.0
 """Time limit of what a scrape reads from the database; Prometheus waits 10 seconds."""
 _MOST_QUEUED = 2_000
 _MOST_REVIEWS = 10_000
 """Up to here the metrics count, so that a scrape costs the same whatever has piled up."""
-_ROLES = (("examiner", b"tocsin.server.examination"), ("engine", b"secantus"))
+_ROLES = (
+    ("examiner", b"tocsin.server.examination"),
+    ("answering", b"tocsin.server.answering"),
+    ("engine", b"secantus"),
+)
 """The processes that a hub starts, each with a part of its command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The hub that a process belongs to."""
+
+    process: int = field(default_factory=os.getpid)
+    """The id of its first process, which started the others."""
+    numbers: Numbers = field(default_factory=LocalNumbers)
+    """What its processes tell each other."""
 
 
 class Monitor:
     """Watches one process of a hub.  Safe for threads."""
 
     def __init__(
-        self, store: Store, disk: DiskSpace, clock: Callable[[], float] = time.monotonic
+        self,
+        store: Store,
+        disk: DiskSpace,
+        clock: Callable[[], float] = time.monotonic,
+        hub: Hub | None = None,
     ) -> None:
-        """`clock` returns seconds."""
+        """`clock` returns seconds, the same in all processes."""
         self._store, self._disk, self._clock = store, disk, clock
+        self._hub = hub or Hub()
         self.metrics = store.metrics
-        self._turn: float | None = None
         self._looked: float | None = None
         """When the feeds could be read last."""
 
     def note_turn(self) -> None:
         """Note that the worker begins a turn; called every second or so."""
-        self._turn = self._clock()
+        now = self._clock()
+        if not self._is_within(self._hub.numbers.get(_TURN), _TURN_INTERVAL):
+            self._hub.numbers.update(_TURN, lambda _: now)
 
     def look(self) -> None:
         """Read the feeds, if that is due.  Raises what the database raises."""
@@ -80,7 +106,7 @@ class Monitor:
         return {
             "database": available,
             "disk": self._has_room(),
-            "worker": self._is_within(self._turn, _TURN_PATIENCE),
+            "worker": self._is_within(self._hub.numbers.get(_TURN) or None, _TURN_PATIENCE),
             "feeds": available and self._is_within(self._looked, _LOOK_PATIENCE),
         }
 
@@ -95,7 +121,7 @@ class Monitor:
         """All metrics; the protocol of `prometheus_client`'s collectors."""
         yield from self.metrics.collect()
         yield from self._collect_state()
-        yield from _collect_processes()
+        yield from _collect_processes(self._hub.process)
 
     def _collect_state(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(
@@ -164,9 +190,9 @@ class _Usage(NamedTuple):
     """Of memory."""
 
 
-def _collect_processes() -> Iterator[Metric]:
-    """Processor time and memory of this process and of those it started, where Linux says."""
-    found = list(_read_processes(os.getpid()))
+def _collect_processes(first: int) -> Iterator[Metric]:
+    """Processor time and memory of a process and of those it started, where Linux says."""
+    found = list(_read_processes(first))
     labels = ["process"]
     cpu = CounterMetricFamily(
         "tocsin_process_cpu_seconds", "Processor time of the running processes", labels=labels

@@ -6,16 +6,20 @@ Commands that run beside the hub use `open_runtime`.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import logging
 import os
 import signal
+import socket
 import threading
+import time
 from _thread import start_new_thread
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -26,6 +30,8 @@ from tocsin.admission.recogniser.recogniser import check_installation, is_instal
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.config.cache import load_or_build
+from tocsin.server.answering.connections import SharedConnections
+from tocsin.server.answering.processes import PROGRAM, AnsweringProcesses, Setup
 from tocsin.server.app import (
     AdmissionConfig,
     HubServices,
@@ -40,16 +46,19 @@ from tocsin.server.http.server import (
     DRAIN,
     HttpServer,
     ListenAddress,
+    bind,
     build_server,
 )
 from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
 from tocsin.server.journal import OPERATOR
-from tocsin.server.metrics import Metrics, SharedFolder
+from tocsin.server.metrics import Metrics, stop_sharing
+from tocsin.server.monitoring import Hub
 from tocsin.server.secrets import HubSecrets, load_secrets
+from tocsin.server.shared_folder import Bell, LocalNumbers, Process, SharedFolder
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
-from tocsin.server.worker import join_workers, start_workers
+from tocsin.server.worker import join_workers, start_answering_workers, start_workers
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +66,17 @@ _NO_RECOGNISER = (
     "policy: [rules.recognised_names] expected = true, but the recogniser is not installed on this"
     " system: docs/operate.md says how, or set it to false"
 )
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_HEARD_COMMIT, _HEARD_QUEUED = b"commit", b"queued"
+"""What the processes of a hub tell each other: something was written; a submission waits."""
+_REQUESTS, _STATE = "requests", "state"
+"""Names of the numbers that they share: when quotas are full again; see `Monitor`."""
+_BIND_SECONDS, _BIND_PAUSE = 3.0, 0.1
+"""Seconds for the processes of a hub that was killed to free its address."""
+_SIGNAL_SECONDS = 0.5
 _METRICS_THREADS = 2
+_MOST_ANSWERING = 4
+"""Processes that answer, if the settings do not say how many."""
 _METRICS_DRAIN = 5
 """Seconds that requests for metrics have to finish when the hub stops."""
 Echo = Callable[[str], None]
@@ -74,6 +93,10 @@ class Runtime:
     policy: Policy
     actor: str = OPERATOR
     """Who acts through it, as the journal names them."""
+    uri: str = field(default="", repr=False)
+    """Of its database; may hold a password."""
+    shared: SharedFolder | None = None
+    """What its processes share; None: nothing, or this process is alone."""
 
 
 @contextmanager
@@ -100,8 +123,8 @@ def open_serving_runtime(
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
-        _shared_metrics(settings) as metrics,
-        _connect(settings, found, clock, _count_processes(settings), metrics) as hub,
+        _shared_folder() as shared,
+        _connect(settings, found, clock, _count_processes(settings), shared=shared) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
         for slug in sorted(hub.policy.partner_settings.keys() - known):
@@ -132,25 +155,34 @@ def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
 
 
 @contextmanager
-def _shared_metrics(settings: HubSettings) -> Iterator[Metrics]:
-    """Metrics to which all processes of this hub can add; in memory, if there is no room."""
-    folder = _open_shared_folder()
-    try:
-        yield Metrics(folder, times_commands=bool(settings.metrics_address))
-    finally:
-        if folder is not None:
-            folder.remove()
-
-
-def _open_shared_folder() -> SharedFolder | None:
+def _shared_folder() -> Iterator[SharedFolder | None]:
+    """What the processes of this hub share; None if there is no room."""
     folder = None
     try:
         folder = SharedFolder.create()
         folder.join()
     except OSError as error:
-        log.warning("metrics are counted by each process for itself: %s", error.strerror)
+        log.warning("metrics and limits are those of each process: %s", error.strerror)
         if folder is not None:
             folder.remove()
+        folder = None
+    try:
+        yield folder
+    finally:
+        if folder is not None:
+            stop_sharing()
+            folder.remove()
+
+
+def _join_folder(path: str) -> SharedFolder | None:
+    """Join the folder of the hub's first process; None if there is none, or no room."""
+    if not path:
+        return None
+    try:
+        folder = SharedFolder(Path(path))
+        folder.join()
+    except OSError as error:
+        log.warning("metrics and limits are those of this process: %s", error.strerror)
         return None
     return folder
 
@@ -161,9 +193,14 @@ def _connect(  # noqa: PLR0913
     uri: str,
     clock: Clock,
     processes: int = 0,
-    metrics: Metrics | None = None,
+    *,
+    shared: SharedFolder | None = None,
+    setup: Setup | None = None,
 ) -> Iterator[Runtime]:
-    """The hub's services over the database at `uri`; `processes` examine submissions."""
+    """The hub's services over the database at `uri`; `processes` examine submissions.
+
+    `setup`: this is one of several processes, and the first one has prepared the database.
+    """
     secrets = load_secrets(settings.data)
     text = policy_text(settings.policy)
     policy = parse_policy(text, settings.policy)
@@ -172,18 +209,51 @@ def _connect(  # noqa: PLR0913
     limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 1)
     examiner = ExaminerProcesses(processes, text, limits) if processes else None
     admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build), examiner)
-    metrics = metrics or Metrics(times_commands=bool(settings.metrics_address))
-    store = Store.connect(uri, name=settings.database, clock=clock, metrics=metrics)
+    store = Store.connect(
+        uri,
+        name=settings.database,
+        clock=clock,
+        metrics=_make_metrics(settings, shared),
+        process=_describe_process(shared, setup),
+    )
+    numbers = LocalNumbers() if shared is None else shared.numbers(_STATE)
+    hub = Hub(os.getpid() if setup is None else setup.first, numbers)
     try:
-        store.prepare()
-        store.check_secrets(secrets.fingerprint)
-        services = build_services(store, secrets, settings, admission)
-        create_default_collections(store, services.publisher, secrets)
-        yield Runtime(settings, secrets, services, policy)
+        if setup is None:
+            store.prepare()
+            store.check_secrets(secrets.fingerprint)
+        services = build_services(store, secrets, settings, admission, hub=hub)
+        if setup is None:
+            log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
+            create_default_collections(store, services.publisher, secrets)
+        yield Runtime(settings, secrets, services, policy, uri=uri, shared=shared)
     finally:
         store.close()
         if examiner is not None:
             examiner.close()
+
+
+def _describe_process(shared: SharedFolder | None, setup: Setup | None) -> Process:
+    process = Process() if setup is None else Process(setup.name)
+    return process if shared is None else replace(process, turnstile=shared.turnstile())
+
+
+def _make_metrics(settings: HubSettings, shared: SharedFolder | None) -> Metrics:
+    """Metrics to which all processes of this hub can add; in memory, if there is no room."""
+    times_commands = bool(settings.metrics_address)
+    try:
+        return Metrics(shared, times_commands=times_commands)
+    except OSError as error:
+        log.warning("metrics are counted by each process for itself: %s", error.strerror)
+        return Metrics(times_commands=times_commands)
+
+
+def _count_answering(settings: HubSettings) -> int:
+    """The number of processes that answer requests; 0: the first one does it itself."""
+    if settings.answering_processes >= 0:
+        return settings.answering_processes
+    processors = os.cpu_count() or 1
+    return 0 if processors == 1 else min(_MOST_ANSWERING, processors // 2)
 
 
 def _count_processes(settings: HubSettings) -> int:
@@ -193,15 +263,24 @@ def _count_processes(settings: HubSettings) -> int:
     return 2
 
 
-def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = wall_clock) -> None:
+def serve(
+    settings: HubSettings,
+    ready: Path | None,
+    echo: Echo,
+    clock: Clock = wall_clock,
+    program: Sequence[str] = PROGRAM,
+) -> None:
     """Serve requests, and work in the background, until SIGTERM or SIGINT.
 
     `ready` is a file to write, with the URL and the process id as JSON, once requests are served.
+    `program` is that of the processes that answer requests.
     """
     stop = threading.Event()
-    _stop_on_signal(stop)
+    stop_on_signal(stop)
     tls = _tls_contexts(settings, echo)
     with (
+        _bound_socket(settings) as listening,
+        _start_answering(settings, listening, program) as processes,
         open_serving_runtime(settings, echo, clock) as hub,
         _serve_metrics(hub, echo),
     ):
@@ -210,30 +289,155 @@ def serve(settings: HubSettings, ready: Path | None, echo: Echo, clock: Clock = 
             # Only this process uses the engine, so the holders of these leases are dead.
             hub.services.store.submissions.release_all()
             hub.services.store.outbox.release_all()
-        server = _build_server(hub, stop, tls)
-        _listen(server, settings)
         hub.services.store.deliveries.begin(alone=not settings.mongo_uri)
+        front = (
+            _answer(hub, listening, tls, stop)
+            if processes is None
+            else _answer_elsewhere(hub, listening, processes)
+        )
         scheme = "https" if tls else "http"
-        url = f"{scheme}://{_url_host(settings.host)}:{server.port}/taxii2/"
-        http = threading.Thread(target=server.serve, name="http", daemon=True)
-        http.start()
-        workers = start_workers(hub.services, stop)
-        _freeze_loaded_objects()
-        try:
-            _announce(url, key, ready, echo)
-            if not tls and not _is_loopback(settings.host):
-                echo(_PLAIN_HTTP_WARNING.format(settings.host))
-            stop.wait()
-            echo("stopping: finishing work in progress")
-        finally:  # the workers keep the process alive until `stop` is set
-            stop.set()
-            server.stop()
-            http.join(DRAIN)
-            join_workers(workers, DRAIN)
-            _end_deliveries(hub.services.store)
+        port = listening.getsockname()[1]
+        with front:
+            workers = start_workers(hub.services, stop)
+            _freeze_loaded_objects()
+            try:
+                _announce(f"{scheme}://{_url_host(settings.host)}:{port}/taxii2/", key, ready, echo)
+                if not tls and not _is_loopback(settings.host):
+                    echo(_PLAIN_HTTP_WARNING.format(settings.host))
+                await_stop(stop)
+                echo("stopping: finishing work in progress")
+            finally:  # the workers keep the process alive until `stop` is set
+                stop.set()
+        join_workers(workers, DRAIN)
+        _end_deliveries(hub.services.store)
         if ready is not None:
             ready.unlink(missing_ok=True)
     echo("stopped")
+
+
+@contextmanager
+def _start_answering(
+    settings: HubSettings, listening: socket.socket, program: Sequence[str]
+) -> Iterator[AnsweringProcesses | None]:
+    """Start the processes that answer requests; None if this one does it itself.
+
+    They load their program while this one opens the database.
+    """
+    count = _count_answering(settings)
+    processes = AnsweringProcesses(count, listening, program) if count else None
+    try:
+        yield processes
+    finally:
+        if processes is not None:
+            processes.stop()
+
+
+@contextmanager
+def _answer(
+    hub: Runtime,
+    listening: socket.socket,
+    tls: TlsContextSource | None,
+    stop: threading.Event,
+    processes: int = 1,
+) -> Iterator[None]:
+    """Answer requests in this process; it is one of several."""
+    server = _build_server(hub, stop, tls, processes)
+    server.prepare(listening)
+    http = threading.Thread(target=server.serve, name="http", daemon=True)
+    http.start()
+    try:
+        yield
+    finally:
+        server.stop()
+        http.join(DRAIN)
+
+
+@contextmanager
+def _answer_elsewhere(
+    hub: Runtime, listening: socket.socket, processes: AnsweringProcesses
+) -> Iterator[None]:
+    """Let other processes answer requests."""
+    store, shared = hub.services.store, hub.shared
+    with _open_bell(shared) as bell:
+        if bell is not None:
+            store.listeners.append(partial(bell.ring, _HEARD_COMMIT))
+            waiting = hub.services.intake.waiting
+            bell.listen(lambda message: waiting.set() if message == _HEARD_QUEUED else None)
+        folder = "" if shared is None else str(shared.path)
+        count = _count_answering(hub.settings)
+        setup = Setup(hub.settings, hub.uri, folder, listening.fileno(), count, os.getpid())
+        processes.begin(setup, store.forget_process)
+        if hub.settings.tls_certificate is not None:
+            _forward_sighup(processes)
+        try:
+            yield
+        finally:
+            processes.stop()
+
+
+@contextmanager
+def answer_apart(
+    setup: Setup, listening: socket.socket, stop: threading.Event, clock: Clock = wall_clock
+) -> Iterator[None]:
+    """Answer requests in a process of its own, for a hub whose first process admits."""
+    settings = setup.settings
+    tls = _tls_contexts(settings, lambda text: None)
+    shared = _join_folder(setup.folder)
+    with _connect(settings, setup.uri, clock, shared=shared, setup=setup) as hub:
+        services = hub.services
+        ring: Callable[[], None] | None = None
+        services.store.deliveries.begin(alone=False)
+        with (
+            _open_bell(shared) as bell,
+            _answer(hub, listening, tls, stop, setup.processes),
+        ):
+            if bell is not None:
+                bell.listen(partial(_wake, tuple(services.store.listeners)))
+                services.store.listeners.append(partial(bell.ring, _HEARD_COMMIT))
+                ring = partial(bell.ring, _HEARD_QUEUED)
+            workers = start_answering_workers(services, stop, ring)
+            _freeze_loaded_objects()
+            try:
+                yield
+            finally:
+                stop.set()
+        join_workers(workers, DRAIN)
+        _end_deliveries(services.store)
+
+
+def _wake(listeners: Sequence[Callable[[], None]], message: bytes) -> None:
+    """Let those that wait for a commit of this process look also at one of another."""
+    if message == _HEARD_COMMIT:
+        for listener in listeners:
+            listener()
+
+
+@contextmanager
+def _open_bell(shared: SharedFolder | None) -> Iterator[Bell | None]:
+    """The bell of this process; None if nothing is shared."""
+    bell = None
+    if shared is not None:
+        try:
+            bell = Bell(shared)
+        except OSError as error:
+            log.warning("processes of this hub find news by looking: %s", error.strerror)
+    try:
+        yield bell
+    finally:
+        if bell is not None:
+            bell.close()
+
+
+def _forward_sighup(processes: AnsweringProcesses) -> None:
+    """Let the other processes read the certificate again whenever this one does."""
+    reload = signal.getsignal(signal.SIGHUP)
+
+    def reload_all(number: int, frame: FrameType | None) -> None:
+        if callable(reload):
+            reload(number, frame)
+        processes.signal(number)
+
+    signal.signal(signal.SIGHUP, reload_all)
 
 
 def _end_deliveries(store: Store) -> None:
@@ -260,7 +464,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
             "mongo_uri: `work` needs a MongoDB; with the embedded engine the hub itself works"
         )
     stop = threading.Event()
-    _stop_on_signal(stop)
+    stop_on_signal(stop)
     with (
         open_runtime(settings, echo, clock, _count_processes(settings)) as hub,
         _serve_metrics(hub, echo),
@@ -268,7 +472,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
         workers = start_workers(hub.services, stop)
         _freeze_loaded_objects()
         echo("working")
-        stop.wait()
+        await_stop(stop)
         echo("stopping: finishing work in progress")
         join_workers(workers, DRAIN)
     echo("stopped")
@@ -280,28 +484,44 @@ def _freeze_loaded_objects() -> None:
     gc.freeze()
 
 
-def _build_server(hub: Runtime, stop: threading.Event, tls: TlsContextSource | None) -> HttpServer:
-    settings = hub.settings
+def _build_server(
+    hub: Runtime, stop: threading.Event, tls: TlsContextSource | None, processes: int
+) -> HttpServer:
+    """The server of one of several processes."""
+    settings, shared = hub.settings, hub.shared
     address = ListenAddress(settings.host, settings.port, settings.threads, tls)
-    longest = settings.max_content_length
+    longest, most = settings.max_content_length, ConnectionLimits()
     limits = ConnectionLimits(
         max_body=longest,
-        max_held=max(ConnectionLimits().max_held, 4 * longest),
+        max_held=max(most.max_held // processes, 4 * longest),
+        total=most.total // processes,
         per_address=settings.connections_per_address,
         unfinished_per_address=settings.unfinished_per_address,
     )
-    return build_server(address, create_app(hub.services, hub.secrets, settings, stop), limits)
+    numbers = None if shared is None else shared.numbers(_REQUESTS)
+    app = create_app(hub.services, hub.secrets, settings, stop, numbers)
+    others = None if shared is None or processes == 1 else SharedConnections(shared, processes)
+    return build_server(address, app, limits, others)
 
 
-def _listen(server: HttpServer, settings: HubSettings) -> None:
+@contextmanager
+def _bound_socket(settings: HubSettings) -> Iterator[socket.socket]:
     """Bind the socket.  Raises ConfigError if the address is in use or not of this machine."""
-    try:
-        server.prepare()
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; "
-            "choose another --port or --host"
-        ) from error
+    deadline = time.monotonic() + _BIND_SECONDS
+    while True:
+        try:
+            bound = bind(settings.host, settings.port)
+            break
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(_BIND_PAUSE)
+                continue
+            raise ConfigError(
+                f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; "
+                "choose another --port or --host"
+            ) from error
+    with bound:
+        yield bound
 
 
 @contextmanager
@@ -342,13 +562,24 @@ def _tls_contexts(settings: HubSettings, echo: Echo) -> TlsContextSource | None:
     )
 
 
-def _stop_on_signal(stop: threading.Event) -> None:
+def stop_on_signal(stop: threading.Event) -> None:
+    """Set `stop` at SIGTERM or SIGINT."""
+
     def end(number: int, frame: FrameType | None) -> None:
-        # Not here: this thread may be in `stop.wait`, and hold the lock that `set` takes.
+        # Not here: this thread may hold the lock that `set` takes (`await_stop`).
         start_new_thread(stop.set, ())
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+
+
+def await_stop(stop: threading.Event) -> None:
+    """Wait until `stop` is set.  For the main thread.
+
+    The system may hand a signal to another thread; its handler runs when this one wakes up.
+    """
+    while not stop.wait(_SIGNAL_SECONDS):
+        pass
 
 
 def _announce(url: str, key: str | None, ready: Path | None, echo: Echo) -> None:

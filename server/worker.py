@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from tocsin.admission.errors import Unavailable
@@ -27,6 +27,7 @@ _FORGET_IDLE = 15.0
 """Seconds between checks for what is not kept any longer."""
 _LOOK = 1.0
 """Seconds between two looks at the database and its disk."""
+_Task = Callable[[HubServices, threading.Event], None]
 _PACK_REST = 4
 """Packing rests four times as long as its last step took."""
 
@@ -39,7 +40,29 @@ def start_workers(services: HubServices, stop: threading.Event) -> list[threadin
         "deliveries": _write_deliveries,
         "forgetting": _forget,
         "health": _look,
+        "reserve": _keep_reserve,
     }
+    return _start(tasks, services, stop)
+
+
+def start_answering_workers(
+    services: HubServices, stop: threading.Event, announce: Callable[[], None] | None = None
+) -> list[threading.Thread]:
+    """Start the background threads of a process that only answers.
+
+    `announce`, which raises nothing, tells the others that a submission waits.
+    """
+
+    def hand_over(services: HubServices, stop: threading.Event) -> None:
+        _hand_over(services, stop, announce)
+
+    tasks = {"queued": hand_over, "deliveries": _write_deliveries, "health": _look}
+    return _start(tasks, services, stop)
+
+
+def _start(
+    tasks: Mapping[str, _Task], services: HubServices, stop: threading.Event
+) -> list[threading.Thread]:
     workers = [
         threading.Thread(target=task, args=(services, stop), name=name, daemon=True)
         for name, task in tasks.items()
@@ -91,6 +114,23 @@ def run_intake(services: HubServices, stop: threading.Event) -> None:
         intake.stop()
 
 
+def _hand_over(
+    services: HubServices, stop: threading.Event, announce: Callable[[], None] | None
+) -> None:
+    """Leave to other processes what waits in the queue, and what failed in a request."""
+    waiting = services.intake.waiting
+    while not stop.is_set():
+        if not waiting.wait(_IDLE):
+            continue
+        waiting.clear()
+        with _survive(services, "giving submissions back"):
+            services.intake.release_failed()
+        if announce is not None:
+            announce()
+    with _survive(services, "giving submissions back"):
+        services.intake.release_failed()
+
+
 def _write_deliveries(services: HubServices, stop: threading.Event) -> None:
     """Write deliveries in the background; the last of them are written when the hub closes."""
     while not stop.wait(_FLUSH):
@@ -138,5 +178,10 @@ def _look(services: HubServices, stop: threading.Event) -> None:
             if services.store.availability.probe():
                 services.store.feeds.refresh()
             services.disk.look()
-            services.disk.keep_reserve()
             services.monitor.look()
+
+
+def _keep_reserve(services: HubServices, stop: threading.Event) -> None:
+    while not stop.wait(_LOOK):
+        with _survive(services, "keeping a reserve on the disk"):
+            services.disk.keep_reserve()

@@ -23,6 +23,7 @@ UNITS = {each for line in LAYERS for each in line} | ALONE | {"tocsin.config", "
 OPEN_TO_CONFIG = {
     "tocsin.config",
     "tocsin.server.cli",
+    "tocsin.server.answering",
     "tocsin.server.runtime",
     "tocsin.server.http",
     "tocsin.server.app",

@@ -24,7 +24,7 @@ from tocsin.config import HubSettings, load_hub
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
 from tocsin.server.journal import operator_name
-from tocsin.server.runtime import Runtime, open_runtime
+from tocsin.server.runtime import LOG_FORMAT, Runtime, open_runtime
 
 Answer = dict[str, object]
 CommandResult = Answer | list[Answer] | Iterator[Answer]
@@ -34,7 +34,11 @@ If one of the latter cannot be made, those before it are printed all the same.
 """
 
 
-_SETTINGS = ("data", "mongo_uri", "host", "port", "tls_certificate", "tls_key", "tls_client_ca")
+_SETTINGS = ("data", "mongo_uri", "host", "port", "answering_processes") + (
+    "tls_certificate",
+    "tls_key",
+    "tls_client_ca",
+)
 """The settings that are options of some command."""
 _LONGEST_NAME = 64
 """Characters of a person's name."""
@@ -94,10 +98,7 @@ def with_settings(command: Callable[..., int | None]) -> Callable[..., int | Non
     def run(config: Path | None, **arguments: Any) -> int | None:
         overrides = {name: arguments.pop(name, None) for name in _SETTINGS}
         settings = load_hub(config, os.environ, overrides)
-        logging.basicConfig(
-            level=settings.log_level.upper(),
-            format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        )
+        logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
         return command(settings, **arguments)
 
     return run

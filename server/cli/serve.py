@@ -19,12 +19,20 @@ _FILE = click.Path(path_type=Path)
     epilog=format_examples(
         "tocsin-hub serve",
         "tocsin-hub serve --data /srv/tocsin --host 127.0.0.1 --port 8420",
+        "tocsin-hub serve --workers 4",
         "tocsin-hub serve --config hub.toml --ready-file ready.json",
         "tocsin-hub serve --host 0.0.0.0 --port 443 \\",
         "  --tls-cert hub.pem --tls-key hub.key",
     ),
 )
 @click.option("--host", help="The address to listen on.")
+@click.option(
+    "--workers",
+    "answering_processes",
+    type=int,
+    metavar="N",
+    help="Processes that answer requests; 0: none but the first.",
+)
 @click.option("--port", type=int, help="The port to listen on; 0 takes any free one.")
 @click.option(
     "--tls-cert",

@@ -15,7 +15,7 @@ import contextlib
 import logging
 import ssl
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from enum import Enum
@@ -86,7 +86,7 @@ class Front(Protocol):
     port: int
 
     def run(
-        self, key: Hashable, job: tuple[dict[str, Any], BodyReader], done: Callable[..., None]
+        self, key: str, job: tuple[dict[str, Any], BodyReader], done: Callable[..., None]
     ) -> None:
         """Run the application on a thread; `done` is called with its answer on the loop's."""
         ...
@@ -95,7 +95,7 @@ class Front(Protocol):
         """Forget a connection that is closed and has no request running."""
         ...
 
-    def limit_unfinished(self, key: Hashable) -> None:
+    def limit_unfinished(self, key: str) -> None:
         """Close the slowest unfinished connections of an address beyond its limit."""
         ...
 
@@ -107,7 +107,7 @@ class Front(Protocol):
 class Connection(asyncio.Protocol):
     """A client's connection, from accept to close."""
 
-    def __init__(self, front: Front, key: Hashable, peer: tuple[str, int]) -> None:
+    def __init__(self, front: Front, key: str, peer: tuple[str, int]) -> None:
         """`key` is the address by which connections are limited."""
         self.key, self.peer = key, peer
         self.state = State.IDLE

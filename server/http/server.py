@@ -16,9 +16,9 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from tocsin.server.http.connection import UNFINISHED, Connection, ConnectionLimits
 from tocsin.server.http.gateway import Application, WorkerPool, run_application
@@ -33,6 +33,8 @@ _BACKLOG = 1024
 """Connections that wait in the kernel to be accepted."""
 _ACCEPTS = 64
 """Maximum connections accepted before other work gets its turn."""
+_YIELD = 0.002
+"""Seconds for which a process leaves new connections to others that have fewer."""
 _SWEEP = 0.1
 """Seconds between two checks of all deadlines."""
 _ACCEPT_PAUSE = 0.5
@@ -58,21 +60,47 @@ class ListenAddress:
     """None: plain HTTP."""
 
 
+class OtherServers(Protocol):
+    """The servers of other processes that listen at the same socket."""
+
+    def note(self, key: str, connections: int, unfinished: int) -> None:
+        """Tell them how many connections of an address this one has."""
+        ...
+
+    def count(self, key: str) -> tuple[int, int]:
+        """The connections of an address that they have, and the unfinished ones among them."""
+        ...
+
+    def note_all(self, connections: int) -> None:
+        """Tell them how many connections this one has in all."""
+        ...
+
+    def least(self) -> int:
+        """The connections of the one that has the fewest."""
+        ...
+
+
 def build_server(
     address: ListenAddress,
     application: Application,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  (frozen)
+    others: OtherServers | None = None,
 ) -> HttpServer:
     """Build a server for a WSGI application; call `prepare`, `serve` and `stop`."""
-    return HttpServer(address, application, limits)
+    return HttpServer(address, application, limits, others)
 
 
 class HttpServer:
     """Serves a WSGI application on one socket."""
 
     def __init__(
-        self, address: ListenAddress, application: Application, limits: ConnectionLimits
+        self,
+        address: ListenAddress,
+        application: Application,
+        limits: ConnectionLimits,
+        others: OtherServers | None = None,
     ) -> None:
+        """`others` share the socket and the limits of each address; None: this one is alone."""
         self.limits = replace(limits, total=min(limits.total, _available_files()))
         self.port = address.port
         """The port that was bound; see `prepare`."""
@@ -81,16 +109,21 @@ class HttpServer:
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = threading.Event()
-        self._by_address: dict[Hashable, set[Connection]] = {}
+        self._others = others
+        self._has_yielded = False
+        self._noted: dict[str, tuple[int, int]] = {}
+        """What the others were told, by address."""
+        self._by_address: dict[str, set[Connection]] = {}
         self._count = self._held = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed: Counter[str] = Counter()
         """Connections closed to make room since the last report, by reason and address."""
         self._reported = 0.0
 
-    def prepare(self) -> None:
-        """Bind the socket.  Raises OSError."""
-        self._socket = _bind(self._address.host, self._address.port)
+    def prepare(self, bound: socket.socket | None = None) -> None:
+        """Listen at the address, or at a socket that is bound to it.  Raises OSError."""
+        self._socket = bound or bind(self._address.host, self._address.port)
+        self._socket.listen(_BACKLOG)
         self.port = self._socket.getsockname()[1]
 
     def serve(self) -> None:
@@ -108,6 +141,8 @@ class HttpServer:
 
     async def _serve(self, listening: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
+        if self._others is not None:
+            self._others.note_all(0)
         self._pool.start()
         self._loop.add_reader(listening, self._accept, listening)
         while not self._stopping.is_set():
@@ -140,6 +175,8 @@ class HttpServer:
         now = time.monotonic()
         for connection in self._connections():
             connection.check_deadline(now)
+        for key in {*self._by_address, *self._noted} if self._others is not None else ():
+            self._note(key)
         if self._closed and now - self._reported > _REPORT_INTERVAL:
             for reason, count in self._closed.most_common(10):
                 log.warning("closed %d connections to make room: %s", count, reason)
@@ -149,18 +186,30 @@ class HttpServer:
     # Accepting
 
     def _accept(self, listening: socket.socket) -> None:
-        for _ in range(_ACCEPTS):
+        for _ in range(_ACCEPTS if self._others is None else 1):
+            if self._yields(listening):
+                return
             try:
                 sock, peer = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._pause_accepting(listening, error)
+                log.warning("cannot accept a connection: %s", error.strerror)
+                self._pause_accepting(listening, _ACCEPT_PAUSE)
                 return
             self._admit(sock, peer)
 
-    def _pause_accepting(self, listening: socket.socket, error: OSError) -> None:
-        log.warning("cannot accept a connection: %s", error.strerror)
+    def _yields(self, listening: socket.socket) -> bool:
+        """Leave a connection for a moment to a process that has fewer; True if so."""
+        if self._others is None:
+            return False
+        yields = not self._has_yielded and self._count > self._others.least()
+        self._has_yielded = yields
+        if yields:
+            self._pause_accepting(listening, _YIELD)
+        return yields
+
+    def _pause_accepting(self, listening: socket.socket, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         loop.remove_reader(listening)
 
@@ -168,7 +217,7 @@ class HttpServer:
             if not self._stopping.is_set():
                 loop.add_reader(listening, self._accept, listening)
 
-        loop.call_later(_ACCEPT_PAUSE, resume)
+        loop.call_later(seconds, resume)
 
     def _admit(self, sock: socket.socket, peer: tuple[Any, ...]) -> None:
         sock.setblocking(False)
@@ -183,6 +232,7 @@ class HttpServer:
             connection.use_tls(TlsSession(self._address.tls()))
         self._by_address.setdefault(key, set()).add(connection)
         self._count += 1
+        self._note(key)
         loop = asyncio.get_running_loop()
         task = loop.create_task(loop.connect_accepted_socket(lambda: connection, sock))
         self._tasks.add(task)
@@ -193,11 +243,12 @@ class HttpServer:
         if not task.cancelled() and task.exception() is not None:
             log.warning("a connection could not be served: %s", task.exception())
 
-    def _make_room(self, key: Hashable) -> bool:
+    def _make_room(self, key: str) -> bool:
         """Close slow connections so that one more has its place; False if all are at work."""
-        if len(self._by_address.get(key, ())) >= self.limits.per_address and not self._drop_slowest(
-            self._by_address[key], f"too many of {key}"
-        ):
+        own = self._by_address.get(key, set())
+        elsewhere = 0 if self._others is None else self._others.count(key)[0]
+        is_full = len(own) + elsewhere >= self.limits.per_address
+        if is_full and not self._drop_slowest(own, f"too many of {key}"):
             return False
         if self._count < self.limits.total:
             return True
@@ -216,7 +267,7 @@ class HttpServer:
     # Called by connections; see `connection.Front`
 
     def run(
-        self, key: Hashable, job: tuple[dict[str, Any], BodyReader], done: Callable[..., None]
+        self, key: str, job: tuple[dict[str, Any], BodyReader], done: Callable[..., None]
     ) -> None:
         """See `connection.Front`."""
         loop = asyncio.get_running_loop()
@@ -236,18 +287,35 @@ class HttpServer:
             self._count -= 1
             if not group:
                 del self._by_address[connection.key]
+            self._note(connection.key)
 
-    def limit_unfinished(self, key: Hashable) -> None:
+    def limit_unfinished(self, key: str) -> None:
         """See `connection.Front`."""
         unfinished = [e for e in self._by_address.get(key, ()) if e.state in UNFINISHED]
-        if len(unfinished) > self.limits.unfinished_per_address:
+        elsewhere = 0 if self._others is None else self._others.count(key)[1]
+        if len(unfinished) + elsewhere > self.limits.unfinished_per_address:
             self._drop_slowest(unfinished, f"too many unfinished requests of {key}")
+
+    def _note(self, key: str) -> None:
+        """Tell the other servers how many connections of an address are here, if that changed."""
+        if self._others is None:
+            return
+        own = self._by_address.get(key, ())
+        counts = len(own), sum(each.state in UNFINISHED for each in own)
+        if counts == self._noted.get(key, (0, 0)):
+            return
+        self._others.note(key, *counts)
+        self._others.note_all(self._count)
+        if any(counts):
+            self._noted[key] = counts
+        else:
+            del self._noted[key]
 
     def hold(self, octets: int) -> None:
         """See `connection.Front`."""
         self._held += octets
         while octets > 0 and self._held > self.limits.max_held:
-            by_address = Counter[Hashable]()
+            by_address = Counter[str]()
             holding = [e for e in self._connections() if e.held and e.is_droppable]
             for each in holding:
                 by_address[each.key] += each.held
@@ -278,8 +346,8 @@ def _available_files() -> int:
     return max(soft - _RESERVED_FILES, 64) if soft != resource.RLIM_INFINITY else 1 << 20
 
 
-def _bind(host: str, port: int) -> socket.socket:
-    """A listening socket.  Raises OSError for the first address of the host."""
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to an address.  Raises OSError for the first address of the host."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = found[0]
     bound = socket.socket(family, kind, protocol)
@@ -288,7 +356,6 @@ def _bind(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6 and host == "::":
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.bind(address)
-        bound.listen(_BACKLOG)
         bound.setblocking(False)
     except OSError:
         bound.close()

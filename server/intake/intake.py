@@ -79,7 +79,7 @@ class Intake:
         self._metrics = store.metrics
         self._rules = rules
         self._clock = clock
-        self._owner = uuid.uuid4().hex
+        self._owner = store.process
         self._lease = LEASE if rules.examiner is None else _REMOTE_LEASE
         evaluator = Evaluator(store, publisher, rules, clock)
         self._reviewer = Reviewer(store, publisher, evaluator, clock)
@@ -307,7 +307,7 @@ class Intake:
         A submission that fails keeps no other waiting: its partner has had its turn, and it is
         tried again after a pause.  Only an outage of the database ends the search.
         """
-        self._release_failed()
+        self.release_failed()
         listed, is_new = self._list_waiting()
         self._keep_begun({each.id for each in listed})
         has_large = {each.sender for each in listed if each.is_large}
@@ -368,7 +368,8 @@ class Intake:
         elif id_ in self._listed:
             self._listed[id_] = found
 
-    def _release_failed(self) -> None:
+    def release_failed(self) -> None:
+        """Give back the submissions whose request failed, or under which the database failed."""
         for id_, attempts in list(self._unreleased.items()):
             self._store.submissions.release(id_, self._owner, attempts=attempts)
             self._unreleased.pop(id_, None)

@@ -90,7 +90,7 @@ class Reviewer:
         self._publisher = publisher
         self._evaluator = evaluator
         self._clock = clock
-        self._owner = uuid.uuid4().hex
+        self._owner = store.process
         self._taken: list[OutboxTask] = []
 
     def release(self, review: Review, who: str, *, without_text: bool = False) -> Record:

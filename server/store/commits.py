@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
@@ -51,13 +50,13 @@ _UNKNOWN = (
 class Commits:
     """Runs the transactions of one store.  For one thread at a time."""
 
-    def __init__(self, client: Client, base: Base) -> None:
+    def __init__(self, client: Client, base: Base, process: str) -> None:
         """Write nothing before the first commit.  Its number is next to the hub's clock."""
         # One session for all: a transaction that a stopped server has not been able to end, and
         # which still has the clock, ends there when the next one begins in its session.
         self._session = client.start_session()
-        self._numbers = base.clock
-        self._id = uuid.uuid4().hex
+        self._client, self._numbers = client, base.clock
+        self._id = process
         self._latest = 0
 
     def run(self, work: Callable[[ClientSession, UpdateOne], T], deadline: float) -> T:
@@ -86,6 +85,12 @@ class Commits:
             if fault is None:
                 return result
             pauses.wait(fault)
+
+    def end_transaction_of(self, process: str) -> None:
+        """End what a process that was killed has left open, and which still has the clock."""
+        found = self._numbers.find_one({"_id": process})
+        if found is not None and "session" in found:
+            self._client.admin.command("killSessions", [{"id": found["session"]}])
 
     def close(self) -> None:
         """End the session."""
@@ -131,7 +136,8 @@ class Commits:
     def _begin(self) -> int:
         """The number of a new commit."""
         if not self._latest:
-            initial = {"$setOnInsert": {"turn": 0}}
+            session = self._session.session_id["id"]
+            initial = {"$setOnInsert": {"turn": 0, "session": session}}
             with pymongo.timeout(_LAST_LOOK_SECONDS):
                 self._numbers.update_one({"_id": self._id}, initial, upsert=True)
         self._latest += 1

@@ -8,7 +8,6 @@ visible at once, or none.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from pymongo.read_preferences import ReadPreference
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.metrics import Metrics
+from tocsin.server.shared_folder import Process
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.availability import Availability
@@ -76,15 +76,19 @@ class Store:
         name: str,
         clock: Clock = wall_clock,
         metrics: Metrics | None = None,
+        process: Process | None = None,
     ) -> None:
         """Use `connect` instead, which tries the database out first."""
         self._client = client
+        process = process or Process()
+        self.process = process.name
+        """The name of this process, which holds its leases; see `forget_process`."""
         self.metrics = metrics or Metrics()
         """The counters of this process; its users count there too."""
         self._base = open_database(client, name)
         self.clock = clock
-        self._lock = threading.Lock()
-        self._commits = Commits(client, self._base)
+        self._lock = process.turnstile
+        self._commits = Commits(client, self._base, self.process)
         self.availability = Availability(self._base)
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
@@ -95,7 +99,7 @@ class Store:
         self.outbox = Outbox(self._base, clock)
         self.exclusions = Exclusions(self._base)
         self.journal = Journal(self._base)
-        self.deliveries = Deliveries(self._base, clock)
+        self.deliveries = Deliveries(self._base, clock, self.process)
         self.purges = Purges(self._base)
         self.expired = Expired(self._base)
         self.partner_data = PartnerDocuments(self._base)
@@ -112,14 +116,17 @@ class Store:
         name: str = "tocsin",
         clock: Clock = wall_clock,
         metrics: Metrics | None = None,
+        process: Process | None = None,
     ) -> Store:
         """The store in database `name` at `uri`; what it does is counted in `metrics`.
+
+        `process` is this one among those of its hub; None: it is alone.
 
         Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
         """
         metrics = metrics or Metrics(times_commands=False)
         listeners = [CommandMetrics(metrics)] if metrics.times_commands else []
-        return cls(open_client(uri, listeners), name, clock, metrics)
+        return cls(open_client(uri, listeners), name, clock, metrics, process)
 
     def prepare(self) -> None:
         """Create missing collections and indexes.  Idempotent.
@@ -140,6 +147,13 @@ class Store:
         """Close the connections; the store cannot be used afterwards."""
         self._commits.close()
         self._client.close()
+
+    def forget_process(self, process: str) -> None:
+        """Let others take over at once what a process that has ended had begun."""
+        self._commits.end_transaction_of(process)
+        self.submissions.release_owner(process)
+        self.outbox.release_owner(process)
+        self.deliveries.note_death(process)
 
     def epoch(self) -> str:
         """The epoch of page tokens and entity tags; a restore begins another one.

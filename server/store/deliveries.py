@@ -110,14 +110,14 @@ _Key = tuple[str, str, int]
 class Deliveries:
     """The deliveries of all processes, and the recorder of this one.  Safe among threads."""
 
-    def __init__(self, base: Base, clock: Callable[[], int]) -> None:
-        """`clock` returns µs since 1970 UTC."""
+    def __init__(self, base: Base, clock: Callable[[], int], process: str = "") -> None:
+        """`clock` returns µs since 1970 UTC; `process` is the name of this one, if it has any."""
         self._base, self._clock = base, clock
+        self._process = process or uuid.uuid4().hex
         self._lock = threading.Lock()
         self._hours: dict[_Key, _Hour] = {}
         self._ends: dict[tuple[str, str], tuple[int, int]] = {}
         """Position and stamp of the last entry served, by account and collection."""
-        self._process = uuid.uuid4().hex
         self._mark: int | None = None
         """When the mark was written last; None while this process does not serve."""
         self._lost_since: int | None = None
@@ -130,6 +130,10 @@ class Deliveries:
         if alone:
             self._base.delivery_marks.update_many({}, {"$set": {"dead": True}})
         self._write_mark(self._clock())
+
+    def note_death(self, process: str) -> None:
+        """Note that a process has ended; one that has written everything left no mark."""
+        self._base.delivery_marks.update_one({"_id": process}, {"$set": {"dead": True}})
 
     def end(self) -> None:
         """Write everything and remove the mark: this process serves no longer."""

@@ -48,6 +48,12 @@ class Outbox:
         """End every lease; only while no other process is running."""
         self._tasks.update_many({}, {"$set": FREE})
 
+    def release_owner(self, owner: str) -> None:
+        """End the leases of a process that has ended."""
+        for document in list(self._tasks.find({}, {"owner": 1})):
+            if document.get("owner") == owner:
+                self._tasks.update_one({"_id": document["_id"], "owner": owner}, {"$set": FREE})
+
 
 def put_task(base: Base, session: ClientSession, task: OutboxTask, lease: Document) -> None:
     """See `Transaction.put_outbox_task`."""

@@ -209,6 +209,12 @@ class Submissions:
         """End every lease; only while no other process is running."""
         self._base.submissions.update_many({"open": True}, {"$set": FREE})
 
+    def release_owner(self, owner: str) -> None:
+        """End the leases of a process that has ended."""
+        for document in list(self._base.submissions.find({"open": True}, {"owner": 1})):
+            if document.get("owner") == owner:
+                self.release(document["_id"], owner)
+
     def _until(self, seconds: int) -> int:
         return lease_end(self._clock(), seconds)
 

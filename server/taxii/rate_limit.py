@@ -2,17 +2,17 @@
 
 The headers follow draft-ietf-httpapi-ratelimit-headers.  Each account has a token bucket that
 refills evenly: after a quiet minute it can send a minute's quota at once, and a steady client is
-never blocked for long.  Kept in memory, one number for each account; every hub process counts
-for itself.
+never blocked for long.  Kept in memory, one number for each account, which the processes of one
+hub share.
 """
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.admission.errors import TooManyRequests
+from tocsin.server.shared_folder import LocalNumbers, Numbers
 
 WINDOW = 60
 """Seconds in which an empty bucket refills."""
@@ -41,23 +41,30 @@ class Allowance:
 class RateLimiter:
     """The token buckets of all accounts."""
 
-    def __init__(self, quota: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`quota` is requests per minute and account; 0: unlimited."""
+    def __init__(
+        self,
+        quota: int,
+        clock: Callable[[], float] = time.monotonic,
+        numbers: Numbers | None = None,
+    ) -> None:
+        """`quota` is requests per minute and account; 0: unlimited.
+
+        `numbers` are those of all processes; None: this one is alone.
+        """
         self._quota, self._clock = quota, clock
-        self._full_at: dict[str, float] = {}
-        self._lock = threading.Lock()
+        self._full_at = numbers or LocalNumbers()
+        """When each bucket is full again, in seconds of the clock."""
 
     def take(self, account: str) -> None:
         """Count one request of an account.  Raises TooManyRequests if none is left."""
-        if not self._quota:
-            return
-        seconds_each = WINDOW / self._quota
-        with self._lock:
-            now = self._clock()
-            missing = max(self._full_at.get(account, now) - now, 0.0) + seconds_each
-            if missing <= WINDOW + seconds_each / 1000:  # tolerates the rounding of a long sum
-                self._full_at[account] = now + missing
-                return
+        if self._quota:
+            self._full_at.update(account, self._take_one)
+
+    def _take_one(self, full_at: float) -> float:
+        seconds_each, now = WINDOW / self._quota, self._clock()
+        missing = max(full_at - now, 0.0) + seconds_each
+        if missing <= WINDOW + seconds_each / 1000:  # tolerates the rounding of a long sum
+            return now + missing
         seconds = math.ceil(missing - WINDOW)
         raise TooManyRequests(
             f"more than {self._quota} requests a minute from this account; retry in {seconds} s, "
@@ -69,8 +76,6 @@ class RateLimiter:
         """The remaining requests of an account; None if they are unlimited."""
         if not self._quota:
             return None
-        with self._lock:
-            now = self._clock()
-            missing = max(self._full_at.get(account, now) - now, 0.0)
+        missing = max(self._full_at.get(account) - self._clock(), 0.0)
         left = math.floor((WINDOW - missing) * self._quota / WINDOW + 0.001)
         return Allowance(self._quota, max(left, 0), math.ceil(missing))

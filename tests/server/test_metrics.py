@@ -13,12 +13,14 @@ from prometheus_client import generate_latest
 from support.metrics import find_value, read_samples
 
 from tocsin.server import metrics as module
-from tocsin.server.metrics import Metrics, SharedFolder
+from tocsin.server.metrics import Metrics, stop_sharing
+from tocsin.server.shared_folder import SharedFolder
 
 COUNTING = """
 import sys
 from pathlib import Path
-from tocsin.server.metrics import Metrics, SharedFolder
+from tocsin.server.metrics import Metrics
+from tocsin.server.shared_folder import SharedFolder
 folder = SharedFolder(Path(sys.argv[1]))
 folder.join()
 metrics = Metrics(folder)
@@ -62,7 +64,9 @@ class Process:
 @pytest.fixture
 def shared() -> Iterator[SharedFolder]:
     folder = SharedFolder.create()
+    folder.join()
     yield folder
+    stop_sharing()
     folder.remove()
 
 
@@ -172,11 +176,11 @@ class TestFolders:
         assert not another.path.exists()
 
     def test_of_a_hub_that_was_killed_are_removed_by_the_next_one(self) -> None:
-        code = "import os, tocsin.server.metrics as m; print(m.SharedFolder.create().path); "
+        code = "import os, tocsin.server.shared_folder as m; print(m.SharedFolder.create().path); "
         killed = f"{code}import sys; sys.stdout.flush(); os.kill(os.getpid(), 9)"
         found = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True)
         left = Path(found.stdout.strip())
-        assert left.name.startswith("tocsin-metrics-") and found.returncode == -signal.SIGKILL
+        assert left.name.startswith("tocsin-hub-") and found.returncode == -signal.SIGKILL
         SharedFolder.create().remove()
         assert not left.exists()
 
@@ -185,12 +189,13 @@ class TestFolders:
         code = (
             "import resource, tocsin.server.runtime as runtime, tocsin.config as config\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-            "with runtime._shared_metrics(config.HubSettings()) as metrics:\n"
+            "with runtime._shared_folder() as folder:\n"
+            "    metrics = runtime._make_metrics(config.HubSettings(), folder)\n"
             "    metrics.count_page('green', 7)\n"
-            "    print(metrics.folder, *(each.name for each in metrics.collect()))\n"
+            "    print(*(each.name for each in metrics.collect()))\n"
         )
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert ended.stdout.startswith("None ") and "tocsin_pages_served" in ended.stdout
+        assert "tocsin_pages_served" in ended.stdout
         assert "counted by each process for itself: File too large" in ended.stderr
 
     def test_are_private(self, shared: SharedFolder) -> None:

@@ -4,10 +4,11 @@ PACKAGES = ("admission", "server", "clients", "config", "conformance")
 
 LAYERS = (
     ("tocsin.clients.__main__",),
-    ("tocsin.server.cli", "tocsin.clients.cli"),
+    ("tocsin.server.cli", "tocsin.clients.cli", "tocsin.server.answering.program"),
     ("tocsin.server.integrations",),
     ("tocsin.server.runtime",),
-    ("tocsin.server.bootstrap", "tocsin.server.worker", "tocsin.server.http"),
+    ("tocsin.server.bootstrap", "tocsin.server.worker", "tocsin.server.answering"),
+    ("tocsin.server.http",),
     ("tocsin.server.app",),
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
     + ("tocsin.server.partner_data", "tocsin.server.retention"),
@@ -18,6 +19,7 @@ LAYERS = (
     ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
     + ("tocsin.server.countries", "tocsin.server.examination"),
     ("tocsin.server.model", "tocsin.server.metrics", "tocsin.clients"),
+    ("tocsin.server.shared_folder",),
     ("tocsin.admission",),
 )
 """Top to bottom.  A package imports only from lines below its own, never from its own line.

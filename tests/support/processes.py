@@ -182,6 +182,18 @@ class HubProcess:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
+    def answering(self) -> list[int]:
+        """Return the process ids of those that answer requests for the first one."""
+        assert self.process is not None
+        found = []
+        for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for child in path.read_text().split():
+                with contextlib.suppress(FileNotFoundError):
+                    command = Path(f"/proc/{child}/cmdline").read_bytes()
+                    if b"answer" in command:
+                        found.append(int(child))
+        return sorted(found)
+
     def engine(self) -> int:
         """Return the process id of the embedded engine."""
         return int(json.loads((self.data / "engine.json").read_text())["pid"])

@@ -1,14 +1,14 @@
 """Writers and pollers against a hub that is killed repeatedly and whose clock is stepped.
 
     scripts/torture --minutes N [--writers 4] [--pollers 4] [--every S] [--seed S]
-                    [--apart] [--mongo URI] [--json]
+                    [--workers N] [--apart] [--mongo URI] [--json]
 
-Runs a hub on the embedded database in a temporary folder; with `apart`, database, hub and a
-worker are independent processes.  About every `every` seconds one of them is killed with
-SIGKILL, or the primary of the replica set at `mongo` steps down; the clock is stepped back and
-forth by up to an hour; blocks are packed meanwhile.  At the end each poller must have received
-the feed's entries, once and in order, and everything that was acknowledged must be published.
-Exit code 0 only if so.
+Runs a hub on the embedded database in a temporary folder; `workers` processes answer requests.
+With `apart`, database, hub and a worker are independent processes.  About every `every` seconds
+one of them is killed with SIGKILL, or the primary of the replica set at `mongo` steps down; the
+clock is stepped back and forth by up to an hour; blocks are packed meanwhile.  At the end each
+poller must have received the feed's entries, once and in order, and everything that was
+acknowledged must be published.  Exit code 0 only if so.
 """
 
 import argparse
@@ -88,6 +88,8 @@ class Torture:
     clock: Path
     rng: random.Random
     worker: Worker | None = None
+    answering: int = 0
+    """Processes that answer requests for the hub."""
     mongo: str = ""
     """The URI of a replica set whose primary steps down, in place of an engine that is killed."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -122,7 +124,8 @@ class Torture:
     def _kills(self) -> dict[str, Callable[[], None]]:
         database = self._step_down if self.mongo else self._kill_database
         kills = {"hub": self._kill_hub, "database": database}
-        return kills | ({"worker": self.worker.kill} if self.worker else {})
+        kills |= {"worker": self.worker.kill} if self.worker else {}
+        return kills | ({"answering process": self._kill_answering} if self.answering else {})
 
     def _not_killed(self) -> list[str]:
         """Return the processes that have not been killed yet."""
@@ -131,6 +134,9 @@ class Torture:
     def _kill_hub(self) -> None:
         self.hub.kill()
         self.hub.start()
+
+    def _kill_answering(self) -> None:
+        os.kill(self.rng.choice(self.hub.answering()), signal.SIGKILL)
 
     def _step_down(self) -> None:
         """Let the primary be another member for ten seconds, or nobody while there is no other."""
@@ -160,6 +166,7 @@ def main() -> int:
     """Run the torture and check the result; return 0 if no fault was found."""
     options = _parse_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # runs the cleanup
+    os.environ["TOCSIN_ANSWERING_PROCESSES"] = str(options.workers)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as cleanup:
         clock = Path(folder) / "clock"
         clock.write_text("0")
@@ -168,7 +175,8 @@ def main() -> int:
             os.environ["TOCSIN_DATABASE"] = f"torture_{uuid.uuid4().hex}"
             cleanup.callback(_drop_database, options.mongo)
         hub, worker = _start_processes(Path(folder), clock, cleanup, apart=options.apart)
-        torture = Torture(hub, clock, random.Random(options.seed), worker, options.mongo)
+        rng = random.Random(options.seed)
+        torture = Torture(hub, clock, rng, worker, options.workers, options.mongo)
         book, pollers, whole = _run(torture, options, Path(folder))
         record = _collect_record(hub, book, pollers, whole)
         figures = _summarise(torture, book, pollers, record) | {"downloads": whole.downloads}
@@ -186,6 +194,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--pollers", type=int, default=4)
     parser.add_argument("--every", type=float, default=12, help="seconds between two kills")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=2, help="processes that answer; 0: the hub")
     parser.add_argument(
         "--apart", action="store_true", help="run database and worker as separate processes"
     )
@@ -349,6 +358,7 @@ def _summarise(
         "deaths of pollers": polled["deaths"],
         "kills of the hub": torture.counts["kills of the hub"],
         "kills of the worker": torture.counts["kills of the worker"],
+        "kills of the answering process": torture.counts["kills of the answering process"],
         "kills of the database": torture.counts["kills of the database"],
         "clock steps": torture.counts["clock steps"],
         "packings": packed,

@@ -17,7 +17,6 @@ waits for it, and if it is lost, packed blocks are examined again.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
@@ -28,6 +27,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
+from tocsin.server.shared_folder import Turnstile
 from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,
@@ -86,10 +86,10 @@ class Packer:
         self,
         client: Client,
         base: Base,
-        lock: threading.Lock,
+        lock: Turnstile,
         after_writes: int = PACK_AFTER_WRITES,
     ) -> None:
-        """Every transaction in this process holds `lock`."""
+        """Every transaction of this hub holds `lock`."""
         self._client, self._base, self._lock = client, base, lock
         self._after_writes = after_writes
         self._steps = self._yielded = 0

@@ -1,0 +1,211 @@
+"""The processes that answer requests: started, watched, replaced and ended by the hub's first one.
+
+All of them accept connections at one socket.  One that ends by itself is replaced; what it had
+begun is given to others at once.  They end when the first process does, because their standard
+input does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tocsin.admission.errors import Unavailable
+from tocsin.config import HubSettings
+
+log = logging.getLogger(__name__)
+
+PROGRAM = (sys.executable, "-m", "tocsin.server.answering.program")
+READY = b"ready\n"
+"""The line by which a process says that it answers."""
+_START_SECONDS = 60
+_STOP_SECONDS = 70
+"""Seconds that a process has to finish its requests: longer than the server drains."""
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 10.0
+"""Seconds until one that ended is replaced; the pause doubles while they end soon."""
+_SOON = 60.0
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What a process must know: one line of JSON at its standard input.  Holds secrets."""
+
+    settings: HubSettings
+    uri: str
+    """Of the database."""
+    folder: str
+    """Of what the processes share; empty: nothing."""
+    socket: int
+    """The descriptor of the bound socket."""
+    processes: int
+    """The number of processes that answer."""
+    first: int
+    """The id of the hub's first process."""
+    name: str = ""
+    """Of the process itself, under which it leases what it begins."""
+
+
+def encode_setup(setup: Setup) -> bytes:
+    """A setup as one line."""
+    return msgspec.json.encode(setup, enc_hook=str) + b"\n"
+
+
+def decode_setup(line: bytes) -> Setup:
+    """The setup of `encode_setup`."""
+    return msgspec.json.decode(line, type=Setup, dec_hook=_decode_path)
+
+
+def _decode_path(kind: type, value: Any) -> Path:
+    if kind is not Path:
+        raise NotImplementedError(kind)
+    return Path(value)
+
+
+class AnsweringProcesses:
+    """The processes.  They load their programs from the beginning, and answer after `begin`."""
+
+    def __init__(
+        self, count: int, listening: socket.socket, program: Sequence[str] = PROGRAM
+    ) -> None:
+        self._program, self._socket = program, listening
+        self._stopping = threading.Event()
+        self._setup: Setup | None = None
+        self._note_death: Callable[[str], None] = lambda name: None
+        self._children = [self._spawn() for _ in range(count)]
+        self._watchers: list[threading.Thread] = []
+
+    def begin(self, setup: Setup, note_death: Callable[[str], None]) -> None:
+        """Let all of them answer; returns when they do.
+
+        `note_death` is called with the name of each process that ends by itself.  Raises
+        Unavailable if one does not start.
+        """
+        self._setup, self._note_death = setup, note_death
+        names = [_introduce(child, setup) for child in self._children]
+        deadline = time.monotonic() + _START_SECONDS
+        for child in self._children:
+            if not _is_ready(child, deadline):
+                raise Unavailable("a process that answers requests did not start: see its message")
+        for place, name in enumerate(names):
+            watcher = threading.Thread(target=self._watch, args=(place, name), daemon=True)
+            self._watchers.append(watcher)
+            watcher.start()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to all of them."""
+        for child in list(self._children):
+            child.send_signal(number)  # nothing happens if it has ended
+
+    def process_ids(self) -> list[int]:
+        """The ids of those that run now."""
+        return [child.pid for child in self._children if child.poll() is None]
+
+    def stop(self) -> None:
+        """End all of them; they finish the requests that they have begun."""
+        self._stopping.set()
+        for child in list(self._children):
+            child.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for watcher in self._watchers:
+            watcher.join(max(0.1, deadline - time.monotonic()))
+        for child in self._children:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(max(0.1, deadline - time.monotonic()))
+            _end(child)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(  # noqa: S603  (our own program, no shell)
+                self._program,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                pass_fds=(self._socket.fileno(),),
+                start_new_session=True,  # a terminal's Ctrl-C is for us to handle
+            )
+        except OSError as error:
+            raise Unavailable(f"a process cannot be started: {error.strerror}") from error
+
+    def _watch(self, place: int, name: str) -> None:
+        """Replace the process at a place whenever it ends, until `stop`."""
+        pause = _FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            code = self._children[place].wait()
+            if self._stopping.is_set():
+                return
+            log.error("a process that answers requests ended (exit code %d); another starts", code)
+            self._report_death(name)
+            _end(self._children[place])
+            if time.monotonic() - began > _SOON:
+                pause = _FIRST_PAUSE
+            if self._stopping.wait(pause):
+                return
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            name = self._replace(place)
+
+    def _report_death(self, name: str) -> None:
+        try:
+            self._note_death(name)
+        except Exception:  # its leases run out by themselves
+            log.exception("what a process had begun waits for a minute")
+
+    def _replace(self, place: int) -> str:
+        """Start another process; its name.  One that does not start is ended, and noticed."""
+        assert self._setup is not None  # noqa: S101  (`begin` was called)
+        try:
+            child = self._spawn()
+        except Unavailable:
+            log.exception("no process can be started")
+            return ""
+        self._children[place] = child
+        name = _introduce(child, self._setup)
+        if self._stopping.is_set():
+            child.terminate()
+        if not _is_ready(child, time.monotonic() + _START_SECONDS):
+            child.kill()
+        return name
+
+
+def _introduce(child: subprocess.Popen[bytes], setup: Setup) -> str:
+    """Send a process its setup; its name."""
+    name = uuid.uuid4().hex
+    line = encode_setup(msgspec.structs.replace(setup, name=name))
+    assert child.stdin is not None  # noqa: S101  (it is a pipe)
+    with suppress(OSError):  # it has ended, which is noticed
+        view = memoryview(line)
+        while view:
+            view = view[os.write(child.stdin.fileno(), view) :]
+    return name
+
+
+def _is_ready(child: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Wait until a process says that it answers; False if it does not in time."""
+    assert child.stdout is not None  # noqa: S101  (it is a pipe)
+    timer = threading.Timer(max(0.0, deadline - time.monotonic()), child.kill)
+    timer.start()
+    try:
+        return child.stdout.readline() == READY
+    finally:
+        timer.cancel()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with suppress(OSError):
+                pipe.close()

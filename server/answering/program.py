@@ -1,0 +1,59 @@
+"""The program of a process that answers requests: `python -m tocsin.server.answering.program`.
+
+It reads its `Setup` from standard input, and ends when that ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+
+from tocsin.server.answering.processes import READY, decode_setup
+from tocsin.server.runtime import LOG_FORMAT, answer_apart, await_stop, stop_on_signal
+from tocsin.server.store import Clock, wall_clock
+
+_STDIN, _STDOUT = 0, 1
+_PIECE = 65_536
+_END_SECONDS = 3
+"""Seconds to finish requests when the first process is gone."""
+
+
+def main(clock: Clock = wall_clock) -> int:
+    """Answer requests until SIGTERM, or until the hub's first process ends."""
+    stop = threading.Event()
+    stop_on_signal(stop)
+    setup = decode_setup(_read_line())
+    logging.basicConfig(level=setup.settings.log_level.upper(), format=LOG_FORMAT)
+    with answer_apart(setup, socket.socket(fileno=setup.socket), stop, clock):
+        threading.Thread(target=_await_end, args=(stop,), daemon=True).start()
+        os.write(_STDOUT, READY)
+        await_stop(stop)
+    return 0
+
+
+def _read_line() -> bytes:
+    """The first line of standard input.  Not buffered: a thread waits for its end later."""
+    line = b""
+    while not line.endswith(b"\n"):
+        part = os.read(_STDIN, _PIECE)
+        if not part:
+            raise SystemExit(0)  # the first process ended before it had a database
+        line += part
+    return line
+
+
+def _await_end(stop: threading.Event) -> None:
+    """Stop when standard input ends: the process that started this one is gone."""
+    while os.read(_STDIN, _PIECE):
+        pass
+    stop.set()
+    time.sleep(_END_SECONDS)
+    os._exit(1)  # the database may be gone as well
+
+
+if __name__ == "__main__":
+    sys.exit(main())

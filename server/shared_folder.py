@@ -1,0 +1,340 @@
+"""What the processes of one hub share: a folder in memory.
+
+Each process that joins has a number, under which it has files of its own.  Numbers by name are
+shared by all of them (`SharedNumbers`), and each can wake the others (`Bell`).  A process that is
+killed leaves nothing locked; the next one that joins takes over its number.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import shutil
+import socket
+import struct
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+_PREFIX = "tocsin-hub-"
+_SLOT = struct.Struct("16sd")
+"""A digest of the name, and the number."""
+_SLOTS = 4096
+_PROBES = 16
+"""Slots in which a name may be."""
+_MESSAGE = 64
+_PATIENCE = 1.0
+"""Seconds that a thread waits for its turn while other processes have theirs."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.002
+"""Seconds between two looks; they grow."""
+
+
+class Numbers(Protocol):
+    """Numbers by name; 0 where nothing was noted.  Safe for threads."""
+
+    def get(self, name: str) -> float:
+        """The number of a name."""
+        ...
+
+    def update(self, name: str, change: Callable[[float], float]) -> float:
+        """Change a number while nobody else does; the new one.  Keeps it if `change` raises."""
+        ...
+
+
+class LocalNumbers:
+    """Numbers of one process alone."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> float:
+        """See `Numbers`."""
+        return self._numbers.get(name, 0.0)
+
+    def update(self, name: str, change: Callable[[float], float]) -> float:
+        """See `Numbers`."""
+        with self._lock:
+            new = self._numbers[name] = change(self._numbers.get(name, 0.0))
+        return new
+
+
+class SharedNumbers:
+    """Numbers in a file of fixed length, for up to some thousand names.
+
+    Where there are more, the least numbers are forgotten.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError if there is no room."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            size = _SLOT.size * _SLOTS
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_size < size:  # set aside: a later write cannot fail
+                os.pwrite(descriptor, bytes(size), 0)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            self._octets = mmap.mmap(descriptor, size)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        self._key = str(path).encode()[-64:]
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> float:
+        """See `Numbers`."""
+        digest, first = self._find(name)
+        for at in _slots_from(first):
+            found, number = _SLOT.unpack_from(self._octets, at)
+            if found == digest:
+                return float(number)
+        return 0.0
+
+    def update(self, name: str, change: Callable[[float], float]) -> float:
+        """See `Numbers`."""
+        digest, first = self._find(name)
+        with self._alone():
+            slots = [(at, *_SLOT.unpack_from(self._octets, at)) for at in _slots_from(first)]
+            own = next((each for each in slots if each[1] == digest), None)
+            at, _, number = own or (min(slots, key=lambda each: each[2])[0], digest, 0.0)
+            new = change(number)
+            _SLOT.pack_into(self._octets, at, digest, new)
+        return new
+
+    def clear(self) -> None:
+        """Forget all numbers."""
+        with self._alone():
+            self._octets[:] = bytes(len(self._octets))
+
+    def close(self) -> None:
+        """Close the file; the numbers cannot be used afterwards."""
+        self._octets.close()
+        os.close(self._descriptor)
+
+    def _find(self, name: str) -> tuple[bytes, int]:
+        digest = blake2b(name.encode(), digest_size=16, key=self._key).digest()
+        return digest, int.from_bytes(digest[:4], "big") % _SLOTS
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._lock:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+class Turnstile(Protocol):
+    """A lock for what should be done one after the other."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
+        """See `threading.Lock`."""
+        ...
+
+    def release(self) -> None:
+        """See `threading.Lock`."""
+        ...
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None: ...
+
+
+class SharedTurnstile:
+    """Lets one thread of all processes of a hub go on at a time, as a rule.
+
+    One that has waited for a second for another process goes on all the same: what may not
+    happen at once must be safe without this.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError if there is no room."""
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = threading.Lock()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
+        """See `threading.Lock`."""
+        if not self._lock.acquire(blocking, timeout):
+            return False
+        deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
+        while not self._try() and time.monotonic() < deadline:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        return True
+
+    def release(self) -> None:
+        """See `threading.Lock`."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self._lock.release()
+
+    def __enter__(self) -> SharedTurnstile:
+        self.acquire()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None:
+        self.release()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _try(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process among those of its hub."""
+
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """It holds what the process leases."""
+    turnstile: Turnstile = field(default_factory=threading.Lock)
+    """Lets the processes of a hub commit one after the other, so that they need not try again."""
+
+
+def _slots_from(first: int) -> Iterator[int]:
+    return ((first + n) % _SLOTS * _SLOT.size for n in range(_PROBES))
+
+
+class SharedFolder:
+    """The folder, and the place of this process in it."""
+
+    def __init__(self, path: Path, locks: list[int] | None = None) -> None:
+        """`locks` are descriptors of files that this process has locked."""
+        self.path = path
+        self.number = -1
+        """The number of this process; negative before it has joined."""
+        self._locks = locks or []
+        self._numbers: dict[str, SharedNumbers] = {}
+        self._turnstile: SharedTurnstile | None = None
+
+    @classmethod
+    def create(cls) -> SharedFolder:
+        """A new folder in memory, where there is such a file system; what dead hubs left goes.
+
+        Raises OSError if there is no room.
+        """
+        memory = Path("/dev/shm")  # noqa: S108  (only for a folder with a name of its own)
+        parent = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+        for left in parent.glob(f"{_PREFIX}*"):
+            _remove_if_dead(left)
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        locked = _try_lock(path / "new")
+        assert locked is not None  # noqa: S101  (nobody else looks at this name)
+        (path / "new").rename(path / "owner")  # so that it is never seen without its lock
+        return cls(path, [locked])
+
+    def join(self) -> int:
+        """Take a number that no living process has; once in a process, the first one included.
+
+        Raises OSError if there is no room.
+        """
+        for number in count():
+            locked = _try_lock(self.path / f"{number}.lock")
+            if locked is not None:
+                self._locks.append(locked)
+                self.number = number
+                return number
+        raise AssertionError
+
+    def numbers(self, name: str) -> SharedNumbers:
+        """The numbers in a file of this name.  Raises OSError if there is no room."""
+        if name not in self._numbers:
+            self._numbers[name] = SharedNumbers(self.path / f"{name}.numbers")
+        return self._numbers[name]
+
+    def turnstile(self) -> SharedTurnstile:
+        """Lets one process after the other write.  Raises OSError if there is no room."""
+        if self._turnstile is None:
+            self._turnstile = SharedTurnstile(self.path / "turnstile")
+        return self._turnstile
+
+    def remove(self) -> None:
+        """Remove the folder: the hub ends."""
+        if self._turnstile is not None:
+            self._turnstile.close()
+            self._turnstile = None
+        for numbers in self._numbers.values():
+            numbers.close()
+        self._numbers.clear()
+        for descriptor in self._locks:
+            os.close(descriptor)
+        self._locks.clear()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Bell:
+    """Wakes the other processes of a hub, and is rung by them."""
+
+    def __init__(self, folder: SharedFolder) -> None:
+        """Raises OSError if the folder's path is too long for a socket."""
+        self._folder, self._own = folder, f"{folder.number}.bell"
+        path = folder.path / self._own
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._listener: threading.Thread | None = None
+
+    def ring(self, message: bytes) -> None:
+        """Wake all others.  One that does not listen, or is too busy to, misses it."""
+        for path in self._folder.path.glob("*.bell"):
+            if path.name != self._own:
+                with suppress(OSError):  # it has ended, or its queue is full
+                    self._socket.sendto(message, socket.MSG_DONTWAIT, str(path))
+
+    def listen(self, heard: Callable[[bytes], None]) -> None:
+        """Call `heard`, which raises nothing, with each message, on a thread of its own."""
+
+        def work() -> None:
+            while message := self._socket.recv(_MESSAGE):
+                heard(message)
+
+        self._listener = threading.Thread(target=work, name="bell", daemon=True)
+        self._listener.start()
+
+    def close(self) -> None:
+        """Listen no longer."""
+        with suppress(OSError):  # the folder is gone already
+            self._folder.path.joinpath(self._own).unlink()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        if self._listener is not None:
+            self._listener.join()
+        self._socket.close()
+
+
+def _try_lock(path: Path) -> int | None:
+    """Lock a file; None if a living process has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_if_dead(folder: Path) -> None:
+    """Remove the folder of a hub of this user that was killed."""
+    owner = folder / "owner"
+    with suppress(OSError):  # another user's, or its hub has just removed it
+        if folder.stat().st_uid != os.getuid() or not owner.exists():
+            return
+        locked = _try_lock(owner)
+        if locked is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(locked)

@@ -1,0 +1,319 @@
+"""A hub whose requests are answered by several processes: one hub in all that a client sees."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import threading
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from support.certificates import make_authority, write_private_file
+from support.metrics import find_value
+from support.processes import MT, HubProcess, Writers, indicators
+
+from tocsin.server.auth import hash_secret
+from tocsin.server.intake.intake import LEASE
+from tocsin.server.store import Store
+from tocsin.server.store.embedded import database
+
+Start = Callable[..., HubProcess]
+QUOTA = 40
+CONNECTIONS = 12
+WAIT = {"Prefer": "wait=20"}
+LONG = 0.9
+"""Seconds: less than a process waits that nobody wakes."""
+
+
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> HubProcess:
+    hub = HubProcess(tmp_path_factory.mktemp("founded") / "data")
+    hub.join()
+    return hub
+
+
+@pytest.fixture
+def start(founded: HubProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Start a hub with two processes that answer, and with further settings."""
+    started: list[HubProcess] = []
+
+    def start(**values: object) -> HubProcess:
+        for name, value in {"answering_processes": 2, **values}.items():
+            monkeypatch.setenv(f"TOCSIN_{name.upper()}", str(value))
+        shutil.copytree(founded.data, tmp_path / "data")
+        hub = HubProcess(tmp_path / "data", key=founded.key)
+        started.append(hub)
+        return hub.start()
+
+    yield start
+    for hub in started:
+        hub.kill()
+
+
+def wait_until(true: Callable[[], Any], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ask_often(hub: HubProcess, times: int, path: str = "collections/") -> Counter[int]:
+    """Statuses of requests on a connection each, so that all processes get some."""
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: hub.ask(path).status_code, range(times)))
+    return Counter(answers)
+
+
+def read_pages(hub: HubProcess) -> list[str]:
+    """The same page on many connections."""
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda _: hub.ask("collections/green/objects/").text, range(20)))
+
+
+def exists(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def is_open(connection: socket.socket) -> bool:
+    """True unless the hub has closed it."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def connections(hub: HubProcess, count: int) -> Iterator[list[socket.socket]]:
+    """Idle connections to a hub."""
+    opened = [socket.create_connection(("127.0.0.1", hub.port)) for _ in range(count)]
+    try:
+        yield opened
+    finally:
+        for each in opened:
+            each.close()
+
+
+def count_sockets(process: int) -> int:
+    links = [os.readlink(each) for each in Path(f"/proc/{process}/fd").iterdir()]
+    return sum(link.startswith("socket:") for link in links)
+
+
+class TestLimits:
+    def test_of_requests_hold_for_all_processes_together(self, start: Start) -> None:
+        hub = start(requests_per_minute=QUOTA)
+        statuses = ask_often(hub, 2 * QUOTA)
+        assert statuses[200] in range(QUOTA, QUOTA + 4)  # some come back meanwhile
+        assert statuses[429] == 2 * QUOTA - statuses[200]
+
+    def test_of_connections_hold_for_all_processes_together(self, start: Start) -> None:
+        hub = start(connections_per_address=CONNECTIONS)
+        before = [count_sockets(each) for each in hub.answering()]
+        with connections(hub, 40) as sockets:
+            time.sleep(0.5)
+            more = [count_sockets(p) - n for p, n in zip(hub.answering(), before, strict=True)]
+            assert sum(map(is_open, sockets)) == CONNECTIONS
+            assert all(each >= CONNECTIONS // 3 for each in more)
+        wait_until(lambda: hub.ask("collections/").status_code == 200)
+
+    def test_of_unfinished_requests_hold_for_all_processes_together(self, start: Start) -> None:
+        hub = start(unfinished_per_address=CONNECTIONS)
+        with connections(hub, 60) as sockets:
+            for each in sockets:
+                with suppress(OSError):
+                    each.sendall(b"GET /taxii2/ HTTP/1.1\r\nHost: ")
+                time.sleep(0.02)
+            wait_until(lambda: sum(map(is_open, sockets)) <= CONNECTIONS + 1)
+            assert sum(map(is_open, sockets)) >= CONNECTIONS - 1
+
+    def test_are_free_again_when_a_process_was_killed(self, start: Start) -> None:
+        hub = start(connections_per_address=CONNECTIONS)
+        with connections(hub, CONNECTIONS) as sockets:
+            time.sleep(0.3)
+            killed = hub.answering()
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+            wait_until(lambda: not any(map(is_open, sockets)))
+            wait_until(lambda: len(hub.answering()) == 2 and not set(killed) & set(hub.answering()))
+        time.sleep(1.5)
+        with connections(hub, CONNECTIONS) as sockets:
+            time.sleep(0.3)
+            assert all(map(is_open, sockets))
+
+
+class TestOneHub:
+    def test_what_one_process_publishes_wakes_pollers_of_the_other(self, start: Start) -> None:
+        hub = start()
+        first = hub.ask("collections/green/objects/").headers["X-TAXII-Date-Added-Last"]
+
+        def follow(_: int) -> float:
+            query = {"added_after": first}
+            answer = hub.ask("collections/green/objects/", params=query, headers=WAIT)
+            assert answer.json()["objects"], answer.text
+            return time.monotonic()
+
+        with ThreadPoolExecutor(2) as pool:  # as many as one account may have in a process
+            waiting = pool.map(follow, range(2))
+            time.sleep(0.5)
+            hub.wait_until_settled(hub.post(indicators(1)).json()["id"])
+            published = time.monotonic()
+            assert all(abs(at - published) < LONG for at in waiting)
+
+    def test_a_long_submission_is_admitted_by_the_first_process(self, start: Start) -> None:
+        hub = start(inline_objects=10)
+        for _ in range(4):
+            began = time.monotonic()
+            hub.wait_until_settled(hub.post(indicators(30)).json()["id"])
+            assert time.monotonic() - began < LONG
+
+    def test_a_key_that_is_revoked_is_refused_by_all(self, start: Start) -> None:
+        hub = start()
+        issued = hub.command("key", "issue", "acme")
+        hub.key = f"acme:{issued['key']}"
+        assert set(ask_often(hub, 30)) == {200}
+        hub.command("key", "revoke", "acme", hash_secret(issued["key"]))
+        assert set(ask_often(hub, 30)) == {401}
+
+    def test_what_was_purged_is_on_no_page_of_any_process(self, start: Start) -> None:
+        hub = start()
+        hub.wait_until_settled(hub.post(indicators(1)).json()["id"])
+        [public] = [each for each in hub.walk() if each["type"] == "indicator"]
+        assert all(public["pattern"] in page for page in read_pages(hub))
+        hub.command("object", "purge", public["id"], "--reason", "a test")
+        assert not any(public["pattern"] in page for page in read_pages(hub))
+
+    def test_metrics_and_checks_are_those_of_the_hub(self, start: Start) -> None:
+        hub = start()
+        ask_often(hub, 40)
+        operator = f"operator:{hub.command('key', 'issue', 'operator')['key']}"
+        wait_until(lambda: is_ready(hub))
+        for _ in range(6):
+            text = requests.get(
+                f"{hub.url.removesuffix('taxii2/')}metrics", auth=pair(operator)
+            ).text
+            counted = find_value(
+                text,
+                "tocsin_http_requests_total",
+                route="/hub/collections",
+                method="GET",
+                status="200",
+            )
+            assert counted == 40
+            assert find_value(text, "tocsin_processes", process="answering") == 2
+            assert find_value(text, "tocsin_processes", process="hub") == 1
+            assert find_value(text, "tocsin_processes", process="engine") == 1
+
+
+def pair(key: str) -> tuple[str, str]:
+    name, _, secret = key.partition(":")
+    return name, secret
+
+
+def is_ready(hub: HubProcess) -> bool:
+    url = f"{hub.url.removesuffix('taxii2/')}readyz"
+    return all(requests.get(url).status_code == 200 for _ in range(6))
+
+
+class TestEnds:
+    def test_a_process_that_is_killed_is_replaced_and_loses_nothing(self, start: Start) -> None:
+        hub = start()
+        writers = Writers(hub, size=5)
+        for _ in range(4):
+            writers.wait_for(5)
+            killed = hub.answering()[0]
+            os.kill(killed, signal.SIGKILL)
+            wait_until(lambda killed=killed: killed not in hub.answering())  # type: ignore[misc]
+            wait_until(lambda: len(hub.answering()) == 2)
+        writers.wait_for(5)
+        writers.stop()
+        for status in writers.statuses:
+            assert hub.wait_until_settled(status)["failure_count"] == 0
+        assert writers.patterns <= {each.get("pattern") for each in hub.walk()}
+        assert set(writers.answers) == {202}
+
+    def test_what_a_killed_process_had_begun_is_settled_at_once(self, start: Start) -> None:
+        hub = start(inline_objects=2_000, inline_octets=4_000_000)
+        statuses: list[str] = []
+
+        def post() -> None:
+            with suppress(requests.ConnectionError):
+                statuses.append(hub.post(indicators(2_000)).json()["id"])
+
+        thread = threading.Thread(target=post)
+        thread.start()
+        wait_until(lambda: list_open(hub))
+        for process in hub.answering():
+            os.kill(process, signal.SIGKILL)
+        thread.join()
+        wait_until(lambda: len([o for o in hub.walk() if o["type"] == "indicator"]) == 2_000)
+        assert not statuses
+
+    def test_all_end_when_the_first_is_killed_or_asked_to_stop(self, start: Start) -> None:
+        hub = start()
+        for end in (hub.kill, hub.stop):
+            children = hub.answering()
+            assert len(children) == 2
+            end()
+            wait_until(lambda children=children: not any(map(exists, children)))  # type: ignore[misc]
+            hub.start()
+
+    def test_requests_in_hand_are_answered_when_the_hub_stops(self, start: Start) -> None:
+        hub = start()
+        body = json.dumps({"objects": indicators(20)}).encode()
+        with socket.create_connection(("127.0.0.1", hub.port)) as connection:
+            name = b64encode(hub.key.encode()).decode()
+            connection.sendall(
+                f"POST /hub/collections/inbox/objects/ HTTP/1.1\r\nHost: h\r\n"
+                f"Authorization: Basic {name}\r\nAccept: {MT}\r\nContent-Type: {MT}\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n".encode()
+                + body[:100]
+            )
+            time.sleep(0.3)
+            assert hub.process is not None
+            hub.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            connection.sendall(body[100:])
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 202 "), answer
+        assert hub.process.wait(60) == 0
+
+
+def list_open(hub: HubProcess) -> bool:
+    with database(hub.data, lambda text: None) as uri, closing(Store.connect(uri)) as store:
+        return bool(store.submissions.list_open(LEASE))
+
+
+def test_all_read_a_new_certificate_at_sighup(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = make_authority()
+    write_private_file(tmp_path / "ca.pem", own.certificate)
+    certificate = own.server().write_pem(tmp_path)
+    monkeypatch.setenv("TOCSIN_TLS_CERTIFICATE", str(certificate))
+    hub = start()
+    before = {shown_certificate(hub) for _ in range(20)}
+    assert len(before) == 1
+    own.server().write_pem(tmp_path)
+    assert hub.process is not None
+    hub.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: before & {shown_certificate(hub) for _ in range(20)} == set())
+    assert len({shown_certificate(hub) for _ in range(20)}) == 1
+
+
+def shown_certificate(hub: HubProcess) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", hub.port))

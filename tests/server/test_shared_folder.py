@@ -1,0 +1,191 @@
+"""What the processes of a hub share, also when one of them is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tocsin.server import shared_folder
+from tocsin.server.shared_folder import Bell, LocalNumbers, SharedFolder, SharedNumbers
+
+Hang = Callable[[SharedFolder], Bell]
+COUNTING = """
+import sys
+from pathlib import Path
+from tocsin.server.shared_folder import SharedNumbers
+numbers = SharedNumbers(Path(sys.argv[1]))
+for _ in range(int(sys.argv[2])):
+    numbers.update("all", lambda number: number + 1)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[SharedFolder]:
+    folder = SharedFolder.create()
+    folder.join()
+    yield folder
+    folder.remove()
+
+
+def another(folder: SharedFolder) -> SharedFolder:
+    """The folder as another process sees it."""
+    other = SharedFolder(folder.path)
+    other.join()
+    return other
+
+
+def counting(numbers: SharedNumbers, path: Path, times: int) -> "subprocess.Popen[bytes]":
+    """A process that has begun to count."""
+    before, deadline = numbers.get("all"), time.monotonic() + 20
+    process = subprocess.Popen([sys.executable, "-c", COUNTING, str(path), str(times)])
+    while numbers.get("all") == before:
+        assert time.monotonic() < deadline
+    return process
+
+
+class TestNumbers:
+    @settings(deadline=None)
+    @given(st.lists(st.tuples(st.sampled_from("abcdé"), st.integers(0, 1 << 50))))
+    def test_are_those_that_were_noted_last(self, notes: list[tuple[str, int]]) -> None:
+        folder = SharedFolder.create()
+        try:
+            shared, local, wanted = folder.numbers("n"), LocalNumbers(), {}
+            for name, number in notes:
+                for each in (shared, local):
+                    assert each.update(name, lambda _, number=number: number) == number  # type: ignore[misc]
+                wanted[name] = number
+            for name in "abcdé":
+                assert shared.get(name) == local.get(name) == wanted.get(name, 0)
+        finally:
+            folder.remove()
+
+    def test_stay_as_they_were_if_a_change_fails(self, folder: SharedFolder) -> None:
+        for numbers in (folder.numbers("n"), LocalNumbers()):
+            numbers.update("name", lambda _: 7)
+            with pytest.raises(ZeroDivisionError):
+                numbers.update("name", lambda number: number / 0)
+            assert numbers.get("name") == 7
+
+    def test_of_several_processes_are_added(self, folder: SharedFolder) -> None:
+        numbers, path = folder.numbers("n"), folder.path / "n.numbers"
+        processes = [counting(numbers, path, 5_000) for _ in range(3)]
+        threads = [
+            threading.Thread(target=lambda: [add(folder.numbers("n")) for _ in range(2_000)])
+            for _ in range(2)
+        ]
+        for thread in threads:
+            thread.start()
+        assert [each.wait() for each in processes] == [0, 0, 0]
+        for thread in threads:
+            thread.join()
+        assert folder.numbers("n").get("all") == 3 * 5_000 + 2 * 2_000
+
+    def test_are_not_locked_by_a_process_that_is_killed(self, folder: SharedFolder) -> None:
+        numbers, path = folder.numbers("n"), folder.path / "n.numbers"
+        for _ in range(5):
+            process = counting(numbers, path, 10_000_000)
+            time.sleep(0.02)
+            process.kill()
+            process.wait()
+            add(folder.numbers("n"))
+        before = folder.numbers("n").get("all")
+        assert before > 5
+        assert add(folder.numbers("n")) == before + 1
+
+    def test_where_there_are_too_many_the_least_are_forgotten(
+        self, folder: SharedFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shared_folder, "_SLOTS", 16)
+        numbers = folder.numbers("few")
+        for number in range(1, 41):
+            numbers.update(f"name {number}", lambda _, number=number: number)  # type: ignore[misc]
+        kept = [n for n in range(1, 41) if numbers.get(f"name {n}")]
+        assert kept == list(range(25, 41))
+
+    def test_can_be_forgotten(self, folder: SharedFolder) -> None:
+        numbers = folder.numbers("n")
+        add(numbers)
+        numbers.clear()
+        assert numbers.get("all") == 0
+
+
+def add(numbers: SharedNumbers) -> float:
+    return numbers.update("all", lambda number: number + 1)
+
+
+class TestProcesses:
+    def test_have_numbers_of_their_own(self, folder: SharedFolder) -> None:
+        second, third = another(folder), another(folder)
+        assert [each.number for each in (folder, second, third)] == [0, 1, 2]
+
+    def test_take_over_the_number_of_one_that_was_killed(self, folder: SharedFolder) -> None:
+        code = (
+            "import os, sys, pathlib, tocsin.server.shared_folder as m\n"
+            "print(m.SharedFolder(pathlib.Path(sys.argv[1])).join(), flush=True)\n"
+            "os.kill(os.getpid(), 9)"
+        )
+        for _ in range(2):
+            command = [sys.executable, "-c", code, str(folder.path)]
+            ended = subprocess.run(command, capture_output=True, text=True)
+            assert ended.stdout == "1\n" and ended.returncode == -signal.SIGKILL
+
+    def test_nobody_else_can_read_what_they_share(self, folder: SharedFolder) -> None:
+        folder.numbers("n")
+        assert {os.stat(each).st_mode & 0o077 for each in folder.path.glob("*.numbers")} == {0}
+
+
+class TestBells:
+    @pytest.fixture
+    def hang(self, folder: SharedFolder) -> Iterator[Callable[[SharedFolder], Bell]]:
+        """Hang up the bell of a process."""
+        bells: list[Bell] = []
+
+        def hang(place: SharedFolder) -> Bell:
+            bells.append(Bell(place))
+            return bells[-1]
+
+        yield hang
+        for bell in bells:
+            bell.close()
+
+    def test_wake_all_others_and_not_oneself(self, folder: SharedFolder, hang: Hang) -> None:
+        bells = [hang(each) for each in (folder, another(folder), another(folder))]
+        heard: list[tuple[int, bytes]] = []
+        woken = threading.Semaphore(0)
+        for number, bell in enumerate(bells):
+
+            def note(message: bytes, number: int = number) -> None:
+                heard.append((number, message))
+                woken.release()
+
+            bell.listen(note)
+        bells[1].ring(b"news")
+        assert woken.acquire(timeout=5) and woken.acquire(timeout=5)
+        assert not woken.acquire(timeout=0.05)
+        assert sorted(heard) == [(0, b"news"), (2, b"news")]
+
+    def test_one_that_nobody_hears_is_no_fault(self, folder: SharedFolder, hang: Hang) -> None:
+        hang(another(folder))
+        bell = hang(folder)
+        for _ in range(2_000):  # more than its socket takes
+            bell.ring(b"news")
+        (folder.path / "9.bell").write_bytes(b"left by a process that was killed")
+        bell.ring(b"news")
+
+    def test_the_next_process_takes_the_bell_of_one_that_died(
+        self, folder: SharedFolder, hang: Hang
+    ) -> None:
+        place = another(folder)
+        hang(place)
+        bell, heard = hang(place), threading.Event()
+        bell.listen(lambda message: heard.set())
+        hang(another(folder)).ring(b"news")
+        assert heard.wait(5)
