@@ -102,7 +102,6 @@ def run_intake(services: HubServices, stop: threading.Event) -> None:
     """Evaluate waiting submissions and run due sweeps until `stop` is set."""
     intake, lifecycle = services.intake, services.lifecycle
     while not stop.is_set():
-        intake.waiting.clear()
         services.monitor.note_turn()
         worked = False
         with _survive(services, "submissions and sweeps"):

@@ -56,6 +56,8 @@ MOST_ATTEMPTS = 2
 _REMOTE_LEASE = 110
 """Seconds of a lease where other processes examine: longer than one may take to start and answer
 (`ExaminerLimits`)."""
+_LIST_LEAST = 0.1
+"""Seconds for which a list of the queue is used at least; what this hub receives ends it."""
 _LIST_REST = 10
 """A list of the queue is used for ten times as long as it took to read."""
 _QUEUE_FULL = (
@@ -90,6 +92,9 @@ class Intake:
         """The large submissions that are being admitted here, by id."""
         self._blame: dict[str, int] = {}
         """Their attempts without progress, the current one left out."""
+        self._blamed: tuple[str, int] | None = None
+        """The one that would be blamed in the database if this process ended now, with its number
+        of attempts there: that whose turn was the last, as long as no other work begins."""
         self._unreleased: dict[str, int | None] = {}
         """Submissions to be given back when the database answers again, because it failed under
         them, or because their request failed.
@@ -168,10 +173,13 @@ class Intake:
 
         They alternate, so that neither waits for the other, however often one fails.
         """
+        if self.waiting.is_set():
+            self.waiting.clear()
+            self._list_until = 0.0
         self._outbox_first = not self._outbox_first
         if self._outbox_first:
-            return self._reviewer.work() or self._next()
-        return self._next() or self._reviewer.work()
+            return self._reviewer.work(self._clear_blame) or self._next()
+        return self._next() or self._reviewer.work(self._clear_blame)
 
     def stop(self) -> None:
         """Leave what was begun to other workers, or to the next start."""
@@ -320,6 +328,7 @@ class Intake:
             if worked:
                 return True
         self._list_until = 0.0
+        self._clear_blame()
         return not is_new  # there may be others by now
 
     def _try_turn(self, chosen: OpenSubmission) -> bool:
@@ -357,7 +366,7 @@ class Intake:
         if is_new:
             self._listed = {each.id: each for each in self._store.submissions.list_open(LEASE)}
             now = time.monotonic()
-            self._list_until = now + _LIST_REST * (now - began)
+            self._list_until = now + max(_LIST_LEAST, _LIST_REST * (now - began))
         return list(self._listed.values()), is_new
 
     def _refresh(self, id_: str) -> None:
@@ -391,20 +400,24 @@ class Intake:
         admission = self._begun.get(chosen.id)
         if admission is not None:
             submission = admission.submission
-            if not self._renew(chosen.id, more=1):
-                self._drop_begun(chosen.id)
-                return True
+            attempts = self._blame[chosen.id] + 1
+            if self._blamed != (chosen.id, attempts):
+                self._clear_blame(but=chosen.id)
+                if not self._renew(chosen.id, attempts):
+                    self._drop_begun(chosen.id)
+                    return True
+                self._blamed = chosen.id, attempts
         else:
             if chosen.attempts >= MOST_ATTEMPTS:
                 return self.set_aside(chosen)
+            self._clear_blame()
             leased = self._store.submissions.lease(chosen, self._owner, self._lease)
             if leased is None:
                 return False
             submission = leased
             self._blame[chosen.id] = chosen.attempts
+            self._blamed = chosen.id, chosen.attempts + 1
         self._guard(submission, admission)
-        if chosen.id in self._begun:
-            self._renew(chosen.id)  # between two steps it cannot end its worker
         return True
 
     def _guard(self, submission: Submission, admission: Admission | None) -> None:
@@ -455,9 +468,17 @@ class Intake:
             self._drop_begun(submission.id)
             self._close(admission)
 
-    def _renew(self, id: str, more: int = 0) -> bool:
-        attempts = self._blame[id] + more
+    def _renew(self, id: str, attempts: int) -> bool:
         return self._store.submissions.renew(id, self._owner, self._lease, attempts=attempts)
+
+    def _clear_blame(self, *, but: str = "") -> None:
+        """Before other work begins: the last submission is not to blame if that ends the process.
+
+        Between two of its own steps the number may stay, which saves two commands for each.
+        """
+        blamed, self._blamed = self._blamed, None
+        if blamed is not None and blamed[0] in self._begun and blamed[0] != but:
+            self._renew(blamed[0], self._blame[blamed[0]])
 
     def _drop_begun(self, id: str) -> None:
         self._blame.pop(id, None)

@@ -26,6 +26,19 @@ for _ in range(int(sys.argv[2])):
     numbers.update("all", lambda number: number + 1)
 """
 
+ENTERING = """
+import os, sys, time
+from pathlib import Path
+from tocsin.server.shared_folder import SharedTurnstile
+turnstile = SharedTurnstile(Path(sys.argv[1]))
+with open(sys.argv[2], "a") as file:
+    for _ in range(20):
+        with turnstile:
+            print(os.getpid(), file=file, flush=True)
+            time.sleep(0.001)
+            print(os.getpid(), file=file, flush=True)
+"""
+
 
 @pytest.fixture
 def folder() -> Iterator[SharedFolder]:
@@ -140,6 +153,32 @@ class TestProcesses:
     def test_nobody_else_can_read_what_they_share(self, folder: SharedFolder) -> None:
         folder.numbers("n")
         assert {os.stat(each).st_mode & 0o077 for each in folder.path.glob("*.numbers")} == {0}
+
+
+class TestTurnstiles:
+    def test_let_one_process_after_the_other(self, folder: SharedFolder) -> None:
+        path = folder.path / "entered"
+        path.write_text("")
+        command = [sys.executable, "-c", ENTERING, str(folder.path / "turnstile"), str(path)]
+        running = [subprocess.Popen(command) for _ in range(3)]
+        assert [each.wait() for each in running] == [0, 0, 0]
+        lines = path.read_text().split()
+        assert len(lines) == 120
+        assert lines[::2] == lines[1::2]
+
+    def test_let_one_thread_after_the_other(self, folder: SharedFolder) -> None:
+        turnstile = folder.turnstile()
+        with turnstile:
+            assert not turnstile.acquire(timeout=0.01)
+        assert turnstile.acquire(timeout=0.01)
+        turnstile.release()
+
+    def test_keep_nobody_for_ever(
+        self, folder: SharedFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shared_folder, "_PATIENCE", 0.05)
+        with folder.turnstile(), another(folder).turnstile():
+            pass
 
 
 class TestBells:

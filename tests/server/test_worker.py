@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.hub import HubInProcess
 from support.metrics import find_value
 from support.presence import present
 from support.processes import BIN, free_port, indicators
@@ -97,3 +98,17 @@ def test_work_is_refused_with_the_embedded_engine(tmp_path: Path) -> None:
     refused = subprocess.run(command, capture_output=True, timeout=60)
     assert refused.returncode == 2
     assert b"the hub itself works" in refused.stderr and b"Traceback" not in refused.stderr
+
+
+def test_a_process_that_only_answers_announces_what_waits_in_the_queue(hub: HubInProcess) -> None:
+    stop, announced = threading.Event(), threading.Semaphore(0)
+    started = worker.start_answering_workers(hub.services, stop, announced.release)
+    try:
+        for _ in range(3):
+            hub.services.intake.waiting.set()
+            assert announced.acquire(timeout=10)
+        assert not announced.acquire(timeout=0.05)
+    finally:
+        stop.set()
+        worker.join_workers(started, 10)
+    assert not any(each.is_alive() for each in started)

@@ -33,7 +33,7 @@ def main() -> int:
         return result
 
     setattr(Store, "commit", commit_and_crash)  # noqa: B010 (a method cannot be assigned)
-    arguments = {"data": options.data, "port": options.port}
+    arguments = {"data": options.data, "port": options.port, "answering_processes": 0}
     serve(load_hub(None, os.environ, arguments), options.ready_file, _print_error)
     return 0
 

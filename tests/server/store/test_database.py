@@ -37,6 +37,21 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import Store, Transaction
 
+HOLDING = """
+import sys, time
+from tocsin.server.model import NewEntry
+from tocsin.server.shared_folder import Process
+from tocsin.server.store import Store
+uri, name, feed = sys.argv[1:]
+store = Store.connect(uri, name=name, process=Process("killed"))
+[waiting] = store.submissions.list_open(60)
+assert store.submissions.lease(waiting, store.process, 600)
+def work(txn):
+    txn.publish(feed, [NewEntry("indicator--1", "indicator", "2.1", "", b"{}", b"0" * 16)])
+    print("has the clock", flush=True)
+    time.sleep(100)
+store.commit(work)
+"""
 FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", CollectionKind.FEED, "Green")
 
 
@@ -199,6 +214,22 @@ class TestCommitting:
         assert len(begun) == 1
         ids = [entry.id for entry in store.feeds.page(FEED.id, Query()).entries]
         assert ids == [posting(1).id, posting(2).id]
+
+    def test_what_a_killed_process_has_begun_can_be_forgotten(
+        self, store: Store, engine_uri: str
+    ) -> None:
+        store.submissions.receive(submission())
+        command = [sys.executable, "-c", HOLDING, engine_uri, store._base.name, FEED.id]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        with process:
+            assert process.stdout and process.stdout.readline() == b"has the clock\n"
+            process.kill()
+        began = time.monotonic()
+        store.forget_process("killed")
+        store.commit(lambda txn: txn.publish(FEED.id, [posting(2)]))
+        assert time.monotonic() - began < 20  # the database itself would take a minute
+        assert [e.id for e in store.feeds.page(FEED.id, Query()).entries] == [posting(2).id]
+        assert lease_next(store, "another", 60) == submission()
 
     def test_threads_take_turns(self, store: Store) -> None:
         def work(number: int) -> None:
