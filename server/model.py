@@ -6,7 +6,7 @@ microseconds since 1970 UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate
@@ -167,6 +167,11 @@ class Query:
     filters: tuple[TermFilter, ...] = ()
     """Filters by index terms, in order of their fields."""
 
+    @property
+    def after(self) -> int:
+        """The stamp after which entries are wanted; -1: all."""
+        return -1 if self.added_after is None else self.added_after
+
 
 class FeedHead(NamedTuple):
     """The end of a feed; equal heads mean that nothing of it has changed."""
@@ -182,8 +187,7 @@ class FeedHead(NamedTuple):
 
     def is_past_end(self, query: Query) -> bool:
         """True if a query starts at or after this head, so its page is empty."""
-        after = -1 if query.added_after is None else query.added_after
-        return query.position >= self.position or after >= self.stamp
+        return query.position >= self.position or query.after >= self.stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +216,27 @@ class Page:
     """Exact: at least one further entry matches."""
 
 
+class Form(NamedTuple):
+    """The form in which a page shows entries."""
+
+    name: str
+    render: Callable[[Entry], bytes] | None = None
+    """The JSON of an entry, which is given without its body; None: the object itself."""
+
+    def octets(self, entry: Entry) -> bytes:
+        """An entry in this form."""
+        return entry.body if self.render is None else self.render(entry)
+
+
+OBJECTS = Form("objects")
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectPage:
-    """The answer to a `Query` as an envelope needs it: the objects, not each entry."""
+    """The answer to a `Query` as it is sent: joined octets, not each entry."""
 
     objects: bytes = b""
-    """Their JSON, joined by commas."""
+    """The JSON of the entries in their form, joined by commas."""
     count: int = 0
     first_stamp: int = 0
     """Stamp of the first entry; 0 on an empty page, as the next two."""
@@ -227,14 +246,15 @@ class ObjectPage:
     """See `Page`."""
 
     @classmethod
-    def of(cls, page: Page) -> ObjectPage:
+    def of(cls, page: Page, form: Form = OBJECTS) -> ObjectPage:
         """The same page, as far as it is not too long."""
         if not page.entries:
             return cls(more=page.more)
-        ends = accumulate(len(entry.body) for entry in page.entries)
+        shown = [form.octets(entry) for entry in page.entries]
+        ends = accumulate(map(len, shown))
         count = max(1, sum(end <= MAX_PAGE_OCTETS for end in ends))
         entries = page.entries[:count]
-        objects = b",".join(entry.body for entry in entries)
+        objects = b",".join(shown[:count])
         marks = entries[0].stamp, entries[-1].stamp, entries[-1].position
         more = page.more or count < len(page.entries)
         return cls(objects, count, *marks, more=more)

@@ -223,7 +223,7 @@ class Deliveries:
         self, place: tuple[str, str], collection: Collection, query: Query, first: int
     ) -> int:
         """The first stamp that a whole page covers: nothing current lies before its first entry."""
-        after = -1 if query.added_after is None else query.added_after
+        after = query.after
         if not query.position:
             return after + 1
         if collection.view is not None:  # there, the position is the stamp

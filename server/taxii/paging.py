@@ -13,8 +13,10 @@ from flask import request
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import (
+    OBJECTS,
     Collection,
     FeedHead,
+    Form,
     ObjectPage,
     Page,
     Query,
@@ -37,12 +39,12 @@ PREFERENCE_APPLIED = "Preference-Applied"
 
 _MAX_IGNORED = 20
 _NOT_MODIFIED = 304
-_WITH_BODIES = (Endpoint.OBJECTS, Endpoint.OBJECT)
-
-_FORMATS: dict[Endpoint, Callable[[Page, str | None], bytes]] = {
-    Endpoint.MANIFEST: resources.format_manifest,
-    Endpoint.VERSIONS: resources.format_versions,
+_FORMS = {
+    Endpoint.OBJECTS: OBJECTS,
+    Endpoint.OBJECT: OBJECTS,
+    Endpoint.MANIFEST: resources.MANIFEST,
 }
+"""The form of the entries that an endpoint shows; the versions of an object have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,12 @@ class PageRequest:
             request_context().objects = 0
             answer = flask.Response(status=_NOT_MODIFIED)
             answer.set_etag(known_tag)
-        elif self.endpoint in _WITH_BODIES:
-            at, page = self.services.feeds.objects(self.feed, query, state)
+        elif form := _FORMS.get(self.endpoint):
+            at, page = self.services.feeds.objects(self.feed, query, state, form)
             self._check(page.count, more=page.more)
-            answer = self._answer_objects(query, page)
-            self._record(query, page)
+            answer = self._answer_page(query, page, form)
+            if form is OBJECTS:
+                self._record(query, page)
             if at is not None:
                 answer.set_etag(tag if at == head else self._tag(at))
         else:
@@ -106,7 +109,7 @@ class PageRequest:
             if not head.is_past_end(query):
                 entries = self.services.feeds.page(self.feed.id, query, bodies=False)
             self._check(len(entries.entries), more=entries.more)
-            answer = self._answer_entries(query, entries)
+            answer = self._answer_versions(query, entries)
             if head.is_past_end(query) or self.services.feeds.head(self.feed.id) == head:
                 answer.set_etag(tag)  # else the page may be a later one
         return head, answer
@@ -126,17 +129,18 @@ class PageRequest:
             account = request_context().authenticated.name
             self.services.deliveries.record(account, self.feed, query, page)
 
-    def _answer_objects(self, query: Query, page: ObjectPage) -> flask.Response:
+    def _answer_page(self, query: Query, page: ObjectPage, form: Form) -> flask.Response:
         token = self._page_tokens().issue(query, page.last_position) if page.more else None
-        octets = resources.format_envelope(page, token)
+        format_page = resources.format_envelope if form is OBJECTS else resources.format_manifest
+        octets = format_page(page, token)
         stamps = (page.first_stamp, page.last_stamp) if page.count else None
         request_context().is_complete = not page.more
         return self._answer(query, octets, page.count, stamps)
 
-    def _answer_entries(self, query: Query, page: Page) -> flask.Response:
+    def _answer_versions(self, query: Query, page: Page) -> flask.Response:
         entries = page.entries
         token = self._page_tokens().issue(query, entries[-1].position) if page.more else None
-        octets = _FORMATS[self.endpoint](page, token)
+        octets = resources.format_versions(page, token)
         stamps = (entries[0].stamp, entries[-1].stamp) if entries else None
         request_context().is_complete = not page.more
         return self._answer(query, octets, len(entries), stamps)

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tocsin.server.auth import AccountLookup, AuthScheme
 from tocsin.server.model import (
+    OBJECTS,
     Account,
     Collection,
     FeedHead,
+    Form,
     ObjectPage,
     Page,
     Query,
@@ -66,9 +68,9 @@ class CollectionReader(Protocol[State]):
         ...
 
     def objects(
-        self, collection: Collection, query: Query, state: State
+        self, collection: Collection, query: Query, state: State, form: Form = OBJECTS
     ) -> tuple[FeedHead | None, ObjectPage]:
-        """The page that `query` selects, and the head at which it is this page.
+        """The page that `query` selects in a form, and the head at which it is this page.
 
         The head is None if the collection was written to since it was looked up.
         """

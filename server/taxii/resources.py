@@ -32,6 +32,8 @@ from tocsin.server.intake.passthrough import UNTOLD
 from tocsin.server.model import (
     Collection,
     CollectionKind,
+    Entry,
+    Form,
     ObjectPage,
     Page,
     Record,
@@ -164,20 +166,25 @@ def format_envelope(page: ObjectPage, next: str | None) -> bytes:
     return head + page.objects + b"]}"
 
 
-def format_manifest(page: Page, next: str | None) -> bytes:
-    """A manifest (TAXII 2.1 section 5.3.1), with the `next` that the standard lacks."""
-    if not page.entries:
-        return b"{}"
-    records = [
+def _format_record(entry: Entry) -> bytes:
+    """A record of a manifest (TAXII 2.1 section 5.3.2)."""
+    return encode(
         {
             "id": entry.id,
             "date_added": timestamp(entry.stamp),
             "version": entry.version,
             "media_type": f"{STIX};version={entry.spec}",
         }
-        for entry in page.entries
-    ]
-    return encode(_paging(next, more=page.more) | {"objects": records})
+    )
+
+
+MANIFEST = Form("manifest", _format_record)
+"""The form of entries in a manifest."""
+
+
+def format_manifest(page: ObjectPage, next: str | None) -> bytes:
+    """A manifest (TAXII 2.1 section 5.3.1), with the `next` that the standard lacks."""
+    return format_envelope(page, next) if page.count else b"{}"
 
 
 def format_versions(page: Page, next: str | None) -> bytes:

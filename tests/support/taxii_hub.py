@@ -21,11 +21,13 @@ from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server import auth
 from tocsin.server.model import (
+    OBJECTS,
     Account,
     Collection,
     CollectionKind,
     Entry,
     FeedHead,
+    Form,
     ObjectPage,
     Page,
     Query,
@@ -103,14 +105,14 @@ class Feeds:
         return State(self, self.known)
 
     def objects(
-        self, collection: Collection, query: Query, state: State
+        self, collection: Collection, query: Query, state: State, form: Form = OBJECTS
     ) -> tuple[FeedHead | None, ObjectPage]:
         before = state.head(collection)
         if before.is_past_end(query):
             return before, ObjectPage()
         page = self.page(collection.id, query)
         after = self.head(collection.id)
-        return (before if before == after else None), ObjectPage.of(page)
+        return (before if before == after else None), ObjectPage.of(page, form)
 
     def head(self, feed: str) -> FeedHead:
         self.heads += 1

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from tocsin.server.model import FeedHead
+from tocsin.server.model import OBJECTS, FeedHead, Form
 from tocsin.server.store.connection import Document
-from tocsin.server.store.feeds.blocks import entry_body, entry_stamp
+from tocsin.server.store.feeds.blocks import entry_at, entry_body, entry_stamp
 
 _MOST_OCTETS = 64 << 20
 """Octets of all blocks that are kept, at most."""
@@ -35,7 +35,7 @@ class Block:
     first: int
     """Position of its first entry."""
     objects: bytes
-    """The JSON of all entries, joined by commas; empty where an entry was removed."""
+    """The JSON of all entries in one form, joined by commas; empty where an entry was removed."""
     ends: Sequence[int]
     """Where each entry ends in `objects`."""
     stamps: Sequence[int]
@@ -45,9 +45,9 @@ class Block:
     """The feed's number of removals when it was read."""
 
     @classmethod
-    def of(cls, batches: Sequence[Document], removals: int) -> Block:
+    def of(cls, batches: Sequence[Document], removals: int, form: Form = OBJECTS) -> Block:
         """Join the batches of a block, which follow one another and are not compressed."""
-        bodies = [entry_body(batch, i) for batch in batches for i in range(batch["n"])]
+        bodies = [_shown(batch, i, form) for batch in batches for i in range(batch["n"])]
         ends = accumulate(bodies, lambda end, body: end + 1 + len(body), initial=-1)
         next(ends)
         first = batches[0]["first"]
@@ -87,6 +87,12 @@ class Block:
         return self.objects[start : self.ends[end - 1]]
 
 
+def _shown(batch: Document, i: int, form: Form) -> bytes:
+    if form.render is None:
+        return entry_body(batch, i)
+    return b"" if i in batch["gone"] else form.render(entry_at(batch, i))
+
+
 @dataclass(frozen=True, slots=True)
 class Superseded:
     """The entries of a block that are no last versions."""
@@ -123,10 +129,14 @@ class Superseded:
             yield first, last
 
 
+_Place = tuple[int, str]
+"""A block's number, and the name of the form of its entries."""
+
+
 @dataclass(slots=True)
 class _Feed:
     removals: int = 0
-    blocks: OrderedDict[int, Block] = field(default_factory=OrderedDict)
+    blocks: dict[_Place, Block] = field(default_factory=dict)
     superseded: dict[int, Superseded] = field(default_factory=dict)
 
 
@@ -138,17 +148,20 @@ class BlockCache:
         self._most_octets = most_octets
         self._lock = threading.Lock()
         self._feeds: dict[str, _Feed] = {}
-        self._used: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self._used: OrderedDict[tuple[str, _Place], int] = OrderedDict()
         """Octets by feed and block, the block that was used last at the end."""
         self.octets = 0
 
-    def block(self, feed: str, number: int, head: FeedHead, last: int) -> Block | None:
+    def block(
+        self, feed: str, number: int, head: FeedHead, last: int, form: Form = OBJECTS
+    ) -> Block | None:
         """The block, if it is there with all entries up to position `last` at this head."""
+        place = number, form.name
         with self._lock:
-            block = self._feed(feed, head).blocks.get(number)
+            block = self._feed(feed, head).blocks.get(place)
             if block is None or block.removals != head.removals or block.last < last:
                 return None
-            self._used.move_to_end((feed, number))
+            self._used.move_to_end((feed, place))
             return block
 
     def superseded(self, feed: str, number: int, head: FeedHead) -> Superseded | None:
@@ -157,20 +170,25 @@ class BlockCache:
             found = self._feed(feed, head).superseded.get(number)
             return found if found and found.writes == head.writes else None
 
-    def put(self, feed: str, number: int, new: Block | Superseded, head: FeedHead) -> None:
-        """Keep what was read at this head."""
+    def put_superseded(self, feed: str, number: int, new: Superseded, head: FeedHead) -> None:
+        """Keep the superseded entries of a block that were read at this head."""
+        with self._lock:
+            known = self._feed(feed, head)
+            if known.removals <= head.removals:
+                known.superseded[number] = new
+
+    def put(self, feed: str, number: int, new: Block, head: FeedHead, form: Form = OBJECTS) -> None:
+        """Keep a block that was read at this head."""
+        place = number, form.name
         with self._lock:
             known = self._feed(feed, head)
             if known.removals > head.removals:
                 return  # what has been removed since must not come back
-            if isinstance(new, Superseded):
-                known.superseded[number] = new
-                return
-            self._drop(feed, number)
+            self._drop(feed, place)
             if new.octets > self._most_octets:
                 return  # it would displace all others, and then itself
-            known.blocks[number] = new
-            self._used[feed, number] = new.octets
+            known.blocks[place] = new
+            self._used[feed, place] = new.octets
             self.octets += new.octets
             while self.octets > self._most_octets and self._used:
                 self._drop(*next(iter(self._used)))
@@ -183,14 +201,15 @@ class BlockCache:
     def _feed(self, feed: str, head: FeedHead) -> _Feed:
         known = self._feeds.setdefault(feed, _Feed(head.removals))
         if head.removals > known.removals:
-            for number in list(known.blocks):
-                self._drop(feed, number)
+            for place in list(known.blocks):
+                self._drop(feed, place)
             known.superseded.clear()
             known.removals = head.removals
         return known
 
-    def _drop(self, feed: str, number: int) -> None:
-        known = self._feeds[feed]
-        if known.blocks.pop(number, None) is not None:
-            self.octets -= self._used.pop((feed, number))
-        known.superseded.pop(number, None)
+    def _drop(self, feed: str, place: _Place) -> None:
+        known, (number, _) = self._feeds[feed], place
+        if known.blocks.pop(place, None) is not None:
+            self.octets -= self._used.pop((feed, place))
+        if all(other != number for other, _ in known.blocks):
+            known.superseded.pop(number, None)

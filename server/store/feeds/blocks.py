@@ -29,7 +29,7 @@ import zstandard
 
 from tocsin.admission.errors import TooLarge
 from tocsin.admission.model import Tlp
-from tocsin.server.model import LEAST_VISIBLE, NewEntry, Visibility
+from tocsin.server.model import LEAST_VISIBLE, Entry, NewEntry, Visibility
 from tocsin.server.store.connection import Document
 from tocsin.server.store.feeds.versions import BatchColumns, IndexedEntry, StatusBits
 
@@ -236,6 +236,18 @@ def entry_body(batch: Document, index: int) -> bytes:
     ends = batch["ends"]
     body: bytes = batch["body"]
     return body[ends[index - 1] if index else 0 : ends[index]]
+
+
+def entry_at(batch: Document, index: int, body: bytes = b"") -> Entry:
+    """One entry of a batch."""
+    return Entry(
+        position=batch["first"] + index,
+        stamp=entry_stamp(batch, index),
+        id=batch["ids"][index],
+        version=batch["versions"][index],
+        spec=batch["specs"][index],
+        body=body,
+    )
 
 
 def read_status_bits(document: Document | None) -> StatusBits:

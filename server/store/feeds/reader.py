@@ -16,10 +16,9 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
 
 import orjson
 from pymongo.errors import DuplicateKeyError
@@ -28,11 +27,12 @@ from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.server.index_terms import matches_filter
 from tocsin.server.model import (
-    MAX_PAGE_OCTETS,
+    OBJECTS,
     Collection,
     CollectionKind,
     Entry,
     FeedHead,
+    Form,
     ObjectPage,
     Page,
     Query,
@@ -54,12 +54,13 @@ from tocsin.server.store.feeds.blocks import (
     batch_id,
     block_number,
     decompress_batch,
+    entry_at,
     entry_body,
-    entry_stamp,
     index_after,
     read_status_bits,
 )
 from tocsin.server.store.feeds.clock import number_feed
+from tocsin.server.store.feeds.collector import PackedHead, PageCollector
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
 from tocsin.server.store.feeds.filter_index import (
     FilterSearch,
@@ -200,23 +201,8 @@ _BODY_FIELDS = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
 _NO_STATUS_BITS = StatusBits()
 _ROUNDS = 100
 """Maximum number of times that a page continues to the feed's new end."""
-_MOST_BLOCKS = 4
-"""Maximum number of blocks that are read as a whole for a page of a few objects."""
 _ATTEMPTS = 5
 """Maximum number of times that a page is collected anew because the feed was written to."""
-
-
-class PackedHead(NamedTuple):
-    """A feed's head, and its number of packings."""
-
-    head: FeedHead
-    packs: int
-
-    @classmethod
-    def of(cls, document: Document) -> PackedHead:
-        """The head in a database document."""
-        head = FeedHead(*(int(document[name]) for name in FeedHead._fields))
-        return cls(head, int(document.get("packs", 0)))
 
 
 class FeedReader:
@@ -296,14 +282,14 @@ class FeedReader:
             or next(found_entries, None) is not None
         )
         entries = [
-            _entry_at(batch, i, entry_body(batch, i) if bodies else b"") for batch, i in found
+            entry_at(batch, i, entry_body(batch, i) if bodies else b"") for batch, i in found
         ]
         return Page(keep_newest(entries, query), more=more)
 
     def collect(
-        self, feed: str, query: Query, known: PackedHead
+        self, feed: str, query: Query, known: PackedHead, form: Form = OBJECTS
     ) -> tuple[FeedHead, ObjectPage] | None:
-        """The octets of a page, and the head at which it is what the query selects.
+        """The octets of a page in a form, and the head at which it is what the query selects.
 
         `known` is the head as it was read a moment ago.  What has not changed comes from memory.
         None if that is not possible for such a query, or the feed is written to all the time.
@@ -314,7 +300,7 @@ class FeedReader:
             if known.head.is_past_end(query):
                 return known.head, ObjectPage()
             with ExitStack() as reading:
-                collector = _Collector(self, feed, known, reading)
+                collector = PageCollector(self, feed, known, reading, form)
                 page = collector.collect_objects(query) if query.ids else collector.collect(query)
                 before, known = known, self._packed_head(feed) if collector.has_read else known
             if known == before:
@@ -332,7 +318,7 @@ class FeedReader:
         return [
             entry
             for entry in VersionFilter(query).select(present)
-            if entry.position > query.position and entry.stamp > _after(query)
+            if entry.position > query.position and entry.stamp > query.after
         ]
 
     @time_limit()
@@ -341,9 +327,12 @@ class FeedReader:
         for document in self._base.heads.find(ONLY_FEEDS):
             self.blocks.note(document["_id"], PackedHead.of(document).head)
 
-    def read_block(self, feed: str, number: int, known: PackedHead) -> tuple[Block, Superseded]:
-        """A block from the database, and its superseded entries."""
-        batches, bits = self._read_block(feed, number, known.head.position, _ALL_FIELDS)
+    def read_block(
+        self, feed: str, number: int, known: PackedHead, form: Form
+    ) -> tuple[Block, Superseded]:
+        """A block from the database, its entries in a form, and its superseded entries."""
+        fields = _ALL_FIELDS if form.render is None else _WITHOUT_BODY
+        batches, bits = self._read_block(feed, number, known.head.position, fields)
         positions = {
             batch["first"] + i
             for batch in batches
@@ -351,7 +340,7 @@ class FeedReader:
             for i in bits[batch["_id"]].old | bits[batch["_id"]].shadowed
         }
         superseded = Superseded(sorted(positions), known.head.writes)
-        return Block.of(batches, known.head.removals), superseded
+        return Block.of(batches, known.head.removals, form), superseded
 
     def read_superseded(
         self, feed: str, numbers: Sequence[int], known: PackedHead
@@ -420,7 +409,7 @@ class FeedReader:
                 batches, status_bits = self._read(feed, selection, last, fields)
                 for batch in batches:
                     start = max(
-                        query.position + 1 - batch["first"], index_after(batch, _after(query))
+                        query.position + 1 - batch["first"], index_after(batch, query.after)
                     )
                     columns = batch_columns(batch, selection.matches)
                     for i in choice.indexes(
@@ -498,7 +487,7 @@ class FeedReader:
 
     def _block_after(self, feed: str, query: Query, last: int) -> int:
         """The last block that begins at or before `added_after`; nothing lies before it."""
-        after = _after(query)
+        after = query.after
         if after < 0:
             return 0
         low, high = (last, last) if self._first_stamp(feed, last) <= after else (0, last)
@@ -562,153 +551,6 @@ class FeedReader:
         return batches if batches.keys() == wanted else None
 
 
-@dataclass(slots=True)
-class _UnfinishedPage:
-    """A page that is being collected."""
-
-    limit: int
-    slices: list[bytes] = field(default_factory=list)
-    octets: int = 0
-    count: int = 0
-    first_stamp: int = 0
-    last_stamp: int = 0
-    position: int = 0
-    more: bool = False
-    """Something did not fit, or something else follows."""
-
-    def add(self, block: Block, start: int, end: int) -> None:
-        """Add a block's entries from one position to another, both included, if they fit."""
-        first, beyond = start - block.first, end - block.first + 1
-        fitting = min(beyond, first + self.limit - self.count)
-        fitting = block.fit(first, fitting, MAX_PAGE_OCTETS - self.octets)
-        if not self.count:
-            fitting = max(fitting, first + 1)
-            self.first_stamp = block.stamps[first]
-        self.more = fitting < beyond
-        if fitting > first:
-            self.slices.append(block.slice(first, fitting))
-            self.octets += len(self.slices[-1])
-            self.count += fitting - first
-            self.last_stamp, self.position = block.stamps[fitting - 1], block.first + fitting - 1
-
-    def finish(self) -> ObjectPage:
-        """The page."""
-        stamps = self.first_stamp, self.last_stamp
-        objects = b",".join(self.slices)
-        return ObjectPage(objects, self.count, *stamps, self.position, more=self.more)
-
-
-class _Collector:
-    """Collects one page at one head, from memory as far as that is possible."""
-
-    def __init__(
-        self, reader: FeedReader, feed: str, known: PackedHead, reading: ExitStack
-    ) -> None:
-        """`known` is the head at which blocks in memory must hold.
-
-        What must be read is read in order, up to the end of `reading`.
-        """
-        self._reader, self._feed, self._known = reader, feed, known
-        self._head = known.head
-        self._blocks: dict[int, Block] = {}
-        self._superseded: dict[int, Superseded] = {}
-        self._reading = reading
-        self.has_read = False
-        """Something was read that holds only if the head has not changed since."""
-
-    def _begin_reading(self) -> None:
-        if not self.has_read:
-            self._reading.enter_context(self._reader.in_order())
-            self.has_read = True
-
-    def keep(self) -> None:
-        """Keep in memory what was read; the head was still the same afterwards."""
-        for found in (self._blocks, self._superseded):
-            for number, each in found.items():
-                self._reader.blocks.put(self._feed, number, each, self._head)
-
-    def collect(self, query: Query) -> ObjectPage:
-        """The page."""
-        page = _UnfinishedPage(query.limit)
-        for number, begin, last in self._spans(query):
-            if page.count == query.limit:
-                page.more = self._has_entries(number, begin, last)
-            else:
-                block = self._block(number, last)
-                begin = max(begin, block.first + block.index_after(_after(query)))
-                for start, end in self._ranges(number, block, begin, last):
-                    if not page.more:
-                        page.add(block, start, end)
-            if page.more:
-                break
-        return page.finish()
-
-    def collect_objects(self, query: Query) -> ObjectPage | None:
-        """The page of a query for ids; None if the objects lie in too many blocks."""
-        self._begin_reading()
-        chosen = self._reader.select_objects(self._feed, query, self._head.position)
-        page = _UnfinishedPage(query.limit)
-        positions = [entry.position for entry in chosen[: query.limit]]
-        if len(set(map(block_number, positions))) > _MOST_BLOCKS:
-            return None
-        for position in positions:
-            block = self._block(block_number(position), position)
-            index = position - block.first
-            if index not in block.gone and not page.more:  # or removed just now: see the head
-                page.add(block, position, position)
-        page.more = page.more or len(chosen) > query.limit
-        return page.finish()
-
-    def _spans(self, query: Query) -> Iterator[tuple[int, int, int]]:
-        """The blocks of the page and behind it: number, first and last position of interest."""
-        end = block_number(self._head.position)
-        for number in range(self._reader.first_block(self._feed, query, end), end + 1):
-            last = min(self._head.position, (number + 1) * BLOCK_SIZE)
-            yield number, max(query.position, number * BLOCK_SIZE) + 1, last
-
-    def _ranges(
-        self, number: int, block: Block, first: int, last: int
-    ) -> Iterator[tuple[int, int]]:
-        """The ranges of positions of a block that are served, both ends included."""
-        superseded = self._find_superseded(number)
-        if block.gone:
-            removed = {block.first + i for i in block.gone}
-            superseded = Superseded(sorted(removed.union(superseded.positions)), 0)
-        return superseded.gaps(first, last)
-
-    def _has_entries(self, number: int, first: int, last: int) -> bool:
-        """True if anything is served from a position to another of a block."""
-        if self._head.removals:
-            return any(self._ranges(number, self._block(number, last), first, last))
-        return self._find_superseded(number).count(first, last) <= last - first
-
-    def _block(self, number: int, last: int) -> Block:
-        block = self._blocks.get(number) or self._reader.blocks.block(
-            self._feed, number, self._head, last
-        )
-        if block is None:
-            self._begin_reading()
-            found = self._reader.read_block(self._feed, number, self._known)
-            block, self._superseded[number] = found
-            self._blocks[number] = block
-        return block
-
-    def _find_superseded(self, number: int) -> Superseded:
-        found = self._superseded.get(number) or self._reader.blocks.superseded(
-            self._feed, number, self._head
-        )
-        if found is None:
-            self._begin_reading()
-            following = [n for n in (number, number + 1) if n <= block_number(self._head.position)]
-            self._superseded |= self._reader.read_superseded(self._feed, following, self._known)
-            found = self._superseded[number]
-        return found
-
-
-def _after(query: Query) -> int:
-    return -1 if query.added_after is None else query.added_after
-
-
 def _with_bodies(
     feed: str, batches: dict[str, Document], chosen: Sequence[IndexedEntry]
 ) -> Iterator[Entry]:
@@ -727,17 +569,6 @@ def _is_complete(batches: Sequence[Document], block: int, last: int) -> bool:
             return False
         expected += batch["n"]
     return expected > min(last, (block + 1) * BLOCK_SIZE)
-
-
-def _entry_at(batch: Document, i: int, body: bytes) -> Entry:
-    return Entry(
-        position=batch["first"] + i,
-        stamp=entry_stamp(batch, i),
-        id=batch["ids"][i],
-        version=batch["versions"][i],
-        spec=batch["specs"][i],
-        body=body,
-    )
 
 
 def _build_entry(entry: IndexedEntry, body: bytes = b"") -> Entry:

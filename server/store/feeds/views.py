@@ -30,11 +30,13 @@ from itertools import islice
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.server.model import (
+    OBJECTS,
     Account,
     Collection,
     CollectionKind,
     Entry,
     FeedHead,
+    Form,
     ObjectPage,
     Page,
     Query,
@@ -46,8 +48,9 @@ from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.configuration import CONFIGURATION, Configuration
 from tocsin.server.store.connection import Base, Document, in_order, time_limit
 from tocsin.server.store.feeds.clock import joint_clock_since
+from tocsin.server.store.feeds.collector import PackedHead
 from tocsin.server.store.feeds.id_index import find_entries
-from tocsin.server.store.feeds.reader import FeedReader, PackedHead, view_of
+from tocsin.server.store.feeds.reader import FeedReader, view_of
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,
     StatusBits,
@@ -281,9 +284,9 @@ class CollectionReader(FeedReader):
 
     @time_limit()
     def objects(
-        self, collection: Collection, query: Query, state: HubState
+        self, collection: Collection, query: Query, state: HubState, form: Form = OBJECTS
     ) -> tuple[FeedHead | None, ObjectPage]:
-        """The octets of a page, and the collection's head at which it is this page.
+        """The octets of a page in a form, and the collection's head at which it is this page.
 
         The head is None if the collection was written to meanwhile: then it may be a later page.
         """
@@ -291,12 +294,12 @@ class CollectionReader(FeedReader):
         if before.is_past_end(query):
             return before, ObjectPage()
         if collection.view is None:
-            collected = self.collect(collection.id, query, state.packed_head(collection))
+            collected = self.collect(collection.id, query, state.packed_head(collection), form)
             if collected is not None:
                 return collected
-        page = self.page(collection.id, query)
+        page = self.page(collection.id, query, bodies=form.render is None)
         after = self.head(collection.id)
-        return (before if after == before else None), ObjectPage.of(page)
+        return (before if after == before else None), ObjectPage.of(page, form)
 
     @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:
@@ -457,7 +460,7 @@ class _ChangedDuringRead(Exception):
 
 def _after(query: Query) -> int:
     """The stamp after which a view is read: the greater of `position` and `added_after`."""
-    return max(query.position, -1 if query.added_after is None else query.added_after)
+    return max(query.position, query.after)
 
 
 def _is_plain(view: View, query: Query) -> bool:

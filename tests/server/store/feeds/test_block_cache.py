@@ -1,5 +1,6 @@
 """Pages from memory: at every moment those that the database would give."""
 
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,27 +12,38 @@ from support.feed_postings import Feed, object_id, posting
 
 from tocsin.server import model
 from tocsin.server.model import (
+    OBJECTS,
     Account,
     Collection,
     CollectionKind,
     FeedHead,
+    Form,
     ObjectPage,
     Partner,
     Query,
     View,
 )
 from tocsin.server.store import Store
-from tocsin.server.store.feeds import block_cache, blocks, filter_index, packing, reader, writer
+from tocsin.server.store.feeds import (
+    block_cache,
+    blocks,
+    collector,
+    filter_index,
+    packing,
+    reader,
+    writer,
+)
 from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
 from tocsin.server.store.feeds.packing import Packer
 
 HEAD = FeedHead(3, 30, 5, 0)
+MANIFEST = Form("manifest", lambda entry: f"{entry.id} {entry.version} {entry.stamp}".encode())
 
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of seven entries."""
-    for module in (blocks, filter_index, packing, reader, writer):
+    for module in (blocks, collector, filter_index, packing, reader, writer):
         if hasattr(module, "BLOCK_SIZE"):
             monkeypatch.setattr(module, "BLOCK_SIZE", 7)
 
@@ -40,15 +52,15 @@ def collection(feed: Feed) -> Collection:
     return Collection(feed.id, "", CollectionKind.FEED, "A feed")
 
 
-def from_memory(feed: Feed, query: Query) -> ObjectPage:
+def from_memory(feed: Feed, query: Query, form: Form = OBJECTS) -> ObjectPage:
     state = feed.store.feeds.look(feed.id)
-    head, page = feed.store.feeds.objects(collection(feed), query, state)
+    head, page = feed.store.feeds.objects(collection(feed), query, state, form)
     assert head == feed.store.feeds.head(feed.id)
     return page
 
 
-def from_database(feed: Feed, query: Query) -> ObjectPage:
-    return ObjectPage.of(feed.store.feeds.page(feed.id, query))
+def from_database(feed: Feed, query: Query, form: Form = OBJECTS) -> ObjectPage:
+    return ObjectPage.of(feed.store.feeds.page(feed.id, query, bodies=form is OBJECTS), form)
 
 
 def random_queries(chance: random.Random, feed: Feed) -> list[Query]:
@@ -83,7 +95,8 @@ def test_the_same_page_after_every_change(new: Callable[[], Feed], seed: int) ->
         else:
             packer.pack_next()
         for query in random_queries(chance, feed):
-            assert from_memory(feed, query) == from_database(feed, query), query
+            for form in (OBJECTS, MANIFEST):
+                assert from_memory(feed, query, form) == from_database(feed, query, form), query
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -91,7 +104,7 @@ def test_the_same_page_after_every_change(new: Callable[[], Feed], seed: int) ->
 def test_a_page_is_no_longer_than_clients_can_read(
     new: Callable[[], Feed], monkeypatch: pytest.MonkeyPatch, octets: int
 ) -> None:
-    for module in (model, reader):
+    for module in (model, collector):
         monkeypatch.setattr(module, "MAX_PAGE_OCTETS", octets)
     feed = new()
     feed.publish(*(posting(number) for number in range(20)))
@@ -111,7 +124,7 @@ def test_a_page_is_no_longer_than_clients_can_read(
 
 def from_memory_whole(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> ObjectPage:
     with monkeypatch.context() as whole:
-        whole.setattr(reader, "MAX_PAGE_OCTETS", 1 << 30)
+        whole.setattr(collector, "MAX_PAGE_OCTETS", 1 << 30)
         return from_memory(feed, Query())
 
 
@@ -159,11 +172,12 @@ def test_a_full_page_of_a_feed_at_rest_is_one_look_up(engine_uri: str, new: Any)
     with MongoClient[dict[str, Any]](engine_uri, event_listeners=[listener]) as client:
         store = Store(client, feed.store._base.name)
         one = replace(Query(), ids=frozenset({object_id(1)}))
-        for query, expected in ((Query(limit=2), 1), (Query(limit=100), 1), (one, 3)):
+        plain = itertools.product((Query(limit=2), Query(limit=100)), (OBJECTS, MANIFEST))
+        for query, form, expected in (*((*each, 1) for each in plain), (one, OBJECTS, 3)):
             for most in (99, expected):
                 listener.names.clear()
                 state = store.feeds.look(feed.id)
-                store.feeds.objects(collection(feed), query, state)
+                store.feeds.objects(collection(feed), query, state, form)
                 assert len(listener.names) <= most, listener.names
 
 
@@ -219,7 +233,7 @@ class TestMemory:
 
     def test_superseded_entries_hold_for_one_number_of_writes(self) -> None:
         cache = BlockCache()
-        cache.put("f", 0, Superseded([2], HEAD.writes), HEAD)
+        cache.put_superseded("f", 0, Superseded([2], HEAD.writes), HEAD)
         assert cache.superseded("f", 0, HEAD)
         assert cache.superseded("f", 0, HEAD._replace(writes=6)) is None
 
