@@ -101,16 +101,22 @@ class Runtime:
 
 @contextmanager
 def open_runtime(
-    settings: HubSettings, echo: Echo, clock: Clock = wall_clock, processes: int = 0
+    settings: HubSettings,
+    echo: Echo,
+    clock: Clock = wall_clock,
+    processes: int = 0,
+    *,
+    founds: bool = False,
 ) -> Iterator[Runtime]:
     """Open the hub for a command, whether a hub is running or not.
 
-    `processes` examine submissions.
+    A database that is new is prepared first; with `founds`, every one.  `processes` examine
+    submissions.
     """
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else database(settings.data, echo) as found,
-        _connect(settings, found, clock, processes) as hub,
+        _connect(settings, found, clock, processes, founds=founds) as hub,
     ):
         yield hub
 
@@ -124,7 +130,9 @@ def open_serving_runtime(
     with (
         nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
         _shared_folder() as shared,
-        _connect(settings, found, clock, _count_processes(settings), shared=shared) as hub,
+        _connect(
+            settings, found, clock, _count_processes(settings), founds=True, shared=shared
+        ) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
         for slug in sorted(hub.policy.partner_settings.keys() - known):
@@ -194,12 +202,14 @@ def _connect(  # noqa: PLR0913
     clock: Clock,
     processes: int = 0,
     *,
+    founds: bool = False,
     shared: SharedFolder | None = None,
     setup: Setup | None = None,
 ) -> Iterator[Runtime]:
     """The hub's services over the database at `uri`; `processes` examine submissions.
 
-    `setup`: this is one of several processes, and the first one has prepared the database.
+    A new database is prepared; with `founds`, every one, for it may lack what this version adds.
+    `setup`: this is one of several processes, and the first one has done that.
     """
     secrets = load_secrets(settings.data)
     text = policy_text(settings.policy)
@@ -219,11 +229,12 @@ def _connect(  # noqa: PLR0913
     numbers = LocalNumbers() if shared is None else shared.numbers(_STATE)
     hub = Hub(os.getpid() if setup is None else setup.first, numbers)
     try:
-        if setup is None:
+        founds = setup is None and (founds or not store.is_founded())
+        if founds:
             store.prepare()
-            store.check_secrets(secrets.fingerprint)
+        store.check_secrets(secrets.fingerprint)
         services = build_services(store, secrets, settings, admission, hub=hub)
-        if setup is None:
+        if founds:
             log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
             create_default_collections(store, services.publisher, secrets)
         yield Runtime(settings, secrets, services, policy, uri=uri, shared=shared)
@@ -466,7 +477,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
     stop = threading.Event()
     stop_on_signal(stop)
     with (
-        open_runtime(settings, echo, clock, _count_processes(settings)) as hub,
+        open_runtime(settings, echo, clock, _count_processes(settings), founds=True) as hub,
         _serve_metrics(hub, echo),
     ):
         workers = start_workers(hub.services, stop)

@@ -136,6 +136,13 @@ class Store:
         if schema.prepare(self._base):
             self.expired.begin(self.clock() // DAY)
 
+    def is_founded(self) -> bool:
+        """True if the database was prepared and has collections.
+
+        Raises Unavailable as `prepare` does.
+        """
+        return schema.is_prepared(self._base) and bool(self.feeds.collections())
+
     def migrate(self) -> tuple[int, int]:
         """Bring an older database to the program's schema; the versions before and after.
 

@@ -130,6 +130,18 @@ def prepare(base: Base) -> bool:
     return prepare_unchecked(base)
 
 
+def is_prepared(base: Base) -> bool:
+    """True if the database was prepared before; False if it is new.
+
+    Raises Unavailable if it has another version than this program, or is half restored.
+    """
+    refuse_half_restored(base)
+    if base.schema.find_one({"_id": _VERSION}) is None:
+        return False
+    check(base)
+    return True
+
+
 def prepare_unchecked(base: Base) -> bool:
     """See `prepare`; a restore calls it before it is complete."""
     new = _stamp(base)

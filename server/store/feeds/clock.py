@@ -136,10 +136,12 @@ def ensure_clock(base: Base) -> None:
         latest = max((head["stamp"] for head in base.heads.find(ONLY_FEEDS)), default=0)
         with suppress(DuplicateKeyError):  # another process created it first
             base.clock.insert_one({"_id": _HUB, "stamp": latest, "since": latest})
+    kinds = {each["_id"]: each["kind"] for each in base.collections.find({}, {"kind": 1})}
     for head in list(
         base.heads.find({**ONLY_FEEDS, "number": {"$exists": False}}, {"_id": 1}).sort("_id", 1)
     ):
-        number_feed(base, head["_id"])
+        if kinds.get(head["_id"]) != "inbox":  # nothing is published into one
+            number_feed(base, head["_id"])
 
 
 class ClockState(NamedTuple):
