@@ -29,7 +29,7 @@ READS = (
 )
 WRITES = ("admit", "merge", "verbatim", "cpu admit", "cpu verbatim")
 _WIDTH, _ROW, _LEFT, _RIGHT = 880, 26, 440, 70
-_STYLE = """
+STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
 .axis { stroke: #8c959f } .grid { stroke: #d0d7de } .small { font-size: 11px; fill: #57606a }
 .better { fill: #2da44e } .worse { fill: #cf222e }
@@ -89,7 +89,7 @@ def draw_ratios(title: str, figures: Sequence[Figure]) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
-        f'aria-label="{escape(title)}"><title>{escape(title)}</title><style>{_STYLE}</style>',
+        f'aria-label="{escape(title)}"><title>{escape(title)}</title><style>{STYLE}</style>',
         f'<text x="8" y="20">{escape(title)}</text>',
     ]
     for whole in range(math.ceil(low), math.floor(high) + 1):
@@ -140,11 +140,16 @@ def describe_machine() -> str:
     )
 
 
+def find_commit() -> str:
+    """The commit that is measured, abbreviated."""
+    git = ["git", "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
 def write_report(results: Sequence[dict[str, Any]], out: Path) -> None:
     """Write the page and the pictures into a folder."""
     figures = combine(results)
-    git = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     pictures = []
     for name, title, prefixes in (
         ("reads", "Polling: times better than OpenTAXII", READS),
@@ -161,7 +166,7 @@ def write_report(results: Sequence[dict[str, Any]], out: Path) -> None:
         "Tocsin with its embedded database and OpenTAXII side by side, in turns on one machine. "
         "The ratios count: the figures themselves drift with the machine. "
         "`scripts/bench` measures anew and rewrites this page.\n",
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit {commit.strip()}: "
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit {find_commit()}: "
         f"{describe_machine()}; {results[0]['n']:,} objects, {len(results)} run(s), "
         f"load {min(loads):.1f} to {max(loads):.1f}.\n",
         *pictures,
