@@ -71,12 +71,14 @@ class Hub:
         """Start it, and note how long that takes."""
         ready = self.data.with_suffix(".ready")
         ready.unlink(missing_ok=True)
-        command = [BIN / "tocsin-hub", "serve", "--data", self.data, "--port", "0"]
+        command: list[str | Path] = [BIN / "tocsin-hub", "serve", "--data", self.data]
         environment = {**os.environ, "TOCSIN_REQUESTS_PER_MINUTE": "0", "TOCSIN_LOG_LEVEL": "error"}
         environment |= {"TOCSIN_OBJECTS_PER_DAY": "0", "TOCSIN_OCTETS_KEPT": "0"}
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            [*command, "--ready-file", ready], env=environment, stderr=subprocess.DEVNULL
+            [*command, "--port", "0", "--ready-file", ready],
+            env=environment,
+            stderr=subprocess.DEVNULL,
         )
         while not ready.exists():
             if self.process.poll() is not None:
@@ -312,7 +314,8 @@ def main() -> int:
         (chosen.out / "growth.svg").write_text(draw(found))
         words = (
             "# Growth\n\nOne verbatim collection on the embedded database. "
-            f"`scripts/bench --growth` measures anew.\n\nMeasured on {datetime.now(UTC):%Y-%m-%d} at commit "
+            "`scripts/bench --growth` measures anew.\n\n"
+            f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit "
             f"{find_commit()}: {describe_machine()}.\n\n"
             f"![Milliseconds of one request](growth.svg)\n\n{table}"
         )
