@@ -72,6 +72,7 @@ class Hub:
         ready = self.data.with_suffix(".ready")
         ready.unlink(missing_ok=True)
         command: list[str | Path] = [BIN / "tocsin-hub", "serve", "--data", self.data]
+        command += ["--port", "0", "--ready-file", ready]
         environment = {**os.environ, "TOCSIN_REQUESTS_PER_MINUTE": "0", "TOCSIN_LOG_LEVEL": "error"}
         environment |= {"TOCSIN_OBJECTS_PER_DAY": "0", "TOCSIN_OCTETS_KEPT": "0"}
         began = time.perf_counter()
