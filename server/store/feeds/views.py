@@ -261,7 +261,8 @@ class CollectionReader(FeedReader):
     def _find_heads(self, ids: Some[str]) -> dict[str, Document]:
         if not ids:
             return {}
-        found = self._base.heads.find({"_id": {"$in": sorted(ids)}})
+        # A negative limit: all in one batch, so that the database need not keep a cursor.
+        found = self._base.heads.find({"_id": {"$in": sorted(ids)}}, limit=-len(ids))
         return {document["_id"]: document for document in found}
 
     def find_account(self, configuration: Configuration, digest: str) -> Account | None:
