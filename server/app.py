@@ -26,7 +26,7 @@ from tocsin.server.intake.intake import Intake
 from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import CollectionKind, Quota
-from tocsin.server.monitoring import Hub, Monitor
+from tocsin.server.monitoring import HubProcesses, Monitor
 from tocsin.server.partner_data import PartnerData
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
@@ -77,11 +77,11 @@ def build_services(  # noqa: PLR0913
     settings: HubSettings,
     admission: AdmissionConfig,
     clock: Clock | None = None,
-    hub: Hub | None = None,
+    processes: HubProcesses | None = None,
 ) -> HubServices:
     """Build the services that admit and publish; `clock` defaults to the store's.
 
-    `hub`: the one that this process belongs to; None: it is alone.
+    `processes` are those of its hub; None: this one is alone.
     """
     clock = clock or store.clock
     identity = secrets.identity(settings.title)
@@ -118,7 +118,7 @@ def build_services(  # noqa: PLR0913
     retention = Retention(store, intake, _periods(settings), clock)
     partner_data = PartnerData(store, publisher, intake, lifecycle)
     disk = DiskSpace(settings.data, 0 if settings.mongo_uri else settings.min_free_octets)
-    monitor = Monitor(store, disk, hub=hub)
+    monitor = Monitor(store, disk, processes=processes)
     return HubServices(
         store, publisher, intake, lifecycle, purger, retention, partner_data, disk, monitor
     )

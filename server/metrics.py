@@ -187,7 +187,7 @@ class Metrics:
 
 
 def stop_sharing() -> None:
-    """Let what is counted from now on be counted in memory: the folder is removed."""
+    """Count in memory from now on; called before the shared folder is removed."""
     values.ValueClass = values.MutexValue
     os.environ.pop(_VARIABLE, None)
 

@@ -216,19 +216,19 @@ class Page:
     """Exact: at least one further entry matches."""
 
 
-class Form(NamedTuple):
-    """The form in which a page shows entries."""
+class Representation(NamedTuple):
+    """How a page represents its entries: as objects, or as records of a manifest."""
 
     name: str
     render: Callable[[Entry], bytes] | None = None
     """The JSON of an entry, which is given without its body; None: the object itself."""
 
-    def octets(self, entry: Entry) -> bytes:
-        """An entry in this form."""
+    def encode(self, entry: Entry) -> bytes:
+        """An entry in this representation."""
         return entry.body if self.render is None else self.render(entry)
 
 
-OBJECTS = Form("objects")
+OBJECTS = Representation("objects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class ObjectPage:
     """The answer to a `Query` as it is sent: joined octets, not each entry."""
 
     objects: bytes = b""
-    """The JSON of the entries in their form, joined by commas."""
+    """The JSON of the entries in their representation, joined by commas."""
     count: int = 0
     first_stamp: int = 0
     """Stamp of the first entry; 0 on an empty page, as the next two."""
@@ -246,11 +246,11 @@ class ObjectPage:
     """See `Page`."""
 
     @classmethod
-    def of(cls, page: Page, form: Form = OBJECTS) -> ObjectPage:
+    def of(cls, page: Page, representation: Representation = OBJECTS) -> ObjectPage:
         """The same page, as far as it is not too long."""
         if not page.entries:
             return cls(more=page.more)
-        shown = [form.octets(entry) for entry in page.entries]
+        shown = [representation.encode(entry) for entry in page.entries]
         ends = accumulate(map(len, shown))
         count = max(1, sum(end <= MAX_PAGE_OCTETS for end in ends))
         entries = page.entries[:count]

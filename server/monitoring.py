@@ -55,28 +55,28 @@ _ROLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Hub:
-    """The hub that a process belongs to."""
+class HubProcesses:
+    """The processes of the hub that this one belongs to."""
 
-    process: int = field(default_factory=os.getpid)
-    """The id of its first process, which started the others."""
+    main_pid: int = field(default_factory=os.getpid)
+    """The id of the first one, which started the others."""
     numbers: Numbers = field(default_factory=LocalNumbers)
-    """What its processes tell each other."""
+    """Numbers that they share."""
 
 
 class Monitor:
-    """Watches one process of a hub.  Safe for threads."""
+    """Health checks and metrics of a hub, as one of its processes sees them.  Safe for threads."""
 
     def __init__(
         self,
         store: Store,
         disk: DiskSpace,
         clock: Callable[[], float] = time.monotonic,
-        hub: Hub | None = None,
+        processes: HubProcesses | None = None,
     ) -> None:
         """`clock` returns seconds, the same in all processes."""
         self._store, self._disk, self._clock = store, disk, clock
-        self._hub = hub or Hub()
+        self._processes = processes or HubProcesses()
         self.metrics = store.metrics
         self._looked: float | None = None
         """When the feeds could be read last."""
@@ -84,8 +84,8 @@ class Monitor:
     def note_turn(self) -> None:
         """Note that the worker begins a turn; called every second or so."""
         now = self._clock()
-        if not self._is_within(self._hub.numbers.get(_TURN), _TURN_INTERVAL):
-            self._hub.numbers.update(_TURN, lambda _: now)
+        if not self._is_within(self._processes.numbers.get(_TURN), _TURN_INTERVAL):
+            self._processes.numbers.update(_TURN, lambda _: now)
 
     def look(self) -> None:
         """Read the feeds, if that is due.  Raises what the database raises."""
@@ -106,7 +106,7 @@ class Monitor:
         return {
             "database": available,
             "disk": self._has_room(),
-            "worker": self._is_within(self._hub.numbers.get(_TURN) or None, _TURN_PATIENCE),
+            "worker": self._is_within(self._processes.numbers.get(_TURN) or None, _TURN_PATIENCE),
             "feeds": available and self._is_within(self._looked, _LOOK_PATIENCE),
         }
 
@@ -121,7 +121,7 @@ class Monitor:
         """All metrics; the protocol of `prometheus_client`'s collectors."""
         yield from self.metrics.collect()
         yield from self._collect_state()
-        yield from _collect_processes(self._hub.process)
+        yield from _collect_processes(self._processes.main_pid)
 
     def _collect_state(self) -> Iterator[Metric]:
         build = GaugeMetricFamily(

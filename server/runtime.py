@@ -31,7 +31,7 @@ from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.config.cache import load_or_build
 from tocsin.server.answering.connections import SharedConnections
-from tocsin.server.answering.processes import PROGRAM, AnsweringProcesses, Setup
+from tocsin.server.answering.processes import PROGRAM, AnsweringProcesses, AnsweringSetup
 from tocsin.server.app import (
     AdmissionConfig,
     HubServices,
@@ -53,9 +53,9 @@ from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
 from tocsin.server.journal import OPERATOR
 from tocsin.server.metrics import Metrics, stop_sharing
-from tocsin.server.monitoring import Hub
+from tocsin.server.monitoring import HubProcesses
 from tocsin.server.secrets import HubSecrets, load_secrets
-from tocsin.server.shared_folder import Bell, LocalNumbers, Process, SharedFolder
+from tocsin.server.shared_folder import LocalNumbers, Notifier, Process, SharedFolder
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
 from tocsin.server.worker import join_workers, start_answering_workers, start_workers
@@ -67,13 +67,15 @@ _NO_RECOGNISER = (
     " system: docs/operate.md says how, or set it to false"
 )
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-_HEARD_COMMIT, _HEARD_QUEUED = b"commit", b"queued"
-"""What the processes of a hub tell each other: something was written; a submission waits."""
+"""Of all processes of a hub."""
+_COMMITTED, _QUEUED = b"commit", b"queued"
+"""Messages between a hub's processes: something was committed; a submission is queued."""
 _REQUESTS, _STATE = "requests", "state"
-"""Names of the numbers that they share: when quotas are full again; see `Monitor`."""
+"""Names of shared tables: the rate limiter's, and the monitor's."""
 _BIND_SECONDS, _BIND_PAUSE = 3.0, 0.1
 """Seconds for the processes of a hub that was killed to free its address."""
 _SIGNAL_SECONDS = 0.5
+"""Seconds after which the main thread looks if a signal has come."""
 _METRICS_THREADS = 2
 _MOST_ANSWERING = 4
 """Processes that answer, if the settings do not say how many."""
@@ -96,7 +98,7 @@ class Runtime:
     uri: str = field(default="", repr=False)
     """Of its database; may hold a password."""
     shared: SharedFolder | None = None
-    """What its processes share; None: nothing, or this process is alone."""
+    """State that its processes share; None if there is none."""
 
 
 @contextmanager
@@ -106,17 +108,17 @@ def open_runtime(
     clock: Clock = wall_clock,
     processes: int = 0,
     *,
-    founds: bool = False,
+    prepare: bool = False,
 ) -> Iterator[Runtime]:
     """Open the hub for a command, whether a hub is running or not.
 
-    A database that is new is prepared first; with `founds`, every one.  `processes` examine
+    A database that is new is prepared first; with `prepare`, every one.  `processes` examine
     submissions.
     """
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else database(settings.data, echo) as found,
-        _connect(settings, found, clock, processes, founds=founds) as hub,
+        _connect(settings, found, clock, processes, prepare=prepare) as hub,
     ):
         yield hub
 
@@ -131,7 +133,7 @@ def open_serving_runtime(
         nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
         _shared_folder() as shared,
         _connect(
-            settings, found, clock, _count_processes(settings), founds=True, shared=shared
+            settings, found, clock, _count_processes(settings), prepare=True, shared=shared
         ) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
@@ -164,13 +166,16 @@ def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
 
 @contextmanager
 def _shared_folder() -> Iterator[SharedFolder | None]:
-    """What the processes of this hub share; None if there is no room."""
+    """The shared folder of this hub's processes; None if there is no room."""
     folder = None
     try:
         folder = SharedFolder.create()
         folder.join()
     except OSError as error:
-        log.warning("metrics and limits are those of each process: %s", error.strerror)
+        log.warning(
+            "no shared memory: each process counts metrics and limits separately: %s",
+            error.strerror,
+        )
         if folder is not None:
             folder.remove()
         folder = None
@@ -190,7 +195,10 @@ def _join_folder(path: str) -> SharedFolder | None:
         folder = SharedFolder(Path(path))
         folder.join()
     except OSError as error:
-        log.warning("metrics and limits are those of this process: %s", error.strerror)
+        log.warning(
+            "cannot join the shared memory of the hub: this process counts separately: %s",
+            error.strerror,
+        )
         return None
     return folder
 
@@ -202,14 +210,15 @@ def _connect(  # noqa: PLR0913
     clock: Clock,
     processes: int = 0,
     *,
-    founds: bool = False,
+    prepare: bool = False,
     shared: SharedFolder | None = None,
-    setup: Setup | None = None,
+    setup: AnsweringSetup | None = None,
 ) -> Iterator[Runtime]:
     """The hub's services over the database at `uri`; `processes` examine submissions.
 
-    A new database is prepared; with `founds`, every one, for it may lack what this version adds.
-    `setup`: this is one of several processes, and the first one has done that.
+    Prepares a new database; with `prepare`, also an existing one, which may lack what this version
+    adds.  `setup`: that of a process that answers requests; the first process has prepared the
+    database.
     """
     secrets = load_secrets(settings.data)
     text = policy_text(settings.policy)
@@ -227,14 +236,14 @@ def _connect(  # noqa: PLR0913
         process=_describe_process(shared, setup),
     )
     numbers = LocalNumbers() if shared is None else shared.numbers(_STATE)
-    hub = Hub(os.getpid() if setup is None else setup.first, numbers)
+    processes_of_hub = HubProcesses(os.getpid() if setup is None else setup.main_pid, numbers)
     try:
-        founds = setup is None and (founds or not store.is_founded())
-        if founds:
+        prepares = setup is None and (prepare or not store.is_prepared())
+        if prepares:
             store.prepare()
         store.check_secrets(secrets.fingerprint)
-        services = build_services(store, secrets, settings, admission, hub=hub)
-        if founds:
+        services = build_services(store, secrets, settings, admission, processes=processes_of_hub)
+        if prepares:
             log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
             create_default_collections(store, services.publisher, secrets)
         yield Runtime(settings, secrets, services, policy, uri=uri, shared=shared)
@@ -244,9 +253,9 @@ def _connect(  # noqa: PLR0913
             examiner.close()
 
 
-def _describe_process(shared: SharedFolder | None, setup: Setup | None) -> Process:
+def _describe_process(shared: SharedFolder | None, setup: AnsweringSetup | None) -> Process:
     process = Process() if setup is None else Process(setup.name)
-    return process if shared is None else replace(process, turnstile=shared.turnstile())
+    return process if shared is None else replace(process, commit_lock=shared.commit_lock())
 
 
 def _make_metrics(settings: HubSettings, shared: SharedFolder | None) -> Metrics:
@@ -255,7 +264,7 @@ def _make_metrics(settings: HubSettings, shared: SharedFolder | None) -> Metrics
     try:
         return Metrics(shared, times_commands=times_commands)
     except OSError as error:
-        log.warning("metrics are counted by each process for itself: %s", error.strerror)
+        log.warning("each process counts its metrics separately: %s", error.strerror)
         return Metrics(times_commands=times_commands)
 
 
@@ -349,10 +358,10 @@ def _answer(
     listening: socket.socket,
     tls: TlsContextSource | None,
     stop: threading.Event,
-    processes: int = 1,
+    setup: AnsweringSetup | None = None,
 ) -> Iterator[None]:
-    """Answer requests in this process; it is one of several."""
-    server = _build_server(hub, stop, tls, processes)
+    """Answer requests in this process; `setup` if it is one of several that do."""
+    server = _build_server(hub, stop, tls, setup)
     server.prepare(listening)
     http = threading.Thread(target=server.serve, name="http", daemon=True)
     http.start()
@@ -369,15 +378,17 @@ def _answer_elsewhere(
 ) -> Iterator[None]:
     """Let other processes answer requests."""
     store, shared = hub.services.store, hub.shared
-    with _open_bell(shared) as bell:
-        if bell is not None:
-            store.listeners.append(partial(bell.ring, _HEARD_COMMIT))
+    with _open_notifier(shared) as notifier:
+        if notifier is not None:
+            store.listeners.append(partial(notifier.notify, _COMMITTED))
             waiting = hub.services.intake.waiting
-            bell.listen(lambda message: waiting.set() if message == _HEARD_QUEUED else None)
+            notifier.listen(lambda message: waiting.set() if message == _QUEUED else None)
         folder = "" if shared is None else str(shared.path)
         count = _count_answering(hub.settings)
-        setup = Setup(hub.settings, hub.uri, folder, listening.fileno(), count, os.getpid())
-        processes.begin(setup, store.forget_process)
+        setup = AnsweringSetup(
+            hub.settings, hub.uri, folder, listening.fileno(), count, os.getpid()
+        )
+        processes.begin(setup, partial(_note_death, hub))
         if hub.settings.tls_certificate is not None:
             _forward_sighup(processes)
         try:
@@ -388,25 +399,28 @@ def _answer_elsewhere(
 
 @contextmanager
 def answer_apart(
-    setup: Setup, listening: socket.socket, stop: threading.Event, clock: Clock = wall_clock
+    setup: AnsweringSetup,
+    listening: socket.socket,
+    stop: threading.Event,
+    clock: Clock = wall_clock,
 ) -> Iterator[None]:
     """Answer requests in a process of its own, for a hub whose first process admits."""
     settings = setup.settings
     tls = _tls_contexts(settings, lambda text: None)
-    shared = _join_folder(setup.folder)
+    shared = _join_folder(setup.shared_folder)
     with _connect(settings, setup.uri, clock, shared=shared, setup=setup) as hub:
         services = hub.services
-        ring: Callable[[], None] | None = None
+        notify: Callable[[], None] | None = None
         services.store.deliveries.begin(alone=False)
         with (
-            _open_bell(shared) as bell,
-            _answer(hub, listening, tls, stop, setup.processes),
+            _open_notifier(shared) as notifier,
+            _answer(hub, listening, tls, stop, setup),
         ):
-            if bell is not None:
-                bell.listen(partial(_wake, tuple(services.store.listeners)))
-                services.store.listeners.append(partial(bell.ring, _HEARD_COMMIT))
-                ring = partial(bell.ring, _HEARD_QUEUED)
-            workers = start_answering_workers(services, stop, ring)
+            if notifier is not None:
+                notifier.listen(partial(_wake, tuple(services.store.listeners)))
+                services.store.listeners.append(partial(notifier.notify, _COMMITTED))
+                notify = partial(notifier.notify, _QUEUED)
+            workers = start_answering_workers(services, stop, notify)
             _freeze_loaded_objects()
             try:
                 yield
@@ -416,27 +430,37 @@ def answer_apart(
         _end_deliveries(services.store)
 
 
+def _note_death(hub: Runtime, place: int, name: str) -> None:
+    """Let go of what a process that has ended had: its connections, and what it had begun."""
+    if hub.shared is not None:
+        SharedConnections.forget(hub.shared, place)
+    hub.services.store.forget_process(name)
+
+
 def _wake(listeners: Sequence[Callable[[], None]], message: bytes) -> None:
     """Let those that wait for a commit of this process look also at one of another."""
-    if message == _HEARD_COMMIT:
+    if message == _COMMITTED:
         for listener in listeners:
             listener()
 
 
 @contextmanager
-def _open_bell(shared: SharedFolder | None) -> Iterator[Bell | None]:
-    """The bell of this process; None if nothing is shared."""
-    bell = None
+def _open_notifier(shared: SharedFolder | None) -> Iterator[Notifier | None]:
+    """The notifier of this process; None if nothing is shared."""
+    notifier = None
     if shared is not None:
         try:
-            bell = Bell(shared)
+            notifier = Notifier(shared)
         except OSError as error:
-            log.warning("processes of this hub find news by looking: %s", error.strerror)
+            log.warning(
+                "this process cannot be woken by the others and polls the database instead: %s",
+                error.strerror,
+            )
     try:
-        yield bell
+        yield notifier
     finally:
-        if bell is not None:
-            bell.close()
+        if notifier is not None:
+            notifier.close()
 
 
 def _forward_sighup(processes: AnsweringProcesses) -> None:
@@ -477,7 +501,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
     stop = threading.Event()
     stop_on_signal(stop)
     with (
-        open_runtime(settings, echo, clock, _count_processes(settings), founds=True) as hub,
+        open_runtime(settings, echo, clock, _count_processes(settings), prepare=True) as hub,
         _serve_metrics(hub, echo),
     ):
         workers = start_workers(hub.services, stop)
@@ -496,12 +520,16 @@ def _freeze_loaded_objects() -> None:
 
 
 def _build_server(
-    hub: Runtime, stop: threading.Event, tls: TlsContextSource | None, processes: int
+    hub: Runtime,
+    stop: threading.Event,
+    tls: TlsContextSource | None,
+    setup: AnsweringSetup | None,
 ) -> HttpServer:
-    """The server of one of several processes."""
+    """The HTTP server of this process; see `_answer`."""
     settings, shared = hub.settings, hub.shared
     address = ListenAddress(settings.host, settings.port, settings.threads, tls)
     longest, most = settings.max_content_length, ConnectionLimits()
+    processes = 1 if setup is None else setup.processes
     limits = ConnectionLimits(
         max_body=longest,
         max_held=max(most.max_held // processes, 4 * longest),
@@ -511,7 +539,9 @@ def _build_server(
     )
     numbers = None if shared is None else shared.numbers(_REQUESTS)
     app = create_app(hub.services, hub.secrets, settings, stop, numbers)
-    others = None if shared is None or processes == 1 else SharedConnections(shared, processes)
+    others = None
+    if setup is not None and shared is not None and processes > 1:
+        others = SharedConnections(shared, setup.place, processes)
     return build_server(address, app, limits, others)
 
 

@@ -1,8 +1,8 @@
-"""What the processes of one hub share: a folder in memory.
+"""Shared state of a hub's processes, in a folder in memory.
 
 Each process that joins has a number, under which it has files of its own.  Numbers by name are
-shared by all of them (`SharedNumbers`), and each can wake the others (`Bell`).  A process that is
-killed leaves nothing locked; the next one that joins takes over its number.
+shared by all of them (`SharedNumbers`), and each can wake the others (`Notifier`).  A process that
+is killed leaves nothing locked; the next one that joins takes over its number.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SLOT = struct.Struct("16sd")
 _SLOTS = 4096
 _PROBES = 16
 """Slots in which a name may be."""
-_MESSAGE = 64
+_MAX_MESSAGE = 64
 _PATIENCE = 1.0
 """Seconds that a thread waits for its turn while other processes have theirs."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0002, 0.002
@@ -46,7 +46,7 @@ class Numbers(Protocol):
         ...
 
     def update(self, name: str, change: Callable[[float], float]) -> float:
-        """Change a number while nobody else does; the new one.  Keeps it if `change` raises."""
+        """Replace a number by `change(number)` atomically; the new one.  Kept if that raises."""
         ...
 
 
@@ -69,9 +69,10 @@ class LocalNumbers:
 
 
 class SharedNumbers:
-    """Numbers in a file of fixed length, for up to some thousand names.
+    """Numbers in a file of fixed length, for a few thousand names.
 
-    Where there are more, the least numbers are forgotten.
+    A name may use 16 slots.  If other names occupy them all, it replaces the one with the smallest
+    number.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,7 +89,7 @@ class SharedNumbers:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
-        self._key = str(path).encode()[-64:]
+        self._key = str(path).encode()[-64:]  # so that nobody can choose names that collide
         self._lock = threading.Lock()
 
     def get(self, name: str) -> float:
@@ -135,8 +136,8 @@ class SharedNumbers:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
 
-class Turnstile(Protocol):
-    """A lock for what should be done one after the other."""
+class CommitLock(Protocol):
+    """The lock that serialises commits: `threading.Lock` or `SharedCommitLock`."""
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
         """See `threading.Lock`."""
@@ -151,8 +152,8 @@ class Turnstile(Protocol):
     def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None: ...
 
 
-class SharedTurnstile:
-    """Lets one thread of all processes of a hub go on at a time, as a rule.
+class SharedCommitLock:
+    """Lets one thread of all processes of a hub commit at a time, as a rule.
 
     One that has waited for a second for another process goes on all the same: what may not
     happen at once must be safe without this.
@@ -164,7 +165,10 @@ class SharedTurnstile:
         self._lock = threading.Lock()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
-        """See `threading.Lock`."""
+        """Take the lock, or after `_PATIENCE` seconds go on while another process has it.
+
+        `blocking` and `timeout` apply to threads of this process only.
+        """
         if not self._lock.acquire(blocking, timeout):
             return False
         deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
@@ -178,7 +182,7 @@ class SharedTurnstile:
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self._lock.release()
 
-    def __enter__(self) -> SharedTurnstile:
+    def __enter__(self) -> SharedCommitLock:
         self.acquire()
         return self
 
@@ -202,8 +206,8 @@ class Process:
     """A process among those of its hub."""
 
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
-    """It holds what the process leases."""
-    turnstile: Turnstile = field(default_factory=threading.Lock)
+    """The owner under which the process leases submissions and tasks."""
+    commit_lock: CommitLock = field(default_factory=threading.Lock)
     """Lets the processes of a hub commit one after the other, so that they need not try again."""
 
 
@@ -221,7 +225,7 @@ class SharedFolder:
         """The number of this process; negative before it has joined."""
         self._locks = locks or []
         self._numbers: dict[str, SharedNumbers] = {}
-        self._turnstile: SharedTurnstile | None = None
+        self._commit_lock: SharedCommitLock | None = None
 
     @classmethod
     def create(cls) -> SharedFolder:
@@ -258,17 +262,17 @@ class SharedFolder:
             self._numbers[name] = SharedNumbers(self.path / f"{name}.numbers")
         return self._numbers[name]
 
-    def turnstile(self) -> SharedTurnstile:
+    def commit_lock(self) -> SharedCommitLock:
         """Lets one process after the other write.  Raises OSError if there is no room."""
-        if self._turnstile is None:
-            self._turnstile = SharedTurnstile(self.path / "turnstile")
-        return self._turnstile
+        if self._commit_lock is None:
+            self._commit_lock = SharedCommitLock(self.path / "commit_lock")
+        return self._commit_lock
 
     def remove(self) -> None:
         """Remove the folder: the hub ends."""
-        if self._turnstile is not None:
-            self._turnstile.close()
-            self._turnstile = None
+        if self._commit_lock is not None:
+            self._commit_lock.close()
+            self._commit_lock = None
         for numbers in self._numbers.values():
             numbers.close()
         self._numbers.clear()
@@ -278,21 +282,21 @@ class SharedFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-class Bell:
-    """Wakes the other processes of a hub, and is rung by them."""
+class Notifier:
+    """Wakes the other processes of a hub, and is woken by them."""
 
     def __init__(self, folder: SharedFolder) -> None:
         """Raises OSError if the folder's path is too long for a socket."""
-        self._folder, self._own = folder, f"{folder.number}.bell"
+        self._folder, self._own = folder, f"{folder.number}.notifier"
         path = folder.path / self._own
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
         self._listener: threading.Thread | None = None
 
-    def ring(self, message: bytes) -> None:
+    def notify(self, message: bytes) -> None:
         """Wake all others.  One that does not listen, or is too busy to, misses it."""
-        for path in self._folder.path.glob("*.bell"):
+        for path in self._folder.path.glob("*.notifier"):
             if path.name != self._own:
                 with suppress(OSError):  # it has ended, or its queue is full
                     self._socket.sendto(message, socket.MSG_DONTWAIT, str(path))
@@ -301,10 +305,10 @@ class Bell:
         """Call `heard`, which raises nothing, with each message, on a thread of its own."""
 
         def work() -> None:
-            while message := self._socket.recv(_MESSAGE):
+            while message := self._socket.recv(_MAX_MESSAGE):
                 heard(message)
 
-        self._listener = threading.Thread(target=work, name="bell", daemon=True)
+        self._listener = threading.Thread(target=work, name="notifier", daemon=True)
         self._listener.start()
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.app import HubServices
@@ -53,10 +54,12 @@ def start_answering_workers(
     `announce`, which raises nothing, tells the others that a submission waits.
     """
 
-    def hand_over(services: HubServices, stop: threading.Event) -> None:
-        _hand_over(services, stop, announce)
-
-    tasks = {"queued": hand_over, "deliveries": _write_deliveries, "health": _look}
+    hand_over = partial(_hand_over, announce=announce)
+    tasks: dict[str, _Task] = {
+        "queued": hand_over,
+        "deliveries": _write_deliveries,
+        "health": _look,
+    }
     return _start(tasks, services, stop)
 
 

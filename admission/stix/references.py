@@ -205,7 +205,8 @@ def required_references(subject: StixObject) -> Iterator[list[str]]:
     """The targets of each reference that the object requires; it needs one of each."""
     for name in REQUIRED_REFERENCES.get(subject["type"], ()):
         value = subject.get(name)
-        yield value if isinstance(value, list) else [str(value)]
+        if value is not None:
+            yield value if isinstance(value, list) else [value]
 
 
 def lacks_required_reference(subject: StixObject, gone: Collection[str]) -> bool:

@@ -6,39 +6,46 @@ from contextlib import suppress
 
 from tocsin.server.shared_folder import SharedFolder, SharedNumbers
 
-_MOST_UNFINISHED = 1 << 20
+_RADIX = 1 << 20
+"""Two counts are stored in one number: connections * _RADIX + unfinished."""
 _ALL = ""
+"""The name of the connections of all addresses."""
 
 
 class SharedConnections:
-    """See `http.server.OtherServers`.
+    """See `http.server.PeerServers`.
 
-    Each process notes its own connections, so that those of one that was killed are forgotten
-    when the next one begins.
+    Each process notes its own connections at a place of its own, so that those of one that was
+    killed can be forgotten.
     """
 
-    def __init__(self, folder: SharedFolder, processes: int) -> None:
-        """`processes` answer, and one more has joined the folder.  Raises OSError."""
+    def __init__(self, folder: SharedFolder, place: int, processes: int) -> None:
+        """`place` is that of this process, from 0, among all that answer.  Raises OSError."""
         self._folder = folder
-        self._own = folder.numbers(_name(folder.number))
+        self._own = folder.numbers(_name(place))
         self._own.clear()
-        self._places = [n for n in range(processes + 1) if n != folder.number]
+        self._places = [other for other in range(processes) if other != place]
+
+    @staticmethod
+    def forget(folder: SharedFolder, place: int) -> None:
+        """Forget the connections of a process that has ended.  Raises OSError."""
+        folder.numbers(_name(place)).clear()
 
     def note(self, key: str, connections: int, unfinished: int) -> None:
-        """See `OtherServers`."""
-        self._own.update(key, lambda _: connections * _MOST_UNFINISHED + unfinished)
+        """See `PeerServers`."""
+        self._own.update(key, lambda _: connections * _RADIX + unfinished)
 
     def count(self, key: str) -> tuple[int, int]:
-        """See `OtherServers`."""
-        counts = [divmod(int(each.get(key)), _MOST_UNFINISHED) for each in self._others()]
+        """See `PeerServers`."""
+        counts = [divmod(int(each.get(key)), _RADIX) for each in self._others()]
         return sum(each[0] for each in counts), sum(each[1] for each in counts)
 
-    def note_all(self, connections: int) -> None:
-        """See `OtherServers`."""
-        self._own.update(_ALL, lambda _: connections + 1)
+    def note_total(self, connections: int) -> None:
+        """See `PeerServers`."""
+        self._own.update(_ALL, lambda _: connections + 1)  # 0: that process does not count
 
-    def least(self) -> int:
-        """See `OtherServers`."""
+    def fewest(self) -> int:
+        """See `PeerServers`."""
         counts = (int(each.get(_ALL)) - 1 for each in self._others())
         return min((count for count in counts if count >= 0), default=1 << 30)
 

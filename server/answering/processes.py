@@ -37,34 +37,37 @@ _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 """Seconds until one that ended is replaced; the pause doubles while they end soon."""
 _SOON = 60.0
+"""Seconds of life after which the end of a process counts as its first."""
 
 
-class Setup(msgspec.Struct, frozen=True):
-    """What a process must know: one line of JSON at its standard input.  Holds secrets."""
+class AnsweringSetup(msgspec.Struct, frozen=True):
+    """The configuration of a process: one line of JSON at its standard input.  Holds secrets."""
 
     settings: HubSettings
     uri: str
     """Of the database."""
-    folder: str
-    """Of what the processes share; empty: nothing."""
-    socket: int
+    shared_folder: str
+    """Its path; empty: there is none."""
+    socket_fd: int
     """The descriptor of the bound socket."""
     processes: int
     """The number of processes that answer."""
-    first: int
+    main_pid: int
     """The id of the hub's first process."""
+    place: int = 0
+    """Of the process itself among them, from 0."""
     name: str = ""
     """Of the process itself, under which it leases what it begins."""
 
 
-def encode_setup(setup: Setup) -> bytes:
+def encode_setup(setup: AnsweringSetup) -> bytes:
     """A setup as one line."""
     return msgspec.json.encode(setup, enc_hook=str) + b"\n"
 
 
-def decode_setup(line: bytes) -> Setup:
+def decode_setup(line: bytes) -> AnsweringSetup:
     """The setup of `encode_setup`."""
-    return msgspec.json.decode(line, type=Setup, dec_hook=_decode_path)
+    return msgspec.json.decode(line, type=AnsweringSetup, dec_hook=_decode_path)
 
 
 def _decode_path(kind: type, value: Any) -> Path:
@@ -74,30 +77,32 @@ def _decode_path(kind: type, value: Any) -> Path:
 
 
 class AnsweringProcesses:
-    """The processes.  They load their programs from the beginning, and answer after `begin`."""
+    """The processes that answer requests; they start at once, and answer after `begin`."""
 
     def __init__(
         self, count: int, listening: socket.socket, program: Sequence[str] = PROGRAM
     ) -> None:
         self._program, self._socket = program, listening
         self._stopping = threading.Event()
-        self._setup: Setup | None = None
-        self._note_death: Callable[[str], None] = lambda name: None
+        self._setup: AnsweringSetup | None = None
+        self._note_death: Callable[[int, str], None] = lambda place, name: None
         self._children = [self._spawn() for _ in range(count)]
         self._watchers: list[threading.Thread] = []
 
-    def begin(self, setup: Setup, note_death: Callable[[str], None]) -> None:
+    def begin(self, setup: AnsweringSetup, note_death: Callable[[int, str], None]) -> None:
         """Let all of them answer; returns when they do.
 
-        `note_death` is called with the name of each process that ends by itself.  Raises
-        Unavailable if one does not start.
+        `note_death` is called with the place and the name of each process that ends by itself.
+        Raises Unavailable if one does not start.
         """
         self._setup, self._note_death = setup, note_death
-        names = [_introduce(child, setup) for child in self._children]
+        names = [_introduce(child, setup, place) for place, child in enumerate(self._children)]
         deadline = time.monotonic() + _START_SECONDS
         for child in self._children:
             if not _is_ready(child, deadline):
-                raise Unavailable("a process that answers requests did not start: see its message")
+                raise Unavailable(
+                    "a process that answers requests did not start: see its error message above"
+                )
         for place, name in enumerate(names):
             watcher = threading.Thread(target=self._watch, args=(place, name), daemon=True)
             self._watchers.append(watcher)
@@ -107,10 +112,6 @@ class AnsweringProcesses:
         """Send a signal to all of them."""
         for child in list(self._children):
             child.send_signal(number)  # nothing happens if it has ended
-
-    def process_ids(self) -> list[int]:
-        """The ids of those that run now."""
-        return [child.pid for child in self._children if child.poll() is None]
 
     def stop(self) -> None:
         """End all of them; they finish the requests that they have begun."""
@@ -147,7 +148,7 @@ class AnsweringProcesses:
             if self._stopping.is_set():
                 return
             log.error("a process that answers requests ended (exit code %d); another starts", code)
-            self._report_death(name)
+            self._report_death(place, name)
             _end(self._children[place])
             if time.monotonic() - began > _SOON:
                 pause = _FIRST_PAUSE
@@ -156,11 +157,15 @@ class AnsweringProcesses:
             pause = min(2 * pause, _LONGEST_PAUSE)
             name = self._replace(place)
 
-    def _report_death(self, name: str) -> None:
+    def _report_death(self, place: int, name: str) -> None:
+        if not name:  # it was never started
+            return
         try:
-            self._note_death(name)
+            self._note_death(place, name)
         except Exception:  # its leases run out by themselves
-            log.exception("what a process had begun waits for a minute")
+            log.exception(
+                "the work of a dead process could not be released; its leases end in a minute"
+            )
 
     def _replace(self, place: int) -> str:
         """Start another process; its name.  One that does not start is ended, and noticed."""
@@ -171,7 +176,7 @@ class AnsweringProcesses:
             log.exception("no process can be started")
             return ""
         self._children[place] = child
-        name = _introduce(child, self._setup)
+        name = _introduce(child, self._setup, place)
         if self._stopping.is_set():
             child.terminate()
         if not _is_ready(child, time.monotonic() + _START_SECONDS):
@@ -179,10 +184,10 @@ class AnsweringProcesses:
         return name
 
 
-def _introduce(child: subprocess.Popen[bytes], setup: Setup) -> str:
+def _introduce(child: subprocess.Popen[bytes], setup: AnsweringSetup, place: int) -> str:
     """Send a process its setup; its name."""
     name = uuid.uuid4().hex
-    line = encode_setup(msgspec.structs.replace(setup, name=name))
+    line = encode_setup(msgspec.structs.replace(setup, place=place, name=name))
     assert child.stdin is not None  # noqa: S101  (it is a pipe)
     with suppress(OSError):  # it has ended, which is noticed
         view = memoryview(line)

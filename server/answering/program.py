@@ -1,6 +1,6 @@
 """The program of a process that answers requests: `python -m tocsin.server.answering.program`.
 
-It reads its `Setup` from standard input, and ends when that ends.
+It reads its `AnsweringSetup` from standard input, and ends when that ends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(clock: Clock = wall_clock) -> int:
     stop_on_signal(stop)
     setup = decode_setup(_read_line())
     logging.basicConfig(level=setup.settings.log_level.upper(), format=LOG_FORMAT)
-    with answer_apart(setup, socket.socket(fileno=setup.socket), stop, clock):
+    with answer_apart(setup, socket.socket(fileno=setup.socket_fd), stop, clock):
         threading.Thread(target=_await_end, args=(stop,), daemon=True).start()
         os.write(_STDOUT, READY)
         await_stop(stop)

@@ -31,7 +31,7 @@ _FILE = click.Path(path_type=Path)
     "answering_processes",
     type=int,
     metavar="N",
-    help="Processes that answer requests; 0: none but the first.",
+    help="Number of processes that answer requests; 0: the first one answers them itself.",
 )
 @click.option("--port", type=int, help="The port to listen on; 0 takes any free one.")
 @click.option(

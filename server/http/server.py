@@ -60,7 +60,7 @@ class ListenAddress:
     """None: plain HTTP."""
 
 
-class OtherServers(Protocol):
+class PeerServers(Protocol):
     """The servers of other processes that listen at the same socket."""
 
     def note(self, key: str, connections: int, unfinished: int) -> None:
@@ -71,11 +71,11 @@ class OtherServers(Protocol):
         """The connections of an address that they have, and the unfinished ones among them."""
         ...
 
-    def note_all(self, connections: int) -> None:
+    def note_total(self, connections: int) -> None:
         """Tell them how many connections this one has in all."""
         ...
 
-    def least(self) -> int:
+    def fewest(self) -> int:
         """The connections of the one that has the fewest."""
         ...
 
@@ -84,7 +84,7 @@ def build_server(
     address: ListenAddress,
     application: Application,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  (frozen)
-    others: OtherServers | None = None,
+    others: PeerServers | None = None,
 ) -> HttpServer:
     """Build a server for a WSGI application; call `prepare`, `serve` and `stop`."""
     return HttpServer(address, application, limits, others)
@@ -98,7 +98,7 @@ class HttpServer:
         address: ListenAddress,
         application: Application,
         limits: ConnectionLimits,
-        others: OtherServers | None = None,
+        others: PeerServers | None = None,
     ) -> None:
         """`others` share the socket and the limits of each address; None: this one is alone."""
         self.limits = replace(limits, total=min(limits.total, _available_files()))
@@ -112,7 +112,7 @@ class HttpServer:
         self._others = others
         self._has_yielded = False
         self._noted: dict[str, tuple[int, int]] = {}
-        """What the others were told, by address."""
+        """The counts last sent to the others, by address."""
         self._by_address: dict[str, set[Connection]] = {}
         self._count = self._held = 0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -142,7 +142,7 @@ class HttpServer:
     async def _serve(self, listening: socket.socket) -> None:
         self._loop = asyncio.get_running_loop()
         if self._others is not None:
-            self._others.note_all(0)
+            self._others.note_total(0)
         self._pool.start()
         self._loop.add_reader(listening, self._accept, listening)
         while not self._stopping.is_set():
@@ -175,6 +175,7 @@ class HttpServer:
         now = time.monotonic()
         for connection in self._connections():
             connection.check_deadline(now)
+        # The state of a connection changes without a call of `_note`.
         for key in {*self._by_address, *self._noted} if self._others is not None else ():
             self._note(key)
         if self._closed and now - self._reported > _REPORT_INTERVAL:
@@ -203,7 +204,7 @@ class HttpServer:
         """Leave a connection for a moment to a process that has fewer; True if so."""
         if self._others is None:
             return False
-        yields = not self._has_yielded and self._count > self._others.least()
+        yields = not self._has_yielded and self._count > self._others.fewest()
         self._has_yielded = yields
         if yields:
             self._pause_accepting(listening, _YIELD)
@@ -305,7 +306,7 @@ class HttpServer:
         if counts == self._noted.get(key, (0, 0)):
             return
         self._others.note(key, *counts)
-        self._others.note_all(self._count)
+        self._others.note_total(self._count)
         if any(counts):
             self._noted[key] = counts
         else:

@@ -57,7 +57,7 @@ _REMOTE_LEASE = 110
 """Seconds of a lease where other processes examine: longer than one may take to start and answer
 (`ExaminerLimits`)."""
 _LIST_LEAST = 0.1
-"""Seconds for which a list of the queue is used at least; what this hub receives ends it."""
+"""Minimum seconds for which a list of the queue is reused, unless this hub receives something."""
 _LIST_REST = 10
 """A list of the queue is used for ten times as long as it took to read."""
 _QUEUE_FULL = (
@@ -472,9 +472,9 @@ class Intake:
         return self._store.submissions.renew(id, self._owner, self._lease, attempts=attempts)
 
     def _clear_blame(self, *, but: str = "") -> None:
-        """Before other work begins: the last submission is not to blame if that ends the process.
+        """Reset the attempts of the submission whose turn was last; other work may end the process.
 
-        Between two of its own steps the number may stay, which saves two commands for each.
+        Between two steps of the same submission the number stays, which saves two commands a step.
         """
         blamed, self._blamed = self._blamed, None
         if blamed is not None and blamed[0] in self._begun and blamed[0] != but:

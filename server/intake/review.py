@@ -149,15 +149,15 @@ class Reviewer:
                 *_, review, running = heappop(queue)
                 self._decide_next(review, running, tasks)
 
-    def work(self, prepare: Callable[[], None] = lambda: None) -> bool:
-        """Do one task that another worker left undone, after `prepare`; False if there is none."""
+    def work(self, before_task: Callable[[], None] = lambda: None) -> bool:
+        """Do one task that another worker left, after `before_task`; False if there is none."""
         if not self._taken:
             self._taken = self._store.outbox.lease(self._owner, LEASE, TAKEN)[::-1]
         if not self._taken:
             return False
         task = self._taken.pop()  # whatever goes wrong with it, the next one comes next
         if self._renew(task):
-            prepare()
+            before_task()
             self.follow(task)
         return True
 

@@ -257,7 +257,7 @@ class _SourceIds:
     revoked: set[str]
     """Own ids that the partner revoked, in this batch or before; they cannot be used again."""
     waiting: dict[str, int]
-    """By own id, the newest version that waits for what it references, in µs."""
+    """By own id, the newest version that is held for its references, in µs since 1970 UTC."""
     assigned: dict[str, str] = field(default_factory=dict)
     """Own ids that stand for something else since this batch."""
     withdrawn: dict[str, str] = field(default_factory=dict)
@@ -277,7 +277,7 @@ class _SourceIds:
         if source not in self.stored:
             self.assign(source, "")
 
-    def wait(self, candidate: Candidate) -> None:
+    def note_waiting(self, candidate: Candidate) -> None:
         """Note that a candidate waits: nothing refers to its id meanwhile."""
         source, version = str(candidate.source_id), candidate.source_version
         self.refs.pop(source, None)
@@ -522,8 +522,8 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     resolved = replace(resolved, candidate=candidate)
     if candidate.effective_tlp > task.work.strictest_feed:
         return _refuse(task, candidate, PublicState.UNTAKEN)
-    if waits := _must_wait(task, sent, resolved):
-        return waits
+    if blocked := _conclude_if_blocked(task, sent, resolved):
+        return blocked
     if candidate.from_hub:
         return _settle_copy(task, resolved)
     if subject := find_subject(resolved.rewriting.object):
@@ -539,18 +539,24 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     return _merge(task, living)
 
 
-def _must_wait(task: _Task, sent: Candidate, resolved: ResolvedCandidate) -> _Outcome | None:
-    """The outcome of a candidate that references what has not arrived; None if it can go on."""
+def _conclude_if_blocked(
+    task: _Task, sent: Candidate, resolved: ResolvedCandidate
+) -> _Outcome | None:
+    """The outcome of a candidate that cannot be merged now; None if it can.
+
+    Duplicate if a newer version is held; held if a reference is missing, or would raise it above
+    its earlier version.
+    """
     candidate, missing = resolved.candidate, resolved.rewriting.missing
     if _is_older_than_what_waits(task, candidate):
         task.source_ids.refs.pop(str(candidate.source_id), None)
-        return _conclude(candidate, find_row(PublicState.ABSENT, OwnState.AWAITED))
+        return _conclude(candidate, find_row(PublicState.ABSENT, OwnState.NEWER_HELD))
     if "marking" in task.batch.waived:
         missing = tuple(each for each in missing if not each.startswith("marking-definition"))
     if missing:
         return _wait(task, candidate, PublicState.INCOMPLETE, missing)
     if stricter := _find_stricter_targets(task, sent, candidate):
-        return _wait(task, candidate, PublicState.STRICTER, stricter)
+        return _wait(task, candidate, PublicState.RAISED_ABOVE_EARLIER, stricter)
     return None
 
 
@@ -558,15 +564,15 @@ def _wait(
     task: _Task, candidate: Candidate, state: PublicState, waits_for: tuple[str, ...]
 ) -> _Outcome:
     """Hold a candidate until others have arrived."""
-    task.source_ids.wait(candidate)
+    task.source_ids.note_waiting(candidate)
     return _conclude(candidate, find_row(state), waits_for=waits_for)
 
 
 def _is_older_than_what_waits(task: _Task, candidate: Candidate) -> bool:
     """True if a newer version waits under the same id.
 
-    It may wait for what only a stricter level shows; were the older one published meanwhile, and
-    not if that is there, then readers would learn of it.
+    The newer version may wait for objects of a stricter level.  If the older one were published
+    only while those are missing, its readers would learn whether they exist.
     """
     waiting = task.source_ids.waiting.get(str(candidate.source_id))
     version = candidate.source_version
@@ -574,10 +580,10 @@ def _is_older_than_what_waits(task: _Task, candidate: Candidate) -> bool:
 
 
 def _find_stricter_targets(task: _Task, sent: Candidate, raised: Candidate) -> tuple[str, ...]:
-    """What raises a candidate above the partner's earlier version under its id.
+    """The references that raise a candidate above the partner's earlier version of it.
 
-    Only what did not come in the same submission.  Were the earlier version taken from its
-    readers, that would show them that something stricter is there.
+    References to objects of the same submission are left out.  Withdrawing the earlier version
+    would show its readers that something stricter exists.
     """
     if raised.effective_tlp <= sent.effective_tlp:
         return ()

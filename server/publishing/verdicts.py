@@ -27,7 +27,7 @@ class PublicState(StrEnum):
     REVOKED = "revoked"
     UNTAKEN = "stricter than any feed takes"
     INCOMPLETE = "needs objects that have not arrived"
-    STRICTER = "as strict as what it references, its earlier version is not"
+    RAISED_ABOVE_EARLIER = "raised by its references above its earlier version"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
     NOT_THE_HUBS = "claims to be the hub's own, is unknown"
@@ -42,7 +42,7 @@ class OwnState(StrEnum):
     OLDER = "an older version"
     SAME = "the same"
     NEWER = "a newer version"
-    AWAITED = "a newer version, which waits"
+    NEWER_HELD = "a newer version, which is held"
     REPEATED = "this version, just sent or asked about"
     CONFLICTING = "this version with other content"
     UNCHANGED = "nothing or older, adds nothing"
@@ -118,10 +118,13 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         (),
-        (_O.AWAITED,),
+        (_O.NEWER_HELD,),
         _V.DUPLICATE,
         _E.NONE,
-        _noted("versions", "a newer version of it waits here already"),
+        _noted(
+            "versions",
+            "a newer version of this object is held already: it waits for its references",
+        ),
     ),
     Row(
         (_P.UNTAKEN,),
@@ -142,14 +145,14 @@ TABLE: tuple[Row, ...] = (
         _held("references", "waits for objects that it references: "),
     ),
     Row(
-        (_P.STRICTER,),
+        (_P.RAISED_ABOVE_EARLIER,),
         (),
         _V.HELD,
         _E.NONE,
         _held(
             "references",
-            "the version that you sent before stays published, for more readers than the objects "
-            "that this one references: mark this one as strictly as they are, or it waits for ",
+            "your earlier version stays published: this version references objects that are "
+            "marked more strictly; to publish it, mark it as strictly as they are: ",
         ),
     ),
     Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),

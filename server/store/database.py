@@ -87,7 +87,7 @@ class Store:
         """The counters of this process; its users count there too."""
         self._base = open_database(client, name)
         self.clock = clock
-        self._lock = process.turnstile
+        self._lock = process.commit_lock
         self._commits = Commits(client, self._base, self.process)
         self.availability = Availability(self._base)
         self.feeds = CollectionReader(self._base, clock)
@@ -136,7 +136,7 @@ class Store:
         if schema.prepare(self._base):
             self.expired.begin(self.clock() // DAY)
 
-    def is_founded(self) -> bool:
+    def is_prepared(self) -> bool:
         """True if the database was prepared and has collections.
 
         Raises Unavailable as `prepare` does.
@@ -216,7 +216,10 @@ class Store:
 
     @contextmanager
     def _turn(self, deadline: float) -> Iterator[None]:
-        """Commit alone; Unavailable if the database goes away or is slow while others commit."""
+        """Take this hub's commit lock, which is advisory between processes.
+
+        Raises Unavailable if the database goes away or is slow while other threads commit.
+        """
         while not self._lock.acquire(timeout=_TURN_SECONDS):
             self.availability.check()
             if time.monotonic() > deadline:

@@ -1,9 +1,9 @@
 """Long polling: `Prefer: wait=N` delays an answer until the feed changes (RFC 7240 section 4.3).
 
-Waiting requests look at the feed's head whenever this process has written something, and now and
-then for what other processes write; all that wait for one feed share one reading of it.  Each wait
-occupies one of the hub's threads, so their number is bounded; beyond the bound a request is
-answered at once, as without the preference.
+Waiting requests read the feed's head whenever a process of this hub has written something, and
+every quarter of a second in case another hub or a command has; all that wait for one feed share
+one reading of it.  Each wait occupies one of the hub's threads, so their number is bounded; beyond
+the bound a request is answered at once, as without the preference.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class LongPolls:
             return self._waiting.total()
 
     def wake(self) -> None:
-        """Let all waiting requests look at once: this process has written something."""
+        """Let all waiting requests look at once: a process of this hub has written something."""
         with self._written:
             self._wakings += 1
             self._written.notify_all()

@@ -16,10 +16,10 @@ from tocsin.server.model import (
     OBJECTS,
     Collection,
     FeedHead,
-    Form,
     ObjectPage,
     Page,
     Query,
+    Representation,
 )
 from tocsin.server.taxii import (
     content,
@@ -39,12 +39,12 @@ PREFERENCE_APPLIED = "Preference-Applied"
 
 _MAX_IGNORED = 20
 _NOT_MODIFIED = 304
-_FORMS = {
+_REPRESENTATIONS = {
     Endpoint.OBJECTS: OBJECTS,
     Endpoint.OBJECT: OBJECTS,
     Endpoint.MANIFEST: resources.MANIFEST,
 }
-"""The form of the entries that an endpoint shows; the versions of an object have none."""
+"""The representation of the entries that an endpoint shows; the versions of an object have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ class PageRequest:
             request_context().objects = 0
             answer = flask.Response(status=_NOT_MODIFIED)
             answer.set_etag(known_tag)
-        elif form := _FORMS.get(self.endpoint):
-            at, page = self.services.feeds.objects(self.feed, query, state, form)
+        elif representation := _REPRESENTATIONS.get(self.endpoint):
+            at, page = self.services.feeds.objects(self.feed, query, state, representation)
             self._check(page.count, more=page.more)
-            answer = self._answer_page(query, page, form)
-            if form is OBJECTS:
+            answer = self._answer_page(query, page, representation)
+            if representation is OBJECTS:
                 self._record(query, page)
             if at is not None:
                 answer.set_etag(tag if at == head else self._tag(at))
@@ -129,9 +129,13 @@ class PageRequest:
             account = request_context().authenticated.name
             self.services.deliveries.record(account, self.feed, query, page)
 
-    def _answer_page(self, query: Query, page: ObjectPage, form: Form) -> flask.Response:
+    def _answer_page(
+        self, query: Query, page: ObjectPage, representation: Representation
+    ) -> flask.Response:
         token = self._page_tokens().issue(query, page.last_position) if page.more else None
-        format_page = resources.format_envelope if form is OBJECTS else resources.format_manifest
+        format_page = (
+            resources.format_envelope if representation is OBJECTS else resources.format_manifest
+        )
         octets = format_page(page, token)
         stamps = (page.first_stamp, page.last_stamp) if page.count else None
         request_context().is_complete = not page.more

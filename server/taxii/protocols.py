@@ -15,12 +15,12 @@ from tocsin.server.model import (
     Account,
     Collection,
     FeedHead,
-    Form,
     ObjectPage,
     Page,
     Query,
     Receipt,
     Record,
+    Representation,
     Submission,
     VersionKeyword,
 )
@@ -68,9 +68,13 @@ class CollectionReader(Protocol[State]):
         ...
 
     def objects(
-        self, collection: Collection, query: Query, state: State, form: Form = OBJECTS
+        self,
+        collection: Collection,
+        query: Query,
+        state: State,
+        representation: Representation = OBJECTS,
     ) -> tuple[FeedHead | None, ObjectPage]:
-        """The page that `query` selects in a form, and the head at which it is this page.
+        """The page that `query` selects in a representation, and the head at which it is this page.
 
         The head is None if the collection was written to since it was looked up.
         """

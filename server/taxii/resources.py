@@ -33,10 +33,10 @@ from tocsin.server.model import (
     Collection,
     CollectionKind,
     Entry,
-    Form,
     ObjectPage,
     Page,
     Record,
+    Representation,
     Submission,
 )
 from tocsin.server.publishing.verdicts import WITHDRAWN
@@ -178,7 +178,7 @@ def _format_record(entry: Entry) -> bytes:
     )
 
 
-MANIFEST = Form("manifest", _format_record)
+MANIFEST = Representation("manifest", _format_record)
 """The form of entries in a manifest."""
 
 

@@ -113,13 +113,13 @@ def count_sockets(process: int) -> int:
 
 
 class TestLimits:
-    def test_of_requests_hold_for_all_processes_together(self, start: Start) -> None:
+    def test_request_quotas_hold_for_all_processes_together(self, start: Start) -> None:
         hub = start(requests_per_minute=QUOTA)
         statuses = ask_often(hub, 2 * QUOTA)
         assert statuses[200] in range(QUOTA, QUOTA + 4)  # some come back meanwhile
         assert statuses[429] == 2 * QUOTA - statuses[200]
 
-    def test_of_connections_hold_for_all_processes_together(self, start: Start) -> None:
+    def test_connection_limits_hold_for_all_processes_together(self, start: Start) -> None:
         hub = start(connections_per_address=CONNECTIONS)
         before = [count_sockets(each) for each in hub.answering()]
         with connections(hub, 40) as sockets:
@@ -130,7 +130,9 @@ class TestLimits:
             assert all(each >= CONNECTIONS // 3 for each in more)
         wait_until(lambda: hub.ask("collections/").status_code == 200)
 
-    def test_of_unfinished_requests_hold_for_all_processes_together(self, start: Start) -> None:
+    def test_limits_of_unfinished_requests_hold_for_all_processes_together(
+        self, start: Start
+    ) -> None:
         hub = start(unfinished_per_address=CONNECTIONS)
         with connections(hub, 60) as sockets:
             for each in sockets:
@@ -140,7 +142,7 @@ class TestLimits:
             wait_until(lambda: sum(map(is_open, sockets)) <= CONNECTIONS + 1)
             assert sum(map(is_open, sockets)) >= CONNECTIONS - 1
 
-    def test_are_free_again_when_a_process_was_killed(self, start: Start) -> None:
+    def test_connections_of_a_killed_process_are_free_again(self, start: Start) -> None:
         hub = start(connections_per_address=CONNECTIONS)
         with connections(hub, CONNECTIONS) as sockets:
             time.sleep(0.3)

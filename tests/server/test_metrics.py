@@ -196,7 +196,7 @@ class TestFolders:
         )
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert "tocsin_pages_served" in ended.stdout
-        assert "counted by each process for itself: File too large" in ended.stderr
+        assert "each process counts its metrics separately: File too large" in ended.stderr
 
     def test_are_private(self, shared: SharedFolder) -> None:
         assert os.stat(shared.path).st_mode & 0o077 == 0

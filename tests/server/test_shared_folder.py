@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tocsin.server import shared_folder
-from tocsin.server.shared_folder import Bell, LocalNumbers, SharedFolder, SharedNumbers
+from tocsin.server.shared_folder import LocalNumbers, Notifier, SharedFolder, SharedNumbers
 
-Hang = Callable[[SharedFolder], Bell]
+OpenNotifier = Callable[[SharedFolder], Notifier]
 COUNTING = """
 import sys
 from pathlib import Path
@@ -29,11 +29,11 @@ for _ in range(int(sys.argv[2])):
 ENTERING = """
 import os, sys, time
 from pathlib import Path
-from tocsin.server.shared_folder import SharedTurnstile
-turnstile = SharedTurnstile(Path(sys.argv[1]))
+from tocsin.server.shared_folder import SharedCommitLock
+commit_lock = SharedCommitLock(Path(sys.argv[1]))
 with open(sys.argv[2], "a") as file:
     for _ in range(20):
-        with turnstile:
+        with commit_lock:
             print(os.getpid(), file=file, flush=True)
             time.sleep(0.001)
             print(os.getpid(), file=file, flush=True)
@@ -67,7 +67,7 @@ def counting(numbers: SharedNumbers, path: Path, times: int) -> "subprocess.Pope
 class TestNumbers:
     @settings(deadline=None)
     @given(st.lists(st.tuples(st.sampled_from("abcdé"), st.integers(0, 1 << 50))))
-    def test_are_those_that_were_noted_last(self, notes: list[tuple[str, int]]) -> None:
+    def test_a_number_is_the_one_noted_last(self, notes: list[tuple[str, int]]) -> None:
         folder = SharedFolder.create()
         try:
             shared, local, wanted = folder.numbers("n"), LocalNumbers(), {}
@@ -123,7 +123,7 @@ class TestNumbers:
         kept = [n for n in range(1, 41) if numbers.get(f"name {n}")]
         assert kept == list(range(25, 41))
 
-    def test_can_be_forgotten(self, folder: SharedFolder) -> None:
+    def test_numbers_can_be_cleared(self, folder: SharedFolder) -> None:
         numbers = folder.numbers("n")
         add(numbers)
         numbers.clear()
@@ -135,7 +135,7 @@ def add(numbers: SharedNumbers) -> float:
 
 
 class TestProcesses:
-    def test_have_numbers_of_their_own(self, folder: SharedFolder) -> None:
+    def test_each_process_has_a_number_of_its_own(self, folder: SharedFolder) -> None:
         second, third = another(folder), another(folder)
         assert [each.number for each in (folder, second, third)] == [0, 1, 2]
 
@@ -155,11 +155,11 @@ class TestProcesses:
         assert {os.stat(each).st_mode & 0o077 for each in folder.path.glob("*.numbers")} == {0}
 
 
-class TestTurnstiles:
+class TestCommitLocks:
     def test_let_one_process_after_the_other(self, folder: SharedFolder) -> None:
         path = folder.path / "entered"
         path.write_text("")
-        command = [sys.executable, "-c", ENTERING, str(folder.path / "turnstile"), str(path)]
+        command = [sys.executable, "-c", ENTERING, str(folder.path / "commit_lock"), str(path)]
         running = [subprocess.Popen(command) for _ in range(3)]
         assert [each.wait() for each in running] == [0, 0, 0]
         lines = path.read_text().split()
@@ -167,64 +167,68 @@ class TestTurnstiles:
         assert lines[::2] == lines[1::2]
 
     def test_let_one_thread_after_the_other(self, folder: SharedFolder) -> None:
-        turnstile = folder.turnstile()
-        with turnstile:
-            assert not turnstile.acquire(timeout=0.01)
-        assert turnstile.acquire(timeout=0.01)
-        turnstile.release()
+        commit_lock = folder.commit_lock()
+        with commit_lock:
+            assert not commit_lock.acquire(timeout=0.01)
+        assert commit_lock.acquire(timeout=0.01)
+        commit_lock.release()
 
-    def test_keep_nobody_for_ever(
+    def test_a_lock_of_another_process_delays_nobody_for_ever(
         self, folder: SharedFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(shared_folder, "_PATIENCE", 0.05)
-        with folder.turnstile(), another(folder).turnstile():
+        with folder.commit_lock(), another(folder).commit_lock():
             pass
 
 
-class TestBells:
+class TestNotifiers:
     @pytest.fixture
-    def hang(self, folder: SharedFolder) -> Iterator[Callable[[SharedFolder], Bell]]:
-        """Hang up the bell of a process."""
-        bells: list[Bell] = []
+    def open_notifier(self, folder: SharedFolder) -> Iterator[Callable[[SharedFolder], Notifier]]:
+        """OpenNotifier up the notifier of a process."""
+        notifiers: list[Notifier] = []
 
-        def hang(place: SharedFolder) -> Bell:
-            bells.append(Bell(place))
-            return bells[-1]
+        def open_notifier(place: SharedFolder) -> Notifier:
+            notifiers.append(Notifier(place))
+            return notifiers[-1]
 
-        yield hang
-        for bell in bells:
-            bell.close()
+        yield open_notifier
+        for notifier in notifiers:
+            notifier.close()
 
-    def test_wake_all_others_and_not_oneself(self, folder: SharedFolder, hang: Hang) -> None:
-        bells = [hang(each) for each in (folder, another(folder), another(folder))]
+    def test_wake_all_others_and_not_oneself(
+        self, folder: SharedFolder, open_notifier: OpenNotifier
+    ) -> None:
+        notifiers = [open_notifier(each) for each in (folder, another(folder), another(folder))]
         heard: list[tuple[int, bytes]] = []
         woken = threading.Semaphore(0)
-        for number, bell in enumerate(bells):
+        for number, notifier in enumerate(notifiers):
 
             def note(message: bytes, number: int = number) -> None:
                 heard.append((number, message))
                 woken.release()
 
-            bell.listen(note)
-        bells[1].ring(b"news")
+            notifier.listen(note)
+        notifiers[1].notify(b"news")
         assert woken.acquire(timeout=5) and woken.acquire(timeout=5)
         assert not woken.acquire(timeout=0.05)
         assert sorted(heard) == [(0, b"news"), (2, b"news")]
 
-    def test_one_that_nobody_hears_is_no_fault(self, folder: SharedFolder, hang: Hang) -> None:
-        hang(another(folder))
-        bell = hang(folder)
+    def test_notifying_a_process_that_does_not_listen_is_no_error(
+        self, folder: SharedFolder, open_notifier: OpenNotifier
+    ) -> None:
+        open_notifier(another(folder))
+        notifier = open_notifier(folder)
         for _ in range(2_000):  # more than its socket takes
-            bell.ring(b"news")
-        (folder.path / "9.bell").write_bytes(b"left by a process that was killed")
-        bell.ring(b"news")
+            notifier.notify(b"news")
+        (folder.path / "9.notifier").write_bytes(b"left by a process that was killed")
+        notifier.notify(b"news")
 
     def test_the_next_process_takes_the_bell_of_one_that_died(
-        self, folder: SharedFolder, hang: Hang
+        self, folder: SharedFolder, open_notifier: OpenNotifier
     ) -> None:
         place = another(folder)
-        hang(place)
-        bell, heard = hang(place), threading.Event()
-        bell.listen(lambda message: heard.set())
-        hang(another(folder)).ring(b"news")
+        open_notifier(place)
+        notifier, heard = open_notifier(place), threading.Event()
+        notifier.listen(lambda message: heard.set())
+        open_notifier(another(folder)).notify(b"news")
         assert heard.wait(5)

@@ -27,12 +27,12 @@ from tocsin.server.model import (
     CollectionKind,
     Entry,
     FeedHead,
-    Form,
     ObjectPage,
     Page,
     Query,
     Receipt,
     Record,
+    Representation,
     Submission,
     VersionKeyword,
 )
@@ -105,14 +105,18 @@ class Feeds:
         return State(self, self.known)
 
     def objects(
-        self, collection: Collection, query: Query, state: State, form: Form = OBJECTS
+        self,
+        collection: Collection,
+        query: Query,
+        state: State,
+        representation: Representation = OBJECTS,
     ) -> tuple[FeedHead | None, ObjectPage]:
         before = state.head(collection)
         if before.is_past_end(query):
             return before, ObjectPage()
         page = self.page(collection.id, query)
         after = self.head(collection.id)
-        return (before if before == after else None), ObjectPage.of(page, form)
+        return (before if before == after else None), ObjectPage.of(page, representation)
 
     def head(self, feed: str) -> FeedHead:
         self.heads += 1

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from tocsin.server.model import OBJECTS, FeedHead, Form
+from tocsin.server.model import OBJECTS, FeedHead, Representation
 from tocsin.server.store.connection import Document
 from tocsin.server.store.feeds.blocks import entry_at, entry_body, entry_stamp
 
@@ -35,7 +35,7 @@ class Block:
     first: int
     """Position of its first entry."""
     objects: bytes
-    """The JSON of all entries in one form, joined by commas; empty where an entry was removed."""
+    """All entries in one representation, joined by commas; empty where an entry was removed."""
     ends: Sequence[int]
     """Where each entry ends in `objects`."""
     stamps: Sequence[int]
@@ -45,9 +45,11 @@ class Block:
     """The feed's number of removals when it was read."""
 
     @classmethod
-    def of(cls, batches: Sequence[Document], removals: int, form: Form = OBJECTS) -> Block:
+    def of(
+        cls, batches: Sequence[Document], removals: int, representation: Representation = OBJECTS
+    ) -> Block:
         """Join the batches of a block, which follow one another and are not compressed."""
-        bodies = [_shown(batch, i, form) for batch in batches for i in range(batch["n"])]
+        bodies = [_shown(batch, i, representation) for batch in batches for i in range(batch["n"])]
         ends = accumulate(bodies, lambda end, body: end + 1 + len(body), initial=-1)
         next(ends)
         first = batches[0]["first"]
@@ -87,10 +89,10 @@ class Block:
         return self.objects[start : self.ends[end - 1]]
 
 
-def _shown(batch: Document, i: int, form: Form) -> bytes:
-    if form.render is None:
+def _shown(batch: Document, i: int, representation: Representation) -> bytes:
+    if representation.render is None:
         return entry_body(batch, i)
-    return b"" if i in batch["gone"] else form.render(entry_at(batch, i))
+    return b"" if i in batch["gone"] else representation.render(entry_at(batch, i))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Superseded:
 
 
 _Place = tuple[int, str]
-"""A block's number, and the name of the form of its entries."""
+"""A block's number, and the name of the representation of its entries."""
 
 
 @dataclass(slots=True)
@@ -153,10 +155,15 @@ class BlockCache:
         self.octets = 0
 
     def block(
-        self, feed: str, number: int, head: FeedHead, last: int, form: Form = OBJECTS
+        self,
+        feed: str,
+        number: int,
+        head: FeedHead,
+        last: int,
+        representation: Representation = OBJECTS,
     ) -> Block | None:
         """The block, if it is there with all entries up to position `last` at this head."""
-        place = number, form.name
+        place = number, representation.name
         with self._lock:
             block = self._feed(feed, head).blocks.get(place)
             if block is None or block.removals != head.removals or block.last < last:
@@ -177,9 +184,16 @@ class BlockCache:
             if known.removals <= head.removals:
                 known.superseded[number] = new
 
-    def put(self, feed: str, number: int, new: Block, head: FeedHead, form: Form = OBJECTS) -> None:
+    def put(
+        self,
+        feed: str,
+        number: int,
+        new: Block,
+        head: FeedHead,
+        representation: Representation = OBJECTS,
+    ) -> None:
         """Keep a block that was read at this head."""
-        place = number, form.name
+        place = number, representation.name
         with self._lock:
             known = self._feed(feed, head)
             if known.removals > head.removals:

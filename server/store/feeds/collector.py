@@ -1,6 +1,6 @@
 """Collect a page from the blocks in memory, and read only what is not there.
 
-What is read holds for one head; whoever asks for the page compares the head afterwards.
+A page is valid for one head; the caller reads the head again afterwards and compares.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from tocsin.server.model import MAX_PAGE_OCTETS, FeedHead, Form, ObjectPage, Query
+from tocsin.server.model import MAX_PAGE_OCTETS, FeedHead, ObjectPage, Query, Representation
 from tocsin.server.store.connection import Document
 from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE, block_number
@@ -34,19 +34,19 @@ class PackedHead(NamedTuple):
 
 
 class BlockReader(Protocol):
-    """What is remembered of the feeds, and how to read what is not."""
+    """The cache of blocks, and the reads that fill it."""
 
     blocks: BlockCache
-    """What this process remembers."""
+    """The blocks that this process remembers."""
 
     def in_order(self) -> AbstractContextManager[None]:
         """Within it, reads see what earlier ones saw."""
         ...
 
     def read_block(
-        self, feed: str, number: int, known: PackedHead, form: Form
+        self, feed: str, number: int, known: PackedHead, representation: Representation
     ) -> tuple[Block, Superseded]:
-        """A block from the database, its entries in a form, and its superseded entries."""
+        """A block from the database in a representation, and its superseded entries."""
         ...
 
     def read_superseded(
@@ -104,13 +104,19 @@ class PageCollector:
     """Collects one page at one head, from memory as far as that is possible."""
 
     def __init__(
-        self, reader: BlockReader, feed: str, known: PackedHead, reading: ExitStack, form: Form
+        self,
+        reader: BlockReader,
+        feed: str,
+        known: PackedHead,
+        reading: ExitStack,
+        representation: Representation,
     ) -> None:
         """`known` is the head at which blocks in memory must hold.
 
         What must be read is read in order, up to the end of `reading`.
         """
-        self._reader, self._feed, self._known, self._form = reader, feed, known, form
+        self._reader, self._feed, self._known = reader, feed, known
+        self._representation = representation
         self._head = known.head
         self._blocks: dict[int, Block] = {}
         self._superseded: dict[int, Superseded] = {}
@@ -126,7 +132,7 @@ class PageCollector:
     def keep(self) -> None:
         """Keep in memory what was read; the head was still the same afterwards."""
         for number, block in self._blocks.items():
-            self._reader.blocks.put(self._feed, number, block, self._head, self._form)
+            self._reader.blocks.put(self._feed, number, block, self._head, self._representation)
         for number, superseded in self._superseded.items():
             self._reader.blocks.put_superseded(self._feed, number, superseded, self._head)
 
@@ -187,11 +193,11 @@ class PageCollector:
 
     def _block(self, number: int, last: int) -> Block:
         block = self._blocks.get(number) or self._reader.blocks.block(
-            self._feed, number, self._head, last, self._form
+            self._feed, number, self._head, last, self._representation
         )
         if block is None:
             self._begin_reading()
-            found = self._reader.read_block(self._feed, number, self._known, self._form)
+            found = self._reader.read_block(self._feed, number, self._known, self._representation)
             block, self._superseded[number] = found
             self._blocks[number] = block
         return block

@@ -27,7 +27,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
-from tocsin.server.shared_folder import Turnstile
+from tocsin.server.shared_folder import CommitLock
 from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,
@@ -86,10 +86,10 @@ class Packer:
         self,
         client: Client,
         base: Base,
-        lock: Turnstile,
+        lock: CommitLock,
         after_writes: int = PACK_AFTER_WRITES,
     ) -> None:
-        """Every transaction of this hub holds `lock`."""
+        """`lock` is the store's commit lock; transactions of other processes may still overlap."""
         self._client, self._base, self._lock = client, base, lock
         self._after_writes = after_writes
         self._steps = self._yielded = 0

@@ -32,10 +32,10 @@ from tocsin.server.model import (
     CollectionKind,
     Entry,
     FeedHead,
-    Form,
     ObjectPage,
     Page,
     Query,
+    Representation,
     TermFilter,
     View,
 )
@@ -287,9 +287,9 @@ class FeedReader:
         return Page(keep_newest(entries, query), more=more)
 
     def collect(
-        self, feed: str, query: Query, known: PackedHead, form: Form = OBJECTS
+        self, feed: str, query: Query, known: PackedHead, representation: Representation = OBJECTS
     ) -> tuple[FeedHead, ObjectPage] | None:
-        """The octets of a page in a form, and the head at which it is what the query selects.
+        """A page in a representation, and the head at which it is what the query selects.
 
         `known` is the head as it was read a moment ago.  What has not changed comes from memory.
         None if that is not possible for such a query, or the feed is written to all the time.
@@ -300,7 +300,7 @@ class FeedReader:
             if known.head.is_past_end(query):
                 return known.head, ObjectPage()
             with ExitStack() as reading:
-                collector = PageCollector(self, feed, known, reading, form)
+                collector = PageCollector(self, feed, known, reading, representation)
                 page = collector.collect_objects(query) if query.ids else collector.collect(query)
                 before, known = known, self._packed_head(feed) if collector.has_read else known
             if known == before:
@@ -328,10 +328,10 @@ class FeedReader:
             self.blocks.note(document["_id"], PackedHead.of(document).head)
 
     def read_block(
-        self, feed: str, number: int, known: PackedHead, form: Form
+        self, feed: str, number: int, known: PackedHead, representation: Representation
     ) -> tuple[Block, Superseded]:
-        """A block from the database, its entries in a form, and its superseded entries."""
-        fields = _ALL_FIELDS if form.render is None else _WITHOUT_BODY
+        """A block from the database in a representation, and its superseded entries."""
+        fields = _ALL_FIELDS if representation.render is None else _WITHOUT_BODY
         batches, bits = self._read_block(feed, number, known.head.position, fields)
         positions = {
             batch["first"] + i
@@ -340,7 +340,7 @@ class FeedReader:
             for i in bits[batch["_id"]].old | bits[batch["_id"]].shadowed
         }
         superseded = Superseded(sorted(positions), known.head.writes)
-        return Block.of(batches, known.head.removals, form), superseded
+        return Block.of(batches, known.head.removals, representation), superseded
 
     def read_superseded(
         self, feed: str, numbers: Sequence[int], known: PackedHead

@@ -36,10 +36,10 @@ from tocsin.server.model import (
     CollectionKind,
     Entry,
     FeedHead,
-    Form,
     ObjectPage,
     Page,
     Query,
+    Representation,
     TermFilter,
     VersionKeyword,
     View,
@@ -285,9 +285,13 @@ class CollectionReader(FeedReader):
 
     @time_limit()
     def objects(
-        self, collection: Collection, query: Query, state: HubState, form: Form = OBJECTS
+        self,
+        collection: Collection,
+        query: Query,
+        state: HubState,
+        representation: Representation = OBJECTS,
     ) -> tuple[FeedHead | None, ObjectPage]:
-        """The octets of a page in a form, and the collection's head at which it is this page.
+        """A page in a representation, and the collection's head at which it is this page.
 
         The head is None if the collection was written to meanwhile: then it may be a later page.
         """
@@ -295,12 +299,14 @@ class CollectionReader(FeedReader):
         if before.is_past_end(query):
             return before, ObjectPage()
         if collection.view is None:
-            collected = self.collect(collection.id, query, state.packed_head(collection), form)
+            collected = self.collect(
+                collection.id, query, state.packed_head(collection), representation
+            )
             if collected is not None:
                 return collected
-        page = self.page(collection.id, query, bodies=form.render is None)
+        page = self.page(collection.id, query, bodies=representation.render is None)
         after = self.head(collection.id)
-        return (before if after == before else None), ObjectPage.of(page, form)
+        return (before if after == before else None), ObjectPage.of(page, representation)
 
     @time_limit()
     def knows(self, feed: str, object_id: str) -> bool:

@@ -17,10 +17,10 @@ from tocsin.server.model import (
     Collection,
     CollectionKind,
     FeedHead,
-    Form,
     ObjectPage,
     Partner,
     Query,
+    Representation,
     View,
 )
 from tocsin.server.store import Store
@@ -37,7 +37,9 @@ from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
 from tocsin.server.store.feeds.packing import Packer
 
 HEAD = FeedHead(3, 30, 5, 0)
-MANIFEST = Form("manifest", lambda entry: f"{entry.id} {entry.version} {entry.stamp}".encode())
+MANIFEST = Representation(
+    "manifest", lambda entry: f"{entry.id} {entry.version} {entry.stamp}".encode()
+)
 
 
 @pytest.fixture
@@ -52,15 +54,17 @@ def collection(feed: Feed) -> Collection:
     return Collection(feed.id, "", CollectionKind.FEED, "A feed")
 
 
-def from_memory(feed: Feed, query: Query, form: Form = OBJECTS) -> ObjectPage:
+def from_memory(feed: Feed, query: Query, representation: Representation = OBJECTS) -> ObjectPage:
     state = feed.store.feeds.look(feed.id)
-    head, page = feed.store.feeds.objects(collection(feed), query, state, form)
+    head, page = feed.store.feeds.objects(collection(feed), query, state, representation)
     assert head == feed.store.feeds.head(feed.id)
     return page
 
 
-def from_database(feed: Feed, query: Query, form: Form = OBJECTS) -> ObjectPage:
-    return ObjectPage.of(feed.store.feeds.page(feed.id, query, bodies=form is OBJECTS), form)
+def from_database(feed: Feed, query: Query, representation: Representation = OBJECTS) -> ObjectPage:
+    return ObjectPage.of(
+        feed.store.feeds.page(feed.id, query, bodies=representation is OBJECTS), representation
+    )
 
 
 def random_queries(chance: random.Random, feed: Feed) -> list[Query]:
@@ -95,8 +99,10 @@ def test_the_same_page_after_every_change(new: Callable[[], Feed], seed: int) ->
         else:
             packer.pack_next()
         for query in random_queries(chance, feed):
-            for form in (OBJECTS, MANIFEST):
-                assert from_memory(feed, query, form) == from_database(feed, query, form), query
+            for representation in (OBJECTS, MANIFEST):
+                assert from_memory(feed, query, representation) == from_database(
+                    feed, query, representation
+                ), query
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -173,11 +179,11 @@ def test_a_full_page_of_a_feed_at_rest_is_one_look_up(engine_uri: str, new: Any)
         store = Store(client, feed.store._base.name)
         one = replace(Query(), ids=frozenset({object_id(1)}))
         plain = itertools.product((Query(limit=2), Query(limit=100)), (OBJECTS, MANIFEST))
-        for query, form, expected in (*((*each, 1) for each in plain), (one, OBJECTS, 3)):
+        for query, representation, expected in (*((*each, 1) for each in plain), (one, OBJECTS, 3)):
             for most in (99, expected):
                 listener.names.clear()
                 state = store.feeds.look(feed.id)
-                store.feeds.objects(collection(feed), query, state, form)
+                store.feeds.objects(collection(feed), query, state, representation)
                 assert len(listener.names) <= most, listener.names
 
 
