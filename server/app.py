@@ -117,7 +117,9 @@ def build_services(  # noqa: PLR0913
     purger = Purger(store, publisher, intake, lifecycle)
     retention = Retention(store, intake, _periods(settings), clock)
     partner_data = PartnerData(store, publisher, intake, lifecycle)
-    disk = DiskSpace(settings.data, 0 if settings.mongo_uri else settings.min_free_octets)
+    processes = processes or HubProcesses()
+    least = 0 if settings.mongo_uri else settings.min_free_octets
+    disk = DiskSpace(settings.data, least, numbers=processes.numbers)
     monitor = Monitor(store, disk, processes=processes)
     return HubServices(
         store, publisher, intake, lifecycle, purger, retention, partner_data, disk, monitor

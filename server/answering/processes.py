@@ -117,7 +117,10 @@ class AnsweringProcesses:
         """End all of them; they finish the requests that they have begun."""
         self._stopping.set()
         for child in list(self._children):
-            child.terminate()
+            if self._setup is None:
+                child.kill()  # it has nothing in hand, and would wait for its setup
+            else:
+                child.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
         for watcher in self._watchers:
             watcher.join(max(0.1, deadline - time.monotonic()))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tocsin.admission.errors import Unavailable
+from tocsin.server.shared_folder import LocalNumbers, Numbers
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ _WORK_PART = 2
 _HYSTERESIS_PART = 16
 """A sixteenth more must be free before submissions are taken again."""
 _RETRY_SECONDS = 30
+_IS_LOW = "disk is low"
+"""The number that is 1 if a process has noticed it, else 0."""
 _NO_ROOM = "the hub has no room for submissions at present; nothing was stored: send it again later"
 
 
@@ -61,9 +64,14 @@ class DiskSpace:
         data: Path,
         min_free: int,
         measure: Callable[[Path], int | None] = measure_free_octets,
+        numbers: Numbers | None = None,
     ) -> None:
-        """`min_free` octets must be free for submissions; 0: it does not matter."""
+        """`min_free` octets must be free for submissions; 0: it does not matter.
+
+        `numbers` are those of all processes, of which one logs what has changed.
+        """
         self._data, self._min_free, self._measure = data, min_free, measure
+        self._numbers = numbers or LocalNumbers()
         self._lock = threading.Lock()
         self._is_low = self._is_very_low = False
 
@@ -91,7 +99,7 @@ class DiskSpace:
             was_low = self._is_low
             self._is_low = free < self._threshold(was_low)
             self._is_very_low = free < self._threshold(self._is_very_low) // _WORK_PART
-            changed = self._is_low is not was_low
+            changed = self._is_low is not was_low and self._is_first_to_know()
         if changed and self._is_low:
             log.error(
                 "the disk of %s is nearly full: %d MiB are free, min_free_octets is %d MiB.  "
@@ -103,6 +111,16 @@ class DiskSpace:
             )
         elif changed:
             log.warning("the disk of %s has room again: submissions are accepted", self._data)
+
+    def _is_first_to_know(self) -> bool:
+        """True unless another process has noticed it before; tells the others."""
+        known: list[float] = []
+
+        def note(number: float) -> float:
+            known.append(number)
+            return float(self._is_low)
+
+        return self._numbers.update(_IS_LOW, note) != known[0]
 
     def keep_reserve(self) -> None:
         """Set the reserve aside if it is missing and there is plenty of room."""
