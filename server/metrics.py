@@ -9,10 +9,13 @@ No label has a name that a client chooses: routes are templates, and what is not
 
 from __future__ import annotations
 
+import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 from prometheus_client import (
     CollectorRegistry,
@@ -27,11 +30,14 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from tocsin.server.shared_folder import SharedFolder
 
+log = logging.getLogger(__name__)
+
 _FILES = ("counter", "histogram", "gauge_max")
 _FILE_OCTETS = 1 << 20
 """Octets of each file, set aside in advance: a write without room would end the process."""
-_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus_client looks for the folder."""
+SHARING = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable of the environment by which prometheus_client knows the folder.  A process that
+inherits it counts there, whether it has joined or not."""
 
 OTHER = "other"
 METHODS = frozenset({"GET", "HEAD", "POST", "DELETE"})
@@ -41,9 +47,23 @@ _POLLER_SECONDS = 7 * 86_400
 """Seconds after which an account that polls no longer is left out."""
 _POLLERS = "tocsin_poller_caught_up_timestamp_seconds"
 
+P = ParamSpec("P")
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _COMMAND_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10)
 _SETTLE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30, 60, 300, 1_800, 7_200)
+
+
+def _without_failing(count: Callable[P, None]) -> Callable[P, None]:
+    """Count nothing where the file of a counter cannot be opened: no work may fail by that."""
+
+    @wraps(count)
+    def attempt(*arguments: P.args, **more: P.kwargs) -> None:
+        try:
+            count(*arguments, **more)
+        except OSError as error:
+            log.warning("something could not be counted: %s", error)
+
+    return attempt
 
 
 class Metrics:
@@ -122,6 +142,7 @@ class Metrics:
     ) -> Histogram:
         return Histogram(name, text, labels, registry=self._registry, buckets=buckets)
 
+    @_without_failing
     def count_request(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """Count an answer.  `route` is a template; `seconds` None: it may have waited for news."""
         key = route, method if method in METHODS else OTHER, status
@@ -135,6 +156,7 @@ class Metrics:
                 duration = self._by_route[key[:2]] = self._durations.labels(*key[:2])
             duration.observe(seconds)
 
+    @_without_failing
     def count_page(self, collection: str, objects: int) -> None:
         """Count a page with so many entries of a collection."""
         found = self._by_collection.get(collection)
@@ -144,6 +166,7 @@ class Metrics:
         found[0].inc()
         found[1].inc(objects)
 
+    @_without_failing
     def note_caught_up(self, account: str, collection: str) -> None:
         """Note that an account has now received all that a collection has for it."""
         poller = account, collection
@@ -154,19 +177,23 @@ class Metrics:
             found = self._by_poller[poller] = self._pollers.labels(*poller)
         found.set(time.time())
 
+    @_without_failing
     def count_submission(self, *, queued: bool) -> None:
         """Count a submission that was stored."""
         self._submissions.labels("queued" if queued else "inline").inc()
 
+    @_without_failing
     def count_settled(self, seconds: float) -> None:
         """Count a submission that was settled so many seconds after its receipt."""
         self._settled.observe(max(0.0, seconds))
 
+    @_without_failing
     def count_objects(self, verdicts: Iterable[str]) -> None:
         """Count objects by their verdicts."""
         for verdict in verdicts:
             self._objects.labels(verdict).inc()
 
+    @_without_failing
     def count_command(self, command: str, seconds: float, *, failed: bool = False) -> None:
         """Count a database command."""
         found = self._by_command.get(command)
@@ -189,14 +216,14 @@ class Metrics:
 def stop_sharing() -> None:
     """Count in memory from now on; called before the shared folder is removed."""
     values.ValueClass = values.MutexValue
-    os.environ.pop(_VARIABLE, None)
+    os.environ.pop(SHARING, None)
 
 
 def _count_in(folder: SharedFolder) -> None:
     """Let this process count in files that no other living process has."""
     for kind in _FILES:
         _allocate(folder.path / f"{kind}_{folder.number}.db")
-    os.environ[_VARIABLE] = str(folder.path)
+    os.environ[SHARING] = str(folder.path)
     process = values.MultiProcessValue(lambda: folder.number)  # type: ignore[no-untyped-call]
     values.ValueClass = process
 

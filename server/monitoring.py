@@ -60,8 +60,8 @@ class HubProcesses:
 
     main_pid: int = field(default_factory=os.getpid)
     """The id of the first one, which started the others."""
-    numbers: Numbers = field(default_factory=LocalNumbers)
-    """Numbers that they share."""
+    numbers: Numbers | None = field(default_factory=LocalNumbers)
+    """Numbers that they share; None: this one knows nothing of the others."""
 
 
 class Monitor:
@@ -83,9 +83,9 @@ class Monitor:
 
     def note_turn(self) -> None:
         """Note that the worker begins a turn; called every second or so."""
-        now = self._clock()
-        if not self._is_within(self._processes.numbers.get(_TURN), _TURN_INTERVAL):
-            self._processes.numbers.update(_TURN, lambda _: now)
+        now, numbers = self._clock(), self._processes.numbers
+        if numbers is not None and not self._is_within(numbers.get(_TURN), _TURN_INTERVAL):
+            numbers.update(_TURN, lambda _: now)
 
     def look(self) -> None:
         """Read the feeds, if that is due.  Raises what the database raises."""
@@ -100,15 +100,14 @@ class Monitor:
     def check(self) -> dict[str, bool]:
         """Each check, and True if it is passed; the hub can serve if all are.  Reads no database.
 
-        `worker` and `feeds` are not passed before the background work has begun.
+        `worker` and `feeds` are not passed before the background work has begun; without `worker`
+        where the process that works is another one of which nothing is known.
         """
-        available = not self._store.availability.is_away
-        return {
-            "database": available,
-            "disk": self._has_room(),
-            "worker": self._is_within(self._processes.numbers.get(_TURN) or None, _TURN_PATIENCE),
-            "feeds": available and self._is_within(self._looked, _LOOK_PATIENCE),
-        }
+        available, numbers = not self._store.availability.is_away, self._processes.numbers
+        checks = {"database": available, "disk": self._has_room()}
+        if numbers is not None:
+            checks["worker"] = self._is_within(numbers.get(_TURN) or None, _TURN_PATIENCE)
+        return checks | {"feeds": available and self._is_within(self._looked, _LOOK_PATIENCE)}
 
     def format_metrics(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4.

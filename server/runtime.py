@@ -55,7 +55,7 @@ from tocsin.server.journal import OPERATOR
 from tocsin.server.metrics import Metrics, stop_sharing
 from tocsin.server.monitoring import HubProcesses
 from tocsin.server.secrets import HubSecrets, load_secrets
-from tocsin.server.shared_folder import LocalNumbers, Notifier, Process, SharedFolder
+from tocsin.server.shared_folder import LocalNumbers, Notifier, Numbers, Process, SharedFolder
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, database
 from tocsin.server.worker import join_workers, start_answering_workers, start_workers
@@ -93,6 +93,8 @@ class Runtime:
     secrets: HubSecrets
     services: HubServices
     policy: Policy
+    policy_text: str = ""
+    """The text of the policy."""
     actor: str = OPERATOR
     """Who acts through it, as the journal names them."""
     uri: str = field(default="", repr=False)
@@ -131,7 +133,7 @@ def open_serving_runtime(
     uri = settings.mongo_uri
     with (
         nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
-        _shared_folder() as shared,
+        _shared_folder(_count_answering(settings)) as shared,
         _connect(
             settings, found, clock, _count_processes(settings), prepare=True, shared=shared
         ) as hub,
@@ -164,13 +166,23 @@ def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
         engine.stop()
 
 
+def _take_place(folder: SharedFolder) -> None:
+    """Join a folder, and set aside all that this process will need of it.  Raises OSError."""
+    folder.join()
+    folder.commit_lock()
+    for name in (_STATE, _REQUESTS):
+        folder.numbers(name)
+
+
 @contextmanager
-def _shared_folder() -> Iterator[SharedFolder | None]:
-    """The shared folder of this hub's processes; None if there is no room."""
+def _shared_folder(processes: int) -> Iterator[SharedFolder | None]:
+    """The shared folder of a hub with so many answering processes; None if there is no room."""
     folder = None
     try:
         folder = SharedFolder.create()
-        folder.join()
+        _take_place(folder)
+        for place in range(processes):
+            SharedConnections.forget(folder, place)
     except OSError as error:
         log.warning(
             "no shared memory: each process counts metrics and limits separately: %s",
@@ -193,7 +205,7 @@ def _join_folder(path: str) -> SharedFolder | None:
         return None
     try:
         folder = SharedFolder(Path(path))
-        folder.join()
+        _take_place(folder)
     except OSError as error:
         log.warning(
             "cannot join the shared memory of the hub: this process counts separately: %s",
@@ -221,7 +233,7 @@ def _connect(  # noqa: PLR0913
     database.
     """
     secrets = load_secrets(settings.data)
-    text = policy_text(settings.policy)
+    text = policy_text(settings.policy) if setup is None else setup.policy
     policy = parse_policy(text, settings.policy)
     if policy.expects_recogniser and not is_installed():
         raise PolicyError(_NO_RECOGNISER)
@@ -235,7 +247,9 @@ def _connect(  # noqa: PLR0913
         metrics=_make_metrics(settings, shared),
         process=_describe_process(shared, setup),
     )
-    numbers = LocalNumbers() if shared is None else shared.numbers(_STATE)
+    numbers: Numbers | None = LocalNumbers() if setup is None else None
+    if shared is not None:
+        numbers = shared.numbers(_STATE)
     processes_of_hub = HubProcesses(os.getpid() if setup is None else setup.main_pid, numbers)
     try:
         prepares = setup is None and (prepare or not store.is_prepared())
@@ -246,7 +260,7 @@ def _connect(  # noqa: PLR0913
         if prepares:
             log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
             create_default_collections(store, services.publisher, secrets)
-        yield Runtime(settings, secrets, services, policy, uri=uri, shared=shared)
+        yield Runtime(settings, secrets, services, policy, text, uri=uri, shared=shared)
     finally:
         store.close()
         if examiner is not None:
@@ -386,11 +400,13 @@ def _answer_elsewhere(
         folder = "" if shared is None else str(shared.path)
         count = _count_answering(hub.settings)
         setup = AnsweringSetup(
-            hub.settings, hub.uri, folder, listening.fileno(), count, os.getpid()
+            hub.settings, hub.policy_text, hub.uri, folder, listening.fileno(), count, os.getpid()
         )
-        processes.begin(setup, partial(_note_death, hub))
         if hub.settings.tls_certificate is not None:
             _forward_sighup(processes)
+        with _config_error_of(hub.settings):
+            listening.listen()  # of two hubs at one address, one fails here
+        processes.begin(setup, partial(_note_death, hub))
         try:
             yield
         finally:
@@ -407,6 +423,8 @@ def answer_apart(
     """Answer requests in a process of its own, for a hub whose first process admits."""
     settings = setup.settings
     tls = _tls_contexts(settings, lambda text: None)
+    if tls is not None:  # one that came while this process was starting is heard now
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     shared = _join_folder(setup.shared_folder)
     with _connect(settings, setup.uri, clock, shared=shared, setup=setup) as hub:
         services = hub.services
@@ -549,20 +567,29 @@ def _build_server(
 def _bound_socket(settings: HubSettings) -> Iterator[socket.socket]:
     """Bind the socket.  Raises ConfigError if the address is in use or not of this machine."""
     deadline = time.monotonic() + _BIND_SECONDS
-    while True:
-        try:
-            bound = bind(settings.host, settings.port)
-            break
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+    with _config_error_of(settings):
+        while True:
+            try:
+                bound = bind(settings.host, settings.port)
+                break
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                    raise
                 time.sleep(_BIND_PAUSE)
-                continue
-            raise ConfigError(
-                f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; "
-                "choose another --port or --host"
-            ) from error
     with bound:
         yield bound
+
+
+@contextmanager
+def _config_error_of(settings: HubSettings) -> Iterator[None]:
+    """Raise a ConfigError where the address cannot be listened at."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen at {settings.host}:{settings.port}: {error.strerror}; "
+            "choose another --port or --host"
+        ) from error
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from typing import Any, Protocol
 _PREFIX = "tocsin-hub-"
 _SLOT = struct.Struct("16sd")
 """A digest of the name, and the number."""
+_NUMBER = struct.Struct("d")
+_DIGEST_OCTETS = 16
 _SLOTS = 4096
 _PROBES = 16
 """Slots in which a name may be."""
@@ -82,7 +84,7 @@ class SharedNumbers:
             size = _SLOT.size * _SLOTS
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_size < size:  # set aside: a later write cannot fail
-                os.pwrite(descriptor, bytes(size), 0)
+                _write_zeros(descriptor, size)
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             self._octets = mmap.mmap(descriptor, size)
         except OSError:
@@ -109,7 +111,10 @@ class SharedNumbers:
             own = next((each for each in slots if each[1] == digest), None)
             at, _, number = own or (min(slots, key=lambda each: each[2])[0], digest, 0.0)
             new = change(number)
-            _SLOT.pack_into(self._octets, at, digest, new)
+            # Others read without the lock: nothing but the number changes, in one piece.
+            _NUMBER.pack_into(self._octets, at + _DIGEST_OCTETS, new)
+            if own is None:
+                self._octets[at : at + _DIGEST_OCTETS] = digest
         return new
 
     def clear(self) -> None:
@@ -211,6 +216,13 @@ class Process:
     """Lets the processes of a hub commit one after the other, so that they need not try again."""
 
 
+def _write_zeros(descriptor: int, size: int) -> None:
+    """Raises OSError if there is no room for all of them."""
+    written = 0
+    while written < size:
+        written += os.pwrite(descriptor, bytes(size - written), written)
+
+
 def _slots_from(first: int) -> Iterator[int]:
     return ((first + n) % _SLOTS * _SLOT.size for n in range(_PROBES))
 
@@ -291,7 +303,11 @@ class Notifier:
         path = folder.path / self._own
         path.unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
+        try:
+            self._socket.bind(str(path))
+        except OSError:
+            self._socket.close()
+            raise
         self._listener: threading.Thread | None = None
 
     def notify(self, message: bytes) -> None:

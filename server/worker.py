@@ -122,12 +122,11 @@ def _hand_over(
     """Leave to other processes what waits in the queue, and what failed in a request."""
     waiting = services.intake.waiting
     while not stop.is_set():
-        if not waiting.wait(_IDLE):
-            continue
+        is_queued = waiting.wait(_IDLE)
         waiting.clear()
-        with _survive(services, "giving submissions back"):
+        with _survive(services, "giving submissions back"):  # again if the database was away
             services.intake.release_failed()
-        if announce is not None:
+        if is_queued and announce is not None:
             announce()
     with _survive(services, "giving submissions back"):
         services.intake.release_failed()

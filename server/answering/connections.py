@@ -25,6 +25,8 @@ class SharedConnections:
         self._own = folder.numbers(_name(place))
         self._own.clear()
         self._places = [other for other in range(processes) if other != place]
+        self.count_of_others = len(self._places)
+        """See `PeerServers`."""
 
     @staticmethod
     def forget(folder: SharedFolder, place: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import msgspec
 
 from tocsin.admission.errors import Unavailable
 from tocsin.config import HubSettings
+from tocsin.server.metrics import SHARING
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ class AnsweringSetup(msgspec.Struct, frozen=True):
     """The configuration of a process: one line of JSON at its standard input.  Holds secrets."""
 
     settings: HubSettings
+    policy: str
+    """The text of the policy in force, which the file may not have any more."""
     uri: str
     """Of the database."""
     shared_folder: str
@@ -87,6 +91,7 @@ class AnsweringProcesses:
         self._setup: AnsweringSetup | None = None
         self._note_death: Callable[[int, str], None] = lambda place, name: None
         self._children = [self._spawn() for _ in range(count)]
+        self._names = [""] * count
         self._watchers: list[threading.Thread] = []
 
     def begin(self, setup: AnsweringSetup, note_death: Callable[[int, str], None]) -> None:
@@ -96,15 +101,16 @@ class AnsweringProcesses:
         Raises Unavailable if one does not start.
         """
         self._setup, self._note_death = setup, note_death
-        names = [_introduce(child, setup, place) for place, child in enumerate(self._children)]
+        for place, child in enumerate(self._children):
+            self._names[place] = _introduce(child, setup, place)
         deadline = time.monotonic() + _START_SECONDS
         for child in self._children:
             if not _is_ready(child, deadline):
                 raise Unavailable(
                     "a process that answers requests did not start: see its error message above"
                 )
-        for place, name in enumerate(names):
-            watcher = threading.Thread(target=self._watch, args=(place, name), daemon=True)
+        for place in range(len(self._children)):
+            watcher = threading.Thread(target=self._watch, args=(place,), daemon=True)
             self._watchers.append(watcher)
             watcher.start()
 
@@ -116,6 +122,7 @@ class AnsweringProcesses:
     def stop(self) -> None:
         """End all of them; they finish the requests that they have begun."""
         self._stopping.set()
+        self._socket.close()  # else those who connect would wait instead of being refused
         for child in list(self._children):
             if self._setup is None:
                 child.kill()  # it has nothing in hand, and would wait for its setup
@@ -124,12 +131,18 @@ class AnsweringProcesses:
         deadline = time.monotonic() + _STOP_SECONDS
         for watcher in self._watchers:
             watcher.join(max(0.1, deadline - time.monotonic()))
-        for child in self._children:
-            with suppress(subprocess.TimeoutExpired):
+        for place, child in enumerate(self._children):
+            try:
                 child.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _end(child)
+                self._report_death(place)
             _end(child)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
+        environment = {name: value for name, value in os.environ.items() if name != SHARING}
+        # The child has SIGHUP blocked until it can read the certificate again.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             return subprocess.Popen(  # noqa: S603  (our own program, no shell)
                 self._program,
@@ -137,12 +150,15 @@ class AnsweringProcesses:
                 stdout=subprocess.PIPE,
                 bufsize=0,
                 pass_fds=(self._socket.fileno(),),
+                env=environment,
                 start_new_session=True,  # a terminal's Ctrl-C is for us to handle
             )
         except OSError as error:
             raise Unavailable(f"a process cannot be started: {error.strerror}") from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _watch(self, place: int, name: str) -> None:
+    def _watch(self, place: int) -> None:
         """Replace the process at a place whenever it ends, until `stop`."""
         pause = _FIRST_PAUSE
         while True:
@@ -151,16 +167,17 @@ class AnsweringProcesses:
             if self._stopping.is_set():
                 return
             log.error("a process that answers requests ended (exit code %d); another starts", code)
-            self._report_death(place, name)
+            self._report_death(place)
             _end(self._children[place])
             if time.monotonic() - began > _SOON:
                 pause = _FIRST_PAUSE
             if self._stopping.wait(pause):
                 return
             pause = min(2 * pause, _LONGEST_PAUSE)
-            name = self._replace(place)
+            self._replace(place)
 
-    def _report_death(self, place: int, name: str) -> None:
+    def _report_death(self, place: int) -> None:
+        name, self._names[place] = self._names[place], ""
         if not name:  # it was never started
             return
         try:
@@ -170,21 +187,20 @@ class AnsweringProcesses:
                 "the work of a dead process could not be released; its leases end in a minute"
             )
 
-    def _replace(self, place: int) -> str:
-        """Start another process; its name.  One that does not start is ended, and noticed."""
+    def _replace(self, place: int) -> None:
+        """Start another process.  One that does not start is ended, and noticed."""
         assert self._setup is not None  # noqa: S101  (`begin` was called)
         try:
             child = self._spawn()
         except Unavailable:
             log.exception("no process can be started")
-            return ""
+            return
         self._children[place] = child
-        name = _introduce(child, self._setup, place)
+        self._names[place] = _introduce(child, self._setup, place)
         if self._stopping.is_set():
             child.terminate()
         if not _is_ready(child, time.monotonic() + _START_SECONDS):
             child.kill()
-        return name
 
 
 def _introduce(child: subprocess.Popen[bytes], setup: AnsweringSetup, place: int) -> str:

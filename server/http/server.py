@@ -71,6 +71,9 @@ class PeerServers(Protocol):
         """The connections of an address that they have, and the unfinished ones among them."""
         ...
 
+    count_of_others: int
+    """How many they are."""
+
     def note_total(self, connections: int) -> None:
         """Tell them how many connections this one has in all."""
         ...
@@ -178,6 +181,7 @@ class HttpServer:
         # The state of a connection changes without a call of `_note`.
         for key in {*self._by_address, *self._noted} if self._others is not None else ():
             self._note(key)
+            self._trim(key)
         if self._closed and now - self._reported > _REPORT_INTERVAL:
             for reason, count in self._closed.most_common(10):
                 log.warning("closed %d connections to make room: %s", count, reason)
@@ -249,8 +253,8 @@ class HttpServer:
         own = self._by_address.get(key, set())
         elsewhere = 0 if self._others is None else self._others.count(key)[0]
         is_full = len(own) + elsewhere >= self.limits.per_address
-        if is_full and not self._drop_slowest(own, f"too many of {key}"):
-            return False
+        if is_full and not self._drop_slowest(own, f"too many of {key}") and not elsewhere:
+            return False  # where others have some, the one that has most drops one: `_trim`
         if self._count < self.limits.total:
             return True
         largest = max(self._by_address.values(), key=len)
@@ -296,6 +300,17 @@ class HttpServer:
         elsewhere = 0 if self._others is None else self._others.count(key)[1]
         if len(unfinished) + elsewhere > self.limits.unfinished_per_address:
             self._drop_slowest(unfinished, f"too many unfinished requests of {key}")
+
+    def _trim(self, key: str) -> None:
+        """Close connections of an address that has too many, unless others have more of them."""
+        own = self._by_address.get(key, set())
+        if self._others is None or not own:
+            return
+        everywhere = len(own) + self._others.count(key)[0]
+        is_most = len(own) * (self._others.count_of_others + 1) >= everywhere
+        for _ in range(everywhere - self.limits.per_address if is_most else 0):
+            if not self._drop_slowest(own, f"too many of {key}"):
+                break
 
     def _note(self, key: str) -> None:
         """Tell the other servers how many connections of an address are here, if that changed."""

@@ -464,6 +464,7 @@ class Intake:
             return
         if len(admission.records) > before:
             self._blame[submission.id] = 0
+            self._blamed = None  # settling has reset the number in the database too
         if finished:
             self._drop_begun(submission.id)
             self._close(admission)

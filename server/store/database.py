@@ -32,6 +32,7 @@ from tocsin.server.store.commits import Commits
 from tocsin.server.store.connection import (
     COMMIT_SECONDS,
     Client,
+    bounded,
     is_key_collision,
     open_client,
     open_database,
@@ -57,6 +58,8 @@ from tocsin.server.store.transaction import Snapshot, Transaction
 T = TypeVar("T")
 Clock = Callable[[], int]
 _ATTEMPTS = 5
+_FORGET_SECONDS = 5.0
+"""Seconds for what is done when a process has died: its successor waits for that."""
 _TURN_SECONDS = 1.0
 """Seconds between two looks at the database while a commit waits for its turn."""
 _BUSY = "the database is too slow for what others are writing; nothing was changed; try again later"
@@ -157,10 +160,11 @@ class Store:
 
     def forget_process(self, process: str) -> None:
         """Let others take over at once what a process that has ended had begun."""
-        self._commits.end_transaction_of(process)
-        self.submissions.release_owner(process)
-        self.outbox.release_owner(process)
-        self.deliveries.note_death(process)
+        with bounded(_FORGET_SECONDS):
+            self._commits.end_transaction_of(process)
+            self.submissions.release_owner(process)
+            self.outbox.release_owner(process)
+            self.deliveries.note_death(process)
 
     def epoch(self) -> str:
         """The epoch of page tokens and entity tags; a restore begins another one.

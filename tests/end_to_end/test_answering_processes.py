@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from base64 import b64encode
@@ -20,8 +21,9 @@ import pytest
 import requests
 from support.certificates import make_authority, write_private_file
 from support.metrics import find_value
-from support.processes import MT, HubProcess, Writers, indicators
+from support.processes import BIN, MT, HubProcess, Writers, indicators
 
+from tocsin.config import policy_text
 from tocsin.server.auth import hash_secret
 from tocsin.server.intake.intake import LEASE
 from tocsin.server.store import Store
@@ -315,3 +317,92 @@ def test_all_read_a_new_certificate_at_sighup(
 
 def shown_certificate(hub: HubProcess) -> str:
     return ssl.get_server_certificate(("127.0.0.1", hub.port))
+
+
+class TestBadMoments:
+    def test_a_hub_that_cannot_start_says_so_at_once(self, start: Start) -> None:
+        hub = start()
+        began = time.monotonic()
+        command: list[str | Path] = [BIN / "tocsin-hub", "serve", "--workers", "2", "--port", "0"]
+        command += ["--data", hub.data]
+        second = subprocess.run(command, capture_output=True, timeout=60)
+        assert second.returncode == 3 and b"another hub is using" in second.stderr
+        assert time.monotonic() - began < 30
+
+    def test_a_replaced_process_keeps_to_the_policy_in_force(
+        self, start: Start, tmp_path: Path
+    ) -> None:
+        policy = tmp_path / "policy.toml"
+        policy.write_text(policy_text())
+        hub = start(policy=policy)
+        policy.write_text("this is no policy")
+        replace_all(hub)
+        settled = hub.wait_until_settled(hub.post(indicators(1)).json()["id"])
+        assert settled["success_count"] == 1
+
+    def test_a_certificate_is_read_again_by_a_process_that_is_just_starting(
+        self, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own = make_authority()
+        write_private_file(tmp_path / "ca.pem", own.certificate)
+        monkeypatch.setenv("TOCSIN_TLS_CERTIFICATE", str(own.server().write_pem(tmp_path)))
+        hub = start()
+        assert hub.process is not None
+        killed = hub.answering()
+        for process in killed:
+            os.kill(process, signal.SIGKILL)
+        wait_until(lambda: len(set(hub.answering()) - set(killed)) == 2)
+        began = hub.answering()
+        hub.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: can_connect(hub))
+        assert hub.answering() == began
+
+    def test_a_hub_whose_shared_folder_is_gone_goes_on(self, start: Start) -> None:
+        hub = start()
+        assert hub.process is not None
+        remove_shared_folder(hub.process.pid)
+        assert set(ask_often(hub, 10)) == {200}
+        replace_all(hub)
+        assert set(ask_often(hub, 10)) == {200}
+        assert hub.wait_until_settled(hub.post(indicators(1)).json()["id"])["success_count"] == 1
+
+    def test_who_connects_while_the_hub_stops_is_refused(self, start: Start) -> None:
+        hub = start()
+        assert hub.process is not None
+        with connections(hub, 1) as [waiting]:
+            waiting.sendall(b"POST /hub/ HTTP/1.1\r\nHost: ")
+            time.sleep(0.3)
+            hub.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: not can_connect(hub), 5)
+        assert hub.process.wait(60) == 0
+
+    def test_an_address_at_its_limit_can_still_connect(self, start: Start) -> None:
+        hub = start(connections_per_address=CONNECTIONS)
+        with connections(hub, CONNECTIONS):
+            time.sleep(0.3)
+            assert set(ask_often(hub, 40)) == {200}
+
+
+def replace_all(hub: HubProcess) -> None:
+    """Kill the processes that answer, and wait for their successors."""
+    killed = hub.answering()
+    for process in killed:
+        os.kill(process, signal.SIGKILL)
+    wait_until(lambda: len(set(hub.answering()) - set(killed)) == 2)
+    wait_until(lambda: can_connect(hub))
+    time.sleep(1)
+
+
+def can_connect(hub: HubProcess) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", hub.port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def remove_shared_folder(process: int) -> None:
+    """Remove the folder that a process has locked."""
+    links = [os.readlink(each) for each in Path(f"/proc/{process}/fd").iterdir()]
+    [owner] = [link for link in links if link.endswith("/owner")]
+    shutil.rmtree(Path(owner).parent)

@@ -189,14 +189,17 @@ class TestFolders:
         code = (
             "import resource, tocsin.server.runtime as runtime, tocsin.config as config\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-            "with runtime._shared_folder() as folder:\n"
+            "with runtime._shared_folder(1) as folder:\n"
             "    metrics = runtime._make_metrics(config.HubSettings(), folder)\n"
             "    metrics.count_page('green', 7)\n"
             "    print(*(each.name for each in metrics.collect()))\n"
         )
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert "tocsin_pages_served" in ended.stdout
-        assert "each process counts its metrics separately: File too large" in ended.stderr
+        assert (
+            "no shared memory: each process counts metrics and limits separately: File too large"
+            in ended.stderr
+        )
 
     def test_are_private(self, shared: SharedFolder) -> None:
         assert os.stat(shared.path).st_mode & 0o077 == 0

@@ -17,6 +17,7 @@ from support.metrics import find_value
 from support.presence import present
 from support.processes import BIN, free_port, indicators
 
+from tocsin.admission.errors import Unavailable
 from tocsin.config import HubSettings
 from tocsin.server import worker
 from tocsin.server.bootstrap import create_operator
@@ -112,3 +113,23 @@ def test_a_process_that_only_answers_announces_what_waits_in_the_queue(hub: HubI
         stop.set()
         worker.join_workers(started, 10)
     assert not any(each.is_alive() for each in started)
+
+
+def test_what_a_request_failed_on_is_given_back_when_the_database_answers_again(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_IDLE", 0.05)
+    stop, tried = threading.Event(), threading.Semaphore(0)
+
+    def fail() -> None:
+        tried.release()
+        raise Unavailable("the database does not answer")
+
+    monkeypatch.setattr(hub.services.intake, "release_failed", fail)
+    started = worker.start_answering_workers(hub.services, stop)
+    try:
+        hub.services.intake.waiting.set()
+        assert all(tried.acquire(timeout=10) for _ in range(3))
+    finally:
+        stop.set()
+        worker.join_workers(started, 10)
