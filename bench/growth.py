@@ -126,20 +126,41 @@ class Hub:
             told = self.get(f"status/{told['id']}/")
         return told["request_timestamp"], objects[0]["id"]
 
-    def memory(self) -> Figures:
-        """The greatest memory of each kind of process so far, in MB."""
+    def await_rest(self) -> None:
+        """Wait until what was written is packed: until its processes have little to do."""
+        while True:
+            before = self.processor_time()
+            time.sleep(3)
+            if self.processor_time() - before < 0.3:
+                return
+
+    def processor_time(self) -> float:
+        """The seconds of processor time that its processes have taken so far."""
+        ticks = 0
+        for folder in self.folders():
+            words = (folder / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(words[11]) + int(words[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def folders(self) -> Iterator[Path]:
+        """The folder in /proc of each of its processes."""
         assert self.process is not None  # noqa: S101
-        found: Figures = {}
         waiting = [self.process.pid]
         while waiting:
             folder = Path(f"/proc/{waiting.pop()}")
+            yield folder
+            for thread in (folder / "task").iterdir():
+                waiting += map(int, (thread / "children").read_text().split())
+
+    def memory(self) -> Figures:
+        """The greatest memory of each kind of process so far, in MB."""
+        found: Figures = {}
+        for folder in self.folders():
             command = (folder / "cmdline").read_bytes()
             kinds = ((b"answering", "answering"), (b"secantus", "engine"), (b"serve", "first"))
             kind = next((name for word, name in kinds if word in command), "other")
             peak = (folder / "status").read_text().partition("VmHWM:")[2].split()[0]
             found[kind] = max(found.get(kind, 0.0), int(peak) / 1024)
-            for thread in (folder / "task").iterdir():
-                waiting += map(int, (thread / "children").read_text().split())
         return found
 
 
@@ -218,7 +239,7 @@ def grow(sizes: Sequence[int]) -> dict[int, Figures]:
                 marks.append(hub.post(A_POST))
                 _show_progress(len(marks) * A_POST, sizes[-1])
             rate = (len(marks) - before) * A_POST / (time.perf_counter() - began)
-            time.sleep(3)  # packing comes to rest
+            hub.await_rest()
             found[size] = measure(hub, marks, rate)
             hub.stop()
             hub.start()
