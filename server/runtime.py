@@ -93,10 +93,10 @@ class Runtime:
     secrets: HubSecrets
     services: HubServices
     policy: Policy
-    policy_text: str = ""
-    """The text of the policy."""
     actor: str = OPERATOR
     """Who acts through it, as the journal names them."""
+    policy_text: str = ""
+    """The text of the policy."""
     uri: str = field(default="", repr=False)
     """Of its database; may hold a password."""
     shared: SharedFolder | None = None
@@ -260,7 +260,7 @@ def _connect(  # noqa: PLR0913
         if prepares:
             log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
             create_default_collections(store, services.publisher, secrets)
-        yield Runtime(settings, secrets, services, policy, text, uri=uri, shared=shared)
+        yield Runtime(settings, secrets, services, policy, policy_text=text, uri=uri, shared=shared)
     finally:
         store.close()
         if examiner is not None:
