@@ -182,6 +182,7 @@ class HttpServer:
         for key in {*self._by_address, *self._noted} if self._others is not None else ():
             self._note(key)
             self._trim(key)
+            self.limit_unfinished(key)  # what others noted late
         if self._closed and now - self._reported > _REPORT_INTERVAL:
             for reason, count in self._closed.most_common(10):
                 log.warning("closed %d connections to make room: %s", count, reason)
