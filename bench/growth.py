@@ -1,4 +1,4 @@
-"""What reading and writing cost while a hub grows, and how that grows with it.
+"""Measure the cost of reads and writes while a hub grows, and the slope of that cost.
 
     python bench/growth.py [--sizes 10000,100000,1000000] [--json FILE] [--out FOLDER]
 

@@ -73,7 +73,7 @@ class Metrics:
         """Count in memory; with a `folder` that this process has joined, in its files there.
 
         `times_commands` False: the commands of the database are not counted.  Raises OSError if
-        there is no room.
+        the file system is full.
         """
         self.times_commands = times_commands
         disable_created_metrics()  # type: ignore[no-untyped-call]

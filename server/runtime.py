@@ -67,7 +67,7 @@ _NO_RECOGNISER = (
     " system: docs/operate.md says how, or set it to false"
 )
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-"""Of all processes of a hub."""
+"""The format of a line in the log, the same in every process of a hub."""
 _COMMITTED, _QUEUED = b"commit", b"queued"
 """Messages between a hub's processes: something was committed; a submission is queued."""
 _REQUESTS, _STATE = "requests", "state"
@@ -98,7 +98,7 @@ class Runtime:
     policy_text: str = ""
     """The text of the policy."""
     uri: str = field(default="", repr=False)
-    """Of its database; may hold a password."""
+    """URI of its database; may hold a password."""
     shared: SharedFolder | None = None
     """State that its processes share; None if there is none."""
 
@@ -135,7 +135,7 @@ def open_serving_runtime(
         nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
         _shared_folder(_count_answering(settings)) as shared,
         _connect(
-            settings, found, clock, _count_processes(settings), prepare=True, shared=shared
+            settings, found, clock, _count_examiners(settings), prepare=True, shared=shared
         ) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
@@ -176,7 +176,7 @@ def _take_place(folder: SharedFolder) -> None:
 
 @contextmanager
 def _shared_folder(processes: int) -> Iterator[SharedFolder | None]:
-    """The shared folder of a hub with so many answering processes; None if there is no room."""
+    """The shared folder of a hub with this number of answering processes; None without room."""
     folder = None
     try:
         folder = SharedFolder.create()
@@ -200,7 +200,7 @@ def _shared_folder(processes: int) -> Iterator[SharedFolder | None]:
 
 
 def _join_folder(path: str) -> SharedFolder | None:
-    """Join the folder of the hub's first process; None if there is none, or no room."""
+    """Join the folder of the hub's first process; None without one, or if it is full."""
     if not path:
         return None
     try:
@@ -273,7 +273,7 @@ def _describe_process(shared: SharedFolder | None, setup: AnsweringSetup | None)
 
 
 def _make_metrics(settings: HubSettings, shared: SharedFolder | None) -> Metrics:
-    """Metrics to which all processes of this hub can add; in memory, if there is no room."""
+    """Metrics to which all processes of this hub can add; in memory, if the folder is full."""
     times_commands = bool(settings.metrics_address)
     try:
         return Metrics(shared, times_commands=times_commands)
@@ -290,7 +290,7 @@ def _count_answering(settings: HubSettings) -> int:
     return 0 if processors == 1 else min(_MOST_ANSWERING, processors // 2)
 
 
-def _count_processes(settings: HubSettings) -> int:
+def _count_examiners(settings: HubSettings) -> int:
     """The number of processes that examine submissions."""
     if settings.admission_processes >= 0:
         return settings.admission_processes
@@ -519,7 +519,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
     stop = threading.Event()
     stop_on_signal(stop)
     with (
-        open_runtime(settings, echo, clock, _count_processes(settings), prepare=True) as hub,
+        open_runtime(settings, echo, clock, _count_examiners(settings), prepare=True) as hub,
         _serve_metrics(hub, echo),
     ):
         workers = start_workers(hub.services, stop)

@@ -78,7 +78,7 @@ class SharedNumbers:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError if there is no room."""
+        """Raises OSError if the file system is full."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             size = _SLOT.size * _SLOTS
@@ -165,7 +165,7 @@ class SharedCommitLock:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError if there is no room."""
+        """Raises OSError if the file system is full."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._lock = threading.Lock()
 
@@ -217,7 +217,7 @@ class Process:
 
 
 def _write_zeros(descriptor: int, size: int) -> None:
-    """Raises OSError if there is no room for all of them."""
+    """Raises OSError if not all of them fit on the file system."""
     written = 0
     while written < size:
         written += os.pwrite(descriptor, bytes(size - written), written)
@@ -243,7 +243,7 @@ class SharedFolder:
     def create(cls) -> SharedFolder:
         """A new folder in memory, where there is such a file system; what dead hubs left goes.
 
-        Raises OSError if there is no room.
+        Raises OSError if the file system is full.
         """
         memory = Path("/dev/shm")  # noqa: S108  (only for a folder with a name of its own)
         parent = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
@@ -258,7 +258,7 @@ class SharedFolder:
     def join(self) -> int:
         """Take a number that no living process has; once in a process, the first one included.
 
-        Raises OSError if there is no room.
+        Raises OSError if the file system is full.
         """
         for number in count():
             locked = _try_lock(self.path / f"{number}.lock")
@@ -269,13 +269,13 @@ class SharedFolder:
         raise AssertionError
 
     def numbers(self, name: str) -> SharedNumbers:
-        """The numbers in a file of this name.  Raises OSError if there is no room."""
+        """The numbers in a file of this name.  Raises OSError if the file system is full."""
         if name not in self._numbers:
             self._numbers[name] = SharedNumbers(self.path / f"{name}.numbers")
         return self._numbers[name]
 
     def commit_lock(self) -> SharedCommitLock:
-        """Lets one process after the other write.  Raises OSError if there is no room."""
+        """Lets one process after the other write.  Raises OSError if the file system is full."""
         if self._commit_lock is None:
             self._commit_lock = SharedCommitLock(self.path / "commit_lock")
         return self._commit_lock

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from tocsin.server.http.server import AddressCounts
 from tocsin.server.shared_folder import SharedFolder, SharedNumbers
 
-_RADIX = 1 << 20
-"""Two counts are stored in one number: connections * _RADIX + unfinished."""
+_RADIX = 1 << 17
+"""Three counts are stored in one number of 51 bits: more than a setting allows of any."""
 _ALL = ""
 """The name of the connections of all addresses."""
 
@@ -33,14 +34,15 @@ class SharedConnections:
         """Forget the connections of a process that has ended.  Raises OSError."""
         folder.numbers(_name(place)).clear()
 
-    def note(self, key: str, connections: int, unfinished: int) -> None:
+    def note(self, key: str, counts: AddressCounts) -> None:
         """See `PeerServers`."""
-        self._own.update(key, lambda _: connections * _RADIX + unfinished)
+        packed = (counts.connections * _RADIX + counts.unfinished) * _RADIX + counts.droppable
+        self._own.update(key, lambda _: packed)
 
-    def count(self, key: str) -> tuple[int, int]:
+    def count(self, key: str) -> AddressCounts:
         """See `PeerServers`."""
-        counts = [divmod(int(each.get(key)), _RADIX) for each in self._others()]
-        return sum(each[0] for each in counts), sum(each[1] for each in counts)
+        every = [_unpack(int(each.get(key))) for each in self._others()]
+        return AddressCounts(*map(sum, zip(*every, strict=True)))
 
     def note_total(self, connections: int) -> None:
         """See `PeerServers`."""
@@ -57,6 +59,11 @@ class SharedConnections:
             with suppress(OSError):
                 found.append(self._folder.numbers(_name(place)))
         return found
+
+
+def _unpack(packed: int) -> AddressCounts:
+    rest, droppable = divmod(packed, _RADIX)
+    return AddressCounts(*divmod(rest, _RADIX), droppable)
 
 
 def _name(place: int) -> str:

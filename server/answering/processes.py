@@ -49,7 +49,7 @@ class AnsweringSetup(msgspec.Struct, frozen=True):
     policy: str
     """The text of the policy in force, which the file may not have any more."""
     uri: str
-    """Of the database."""
+    """URI of the database; may hold a password."""
     shared_folder: str
     """Its path; empty: there is none."""
     socket_fd: int
@@ -59,9 +59,9 @@ class AnsweringSetup(msgspec.Struct, frozen=True):
     main_pid: int
     """The id of the hub's first process."""
     place: int = 0
-    """Of the process itself among them, from 0."""
+    """The place of the process itself among them, from 0."""
     name: str = ""
-    """Of the process itself, under which it leases what it begins."""
+    """The name of the process itself, under which it leases submissions and tasks."""
 
 
 def encode_setup(setup: AnsweringSetup) -> bytes:

@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tocsin.server.http.connection import UNFINISHED, Connection, ConnectionLimits
 from tocsin.server.http.gateway import Application, WorkerPool, run_application
@@ -60,15 +60,25 @@ class ListenAddress:
     """None: plain HTTP."""
 
 
+class AddressCounts(NamedTuple):
+    """The connections of one client address."""
+
+    connections: int = 0
+    unfinished: int = 0
+    """Those in the middle of a head or a body."""
+    droppable: int = 0
+    """Those that may be closed to make room."""
+
+
 class PeerServers(Protocol):
     """The servers of other processes that listen at the same socket."""
 
-    def note(self, key: str, connections: int, unfinished: int) -> None:
+    def note(self, key: str, counts: AddressCounts) -> None:
         """Tell them how many connections of an address this one has."""
         ...
 
-    def count(self, key: str) -> tuple[int, int]:
-        """The connections of an address that they have, and the unfinished ones among them."""
+    def count(self, key: str) -> AddressCounts:
+        """The connections of an address that they have, all together."""
         ...
 
     count_of_others: int
@@ -114,7 +124,7 @@ class HttpServer:
         self._stopping = threading.Event()
         self._others = others
         self._has_yielded = False
-        self._noted: dict[str, tuple[int, int]] = {}
+        self._noted: dict[str, AddressCounts] = {}
         """The counts last sent to the others, by address."""
         self._by_address: dict[str, set[Connection]] = {}
         self._count = self._held = 0
@@ -182,7 +192,6 @@ class HttpServer:
         for key in {*self._by_address, *self._noted} if self._others is not None else ():
             self._note(key)
             self._trim(key)
-            self.limit_unfinished(key)  # what others noted late
         if self._closed and now - self._reported > _REPORT_INTERVAL:
             for reason, count in self._closed.most_common(10):
                 log.warning("closed %d connections to make room: %s", count, reason)
@@ -252,10 +261,14 @@ class HttpServer:
     def _make_room(self, key: str) -> bool:
         """Close slow connections so that one more has its place; False if all are at work."""
         own = self._by_address.get(key, set())
-        elsewhere = 0 if self._others is None else self._others.count(key)[0]
-        is_full = len(own) + elsewhere >= self.limits.per_address
-        if is_full and not self._drop_slowest(own, f"too many of {key}") and not elsewhere:
-            return False  # where others have some, the one that has most drops one: `_trim`
+        elsewhere = AddressCounts() if self._others is None else self._others.count(key)
+        is_full = len(own) + elsewhere.connections >= self.limits.per_address
+        if (
+            is_full
+            and not self._drop_slowest(own, f"too many of {key}")
+            and not elsewhere.droppable  # else the one that has most closes some: `_trim`
+        ):
+            return False
         if self._count < self.limits.total:
             return True
         largest = max(self._by_address.values(), key=len)
@@ -298,30 +311,38 @@ class HttpServer:
     def limit_unfinished(self, key: str) -> None:
         """See `connection.Front`."""
         unfinished = [e for e in self._by_address.get(key, ()) if e.state in UNFINISHED]
-        elsewhere = 0 if self._others is None else self._others.count(key)[1]
+        elsewhere = 0 if self._others is None else self._others.count(key).unfinished
         if len(unfinished) + elsewhere > self.limits.unfinished_per_address:
             self._drop_slowest(unfinished, f"too many unfinished requests of {key}")
 
     def _trim(self, key: str) -> None:
-        """Close connections of an address that has too many, unless others have more of them."""
-        own = self._by_address.get(key, set())
-        if self._others is None or not own:
+        """Close connections of an address that has too many, unless others have more of them.
+
+        Others are asked only where this one has its part of a limit or more: then there are few.
+        """
+        if self._others is None:
             return
-        everywhere = len(own) + self._others.count(key)[0]
-        is_most = len(own) * (self._others.count_of_others + 1) >= everywhere
-        for _ in range(everywhere - self.limits.per_address if is_most else 0):
-            if not self._drop_slowest(own, f"too many of {key}"):
-                break
+        own, processes = self._by_address.get(key, set()), self._others.count_of_others + 1
+        if len(own) * processes >= self.limits.per_address:
+            everywhere = len(own) + self._others.count(key).connections
+            is_most = len(own) * processes >= everywhere
+            for _ in range(everywhere - self.limits.per_address if is_most else 0):
+                if not self._drop_slowest(own, f"too many of {key}"):
+                    break
+        noted = self._noted.get(key, AddressCounts())
+        if noted.unfinished * processes >= self.limits.unfinished_per_address:
+            self.limit_unfinished(key)
 
     def _note(self, key: str) -> None:
         """Tell the other servers how many connections of an address are here, if that changed."""
         if self._others is None:
             return
         own = self._by_address.get(key, ())
-        counts = len(own), sum(each.state in UNFINISHED for each in own)
-        if counts == self._noted.get(key, (0, 0)):
+        unfinished = sum(each.state in UNFINISHED for each in own)
+        counts = AddressCounts(len(own), unfinished, sum(each.is_droppable for each in own))
+        if counts == self._noted.get(key, AddressCounts()):
             return
-        self._others.note(key, *counts)
+        self._others.note(key, counts)
         self._others.note_total(self._count)
         if any(counts):
             self._noted[key] = counts

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from pymongo import UpdateOne
@@ -179,16 +179,17 @@ class Store:
         Public ids are made from the hub's secrets: with other ones every object would be
         published a second time.  Raises Unavailable if they differ.
         """
-        secrets = self._base.secrets
-        try:
-            secrets.insert_one({"_id": "fingerprint", "value": fingerprint})
-        except DuplicateKeyError:
-            kept = secrets.find_one({"_id": "fingerprint"})
-            if kept is None or kept["value"] != fingerprint:
-                raise Unavailable(
-                    "this database belongs to a hub with other secrets: give this hub the "
-                    "secrets that the database was made with, or another database"
-                ) from None
+        secrets, key = self._base.secrets, {"_id": "fingerprint"}
+        kept = secrets.find_one(key)
+        if kept is None:
+            with suppress(DuplicateKeyError):  # another process was faster
+                secrets.insert_one(key | {"value": fingerprint})
+            kept = secrets.find_one(key)
+        if kept is None or kept["value"] != fingerprint:
+            raise Unavailable(
+                "this database belongs to a hub with other secrets: give this hub the "
+                "secrets that the database was made with, or another database"
+            )
 
     def commit(self, work: Callable[[Transaction], T]) -> T:
         """Do `work` in one transaction: all of it is kept, or nothing.

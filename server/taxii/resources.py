@@ -179,7 +179,7 @@ def _format_record(entry: Entry) -> bytes:
 
 
 MANIFEST = Representation("manifest", _format_record)
-"""The form of entries in a manifest."""
+"""The representation of entries in a manifest."""
 
 
 def format_manifest(page: ObjectPage, next: str | None) -> bytes:

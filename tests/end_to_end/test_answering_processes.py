@@ -26,6 +26,7 @@ from support.processes import BIN, MT, HubProcess, Writers, indicators
 from tocsin.config import policy_text
 from tocsin.server.auth import hash_secret
 from tocsin.server.intake.intake import LEASE
+from tocsin.server.shared_folder import Notifier, SharedFolder
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import database
 
@@ -174,6 +175,23 @@ class TestOneHub:
             time.sleep(0.5)
             hub.post(indicators(1))
             assert all(waiting)
+
+    def test_each_process_tells_the_others_what_it_has_written_and_what_waits(
+        self, start: Start
+    ) -> None:
+        hub = start(inline_objects=10)
+        place = SharedFolder(find_shared_folder(hub))
+        place.join()
+        notifier, heard = Notifier(place), set[bytes]()
+        notifier.listen(heard.add)
+        try:
+            hub.post(indicators(1))
+            wait_until(lambda: b"commit" in heard)
+            assert b"queued" not in heard
+            hub.post(indicators(30))
+            wait_until(lambda: b"queued" in heard)
+        finally:
+            notifier.close()
 
     def test_a_long_submission_is_admitted_by_the_first_process(self, start: Start) -> None:
         hub = start(inline_objects=10)
@@ -359,8 +377,7 @@ class TestBadMoments:
 
     def test_a_hub_whose_shared_folder_is_gone_goes_on(self, start: Start) -> None:
         hub = start()
-        assert hub.process is not None
-        remove_shared_folder(hub.process.pid)
+        shutil.rmtree(find_shared_folder(hub))
         assert set(ask_often(hub, 10)) == {200}
         replace_all(hub)
         assert set(ask_often(hub, 10)) == {200}
@@ -405,8 +422,9 @@ def can_connect(hub: HubProcess) -> bool:
         return False
 
 
-def remove_shared_folder(process: int) -> None:
-    """Remove the folder that a process has locked."""
-    links = [os.readlink(each) for each in Path(f"/proc/{process}/fd").iterdir()]
+def find_shared_folder(hub: HubProcess) -> Path:
+    """The folder that a hub's first process has locked."""
+    assert hub.process is not None
+    links = [os.readlink(each) for each in Path(f"/proc/{hub.process.pid}/fd").iterdir()]
     [owner] = [link for link in links if link.endswith("/owner")]
-    shutil.rmtree(Path(owner).parent)
+    return Path(owner).parent

@@ -21,7 +21,7 @@ from support.taxii_hub import (
 )
 
 from tocsin.server.http.connection import ConnectionLimits
-from tocsin.server.http.server import ListenAddress, build_server
+from tocsin.server.http.server import ListenAddress, PeerServers, build_server
 
 LIMIT = 20_000
 WHO = f"Authorization: {basic('acme', 'acme-robot-key')}\r\n"
@@ -136,11 +136,14 @@ def serve_hub(
 
 @contextmanager
 def serve_application(
-    application: Any, limits: ConnectionLimits, tls: ssl.SSLContext | None = None
+    application: Any,
+    limits: ConnectionLimits,
+    tls: ssl.SSLContext | None = None,
+    others: PeerServers | None = None,
 ) -> Iterator[int]:
     """Serve a WSGI application with the hub's own server on two threads; yield its port."""
     address = ListenAddress("127.0.0.1", 0, 2, (lambda: tls) if tls else None)
-    server = build_server(address, application, limits)
+    server = build_server(address, application, limits, others)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()

@@ -26,6 +26,7 @@ from support.socket_peers import (
 from support.taxii_hub import GREEN, TaxiiHub, indicator
 
 from tocsin.server.http.connection import ConnectionLimits
+from tocsin.server.http.server import AddressCounts
 
 PAGE = get("/hub/collections/green/objects/?limit=50", "Connection: close\r\n")
 HEAD = b"GET /hub/ HTTP/1.1\r\nA: "
@@ -157,6 +158,59 @@ class TestLimitsByAddress:
             assert present(honest.receive()).status == 200
             assert OTHER in waiting.sources[:4]
             for each in (honest, *many):
+                each.close()
+
+
+class OtherProcesses:
+    """Servers that share the socket, with these connections of every address."""
+
+    count_of_others = 1
+
+    def __init__(self, counts: AddressCounts) -> None:
+        self._counts = counts
+
+    def count(self, key: str) -> AddressCounts:
+        return self._counts
+
+    def note(self, key: str, counts: AddressCounts) -> None:
+        """Nobody is told."""
+
+    def note_total(self, connections: int) -> None:
+        """Nobody is told."""
+
+    def fewest(self) -> int:
+        return 0
+
+
+class TestSeveralProcesses:
+    @pytest.mark.parametrize("droppable", [0, 3])
+    def test_one_more_connection_is_taken_only_if_others_can_close_one(
+        self, droppable: int
+    ) -> None:
+        elsewhere = OtherProcesses(AddressCounts(6, 0, droppable))
+        waiting, limits = Gate(), ConnectionLimits(per_address=8)
+        with serve_application(waiting, limits, others=elsewhere) as port:
+            working = [Peer(port).send(ROOT) for _ in range(2)]
+            waiting.await_calls(2)
+            with closing(Peer(port)) as third:
+                third.send(ROOT)
+                time.sleep(0.3)
+                waiting.is_open = True
+                answer = third.receive()
+            assert (answer is not None) == (droppable > 0)
+            for each in working:
+                each.close()
+
+    def test_the_process_with_the_most_closes_what_is_too_much(self) -> None:
+        elsewhere = OtherProcesses(AddressCounts(3, 0, 3))
+        with serve_application(Gate(), ConnectionLimits(per_address=8), others=elsewhere) as port:
+            silent = [Peer(port) for _ in range(5)]
+            time.sleep(0.3)
+            assert closed_count(silent) == 0
+            elsewhere._counts = AddressCounts(5, 0, 5)
+            time.sleep(0.5)
+            assert closed_count(silent) == 2
+            for each in silent:
                 each.close()
 
 
