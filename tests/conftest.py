@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,6 +42,9 @@ if "TOCSIN_TEST_EXAMPLES" not in os.environ:
 def pytest_configure(config: pytest.Config) -> None:
     """Share the cache among workers and runs, so that it is built once."""
     config.addinivalue_line("markers", "long: takes half a minute or more; is begun first")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in the background:
+        # programs that tests interrupt would ignore it as well
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.environ["XDG_CACHE_HOME"] = str(CACHE)
     os.environ.setdefault("TOCSIN_MIN_FREE_OCTETS", str(1 << 20))  # and so small reserves
