@@ -21,7 +21,15 @@ import pytest
 import requests
 from support.certificates import make_authority, write_private_file
 from support.metrics import find_value
-from support.processes import BIN, MT, HubProcess, Writers, indicators
+from support.processes import (
+    BIN,
+    MT,
+    HubProcess,
+    Writers,
+    indicators,
+    is_running,
+    list_open_files,
+)
 
 from tocsin.config import policy_text
 from tocsin.server.auth import hash_secret
@@ -81,13 +89,6 @@ def read_pages(hub: HubProcess) -> list[str]:
         return list(pool.map(lambda _: hub.ask("collections/green/objects/").text, range(20)))
 
 
-def exists(process: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-
-
 def is_open(connection: socket.socket) -> bool:
     """True unless the hub has closed it."""
     connection.setblocking(False)
@@ -111,8 +112,7 @@ def connections(hub: HubProcess, count: int) -> Iterator[list[socket.socket]]:
 
 
 def count_sockets(process: int) -> int:
-    links = [os.readlink(each) for each in Path(f"/proc/{process}/fd").iterdir()]
-    return sum(link.startswith("socket:") for link in links)
+    return sum(file.startswith("socket:") for file in list_open_files(process))
 
 
 class TestLimits:
@@ -287,7 +287,7 @@ class TestEnds:
             children = hub.answering()
             assert len(children) == 2
             end()
-            wait_until(lambda children=children: not any(map(exists, children)))  # type: ignore[misc]
+            wait_until(lambda children=children: not any(map(is_running, children)))  # type: ignore[misc]
             hub.start()
 
     def test_requests_in_hand_are_answered_when_the_hub_stops(self, start: Start) -> None:
@@ -425,6 +425,5 @@ def can_connect(hub: HubProcess) -> bool:
 def find_shared_folder(hub: HubProcess) -> Path:
     """The folder that a hub's first process has locked."""
     assert hub.process is not None
-    links = [os.readlink(each) for each in Path(f"/proc/{hub.process.pid}/fd").iterdir()]
-    [owner] = [link for link in links if link.endswith("/owner")]
+    [owner] = [file for file in list_open_files(hub.process.pid) if file.endswith("/owner")]
     return Path(owner).parent

@@ -28,6 +28,7 @@ from support.processes import (
     HubProcess,
     Writers,
     indicators,
+    is_running,
 )
 
 from tocsin.server.intake.intake import LEASE
@@ -362,7 +363,7 @@ class TestWorkerProcesses:
         worker = _wait_for_worker(fragile.process.pid)
         fragile.kill()
         deadline = time.monotonic() + 30
-        while _is_running(worker):
+        while is_running(worker):
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
@@ -379,12 +380,6 @@ def _wait_for_worker(hub: int) -> int:
                     return int(folder.name)
         time.sleep(0.05)
     raise AssertionError("no worker process was started")
-
-
-def _is_running(process: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def _seconds(act: Callable[[], object]) -> float:

@@ -31,6 +31,9 @@ BIN = Path(sys.executable).parent
 MT = "application/taxii+json;version=2.1"
 GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 
+# What reading under /proc raises where a process or descriptor went away meanwhile.
+ENDED = (FileNotFoundError, ProcessLookupError)
+
 
 @cache
 def _new_data() -> tempfile.TemporaryDirectory[str]:
@@ -50,6 +53,28 @@ def _new_data() -> tempfile.TemporaryDirectory[str]:
 def make_data(data: Path) -> None:
     """Make the data directory of a hub that has never run."""
     shutil.copytree(Path(_new_data().name) / "data", data)
+
+
+def is_running(process: int) -> bool:
+    """True unless the process has ended, even if nobody has waited for it."""
+    with contextlib.suppress(*ENDED):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def list_open_files(process: int) -> list[str]:
+    """What the descriptors of a process stand for: paths, ``socket:[…]``, ``pipe:[…]``."""
+    found = []
+    for each in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(*ENDED):
+            found.append(os.readlink(each))
+    return found
+
+
+def _answers(process: int) -> bool:
+    with contextlib.suppress(*ENDED):
+        return b"answer" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
 
 
 def free_port() -> int:
@@ -187,12 +212,9 @@ class HubProcess:
         assert self.process is not None
         found = []
         for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            for child in path.read_text().split():
-                with contextlib.suppress(FileNotFoundError):
-                    command = Path(f"/proc/{child}/cmdline").read_bytes()
-                    if b"answer" in command:
-                        found.append(int(child))
-        return sorted(found)
+            with contextlib.suppress(*ENDED):
+                found += [int(child) for child in path.read_text().split()]
+        return sorted(filter(_answers, found))
 
     def engine(self) -> int:
         """Return the process id of the embedded engine."""

@@ -25,6 +25,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 from support.presence import present
+from support.processes import is_running
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.model import (
@@ -63,13 +64,6 @@ def eventually(answer: Callable[[], object], seconds: float = 20) -> bool:
         if answer():
             return True
         time.sleep(0.05)
-    return False
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; a child that has ended and was not waited for does not."""
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
 
 
@@ -203,9 +197,9 @@ class TestEnding:
         )
         with hub:
             pid = int(present(hub.stdout).readline())
-            assert alive(pid)
+            assert is_running(pid)
             hub.kill()
-        assert eventually(lambda: not alive(pid) and not locked(used))
+        assert eventually(lambda: not is_running(pid) and not locked(used))
         Engine.start(used, print).stop()
 
     def test_a_watched_engine_that_dies_is_started_again_on_its_port(
@@ -404,7 +398,7 @@ class TestTheOperatorsCommands:
             assert uri == engine.uri
             connect(uri).commit(lambda txn: txn.add_journal_entry("command", "operator", {}))
         assert present(connect(engine.uri).journal.last_entry()).action == "command"
-        assert alive(engine.pid)
+        assert is_running(engine.pid)
 
     def test_start_one_of_their_own_and_stop_it(self, data: Path) -> None:
         with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
