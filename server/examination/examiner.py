@@ -6,9 +6,9 @@ process.  Knows nothing of the database, of the queue or of what is published.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Protocol
 
 from tocsin.admission import Pipeline
@@ -33,6 +33,12 @@ _MISP = Finding(
     Action.REFUSED,
     "an event of MISP, of which many objects are made: send it with tocsin push, or as STIX",
 )
+
+
+STEP = 100
+"""Objects that are examined in one step."""
+STEP_OCTETS = 262_144
+"""A step ends with the object that reaches this many octets, so that it is a short one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,12 @@ class LocalExamination:
     def close(self) -> None:
         """See `Examination.close`."""
         self._examined = iter(())
+
+
+def step_length(objects: Sequence[bytes], start: int) -> int:
+    """The number of objects to examine in one step, from `start` on."""
+    lengths = accumulate(map(len, objects[start : start + STEP]))
+    return min(STEP, 1 + sum(octets < STEP_OCTETS for octets in lengths))
 
 
 def parse_candidates(objects: Iterable[bytes]) -> list[Candidate]:

@@ -19,7 +19,8 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -107,7 +108,7 @@ class RemoteExamination:
 
     def examine_next(self, most: int) -> list[Candidate]:
         """See `Examination.examine_next`."""
-        with self._process.lock:
+        with self._process.in_turn():
             if self._task is not None:
                 self._life = self._process.start()
             elif self._life != self._process.life or not self._process.is_alive():
@@ -120,23 +121,35 @@ class RemoteExamination:
 
     def close(self) -> None:
         """See `Examination.close`."""
-        with self._process.lock:
+        with self._process.in_turn():
             self._process.sessions.discard(self._number)
             if self._task is None and self._life == self._process.life:
                 self._process.tell(Request(self._number))
 
 
 class _Process:
-    """One process, started when it is first needed; to be used under its lock."""
+    """One process, started when it is first needed; to be used `in_turn`."""
 
     def __init__(self, setup: Setup, limits: ExaminerLimits) -> None:
         self._setup, self._limits = setup, limits
         self.child: subprocess.Popen[bytes] | None = None
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
+        self._next = threading.Lock()
+        """Held by the thread that uses the process next; so none that comes again is faster."""
         self.sessions: set[int] = set()
         self.life = 0
         """The number of processes that were started so far."""
         self._received = bytearray()
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Use the process alone, after those that have waited longer."""
+        with self._next:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def is_alive(self) -> bool:
         return self.child is not None and self.child.poll() is None

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from typing import Protocol
 
 from tocsin.admission.model import Action, Finding, Verdict
-from tocsin.server.examination.examiner import parse_candidates
+from tocsin.server.examination.examiner import parse_candidates, step_length
 from tocsin.server.intake.evaluate import (
     Evaluation,
     Evaluator,
@@ -39,12 +38,6 @@ _DISABLED = (
 BATCH = 500
 """Records that one transaction settles."""
 
-CHUNK = 100
-"""Objects that are examined in one step."""
-
-CHUNK_OCTETS = 262_144
-"""A step ends with the object that reaches this many octets, so that it is a short one."""
-
 
 @dataclass(frozen=True, slots=True)
 class AdmissionServices:
@@ -65,6 +58,11 @@ class Admission(Protocol):
     """The records that were settled here."""
     is_final: bool
     """False if what followed may have replaced records."""
+
+    @property
+    def is_examined(self) -> bool:
+        """True if the next steps settle what was examined."""
+        ...
 
     def step(self) -> bool:
         """Do the next step; True if all is settled.
@@ -101,6 +99,11 @@ class InboxAdmission:
         self._evaluation: Evaluation | None = None
         self._whole: Batch | None = None
 
+    @property
+    def is_examined(self) -> bool:
+        """See `Admission.is_examined`."""
+        return self._whole is not None
+
     def step(self) -> bool:
         """See `Admission.step`."""
         waited = self._sent.account is None
@@ -134,7 +137,8 @@ class InboxAdmission:
             self._evaluation = self._services.evaluator.begin(
                 self._sent, candidates, objects=objects
             )
-        if not self._evaluation.examine_next(self._count_step(len(self._evaluation.examined))):
+        length = step_length(self._objects, len(self._evaluation.examined))
+        if not self._evaluation.examine_next(length):
             return False
         self._whole = self._services.evaluator.finish(self._evaluation)
         if len(self._objects) > BATCH:
@@ -142,11 +146,6 @@ class InboxAdmission:
             self._whole = replace(self._whole, earlier=earlier)
         self.close()
         return self._settled >= len(self._objects)
-
-    def _count_step(self, start: int) -> int:
-        """The number of objects to examine in one step, from `start` on."""
-        lengths = accumulate(map(len, self._objects[start : start + CHUNK]))
-        return min(CHUNK, 1 + sum(octets < CHUNK_OCTETS for octets in lengths))
 
     def _settle_next(self, whole: Batch) -> bool:
         """Settle one batch; where what it was evaluated by has changed, evaluate again."""
@@ -189,6 +188,11 @@ class VerbatimAdmission:
         self._collection = collection
         self._objects = objects
         self._settled = sent.submission.settled
+
+    @property
+    def is_examined(self) -> bool:
+        """See `Admission.is_examined`."""
+        return True
 
     def step(self) -> bool:
         """See `Admission.step`."""

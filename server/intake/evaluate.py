@@ -29,6 +29,7 @@ from tocsin.admission.model import (
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.warninglists.index import WithExclusions
+from tocsin.server.examination.ahead import ExaminationAhead
 from tocsin.server.examination.examiner import (
     Examination,
     ExaminationTask,
@@ -36,6 +37,7 @@ from tocsin.server.examination.examiner import (
     LocalExamination,
     WorkerEnded,
     mark_claims,
+    parse_candidates,
 )
 from tocsin.server.intake.queue import Limits
 from tocsin.server.model import (
@@ -163,6 +165,15 @@ class _Known:
     """The warning lists, with the exclusion list."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """The examination of a submission before its turn."""
+
+    submission: str
+    task: ExaminationTask
+    examination: ExaminationAhead
+
+
 class Evaluator:
     """Evaluates whole submissions: the pipeline of admission, with what the hub knows."""
 
@@ -174,6 +185,7 @@ class Evaluator:
         self._rules = rules
         self._clock = clock
         self._last_known: _Known | None = None
+        self._ahead: _Ahead | None = None
 
     def evaluate(
         self, sent: Sent, candidates: Sequence[Candidate], waiver: Waiver = _NO_WAIVER
@@ -196,24 +208,18 @@ class Evaluator:
         """Begin to evaluate the candidates.
 
         With `objects`, the candidates as they were sent, they are examined by the examiner of
-        `Rules`, if there is one.
+        `Rules`, if there is one; or were, if `look_ahead` began this and it still holds.
         """
         submission, now = sent.submission, self._clock()
         known = self._find_known(submission.partner)
-        own = known.partners.get(submission.partner) if submission.partner else None
-        partner = own or _operator(submission)
-        if sent.anonymous:
-            partner = replace(partner, consent=Consent.NONE)
-        submitter = self._submitter(partner, known.partners.values(), candidates)
-        partner = replace(partner, consent=submitter.consent)
-        defined = self._defined(partner, candidates)
+        partner, submitter, defined = self._find_sender(sent, candidates, known)
         pipeline = Pipeline(self._rules.policy, submitter, known.lists, waiver, defined)
         hub = self._publisher.config.hub
         candidates = mark_claims(candidates, hub)
         examination: Examination
         if self._rules.examiner is not None and objects:
             task = ExaminationTask(tuple(objects), submitter, hub, now, known.exclusions, defined)
-            examination = self._rules.examiner.begin(task)
+            examination = self._take_ahead(submission.id, task) or self._rules.examiner.begin(task)
         else:
             examination = LocalExamination(pipeline.examine_each(candidates, now))
         return Evaluation(
@@ -227,6 +233,39 @@ class Evaluator:
             examination=examination,
             examined=[],
         )
+
+    def look_ahead(self, submission: Submission) -> None:
+        """Begin to examine a submission before its turn, instead of any other; see `begin`.
+
+        Needs an examiner in `Rules`.
+        """
+        assert self._rules.examiner is not None  # noqa: S101  (said above)
+        self.drop_ahead()
+        objects = tuple(split_envelope(submission.raw))
+        now, known = self._clock(), self._find_known(submission.partner)
+        sent, candidates = Sent(submission), parse_candidates(objects)
+        _, submitter, defined = self._find_sender(sent, candidates, known)
+        hub = self._publisher.config.hub
+        task = ExaminationTask(objects, submitter, hub, now, known.exclusions, defined)
+        examination = ExaminationAhead(self._rules.examiner.begin(task), objects)
+        self._ahead = _Ahead(submission.id, task, examination)
+
+    def drop_ahead(self) -> None:
+        """Give up what `look_ahead` began, if it was not taken."""
+        if self._ahead is not None:
+            self._ahead.examination.close()
+            self._ahead = None
+
+    def _take_ahead(self, submission: str, task: ExaminationTask) -> Examination | None:
+        """What was examined of a submission before its turn, if what is known has not changed."""
+        ahead = self._ahead
+        if ahead is None or ahead.submission != submission:
+            return None
+        if replace(task, now=ahead.task.now) != ahead.task:
+            self.drop_ahead()
+            return None
+        self._ahead = None
+        return ahead.examination
 
     def finish(self, evaluation: Evaluation) -> Batch:
         """Assign public ids, once all candidates are examined."""
@@ -261,6 +300,19 @@ class Evaluator:
         if batch.preconditions != Preconditions(*txn.find_revisions()):
             self._last_known = None
             raise StalePreconditions
+
+    def _find_sender(
+        self, sent: Sent, candidates: Sequence[Candidate], known: _Known
+    ) -> tuple[Partner, Submitter, dict[str, StixObject]]:
+        """Whose a submission is, and the marking definitions that were sent before."""
+        submission = sent.submission
+        own = known.partners.get(submission.partner) if submission.partner else None
+        partner = own or _operator(submission)
+        if sent.anonymous:
+            partner = replace(partner, consent=Consent.NONE)
+        submitter = self._submitter(partner, known.partners.values(), candidates)
+        partner = replace(partner, consent=submitter.consent)
+        return partner, submitter, self._defined(partner, candidates)
 
     def _defined(self, partner: Partner, candidates: Sequence[Candidate]) -> dict[str, StixObject]:
         """Marking definitions that the partner sent before and that objects carry now."""

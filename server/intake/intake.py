@@ -84,6 +84,7 @@ class Intake:
         self._owner = store.process
         self._lease = LEASE if rules.examiner is None else _REMOTE_LEASE
         evaluator = Evaluator(store, publisher, rules, clock)
+        self._evaluator = evaluator
         self._reviewer = Reviewer(store, publisher, evaluator, clock)
         self._services = AdmissionServices(store, publisher, evaluator, self._reviewer, clock)
         self._outbox_first = False
@@ -101,6 +102,8 @@ class Intake:
 
         By id: the attempts without progress that they had before; None leaves the number.
         """
+        self._ahead = ""
+        """The submission that was examined last before its turn."""
         self._inline = InlineBudget()
         self._pauses = Pauses()
         self._listed: dict[str, OpenSubmission] = {}
@@ -183,6 +186,7 @@ class Intake:
 
     def stop(self) -> None:
         """Leave what was begun to other workers, or to the next start."""
+        self._evaluator.drop_ahead()
         for id in list(self._begun):
             self._give_back(id, forgive=True)
 
@@ -317,10 +321,15 @@ class Intake:
         """
         self.release_failed()
         listed, is_new = self._list_waiting()
-        self._keep_begun({each.id for each in listed})
+        unsettled = {each.id for each in listed}
+        self._keep_begun(unsettled)
+        if self._ahead and self._ahead not in unsettled:
+            self._ahead = ""
+            self._evaluator.drop_ahead()
         has_large = {each.sender for each in listed if each.is_large}
         for chosen in self._turns.choose(listed, self._begun, self._pauses.resting()):
             began = time.monotonic()
+            self._look_ahead(listed, chosen)
             worked = self._try_turn(chosen)
             if worked or chosen.id in self._pauses:
                 seconds = time.monotonic() - began
@@ -346,6 +355,31 @@ class Intake:
         finally:
             if chosen.id not in self._begun:  # of those the list need not say more
                 self._refresh(chosen.id)
+
+    def _look_ahead(self, listed: Sequence[OpenSubmission], chosen: OpenSubmission) -> None:
+        """Examine the next large submission while what was chosen is settled.
+
+        One that failed before is left to its own turn.
+        """
+        settling = self._begun.get(chosen.id)
+        if self._rules.examiner is None or settling is None or not settling.is_examined:
+            return
+        following = next((each for each in listed if self._may_look_ahead(each)), None)
+        if following is None or following.id == self._ahead:
+            return
+        submission = self._store.submissions.find(following.id)
+        if submission is None:
+            return
+        self._ahead = submission.id
+        try:
+            self._evaluator.look_ahead(submission)
+        except NotFound as error:  # its own turn will say so
+            log.debug("submission=%s is not examined ahead: %s", submission.id, error)
+
+    def _may_look_ahead(self, waiting: OpenSubmission) -> bool:
+        is_idle = waiting.is_queued and waiting.is_free and waiting.id not in self._begun
+        failed = waiting.attempts or waiting.id in self._pauses
+        return waiting.is_large and not waiting.lane and is_idle and not failed
 
     def _keep_begun(self, waiting: set[str]) -> None:
         """Keep the leases of what is being admitted here, however long the turns of others are."""
