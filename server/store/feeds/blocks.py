@@ -9,7 +9,8 @@ Its *status bits* (`marks`) say which entries are superseded; they change, batch
 do not.
 
 Many small batches are *packed* into one later: such a batch lists its stamps,
-which are no longer consecutive, and its body is compressed.
+which are no longer consecutive, and its body is compressed.  A large publication
+is written in this form at once.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ BLOCK_SIZE = 1_000
 """Positions in a block; a batch never crosses the border of a block."""
 MAX_BODY_OCTETS = 8_000_000
 """Octets of bodies after which a batch is closed."""
+PACKED_AT_ONCE = 200
+"""Entries of one publication from which on its batches are written as packed ones."""
 MAX_OBJECT_OCTETS = 15_000_000
 """Octets of one object; the database takes documents of at most 16 MiB."""
 ID_BUCKETS = 32
@@ -85,18 +88,24 @@ def unpack_visibility(packed: int) -> Visibility:
     return Visibility(Tlp(packed & 7), bool(packed & 8), until - 1 if until else None)
 
 
+def is_packed_at_once(entries: Sequence[PlacedEntry]) -> bool:
+    """True if the batches of a publication are written as they would be packed later."""
+    return len(entries) >= PACKED_AT_ONCE
+
+
 def split_batches(entries: Sequence[PlacedEntry]) -> Iterator[Sequence[PlacedEntry]]:
-    """Split consecutive entries into batches, in which stamps are consecutive too.
+    """Split consecutive entries into batches; unless they are packed, stamps are consecutive too.
 
     Raises TooLarge if one object exceeds `MAX_OBJECT_OCTETS`.
     """
-    start = size = 0
+    start, size, packed = 0, 0, is_packed_at_once(entries)
     for i, entry in enumerate(entries):
         length = len(entry.posting.body)
         if length > MAX_OBJECT_OCTETS:
             raise TooLarge(f"{entry.posting.id} is longer than {MAX_OBJECT_OCTETS:,} octets")
         border = block_number(entry.position) != block_number(entries[start].position)
-        border = border or entry.stamp != entries[start].stamp + i - start
+        if not packed:
+            border = border or entry.stamp != entries[start].stamp + i - start
         if i > start and (border or size + length > MAX_BODY_OCTETS):
             yield entries[start:i]
             start, size = i, 0
@@ -105,7 +114,7 @@ def split_batches(entries: Sequence[PlacedEntry]) -> Iterator[Sequence[PlacedEnt
         yield entries[start:]
 
 
-def batch_document(feed: str, entries: Sequence[PlacedEntry]) -> Document:
+def batch_document(feed: str, entries: Sequence[PlacedEntry], *, packed: bool) -> Document:
     """The batch that holds these entries."""
     postings = [entry.posting for entry in entries]
     first = entries[0].position
@@ -121,19 +130,21 @@ def batch_document(feed: str, entries: Sequence[PlacedEntry]) -> Document:
         "specs": [p.spec for p in postings],
         "versions": [entry.version for entry in entries],
         "ends": list(accumulate(len(p.body) for p in postings)),
-        "body": b"".join(p.body for p in postings),
+        **body_fields(b"".join(p.body for p in postings), packed=packed),
+        **({"stamps": [entry.stamp for entry in entries]} if packed else {}),
         "gone": [],
     }
 
 
-def id_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document]:
+def id_documents(feed: str, entries: Sequence[PlacedEntry], *, packed: bool) -> list[Document]:
     """The id documents of the batch that holds these entries."""
     count = id_bucket_count(len(entries))
     buckets: dict[int, list[PlacedEntry]] = {}
     for entry in entries:
         buckets.setdefault(id_bucket(entry.posting.id) % count, []).append(entry)
     return [
-        _id_document(feed, entries[0], number, bucket) for number, bucket in sorted(buckets.items())
+        _id_document(feed, entries[0], number, bucket, packed=packed)
+        for number, bucket in sorted(buckets.items())
     ]
 
 
@@ -146,15 +157,21 @@ def id_bucket_count(entries: int) -> int:
 
 
 def _id_document(
-    feed: str, first_entry: PlacedEntry, number: int, entries: Sequence[PlacedEntry]
+    feed: str,
+    first_entry: PlacedEntry,
+    number: int,
+    entries: Sequence[PlacedEntry],
+    *,
+    packed: bool,
 ) -> Document:
     postings = [entry.posting for entry in entries]
+    stamps = [entry.stamp for entry in entries]
     return {
         "_id": f"{batch_id(feed, first_entry.position)}/{number}",
         "feed": feed,
         "run": batch_id(feed, first_entry.position),
         "first": first_entry.position,
-        "stamp": first_entry.stamp,
+        **({"stamps": stamps} if packed else {"stamp": first_entry.stamp}),
         "at": [entry.position - first_entry.position for entry in entries],
         "ids": [p.id for p in postings],
         "types": [p.type for p in postings],

@@ -59,6 +59,8 @@ PACK_AFTER_WRITES = 64
 """Number of writes to a block that is not full yet, after which its new batches are packed."""
 MAX_BATCHES_PER_STEP = 100
 """Maximum number of batches per step; publishing in this process waits for the step."""
+FEW_BATCHES = 4
+"""Packed batches of a full block that are left as they are: packing them would cost more."""
 MAX_DOCUMENT_OCTETS = 15_000_000
 """Maximum length of a packed batch with all its fields; the database's limit is 16 MiB."""
 MAX_YIELDS = 5
@@ -196,8 +198,10 @@ def _next_group(sizes: Sequence[Document], *, full: bool) -> Sequence[Document] 
     """The batches of a block to be packed next.
 
     To avoid repeated packing, packed batches are packed again only when the block is full and
-    few batches are left in it.
+    few batches are left in it, but more than `FEW_BATCHES`.
     """
+    if full and len(sizes) <= FEW_BATCHES and all("stamps" in batch for batch in sizes):
+        return None
     groups = (
         _split_groups(_unpacked(sizes))
         if not full or len(sizes) > MAX_BATCHES_PER_STEP

@@ -33,6 +33,7 @@ from tocsin.server.store.feeds.blocks import (
     block_number,
     id_document_without,
     id_documents,
+    is_packed_at_once,
     read_status_bits,
     split_batches,
 )
@@ -107,7 +108,7 @@ class Writer:
         if every:
             self._position, self._stamp = every[-1].position, every[-1].stamp
             self._clock.use(self._stamp)
-        return Staged(self, outcomes, found, list(split_batches(every)))
+        return Staged(self, outcomes, found, list(split_batches(every)), is_packed_at_once(every))
 
     def remove(self, query: Query, *, everything: bool) -> int:
         """Remove the entries of one object that the query selects, or all of them."""
@@ -145,12 +146,16 @@ class Writer:
         return len(chosen)
 
     def documents(
-        self, batches: Sequence[Sequence[PlacedEntry]]
+        self, batches: Sequence[Sequence[PlacedEntry]], *, packed: bool
     ) -> Iterator[tuple[str, list[Document]]]:
         """The documents to insert for some batches, by the name of the database's collection."""
-        yield "runs", [batch_document(self._feed, entries) for entries in batches]
-        yield "shelves", [each for batch in batches for each in id_documents(self._feed, batch)]
-        yield "cards", [each for batch in batches for each in filter_documents(self._feed, batch)]
+        feed = self._feed
+        yield "runs", [batch_document(feed, entries, packed=packed) for entries in batches]
+        yield (
+            "shelves",
+            [each for batch in batches for each in id_documents(feed, batch, packed=packed)],
+        )
+        yield "cards", [each for batch in batches for each in filter_documents(feed, batch)]
 
     def update_status_bits(
         self, entries: Sequence[IndexedEntry], cleared: Sequence[IndexedEntry] = ()
@@ -221,6 +226,8 @@ class Staged:
     """Entries that the feed already has of the same objects."""
     batches: Sequence[Sequence[PlacedEntry]]
     """New entries, divided into batches as they are stored."""
+    packed: bool
+    """True if the batches are written as packed ones."""
 
     def entries(self) -> list[IndexedEntry]:
         """All entries that the feed has of these objects afterwards."""
@@ -274,7 +281,7 @@ def write_staged(base: Base, session: ClientSession, staged: Sequence[Staged]) -
     staged = [each for each in staged if each.batches]
     inserted: dict[str, list[Document]] = {}
     for each in staged:
-        for name, documents in each.writer.documents(each.batches):
+        for name, documents in each.writer.documents(each.batches, packed=each.packed):
             inserted.setdefault(name, []).extend(documents)
     for name, documents in inserted.items():
         base[name].insert_many(documents, session=session)
