@@ -6,7 +6,7 @@ later parsers could not read is refused before it is taken apart.  Knows no netw
 """
 
 import codecs
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -173,6 +173,10 @@ def parse_status(resource: Mapping[str, Any]) -> StatusReport:
     if not isinstance(resource.get("id"), str) or not isinstance(resource.get("status"), str):
         raise TypeError("not a TAXII status")
     complete = resource["status"] == "complete"
+    findings = tuple(
+        {str(key): str(value) for key, value in finding.items()}
+        for finding in _objects(resource.get("x_tocsin_findings"))
+    )
     return StatusReport(
         id=resource["id"],
         complete=complete,
@@ -181,7 +185,7 @@ def parse_status(resource: Mapping[str, Any]) -> StatusReport:
         failure=_count(resource, "failure_count"),
         pending=_count(resource, "pending_count"),
         details=tuple(
-            _parse_detail(outcome, each)
+            _parse_detail(outcome, each, findings)
             for outcome, name in (
                 ("success", "successes"),
                 ("failure", "failures"),
@@ -193,8 +197,10 @@ def parse_status(resource: Mapping[str, Any]) -> StatusReport:
     )
 
 
-def _parse_detail(outcome: str, entry: Mapping[str, Any]) -> StatusDetail:
-    index = entry.get("x_tocsin_index")
+def _parse_detail(
+    outcome: str, entry: Mapping[str, Any], findings: Sequence[Mapping[str, str]]
+) -> StatusDetail:
+    index, chosen = entry.get("x_tocsin_index"), entry.get("x_tocsin_finding_indexes")
     return StatusDetail(
         outcome=outcome,
         id=_text(entry, "id"),
@@ -204,8 +210,9 @@ def _parse_detail(outcome: str, entry: Mapping[str, Any]) -> StatusDetail:
         verdict=_text(entry, "x_tocsin_verdict"),
         public_id=_text(entry, "x_tocsin_public_id"),
         findings=tuple(
-            {str(key): str(value) for key, value in finding.items()}
-            for finding in _objects(entry.get("x_tocsin_findings"))
+            findings[each]
+            for each in (chosen if isinstance(chosen, list) else ())
+            if isinstance(each, int) and 0 <= each < len(findings)
         ),
     )
 

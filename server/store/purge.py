@@ -22,7 +22,7 @@ from tocsin.server.model import OPERATOR_SLUG, Purge
 from tocsin.server.store.connection import Base, Document
 from tocsin.server.store.feeds.blocks import decompress_batch, entry_body
 from tocsin.server.store.reviews import WAITING
-from tocsin.server.store.submissions import find_body, put_body
+from tocsin.server.store.submissions import find_body, put_body, read_records, record_fields
 
 REMOVED = "[removed: purged]"
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -70,7 +70,7 @@ class Purges:
         found: set[str] = set()
         for batch in self._base.verdicts.find({}):
             beat()
-            records, submission = batch["records"], batch["submission"]
+            records, submission = read_records(batch), batch["submission"]
             sent = {each["source_id"] for each in records} & own
             if any(
                 r["public_id"] == purge.public_id or _mentions(r, purge.values) for r in records
@@ -204,9 +204,10 @@ def purge_submission(
     if body is not None:
         put_body(base, session, submission, body)
     for batch in list(base.verdicts.find({"submission": submission}, session=session)):
-        records = [{**r, "findings": _redact(r["findings"], values)} for r in batch["records"]]
-        if records != batch["records"]:
-            change = {"$set": {"records": records}}
+        before = read_records(batch)
+        records = [{**r, "findings": _redact(r["findings"], values)} for r in before]
+        if records != before:
+            change = {"$set": record_fields(records)}
             base.verdicts.update_one({"_id": batch["_id"]}, change, session=session)
 
 

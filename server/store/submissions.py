@@ -111,7 +111,7 @@ class Submissions:
     def records(self, id: str) -> list[Record]:
         """The records that have a verdict, by index."""
         batches = self._base.verdicts.find({"submission": id})
-        records = chain.from_iterable(batch["records"] for batch in batches)
+        records = chain.from_iterable(map(read_records, batches))
         return sorted(map(_record_from_document, records), key=lambda record: record.index)
 
     @time_limit()
@@ -320,7 +320,7 @@ def settle(  # noqa: PLR0913
         "submission": submission,
         "first": start,
         "n": len(records),
-        "records": [_record_to_document(record) for record in records],
+        **record_fields([_record_to_document(record) for record in records]),
     }
     base.verdicts.insert_one(batch, session=session)
 
@@ -343,11 +343,12 @@ def replace_record(base: Base, session: ClientSession, submission: str, record: 
     batch = base.verdicts.find_one({"_id": batch_ids[0]}, session=session) if batch_ids else None
     if batch is None:
         raise NotFound("this record of the submission has not been settled")
-    records, at = batch["records"], record.index - batch["first"]
+    records, at = read_records(batch), record.index - batch["first"]
     changes = Counter({record.verdict: 1})
     changes.subtract([records[at]["verdict"]])
     records[at] = _record_to_document(record)
-    base.verdicts.update_one({"_id": batch["_id"]}, {"$set": {"records": records}}, session=session)
+    fields = record_fields(records)
+    base.verdicts.update_one({"_id": batch["_id"]}, {"$set": fields}, session=session)
     change = {"$set": {"counts": _add_counts(document["counts"], changes)}}
     base.submissions.update_one({"_id": submission}, change, session=session)
 
@@ -437,6 +438,33 @@ def _open_from_document(document: Document, now: int, seconds: int) -> OpenSubmi
         is_queued=document.get("queued", True),
         digests=document.get("digests"),
     )
+
+
+def record_fields(records: Sequence[Document]) -> Document:
+    """The fields of a batch that hold its records: each finding once, named by its place."""
+    numbers: dict[tuple[tuple[str, str], ...], int] = {}
+    stored = [
+        {
+            **record,
+            "findings": [
+                numbers.setdefault(tuple(finding.items()), len(numbers))
+                for finding in record["findings"]
+            ],
+        }
+        for record in records
+    ]
+    return {"records": stored, "findings": [dict(finding) for finding in numbers]}
+
+
+def read_records(batch: Document) -> list[Document]:
+    """The records of a batch, each with its findings."""
+    every: Sequence[Document] | None = batch.get("findings")
+    if every is None:  # a batch of an earlier version
+        return list(batch["records"])
+    return [
+        {**record, "findings": [every[number] for number in record["findings"]]}
+        for record in batch["records"]
+    ]
 
 
 def _record_to_document(record: Record) -> Document:

@@ -240,10 +240,14 @@ def format_status(submission: Submission, records: Sequence[Record]) -> Resource
     }
     if submission.set_aside:
         resource["x_tocsin_set_aside"] = _SET_ASIDE
+    findings = _number_findings(records)
+    if findings:
+        resource["x_tocsin_findings"] = [dict(finding) for finding in findings]
     for name, verdicts in (("successes", _SUCCESSES), ("failures", _FAILURES)):
-        resource |= _details_list(name, [r for r in records if r.verdict in verdicts], submission)
+        chosen = [record for record in records if record.verdict in verdicts]
+        resource |= _details_list(name, chosen, submission, findings)
     others = [r for r in records if r.verdict not in _SUCCESSES + _FAILURES]
-    return resource | _details_list("pendings", others, submission)
+    return resource | _details_list("pendings", others, submission, findings)
 
 
 def _counts(tally: Mapping[str, int], unsettled: int) -> dict[str, int]:
@@ -251,12 +255,26 @@ def _counts(tally: Mapping[str, int], unsettled: int) -> dict[str, int]:
     return counts | ({"pending": unsettled} if unsettled else {})
 
 
-def _details_list(name: str, records: Sequence[Record], submission: Submission) -> Resource:
-    details = [_details(record, submission) for record in records]
+_Findings = Mapping[tuple[tuple[str, str], ...], int]
+"""The distinct findings of a status, each with its place in the list of them."""
+
+
+def _number_findings(records: Sequence[Record]) -> _Findings:
+    found: dict[tuple[tuple[str, str], ...], int] = {}
+    for record in records:
+        for finding in record.findings:
+            found.setdefault(tuple(finding.items()), len(found))
+    return found
+
+
+def _details_list(
+    name: str, records: Sequence[Record], submission: Submission, findings: _Findings
+) -> Resource:
+    details = [_details(record, submission, findings) for record in records]
     return {name: details} if details else {}
 
 
-def _details(record: Record, submission: Submission) -> Resource:
+def _details(record: Record, submission: Submission, findings: _Findings) -> Resource:
     """The outcome for one object (TAXII 2.1 section 4.3.1).
 
     Clients expect a STIX id and a timestamp here.  An invalid id is replaced by a placeholder
@@ -272,7 +290,8 @@ def _details(record: Record, submission: Submission) -> Resource:
     if record.public_id:
         resource["x_tocsin_public_id"] = record.public_id
     if record.findings:
-        resource["x_tocsin_findings"] = [dict(finding) for finding in record.findings]
+        indexes = [findings[tuple(finding.items())] for finding in record.findings]
+        resource["x_tocsin_finding_indexes"] = indexes
     return resource
 
 

@@ -350,10 +350,10 @@ def evil_answers(request: ReceivedRequest) -> Answer | None:
     """Answers with control characters in every text."""
     detail = {"id": EVIL, "version": EVIL, "message": EVIL, "x_tocsin_verdict": EVIL}
     finding = {"rule": EVIL, "action": EVIL, "path": EVIL, "message": EVIL, EVIL: EVIL}
-    entry = detail | {"x_tocsin_public_id": EVIL, "x_tocsin_findings": [finding]}
+    entry = detail | {"x_tocsin_public_id": EVIL, "x_tocsin_finding_indexes": [0, EVIL]}
     status = {
         **{"id": EVIL, "status": EVIL, "x_tocsin_settled": True, "x": EVIL},
-        **{"failure_count": 1, "failures": [entry]},
+        **{"failure_count": 1, "failures": [entry], "x_tocsin_findings": [finding]},
     }
     collection = {
         **{"id": EVIL, "alias": EVIL, "title": EVIL, "description": EVIL},

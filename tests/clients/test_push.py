@@ -88,7 +88,8 @@ class TestResults:
                 status_entry(0, x_tocsin_verdict="duplicate"),
             ],
             failures=[status_entry(1, x_tocsin_verdict="refused", message="not so")],
-            pendings=[status_entry(3, x_tocsin_verdict="held", x_tocsin_findings=[{"rule": "r"}])],
+            pendings=[status_entry(3, x_tocsin_verdict="held", x_tocsin_finding_indexes=[1, 9])],
+            x_tocsin_findings=[{"rule": "q"}, {"rule": "r"}],
             status="pending",
             x_tocsin_settled=True,
         )
@@ -116,7 +117,10 @@ class TestResults:
     def test_findings_of_the_preview_and_of_the_hub_are_joined_without_duplicates(self) -> None:
         own = Finding("sanitise", "personal_data", Action.REPLACED, "an e-mail address")
         theirs = {**own.as_json(), "message": "another"}
-        hub = ScriptedHub(successes=[status_entry(0, x_tocsin_findings=[own.as_json(), theirs])])
+        hub = ScriptedHub(
+            successes=[status_entry(0, x_tocsin_finding_indexes=[0, 1])],
+            x_tocsin_findings=[own.as_json(), theirs],
+        )
         (result,) = push_candidates(hub, candidate(0, findings=(own,)))
         assert result.findings == (own.as_json(), theirs)
 

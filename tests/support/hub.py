@@ -147,9 +147,14 @@ class HubInProcess:
 
 
 def details(status: Object) -> list[Object]:
-    """Return the details of a status, by index."""
+    """Return the details of a status, by index, each with its findings as `x_tocsin_findings`."""
+    every = status.get("x_tocsin_findings", [])
     lists = [status.get(name, []) for name in ("successes", "failures", "pendings")]
-    return sorted(sum(lists, []), key=lambda entry: entry["x_tocsin_index"])
+    entries = [dict(entry) for entry in sum(lists, [])]
+    for entry in entries:
+        if indexes := entry.pop("x_tocsin_finding_indexes", []):
+            entry["x_tocsin_findings"] = [every[index] for index in indexes]
+    return sorted(entries, key=lambda entry: entry["x_tocsin_index"])
 
 
 def findings(status: Object) -> list[Object]:

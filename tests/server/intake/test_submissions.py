@@ -320,6 +320,27 @@ class TestBadInput:
         [entry] = details(hub.push(report))
         assert len(entry["x_tocsin_findings"]) < 10
 
+    def test_a_status_says_once_what_was_found_in_many_objects(self, hub: HubInProcess) -> None:
+        author = "identity--0f1e2d3c-0000-4000-8000-000000000001"
+        status = hub.push(*(indicator(f"{n}.top", created_by_ref=author) for n in range(30)))
+        alike = [each["x_tocsin_finding_indexes"] for each in status["successes"]]
+        assert len(alike) == 30 and all(each == alike[0] for each in alike)
+        assert len(status["x_tocsin_findings"]) == len(alike[0]) > 0
+
+    def test_findings_that_an_earlier_version_stored_are_still_there(
+        self, hub: HubInProcess
+    ) -> None:
+        status = hub.push({"type": "indicator"}, indicator())
+        verdicts = hub.store._base.verdicts
+        [batch] = verdicts.find({"submission": status["id"]})
+        for record in batch["records"]:
+            record["findings"] = [batch["findings"][number] for number in record["findings"]]
+        verdicts.update_one(
+            {"_id": batch["_id"]},
+            {"$set": {"records": batch["records"]}, "$unset": {"findings": ""}},
+        )
+        assert details(hub.ask(f"status/{status['id']}/").json) == details(status)
+
     def test_revoking_again_and_again_ends_with_an_analyst(self, hub: HubInProcess) -> None:
         for _ in range(18):
             one = indicator()
