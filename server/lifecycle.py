@@ -30,7 +30,7 @@ from tocsin.server.publishing.public_objects import (
 )
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.publishing.unit_of_work import UnitOfWork
-from tocsin.server.store import Store, Transaction
+from tocsin.server.store import Snapshot, Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,8 @@ class Lifecycle:
 
         def revoke_all(txn: Transaction) -> list[str]:
             work = self._begin(txn, self._clock())
-            published = self._published(work, about)
+            published = list(self._published(txn, about))
+            work.load(published)
             revoked = [public_id for public_id in published if _revoke(work, public_id)]
             if not revoked:
                 raise NotFound(f"no indicator in force is published on {about.value}")
@@ -166,11 +167,10 @@ class Lifecycle:
     def find_published(self, about: Exclusion) -> list[str]:
         """Ids of the public indicators on exactly that value, in every scope, revoked or not."""
 
-        def find(txn: Transaction) -> list[str]:
-            found = self._published(self._begin(txn, self._clock()), about, every=True)
-            return list(dict.fromkeys(found))
+        def find(known: Snapshot) -> list[str]:
+            return list(dict.fromkeys(self._published(known, about, every=True)))
 
-        return self._store.commit(find)
+        return self._store.read(find)
 
     def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
         """Refuse a value from now on, and revoke what is published on it.
@@ -183,7 +183,9 @@ class Lifecycle:
         def add(txn: Transaction) -> int:
             added = txn.add_exclusion(new)
             work = self._begin(txn, self._clock())
-            revoked = sum(_revoke(work, public_id) for public_id in self._published(work, new))
+            published = list(self._published(txn, new))
+            work.load(published)
+            revoked = sum(_revoke(work, public_id) for public_id in published)
             work.write()
             if added or revoked:
                 what = {"kind": new.type, "value": new.value, "reason": reason, "revoked": revoked}
@@ -226,10 +228,10 @@ class Lifecycle:
         log.info("swept due=%d published=%d expired=%d", len(ids), len(changed), expired)
 
     def _published(
-        self, work: UnitOfWork, about: Exclusion, *, every: bool = False
+        self, known: Snapshot, about: Exclusion, *, every: bool = False
     ) -> Iterable[str]:
         """Ids of public indicators on exactly that value, in every scope."""
-        scopes = [tlp.label for tlp in Tlp] + sorted(work.txn.scopes())
+        scopes = [tlp.label for tlp in Tlp] + sorted(known.scopes())
         kinds = ("artifact", "file") if about.type == "file" else (about.type,)
         patterns = [f"[{kind}:{about.property} = {quote_string(about.value)}]" for kind in kinds]
         for start in range(0, len(scopes), _SCOPES):
@@ -238,26 +240,25 @@ class Lifecycle:
                 for scope in scopes[start : start + _SCOPES]
                 for pattern in patterns
             ]
-            yield from self._published_under(work, keys, every=every)
+            yield from self._published_under(known, keys, every=every)
 
     def _published_under(
-        self, work: UnitOfWork, keys: Sequence[str], *, every: bool
+        self, known: Snapshot, keys: Sequence[str], *, every: bool
     ) -> Iterable[str]:
         """Ids of the public indicators with these keys.
 
         Of older ones, which are revoked, a few, unless `every` one is wanted.
         """
-        ids, found = self._publisher.ids, list[str]()
+        ids, wanted = self._publisher.ids, list[str]()
         first_ids = {key: ids.first_ids("indicator", key) for key in keys}
-        work.load([name for names in first_ids.values() for name in names])
+        found = known.public_objects({name for names in first_ids.values() for name in names})
         for key, names in first_ids.items():
-            first = work.find_public(names[0])
-            found += names
-            newest = 0 if first is None else first.generation
+            newest = found[names[0]].generation if names[0] in found else 0
+            wanted += names
             numbers = range(GENERATIONS + 1 if every else max(newest, GENERATIONS + 1), newest + 1)
-            found += [ids.generation_id("indicator", key, number) for number in numbers]
-        work.load(found)
-        return [public_id for public_id in found if work.find_public(public_id)]
+            wanted += [ids.generation_id("indicator", key, number) for number in numbers]
+        found |= known.public_objects(set(wanted) - found.keys())
+        return [public_id for public_id in wanted if public_id in found]
 
     def _begin(self, txn: Transaction, now: int) -> UnitOfWork:
         return UnitOfWork.begin(txn, self._publisher.config, now)

@@ -85,6 +85,10 @@ class Snapshot:
         """The newest public id of each of a partner's own ids that has one."""
         return find_public_ids(self._base, self._session, partner, ids)
 
+    def scopes(self) -> Iterator[str]:
+        """Every recorded scope."""
+        return exclusions.scopes(self._base, self._session)
+
 
 class Transaction(Snapshot):
     """One transaction; `Store.commit` makes it."""
@@ -195,10 +199,6 @@ class Transaction(Snapshot):
     def add_scope(self, scope: str) -> None:
         """Record a scope under which something is published, so that it can be found."""
         exclusions.add_scope(self._base, self._session, scope)
-
-    def scopes(self) -> Iterator[str]:
-        """Every recorded scope."""
-        return exclusions.scopes(self._base, self._session)
 
     def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
         """Record the public ids assigned to a partner's own ids, by own id."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, chain
+from itertools import accumulate, chain, groupby
 
 import bson
 from pymongo.client_session import ClientSession
@@ -202,11 +202,9 @@ def _next_group(sizes: Sequence[Document], *, full: bool) -> Sequence[Document] 
     """
     if full and len(sizes) <= FEW_BATCHES and all("stamps" in batch for batch in sizes):
         return None
-    groups = (
-        _split_groups(_unpacked(sizes))
-        if not full or len(sizes) > MAX_BATCHES_PER_STEP
-        else iter(())
-    )
+    groups: Iterator[Sequence[Document]] = iter(())
+    if not full or len(sizes) > MAX_BATCHES_PER_STEP:
+        groups = chain.from_iterable(map(_split_groups, _unpacked(sizes)))
     return next(chain(groups, _split_groups(sizes) if full else ()), None)
 
 
@@ -224,10 +222,11 @@ def _split_groups(sizes: Sequence[Document]) -> Iterator[Sequence[Document]]:
         yield sizes[start:]
 
 
-def _unpacked(sizes: Sequence[Document]) -> Sequence[Document]:
-    """The batches that came after the last packed one."""
-    start = next((i for i in range(len(sizes), 0, -1) if "stamps" in sizes[i - 1]), 0)
-    return sizes[start:]
+def _unpacked(sizes: Sequence[Document]) -> Iterator[Sequence[Document]]:
+    """The batches that are not packed, each time those between two packed ones."""
+    for packed, batches in groupby(sizes, key=lambda batch: "stamps" in batch):
+        if not packed:
+            yield list(batches)
 
 
 def _find_id_documents(base: Base, session: ClientSession, ids: Sequence[str]) -> list[Document]:

@@ -138,7 +138,8 @@ class TestABlock:
             feed.publish(posting(i))
             pack(feed)
         assert [run["n"] for run in runs(feed)] == [PACK_AFTER_WRITES, PACK_AFTER_WRITES]
-        feed.publish(*(posting(i) for i in range(1_000, 2_000)))
+        for start in range(1_000, 2_000, 100):
+            feed.publish(*(posting(i) for i in range(start, start + 100)))
         pack(feed)
         (full, *rest) = [run["n"] for run in runs(feed)]
         assert full == 1_000 and sum(rest) == 2 * PACK_AFTER_WRITES
@@ -168,9 +169,28 @@ class TestABlock:
         assert feed.page() == before
 
     def test_is_looked_at_once_when_there_is_nothing_to_pack(self, feed: Feed) -> None:
-        feed.publish(*(posting(i) for i in range(1_000)))
+        for start in range(0, 1_000, 100):
+            feed.publish(*(posting(i) for i in range(start, start + 100)))
         assert (pack(feed), pack(feed), pack(feed)) == (1, 0, 0)
         assert not feed.store.packing.pack_next()
+
+    def test_that_large_publications_fill_is_written_as_packed(self, feed: Feed) -> None:
+        for start in (0, 300, 700):
+            feed.publish(*(posting(i) for i in range(start, start + 400)), replace=True)
+        assert [run["n"] for run in runs(feed)] == [400, 300, 300, 100]
+        assert all(run["zstd"] and len(run["stamps"]) == run["n"] for run in runs(feed))
+        before = feed.page()
+        assert pack(feed) == 0
+        assert feed.page() == before
+
+    def test_of_some_small_and_a_large_publication_becomes_one_run(self, feed: Feed) -> None:
+        for i in range(10):
+            feed.publish(posting(i))
+        feed.publish(*(posting(i) for i in range(10, 1_010)))
+        before = feed.page()
+        pack(feed)
+        assert [run["n"] for run in runs(feed)] == [1_000, 10]
+        assert feed.page() == before
 
     def test_takes_far_fewer_documents_and_octets(self, small: Any) -> None:
         base = small.store._base
