@@ -113,6 +113,16 @@ class TestReviews:
         assert decided == without_object == store.reviews.find("review-3")
         assert store.reviews.list_waiting("acme") == [review(2)]
 
+    def test_of_one_submission_have_one_order_whatever_their_ids(self, store: Store) -> None:
+        indexes = []
+        for names in ("abcdef", "fedcba"):
+            for index, name in enumerate(names):
+                asked = review(7, names, id=f"{names}-{name}", index=index)
+                store.commit(lambda txn, one=asked: txn.add_reviews([one]))  # type: ignore[misc]
+            indexes.append([each.index for each in store.reviews.list_waiting(names)])
+        assert indexes[0] == indexes[1]
+        assert sorted(indexes[0]) == list(range(6)) != indexes[0]
+
     def test_are_decided_once(self, store: Store) -> None:
         store.commit(lambda txn: txn.add_reviews([review()]))
         store.commit(lambda txn: txn.decide_review("review-1", "rejected"))
