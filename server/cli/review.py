@@ -14,7 +14,14 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Action, Path, format_path
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
-from tocsin.server.cli.command import AS_JSON, Answer, with_acting_hub, with_hub, with_open_hub
+from tocsin.server.cli.command import (
+    AS_JSON,
+    Answer,
+    print_notice,
+    with_acting_hub,
+    with_hub,
+    with_open_hub,
+)
 from tocsin.server.model import Record, Review
 from tocsin.server.retention import WARNING_DAYS
 from tocsin.server.runtime import Runtime
@@ -36,10 +43,20 @@ def review_command() -> None:
     epilog=format_examples("tocsin-hub review list", "tocsin-hub review list --partner acme"),
 )
 @click.option("--partner", metavar="SLUG", help="Only reviews of this partner.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="Reviews at most.",
+)
 @with_hub
-def _list(hub: Runtime, partner: str | None) -> list[Answer]:
+def _list(hub: Runtime, partner: str | None, limit: int) -> list[Answer]:
     """List what waits, the oldest first, with the findings."""
-    return list_reviews(hub, partner)
+    found = list_reviews(hub, partner, limit + 1)
+    if len(found) > limit:
+        print_notice(f"tocsin-hub: more reviews wait than these {limit}: --limit shows more")
+    return found[:limit]
 
 
 @review_command.command(
@@ -95,11 +112,9 @@ def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]
         yield from decide_reviews(hub, [id], release=False, reason=reason)
 
 
-def list_reviews(hub: Runtime, partner: str | None) -> list[Answer]:
-    """The open reviews of a partner, or of all if None, the oldest first."""
-    waiting = sorted(
-        hub.services.store.reviews.list_waiting(partner), key=lambda review: review.created
-    )
+def list_reviews(hub: Runtime, partner: str | None, most: int | None = None) -> list[Answer]:
+    """The open reviews of a partner, or of all if None, the oldest first, at most `most`."""
+    waiting = hub.services.store.reviews.list_waiting(partner, most)
     days = hub.services.retention.periods.reviews
     now = hub.services.store.clock()
     return [_format_review(review) | _format_end(review, days, now) for review in waiting]

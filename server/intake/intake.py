@@ -47,8 +47,9 @@ from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
-LEASE = 60
-"""Seconds after which another worker may take over a submission that was not finished."""
+LEASE = 90
+"""Seconds after which another worker may take over a submission that was not finished: longer
+than a commit may take (`COMMIT_SECONDS`), so that no two work on one because of it."""
 
 MOST_ATTEMPTS = 2
 """Attempts without progress after which a submission is set aside."""

@@ -47,8 +47,8 @@ from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
-LEASE = 60
-"""Seconds after which another worker may take over a task that is not done."""
+LEASE = 90
+"""Seconds after which another worker may take over a task that is not done: see `intake.LEASE`."""
 
 PORTION = 50
 """Reviews that are decided between two renewals of the lease."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import nsmallest
 
 from pymongo.client_session import ClientSession
 
@@ -27,6 +28,8 @@ from tocsin.server.store.feeds.id_index import MAX_KEYS
 from tocsin.server.store.pending_references import concerns
 
 WAITING = "waiting"
+_ORDER = {"asked": 1, "submission": 1, "index": 1}
+"""The fields by which reviews are put in order."""
 ANSWERS = ("released", "rejected")
 
 
@@ -37,10 +40,15 @@ class Reviews:
         """`base` is the hub's database."""
         self._base = base
 
-    def list_waiting(self, partner: str | None = None) -> list[Review]:
-        """Waiting reviews, the oldest first; of one partner if one is named."""
+    def list_waiting(self, partner: str | None = None, most: int | None = None) -> list[Review]:
+        """Waiting reviews, the oldest first; of one partner if one is named, at most `most`."""
         query = {"state": WAITING} | ({} if partner is None else {"partner": partner})
-        return _sort_reviews(self._base.reviews.find(query))
+        if most is None:
+            return _sort_reviews(self._base.reviews.find(query))
+        heads = nsmallest(most, self._base.reviews.find(query, _ORDER), key=_place_in_order)
+        ids = list(chunk_keys([head["_id"] for head in heads], MAX_KEYS))
+        found = find_by_keys(self._base.reviews, ids, lambda keys: {"_id": {"$in": keys}}, None)
+        return _sort_reviews(each for each in found if each["state"] == WAITING)
 
     @time_limit()
     def count_waiting(self, most: int) -> int:
@@ -170,12 +178,13 @@ def _sort_reviews(documents: Iterable[Document]) -> list[Review]:
 
     It is always the same one: what they publish is stamped in this order.
     """
-    return sorted(map(_review_from_document, documents), key=_place_in_order)
+    return list(map(_review_from_document, sorted(documents, key=_place_in_order)))
 
 
-def _place_in_order(review: Review) -> tuple[int, str, str]:
-    mixed = hashlib.sha256(f"{review.submission} {review.index}".encode()).hexdigest()
-    return review.created, mixed, review.id
+def _place_in_order(document: Document) -> tuple[int, str, str]:
+    place = f"{document['submission']} {document['index']}"
+    mixed = hashlib.sha256(place.encode()).hexdigest()
+    return document["asked"], mixed, document["_id"]
 
 
 def _review_to_document(review: Review) -> Document:

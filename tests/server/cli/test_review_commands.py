@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
 from support.hub import (
@@ -23,6 +24,7 @@ from tocsin.server.cli.review import (
     decide_reviews,
     list_reviews,
     print_review,
+    review_command,
     show_review,
 )
 from tocsin.server.runtime import Runtime
@@ -118,6 +120,21 @@ class TestListing:
         hub.push(sdo("malware", name="evil", is_family=False, description=PERSON))
         [entry] = list_reviews(opened(hub), None)
         assert (entry["type"], entry["value"]) == ("malware", "evil")
+
+    def test_the_oldest_are_listed_and_the_others_mentioned(
+        self, hub: HubInProcess, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for n in range(3):
+            hub.push(indicator(f"vpn{n}.acme.example"))
+        found = list_reviews(opened(hub), None)
+        assert list_reviews(opened(hub), None, 2) == found[:2]
+        runtime = contextlib.nullcontext(opened(hub))
+        with mock.patch("tocsin.server.cli.command.open_runtime", return_value=runtime):
+            review_command.main(["list", "--limit", "2"], standalone_mode=False)
+        shown = capsys.readouterr()
+        assert all(str(each["review"]) in shown.out for each in found[:2])
+        assert str(found[2]["review"]) not in shown.out
+        assert "more reviews wait than these 2" in shown.err
 
 
 def release(hub: HubInProcess, **more: Any) -> Any:

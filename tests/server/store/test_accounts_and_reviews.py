@@ -108,6 +108,10 @@ class TestReviews:
             "review-3",
         ]
         assert store.reviews.list_waiting("other") == [review(1, "other")]
+        assert [found.id for found in store.reviews.list_waiting(most=2)] == [
+            "review-1",
+            "review-2",
+        ]
         decided = store.commit(lambda txn: txn.decide_review("review-3", "released"))
         without_object = replace(review(3, state="released"), object=b"")
         assert decided == without_object == store.reviews.find("review-3")
