@@ -15,10 +15,10 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pymongo
-from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -30,6 +30,7 @@ from tocsin.server.store.connection import (
     UNKNOWN,
     Base,
     Client,
+    Document,
     OutcomeUnknown,
 )
 
@@ -47,6 +48,24 @@ _UNKNOWN = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class CommitNumber:
+    """The number of a commit, next to the hub's clock: a document for each process."""
+
+    process: str
+    number: int
+
+    @property
+    def key(self) -> Document:
+        """The key of the document."""
+        return {"_id": self.process}
+
+    @property
+    def change(self) -> Document:
+        """The change that stores the number."""
+        return {"$set": {"turn": self.number}}
+
+
 class Commits:
     """Runs the transactions of one store.  For one thread at a time."""
 
@@ -59,12 +78,12 @@ class Commits:
         self._id = process
         self._latest = 0
 
-    def run(self, work: Callable[[ClientSession, UpdateOne], T], deadline: float) -> T:
+    def run(self, work: Callable[[ClientSession, CommitNumber], T], deadline: float) -> T:
         """Run `work` in a transaction and commit it; `deadline` is in seconds of `time.monotonic`.
 
-        `work` gets a change of the clock's collection that it must write, and may run more than
-        once.  Raises OutcomeUnknown if nothing is known of the commit in time; after every other
-        error nothing is kept.
+        `work` gets the commit's number, which it must write, and may run more than once.  Raises
+        OutcomeUnknown if nothing is known of the commit in time; after every other error nothing
+        is kept.
         """
         session, number = self._session, self._begin()
         pauses = _Pauses(deadline)
@@ -74,7 +93,7 @@ class Commits:
             )
             try:
                 with _until(deadline):
-                    result = work(session, self._change(number))
+                    result = work(session, CommitNumber(self._id, number))
             except BaseException as error:
                 _give_up(session)
                 if not isinstance(error, PyMongoError) or not error.has_error_label(NOT_DONE):
@@ -142,9 +161,6 @@ class Commits:
                 self._numbers.update_one({"_id": self._id}, initial, upsert=True)
         self._latest += 1
         return self._latest
-
-    def _change(self, number: int) -> UpdateOne:
-        return UpdateOne({"_id": self._id}, {"$set": {"turn": number}})
 
 
 class _Pauses:

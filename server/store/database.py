@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
@@ -28,7 +27,7 @@ from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.availability import Availability
 from tocsin.server.store.backup import Backups
 from tocsin.server.store.command_metrics import CommandMetrics
-from tocsin.server.store.commits import Commits
+from tocsin.server.store.commits import CommitNumber, Commits
 from tocsin.server.store.connection import (
     COMMIT_SECONDS,
     Client,
@@ -54,6 +53,7 @@ from tocsin.server.store.retention import Expired
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.transaction import Snapshot, Transaction
+from tocsin.server.store.writes import BulkWriteSupport
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -92,6 +92,7 @@ class Store:
         self.clock = clock
         self._lock = process.commit_lock
         self._commits = Commits(client, self._base, self.process)
+        self._bulk_write = BulkWriteSupport()
         self.availability = Availability(self._base)
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
@@ -254,10 +255,10 @@ class Store:
             )
 
     def _once(self, work: Callable[[Transaction], T], deadline: float) -> T:
-        def write(session: ClientSession, change: UpdateOne) -> T:
-            txn = Transaction(self._base, session, self.clock)
+        def write(session: ClientSession, number: CommitNumber) -> T:
+            txn = Transaction(self._base, session, self.clock, self._bulk_write)
             result = work(txn)
-            txn.finish(change)
+            txn.finish(number)
             return result
 
         return self._commits.run(write, deadline)

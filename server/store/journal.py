@@ -8,7 +8,7 @@ journal from its end, a bounded number of entries at a time, by equality alone.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -25,6 +25,7 @@ from tocsin.server.journal import (
     with_hash,
 )
 from tocsin.server.store.connection import Base, Document, Session
+from tocsin.server.store.writes import Writes
 
 HEAD = "journal"
 _SPAN = 4_096
@@ -188,8 +189,8 @@ class JournalWriter:
         """Collect one entry."""
         self._pending.append((action, actor, details))
 
-    def write(self) -> None:
-        """Append the entries to the chain.
+    def write(self, writes: Writes) -> None:
+        """Append the entries to the chain; see `Transaction.finish`.
 
         Its head is part of the transaction, so one of two concurrent writers retries.
         """
@@ -202,18 +203,14 @@ class JournalWriter:
             entry = JournalEntry(sequence, self._now, action, actor, details, previous)
             chained.append(with_hash(entry))
             previous = chained[-1].hash
-        self._store(chained)
+        writes.insert("journal", map(_entry_to_document, chained))
+        last = chained[-1]
+        head = {"sequence": last.sequence, "hash": last.hash, "hash_of": last.sequence}
+        writes.update("tails", {"_id": HEAD}, {"$set": head})
 
     def _last_sequence_and_hash(self) -> tuple[int, str]:
         """Sequence and hash of the last entry."""
         return last_number_and_hash(self._base, self._session, self.head)
-
-    def _store(self, entries: Sequence[JournalEntry]) -> None:
-        documents = list(map(_entry_to_document, entries))
-        self._base.journal.insert_many(documents, session=self._session)
-        last = entries[-1]
-        head = {"sequence": last.sequence, "hash": last.hash, "hash_of": last.sequence}
-        self._base.tails.update_one({"_id": HEAD}, {"$set": head}, session=self._session)
 
 
 def last_number_and_hash(

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import (
     Collection,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -36,17 +37,16 @@ from tocsin.admission.model import (
 from tocsin.server.model import LeaderStatement, PublicObject, TlpVersion, Withdrawals
 from tocsin.server.store.connection import Base, Document, chunk_keys, find_by_keys
 from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
+from tocsin.server.store.writes import Writes
 
 Batch = tuple[str, str, int]
 """Partner, submission, and time in µs since 1970 UTC."""
 
 
-def insert_public_ids(
-    base: Base, session: ClientSession, batch: Batch, pairs: Mapping[str, str]
-) -> None:
+def insert_public_ids(writes: Writes, batch: Batch, pairs: Mapping[str, str]) -> None:
     """See `Transaction.add_public_ids`."""
     partner, submission, at = batch
-    documents: list[Document] = [
+    documents: Iterator[Document] = (
         {
             "_id": ObjectId(),
             "partner": partner,
@@ -56,9 +56,8 @@ def insert_public_ids(
             "publics": [pairs[source] for source in sources],
         }
         for sources in group_by_bucket(pairs)
-    ]
-    if documents:
-        base.sources.insert_many(documents, session=session)
+    )
+    writes.insert("sources", documents)
 
 
 def find_public_ids(
@@ -159,22 +158,15 @@ class PublicObjects:
         self._looked_up.update((id, id in found) for id in ids)
         return found
 
-    def put(self, publics: Iterable[PublicObject]) -> None:
+    def put(self, publics: Iterable[PublicObject], writes: Writes) -> None:
         """See `Transaction.put_public_objects`."""
         latest = {public.id: public for public in publics}
         self._look_up([id for id in latest if id not in self._looked_up])
-        documents = {id: _public_to_document(public) for id, public in latest.items()}
-        new = {id for id in documents if not self._looked_up[id]}
-        new_documents = [documents[id] for id in documents if id in new]
-        replacements = [
-            ReplaceOne({"_id": id}, document)
-            for id, document in documents.items()
-            if self._looked_up[id]
-        ]
-        if new_documents:
-            self._publics.insert_many(new_documents, session=self._session)
-        if replacements:
-            self._publics.bulk_write(replacements, session=self._session)
+        new = {id for id in latest if not self._looked_up[id]}
+        writes.insert("publics", (_public_to_document(latest[id]) for id in latest if id in new))
+        for id, public in latest.items():
+            if id not in new:
+                writes.replace("publics", _public_to_document(public))
         self._looked_up.update((id, True) for id in latest)
         hours = {id: p.due_hour for id, p in latest.items() if p.due_hour != self._due.get(id, 0)}
         write_schedule(self._base, self._session, hours, new)

@@ -26,6 +26,7 @@ from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import OpenSubmission, Record, Submission
 from tocsin.server.store.connection import Base, Document, Session, bounded, chunk_keys, time_limit
+from tocsin.server.store.writes import Writes
 
 FREE: Document = {"lease": 0, "owner": ""}
 """The lease of a submission or task that is free."""
@@ -286,6 +287,7 @@ def readmit(base: Base, session: ClientSession, id: str) -> None:
 def settle(  # noqa: PLR0913
     base: Base,
     session: ClientSession,
+    writes: Writes,
     submission: str,
     records: Sequence[Record],
     total: int | None,
@@ -312,9 +314,7 @@ def settle(  # noqa: PLR0913
             state["refused_day"] = now // DAY
     change["$set"] = state
     key = {"_id": submission, "settled": start}
-    if not base.submissions.update_one(key, change, session=session).matched_count:
-        document = _find_submission(base, session, submission)
-        raise Conflict(f"the next record of this submission to be settled is {document['settled']}")
+    writes.update("submissions", key, change, _unexpected(base, session, submission))
     batch = {
         "_id": f"{submission}/{start}",
         "submission": submission,
@@ -322,7 +322,21 @@ def settle(  # noqa: PLR0913
         "n": len(records),
         **record_fields([_record_to_document(record) for record in records]),
     }
-    base.verdicts.insert_one(batch, session=session)
+    writes.insert("verdicts", [batch])
+
+
+def _unexpected(base: Base, session: ClientSession, submission: str) -> Callable[[], Exception]:
+    """Makes the error that a submission is not as far as it was taken to be."""
+
+    def make() -> Exception:
+        document = base.submissions.find_one({"_id": submission}, session=session)
+        if document is None:
+            return NotFound(_NO_SUCH)
+        return Conflict(
+            f"the next record of this submission to be settled is {document['settled']}"
+        )
+
+    return make
 
 
 def _is_refused(

@@ -11,7 +11,6 @@ from collections.abc import (
     Sequence,
 )
 
-from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.timestamps import DAY
@@ -34,6 +33,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import exclusions, public_objects
 from tocsin.server.store.accounts import PARTNERS_REVISION, Accounts
+from tocsin.server.store.commits import CommitNumber
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.id_index import find_entries
@@ -67,6 +67,7 @@ from tocsin.server.store.submissions import (
     set_aside,
     settle,
 )
+from tocsin.server.store.writes import BulkWriteSupport, Writes
 
 
 class Snapshot:
@@ -79,23 +80,36 @@ class Snapshot:
 
     def public_objects(self, ids: Collection[str]) -> dict[str, PublicObject]:
         """The public objects with these ids, by id; ids without one are left out."""
+        self._read_session("publics")
         return self._publics.read(ids)
 
     def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
         """The newest public id of each of a partner's own ids that has one."""
-        return find_public_ids(self._base, self._session, partner, ids)
+        return find_public_ids(self._base, self._read_session("sources"), partner, ids)
 
     def scopes(self) -> Iterator[str]:
         """Every recorded scope."""
         return exclusions.scopes(self._base, self._session)
 
+    def _read_session(self, *collections: str) -> ClientSession:
+        """The session for what reads some collections of the database, or any of them."""
+        return self._session
+
 
 class Transaction(Snapshot):
     """One transaction; `Store.commit` makes it."""
 
-    def __init__(self, base: Base, session: ClientSession, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        base: Base,
+        session: ClientSession,
+        clock: Callable[[], int],
+        support: BulkWriteSupport,
+    ) -> None:
         """Read and write in `session`, where nothing was read yet; the hub's clock is taken."""
         super().__init__(base, session)
+        self._writes = Writes(base, session, support)
+        """What is written at the end, unless something that it may change is read before."""
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
         self.accounts = Accounts(base, session)
@@ -125,11 +139,12 @@ class Transaction(Snapshot):
 
         The number of commands does not depend on the number of feeds.
         """
-        return Publication(self._base, self._session, self._clock, feeds)
+        session = self._read_session("heads", "runs", "shelves")
+        return Publication(self._base, session, self._writes, self._clock, feeds)
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
         """The versions that a feed assigned to objects without one, by id and spec_version."""
-        found = find_entries(self._base, feed, ids, self._session) if ids else []
+        found = find_entries(self._base, feed, ids, self._read_session()) if ids else []
         return {(entry.id, entry.spec): entry.version for entry in found if entry.own}
 
     def find_owners(self, feed: str, object_id: str) -> set[str]:
@@ -137,7 +152,7 @@ class Transaction(Snapshot):
 
         The owner of what the operator was the first to send is the empty string.
         """
-        found = find_entries(self._base, feed, [object_id], self._session)
+        found = find_entries(self._base, feed, [object_id], self._read_session())
         return {entry.owner for entry in found}
 
     def remove(
@@ -173,24 +188,25 @@ class Transaction(Snapshot):
 
     def put_public_objects(self, publics: Iterable[PublicObject]) -> None:
         """Store public objects, replacing those with the same ids."""
-        self._publics.put(publics)
+        self._publics.put(publics, self._writes)
 
     def unschedule(self, ids: Iterable[str]) -> None:
         """Remove public objects from the schedule, regardless of their `due_hour`."""
-        public_objects.write_schedule(self._base, self._session, dict.fromkeys(ids, 0))
+        public_objects.write_schedule(self._base, self._read_session(), dict.fromkeys(ids, 0))
 
     def add_exclusion(self, new: Exclusion) -> bool:
         """Add a value to the exclusion list; False if it is there already."""
-        return exclusions.add_exclusion(self._base, self._session, new)
+        return exclusions.add_exclusion(self._base, self._read_session(), new)
 
     def remove_exclusion(self, kind: str, value: str) -> bool:
         """Remove a value from the exclusion list; False if it is not there."""
-        return exclusions.remove_exclusion(self._base, self._session, kind, value)
+        return exclusions.remove_exclusion(self._base, self._read_session(), kind, value)
 
     def find_revisions(self) -> tuple[int, int]:
         """The revisions of the partners and of the exclusion list."""
         wanted = {"_id": {"$in": [PARTNERS_REVISION, exclusions.REVISION, HEAD]}}
-        found = {each["_id"]: each for each in self._base.tails.find(wanted, session=self._session)}
+        tails = self._base.tails.find(wanted, session=self._read_session("tails"))
+        found = {each["_id"]: each for each in tails}
         self._journal.head = found.get(HEAD)  # the caller writes the journal too
         first = {"revision": 0}
         partners = found.get(PARTNERS_REVISION, first)["revision"]
@@ -202,7 +218,7 @@ class Transaction(Snapshot):
 
     def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
         """Record the public ids assigned to a partner's own ids, by own id."""
-        insert_public_ids(self._base, self._session, (partner, submission, self.now), pairs)
+        insert_public_ids(self._writes, (partner, submission, self.now), pairs)
 
     def put_pending_references(self, references: Sequence[PendingReferences]) -> None:
         """Store the missing references of contributions, replacing the earlier ones."""
@@ -241,22 +257,22 @@ class Transaction(Snapshot):
         Raises Conflict unless they begin with the first record that has none, so that a
         resumed worker cannot count anything twice; NotFound if there is no such submission.
         """
-        settle(self._base, self._session, submission, records, total, self.now)
+        settle(self._base, self._session, self._writes, submission, records, total, self.now)
 
     def set_submission_aside(self, chosen: OpenSubmission) -> bool:
         """Take a submission out of the queue until an operator decides; False if it was leased."""
-        return set_aside(self._base, self._session, chosen, self.now)
+        return set_aside(self._base, self._read_session(), chosen, self.now)
 
     def readmit_submission(self, id: str) -> None:
         """Put a submission that was set aside back into the queue; NotFound if it was not."""
-        readmit(self._base, self._session, id)
+        readmit(self._base, self._read_session(), id)
 
     def replace_record(self, submission: str, record: Record) -> None:
         """Replace one settled record after a review, and adjust the counts.
 
         Raises NotFound if it has not been settled.
         """
-        replace_record(self._base, self._session, submission, record)
+        replace_record(self._base, self._read_session(), submission, record)
 
     def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Store reviews for an analyst."""
@@ -283,15 +299,15 @@ class Transaction(Snapshot):
 
     def put_purge(self, purge: Purge) -> Purge:
         """Store what a purge has still to delete, with what an earlier one left; both as one."""
-        return put_purge(self._base, self._session, purge)
+        return put_purge(self._base, self._read_session(), purge)
 
     def end_purge(self, purge: Purge) -> None:
         """Forget what was purged, unless there is more to delete since it was read."""
-        end_purge(self._base, self._session, purge)
+        end_purge(self._base, self._read_session(), purge)
 
     def holds(self, feed: str, object_id: str) -> bool:
         """True if any version of an object is in a feed."""
-        return bool(find_entries(self._base, feed, [object_id], self._session))
+        return bool(find_entries(self._base, feed, [object_id], self._read_session()))
 
     def purge_entries(self, feed: str, object_id: str, *, keep_last: bool) -> int:
         """Remove versions of an object from a few batches of a feed; the number removed.
@@ -302,41 +318,41 @@ class Transaction(Snapshot):
 
     def find_submission(self, id: str) -> Submission | None:
         """The submission with its body, or None."""
-        return find_submission(self._base, self._session, id)
+        return find_submission(self._base, self._read_session(), id)
 
     def is_leased(self, submission: str, seconds: int) -> bool:
         """True if a worker has a submission in hand, where leases last `seconds`."""
-        return is_leased(self._base, self._session, submission, self.now, seconds)
+        return is_leased(self._base, self._read_session(), submission, self.now, seconds)
 
     def purge_submission(self, submission: str, body: bytes | None, values: Sequence[str]) -> None:
         """Replace a submission's body, unless it is None, and findings that name a value."""
-        purge_submission(self._base, self._session, submission, body, values)
+        purge_submission(self._base, self._read_session(), submission, body, values)
 
     def purge_review(self, review_id: str, values: Sequence[str]) -> None:
         """Close a review; delete its object, and findings that name one of the values."""
-        purge_review(self._base, self._session, review_id, values, self.now)
+        purge_review(self._base, self._read_session(), review_id, values, self.now)
 
     def forget_body(self, submission: str, again: int) -> bool:
         """Delete the body of a settled submission; True if it was deleted.
 
         An undecided one is from now on found by the day `again`, in days since 1970.
         """
-        return forget_body(self._base, self._session, submission, again)
+        return forget_body(self._base, self._read_session(), submission, again)
 
     def forget_submission(self, submission: str, again: int) -> bool:
         """Delete a submission with its records; True if it was deleted.
 
         If it is undecided, or one of them is held, it is found by the day `again`.
         """
-        return forget_submission(self._base, self._session, submission, again)
+        return forget_submission(self._base, self._read_session(), submission, again)
 
     def forget_review(self, review: str) -> None:
         """Delete what is left of a review, unless it waits."""
-        forget_review(self._base, self._session, review)
+        forget_review(self._base, self._read_session(), review)
 
     def delete_submission(self, submission: str) -> None:
         """Delete a submission with its body and records, whatever its state."""
-        delete_submission(self._base, self._session, submission)
+        delete_submission(self._base, self._read_session(), submission)
 
     def forget_journal(self, days: int, most: int, actor: str) -> int:
         """Delete at most `most` of the oldest entries of the journal; how many.
@@ -345,7 +361,7 @@ class Transaction(Snapshot):
         so: without it the journal would not be valid.
         """
         before = (self.now // DAY - days) * DAY
-        found = forget_journal(self._base, self._session, before, most)
+        found = forget_journal(self._base, self._read_session(), before, most)
         if found is None:
             return 0
         first, count = found
@@ -356,15 +372,26 @@ class Transaction(Snapshot):
         """Append an entry to the journal; the arguments are those of `JournalEntry`."""
         self._journal.add(action, actor, details)
 
-    def finish(self, *changes: UpdateOne) -> None:
-        """Write the journal entries, and the clock with other changes of its collection.
+    def finish(self, number: CommitNumber) -> None:
+        """Write the journal entries, the clock, and what else was left to the end.
 
         `Store.commit` calls it.
         """
-        self._journal.write()
-        if every := [*self._clock.change(), *changes]:
-            self._base.clock.bulk_write(every, session=self._session)
+        self._journal.write(self._writes)
+        self._clock.write(self._writes)
+        self._writes.update("clock", number.key, number.change)
+        self._writes.flush()
+
+    def _read_session(self, *collections: str) -> ClientSession:
+        """The session for what reads some collections of the database, or any of them.
+
+        What was left to the end is written first if it changes one of them.
+        """
+        if self._writes.change(*collections):
+            self._writes.flush()
+        return self._session
 
     def _writer(self, feed: str) -> Writer:
-        (head,) = find_heads(self._base, self._session, [feed])
-        return Writer(self._base, self._session, head, self._clock)
+        session = self._read_session()
+        (head,) = find_heads(self._base, session, [feed])
+        return Writer(self._base, session, self._writes, head, self._clock)

@@ -23,13 +23,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Malformed
 from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import Base, Session
+from tocsin.server.store.writes import Writes
 
 _HUB = "hub"
 MILLISECOND = 1_000
@@ -107,11 +107,10 @@ class HubClock:
         self.use(at)
         return at
 
-    def change(self) -> list[UpdateOne]:
-        """The change that stores the clock; none if it was not moved."""
-        if self._stamp <= self._initial:
-            return []
-        return [UpdateOne({"_id": _HUB}, {"$set": {"stamp": self._stamp}})]
+    def write(self, writes: Writes) -> None:
+        """Store the clock, if it was moved."""
+        if self._stamp > self._initial:
+            writes.update("clock", {"_id": _HUB}, {"$set": {"stamp": self._stamp}})
 
 
 def _whole(stamp: int) -> int:

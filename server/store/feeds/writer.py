@@ -17,7 +17,7 @@ from collections.abc import (
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from pymongo import ReplaceOne, UpdateOne
+from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import NotFound
@@ -46,6 +46,7 @@ from tocsin.server.store.feeds.versions import (
     group_by_object,
     status_positions,
 )
+from tocsin.server.store.writes import Writes
 
 _NO_BATCH = 0
 _DIGEST_LENGTH = 16
@@ -56,9 +57,12 @@ _BATCHES_PER_PURGE = 10
 class Writer:
     """The writer of one feed within one transaction; it has read the head."""
 
-    def __init__(self, base: Base, session: ClientSession, head: Document, clock: HubClock) -> None:
+    def __init__(
+        self, base: Base, session: ClientSession, writes: Writes, head: Document, clock: HubClock
+    ) -> None:
         """`head` is the feed's, as it was read in the session."""
         self._base, self._session, self._feed = base, session, str(head["_id"])
+        self._writes = writes
         self._position: int = head["position"]
         self._stamp: int = head["stamp"]
         self._number: int = head.get("number", 0)  # an inbox has none
@@ -68,7 +72,7 @@ class Writer:
         """See `Transaction.publish`."""
         windows = self._clock.open({self._feed: self._number}, self._stamp)
         staged = self.stage(postings, windows, replace=replace)
-        write_staged(self._base, self._session, [staged])
+        write_staged(self._writes, [staged])
         return staged.outcomes
 
     def stage(
@@ -142,7 +146,7 @@ class Writer:
             self.update_status_bits(
                 [entry for entry in found if entry not in chosen], cleared=chosen
             )
-            self._base.heads.bulk_write([self.head_change(removed=True)], session=self._session)
+            self.write_head(removed=True)
         return len(chosen)
 
     def documents(
@@ -203,13 +207,13 @@ class Writer:
                     {"_id": filter_document["_id"]}, {"$set": change}, session=self._session
                 )
 
-    def head_change(self, *, removed: bool = False) -> UpdateOne:
-        """Build the change of the head, which removals write too, so that writers conflict."""
+    def write_head(self, *, removed: bool = False) -> None:
+        """Change the head, which removals do too, so that writers conflict."""
         change = {
             "$set": {"position": self._position, "stamp": self._stamp},
             "$inc": {"writes": 1, "removals": int(removed)},
         }
-        return UpdateOne({"_id": self._feed}, change)
+        self._writes.update("heads", {"_id": self._feed}, change)
 
     def _batch_of(self, entry: IndexedEntry) -> str:
         return batch_id(self._feed, entry.first)
@@ -241,10 +245,15 @@ class Publication:
     """Entries for several feeds in one transaction, stamped in the same windows."""
 
     def __init__(
-        self, base: Base, session: ClientSession, clock: HubClock, feeds: Collection[str]
+        self,
+        base: Base,
+        session: ClientSession,
+        writes: Writes,
+        clock: HubClock,
+        feeds: Collection[str],
     ) -> None:
         """See `Transaction.begin_publication`."""
-        self._base, self._session, self._clock = base, session, clock
+        self._base, self._session, self._writes, self._clock = base, session, writes, clock
         heads = find_heads(base, session, list(feeds))
         self._heads = {str(head["_id"]): head for head in heads}
         numbers = {feed: int(head["number"]) for feed, head in self._heads.items()}
@@ -260,12 +269,12 @@ class Publication:
         Objects with ids in `new` must be in no feed yet; this is not checked.
         """
         staged = [
-            Writer(self._base, self._session, self._heads[feed], self._clock).stage(
+            Writer(self._base, self._session, self._writes, self._heads[feed], self._clock).stage(
                 each, self._windows, replace=True, new=new
             )
             for feed, each in entries.items()
         ]
-        write_staged(self._base, self._session, staged)
+        write_staged(self._writes, staged)
 
 
 def find_heads(base: Base, session: ClientSession, feeds: Sequence[str]) -> list[Document]:
@@ -276,19 +285,14 @@ def find_heads(base: Base, session: ClientSession, feeds: Sequence[str]) -> list
     return heads
 
 
-def write_staged(base: Base, session: ClientSession, staged: Sequence[Staged]) -> None:
+def write_staged(writes: Writes, staged: Sequence[Staged]) -> None:
     """Write what was staged, for all feeds together."""
-    staged = [each for each in staged if each.batches]
-    inserted: dict[str, list[Document]] = {}
     for each in staged:
-        for name, documents in each.writer.documents(each.batches, packed=each.packed):
-            inserted.setdefault(name, []).extend(documents)
-    for name, documents in inserted.items():
-        base[name].insert_many(documents, session=session)
-    for each in staged:
-        each.writer.update_status_bits(each.entries())
-    if staged:
-        base.heads.bulk_write([each.writer.head_change() for each in staged], session=session)
+        if each.batches:
+            for name, documents in each.writer.documents(each.batches, packed=each.packed):
+                writes.insert(name, documents)
+            each.writer.update_status_bits(each.entries())
+            each.writer.write_head()
 
 
 def _outcome(

@@ -36,6 +36,7 @@ from tocsin.server.model import (
     Submission,
 )
 from tocsin.server.store import Store, Transaction
+from tocsin.server.store.commits import CommitNumber
 
 HOLDING = """
 import sys, time
@@ -169,7 +170,7 @@ class TestCommitting:
             txn.settle(submission().id, records("admitted"))
             txn.add_reviews([review()])
             txn.add_journal_entry("admit", "acme", {})
-            txn.finish()
+            txn.finish(CommitNumber(store.process, 1))
             raise RuntimeError("struck by lightning")
 
         with pytest.raises(RuntimeError, match="lightning"):

@@ -30,12 +30,13 @@ from support.wire_proxy import (
     with_write_concern_error,
 )
 
-from tocsin.admission.errors import Unavailable
-from tocsin.server.model import Collection, CollectionKind, Submission
+from tocsin.admission.errors import Conflict, NotFound, Unavailable
+from tocsin.server.model import Collection, CollectionKind, Record, Submission
 from tocsin.server.store import OutcomeUnknown, Store, Transaction, availability, commits, database
 from tocsin.server.store import connection as connection_module
 from tocsin.server.store.connection import Base, is_outage_error
 from tocsin.server.store.schema import try_transactions
+from tocsin.server.store.writes import BulkWriteSupport
 
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
 ALWAYS = 1_000_000
@@ -109,14 +110,14 @@ def take_too_long(proxy: WireProxy) -> None:
 
 
 def lose_a_write(proxy: WireProxy) -> None:
-    proxy.close("insert", forwarded=False)
-    proxy.close("update")
+    proxy.close("bulkWrite", forwarded=False)
+    proxy.close("bulkWrite")
 
 
 def conflict(proxy: WireProxy) -> None:
     proxy.fail("findAndModify", 112, TRANSIENT, times=4)
     reply = error_reply(112, TRANSIENT)
-    proxy.add(Fault("update", "heads", times=2, forwarded=False, change=lambda _: reply))
+    proxy.add(Fault("bulkWrite", times=2, forwarded=False, change=lambda _: reply))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_a_commit_with_a_fault_is_applied_once(
 
 
 @pytest.mark.slow  # it waits between its attempts
-@pytest.mark.parametrize("command", ["findAndModify", "update"])
+@pytest.mark.parametrize("command", ["findAndModify", "bulkWrite"])
 def test_a_commit_that_conflicts_fifty_times_is_applied_once(
     far: Store, proxy: WireProxy, command: str
 ) -> None:
@@ -152,6 +153,54 @@ def test_a_commit_that_conflicts_fifty_times_is_applied_once(
     far.commit(publish(1))
     assert proxy.attempts() == 51
     assert published(far) == (1, 1)
+
+
+class TestOnAServerWithoutBulkWrite:
+    @pytest.fixture(autouse=True)
+    def older(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(BulkWriteSupport, "find", lambda self, base: False)
+
+    def test_a_commit_whose_writes_are_lost_is_applied_once(
+        self, far: Store, proxy: WireProxy
+    ) -> None:
+        proxy.close("insert", forwarded=False)
+        proxy.close("update")
+        far.commit(publish(1))
+        assert all(fault.met == fault.times for fault in proxy.faults)
+        assert published(far) == (1, 1)
+        assert not any(each.name == "bulkWrite" for each in proxy.commands)
+
+    def test_what_is_settled_cannot_be_settled_again(self, far: Store) -> None:
+        settle_twice(far)
+
+
+def settle_twice(store: Store) -> None:
+    """Settle a submission; a second time is refused and changes nothing."""
+    sent = Submission("s", "acme", "acme", "green", received=1, total=1, raw=b"{}")
+    store.submissions.receive(sent)
+    store.commit(lambda txn: txn.settle("s", [Record(0, "admitted")]))
+    before = store.submissions.records("s"), store.submissions.require("s")
+    with pytest.raises(Conflict, match="the next record .* is 1"):
+        store.commit(lambda txn: txn.settle("s", [Record(0, "refused")], total=1))
+    assert (store.submissions.records("s"), store.submissions.require("s")) == before
+    with pytest.raises(NotFound):
+        store.commit(lambda txn: txn.settle("t", [Record(0, "refused")], total=1))
+
+
+def test_what_is_settled_cannot_be_settled_again(far: Store) -> None:
+    settle_twice(far)
+
+
+def test_a_primary_of_an_older_version_is_noticed(
+    far: Store, proxy: WireProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.fail("bulkWrite", 59)
+    with pytest.raises(Unavailable, match="an older version"):
+        far.commit(publish(1))
+    proxy.change("hello", lambda reply: reply | {"maxWireVersion": 21}, times=ALWAYS)
+    far.commit(publish(1))
+    assert published(far) == (1, 1)
+    assert not any(each.name == "bulkWrite" for each in proxy.commands[-9:])
 
 
 class TestACommitThatIsNotConfirmed:
@@ -385,10 +434,23 @@ class TestContents:
         quoted = f"cannot do {{ x: '{self.SECRET}' }}"
         error = {"index": 0, "code": code, "errmsg": quoted, "errInfo": {"x": self.SECRET}}
         proxy.change("insert", lambda reply: reply | {"n": 0, "writeErrors": [error]})
+        cursor = {
+            "id": 0,
+            "ns": "admin.$cmd.bulkWrite",
+            "firstBatch": [error | {"idx": 0, "ok": 0}],
+        }
+        proxy.change("bulkWrite", lambda reply: reply | {"nErrors": 1, "cursor": cursor})
 
+    @pytest.mark.parametrize("together", [True, False])
     def test_of_a_bulk_write_are_in_no_log(
-        self, far: Store, proxy: WireProxy, caplog: pytest.LogCaptureFixture
+        self,
+        far: Store,
+        proxy: WireProxy,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+        together: bool,
     ) -> None:
+        monkeypatch.setattr(BulkWriteSupport, "find", lambda self, base: together)
         self.fail_with_contents(proxy, 2)
         try:
             far.commit(lambda txn: txn.publish("green", [posting(1, body=self.SECRET)]))
