@@ -232,7 +232,7 @@ def time_limit(seconds: float = QUERY_SECONDS) -> Iterator[None]:
         ) from error
 
 
-_PROBE_KEYS = 500
+_PROBE_KEYS = 2_000
 """Keys of one look-up that most probably finds little."""
 _FEW = 3
 """So many documents are few."""
