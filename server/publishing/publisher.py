@@ -515,20 +515,21 @@ def _is_hubs_own(task: _Task, candidate: Candidate) -> bool:
 def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     """Resolve an open candidate's references and its public id, then merge it."""
     refs = task.source_ids.refs
-    resolved, sent = _resolve(task, candidate), candidate
-    explained = explain_raised_level(candidate, resolved.candidate)
-    explained += explain_dropped_references(resolved.rewriting)
-    candidate = resolved.candidate.with_findings(*explained)
+    resolved = _resolve(task, candidate)
+    raised = explain_raised_level(candidate, resolved.candidate)
+    dropped = explain_dropped_references(resolved.rewriting)
+    held = candidate.with_findings(*dropped)  # its level is decided when it goes on
+    candidate = resolved.candidate.with_findings(*raised, *dropped)
     resolved = replace(resolved, candidate=candidate)
     if candidate.effective_tlp > task.work.strictest_feed:
         return _refuse(task, candidate, PublicState.UNTAKEN)
-    if blocked := _conclude_if_blocked(task, sent, resolved):
+    if blocked := _conclude_if_blocked(task, held, resolved):
         return blocked
     if candidate.from_hub:
         return _settle_copy(task, resolved)
     if subject := find_subject(resolved.rewriting.object):
         if later := _find_later_subject(task, candidate, subject):
-            return _wait(task, candidate, PublicState.INCOMPLETE, (later,))
+            return _wait(task, held, PublicState.INCOMPLETE, (later,))
         if (state := _subject_state(task, resolved, subject)) is not None:
             return _refuse(task, candidate, state)
     living = _find_living_id(task, resolved)
@@ -540,12 +541,13 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
 
 
 def _conclude_if_blocked(
-    task: _Task, sent: Candidate, resolved: ResolvedCandidate
+    task: _Task, held: Candidate, resolved: ResolvedCandidate
 ) -> _Outcome | None:
     """The outcome of a candidate that cannot be merged now; None if it can.
 
-    Duplicate if a newer version is held; held if a reference is missing, or would raise it above
-    its earlier version.
+    `held` is the candidate as it was sent.  Duplicate if a newer version is held; held if
+    a reference is missing, would raise it above its earlier version, or is to an observable that
+    is stricter so far.
     """
     candidate, missing = resolved.candidate, resolved.rewriting.missing
     if _is_older_than_what_waits(task, candidate):
@@ -554,9 +556,11 @@ def _conclude_if_blocked(
     if "marking" in task.batch.waived:
         missing = tuple(each for each in missing if not each.startswith("marking-definition"))
     if missing:
-        return _wait(task, candidate, PublicState.INCOMPLETE, missing)
-    if stricter := _find_stricter_targets(task, sent, candidate):
-        return _wait(task, candidate, PublicState.RAISED_ABOVE_EARLIER, stricter)
+        return _wait(task, held, PublicState.INCOMPLETE, missing)
+    if stricter := _find_stricter_targets(task, held, candidate):
+        return _wait(task, held, PublicState.RAISED_ABOVE_EARLIER, stricter)
+    if observables := _find_stricter_observables(task, held, candidate):
+        return _wait(task, held, PublicState.RAISED_BY_OBSERVABLES, observables)
     return None
 
 
@@ -582,22 +586,46 @@ def _is_older_than_what_waits(task: _Task, candidate: Candidate) -> bool:
 def _find_stricter_targets(task: _Task, sent: Candidate, raised: Candidate) -> tuple[str, ...]:
     """The references that raise a candidate above the partner's earlier version of it.
 
-    References to objects of the same submission are left out.  Withdrawing the earlier version
-    would show its readers that something stricter exists.
+    Withdrawing the earlier version would show its readers that something stricter exists.
     """
     if raised.effective_tlp <= sent.effective_tlp:
         return ()
-    source, own = str(sent.source_id), task.source_ids
-    stays = task.find_own(own.public_id(source), source)
+    source = str(sent.source_id)
+    stays = task.find_own(task.source_ids.public_id(source), source)
     if stays is None or stays.tlp >= raised.effective_tlp:
         return ()
-    known = {name: ref.tlp for name, ref in own.refs.items() if ref.id}
-    return tuple(
-        target
-        for targets in required_references(sent.object or {})
-        for target in targets
-        if target not in task.batch.refs and known.get(target, Tlp.CLEAR) > stays.tlp
+    return tuple(_stricter_references(task, sent, stays.tlp))
+
+
+def _find_stricter_observables(task: _Task, sent: Candidate, raised: Candidate) -> tuple[str, ...]:
+    """The observables that raise a candidate, under all ids by which they may arrive.
+
+    An observable is one object at all levels, and a less strict report of it may still come.  If
+    the candidate had been published above that level, it would be missing there, and show that
+    something stricter came first.
+    """
+    if raised.effective_tlp <= sent.effective_tlp:
+        return ()
+    found = _stricter_references(task, sent, sent.effective_tlp)
+    observables = (
+        (target, id_) for target, id_ in found.items() if is_observable_type(id_.split("--")[0])
     )
+    return tuple(dict.fromkeys(name for names in observables for name in names))
+
+
+def _stricter_references(task: _Task, sent: Candidate, level: Tlp) -> dict[str, str]:
+    """The required references to objects above a level, with the objects' public ids.
+
+    Those to objects of the same submission are left out.
+    """
+    refs = task.source_ids.refs
+    found: dict[str, str] = {}
+    for targets in required_references(sent.object or {}):
+        for target in targets:
+            ref = refs.get(target)
+            if target not in task.batch.refs and ref is not None and ref.id and ref.tlp > level:
+                found[target] = ref.id
+    return found
 
 
 def _find_later_subject(task: _Task, candidate: Candidate, subject: str) -> str:

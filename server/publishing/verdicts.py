@@ -28,6 +28,7 @@ class PublicState(StrEnum):
     UNTAKEN = "stricter than any feed takes"
     INCOMPLETE = "needs objects that have not arrived"
     RAISED_ABOVE_EARLIER = "raised by its references above its earlier version"
+    RAISED_BY_OBSERVABLES = "raised by observables that are stricter so far"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
     NOT_THE_HUBS = "claims to be the hub's own, is unknown"
@@ -153,6 +154,17 @@ TABLE: tuple[Row, ...] = (
             "references",
             "your earlier version stays published: this version references objects that are "
             "marked more strictly; to publish it, mark it as strictly as they are: ",
+        ),
+    ),
+    Row(
+        (_P.RAISED_BY_OBSERVABLES,),
+        (),
+        _V.HELD,
+        _E.NONE,
+        _held(
+            "references",
+            "it waits until what it references is published at its level; to publish it now, "
+            "mark it as strictly as that is: ",
         ),
     ),
     Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.examples import examples
-from support.hub import AMBER, GREEN, HubInProcess, Object, indicator, sdo
+from support.hub import AMBER, GREEN, HubInProcess, Object, indicator, relationship, sdo
 from support.two_worlds import (
     CHANGES,
     FEED_IS_ADDED,
@@ -24,6 +24,7 @@ from support.two_worlds import (
 )
 
 from tocsin.admission.merge import statistics
+from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.intake import review
@@ -95,6 +96,7 @@ def grouping(*members: str) -> Object:
 OWN_ID = report()["id"]
 GREEN_ID, AMBER_ID = guessed_ids()[0], guessed_ids()[2]
 """Public ids of an indicator on the first value."""
+DOMAIN_ID = observable_id({"type": "domain-name", "value": "evil.top"})
 TERM = "seen at vpn.quiet.example"
 ATTACKS: dict[str, list[Act]] = {
     "revoke and send again at a level that it cannot read": [
@@ -117,6 +119,22 @@ ATTACKS: dict[str, list[Act]] = {
         say(WATCH, domain(GREEN, value="else.top"), domain(GREEN, 2, value="else.top")),
         say(WATCH, domain(GREEN, 3)),
         say(WATCH, domain(GREEN, 3, defanged=True)),
+    ],
+    "see that what a grouping lists was stricter before": [
+        say("north", domain(AMBER, 9)),
+        say("open", {**grouping(DOMAIN_ID), "object_marking_refs": [GREEN]}),
+        say("open", domain(GREEN, 2)),
+    ],
+    "see that what a relationship leads from was stricter before": [
+        say("north", domain(AMBER, 9)),
+        say("open", domain(AMBER, 2)),
+        say(
+            "open",
+            malware := sdo("malware", name="m", is_family=True, object_marking_refs=[GREEN]),
+            relationship({"id": DOMAIN_ID}, "related-to", malware, object_marking_refs=[GREEN]),
+            relationship(domain(AMBER, 2), "related-to", malware, object_marking_refs=[GREEN]),
+        ),
+        say("open", domain(GREEN, 2)),
     ],
     "count what strict objects are published with one's own": [
         say("north", report(number=8), grouping(report(number=8)["id"], GREEN_ID)),
