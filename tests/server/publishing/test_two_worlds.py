@@ -380,6 +380,12 @@ MUTATIONS: dict[str, Mutation] = {
         always(always(False)),
         "outlive what others end",
     ),
+    "what refers to a stricter observable is raised": Mutation(
+        publisher,
+        "_find_stricter_observables",
+        always(always(())),
+        "see that what a grouping lists was stricter before",
+    ),
     "what waited is published in the order in which it came": Mutation(
         review,
         "_level",
