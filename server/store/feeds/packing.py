@@ -17,7 +17,7 @@ waits for it, and if it is lost, packed blocks are examined again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, groupby
 
@@ -161,14 +161,18 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
     group = _next_group(sizes, full=due.full)
     if group is None:
         return False
-    first, last = group[0]["first"], group[-1]["first"]
-    within = {**block, "first": {"$gte": first, "$lte": last}}
-    batches = list(base.runs.find(within, session=session).sort("first", 1))
+    first = group[0]["first"]
+    ids = [batch["_id"] for batch in group]
+    batches = [
+        batch
+        for chunk in chunk_keys(ids, MAX_KEYS)
+        for batch in base.runs.find({"_id": {"$in": list(chunk)}}, session=session)
+    ]
+    batches.sort(key=lambda batch: int(batch["first"]))
     packed = merge_batches(batches)
     if len(bson.encode(packed)) > MAX_DOCUMENT_OCTETS:
         log.warning("the rest of block %d of %s is not packed: too long", due.block, due.feed)
         return False
-    ids = [batch["_id"] for batch in batches]
     id_documents = _find_id_documents(base, session, ids)
     status_documents = [
         each for each in base.marks.find(block, session=session) if each["_id"] in ids
@@ -184,7 +188,7 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
     if new_documents:
         base.shelves.insert_many(new_documents, session=session)
     _write_status_bits(base, session, batches, status_documents)
-    _merge_filter_documents(base, session, due.feed, within)
+    _merge_filter_documents(base, session, block, {batch["first"] for batch in batches})
     _write_head(base, session, due.feed)
     return True
 
@@ -255,16 +259,18 @@ def _write_status_bits(
 
 
 def _merge_filter_documents(
-    base: Base, session: ClientSession, feed: str, within: Document
+    base: Base, session: ClientSession, block: Document, firsts: Collection[int]
 ) -> None:
-    """Merge the filter documents of the packed batches into those of the first one."""
-    filter_documents = list(base.cards.find(within, session=session))
+    """Merge the filter documents of the batches that begin at `firsts` into those of one."""
+    filter_documents = [
+        each for each in base.cards.find(block, session=session) if each["first"] in firsts
+    ]
     for chunk in chunk_keys(
         [filter_document["_id"] for filter_document in filter_documents], MAX_KEYS
     ):
         base.cards.delete_many({"_id": {"$in": list(chunk)}}, session=session)
     new_documents = build_filter_documents(
-        feed, within["first"]["$gte"], merge_terms(filter_documents)
+        block["feed"], min(firsts), merge_terms(filter_documents)
     )
     if new_documents:
         base.cards.insert_many(new_documents, session=session)

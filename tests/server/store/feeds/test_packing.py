@@ -316,6 +316,7 @@ class TestWriters:
 
         def work(txn: Any) -> None:
             tries.append(txn.publish(small.id, [posting(7_000)]))
+            assert txn.holds(small.id, object_id(7_000))  # it is written now, not at the end
             other.packing.pack_next()
 
         small.store.commit(work)
