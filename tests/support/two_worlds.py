@@ -40,6 +40,7 @@ START = micros("2026-03-02T08:00:00.000Z")
 TICK = 500_000
 STEP = 600_000_000
 """µs between two acts: longer than any window of stamps."""
+_SPACE = HUB_SECRETS.namespace
 VALUES = ("one-portal.top", "two-portal.top", "mail.quiet.example")
 """The values that everybody reports; the last one lies in the domain of a hidden partner."""
 TEXTS = ("", "seen by Mr John Smith of quiet.example", "the gateway of acme.example")
@@ -238,16 +239,22 @@ def source_id(kind: str, number: int) -> str:
 
 def guessed_ids() -> list[str]:
     """Public ids that exist if somebody reported the values, at every level."""
-    space = HUB_SECRETS.namespace
     found = []
     for value in VALUES[:2]:
         for level in (Tlp.GREEN, Tlp.AMBER):
             key = indicator_key("stix", f"[domain-name:value = '{value}']", level.label)
-            found += [public_id("indicator", key, space), public_id("indicator", f"{key}#1", space)]
+            found += [public_id("indicator", f"{key}{end}", _SPACE) for end in ("", "#1")]
         found.append(observable_id({"type": "domain-name", "value": value}))
     return found
 
 
+STRICT_IDS = frozenset(
+    public_id("indicator", f"{indicator_key('stix', pattern, Tlp.AMBER.label)}{end}", _SPACE)
+    for pattern in (f"[domain-name:value = '{value}']" for value in VALUES)
+    for end in ("", "#1")
+)
+"""Public ids of indicators on the values at a stricter level."""
+Targets = st.SearchStrategy[str]
 LEVELS = st.sampled_from((Tlp.GREEN, Tlp.AMBER))
 HIDDEN_IDS: tuple[int, ...] = (1, 2, 3)
 SEEN_IDS: tuple[int, ...] = (4, 5)
@@ -256,8 +263,11 @@ VERSIONS = st.integers(0, 3)
 
 
 @st.composite
-def reports(draw: st.DrawFn, level: Tlp, numbers: Sequence[int]) -> Object:
-    """One object at a level: of every kind, under ids and on values that others use too."""
+def reports(draw: st.DrawFn, level: Tlp, numbers: Sequence[int], targets: Targets) -> Object:
+    """One object at a level: of every kind, under ids and on values that others use too.
+
+    What it refers to is one of `targets`.
+    """
     kind = draw(st.sampled_from(KINDS))
     number, version = draw(st.sampled_from(numbers)), draw(VERSIONS)
     common: Object = {
@@ -270,10 +280,10 @@ def reports(draw: st.DrawFn, level: Tlp, numbers: Sequence[int]) -> Object:
         common["revoked"] = True
     if text := draw(st.sampled_from(TEXTS)):
         common["description"] = text
-    return _BUILDERS[kind](draw, common)
+    return _BUILDERS[kind](draw, common, targets)
 
 
-def _indicator(draw: st.DrawFn, common: Object) -> Object:
+def _indicator(draw: st.DrawFn, common: Object, _: Targets) -> Object:
     more: Object = {}
     if confidence := draw(st.sampled_from((0, 0, 60, 90))):
         more["confidence"] = confidence
@@ -282,7 +292,7 @@ def _indicator(draw: st.DrawFn, common: Object) -> Object:
     return indicator(draw(st.sampled_from(VALUES)), **{**common, **more})
 
 
-def _domain(draw: st.DrawFn, common: Object) -> Object:
+def _domain(draw: st.DrawFn, common: Object, _: Targets) -> Object:
     names = ("id", "object_marking_refs", "revoked")
     kept = {name: common[name] for name in names if name in common}
     return {
@@ -293,35 +303,40 @@ def _domain(draw: st.DrawFn, common: Object) -> Object:
     }
 
 
-def _malware(draw: st.DrawFn, common: Object) -> Object:
+def _malware(draw: st.DrawFn, common: Object, _: Targets) -> Object:
     return sdo("malware", **{"name": "m", "is_family": True, **common})
 
 
-def _sighting(draw: st.DrawFn, common: Object) -> Object:
+def _sighting(draw: st.DrawFn, common: Object, targets: Targets) -> Object:
     more = {} if draw(st.booleans()) else {"count": 0}
-    return sighting({"id": draw(_targets())}, **common, **more)
+    return sighting({"id": draw(targets)}, **common, **more)
 
 
-def _relationship(draw: st.DrawFn, common: Object) -> Object:
+def _relationship(draw: st.DrawFn, common: Object, targets: Targets) -> Object:
     ends = (
-        {"id": draw(_targets())},
+        {"id": draw(targets)},
         {"id": source_id("malware", draw(st.sampled_from((*HIDDEN_IDS, *SEEN_IDS))))},
     )
     return relationship(ends[0], "indicates", ends[1], **common)
 
 
-def _grouping(draw: st.DrawFn, common: Object) -> Object:
-    members = draw(st.lists(_targets(), min_size=1, max_size=3, unique=True))
+def _grouping(draw: st.DrawFn, common: Object, targets: Targets) -> Object:
+    members = draw(st.lists(targets, min_size=1, max_size=3, unique=True))
     return sdo("grouping", **{"context": "malware-analysis", "object_refs": members, **common})
 
 
-def _targets() -> st.SearchStrategy[str]:
-    """Ids of one's own and of others, public and private, seen and guessed."""
-    own = [source_id("indicator", number) for number in (*HIDDEN_IDS, *SEEN_IDS)]
-    return st.sampled_from([*own, *guessed_ids()[:-1]])
+def _targets(numbers: Sequence[int], *, strict: bool) -> Targets:
+    """Ids of one's own and of others, public and private, seen and guessed.
+
+    Public ids of stricter indicators only if `strict`: a partner that can read them, and refers to
+    them from what others read, says itself that they exist (docs/threat-model.md).
+    """
+    own = [source_id("indicator", number) for number in numbers]
+    known = [name for name in guessed_ids()[:-1] if strict or name not in STRICT_IDS]
+    return st.sampled_from([*own, *known])
 
 
-_BUILDERS: dict[str, Callable[[st.DrawFn, Object], Object]] = {
+_BUILDERS: dict[str, Callable[[st.DrawFn, Object, Targets], Object]] = {
     "indicator": _indicator,
     "domain-name": _domain,
     "malware": _malware,
@@ -337,7 +352,9 @@ def posts(draw: st.DrawFn, who: str, levels: st.SearchStrategy[Tlp], hidden: boo
     """A post of a few objects, ids used once."""
     numbers = HIDDEN_IDS if hidden else SEEN_IDS
     numbers = HIDDEN_IDS + SEEN_IDS if who == WATCH else numbers
-    every = draw(st.lists(levels.flatmap(lambda at: reports(at, numbers)), min_size=1, max_size=3))
+    targets = _targets(numbers, strict=hidden or who == WATCH)
+    objects = levels.flatmap(lambda at: reports(at, numbers, targets))
+    every = draw(st.lists(objects, min_size=1, max_size=3))
     sent = list({each["id"]: each for each in every}.values())
     name = f"post of {who}: {json.dumps(sent)}"
     hours = draw(st.sampled_from((0, 0, 0, 0, 1, 2)))
