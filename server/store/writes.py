@@ -29,9 +29,10 @@ MOST_OCTETS = 500_000
 """Octets of such writes to one collection; one command takes 16 MiB."""
 _BULK_WRITE_VERSION = 25
 """The wire version of MongoDB 8.0."""
-_NO_SUCH_COMMAND = 59
+_REFUSALS = (13, 59)
+"""Errors of a server that does not permit the command, or does not have it any more."""
 _DUPLICATE_KEY = 11000
-_OLDER_SERVER = "the primary of the database has changed to one of an older version; try again"
+_REFUSED = "the database has refused several writes in one command and will get them singly: retry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ class BulkWriteSupport:
             self._known = int(hello.get("maxWireVersion", 0)) >= _BULK_WRITE_VERSION
         return self._known
 
-    def forget(self) -> None:
-        """Look it up again: another server may be the primary."""
-        self._known = None
+    def give_up(self) -> None:
+        """Do without it from now on: an older server may be the primary now."""
+        self._known = False
 
 
 class Writes:
@@ -167,10 +168,10 @@ class Writes:
         try:
             answer = self._base.client.admin.command(command, session=self._session)
         except OperationFailure as error:
-            if error.code != _NO_SUCH_COMMAND:
+            if error.code not in _REFUSALS:
                 raise
-            self._support.forget()
-            raise Unavailable(_OLDER_SERVER) from error
+            self._support.give_up()
+            raise Unavailable(_REFUSED) from error
         for result in answer["cursor"]["firstBatch"]:
             _, write = every[result["idx"]]
             if not result["ok"]:

@@ -191,13 +191,14 @@ def test_what_is_settled_cannot_be_settled_again(far: Store) -> None:
     settle_twice(far)
 
 
-def test_a_primary_of_an_older_version_is_noticed(
-    far: Store, proxy: WireProxy, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("code", [13, 59])
+def test_a_server_that_refuses_several_writes_in_one_command_gets_them_singly(
+    far: Store, proxy: WireProxy, code: int
 ) -> None:
-    proxy.fail("bulkWrite", 59)
-    with pytest.raises(Unavailable, match="an older version"):
+    proxy.fail("bulkWrite", code)
+    with pytest.raises(Unavailable, match="singly: retry"):
         far.commit(publish(1))
-    proxy.change("hello", lambda reply: reply | {"maxWireVersion": 21}, times=ALWAYS)
+    assert published(far) == (0, 0)
     far.commit(publish(1))
     assert published(far) == (1, 1)
     assert not any(each.name == "bulkWrite" for each in proxy.commands[-9:])
