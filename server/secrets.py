@@ -57,6 +57,11 @@ class HubSecrets:
         }
 
 
+def has_secrets(directory: Path) -> bool:
+    """True if a hub has been made in this data directory."""
+    return (directory / _FILE).exists()
+
+
 def load_secrets(directory: Path) -> HubSecrets:
     """The secrets stored in `directory`; created on first use."""
     if not (directory / _FILE).exists():

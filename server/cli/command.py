@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import Malformed, ShareError
+from tocsin.admission.errors import Malformed, NotFound, ShareError
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import micros
@@ -25,6 +25,7 @@ from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
 from tocsin.server.journal import operator_name
 from tocsin.server.runtime import LOG_FORMAT, Runtime, open_runtime
+from tocsin.server.secrets import has_secrets
 
 Answer = dict[str, object]
 CommandResult = Answer | list[Answer] | Iterator[Answer]
@@ -72,6 +73,7 @@ def login_name() -> str:
         return f"uid {os.getuid()}"
 
 
+_NO_HUB = "there is no hub in {}: name its data directory with --data (`tocsin-hub serve` makes a new hub)"
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 AS_PERSON = click.option(
     "--as",
@@ -106,12 +108,21 @@ def with_settings(command: Callable[..., int | None]) -> Callable[..., int | Non
 
 def with_open_hub(command: Callable[..., int | None]) -> Callable[..., int | None]:
     """Pass the open hub to a command that prints its result itself; it returns the exit code."""
+    return _with_open_hub(command, creates=False)
+
+
+def _with_open_hub(
+    command: Callable[..., int | None], *, creates: bool
+) -> Callable[..., int | None]:
+    """As `with_open_hub`; a command that `creates` makes a new hub where there is none."""
 
     @with_settings
     @wraps(command)
     def run(settings: HubSettings, /, **arguments: Any) -> int | None:
         logging.getLogger().setLevel(logging.WARNING)
-        new = not settings.mongo_uri and not settings.data.exists()
+        new = not settings.mongo_uri and not has_secrets(settings.data)
+        if new and not creates:
+            raise NotFound(_NO_HUB.format(settings.data))
         with open_runtime(settings, lambda text: None) as hub:
             if new:
                 print_notice(
@@ -125,8 +136,10 @@ def with_open_hub(command: Callable[..., int | None]) -> Callable[..., int | Non
 
 def with_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
     """Pass the open hub to a command, and print its result, as JSON if --json is given."""
+    return _with_hub(command, creates=False)
 
-    @with_open_hub
+
+def _with_hub(command: Callable[..., CommandResult], *, creates: bool) -> Callable[..., int | None]:
     @AS_JSON
     @wraps(command)
     def run(hub: Runtime, /, as_json: bool, **arguments: Any) -> None:
@@ -136,19 +149,18 @@ def with_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]
         else:
             _print_as_made(result, as_json=as_json)
 
-    return run
+    return _with_open_hub(run, creates=creates)
 
 
 def with_acting_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
     """As `with_hub`, for a command that changes something: `hub.actor` is the person."""
 
-    @with_hub
     @AS_PERSON
     @wraps(command)
     def run(hub: Runtime, /, person: str, **arguments: Any) -> CommandResult:
         return command(replace(hub, actor=operator_name(person)), **arguments)
 
-    return run
+    return _with_hub(run, creates=True)
 
 
 def _print_as_made(records: Iterator[Answer], *, as_json: bool) -> None:

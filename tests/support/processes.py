@@ -25,7 +25,9 @@ from unittest import mock
 
 import requests
 
+from tocsin.config import HubSettings
 from tocsin.server.cli.main import main as tocsin_hub
+from tocsin.server.runtime import open_runtime
 
 BIN = Path(sys.executable).parent
 MT = "application/taxii+json;version=2.1"
@@ -45,8 +47,8 @@ def _new_data() -> tempfile.TemporaryDirectory[str]:
     with mock.patch.dict(os.environ):
         for name in [name for name in os.environ if name.startswith("TOCSIN_")]:
             del os.environ[name]
-        code, _, err = run_command("collection", "list", "--data", Path(folder.name) / "data")
-    assert code == 0, err
+        with open_runtime(HubSettings(data=Path(folder.name) / "data"), lambda text: None):
+            pass
     return folder
 
 

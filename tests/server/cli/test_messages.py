@@ -10,15 +10,29 @@ from support.processes import BIN, make_data, run_command
 pytestmark = pytest.mark.slow
 
 
-def test_a_command_in_the_wrong_folder_says_that_it_created_a_hub(alone: None) -> None:
+def test_a_list_of_what_is_in_the_wrong_folder_makes_no_hub_there(alone: None) -> None:
     code, out, message = run_command("partner", "list")
-    assert (code, out) == (0, "")
+    assert (code, out) == (1, "")
+    assert "there is no hub in tocsin-data: name its data directory with --data" in message
+    assert not Path("tocsin-data").exists()
+
+
+def test_a_command_that_adds_something_says_that_it_created_a_hub(alone: None) -> None:
+    code, _, message = run_command("partner", "add", "acme", "--name", "ACME")
+    assert code == 0
     assert "tocsin-data had no hub; a new one was created there" in message
-    assert message.endswith("tocsin-hub: the list is empty\n")
+    assert run_command("partner", "list", "--json")[0] == 0
+    assert run_command("journal", "list", "--json")[0] == 0
+
+
+def test_an_empty_list_is_said_to_be_empty(alone: None) -> None:
+    make_data(Path("tocsin-data"))
+    assert run_command("partner", "list") == (0, "", "tocsin-hub: the list is empty\n")
     assert run_command("partner", "list", "--json") == (0, "[]\n", "")
 
 
 def test_a_notice_for_which_the_disk_has_no_room_stops_nobody(alone: None) -> None:
+    make_data(Path("tocsin-data"))
     with Path("/dev/full").open("wb") as full:
         command: list[str | Path] = [BIN / "tocsin-hub", "partner", "list", "--json"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full)
@@ -35,6 +49,8 @@ def test_adding_a_partner_twice_points_to_partner_change(alone: None) -> None:
 def test_a_data_directory_that_is_a_file_exits_with_1(alone: None, tmp_path: Path) -> None:
     (tmp_path / "afile").touch()
     code, _, message = run_command("partner", "list", "--data", "afile")
+    assert (code, "there is no hub in afile" in message) == (1, True)
+    code, _, message = run_command("partner", "add", "acme", "--name", "ACME", "--data", "afile")
     assert (code, "name another --data" in message) == (1, True)
 
 
