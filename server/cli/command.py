@@ -73,7 +73,9 @@ def login_name() -> str:
         return f"uid {os.getuid()}"
 
 
-_NO_HUB = "there is no hub in {}: name its data directory with --data (`tocsin-hub serve` makes a new hub)"
+_NO_HUB = (
+    "there is no hub in {}: name its data directory with --data; `tocsin-hub serve` makes a new hub"
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 AS_PERSON = click.option(
     "--as",

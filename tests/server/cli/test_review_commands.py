@@ -129,7 +129,10 @@ class TestListing:
         found = list_reviews(opened(hub), None)
         assert list_reviews(opened(hub), None, 2) == found[:2]
         runtime = contextlib.nullcontext(opened(hub))
-        with mock.patch("tocsin.server.cli.command.open_runtime", return_value=runtime):
+        with (
+            mock.patch("tocsin.server.cli.command.open_runtime", return_value=runtime),
+            mock.patch("tocsin.server.cli.command.has_secrets", return_value=True),
+        ):
             review_command.main(["list", "--limit", "2"], standalone_mode=False)
         shown = capsys.readouterr()
         assert all(str(each["review"]) in shown.out for each in found[:2])
