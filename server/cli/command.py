@@ -8,7 +8,7 @@ import logging
 import os
 import pwd
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -189,6 +189,20 @@ def print_result(result: Answer | list[Answer], *, as_json: bool) -> None:
             print(f"{name}: {printable(shown)}")
         if isinstance(result, list):
             print()
+
+
+def print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows with the same columns, a line each, below their names."""
+    if not rows:
+        print_notice("tocsin-hub: the list is empty")
+        return
+    names = tuple(rows[0])
+    cells = [tuple(printable(row[name]) for name in names) for row in rows]
+    lines = [tuple(name.upper() for name in names), *cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        print("  ".join(padded).rstrip())
 
 
 def split_list(text: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -19,14 +19,17 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.cli.collection import find_collection_ids
 from tocsin.server.cli.command import (
+    AS_JSON,
     LIST,
     TIME,
     TLP,
     Answer,
     check_slug,
     join_lists,
+    print_table,
     with_acting_hub,
     with_hub,
+    with_open_hub,
 )
 from tocsin.server.cli.key import add_key, credential_of
 from tocsin.server.countries import parse_country
@@ -219,11 +222,30 @@ def _export(hub: Runtime, slug: str, output: Path) -> Answer:
     return export_partner(hub, slug, output)
 
 
-@partner_command.command("list", epilog=format_examples("tocsin-hub partner list --json"))
+@partner_command.command(
+    "list",
+    epilog=format_examples("tocsin-hub partner list", "tocsin-hub partner list --json"),
+)
+@AS_JSON
+@with_open_hub
+def _list(hub: Runtime, as_json: bool) -> None:
+    """List partners and what their accounts may read and write, a line for each account."""
+    partners = list_partners(hub)
+    if as_json:
+        print(json.dumps(partners))
+    else:
+        print_table([row for partner in partners for row in _rows(partner)])
+
+
+@partner_command.command("show", epilog=format_examples("tocsin-hub partner show acme"))
+@click.argument("slug")
 @with_hub
-def _list(hub: Runtime) -> list[Answer]:
-    """List partners, their accounts and rights."""
-    return list_partners(hub)
+def _show(hub: Runtime, slug: str) -> Answer:
+    """Show all settings of a partner and its accounts."""
+    for partner in list_partners(hub):
+        if partner["partner"] == slug:
+            return partner
+    raise NotFound(f"there is no partner {slug}: `tocsin-hub partner list` shows them")
 
 
 @partner_command.command(
@@ -391,6 +413,19 @@ def list_partners(hub: Runtime) -> list[Answer]:
         _format_partner(partner, [a for a in accounts if a.partner == partner.slug], aliases)
         for partner in people.list_partners()
     ]
+
+
+def _rows(partner: Answer) -> Iterator[dict[str, object]]:
+    """The lines of a partner in the list."""
+    accounts: Any = partner["accounts"]
+    for account in accounts or [{"account": "-", "read": [], "write": [], "disabled": False}]:
+        yield {
+            "partner": partner["partner"],
+            "account": account["account"] + (" (disabled)" if account["disabled"] else ""),
+            "reads": ",".join(account["read"]) or "-",
+            "writes": ",".join(account["write"]) or "-",
+            "name": partner["name"],
+        }
 
 
 def _check_partner(partner: Partner) -> None:

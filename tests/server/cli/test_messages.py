@@ -31,6 +31,22 @@ def test_an_empty_list_is_said_to_be_empty(alone: None) -> None:
     assert run_command("partner", "list", "--json") == (0, "[]\n", "")
 
 
+def test_partners_are_listed_in_columns_a_line_for_each_account(alone: None) -> None:
+    for slug in ("acme", "north-shore"):
+        run_command("partner", "add", slug, "--name", f"{slug} \x1b[2J Limited")
+    code, out, _ = run_command("partner", "list")
+    head, *lines = out.splitlines()
+    assert (code, head.split()) == (0, ["PARTNER", "ACCOUNT", "READS", "WRITES", "NAME"])
+    assert [line.split()[:4] for line in lines] == [
+        [slug, slug, "clear,green", "inbox"] for slug in ("acme", "north-shore")
+    ]
+    assert {line.index("clear,green") for line in lines} == {head.index("READS")}
+    assert "\x1b" not in out
+    assert "reliability: " in run_command("partner", "show", "acme")[1]
+    code, _, message = run_command("partner", "show", "nobody")
+    assert (code, "`tocsin-hub partner list` shows them" in message) == (1, True)
+
+
 def test_a_notice_for_which_the_disk_has_no_room_stops_nobody(alone: None) -> None:
     make_data(Path("tocsin-data"))
     with Path("/dev/full").open("wb") as full:
