@@ -27,8 +27,8 @@ from tocsin.server.cli.command import (
     Answer,
     check_slug,
     join_lists,
-    with_acting_hub,
     with_hub,
+    with_new_hub,
 )
 from tocsin.server.model import Collection, CollectionKind, View
 from tocsin.server.runtime import Runtime
@@ -95,7 +95,7 @@ def _list(hub: Runtime) -> list[Answer]:
     type=TIME,
     help="Snapshot: the moment that it shows, in UTC (now).",
 )
-@with_acting_hub
+@with_new_hub
 def _add(hub: Runtime, alias: str, kind: str, **options: Any) -> Answer:
     """Add a collection.
 

@@ -74,7 +74,8 @@ def login_name() -> str:
 
 
 _NO_HUB = (
-    "there is no hub in {}: name its data directory with --data; `tocsin-hub serve` makes a new hub"
+    "there is no hub in {}: name its data directory with --data; "
+    "`tocsin-hub serve` or `tocsin-hub partner add` makes a new hub"
 )
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 AS_PERSON = click.option(
@@ -122,7 +123,7 @@ def _with_open_hub(
     @wraps(command)
     def run(settings: HubSettings, /, **arguments: Any) -> int | None:
         logging.getLogger().setLevel(logging.WARNING)
-        new = not settings.mongo_uri and not has_secrets(settings.data)
+        new = not has_secrets(settings.data)
         if new and not creates:
             raise NotFound(_NO_HUB.format(settings.data))
         with open_runtime(settings, lambda text: None) as hub:
@@ -156,13 +157,23 @@ def _with_hub(command: Callable[..., CommandResult], *, creates: bool) -> Callab
 
 def with_acting_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
     """As `with_hub`, for a command that changes something: `hub.actor` is the person."""
+    return _with_acting_hub(command, creates=False)
 
+
+def with_new_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
+    """As `with_acting_hub`, for a command that may be a hub's first: it makes a new hub."""
+    return _with_acting_hub(command, creates=True)
+
+
+def _with_acting_hub(
+    command: Callable[..., CommandResult], *, creates: bool
+) -> Callable[..., int | None]:
     @AS_PERSON
     @wraps(command)
     def run(hub: Runtime, /, person: str, **arguments: Any) -> CommandResult:
         return command(replace(hub, actor=operator_name(person)), **arguments)
 
-    return _with_hub(run, creates=True)
+    return _with_hub(run, creates=creates)
 
 
 def _print_as_made(records: Iterator[Answer], *, as_json: bool) -> None:

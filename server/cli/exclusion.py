@@ -8,7 +8,7 @@ import click
 
 from tocsin.admission.timestamps import stix_time
 from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
+from tocsin.server.cli.command import Answer, with_acting_hub, with_hub, with_new_hub
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.exclusions import parse_exclusion
 
@@ -26,7 +26,7 @@ def exclusion_command() -> None:
 )
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
 @click.option("--reason", default="", help="Shown to everybody who submits the value.")
-@with_acting_hub
+@with_new_hub
 def _add(hub: Runtime, values: tuple[str, ...], reason: str) -> list[Answer]:
     """Refuse values from now on, and revoke what is published on them.
 

@@ -9,7 +9,7 @@ import click
 from tocsin.admission.errors import ShareError
 from tocsin.admission.timestamps import micros
 from tocsin.config.command_line import ParsedValue, format_examples
-from tocsin.server.cli.command import CommandResult, print_notice, with_acting_hub
+from tocsin.server.cli.command import CommandResult, print_notice, with_new_hub
 from tocsin.server.integrations.medallion.importer import (
     NOTICE,
     ImportOptions,
@@ -55,7 +55,7 @@ def import_command() -> None:
     help="Show where a poller goes on here that had read up to there on medallion.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be imported; write nothing.")
-@with_acting_hub
+@with_new_hub
 def _medallion(hub: Runtime, source: str, into: str, **options: Any) -> CommandResult:
     """Import medallion's collections as verbatim collections; repeatable.
 

@@ -29,6 +29,7 @@ from tocsin.server.cli.command import (
     print_table,
     with_acting_hub,
     with_hub,
+    with_new_hub,
     with_open_hub,
 )
 from tocsin.server.cli.key import add_key, credential_of
@@ -101,7 +102,7 @@ def partner_command() -> None:
     help="What it is called; repeat it for further names.",
 )
 @_partner_options
-@with_acting_hub
+@with_new_hub
 def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
     """Add a partner with an account and a key, which is shown only once.
 

@@ -36,6 +36,7 @@ _PROGRAM = "tocsin.server.examination.program"
 _CHUNK = 1 << 20
 _LOST = "an examination was lost with its process; it begins again"
 _ENDED = "it ended"
+_CLOSED = "the hub is stopping"
 _LOADED = 300_000_000
 """Octets of address space of a process without a submission; measured: 96 MB are in use."""
 _MEMORY_PER_OCTET = 32
@@ -88,8 +89,9 @@ class ExaminerProcesses:
         return RemoteExamination(process, number, task)
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes; none is started any more."""
         for process in self._processes:
+            process.is_closed = True
             process.end()
 
     def process_ids(self) -> list[int]:
@@ -135,7 +137,8 @@ class _Process:
         self.child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._next = threading.Lock()
-        """Held by the thread that uses the process next; so none that comes again is faster."""
+        """Held by the thread that uses the process next."""
+        self.is_closed = False
         self.sessions: set[int] = set()
         self.life = 0
         """The number of processes that were started so far."""
@@ -143,7 +146,7 @@ class _Process:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """Use the process alone, after those that have waited longer."""
+        """Use the process alone; who comes again does not overtake the one that waits."""
         with self._next:
             self._lock.acquire()
         try:
@@ -159,6 +162,8 @@ class _Process:
         if self.is_alive():
             return self.life
         self.end()
+        if self.is_closed:
+            raise Unavailable(_CLOSED)
         try:
             self.child = subprocess.Popen(  # noqa: S603  (our own program, no shell)
                 [sys.executable, "-m", _PROGRAM],

@@ -368,14 +368,29 @@ class Intake:
         following = next((each for each in listed if self._may_look_ahead(each)), None)
         if following is None or following.id == self._ahead:
             return
-        submission = self._store.submissions.find(following.id)
-        if submission is None:
-            return
-        self._ahead = submission.id
+        self._ahead = following.id
         try:
-            self._evaluator.look_ahead(submission)
-        except NotFound as error:  # its own turn will say so
-            log.debug("submission=%s is not examined ahead: %s", submission.id, error)
+            self._begin_ahead(following)
+        except Exception as error:  # its own turn will say so, and nobody else's ends for it
+            if self._store.availability.is_outage(error):
+                raise
+            log.info("submission=%s is not examined before its turn: %s", following.id, error)
+
+    def _begin_ahead(self, following: OpenSubmission) -> None:
+        """Begin to examine a submission before its turn.
+
+        If reading it ends this process, that is counted against it, and against no other.
+        """
+        self._clear_blame()
+        submissions = self._store.submissions
+        if not submissions.count_attempts(following, 1):
+            return  # another worker has it
+        try:
+            submission = submissions.find(following.id)
+            if submission is not None:
+                self._evaluator.look_ahead(submission)
+        finally:
+            submissions.count_attempts(following, 0)
 
     def _may_look_ahead(self, waiting: OpenSubmission) -> bool:
         is_idle = waiting.is_queued and waiting.is_free and waiting.id not in self._begun

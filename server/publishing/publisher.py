@@ -560,7 +560,7 @@ def _conclude_if_blocked(
     if stricter := _find_stricter_targets(task, held, candidate):
         return _wait(task, held, PublicState.RAISED_ABOVE_EARLIER, stricter)
     if observables := _find_stricter_observables(task, held, candidate):
-        return _wait(task, held, PublicState.RAISED_BY_OBSERVABLES, observables)
+        return _wait(task, held, PublicState.STRICTER_OBSERVABLES, observables)
     return None
 
 
@@ -594,7 +594,7 @@ def _find_stricter_targets(task: _Task, sent: Candidate, raised: Candidate) -> t
     stays = task.find_own(task.source_ids.public_id(source), source)
     if stays is None or stays.tlp >= raised.effective_tlp:
         return ()
-    return tuple(_stricter_references(task, sent, stays.tlp))
+    return _names(_stricter_references(task, sent, stays.tlp))
 
 
 def _find_stricter_observables(task: _Task, sent: Candidate, raised: Candidate) -> tuple[str, ...]:
@@ -602,15 +602,18 @@ def _find_stricter_observables(task: _Task, sent: Candidate, raised: Candidate) 
 
     An observable is one object at all levels, and a less strict report of it may still come.  If
     the candidate had been published above that level, it would be missing there, and show that
-    something stricter came first.
+    something stricter came first.  An analyst may publish it above.
     """
-    if raised.effective_tlp <= sent.effective_tlp:
+    if raised.effective_tlp <= sent.effective_tlp or "references" in task.batch.waived:
         return ()
     found = _stricter_references(task, sent, sent.effective_tlp)
-    observables = (
-        (target, id_) for target, id_ in found.items() if is_observable_type(id_.split("--")[0])
-    )
-    return tuple(dict.fromkeys(name for names in observables for name in names))
+    observables = {t: id_ for t, id_ in found.items() if is_observable_type(id_.split("--")[0])}
+    return _names(observables)
+
+
+def _names(references: Mapping[str, str]) -> tuple[str, ...]:
+    """All ids under which what is referenced may arrive: the partner's own, and public ones."""
+    return tuple(dict.fromkeys(name for names in references.items() for name in names))
 
 
 def _stricter_references(task: _Task, sent: Candidate, level: Tlp) -> dict[str, str]:
@@ -833,7 +836,7 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
         there = task.find_own(before, new.source_id)
         if is_seen_as_widely(task.ids, new, there, before):
             return OwnState.AS_WIDE
-        if there is not None and not new.unmarked and version_gap(new, there) < 0:
+        if there is not None and not new.unmarked and _is_superseded(new, there):
             return OwnState.ELSEWHERE
     mine = task.find_own(copy.id, new.source_id)
     if mine is None:
@@ -841,6 +844,12 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
         return OwnState.WITHDRAWN_OFTEN if held else OwnState.NONE
     asks = any(finding.action is Action.ASKED for finding in proposal.candidate.findings)
     return _compare(new, mine, released=bool(task.batch.waived), asks=asks)
+
+
+def _is_superseded(new: Contribution, there: Contribution) -> bool:
+    """True if the partner has a later word under the same id: a newer version, or sent later."""
+    gap = version_gap(new, there)
+    return gap < 0 or (gap == 0 and there.received > new.received)
 
 
 def _is_withdrawn_often(task: _Task, copy: WorkingCopy) -> bool:

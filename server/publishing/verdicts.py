@@ -28,7 +28,7 @@ class PublicState(StrEnum):
     UNTAKEN = "stricter than any feed takes"
     INCOMPLETE = "needs objects that have not arrived"
     RAISED_ABOVE_EARLIER = "raised by its references above its earlier version"
-    RAISED_BY_OBSERVABLES = "raised by observables that are stricter so far"
+    STRICTER_OBSERVABLES = "references observables that are stricter so far"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
     NOT_THE_HUBS = "claims to be the hub's own, is unknown"
@@ -157,14 +157,14 @@ TABLE: tuple[Row, ...] = (
         ),
     ),
     Row(
-        (_P.RAISED_BY_OBSERVABLES,),
+        (_P.STRICTER_OBSERVABLES,),
         (),
         _V.HELD,
         _E.NONE,
         _held(
             "references",
-            "it waits until what it references is published at its level; to publish it now, "
-            "mark it as strictly as that is: ",
+            "it waits until the observables that it references are published at the level of "
+            "its own marking; to publish it now, send it again with their marking: ",
         ),
     ),
     Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),

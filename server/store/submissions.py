@@ -192,6 +192,13 @@ class Submissions:
         return found.matched_count > 0
 
     @bounded()
+    def count_attempts(self, chosen: OpenSubmission, attempts: int) -> bool:
+        """Set the attempts of a submission as it was listed; False if it was leased since."""
+        key = {"_id": chosen.id, "lease": chosen.lease, "open": True}
+        change = {"$set": {"attempts": attempts}}
+        return self._base.submissions.update_one(key, change).matched_count > 0
+
+    @bounded()
     def renew_all(self, ids: Sequence[str], owner: str, seconds: int) -> None:
         """Extend the leases of these submissions that are the owner's to `seconds` from now."""
         change = {"$set": {"lease": self._until(seconds)}}

@@ -97,7 +97,11 @@ class Snapshot:
 
 
 class Transaction(Snapshot):
-    """One transaction; `Store.commit` makes it."""
+    """One transaction; `Store.commit` makes it.
+
+    Feeds, public objects and ids, verdicts, the state of submissions, journal and clock are written
+    at its end (`Writes`).  What reads any of these collections takes `_read_session`.
+    """
 
     def __init__(
         self,
@@ -387,7 +391,7 @@ class Transaction(Snapshot):
 
         What was left to the end is written first if it changes one of them.
         """
-        if self._writes.change(*collections):
+        if self._writes.has_any(*collections):
             self._writes.flush()
         return self._session
 

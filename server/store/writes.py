@@ -1,8 +1,8 @@
 """The writes at the end of a transaction, sent together.
 
 Where the server has `bulkWrite` (MongoDB 8.0), small ones of all collections are one
-command: under the hub's clock each command counts.  Elsewhere there is one command for
-each collection, and what is large is always sent by itself.
+command: under the hub's clock each command counts.  What is large follows, and where
+there is no such command all of it, collection by collection.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ MOST_OCTETS = 500_000
 """Octets of such writes to one collection; one command takes 16 MiB."""
 _BULK_WRITE_VERSION = 25
 """The wire version of MongoDB 8.0."""
-_REFUSALS = (13, 59)
-"""Errors of a server that does not permit the command, or does not have it any more."""
+_REFUSALS = frozenset((9, 13, 59, 72, 115, 238, 303, 40415))
+"""Errors of a server that does not have the command, or does not permit it: one that is older, or
+that was not told to use what its version has new."""
 _DUPLICATE_KEY = 11000
 _REFUSED = "the database has refused several writes in one command and will get them singly: retry"
 
@@ -68,8 +69,8 @@ class BulkWriteSupport:
     def __init__(self) -> None:
         self._known: bool | None = None
 
-    def find(self, base: Base) -> bool:
-        """True if the primary has it."""
+    def is_there(self, base: Base) -> bool:
+        """True if the primary has it, as far as it says."""
         if self._known is None:
             hello = base.client.admin.command("hello", read_preference=ReadPreference.PRIMARY)
             self._known = int(hello.get("maxWireVersion", 0)) >= _BULK_WRITE_VERSION
@@ -110,7 +111,7 @@ class Writes:
         """Replace the document with the same id, or insert it."""
         self._add(collection, "replace", {"_id": document["_id"]}, document)
 
-    def change(self, *collections: str) -> bool:
+    def has_any(self, *collections: str) -> bool:
         """True if something is to be written, into one of these collections if any are named."""
         return any(name in self._pending for name in collections or self._pending)
 
@@ -121,13 +122,13 @@ class Writes:
         """
         pending, self._pending = self._pending, {}
         together = {name: each for name, each in pending.items() if _is_small(each)}
-        if len(together) < 2 or not self._support.find(self._base):
+        if len(together) < 2 or not self._support.is_there(self._base):
             together = {}
+        if together:  # before what is large: in it are the updates of what must be there
+            self._write_together(together)
         for name, writes in pending.items():
             if name not in together:
                 self._write_to(name, writes)
-        if together:
-            self._write_together(together)
 
     def _add(
         self,

@@ -1,9 +1,9 @@
 """Packing: many small batches of a block become one, so history is read in large pieces.
 
-A full block is packed completely; in the block that is being filled, the new
-batches are packed from time to time.  Positions, stamps and superseded versions
-stay, and no response changes: so a feed's `writes` stays too, and cached responses
-remain valid.
+A full block is packed completely, unless it consists of a few packed batches; in the block
+that is being filled, the new batches are packed from time to time.  Positions, stamps and
+superseded versions stay, and no response changes: so a feed's `writes` stays too, and cached
+responses remain valid.
 
 One transaction packs up to 8 MB.  Like every writer of the feed it writes the
 head at its end, so nothing can be published, superseded or removed meanwhile;

@@ -11,6 +11,7 @@ from support.presence import present
 from support.processes import run_command
 
 from tocsin.config import HubSettings
+from tocsin.server.secrets import load_secrets
 from tocsin.server.store import Store
 
 
@@ -35,6 +36,7 @@ def command(
 ) -> Callable[..., Any]:
     """A function that runs a command on the hub's database: exit code, output, errors."""
     monkeypatch.setenv("TOCSIN_DATABASE", hub.store._base.name)
+    load_secrets(tmp_path)
     options = ("--mongo-uri", engine_uri, "--data", tmp_path, "--json")
     return lambda *words: run_command("submission", *words, *options)
 

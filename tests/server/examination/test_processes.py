@@ -148,6 +148,15 @@ def kill(examiner: ExaminerProcesses) -> None:
     time.sleep(0.1)
 
 
+def test_no_process_is_started_after_the_end() -> None:
+    examiner = ExaminerProcesses(1, policy_text(), ExaminerLimits())
+    late = examiner.begin(task(indicator()))
+    examiner.close()
+    with pytest.raises(Unavailable, match="the hub is stopping"):
+        late.examine_next(1)
+    assert examiner.process_ids() == []
+
+
 class TestInAHub:
     @pytest.fixture
     def hub(self, store: Store, examiner: ExaminerProcesses) -> HubInProcess:

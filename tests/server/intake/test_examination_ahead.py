@@ -1,7 +1,8 @@
 """A large submission is examined while the one before it is settled, by the rules in force."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tocsin.server.examination.examiner import (
     LocalExamination,
     WorkerEnded,
 )
-from tocsin.server.intake import queue
+from tocsin.server.intake import admission, evaluate, queue
 from tocsin.server.store import Store
 
 
@@ -155,3 +156,46 @@ def test_one_that_another_worker_settled_is_dropped(
     work_off(hub)
     assert examiner.examined("two") == 1
     assert verdicts(hub, sent) == [30, 30, 30]
+
+
+def test_one_whose_body_is_gone_keeps_no_other_waiting(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "SHORTEST_PAUSE", 0.0)
+    sent = [post(hub, name) for name in ("one", "two", "three")]
+    hub.store._base.raws.delete_many({"_id": f"{sent[1]}/0"})
+    for _ in range(60):
+        hub.services.intake.work()
+    assert verdicts(hub, [sent[0]]) == [30]
+
+
+def test_what_ends_the_hub_while_it_is_read_ahead_is_blamed_itself(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [post(hub, name) for name in ("good", "poison")]
+    for module in (evaluate, admission):
+        monkeypatch.setattr(module, "parse_candidates", die_of(b"poison", module.parse_candidates))
+    services = hub.services
+    for _ in range(4):
+        with suppress(Killed):
+            for _ in range(40):
+                services.intake.work()
+        hub.store.submissions.release_all()  # as a start does
+        services = build_services_over(hub, hub.store)
+    assert verdicts(hub, [sent[0]]) == [30]
+    assert [each.id for each in hub.store.submissions.list_set_aside()] == [sent[1]]
+
+
+class Killed(BaseException):
+    """In place of the end of the process."""
+
+
+def die_of(poison: bytes, parse: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which ends the process if an object has the octets in it."""
+
+    def parse_or_die(objects: Sequence[bytes]) -> Any:
+        if any(poison in each for each in objects):
+            raise Killed
+        return parse(objects)
+
+    return parse_or_die

@@ -36,7 +36,7 @@ from tocsin.server.store import OutcomeUnknown, Store, Transaction, availability
 from tocsin.server.store import connection as connection_module
 from tocsin.server.store.connection import Base, is_outage_error
 from tocsin.server.store.schema import try_transactions
-from tocsin.server.store.writes import BulkWriteSupport
+from tocsin.server.store.writes import MOST_OCTETS, BulkWriteSupport
 
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
 ALWAYS = 1_000_000
@@ -158,7 +158,7 @@ def test_a_commit_that_conflicts_fifty_times_is_applied_once(
 class TestOnAServerWithoutBulkWrite:
     @pytest.fixture(autouse=True)
     def older(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(BulkWriteSupport, "find", lambda self, base: False)
+        monkeypatch.setattr(BulkWriteSupport, "is_there", lambda self, base: False)
 
     def test_a_commit_whose_writes_are_lost_is_applied_once(
         self, far: Store, proxy: WireProxy
@@ -182,6 +182,9 @@ def settle_twice(store: Store) -> None:
     before = store.submissions.records("s"), store.submissions.require("s")
     with pytest.raises(Conflict, match="the next record .* is 1"):
         store.commit(lambda txn: txn.settle("s", [Record(0, "refused")], total=1))
+    long = Record(0, "refused", findings=({"message": "x" * MOST_OCTETS},))
+    with pytest.raises(Conflict, match="the next record .* is 1"):
+        store.commit(lambda txn: txn.settle("s", [long], total=1))
     assert (store.submissions.records("s"), store.submissions.require("s")) == before
     with pytest.raises(NotFound):
         store.commit(lambda txn: txn.settle("t", [Record(0, "refused")], total=1))
@@ -191,7 +194,7 @@ def test_what_is_settled_cannot_be_settled_again(far: Store) -> None:
     settle_twice(far)
 
 
-@pytest.mark.parametrize("code", [13, 59])
+@pytest.mark.parametrize("code", [13, 59, 115, 40415])
 def test_a_server_that_refuses_several_writes_in_one_command_gets_them_singly(
     far: Store, proxy: WireProxy, code: int
 ) -> None:
@@ -451,7 +454,7 @@ class TestContents:
         monkeypatch: pytest.MonkeyPatch,
         together: bool,
     ) -> None:
-        monkeypatch.setattr(BulkWriteSupport, "find", lambda self, base: together)
+        monkeypatch.setattr(BulkWriteSupport, "is_there", lambda self, base: together)
         self.fail_with_contents(proxy, 2)
         try:
             far.commit(lambda txn: txn.publish("green", [posting(1, body=self.SECRET)]))
