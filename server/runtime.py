@@ -237,7 +237,7 @@ def _connect(  # noqa: PLR0913
     policy = parse_policy(text, settings.policy)
     if policy.expects_recogniser and not is_installed():
         raise PolicyError(_NO_RECOGNISER)
-    limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 2)
+    limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 3)
     examiner = ExaminerProcesses(processes, text, limits) if processes else None
     admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build), examiner)
     store = Store.connect(
