@@ -241,9 +241,9 @@ def _recognise_beside_bracket(piece: str) -> RecognisedIoc | None:
 
 
 def _recognise_without_scheme(bare: str, defanged: bool) -> RecognisedIoc | None:
-    """`evil.com/path`, which browsers read as http."""
+    """`evil.com/path`, which browsers read as http; of `evil.com/` the host."""
     name, slash, rest = bare.partition("/")
-    if not slash or not rest or "\\" in bare or "." not in name:
+    if not slash or "\\" in bare or "." not in name:
         return None
     host = recognise_ioc(name)
     if host is None or host.kind not in (IocType.DOMAIN, IocType.IPV4) or "/" in host.value:
@@ -252,7 +252,7 @@ def _recognise_without_scheme(bare: str, defanged: bool) -> RecognisedIoc | None
         return None
     if host.kind is IocType.DOMAIN and not defanged and not _is_plausible_host(name, name, False):
         return None
-    return recognise_ioc("http://" + bare)
+    return recognise_ioc("http://" + bare) if rest else host
 
 
 def _is_plausible_host(word: str, clear: str, alone: bool) -> bool:

@@ -58,7 +58,10 @@ _IPV4 = re.compile(
 )
 _IPV6 = re.compile(r"\[?([0-9A-Fa-f:.]{2,45})(?:(?<!\])(/\d{1,3})|\](?::\d{1,5})?)?", re.ASCII)
 _URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
-_SOCKET = re.compile(r"(?:tcp|udp|tls|ssl)://(?=[^/]{1,300}/?$)", re.IGNORECASE)
+_SOCKET = re.compile(
+    r"(?:tcp|udp|tls|ssl)://([^/?#\\\s]{1,300})(?:[/?#]\S{0,4096})?", re.IGNORECASE
+)
+"""Of a URL of a socket the host is the value: a path there is a note of who wrote it."""
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
 _SIGNS = frozenset(".:@[({")
 """Every value except a hash contains one of these, defanged or not."""
@@ -118,9 +121,9 @@ def recognise_ioc(word: str) -> RecognisedIoc | None:
 
 
 def _url(word: str) -> RecognisedIoc | None:
-    socket = _SOCKET.match(word)
+    socket = _SOCKET.fullmatch(word)
     if socket:
-        return recognise_ioc(word[socket.end() :].rstrip("/"))
+        return recognise_ioc(socket[1])
     found = _URL.fullmatch(word)
     if not found:
         return None

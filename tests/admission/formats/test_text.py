@@ -45,6 +45,9 @@ class TestDefanged:
             ("meow://evil[.]com", "http://evil.com"),
             ("fxp://evil[.]com/a", "ftp://evil.com/a"),
             ("tcp://evil[.]com:443", "evil.com"),
+            ("tcp://evil[.]com:443/gate", "evil.com"),
+            ("udp://198.51.100.7/", "198.51.100.7"),
+            ("evil[.]com/", "evil.com"),
             ("hxxp://www[.]evil.com]/a", "http://www.evil.com/a"),
             ("hxxp://a[.]evil(.)com/(a[.]b)", "http://a.evil.com/(a.b)"),
             ("evil\u3002com.", "evil.com"),
@@ -54,6 +57,12 @@ class TestDefanged:
     )
     def test_a_defanged_value_is_refanged(self, written: str, value: str) -> None:
         assert values(f"They used {written} then.\n") == [value]
+
+    @pytest.mark.parametrize("written", ["evil.com/", "198.51.100.7/", "evil.com:8080"])
+    def test_a_host_with_a_slash_or_a_port_is_the_host(self, written: str) -> None:
+        host = written.rstrip("/").partition(":")[0]
+        assert values(f"They used {written} then.\n") == [host]
+        assert values(f"{written}\n") == [host]
 
     def test_ordinary_brackets_change_nothing(self) -> None:
         assert values("see f(x), a[0] and {y}.") == []
