@@ -97,7 +97,8 @@ def test_a_command_with_closed_standard_streams_completes(
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 @pytest.mark.slow
 def test_no_file_of_a_hub_gets_the_descriptor_of_a_closed_stream(alone: None, closed: str) -> None:
-    codes, _, stderr = run_in_bash(f"{BIN}/tocsin-hub collection list --data d {closed}")
+    add = "exclusion add ours-portal.top --data d"  # it makes the hub
+    codes, _, stderr = run_in_bash(f"{BIN}/tocsin-hub {add} {closed}")
     assert codes == ["0"] and "Traceback" not in stderr
     codes, out, _ = run_in_bash(f"{BIN}/tocsin-hub collection list --data d")
     assert codes == ["0"] and "green" in out
@@ -106,7 +107,8 @@ def test_no_file_of_a_hub_gets_the_descriptor_of_a_closed_stream(alone: None, cl
 def test_an_interrupted_hub_command_exits_with_130_and_no_traceback(
     alone: None, tmp_path: Path
 ) -> None:
-    line: list[str | Path] = [BIN / "tocsin-hub", "collection", "list", "--data", "d"]
+    add = ("exclusion", "add", "ours-portal.top", "--data", "d")  # it makes the hub
+    line: list[str | Path] = [BIN / "tocsin-hub", *add]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as command:
         deadline = time.monotonic() + 30
         while not (tmp_path / "d").exists():

@@ -317,7 +317,7 @@ ALLOWED = (
     _rule(
         "status-extensions",
         "A status says what became of each object (`x_tocsin_…`).",
-        ("x_tocsin_counts", "x_tocsin_settled"),
+        ("x_tocsin_counts", "x_tocsin_findings", "x_tocsin_settled"),
         lambda d: d.theirs is None,
     ),
     _rule(

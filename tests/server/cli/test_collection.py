@@ -13,6 +13,7 @@ from tocsin.admission.model import Tlp
 from tocsin.server.cli.collection import CollectionSpec, define_collection
 from tocsin.server.cli.main import main
 from tocsin.server.model import Collection, CollectionKind, View
+from tocsin.server.secrets import load_secrets
 from tocsin.server.store import Store
 
 Kind, Spec = CollectionKind, CollectionSpec
@@ -127,6 +128,7 @@ class TestCommands:
         capsys: pytest.CaptureFixture[str],
     ) -> Any:
         monkeypatch.setenv("TOCSIN_DATABASE", f"test_{uuid.uuid4().hex}")
+        load_secrets(tmp_path / "data")
         place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
 
         def run(*words: Any) -> Any:

@@ -20,7 +20,7 @@ def test_a_current_database_stays_as_it_is(
 ) -> None:
     monkeypatch.setenv("TOCSIN_DATABASE", f"test_{uuid.uuid4().hex}")
     place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
-    assert main(["exclusion", "add", "ours.example", *place]) == 0
+    assert main(["exclusion", "add", "ours-portal.top", *place]) == 0
     capsys.readouterr()
     assert main(["migrate", *place]) == 0
     versions = {"from_version": SCHEMA_VERSION, "to_version": SCHEMA_VERSION}
@@ -45,7 +45,7 @@ def test_a_migration_is_in_the_journal_with_its_person(
     name = f"test_{uuid.uuid4().hex}"
     monkeypatch.setenv("TOCSIN_DATABASE", name)
     place = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"), "--json")
-    assert main(["exclusion", "add", "ours.example", *place]) == 0
+    assert main(["exclusion", "add", "ours-portal.top", *place]) == 0
     with MongoClient[dict[str, Any]](engine_uri) as client:
         client[name].schema.update_one({}, {"$set": {"version": 1}})
     assert main(["journal", "list", *place]) == 3
