@@ -550,11 +550,13 @@ def _conclude_if_blocked(
     is stricter so far.
     """
     candidate, missing = resolved.candidate, resolved.rewriting.missing
+    if "marking" in task.batch.waived:
+        missing = tuple(each for each in missing if not each.startswith("marking-definition"))
+    if missing and task.batch.is_review:  # what came is hidden from its partner: nothing happens
+        return _wait(task, held, PublicState.INCOMPLETE, missing)
     if _is_older_than_what_waits(task, candidate):
         task.source_ids.refs.pop(str(candidate.source_id), None)
         return _conclude(candidate, find_row(PublicState.ABSENT, OwnState.NEWER_HELD))
-    if "marking" in task.batch.waived:
-        missing = tuple(each for each in missing if not each.startswith("marking-definition"))
     if missing:
         return _wait(task, held, PublicState.INCOMPLETE, missing)
     if stricter := _find_stricter_targets(task, held, candidate):

@@ -97,6 +97,7 @@ OWN_ID = report()["id"]
 GREEN_ID, AMBER_ID = guessed_ids()[0], guessed_ids()[2]
 """Public ids of an indicator on the first value."""
 DOMAIN_ID = observable_id({"type": "domain-name", "value": "evil.top"})
+LATER = {"modified": "2026-02-01T00:00:00.000Z"}
 TERM = "seen at vpn.quiet.example"
 ATTACKS: dict[str, list[Act]] = {
     "revoke and send again at a level that it cannot read": [
@@ -135,6 +136,14 @@ ATTACKS: dict[str, list[Act]] = {
             relationship(domain(AMBER, 2), "related-to", malware, object_marking_refs=[GREEN]),
         ),
         say("open", domain(GREEN, 2)),
+    ],
+    "let two versions wait, one of them for what others may report": [
+        say(WATCH, seen(AMBER_ID, GREEN)),
+        say(
+            WATCH,
+            {**seen("indicator--" + "1" * 8 + "-1111-4111-8111-111111111111", GREEN), **LATER},
+        ),
+        say("north", report(VALUES[0])),
     ],
     "count what strict objects are published with one's own": [
         say("north", report(number=8), grouping(report(number=8)["id"], GREEN_ID)),
