@@ -61,7 +61,7 @@ _URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4
 _SOCKET = re.compile(
     r"(?:tcp|udp|tls|ssl)://([^/?#\\\s]{1,300})(?:[/?#]\S{0,4096})?", re.IGNORECASE
 )
-"""Of a URL of a socket the host is the value: a path there is a note of who wrote it."""
+"""The URL of a socket stands for its host; TCP and UDP know no paths."""
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
 _SIGNS = frozenset(".:@[({")
 """Every value except a hash contains one of these, defanged or not."""

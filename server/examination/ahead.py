@@ -1,8 +1,8 @@
 """Examine a submission before its turn, while another one is settled.
 
-Both then use the machine at once: what settles waits for the database most of the
-time.  What was examined is kept until it is asked for, faults included, so they
-are the submission's own and are counted against it in its own turn.
+Settling waits for the database most of the time, so both go on at once.  Results are kept
+until the submission has its turn.  So are faults of the examination, which are counted
+against the submission only then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class ExaminationAhead:
         self._examination = examination
         self._objects = objects
         self._examined: list[Candidate] = []
-        """What was examined and not yet asked for."""
+        """Examined candidates that `examine_next` has not returned yet."""
         self._number = 0
         """Candidates that were examined so far."""
         self._error: Exception | None = None

@@ -257,7 +257,7 @@ class Evaluator:
             self._ahead = None
 
     def _take_ahead(self, submission: str, task: ExaminationTask) -> Examination | None:
-        """What was examined of a submission before its turn, if what is known has not changed."""
+        """The examination that `look_ahead` began; None if the submission's task has changed."""
         ahead = self._ahead
         if ahead is None or ahead.submission != submission:
             return None

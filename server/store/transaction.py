@@ -113,7 +113,7 @@ class Transaction(Snapshot):
         """Read and write in `session`, where nothing was read yet; the hub's clock is taken."""
         super().__init__(base, session)
         self._writes = Writes(base, session, support)
-        """What is written at the end, unless something that it may change is read before."""
+        """Writes that are sent at the end, or before a collection that they change is read."""
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
         self.accounts = Accounts(base, session)

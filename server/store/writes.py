@@ -1,8 +1,8 @@
 """The writes at the end of a transaction, sent together.
 
-Where the server has `bulkWrite` (MongoDB 8.0), small ones of all collections are one
-command: under the hub's clock each command counts.  What is large follows, and where
-there is no such command all of it, collection by collection.
+Other transactions wait for the hub's clock meanwhile, so each command counts.  Where the
+server has `bulkWrite` (MongoDB 8.0), small writes to all collections are one command, and
+large ones follow, collection by collection.  An older server gets all writes that way.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class _Write:
 
 
 class BulkWriteSupport:
-    """Whether the server has `bulkWrite`; looked up once for each process."""
+    """Knows if the server has `bulkWrite`, which is looked up once for each process."""
 
     def __init__(self) -> None:
         self._known: bool | None = None

@@ -173,10 +173,10 @@ class OtherProcesses:
         return self._counts
 
     def note(self, key: str, counts: AddressCounts) -> None:
-        """Nobody is told."""
+        """Do nothing: the server under test is alone."""
 
     def note_total(self, connections: int) -> None:
-        """Nobody is told."""
+        """Do nothing: the server under test is alone."""
 
     def fewest(self) -> int:
         return 0
