@@ -389,8 +389,10 @@ class Intake:
             submission = submissions.find(following.id)
             if submission is not None:
                 self._evaluator.look_ahead(submission)
-        finally:
+        except Exception:  # what ends the process stays counted
             submissions.count_attempts(following, 0)
+            raise
+        submissions.count_attempts(following, 0)
 
     def _may_look_ahead(self, waiting: OpenSubmission) -> bool:
         is_idle = waiting.is_queued and waiting.is_free and waiting.id not in self._begun

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.crash import build_services_over
-from support.hub import HubInProcess, Object, indicator
+from support.hub import HUB_SECRETS, HubInProcess, Object, default_admission, indicator
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
 from tocsin.config import HubSettings, policy_text
+from tocsin.server.app import build_services
 from tocsin.server.examination.examiner import (
     Examination,
     ExaminationTask,
@@ -170,7 +172,7 @@ def test_one_whose_body_is_gone_keeps_no_other_waiting(
 
 
 def test_what_ends_the_hub_while_it_is_read_ahead_is_blamed_itself(
-    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    hub: HubInProcess, examiner: CountingExaminer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent = [post(hub, name) for name in ("good", "poison")]
     for module in (evaluate, admission):
@@ -181,7 +183,8 @@ def test_what_ends_the_hub_while_it_is_read_ahead_is_blamed_itself(
             for _ in range(40):
                 services.intake.work()
         hub.store.submissions.release_all()  # as a start does
-        services = build_services_over(hub, hub.store)
+        admitting = replace(default_admission(), examiner=examiner)
+        services = build_services(hub.store, HUB_SECRETS, hub.settings, admitting, hub.clock)
     assert verdicts(hub, [sent[0]]) == [30]
     assert [each.id for each in hub.store.submissions.list_set_aside()] == [sent[1]]
 
