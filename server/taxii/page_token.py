@@ -1,9 +1,9 @@
 """`next`: an opaque, signed token that says where the following page starts.
 
 The server keeps no state.  A token holds the last position, the `added_after` of the first page,
-a digest of what is being paged (collection, endpoint and filters, but not `limit`, which clients
-change between pages) and a MAC over all three.  It grants no rights: those are checked on every
-page.
+a digest of the collection, one of the endpoint and the filters (but not of `limit`, which clients
+change between pages), and a MAC over all of them.  It grants no rights: those are checked on
+every page.
 """
 
 import base64
@@ -20,7 +20,7 @@ from tocsin.server.model import Query
 
 _POSITION = struct.Struct(">qq")
 """The last position, and `added_after` in µs since 1970 UTC."""
-_DIGEST = 16
+_DIGEST = 8
 _MAC = 16
 _NO_FLOOR = -(2**63)
 """Stands for no `added_after`."""
@@ -38,21 +38,24 @@ class PageTokens:
     def issue(self, query: Query, position: int) -> str:
         """The token for the page after `position`."""
         floor = _NO_FLOOR if query.added_after is None else query.added_after
-        payload = _POSITION.pack(position, floor) + self._digest(query)
+        position_and_floor = _POSITION.pack(position, floor)
+        payload = position_and_floor + self._collection_digest() + self._filters_digest(query)
         return base64.urlsafe_b64encode(payload + self._mac(payload)).decode()
 
-    def resume(self, query: Query, token: str) -> Query:
-        """`query`, continued where the token says.
+    def resume(self, query: Query, token: str) -> Query | None:
+        """`query`, continued where the token says; None if the token is of another collection.
 
         `added_after` may be absent or later than that of the first page; the later one holds.
-        Raises Malformed for a token that is not ours, or of another collection, endpoint or set
-        of filters.
+        Raises Malformed for a token that is not ours, or of another endpoint or set of filters.
         """
         payload = self._verify(token)
         position, floor = _POSITION.unpack_from(payload)
-        if payload[_POSITION.size :] != self._digest(query):
+        collection, filters = payload[_POSITION.size : -_DIGEST], payload[-_DIGEST:]
+        if collection != self._collection_digest():
+            return None
+        if filters != self._filters_digest(query):
             raise Malformed(
-                "next: belongs to another collection, endpoint or set of filters; "
+                "next: belongs to another endpoint or set of filters; "
                 "repeat the filters of the first page"
             )
         if query.added_after is None:
@@ -71,7 +74,7 @@ class PageTokens:
         if base64.urlsafe_b64encode(octets).decode() != token:
             raise _invalid()
         payload, mac = octets[:-_MAC], octets[-_MAC:]
-        expected = _POSITION.size + _DIGEST
+        expected = _POSITION.size + 2 * _DIGEST
         if len(payload) != expected or not hmac.compare_digest(mac, self._mac(payload)):
             raise _invalid()
         return payload
@@ -79,10 +82,13 @@ class PageTokens:
     def _mac(self, payload: bytes) -> bytes:
         return hmac.digest(self.key, b"next:" + payload, "sha256")[:_MAC]
 
-    def _digest(self, query: Query) -> bytes:
+    def _collection_digest(self) -> bytes:
+        return hashlib.sha256(self.collection.encode()).digest()[:_DIGEST]
+
+    def _filters_digest(self, query: Query) -> bytes:
         filters = (query.ids, query.types, query.specs, query.keywords, query.versions)
         sorted_filters = [sorted(values) for values in filters]
-        paged = (self.collection, self.endpoint, *sorted_filters, *map(astuple, query.filters))
+        paged = (self.endpoint, *sorted_filters, *map(astuple, query.filters))
         return hashlib.sha256(msgspec.json.encode(paged)).digest()[:_DIGEST]
 
 

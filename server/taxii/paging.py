@@ -6,7 +6,7 @@ else is read; a reader that prefers to wait is answered when the feed changes.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import flask
 from flask import request
@@ -35,6 +35,8 @@ from tocsin.server.taxii.request_context import request_context
 
 IGNORED_FILTERS = "X-Tocsin-Ignored-Filters"
 """Names the match fields that were ignored, so the answer is wider than requested."""
+IGNORED_NEXT = "X-Tocsin-Ignored-Next"
+"""Says that `next` was ignored, so the answer begins at `added_after`."""
 PREFERENCE_APPLIED = "Preference-Applied"
 
 _MAX_IGNORED = 20
@@ -59,9 +61,21 @@ class PageRequest:
     """Raises unless the reader may still read; called after each wait."""
 
     def answer(self) -> flask.Response:
-        """The page, now or when there is news; 304 if the reader has it."""
-        seconds = long_poll.parse_prefer_wait(request.headers.getlist("Prefer"))
+        """The page, now or when there is news; 304 if the reader has it.
+
+        A `next` of another collection of this hub is ignored: some pollers keep it from one
+        collection to the next, and read 400 as the end of everything.
+        """
         query = self._resumed_query()
+        if query is not None:
+            return self._answer(query)
+        first = replace(self, parsed=replace(self.parsed, next=None))
+        answer = first._answer(first.parsed.query)
+        answer.headers[IGNORED_NEXT] = "of another collection"
+        return answer
+
+    def _answer(self, query: Query) -> flask.Response:
+        seconds = long_poll.parse_prefer_wait(request.headers.getlist("Prefer"))
         head, answer = self._answer_now(query)
         if seconds and not _has_news(answer):
             deadline = time.monotonic() + seconds
@@ -81,7 +95,7 @@ class PageRequest:
     def _page_tokens(self) -> PageTokens:
         return PageTokens(self.services.settings.page_token_key, self.feed.id, self.endpoint)
 
-    def _resumed_query(self) -> Query:
+    def _resumed_query(self) -> Query | None:
         query, token = self.parsed.query, self.parsed.next
         return query if token is None else self._page_tokens().resume(query, token)
 
@@ -139,7 +153,7 @@ class PageRequest:
         octets = format_page(page, token)
         stamps = (page.first_stamp, page.last_stamp) if page.count else None
         request_context().is_complete = not page.more
-        return self._answer(query, octets, page.count, stamps)
+        return self._format(query, octets, page.count, stamps)
 
     def _answer_versions(self, query: Query, page: Page) -> flask.Response:
         entries = page.entries
@@ -147,9 +161,9 @@ class PageRequest:
         octets = resources.format_versions(page, token)
         stamps = (entries[0].stamp, entries[-1].stamp) if entries else None
         request_context().is_complete = not page.more
-        return self._answer(query, octets, len(entries), stamps)
+        return self._format(query, octets, len(entries), stamps)
 
-    def _answer(
+    def _format(
         self, query: Query, octets: bytes, count: int, stamps: tuple[int, int] | None
     ) -> flask.Response:
         request_context().objects = count

@@ -84,15 +84,34 @@ def test_17_6_limit_may_change_on_the_way(taxii: Any) -> None:
         "green/objects/?match[version]=2020-01-01T00:00:00Z&",
         "green/objects/?match[spec_version]=2.1&",
         "green/manifest/?",
-        "scratch/objects/?",
         f"green/objects/{ONE}/?",
         f"green/objects/{ONE}/versions/?",
     ],
 )
 def test_17_7_a_cursor_of_another_walk_is_refused(taxii: Any, path: str) -> None:
-    taxii.feeds.add(SCRATCH.id, indicator(1))
     next = objects(taxii, "?limit=2").json["next"]
     assert taxii.get(f"{path}next={next}").status_code == 400
+
+
+@pytest.mark.parametrize("tail", ["objects/?limit=2", "manifest/?limit=2"])
+def test_a_cursor_of_another_collection_is_ignored_and_a_header_says_so(
+    taxii: Any, tail: str
+) -> None:
+    taxii.feeds.add(SCRATCH.id, indicator(1))
+    next = objects(taxii, "?limit=2").json["next"]
+    first, answer = taxii.get(f"scratch/{tail}"), taxii.get(f"scratch/{tail}&next={next}")
+    assert (answer.status_code, answer.data) == (200, first.data)
+    assert answer.headers["X-Tocsin-Ignored-Next"] == "of another collection"
+    assert answer.headers["ETag"] == first.headers["ETag"]
+    assert "X-Tocsin-Ignored-Next" not in first.headers
+
+
+def test_beside_a_cursor_of_another_collection_added_after_holds(taxii: Any) -> None:
+    taxii.feeds.add(SCRATCH.id, indicator(1))
+    next = objects(taxii, "?limit=2").json["next"]
+    answer = taxii.get(f"scratch/objects/?next={next}&added_after={stamp(100)}")
+    assert answer.json == {"more": False}
+    assert answer.headers[LAST] == stamp(100)
 
 
 def test_17_7_a_cursor_with_any_character_changed_is_refused(taxii: Any) -> None:
