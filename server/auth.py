@@ -21,6 +21,7 @@ from tocsin.server.model import (
     Account,
     Collection,
     CollectionKind,
+    Marking,
     Submission,
 )
 
@@ -144,6 +145,11 @@ def may_write(account: Account, collection: Collection) -> bool:
 def may_delete(account: Account, collection: Collection) -> bool:
     """True if the account may both read and write it (TAXII 2.1 section 5.7)."""
     return may_read(account, collection) and may_write(account, collection)
+
+
+def sees_tlp1(account: Account, collection: Collection) -> bool:
+    """True if the account is shown TLP 1.0; a verbatim collection shows what was sent."""
+    return account.marking is Marking.TLP1 and collection.kind is not CollectionKind.VERBATIM
 
 
 def may_read_status(account: Account, submission: Submission) -> bool:

@@ -104,6 +104,13 @@ class Partner:
         )
 
 
+class Marking(StrEnum):
+    """The TLP version in which an account is shown the markings of a feed."""
+
+    TLP2 = "tlp2"  # as they are stored
+    TLP1 = "tlp1"  # for tools that know only the ids of TLP 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """One credential holder of a partner, with its rights by collection id."""
@@ -116,6 +123,7 @@ class Account:
     operator: bool = False
     """May read and write every verbatim collection and read every feed."""
     disabled: bool = False
+    marking: Marking = Marking.TLP2
 
 
 class VersionKeyword(StrEnum):

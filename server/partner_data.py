@@ -160,6 +160,7 @@ class PartnerData:
                 "read": sorted(account.reads),
                 "write": sorted(account.writes),
                 "disabled": account.disabled,
+                "marking": account.marking.value,
             }
         yield from self._export_submissions(slug)
         yield from self._export_contributions(slug)

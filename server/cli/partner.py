@@ -34,7 +34,7 @@ from tocsin.server.cli.command import (
 )
 from tocsin.server.cli.key import add_key, credential_of
 from tocsin.server.countries import parse_country
-from tocsin.server.model import Account, Partner
+from tocsin.server.model import Account, Marking, Partner
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Transaction
 
@@ -66,6 +66,11 @@ _OPTIONS = (
         help="Its record: A to F (Admiralty code), or 0 to 100.",
     ),
     click.option("--group", metavar="SLUG", help="Partners of one group count as one source."),
+    click.option(
+        "--marking",
+        type=click.Choice([marking.value for marking in Marking]),
+        help="Show it TLP 1.0 (tlp1) if its tool knows no other; AMBER+STRICT becomes RED.",
+    ),
     click.option(
         "--mask-everywhere/--mask-own",
         default=None,
@@ -123,6 +128,7 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
         partner,
         ("clear", "green") if reads is None else reads,
         ("inbox",) if writes is None else writes,
+        Marking(options["marking"] or Marking.TLP2),
     )
 
 
@@ -152,7 +158,9 @@ def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> A
         fields["terms"] = (*names[1:], *terms)
     elif len(names) > 1:
         raise Malformed("further names are terms: give all terms of the partner with --term too")
-    change = PartnerChange(fields, _rights(options, "read"), _rights(options, "write"), disabled)
+    marking = Marking(options["marking"]) if options["marking"] else None
+    rights = _rights(options, "read"), _rights(options, "write")
+    change = PartnerChange(fields, *rights, disabled, marking)
     return change_partner(hub, slug, change)
 
 
@@ -316,7 +324,11 @@ def _rights(options: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
 
 
 def add_partner(
-    hub: Runtime, partner: Partner, reads: Iterable[str], writes: Iterable[str]
+    hub: Runtime,
+    partner: Partner,
+    reads: Iterable[str],
+    writes: Iterable[str],
+    marking: Marking = Marking.TLP2,
 ) -> Answer:
     """Add a partner with one account of its name and a key, which the answer holds.
 
@@ -325,11 +337,12 @@ def add_partner(
     check_slug(partner.slug)
     _check_partner(partner)
     may_read, may_write = find_collection_ids(hub, reads), find_collection_ids(hub, writes)
+    account = Account(partner.slug, partner.slug, may_read, may_write, marking=marking)
     names = _aliases(hub)
 
     def work(txn: Transaction) -> Answer:
         txn.accounts.add_partner(partner)
-        txn.accounts.add_account(Account(partner.slug, partner.slug, may_read, may_write))
+        txn.accounts.add_account(account)
         may = {"read": sorted(names[id] for id in may_read)}
         may |= {"write": sorted(names[id] for id in may_write)}
         txn.add_journal_entry("partner.add", hub.actor, {"partner": partner.slug, **may})
@@ -349,6 +362,7 @@ class PartnerChange:
     """Ids or aliases of collections, like `writes`."""
     writes: Iterable[str] | None = None
     disabled: bool | None = None
+    marking: Marking | None = None
 
 
 def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
@@ -443,6 +457,7 @@ def _change_account(hub: Runtime, account: Account, change: PartnerChange) -> Ac
         reads=account.reads if reads is None else find_collection_ids(hub, reads),
         writes=account.writes if writes is None else find_collection_ids(hub, writes),
         disabled=account.disabled if change.disabled is None else change.disabled,
+        marking=change.marking or account.marking,
     )
 
 
@@ -469,6 +484,7 @@ def _format_partner(
                 "read": sorted(aliases.get(id, id) for id in account.reads),
                 "write": sorted(aliases.get(id, id) for id in account.writes),
                 "disabled": account.disabled,
+                "marking": account.marking.value,
             }
             for account in accounts
         ],

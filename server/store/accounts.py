@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.model import Consent, Tlp
-from tocsin.server.model import Account, Partner
+from tocsin.server.model import Account, Marking, Partner
 from tocsin.server.store.configuration import raise_revision
 from tocsin.server.store.connection import Base, Document, Session, time_limit
 
@@ -176,6 +176,7 @@ def _account_to_document(account: Account) -> Document:
         "writes": sorted(account.writes),
         "operator": account.operator,
         "disabled": account.disabled,
+        "marking": account.marking.value,
     }
 
 
@@ -187,4 +188,5 @@ def _account_from_document(document: Document) -> Account:
         writes=frozenset(document["writes"]),
         operator=document["operator"],
         disabled=document["disabled"],
+        marking=Marking(document.get("marking", Marking.TLP2)),  # missing in older documents
     )

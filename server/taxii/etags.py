@@ -43,7 +43,7 @@ class PageKey:
         determinants = (
             _FORMAT,
             (collection.id, self.endpoint, tuple(head)),
-            (account.operator, auth.may_write(account, collection)),
+            (account.operator, auth.may_write(account, collection), account.marking),
             (self.query.next, self.query.ignored, _field_values(self.query.query)),
         )
         octets = msgspec.json.encode(determinants)

@@ -12,6 +12,7 @@ import flask
 from flask import request
 
 from tocsin.admission.errors import Unavailable
+from tocsin.server import auth
 from tocsin.server.model import (
     OBJECTS,
     Collection,
@@ -26,6 +27,7 @@ from tocsin.server.taxii import (
     etags,
     long_poll,
     resources,
+    tlp1,
 )
 from tocsin.server.taxii.content import MEDIA_TYPE
 from tocsin.server.taxii.page_token import PageTokens
@@ -133,6 +135,9 @@ class PageRequest:
         key = etags.PageKey(reader, self.feed, self.endpoint, self.parsed)
         return key.tag(self.services.settings.page_token_key, head)
 
+    def _shows_tlp1(self) -> bool:
+        return auth.sees_tlp1(request_context().authenticated, self.feed)
+
     def _check(self, count: int, *, more: bool) -> None:
         if more and not count:  # `next` would have no position
             raise Unavailable("the collection changed while it was read; send the request again")
@@ -151,6 +156,8 @@ class PageRequest:
             resources.format_envelope if representation is OBJECTS else resources.format_manifest
         )
         octets = format_page(page, token)
+        if self._shows_tlp1():
+            octets = tlp1.show_page(octets)
         stamps = (page.first_stamp, page.last_stamp) if page.count else None
         request_context().is_complete = not page.more
         return self._format(query, octets, page.count, stamps)
@@ -159,6 +166,8 @@ class PageRequest:
         entries = page.entries
         token = self._page_tokens().issue(query, entries[-1].position) if page.more else None
         octets = resources.format_versions(page, token)
+        if self._shows_tlp1():
+            octets = tlp1.show_versions(octets, *query.ids)
         stamps = (entries[0].stamp, entries[-1].stamp) if entries else None
         request_context().is_complete = not page.more
         return self._format(query, octets, len(entries), stamps)

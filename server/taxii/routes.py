@@ -14,7 +14,7 @@ from flask import request
 from tocsin.admission.errors import NotAuthenticated, NotFound
 from tocsin.server import auth
 from tocsin.server.model import Account, Collection, Query
-from tocsin.server.taxii import content, resources
+from tocsin.server.taxii import content, resources, tlp1
 from tocsin.server.taxii.paging import PageRequest
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate, TaxiiServices
 from tocsin.server.taxii.query import (
@@ -122,12 +122,12 @@ class Endpoints:
     def manifest(self, name: str) -> flask.Response:
         """GET …/manifest/ (section 5.3)."""
         feed = self._readable(name, content.STIX)
-        return self._page(feed, self._parse_query(Endpoint.MANIFEST), Endpoint.MANIFEST)
+        return self._page(feed, self._parse_query(feed, Endpoint.MANIFEST), Endpoint.MANIFEST)
 
     def objects(self, name: str) -> flask.Response:
         """GET …/objects/ (section 5.4)."""
         feed = self._readable(name)
-        return self._page(feed, self._parse_query(Endpoint.OBJECTS), Endpoint.OBJECTS)
+        return self._page(feed, self._parse_query(feed, Endpoint.OBJECTS), Endpoint.OBJECTS)
 
     def object(self, name: str, object_id: str) -> flask.Response:
         """GET …/objects/<id>/ (section 5.6)."""
@@ -173,16 +173,20 @@ class Endpoints:
         content.check_accept(request.headers.get("Accept"), *alternatives)
         return _note(feed)
 
-    def _parse_query(self, endpoint: Endpoint) -> ParsedQuery:
+    def _parse_query(self, feed: Collection, endpoint: Endpoint) -> ParsedQuery:
         settings = self.services.settings
         pairs = request.args.items(multi=True)
+        if auth.sees_tlp1(request_context().authenticated, feed):
+            pairs = tlp1.read_query(pairs)
         sizes = settings.page_size, settings.page_cap
         return parse_query(pairs, endpoint, *sizes, settings.interop_filters)
 
     def _page_of_object(self, name: str, object_id: str, endpoint: Endpoint) -> flask.Response:
         """A page about one object; NotFound without the object or any requested version."""
         feed = self._readable(name)
-        parsed = self._parse_query(endpoint)
+        if auth.sees_tlp1(request_context().authenticated, feed):
+            object_id = tlp1.read_id(object_id)
+        parsed = self._parse_query(feed, endpoint)
         query = replace(parsed.query, ids=frozenset({object_id}))
         check_first = "Prefer" in request.headers or request.if_none_match.star_tag
         if check_first:

@@ -42,6 +42,17 @@ def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     assert after["reliability"] > before["reliability"]
 
 
+def test_a_partner_is_shown_tlp_1_from_the_next_request_on(hub: Any) -> None:
+    page = "collections/green/objects/?match[type]=marking-definition"
+    stored = hub.ask(page).json()["objects"]
+    assert hub.command("partner", "change", "acme", "--marking", "tlp1")
+    shown = hub.ask(page).json()["objects"]
+    assert [each["definition"] for each in shown] == [{"tlp": "white"}, {"tlp": "green"}]
+    assert list_partner(hub)[1]["marking"] == "tlp1"
+    hub.command("partner", "change", "acme", "--marking", "tlp2")
+    assert hub.ask(page).json()["objects"] == stored
+
+
 def test_terms_are_masked_from_the_next_submission_on(hub: Any) -> None:
     hub.command("partner", "change", "acme", "--term", "quux-motors.example", "--write", "inbox")
     name = "indicator--7d3a3c6a-8c0f-4c57-9d2b-0f6f0f6b1a11"
