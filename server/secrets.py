@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tocsin.admission.errors import Conflict, NotFound
-from tocsin.admission.model import StixObject
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 
 _FILE = "secrets.json"
@@ -45,7 +46,11 @@ class HubSecrets:
         return hashlib.sha256(b"tocsin" + self.namespace.bytes + self.page_token_key).hexdigest()
 
     def identity(self, title: str) -> StixObject:
-        """The hub as a STIX identity; the author of every public object."""
+        """The hub as a STIX identity; the author of every public object.
+
+        It is marked, because misp-stix tags an event with every level that a file defines and
+        no object of it carries: TLP:CLEAR in each feed.
+        """
         return {
             "type": "identity",
             "spec_version": "2.1",
@@ -54,6 +59,7 @@ class HubSecrets:
             "modified": stix_time(_BIRTH),
             "name": title,
             "identity_class": "organization",
+            "object_marking_refs": [TLP_2_IDS[Tlp.CLEAR]],
         }
 
 
