@@ -13,25 +13,32 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.admission import Pipeline
-from tocsin.admission.errors import ShareError, Unavailable
+from tocsin.admission.errors import Malformed, ShareError, Unavailable
 from tocsin.admission.extraction.indicators import IndicatorDetails, build_indicator
 from tocsin.admission.formats import ReadOptions, describe_formats, detect_format, read
 from tocsin.admission.markings.granular import join_layers
+from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import (
     Candidate,
     Consent,
     StixObject,
     Submitter,
     Tlp,
+    Verdict,
     Warninglists,
 )
 from tocsin.admission.policy import Policy
+from tocsin.admission.timestamps import micros, stix_time
 from tocsin.config import ClientSettings
 
-VERDICTS = ("ready", "admitted", "merged", "duplicate", "held", "refused", "pending", "unsent")
+VERDICTS = (
+    *("ready", "admitted", "merged", "duplicate", "held", "withheld", "refused"),
+    *("pending", "unsent"),
+)
 """The verdicts of an `ObjectResult`, in the order in which they are counted.
 
-`ready` comes from the preview: fit to be sent.  `admitted` to `refused` are admission's verdicts.
+`ready` comes from the preview: fit to be sent.  `admitted` to `refused` are admission's verdicts,
+but for `withheld`: the preview holds the object, so a push has not sent it.
 `pending`: the hub has not decided.  `unsent`: the object did not reach the hub.
 """
 
@@ -50,6 +57,10 @@ class InputFile:
     """A file name that shows the format if `name` does not: `report.txt`."""
     new_ids: bool = False
     """Give indicators whose id follows from their value random ids instead."""
+    labels: tuple[str, ...] = ()
+    """Labels to add to every object that can have some."""
+    valid_for: int = 0
+    """µs for which indicators without `valid_until` are valid from now on; 0: as the file says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,8 @@ class ObjectResult:
     """The hub's id for it."""
     before: StixObject | None = field(default=None, repr=False)
     """The object as it was read; only on request."""
+    held: StixObject | None = field(default=None, repr=False)
+    """The object as it would be sent to an analyst, if the preview holds it; not in the JSON."""
     label: str = field(default="", repr=False)
     """Its pattern, value or name, for people; not part of the JSON."""
 
@@ -152,7 +165,54 @@ def read_unexamined(file: InputFile, now: int, tlp: Tlp) -> Preview:
         candidates = tuple(read(name, file.content, ReadOptions(now=now, tlp=tlp)))
     except ShareError as error:
         return Preview(file.name, error=str(error))
-    return Preview(file.name, tuple(map(_renew_id, candidates)) if file.new_ids else candidates)
+    if file.new_ids:
+        candidates = tuple(map(_renew_id, candidates))
+    if file.labels or file.valid_for:
+        candidates = tuple(_complete(candidate, file, now) for candidate in candidates)
+    return Preview(file.name, candidates)
+
+
+_UNLABELLED = ("marking-definition", "bundle")
+"""Types, besides observables, that have no labels in what we send."""
+
+
+def _complete(candidate: Candidate, file: InputFile, now: int) -> Candidate:
+    """The candidate with the labels and the end that the user gave for the whole file.
+
+    That makes it a new version, so `modified` moves to `now`.
+    """
+    subject = candidate.object
+    if subject is None or not isinstance(subject.get("type"), str):
+        return candidate
+    added = _missing_labels(subject, file.labels) | _missing_end(subject, file.valid_for, now)
+    if not added:
+        return candidate
+    if "modified" in subject and subject["modified"] != stix_time(now):
+        added["modified"] = stix_time(max(now, _parse_micros(subject["modified"], 0) + 1000))
+    version = added.get("modified", candidate.source_version)
+    return replace(candidate, object={**subject, **added}, source_version=version)
+
+
+def _missing_labels(subject: StixObject, labels: tuple[str, ...]) -> dict[str, Any]:
+    kind, present = subject["type"], subject.get("labels", [])
+    if kind in _UNLABELLED or is_observable_type(kind) or not isinstance(present, list):
+        return {}
+    missing = [label for label in dict.fromkeys(labels) if label not in present]
+    return {"labels": [*present, *missing]} if missing else {}
+
+
+def _missing_end(subject: StixObject, valid_for: int, now: int) -> dict[str, Any]:
+    if not valid_for or subject["type"] != "indicator" or "valid_until" in subject:
+        return {}
+    begin = max(now, _parse_micros(subject.get("valid_from"), now))
+    return {"valid_until": stix_time(begin + valid_for)}
+
+
+def _parse_micros(text: object, otherwise: int) -> int:
+    try:
+        return micros(str(text))
+    except Malformed:
+        return otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +246,7 @@ def describe_candidate(file: str, candidate: Candidate) -> ObjectResult:
         verdict="ready" if candidate.is_open else candidate.verdict.value,
         findings=tuple(each.as_json() for each in candidate.findings),
         object=join_layers(candidate) if candidate.is_open else None,
+        held=join_layers(candidate) if candidate.verdict is Verdict.HELD else None,
         label=find_label(candidate.object or {}),
     )
 

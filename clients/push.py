@@ -1,6 +1,7 @@
 """Submit what the preview found fit to a collection, and report the verdict on each object.
 
-Only candidates that are open after the preview are sent, in their sanitised form.  They are cut
+Only candidates that are open after the preview are sent, in their sanitised form, and on request
+those that it holds, for an analyst of the hub to look at.  They are cut
 into envelopes that the server accepts.  An envelope that the server refuses as a whole is halved
 until the faulty object is found, so that one bad object costs only itself.  Sending an object
 twice is safe, so a request whose response was lost is repeated.
@@ -9,7 +10,7 @@ twice is safe, so a request whose response was lost is repeated.
 import json
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +36,8 @@ class PushOptions:
     """Seconds to wait for all statuses together, after everything was sent."""
     max_objects: int = 1000
     """Objects an envelope."""
+    send_held: bool = False
+    """Send what the preview holds too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +72,24 @@ class _Item:
 _Envelope = list[_Item]
 
 
+Acknowledge = Callable[[StatusReport, Sequence[ObjectResult]], None]
+"""Called with a submission's status, as the server answered the request, and what was in it."""
+
+
 def push(
     hub: Hub,
     collection: Collection,
     previews: Iterable[Preview],
     options: PushOptions | None = None,
+    acknowledge: Acknowledge | None = None,
 ) -> Iterator[PushResult]:
     """Send the open candidates of `previews`; every candidate is in one of the results.
 
     The first result holds the objects that are not sent, with the preview's own verdicts.
+    `acknowledge` is called as soon as the server has taken some objects.
     """
     results = (result for preview in previews for result in preview.results())
-    return push_results(hub, collection, results, options)
+    return push_results(hub, collection, results, options, acknowledge)
 
 
 def push_results(
@@ -88,17 +97,20 @@ def push_results(
     collection: Collection,
     results: Iterable[ObjectResult],
     options: PushOptions | None = None,
+    acknowledge: Acknowledge | None = None,
 ) -> Iterator[PushResult]:
     """The same for results with the verdict `ready`, whose objects are sent as they are."""
     options = options or PushOptions()
     max_length = hub.max_content_length(collection)
-    items, unfit = _select_items(results, max_length)
+    items, unfit = _select_items(results, max_length, send_held=options.send_held)
     if unfit:
         yield PushResult(tuple(unfit))
     waiting: deque[tuple[_Envelope, StatusReport]] = deque()
     envelopes = _cut_envelopes(items, max_length, options.max_objects)
     for part, response in _send_envelopes(hub, collection, envelopes):
         if isinstance(response, StatusReport):
+            if acknowledge:
+                acknowledge(response, [item.result for item in part if not item.repeated])
             waiting.append((part, response))
             while waiting and waiting[0][1].settled:
                 yield _read_status(*waiting.popleft(), settled=True)
@@ -115,13 +127,15 @@ def push_results(
 
 
 def _select_items(
-    results: Iterable[ObjectResult], max_length: int
+    results: Iterable[ObjectResult], max_length: int, *, send_held: bool
 ) -> tuple[list[_Item], list[ObjectResult]]:
     """The objects to send, marking definitions first, and the results of those not to send."""
     items: list[_Item] = []
     unfit: list[ObjectResult] = []
     room = max_length - _FRAME - 1
     for result in results:
+        if result.verdict == "held" and result.held is not None:
+            result = _release(result) if send_held else replace(result, verdict="withheld")
         if result.verdict != "ready":
             unfit.append(result)
             continue
@@ -279,6 +293,11 @@ def _add_detail(
         findings=result.findings + tuple(each for each in findings if each not in result.findings),
         public_id=detail.public_id if detail else "",
     )
+
+
+def _release(result: ObjectResult) -> ObjectResult:
+    """A held result, ready to be sent."""
+    return replace(result, verdict="ready", object=result.held)
 
 
 def _refuse(result: ObjectResult, message: str) -> ObjectResult:

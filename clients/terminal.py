@@ -8,8 +8,7 @@ import difflib
 import io
 import json
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
 from rich.console import Console
@@ -37,6 +36,7 @@ _VERDICT_COLOURS = {
     "merged": "green",
     "duplicate": "cyan",
     "held": "yellow",
+    "withheld": "yellow",
     "pending": "yellow",
     "refused": "red",
     "unsent": "red",
@@ -46,7 +46,6 @@ _MAX_LABEL = 100
 """Characters of an object's label that are shown."""
 _MAX_TEXT = 1000
 """Characters of any other text of a server that are shown."""
-_REMOVING_ACTIONS = ("replaced", "stripped", "asked")
 _FINAL_VERDICTS = ("refused", "held")
 """After these no further stage looks at an object."""
 _EXPLAINED_VERDICTS = ("ready", "withdrawn", "absent")
@@ -151,19 +150,6 @@ def _shorten(text: str, length: int = _MAX_TEXT) -> str:
 def print_counts(console: Console, counts: Mapping[str, int]) -> None:
     """Print the counts on one line."""
     console.print(Text(", ".join(f"{number} {word}" for word, number in counts.items())))
-
-
-def print_removals(console: Console, results: Iterable[ObjectResult]) -> None:
-    """Print how often each rule changes something; for the question before a push."""
-    removed = Counter(
-        (finding["rule"], finding["action"])
-        for result in results
-        if result.verdict == "ready"
-        for finding in result.findings
-        if finding["action"] in _REMOVING_ACTIONS
-    )
-    for (rule, action), times in sorted(removed.items()):
-        console.print(Text(f"  {rule}: {times} {action} before sending"))
 
 
 def print_status(console: Console, report: StatusReport) -> None:

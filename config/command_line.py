@@ -24,7 +24,7 @@ Exit codes:
   0    done
   1    refused or failed
   2    wrong usage or wrong settings
-  3    {unavailable}
+  3    {unavailable}{more}
   130  interrupted
   141  the reader of the output is gone, for instance `| head`
 """

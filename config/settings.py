@@ -162,6 +162,8 @@ class ClientSettings(Settings, frozen=True, kw_only=True):
     """Who may learn the partner's name."""
     default_tlp: TlpWord = "amber"
     """The level of objects without a TLP marking."""
+    record_pushes: Switch = True
+    """Keep a record of pushes on this computer, for `tocsin status` and `tocsin sent`."""
     policy: Path | None = None
     """The admission policy of the preview; None: the shipped one."""
     timeout: Annotated[float, Meta(ge=0.1, le=3600)] = 30.0

@@ -3,8 +3,9 @@
 import os
 import sys
 
-DONE, FAILED, WRONG_USAGE, UNAVAILABLE = 0, 1, 2, 3
-"""Exit codes.  UNAVAILABLE: the hub or its database cannot be reached."""
+DONE, FAILED, WRONG_USAGE, UNAVAILABLE, PARTLY = 0, 1, 2, 3, 4
+"""Exit codes.  UNAVAILABLE: the hub or its database cannot be reached.  PARTLY: some objects failed
+or were not sent, others were taken."""
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """The exit codes that shells report for SIGINT and SIGPIPE: 128 and the signal's number."""
 

@@ -11,6 +11,7 @@ from tocsin.clients.check import ObjectResult, Preview, count_verdicts
 from tocsin.clients.cli.command import (
     PREVIEW_VERDICTS,
     Inputs,
+    exit_code,
     json_option,
     preview_files,
     print_file_errors,
@@ -25,7 +26,7 @@ from tocsin.clients.terminal import (
     print_result,
     print_stages,
 )
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
 
 
@@ -62,21 +63,20 @@ def check_command(
     Verdicts:
       ready      would be sent to a hub
       duplicate  the hub publishes it anyway
-      held       an analyst must look at it; it is not sent
+      held       an analyst of the hub would look at it; push --send-held sends it
       refused    never shared; the findings say why
 
     With --json: a line for each object; {"file", "error"} for a file that no
     format reads; at the end {"counts": ...}. With --diff each line also has the
-    object "before". The exit code is 1 if an object was refused or a file could
-    not be read.
+    object "before". The exit code is 1 if all objects were refused or no file
+    could be read, 4 if that happened to some.
     """
     previews = preview_files(settings, inputs)
     results = _print_previews(previews, _Display(as_json, explain, diff))
     failed = sum(bool(preview.error) for preview in previews)
     counts = count_verdicts(results, PREVIEW_VERDICTS)
     print_totals(counts | ({"failed_files": failed} if failed else {}), as_json=as_json)
-    refused = any(result.verdict == "refused" for result in results)
-    return stdio.FAILED if failed or refused else stdio.DONE
+    return exit_code(counts | {"failed_files": failed})
 
 
 def _print_previews(previews: Iterable[Preview], display: _Display) -> list[ObjectResult]:
@@ -86,7 +86,7 @@ def _print_previews(previews: Iterable[Preview], display: _Display) -> list[Obje
         print_file_errors([preview], as_json=display.as_json)
         for result in preview.results(before=display.diff):
             _print_object(result, display)
-            printed.append(replace(result, object=None, before=None))
+            printed.append(replace(result, object=None, before=None, held=None))
     return printed
 
 

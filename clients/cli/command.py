@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 import msgspec
+from rich.console import Console
+from rich.text import Text
 
 from tocsin.admission import parse_policy
 from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Unavailable
@@ -35,7 +37,7 @@ from tocsin.config import (
     stdio,
 )
 from tocsin.config.cache import load_or_build
-from tocsin.config.command_line import ParsedValue
+from tocsin.config.command_line import ParsedValue, printable
 
 FILE = click.Path(readable=False, allow_dash=True)
 """A path that the command opens itself, so that it can say what went wrong."""
@@ -62,6 +64,10 @@ class Inputs:
     """The level of objects without a TLP marking; empty: that of the settings."""
     new_ids: bool = False
     """See InputFile.new_ids."""
+    labels: tuple[str, ...] = ()
+    """See InputFile.labels."""
+    valid_for: int = 0
+    """See InputFile.valid_for."""
 
 
 def with_settings(command: Callable[..., int]) -> Callable[..., int]:
@@ -181,6 +187,23 @@ def _parse_seconds(text: str) -> float:
 
 SECONDS = ParsedValue("SECONDS", _parse_seconds)
 
+_UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
+_MAX_SECONDS = 100 * 365 * 86_400
+
+
+def _parse_duration(text: str) -> int:
+    number, unit = text[:-1], text[-1:].lower()
+    if not (number.isascii() and number.isdecimal() and unit in _UNITS) or len(number) > 6:
+        raise ValueError("must be a number of hours, days or weeks, as 12h, 30d or 8w")
+    seconds = int(number) * _UNITS[unit]
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise ValueError("must be longer than nothing and at most a hundred years")
+    return seconds * 1_000_000
+
+
+DURATION = ParsedValue("DURATION", _parse_duration)
+"""A duration in µs."""
+
 
 def open_hub(settings: ClientSettings) -> Hub:
     """The hub of the settings; nothing is sent yet.
@@ -223,6 +246,24 @@ def ask(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def ask_for_word(question: str, letters: str) -> str:
+    """Ask for one of some letters, of which the first is the default; `a` shows all rows."""
+    default, *others = letters
+    shown = "/".join((default.upper(), *("a: show all" if c == "a" else c for c in others)))
+    sys.stderr.write(f"{question} [{shown}] ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    if not answer:
+        return "n"  # the terminal is gone: no default counts
+    letter = answer.strip().lower()[:1]
+    return default if not letter else letter if letter in letters else "n"
+
+
+def count_objects(count: int) -> str:
+    """The number of objects, in words for people."""
+    return f"{count} object" if count == 1 else f"{count} objects"
+
+
 def preview_files(
     settings: ClientSettings, inputs: Inputs, *, examine: bool = True
 ) -> list[Preview]:
@@ -249,7 +290,8 @@ def _read_files(inputs: Inputs) -> Iterator[InputFile | Preview]:
         except OSError as error:
             yield Preview(name, error=f"cannot be read: {error.strerror}")
         else:
-            yield InputFile(name, content, inputs.form, inputs.new_ids)
+            options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
+            yield InputFile(name, content, *options)
 
 
 def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
@@ -284,7 +326,18 @@ def print_push_summary(
         ids = [each.id for each in reports]
         print_json({"status": last, "statuses": ids, "counts": dict(counts)})
     else:
-        print_counts(open_console(), counts)
+        console = open_console()
+        _print_status_ids(console, [part.status.id for part in pushed if part.status])
+        print_counts(console, counts)
+
+
+def _print_status_ids(console: Console, ids: Sequence[str]) -> None:
+    """Print how to ask for the verdicts again."""
+    if len(ids) == 1:
+        console.print(Text(f"status {printable(ids[0])}: `tocsin status` shows it again"))
+    elif ids:
+        shown = f"{printable(ids[0])} to {printable(ids[-1])}"
+        console.print(Text(f"{len(ids)} statuses, {shown}: `tocsin status` shows them again"))
 
 
 def push_exit_code(pushed: Sequence[PushResult], counts: Mapping[str, int], *, wait: bool) -> int:
@@ -299,8 +352,29 @@ def push_exit_code(pushed: Sequence[PushResult], counts: Mapping[str, int], *, w
         print_message(
             f"the hub has not decided yet; ask later with `tocsin status ID`: {', '.join(ids)}"
         )
-    failures = ("failed_files", "refused", "unsent", *(("pending",) if wait else ()))
-    return stdio.FAILED if any(counts.get(word) for word in failures) else stdio.DONE
+    if withheld := counts.get("withheld"):
+        print_message(
+            f"{count_objects(withheld)} not sent: held by the check; with --send-held "
+            "an analyst of the hub looks at what it holds"
+        )
+    return exit_code(counts, wait=wait)
+
+
+_FAILURES = ("failed_files", "refused", "withheld", "unsent", "failed")
+_NEUTRAL = ("received", "named")
+
+
+def exit_code(counts: Mapping[str, int], *, wait: bool = True) -> int:
+    """The exit code for counts by verdict: done, failed, or in part both.
+
+    `wait`: the verdicts were waited for, so one that is still pending is a failure.
+    """
+    failures = (*_FAILURES, "pending") if wait else _FAILURES
+    failed = sum(counts.get(word, 0) for word in failures)
+    taken = sum(n for word, n in counts.items() if word not in (*failures, *_NEUTRAL))
+    if not failed:
+        return stdio.DONE
+    return stdio.PARTLY if taken else stdio.FAILED
 
 
 class _WarningPrinter(logging.Handler):

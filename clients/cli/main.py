@@ -60,7 +60,10 @@ class _OrderedGroup(click.Group):
                 "tocsin push report.txt --to inbox --tlp green",
                 "tocsin poll green --format csv --output green.csv --state green.state",
             ),
-            EXIT_CODES.format(unavailable="the hub cannot be reached, or access was denied"),
+            EXIT_CODES.format(
+                unavailable="the hub cannot be reached, or access was denied",
+                more="\n  4    some objects failed or were not sent, others were taken",
+            ),
         )
     ),
 )

@@ -1,18 +1,21 @@
-"""`tocsin push`: check files, send them to a collection and report the verdicts."""
+"""`tocsin push`: check files, show what would be shared, send it and report the verdicts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
+import msgspec
 
-from tocsin.clients.check import Preview, count_verdicts
+from tocsin.clients.check import ObjectResult, Preview, count_verdicts
 from tocsin.clients.cli.command import (
-    PREVIEW_VERDICTS,
+    DURATION,
     Inputs,
-    ask,
+    ask_for_word,
+    count_objects,
     find_writable,
     is_interactive,
     json_option,
@@ -28,20 +31,35 @@ from tocsin.clients.cli.command import (
 )
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push
+from tocsin.clients.push_record import PushRecord, PushRecords, state_folder
+from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.clients.terminal import (
     open_console,
-    print_counts,
     print_json,
     print_message,
-    print_removals,
     print_result,
     progress_bar,
 )
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import CONSENTS, ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable
 
 _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
 """The verdicts that are counted even if no object has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A push as the command line asks for it."""
+
+    hub: Hub
+    collection: Collection
+    previews: Sequence[Preview]
+    options: PushOptions
+    as_json: bool
+
+    def results(self) -> list[ObjectResult]:
+        """The preview's result of each object, with the object as it was read."""
+        return [result for each in self.previews for result in each.results(before=True)]
 
 
 @click.command(
@@ -50,11 +68,32 @@ _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
     epilog=format_examples(
         "tocsin push bundle.json iocs.csv --to inbox",
         "tocsin push report.txt --to inbox --tlp green --yes --json",
-        "cat iocs | tocsin push - --as iocs.csv --to inbox",
+        "tocsin push iocs.csv --to inbox --label phishing --valid-for 30d",
+        "cat iocs | tocsin push - --as iocs.csv --to inbox --send-held",
     ),
 )
 @with_inputs
 @with_sending_options
+@click.option(
+    "--send-held/--keep-held",
+    default=None,
+    help="Send what the check holds, for an analyst of the hub to look at, or keep it. "
+    "Default: ask on a terminal, elsewhere keep it.",
+)
+@click.option(
+    "--label", "labels", multiple=True, metavar="LABEL", help="Add this label; repeatable."
+)
+@click.option(
+    "--valid-for",
+    type=DURATION,
+    default=0,
+    help="Let indicators that state no end expire after this time: 12h, 30d, 8w.",
+)
+@click.option(
+    "--consent",
+    type=click.Choice(CONSENTS),
+    help="Who may learn your organisation's name, for these files.",
+)
 @click.option(
     "--raw",
     is_flag=True,
@@ -69,73 +108,115 @@ _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
 @with_connection_options
 @with_settings
 def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> int:
-    """Send files to a collection. What the check refuses or holds is not sent.
+    """Send files to a collection.
 
     FILE may be in any format that the hub reads; - is standard input. On a
-    terminal, push shows what it would send and asks first. It waits until the
-    hub has decided.
+    terminal, push shows what it would share, what was removed, and what is held
+    or refused and why; then it asks. It waits until the hub has decided.
+    `tocsin status` and `tocsin sent` show it again later.
+
+    What the check refuses is never sent. What it holds is sent if you say so:
+    then an analyst of the hub looks at it. To send a file twice is safe.
 
     \b
     Verdicts:
       admitted   published
       merged     merged with what others reported
       duplicate  the hub has it already
-      held       an analyst must look at it
+      held       an analyst of the hub looks at it
+      withheld   the check holds it, and it was not sent; see --send-held
       refused    never shared; the findings say why
       pending    not decided yet
       unsent     the hub could not be reached any more
 
+    \b
+    Exit codes:
+      0  everything was taken        1  nothing was taken
+      3  the hub was not reached     4  some objects were taken, others not
+
     With --json: a line for each object, with the hub's verdict and public id; at
     the end {"status": <TAXII status>, "statuses": [ids], "counts": ...}.
     """
-    wait, as_json = not options["no_wait"], options["as_json"]
+    consent = options["consent"] or settings.consent
+    settings = msgspec.structs.replace(settings, consent=consent)
+    names = ("new_ids", "labels", "valid_for")
+    inputs = replace(inputs, **{name: options[name] for name in names})
     with open_hub(settings) as hub:
         collection = find_writable(hub, options["to"])
-        inputs = replace(inputs, new_ids=options["new_ids"])
-        previews = preview_files(settings, inputs, examine=not options["raw"])
-        if not options["yes"] and not _confirm(collection, previews):
+        job = _Job(
+            hub,
+            collection,
+            preview_files(settings, inputs, examine=not options["raw"]),
+            PushOptions(
+                wait=not options["no_wait"],
+                timeout=options["timeout"],
+                send_held=bool(options["send_held"]),
+            ),
+            options["as_json"],
+        )
+        failed = print_file_errors(job.previews, as_json=job.as_json)
+        agreed = job.options if options["yes"] else _ask(job, options["send_held"])
+        if agreed is None:
             print_message("nothing was sent")
             return stdio.FAILED
-        failed = print_file_errors(previews, as_json=as_json)
-        push_options = PushOptions(wait=wait, timeout=options["timeout"])
-        pushed = _push(hub, collection, previews, push_options, as_json=as_json)
+        folder = state_folder(os.environ) if settings.record_pushes else None
+        with PushRecords(folder).begin(collection, hub.url, inputs.names) as record:
+            return _run(replace(job, options=agreed), record, failed)
+
+
+def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:
+    """Show what would be shared, and ask; None if the answer is no.
+
+    Where there is no person to ask, the answer is yes, and what is held is kept.
+    """
+    if not is_interactive():
+        return job.options
+    console, results = open_console(stderr=True), job.results()
+    print_share_preview(console, results)
+    ready = sum(result.verdict == "ready" for result in results)
+    held = sum(result.verdict == "held" for result in results)
+    name = printable(job.collection.alias or job.collection.title)
+    options = job.options
+    if held and send_held is None:
+        objects = "held object" if held == 1 else f"{held} held objects"
+        question = f"Send the {objects} too, for an analyst of the hub to look at?"
+        options = replace(options, send_held=ask_for_word(question, "yn") == "y")
+    count = ready + (held if options.send_held else 0)
+    if not count:
+        return options
+    while True:
+        cut = is_cut(results)
+        question = f"Send {count_objects(count)} to {name}?"
+        answer = ask_for_word(question, "nya" if cut else "ny")
+        if answer != "a":
+            return options if answer == "y" else None
+        print_share_preview(console, results, most=None)
+
+
+def _run(job: _Job, record: PushRecord, failed: int) -> int:
+    """Send, print the results, and return the exit code; `failed` files could not be read."""
+    pushed = _push(job, record)
     counts = count_verdicts((result for part in pushed for result in part.results), _COUNTED)
     counts |= {"failed_files": failed} if failed else {}
-    print_push_summary(pushed, counts, as_json=as_json)
-    return push_exit_code(pushed, counts, wait=wait)
+    record.finish(counts)
+    print_push_summary(pushed, counts, as_json=job.as_json)
+    return push_exit_code(pushed, counts, wait=job.options.wait)
 
 
-def _confirm(collection: Collection, previews: Iterable[Preview]) -> bool:
-    """Ask the user on a terminal; elsewhere the answer is yes."""
-    if not is_interactive():
-        return True
-    console = open_console(stderr=True)
-    results = [result for preview in previews for result in preview.results()]
-    print_counts(console, count_verdicts(results, PREVIEW_VERDICTS))
-    print_removals(console, results)
-    ready = sum(1 for result in results if result.verdict == "ready")
-    name = printable(collection.alias or collection.title)
-    return ask(f"Send {ready} objects to {name}?")
-
-
-def _push(
-    hub: Hub,
-    collection: Collection,
-    previews: Sequence[Preview],
-    options: PushOptions,
-    *,
-    as_json: bool,
-) -> list[PushResult]:
+def _push(job: _Job, record: PushRecord) -> list[PushResult]:
     """Send, and print each object's result as soon as it is known; the results in short form."""
     console = open_console()
     pushed: list[PushResult] = []
-    total = sum(len(preview.candidates) for preview in previews)
+    total = sum(len(preview.candidates) for preview in job.previews)
+    parts = push(job.hub, job.collection, job.previews, job.options, record.acknowledge)
     with progress_bar("sending", known_total=True) as progress:
         task = progress.add_task("", total=total)
-        for part in push(hub, collection, previews, options):
+        for part in parts:
             for result in part.results:
-                print_json(result.as_json()) if as_json else print_result(console, result)
+                print_json(result.as_json()) if job.as_json else print_result(console, result)
             progress.advance(task, len(part.results))
-            short = tuple(replace(result, object=None, findings=()) for result in part.results)
+            short = tuple(
+                replace(result, object=None, held=None, findings=()) for result in part.results
+            )
             pushed.append(replace(part, results=short))
     return pushed

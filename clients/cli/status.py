@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from tocsin.clients.cli.command import (
+    WrongUsage,
+    exit_code,
     json_option,
     open_hub,
     with_connection_options,
     with_settings,
 )
+from tocsin.clients.http import Hub
+from tocsin.clients.push_record import PushRecords, state_folder
 from tocsin.clients.terminal import open_console, print_json, print_status
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
 
 
@@ -19,24 +25,41 @@ from tocsin.config.command_line import format_examples
     "status",
     short_help="Show the state of a submission.",
     epilog=format_examples(
+        "tocsin status",
         "tocsin status 2d086da7-4bdc-4f91-900e-d77486753710",
         "tocsin status 2d086da7-4bdc-4f91-900e-d77486753710 --json",
     ),
 )
-@click.argument("id", metavar="ID")
+@click.argument("id", metavar="[ID]", default="")
 @json_option
 @with_connection_options
 @with_settings
 def status_command(settings: ClientSettings, id: str, as_json: bool) -> int:
     """Show the state of a submission.
 
-    ID is that of its status, which push prints with --json. With --json: the
-    TAXII status resource. The exit code is 1 if an object failed.
+    ID is that of its status, which push prints. Without it: the last push from
+    this computer to this hub. With --json: a line for each status, the TAXII
+    resource. The exit code is 1 if all objects failed, 4 if some did.
     """
     with open_hub(settings) as hub:
-        report = hub.fetch_status(id)
-    if as_json:
-        print_json(report.resource)
-    else:
-        print_status(open_console(), report)
-    return stdio.FAILED if report.failure else stdio.DONE
+        wanted = [(id, "")] if id else _find_last(hub, settings)
+        reports = [hub.fetch_status(each, root) for each, root in wanted]
+    for report in reports:
+        if as_json:
+            print_json(report.resource)
+        else:
+            print_status(open_console(), report)
+    failed = sum(report.failure for report in reports)
+    return exit_code({"failed": failed, "taken": sum(each.success for each in reports)})
+
+
+def _find_last(hub: Hub, settings: ClientSettings) -> list[tuple[str, str]]:
+    """The statuses of the last push to this hub, each with its API root.
+
+    Raises WrongUsage if none is recorded.
+    """
+    for push in PushRecords(state_folder(os.environ)).list_newest():
+        if push.url == hub.url:
+            return [(part.status, push.root) for part in push.parts]
+    off = "" if settings.record_pushes else "; record_pushes is off"
+    raise WrongUsage(f"no push to {hub.url} is recorded here{off}; give the id of a status")

@@ -75,7 +75,7 @@ class _LazyGroup(click.Group):
                 "tocsin-hub review list",
                 "tocsin-hub collection --help",
             ),
-            EXIT_CODES.format(unavailable="the database or the server cannot be reached"),
+            EXIT_CODES.format(unavailable="the database or the server cannot be reached", more=""),
         )
     ),
 )

@@ -52,7 +52,7 @@ class TestCheck:
             "check", write_bundle("a.json", acceptable_indicator(1), private_indicator(2)), "--json"
         )
         first, second, last = map(json.loads, lines)
-        assert code == 1
+        assert code == 4
         assert set(first) == {"file", "index", "source_id", "verdict", "findings", "object"}
         assert (first["file"], first["index"]) == ("a.json", 0)
         assert (first["source_id"], first["verdict"]) == (acceptable_indicator(1)["id"], "ready")
@@ -120,7 +120,7 @@ class TestCheck:
         )
         code, lines, stderr = tocsin("check", *arguments)
         *errors, line, last = map(json.loads, lines)
-        assert code == 1
+        assert code == 4
         assert [each["file"] for each in errors] == ["nosuch.json", "b.bin"]
         assert all("error" in each for each in errors)
         assert line["verdict"] == "ready"
@@ -175,7 +175,7 @@ class TestPush:
         code, lines, _ = tocsin("push", sent, "--to", COLLECTION, "--yes", "--json")
         *results, last = map(json.loads, lines)
         verdicts = {line["index"]: line["verdict"] for line in results}
-        assert (code, verdicts) == (1, {0: "admitted", 1: "refused"})
+        assert (code, verdicts) == (4, {0: "admitted", 1: "refused"})
         assert last["status"]["status"] == "complete"
         assert last["statuses"] == [last["status"]["id"]]
         assert last["counts"] == {

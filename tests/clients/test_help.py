@@ -73,7 +73,7 @@ def test_each_example_of_the_help_runs_without_error(
         del words[words.index("--url") :]
     if words[0] == "status":
         _, lines, _ = tocsin("push", "report.txt", "--to", "inbox", "--json")
-        words[1] = json.loads(lines[-1])["status"]["id"]
+        words[1:2] = [json.loads(lines[-1])["status"]["id"]] if words[1:] else []
     with Path(source.removeprefix("cat ") or "/dev/null").open() as stream:
         monkeypatch.setattr("sys.stdin", stream)
         code, _, stderr = tocsin(*words)

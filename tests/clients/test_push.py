@@ -124,17 +124,31 @@ class TestResults:
         (result,) = push_candidates(hub, candidate(0, findings=(own,)))
         assert result.findings == (own.as_json(), theirs)
 
-    def test_held_and_refused_candidates_are_reported_and_not_sent(self) -> None:
+    def test_what_the_preview_holds_is_withheld_and_what_it_refuses_is_not_sent(self) -> None:
         hub = ScriptedHub()
         closed = [candidate(n, verdict=Verdict(word)) for n, word in enumerate(("held", "refused"))]
         results = push_candidates(hub, *closed, candidate(2))
         assert [(result.index, result.verdict) for result in results] == [
-            (0, "held"),
+            (0, "withheld"),
             (1, "refused"),
             (2, "admitted"),
         ]
         assert hub.envelopes == [[indicator(2)]]
-        assert count_verdicts(results) == {"received": 3, "admitted": 1, "held": 1, "refused": 1}
+        assert count_verdicts(results) == {
+            **{"received": 3, "admitted": 1, "withheld": 1, "refused": 1}
+        }
+
+    def test_what_the_preview_holds_is_sent_on_request_and_gets_the_hubs_verdict(self) -> None:
+        hub = ScriptedHub(
+            pendings=[status_entry(0, x_tocsin_verdict="held")],
+            status="pending",
+            x_tocsin_settled=True,
+        )
+        results = push_candidates(
+            hub, candidate(0, verdict=Verdict.HELD), options=PushOptions(send_held=True)
+        )
+        assert [result.verdict for result in results] == ["held"]
+        assert hub.envelopes == [[indicator(0)]]
 
 
 class TestEnvelopes:

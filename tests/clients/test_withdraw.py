@@ -168,12 +168,12 @@ class TestCommandLine:
         assert (code, lines, message in stderr) == (2, [], True)
         assert partner.backend.data["partner"]["collections"][0]["objects"] == []
 
-    def test_a_file_that_cannot_be_read_exits_with_1_and_the_rest_is_withdrawn(
+    def test_a_file_that_cannot_be_read_exits_with_4_and_the_rest_is_withdrawn(
         self, tocsin: Run, partner: Medallion
     ) -> None:
         words = ("evil-portal.top", "--file", "nosuch.txt", "--to", COLLECTION, "--yes", "--json")
         code, lines, stderr = tocsin("withdraw", *words)
-        assert (code, "nosuch.txt: cannot be read" in stderr) == (1, True)
+        assert (code, "nosuch.txt: cannot be read" in stderr) == (4, True)
         assert json.loads(lines[-1])["counts"]["failed_files"] == 1
         (arrived,) = partner.backend.data["partner"]["collections"][0]["objects"]
         assert arrived["revoked"] is True

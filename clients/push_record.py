@@ -1,0 +1,211 @@
+"""The local record of pushes: the ids of their statuses, and the objects that were in them.
+
+A push writes its record while it runs, so that what a server has taken is known after a broken
+line or a killed program too.  The record of one push is one file of JSON lines, readable by its
+owner only, in the user's folder for state.  It has the ids and labels of the objects that were
+sent, and nothing of those that were not.  Records are removed after 90 days, when hubs no longer
+know the statuses either.  Knows no network.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.timestamps import micros, timestamp
+from tocsin.clients.check import ObjectResult
+from tocsin.clients.files import open_to_append
+from tocsin.clients.http import Collection
+from tocsin.clients.responses import StatusReport
+
+log = logging.getLogger(__name__)
+
+_VERSION = 1
+_SUFFIX = ".jsonl"
+_KEPT_SECONDS = 90 * 86_400
+_MAX_RECORDS = 10_000
+_MAX_LABEL = 200
+"""Characters of a label that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentObject:
+    """An object that a server has taken."""
+
+    source_id: str
+    """The sender's id for it."""
+    label: str
+    """Its pattern, value or name, shortened."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentPart:
+    """One submission of a push."""
+
+    status: str
+    """The id of its status."""
+    objects: tuple[SentObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPush:
+    """A push, as far as its record goes."""
+
+    id: str
+    """The name of its record."""
+    time: int
+    """When it began, in µs since 1970 UTC."""
+    url: str
+    """The URL of the hub."""
+    root: str
+    """The URL of the API root."""
+    collection: str
+    """The alias of the collection, else its title."""
+    files: tuple[str, ...]
+    parts: tuple[SentPart, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Objects by verdict; empty if the push did not reach its end."""
+
+
+def state_folder(environ: Mapping[str, str]) -> Path | None:
+    """`$XDG_STATE_HOME/tocsin` or `~/.local/state/tocsin`; None if neither variable is set."""
+    folder = environ.get("XDG_STATE_HOME", "")
+    if not folder and environ.get("HOME"):
+        folder = environ["HOME"] + "/.local/state"
+    return Path(folder) / "tocsin" if Path(folder).is_absolute() else None
+
+
+class PushRecords:
+    """The records of a user's pushes."""
+
+    def __init__(self, folder: Path | None) -> None:
+        """`folder` is that of `state_folder`; with None nothing is kept."""
+        self._folder = folder / "pushes" if folder else None
+
+    def begin(self, collection: Collection, url: str, files: Iterable[str]) -> PushRecord:
+        """Begin the record of a push.  A record that cannot be written costs only a warning."""
+        record = PushRecord(self._open())
+        name = collection.alias or collection.title
+        where = {"url": url, "root": collection.root, "collection": name}
+        head = {"tocsin_push": _VERSION, "time": timestamp(time.time_ns() // 1000), **where}
+        record.write(head | {"files": list(files)})
+        return record
+
+    def list_newest(self, limit: int | None = None) -> Iterator[RecordedPush]:
+        """The pushes that sent something, the newest first."""
+        found = 0
+        for file in self._list_files():
+            push = _read_record(file)
+            if push and push.parts:
+                yield push
+                found += 1
+            if found == limit:
+                return
+
+    def find(self, id: str) -> RecordedPush | None:
+        """The push with this id, or one of whose statuses has it."""
+        for push in self.list_newest():
+            if id == push.id or any(part.status == id for part in push.parts):
+                return push
+        return None
+
+    def _open(self) -> BinaryIO | None:
+        if not self._folder:
+            return None
+        micros, now = time.time_ns() // 1000 % 1_000_000, time.gmtime()
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S', now)}-{micros:06}"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._remove_old()
+            return open_to_append(self._folder / f"{stamp}-{secrets.token_hex(2)}{_SUFFIX}")
+        except OSError as error:
+            log.warning("the push is not recorded: %s: %s", self._folder, error.strerror or error)
+            return None
+
+    def _remove_old(self) -> None:
+        for number, file in enumerate(self._list_files()):
+            with suppress(OSError):
+                if number >= _MAX_RECORDS or time.time() - file.stat().st_mtime > _KEPT_SECONDS:
+                    file.unlink()
+
+    def _list_files(self) -> list[Path]:
+        try:
+            names = os.listdir(self._folder) if self._folder else []
+        except OSError:
+            return []
+        found = sorted((name for name in names if name.endswith(_SUFFIX)), reverse=True)
+        return [Path(self._folder or "") / name for name in found]
+
+
+class PushRecord:
+    """The record of a push that is running."""
+
+    def __init__(self, stream: BinaryIO | None) -> None:
+        """Writes to `stream`; nothing if that is None."""
+        self._stream = stream
+
+    def __enter__(self) -> PushRecord:
+        """The record itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        if self._stream:
+            self._stream.close()
+
+    def acknowledge(self, report: StatusReport, results: Sequence[ObjectResult]) -> None:
+        """Record that the server took these objects."""
+        objects = [[each.source_id or "", each.label[:_MAX_LABEL]] for each in results]
+        self.write({"status": report.id, "objects": objects})
+
+    def finish(self, counts: Mapping[str, int]) -> None:
+        """Record the end, with the counts by verdict."""
+        self.write({"counts": dict(counts)})
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Write one line, complete before this returns."""
+        if not self._stream:
+            return
+        try:
+            self._stream.write(json.dumps(line).encode() + b"\n")
+            self._stream.flush()
+        except OSError as error:
+            log.warning("the push is not recorded any further: %s", error.strerror or error)
+            self._stream = None
+
+
+def _read_record(file: Path) -> RecordedPush | None:
+    """The push of a file; None if that is not the record of one.
+
+    The last line of a program that was killed may be incomplete; it is left out.
+    """
+    push: RecordedPush | None = None
+    try:
+        with file.open("rb") as stream:
+            for line in stream:
+                push = _read_line(push, json.loads(line), file.stem)
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, Malformed):
+        return push
+    return push
+
+
+def _read_line(push: RecordedPush | None, line: Any, id: str) -> RecordedPush | None:
+    if push is None:
+        if line["tocsin_push"] != _VERSION:
+            return None
+        texts = [str(line[name]) for name in ("url", "root", "collection")]
+        files = tuple(str(name) for name in line["files"])
+        return RecordedPush(id, micros(line["time"]), *texts, files)
+    if "status" in line:
+        objects = tuple(SentObject(str(name), str(label)) for name, label in line["objects"])
+        return replace(push, parts=(*push.parts, SentPart(str(line["status"]), objects)))
+    return replace(push, counts={str(word): int(n) for word, n in line["counts"].items()})

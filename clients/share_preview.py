@@ -1,0 +1,253 @@
+"""The tables that `tocsin push` shows before it asks: what is shared, changed, kept back and why.
+
+They fit 80 columns, and colours appear only on a terminal.  Long lists are cut after some rows,
+with a line that says how many more there are.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.admission.markings.tlp import read_markings
+from tocsin.admission.model import StixObject
+from tocsin.clients.check import ObjectResult, find_label
+from tocsin.config.command_line import printable
+
+_COMPARISON = re.compile(r"\[([a-z0-9-]+):([\w.'-]+) = '((?:[^'\\]|\\.)*)'\]")
+"""A pattern that compares one property with one value."""
+_HASH = re.compile(r"hashes\.'?([\w-]+)'?")
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+"""One step of the path of a finding."""
+_CHANGING_ACTIONS = ("replaced", "stripped", "asked", "lowered")
+_TLP_COLOURS = {"CLEAR": "", "GREEN": "green", "AMBER": "yellow", "AMBER+STRICT": "yellow"}
+MAX_ROWS = 15
+"""Rows of a section that are shown at first."""
+_MAX_CELL = 300
+"""Characters of a cell before it is folded."""
+_CONTEXT = 30
+"""Characters shown on each side of a change in a long text."""
+_REMOVED = "(removed)"
+_WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One value that is not shared as it was read."""
+
+    path: str
+    before: str
+    after: str
+    rule: str
+
+
+def print_share_preview(
+    console: Console, results: Sequence[ObjectResult], most: int | None = MAX_ROWS
+) -> None:
+    """Print what would be shared, in sections; of each section `most` rows, or all."""
+    width = min(console.width, 100) if console.is_terminal else _WIDTH
+    view = _View(console, max(width, 40), most)
+    by_verdict: dict[str, list[ObjectResult]] = {}
+    for result in results:
+        by_verdict.setdefault(result.verdict, []).append(result)
+    view.print_objects(by_verdict.get("ready", []))
+    view.print_changes(by_verdict.get("ready", []))
+    view.print_reasons(
+        "Held: an analyst of the hub would have to look at", by_verdict.get("held", []), "yellow"
+    )
+    view.print_reasons("Refused, never sent", by_verdict.get("refused", []), "red")
+    view.print_reasons("Not sent, it is known already", by_verdict.get("duplicate", []), "cyan")
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    console: Console
+    width: int
+    most: int | None
+
+    def print_objects(self, results: Sequence[ObjectResult]) -> None:
+        """A row for each object: its value, type, level, and the properties that changed."""
+        if not results:
+            return
+        table = self._begin(f"Will be shared ({len(results)})", "green")
+        for heading, ratio in (("value", 5), ("type", 2), ("TLP", 1), ("changed", 2)):
+            table.add_column(heading, ratio=ratio, overflow="fold", min_width=6)
+        for result in results[: self.most]:
+            value, kind = describe_object(result.object or {}, result.label)
+            level = find_level(result.object or {})
+            changed = dict.fromkeys(re.split(r"[.\[]", c.path)[0] for c in changes(result))
+            style = _TLP_COLOURS.get(level, "")
+            names = _cell(", ".join(changed))
+            table.add_row(_cell(value), _cell(kind), Text(level, style=style), names)
+        self._end(table, len(results))
+
+    def print_changes(self, results: Sequence[ObjectResult]) -> None:
+        """Before and after, side by side, of every value that is not shared as it was read."""
+        rows: dict[Change, list[str]] = {}
+        for result in results:
+            for change in changes(result):
+                value, kind = describe_object(result.object or {}, result.label)
+                rows.setdefault(change, []).append(value or kind)
+        if not rows:
+            return
+        table = self._begin(f"Changed before it is sent ({len(rows)})", "yellow")
+        for heading, ratio in (("what", 3), ("before", 4), ("after", 4)):
+            table.add_column(heading, ratio=ratio, overflow="fold")
+        for change, values in list(rows.items())[: self.most]:
+            before, after = _mark_difference(change.before, change.after)
+            of = values[0] if len(values) == 1 else f"{len(values)} objects"
+            table.add_row(_cell(f"{change.path} of {of} ({change.rule})"), before, after)
+        self._end(table, len(rows))
+
+    def print_reasons(self, title: str, results: Sequence[ObjectResult], colour: str) -> None:
+        """Each object with the reason why it is not shared."""
+        if not results:
+            return
+        table = self._begin(f"{title} ({len(results)})", colour)
+        for heading, ratio in (("value", 3), ("type", 2), ("why", 6)):
+            table.add_column(heading, ratio=ratio, overflow="fold")
+        for result in results[: self.most]:
+            value, kind = describe_object(result.held or {}, result.label or result.source_id or "")
+            table.add_row(_cell(value or "-"), _cell(kind or "-"), _cell(find_reason(result)))
+        self._end(table, len(results))
+
+    def _begin(self, title: str, colour: str) -> Table:
+        self.console.print(Text(title, style=f"bold {colour}"))
+        return Table(box=None, pad_edge=False, expand=True, width=self.width, header_style="dim")
+
+    def _end(self, table: Table, count: int) -> None:
+        self.console.print(table)
+        if self.most is not None and count > self.most:
+            self.console.print(Text(f"and {count - self.most} more", style="dim"))
+        self.console.print()
+
+
+def describe_object(subject: StixObject, label: str) -> tuple[str, str]:
+    """The value or name by which people know an object, and its type or that of the value.
+
+    >>> describe_object({}, "[domain-name:value = 'evil.top']")
+    ('evil.top', 'domain-name')
+    """
+    found = _COMPARISON.fullmatch(label or find_label(subject))
+    if not found:
+        kind = str(subject.get("type", ""))
+        language = str(subject.get("pattern_type", "stix"))
+        texts = (label, subject.get("content"), subject.get("relationship_type"))
+        text = next((each for each in texts if isinstance(each, str) and each), "")
+        return text, kind if language == "stix" else f"{language} rule"
+    kind, path, value = found.groups()
+    digest = _HASH.fullmatch(path)
+    return re.sub(r"\\(.)", r"\1", value), digest[1] if digest else kind
+
+
+def find_level(subject: StixObject) -> str:
+    """The strictest TLP level of an object, in capitals; `-` if it states none."""
+    level = read_markings(subject, {}).tlp
+    return "-" if level is None else level.label.upper()
+
+
+def find_reason(result: ObjectResult) -> str:
+    """The messages of the findings that decided the verdict."""
+    deciding = [each for each in result.findings if each.get("action") == result.verdict]
+    chosen = deciding or list(result.findings[-1:])
+    return "; ".join(dict.fromkeys(_format_finding(each) for each in chosen))
+
+
+def _format_finding(finding: Mapping[str, str]) -> str:
+    path, message = finding.get("path", ""), finding.get("message", "")
+    return f"{path}: {message}" if path else message
+
+
+def changes(result: ObjectResult) -> list[Change]:
+    """The values that a rule changed or removed, from `before` to `object`."""
+    if result.before is None or result.object is None:
+        return []
+    return list(_find_changes(result, result.before, result.object))
+
+
+def _find_changes(result: ObjectResult, before: StixObject, after: StixObject) -> Iterator[Change]:
+    seen = set()
+    for finding in result.findings:
+        path = finding.get("path", "")
+        if finding.get("action") not in _CHANGING_ACTIONS or not path or path in seen:
+            continue
+        seen.add(path)
+        old, new = _value_at(before, path), _value_at(after, path)
+        if old is not None and old != new:
+            text = _REMOVED if new is None else _format_value(new)
+            yield Change(path, _format_value(old), text, finding.get("rule", ""))
+
+
+def _value_at(subject: Any, path: str) -> Any:
+    for name, number in _STEP.findall(path):
+        if number and isinstance(subject, list) and int(number) < len(subject):
+            subject = subject[int(number)]
+        elif name and isinstance(subject, dict):
+            subject = subject.get(name)
+        else:
+            return None
+    return subject
+
+
+def _format_value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _mark_difference(before: str, after: str) -> tuple[Text, Text]:
+    """Both texts with what differs in colour; what long ones have in common is left out."""
+    if after == _REMOVED:
+        return Text(_cut(before), style="red"), Text(after, style="dim")
+    old, new = Text(), Text()
+    matcher = difflib.SequenceMatcher(None, *map(_split_words, (before, after)), autojunk=False)
+    first, second = matcher.a, matcher.b
+    for kind, begin, end, begin_new, end_new in matcher.get_opcodes():
+        gone, come = "".join(first[begin:end]), "".join(second[begin_new:end_new])
+        if kind == "equal":
+            gone = come = _abridge(gone)
+        old.append(_cut(gone), style="" if kind == "equal" else "red")
+        new.append(_cut(come), style="" if kind == "equal" else "green")
+    return old, new
+
+
+_MAX_WORDS = 2_000
+
+
+def _split_words(text: str) -> Sequence[str]:
+    """The words and the spaces between them; a very long text as one."""
+    words = re.split(r"(\s+)", text)
+    return words if len(words) <= _MAX_WORDS else [text]
+
+
+def _abridge(text: str) -> str:
+    """A text that both sides have in common, without its middle if it is long."""
+    if len(text) <= 3 * _CONTEXT:
+        return text
+    return f"{text[:_CONTEXT]} … {text[-_CONTEXT:]}"
+
+
+def _cell(text: str) -> Text:
+    return Text(_cut(text))
+
+
+def _cut(text: str) -> str:
+    shown = printable(text[: _MAX_CELL + 1].replace("\n", " ").replace("\t", " "))
+    return shown if len(shown) <= _MAX_CELL else f"{shown[:_MAX_CELL]}…"
+
+
+def is_cut(results: Iterable[ObjectResult], most: int = MAX_ROWS) -> bool:
+    """True if `print_share_preview` does not show all with `most` rows a section."""
+    counts: Counter[str] = Counter()
+    for result in results:
+        counts[result.verdict] += 1
+        if result.verdict == "ready":
+            counts["changed"] += len(changes(result))
+    return any(count > most for count in counts.values())

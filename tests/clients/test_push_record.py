@@ -1,0 +1,129 @@
+"""The local record of pushes: what it keeps, who can read it, and what a crash leaves of it."""
+
+import json
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.taxii_servers import COLLECTION, Medallion
+
+from tocsin.clients.check import ObjectResult
+from tocsin.clients.http import Collection
+from tocsin.clients.push_record import PushRecords
+from tocsin.clients.responses import parse_status
+
+INBOX = Collection("1", "inbox", "Inbox", "", False, True, "https://h/hub/", "https://h/hub/c/1/")
+Run = Callable[..., Any]
+
+
+def status(id: str) -> Any:
+    return parse_status({"id": id, "status": "complete"})
+
+
+def result(label: str) -> ObjectResult:
+    return ObjectResult("a.txt", 0, f"indicator--{label}", "ready", (), None, label=label)
+
+
+class TestRecords:
+    def test_a_push_is_listed_with_its_statuses_objects_and_counts(self, tmp_path: Path) -> None:
+        records = PushRecords(tmp_path)
+        with records.begin(INBOX, "https://h/", ["a.txt"]) as record:
+            record.acknowledge(status("s1"), [result("evil.top")])
+            record.acknowledge(status("s2"), [result("bad.top")])
+            record.finish({"received": 2, "admitted": 2})
+        (push,) = records.list_newest()
+        assert (push.url, push.root, push.collection) == ("https://h/", INBOX.root, "inbox")
+        assert push.files == ("a.txt",)
+        assert [(part.status, part.objects[0].label) for part in push.parts] == [
+            ("s1", "evil.top"),
+            ("s2", "bad.top"),
+        ]
+        assert push.counts == {"received": 2, "admitted": 2}
+
+    def test_only_the_owner_can_read_records(self, tmp_path: Path) -> None:
+        with PushRecords(tmp_path / "new").begin(INBOX, "https://h/", []):
+            pass
+        (file,) = (tmp_path / "new" / "pushes").iterdir()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+    def test_what_was_acknowledged_before_a_crash_is_known(self, tmp_path: Path) -> None:
+        records = PushRecords(tmp_path)
+        with records.begin(INBOX, "https://h/", ["a.txt"]) as record:
+            record.acknowledge(status("s1"), [result("evil.top")])
+        (file,) = (tmp_path / "pushes").iterdir()
+        file.write_bytes(file.read_bytes() + b'{"status": "s2", "obj')
+        (push,) = records.list_newest()
+        assert ([part.status for part in push.parts], push.counts) == (["s1"], {})
+
+    def test_a_push_that_sent_nothing_is_not_listed(self, tmp_path: Path) -> None:
+        records = PushRecords(tmp_path)
+        with records.begin(INBOX, "https://h/", ["a.txt"]) as record:
+            record.finish({"received": 0})
+        assert list(records.list_newest()) == []
+
+    def test_a_file_that_is_not_a_record_is_skipped(self, tmp_path: Path) -> None:
+        (tmp_path / "pushes").mkdir()
+        for number, text in enumerate(("", "[]", "{}", "null\n", '{"tocsin_push": 9}')):
+            (tmp_path / "pushes" / f"{number}.jsonl").write_text(text)
+        assert list(PushRecords(tmp_path).list_newest()) == []
+
+    def test_records_are_removed_after_90_days(self, tmp_path: Path) -> None:
+        records = PushRecords(tmp_path)
+        with records.begin(INBOX, "https://h/", []) as record:
+            record.acknowledge(status("s1"), [result("evil.top")])
+        (file,) = (tmp_path / "pushes").iterdir()
+        os.utime(file, (time.time(), time.time() - 91 * 86_400))
+        with records.begin(INBOX, "https://h/", []):
+            pass
+        assert not file.exists()
+
+    def test_a_folder_that_cannot_be_written_costs_only_a_warning(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "file").write_text("")
+        with PushRecords(tmp_path / "file").begin(INBOX, "https://h/", []) as record:
+            record.acknowledge(status("s1"), [result("evil.top")])
+        assert "the push is not recorded" in caplog.text
+
+
+class TestStatusOfTheLastPush:
+    def push(self, tocsin: Run, value: str) -> str:
+        Path("a.txt").write_text(value)
+        _, lines, _ = tocsin("push", "a.txt", "--to", COLLECTION, "--json")
+        return str(json.loads(lines[-1])["status"]["id"])
+
+    def test_status_without_an_id_shows_the_last_push(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        self.push(tocsin, "evil-portal.top")
+        last = self.push(tocsin, "bad-portal.top")
+        code, lines, _ = tocsin("status", "--json")
+        assert (code, [json.loads(line)["id"] for line in lines]) == (0, [last])
+
+    def test_push_prints_the_id_of_the_status(self, tocsin: Run, partner: Medallion) -> None:
+        Path("a.txt").write_text("evil-portal.top")
+        _, lines, _ = tocsin("push", "a.txt", "--to", COLLECTION)
+        id = tocsin("status")[1][0].partition(":")[0]
+        assert f"status {id}: `tocsin status` shows it again" in lines
+
+    def test_nothing_is_recorded_if_the_setting_is_off(
+        self, tocsin: Run, partner: Medallion, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TOCSIN_RECORD_PUSHES", "false")
+        self.push(tocsin, "evil-portal.top")
+        code, _, stderr = tocsin("status")
+        assert (code, "record_pushes is off; give the id" in stderr) == (2, True)
+
+    def test_the_record_has_nothing_of_what_was_not_sent(
+        self, tocsin: Run, partner: Medallion, tmp_path: Path
+    ) -> None:
+        self.push(tocsin, "evil-portal.top and 10.0.4.12")
+        (file,) = (tmp_path / "state" / "tocsin" / "pushes").iterdir()
+        text = file.read_text()
+        assert "evil-portal.top" in text
+        assert "10.0.4.12" not in text

@@ -1,0 +1,202 @@
+"""What push shows before it asks, and what it does with what the check holds."""
+
+import json
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from support.taxii_servers import COLLECTION, Medallion, indicator
+from support.terminal import lines_of, run_on_terminal
+
+from tocsin.clients.cli.command import Inputs, preview_files
+from tocsin.clients.share_preview import describe_object, is_cut, print_share_preview
+from tocsin.config import ClientSettings
+
+Run = Callable[..., Any]
+PUSH = (sys.executable, "-m", "tocsin.clients", "push")
+HELD = {
+    **indicator(1),
+    "pattern": "[email-message:to_refs[*].value = 'accounts@northmole.example']",
+}
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+
+def write(name: str, *objects: dict[str, Any]) -> str:
+    Path(name).write_text(json.dumps({"type": "bundle", "id": "bundle--1", "objects": objects}))
+    return name
+
+
+def named(number: int, **more: Any) -> dict[str, Any]:
+    return {**indicator(number), "pattern": f"[domain-name:value = 'bad{number}.top']", **more}
+
+
+def shown(name: str, most: int | None = 15) -> list[str]:
+    """The lines of the preview of a file, 80 columns wide."""
+    written = StringIO()
+    previews = preview_files(ClientSettings(), Inputs((name,), "", "green"))
+    results = [result for each in previews for result in each.results(before=True)]
+    print_share_preview(Console(file=written, width=80, highlight=False), results, most)
+    return [line.rstrip() for line in written.getvalue().splitlines()]
+
+
+class TestTable:
+    def test_each_object_is_shown_with_value_type_and_level(self) -> None:
+        Path("a.txt").write_text("evil-portal.top and " + "5c1f0b7e93a2d8464e7a90cb13f6d285")
+        rows = [line.split() for line in shown("a.txt")]
+        assert ["evil-portal.top", "domain-name", "GREEN"] in rows
+        assert ["5c1f0b7e93a2d8464e7a90cb13f6d285", "MD5", "GREEN"] in rows
+
+    def test_what_was_removed_is_shown_before_and_after_side_by_side(self) -> None:
+        lines = shown(write("a.json", named(1, description="ask jo.doe@bank.example.net")))
+        section = lines[lines.index("Changed before it is sent (1)") :]
+        (row,) = [line for line in section if "ask" in line]
+        assert "jo.doe@" in row and "ask [removed:" in row
+
+    def test_one_change_of_many_objects_is_one_row(self) -> None:
+        author = "identity--13003a89-9fed-40fd-aaa3-32d513b843e2"
+        lines = shown(write("a.json", *(named(n, created_by_ref=author) for n in range(3))))
+        assert "Changed before it is sent (1)" in lines
+        assert any(line.startswith("created_by_ref of 3") for line in lines)
+
+    def test_what_is_held_and_refused_is_shown_with_the_reason(self) -> None:
+        private = {**indicator(2), "pattern": "[ipv4-addr:value = '10.0.4.12']"}
+        text = " ".join(" ".join(shown(write("a.json", HELD, private))).split())
+        assert "Held: an analyst of the hub would have to look at (1)" in text
+        assert "pattern: held for review" in text
+        assert "Refused, never sent (1)" in text
+        assert "10.0.4.12" in text and "a private, reserved or" in text
+
+    def test_no_line_is_longer_than_80_columns(self) -> None:
+        long = named(1, description="ask jo.doe@bank.example.net " + "x" * 500)
+        lines = shown(write("a.json", long, HELD, named(3, pattern="[broken")))
+        assert max(map(len, lines)) <= 80
+
+    def test_a_long_list_is_cut_and_says_how_many_more_there_are(self) -> None:
+        name = write("a.json", *map(named, range(20)))
+        assert "and 15 more" in shown(name, most=5)
+        assert not any(line.startswith("and ") for line in shown(name, most=None))
+        previews = preview_files(ClientSettings(), Inputs((name,), "", ""))
+        results = list(previews[0].results())
+        assert (is_cut(results, 19), is_cut(results, 20)) == (True, False)
+
+    def test_control_characters_of_a_file_do_not_reach_the_terminal(self) -> None:
+        lines = shown(write("a.json", named(1, description="\x1b[2J ask jo.doe@bank.example.net")))
+        assert "\x1b" not in "".join(lines)
+
+    @pytest.mark.parametrize(
+        ("label", "expected"),
+        [
+            ("[url:value = 'http://a.top/\\'x']", ("http://a.top/'x", "url")),
+            ("[file:hashes.'SHA-256' = 'ab']", ("ab", "SHA-256")),
+            ("[file:name = 'a.exe']", ("a.exe", "file")),
+            ("Paper Lantern", ("Paper Lantern", "")),
+        ],
+    )
+    def test_an_object_is_described_by_its_value_and_the_type_of_that(
+        self, label: str, expected: Any
+    ) -> None:
+        assert describe_object({}, label) == expected
+
+
+class TestOnATerminal:
+    def push(self, *words: str, typed: str) -> tuple[int, list[str]]:
+        command = (*PUSH, *words, "--to", COLLECTION)
+        code, written = run_on_terminal(command, 80, 60, typed)
+        return code, lines_of(written.replace("\r", "\n"))
+
+    def sent(self, partner: Medallion) -> list[str]:
+        collection = partner.backend.data["partner"]["collections"][0]
+        return [str(each["pattern"]) for each in collection["objects"]]
+
+    def test_push_shows_what_it_would_share_and_sends_it_on_yes(self, partner: Medallion) -> None:
+        code, lines = self.push(write("a.json", named(1)), typed="y\n")
+        assert (code, self.sent(partner)) == (0, [named(1)["pattern"]])
+        assert any(line.startswith("Will be shared (1)") for line in lines)
+        assert any("bad1.top" in line and "domain-name" in line for line in lines)
+
+    def test_push_sends_nothing_if_the_answer_is_empty(self, partner: Medallion) -> None:
+        code, _ = self.push(write("a.json", named(1)), typed="\n")
+        assert (code, self.sent(partner)) == (1, [])
+
+    def test_held_objects_are_sent_by_default_when_asked(self, partner: Medallion) -> None:
+        code, lines = self.push(write("a.json", named(2), HELD), typed="\ny\n")
+        assert (code, len(self.sent(partner))) == (0, 2)
+        assert any("Send the held object too" in line for line in lines)
+
+    def test_held_objects_are_kept_if_the_answer_is_no(self, partner: Medallion) -> None:
+        code, _ = self.push(write("a.json", named(2), HELD), typed="n\ny\n")
+        assert (code, self.sent(partner)) == (4, [named(2)["pattern"]])
+
+    def test_the_answer_a_shows_all_rows_and_asks_again(self, partner: Medallion) -> None:
+        code, lines = self.push(write("a.json", *map(named, range(20))), typed="a\nn\n")
+        text = "\n".join(lines)
+        assert (code, self.sent(partner)) == (1, [])
+        assert "and 5 more" in text and "bad19.top" in text
+
+
+class TestWithoutATerminal:
+    def test_a_push_says_what_it_did_not_send_and_exits_with_4(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        code, lines, stderr = tocsin("push", write("a.json", named(2), HELD), "--to", COLLECTION)
+        assert (code, lines[-1]) == (
+            4,
+            "2 received, 1 admitted, 0 merged, 0 duplicate, 0 held, 1 withheld, 0 refused",
+        )
+        assert "1 object not sent" in stderr and "--send-held" in stderr
+
+    def test_a_push_of_which_everything_is_held_exits_with_1(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        assert tocsin("push", write("a.json", HELD), "--to", COLLECTION)[0] == 1
+
+    def test_send_held_sends_what_the_check_holds(self, tocsin: Run, partner: Medallion) -> None:
+        code, _, stderr = tocsin(
+            "push", write("a.json", named(2), HELD), "--to", COLLECTION, "--send-held"
+        )
+        assert (code, stderr) == (0, "")
+        assert len(partner.backend.data["partner"]["collections"][0]["objects"]) == 2
+
+
+class TestOptions:
+    def arrived(self, partner: Medallion) -> dict[str, Any]:
+        (found,) = partner.backend.data["partner"]["collections"][0]["objects"]
+        return dict(found)
+
+    def test_a_label_is_added_to_every_object(self, tocsin: Run, partner: Medallion) -> None:
+        sent = write("a.json", named(1, labels=["old"]))
+        tocsin("push", sent, "--to", COLLECTION, "--label", "phishing", "--label", "old")
+        assert self.arrived(partner)["labels"] == ["old", "phishing"]
+
+    def test_valid_for_ends_indicators_that_state_no_end(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        Path("a.txt").write_text("evil-portal.top")
+        tocsin("push", "a.txt", "--to", COLLECTION, "--valid-for", "30d")
+        arrived = self.arrived(partner)
+        assert arrived["valid_until"][:10] > arrived["valid_from"][:10]
+
+    def test_valid_for_leaves_an_end_that_is_stated(self, tocsin: Run, partner: Medallion) -> None:
+        sent = named(1, valid_until="2031-01-01T00:00:00.000Z")
+        tocsin("push", write("a.json", sent), "--to", COLLECTION, "--valid-for", "8w")
+        assert self.arrived(partner) == {**sent, "object_marking_refs": [AMBER]}
+
+    def test_an_object_that_an_option_changes_is_a_new_version(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        tocsin("push", write("a.json", named(1)), "--to", COLLECTION, "--label", "phishing")
+        assert self.arrived(partner)["modified"] > named(1)["modified"]
+
+    @pytest.mark.parametrize("duration", ["", "d", "0d", "30", "30m", "-1d", "9999999d", "½d"])
+    def test_a_duration_that_cannot_be_read_is_wrong_usage(
+        self, tocsin: Run, duration: str
+    ) -> None:
+        assert tocsin("push", "a", "--to", "inbox", "--valid-for", duration)[0] == 2
+
+
+AMBER = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"
