@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import io
 import re
+import socket as socket_module
 import time
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPResponse
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from itertools import islice
 from socket import socket
 from typing import Any, cast
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from tocsin.admission.errors import Unavailable
 
@@ -38,6 +41,8 @@ read."""
 _MAX_MEMBERS = 1000
 """Members of one gzip body (RFC 1952 section 2.2)."""
 _PIECE = 64 * 1024
+_NAT64 = IPv6Network("64:ff9b::/96")
+"""IPv4 addresses as a translator shows them to hosts with IPv6 only (RFC 6052)."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL)
@@ -62,6 +67,8 @@ class ResponseBounds:
     """For sending the request and reading its whole response, each time that it is sent."""
     advice: str = ""
     """Follows the message of ResponseTooLong; empty or beginning with `; `."""
+    public_only: bool = False
+    """Connect to public addresses only; a proxy, which connects itself, must see to that."""
 
     def length_for(self, status: int) -> int:
         """The longest body of a response with this status, in octets."""
@@ -100,6 +107,22 @@ class _BoundedConnection(HTTPConnection):
         self.deadline = time.monotonic() + bounds.seconds
         self.response_class = cast(Any, partial(_BoundedResponse, connection=self))
 
+    def _new_conn(self) -> socket:
+        """See urllib3; the address that was checked is the one that is connected to."""
+        if not self.bounds.public_only or self.proxy is not None:
+            return super()._new_conn()
+        host = self._dns_host
+        failure: HTTPError = NewConnectionError(self, "no address")
+        for address in _find_public_addresses(host, self.port):
+            self._dns_host = address
+            try:
+                return super()._new_conn()
+            except (NewConnectionError, ConnectTimeoutError) as error:
+                failure = error
+            finally:
+                self._dns_host = host
+        raise failure
+
     def connect(self) -> None:
         """See urllib3; a proxy's response is read meanwhile."""
         self.deadline = time.monotonic() + self.bounds.seconds
@@ -115,6 +138,47 @@ class _BoundedConnection(HTTPConnection):
         if time.monotonic() > self.deadline:
             raise self.bounds.too_slow(self.host)
         super().send(data)
+
+
+def _find_public_addresses(host: str, port: int) -> list[str]:
+    """The addresses of a host.  Raises ResponseRefused if one of them is not public.
+
+    A host with a public and a private address is refused too: one that changes between the two
+    is how a name leads into the network of those who look it up.
+    """
+    try:
+        found = socket_module.getaddrinfo(host.strip("[]"), port, type=socket_module.SOCK_STREAM)
+    except (socket_module.gaierror, UnicodeError):
+        return [host]  # connecting to it fails with the message that urllib3 has for it
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+    private = [each for each in addresses if not is_public_address(each)]
+    if private:
+        raise ResponseRefused(
+            f"{host} is at {private[0]}, which is not a public address; "
+            "set allow_private = true for the source if it is meant to be in your own network"
+        )
+    return addresses
+
+
+def check_public_host(host: str, port: int) -> None:
+    """Raises ResponseRefused if an address of the host is not public."""
+    _find_public_addresses(host, port)
+
+
+def is_public_address(text: str) -> bool:
+    """True if an IP address is reachable from anywhere, and not a way to one that is not.
+
+    >>> is_public_address("192.168.0.1"), is_public_address("64:ff9b::c0a8:1")
+    (False, False)
+    """
+    address = ip_address(text.partition("%")[0])
+    embedded: list[IPv4Address | IPv6Address] = []
+    if isinstance(address, IPv6Address):
+        inner = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
+        embedded = [each for each in inner if each is not None]
+        if address in _NAT64:
+            embedded.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return all(each.is_global and not each.is_multicast for each in (address, *embedded))
 
 
 class _SecureConnection(_BoundedConnection, HTTPSConnection):

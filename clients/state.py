@@ -71,7 +71,7 @@ class StateFile:
         """
         entry = self._read_cursors().get(key)
         try:
-            return Cursor() if entry is None else _parse_cursor(entry)
+            return Cursor() if entry is None else parse_cursor(entry)
         except (KeyError, TypeError, ValueError, AttributeError, Malformed) as error:
             raise self._damaged("a cursor is incomplete") from error
 
@@ -80,7 +80,7 @@ class StateFile:
 
         Raises UnusableFile if the file cannot be written.
         """
-        cursors = {**self._read_cursors(), key: _format_cursor(cursor)}
+        cursors = {**self._read_cursors(), key: format_cursor(cursor)}
         text = json.dumps({"tocsin_state": _VERSION, "cursors": cursors}, indent=1) + "\n"
         advice = ". Nothing is lost: the next poll goes on from the last cursor"
         with writing(self._path, f"the state file {self._path}", advice):
@@ -123,7 +123,8 @@ def cursor_key(url: str, filters: Mapping[str, str]) -> str:
     return f"{url}objects/?{query}" if query else f"{url}objects/"
 
 
-def _format_cursor(cursor: Cursor) -> dict[str, Any]:
+def format_cursor(cursor: Cursor) -> dict[str, Any]:
+    """The cursor as JSON."""
     return {
         "last": None if cursor.last is None else timestamp(cursor.last),
         "seen": sorted(cursor.seen),
@@ -132,7 +133,11 @@ def _format_cursor(cursor: Cursor) -> dict[str, Any]:
     }
 
 
-def _parse_cursor(entry: Mapping[str, Any]) -> Cursor:
+def parse_cursor(entry: Mapping[str, Any]) -> Cursor:
+    """The inverse of `format_cursor`.
+
+    Raises KeyError, TypeError, ValueError, AttributeError or Malformed for anything else.
+    """
     last, seen, output, size = (entry[name] for name in ("last", "seen", "output", "size"))
     if not (isinstance(seen, list) and isinstance(output, str) and isinstance(size, int)):
         raise TypeError("wrong kind of value")

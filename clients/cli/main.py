@@ -14,6 +14,7 @@ from tocsin.admission.errors import (
     Unavailable,
 )
 from tocsin.clients.cli.check import check_command
+from tocsin.clients.cli.collect import collect_command
 from tocsin.clients.cli.collections import collections_command
 from tocsin.clients.cli.command import WrongUsage
 from tocsin.clients.cli.poll import poll_command
@@ -28,6 +29,7 @@ _COMMANDS = (
     push_command,
     withdraw_command,
     poll_command,
+    collect_command,
     status_command,
     collections_command,
 )

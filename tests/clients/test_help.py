@@ -30,6 +30,7 @@ EXAMPLES = list(
     dict.fromkeys(line for command in COMMANDS.values() for line in example_lines(command))
 )
 FOLLOW_EXAMPLES = [line for line in EXAMPLES if "--follow" in line]
+SERVICE_EXAMPLES = [line for line in EXAMPLES if "--metrics" in line]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -61,9 +62,13 @@ def example_files(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("report.txt", "iocs"):
         Path(name).write_text("evil-portal.top\n")
     Path("iocs.csv").write_text("domain\nevil-portal.top\n")
+    Path("in").mkdir()
+    Path("sources.toml").write_text('[[source]]\nkind="directory"\nname="urlhaus"\npath="in"\n')
 
 
-@pytest.mark.parametrize("line", [line for line in EXAMPLES if line not in FOLLOW_EXAMPLES])
+@pytest.mark.parametrize(
+    "line", [line for line in EXAMPLES if line not in (*FOLLOW_EXAMPLES, *SERVICE_EXAMPLES)]
+)
 def test_each_example_of_the_help_runs_without_error(
     line: Any, example_files: Any, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,3 +98,15 @@ def test_each_follow_example_of_the_help_runs_until_interrupted(
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=30)
     assert running.returncode == 130
+
+
+@pytest.mark.parametrize("line", SERVICE_EXAMPLES)
+def test_each_service_example_of_the_help_runs_until_it_is_stopped(
+    line: Any, example_files: Any
+) -> None:
+    command = [sys.executable, "-m", "tocsin.clients", *shlex.split(line)[1:]]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert b"urlhaus: done" in running.stdout.readline()
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=30) == 0

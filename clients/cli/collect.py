@@ -1,0 +1,219 @@
+"""`tocsin collect`: read sources by their schedules and submit what is new."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import click
+import rich.table
+
+from tocsin.admission.timestamps import timestamp
+from tocsin.clients.cli.command import (
+    WrongUsage,
+    json_option,
+    open_hub,
+    with_connection_options,
+    with_settings,
+)
+from tocsin.clients.collect import Run
+from tocsin.clients.collector import (
+    Collector,
+    SourceStatus,
+    exclusive,
+    format_metrics,
+    read_statuses,
+)
+from tocsin.clients.sources import Source, load_sources
+from tocsin.clients.terminal import open_console, print_json, print_message
+from tocsin.config import ClientSettings, stdio
+from tocsin.config.command_line import ParsedValue, format_examples, printable
+
+_SHOWN = ("documents", "objects", "submitted", "unchanged", "held", "refused", "unreadable")
+
+
+def _parse_address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 <= int(port) < 65_536:
+        raise ValueError("must be an address and a port, as 127.0.0.1:9465")
+    return host.strip("[]"), int(port)
+
+
+@click.command(
+    "collect",
+    short_help="Read sources by their schedules and submit what is new.",
+    epilog=format_examples(
+        "tocsin collect --check",
+        "tocsin collect --once --only urlhaus",
+        "tocsin collect --metrics 127.0.0.1:9465",
+        "tocsin collect --status",
+    ),
+)
+@click.option(
+    "--sources",
+    type=click.Path(path_type=Path),
+    default=Path("sources.toml"),
+    show_default=True,
+    help="The file that lists the sources.",
+)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    default=Path("collect-state"),
+    show_default=True,
+    help="The folder that keeps how far each source was read.",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Only this source; repeatable.")
+@click.option("--once", is_flag=True, help="Run each source once, now, and end.")
+@click.option("--check", is_flag=True, help="Check the file of sources and end.")
+@click.option("--status", is_flag=True, help="Show how each source fared, and end.")
+@click.option(
+    "--metrics",
+    type=ParsedValue("ADDRESS", _parse_address),
+    help="Serve /metrics and /healthz at this address.",
+)
+@json_option
+@with_connection_options
+@with_settings
+def collect_command(settings: ClientSettings, **options: Any) -> int:
+    """Read sources by their schedules and submit what is new to the hub.
+
+    The file of sources has a [[source]] table for each: a file on a web server,
+    a TAXII collection, a MISP feed, a folder, a mailbox. docs/collect.md
+    explains the settings. What the check refuses or holds is not submitted.
+
+    It runs until it is stopped. With --once and --status the exit code is 1 if
+    the last run of a source failed.
+    """
+    sources = _choose(load_sources(options["sources"]), options["only"])
+    state, as_json = options["state"], options["as_json"]
+    if options["check"]:
+        return _print_sources(sources, as_json=as_json)
+    if options["status"]:
+        known = read_statuses(state)
+        found = [known.get(each.name) or SourceStatus(each.name) for each in sources]
+        return _print_statuses(found, as_json=as_json)
+    open_hub(settings).close()  # a wrong setting ends the command before the first run
+
+    def report(run: Run) -> None:
+        _print_run(run, as_json=as_json)
+
+    with exclusive(state):
+        collector = Collector(sources, settings, open_hub, state, report)
+        if options["once"]:
+            return stdio.DONE if collector.run_once() else stdio.FAILED
+        stopped = _stop_at_signals()
+        with _metrics_server(options["metrics"], collector):
+            collector.run(stopped)
+    return stdio.DONE
+
+
+def _choose(sources: Sequence[Source], only: Sequence[str]) -> list[Source]:
+    known = {each.name for each in sources}
+    if unknown := sorted(set(only) - known):
+        raise WrongUsage(f"--only: there is no source {unknown[0]}; there are {', '.join(known)}")
+    return [each for each in sources if each.name in only or (each.enabled and not only)]
+
+
+def _stop_at_signals() -> Event:
+    stopped = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    return stopped
+
+
+def _print_sources(sources: Sequence[Source], *, as_json: bool) -> int:
+    for each in sources:
+        kind = each.__struct_config__.tag
+        if as_json:
+            print_json({"source": each.name, "kind": kind, "every": each.every, "to": each.to})
+        else:
+            print(f"{each.name}: {kind}, every {each.every}, to {each.to}")
+    return stdio.DONE
+
+
+def _print_run(run: Run, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(run)), flush=True)
+        return
+    counts = ", ".join(f"{run.counts[name]} {name}" for name in _SHOWN if run.counts.get(name))
+    outcome = f"failed: {run.error}" if run.error else "done"
+    at = timestamp(int(run.began * 1_000_000))[:19]
+    print(printable(f"{at}Z {run.source}: {outcome}; {counts or 'nothing new'}"), flush=True)
+    for note in run.notes:
+        print_message(f"{run.source}: {note}")
+
+
+def _print_statuses(statuses: Sequence[SourceStatus], *, as_json: bool) -> int:
+    if as_json:
+        for status in statuses:
+            print_json(asdict(status))
+    else:
+        table = rich.table.Table("source", "last run", "took", "objects", "new", "state", box=None)
+        for status in statuses:
+            table.add_row(*map(printable, _row(status)))
+        open_console().print(table)
+    return stdio.FAILED if any(each.error for each in statuses) else stdio.DONE
+
+
+def _row(status: SourceStatus) -> tuple[str, ...]:
+    if status.last_run is None:
+        return status.source, "never", "", "", "", "waits for its first run"
+    ago = max(0, int(time.time() - status.last_run))
+    counts = status.counts
+    return (
+        status.source,
+        f"{ago // 3600} h {ago % 3600 // 60} min ago",
+        f"{status.seconds:.0f} s",
+        str(counts.get("objects", 0)),
+        str(counts.get("submitted", 0)),
+        status.error or (status.notes[0] if status.notes else "ok"),
+    )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    collector: Collector
+
+    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+        """Answer /metrics and /healthz."""
+        if self.path not in ("/metrics", "/healthz"):
+            self.send_error(404)
+            return
+        is_metrics = self.path == "/metrics"
+        body = (format_metrics(self.collector.statuses) if is_metrics else "ok\n").encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def _metrics_server(address: tuple[str, int] | None, collector: Collector) -> Iterator[None]:
+    """Serve the metrics meanwhile; nothing without an address."""
+    if address is None:
+        yield
+        return
+    handler = type("Handler", (_Handler,), {"collector": collector, "timeout": 10})
+    try:
+        server = ThreadingHTTPServer(address, handler)
+    except OSError as error:
+        raise WrongUsage(f"--metrics: {address[0]}:{address[1]}: {error.strerror}") from error
+    print_message(f"metrics at http://{address[0]}:{server.server_address[1]}/metrics")
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,168 @@
+"""Read a source once and submit what is new in it.
+
+Each document is previewed as `tocsin push` does it, and submitted; what the hub has taken is
+noted, and only then the source's memory moves on.  So a run that breaks off is repeated from the
+document where it was, and an object that was submitted before is left out.  Where indicators are
+valid for a time from when they are read, they are submitted again when half of it has passed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from tocsin.admission import parse_policy
+from tocsin.admission.errors import NotAllowed, ShareError
+from tocsin.admission.timestamps import stix_time
+from tocsin.admission.warninglists.index import load_warning_lists
+from tocsin.clients.check import Checker, InputFile, ObjectResult
+from tocsin.clients.http import Collection, Hub
+from tocsin.clients.push import PushOptions, push_results
+from tocsin.clients.responses import StatusReport
+from tocsin.clients.source_memory import SourceMemory, digest_object
+from tocsin.clients.sources import Document, Source, parse_duration
+from tocsin.config import ClientSettings, policy_text
+from tocsin.config.cache import load_or_build
+
+_LONGEST_ERROR = 500
+"""Characters of an error that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of one run of a source."""
+
+    source: str
+    began: float
+    """Seconds since 1970 UTC."""
+    seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    """`documents`, `objects`, `submitted`, `unchanged`, `held`, `refused`, `unreadable`."""
+    error: str = ""
+    """What ended the run; empty: it reached the end of the source."""
+    wait: float = 0.0
+    """Seconds after which the other side wants to be asked again, if it said so."""
+    notes: tuple[str, ...] = ()
+    """Documents that could not be read, each with the reason; the first few."""
+
+
+def memory_path(folder: Path, source: Source) -> Path:
+    """The file of a source's memory."""
+    return folder / f"{source.name}.sqlite"
+
+
+def run_source(source: Source, settings: ClientSettings, hub: Hub, folder: Path) -> Run:
+    """Read a source once; errors of source and hub are in the result.
+
+    `folder` has the memory of the sources.
+    """
+    began = time.time()
+    counts: Counter[str] = Counter()
+    notes: list[str] = []
+    error, wait = "", 0.0
+    try:
+        with SourceMemory(memory_path(folder, source)) as memory:
+            task = _Task(source, settings, hub, memory, counts, notes)
+            task.run()
+            memory.forget(int(began))
+    except ShareError as failure:
+        error = str(failure)[:_LONGEST_ERROR]
+        wait = float(getattr(failure, "seconds", 0.0))
+    took = time.time() - began
+    return Run(source.name, began, took, dict(counts), error, wait, tuple(notes[:10]))
+
+
+@dataclass(slots=True)
+class _Task:
+    """One run while it lasts."""
+
+    source: Source
+    settings: ClientSettings
+    hub: Hub
+    memory: SourceMemory
+    counts: Counter[str]
+    notes: list[str]
+
+    def run(self) -> None:
+        collection = self.hub.find_collection(self.source.to, "can_write")
+        if not collection.can_write:
+            raise NotAllowed(f"the key may not write to {self.source.to}")
+        checker = self._checker()
+        for document in self.source.documents(self.memory.entries()):
+            self.counts["documents"] += 1
+            if document.skipped:
+                self._note(document, document.skipped)
+            else:
+                self._submit(collection, checker, document)
+            self.memory.keep(document.memory)
+
+    def _checker(self) -> Checker:
+        settings = self.settings
+        changes = {"default_tlp": self.source.tlp, "consent": self.source.consent}
+        given = {name: value for name, value in changes.items() if value is not None}
+        settings = msgspec.structs.replace(settings, **given)
+        policy = parse_policy(policy_text(settings.policy), settings.policy)
+        return Checker(settings, policy, load_warning_lists(keep=load_or_build))
+
+    def _submit(self, collection: Collection, checker: Checker, document: Document) -> None:
+        now = time.time_ns() // 1000
+        valid_for = parse_duration(self.source.valid_for) if self.source.valid_for else 0
+        file = InputFile(
+            document.name,
+            document.content,
+            self.source.form,
+            labels=self.source.labels,
+            valid_for=valid_for * 1_000_000,
+        )
+        preview = checker.preview(file, now)
+        if preview.error:
+            self._note(document, preview.error)
+            return
+        second = now - now % 1_000_000  # the `valid_from` of an indicator without a date
+        times = {stix_time(each) for each in (now, second, now + valid_for * 1_000_000)}
+        since = now // 1_000_000 - valid_for // 2 if valid_for else 0
+        new = self._select(preview.results(), times, since)
+        options = PushOptions(wait=False, send_held=self.source.send_held)
+
+        def acknowledge(_: StatusReport, taken: Sequence[ObjectResult]) -> None:
+            self.memory.note_submitted(
+                (
+                    (str(each.object["id"]), digest_object(each.object, times))
+                    for each in taken
+                    if each.object
+                ),
+                now // 1_000_000,
+            )
+            self.counts["submitted"] += len(taken)
+
+        for part in push_results(self.hub, collection, new, options, acknowledge):
+            if part.error:
+                raise part.error
+            for result in part.results:
+                if result.verdict in ("withheld", "held"):
+                    self.counts["held"] += 1
+                elif result.verdict == "refused":
+                    self.counts["refused"] += 1
+
+    def _select(
+        self, results: Iterator[ObjectResult], times: set[str], since: int
+    ) -> Iterator[ObjectResult]:
+        """The results that were not submitted before."""
+        for result in results:
+            self.counts["objects"] += 1
+            subject = result.object or (result.held if self.source.send_held else None)
+            if subject is not None and self.memory.is_submitted(
+                str(subject.get("id")), digest_object(subject, times), since
+            ):
+                self.counts["unchanged"] += 1
+            else:
+                yield result
+
+    def _note(self, document: Document, reason: str) -> None:
+        self.counts["unreadable"] += 1
+        self.notes.append(f"{document.name}: {reason}"[:_LONGEST_ERROR])

@@ -1,0 +1,122 @@
+"""What is kept of a source between runs: where it was read to, and what was submitted of it.
+
+One file of SQLite for each source, readable by its owner only.  Of an object that was submitted
+it has the id and a digest.  Deleting the file makes the next run read and submit everything anew,
+which does no harm: the hub knows an object by its id.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from tocsin.admission.errors import Malformed
+
+_VERSION = 1
+_DIGEST_OCTETS = 16
+_FORGOTTEN_AFTER = 400 * 86_400
+"""Seconds after which an object that was not submitted again is forgotten."""
+
+
+class SourceMemory:
+    """The memory of one source; a context manager.
+
+    Raises Malformed if the file is not one of this program.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """`path`: made if there is none."""
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+        self._path = path
+        self._database = sqlite3.connect(path, isolation_level=None)
+        try:
+            self._begin()
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise Malformed(f"{path} is damaged ({error}); remove it to begin anew") from error
+
+    def __enter__(self) -> Self:
+        """The memory itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def entries(self) -> Mapping[str, str]:
+        """What the source itself keeps."""
+        return dict(self._database.execute("SELECT name, value FROM memory"))
+
+    def keep(self, entries: Mapping[str, str]) -> None:
+        """Keep entries of the source durably; they replace those of the same names."""
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany(
+                "INSERT OR REPLACE INTO memory VALUES (?, ?)", entries.items()
+            )
+
+    def is_submitted(self, id: str, digest: bytes, since: int) -> bool:
+        """True if this version of an object was submitted at `since` or later (seconds)."""
+        query = "SELECT 1 FROM submitted WHERE id = ? AND digest = ? AND time >= ?"
+        return self._database.execute(query, (id, digest, since)).fetchone() is not None
+
+    def note_submitted(self, objects: Iterable[tuple[str, bytes]], now: int) -> None:
+        """Note ids and digests of objects that the hub has taken; `now` in seconds."""
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.executemany(
+                "INSERT OR REPLACE INTO submitted VALUES (?, ?, ?)",
+                ((id, digest, now) for id, digest in objects),
+            )
+
+    def forget(self, now: int) -> None:
+        """Remove what was not submitted for long; `now` in seconds."""
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute(
+                "DELETE FROM submitted WHERE time < ?", (now - _FORGOTTEN_AFTER,)
+            )
+
+    def _begin(self) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _VERSION):
+            raise Malformed(f"{self._path} was written by a later version of this program")
+        self._database.execute("PRAGMA synchronous = FULL")
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS memory "
+                "(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID"
+            )
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS submitted "
+                "(id TEXT PRIMARY KEY, digest BLOB, time INTEGER) WITHOUT ROWID"
+            )
+            self._database.execute(f"PRAGMA user_version = {_VERSION}")
+
+
+def digest_object(subject: Mapping[str, Any], without: Iterable[str]) -> bytes:
+    """A digest of an object; timestamps in `without` count as absent.
+
+    They are those of the run itself, which differ at each run though nothing has changed.
+    """
+    times = frozenset(without)
+    kept = {name: value for name, value in subject.items() if not _is_one_of(value, times)}
+    octets = msgspec.json.encode(kept, order="deterministic")
+    return blake2b(octets, digest_size=_DIGEST_OCTETS).digest()
+
+
+def _is_one_of(value: object, times: frozenset[str]) -> bool:
+    return isinstance(value, str) and value in times

@@ -1,0 +1,208 @@
+"""Sources that `tocsin collect` reads.  One module here is one kind, found by looking.
+
+A source gives documents: files in any format that the clients read, each with the memory that is
+to be kept once the document was submitted.  So a run that breaks off is repeated from where it
+was, and nothing is lost.  A source keeps no state of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, reduce
+from operator import or_
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tocsin.admission.errors import Malformed
+from tocsin.clients.downloads import Access
+from tocsin.clients.tls import TlsFiles
+from tocsin.config.settings import ConsentWord, TlpWord
+
+Memory = Mapping[str, str]
+"""What is known of a source from earlier runs."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that a source gives."""
+
+    name: str
+    """A file name, which shows the format."""
+    content: bytes = field(repr=False)
+    memory: Memory = field(default_factory=dict)
+    """What to keep once it was submitted; it replaces entries of the same names."""
+    skipped: str = ""
+    """Why it was not read, for the operator; then it has no content."""
+
+
+class Source(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """The settings that sources of every kind have."""
+
+    name: Annotated[str, Meta(pattern=_NAME)]
+    """Short name, in lower case; the file of its memory has this name."""
+    every: str = "1h"
+    """Interval from run to run: 15m, 1h, 1d."""
+    to: str = "inbox"
+    """The hub's collection that it is submitted to: id, alias or title."""
+    tlp: TlpWord | None = None
+    """The level of objects without a TLP marking; without it, `default_tlp` of the client."""
+    consent: ConsentWord | None = None
+    """Who may learn our name; without it, `consent` of the client."""
+    labels: tuple[str, ...] = ()
+    """Labels for every object."""
+    valid_for: str = ""
+    """How long indicators without an end are valid from the time when they are read: 30d."""
+    form: str = msgspec.field(default="", name="as")
+    """A file name that shows the format, where the document's own does not: list.csv."""
+    send_held: bool = False
+    """Submit what the preview holds too, for the hub's analyst to decide."""
+    longest_run: str = "10m"
+    """A run that takes longer is stopped, and tried again later."""
+    enabled: bool = True
+
+    def documents(self, memory: Memory) -> Iterator[Document]:
+        """What is new since the run that left `memory`.
+
+        Raises a ShareError if the source cannot be read.
+        """
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raises Malformed if a setting is wrong that its type does not rule out."""
+        parse_duration(self.every, "every")
+        parse_duration(self.longest_run, "longest_run")
+        if self.valid_for:
+            parse_duration(self.valid_for, "valid_for")
+
+
+class RemoteSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """The settings of a source on another machine."""
+
+    url: str
+    credential_file: Path | None = None
+    """A file with `user:password`, or with a token; it should be readable by its owner only."""
+    header: str = ""
+    """The header that takes the credential as it is, such as X-Api-Key."""
+    cert: Path | None = None
+    """A client certificate with its private key, in PEM."""
+    ca: Path | None = None
+    """The CA of the server's certificate, in PEM."""
+    allow_private: bool = False
+    """Read from an address in our own network."""
+    max_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 128 * 1024 * 1024
+    """The longest response, in octets after decompression."""
+
+    def check(self) -> None:
+        """See Source."""
+        super().check()
+        if not re.match(r"https?://[^/\s]+", self.url):
+            raise Malformed("url: must begin with https:// or http:// and name a host")
+        self.access()
+
+    def credential(self) -> str:
+        """The credential, or an empty string.  Raises Malformed if its file cannot be read."""
+        if self.credential_file is None:
+            return ""
+        try:
+            text = self.credential_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Malformed(
+                f"credential_file: {self.credential_file} cannot be read; name a text file with "
+                "user:password or a token"
+            ) from error
+        if "\n" in text or not text.isprintable():
+            raise Malformed(f"credential_file: {self.credential_file} must have one line")
+        return text
+
+    def access(self) -> Access:
+        """How to read it."""
+        tls = TlsFiles(self.url, cert=self.cert, ca=self.ca)
+        tls.check()
+        return Access(self.credential(), self.header, self.allow_private, self.max_length, tls)
+
+
+def parse_duration(text: str, name: str = "") -> int:
+    """Seconds of a duration.  Raises Malformed.
+
+    >>> parse_duration("15m")
+    900
+    """
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        where = f"{name}: " if name else ""
+        raise Malformed(f"{where}{text!r} is not a duration; give one like 15m, 1h or 30d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+@cache
+def kinds() -> Mapping[str, type[Source]]:
+    """The kinds of sources by name."""
+    names = sorted(found.name for found in pkgutil.iter_modules(__path__))
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    found = [module.SOURCE for module in modules if hasattr(module, "SOURCE")]
+    return {str(each.__struct_config__.tag): each for each in found}
+
+
+def load_sources(path: Path) -> tuple[Source, ...]:
+    """The sources of a file, in its order; relative paths start at its folder.
+
+    Raises Malformed, with the source and the setting that is wrong.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Malformed(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Malformed(f"{path}: not valid TOML: {error}") from error
+    entries = document.pop("source", [])
+    if document or not isinstance(entries, list) or not entries:
+        raise Malformed(f"{path}: must consist of [[source]] tables, each with kind and name")
+    found = tuple(_read_source(path, number, each) for number, each in enumerate(entries, 1))
+    names = [each.name for each in found]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise Malformed(f"{path}: two sources have the name {twice[0]}; give each its own")
+    return found
+
+
+def _read_source(path: Path, number: int, entry: Any) -> Source:
+    name = entry.get("name", "") if isinstance(entry, dict) else ""
+    where = f"{path}: source {number}{f' ({name})' if isinstance(name, str) and name else ''}"
+    if isinstance(entry, dict) and entry.get("kind") not in kinds():
+        raise Malformed(f"{where}: kind must be one of {', '.join(kinds())}")
+    try:
+        source: Source = msgspec.convert(entry, reduce(or_, kinds().values()), dec_hook=_make_path)
+        source = _place_files(source, path.parent)
+        source.check()
+    except msgspec.ValidationError as error:
+        raise Malformed(f"{where}: {error}") from error
+    except Malformed as error:
+        raise Malformed(f"{where}: {error}") from error
+    return source
+
+
+def _make_path(kind: type, value: object) -> Path:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise ValueError("must be a path")
+
+
+def _place_files(source: Source, folder: Path) -> Source:
+    """The source with its paths relative to the folder of the file that names it."""
+    paths = {
+        name: folder / value
+        for name in source.__struct_fields__
+        if isinstance(value := getattr(source, name), Path)
+    }
+    return msgspec.structs.replace(source, **paths)

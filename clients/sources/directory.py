@@ -1,0 +1,73 @@
+"""A folder on this machine, into which other programs put files."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta
+
+from tocsin.admission.errors import Malformed, Unavailable
+from tocsin.clients.sources import Document, Memory, Source
+
+_SETTLED_AFTER = 2.0
+"""Seconds without a change after which a file counts as complete."""
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+class DirectorySource(
+    Source, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="directory"
+):
+    """The files of one folder; each is read once, and again when it changes."""
+
+    path: Path
+    pattern: str = "*"
+    """Names of the files to read: *.csv."""
+    max_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 128 * 1024 * 1024
+    """The longest file, in octets."""
+
+    def documents(self, memory: Memory) -> Iterator[Document]:
+        """See Source; the oldest files come first.  Links and hidden files are left out."""
+        for entry, about in self._files():
+            version = f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"
+            if memory.get(entry.name) == version:
+                continue
+            if about.st_size > self.max_length:
+                raise Malformed(
+                    f"{entry.name} is longer than {self.max_length} octets; "
+                    "raise max_length of the source if it is right"
+                )
+            yield Document(entry.name, _read(Path(entry.path)), {entry.name: version})
+
+    def _files(self) -> list[tuple[os.DirEntry[str], os.stat_result]]:
+        latest = time.time() - _SETTLED_AFTER
+        try:
+            with os.scandir(self.path) as entries:
+                found = [(each, each.stat(follow_symlinks=False)) for each in entries]
+        except OSError as error:
+            raise Unavailable(f"{self.path} cannot be read: {error.strerror}") from error
+        usable = [
+            (entry, about)
+            for entry, about in found
+            if stat.S_ISREG(about.st_mode)
+            and not entry.name.startswith(".")
+            and fnmatch.fnmatch(entry.name, self.pattern)
+            and about.st_mtime <= latest
+        ]
+        return sorted(usable, key=lambda each: (each[1].st_mtime_ns, each[0].name))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with open(os.open(path, os.O_RDONLY | _NO_FOLLOW), "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read: {error.strerror}") from error
+
+
+SOURCE = DirectorySource

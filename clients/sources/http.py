@@ -1,0 +1,36 @@
+"""A file that a web server offers: a list, a table, a bundle, a report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+from tocsin.clients.downloads import Download, Downloads
+from tocsin.clients.sources import Document, Memory, RemoteSource
+
+
+class HttpSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="http"):
+    """One URL, read again when the server or the content says that it has changed."""
+
+    def documents(self, memory: Memory) -> Iterator[Document]:
+        """See Source."""
+        known = Download(b"", memory.get("etag", ""), memory.get("last_modified", ""))
+        with Downloads(self.url, self.access()) as downloads:
+            found = downloads.fetch(self.url, known if known.etag or known.last_modified else None)
+        if found is None:
+            return
+        digest = hashlib.sha256(found.content).hexdigest()
+        if digest != memory.get("digest"):
+            now_known = {"etag": found.etag, "last_modified": found.last_modified}
+            yield Document(_file_name(self.url), found.content, {**now_known, "digest": digest})
+
+
+def _file_name(url: str) -> str:
+    """The last part of the path, or the host."""
+    parts = urlsplit(url)
+    last = unquote(parts.path.rstrip("/").rpartition("/")[2])
+    return last if last.isprintable() and last else str(parts.hostname)
+
+
+SOURCE = HttpSource

@@ -1,0 +1,65 @@
+"""A collection of a TAXII 2.1 server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+
+from tocsin.admission.errors import Malformed, NotAllowed
+from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.poll import PollQuery, poll_batches
+from tocsin.clients.sources import Document, Memory, RemoteSource
+from tocsin.clients.state import Cursor, format_cursor, parse_cursor
+from tocsin.clients.tls import TlsFiles
+
+
+class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="taxii"):
+    """What is new in a collection since the last run."""
+
+    collection: str
+    """Its id, alias or title."""
+    types: tuple[str, ...] = ()
+    """Only these STIX types."""
+    added_after: str = ""
+    """Where to begin at the first run, RFC 3339."""
+
+    def documents(self, memory: Memory) -> Iterator[Document]:
+        """See Source; one document is one page."""
+        query = PollQuery(types=self.types, added_after=self.added_after)
+        with Hub(self.url, self.credential(), self._retries(), self._tls()) as server:
+            found = server.find_collection(self.collection)
+            if not found.can_read:
+                raise NotAllowed(f"the credential may not read {self.collection}")
+            for number, batch in enumerate(
+                poll_batches(server, found, query, _read_cursor(memory)), 1
+            ):
+                if batch.objects:
+                    content = b'{"objects":[' + b",".join(batch.objects) + b"]}"
+                    cursor = msgspec.json.encode(format_cursor(batch.cursor)).decode()
+                    yield Document(f"{found.id}-{number}.json", content, {"cursor": cursor})
+
+    def _retries(self) -> RetrySettings:
+        settings = RetrySettings()
+        bounds = replace(settings.bounds, public_only=not self.allow_private)
+        return replace(settings, bounds=bounds)
+
+    def _tls(self) -> TlsFiles:
+        return TlsFiles(self.url, cert=self.cert, ca=self.ca)
+
+
+def _read_cursor(memory: Memory) -> Cursor:
+    """Where the last run ended.  Raises Malformed if that is damaged."""
+    text = memory.get("cursor")
+    if not text:
+        return Cursor()
+    try:
+        return parse_cursor(msgspec.json.decode(text))
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        raise Malformed(
+            "the saved cursor is damaged; remove the file of the source's memory to read everything"
+        ) from error
+
+
+SOURCE = TaxiiSource

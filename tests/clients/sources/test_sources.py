@@ -1,0 +1,322 @@
+"""Each kind of source: what it reads, what it remembers, and where it does not go."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.certificates import make_authority, write_private_file
+from support.source_servers import FileServer, Mailbox, Taxii20Server, serve, serve_mailbox
+
+from tocsin.admission.errors import Malformed, NotAllowed, NotFound, Unavailable
+from tocsin.clients.bounds import is_public_address
+from tocsin.clients.sources import Document, Source, kinds, load_sources
+
+UUIDS = [f"{n:08d}-0000-4000-8000-000000000000" for n in range(3)]
+
+
+@pytest.fixture
+def web() -> Iterator[FileServer]:
+    with serve(FileServer()) as server:
+        yield server
+
+
+def load(folder: Path, kind: str, **settings: Any) -> Source:
+    """A source as it is read from a file."""
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    path = folder / "sources.toml"
+    path.write_text("\n".join(["[[source]]", f'kind = "{kind}"', 'name = "one"', *lines]) + "\n")
+    (source,) = load_sources(path)
+    return source
+
+
+def http(folder: Path, web: FileServer, path: str = "/list.txt", **more: Any) -> Source:
+    return load(folder, "http", url=f"{web.url}{path}", **({"allow_private": True} | more))
+
+
+def read(source: Source, memory: dict[str, str]) -> list[Document]:
+    """Read a source, and keep what it remembers."""
+    found = []
+    for document in source.documents(dict(memory)):
+        memory.update(document.memory)
+        found.append(document)
+    return found
+
+
+class TestHttp:
+    def test_a_file_is_read_once_until_it_changes(self, tmp_path: Path, web: FileServer) -> None:
+        source, memory = http(tmp_path, web), dict[str, str]()
+        web.files["/list.txt"] = b"evil.top\n"
+        assert [(d.name, d.content) for d in read(source, memory)] == [("list.txt", b"evil.top\n")]
+        assert read(source, memory) == []
+        assert web.requests[1][1]["If-None-Match"]
+        web.files["/list.txt"] = b"evil.top\nworse.top\n"
+        assert len(read(source, memory)) == 1
+
+    def test_the_same_content_under_another_tag_is_not_read_again(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        source, memory = http(tmp_path, web), dict[str, str]()
+        web.files["/list.txt"] = b"evil.top\n"
+        read(source, memory)
+        memory["etag"] = '"another"'
+        assert read(source, memory) == []
+
+    def test_a_credential_is_sent_and_does_not_follow_a_redirect_elsewhere(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        (tmp_path / "secret").write_text("acme:word\n")
+        with serve(FileServer({"/list.txt": b"evil.top"})) as other:
+            web.redirects["/list.txt"] = f"{other.url}/list.txt"
+            source = http(tmp_path, web, credential_file="secret")
+            assert [d.content for d in read(source, {})] == [b"evil.top"]
+        assert web.requests[0][1]["Authorization"].startswith("Basic ")
+        assert "Authorization" not in other.requests[0][1]
+
+    def test_a_header_of_its_own_takes_the_credential_and_does_not_follow_either(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        (tmp_path / "secret").write_text("word")
+        with serve(FileServer({"/list.txt": b"evil.top"})) as other:
+            web.redirects["/list.txt"] = f"{other.url}/list.txt"
+            read(http(tmp_path, web, credential_file="secret", header="X-Api-Key"), {})
+        assert web.requests[0][1]["X-Api-Key"] == "word"
+        assert "X-Api-Key" not in other.requests[0][1]
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+    def test_an_address_inside_our_network_is_never_connected_to(
+        self, tmp_path: Path, web: FileServer, host: str
+    ) -> None:
+        web.files["/list.txt"] = b"evil.top\n"
+        url = web.url.replace("127.0.0.1", host)
+        source = load(tmp_path, "http", url=f"{url}/list.txt")
+        with pytest.raises(Unavailable, match="not a public address"):
+            read(source, {})
+        assert web.requests == []
+
+    @pytest.mark.parametrize(
+        ("status", "error"), [(403, NotAllowed), (404, NotFound), (500, Unavailable)]
+    )
+    def test_an_error_names_the_host_and_what_to_check(
+        self, tmp_path: Path, web: FileServer, status: int, error: type[Exception]
+    ) -> None:
+        web.statuses["/list.txt"] = status
+        with pytest.raises(error, match=f"127.0.0.1.* says {status}"):
+            read(http(tmp_path, web), {})
+
+    def test_a_file_that_is_too_long_is_not_read(self, tmp_path: Path, web: FileServer) -> None:
+        web.files["/list.txt"] = b"a" * 3000
+        with pytest.raises(Unavailable, match="longer than 1024 octets; raise max_length"):
+            read(http(tmp_path, web, max_length=1024), {})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
+        *("::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"),
+    ],
+)
+def test_no_way_of_writing_a_private_address_is_public(address: str) -> None:
+    assert not is_public_address(address)
+    assert is_public_address("93.184.216.34") and is_public_address("2606:2800:220:1::")
+
+
+class TestMisp:
+    def test_events_are_read_oldest_first_and_again_when_they_change(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        manifest = {uuid: {"timestamp": str(n)} for n, uuid in enumerate(UUIDS, 1)}
+        web.files |= {f"/feed/{uuid}.json": b"{}" for uuid in UUIDS}
+        web.files["/feed/manifest.json"] = json.dumps(manifest).encode()
+        source = load(tmp_path, "misp", url=f"{web.url}/feed/", allow_private=True)
+        memory: dict[str, str] = {}
+        assert [d.name for d in read(source, memory)] == [f"{uuid}.json" for uuid in UUIDS]
+        assert read(source, memory) == []
+        manifest[UUIDS[1]]["timestamp"] = "9"
+        web.files["/feed/manifest.json"] = json.dumps(manifest).encode()
+        assert [d.name for d in read(source, memory)] == [f"{UUIDS[1]}.json"]
+
+    def test_a_manifest_names_no_other_paths(self, tmp_path: Path, web: FileServer) -> None:
+        manifest = {"../../secret": {"timestamp": "1"}, "x?y": {"timestamp": "1"}}
+        web.files["/feed/manifest.json"] = json.dumps(manifest).encode()
+        source = load(tmp_path, "misp", url=f"{web.url}/feed/", allow_private=True)
+        assert read(source, {}) == []
+        assert web.paths() == ["/feed/manifest.json"]
+
+    @pytest.mark.parametrize("content", [b"<html>", b"[]", b"[" * 5000, b'{"a": 1}'])
+    def test_what_is_no_manifest_says_so(
+        self, tmp_path: Path, web: FileServer, content: bytes
+    ) -> None:
+        web.files["/manifest.json"] = content
+        with pytest.raises(Unavailable, match="not the manifest of a MISP feed"):
+            read(load(tmp_path, "misp", url=web.url, allow_private=True), {})
+
+
+class TestDirectory:
+    def source(self, folder: Path, **more: Any) -> Source:
+        (folder / "in").mkdir(exist_ok=True)
+        return load(folder, "directory", path="in", **more)
+
+    def put(self, folder: Path, name: str, content: str, age: float = 60) -> None:
+        path = folder / "in" / name
+        path.write_text(content)
+        os.utime(path, (time.time() - age,) * 2)
+
+    def test_files_are_read_once_and_again_when_they_change(self, tmp_path: Path) -> None:
+        source, memory = self.source(tmp_path, pattern="*.txt"), dict[str, str]()
+        self.put(tmp_path, "new.txt", "b.top", age=30)
+        self.put(tmp_path, "old.txt", "a.top", age=90)
+        self.put(tmp_path, "notes.md", "c.top")
+        assert [d.name for d in read(source, memory)] == ["old.txt", "new.txt"]
+        assert read(source, memory) == []
+        self.put(tmp_path, "old.txt", "longer.top", age=10)
+        assert [d.content for d in read(source, memory)] == [b"longer.top"]
+
+    def test_a_file_that_is_being_written_waits(self, tmp_path: Path) -> None:
+        source = self.source(tmp_path)
+        self.put(tmp_path, "half.txt", "evil.t", age=0)
+        assert read(source, {}) == []
+
+    def test_links_folders_and_hidden_files_are_left_out(self, tmp_path: Path) -> None:
+        source = self.source(tmp_path)
+        (tmp_path / "secret.txt").write_text("secret")
+        (tmp_path / "in" / "link.txt").symlink_to(tmp_path / "secret.txt")
+        (tmp_path / "in" / "folder").mkdir()
+        self.put(tmp_path, ".hidden", "x")
+        assert read(source, {}) == []
+
+
+class TestTaxii20:
+    def objects(self, count: int) -> list[tuple[str, dict[str, Any]]]:
+        return [
+            (f"2026-01-01T00:00:00.{n // 3:06d}Z", {"type": "x-thing", "id": f"x-thing--{n}"})
+            for n in range(count)
+        ]
+
+    def source(self, folder: Path, server: Taxii20Server) -> Source:
+        url = f"{server.url}/root/collections/one/"
+        return load(folder, "taxii20", url=url, allow_private=True)
+
+    def ids(self, documents: list[Document]) -> list[str]:
+        return [o["id"] for d in documents for o in json.loads(d.content)["objects"]]
+
+    def test_every_object_is_read_once_page_by_page(self, tmp_path: Path) -> None:
+        with serve(Taxii20Server(objects=self.objects(250))) as server:
+            source, memory = self.source(tmp_path, server), dict[str, str]()
+            assert self.ids(read(source, memory)) == [f"x-thing--{n}" for n in range(250)]
+            assert read(source, memory) == []
+            server.objects = self.objects(252)  # one has the date of the last ones
+            assert self.ids(read(source, memory)) == ["x-thing--250", "x-thing--251"]
+
+    def test_an_object_with_the_date_of_the_last_one_is_not_missed(self, tmp_path: Path) -> None:
+        with serve(Taxii20Server(objects=self.objects(4))) as server:
+            source, memory = self.source(tmp_path, server), dict[str, str]()
+            read(source, memory)
+            server.objects = self.objects(5)
+            assert server.objects[4][0] == server.objects[3][0]
+            assert self.ids(read(source, memory)) == ["x-thing--4"]
+
+
+class TestImap:
+    @pytest.fixture
+    def mailbox(self, tmp_path: Path) -> Iterator[Mailbox]:
+        ca = make_authority()
+        write_private_file(tmp_path / "ca.pem", ca.certificate)
+        holder = ca.server()
+        certificate = write_private_file(tmp_path / "server.crt", holder.certificate)
+        key = write_private_file(tmp_path / "server.key", holder.key)
+        (tmp_path / "password").write_text("secret\n")
+        with serve_mailbox(Mailbox(), certificate, key) as mailbox:
+            yield mailbox
+
+    def source(self, folder: Path, mailbox: Mailbox, **more: Any) -> Source:
+        settings = {"host": "127.0.0.1", "port": mailbox.port, "user": "reports", "ca": "ca.pem"}
+        private = {"allow_private": True, "password_file": "password"}
+        return load(folder, "imap", **(settings | private | more))
+
+    def test_new_messages_are_read_once_and_none_is_changed(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        source, memory = self.source(tmp_path, mailbox), dict[str, str]()
+        mailbox.messages = {3: b"Subject: a\r\n\r\nevil.top", 5: b"Subject: b\r\n\r\nworse.top"}
+        assert [d.content for d in read(source, memory)] == list(mailbox.messages.values())
+        assert read(source, memory) == []
+        mailbox.messages[9] = b"Subject: c\r\n\r\n"
+        assert [d.name for d in read(source, memory)] == ["message-9.eml"]
+        assert not [c for c in mailbox.commands if c.startswith(("UID STORE", "SELECT"))]
+        assert all("PEEK" in c for c in mailbox.commands if "BODY" in c)
+
+    def test_a_rebuilt_mailbox_is_read_from_the_beginning(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        source, memory = self.source(tmp_path, mailbox), dict[str, str]()
+        mailbox.messages = {5: b"Subject: a\r\n\r\n"}
+        read(source, memory)
+        mailbox.messages, mailbox.validity = {1: b"Subject: a\r\n\r\n"}, 8
+        assert len(read(source, memory)) == 1
+
+    def test_a_long_message_is_left_out_with_a_reason(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        mailbox.messages = {1: b"a" * 2000, 2: b"b"}
+        first, second = read(self.source(tmp_path, mailbox, max_length=1024), {})
+        assert (first.content, second.content) == (b"", b"b")
+        assert "longer than max_length" in first.skipped and not second.skipped
+
+    def test_a_wrong_password_is_an_error_without_the_password(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        source = self.source(tmp_path, mailbox)
+        (tmp_path / "password").write_text("guess")
+        with pytest.raises(Unavailable, match="refuses") as caught:
+            read(source, {})
+        assert "guess" not in str(caught.value)
+
+    def test_a_server_inside_our_network_is_not_connected_to(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        with pytest.raises(Unavailable, match="not a public address"):
+            read(self.source(tmp_path, mailbox, allow_private=False), {})
+        assert mailbox.commands == []
+
+
+class TestFile:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "must consist of"),
+            ("[[source]]\nname = 'a'", "kind must be one of"),
+            ("[[source]]\nkind = 'ftp'\nname = 'a'", "kind must be one of"),
+            ("[[source]]\nkind = 'http'\nname = 'a'", "source 1 .a.: .*url"),
+            ("[[source]]\nkind = 'http'\nname = 'A B'\nurl = 'https://a'", "name"),
+            (
+                "[[source]]\nkind = 'http'\nname = 'a'\nurl = 'file:///etc/passwd'",
+                "url: must begin",
+            ),
+            ("[[source]]\nkind = 'http'\nname = 'a'\nurl = 'https://a'\nevery = 'daily'", "every"),
+            ("[[source]]\nkind = 'http'\nname = 'a'\nurl = 'https://a'\ncolour = 1", "colour"),
+            ("[[source]]\nkind = 'directory'\nname = 'a'\npath = 'x'\ntlp = 'pink'", "tlp"),
+            ("[[source]\n", "not valid TOML"),
+        ],
+    )
+    def test_an_error_names_the_source_and_the_setting(
+        self, tmp_path: Path, text: str, message: str
+    ) -> None:
+        path = tmp_path / "sources.toml"
+        path.write_text(text)
+        with pytest.raises(Malformed, match=message):
+            load_sources(path)
+
+    def test_two_sources_cannot_have_one_name(self, tmp_path: Path) -> None:
+        one = "[[source]]\nkind = 'directory'\nname = 'a'\npath = 'x'\n"
+        path = tmp_path / "sources.toml"
+        path.write_text(one + one)
+        with pytest.raises(Malformed, match="two sources have the name a"):
+            load_sources(path)
+
+    def test_the_kinds_are_found_by_looking(self) -> None:
+        assert set(kinds()) == {"directory", "http", "imap", "misp", "taxii", "taxii20"}

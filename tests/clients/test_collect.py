@@ -1,0 +1,278 @@
+"""`tocsin collect` against a running hub: what is submitted, when, and what a bad source costs."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from support.processes import BIN, HubProcess
+from support.source_servers import FileServer, serve
+
+from tocsin.clients.collector import SourceStatus, format_metrics
+
+FEED = "/iocs.csv"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    hub = HubProcess(tmp_path_factory.mktemp("collect") / "data")
+    hub.start()
+    hub.join()
+    yield hub
+    hub.kill()
+
+
+@pytest.fixture
+def web() -> Iterator[FileServer]:
+    with serve(FileServer()) as server:
+        yield server
+
+
+Tocsin = Callable[..., tuple[int, list[str], str]]
+
+
+@pytest.fixture
+def collect(hub: HubProcess, tocsin: Tocsin, monkeypatch: pytest.MonkeyPatch) -> Tocsin:
+    """A function that runs `tocsin collect` in a folder of its own, with the hub's address."""
+    monkeypatch.setenv("TOCSIN_URL", hub.url)
+    monkeypatch.setenv("TOCSIN_KEY", hub.key)
+
+    def run(*words: str) -> tuple[int, list[str], str]:
+        return tocsin("collect", *words)
+
+    return run
+
+
+def write_sources(*sources: dict[str, Any]) -> None:
+    """Write `sources.toml` into the working folder."""
+    common = {"kind": "http", "allow_private": True, "tlp": "green"}
+    tables = []
+    for source in sources:
+        settings = (common if source.get("kind", "http") == "http" else {"tlp": "green"}) | source
+        lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        tables.append("\n".join(["[[source]]", *lines]))
+    Path("sources.toml").write_text("\n".join(tables) + "\n")
+
+
+def table(name: str, count: int) -> bytes:
+    """A table of so many domains that no other test has."""
+    return "\n".join(["domain", *(f"{name}-{n}.top" for n in range(count))]).encode()
+
+
+def published(hub: HubProcess, name: str, count: int) -> list[dict[str, Any]]:
+    """The indicators on domains of `table`, once there are so many."""
+    deadline = time.monotonic() + 60
+    while True:
+        objects = [each for each in hub.walk() if f"'{name}-" in each.get("pattern", "")]
+        latest = list({each["id"]: each for each in objects}.values())
+        if len(latest) >= count:
+            return latest
+        assert time.monotonic() < deadline, len(latest)
+        time.sleep(0.2)
+
+
+def counts(lines: list[str]) -> list[dict[str, int]]:
+    return [json.loads(line)["counts"] for line in lines]
+
+
+class TestSubmitting:
+    def test_only_what_is_new_in_a_file_is_submitted(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        write_sources({"name": "iocs", "url": web.url + FEED, "labels": ["ours"]})
+        for number, expected in ((3, (3, 0)), (3, ()), (5, (2, 3))):
+            web.files[FEED] = table("new", number)
+            code, lines, _ = collect("--once", "--json")
+            (found,) = counts(lines)
+            assert code == 0
+            wanted = dict(zip(("submitted", "unchanged"), expected, strict=False))
+            assert {n: found.get(n, 0) for n in wanted} == wanted
+        assert {each["labels"][0] for each in published(hub, "new", 5)} == {"ours"}
+
+    def test_indicators_that_expire_are_renewed_when_half_the_time_is_over(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        write_sources({"name": "iocs", "url": web.url + FEED, "valid_for": "4s"})
+        web.files[FEED] = table("short", 1)
+        collect("--once")
+        (first,) = published(hub, "short", 1)
+        time.sleep(2.5)
+        web.files[FEED] += b"\n"  # read again only when it has changed
+        _, lines, _ = collect("--once", "--json")
+        assert counts(lines)[0]["submitted"] == 1
+        assert first["valid_until"]
+
+    def test_every_kind_of_document_is_read_and_one_that_cannot_be_is_named(
+        self, collect: Tocsin, hub: HubProcess
+    ) -> None:
+        folder = Path("in")
+        folder.mkdir()
+        (folder / "a.csv").write_bytes(table("good", 2))
+        (folder / "b.bin").write_bytes(b"\x00\xff" * 50)
+        for each in folder.iterdir():
+            os.utime(each, (time.time() - 60,) * 2)
+        write_sources({"kind": "directory", "name": "folder", "path": "in"})
+        code, lines, err = collect("--once")
+        assert code == 0
+        assert "1 unreadable" in lines[0] and "2 submitted" in lines[0]
+        assert "b.bin" in err
+        published(hub, "good", 2)
+
+    def test_a_taxii_collection_of_another_hub_is_passed_on(
+        self, collect: Tocsin, hub: HubProcess, tmp_path: Path
+    ) -> None:
+        (tmp_path / "key").write_text(hub.key)
+        stix = {"type": "indicator", "spec_version": "2.1", "pattern_type": "stix"}
+        stix |= dict.fromkeys(("created", "modified", "valid_from"), "2026-01-01T00:00:00.000Z")
+        stix |= {"id": "indicator--00000000-0000-4000-8000-0000000000aa"}
+        hub.post([{**stix, "pattern": "[domain-name:value = 'relay-0.top']"}], to="scratch")
+        source = {"kind": "taxii", "name": "peer", "url": hub.url, "collection": "scratch"}
+        write_sources({**source, "credential_file": "key", "allow_private": True})
+        for expected in (1, 0):
+            code, lines, _ = collect("--once", "--json")
+            assert (code, counts(lines)[0].get("submitted", 0)) == (0, expected)
+        published(hub, "relay", 1)
+
+
+class TestFailing:
+    def test_a_source_that_fails_is_named_and_the_others_go_on(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        web.statuses["/broken"] = 503
+        web.files[FEED] = table("beside", 1)
+        broken = {"name": "broken", "url": f"{web.url}/broken"}
+        write_sources(broken, {"name": "iocs", "url": web.url + FEED})
+        code, lines, _ = collect("--once", "--json")
+        runs = {each["source"]: each for each in map(json.loads, lines)}
+        assert code == 1
+        assert "503" in runs["broken"]["error"] and not runs["iocs"]["error"]
+        published(hub, "beside", 1)
+        code, lines, _ = collect("--status", "--json")
+        failures = {each["source"]: each["failures"] for each in map(json.loads, lines)}
+        assert (code, failures) == (1, {"broken": 1, "iocs": 0})
+
+    def test_a_source_that_hangs_is_stopped_and_delays_no_other(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        web.hanging.add("/silent")
+        web.files[FEED] = table("prompt", 1)
+        silent = {"name": "silent", "url": f"{web.url}/silent", "longest_run": "8s"}
+        write_sources(silent, {"name": "iocs", "url": web.url + FEED})
+        _, lines, _ = collect("--once", "--json")
+        runs = [json.loads(line) for line in lines]
+        assert [each["source"] for each in runs] == ["iocs", "silent"]
+        assert "stopped after 8s" in runs[1]["error"]
+
+    def test_a_hub_that_cannot_be_reached_loses_nothing(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        web.files[FEED] = table("late", 2)
+        write_sources({"name": "iocs", "url": web.url + FEED})
+        with monkeypatch.context() as changed:
+            changed.setenv("TOCSIN_URL", "http://127.0.0.1:9/taxii2/")
+            assert collect("--once")[0] == 1
+        _, lines, _ = collect("--once", "--json")
+        assert counts(lines)[0]["submitted"] == 2
+
+    def test_pauses_grow_and_honour_what_the_server_asks_for(self) -> None:
+        status = SourceStatus("one")
+        assert status.pause(900, 0) == 900
+        pauses = []
+        for status.failures in (1, 2, 3, 30):
+            pauses.append(status.pause(900, 0))
+        assert pauses == [60, 120, 240, 6 * 3600]
+        assert status.pause(900, 86_400) == 86_400
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            (("--sources", "none.toml"), "cannot be read"),
+            (("--only", "nobody"), "there is no source nobody; there are iocs"),
+        ],
+    )
+    def test_a_wrong_command_says_what_to_do(
+        self, collect: Tocsin, web: FileServer, words: tuple[str, ...], message: str
+    ) -> None:
+        write_sources({"name": "iocs", "url": web.url})
+        code, _, err = collect(*words)
+        assert code in (1, 2) and message in err
+
+
+class Service:
+    """`tocsin collect` as a process."""
+
+    def __init__(self, hub: HubProcess, *words: str) -> None:
+        environment = dict(os.environ) | {"TOCSIN_URL": hub.url, "TOCSIN_KEY": hub.key}
+        command = [BIN / "tocsin", "collect", "--json", *words]
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.runs: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.runs += map(json.loads, self.process.stdout)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self._reader.join()
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+        return code
+
+
+class TestService:
+    def test_it_runs_by_its_schedule_serves_metrics_and_stops_at_a_signal(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        web.files[FEED] = table("service", 1)
+        write_sources({"name": "iocs", "url": web.url + FEED, "every": "1s"})
+        service = Service(hub, "--metrics", "127.0.0.1:0")
+        assert service.process.stderr is not None
+        address = service.process.stderr.readline().split()[-1]
+        published(hub, "service", 1)
+        web.files[FEED] = table("service", 2)
+        published(hub, "service", 2)
+        text = requests.get(address, timeout=10).text
+        assert collect("--once")[0] != 0  # one at a time works with a folder
+        assert service.stop() == 0
+        assert 'tocsin_collect_total{source="iocs",outcome="submitted"}' in text
+        assert sum(each["counts"].get("submitted", 0) for each in service.runs) == 2
+
+    @pytest.mark.slow
+    def test_killed_again_and_again_it_submits_everything_and_nothing_twice(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        web.files[FEED] = table("killed", 4_000)
+        write_sources({"name": "iocs", "url": web.url + FEED, "every": "1s"})
+        for number in range(12):
+            service = Service(hub)
+            time.sleep(0.8 + number * 0.25)
+            service.stop(signal.SIGKILL)
+        assert collect("--once")[0] == 0
+        found = [each for each in hub.walk() if "'killed-" in each.get("pattern", "")]
+        deadline = time.monotonic() + 60
+        while len({each["id"] for each in found}) < 4_000 and time.monotonic() < deadline:
+            time.sleep(1)
+            found = [each for each in hub.walk() if "'killed-" in each.get("pattern", "")]
+        assert len({each["pattern"] for each in found}) == 4_000
+        assert len(found) == 4_000
+
+
+def test_metrics_are_in_the_format_of_prometheus() -> None:
+    status = SourceStatus("iocs", failures=2, totals={"objects": 5})
+    lines = format_metrics({"iocs": status}).splitlines()
+    assert 'tocsin_collect_failures{source="iocs"} 2' in lines
+    assert 'tocsin_collect_total{source="iocs",outcome="objects"} 5' in lines
+    assert "# TYPE tocsin_collect_total counter" in lines
