@@ -69,7 +69,14 @@ from tocsin.clients.bounds import (
     is_too_deep,
     read_body,
 )
-from tocsin.clients.responses import Page, StatusReport, parse_page, parse_status
+from tocsin.clients.responses import (
+    ListedSubmission,
+    Page,
+    StatusReport,
+    parse_page,
+    parse_status,
+    parse_submissions,
+)
 from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, origin
 from tocsin.config import ClientSettings
 
@@ -548,6 +555,27 @@ class Hub:
             f"{self.url} knows no status {ascii(id)} of this key; "
             "check the id: it may be of another partner, or removed because of its age"
         )
+
+    def list_submissions(self, limit: int = 100) -> Iterator[ListedSubmission]:
+        """What this key's partner sent, the newest first, of the first API root that lists it.
+
+        Raises NotFound if none does: it is an extension of Tocsin's hub.
+        """
+        refused = NotFound(f"{self.url} does not list submissions")
+        for root in self._roots():
+            address = f"{root.url}submissions/"
+            query = {"limit": str(limit)}
+            try:
+                while True:
+                    with translate_errors(address):
+                        page = self._connection.get(address, params=query)
+                        found, query["next"] = parse_submissions(page, root.url)
+                    yield from found
+                    if not (found and query["next"]):
+                        return
+            except (NotFound, NotTaxii, NotAllowed) as error:
+                log.debug("%s: %s", address, error)
+        raise refused
 
     def _list_root(self, root: Any) -> list[Collection]:
         with translate_errors(root.url):

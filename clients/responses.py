@@ -197,6 +197,50 @@ def parse_status(resource: Mapping[str, Any]) -> StatusReport:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ListedSubmission:
+    """An entry of a hub's list of submissions; an extension of Tocsin's hub."""
+
+    id: str
+    """The id of its status."""
+    complete: bool
+    received: str
+    """An RFC 3339 timestamp."""
+    collection: str
+    """The alias of the collection, else its id."""
+    account: str
+    total: int
+    counts: Mapping[str, int]
+    """Objects by verdict."""
+    root: str
+    """The URL of the API root."""
+
+
+def parse_submissions(
+    resource: Mapping[str, Any], root: str
+) -> tuple[tuple[ListedSubmission, ...], str]:
+    """The submissions of a page, and the token of the next one; empty on the last."""
+    found = tuple(
+        ListedSubmission(
+            id=_text(each, "id"),
+            complete=each.get("status") == "complete",
+            received=_text(each, "request_timestamp"),
+            collection=_text(each, "collection_alias") or _text(each, "collection_id"),
+            account=_text(each, "account"),
+            total=_count(each, "total_count"),
+            counts=_counts(each.get("counts")),
+            root=root,
+        )
+        for each in _objects(resource.get("submissions"))
+    )
+    return found, _text(resource, "next") if resource.get("more") is True else ""
+
+
+def _counts(value: object) -> dict[str, int]:
+    table = value if isinstance(value, dict) else {}
+    return {str(word): _count(table, word) for word in table}
+
+
 def _parse_detail(
     outcome: str, entry: Mapping[str, Any], findings: Sequence[Mapping[str, str]]
 ) -> StatusDetail:

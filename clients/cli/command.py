@@ -21,6 +21,7 @@ from rich.text import Text
 from tocsin.admission import parse_policy
 from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Unavailable
 from tocsin.admission.model import Tlp
+from tocsin.admission.timestamps import micros
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
@@ -147,6 +148,12 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def with_sending_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that say where objects are sent, and that nothing is asked."""
+    asked = click.option("--yes", is_flag=True, help="Send without asking.")
+    return with_target_options(asked(command))
+
+
+def with_target_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that say where objects are sent, and how long to wait for the verdicts."""
     for option in reversed(
         (
@@ -156,7 +163,6 @@ def with_sending_options(command: Callable[..., int]) -> Callable[..., int]:
                 metavar="COLLECTION",
                 help="The collection's id, alias or title.",
             ),
-            click.option("--yes", is_flag=True, help="Send without asking."),
             click.option("--no-wait", is_flag=True, help="Do not wait for the hub's verdicts."),
             click.option(
                 "--timeout",
@@ -186,6 +192,17 @@ def _parse_seconds(text: str) -> float:
 
 
 SECONDS = ParsedValue("SECONDS", _parse_seconds)
+
+
+def _parse_count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text[:7]) < 10**6:
+        raise ValueError("must be a whole number from 1 to 999999")
+    return int(text)
+
+
+COUNT = ParsedValue("N", _parse_count)
+TIME = ParsedValue("TIME", micros, (Malformed,))
+"""An RFC 3339 timestamp, in µs since 1970 UTC."""
 
 _UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
 _MAX_SECONDS = 100 * 365 * 86_400

@@ -19,6 +19,9 @@ from tocsin.clients.cli.collections import collections_command
 from tocsin.clients.cli.command import WrongUsage
 from tocsin.clients.cli.poll import poll_command
 from tocsin.clients.cli.push import push_command
+from tocsin.clients.cli.receipts import receipts_command
+from tocsin.clients.cli.sent import sent_command
+from tocsin.clients.cli.sighting import sighting_command
 from tocsin.clients.cli.status import status_command
 from tocsin.clients.cli.withdraw import withdraw_command
 from tocsin.config import ConfigError, stdio
@@ -31,6 +34,9 @@ _COMMANDS = (
     poll_command,
     collect_command,
     status_command,
+    sent_command,
+    receipts_command,
+    sighting_command,
     collections_command,
 )
 _EXIT_CODES: dict[type[Exception], int] = {

@@ -83,6 +83,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("open", "received"),
         ("partner", "open"),
         ("account", "received"),
+        ("partner", "received", "_id"),
         ("aside",),
         ("body_day",),
         ("refused_day",),

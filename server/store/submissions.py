@@ -101,6 +101,29 @@ class Submissions:
         found = self._base.submissions.find({"account": account}).sort("received", -1)
         return [_submission_from_document(document) for document in found.limit(limit)]
 
+    @time_limit()
+    def list_of_partner(
+        self, partner: str, limit: int, before: tuple[int, str] | None = None
+    ) -> list[Submission]:
+        """The submissions of a partner without their bytes, the newest first.
+
+        `before`: only those after this one in that order, by when it was received and its id.
+        """
+        wanted: list[Document] = [{"partner": partner}]
+        if before is not None:
+            received, id_ = before
+            wanted = [
+                {"partner": partner, "received": received, "_id": {"$lt": id_}},
+                {"partner": partner, "received": {"$lt": received}},
+            ]
+        found: list[Submission] = []
+        for each in wanted:  # two look-ups, each in the order of the index
+            documents = self._base.submissions.find(each).sort([("received", -1), ("_id", -1)])
+            found += map(_submission_from_document, documents.limit(limit - len(found)))
+            if len(found) == limit:
+                break
+        return found
+
     def require(self, id: str) -> Submission:
         """The submission without its bytes; NotFound if there is none."""
         found = self.find(id, raw=False)

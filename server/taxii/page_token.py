@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import struct
 from dataclasses import astuple, dataclass, replace
 
@@ -90,6 +91,22 @@ class PageTokens:
         sorted_filters = [sorted(values) for values in filters]
         paged = (self.endpoint, *sorted_filters, *map(astuple, query.filters))
         return hashlib.sha256(msgspec.json.encode(paged)).digest()[:_DIGEST]
+
+
+_SUBMISSION = re.compile(r"([0-9]{1,17})-([0-9a-f-]{36})", re.ASCII)
+
+
+def submission_token(received: int, id: str) -> str:
+    """The token of the page after a submission; it reveals only what that page showed."""
+    return f"{received}-{id}"
+
+
+def parse_submission_token(token: str) -> tuple[int, str]:
+    """The inverse of `submission_token`.  Raises Malformed."""
+    found = _SUBMISSION.fullmatch(token)
+    if not found:
+        raise _invalid()
+    return int(found[1]), found[2]
 
 
 def _invalid() -> Malformed:

@@ -138,6 +138,15 @@ class StatusReader(Protocol):
         """The submission of this id; with `raw=False` without its bytes."""
         ...
 
+    def list_of_partner(
+        self, partner: str, limit: int, before: tuple[int, str] | None = None
+    ) -> Sequence[Submission]:
+        """Submissions of a partner without their bytes, the newest first, at most `limit`.
+
+        `before`: those after this one in that order, by when it was received and its id.
+        """
+        ...
+
     def records(self, id: str) -> Sequence[Record]:
         """The record of each object, by index; unsettled ones may be missing."""
         ...

@@ -19,6 +19,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
 from tocsin.server.index_terms import FIELDS, parse_filter
 from tocsin.server.model import Query, TermFilter, VersionKeyword
+from tocsin.server.taxii.page_token import parse_submission_token
 
 MAX_FILTERS = 10
 """Maximum optional match filters in one request."""
@@ -136,6 +137,18 @@ def parse_query(
         filters=parse_match_filters(given, _split_values),
     )
     return ParsedQuery(query, given.get(NEXT), ignored)
+
+
+def parse_submission_query(
+    pairs: Iterable[tuple[str, str]], page_size: int, page_cap: int
+) -> tuple[int, tuple[int, str] | None]:
+    """The limit of a page of submissions, and the last one of the page before, if any.
+
+    Raises Malformed, naming the parameter.
+    """
+    given, _ = _split_supported(pairs, frozenset({LIMIT, NEXT}))
+    limit = min(_parse_limit(given[LIMIT]) if LIMIT in given else page_size, page_cap)
+    return limit, parse_submission_token(given[NEXT]) if NEXT in given else None
 
 
 def parse_delete_query(pairs: Iterable[tuple[str, str]]) -> DeleteQuery:

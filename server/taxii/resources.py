@@ -41,6 +41,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.publishing.verdicts import WITHDRAWN
 from tocsin.server.taxii.content import MEDIA_TYPE, STIX
+from tocsin.server.taxii.page_token import submission_token
 from tocsin.server.taxii.protocols import TaxiiSettings
 
 ROOT = "/hub/"
@@ -248,6 +249,39 @@ def format_status(submission: Submission, records: Sequence[Record]) -> Resource
         resource |= _details_list(name, chosen, submission, findings)
     others = [r for r in records if r.verdict not in _SUCCESSES + _FAILURES]
     return resource | _details_list("pendings", others, submission, findings)
+
+
+def format_submissions(
+    found: Sequence[Submission], limit: int, aliases: Mapping[str, str]
+) -> Resource:
+    """A page of the submissions of a partner, of which `found` may have one more.
+
+    `aliases` of the collections by id.  Each says what its status says, without the objects.
+    """
+    page = found[:limit]
+    resource: Resource = {}
+    if len(found) > limit:
+        last = page[-1]
+        resource = {"more": True, "next": submission_token(last.received, last.id)}
+    if page:
+        resource["submissions"] = [_format_submission(each, aliases) for each in page]
+    return resource
+
+
+def _format_submission(submission: Submission, aliases: Mapping[str, str]) -> Resource:
+    unsettled = submission.total - submission.settled
+    resource: Resource = {
+        "id": submission.id,
+        "status": "complete" if submission.complete else "pending",
+        "request_timestamp": timestamp(submission.received),
+        "collection_id": submission.collection,
+        "account": submission.account,
+        "total_count": submission.total,
+        "settled": unsettled == 0,
+        "counts": _counts(submission.counts, unsettled),
+    }
+    alias = aliases.get(submission.collection)
+    return resource | ({"collection_alias": alias} if alias else {})
 
 
 def _counts(tally: Mapping[str, int], unsettled: int) -> dict[str, int]:

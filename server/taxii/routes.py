@@ -22,6 +22,7 @@ from tocsin.server.taxii.query import (
     ParsedQuery,
     parse_delete_query,
     parse_query,
+    parse_submission_query,
 )
 from tocsin.server.taxii.request_context import request_context
 
@@ -43,6 +44,7 @@ def blueprint(services: TaxiiServices) -> flask.Blueprint:
         (DISCOVERY, "GET", endpoints.discovery),
         (resources.ROOT, "GET", endpoints.api_root),
         (f"{resources.ROOT}status/<id>/", "GET", endpoints.status),
+        (f"{resources.ROOT}submissions/", "GET", endpoints.submissions),
         (f"{resources.ROOT}collections/", "GET", endpoints.collections),
         (collection, "GET", endpoints.collection),
         (f"{collection}manifest/", "GET", endpoints.manifest),
@@ -104,6 +106,17 @@ class Endpoints:
             raise NotFound("no such status, or it belongs to another partner")
         content.check_accept(request.headers.get("Accept"))
         return _answer(resources.format_status(submission, statuses.records(id)))
+
+    def submissions(self) -> flask.Response:
+        """GET /hub/submissions/, an extension: what the account's own partner sent."""
+        content.check_accept(request.headers.get("Accept"))
+        settings = self.services.settings
+        sizes = settings.page_size, settings.page_cap
+        limit, before = parse_submission_query(request.args.items(multi=True), *sizes)
+        partner = request_context().authenticated.partner
+        found = self.services.statuses.list_of_partner(partner, limit + 1, before)
+        names = {each.id: each.alias for each in request_context().hub.collections}
+        return _answer(resources.format_submissions(found, limit, names))
 
     def collections(self) -> flask.Response:
         """GET /hub/collections/ (section 5.1)."""

@@ -260,6 +260,13 @@ class Statuses:
     def find(self, id: str, *, raw: bool = True) -> Submission | None:
         return self.kept[id][0] if id in self.kept else None
 
+    def list_of_partner(
+        self, partner: str, limit: int, before: tuple[int, str] | None = None
+    ) -> Sequence[Submission]:
+        found = [each for each, _ in self.kept.values() if each.partner == partner]
+        found.sort(key=lambda each: (each.received, each.id), reverse=True)
+        return [each for each in found if not before or (each.received, each.id) < before][:limit]
+
     def records(self, id: str) -> Sequence[Record]:
         return self.kept[id][1]
 

@@ -82,6 +82,8 @@ def live(hub: Any) -> None:
     hub.store.deliveries.begin(alone=True)
     list(hub.store.journal.search(JournalFilter(actor="analyst", about="one.top")))
     list(hub.store.submissions.list_latest("acme", 10))
+    newest = hub.store.submissions.list_of_partner("acme", 1)[0]
+    list(hub.store.submissions.list_of_partner("acme", 10, (newest.received, newest.id)))
     for query in ({"added_after": TIME}, {"match[type]": "indicator"}, {"match[id]": joined["id"]}):
         hub.feed("green", **query)
     hub.store.deliveries.end()

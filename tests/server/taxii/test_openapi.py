@@ -174,7 +174,7 @@ class TestTheDocument:
             for answer in operation["responses"].values()
             for link in answer.get("links", {}).values()
         ]
-        assert len(links) == 8
+        assert len(links) == 10
         for link in links:
             path, _, operation = OPERATIONS[link["operationId"]]
             every = [*DOCUMENT["paths"][path].get("parameters", []), *operation["parameters"]]

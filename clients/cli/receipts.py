@@ -1,0 +1,220 @@
+"""`tocsin receipts`: what became of what was sent, and what others say of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.model import StixObject
+from tocsin.admission.timestamps import micros
+from tocsin.clients.check import find_label
+from tocsin.clients.cli.command import (
+    COUNT,
+    DURATION,
+    json_option,
+    open_hub,
+    with_connection_options,
+    with_settings,
+)
+from tocsin.clients.cli.sent import Submission, list_submissions
+from tocsin.clients.http import Hub
+from tocsin.clients.lookup import (
+    History,
+    find_by_id,
+    find_statements,
+    list_targets,
+    read_history,
+)
+from tocsin.clients.responses import StatusDetail
+from tocsin.clients.share_preview import describe_object
+from tocsin.clients.terminal import open_console, print_json, print_message
+from tocsin.config import ClientSettings, stdio
+from tocsin.config.command_line import format_examples, printable
+
+_MONTH = 30 * 86_400 * 1_000_000
+
+
+@dataclass(slots=True)
+class Receipt:
+    """One object that was sent, and what has become of it."""
+
+    submission: str
+    received: str
+    source_id: str
+    verdict: str
+    public_id: str
+    """Under which it is published, else under which it was sent."""
+    label: str
+    message: str
+    public: StixObject | None = None
+    """What the reader finds of it in the collections; None: nothing."""
+    history: History = field(default_factory=History)
+    statements: Counter[str] = field(default_factory=Counter)
+    """Sightings, opinions and notes of others about it, by type."""
+
+    @property
+    def state(self) -> str:
+        """What can be seen of it now."""
+        if self.public is None:
+            return "not visible" if self.verdict in _PUBLISHED else self.verdict
+        return "revoked" if self.public.get("revoked") is True else "published"
+
+    def as_json(self) -> dict[str, Any]:
+        """The receipt as `--json` prints it."""
+        history = self.history
+        return {
+            "submission": self.submission,
+            "received": self.received,
+            "id": self.source_id,
+            "value": self.label or None,
+            "verdict": self.verdict,
+            "state": self.state,
+            "public_id": self.public_id if self.public else None,
+            "others": max(history.contributors - 1, 0),
+            "sightings": history.sightings,
+            "false_positives": history.false_positives,
+            "confidence": (self.public or {}).get("confidence"),
+            "statements": dict(self.statements),
+            "message": self.message,
+        }
+
+
+_PUBLISHED = ("admitted", "merged", "duplicate", "success")
+
+
+@click.command(
+    "receipts",
+    short_help="Show what became of what you sent, and what others say of it.",
+    epilog=format_examples(
+        "tocsin receipts",
+        "tocsin receipts --since 26w --limit 5000 --json",
+    ),
+)
+@click.option(
+    "--since",
+    type=DURATION,
+    default=_MONTH,
+    help="How far to look back: 12h, 30d (default), 26w.",
+)
+@click.option(
+    "--limit", type=COUNT, default=1000, show_default=True, help="Objects to look up at most."
+)
+@json_option
+@with_connection_options
+@with_settings
+def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: bool) -> int:
+    """Show what became of what you sent, the newest first.
+
+    For each object: its verdict; whether it is published or revoked now; how
+    many others reported it too; how many have seen it; how many call it a false
+    alarm; its confidence; and how many sightings, opinions and notes about it
+    you can read. All of this is read from the collections that your key may
+    read: it tells nothing that they do not.
+
+    With --json: a line for each object.
+    """
+    begin = time.time_ns() // 1000 - since
+    with open_hub(settings) as hub:
+        receipts = _collect(hub, settings, begin, limit)
+        _look_up(hub, receipts)
+    if as_json:
+        for each in receipts:
+            print_json(each.as_json())
+    else:
+        _print_table(receipts)
+    if len(receipts) == limit:
+        print_message(f"only the newest {limit} objects were looked up; see --limit")
+    return stdio.DONE
+
+
+def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list[Receipt]:
+    """The objects that were sent since `begin`, each once, the newest first, at most `limit`."""
+    found: dict[str, Receipt] = {}
+    for submission in list_submissions(hub, settings):
+        if _is_before(submission.received, begin):
+            break
+        for receipt in _read_submission(hub, submission):
+            found.setdefault(receipt.source_id, receipt)
+            if len(found) == limit:
+                return list(found.values())
+    return list(found.values())
+
+
+def _is_before(text: str, begin: int) -> bool:
+    try:
+        return micros(text) < begin
+    except Malformed:
+        return False
+
+
+def _read_submission(hub: Hub, submission: Submission) -> Iterator[Receipt]:
+    try:
+        report = hub.fetch_status(submission.id, submission.root)
+    except NotFound:
+        print_message(f"the hub no longer keeps the status {submission.id}")
+        return
+    for detail in report.details:
+        yield _make_receipt(submission, detail)
+
+
+def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
+    return Receipt(
+        submission=submission.id,
+        received=submission.received,
+        source_id=detail.id,
+        verdict=detail.verdict or detail.outcome,
+        public_id=detail.public_id or detail.id,
+        label=(submission.labels or {}).get(detail.id, ""),
+        message=detail.message,
+    )
+
+
+def _look_up(hub: Hub, receipts: Sequence[Receipt]) -> None:
+    """Add to each receipt what the collections show of its object."""
+    taken = [each for each in receipts if each.verdict in _PUBLISHED]
+    ids = list(dict.fromkeys(each.public_id for each in taken))
+    readable = [each for each in hub.list_collections() if each.can_read]
+    public = find_by_id(hub, readable, ids)
+    about: dict[str, Counter[str]] = {}
+    for statement in find_statements(hub, readable, ids):
+        if statement.get("id") not in ids:  # else it is our own
+            for target in list_targets(statement):
+                about.setdefault(target, Counter())[str(statement.get("type"))] += 1
+    for each in taken:
+        each.public = public.get(each.public_id)
+        if each.public is not None:
+            each.history = read_history(each.public)
+            each.label = each.label or find_label(each.public)
+            each.statements = about.get(each.public_id, Counter())
+
+
+def _print_table(receipts: Sequence[Receipt]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("value", overflow="fold", ratio=1)
+    for heading in ("verdict", "now", "others", "seen", "false", "conf.", "said"):
+        table.add_column(heading, no_wrap=True)
+    for each in receipts:
+        value, kind = describe_object({}, each.label)
+        history, confidence = each.history, (each.public or {}).get("confidence")
+        counts = (max(history.contributors - 1, 0), history.sightings, history.false_positives)
+        cells = [value or kind or each.source_id, each.verdict, each.state]
+        cells += [str(n) if n else "-" for n in counts]
+        cells += ["-" if confidence is None else str(confidence), str(each.statements.total())]
+        table.add_row(*(Text(printable(cell[:200])) for cell in cells))
+    console = open_console()
+    console.print(table)
+    totals = Counter(each.state for each in receipts)
+    also = sum(each.history.contributors > 1 for each in receipts)
+    seen = sum(each.history.sightings > 0 for each in receipts)
+    summary = ", ".join(f"{n} {word}" for word, n in totals.items())
+    console.print(
+        Text(f"{len(receipts)} objects: {summary}; {also} reported by others too, {seen} seen")
+    )

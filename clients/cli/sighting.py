@@ -1,0 +1,120 @@
+"""`tocsin sighting`: say that an indicator was seen, or that it raises false alarms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.model import StixObject
+from tocsin.clients.check import ObjectResult, count_verdicts, find_label
+from tocsin.clients.cli.command import (
+    TIME,
+    WrongUsage,
+    find_writable,
+    json_option,
+    open_hub,
+    print_push_summary,
+    push_exit_code,
+    with_connection_options,
+    with_settings,
+    with_target_options,
+)
+from tocsin.clients.http import Hub
+from tocsin.clients.lookup import find_by_id, find_by_pattern
+from tocsin.clients.push import PushOptions, push_results
+from tocsin.clients.sighting import Observation, build_statement
+from tocsin.clients.terminal import open_console, print_json, print_result
+from tocsin.clients.withdraw import Target, resolve_name
+from tocsin.config import ClientSettings
+from tocsin.config.command_line import format_examples
+
+_COUNTED = ("admitted",)
+
+
+@click.command(
+    "sighting",
+    short_help="Say that you have seen an indicator, or that it raises false alarms.",
+    epilog=format_examples(
+        "tocsin sighting 'evil-portal[.]top' --to inbox",
+        "tocsin sighting evil-portal.top --to inbox --false-alarm",
+        "tocsin sighting evil-portal.top --to inbox --count 12",
+    ),
+)
+@click.argument("names", nargs=-1, required=True, metavar="VALUE|ID...")
+@click.option("--false-alarm", is_flag=True, help="It matches what is harmless.")
+@click.option(
+    "--count", type=click.IntRange(1, 999_999_999), default=1, help="How often you have seen it."
+)
+@click.option("--seen", type=TIME, default=0, help="When you saw it, in RFC 3339; default: now.")
+@with_target_options
+@json_option
+@with_connection_options
+@with_settings
+def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options: Any) -> int:
+    """Say that you have seen an indicator, or that it raises false alarms.
+
+    VALUE is a domain, address, URL, e-mail address or hash in any spelling, ID
+    that of a public indicator. It is looked up in the collections that your key
+    may read, and what you say is marked as the indicator is. Your name is not
+    published, and nothing but the indicator's id is sent.
+
+    A sighting raises the indicator's confidence and lets it age less; a false
+    alarm lowers it. Of each organisation the newest word counts. To take yours
+    back: tocsin withdraw with the id that is printed.
+
+    With --json: a line for each object, as push prints it.
+    """
+    if options["false_alarm"] and (options["count"] != 1 or options["seen"]):
+        raise WrongUsage("a false alarm has neither --count nor --seen")
+    now = time.time_ns() // 1000
+    observation = Observation(options["false_alarm"], options["count"], options["seen"])
+    wait, as_json = not options["no_wait"], options["as_json"]
+    with open_hub(settings) as hub:
+        inbox = find_writable(hub, options["to"])
+        targets = _find_targets(hub, names, now)
+        results = [
+            _make_result(number, build_statement(target, observation, now), find_label(target))
+            for number, target in enumerate(targets)
+        ]
+        push_options = PushOptions(wait=wait, timeout=options["timeout"])
+        pushed = list(push_results(hub, inbox, results, push_options))
+    console = open_console()
+    for part in pushed:
+        for result in part.results:
+            print_json(result.as_json()) if as_json else print_result(console, result)
+    counts = count_verdicts((result for part in pushed for result in part.results), _COUNTED)
+    print_push_summary(pushed, counts, as_json=as_json)
+    return push_exit_code(pushed, counts, wait=wait)
+
+
+def _find_targets(hub: Hub, names: Sequence[str], now: int) -> list[StixObject]:
+    """The public indicators that the arguments name.
+
+    Raises WrongUsage if one is neither a value nor an id, NotFound if one names no indicator.
+    """
+    readable = [each for each in hub.list_collections() if each.can_read]
+    found: dict[str, StixObject] = {}
+    for name in names:
+        try:
+            meant = resolve_name(name, now)
+        except Malformed as error:
+            raise WrongUsage(str(error).rpartition("; ")[0]) from error
+        by_id = [each.id for each in meant if not each.label]
+        public = [*find_by_id(hub, readable, by_id).values()] if by_id else []
+        public += find_by_pattern(hub, readable, _patterns(meant))
+        if not public:
+            raise NotFound(f"no collection that this key may read has an indicator for {name!a}")
+        found |= {str(each["id"]): each for each in public}
+    return list(found.values())
+
+
+def _patterns(meant: Sequence[Target]) -> list[str]:
+    return [each.label for each in meant if each.label]
+
+
+def _make_result(index: int, statement: StixObject, label: str) -> ObjectResult:
+    return ObjectResult("", index, str(statement["id"]), "ready", (), statement, label=label)

@@ -1,0 +1,54 @@
+"""Build the reader's word on a public indicator: a sighting, or that it raises false alarms.
+
+A sighting is a STIX sighting.  A false alarm is an opinion that strongly disagrees: STIX says of a
+sighting with `count: 0` only that something was not seen, which another reader may not take for
+a false alarm.  A Tocsin hub counts both alike.  Neither has a text.  Knows no network.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tocsin.admission.model import StixObject
+from tocsin.admission.timestamps import stix_time
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a reader says of an indicator."""
+
+    false_alarm: bool = False
+    count: int = 1
+    """How often it was seen."""
+    seen: int = 0
+    """When it was last seen, in µs since 1970 UTC; 0: now."""
+
+
+def build_statement(target: StixObject, observation: Observation, now: int) -> StixObject:
+    """The object to send; it is marked as its target is.
+
+    `now` in µs since 1970 UTC.
+    """
+    kind = "opinion" if observation.false_alarm else "sighting"
+    stamp = stix_time(now)
+    common: StixObject = {
+        "type": kind,
+        "spec_version": "2.1",
+        "id": f"{kind}--{uuid.uuid4()}",
+        "created": stamp,
+        "modified": stamp,
+        **_markings(target),
+    }
+    if observation.false_alarm:
+        return common | {"opinion": "strongly-disagree", "object_refs": [target["id"]]}
+    seen = stix_time(min(observation.seen or now, now) // 1_000_000 * 1_000_000)
+    times = {"first_seen": seen, "last_seen": seen} if observation.count == 1 else {}
+    return common | times | {"sighting_of_ref": target["id"], "count": observation.count}
+
+
+def _markings(target: StixObject) -> Mapping[str, object]:
+    """The markings of the whole object; those of its parts say nothing of the statement."""
+    refs = target.get("object_marking_refs")
+    return {"object_marking_refs": refs} if isinstance(refs, list) and refs else {}

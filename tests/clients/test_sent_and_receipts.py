@@ -1,0 +1,237 @@
+"""`tocsin sent`, `receipts` and `sighting`, at a real hub and at another server."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.clock import ManualClock, hub_and_clock
+from support.hub import AMBER, HubInProcess, indicator
+from support.taxii_servers import COLLECTION, Medallion, serve_app
+
+from tocsin.server.model import Account, Partner
+from tocsin.server.store import Store
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
+    """A hub on a socket, to which the variables of the partner `acme` point."""
+    hub, _ = hub_and_clock(store)
+    with serve_app(hub.client.application) as origin:
+        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
+        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
+        yield hub
+
+
+def push(tocsin: Run, text: str, *options: str, to: str = "inbox") -> str:
+    """Push a text; returns the id of its status."""
+    Path("a.txt").write_text(text)
+    _, lines, _ = tocsin("push", "a.txt", "--to", to, "--json", *options)
+    return str(json.loads(lines[-1])["status"]["id"])
+
+
+def tick(hub: HubInProcess) -> None:
+    """Let a second pass at the hub, whose clock stands still otherwise."""
+    assert isinstance(hub.clock, ManualClock)
+    hub.clock.advance(hours=1 / 3600)
+
+
+def sweep(hub: HubInProcess) -> None:
+    """Let the quiet period pass after which counts that only rise are published."""
+    assert isinstance(hub.clock, ManualClock)
+    hub.clock.advance(hours=2)
+    hub.services.lifecycle.sweep()
+
+
+def rows(lines: list[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines]
+
+
+class TestSent:
+    def test_sent_lists_submissions_the_newest_first_with_verdicts_and_files(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        first = push(tocsin, "evil-portal.top and bad-portal.top")
+        tick(served)
+        second = push(tocsin, "worse-portal.top")
+        code, lines, _ = tocsin("sent", "--json")
+        assert (code, [each["id"] for each in rows(lines)]) == (0, [second, first])
+        assert rows(lines)[1] | {"received": ""} == {
+            **{"id": first, "received": "", "collection": "inbox", "account": "acme"},
+            **{"objects": 2, "counts": {"admitted": 2}, "files": ["a.txt"]},
+        }
+
+    def test_sent_lists_what_another_computer_of_the_partner_sent(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        status = served.push(indicator("evil-portal.top"))
+        served.push(indicator("other.top"), who="north")
+        _, lines, _ = tocsin("sent", "--json")
+        assert [(each["id"], each["files"]) for each in rows(lines)] == [(status["id"], [])]
+
+    def test_sent_reads_page_after_page_up_to_its_limit(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        ids = []
+        for number in range(130):
+            tick(served)
+            ids.insert(0, served.push(indicator(f"evil{number}.top"))["id"])
+        _, lines, _ = tocsin("sent", "--json", "--limit", "120")
+        assert [each["id"] for each in rows(lines)] == ids[:120]
+
+    def test_sent_with_an_id_shows_each_object_with_its_verdict_and_public_id(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        id = push(tocsin, "evil-portal.top")
+        [public] = served.feed("amber")
+        code, lines, _ = tocsin("sent", id, "--json")
+        [shown] = rows(lines)
+        assert (code, shown["verdict"], shown["public_id"]) == (0, "admitted", public["id"])
+        assert shown["value"] == "[domain-name:value = 'evil-portal.top']"
+        assert public["id"] in tocsin("sent", id)[1][0]
+
+    def test_another_server_gets_the_record_of_this_computer(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        id = push(tocsin, "evil-portal.top", to=COLLECTION)
+        code, lines, stderr = tocsin("sent", "--json")
+        assert (code, [each["id"] for each in rows(lines)]) == (0, [id])
+        assert "does not list submissions" in stderr
+        assert id in "\n".join(tocsin("sent")[1])
+
+
+class TestReceipts:
+    def test_receipts_tell_how_many_others_reported_and_saw_it(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        push(tocsin, "evil-portal.top", "--tlp", "green")
+        served.push(indicator("evil-portal.top"), who="north")
+        [public] = served.feed("green", "north")
+        seen = {
+            **{"type": "sighting", "spec_version": "2.1", "sighting_of_ref": public["id"]},
+            **{"id": "sighting--5f1c9f0a-6d3b-4c0e-8a53-1d2f4b9a7c10", "count": 1},
+            **dict.fromkeys(("created", "modified"), "2026-01-01T00:00:00.000Z"),
+            "object_marking_refs": public["object_marking_refs"],
+        }
+        served.push(seen, who="north")
+        sweep(served)
+        code, lines, _ = tocsin("receipts", "--json")
+        [receipt] = rows(lines)
+        assert (code, receipt["state"], receipt["sightings"]) == (0, "published", 1)
+        assert receipt["others"] == 1 and receipt["statements"] == {"sighting": 1}
+        assert receipt["value"] == "[domain-name:value = 'evil-portal.top']"
+
+    def test_receipts_show_what_was_revoked_held_and_refused(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        held = indicator(pattern="[email-message:to_refs[*].value = 'jo@acme-mail.top']")
+        served.push(held, indicator("10.0.4.12", pattern="[ipv4-addr:value = '10.0.4.12']"))
+        push(tocsin, "evil-portal.top")
+        tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        _, lines, _ = tocsin("receipts", "--json")
+        assert sorted(each["state"] for each in rows(lines)) == ["held", "refused", "revoked"]
+
+    def test_a_reader_learns_nothing_that_its_feeds_do_not_show(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        served.join(Partner("low", "Low Limited"), reads=("clear",))
+        monkeypatch.setenv("TOCSIN_KEY", "low:low")
+        push(tocsin, "evil-portal.top", "--tlp", "amber")
+        before = rows(tocsin("receipts", "--json")[1])
+        served.push(indicator("evil-portal.top", object_marking_refs=[AMBER]), who="north")
+        after = rows(tocsin("receipts", "--json")[1])
+        assert before == after
+        assert (before[0]["state"], before[0]["others"]) == ("not visible", 0)
+
+    def test_the_table_fits_80_columns_and_ends_with_a_summary(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        push(tocsin, "https://evil-portal.top/" + "x" * 300)
+        code, lines, _ = tocsin("receipts")
+        assert code == 0 and max(map(len, lines)) <= 80
+        assert lines[-1] == "1 objects: 1 published; 0 reported by others too, 0 seen"
+
+    def test_another_server_is_asked_for_the_objects_that_were_sent(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        partner.backend.data["partner"]["collections"][0]["can_read"] = True
+        push(tocsin, "evil-portal.top", to=COLLECTION)
+        code, lines, _ = tocsin("receipts", "--json")
+        assert (code, [each["state"] for each in rows(lines)]) == (0, ["published"])
+
+
+class TestSighting:
+    def counts(self, hub: HubInProcess) -> tuple[Any, Any]:
+        sweep(hub)
+        [public] = [each for each in hub.feed("amber") if each["type"] == "indicator"]
+        [history] = [each for each in public["extensions"].values() if "contributors" in each]
+        return history.get("sightings", 0), history.get("false_positives", 0)
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [((), (1, 0)), (("--count", "12"), (1, 0)), (("--false-alarm",), (0, 1))],
+    )
+    def test_a_sighting_of_a_value_in_any_spelling_counts_at_the_hub(
+        self, tocsin: Run, served: HubInProcess, options: tuple[str, ...], expected: Any
+    ) -> None:
+        served.push(indicator("evil-portal.top", object_marking_refs=[AMBER]), who="north")
+        code, lines, stderr = tocsin(
+            "sighting", "Evil-Portal[.]top", "--to", "inbox", *options, "--json"
+        )
+        assert (code, stderr, rows(lines)[0]["verdict"]) == (0, "", "admitted")
+        assert self.counts(served) == expected
+
+    def test_a_sighting_by_public_id_counts_too_and_can_be_withdrawn(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        served.push(indicator("evil-portal.top", object_marking_refs=[AMBER]), who="north")
+        [public] = served.feed("amber")
+        _, lines, _ = tocsin("sighting", public["id"], "--to", "inbox", "--json")
+        assert self.counts(served) == (1, 0)
+        sent = rows(lines)[0]["source_id"]
+        assert tocsin("withdraw", sent, "--to", "inbox", "--yes")[0] == 0
+        assert self.counts(served) == (0, 0)
+
+    def test_a_sighting_is_marked_as_strictly_as_its_indicator(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        served.push(indicator("evil-portal.top", object_marking_refs=[AMBER]), who="north")
+        tocsin("sighting", "evil-portal.top", "--to", "inbox")
+        assert not [each for each in served.feed("green") if each["type"] == "sighting"]
+        assert [each["type"] for each in served.feed("amber")].count("sighting") == 1
+
+    def test_a_value_that_no_collection_has_exits_with_1(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        code, _, stderr = tocsin("sighting", "unknown-portal.top", "--to", "inbox")
+        assert (code, "has an indicator for 'unknown-portal.top'" in stderr) == (1, True)
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("not a value",),
+            ("evil.top", "--false-alarm", "--count", "2"),
+            ("evil.top", "--count", "0"),
+        ],
+    )
+    def test_what_cannot_be_said_is_wrong_usage(
+        self, tocsin: Run, served: HubInProcess, words: tuple[str, ...]
+    ) -> None:
+        assert tocsin("sighting", *words, "--to", "inbox")[0] == 2
+
+
+def test_a_second_account_of_the_partner_sees_the_same_list(
+    tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = push(tocsin, "evil-portal.top")
+    ids = frozenset(each.id for each in served.store.feeds.collections())
+    served.store.accounts.add_account(Account("acme-2", "acme", ids, frozenset()))
+    served.store.accounts.add_key("acme-2", hashlib.sha256(b"acme-2").hexdigest())
+    monkeypatch.setenv("TOCSIN_KEY", "acme-2:acme-2")
+    monkeypatch.setenv("XDG_STATE_HOME", "/nowhere")
+    assert [each["id"] for each in rows(tocsin("sent", "--json")[1])] == [id]
