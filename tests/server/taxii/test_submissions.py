@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from support.clock import ManualClock
 from support.hub import HubInProcess, indicator
 from support.presence import present
 
@@ -17,8 +18,11 @@ def listed(hub: HubInProcess, who: str = "acme", **query: object) -> dict[str, A
     return dict(answer.json)
 
 
-def test_a_partner_sees_its_own_submissions_the_newest_first(hub: HubInProcess) -> None:
+def test_a_partner_sees_its_own_submissions_the_newest_first(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
     first = hub.push(indicator("one.top"))
+    clock.advance(hours=1)
     second = hub.push(indicator("two.top"), {"type": "indicator"})
     hub.push(indicator("three.top"), who="north")
     found = listed(hub)["submissions"]
