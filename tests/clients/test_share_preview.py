@@ -192,6 +192,15 @@ class TestOptions:
         tocsin("push", write("a.json", named(1)), "--to", COLLECTION, "--label", "phishing")
         assert self.arrived(partner)["modified"] > named(1)["modified"]
 
+    @pytest.mark.parametrize(("consent", "named_author"), [("none", False), ("everyone", True)])
+    def test_consent_decides_whether_the_author_is_sent(
+        self, tocsin: Run, partner: Medallion, consent: str, named_author: bool
+    ) -> None:
+        author = "identity--13003a89-9fed-40fd-aaa3-32d513b843e2"
+        sent = write("a.json", named(1, created_by_ref=author))
+        tocsin("push", sent, "--to", COLLECTION, "--consent", consent)
+        assert ("created_by_ref" in self.arrived(partner)) == named_author
+
     @pytest.mark.parametrize("duration", ["", "d", "0d", "30", "30m", "-1d", "9999999d", "½d"])
     def test_a_duration_that_cannot_be_read_is_wrong_usage(
         self, tocsin: Run, duration: str
