@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tocsin.admission import Pipeline
-from tocsin.admission.errors import Malformed, ShareError, Unavailable
+from tocsin.admission.errors import Malformed, ShareError, Unavailable, Unprocessable
 from tocsin.admission.extraction.indicators import IndicatorDetails, build_indicator
 from tocsin.admission.formats import ReadOptions, describe_formats, detect_format, read
 from tocsin.admission.markings.granular import join_layers
@@ -29,6 +29,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.policy import Policy
 from tocsin.admission.timestamps import micros, stix_time
+from tocsin.clients.check_processes import Advance, CheckProcesses, ExaminationAhead
 from tocsin.config import ClientSettings
 
 VERDICTS = (
@@ -128,29 +129,57 @@ class Checker:
 
         Raises ValueError if a level or a consent is unknown.
         """
-        self._tlp = Tlp.parse(tlp or settings.default_tlp)
-        submitter = Submitter(
-            partner=settings.partner,
-            names=settings.names,
-            terms=settings.terms,
-            consent=Consent(settings.consent),
-            default_tlp=self._tlp,
-            max_tlp=Tlp.AMBER_STRICT,  # only the hub knows the agreed limit
-        )
-        self._pipeline = Pipeline(policy.for_preview(), submitter, lists)
+        self.submitter = describe_submitter(settings, tlp)
+        self._pipeline = Pipeline(policy.for_preview(), self.submitter, lists)
 
-    def preview(self, file: InputFile, now: int) -> Preview:
-        """Run admission on a file; `now` in µs since 1970 UTC."""
-        preview = read_unexamined(file, now, self._tlp)
-        if preview.error:
-            return preview
-        candidates = preview.candidates
-        originals = tuple(candidate.object for candidate in candidates)
+    def preview(
+        self,
+        file: InputFile,
+        now: int,
+        processes: CheckProcesses | None = None,
+        advance: Advance = lambda count: None,
+    ) -> Preview:
+        """Run admission on a file; `now` in µs since 1970 UTC.
+
+        `processes` examine the candidates of a large file.  `advance` is called with the number
+        of further candidates that are examined.
+        """
+        ahead = ExaminationAhead(processes, now, advance) if processes else None
         try:
-            examined = tuple(self._pipeline.examine(list(candidates), now))
-        except Unavailable as error:
+            candidates: list[Candidate] = []
+            for each in _read_candidates(file, now, self.submitter.default_tlp):
+                candidates.append(each)
+                if ahead:
+                    ahead.add(each)
+            examined = ahead.finish() if ahead else None
+            if examined is None:
+                examined = list(self._examine(candidates, now, advance))
+        except (ShareError, Unavailable) as error:
             return Preview(file.name, error=str(error))
-        return Preview(file.name, examined, originals=originals)
+        originals = tuple(candidate.object for candidate in candidates)
+        return Preview(file.name, tuple(examined), originals=originals)
+
+    def _examine(
+        self, candidates: Sequence[Candidate], now: int, advance: Advance
+    ) -> Iterator[Candidate]:
+        for each in self._pipeline.examine_each(candidates, now):
+            advance(1)
+            yield each
+
+
+def describe_submitter(settings: ClientSettings, tlp: str = "") -> Submitter:
+    """The partner as the preview knows it; `tlp` overrides the default level of the settings.
+
+    Raises ValueError if a level or a consent is unknown.
+    """
+    return Submitter(
+        partner=settings.partner,
+        names=settings.names,
+        terms=settings.terms,
+        consent=Consent(settings.consent),
+        default_tlp=Tlp.parse(tlp or settings.default_tlp),
+        max_tlp=Tlp.AMBER_STRICT,  # only the hub knows the agreed limit
+    )
 
 
 def read_unexamined(file: InputFile, now: int, tlp: Tlp) -> Preview:
@@ -158,18 +187,24 @@ def read_unexamined(file: InputFile, now: int, tlp: Tlp) -> Preview:
 
     `now` in µs since 1970 UTC.
     """
-    name = file.form or file.name
     try:
-        if detect_format(name, file.content) is None:
-            return Preview(file.name, error=_unknown_format())
-        candidates = tuple(read(name, file.content, ReadOptions(now=now, tlp=tlp)))
+        return Preview(file.name, tuple(_read_candidates(file, now, tlp)))
     except ShareError as error:
         return Preview(file.name, error=str(error))
-    if file.new_ids:
-        candidates = tuple(map(_renew_id, candidates))
-    if file.labels or file.valid_for:
-        candidates = tuple(_complete(candidate, file, now) for candidate in candidates)
-    return Preview(file.name, candidates)
+
+
+def _read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]:
+    """The candidates of a file, with what the user adds to all of them.
+
+    Raises ShareError if no format reads it.
+    """
+    name = file.form or file.name
+    if detect_format(name, file.content) is None:
+        raise Unprocessable(_unknown_format())
+    for candidate in read(name, file.content, ReadOptions(now=now, tlp=tlp)):
+        if file.new_ids:
+            candidate = _renew_id(candidate)
+        yield _complete(candidate, file, now) if file.labels or file.valid_for else candidate
 
 
 _UNLABELLED = ("marking-definition", "bundle")

@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -25,9 +24,16 @@ from tocsin.admission.timestamps import micros
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
+from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
 from tocsin.clients.http import Collection, Hub, RetrySettings
 from tocsin.clients.push import PushResult
-from tocsin.clients.terminal import open_console, print_counts, print_json, print_message
+from tocsin.clients.terminal import (
+    open_console,
+    print_counts,
+    print_json,
+    print_message,
+    progress_bar,
+)
 from tocsin.clients.tls import TlsFiles
 from tocsin.config import (
     CLIENT_FILE,
@@ -284,7 +290,7 @@ def count_objects(count: int) -> str:
 def preview_files(
     settings: ClientSettings, inputs: Inputs, *, examine: bool = True
 ) -> list[Preview]:
-    """The preview of each file; without `examine`, its objects as they are."""
+    """The preview of each file, by all processors; without `examine`, its objects as they are."""
     files = list(_read_files(inputs))
     now = time.time_ns() // 1000
     tlp = inputs.tlp or settings.default_tlp
@@ -293,10 +299,18 @@ def preview_files(
             file if isinstance(file, Preview) else read_unexamined(file, now, Tlp.parse(tlp))
             for file in files
         ]
-    policy = parse_policy(policy_text(settings.policy), settings.policy)
-    settings = msgspec.structs.replace(settings, default_tlp=tlp)
-    checker = Checker(settings, policy, load_warning_lists(keep=load_or_build))
-    return [file if isinstance(file, Preview) else checker.preview(file, now) for file in files]
+    text = policy_text(settings.policy)
+    policy = parse_policy(text, settings.policy)
+    checker = Checker(settings, policy, load_warning_lists(keep=load_or_build), tlp)
+    shared = ExaminerSettings(text, settings.policy, checker.submitter)
+    with CheckProcesses(shared) as processes, progress_bar("checking", known_total=False) as bar:
+        task = bar.add_task("", total=None)
+        return [
+            file
+            if isinstance(file, Preview)
+            else checker.preview(file, now, processes, partial(bar.advance, task))
+            for file in files
+        ]
 
 
 def _read_files(inputs: Inputs) -> Iterator[InputFile | Preview]:

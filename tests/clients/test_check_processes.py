@@ -1,0 +1,124 @@
+"""A large file is examined in several processes with the results of one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.taxii_servers import indicator
+from support.warning_lists import warning_lists
+
+from tocsin.admission import parse_policy
+from tocsin.clients.check import Checker, InputFile, Preview, describe_submitter
+from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
+from tocsin.config import ClientSettings, policy_text
+
+NOW = 1_780_000_000_000_000
+SETTINGS = ClientSettings(terms=("acme.example",))
+
+
+@pytest.fixture(scope="module")
+def checker() -> Checker:
+    return Checker(SETTINGS, parse_policy(policy_text()), warning_lists())
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[CheckProcesses]:
+    """Two processes that take five candidates at once, and files from forty on."""
+    settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
+    with CheckProcesses(settings, count=2, part=5) as processes:
+        yield processes
+
+
+def preview_both_ways(
+    checker: Checker, processes: CheckProcesses, file: InputFile
+) -> tuple[Preview, Preview, list[int]]:
+    """The preview of one process, that of several, and the advances of the latter."""
+    advances: list[int] = []
+    several = checker.preview(file, NOW, processes, advances.append)
+    return checker.preview(file, NOW), several, advances
+
+
+def text(count: int) -> bytes:
+    lines = [f"the host h{n}.evil-portal.top was seen" for n in range(count)]
+    lines += ["10.0.4.12 and vpn.acme.example", "google.com"]
+    return "\n".join(lines).encode()
+
+
+def test_a_text_gives_the_same_results_in_order(
+    checker: Checker, processes: CheckProcesses
+) -> None:
+    one, several, advances = preview_both_ways(checker, processes, InputFile("a.txt", text(103)))
+    assert several == one
+    assert len(one.candidates) > 100
+    assert max(advances) <= 5 and sum(advances) == len(one.candidates)
+
+
+def test_a_value_with_several_levels_in_a_table_gets_the_strictest_one(
+    checker: Checker, processes: CheckProcesses
+) -> None:
+    rows = [f"h{n}.evil-portal.top,green" for n in range(60)]
+    table = "\n".join(["domain,tlp", *rows, "h3.evil-portal.top,amber", ""])
+    one, several, _ = preview_both_ways(checker, processes, InputFile("a.csv", table.encode()))
+    assert several == one
+    assert {each.verdict.value for each in one.candidates} == {"open", "duplicate"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"type": "report", "object_refs": [indicator(3)["id"]]},
+        {"type": "identity", "name": "ACME"},
+        {"type": "marking-definition"},
+    ],
+)
+def test_a_file_with_other_objects_is_examined_as_one(
+    checker: Checker, processes: CheckProcesses, more: dict[str, object]
+) -> None:
+    objects = [indicator(n) for n in range(60)]
+    other = {**indicator(1), "id": f"{more['type']}--{indicator(1)['id'][11:]}", **more}
+    bundle = json.dumps({"type": "bundle", "objects": [*objects, other]}).encode()
+    one, several, advances = preview_both_ways(checker, processes, InputFile("a.json", bundle))
+    assert several == one
+    assert len(advances) >= 61 and set(advances[-61:]) == {1}
+
+
+def test_a_small_file_starts_no_process(checker: Checker) -> None:
+    settings = ExaminerSettings("not a policy", None, describe_submitter(SETTINGS))
+    with CheckProcesses(settings, count=2) as unused:
+        assert len(checker.preview(InputFile("a.txt", text(20)), NOW, unused).candidates) > 20
+
+
+def test_processes_that_end_cost_only_time(checker: Checker) -> None:
+    settings = ExaminerSettings("not a policy", None, describe_submitter(SETTINGS))
+    with CheckProcesses(settings, count=2, part=5) as broken:
+        one, several, _ = preview_both_ways(checker, broken, InputFile("a.txt", text(103)))
+    assert several == one
+
+
+@pytest.mark.slow
+def test_the_processes_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
+    lines = "\n".join(f"h{n}.evil-portal.top was seen" for n in range(60_000))
+    (tmp_path / "a.txt").write_text(lines)
+    command = [sys.executable, "-m", "tocsin.clients", "check", str(tmp_path / "a.txt")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as program:
+        deadline = time.monotonic() + 60
+        while not (workers := children_of(program.pid)):
+            assert time.monotonic() < deadline and program.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        workers = children_of(program.pid)
+        os.kill(program.pid, signal.SIGKILL)
+    while any(Path(f"/proc/{each}").exists() for each in workers):
+        assert time.monotonic() < deadline, "a worker is still there"
+        time.sleep(0.05)
+
+
+def children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(each) for each in text.split()]
