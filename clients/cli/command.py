@@ -128,7 +128,7 @@ def with_connection_options(command: Callable[..., int]) -> Callable[..., int]:
 def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options of the files to be shared, and pass them to a command as `inputs`."""
 
-    @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=FILE)
+    @click.argument("files", nargs=-1, metavar="FILE...", type=FILE)
     @click.option(
         "--as",
         "form",
@@ -148,6 +148,8 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
     )
     @wraps(command)
     def run(files: tuple[str, ...], form: str | None, tlp: str | None, **arguments: Any) -> int:
+        if not files and not arguments.get("watch"):
+            raise click.MissingParameter(param_type="argument", param_hint="'FILE...'")
         return command(inputs=Inputs(files, form or "", tlp or ""), **arguments)
 
     return run

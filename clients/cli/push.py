@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
 import msgspec
 
+from tocsin.admission.errors import NotAllowed, NotAuthenticated, Unavailable
 from tocsin.clients.check import ObjectResult, Preview, count_verdicts
 from tocsin.clients.cli.command import (
     DURATION,
     Inputs,
+    WrongUsage,
     ask_for_word,
     count_objects,
     find_writable,
@@ -40,9 +45,12 @@ from tocsin.clients.terminal import (
     print_result,
     progress_bar,
 )
+from tocsin.clients.watch import FAILED, SENT, WatchedFolder
 from tocsin.config import CONSENTS, ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable
 
+_WATCH_SECONDS, _LONGEST_PAUSE = 2.0, 60.0
+"""Seconds between two looks at a folder; while the hub is away, up to the longer one."""
 _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
 """The verdicts that are counted even if no object has them."""
 
@@ -70,6 +78,7 @@ class _Job:
         "tocsin push report.txt --to inbox --tlp green --yes --json",
         "tocsin push iocs.csv --to inbox --label phishing --valid-for 30d",
         "cat iocs | tocsin push - --as iocs.csv --to inbox --send-held",
+        "tocsin push --watch outgoing --to inbox --tlp green",
     ),
 )
 @with_inputs
@@ -95,6 +104,12 @@ class _Job:
     help="Who may learn your organisation's name, for these files.",
 )
 @click.option(
+    "--watch",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Send every file that comes into this folder, until interrupted, without asking.",
+)
+@click.option(
     "--raw",
     is_flag=True,
     help="Send objects unchecked, for collections that keep them unchanged.",
@@ -114,6 +129,10 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     terminal, push shows what it would share, what was removed, and what is held
     or refused and why; then it asks. It waits until the hub has decided.
     `tocsin status` and `tocsin sent` show it again later.
+
+    With --watch: a file is taken when it no longer grows. It moves to the folder
+    `sent` inside DIR, or to `failed` if nothing of it was taken. While the hub
+    is away, files wait.
 
     What the check refuses is never sent. What it holds is sent if you say so:
     then an analyst of the hub looks at it. To send a file twice is safe.
@@ -141,27 +160,59 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     settings = msgspec.structs.replace(settings, consent=consent)
     names = ("new_ids", "labels", "valid_for")
     inputs = replace(inputs, **{name: options[name] for name in names})
+    if not options["watch"]:
+        return _push_files(settings, inputs, options)
+    if inputs.names:
+        raise WrongUsage("give files or --watch, not both")
+    _watch(settings, inputs, options | {"yes": True})
+    return stdio.DONE
+
+
+def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> int:
+    """Push some files, and return the exit code."""
     with open_hub(settings) as hub:
         collection = find_writable(hub, options["to"])
-        job = _Job(
-            hub,
-            collection,
-            preview_files(settings, inputs, examine=not options["raw"]),
-            PushOptions(
-                wait=not options["no_wait"],
-                timeout=options["timeout"],
-                send_held=bool(options["send_held"]),
-            ),
-            options["as_json"],
+        push_options = PushOptions(
+            wait=not options["no_wait"],
+            timeout=options["timeout"],
+            send_held=bool(options["send_held"]),
         )
-        failed = print_file_errors(job.previews, as_json=job.as_json)
-        agreed = job.options if options["yes"] else _ask(job, options["send_held"])
+        previews = preview_files(settings, inputs, examine=not options["raw"])
+        job = _Job(hub, collection, previews, push_options, options["as_json"])
+        failed = print_file_errors(previews, as_json=job.as_json)
+        agreed = push_options if options["yes"] else _ask(job, options["send_held"])
         if agreed is None:
             print_message("nothing was sent")
             return stdio.FAILED
         folder = state_folder(os.environ) if settings.record_pushes else None
         with PushRecords(folder).begin(collection, hub.url, inputs.names) as record:
             return _run(replace(job, options=agreed), record, failed)
+
+
+def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> NoReturn:
+    """Push each file of a folder once it is complete, until interrupted."""
+    folder = WatchedFolder(options["watch"])
+    pause = _WATCH_SECONDS
+    while True:
+        for file in folder.list_complete():
+            try:
+                code = _push_files(settings, replace(inputs, names=(str(file),)), options)
+            except (Unavailable, NotAllowed, NotAuthenticated) as error:
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                print_message(f"{error}; {file.name} waits, the next attempt is in {pause:.0f} s")
+                break
+            if code == stdio.UNAVAILABLE:
+                break
+            _finish(folder, file, code)
+            pause = _WATCH_SECONDS
+        sys.stdout.flush()
+        time.sleep(pause)
+
+
+def _finish(folder: WatchedFolder, file: Path, code: int) -> None:
+    to = FAILED if code == stdio.FAILED else SENT
+    if why := folder.finish(file, to):
+        print_message(f"{file.name} was sent, but cannot be moved to {to}: {why}")
 
 
 def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:

@@ -37,6 +37,8 @@ EXAMPLES = list(
 )
 FOLLOW_EXAMPLES = [line for line in EXAMPLES if "--follow" in line]
 SERVICE_EXAMPLES = [line for line in EXAMPLES if "--metrics" in line]
+WATCH_EXAMPLES = [line for line in EXAMPLES if "--watch" in line]
+ENDLESS = (*FOLLOW_EXAMPLES, *SERVICE_EXAMPLES, *WATCH_EXAMPLES)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -72,9 +74,7 @@ def example_files(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("sources.toml").write_text('[[source]]\nkind="directory"\nname="urlhaus"\npath="in"\n')
 
 
-@pytest.mark.parametrize(
-    "line", [line for line in EXAMPLES if line not in (*FOLLOW_EXAMPLES, *SERVICE_EXAMPLES)]
-)
+@pytest.mark.parametrize("line", [line for line in EXAMPLES if line not in ENDLESS])
 def test_each_example_of_the_help_runs_without_error(
     line: Any, example_files: Any, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,3 +116,20 @@ def test_each_service_example_of_the_help_runs_until_it_is_stopped(
         assert b"urlhaus: done" in running.stdout.readline()
         running.send_signal(signal.SIGTERM)
         assert running.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("line", WATCH_EXAMPLES)
+def test_each_watch_example_of_the_help_sends_a_file_until_interrupted(
+    line: Any, example_files: Any
+) -> None:
+    Path("outgoing").mkdir()
+    Path("outgoing", "report.txt").write_text("evil-portal.top\n")
+    command = [sys.executable, "-m", "tocsin.clients", *shlex.split(line)[1:]]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as running:
+        deadline = time.monotonic() + 60
+        while not Path("outgoing", "sent", "report.txt").exists():
+            assert time.monotonic() < deadline and running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)
+    assert running.returncode == 130

@@ -1,0 +1,86 @@
+"""A push that is killed and repeated: nothing is lost, and nothing is published twice."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.hub import HubInProcess
+from support.taxii_servers import serve_app
+
+from tocsin.config import HubSettings
+from tocsin.server.store import Store
+
+Run = Callable[..., Any]
+VALUES = 1_500
+KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))
+
+
+@pytest.fixture
+def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
+    """A hub on a socket without a limit of requests, to which the variables of `acme` point."""
+    hub = HubInProcess(store, settings=HubSettings(requests_per_minute=0))
+    with serve_app(hub.client.application) as origin:
+        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
+        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
+        yield hub
+
+
+def published(hub: HubInProcess) -> Counter[str]:
+    """How often each pattern is published."""
+    found: Counter[str] = Counter()
+    query: dict[str, str] = {}
+    while True:
+        page = hub.ask("collections/amber/objects/", query_string={"limit": 1000} | query).json
+        objects = page.get("objects", [])
+        found.update(each["pattern"] for each in objects if each["type"] == "indicator")
+        if not page.get("more"):
+            return found
+        query = {"next": page["next"]}
+
+
+@pytest.mark.slow
+def test_a_push_that_is_killed_again_and_again_loses_nothing_and_publishes_nothing_twice(
+    tocsin: Run, served: HubInProcess
+) -> None:
+    values = [f"h{n}.evil-portal.top" for n in range(VALUES)]
+    Path("a.txt").write_text("\n".join(values))
+    command = [sys.executable, "-m", "tocsin.clients", "push", "a.txt", "--to", "inbox", "--yes"]
+    dice, killed = random.Random(13), 0
+    for _ in range(KILLS):
+        with subprocess.Popen([*command, "--no-wait"], stdout=subprocess.DEVNULL) as program:
+            time.sleep(dice.uniform(0.8, 3.0))
+            killed += program.poll() is None
+            program.kill()
+    assert killed > KILLS // 3
+    code, lines, _ = tocsin("push", "a.txt", "--to", "inbox", "--json", "--yes", "--no-wait")
+    assert code == 0 and len(lines) == VALUES + 1
+    while served.services.intake.work():
+        pass
+    counts = published(served)
+    assert counts == {f"[domain-name:value = '{value}']": 1 for value in values}
+
+
+@pytest.mark.slow
+def test_the_record_of_a_killed_push_names_what_the_hub_has_taken(
+    tocsin: Run, served: HubInProcess
+) -> None:
+    Path("a.txt").write_text("\n".join(f"h{n}.evil-portal.top" for n in range(2_500)))
+    command = [sys.executable, "-m", "tocsin.clients", "push", "a.txt", "--to", "inbox", "--yes"]
+    folder = Path(os.environ["XDG_STATE_HOME"], "tocsin", "pushes")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as program:
+        deadline = time.monotonic() + 60
+        while not any(b'"status"' in file.read_bytes() for file in folder.glob("*")):
+            assert time.monotonic() < deadline and program.poll() is None
+            time.sleep(0.01)
+        program.kill()
+    _, lines, _ = tocsin("status", "--json")
+    ids = [json.loads(line)["id"] for line in lines]
+    assert ids and all(served.store.submissions.find(each, raw=False) for each in ids)
