@@ -210,7 +210,7 @@ class Service:
 
     def __init__(self, hub: HubProcess, *words: str) -> None:
         environment = dict(os.environ) | {"TOCSIN_URL": hub.url, "TOCSIN_KEY": hub.key}
-        command = [BIN / "tocsin", "collect", "--json", *words]
+        command = [str(BIN / "tocsin"), "collect", "--json", *words]
         self.process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
