@@ -1,6 +1,6 @@
 """The layers of the project's packages, which restrict their imports."""
 
-PACKAGES = ("admission", "server", "clients", "config", "conformance")
+PACKAGES = ("admission", "mirror", "server", "clients", "config", "conformance")
 
 LAYERS = (
     ("tocsin.clients.__main__",),
@@ -19,8 +19,8 @@ LAYERS = (
     ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
     + ("tocsin.server.countries", "tocsin.server.examination"),
     ("tocsin.server.model", "tocsin.server.metrics", "tocsin.clients"),
-    ("tocsin.server.shared_folder",),
+    ("tocsin.server.shared_folder", "tocsin.mirror"),
     ("tocsin.admission",),
 )
 """Top to bottom.  A package imports only from lines below its own, never from its own line.
-The hub and the clients share only `admission` and `config`."""
+The hub and the clients share only `admission`, `mirror` and `config`."""

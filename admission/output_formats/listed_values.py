@@ -1,0 +1,217 @@
+"""Values for block lists: what an indicator says by equality alone, checked and in one spelling.
+
+An indicator is listed by the values each of which is enough for its pattern to match: those of
+one comparison for equality, or of several joined by OR.  Whatever holds only together with
+something else (AND, FOLLOWEDBY, WITHIN, REPEATS, START), or compares otherwise (LIKE, MATCHES,
+NOT, `<`), is left out: a list that had it would block more than the indicator says.  A network
+may be named by equality or by ISSUBSET.
+
+Indicators only: an observable alone says that something was seen, not that it is bad.  Indicators
+of the type `benign` say that something is good, and are left out too.
+
+Values that no list could mean are left out: names that DNS does not take, wildcards, top-level
+domains, networks so wide that they would cut a site off.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.observables.canonical_values import (
+    canonical_address,
+    canonical_email,
+    canonical_host,
+    canonical_url,
+)
+from tocsin.admission.observables.syntax import is_email_address
+from tocsin.admission.patterns.grammar import (
+    SIMPLE_PATTERN,
+    Comparison,
+    Junction,
+    Node,
+    Observation,
+    parse_pattern,
+)
+
+ADDRESSES = ("ipv4", "ipv6")
+HASHES = ("md5", "sha1", "sha256", "sha512")
+KINDS = (*ADDRESSES, "domain", "url", "email", *HASHES)
+"""The kinds of values, as block lists call them."""
+
+Listed = tuple[str, str]
+"""A kind and a value."""
+
+_LEAST_PREFIX = {4: 8, 6: 19}
+"""The widest network that is listed: no registry gives larger ones to anybody."""
+_LONGEST_URL = 4096
+_LONGEST_REMEMBERED = 512
+_DOMAIN = re.compile(
+    r"(?=.{4,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+"
+    r"(?!\d+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
+    re.ASCII,
+)
+_URL = re.compile(
+    r"[a-z][a-z0-9+.-]{0,19}://(?:[^/?#@\s]*@)?(\[[0-9a-f:.]+\]|[^/?#:@\[\]]+)", re.ASCII
+)
+_SPELT = re.compile(r"[!-~]+")
+_NEVER_IN_URLS = frozenset('"<>\\^`{|}')
+_SAFE_IN_URLS = "".join(chr(n) for n in range(0x21, 0x7F) if chr(n) not in _NEVER_IN_URLS)
+_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[a-z0-9_.-]+", re.ASCII | re.IGNORECASE)
+_HASH = {
+    kind: re.compile(rf"[0-9a-f]{{{digits}}}", re.ASCII)
+    for kind, digits in zip(HASHES, (32, 40, 64, 128), strict=True)
+}
+_HASH_KINDS = {"MD5": "md5", "SHA1": "sha1", "SHA256": "sha256", "SHA512": "sha512"}
+
+
+def listed_values(subject: Mapping[str, Any]) -> tuple[Listed, ...]:
+    """The values that an indicator lists, each once, sorted; empty for every other object."""
+    if subject.get("type") != "indicator" or subject.get("revoked") is True:
+        return ()
+    kinds, pattern = subject.get("indicator_types"), subject.get("pattern")
+    if isinstance(kinds, list) and "benign" in kinds:
+        return ()
+    if subject.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):
+        return ()
+    return _remembered(pattern) if len(pattern) <= _LONGEST_REMEMBERED else _from_pattern(pattern)
+
+
+def _from_pattern(pattern: str) -> tuple[Listed, ...]:
+    simple = SIMPLE_PATTERN.fullmatch(pattern)
+    if simple:
+        found = _listed(simple[1], simple[2], simple[3])
+        return () if found is None else (found,)
+    try:
+        tree = parse_pattern(pattern)
+    except Malformed:
+        return ()
+    return tuple(sorted({each for test in _alternatives(tree) for each in _compared(test)}))
+
+
+_remembered = lru_cache(maxsize=256)(_from_pattern)
+
+
+def _alternatives(node: Node) -> Iterator[Comparison]:
+    """The comparisons of a pattern each of which is enough for it to match."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Comparison):
+            yield node
+        elif isinstance(node, Observation):
+            waiting.append(node.test)
+        elif isinstance(node, Junction) and node.word == "OR":
+            waiting.extend(node.parts)
+
+
+def _compared(test: Comparison) -> Iterator[Listed]:
+    is_network = test.operator == "ISSUBSET" and test.kind in ("ipv4-addr", "ipv6-addr")
+    if test.negated or not (test.operator in ("=", "IN") or is_network):
+        return
+    for literal in test.values:
+        found = _listed(test.kind, test.path, literal.text) if literal.kind == "string" else None
+        if found is not None:
+            yield found
+
+
+def _listed(kind: str, path: str, text: str) -> Listed | None:
+    """The value of a comparison, if a list can hold it."""
+    if kind == "file" and path.startswith("hashes."):
+        name = path.removeprefix("hashes.").strip("'").replace("-", "").upper()
+        return _checked(_HASH_KINDS.get(name, ""), text)
+    if kind == "network-traffic" and path in ("src_ref.value", "dst_ref.value"):
+        return _checked("ipv4", text) or _checked("ipv6", text) or _checked("domain", text)
+    if kind == "email-message" and path in ("from_ref.value", "sender_ref.value"):
+        return _checked("email", text)
+    return _checked(_VALUE_KINDS.get(kind, ""), text) if path == "value" else None
+
+
+_VALUE_KINDS = {
+    "ipv4-addr": "ipv4",
+    "ipv6-addr": "ipv6",
+    "domain-name": "domain",
+    "url": "url",
+    "email-addr": "email",
+}
+
+
+def _checked(kind: str, text: str) -> Listed | None:
+    """The value in its one spelling; None if it is not a valid one of its kind."""
+    if kind in _HASH:
+        value = text.strip().lower()
+        return (kind, value) if _HASH[kind].fullmatch(value) else None
+    check = _CHECKS.get(kind)
+    value = check(text) if check is not None else ""
+    return (kind, value) if value else None
+
+
+def _address(version: int) -> Callable[[str], str]:
+    """The check of an address or network of an IP version."""
+
+    def check(text: str) -> str:
+        value = canonical_address(text)
+        try:
+            network = ipaddress.ip_network(value)
+        except ValueError:
+            return ""
+        is_plain = network.version == version and "%" not in value  # no scope of an interface
+        return value if is_plain and _is_narrow(network) else ""
+
+    return check
+
+
+def _is_narrow(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    """True if no site would be cut off by blocking it."""
+    if network.prefixlen < _LEAST_PREFIX[network.version]:
+        return False
+    return not (network.is_unspecified or network.is_loopback or network.is_multicast)
+
+
+def _domain(text: str) -> str:
+    value = canonical_host(text)
+    return value if _DOMAIN.fullmatch(value) else ""
+
+
+def _url(text: str) -> str:
+    """In ASCII, as a program sends it: the host in IDNA, other letters in per cent."""
+    if not 0 < len(text) <= _LONGEST_URL or not text.isprintable() or " " in text.strip():
+        return ""
+    value = quote(canonical_url(text), safe=_SAFE_IN_URLS)
+    found = _URL.match(value)
+    if not found or not _SPELT.fullmatch(value) or len(value) > _LONGEST_URL:
+        return ""
+    host = found[1]
+    known = host.startswith("[") or _DOMAIN.fullmatch(host) or _address(4)(host)
+    return value if known else ""
+
+
+def _email(text: str) -> str:
+    value = canonical_email(text)
+    if not _EMAIL.fullmatch(value) or not is_email_address(value):
+        return ""
+    return value if _domain(value.rpartition("@")[2]) else ""
+
+
+_CHECKS: dict[str, Callable[[str], str]] = {
+    "ipv4": _address(4),
+    "ipv6": _address(6),
+    "domain": _domain,
+    "url": _url,
+    "email": _email,
+}
+
+
+def without_scheme(url: str) -> str:
+    """A URL as products compare it that never name the scheme: host, port, path and query.
+
+    >>> without_scheme("http://evil.example/a?b#c"), without_scheme("https://evil.example")
+    ('evil.example/a?b', 'evil.example/')
+    """
+    rest = url.split("://", 1)[1].partition("#")[0]
+    cut = min((rest.index(sign) for sign in "/?" if sign in rest), default=len(rest))
+    place, tail = rest[:cut].rpartition("@")[2], rest[cut:]
+    return place + (tail if tail.startswith("/") else f"/{tail}")

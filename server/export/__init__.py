@@ -1,0 +1,1 @@
+"""Files of feeds for firewalls, sensors and SIEMs, fetched with a plain GET under `/export/`."""

@@ -1,0 +1,104 @@
+"""The files are taken by the tools that they are for."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from pymisp import MISPEvent
+from sigma.collection import SigmaCollection
+from sigma.rule import SigmaRule
+from support.feed_states import files_of, filled_state, listing, write_files
+from support.programs import require_program
+
+from tocsin.admission.patterns.grammar import quote_string
+
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+_LABEL = "a" * 62
+VALUES = {
+    "domain-name:value": ["bad.test", "_x.bad.test", "bücher.example", f"{_LABEL}.{_LABEL}.test"],
+    "ipv4-addr:value": ["198.51.100.7", "198.51.100.0/25", "203.0.113.0/24"],
+    "ipv6-addr:value": ["2001:db8::7", "2001:db8:1::/48", "2001:0:0:1:0:0:0:1", "1:2:3:4:5:6:7:0"],
+    "url:value": [
+        'http://bad.test/a;b?c="d"|e:f\'g\\h(i),j!k',
+        "http://198.51.100.7:8080/x",
+        "http://[2001:db8::7]/ä",
+        "https://bad.test",
+    ],
+    "email-addr:value": ["me+x@bad.test"],
+    "file:hashes.MD5": [MD5],
+    "file:hashes.'SHA-1'": [MD5 + "0" * 8],
+    "file:hashes.'SHA-256'": [MD5 * 2],
+    "file:hashes.'SHA-512'": [MD5 * 4],
+}
+OBJECTS = [
+    listing(f"[{path} = {quote_string(value)}]")
+    for path, values in VALUES.items()
+    for value in values
+]
+
+
+def run(*words: object) -> str:
+    done = subprocess.run(
+        [str(word) for word in words], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def check_rules(folder: Path, rules: Path) -> None:
+    suricata = require_program("suricata", "suricata")
+    place = ("--set", f"default-rule-path={folder}", "-l", folder)
+    output = run(suricata, "-T", "-S", rules, *place)
+    assert "E: " not in output, output
+
+
+@pytest.mark.parametrize("objects", [OBJECTS, []])
+def test_suricata_loads_the_rules(tmp_path: Path, objects: list[dict[str, object]]) -> None:
+    folder = tmp_path / "rules"
+    write_files(folder, files_of(filled_state(tmp_path, objects), "suricata"))
+    check_rules(folder, folder / "tocsin-green.rules")
+
+
+@pytest.mark.slow
+def test_suricata_loads_a_hundred_thousand_names_and_ten_thousand_urls(tmp_path: Path) -> None:
+    names = [listing(f"[domain-name:value = 'h{n}.test']") for n in range(100_000)]
+    urls = [listing(f"[url:value = 'http://bad.test/{n}']") for n in range(10_000)]
+    folder = tmp_path / "rules"
+    write_files(folder, files_of(filled_state(tmp_path, names + urls), "suricata"))
+    check_rules(folder, folder / "tocsin-green.rules")
+
+
+def test_named_checkzone_takes_the_zone(tmp_path: Path) -> None:
+    checker = require_program("named-checkzone", "bind9-utils")
+    long_names = [listing(f"[domain-name:value = '{'a.' * n}test']") for n in range(1, 125)]
+    zone = tmp_path / "zone"
+    files = files_of(filled_state(tmp_path, [*OBJECTS, *long_names]), "rpz")
+    zone.write_text(files["rpz.zone"])
+    origin = f"rpz.{'o' * 40}.example.org"
+    assert run(checker, origin, zone).endswith("OK\n")
+
+
+def test_pymisp_reads_the_feed(tmp_path: Path) -> None:
+    ended = {**listing("[domain-name:value = 'gone.test']", 1), "revoked": True}
+    current = {**ended, "revoked": False, "modified": "2025-12-01T00:00:00.000Z"}
+    files = files_of(filled_state(tmp_path, [*OBJECTS, current, ended]), "misp")
+    (name,) = json.loads(files["manifest.json"])
+    event = MISPEvent()
+    event.load(files[f"{name}.json"])
+    assert event.uuid == name
+    living = [each for each in event.attributes if not each.deleted]
+    assert len(living) == len(OBJECTS)
+    assert len(event.attributes) == len(OBJECTS) + 1
+    (digest, uuid), *_ = (line.split(",") for line in files["hashes.csv"].splitlines())
+    assert uuid == name and len(digest) == 32
+
+
+def test_pysigma_reads_the_rules(tmp_path: Path) -> None:
+    files = files_of(filled_state(tmp_path, OBJECTS), "sigma")
+    assert len(files) == 7
+    for text in files.values():
+        (rule,) = SigmaCollection.from_yaml(text).rules
+        assert isinstance(rule, SigmaRule) and not rule.errors
+        for condition in rule.detection.parsed_condition:
+            assert condition.parsed is not None

@@ -1,0 +1,131 @@
+"""The state of feeds in one file."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.feed_states import NOW, encode, files_of, filled_state, listing
+
+from tocsin.mirror.state import DamagedState, StateFile, StateInUse
+
+PATTERN = "[domain-name:value = '{}.test']"
+
+
+def names(state: StateFile, now: int = NOW) -> list[str]:
+    return files_of(state, "list", now)["values.txt"].split()
+
+
+def opened(path: Path) -> StateFile:
+    return StateFile(path, alone=True)
+
+
+def put(state: StateFile, *objects: Any, source: str = "feed", cursor: str | None = "c") -> None:
+    with state.changing():
+        state.apply(source, encode(*objects), cursor)
+
+
+def test_objects_and_cursor_are_there_after_opening_again(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    put(state, listing(PATTERN.format("a")), cursor="17")
+    state.close()
+    state = opened(tmp_path / "s")
+    assert (names(state), state.cursor("feed"), state.cursor("other")) == (["a.test"], "17", "")
+
+
+def test_objects_and_cursor_are_kept_both_or_neither(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    put(state, listing(PATTERN.format("a")), cursor="1")
+    with pytest.raises(RuntimeError), state.changing():
+        state.apply("feed", encode(listing(PATTERN.format("b"))), "2")
+        raise RuntimeError
+    assert (names(state), state.cursor("feed")) == (["a.test"], "1")
+
+
+def test_the_mark_stays_while_nothing_changes(tmp_path: Path) -> None:
+    state = filled_state(tmp_path, [listing(PATTERN.format("a"), 1), {"type": "note", "id": "n"}])
+    mark = state.mark(NOW)
+    put(state, listing(PATTERN.format("a"), 1), {"type": "note", "id": "n"}, cursor="later")
+    assert state.mark(NOW) == mark
+    put(state, {"type": "note", "id": "n", "content": "new"})
+    assert state.mark(NOW).indicators == mark.indicators
+    assert state.mark(NOW).generation > mark.generation
+    put(state, listing(PATTERN.format("b"), 1, modified="2026-02-01T00:00:00.000Z"))
+    assert state.mark(NOW).indicators > mark.indicators
+
+
+def test_the_mark_changes_when_something_expires_and_a_clock_that_was_wrong_does_no_harm(
+    tmp_path: Path,
+) -> None:
+    state = filled_state(
+        tmp_path, [listing(PATTERN.format("a"), valid_until="2027-01-01T00:00:00Z")]
+    )
+    year = 366 * 24 * 3600 * 1_000_000
+    assert state.mark(NOW) != state.mark(NOW + year)
+    assert (names(state, NOW + year), names(state, NOW)) == ([], ["a.test"])
+
+
+def test_a_value_stays_while_another_feed_has_it(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    sent = listing(PATTERN.format("a"), 1)
+    put(state, sent, source="one")
+    put(state, sent, source="two")
+    gone = {**sent, "revoked": True, "modified": "2026-02-01T00:00:00.000Z"}
+    put(state, gone, source="one")
+    assert names(state) == ["a.test"]
+    put(state, gone, source="two")
+    assert names(state) == []
+
+
+def test_of_an_object_in_several_feeds_the_latest_version_is_shown_once(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    put(state, listing(PATTERN.format("new"), 1, modified="2026-03-01T00:00:00Z"), source="one")
+    put(state, listing(PATTERN.format("old"), 1), source="two")
+    lines = files_of(state, "jsonl")["objects.jsonl"].splitlines()
+    assert len(lines) == 1 and "new.test" in lines[0]
+
+
+def test_an_object_that_no_longer_comes_ends_and_can_come_back(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    kept, lost = listing(PATTERN.format("kept")), listing(PATTERN.format("lost"))
+    put(state, kept, lost)
+    put(state, lost, source="other")
+    state.begin_round()
+    put(state, kept, cursor=None)
+    assert state.end_absent("feed") == 1
+    assert names(state) == ["kept.test", "lost.test"]  # the other feed has it
+    state.begin_round()
+    assert state.end_absent("other") == 1
+    assert names(state) == ["kept.test"]
+    put(state, lost)
+    assert names(state) == ["kept.test", "lost.test"]
+
+
+def test_a_value_of_an_earlier_version_is_gone(tmp_path: Path) -> None:
+    state = filled_state(tmp_path, [listing("[domain-name:value IN ('a.test', 'b.test')]", 1)])
+    put(state, listing(PATTERN.format("c"), 1, modified="2026-02-01T00:00:00.000Z"))
+    assert names(state) == ["c.test"]
+
+
+def test_a_state_that_another_process_has_open_for_itself_is_refused(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    with pytest.raises(StateInUse, match="in use"):
+        opened(tmp_path / "s")
+    state.close()
+    opened(tmp_path / "s").close()
+
+
+@pytest.mark.parametrize("content", [b"no database" * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_damaged_state_is_refused_with_its_path(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "s").write_bytes(content)
+    with pytest.raises(DamagedState, match=str(tmp_path)):
+        opened(tmp_path / "s")
+
+
+def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
+    opened(tmp_path / "s").close()
+    base = sqlite3.connect(tmp_path / "s")
+    base.execute("PRAGMA user_version = 99")
+    base.close()
+    with pytest.raises(DamagedState, match="another version"):
+        opened(tmp_path / "s")
