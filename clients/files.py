@@ -24,6 +24,7 @@ from tocsin.admission.errors import ShareError
 _ABANDONED_AFTER = 60
 """Seconds after which a temporary file is left over from a program that was killed."""
 _SUFFIX = ".tmp"
+_PRIVATE = 0o600
 _NO_FOLDER_SYNC = (errno.EBADF, errno.EINVAL)
 """Errors of file systems that cannot force a folder to the disk, such as some network drives."""
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -89,11 +90,16 @@ def open_to_append(path: Path) -> BinaryIO:
 class Replacement:
     """A new file that takes the place of another once it is complete."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens `stream`; the mode is that of the file to be replaced, if it is the user's own."""
+    def __init__(self, path: Path, mode: int = _PRIVATE) -> None:
+        """Opens `stream`; the mode is that of the file to be replaced, if it is the user's own.
+
+        `mode` is that of a file where there is none.
+        """
         self._path = path
         handle, self._name = tempfile.mkstemp(_SUFFIX, f".{path.name}-", path.parent)
         self.stream = cast(BinaryIO, os.fdopen(handle, "w+b"))
+        if mode != _PRIVATE:
+            os.chmod(self._name, mode)
         with suppress(OSError):
             old = path.lstat()
             if stat.S_ISREG(old.st_mode) and old.st_uid == os.fstat(handle).st_uid:

@@ -1,28 +1,24 @@
-"""The output of a poll: the file or stream that objects are written to, and their format.
+"""The output of a poll without a mirror: the file or stream that objects are written to.
 
-JSON lines and bundles keep each object's JSON as received.  CSV and the plain list show the
-values that an indicator or an observable is about.  With a state, lines are appended, so that
-one file collects many polls.  Otherwise, and always for a bundle, which is one document, a new
-file replaces the old one once it is complete: a firewall that reads it never finds half a list.
+JSON lines and bundles keep each object's JSON as received.  CSV has a row for each object, and the
+plain list the values of indicators.  With a state, lines are appended, so that one file collects
+many polls.  Otherwise, and always for a bundle, which is one document, a new file replaces the old
+one once it is complete: a firewall that reads it never finds half a list.
 
-What a server sends may be meant for the program that opens the file.  CSV holds no control
-characters, and no spreadsheet takes a part of it for a formula.
+The formats themselves are those of `admission/output_formats`; see `mirror` for files that are the
+current state of a feed.
 """
 
-import csv
-import io
 import os
-import re
-import unicodedata
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import msgspec
-
-from tocsin.admission.markings import tlp as markings
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.output_formats.csv import CSV_HEADER, format_csv_row
+from tocsin.admission.output_formats.entries import parse_object
+from tocsin.admission.output_formats.jsonl import format_json_line
+from tocsin.admission.output_formats.listed_values import listed_values
 from tocsin.clients.files import (
     Replacement,
     open_to_append,
@@ -31,28 +27,6 @@ from tocsin.clients.files import (
     writing,
 )
 from tocsin.clients.state import Cursor
-from tocsin.config.command_line import printable
-
-COLUMNS = (
-    "id",
-    "type",
-    "value",
-    "pattern",
-    "tlp",
-    "confidence",
-    "valid_from",
-    "valid_until",
-    "labels",
-)
-_FORMULA = re.compile(r"(^|;)(?=[\s\"'`]*([^\s\"'`]))")
-"""The start of a cell, or of a part after `;`, which some spreadsheets take for a separator, and
-its first character.
-
-Spreadsheets skip blanks and quotes before a formula; in many countries `;` separates cells."""
-_FORMULA_STARTS = frozenset("=+-@\N{MINUS SIGN}")
-_LONGEST_CELL = 32_767
-"""Characters; a spreadsheet would go on in the next cell, where a formula could begin."""
-_EQUALITY_OPERATORS = ("=", "IN")
 
 LineFormatter = Callable[[bytes], Iterator[bytes]]
 """From an object's JSON to its lines, each with its line end."""
@@ -213,10 +187,6 @@ def _read_lines_after(stream: BinaryIO, size: int) -> set[bytes]:
     return {line + b"\n" for line in whole.split(b"\n")}
 
 
-def _format_json_line(object: bytes) -> Iterator[bytes]:
-    yield object.translate(None, b"\r\n") + b"\n"  # in JSON they are blanks, never in strings
-
-
 class _UniqueValues:
     """A formatter for block lists: each value once, over all objects."""
 
@@ -225,73 +195,24 @@ class _UniqueValues:
 
     def __call__(self, object: bytes) -> Iterator[bytes]:
         """A line for each value that did not occur before."""
-        for value in _list_values(_parse_object(object)):
+        for _, value in listed_values(parse_object(object)):
             if value not in self._known:
                 self._known.add(value)
                 yield value.encode() + b"\n"
 
 
-def _list_values(subject: Mapping[str, Any]) -> list[str]:
-    """The values that a block list can use: compared for equality, and on one line."""
-    if subject.get("revoked") is True:
-        return []
-    return [
-        each.value
-        for each in extract_observables(dict(subject))
-        if each.operator in _EQUALITY_OPERATORS and not each.negated and each.value.isprintable()
-    ]
+def _one_line(format: Callable[[bytes], bytes]) -> LineFormatter:
+    """The formatter of a format that has a line for each object."""
 
+    def format_lines(object: bytes) -> Iterator[bytes]:
+        yield format(object)
 
-def _format_csv_row(object: bytes) -> Iterator[bytes]:
-    subject = _parse_object(object)
-    tlp = markings.read_markings(dict(subject), {}).tlp
-    labels = subject.get("labels")
-    cells = {
-        **subject,
-        "value": " | ".join(_list_values(subject)),
-        "tlp": "" if tlp is None else tlp.label,
-        "labels": ", ".join(map(str, labels)) if isinstance(labels, list) else "",
-    }
-    yield _csv_line([cells.get(name, "") for name in COLUMNS])
-
-
-def _csv_line(cells: Sequence[object]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow([_format_cell(each) for each in cells])
-    return line.getvalue().encode()
-
-
-def _format_cell(value: object) -> str:
-    """One line of text without control characters that no spreadsheet takes for a formula.
-
-    >>> _format_cell(" =1+1")
-    "' =1+1"
-    """
-    text = "" if value is None else str(value)
-    if len(text) > _LONGEST_CELL:
-        text = f"{text[: _LONGEST_CELL - 1]}…"
-    mark = "'" if text[:1] in ("\t", "\r", "\n") else ""
-    return mark + _FORMULA.sub(_disarm, printable(" ".join(text.splitlines())))
-
-
-def _disarm(beginning: re.Match[str]) -> str:
-    """An apostrophe before what would begin a formula, in whichever width it is written."""
-    first = unicodedata.normalize("NFKC", beginning[2])[:1]
-    return beginning[1] + ("'" if first in _FORMULA_STARTS else "")
-
-
-def _parse_object(object: bytes) -> Mapping[str, Any]:
-    """The object; empty if it has a number or a character that cannot be represented."""
-    try:
-        value = msgspec.json.decode(object)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return format_lines
 
 
 _LINE_FORMATS: dict[str, tuple[Callable[[], LineFormatter], bytes]] = {
-    "jsonl": (lambda: _format_json_line, b""),
-    "csv": (lambda: _format_csv_row, _csv_line(COLUMNS)),
+    "jsonl": (lambda: _one_line(format_json_line), b""),
+    "csv": (lambda: _one_line(format_csv_row), CSV_HEADER),
     "list": (_UniqueValues, b""),
 }
 """For each format of lines, what makes the formatter of one output, and the header line."""

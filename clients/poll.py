@@ -71,10 +71,15 @@ class PollQuery:
     """RFC 3339; where to begin, unless the cursor is further on."""
     limit: int = 1000
     """Objects a page; the server may give fewer."""
+    matches: tuple[tuple[str, str], ...] = ()
+    """Further match fields with their values; values of one field are joined by OR."""
 
     def filters(self) -> dict[str, str]:
         """The match filters (TAXII 2.1 section 3.4.1)."""
         filters = {"match[type]": ",".join(self.types), "match[id]": ",".join(self.ids)}
+        for name, value in sorted(self.matches):
+            key = f"match[{name}]"
+            filters[key] = ",".join(filter(None, (filters.get(key, ""), value)))
         return {name: value for name, value in filters.items() if value}
 
 

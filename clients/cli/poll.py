@@ -1,19 +1,21 @@
-"""`tocsin poll`: write what is new in a collection to a file or standard output."""
+"""`tocsin poll`: write what is new in collections to a file, standard output or a mirror."""
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tocsin.admission.errors import Malformed, NotAllowed, Unavailable
+from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import micros
 from tocsin.clients.cli.command import (
@@ -24,16 +26,48 @@ from tocsin.clients.cli.command import (
     with_connection_options,
     with_settings,
 )
+from tocsin.clients.http import Collection, Hub
+from tocsin.clients.mirror import Mirror, MirrorOptions
 from tocsin.clients.output_formats import FORMATS, open_output
 from tocsin.clients.poll import PollQuery, poll
-from tocsin.clients.state import MemoryState, StateFile
+from tocsin.clients.state import MemoryState, StateFile, cursor_key
 from tocsin.clients.terminal import open_stdout, print_message, progress_bar
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import ParsedValue, format_examples
 
 _INTERRUPTED = (
-    "interrupted; with --state what was written stays, and the next poll goes on from there"
+    "interrupted; with --state or --mirror what was written stays, and the next poll goes on "
+    "from there"
 )
+
+
+log = logging.getLogger(__name__)
+
+_MIRROR_KEEPS = "a mirror keeps by itself how far it has come, and holds everything that is current"
+_MIRROR_ONLY = {"least_confidence": "--minimum-confidence", "verify": "--verify"}
+_NOT_FOR_MIRRORS = {"output": "--output", "state": "--state", "added_after": "--added-after"}
+_MODE_BITS = 0o666
+_FIELD = re.compile("[a-z][a-z0-9_.-]{0,99}", re.ASCII | re.IGNORECASE)
+_NOT_MATCHED = {
+    "type": "use --type",
+    "version": "a poll reads the latest version of each object",
+}
+
+
+def _parse_percent(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 100:
+        raise ValueError("must be a whole number from 1 to 100")
+    return int(text)
+
+
+def _parse_mode(text: str) -> int:
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if mode < 0 or mode & ~_MODE_BITS or mode & 0o600 != 0o600:
+        raise ValueError("must be octal, let the owner read and write, and nobody execute: 644")
+    return mode
 
 
 def _parse_count(text: str) -> int:
@@ -44,25 +78,69 @@ def _parse_count(text: str) -> int:
 
 @click.command(
     "poll",
-    short_help="Read a collection.",
+    short_help="Read collections.",
     epilog=format_examples(
         "tocsin poll green",
         "tocsin poll green --output green.jsonl --state green.state",
-        "tocsin poll green --format list --type indicator > block.txt",
+        "tocsin poll green --format list > block.txt",
         "tocsin poll green --state s --output all.jsonl --follow 60",
+        "tocsin poll green --mirror blocklists",
+        "tocsin poll green --mirror lists --format edl --format suricata",
     ),
 )
-@click.argument("collection", metavar="COLLECTION")
-@click.option("--format", type=click.Choice(FORMATS), default="jsonl", show_default=True)
+@click.argument("collections", nargs=-1, required=True, metavar="COLLECTION...")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(tuple(output_formats())),
+    multiple=True,
+    metavar="FORMAT",
+    help=(
+        f"{', '.join(FORMATS)}; default: jsonl. With --mirror also "
+        f"{', '.join(sorted(output_formats().keys() - set(FORMATS)))}; repeatable, default: edl."
+    ),
+)
 @click.option(
     "--output", type=FILE, metavar="FILE", help="The file to write; - is standard output (default)."
 )
 @click.option(
     "--state", type=FILE, metavar="FILE", help="The file that keeps how far the poll has come."
 )
-@click.option("--added-after", metavar="TIME", help="Begin after this RFC 3339 time.")
+@click.option(
+    "--mirror",
+    type=click.Path(readable=False),
+    metavar="DIR",
+    help="Keep files in this folder that are what the collections say now.",
+)
+@click.option(
+    "--minimum-confidence",
+    "least_confidence",
+    type=ParsedValue("N", _parse_percent),
+    default=0,
+    help="With --mirror: only indicators with this confidence or more, 1 to 100.",
+)
+@click.option(
+    "--verify",
+    is_flag=True,
+    help="With --mirror: read everything again, to find what the server has deleted.",
+)
+@click.option(
+    "--mode",
+    type=ParsedValue("OCTAL", _parse_mode),
+    default="600",
+    show_default=True,
+    help="With --mirror: the mode of new files; 644 lets other users read them.",
+)
+@click.option("--added-after", "--since", metavar="TIME", help="Begin after this RFC 3339 time.")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="Only these STIX types; repeatable."
+)
+@click.option(
+    "--match",
+    "matches",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Only objects that the server matches: spec_version=2.1; repeatable.",
 )
 @click.option(
     "--limit",
@@ -74,8 +152,8 @@ def _parse_count(text: str) -> int:
 @click.option("--follow", type=SECONDS, help="Poll at this interval until interrupted.")
 @with_connection_options
 @with_settings
-def poll_command(settings: ClientSettings, collection: str, **options: Any) -> int:
-    """Read a collection; with --state, only what is new since the last poll.
+def poll_command(settings: ClientSettings, collections: tuple[str, ...], **options: Any) -> int:
+    """Read collections; with --state or --mirror, only what is new since the last poll.
 
     COLLECTION is an id, an alias or a title.
 
@@ -83,26 +161,113 @@ def poll_command(settings: ClientSettings, collection: str, **options: Any) -> i
     replace it. A bundle always replaces it, and its cursor moves once it is
     complete. An interrupted poll goes on where it was; what a pipe has taken
     counts as read. One state file may serve many collections.
+
+    With --mirror, DIR has a folder for each format, with files for firewalls,
+    sensors and other tools. What was revoked or has expired leaves them; a file
+    whose content has not changed is not touched.
     """
-    if options["format"] == "bundle" and options["follow"]:
-        raise WrongUsage("a bundle is one document; use --format jsonl with --follow")
     query = _build_query(options)
-    state = _open_state(options["state"])
-    path = Path(options["output"]) if options["output"] not in (None, "", "-") else None
-    with open_hub(settings) as hub:
-        found = hub.find_collection(collection)
-        if not found.can_read:
-            raise NotAllowed(f"this key may not read {collection}; ask the operator for the right")
-        append = isinstance(state, StateFile)
-        output = open_output(options["format"], path, open_stdout(), append=append)
-        hidden = path is None and sys.stdout.isatty()
+    _check_options(options, len(collections))
+    with _open_destination(options) as destination, open_hub(settings) as hub:
         try:
-            with closing(output):
-                _follow(partial(poll, hub, found, query, output, state), options["follow"], hidden)
+            if isinstance(destination, Mirror):
+                _mirror(hub, collections, query, destination, options)
+            else:
+                _write_output(hub, collections, query, destination, options)
         except KeyboardInterrupt:
             print_message(_INTERRUPTED)
             return stdio.INTERRUPTED
     return stdio.DONE
+
+
+@contextmanager
+def _open_destination(options: dict[str, Any]) -> Iterator[Mirror | StateFile | MemoryState]:
+    """The mirror, else the state; opened before anything is requested."""
+    if not options["mirror"]:
+        yield _open_state(options["state"])
+        return
+    with Mirror(Path(options["mirror"])) as mirror:
+        yield mirror
+
+
+def _check_options(options: dict[str, Any], count: int) -> None:
+    """Raises WrongUsage for options that do not go together."""
+    mirror = options["mirror"]
+    for name, word in (_NOT_FOR_MIRRORS if mirror else _MIRROR_ONLY).items():
+        if options[name] and mirror:
+            raise WrongUsage(f"{word} cannot be combined with --mirror; {_MIRROR_KEEPS}")
+        if options[name]:
+            raise WrongUsage(f"{word} needs --mirror")
+    formats = () if mirror else options["formats"]
+    if len(formats) > 1 or set(formats) - set(FORMATS):
+        raise WrongUsage(f"give one --format of {', '.join(FORMATS)}, or --mirror DIR")
+    if "bundle" in formats and (options["follow"] or count > 1):
+        raise WrongUsage(
+            "a bundle is one document, read once from one collection; "
+            "use --format jsonl, or --mirror DIR"
+        )
+
+
+def _find_readable(hub: Hub, names: Iterable[str]) -> list[Collection]:
+    """The collections of these names.  Raises NotAllowed if one may not be read."""
+    found: dict[str, Collection] = {}
+    for name in names:
+        collection = hub.find_collection(name)
+        if not collection.can_read:
+            raise NotAllowed(f"this key may not read {name}; ask the operator for the right")
+        found[collection.url] = collection
+    return list(found.values())
+
+
+def _write_output(
+    hub: Hub,
+    names: Sequence[str],
+    query: PollQuery,
+    state: StateFile | MemoryState,
+    options: dict[str, Any],
+) -> None:
+    """Write what is new to one output."""
+    collections = _find_readable(hub, names)
+    path = Path(options["output"]) if options["output"] not in (None, "", "-") else None
+    append = isinstance(state, StateFile)
+    format = (options["formats"] or ("jsonl",))[0]
+    output = open_output(format, path, open_stdout(), append=append)
+    hidden = path is None and sys.stdout.isatty()
+
+    def poll_all() -> Iterator[int]:
+        for each in collections:
+            yield from poll(hub, each, query, output, state)
+
+    with closing(output):
+        _follow(poll_all, options["follow"], hidden)
+
+
+def _mirror(
+    hub: Hub,
+    names: Sequence[str],
+    query: PollQuery,
+    mirror: Mirror,
+    options: dict[str, Any],
+) -> None:
+    """Bring the files of a folder up to date.
+
+    They are written even if the server cannot be reached, so that what has expired leaves them.
+    """
+    settings = MirrorOptions(options["formats"], options["least_confidence"], options["mode"])
+
+    def poll_all() -> Iterator[int]:
+        read = mirror.verify if options["verify"] else mirror.poll
+        try:
+            collections = _find_readable(hub, names)
+            mirror.check_sources([cursor_key(each.url, query.filters()) for each in collections])
+            mirror.rename("+".join(sorted(each.alias or each.title for each in collections)))
+            for each in collections:
+                yield from read(hub, each, query)
+        finally:
+            changes = mirror.write(settings)
+            log.info("files written: %d, removed: %d", changes.written, changes.removed)
+
+    _follow(poll_all, options["follow"], hidden=False)
 
 
 def _build_query(options: dict[str, Any]) -> PollQuery:
@@ -121,7 +286,17 @@ def _build_query(options: dict[str, Any]) -> PollQuery:
             print_message(
                 f"--type: STIX 2.1 has no type {name}; it may be a custom type{_suggest_type(name)}"
             )
-    return PollQuery(types=types, added_after=added_after, limit=options["limit"])
+    matches = tuple(map(_parse_match, options["matches"]))
+    return PollQuery(types=types, added_after=added_after, limit=options["limit"], matches=matches)
+
+
+def _parse_match(text: str) -> tuple[str, str]:
+    field, equals, value = text.partition("=")
+    if not equals or not value or not _FIELD.fullmatch(field):
+        raise WrongUsage(f"--match: {ascii(text)} is not FIELD=VALUE, such as spec_version=2.1")
+    if field in ("type", "version"):
+        raise WrongUsage(f"--match {field}: {_NOT_MATCHED[field]}")
+    return field, value
 
 
 def _suggest_type(name: str) -> str:

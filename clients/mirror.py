@@ -1,0 +1,251 @@
+"""A folder of files that are the current state of collections: `tocsin poll --mirror`.
+
+The state is one SQLite file in the folder.  Objects and the cursor after them are written to it in
+one transaction; the files are written from it afterwards.  So whenever the program is killed, the
+next poll goes on where the state is, and writes what the files lack.  A file is replaced at once
+and only if its content differs; what was revoked, deleted or has expired is not in it any more.
+
+A server that deletes objects without a word is only found out by reading the collections anew:
+see `Mirror.verify`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, output_formats
+from tocsin.clients.files import Replacement, UnusableFile, remove_abandoned_files, resolve, writing
+from tocsin.clients.http import Collection, Hub
+from tocsin.clients.poll import PollQuery, poll_batches
+from tocsin.clients.state import Cursor, cursor_key, format_cursor, parse_cursor
+from tocsin.mirror.render import render, write_serial
+from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
+
+_STATE_FOLDER, _STATE_FILE = ".tocsin", "state.sqlite"
+_READABLE, _SEARCHABLE = 0o444, 0o111
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorOptions:
+    """How the files of a mirror are written."""
+
+    formats: tuple[str, ...] = ()
+    """Names of output formats; those that the folder has already are written too."""
+    least_confidence: int = 0
+    """Indicators with less confidence, or without any, are left out; 0: none."""
+    mode: int = 0o600
+    """The mode of new files; new folders can be searched by those who may read the files."""
+
+
+class MirrorChanges(NamedTuple):
+    """What was done to the files."""
+
+    written: int
+    removed: int
+
+
+class Mirror:
+    """A folder of files, and its state."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens the state, and makes the folder if there is none.
+
+        Raises UnusableFile if the folder cannot be written to, or another poll is at work in it.
+        """
+        self._folder = resolve(folder) if folder.is_dir() else _made(folder)
+        path = self._folder / _STATE_FOLDER / _STATE_FILE
+        with _explained(path), writing(path, f"--mirror: {path}"):
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._state = StateFile(path, alone=True)
+
+    def __enter__(self) -> Mirror:
+        """The mirror itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the state."""
+        self._state.close()
+
+    def check_sources(self, sources: Sequence[str]) -> None:
+        """Raises Malformed if the folder mirrors a collection that is not named: it would age."""
+        left_out = sorted(set(self._state.sources()) - set(sources))
+        if left_out:
+            raise Malformed(
+                f"{self._folder} also mirrors {', '.join(left_out)[:500]}, which would no longer "
+                "be kept up to date; name all its collections with the same --type, or name "
+                "another folder"
+            )
+
+    def poll(self, hub: Hub, collection: Collection, query: PollQuery) -> Iterator[int]:
+        """Take over what is new in a collection; yields the number of objects of each page."""
+        source = cursor_key(collection.url, query.filters())
+        for batch in poll_batches(hub, collection, query, self._cursor(source)):
+            with _explained(self._folder), self._state.changing():
+                cursor = json.dumps(format_cursor(batch.cursor))
+                self._state.apply(source, batch.objects, cursor)
+            yield len(batch.objects)
+
+    def verify(self, hub: Hub, collection: Collection, query: PollQuery) -> Iterator[int]:
+        """Read a collection from its beginning, and end the objects that it no longer has.
+
+        Yields the number of objects of each page.  Nothing ends unless all pages were read.
+        """
+        source = cursor_key(collection.url, query.filters())
+        cursor = Cursor()
+        with _explained(self._folder):
+            self._state.begin_round()
+        for batch in poll_batches(hub, collection, query, cursor):
+            cursor = batch.cursor
+            with _explained(self._folder), self._state.changing():
+                self._state.apply(source, batch.objects, None)
+            yield len(batch.objects)
+        with _explained(self._folder):
+            self._state.end_absent(source)
+            with self._state.changing():
+                self._state.apply(source, (), json.dumps(format_cursor(cursor)))
+
+    def _cursor(self, source: str) -> Cursor:
+        text = self._state.cursor(source)
+        return parse_cursor(json.loads(text)) if text else Cursor()
+
+    def rename(self, feed: str) -> None:
+        """Note the name that stands in the files."""
+        with _explained(self._folder), self._state.changing():
+            self._state.set_fact("feed", feed)
+
+    def write(self, options: MirrorOptions) -> MirrorChanges:
+        """Bring the files up to date.
+
+        Raises UnusableFile if a file cannot be written.
+        """
+        feed = str(self._state.fact("feed", ""))
+        if not feed:  # nothing was ever read
+            return MirrorChanges(0, 0)
+        changed: dict[str, FileRecord | None] = {}
+        with _explained(self._folder), self._state.reading():
+            now = time.time_ns() // 1000
+            mark = self._state.mark(now)
+            snapshot = self._state.snapshot(feed, now, options.least_confidence)
+            records = self._state.file_records()
+            kept = {name.partition("/")[0] for name in records if self._is_kept(name)}
+            for name in sorted(kept.union(options.formats) or {"edl"}):
+                format = output_formats()[name]
+                generation = mark.indicators if format.is_indicators_only else mark.generation
+                facts = (generation, mark.expired, feed, options.least_confidence)
+                writer = _FormatWriter(self._folder / name, format, options.mode, records)
+                changed |= writer.write(snapshot, facts, now)
+        with _explained(self._folder), self._state.changing():
+            for name, record in changed.items():
+                self._state.record_file(name, record)
+        done = [bool(record) for name, record in changed.items() if not name.endswith("/")]
+        return MirrorChanges(sum(done), len(done) - sum(done))
+
+    def _is_kept(self, name: str) -> bool:
+        """True if a written file belongs to a format whose folder is still there."""
+        format, _, rest = name.partition("/")
+        return not rest and format in output_formats() and (self._folder / format).is_dir()
+
+
+@dataclass(frozen=True, slots=True)
+class _FormatWriter:
+    """Writes the files of one format into its folder."""
+
+    folder: Path
+    format: OutputFormat
+    mode: int
+    records: dict[str, FileRecord]
+
+    def write(
+        self, state: CurrentState, facts: tuple[object, ...], now: int
+    ) -> dict[str, FileRecord | None]:
+        """Write the files that differ, remove those that are no longer among them.
+
+        `facts` are what the content depends on.  Returns the records that have changed.
+        """
+        prefix = f"{self.format.name}/"
+        digest = json.dumps([version("tocsin"), *facts])
+        before = {n: r for n, r in self.records.items() if n.startswith(prefix) and n != prefix}
+        overall = self.records.get(prefix)
+        if overall and overall.digest == digest and all(map(self._is_intact, before)):
+            return {}
+        with writing(self.folder / "files", f"--mirror: {self.folder}"):
+            mode = 0o700 | ((self.mode & _READABLE) >> 2 & _SEARCHABLE) | (self.mode & _READABLE)
+            if not self.folder.is_dir():
+                self.folder.mkdir()
+                self.folder.chmod(mode)
+        changed: dict[str, FileRecord | None] = {}
+        written: set[str] = set()
+        for file in self.format.write(state):
+            name = prefix + file.name
+            written.add(name)
+            record = self._write_file(file, name, now)
+            if record is not None:
+                changed[name] = record
+        for name in before.keys() - written:
+            path = self.folder / name.removeprefix(prefix)
+            path.unlink(missing_ok=True)
+            changed[name] = None
+        return changed | {prefix: FileRecord(digest, 0, 0, 0)}
+
+    def _is_intact(self, name: str) -> bool:
+        """True if a file is as it was written."""
+        record = self.records[name]
+        try:
+            found = (self.folder / name.partition("/")[2]).lstat()
+        except OSError:
+            return False
+        return (found.st_size, found.st_mtime_ns) == (record.length, record.time)
+
+    def _write_file(self, file: OutputFile, name: str, now: int) -> FileRecord | None:
+        """The record of a file that was replaced; None if it has the content already."""
+        path, record = self.folder / file.name, self.records.get(name)
+        with writing(path, f"--mirror: {path}"):
+            remove_abandoned_files(path)
+            replacement = Replacement(path, self.mode)
+            try:
+                rendered = render(file, replacement.stream)
+                if record and record.digest == rendered.digest and self._is_intact(name):
+                    return None
+                serial = write_serial(
+                    replacement.stream, rendered, record.serial if record else 0, now
+                )
+                replacement.finish()
+            finally:
+                replacement.abandon()
+            found = path.lstat()
+        return FileRecord(rendered.digest, serial, found.st_size, found.st_mtime_ns)
+
+
+def _made(folder: Path) -> Path:
+    """The new folder; folders above it are not made, since they are more likely a typing error."""
+    path = resolve(folder)
+    with writing(path, f"--mirror: {path}"):
+        path.mkdir()
+    return path
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn an error of the state file into UnusableFile."""
+    try:
+        yield
+    except StateInUse as error:
+        raise UnusableFile(
+            f"--mirror: another poll is at work in {path.parent.parent}; wait until it has ended"
+        ) from error
+    except DamagedState as error:
+        raise UnusableFile(
+            f"--mirror: {error}; remove the folder {_STATE_FOLDER} in the mirror to read the "
+            "collections from the beginning"
+        ) from error
+    except sqlite3.Error as error:
+        raise UnusableFile(f"--mirror: the state cannot be written: {error}") from error

@@ -1,0 +1,339 @@
+"""`tocsin poll --mirror`: files that are what collections say now."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.feed_states import listing
+from support.taxii_servers import Answer, ReceivedRequest, serve_script
+
+from tocsin.admission.output_formats import output_formats
+
+PATTERN = "[domain-name:value = '{}.test']"
+LATER = "2026-02-01T00:00:00.000Z"
+STAMP = "2026-03-01T00:00:00.{:06}Z"
+
+pytestmark = pytest.mark.usefixtures("alone")
+
+
+class Feed:
+    """A server with one collection whose content a test changes."""
+
+    def __init__(self) -> None:
+        self.log: list[dict[str, Any]] = []
+        self.broken = False
+        self.delay = 0.0
+
+    def add(self, *objects: dict[str, Any]) -> None:
+        self.log += objects
+
+    def answer(self, request: ReceivedRequest) -> Answer | None:
+        if self.broken:
+            return Answer({"title": "down"}, status=500)
+        if not request.path.endswith("/objects/"):
+            return None
+        time.sleep(self.delay)
+        after = request.query.get("added_after", "")
+        start = int(request.query.get("next", "0"))
+        limit = int(request.query.get("limit", "1000"))
+        found = [n for n in range(start, len(self.log)) if STAMP.format(n + 1) > after]
+        page, more = found[:limit], len(found) > limit
+        body = {"objects": [self.log[n] for n in page], "more": more}
+        if more:
+            body["next"] = str(page[-1] + 1)
+        first, last = (page[0] + 1, page[-1] + 1) if page else (0, 0)
+        headers = {
+            "X-TAXII-Date-Added-First": STAMP.format(first),
+            "X-TAXII-Date-Added-Last": STAMP.format(last),
+        }
+        return Answer(body, headers=headers if page else {})
+
+
+@pytest.fixture
+def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Feed]:
+    served = Feed()
+    with serve_script(served.answer) as server:
+        monkeypatch.setenv("TOCSIN_URL", server.url)
+        yield served
+
+
+Run = Callable[..., tuple[int, list[str], str]]
+
+
+def mirror(tocsin: Run, *words: str) -> None:
+    code, _, stderr = tocsin("poll", "feed", "--mirror", "m", *words)
+    assert code == 0, stderr
+
+
+def listed(kind: str = "domain") -> list[str]:
+    return Path(f"m/edl/{kind}.txt").read_text().split()
+
+
+def stats() -> dict[str, tuple[int, int, int]]:
+    files = [
+        path for path in Path("m").rglob("*") if path.is_file() and ".tocsin" not in path.parts
+    ]
+    return {str(p): (p.stat().st_mtime_ns, p.stat().st_ino, p.stat().st_size) for p in files}
+
+
+def soon(seconds: float) -> str:
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def test_what_was_revoked_leaves_the_files_at_the_next_poll(tocsin: Run, feed: Feed) -> None:
+    sent = listing(PATTERN.format("a"), 1)
+    feed.add(sent, listing(PATTERN.format("b")))
+    mirror(tocsin)
+    assert listed() == ["a.test", "b.test"]
+    feed.add({**sent, "revoked": True, "modified": LATER})
+    mirror(tocsin)
+    assert listed() == ["b.test"]
+
+
+def test_what_has_expired_leaves_the_files_though_the_server_cannot_be_reached(
+    tocsin: Run, feed: Feed
+) -> None:
+    feed.add(listing(PATTERN.format("a"), valid_until=soon(0.7)), listing(PATTERN.format("b")))
+    mirror(tocsin)
+    assert listed() == ["a.test", "b.test"]
+    feed.broken = True
+    time.sleep(0.8)
+    assert tocsin("poll", "feed", "--mirror", "m")[0] != 0
+    assert listed() == ["b.test"]
+
+
+def test_nothing_is_written_when_nothing_has_changed(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    words = [word for name in output_formats() for word in ("--format", name)]
+    mirror(tocsin, *words)
+    before = stats()
+    feed.add(listing(PATTERN.format("a")))  # the same object once more
+    mirror(tocsin, *words)
+    mirror(tocsin)
+    assert stats() == before
+
+
+def test_only_files_whose_content_differs_are_replaced(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin, "--format", "edl", "--format", "rpz")
+    before = stats()
+    feed.add(listing("[ipv4-addr:value = '198.51.100.7']"))
+    mirror(tocsin)
+    changed = {name for name, stat in stats().items() if stat != before[name]}
+    assert changed == {"m/edl/ipv4.txt", "m/rpz/rpz.zone"}
+
+
+def test_the_serial_number_of_a_zone_grows_with_each_change(tocsin: Run, feed: Feed) -> None:
+    serials = []
+    for name in "abc":
+        feed.add(listing(PATTERN.format(name)))
+        mirror(tocsin, "--format", "rpz")
+        zone = Path("m/rpz/rpz.zone").read_text()
+        serials.append(int(zone.partition("hostmaster.localhost. ")[2].split()[0]))
+    assert serials[0] < serials[1] < serials[2]
+
+
+def test_a_file_that_was_damaged_or_removed_is_written_again(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin)
+    Path("m/edl/domain.txt").write_text("")
+    Path("m/edl/ipv4.txt").unlink()
+    mirror(tocsin)
+    assert (listed(), listed("ipv4")) == (["a.test"], [])
+
+
+def test_a_format_that_the_folder_has_stays_current_without_being_named(
+    tocsin: Run, feed: Feed
+) -> None:
+    mirror(tocsin, "--format", "edl")
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin, "--format", "zeek")
+    assert listed() == ["a.test"] and "a.test" in Path("m/zeek/tocsin.intel").read_text()
+
+
+def test_a_file_that_a_format_no_longer_has_is_removed(tocsin: Run, feed: Feed) -> None:
+    sent = listing(PATTERN.format("a"), 1)
+    feed.add(sent)
+    mirror(tocsin, "--format", "sigma")
+    assert Path("m/sigma/sigma-domain.yml").exists()
+    feed.add({**sent, "revoked": True, "modified": LATER})
+    mirror(tocsin)
+    assert not Path("m/sigma/sigma-domain.yml").exists()
+
+
+def test_verify_finds_what_the_server_deleted_without_a_word(tocsin: Run, feed: Feed) -> None:
+    feed.add(*(listing(PATTERN.format(name)) for name in "abc"))
+    mirror(tocsin)
+    del feed.log[1]
+    mirror(tocsin)
+    assert listed() == ["a.test", "b.test", "c.test"]
+    mirror(tocsin, "--verify")
+    assert listed() == ["a.test", "c.test"]
+    feed.add(listing(PATTERN.format("d")))
+    mirror(tocsin)
+    assert listed() == ["a.test", "c.test", "d.test"]
+
+
+def test_a_verification_that_breaks_off_ends_nothing(tocsin: Run, feed: Feed) -> None:
+    feed.add(*(listing(PATTERN.format(name)) for name in "abc"))
+    mirror(tocsin)
+    answer = feed.answer
+
+    def break_off(request: ReceivedRequest) -> Answer | None:
+        return Answer({"title": "no"}, status=403) if "next" in request.query else answer(request)
+
+    with serve_script(break_off) as server:
+        words = ("--mirror", "other", "--verify", "--limit", "1", "--url", server.url)
+        assert tocsin("poll", "feed", *words)[0] != 0
+    assert Path("other/edl/domain.txt").read_text() == "a.test\n"
+    assert listed() == ["a.test", "b.test", "c.test"]
+
+
+def test_the_minimum_confidence_can_be_changed(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a"), confidence=30), listing(PATTERN.format("b")))
+    mirror(tocsin, "--minimum-confidence", "31")
+    assert listed() == []
+    mirror(tocsin, "--minimum-confidence", "30")
+    assert listed() == ["a.test"]
+
+
+def test_a_folder_whose_collection_is_not_named_is_refused(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin)
+    code, _, stderr = tocsin("poll", "feed", "--mirror", "m", "--type", "indicator")
+    assert code != 0 and "also mirrors" in stderr
+
+
+def test_two_polls_do_not_work_in_one_folder(tocsin: Run, feed: Feed) -> None:
+    mirror(tocsin)
+    feed.add(listing(PATTERN.format("a")))
+    feed.delay = 3
+    command = [sys.executable, "-m", "tocsin.clients", "poll", "feed", "--mirror", "m"]
+    first = subprocess.Popen(command)
+    try:
+        deadline = time.monotonic() + 20
+        stderr = ""
+        while "another poll" not in stderr and time.monotonic() < deadline:
+            feed.delay = 3
+            stderr = tocsin("poll", "nosuch", "--mirror", "m")[2]
+        assert "another poll is at work" in stderr
+    finally:
+        feed.delay = 0
+        assert first.wait(30) == 0
+    assert listed() == ["a.test"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--mirror", "m", "--output", "x"],
+        ["--mirror", "m", "--state", "x"],
+        ["--mirror", "m", "--added-after", "2026-01-01T00:00:00Z"],
+        ["--verify"],
+        ["--minimum-confidence", "50"],
+        ["--format", "edl"],
+        ["--format", "jsonl", "--format", "csv"],
+        ["--mirror", "m", "--minimum-confidence", "101"],
+        ["--mirror", "m", "--mode", "777"],
+        ["--mirror", "m", "--mode", "044"],
+        ["--match", "version=all"],
+        ["--match", "type=indicator"],
+        ["--match", "confidence"],
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_before_anything_is_made(
+    tocsin: Run, feed: Feed, words: list[str]
+) -> None:
+    assert tocsin("poll", "feed", *words)[0] == 2
+    assert not Path("m").exists()
+
+
+def test_files_are_private_unless_a_mode_lets_others_read_them(tocsin: Run, feed: Feed) -> None:
+    mirror(tocsin)
+    assert Path("m/edl/domain.txt").stat().st_mode & 0o777 == 0o600
+    mirror(tocsin, "--format", "zeek", "--mode", "644")
+    assert Path("m/zeek/tocsin.intel").stat().st_mode & 0o777 == 0o644
+    assert Path("m/zeek").stat().st_mode & 0o777 == 0o755
+    assert Path("m/.tocsin").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_link_in_place_of_a_file_is_never_written_through(tocsin: Run, feed: Feed) -> None:
+    precious = Path("precious")
+    precious.write_text("kept")
+    mirror(tocsin)
+    Path("m/edl/domain.txt").unlink()
+    Path("m/edl/domain.txt").symlink_to(precious.resolve())
+    feed.add(listing(PATTERN.format("a")))
+    code, _, stderr = tocsin("poll", "feed", "--mirror", "m")
+    assert code != 0 and "symbolic link" in stderr
+    assert precious.read_text() == "kept"
+
+
+def test_several_collections_are_one_list(tocsin: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: ReceivedRequest) -> Answer | None:
+        if request.path.endswith("/objects/"):
+            name = "a" if "collections/a/" in request.path else "b"
+            return Answer({"objects": [listing(PATTERN.format(name))], "more": False})
+        if request.path.endswith("/collections/"):
+            shared = {"can_read": True, "can_write": False}
+            return Answer({"collections": [{"id": n, "title": n, **shared} for n in "ab"]})
+        return None
+
+    with serve_script(answer) as server:
+        monkeypatch.setenv("TOCSIN_URL", server.url)
+        assert tocsin("poll", "a", "b", "--mirror", "m")[0] == 0
+        assert listed() == ["a.test", "b.test"]
+        code, _, stderr = tocsin("poll", "a", "--mirror", "m")
+        assert code != 0 and "also mirrors" in stderr and "collections/b/" in stderr
+        code, lines, _ = tocsin("poll", "a", "b")
+        assert code == 0 and len(lines) == 2
+
+
+def test_match_is_sent_to_the_server(tocsin: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, str]] = []
+
+    def answer(request: ReceivedRequest) -> Answer | None:
+        if request.path.endswith("/objects/"):
+            seen.append(request.query)
+            return Answer({"objects": [], "more": False})
+        return None
+
+    with serve_script(answer) as server:
+        monkeypatch.setenv("TOCSIN_URL", server.url)
+        words = ("--match", "labels=a", "--match", "labels=b", "--type", "indicator")
+        assert tocsin("poll", "feed", *words)[0] == 0
+    assert seen[0]["match[labels]"] == "a,b" and seen[0]["match[type]"] == "indicator"
+
+
+@pytest.mark.slow
+def test_a_poll_that_is_killed_at_any_time_loses_nothing_and_repeats_nothing(
+    tocsin: Run, feed: Feed
+) -> None:
+    feed.add(*(listing(PATTERN.format(f"h{n}"), n + 1) for n in range(3000)))
+    feed.delay = 0.02
+    words = [word for name in ("edl", "jsonl", "rpz") for word in ("--format", name)]
+    command = [sys.executable, "-m", "tocsin.clients", "poll", "feed", "--mirror", "m"]
+    for n in range(20):
+        number = 3000 + n
+        feed.add(listing(PATTERN.format(f"h{number}"), number + 1))
+        gone = listing(PATTERN.format(f"h{n}"), n + 1)
+        feed.add({**gone, "revoked": True, "modified": LATER})
+        process = subprocess.Popen([*command, "--limit", "100", *words])
+        time.sleep(0.25 + n * 0.07)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    mirror(tocsin, *words)
+    expected = sorted(f"h{n}.test" for n in range(20, 3020))
+    assert listed() == expected
+    lines = Path("m/jsonl/objects.jsonl").read_text().splitlines()
+    assert len({json.loads(line)["id"] for line in lines}) == len(lines) == len(expected)
+    leftovers = [path.name for path in Path("m").rglob("*.tmp")]
+    assert len(leftovers) <= 20
