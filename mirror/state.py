@@ -137,6 +137,9 @@ class StateFile:
         self._base.execute("PRAGMA journal_mode = WAL").fetchone()
         self._base.execute(f"PRAGMA synchronous = {'FULL' if alone else 'OFF'}")
         self._base.execute("PRAGMA cache_size = -8000")
+        (version,) = self._base.execute("PRAGMA user_version").fetchone()
+        if version == _VERSION:
+            return
         with self._transaction():
             (version,) = self._base.execute("PRAGMA user_version").fetchone()
             if version == 0:

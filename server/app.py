@@ -7,6 +7,7 @@ opens nothing: settings, secrets and the store are passed in (see `runtime.py`).
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import flask
@@ -18,14 +19,14 @@ from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.config import HubSettings
-from tocsin.server import taxii
+from tocsin.server import export, taxii
 from tocsin.server.auth import AuthScheme
 from tocsin.server.examination.examiner import Examiner
 from tocsin.server.intake.evaluate import Rules
 from tocsin.server.intake.intake import Intake
 from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
-from tocsin.server.model import CollectionKind, Quota
+from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Quota
 from tocsin.server.monitoring import HubProcesses, Monitor
 from tocsin.server.partner_data import PartnerData
 from tocsin.server.publishing.attribution import Attribution
@@ -41,7 +42,11 @@ from tocsin.server.taxii import monitoring, openapi
 from tocsin.server.taxii.long_poll import LongPolls
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import RateLimiter
+from tocsin.server.taxii.request_context import RequestContext, request_context
+from tocsin.server.taxii.routes import Endpoints
 
+_EXPORTS = "exports"
+"""The folder of the data directory with files that are made of feeds."""
 _INLINE_OCTETS_WITH_RECOGNISER = 32_768
 """A recogniser reads about 20 KB of prose in a second; what is longer waits in the queue."""
 
@@ -69,6 +74,7 @@ class HubServices:
     partner_data: PartnerData
     disk: DiskSpace
     monitor: Monitor
+    exports: export.FeedFiles
 
 
 def build_services(  # noqa: PLR0913
@@ -121,8 +127,20 @@ def build_services(  # noqa: PLR0913
     least = 0 if settings.mongo_uri else settings.min_free_octets
     disk = DiskSpace(settings.data, least, numbers=processes.numbers)
     monitor = Monitor(store, disk, processes=processes)
+    folder = settings.data / _EXPORTS
+    has_room = disk.has_room_for_work
+    exports = export.FeedFiles(folder, store.feeds, store.epoch(), clock, has_room)
     return HubServices(
-        store, publisher, intake, lifecycle, purger, retention, partner_data, disk, monitor
+        store,
+        publisher,
+        intake,
+        lifecycle,
+        purger,
+        retention,
+        partner_data,
+        disk,
+        monitor,
+        exports,
     )
 
 
@@ -148,6 +166,37 @@ class _Readiness:
 
     def check_room(self) -> None:
         self.disk.check_room()
+
+
+@dataclass(frozen=True, slots=True)
+class _ExportRequest:
+    """See `export.protocols.ExportRequest`."""
+
+    context: RequestContext
+
+    @property
+    def account(self) -> Account:
+        return self.context.authenticated
+
+    @property
+    def collections(self) -> Sequence[Collection]:
+        return self.context.hub.collections
+
+    def head(self, collection: Collection) -> FeedHead:
+        return self.context.hub.head(collection)
+
+    def note(self, collection: Collection) -> None:
+        self.context.collection = collection.alias or collection.id
+
+
+def _export_services(services: HubServices, hub: TaxiiServices) -> export.ExportServices:
+    """The services of the exports: who may read what is decided as for TAXII."""
+
+    def authenticate() -> _ExportRequest:
+        Endpoints(hub).authenticate()
+        return _ExportRequest(request_context())
+
+    return export.ExportServices(authenticate, services.exports, hub.deliveries)
 
 
 def create_app(
@@ -190,8 +239,9 @@ def create_app(
     app.register_blueprint(monitoring.blueprint(services.monitor, hub))
     app.register_blueprint(taxii.blueprint(hub))
     app.register_blueprint(openapi.blueprint(hub))
+    app.register_blueprint(export.blueprint(_export_services(services, hub)))
     is_outage = services.store.availability.is_outage
-    taxii.register(app, hub, other_paths=monitoring.PATHS, is_outage=is_outage)
+    taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     return app
 
 

@@ -178,6 +178,7 @@ def _look(services: HubServices, stop: threading.Event) -> None:
         with _survive(services, "looking after the database"):
             if services.store.availability.probe():
                 services.store.feeds.refresh()
+                services.exports.refresh()
             services.disk.look()
             services.monitor.look()
 

@@ -32,7 +32,12 @@ OPEN_TO_CONFIG = {
     "tocsin.clients",
     "tocsin.clients.cli",
 }
-DOORS = {"tocsin.server.taxii", "tocsin.server.console", "tocsin.server.app"}
+DOORS = {
+    "tocsin.server.taxii",
+    "tocsin.server.console",
+    "tocsin.server.export",
+    "tocsin.server.app",
+}
 LIVES_IN = {
     "flask": DOORS,
     "werkzeug": DOORS,

@@ -1,7 +1,7 @@
 """Middleware of the TAXII endpoints: errors, headers, compression, one line in the log.
 
 Every error, including Flask's own, becomes a TAXII error message, except on paths that other
-blueprints own.
+blueprints own.  Some of these are served under the same rules, and have errors in plain text.
 """
 
 import logging
@@ -31,6 +31,7 @@ from tocsin.server.taxii.routes import DISCOVERY, Endpoints
 
 log = logging.getLogger(__name__)
 
+TEXT = "text/plain; charset=utf-8"
 _DESCRIPTIONS = {
     HTTPStatus.NOT_FOUND: "nothing is served at this path; start at /taxii2/",
     HTTPStatus.METHOD_NOT_ALLOWED: "this method is not served here; see the Allow header",
@@ -41,14 +42,16 @@ def register(
     app: flask.Flask,
     services: TaxiiServices,
     other_paths: Collection[str] = (),
+    text_paths: Collection[str] = (),
     is_outage: Callable[[Exception], bool] = lambda error: False,
 ) -> None:
     """Install the middleware in an application that has `blueprint(services)`.
 
-    `other_paths` are path prefixes whose answers are left alone; `is_outage` knows the exceptions
-    of a store whose database cannot be reached.
+    `other_paths` are path prefixes whose answers are left alone; those below `text_paths` keep
+    their media types, and have errors in plain text.  `is_outage` knows the exceptions of a store
+    whose database cannot be reached.
     """
-    middleware = _Middleware(services, tuple(other_paths), is_outage)
+    middleware = _Middleware(services, tuple(other_paths), tuple(text_paths), is_outage)
     app.url_map.merge_slashes = False
     app.before_request(middleware.begin_request)
     app.register_error_handler(ShareError, middleware.answer_share_error)
@@ -61,12 +64,13 @@ def register(
 class _Middleware:
     services: TaxiiServices
     other_paths: tuple[str, ...]
+    text_paths: tuple[str, ...]
     is_outage: Callable[[Exception], bool]
 
     def begin_request(self) -> None:
         """Start the clock; an unknown path below ours needs a credential before its 404."""
         request_context()
-        is_ours = f"{request.path}/".startswith((DISCOVERY, resources.ROOT))
+        is_ours = f"{request.path}/".startswith((DISCOVERY, resources.ROOT, *self.text_paths))
         if request.endpoint is None and is_ours:
             Endpoints(self.services).authenticate()
 
@@ -74,7 +78,7 @@ class _Middleware:
         """An error of the client's, or Unavailable."""
         if self._is_other_path():
             raise error
-        answer = _answer(resources.http_status(error), str(error))
+        answer = self._error(resources.http_status(error), str(error))
         if isinstance(error, NotAuthenticated):
             for challenge in _challenges(self.services.settings):
                 answer.headers.add("WWW-Authenticate", challenge)
@@ -86,7 +90,7 @@ class _Middleware:
         if self._is_other_path() or error.code is None:
             return error
         status = HTTPStatus(error.code)
-        answer = _answer(status, _DESCRIPTIONS.get(status, ""))
+        answer = self._error(status, _DESCRIPTIONS.get(status, ""))
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return answer
@@ -98,7 +102,7 @@ class _Middleware:
         if self.is_outage(error):
             return self._answer_outage(error)
         log.error("request %s failed", request_context().id, exc_info=error)
-        return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, error_id=request_context().id)
+        return self._error(HTTPStatus.INTERNAL_SERVER_ERROR, error_id=request_context().id)
 
     def _answer_outage(self, error: Exception) -> flask.Response:
         """The database cannot be reached; submissions that were acknowledged are safe."""
@@ -112,7 +116,7 @@ class _Middleware:
         if self._is_other_path():
             return response
         response.headers["Vary"] = "Accept-Encoding"
-        if response.content_type != OPENAPI:
+        if response.content_type != OPENAPI and not self._is_text_path():
             response.headers["Content-Type"] = MEDIA_TYPE
         if allowance := request_context().allowance:
             response.headers.update(allowance.headers())
@@ -128,10 +132,17 @@ class _Middleware:
     def _is_other_path(self) -> bool:
         return bool(self.other_paths) and request.path.startswith(self.other_paths)
 
+    def _is_text_path(self) -> bool:
+        return bool(self.text_paths) and request.path.startswith(self.text_paths)
 
-def _answer(status: HTTPStatus, description: str = "", error_id: str = "") -> flask.Response:
-    body = resources.encode(resources.format_error(status, description, error_id))
-    return flask.Response(body, status, content_type=MEDIA_TYPE)
+    def _error(
+        self, status: HTTPStatus, description: str = "", error_id: str = ""
+    ) -> flask.Response:
+        if self._is_text_path():
+            text = f"{description or status.phrase} {error_id}".rstrip() + "\n"
+            return flask.Response(text, status, content_type=TEXT)
+        body = resources.encode(resources.format_error(status, description, error_id))
+        return flask.Response(body, status, content_type=MEDIA_TYPE)
 
 
 def _advice(error: ShareError) -> dict[str, str]:
@@ -155,8 +166,15 @@ def _set_etag(response: AnyResponse, coding: str) -> None:
 
 
 def _compress(response: AnyResponse, coding: str) -> None:
-    """Apply the negotiated coding, and the tag of the coded answer."""
-    if not coding or len(response.data) < content.MIN_COMPRESSED_LENGTH:
+    """Apply the negotiated coding, and the tag of the coded answer.
+
+    What is sent from the disk is not compressed.
+    """
+    if (
+        not coding
+        or response.direct_passthrough
+        or len(response.data) < content.MIN_COMPRESSED_LENGTH
+    ):
         return
     response.data = content.compress(response.data, coding)
     response.headers["Content-Encoding"] = coding

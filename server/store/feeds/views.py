@@ -322,10 +322,24 @@ class CollectionReader(FeedReader):
         with in_order(self._base):
             return self._page(feed, query, bodies=bodies)
 
+    @time_limit()
+    def follow(self, collection: Collection, query: Query) -> Page:
+        """As `page`, but of an active view also what is revoked or has expired.
+
+        So who keeps what the view shows learns of the end of each object.
+        """
+        with in_order(self._base):
+            if collection.view is None:
+                return super().page(collection.id, query)
+            return self._page_of_view(replace(collection.view, active=False), query, bodies=True)
+
     def _page(self, feed: str, query: Query, *, bodies: bool) -> Page:
         view = self._view_of(feed)
         if view is None:
             return super().page(feed, query, bodies=bodies)
+        return self._page_of_view(view, query, bodies=bodies)
+
+    def _page_of_view(self, view: View, query: Query, *, bodies: bool) -> Page:
         for _ in range(_ATTEMPTS):
             state = self._current_state(view)
             if state.head.is_past_end(query):
@@ -369,12 +383,13 @@ class CollectionReader(FeedReader):
 
     def view_state(self, view: View, heads: Some[Document]) -> ViewState:
         """The state of a view, given the heads of its sources."""
+        removals = sum(int(head.get("removals", 0)) for head in heads)
         if view.at is not None:  # only removals change it
-            removals = sum(int(head.get("removals", 0)) for head in heads)
-            return ViewState(view, view.at, view.at, FeedHead(view.at, view.at, removals))
+            head = FeedHead(view.at, view.at, removals, removals)
+            return ViewState(view, view.at, view.at, head)
         horizon = max(int(head["stamp"]) for head in heads)
         writes, minutes = sum(int(head["writes"]) for head in heads), self._clock() // MINUTE
-        head = FeedHead(horizon, horizon, writes + minutes * view.active)
+        head = FeedHead(horizon, horizon, writes + minutes * view.active, removals)
         return ViewState(view, horizon, minutes * MINUTE, head)
 
     def _read_up_to_now(self, state: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:

@@ -1,0 +1,322 @@
+"""The files of feeds, kept on disk: made when they are asked for, and again when a feed changes.
+
+For each collection that is fetched there is a folder with the state of the feed and the files that
+were made of it.  The state follows the feed entry by entry, so a request never reads the whole
+feed again.  All processes of the hub on a machine share the folders; everything in them can be
+deleted at any time, and is made again.
+
+The name of a folder says how many removals the feed had: when a purge or a deletion removes
+entries, a new folder is begun, and nothing of the old one is served any more.  `refresh` deletes
+it, within seconds in a hub that runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import mmap
+import os
+import shutil
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol, cast
+
+import msgspec
+
+from tocsin.admission.errors import NotFound, Unavailable
+from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat
+from tocsin.mirror.render import render, write_serial
+from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
+from tocsin.server.model import Collection, FeedHead, Page, Query
+
+log = logging.getLogger(__name__)
+
+_STATE, _SOURCE = "state.sqlite", "feed"
+_PAGE = 1000
+_PATIENCE = 3.0
+"""Seconds that a request waits while another one brings the files up to date."""
+_RETRY = 10
+_UNUSED_SECONDS = 7 * 24 * 3600
+"""Age at which a folder that nobody asks for is deleted."""
+_MOST_FILES = 400
+"""Files of one folder; beyond that, those that were made first are deleted."""
+_MOST_OCTETS_IN_MEMORY = 4 << 20
+"""Octets of a file that is read and can be compressed; a larger one is sent from the disk."""
+_REFRESH_SECONDS = 5.0
+PREPARING = "the files of this collection are being prepared; ask again in a moment"
+_NO_ROOM = "the hub has no room to prepare files at present; ask again later"
+
+
+class FeedFollower(Protocol):
+    """The entries of collections, to be followed."""
+
+    def follow(self, collection: Collection, query: Query) -> Page:
+        """A page; of an active view also what is no longer active."""
+        ...
+
+    def head(self, feed: str) -> FeedHead:
+        """The head of a collection; raises NotFound if there is none."""
+        ...
+
+
+class FileRequest(NamedTuple):
+    """The file that is asked for."""
+
+    collection: Collection
+    head: FeedHead
+    """That of the collection now."""
+    format: OutputFormat
+    name: str
+    least_confidence: int
+
+
+class ExportedFile(NamedTuple):
+    """A file as it is at present."""
+
+    path: Path
+    tag: str
+    """It changes when the content changes, and only then."""
+    content_type: str
+    position: int
+    """That of the last entry of the feed that it shows."""
+    stamp: int
+
+    def read(self) -> bytes | mmap.mmap:
+        """The content; that of a large file stays on the disk.
+
+        Raises FileNotFoundError if it was replaced in the meantime.
+        """
+        with self.path.open("rb") as file:
+            length = os.fstat(file.fileno()).st_size
+            if length <= _MOST_OCTETS_IN_MEMORY:
+                return file.read()
+            return mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ)
+
+
+class _Cursor(msgspec.Struct, frozen=True):
+    """How far a state has followed its feed."""
+
+    position: int = 0
+    stamp: int = 0
+    writes: int = -1
+    """The feed's number of writes at which nothing was missing."""
+
+
+class FeedFiles:
+    """The files of all collections.  Safe among threads and processes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        feeds: FeedFollower,
+        epoch: str,
+        clock: Callable[[], int],
+        has_room: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`folder` is made when it is needed.
+
+        Files of another epoch are never served: the same positions may mean other entries.
+        """
+        self._folder, self._feeds, self._clock, self._has_room = folder, feeds, clock, has_room
+        self._epoch = hashlib.sha256(epoch.encode()).hexdigest()[:12]
+        self._lock = threading.Lock()
+        self._refreshed = float("-inf")
+
+    def names(self, request: FileRequest) -> list[str]:
+        """The names of the files of a format."""
+        with self._current_state(request) as (state, _), state.reading():
+            return [file.name for file in request.format.write(self._snapshot(state, request))]
+
+    def find(self, request: FileRequest) -> ExportedFile:
+        """The file; it is made or brought up to date first.
+
+        Raises NotFound if the format has no such file, Unavailable if that takes too long.
+        """
+        with self._current_state(request) as (state, folder):
+            cursor, found = self._cursor(state), self._known(state, folder, request)
+            if found is None:
+                with self._turn():
+                    made_meanwhile = self._known(state, folder, request)
+                    found = made_meanwhile or self._make(state, folder, request)
+        record, path, content_type = found
+        tag = f"{record.digest[:32]}-{record.serial}" if record.serial else record.digest[:32]
+        return ExportedFile(path, tag, content_type, cursor.position, cursor.stamp)
+
+    def refresh(self) -> None:
+        """Delete what belongs to an earlier state of a feed, and what nobody asks for any more.
+
+        If it is called often, it does so every five seconds.
+        """
+        if time.monotonic() - self._refreshed < _REFRESH_SECONDS:
+            return
+        self._refreshed = time.monotonic()
+        for folder in sorted(self._folder.glob("*/*")):
+            try:
+                is_current = folder.name == self._name(self._feeds.head(folder.parent.name))
+            except NotFound:
+                is_current = False
+            with suppress(FileNotFoundError):  # another process was faster
+                if not is_current or time.time() - folder.stat().st_mtime > _UNUSED_SECONDS:
+                    _delete(folder)
+
+    def _name(self, head: FeedHead) -> str:
+        return f"{self._epoch}-{head.removals}"
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until no other request of this process does the same: it takes a processor."""
+        if not self._lock.acquire(timeout=_PATIENCE):
+            raise Unavailable(PREPARING, _RETRY)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _current_state(self, request: FileRequest) -> Iterator[tuple[StateFile, Path]]:
+        """The state of a collection up to date, and its folder."""
+        folder = self._folder / request.collection.id / self._name(request.head)
+        try:
+            if not folder.is_dir():
+                self._check_room()
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with closing(StateFile(folder / _STATE, alone=False)) as state:
+                if not self._is_current(state, request):
+                    with self._turn():
+                        self._catch_up(state, request)
+                os.utime(folder)
+                yield state, folder
+        except StateInUse as error:
+            raise Unavailable(PREPARING, _RETRY) from error
+        except DamagedState as error:
+            log.warning("%s; it is made again", error)
+            _delete(folder)
+            raise Unavailable(PREPARING) from error
+        except (sqlite3.Error, FileNotFoundError) as error:  # the folder was deleted meanwhile
+            log.warning("files of %s cannot be made: %s", request.collection.id, error)
+            raise Unavailable(PREPARING) from error
+
+    def _check_room(self) -> None:
+        if not self._has_room():
+            raise Unavailable(_NO_ROOM, _RETRY)
+
+    def _cursor(self, state: StateFile) -> _Cursor:
+        text = state.cursor(_SOURCE)
+        return msgspec.json.decode(text, type=_Cursor) if text else _Cursor()
+
+    def _is_current(self, state: StateFile, request: FileRequest) -> bool:
+        cursor, head = self._cursor(state), request.head
+        return cursor.writes == head.writes or (cursor.position, cursor.stamp) == head[:2]
+
+    def _catch_up(self, state: StateFile, request: FileRequest) -> None:
+        """Follow the feed to its end, a page in each transaction: others may do the same."""
+        more = not self._is_current(state, request)
+        while more:
+            self._check_room()
+            with state.changing():
+                cursor = self._cursor(state)
+                query = Query(limit=_PAGE, position=cursor.position)
+                page = self._feeds.follow(request.collection, query)
+                more = page.more
+                if page.entries:
+                    last = page.entries[-1]
+                    cursor = _Cursor(int(last.position), int(last.stamp))  # not BSON's own kind
+                if not more:  # what the head promised is there; more may be
+                    head = request.head
+                    position, stamp = max((cursor.position, cursor.stamp), head[:2])
+                    cursor = _Cursor(int(position), int(stamp), int(head.writes))
+                bodies = (entry.body for entry in page.entries)
+                state.apply(_SOURCE, bodies, msgspec.json.encode(cursor).decode())
+
+    def _snapshot(self, state: StateFile, request: FileRequest) -> CurrentState:
+        name = request.collection.alias or request.collection.title
+        return state.snapshot(name, self._clock(), request.least_confidence)
+
+    def _facts(self, state: StateFile, request: FileRequest) -> str:
+        """What the content of a file depends on."""
+        mark = state.mark(self._clock())
+        generation = mark.indicators if request.format.is_indicators_only else mark.generation
+        name = request.collection.alias or request.collection.title
+        return repr((version("tocsin"), generation, mark.expired, name))
+
+    def _known(
+        self, state: StateFile, folder: Path, request: FileRequest
+    ) -> tuple[FileRecord, Path, str] | None:
+        """The file that was made already, if it is what would be made now."""
+        key = _key(request)
+        record = state.file_records().get(key)
+        kept = str(state.fact(f"made {key}", "")).partition("\n")
+        if record is None or kept[0] != self._facts(state, request):
+            return None
+        path = folder / _file_name(key, record)
+        return (record, path, kept[2]) if path.exists() else None
+
+    def _make(
+        self, state: StateFile, folder: Path, request: FileRequest
+    ) -> tuple[FileRecord, Path, str]:
+        """Make the file; if it is what it was, its number and its digest stay."""
+        self._check_room()
+        key, facts = _key(request), self._facts(state, request)
+        previous = state.file_records().get(key)
+        with state.reading():
+            file = _find(request, self._snapshot(state, request))
+            record, path = self._write(file, folder, key, previous)
+        with state.changing():
+            state.record_file(key, record)
+            state.set_fact(f"made {key}", f"{facts}\n{file.content_type}")
+        if previous is not None and previous.digest != record.digest:
+            (folder / _file_name(key, previous)).unlink(missing_ok=True)
+        _delete_surplus(folder)
+        return record, path, file.content_type
+
+    def _write(
+        self, file: OutputFile, folder: Path, key: str, previous: FileRecord | None
+    ) -> tuple[FileRecord, Path]:
+        handle, name = tempfile.mkstemp(".tmp", dir=folder)
+        try:
+            with cast(BinaryIO, os.fdopen(handle, "w+b")) as stream:
+                rendered = render(file, stream)
+                if previous is not None and previous.digest == rendered.digest:
+                    serial = write_serial(stream, rendered, previous.serial - 1, 0)
+                else:
+                    before = 0 if previous is None else previous.serial
+                    serial = write_serial(stream, rendered, before, self._clock())
+            record = FileRecord(rendered.digest, serial, rendered.length, self._clock())
+            path = folder / _file_name(key, record)
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        return record, path
+
+
+def _key(request: FileRequest) -> str:
+    return f"{request.format.name}/{request.name}?{request.least_confidence}"
+
+
+def _file_name(key: str, record: FileRecord) -> str:
+    digest = hashlib.sha256(f"{key}\n{record.digest}\n{record.serial}".encode())
+    return f"{digest.hexdigest()[:40]}.file"
+
+
+def _find(request: FileRequest, state: CurrentState) -> OutputFile:
+    for file in request.format.write(state):
+        if file.name == request.name:
+            return file
+    raise NotFound(f"the format {request.format.name} has no such file here")
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder that others may be deleting too."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _delete_surplus(folder: Path) -> None:
+    made = [(path.stat().st_mtime, path) for path in folder.glob("*.file")]
+    for _, path in sorted(made)[:-_MOST_FILES]:
+        path.unlink(missing_ok=True)

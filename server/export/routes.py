@@ -1,0 +1,128 @@
+"""`/export/`: the files of a collection, one URL each.
+
+Each request checks, in this order: credential, collection, right, format, query, file.  A
+collection that an account may not see has the answer of one that does not exist.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+import flask
+from flask import request
+
+from tocsin.admission.errors import Malformed, NotFound, Unavailable
+from tocsin.admission.output_formats import TEXT, OutputFormat, output_formats
+from tocsin.server import auth
+from tocsin.server.export.files import PREPARING, ExportedFile, FileRequest
+from tocsin.server.export.protocols import ExportRequest, ExportServices
+from tocsin.server.model import ObjectPage, Query
+
+ROOT = "/export/"
+"""Prefix of all paths."""
+
+_LEAST_CONFIDENCE = "minimum_confidence"
+_NOT_MODIFIED = 304
+_ATTEMPTS = 3
+
+
+def blueprint(services: ExportServices) -> flask.Blueprint:
+    """The routes of the files."""
+    endpoints = Endpoints(services)
+    routes = flask.Blueprint("export", __name__)
+    format = f"{ROOT}<name>/<format>"
+    for rule, view in (
+        (format, endpoints.format),
+        (f"{format}/", endpoints.format),
+        (f"{format}/<file>", endpoints.file),
+    ):
+        routes.add_url_rule(rule, view.__name__, view, methods=["GET"], strict_slashes=True)
+    return routes
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The endpoints, one method each."""
+
+    services: ExportServices
+
+    def format(self, name: str, format: str) -> flask.Response:
+        """The file of a format that has only one, else the names of its files, one a line."""
+        context, wanted = self._parse(name, format, "")
+        names = self.services.files.names(wanted)
+        if len(names) == 1:
+            return self._answer(context, wanted._replace(name=names[0]))
+        lines = "".join(f"{each}\n" for each in names)
+        return flask.Response(lines, content_type=TEXT)
+
+    def file(self, name: str, format: str, file: str) -> flask.Response:
+        """One file of a format."""
+        return self._answer(*self._parse(name, format, file))
+
+    def _parse(self, name: str, format: str, file: str) -> tuple[ExportRequest, FileRequest]:
+        context = self.services.authenticate()
+        collection = auth.find_readable(context.account, context.collections, name)
+        context.note(collection)
+        known = _find_format(format)
+        head = context.head(collection)
+        return context, FileRequest(collection, head, known, file, _parse_query())
+
+    def _answer(self, context: ExportRequest, wanted: FileRequest) -> flask.Response:
+        for _ in range(_ATTEMPTS):
+            with suppress(FileNotFoundError):  # it was replaced before it was opened
+                return self._answer_now(context, wanted)
+        raise Unavailable(PREPARING)
+
+    def _answer_now(self, context: ExportRequest, wanted: FileRequest) -> flask.Response:
+        found = self.services.files.find(wanted)
+        if request.if_none_match.contains_weak(found.tag):
+            answer = flask.Response(status=_NOT_MODIFIED)
+        else:
+            answer = _content(found)
+            if request.method == "GET":
+                self._record(context.account.name, wanted, found)
+        answer.set_etag(found.tag)
+        return answer
+
+    def _record(self, account: str, wanted: FileRequest, found: ExportedFile) -> None:
+        """Remember that the account was served what is in the file, or may be in it."""
+        is_whole = not (wanted.format.is_indicators_only or wanted.least_confidence)
+        types = frozenset() if is_whole else frozenset({"indicator"})
+        page = ObjectPage(
+            count=found.position,
+            first_stamp=1,
+            last_stamp=found.stamp,
+            last_position=found.position,
+        )
+        self.services.deliveries.record(account, wanted.collection, Query(types=types), page)
+
+
+def _content(found: ExportedFile) -> flask.Response:
+    octets = found.read()
+    if not isinstance(octets, mmap.mmap):
+        return flask.Response(octets, content_type=found.content_type)
+    pieces = cast(Iterable[bytes], [memoryview(octets)])  # our server sends it from the disk
+    return flask.Response(pieces, content_type=found.content_type, direct_passthrough=True)
+
+
+def _find_format(name: str) -> OutputFormat:
+    found = output_formats().get(name)
+    if found is None:
+        raise NotFound(f"there is no such format; there are {', '.join(output_formats())}")
+    return found
+
+
+def _parse_query() -> int:
+    """The minimum confidence; 0: all."""
+    unknown = request.args.keys() - {_LEAST_CONFIDENCE}
+    given = request.args.getlist(_LEAST_CONFIDENCE)
+    if unknown or len(given) > 1:
+        raise Malformed(f"the only query parameter is {_LEAST_CONFIDENCE}, once")
+    text = given[0] if given else "0"
+    if not (text.isascii() and text.isdecimal() and len(text) <= 3 and int(text) <= 100):
+        raise Malformed(f"{_LEAST_CONFIDENCE} must be a whole number from 0 to 100")
+    return int(text)
