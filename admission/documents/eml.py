@@ -1,0 +1,173 @@
+"""A message as mail programs save it (RFC 5322, MIME), read by the standard library.
+
+Only the fields below are decoded, since a message may have hundreds of thousands.
+"""
+
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator
+from email import policy
+from email.header import decode_header, make_header
+from email.message import Message
+from email.parser import BytesParser
+from email.utils import getaddresses
+
+from tocsin.admission.documents import LONGEST_TEXT, Mail
+from tocsin.admission.documents.html import decode, text_of
+from tocsin.admission.documents.html_links import find_links
+from tocsin.admission.errors import Malformed
+
+SENDER_FIELDS = ("from", "sender", "reply-to")
+RECIPIENT_FIELDS = (
+    *("to", "cc", "bcc", "apparently-to", "delivered-to", "x-delivered-to", "x-original-to"),
+    *("envelope-to", "x-envelope-to", "x-rcpt-to", "x-forwarded-to", "x-forwarded-for"),
+    *("resent-to", "resent-cc", "resent-bcc", "disposition-notification-to", "x-apparently-to"),
+    *("x-ms-exchange-organization-originalenveloperecipients", "original-recipient"),
+    *("x-resolved-to", "x-ms-exchange-crosstenant-originalenveloperecipients", "errors-to"),
+)
+_MOST_BOUNDARIES = 300
+_MOST_FIELDS = 20_000
+_MOST_PARTS = 1_000
+_DEEPEST = 10
+"""Messages within messages."""
+_LONGEST_FIELD = 100_000
+_MAILBOX = re.compile(r"[^\s@<>,;:\"()\[\]]{1,64}@[^\s@<>,;:\"()\[\]]{1,255}")
+_FOR = re.compile(r"\bfor\s+<?([^\s@<>;]{1,64}@[^\s@<>;]{1,255}?)>?[\s;]", re.IGNORECASE)
+_FAILED = re.compile(r"\b(dmarc|spf|dkim)=(\w+)", re.IGNORECASE)
+
+
+def read(content: bytes) -> Mail:
+    """The message in a file.  Raises Malformed."""
+    if content.lower().count(b"boundary=") > _MOST_BOUNDARIES:
+        raise Malformed(f"it has more than {_MOST_BOUNDARIES} nested parts: attach fewer messages")
+    parser: BytesParser[Message] = BytesParser(policy=policy.compat32)
+    return _read_message(parser.parsebytes(content.lstrip(b"\r\n")), 0)
+
+
+def _read_message(message: Message, depth: int) -> Mail:
+    if depth > _DEEPEST:
+        raise Malformed(f"messages are attached to messages more than {_DEEPEST} times")
+    if len(message.keys()) > _MOST_FIELDS:
+        raise Malformed(f"it has more than {_MOST_FIELDS} header fields")
+    texts: list[str] = []
+    links: list[str] = []
+    files: list[str] = []
+    attached: list[Mail] = []
+    for part in _walk(message):
+        if part.get_content_type() == "message/rfc822":
+            attached += (_read_message(each, depth + 1) for each in _messages_in(part))
+        elif _is_file(part):
+            files.append(hashlib.sha256(_payload(part)).hexdigest())
+        elif part.get_content_type() == "text/html":
+            page = decode(_payload(part))
+            links += find_links(page)
+            texts.append(text_of(page))
+        elif part.get_content_maintype() == "text":
+            texts.append(_decode_text(part))
+    return Mail(
+        senders=_mailboxes(message, SENDER_FIELDS),
+        recipients=_recipients(message),
+        forged=find_failed_check(_field(message, "authentication-results")),
+        subject=_field(message, "subject"),
+        text="\n".join(texts)[:LONGEST_TEXT],
+        links=links,
+        attachments=files,
+        attached=attached,
+    )
+
+
+def _walk(message: Message) -> Iterator[Message]:
+    """The parts of a message that are not containers; messages in it are not entered."""
+    waiting, count = [message], 0
+    while waiting:
+        part = waiting.pop()
+        count += 1
+        if count > _MOST_PARTS:
+            raise Malformed(f"it has more than {_MOST_PARTS} parts: attach fewer files")
+        if part.get_content_maintype() == "multipart" and part.is_multipart():
+            waiting += [each for each in part.get_payload() if isinstance(each, Message)][::-1]
+        else:
+            yield part
+
+
+def _messages_in(part: Message) -> list[Message]:
+    inside = part.get_payload()
+    return [each for each in inside if isinstance(each, Message)] if part.is_multipart() else []
+
+
+def _is_file(part: Message) -> bool:
+    """True for an attachment; pictures that the text shows are none."""
+    disposition = part.get_content_disposition()
+    if disposition == "attachment":
+        return True
+    if part.get_content_maintype() == "image":
+        return False
+    named = part.get_filename() is not None
+    return named or part.get_content_maintype() not in ("text", "multipart", "message")
+
+
+def _payload(part: Message) -> bytes:
+    """The octets of a part without its transfer encoding."""
+    try:
+        found = part.get_payload(decode=True)
+    except (ValueError, LookupError, binascii.Error):
+        return b""
+    return found if isinstance(found, bytes) else b""
+
+
+def _decode_text(part: Message) -> str:
+    raw = _payload(part)
+    try:
+        return raw.decode(part.get_content_charset("utf-8"), "replace")
+    except (LookupError, ValueError):
+        return raw.decode("utf-8", "replace")
+
+
+def _field(message: Message, name: str) -> str:
+    """The first field of that name, decoded."""
+    value = next((str(text) for key, text in message.items() if key.lower() == name), "")
+    return _decode_field(value)
+
+
+def _decode_field(value: str) -> str:
+    value = value[:_LONGEST_FIELD]
+    try:
+        return str(make_header(decode_header(value))) if "=?" in value else value
+    except (ValueError, LookupError, UnicodeError, binascii.Error):
+        return value
+
+
+def _mailboxes(message: Message, names: tuple[str, ...]) -> list[str]:
+    """The mailboxes in fields, in the order of the fields' names."""
+    found: list[str] = []
+    for name in names:
+        values = [str(text) for key, text in message.items() if key.lower() == name]
+        found += mailboxes_in([_decode_field(value) for value in values])
+    return list(dict.fromkeys(found))
+
+
+def mailboxes_in(values: list[str]) -> list[str]:
+    """The mailboxes in the values of address fields; a display name may hold one too."""
+    parsed = (address for _, address in getaddresses(values) if "@" in address)
+    everything = [*parsed, *(each for value in values for each in _MAILBOX.findall(value))]
+    return list(dict.fromkeys(each.strip("'<>.").lower() for each in everything))
+
+
+def _recipients(message: Message) -> list[str]:
+    """Everybody who was addressed, and for whom servers say that they received it."""
+    found = _mailboxes(message, RECIPIENT_FIELDS)
+    for key, value in message.items():
+        if key.lower() == "received":
+            found += (each.lower() for each in _FOR.findall(f"{value} "))
+    return list(dict.fromkeys(found))
+
+
+def find_failed_check(results: str) -> str:
+    """The check that says that the sender is forged, `dmarc=fail`; empty if none does."""
+    checks = [(name.lower(), result.lower()) for name, result in _FAILED.findall(results)]
+    if ("dmarc", "fail") in checks:
+        return "dmarc=fail"
+    passed = ("dkim", "pass") in checks or ("dmarc", "pass") in checks
+    failed = next((r for name, r in checks if name == "spf" and r in ("fail", "softfail")), "")
+    return f"spf={failed}" if failed and not passed else ""

@@ -1,0 +1,158 @@
+"""A message as Outlook saves it (.msg, MS-OXMSG), read with olefile."""
+
+import hashlib
+import io
+import re
+import struct
+
+import olefile
+
+from tocsin.admission.documents import LONGEST_TEXT, Mail
+from tocsin.admission.documents.eml import RECIPIENT_FIELDS, find_failed_check, mailboxes_in
+from tocsin.admission.documents.html import decode, text_of
+from tocsin.admission.documents.html_links import find_links
+from tocsin.admission.documents.rtf import decompress, find_rtf_links, strip_rtf
+from tocsin.admission.errors import Malformed
+
+_BROKEN = "the mail is damaged: save it again, best as .eml"
+_NOT_A_MAIL = "it is not a mail that Outlook saved: save it as .eml"
+_SUBJECT, _HEADERS, _BODY, _HTML, _RTF = "0037", "007D", "1000", "1013", "1009"
+_SENDERS = ("5D01", "5D02", "0C1F", "0065", "0050")
+"""SMTP addresses of the sender and of those on whose behalf, and other addresses of theirs."""
+_RECIPIENTS = ("39FE", "3003", "3001", "5FF6")
+_DISPLAYED_RECIPIENTS = ("0E04", "0E03", "0E02", "0076", "0040", "0E50", "3FF9")
+_DATA, _MIME, _CONTENT_ID = "3701", "370E", "3712"
+_TEXT_TYPES = ("001F", "001E")
+_BINARY = "0102"
+_EMBEDDED = "__substg1.0_3701000D"
+_DEEPEST = 10
+_MOST_ENTRIES = 20_000
+_FIELD = re.compile(r"^([\w-]{1,80}):[ \t]*((?:.*(?:\n[ \t].*)*))", re.MULTILINE)
+_EXCEPTIONS = (OSError, struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError)
+"""Errors of olefile at files that are not what they seem."""
+
+Folder = tuple[str, ...]
+
+
+class _Storage:
+    """The properties of one message, attachment or recipient."""
+
+    def __init__(self, file: olefile.OleFileIO, folder: Folder) -> None:
+        self.file, self.folder = file, folder
+
+    def text(self, tag: str) -> str:
+        """A property of characters; empty if there is none."""
+        for kind in _TEXT_TYPES:
+            raw = self._stream(f"__substg1.0_{tag}{kind}")
+            if raw is not None:
+                return raw.decode("utf-16-le" if kind == "001F" else "cp1252", "replace").strip(
+                    "\0"
+                )
+        return ""
+
+    def octets(self, tag: str) -> bytes | None:
+        """A binary property; None if there is none."""
+        return self._stream(f"__substg1.0_{tag}{_BINARY}")
+
+    def _stream(self, name: str) -> bytes | None:
+        path = [*self.folder, name]
+        if not self.file.exists(path) or self.file.get_type(path) != olefile.STGTY_STREAM:
+            return None
+        with self.file.openstream(path) as stream:
+            content: bytes = stream.read()
+        return content
+
+    def below(self, prefix: str) -> list["_Storage"]:
+        """The storages in it whose name begins so."""
+        depth = len(self.folder)
+        names = {
+            entry[depth]
+            for entry in self.file.listdir(streams=True, storages=True)
+            if tuple(entry[:depth]) == self.folder
+            and len(entry) > depth
+            and entry[depth].startswith(prefix)
+        }
+        return [_Storage(self.file, (*self.folder, name)) for name in sorted(names)]
+
+
+def read(content: bytes) -> Mail:
+    """The message in a file.  Raises Malformed."""
+    try:
+        with olefile.OleFileIO(io.BytesIO(content)) as file:
+            if not file.exists("__properties_version1.0"):
+                raise Malformed(_NOT_A_MAIL)
+            if len(file.listdir(streams=True, storages=True)) > _MOST_ENTRIES:
+                raise Malformed(f"it has more than {_MOST_ENTRIES} entries: attach fewer files")
+            return _read_message(_Storage(file, ()), 0)
+    except _EXCEPTIONS:
+        raise Malformed(_BROKEN) from None
+
+
+def _read_message(message: _Storage, depth: int) -> Mail:
+    if depth > _DEEPEST:
+        raise Malformed(f"messages are attached to messages more than {_DEEPEST} times")
+    fields = _parse_fields(message.text(_HEADERS))
+    text, links = _read_body(message)
+    files: list[str] = []
+    attached: list[Mail] = []
+    for part in message.below("__attach_version1.0_"):
+        for inner in part.below(_EMBEDDED):
+            attached.append(_read_message(inner, depth + 1))
+        data = part.octets(_DATA)
+        if data is not None and not _is_shown_picture(part):
+            files.append(hashlib.sha256(data).hexdigest())
+    return Mail(
+        senders=_senders(message, fields),
+        recipients=_recipients(message, fields),
+        forged=find_failed_check(" ".join(fields.get("authentication-results", [])[:1])),
+        subject=message.text(_SUBJECT),
+        text=text[:LONGEST_TEXT],
+        links=links,
+        attachments=files,
+        attached=attached,
+    )
+
+
+def _parse_fields(headers: str) -> dict[str, list[str]]:
+    """The header fields that the message had on its way, by name in lower case."""
+    found: dict[str, list[str]] = {}
+    for name, value in _FIELD.findall(headers.replace("\r\n", "\n")):
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def _senders(message: _Storage, fields: dict[str, list[str]]) -> list[str]:
+    named = [message.text(tag) for tag in _SENDERS]
+    named += [value for name in ("from", "sender", "reply-to") for value in fields.get(name, ())]
+    return mailboxes_in(named)
+
+
+def _recipients(message: _Storage, fields: dict[str, list[str]]) -> list[str]:
+    named = [message.text(tag) for tag in _DISPLAYED_RECIPIENTS]
+    for each in message.below("__recip_version1.0_"):
+        named += [each.text(tag) for tag in _RECIPIENTS]
+    named += [value for name in RECIPIENT_FIELDS for value in fields.get(name, ())]
+    named += [f"<{each}>" for value in fields.get("received", ()) for each in _find_for(value)]
+    return mailboxes_in(named)
+
+
+def _find_for(received: str) -> list[str]:
+    return re.findall(r"\bfor\s+<?([^\s<>;]{3,320})", received)
+
+
+def _read_body(message: _Storage) -> tuple[str, list[str]]:
+    """The words of a message, and the targets of its links."""
+    raw = message.octets(_HTML)
+    page = decode(raw) if raw else message.text(_HTML)
+    if page:
+        return text_of(page), find_links(page)
+    packed, plain = message.octets(_RTF), message.text(_BODY)
+    if not packed:
+        return plain, []
+    rich = decompress(packed)
+    return plain or strip_rtf(rich), find_rtf_links(rich)
+
+
+def _is_shown_picture(part: _Storage) -> bool:
+    """True for a picture that the text shows."""
+    return bool(part.text(_CONTENT_ID)) and part.text(_MIME).lower().startswith("image/")

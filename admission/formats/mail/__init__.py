@@ -1,0 +1,198 @@
+"""Mails: the phishing mail that somebody received, as .eml or as Outlook's .msg.
+
+The sender, the links and the hashes of attached files become indicators.  Who
+received it, its subject and its words are never shared; a link that names a
+recipient is cut.  A mail with defanged values is no attack but a report about one,
+and is read as text.  If a mail carries another as an attachment, the attached one is
+the attack, and who passed it on counts as a recipient.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from tocsin.admission.documents import DocumentText, Mail
+from tocsin.admission.documents.bounded import (
+    join_parts,
+    read_document,
+    read_text_of,
+    with_notes,
+    without_lines,
+)
+from tocsin.admission.extraction.indicators import (
+    CandidateBuilder,
+    IndicatorDetails,
+    refused_candidate,
+)
+from tocsin.admission.extraction.mailboxes import DEFANGED
+from tocsin.admission.extraction.prose import find_in_line
+from tocsin.admission.extraction.tlp_words import find_strictest_tlp
+from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.formats.mail.links import cut_url, host_of, is_wrapped, unwrap
+from tocsin.admission.formats.mail.recipients import Recipients
+from tocsin.admission.model import Action, Candidate, Finding
+from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
+
+_ENDINGS = (".eml", ".msg")
+_TEXT_ENDINGS = (".txt", ".text", ".md", ".adoc", ".asciidoc", ".csv", ".tsv", ".log", ".mbox")
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OUTLOOK = "__properties_version1.0".encode("utf-16-le")
+_FIELDS = re.compile(
+    rb"(?:(?:received|return-path|delivered-to|message-id|mime-version|from|to|subject|date"
+    rb"|x-[\w-]{1,60}|arc-[\w-]{1,60}|dkim-signature|authentication-results|content-type)"
+    rb":[^\n]*\n(?:[ \t][^\n]*\n)*)+",
+    re.IGNORECASE,
+)
+_ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):", re.I | re.M)
+_FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECASE)
+_NOTHING = "no sender, link or attached file to share was found in the mail"
+_LINE = 20_000
+"""Characters of a line that are searched for links at a time."""
+
+
+def _accepts(name: str, content: bytes) -> bool:
+    if content.startswith(_OLE):
+        return _OUTLOOK in content
+    lower = name.lower()
+    if lower.endswith(_TEXT_ENDINGS):
+        return False
+    head = _FIELDS.match(content[:65_536].lstrip().replace(b"\r\n", b"\n"))
+    if lower.endswith(".eml"):
+        return head is not None
+    return head is not None and len(set(map(bytes.lower, _ON_ITS_WAY.findall(head[0])))) > 1
+
+
+def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
+    kind = "msg" if content.startswith(_OLE) else "eml"
+    outer = read_document(kind, content, Mail)
+    everyone = Recipients(_find_recipients(outer))
+    messages = list(_find_attacks(outer))
+    parts = (
+        (f"message {number}", _read_message(each, everyone, options))
+        for number, each in enumerate(messages, 1)
+    )
+    found = join_parts(parts)
+    first = next(found, None)
+    if first is None:
+        yield refused_candidate(0, _NOTHING)
+        return
+    yield first
+    yield from found
+
+
+def _find_attacks(mail: Mail) -> Iterator[Mail]:
+    """The messages that are shared: the innermost of those that are attached to each other."""
+    if not mail.attached:
+        yield mail
+    for each in mail.attached:
+        yield from _find_attacks(each)
+
+
+def _find_recipients(mail: Mail) -> Iterator[str]:
+    """Who received a message or one attached to it, or passed it on."""
+    yield from mail.recipients
+    if mail.attached or _is_forwarded(mail):
+        yield from mail.senders
+    for each in mail.attached:
+        yield from _find_recipients(each)
+
+
+def _is_forwarded(mail: Mail) -> bool:
+    """True if the sender passed on what somebody else wrote."""
+    return _FORWARDED.match(mail.subject.strip()) is not None
+
+
+def _read_message(mail: Mail, recipients: Recipients, options: ReadOptions) -> Iterator[Candidate]:
+    if DEFANGED.search(mail.text):
+        yield from _read_report(mail, recipients, options)
+        return
+    level, about_level = find_strictest_tlp(enumerate(mail.text.split("\n"), 1))
+    details = IndicatorDetails(tlp=level)
+    builder = CandidateBuilder(options)
+    values = [*_find_senders(mail, recipients), *_find_links(mail, recipients)]
+    values += [(recognise_ioc(each), "") for each in mail.attachments]
+    shared = [(value, note) for value, note in values if value is not None]
+    reasons = [note for value, note in values if value is None and note]
+    found = (
+        builder.build_unless_seen(value, details, 1, (*about_level, *_as_findings(note)))
+        for value, note in shared
+    )
+    named = (without_lines(each) for each in found if each)
+    yield from with_notes(named, list(dict.fromkeys(reasons)))
+
+
+Found = tuple[RecognisedIoc | None, str]
+"""A value that is shared, or none, and a note about it."""
+
+
+def _find_senders(mail: Mail, recipients: Recipients) -> Iterator[Found]:
+    if _is_forwarded(mail):
+        yield None, "who forwarded the mail is not shared: attach the mail itself"
+        return
+    for address in mail.senders:
+        value = recognise_ioc(address)
+        if value is None or value.kind is not IocType.EMAIL:
+            continue
+        host = value.value.rpartition("@")[2]
+        if recipients.are_named_in(value.value) or recipients.own_host(host):
+            yield None, "a sender of the recipient's own organisation is not shared"
+        elif mail.forged and address == mail.senders[0]:
+            yield None, f"the sender is forged ({mail.forged}) and not shared"
+        else:
+            yield value, ""
+
+
+def _find_links(mail: Mail, recipients: Recipients) -> Iterator[Found]:
+    in_text = (value.value for value in _find_urls(mail.text))
+    for link in dict.fromkeys([*mail.links, *in_text]):
+        url = unwrap(link)
+        value = next((each for each in _find_urls(url)), None)
+        if value is None:
+            continue
+        if is_wrapped(url):
+            yield None, "links that a mail filter rewrote, and that cannot be read, are left out"
+        elif recipients.own_host(host_of(value.value)):
+            yield None, "links to the recipient's own organisation are left out"
+        elif recipients.may_be_named_in(value.value):
+            yield _cut(value.value, recipients)
+        else:
+            yield value, ""
+
+
+def _find_urls(text: str) -> Iterator[RecognisedIoc]:
+    for line in text.split("\n"):
+        for start in range(0, len(line), _LINE) if "://" in line else ():
+            for value in find_in_line(line[start : start + _LINE], False):
+                if value.kind is IocType.URL:
+                    yield value
+
+
+def _cut(url: str, recipients: Recipients) -> Found:
+    """The part of a link before the recipient's name, or else its host."""
+    for part in (cut_url(url), host_of(url)):
+        if part and not recipients.may_be_named_in(part):
+            return recognise_ioc(part), "shared without the part of the link that names a recipient"
+    return None, "links whose host names a recipient are left out"
+
+
+def _as_findings(note: str) -> Iterable[Finding]:
+    return (Finding("validate", "format", Action.REPLACED, note),) if note else ()
+
+
+def _read_report(mail: Mail, recipients: Recipients, options: ReadOptions) -> Iterator[Candidate]:
+    """The candidates of a mail that is a report: of its words, as in any text."""
+    notes = ["the mail defangs values: it is read as a report, and its sender is not shared"]
+    recipients = recipients.joined_by(mail.senders)
+    for candidate in read_text_of(DocumentText(mail.text, notes), options):
+        shown = str((candidate.object or {}).get("pattern", ""))
+        if not recipients.are_named_in(shown):
+            yield candidate
+
+
+FORMAT = Format(
+    name="mail",
+    description="a phishing mail (.eml, Outlook .msg): its sender, links and the hashes of its "
+    "files, never its recipients",
+    extensions=_ENDINGS,
+    accepts=_accepts,
+    read=_read_file,
+)

@@ -1,0 +1,110 @@
+"""Who received a mail, and where a link says so, in any spelling that links use."""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from urllib.parse import unquote
+
+from tocsin.admission.observables.domain_names import parse_known_host
+from tocsin.admission.word_lists import load_words
+
+_FREE_MAIL = frozenset(load_words("tocsin.admission.extraction", "free_mail_providers"))
+_MAILBOX = re.compile(r"[\w.+-]{1,64}@[a-z0-9-]{1,63}\.[a-z0-9.-]{2,190}", re.ASCII)
+_ENCODED = re.compile(r"[A-Za-z0-9+/_-]{8,2000}={0,2}")
+_HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,300}")
+_SHORTEST_NAME = 4
+"""Characters of the shortest name of a mailbox that is recognised by itself."""
+_COMMON_NAMES = frozenset(("info", "mail", "office", "admin", "sales", "contact", "support"))
+_COMMON_NAMES |= {"service", "security", "abuse", "phishing", "spam", "postmaster", "webmaster"}
+_REWRITES = 3
+"""How often a link may be encoded upon another encoding."""
+
+
+class Recipients:
+    """The recipients of a message and of those around it."""
+
+    def __init__(self, mailboxes: Iterable[str]) -> None:
+        self._mailboxes = frozenset(each.lower() for each in mailboxes)
+        parts = [each.partition("@") for each in self._mailboxes]
+        self._domains = frozenset(domain for _, _, domain in parts if domain not in _FREE_MAIL)
+        self._names = frozenset(
+            name
+            for name, _, _ in parts
+            if len(name) >= _SHORTEST_NAME and name not in _COMMON_NAMES
+        )
+
+    def are_named_in(self, text: str) -> bool:
+        """True if a text names one of them, or their mailbox's name, in any usual encoding."""
+        return any(self._are_in(each) for each in _decodings(text))
+
+    def may_be_named_in(self, link: str) -> bool:
+        """True if a link names one of them, or any mailbox after its host.
+
+        Programs for mass mails know their recipients by addresses that the mail does not show.
+        """
+        _, _, after_host = link.partition("://")[2].partition("/")
+        query = link.partition("?")[2] or link.partition("#")[2]
+        return self.are_named_in(link) or any(
+            _MAILBOX.search(each) for part in (after_host, query) for each in _decodings(part)
+        )
+
+    def _are_in(self, plain: str) -> bool:
+        if any(each in plain for each in self._mailboxes):
+            return True
+        return any(_is_word(each, plain) for each in self._names)
+
+    def joined_by(self, mailboxes: Iterable[str]) -> "Recipients":
+        """These, and the owners of further mailboxes."""
+        return Recipients((*self._mailboxes, *mailboxes))
+
+    def own_host(self, host: str) -> bool:
+        """True if a host belongs to the organisation of one of them."""
+        name = parse_known_host(host.lower()) or host.lower()
+        return any(name == each or name.endswith(f".{each}") for each in self._domains)
+
+
+def _is_word(name: str, plain: str) -> bool:
+    place = plain.find(name)
+    while place >= 0:
+        around = plain[place - 1 : place] + plain[place + len(name) : place + len(name) + 1]
+        if not any(map(str.isalnum, around)):
+            return True
+        place = plain.find(name, place + 1)
+    return False
+
+
+@lru_cache(maxsize=256)
+def _decodings(text: str) -> tuple[str, ...]:
+    """The text in lower case as it stands, and decoded from percent, base64 and hexadecimal."""
+    found = {text: None}
+    latest = [text]
+    for _ in range(_REWRITES):
+        latest = [each for one in latest for each in _decode_once(one) if each not in found]
+        found.update(dict.fromkeys(latest))
+    return tuple(each.lower() for each in found)
+
+
+def _decode_once(text: str) -> Iterator[str]:
+    if "%" in text:
+        yield unquote(text)
+    if "=40" in text or "=2E" in text:
+        yield text.replace("=40", "@").replace("=2E", ".")
+    if "_at_" in text or "-at-" in text:
+        yield text.replace("_at_", "@").replace("-at-", "@")
+    for found in _ENCODED.findall(text):
+        yield from _decode_base64(found)
+    for found in _HEX.findall(text):
+        yield bytes.fromhex(found).decode("ascii", "ignore")
+
+
+def _decode_base64(text: str) -> Iterator[str]:
+    """The mailboxes that a text may hold in base64: only results in ASCII with `@`."""
+    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    for part in {plain, plain.rsplit("/", 1)[-1]}:
+        try:
+            found = base64.b64decode(part + "=" * (-len(part) % 4)).decode("ascii")
+        except ValueError:
+            continue
+        if "@" in found:
+            yield found

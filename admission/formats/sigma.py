@@ -1,0 +1,66 @@
+"""Sigma rules (YAML): each rule of a file becomes an indicator, named by its title."""
+
+import re
+from collections.abc import Iterator
+
+from tocsin.admission.documents import SigmaFile, SigmaRule
+from tocsin.admission.documents.bounded import read_document
+from tocsin.admission.extraction.dates import parse_date
+from tocsin.admission.extraction.indicators import IndicatorDetails, refused_candidate
+from tocsin.admission.extraction.rule_indicators import Rule, RuleBuilder
+from tocsin.admission.extraction.text_encoding import decode_text
+from tocsin.admission.extraction.tlp_words import find_strictest_tlp
+from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.model import Candidate, Tlp
+
+_ENDINGS = (".yml", ".yaml", ".sigma")
+_PARTS = (
+    re.compile(r"^title:", re.MULTILINE),
+    re.compile(r"^(?:logsource|correlation):", re.MULTILINE),
+)
+_LINK = re.compile(r"https?://[^\s@\"]{4,1000}")
+_SAMPLE = 262_144
+
+
+def _accepts(name: str, content: bytes) -> bool:
+    if not name.lower().endswith(_ENDINGS):
+        return False
+    start = decode_text(content[:_SAMPLE])
+    return all(part.search(start) for part in _PARTS)
+
+
+def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
+    text = decode_text(content)
+    file = read_document("sigma", text.encode(), SigmaFile)
+    level, notes = find_strictest_tlp(enumerate(text.split("\n"), 1))
+    rules = RuleBuilder(options, level, notes)
+    for each in file.rules:
+        try:
+            details = _parse_details(each, rules)
+        except ValueError as error:
+            message = f"line {each.line}: {error}"
+            yield refused_candidate(rules.builder.next_index(), message)
+            continue
+        rule = Rule(each.title or "Sigma rule", each.text, each.line)
+        yield rules.build(rule, "sigma", details)
+
+
+def _parse_details(rule: SigmaRule, rules: RuleBuilder) -> IndicatorDetails:
+    """What a rule says of itself.  Raises ValueError for a TLP level that is none."""
+    stated = [tag[4:] for tag in rule.tags if tag.lower().startswith(("tlp.", "tlp:"))]
+    levels = [Tlp.parse(each) for each in stated]
+    return IndicatorDetails(
+        tlp=max([*levels, *([] if rules.level is None else [rules.level])], default=None),
+        first_seen=parse_date(rule.date, rules.options.now),
+        labels=tuple(tag for tag in rule.tags if not tag.lower().startswith("tlp")),
+        references=tuple(link for link in rule.references if _LINK.fullmatch(link)),
+    )
+
+
+FORMAT = Format(
+    name="sigma",
+    description="Sigma rules (YAML): each rule as an indicator",
+    extensions=(".yml", ".yaml"),
+    accepts=_accepts,
+    read=_read_file,
+)
