@@ -15,7 +15,7 @@ from typing import Any
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import Malformed, ShareError, Unavailable, Unprocessable
 from tocsin.admission.extraction.indicators import IndicatorDetails, build_indicator
-from tocsin.admission.formats import ReadOptions, describe_formats, detect_format, read
+from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import (
@@ -43,6 +43,7 @@ but for `withheld`: the preview holds the object, so a push has not sent it.
 `pending`: the hub has not decided.  `unsent`: the object did not reach the hub.
 """
 
+_REMEDY = "; name its format with --as (report.txt)"
 _NAMING_PROPERTIES = ("pattern", "value", "name", "key", "path")
 """Properties by which a person recognises an object; the first that exists is shown."""
 
@@ -200,7 +201,7 @@ def _read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]
     """
     name = file.form or file.name
     if detect_format(name, file.content) is None:
-        raise Unprocessable(_unknown_format())
+        raise Unprocessable(explain_unreadable(name, file.content, _REMEDY))
     for candidate in read(name, file.content, ReadOptions(now=now, tlp=tlp)):
         if file.new_ids:
             candidate = _renew_id(candidate)
@@ -265,11 +266,6 @@ def _renew_id(candidate: Candidate) -> Candidate:
         return candidate
     id = f"indicator--{uuid.uuid4()}"
     return replace(candidate, object={**subject, "id": id}, source_id=id)
-
-
-def _unknown_format() -> str:
-    remedy = "name its format with --as (report.txt)"
-    return f"no format reads this file; {remedy}. Readable are: {describe_formats()}"
 
 
 def describe_candidate(file: str, candidate: Candidate) -> ObjectResult:

@@ -18,7 +18,8 @@ from tocsin.admission.model import Action, Candidate, Finding, Verdict
 LONGEST_FILE = 64_000_000
 """Octets of the longest document that is read."""
 
-LIMITS = Limits(seconds=60.0, memory=800_000_000, answer=64_000_000, wall=180.0)
+LIMITS = Limits(seconds=30.0, memory=800_000_000, answer=64_000_000, wall=180.0)
+"""Limits for one document: about ten times what the largest real ones need."""
 
 _ADVICE = "split it, or send its indicators as CSV"
 _EXCEEDED = {

@@ -15,13 +15,20 @@ _NEEDS_LIBRARY = (
     "or pip install 'tocsin[documents]'"
 )
 _BROKEN = "the PDF is damaged: save or print it to a new PDF"
+_NO_PAGE = (
+    "no page of the PDF can be read, or they unpack to too much: print it to a new PDF, "
+    "or send its indicators as text"
+)
 _PICTURES = (
     "the PDF has no text, only pictures of it: run it through text recognition (OCR) first, "
     "or send its indicators as text"
 )
 _MOST_PAGES = 5_000
 _HASH_DIGITS = (32, 40, 64, 128)
-_HEX = re.compile(r"[0-9A-Fa-f]{6,127}")
+_HEX = re.compile(r"[0-9A-Fa-f]{1,127}")
+_SHORTEST_PART = 16
+"""Digits of the shortest beginning of a hash that is taken for one."""
+_MOST_PARTS = 9
 _INVISIBLE = re.compile("[\x00\u00ad\u200b]")
 _MOST_NUMBERS = 10
 
@@ -44,7 +51,7 @@ def read(content: bytes) -> DocumentText:
         else:
             budget.add(join_broken_hashes(_INVISIBLE.sub("", text)) + "\n\n")
     if not budget.pieces:
-        raise Malformed(_BROKEN if broken else _PICTURES)
+        raise Malformed(_NO_PAGE if broken else _PICTURES)
     notes = _note_pages("without text, perhaps pictures of it", empty)
     notes += _note_pages("that cannot be read", broken)
     return DocumentText("".join(budget.pieces), notes + _note_attachments(reader))
@@ -105,23 +112,43 @@ def join_broken_hashes(text: str) -> str:
     >>> join_broken_hashes("44d88612fea8a8f36de8\\n2e1278abb02f")
     '44d88612fea8a8f36de82e1278abb02f'
     """
-    lines: list[str] = []
-    for line in text.split("\n"):
-        first = line.split(None, 1)[:1]
-        if lines and first and _continues(lines[-1].rsplit(None, 1)[-1:], first[0]):
-            lines[-1] = lines[-1].rstrip() + line.lstrip()
-        else:
-            lines.append(line)
-    return "\n".join(lines)
+    lines = text.split("\n")
+    joined: list[str] = []
+    number = 0
+    while number < len(lines):
+        parts = _count_parts(lines[number : number + _MOST_PARTS])
+        joined.append(
+            "".join(map(str.strip, lines[number : number + parts])) if parts > 1 else lines[number]
+        )
+        number += parts
+    return "\n".join(joined)
 
 
-def _continues(end: list[str], start: str) -> bool:
-    """True if two words are the parts of a hash, and neither is one by itself.
+def _count_parts(lines: list[str]) -> int:
+    """The number of lines over which the hash that ends the first line goes on; 1 if none does."""
+    words = lines[0].split()
+    if not words or not _HEX.fullmatch(words[-1]) or len(words[-1]) < _SHORTEST_PART:
+        return 1
+    length = width = len(words[-1])
+    for number, line in enumerate(lines[1:], 2):
+        words = line.split()
+        if not words or not _HEX.fullmatch(words[0]) or len(words[0]) in _HASH_DIGITS:
+            return 1
+        if length in _HASH_DIGITS and len(words[0]) < _SHORTEST_PART:
+            return 1  # a hash, and a short word that follows it
+        length += len(words[0])
+        if length in _HASH_DIGITS and (len(words[0]) < width or not _goes_on(lines[number:])):
+            return number
+        if len(words) > 1:
+            return 1
+    return 1
 
-    A part that is shorter than a hash may be followed by further ones.
-    """
-    if not end or not _HEX.fullmatch(end[0]) or not _HEX.fullmatch(start):
-        return False
-    if len(end[0]) in _HASH_DIGITS or len(start) in _HASH_DIGITS:
-        return False
-    return len(end[0]) + len(start) in _HASH_DIGITS
+
+def _goes_on(lines: list[str]) -> bool:
+    """True if the next line is a further part by itself."""
+    words = lines[0].split() if lines else []
+    return (
+        len(words) == 1
+        and _HEX.fullmatch(words[0]) is not None
+        and (len(words[0]) >= _SHORTEST_PART and len(words[0]) not in _HASH_DIGITS)
+    )

@@ -8,7 +8,7 @@ from xml.parsers import expat
 
 from tocsin.admission.errors import Malformed
 
-BUDGET = 300_000_000
+BUDGET = 200_000_000
 """Octets to which the parts of one file may unpack."""
 DEEPEST = 200
 _PIECE = 65_536

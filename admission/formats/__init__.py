@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from tocsin.admission.errors import Unprocessable
+from tocsin.admission.extraction.file_kinds import describe_binary, describe_kind
 from tocsin.admission.model import Candidate, Tlp
 
 
@@ -54,12 +55,17 @@ def formats() -> tuple[Format, ...]:
 
 def detect_format(name: str, content: bytes) -> Format | None:
     """The format of a file, by its name and content; None if no format accepts it."""
+    if describe_binary(content):
+        return None  # part of it may look like text
     return next((each for each in formats() if each.accepts(name, content)), None)
 
 
-def describe_formats() -> str:
-    """The kinds of files that can be read, in one line for people."""
-    return "; ".join(each.description for each in formats())
+def explain_unreadable(name: str, content: bytes, remedy: str = "") -> str:
+    """The sentence about a file that no format accepts; `remedy` if its kind is unknown."""
+    if kind := describe_kind(name, content):
+        return kind
+    names = ", ".join(sorted(each.name for each in formats()))
+    return f"no format reads this file{remedy}. Readable are: {names} (see docs/formats.md)"
 
 
 def read(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
@@ -67,10 +73,10 @@ def read(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]
 
     A part that cannot be read is a refused candidate without object; nothing is lost.
 
-    Raises Unprocessable if no format accepts the file, and Malformed if it is so
-    malformed that it cannot be split.
+    Raises Unprocessable if no format accepts the file, Malformed or TooLarge if it cannot be
+    split or unpacked, and Unavailable if the system is too busy for that.
     """
     format_ = detect_format(name, content)
     if format_ is None:
-        raise Unprocessable(f"no format reads this file. Readable are: {describe_formats()}")
+        raise Unprocessable(explain_unreadable(name, content))
     return format_.read(name, content, options)

@@ -34,7 +34,8 @@ _BEGINS = re.compile(
     re.DOTALL,
 )
 _META = re.compile(
-    r"^\s*(description|date|tlp|reference)\s*=\s*\"((?:\\.|[^\"\\\n]){1,2000})\"", re.M
+    r"(?<![$\w])(description|date|tlp|reference)\s{0,9}=\s{0,9}\"((?:\\.|[^\"\\\n]){1,2000})\"",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _LINK = re.compile(r"https?://[^\s@\"]{4,1000}")
@@ -64,9 +65,14 @@ class _Piece:
         return "private" in self.head.split()
 
     @property
-    def meta(self) -> dict[str, str]:
-        """What the rule says of itself, above its strings."""
-        return dict(_META.findall(self.text.partition("strings")[0][:20_000]))
+    def meta(self) -> list[tuple[str, str]]:
+        """What the rule says of itself, by name in lower case."""
+        return [(name.lower(), value) for name, value in _META.findall(self.text)]
+
+    @property
+    def levels(self) -> list[Tlp]:
+        """Every TLP level that it states.  Raises ValueError for one that is none."""
+        return [Tlp.parse(value) for name, value in self.meta if name == "tlp"]
 
 
 def _accepts(name: str, content: bytes) -> bool:
@@ -177,8 +183,8 @@ def _parse_meta(piece: _Piece, needed: Iterable[_Piece], rules: RuleBuilder) -> 
 
     Raises ValueError for a TLP level that is none.
     """
-    meta = piece.meta
-    levels = [Tlp.parse(each.meta["tlp"]) for each in needed if "tlp" in each.meta]
+    meta = dict(piece.meta)
+    levels = [level for each in needed for level in each.levels]
     link = _LINK.match(meta.get("reference", ""))
     return IndicatorDetails(
         tlp=max([*levels, *([] if rules.level is None else [rules.level])], default=None),

@@ -34,6 +34,8 @@ _UNORDERED_LISTS = frozenset(
 """Lists in which duplicates have no meaning."""
 _CANONICAL_PROPERTIES = {"mac-addr": "value", "windows-registry-key": "key"}
 _AUTHOR = "created_by_ref"
+_OPENCTI = "extension-definition--ea279b3e-5c71-4632-ac08-831c66a786ba"
+"""The extension in which OpenCTI exports its own properties."""
 
 
 def repair(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Finding, ...]]:
@@ -43,7 +45,7 @@ def repair(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Findi
     if not schema.observable and subject.get("spec_version", "2.0") == "2.0":
         subject = upgrade(subject)
         findings.append(_repair_finding("upgrade", "upgraded from STIX 2.0 to 2.1", ""))
-    for repair in (_repair_times, _repair_lists, _repair_values, _repair_hashes):
+    for repair in (_repair_times, _repair_lists, _repair_values, _repair_hashes, _repair_score):
         for name, value, finding in repair(subject, schema):
             changes[name] = value
             if finding:
@@ -147,6 +149,30 @@ def _rename_hashes(part: object, name: str = "") -> object:
             for each, value in part.items()
         }
     return [_rename_hashes(item, "") for item in part] if isinstance(part, list) else part
+
+
+def _repair_score(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    """The score of an indicator from OpenCTI as its confidence.
+
+    OpenCTI's users act on the score; its confidence is that in the source, 100 by default.
+    """
+    if subject["type"] != "indicator":
+        return
+    score = _opencti_score(subject)
+    if score is not None and subject.get("confidence") != score:
+        message = "OpenCTI's score is read as the confidence"
+        yield "confidence", score, _repair_finding("score", message, "confidence")
+
+
+def _opencti_score(subject: StixObject) -> int | None:
+    """The score from 0 to 100; None if there is none."""
+    extensions = subject.get("extensions")
+    extension = extensions.get(_OPENCTI) if isinstance(extensions, dict) else None
+    inner = extension.get("score") if isinstance(extension, dict) else None
+    for score in (subject.get("x_opencti_score"), inner):
+        if type(score) is int and 0 <= score <= 100:
+            return score
+    return None
 
 
 def _remove_wrong_author(subject: StixObject, findings: list[Finding]) -> StixObject:

@@ -85,5 +85,17 @@ class TestInputFiles:
         Path("image").write_bytes(b"\x00\x01\x02\xff" * 50)
         code, _, stderr = tocsin(*options, "image")
         assert (code, "--as" in stderr) == (1, True)
-        assert [each.name for each in formats() if each.description not in stderr] == []
-        assert len(formats()) > 5
+        assert [each.name for each in formats() if each.name not in stderr] == []
+        assert len(formats()) > 12
+
+    @pytest.mark.parametrize("options", [["check"], ["push", "--to", COLLECTION]])
+    def test_a_file_of_a_known_kind_is_answered_with_what_to_do_about_it(
+        self, tocsin: Callable[..., Any], partner: Medallion, options: Any
+    ) -> None:
+        Path("scan").write_bytes(b"\x89PNG\r\n")
+        code, _, stderr = tocsin(*options, "scan")
+        assert code == 1
+        assert stderr == (
+            "tocsin: scan: it is an image, and text in images is not read: "
+            "type its values into a text or a table\n"
+        )

@@ -65,7 +65,7 @@ def xlsx(
     """An XLSX whose sheets have these rows in SpreadsheetML."""
     states = {name: ' state="hidden"' for name in hidden}
     listed = "".join(
-        f'<sheet name="{escape(name)}" sheetId="{n}" r:id="rId{n}"{states.get(name, str())}/>'
+        f'<sheet name="{escape(name)}" sheetId="{n}" r:id="rId{n}"{states.get(name, "")}/>'
         for n, name in enumerate(sheets, 1)
     )
     links = "".join(

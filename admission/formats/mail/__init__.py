@@ -42,6 +42,7 @@ _FIELDS = re.compile(
     rb":[^\n]*\n(?:[ \t][^\n]*\n)*)+",
     re.IGNORECASE,
 )
+_FIELD = re.compile(rb"[!-9;-~]{1,80}:")
 _ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):", re.I | re.M)
 _FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECASE)
 _NOTHING = "no sender, link or attached file to share was found in the mail"
@@ -55,9 +56,10 @@ def _accepts(name: str, content: bytes) -> bool:
     lower = name.lower()
     if lower.endswith(_TEXT_ENDINGS):
         return False
-    head = _FIELDS.match(content[:65_536].lstrip().replace(b"\r\n", b"\n"))
+    start = content[:65_536].lstrip().replace(b"\r\n", b"\n")
     if lower.endswith(".eml"):
-        return head is not None
+        return _FIELD.match(start) is not None
+    head = _FIELDS.match(start)
     return head is not None and len(set(map(bytes.lower, _ON_ITS_WAY.findall(head[0])))) > 1
 
 

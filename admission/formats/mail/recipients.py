@@ -11,6 +11,7 @@ from tocsin.admission.word_lists import load_words
 
 _FREE_MAIL = frozenset(load_words("tocsin.admission.extraction", "free_mail_providers"))
 _MAILBOX = re.compile(r"[\w.+-]{1,64}@[a-z0-9-]{1,63}\.[a-z0-9.-]{2,190}", re.ASCII)
+_AFTER_HOST = re.compile(r"(?<=[^:/])[/?#].*", re.DOTALL)
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{8,2000}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,300}")
 _SHORTEST_NAME = 4
@@ -36,22 +37,25 @@ class Recipients:
 
     def are_named_in(self, text: str) -> bool:
         """True if a text names one of them, or their mailbox's name, in any usual encoding."""
-        return any(self._are_in(each) for each in _decodings(text))
+        return any(self._mailbox_in(each) or self._name_in(each) for each in _decodings(text))
 
     def may_be_named_in(self, link: str) -> bool:
         """True if a link names one of them, or any mailbox after its host.
 
         Programs for mass mails know their recipients by addresses that the mail does not show.
+        The name of a mailbox counts after the host only: `apple` is no sign of a person there.
         """
-        _, _, after_host = link.partition("://")[2].partition("/")
-        query = link.partition("?")[2] or link.partition("#")[2]
-        return self.are_named_in(link) or any(
-            _MAILBOX.search(each) for part in (after_host, query) for each in _decodings(part)
+        if any(map(self._mailbox_in, _decodings(link))):
+            return True
+        after_host = _AFTER_HOST.search(link)
+        return after_host is not None and any(
+            self._name_in(each) or _MAILBOX.search(each) for each in _decodings(after_host[0])
         )
 
-    def _are_in(self, plain: str) -> bool:
-        if any(each in plain for each in self._mailboxes):
-            return True
+    def _mailbox_in(self, plain: str) -> bool:
+        return any(each in plain for each in self._mailboxes)
+
+    def _name_in(self, plain: str) -> bool:
         return any(_is_word(each, plain) for each in self._names)
 
     def joined_by(self, mailboxes: Iterable[str]) -> "Recipients":
@@ -99,12 +103,12 @@ def _decode_once(text: str) -> Iterator[str]:
 
 
 def _decode_base64(text: str) -> Iterator[str]:
-    """The mailboxes that a text may hold in base64: only results in ASCII with `@`."""
+    """What a text may hold in base64: mailboxes, or base64 once more."""
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     for part in {plain, plain.rsplit("/", 1)[-1]}:
         try:
             found = base64.b64decode(part + "=" * (-len(part) % 4)).decode("ascii")
         except ValueError:
             continue
-        if "@" in found:
+        if "@" in found or _ENCODED.fullmatch(found):
             yield found

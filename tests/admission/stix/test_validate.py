@@ -381,3 +381,27 @@ def test_a_value_with_control_characters_is_refused(subject: Any) -> None:
     judged = validate(Candidate.from_object(0, subject), POLICY, NOW)
     assert judged.verdict is Verdict.REFUSED
     assert "control characters" in judged.findings[-1].message
+
+
+class TestOpenCti:
+    OWN = "extension-definition--ea279b3e-5c71-4632-ac08-831c66a786ba"
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"x_opencti_score": 80},
+            {"x_opencti_score": 80, "confidence": 100},
+            {"extensions": {OWN: {"extension_type": "property-extension", "score": 80}}},
+        ],
+    )
+    def test_the_score_of_an_indicator_becomes_its_confidence(self, more: Any) -> None:
+        checked = validate_object(make_object("indicator", **more))
+        assert checked.is_open
+        assert checked.object["confidence"] == 80
+        assert "x_opencti_score" not in checked.object
+        assert "OpenCTI's score is read as the confidence" in [f.message for f in checked.findings]
+
+    @pytest.mark.parametrize("score", [101, -1, "80", True, 80.5, None])
+    def test_a_score_that_is_none_changes_nothing(self, score: Any) -> None:
+        subject = make_object("indicator", x_opencti_score=score, confidence=30)
+        assert accepted_object(subject)["confidence"] == 30

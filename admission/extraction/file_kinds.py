@@ -1,0 +1,142 @@
+"""Kinds of files that no format reads, and what to do about each.
+
+By the first octets; the name counts only for text.  Nothing is parsed here.
+"""
+
+import re
+from pathlib import PurePath
+
+from tocsin.admission.extraction.text_encoding import decode_text
+
+_IMAGE = "it is an image, and text in images is not read: type its values into a text or a table"
+_ARCHIVE = "it is an archive: unpack it and send the files in it"
+_PROGRAM = "it is a program: send its hashes, never the program itself"
+_CAPTURE = "it is a recording of network traffic: send the hosts, addresses and URLs in it as text"
+_MEDIA = "it is a sound or video file: send the indicators as text or CSV"
+_DATABASE = "it is a database: export the table as CSV"
+_ENCRYPTED = "it is an encrypted document: save it without a password"
+_OLD_WORD = "it is a document of an old Word (.doc): save it as .docx or PDF"
+_OLD_EXCEL = "it is a workbook of an old Excel (.xls): save it as .xlsx or CSV"
+_OLD_OFFICE = "it is a file of an old Office program: save it as .docx, .xlsx or PDF"
+_SLIDES = "it is a presentation: save it as PDF"
+_BINARY_EXCEL = "it is a binary workbook (.xlsb): save it as .xlsx or CSV"
+_OPEN_TEXT = "it is an OpenDocument text: save it as .docx or PDF"
+_OPEN_TABLE = "it is an OpenDocument table: save it as .xlsx or CSV"
+_RICH_TEXT = "it is rich text (RTF): save it as .docx or PDF"
+_JSON = (
+    "it is JSON, but neither STIX nor MISP nor a list of indicators: send STIX, or a table as CSV"
+)
+_XML = "it is XML, but neither STIX 1.x nor OpenIOC: export it as STIX, CSV or text"
+_YAML = "it is YAML, but no Sigma rule is in it: send its values as text or CSV"
+_NO_RULE = "its name says that it holds rules, but none is in it"
+_NO_MAIL = "its name says that it is a mail, but it has no header fields: save the mail again"
+_NOT_XML = "its name says that it is XML, but it is not: if it is text, name it .txt"
+_NO_PAGE = "its name says that it is a web page, but it is not: if it is text, name it .txt"
+_NOT_AS_NAMED = "its content is not what its name says: if it is text, name it .txt"
+_EMPTY = "the file is empty"
+_SEARCHED = 1_000_000
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG", _IMAGE),
+    (b"\xff\xd8\xff", _IMAGE),
+    (b"GIF8", _IMAGE),
+    (b"BM", _IMAGE),
+    (b"II*\x00", _IMAGE),
+    (b"MM\x00*", _IMAGE),
+    (b"\x00\x00\x01\x00", _IMAGE),
+    (b"8BPS", _IMAGE),
+    (b"\x1f\x8b", _ARCHIVE),
+    (b"BZh", _ARCHIVE),
+    (b"\xfd7zXZ", _ARCHIVE),
+    (b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
+    (b"Rar!", _ARCHIVE),
+    (b"\x28\xb5\x2f\xfd", _ARCHIVE),
+    (b"\x04\x22\x4d\x18", _ARCHIVE),
+    (b"MSCF", _ARCHIVE),
+    (b"PK\x05\x06", _ARCHIVE),
+    (b"\x7fELF", _PROGRAM),
+    (b"MZ", _PROGRAM),
+    (b"\xcf\xfa\xed\xfe", _PROGRAM),
+    (b"\xca\xfe\xba\xbe", _PROGRAM),
+    (b"dex\n", _PROGRAM),
+    (b"\xd4\xc3\xb2\xa1", _CAPTURE),
+    (b"\xa1\xb2\xc3\xd4", _CAPTURE),
+    (b"\x0a\x0d\x0d\x0a", _CAPTURE),
+    (b"OggS", _MEDIA),
+    (b"ID3", _MEDIA),
+    (b"\x1aE\xdf\xa3", _MEDIA),
+    (b"SQLite format 3", _DATABASE),
+    (b"PAR1", _DATABASE),
+    (b"{\\rtf", _RICH_TEXT),
+)
+_RTF = b"{\\rtf"
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+"""Words that begin like a signature are no sign without one of these."""
+_HEAD = 1_024
+_RIFF = {b"WEBP": _IMAGE, b"WAVE": _MEDIA, b"AVI ": _MEDIA}
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OLE_PARTS = (
+    ("EncryptedPackage", _ENCRYPTED),
+    ("WordDocument", _OLD_WORD),
+    ("Workbook", _OLD_EXCEL),
+    ("Book", _OLD_EXCEL),
+    ("PowerPoint Document", _SLIDES),
+)
+_ZIP_PARTS = (
+    (b"ppt/presentation", _SLIDES),
+    (b"xl/workbook.bin", _BINARY_EXCEL),
+    (b"mimetypeapplication/vnd.oasis.opendocument.text", _OPEN_TEXT),
+    (b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", _OPEN_TABLE),
+    (b"mimetypeapplication/vnd.oasis.opendocument.presentation", _SLIDES),
+)
+_BY_ENDING: dict[str, str] = {
+    **dict.fromkeys((".yml", ".yaml", ".sigma"), _YAML),
+    **dict.fromkeys((".yar", ".yara", ".rules", ".snort", ".suricata"), _NO_RULE),
+    **dict.fromkeys((".json", ".jsonl", ".ndjson"), _JSON),
+    **dict.fromkeys((".xml", ".stix", ".ioc"), _NOT_XML),
+    **dict.fromkeys((".html", ".htm", ".xhtml"), _NO_PAGE),
+    **dict.fromkeys((".pdf", ".docx", ".xlsx", ".rtf", ".svg"), _NOT_AS_NAMED),
+    **dict.fromkeys((".eml", ".msg"), _NO_MAIL),
+}
+_SVG = re.compile(r"<svg[\s>]")
+
+
+def describe_kind(name: str, content: bytes) -> str:
+    """A sentence about a file that no format accepts; empty if its kind is unknown."""
+    if not content.strip(b"\0 \t\r\n\xef\xbb\xbf\xff\xfe"):
+        return _EMPTY
+    return _describe_container(content) or describe_binary(content) or _describe_text(name, content)
+
+
+def _describe_container(content: bytes) -> str:
+    if content.startswith(_OLE):
+        parts = ((part.encode("utf-16-le"), text) for part, text in _OLE_PARTS)
+        return next((text for part, text in parts if part in content), _OLD_OFFICE)
+    if content.startswith(b"PK\x03\x04"):
+        return next((text for part, text in _ZIP_PARTS if part in content), _ARCHIVE)
+    return ""
+
+
+def describe_binary(content: bytes) -> str:
+    """A sentence about a file that holds no text by its first octets; empty for any other.
+
+    >>> describe_binary(b"GIFT CARDS ARE BAIT"), describe_binary(b"GIF89a\\x01\\x00")
+    ('', 'it is an image, and text in images is not read: type its values into a text or a table')
+    """
+    start, found = next((each for each in _SIGNATURES if content.startswith(each[0])), (b"", ""))
+    if found and (start == _RTF or not start.isascii() or _CONTROL.search(content[:_HEAD])):
+        return found
+    if content.startswith(b"RIFF") and content[8:12] in _RIFF:
+        return _RIFF[content[8:12]]
+    if content[4:8] == b"ftyp":
+        return _IMAGE if content[8:11] in (b"hei", b"avi", b"mif") else _MEDIA
+    return _ARCHIVE if content[257:262] == b"ustar" else ""
+
+
+def _describe_text(name: str, content: bytes) -> str:
+    start = decode_text(content[:_SEARCHED]).lstrip("\ufeff \t\n")
+    if start.startswith("<"):
+        return _IMAGE if _SVG.search(start[:2_000]) else _XML
+    if start.startswith(("{", "[")):
+        return _JSON
+    return _BY_ENDING.get(PurePath(name.lower()).suffix, "")

@@ -1,0 +1,81 @@
+"""Web pages (tocsin.admission.formats.html)."""
+
+import pytest
+from support.reading import format_name, messages, read_file, values
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Tlp
+
+
+def page(body: str, head: str = "") -> str:
+    return f"<!DOCTYPE html><html><head>{head}</head><body>{body}</body></html>"
+
+
+class TestDetection:
+    @pytest.mark.parametrize("name", ["a.html", "a.htm", "page", "a.txt"])
+    def test_a_page_is_known_by_its_first_words(self, name: str) -> None:
+        assert format_name(name, page("x")) == "html"
+
+    def test_xhtml_is_a_page_and_other_xml_is_not(self) -> None:
+        assert format_name("a", '<?xml version="1.0"?><html xmlns="x"/>') == "html"
+        assert format_name("a", '<?xml version="1.0"?><other/>') == ""
+
+    def test_a_fragment_is_a_page_if_its_name_says_so(self) -> None:
+        assert (format_name("a.html", "<p>x"), format_name("a.bin", "<p>x")) == ("html", "text")
+
+
+class TestReading:
+    def test_the_text_of_a_page_is_read_as_a_report(self) -> None:
+        assert values(read_file("a.html", page("<p>The host evil[.]com"))) == ["evil.com"]
+
+    def test_a_value_that_tags_interrupt_is_read_whole(self) -> None:
+        assert values(read_file("a.html", page("<p><b>ev</b>il<wbr>[.]<i>com</i>"))) == ["evil.com"]
+
+    def test_targets_of_links_menus_scripts_and_comments_are_not_read(self) -> None:
+        body = (
+            "<nav>menu[.]com</nav><script>script[.]com</script><style>a{b:style[.]com}</style>"
+            '<!-- comment[.]com --><p><a href="https://target.com/a">evil[.]com</a>'
+        )
+        assert values(read_file("a.html", page(body))) == ["evil.com"]
+
+    def test_a_menu_that_never_ends_is_read(self) -> None:
+        assert values(read_file("a.html", page("<nav>evil[.]com<p>x"))) == ["evil.com"]
+
+    def test_links_below_a_heading_for_references_do_not_count(self) -> None:
+        body = "<h2>References</h2><p>https://vendor.com/a</p><h2>IOCs</h2><p>evil[.]com"
+        assert values(read_file("a.html", page(body))) == ["evil.com"]
+
+    def test_a_row_of_a_table_is_one_line(self) -> None:
+        digest = "44d88612fea8a8f36de82e1278abb02f"
+        row = f"<table><tr><th>imphash</th><td>{digest}</td></tr></table>"
+        assert values(read_file("a.html", page(row))) == []
+
+    def test_the_level_that_a_page_states_applies_and_no_line_is_named(self) -> None:
+        (found,) = read_file("a.html", page("<p>TLP:AMBER<p>evil[.]com"))
+        assert found.object and found.object["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]
+        assert messages([found]) == [
+            "TLP:AMBER is the strictest level in the file and applies to all of it"
+        ]
+
+    def test_the_declared_encoding_is_used(self) -> None:
+        text = page("<p>\u0434\u043e\u043c[.]\u0440\u0444", '<meta charset="windows-1251">')
+        assert values(read_file("a.html", text.encode("cp1251"))) == ["xn--d1aqf.xn--p1ai"]
+
+    @pytest.mark.parametrize("name", ["utf-7", "rot13", "idna", "nosuch", "zip", "hex"])
+    def test_an_odd_encoding_is_ignored(self, name: str) -> None:
+        text = page("<p>evil[.]com", f'<meta charset="{name}">')
+        assert values(read_file("a.html", text)) == ["evil.com"]
+
+
+class TestHostile:
+    def test_deep_nesting_costs_nothing(self) -> None:
+        assert values(read_file("a.html", page("<div>" * 100_000 + "evil[.]com"))) == ["evil.com"]
+
+    def test_a_tag_with_two_million_attributes_is_refused(self) -> None:
+        with pytest.raises(Malformed, match="800 MB of memory"):
+            read_file("a.html", page("<a " + "a=1 " * 2_000_000 + ">evil[.]com"))
+
+    def test_text_beyond_the_limit_is_refused(self) -> None:
+        with pytest.raises(Malformed, match="16 million characters"):
+            read_file("a.html", page("evil " * 3_300_000))

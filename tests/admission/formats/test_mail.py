@@ -1,0 +1,285 @@
+"""Phishing mails (tocsin.admission.formats.mail)."""
+
+import base64
+import hashlib
+import struct
+from email.message import EmailMessage
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from support.documents import mail
+from support.ole import compound_file, octets_property, outlook_message, text_property
+from support.reading import format_name, messages, patterns, read_file, refusals, values
+
+from tocsin.admission.documents.rtf import decompress
+from tocsin.admission.errors import Malformed
+
+VICTIM = "jane.doe@acme.example"
+CUT = "shared without the part of the link that names a recipient"
+
+
+def read_mail(message: EmailMessage) -> list[Any]:
+    return read_file("a.eml", message.as_bytes())
+
+
+def link(url: str) -> str:
+    return f'<html><a href="{url}">Your invoice</a></html>'
+
+
+class TestDetection:
+    def test_a_mail_is_known_by_its_name_or_by_the_fields_of_its_way(self) -> None:
+        raw = mail("x").as_bytes()
+        on_its_way = b"Received: from a\n\tby b; Mon\nReturn-Path: <a@b.com>\n" + raw
+        assert format_name("a.eml", raw) == "mail"
+        assert format_name("standard-input", on_its_way) == "mail"
+
+    def test_a_text_that_begins_like_a_mail_stays_a_text(self) -> None:
+        raw = b"Received: from a\nReturn-Path: <a@b.com>\n\nevil[.]com"
+        assert format_name("a.txt", raw) == "text"
+        assert format_name("notes", b"Subject: hello\n\nevil[.]com") == "text"
+
+
+class TestReading:
+    def test_sender_links_and_hashes_of_files_become_indicators(self) -> None:
+        message = mail(
+            "See http://bad-mailer.com/a now",
+            page=link("https://evil.com/pay?x=1"),
+            files={"invoice.exe": b"MZ evil"},
+            Reply_To="boss@bad-mailer.org",
+        )
+        assert patterns(read_mail(message)) == [
+            "[email-addr:value = 'evil@bad-mailer.com']",
+            "[email-addr:value = 'boss@bad-mailer.org']",
+            "[url:value = 'https://evil.com/pay?x=1']",
+            "[url:value = 'http://bad-mailer.com/a']",
+            f"[file:hashes.'SHA-256' = '{hashlib.sha256(b'MZ evil').hexdigest()}']",
+        ]
+
+    def test_words_subject_names_of_files_and_pictures_are_not_shared(self) -> None:
+        message = mail(
+            "Dear Jane, call bystander.com or write to clerk@bystander.com",
+            Subject="Jane Doe of ACME",
+            files={"jane-doe.pdf": b"%PDF"},
+        )
+        message.add_attachment(b"picture", "image", "png", disposition="inline", cid="<a>")
+        shown = str([each.object for each in read_mail(message)])
+        assert len(read_mail(message)) == 2
+        assert all(word not in shown for word in ("bystander", "ane", "ACME"))
+
+    def test_encoded_fields_and_texts_are_decoded(self) -> None:
+        raw = (
+            b"From: =?utf-8?q?B=C3=B6ss?= <evil@bad-mailer.com>\nTo: x@acme.example\n"
+            b"Content-Type: text/html; charset=utf-16-le\nContent-Transfer-Encoding: base64\n\n"
+        ) + base64.b64encode(link("https://evil.com/a").encode("utf-16-le"))
+        assert values(read_file("a.eml", raw)) == ["evil@bad-mailer.com", "https://evil.com/a"]
+
+    def test_a_sender_that_fails_the_checks_is_forged_and_not_shared(self) -> None:
+        results = "mx.acme.example; spf=pass; dkim=none; dmarc=fail header.from=bank.com"
+        message = mail("http://evil.com/a", From="info@bank.com", Authentication_Results=results)
+        found = read_mail(message)
+        assert values(found) == ["http://evil.com/a"]
+        assert messages(found) == ["the sender is forged (dmarc=fail) and not shared"]
+
+    def test_a_mail_without_anything_to_share_is_refused(self) -> None:
+        assert refusals(read_mail(mail("hello", From="nobody"))) == [
+            "no sender, link or attached file to share was found in the mail"
+        ]
+
+    def test_a_mail_with_defanged_values_is_a_report_and_not_an_attack(self) -> None:
+        message = mail("We saw evil[.]com, see https://cert.example.org/1\n-- \nJane", From=VICTIM)
+        found = read_mail(message)
+        assert values(found) == ["evil.com"]
+        assert messages(found) == [
+            "the mail defangs values: it is read as a report, and its sender is not shared"
+        ]
+
+    def test_the_attack_is_the_attached_mail_and_who_passed_it_on_is_a_recipient(self) -> None:
+        inner = mail("http://evil.com/?u=clerk@acme.example and http://acme.example/a")
+        outer = mail("please look: http://good.com/", From="clerk@acme.example", To="soc@cert.com")
+        outer.add_attachment(inner)
+        found = read_mail(outer)
+        assert values(found) == ["evil@bad-mailer.com", "http://evil.com/"]
+        assert CUT in messages(found)
+
+    @pytest.mark.parametrize("subject", ["Fwd: Invoice", "WG: Rechnung", "FW:Invoice", "TR: x"])
+    def test_who_forwards_a_mail_is_not_shared(self, subject: str) -> None:
+        found = read_mail(mail("http://evil.com/a", Subject=subject))
+        assert values(found) == ["http://evil.com/a"]
+        assert "who forwarded the mail is not shared: attach the mail itself" in messages(found)
+
+
+class TestRecipients:
+    @pytest.mark.parametrize(
+        "field",
+        ["To", "Cc", "Bcc", "Delivered-To", "X-Original-To", "Resent-To", "Envelope-To"]
+        + ["X-MS-Exchange-Organization-OriginalEnvelopeRecipients"],
+    )
+    def test_no_recipient_of_any_field_is_shared(self, field: str) -> None:
+        message = mail(f"http://evil.com/{VICTIM}", From=VICTIM, To="list@lists.example")
+        del message[field]
+        message[field] = f"Jane <{VICTIM}>"
+        found = read_mail(message)
+        assert values(found) == ["evil.com"]
+        assert "jane" not in str([each.object for each in found])
+
+    def test_a_server_says_for_whom_it_received_the_mail(self) -> None:
+        received = f"from a by b with SMTP id 1 for <{VICTIM}>; Mon, 1 Jan 2024 00:00:00 +0000"
+        message = mail("http://evil.com/a/jane.doe", To="undisclosed:;", Received=received)
+        assert values(read_mail(message))[1:] == ["evil.com"]
+
+    @pytest.mark.parametrize(
+        "named",
+        [
+            VICTIM,
+            quote(VICTIM, safe=""),
+            quote(quote(VICTIM, safe=""), safe=""),
+            VICTIM.upper(),
+            VICTIM.encode().hex(),
+            base64.b64encode(VICTIM.encode()).decode(),
+            base64.urlsafe_b64encode(VICTIM.encode()).decode().rstrip("="),
+            base64.b64encode(base64.b64encode(VICTIM.encode())).decode(),
+            VICTIM.replace("@", "_at_"),
+            "jane.doe",
+            "someone.else@other.example",
+        ],
+    )
+    @pytest.mark.parametrize("place", ["?email={}", "#{}", "?a=1&b={}&c=2"])
+    def test_a_link_that_names_a_recipient_is_cut(self, named: str, place: str) -> None:
+        message = mail("x", page=link("https://evil.com/login" + place.format(named)))
+        found = read_mail(message)
+        assert values(found) == ["evil@bad-mailer.com", "https://evil.com/login"]
+        assert messages(found) == [CUT]
+
+    def test_of_a_link_whose_path_names_a_recipient_the_host_is_shared(self) -> None:
+        found = read_mail(mail(f"https://evil.com/u/{VICTIM.encode().hex()}/a"))
+        assert patterns(found)[1:] == ["[domain-name:value = 'evil.com']"]
+
+    def test_senders_and_links_of_the_own_organisation_are_not_shared(self) -> None:
+        found = read_mail(
+            mail("https://www.acme-corp.com/a", From="ceo@it.acme-corp.com", To="x@acme-corp.com")
+        )
+        assert values(found) == []
+        assert "a sender of the recipient's own organisation is not shared" in refusals(found)[0]
+        assert "links to the recipient's own organisation are left out" in refusals(found)[0]
+
+    def test_a_sender_that_names_the_recipient_is_not_shared(self) -> None:
+        sender = "bounce-jane.doe=acme.example@bad-mailer.com"
+        found = read_mail(mail("http://evil.com/a", From=sender))
+        assert values(found) == ["http://evil.com/a"]
+
+    def test_links_that_mail_filters_rewrote_are_restored(self) -> None:
+        safe = "https://eur01.safelinks.protection.outlook.com/?url="
+        safe += quote("https://evil.com/a?b=c", safe="") + f"&data=05%7C01%7C{VICTIM}%7C"
+        second = "https://urldefense.proofpoint.com/v2/url?u=https-3A__evil.org_a&d=Dw&r=jane"
+        third = "https://urldefense.com/v3/__https://evil.net/a__;!!abc!def$"
+        page = "".join(map(link, (safe, second, third)))
+        found = read_mail(mail("x", page=page))
+        assert values(found)[1:] == [
+            "https://evil.com/a?b=c",
+            "https://evil.org/a",
+            "https://evil.net/a",
+        ]
+
+    def test_a_rewritten_link_that_cannot_be_read_is_left_out(self) -> None:
+        found = read_mail(mail("https://urldefense.com/v3/__https://evil.net/*a__;Kw!!abc!def$"))
+        assert len(values(found)) == 1
+        assert "a mail filter rewrote" in messages(found)[0]
+
+
+class TestOutlook:
+    def test_sender_links_and_hashes_of_files_become_indicators(self) -> None:
+        data = b"MZ" * 4096
+        found = read_file(
+            "a.msg",
+            compound_file(
+                outlook_message(
+                    {
+                        **text_property("0037", "Invoice"),
+                        **text_property("5D01", "evil@bad-mailer.com"),
+                        **text_property("0C1F", "/O=EXCHANGE/CN=JANE"),
+                        **octets_property("1013", link(f"https://evil.com/?{VICTIM}").encode()),
+                        "__recip_version1.0_#00000000": {**text_property("39FE", VICTIM)},
+                        "__attach_version1.0_#00000000": {**octets_property("3701", data)},
+                    }
+                )
+            ),
+        )
+        assert format_name("a.msg", compound_file(outlook_message({}))) == "mail"
+        assert values(found) == [
+            "evil@bad-mailer.com",
+            "https://evil.com/",
+            hashlib.sha256(data).hexdigest(),
+        ]
+
+    def test_the_attack_is_the_attached_mail(self) -> None:
+        inner = {**text_property("5D01", "evil@bad-mailer.com")}
+        inner |= text_property("1000", "http://evil.com/a http://acme.example/b")
+        attached = {"__substg1.0_3701000D": outlook_message(inner)}
+        outer = {**text_property("5D01", VICTIM), "__attach_version1.0_#00000000": attached}
+        found = read_file("a.msg", compound_file(outlook_message(outer)))
+        assert values(found) == ["evil@bad-mailer.com", "http://evil.com/a"]
+
+    def test_fields_of_its_way_name_recipients_and_forgery(self) -> None:
+        fields = f"Received: from a by b\r\n for <{VICTIM}>; Mon\r\nReply-To: boss@evil.org\r\n"
+        fields += "Authentication-Results: mx; dmarc=fail\r\nFrom: a@bank.com\r\n"
+        entries = {**text_property("007D", fields), **text_property("5D01", "a@bank.com")}
+        entries |= text_property("1000", f"http://evil.com/?{VICTIM}")
+        found = read_file("a.msg", compound_file(outlook_message(entries)))
+        assert values(found) == ["boss@evil.org", "http://evil.com/"]
+
+    def test_links_in_rich_text_are_read(self) -> None:
+        rich = b'{\\rtf1 {\\field{\\*\\fldinst HYPERLINK "https://evil.com/a?b=1"}} '
+        rich += b'{\\*\\htmltag64 <a href="https://evil.org/b">}Invoice\\par}'
+        packed = struct.pack("<4I", len(rich) + 12, len(rich), 0x414C454D, 0) + rich
+        found = read_file("a.msg", compound_file(outlook_message(octets_property("1009", packed))))
+        assert values(found) == ["https://evil.com/a?b=1", "https://evil.org/b"]
+
+    def test_compressed_rich_text_is_expanded(self) -> None:
+        packed = bytes.fromhex(
+            "2d0000002b0000004c5a4675f1c5c7a703000a0072637067313235423 20af32068656c090020627705b0"
+            "6c647d0a800fa0".replace(" ", "")
+        )
+        assert decompress(packed) == "{\\rtf1\\ansi\\ansicpg1252\\pard hello world}\r\n"
+
+    def test_a_compound_file_that_is_no_mail_is_refused_with_its_kind(self) -> None:
+        assert format_name("a.msg", compound_file({"WordDocument": b"x"})) == ""
+
+    @pytest.mark.parametrize("size", [600, 1_500, 3_000])
+    def test_a_part_of_a_file_is_refused(self, size: int) -> None:
+        whole = compound_file(outlook_message(text_property("5D01", "evil@bad-mailer.com")))
+        cut = whole[:size] + "__properties_version1.0".encode("utf-16-le")
+        with pytest.raises(Malformed, match="damaged|not a mail"):
+            read_file("a.msg", cut)
+
+
+class TestHostile:
+    @pytest.mark.parametrize(
+        ("raw", "reason"),
+        [
+            (
+                b"From: a@b.com\n"
+                + b"".join(
+                    b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (n, n)
+                    for n in range(20_000)
+                ),
+                "more than 300 nested parts",
+            ),
+            (b"From: a@b.com\n" + b"X-A: =?utf-8?q?a?=\n" * 30_000 + b"\nx", "20000 header fields"),
+            (
+                b'From: a@b.com\nContent-Type: multipart/mixed; boundary="b"\n\n'
+                + b"--b\n\nx\n" * 2_000,
+                "more than 1000 parts",
+            ),
+            (b"From: " + b"(" * 300_000 + b"\n\nx", "nested too deeply"),
+            (b"From: a@b.com\nContent-Type: message/rfc822\n\n" * 60, "attached to messages"),
+        ],
+    )
+    def test_a_hostile_mail_is_refused(self, raw: bytes, reason: str) -> None:
+        with pytest.raises(Malformed, match=reason):
+            read_file("a.eml", raw)
+
+    @pytest.mark.parametrize("coding", ["utf-7", "nosuch", "unicode_escape", "\u00e9", "hex"])
+    def test_an_odd_encoding_is_no_failure(self, coding: str) -> None:
+        raw = f"From: evil@bad-mailer.com\nContent-Type: text/plain; charset={coding}\n\nx"
+        assert values(read_file("a.eml", raw)) == ["evil@bad-mailer.com"]

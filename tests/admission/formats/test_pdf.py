@@ -1,0 +1,98 @@
+"""Reports as PDF (tocsin.admission.formats.pdf)."""
+
+import io
+import zlib
+
+import pytest
+from pypdf import PdfReader, PdfWriter
+from support.documents import pdf, pdf_of_streams
+from support.reading import format_name, messages, read_file, values
+
+from tocsin.admission.errors import Malformed
+
+SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+MD5 = "44d88612fea8a8f36de82e1278abb02f"
+
+
+def encrypted(password: str, algorithm: str) -> bytes:
+    writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf(["evil[.]com"]))))
+    writer.encrypt(password, "owner", algorithm=algorithm)
+    made = io.BytesIO()
+    writer.write(made)
+    return made.getvalue()
+
+
+class TestReading:
+    def test_a_pdf_is_known_by_its_first_octets(self) -> None:
+        assert format_name("report", pdf(["x"])) == "pdf"
+        assert format_name("a.pdf", b"\n\n" + pdf(["x"])) == "pdf"
+
+    def test_the_text_of_all_pages_is_read_as_a_report(self) -> None:
+        assert values(read_file("a.pdf", pdf(["evil[.]com"], ["hxxp://evil[.]org/a"]))) == [
+            "evil.com",
+            "http://evil.org/a",
+        ]
+
+    @pytest.mark.parametrize("width", [33, 40, 50, 60, 63])
+    def test_a_hash_that_a_column_broke_is_whole(self, width: int) -> None:
+        lines = ["Samples", SHA256[:width], SHA256[width:], "end"]
+        assert values(read_file("a.pdf", pdf(lines))) == [SHA256]
+
+    def test_a_hash_in_three_parts_is_whole(self) -> None:
+        lines = [SHA256[:24], SHA256[24:48], SHA256[48:]]
+        lines += [SHA256[::-1][:24], SHA256[::-1][24:48], SHA256[::-1][48:]]
+        assert values(read_file("a.pdf", pdf(lines))) == [SHA256, SHA256[::-1]]
+
+    def test_a_short_word_below_a_hash_is_no_part_of_it(self) -> None:
+        assert values(read_file("a.pdf", pdf([MD5, "deadbeef"]))) == [MD5]
+
+    def test_two_hashes_below_each_other_stay_two(self) -> None:
+        assert values(read_file("a.pdf", pdf([MD5, MD5[::-1]]))) == [MD5, MD5[::-1]]
+
+    def test_pages_without_text_are_named(self) -> None:
+        found = read_file("a.pdf", pdf(["evil[.]com"], [], []))
+        assert messages(found) == ["pages without text, perhaps pictures of it: 2, 3"]
+
+    def test_a_pdf_of_pictures_is_refused_with_a_remedy(self) -> None:
+        with pytest.raises(Malformed, match=r"only pictures of it: run it through text recog"):
+            read_file("a.pdf", pdf([], []))
+
+    def test_files_in_a_pdf_are_named(self) -> None:
+        writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf(["evil[.]com"]))))
+        writer.add_attachment("iocs.csv", b"evil.org")
+        made = io.BytesIO()
+        writer.write(made)
+        found = read_file("a.pdf", made.getvalue())
+        assert messages(found) == ["files attached to the PDF are not read: 1"]
+
+
+class TestEncrypted:
+    @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
+    def test_a_pdf_that_opens_without_a_password_is_read(self, algorithm: str) -> None:
+        assert values(read_file("a.pdf", encrypted("", algorithm))) == ["evil.com"]
+
+    @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
+    def test_a_pdf_with_a_password_is_refused_with_a_remedy(self, algorithm: str) -> None:
+        with pytest.raises(Malformed, match="the PDF is encrypted: save it without a password"):
+            read_file("a.pdf", encrypted("secret", algorithm))
+
+
+class TestHostile:
+    def test_a_broken_pdf_is_refused(self) -> None:
+        with pytest.raises(Malformed, match="damaged"):
+            read_file("a.pdf", b"%PDF-1.7\nnothing")
+
+    def test_a_megabyte_that_unpacks_to_a_gigabyte_is_refused(self) -> None:
+        packer = zlib.compressobj(9)
+        packed = b"".join(packer.compress(bytes(1_000_000)) for _ in range(1_000))
+        packed += packer.flush()
+        whole = pdf_of_streams(b"")
+        begin, end = whole.index(b"<</Length"), whole.index(b"\nendstream")
+        head = f"<</Length {len(packed)}/Filter/FlateDecode>>stream\n".encode()
+        with pytest.raises(Malformed, match="no page of the PDF can be read"):
+            read_file("a.pdf", whole[:begin] + head + packed + whole[end:])
+
+    def test_pages_that_contain_themselves_are_refused(self) -> None:
+        looped = pdf(["evil[.]com"]).replace(b"/Kids[4 0 R]", b"/Kids[2 0 R]")
+        with pytest.raises(Malformed):
+            read_file("a.pdf", looped)

@@ -1,0 +1,109 @@
+"""Excel workbooks (tocsin.admission.formats.xlsx)."""
+
+import pytest
+from support.documents import cell, rows, xlsx, zipped
+from support.reading import format_name, messages, read_file, refusals, values
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Tlp, Verdict
+
+HEADINGS = ("Indicator", "Type", "First seen", "TLP")
+
+
+class TestReading:
+    def test_a_workbook_is_known_by_its_parts(self) -> None:
+        assert format_name("anything", xlsx({"S": rows(["x"])})) == "xlsx"
+
+    def test_a_sheet_with_headings_is_read_as_a_table(self) -> None:
+        sheet = rows(HEADINGS, ["evil[.]com", "domain", "2024-01-02", "amber"])
+        (found,) = read_file("a.xlsx", xlsx({"IOCs": sheet}))
+        assert found.object
+        assert found.object["pattern"] == "[domain-name:value = 'evil.com']"
+        assert found.object["valid_from"].startswith("2024-01-02")
+        assert found.object["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]
+
+    def test_every_sheet_is_a_table_of_its_own(self) -> None:
+        first, second = rows(["Domain"], ["evil.com"]), rows(["evil.org", "x"])
+        found = read_file("a.xlsx", xlsx({"A": first, "B": second}))
+        assert values(found) == ["evil.com", "evil.org"]
+        assert [each.index for each in found] == [0, 1]
+
+    def test_a_value_of_an_earlier_sheet_is_a_duplicate(self) -> None:
+        found = read_file("a.xlsx", xlsx({"A": rows(["evil.com"]), "B": rows(["evil.com"])}))
+        assert [each.verdict for each in found] == [Verdict.OPEN, Verdict.DUPLICATE]
+        assert messages(found) == ["sheet 'B': duplicate of one in sheet 'A'"]
+
+    def test_messages_name_the_sheet_and_the_row(self) -> None:
+        sheet = rows(HEADINGS[:2], ["evil.com", "domain"]) + f'<row r="9">{cell("A9", "x")}</row>'
+        (message,) = refusals(read_file("a.xlsx", xlsx({"My IOCs": sheet})))
+        assert message.startswith("sheet 'My IOCs', row 9: no indicator found")
+
+    def test_shared_strings_are_read_without_their_pronunciation(self) -> None:
+        strings = "<sst><si><r><t>evil</t></r><r><t>.com</t></r><rPh><t>x</t></rPh></si></sst>"
+        sheet = '<row r="1"><c r="A1" t="s"><v>0</v></c></row>'
+        found = read_file("a.xlsx", xlsx({"S": sheet}, others={"xl/sharedStrings.xml": strings}))
+        assert values(found) == ["evil.com"]
+
+    @pytest.mark.parametrize("style", [0, 1])
+    def test_numbers_that_are_shown_as_dates_are_dates(self, style: int) -> None:
+        styles = (
+            '<styleSheet><numFmts><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd"/></numFmts>'
+            '<cellStyleXfs><xf numFmtId="0"/></cellStyleXfs>'
+            '<cellXfs><xf numFmtId="14"/><xf numFmtId="164"/></cellXfs></styleSheet>'
+        )
+        dated = f'<row r="2">{cell("A2", "evil.com")}{cell("B2", 45293.5, style)}</row>'
+        sheet = rows(["Domain", "First seen"]) + dated
+        (found,) = read_file("a.xlsx", xlsx({"S": sheet}, others={"xl/styles.xml": styles}))
+        assert found.object and found.object["valid_from"] == "2024-01-02T12:00:00.000Z"
+
+    def test_hidden_sheets_and_rows_are_named_and_not_read(self) -> None:
+        sheet = rows(["evil.com"]) + f'<row r="2" hidden="1">{cell("A2", "inner.org")}</row>'
+        sheets = {"A": sheet, "Victims": rows(["victim.org"])}
+        found = read_file("a.xlsx", xlsx(sheets, hidden=["Victims"]))
+        assert values(found) == ["evil.com"]
+        assert messages(found) == [
+            "hidden rows of the sheet 'A' are not read: 1",
+            "the hidden sheet 'Victims' is not read: unhide it to send it",
+        ]
+
+    def test_a_workbook_with_only_hidden_sheets_is_refused(self) -> None:
+        (message,) = refusals(read_file("a.xlsx", xlsx({"A": rows(["evil.com"])}, hidden=["A"])))
+        assert message.startswith("no indicator found; the hidden sheet 'A'")
+
+    def test_breaks_and_quotes_in_cells_do_not_end_them(self) -> None:
+        sheet = rows(["Domain", "Note"], ["evil.com", 'say "hi"\n\tthere'], ["evil.org", '"'])
+        found = read_file("a.xlsx", xlsx({"S": sheet}))
+        assert values(found) == ["evil.com", "evil.org"]
+        assert found[0].object and found[0].object["description"] == 'say "hi" there'
+
+
+class TestHostile:
+    def test_cells_at_the_far_ends_cost_nothing(self) -> None:
+        far = f'<row r="1">{cell("A1", "evil.com")}</row>'
+        far += f'<row r="1048576">{cell("XFD1048576", "evil.org")}</row>'
+        assert values(read_file("a.xlsx", xlsx({"S": far}))) == ["evil.com", "evil.org"]
+
+    @pytest.mark.parametrize("number", ["99999999999999999999", "-1", "x", "\u0663"])
+    def test_a_row_that_cannot_be_is_counted_on(self, number: str) -> None:
+        sheet = f'<row r="{number}"><c t="inlineStr"><is><t>evil.com</t></is></c></row>'
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com"]
+
+    def test_a_string_that_is_used_again_and_again_is_refused(self) -> None:
+        strings = f"<sst><si><t>{'A' * 30_000}</t></si></sst>"
+        sheet = "".join(
+            f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c></row>' for n in range(1, 1_000)
+        )
+        with pytest.raises(Malformed, match="16 million characters"):
+            read_file("a.xlsx", xlsx({"S": sheet}, others={"xl/sharedStrings.xml": strings}))
+
+    def test_a_wide_and_long_sheet_is_refused(self) -> None:
+        wide = "".join(
+            f'<row r="{n}">{cell(f"A{chr(65 + n % 26)}{n}", 1)}</row>' for n in range(1, 400_000)
+        )
+        with pytest.raises(Malformed, match="more than 10000000 cells"):
+            read_file("a.xlsx", xlsx({"S": wide}))
+
+    def test_a_workbook_without_sheets_is_refused(self) -> None:
+        with pytest.raises(Malformed, match="no sheet"):
+            read_file("a.xlsx", zipped({"xl/workbook.xml": "<workbook/>"}))
