@@ -90,10 +90,10 @@ def classify_lines(lines: Sequence[str], markup: bool) -> list[LineRole | None]:
     end = 0
     for number, line in enumerate(lines):
         end = max(end, rule_ends.get(number, 0))
-        if _begins_section(lines, number):
+        if begins_section(lines, number):
             in_references = _heading(line) in _REFERENCE_HEADINGS
             in_people = _heading(line) in mailboxes.PEOPLE_HEADINGS
-        elif in_people and not line.strip() and not _begins_section(lines, number - 1):
+        elif in_people and not line.strip() and not begins_section(lines, number - 1):
             in_people = False
         section = LineRole.PEOPLE if in_people else LineRole.REFERENCE if in_references else None
         rule = number < end
@@ -128,7 +128,8 @@ def remove_read_more_links(line: str) -> str:
     return _READ_MORE.sub("", line) if "://" in line else line
 
 
-def _begins_section(lines: Sequence[str], number: int) -> bool:
+def begins_section(lines: Sequence[str], number: int) -> bool:
+    """True if the line with that number is a heading."""
     line = lines[number]
     if len(line) > 80 or not line.strip():
         return False

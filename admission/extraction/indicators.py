@@ -5,12 +5,13 @@ indicators.
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha1
 from typing import Any, Protocol
 
+from tocsin.admission.extraction.external_ids import ExternalId, format_ids
 from tocsin.admission.formats import ReadOptions
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import (
@@ -26,6 +27,7 @@ from tocsin.admission.observables.ioc_types import (
     IocType,
     RecognisedIoc,
     recognise_ioc,
+    recognise_without_scheme,
 )
 from tocsin.admission.timestamps import stix_time
 
@@ -67,6 +69,8 @@ class IndicatorDetails:
     labels: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     """URLs of reports."""
+    external_ids: tuple[ExternalId, ...] = ()
+    """CVE and ATT&CK ids that stand beside the value."""
 
 
 @dataclass(slots=True)
@@ -134,6 +138,29 @@ def refused_candidate(index: int, message: str) -> Candidate:
     return Candidate(index=index, object=None, verdict=Verdict.REFUSED, findings=(finding,))
 
 
+def with_note_of_unrelated_ids(
+    candidates: Iterable[Candidate], unrelated: Sequence[ExternalId], builder: CandidateBuilder
+) -> Iterator[Candidate]:
+    """A file's candidates; the last has a finding about ids that stand beside none of them.
+
+    `unrelated` is read at the end.  Without candidates, one that is refused has the finding.
+    """
+    last: Candidate | None = None
+    for candidate in candidates:
+        if last is not None:
+            yield last
+        last = candidate
+    if not unrelated:
+        if last is not None:
+            yield last
+        return
+    message = f"not shared, since no indicator stands beside them: {format_ids(unrelated)}"
+    if last is None:
+        yield refused_candidate(builder.next_index(), f"no indicator found; {message}")
+    else:
+        yield last.with_findings(Finding("validate", "format", Action.NOTED, message))
+
+
 def recognise_declared(refanged: str, *, host: bool) -> RecognisedIoc | None:
     """The value of a cell or attribute that is declared to be an indicator.
 
@@ -144,7 +171,7 @@ def recognise_declared(refanged: str, *, host: bool) -> RecognisedIoc | None:
     if found is None and host and (name := parse_host_name(refanged)):
         return RecognisedIoc(IocType.DOMAIN, name)
     if found is None and "/" in refanged and "://" not in refanged:
-        return recognise_ioc("http://" + refanged)
+        return recognise_without_scheme(refanged)
     if found is None and not refanged.isascii():
         return recognise_ioc(refanged.strip("\u200e\u200f\u2060\ufeff"))
     return found
@@ -178,9 +205,9 @@ def _optional_properties(details: IndicatorDetails) -> Iterator[tuple[str, Any]]
         yield "indicator_types", list(details.types)
     if details.labels:
         yield "labels", list(details.labels)
-    if details.references:
+    if details.references or details.external_ids:
         links = [{"source_name": "report", "url": url} for url in details.references]
-        yield "external_references", links
+        yield "external_references", links + [each.as_reference for each in details.external_ids]
     if details.valid_until is not None:
         yield "valid_until", _stix_time(details.valid_until)
     if details.confidence is not None:

@@ -13,6 +13,12 @@ from tocsin.admission.observables.ioc_types import (
     RecognisedIoc,
     may_be_ioc,
     recognise_ioc,
+    recognise_without_scheme,
+)
+from tocsin.admission.observables.placeholders import (
+    fill_placeholders,
+    has_placeholder,
+    may_have_placeholder,
 )
 from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.word_lists import load_words
@@ -24,12 +30,20 @@ _URL_END = re.compile(
 )
 _PARTS = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022,;|^(){}]+")
 _PIECES = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022,;|^=(){}!?&]+")
+_MARKS_IN_URLS = re.compile(r"[=!?&]")
+"""Marks that part words in texts, and belong to paths and queries of URLs."""
 _TRIM = (
     " \t\ufeff\u200b\"'`<>,;|*-\u2013\u2014\u2022()[]{}.:!?~\u201c\u201d\u2018\u2019\u00a0"
     "\u3001\u3002\uff0c"
 )
 _PASSTHROUGH = re.compile(r"\+{1,3}")
 """Passthrough marks of AsciiDoc."""
+_PASS_MACRO = re.compile(r"\bpass:[a-z,]{0,20}\[((?:[^\[\]]|\[[^\[\]]{0,20}\]){0,2000})\]")
+_PASSED_THROUGH = (
+    re.compile(r"\+\+\+(.{1,2000}?)\+\+\+"),
+    re.compile(r"(?<![\w+])\+\+(?=[^\s+])(.{0,2000}?[^\s+])\+\+(?![\w+])"),
+    re.compile(r"(?<![\w+])\+(?=[^\s+])([^+]{0,2000}[^\s+])\+(?![\w+])"),
+)
 _AROUND_URLS = " \t\ufeff\u200b\"'`<>,;|\u2022\u201c\u201d\u2018\u2019\u00a0"
 _CLOSING = {")": "(", "]": "["}
 _BULLET = re.compile(r"\A\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
@@ -53,6 +67,42 @@ _VERSION = re.compile(r"(?:version|release|build|firmware|\bver|\bv)\W{0,4}$", r
 _CAPITAL_END = re.compile(r"\.(?:[A-Z][a-z]+|[A-Z]{2,})$")
 _BRACKETS = re.compile(r"[\[\]]")
 _UNDERSCORED = re.compile(r"_.*_")
+
+
+def remove_placeholders(line: str, markup: bool = False) -> tuple[str, int]:
+    """A line without addresses that have a placeholder in brackets, and the number of these.
+
+    >>> remove_placeholders("from http://evil.com/<user_id> or evil.org")
+    ('from or evil.org', 1)
+    """
+    if not may_have_placeholder(line):
+        return line, 0
+    words = line.split()
+    kept = [word for word in words if not _is_address_with_placeholder(word, markup)]
+    return (" ".join(kept), len(words) - len(kept)) if len(kept) < len(words) else (line, 0)
+
+
+def _is_address_with_placeholder(word: str, markup: bool) -> bool:
+    if len(word) > MAX_CHARACTERS or not may_have_placeholder(word):
+        return False
+    clear = refang(word)
+    if not has_placeholder(clear, markup):
+        return False
+    return next(find_in_line(fill_placeholders(clear), False), None) is not None
+
+
+def remove_passthrough(line: str) -> str:
+    """A line of AsciiDoc without the marks around text that is passed through as it is.
+
+    >>> remove_passthrough("`+evil.com+`, ++a.com++, evil+++.+++org, pass:[b.com]")
+    '`evil.com`, a.com, evil.org, b.com'
+    """
+    if "pass:" in line:
+        line = _PASS_MACRO.sub(r"\1", line)
+    if "+" in line:
+        for marks in _PASSED_THROUGH:
+            line = marks.sub(r"\1", line)
+    return line
 
 
 def find_in_line(
@@ -178,13 +228,12 @@ def _find_in_parts(
     """The values between separators; `original`: the pieces as written, if defanged."""
     if len(text) < 4:
         return
-    for part in _PARTS.split(text) if "?" in text else (text,):
-        found = _recognise_with_query(part, original) if "?" in part else None
+    last = before
+    for part in _PARTS.split(text) if _MARKS_IN_URLS.search(text) else (text,):
+        rest, found = _split_url(part, original)
         if found is not None:
             yield found
-            continue
-        last = before
-        for piece in _PIECES.split(part):
+        for piece in _PIECES.split(rest):
             if 4 <= len(piece) <= MAX_CHARACTERS:
                 defanged = original is not None and piece not in original
                 found = _recognise_piece(piece, defanged, before)
@@ -193,14 +242,26 @@ def _find_in_parts(
             last = piece or last
 
 
-def _recognise_with_query(part: str, original: frozenset[str] | None) -> RecognisedIoc | None:
-    """`evil.com/path?a=b` with its query: without it, it is another page."""
-    path, _, query = part.strip(_TRIM).partition("?")
-    if not query or "/" not in path or not 4 <= len(part) <= MAX_CHARACTERS:
-        return None
-    defanged = original is not None and not any(path.endswith(each) for each in original if each)
-    found = _recognise_without_scheme(path, defanged)
-    return None if found is None else recognise_ioc(f"http://{_strip_closing(path + '?' + query)}")
+def _split_url(part: str, original: frozenset[str] | None) -> tuple[str, RecognisedIoc | None]:
+    """The text before a URL without scheme, and the URL: `evil.com/path?a=b`, `evil.com/a=b`.
+
+    Without its query, it would be another page.
+    """
+    path = part.find("/")
+    if path < 0:
+        path = part.find("?")
+        if "=" not in part[path:]:
+            return part, None
+    if path < 4 or len(part) > MAX_CHARACTERS or not _MARKS_IN_URLS.search(part, path):
+        return part, None
+    start = max(part.rfind(mark, 0, path) for mark in "=!?&") + 1
+    address = _strip_closing(part[start:].strip(_TRIM))
+    place = _MARKS_IN_URLS.split(address, maxsplit=1)[0]
+    path_begins = place if "/" in place else place + "/"
+    defanged = original is not None and place not in original
+    if _recognise_without_scheme(path_begins, defanged) is None:
+        return part, None
+    return part[:start], recognise_without_scheme(address)
 
 
 def _recognise_piece(piece: str, defanged: bool, before: str) -> RecognisedIoc | None:
@@ -252,7 +313,7 @@ def _recognise_without_scheme(bare: str, defanged: bool) -> RecognisedIoc | None
         return None
     if host.kind is IocType.DOMAIN and not defanged and not _is_plausible_host(name, name, False):
         return None
-    return recognise_ioc("http://" + bare) if rest else host
+    return recognise_without_scheme(bare) if rest else host
 
 
 def _is_plausible_host(word: str, clear: str, alone: bool) -> bool:

@@ -8,8 +8,8 @@ becomes a refused candidate whose finding names the line, and the rest go on.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
 from tocsin.admission.errors import Unprocessable
@@ -25,6 +25,8 @@ class ReadOptions:
     """µs since 1970 UTC; the date of indicators to which the file gives none."""
     tlp: Tlp | None = None
     """The level of rows and texts that do not state one."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The user's words for columns of tables, by heading or number; see `csv.columns`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from tocsin.admission.observables.canonical_values import canonical_address, canonical_url
 from tocsin.admission.observables.domain_names import parse_known_host
+from tocsin.admission.observables.placeholders import has_placeholder
 from tocsin.admission.patterns.grammar import quote_string
 
 
@@ -58,6 +59,7 @@ _IPV4 = re.compile(
 )
 _IPV6 = re.compile(r"\[?([0-9A-Fa-f:.]{2,45})(?:(?<!\])(/\d{1,3})|\](?::\d{1,5})?)?", re.ASCII)
 _URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
+_PLACE_END = re.compile(r"[/?#]")
 _SOCKET = re.compile(
     r"(?:tcp|udp|tls|ssl)://([^/?#\\\s]{1,300})(?:[/?#]\S{0,4096})?", re.IGNORECASE
 )
@@ -120,12 +122,22 @@ def recognise_ioc(word: str) -> RecognisedIoc | None:
     return RecognisedIoc(IocType.DOMAIN, name) if name else None
 
 
+def recognise_without_scheme(address: str) -> RecognisedIoc | None:
+    """The URL that a refanged address without its scheme is: https at port 443, else http.
+
+    >>> recognise_without_scheme("evil.com:443/gate").value
+    'https://evil.com/gate'
+    """
+    place = _PLACE_END.split(address, maxsplit=1)[0]
+    return recognise_ioc(("https://" if place.endswith(":443") else "http://") + address)
+
+
 def _url(word: str) -> RecognisedIoc | None:
     socket = _SOCKET.fullmatch(word)
     if socket:
         return recognise_ioc(socket[1])
     found = _URL.fullmatch(word)
-    if not found:
+    if not found or has_placeholder(word):
         return None
     place = found[2].rpartition("@")[2]
     if place.startswith("["):

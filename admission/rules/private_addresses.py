@@ -7,6 +7,7 @@ shows how the submitter's network is built; a version number that looks like one
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_network
@@ -33,6 +34,7 @@ from tocsin.admission.model import (
     StixObject,
     Verdict,
 )
+from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.extract import extract_observables
 
 PRIVATE: tuple[Network, ...] = tuple(
@@ -53,6 +55,8 @@ DEFAULTS: Mapping[str, object] = {
 }
 MODES = {"mixed": VALUE_MODES}
 
+_FOUR_NUMBERS = re.compile(r"(?:\d{1,3}\.){4}[a-z0-9_-]", re.IGNORECASE | re.ASCII)
+_AFTER_HOST = re.compile(r"[/?#]")
 _PRIVATE_ADDRESS = "private address"
 _RULE = "private_addresses"
 _POSITIVE_OPERATORS = frozenset(("=", "IN", "LIKE", "ISSUBSET", "ISSUPERSET"))
@@ -100,7 +104,28 @@ def _is_private_value(observable: Observable) -> bool:
 
 def _mentions_private(observable: Observable) -> bool:
     """True if a command line, a path or a name mentions one, loopback excepted."""
-    return "hashes" not in observable.property and _text_mentions_private(observable.value)
+    if "hashes" in observable.property:
+        return False
+    return _text_mentions_private(_without_host_of_numbers(observable))
+
+
+def _without_host_of_numbers(observable: Observable) -> str:
+    """The value without a public host that begins with four numbers: `10.0.0.1.evil.com`.
+
+    Such names exist in public, and match in no reader's own network.
+    """
+    kind, value = observable.kind, observable.value
+    if kind == "domain-name":
+        return "" if _begins_with_four_numbers(value) else value
+    if kind != "url":
+        return value
+    _, slashes, rest = value.partition("://")
+    host = _AFTER_HOST.split(rest, maxsplit=1)[0]
+    return rest[len(host) :] if slashes and _begins_with_four_numbers(host) else value
+
+
+def _begins_with_four_numbers(host: str) -> bool:
+    return _FOUR_NUMBERS.match(host) is not None and parse_known_host(host) is not None
 
 
 def _is_other_pattern_with_private(subject: StixObject) -> bool:

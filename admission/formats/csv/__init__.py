@@ -6,16 +6,24 @@ report does not.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
 from tocsin.admission.extraction.dates import parse_date
+from tocsin.admission.extraction.external_ids import (
+    ExternalId,
+    format_ids,
+    join_ids,
+    may_have_external_ids,
+    take_external_ids,
+)
 from tocsin.admission.extraction.indicator_types import drop_indicator_types, find_indicator_types
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
     refused_candidate,
+    with_note_of_unrelated_ids,
 )
 from tocsin.admission.extraction.text_encoding import decode_text, is_plain_text
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp, find_tlp_levels
@@ -39,7 +47,10 @@ from tocsin.admission.formats.csv.cells import (
 from tocsin.admission.formats.csv.columns import (
     Columns,
     Role,
+    are_headings,
     guess_columns,
+    map_columns,
+    name_columns,
     normalise_heading,
     parse_headings,
 )
@@ -58,6 +69,7 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, may_be_ioc
+from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 
 _ENDINGS = (".csv", ".tsv")
 _COMMENTS = ("#", "//")
@@ -68,6 +80,7 @@ _MOST_TITLES = 5
 """Maximum number of lines above the headings."""
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
 _TRIM = '\ufeff \t"'
+_READ_AS = "columns read as (--map COLUMN=KIND changes one):"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 _ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
 _ABOUT_REPORT |= {"source", "report"}
@@ -113,12 +126,19 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     ending = name.lower()[-4:]
     rows = parse_rows(text, _detect_separator(text, ending))
     sample = list(islice(rows, _SAMPLE))
-    start, columns = _find_columns(sample)
+    start, columns = _find_columns(sample, options.columns)
     level, notes = find_strictest_tlp(_find_lines_about_table(text, sample, start))
-    table = _Table(columns, CandidateBuilder(options), level, notes)
-    for row in chain(sample[start:], rows):
-        if not row.blank:
-            yield from table.read_row(row)
+    builder = CandidateBuilder(options)
+    table = _Table(columns, builder, level, notes)
+    candidates = (
+        candidate
+        for row in chain(sample[start:], rows)
+        if not row.blank
+        for candidate in table.read_row(row)
+    )
+    about_columns = Finding("validate", "columns", Action.NOTED, f"{_READ_AS} {columns.describe()}")
+    first = (each.with_findings(about_columns) for each in islice(candidates, 1))
+    yield from with_note_of_unrelated_ids(chain(first, candidates), table.unrelated, builder)
 
 
 def _detect_separator(text: str, ending: str) -> str:
@@ -146,8 +166,23 @@ def _find_first_value(sample: list[Row]) -> int:
     return next((row.line for row in sample if any(map(is_value, row.cells[:50]))), 0)
 
 
-def _find_columns(sample: list[Row]) -> tuple[int, Columns]:
-    """The place in the sample at which the rows begin, and the columns of the table."""
+def _find_columns(sample: list[Row], mapping: Mapping[str, str]) -> tuple[int, Columns]:
+    """The place in the sample at which the rows begin, and the columns of the table.
+
+    Raises Unprocessable if the user's mapping names a column that the table lacks.
+    """
+    if not mapping:
+        return _guess_columns(sample)
+    width = max((len(row.cells) for row in sample), default=0)
+    for number, row in enumerate(sample):
+        if are_headings(row.cells, mapping):
+            found = parse_headings(row.cells) or name_columns(row.cells)
+            return number + 1, map_columns(found, width, mapping)
+    start, columns = _guess_columns(sample)
+    return start, map_columns(columns, width, mapping)
+
+
+def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
     titles = 0
     width = next((len(row.cells) for row in sample if not row.blank), 0)
     for number, row in enumerate(sample):
@@ -174,6 +209,8 @@ class _Table:
     """The strictest TLP level that the file states around its rows."""
     notes: tuple[Finding, ...]
     """A finding that reports it."""
+    unrelated: list[ExternalId] = field(default_factory=list)
+    """CVE and ATT&CK ids in rows without an indicator."""
 
     def read_row(self, row: Row) -> Iterator[Candidate]:
         """The candidates of a row."""
@@ -183,28 +220,40 @@ class _Table:
         if reason := self._reason_to_refuse(row):
             yield self._refuse(row, reason)
             return
-        found = dict.fromkeys(self._find_values(row, declared))
+        plain, ids = _take_external_ids(row)
+        found = dict.fromkeys(self._find_values(plain, declared))
         if found:
-            yield from self._build_candidates(found, row, declared)
-        elif row.broken or self.columns.headed:
-            yield self._refuse(row, _explain_no_value(row, declared))
+            yield from self._build_candidates(found, row, declared, ids)
+        elif row.broken or self.columns.headed or any(map(has_placeholder, row.cells)):
+            yield self._refuse(row, _explain_no_value(row, declared, ids))
+        else:
+            self.unrelated.extend(ids)
 
     def _refuse(self, row: Row, reason: str) -> Candidate:
         return refused_candidate(self.builder.next_index(), f"line {row.line}: {reason}")
 
     def _build_candidates(
-        self, values: Iterable[Value], row: Row, declared: str
+        self, values: Iterable[Value], row: Row, declared: str, ids: Sequence[ExternalId]
     ) -> Iterator[Candidate]:
         details = self._parse_details(row)
         if isinstance(details, str):
             yield self._refuse(row, details)
             return
+        if ids:
+            links = tuple(url for url in details.references if not take_external_ids(url)[1])
+            details = replace(details, external_ids=join_ids((ids,)), references=links)
+        notes = (*self.notes, *self._note_odd_row(row))
         for value in values:
-            findings = (*self.notes, *_note_odd_value(value, declared, row))
-            if self._is_overfull(row):
-                message = f"line {row.line}: {_OVERFULL}"
-                findings += (Finding("validate", "format", Action.NOTED, message),)
+            findings = (*notes, *_note_odd_value(value, declared, row))
             yield self.builder.build(value, details, ("line", row.line), findings)
+
+    def _note_odd_row(self, row: Row) -> Iterator[Finding]:
+        if self._is_overfull(row):
+            message = f"line {row.line}: {_OVERFULL}"
+            yield Finding("validate", "format", Action.NOTED, message)
+        if sum(map(len, self._cells(row, Role.NOTE))) > LONGEST_TEXT:
+            message = f"line {row.line}: of the description, {LONGEST_TEXT} characters are kept"
+            yield Finding("validate", "format", Action.STRIPPED, message, "description")
 
     def _declared_type(self, row: Row) -> str:
         (kind,) = self._cells(row, Role.TYPE)[:1] or ("",)
@@ -237,7 +286,8 @@ class _Table:
             return
         for number in self.columns.with_indicators:
             if number < len(row.cells):
-                yield from find_values(row.cells[number], declared)
+                own = self.columns.declared.get(number, declared)
+                yield from find_values(row.cells[number], own)
 
     def _cells(self, row: Row, role: Role) -> list[str]:
         """The cells of a row in columns with a role, without those that say nothing."""
@@ -303,11 +353,23 @@ def _note_odd_value(value: Value, declared: str, row: Row) -> Iterator[Finding]:
         yield Finding("validate", "format", Action.NOTED, message)
 
 
-def _explain_no_value(row: Row, declared: str) -> str:
+def _take_external_ids(row: Row) -> tuple[Row, tuple[ExternalId, ...]]:
+    """The row without CVE and ATT&CK ids, and these."""
+    if not any(map(may_have_external_ids, row.cells)):
+        return row, ()
+    parts = [take_external_ids(cell) for cell in row.cells]
+    return replace(row, cells=tuple(cell for cell, _ in parts)), join_ids(ids for _, ids in parts)
+
+
+def _explain_no_value(row: Row, declared: str, ids: Sequence[ExternalId]) -> str:
     if row.broken:
         return "a quote is never closed and no indicator was found: close or remove the quote"
     if is_unsupported_type(declared):
         return f"values of this type ({declared}) are not supported in tables: send them as STIX"
+    if any(map(has_placeholder, row.cells)):
+        return f"no indicator found: {EXPLANATION}"
+    if ids:
+        return f"no indicator found that {format_ids(ids)} could describe"
     return "no indicator found: give a host, address, URL, e-mail address or hash"
 
 

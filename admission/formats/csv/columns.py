@@ -6,10 +6,11 @@ Headings in many languages are recognised by the word lists in `words/`.
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import cached_property, lru_cache
 
+from tocsin.admission.errors import Unprocessable
 from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.word_lists import load_words
@@ -37,6 +38,23 @@ class Role(Enum):
     __hash__ = object.__hash__  # faster than Enum's; looked up for every row
 
 
+_KINDS: Mapping[str, Role] = {
+    **{"value": Role.VALUE, "type": Role.TYPE, "certificate": Role.CERTIFICATE},
+    **{"name": Role.NAME, "description": Role.NOTE, "tlp": Role.TLP, "tags": Role.TAGS},
+    **{"confidence": Role.CONFIDENCE, "classification": Role.CLASSIFICATION},
+    **{"first-seen": Role.FIRST_SEEN, "valid-until": Role.VALID_UNTIL},
+    **{"reference": Role.REFERENCE, "to-ids": Role.TO_IDS, "ignored": Role.OTHER},
+}
+"""The uses of a column in the words of a column mapping."""
+_VALUE_TYPES = ("domain", "hostname", "ip", "url", "email", "md5", "sha1", "sha256", "sha512")
+"""Words of a column mapping for a column that holds values of one type."""
+COLUMN_KINDS = (*_KINDS, *_VALUE_TYPES)
+"""Every word of a column mapping."""
+KIND_OF_ROLE: Mapping[Role, str] = {
+    **{role: word for word, role in _KINDS.items()},
+    Role.VALUE_OF_KIND: "value",
+}
+_MOST_SHOWN = 30
 _PACKAGE = "tocsin.admission.formats.csv"
 _HEADING_LISTS: Mapping[Role, str] = {
     Role.TYPE: "headings_type",
@@ -93,6 +111,20 @@ class Columns:
     """True if the table has headings; otherwise the roles are guessed from the cells."""
     people: bool = False
     """True for a list of people: only mailboxes with names or telephone numbers."""
+    headings: tuple[str, ...] = ()
+    """The headings as they are written; empty if the table has none."""
+    declared: Mapping[int, str] = field(default_factory=dict)
+    """The type of the values in columns to which the user gave one, by number from 0."""
+
+    def describe(self) -> str:
+        """How each column is read, for people: `1 "ip" = value, 2 "seen by" = ignored`."""
+        if not self.roles:
+            return "no headings: every cell that is an indicator as a whole"
+        named = [_quote(self.headings[n : n + 1]) for n in range(len(self.roles))]
+        words = [self.declared.get(n) or KIND_OF_ROLE[role] for n, role in enumerate(self.roles)]
+        pairs = list(zip(named, words, strict=True))
+        listed = [f"{n}{name} = {word}" for n, (name, word) in enumerate(pairs[:_MOST_SHOWN], 1)]
+        return ", ".join(listed) + (", …" if len(pairs) > _MOST_SHOWN else "")
 
     def with_role(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role, from 0."""
@@ -122,7 +154,8 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
         roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
     if not {*_INDICATOR_ROLES, Role.CERTIFICATE} & set(roles):
         return None
-    return Columns(tuple(roles), headed=True, people=_is_list_of_people(cells, roles))
+    people = _is_list_of_people(cells, roles)
+    return Columns(tuple(roles), headed=True, people=people, headings=tuple(cells))
 
 
 def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
@@ -152,6 +185,49 @@ def guess_columns(rows: Sequence[Sequence[str]]) -> Columns:
     roles = [_role_of_cells(cells) for cells in by_column]
     roles[kinds], roles[value] = Role.TYPE, Role.VALUE
     return Columns(tuple(roles), headed=False)
+
+
+def map_columns(columns: Columns, width: int, mapping: Mapping[str, str]) -> Columns:
+    """The columns with the uses that the user gives to some of them.
+
+    `mapping` has a word of COLUMN_KINDS for a heading, or for a column's number from 1.
+    Raises Unprocessable if the table lacks a column.
+    """
+    roles = list(columns.roles or [Role.OTHER] * width)
+    declared: dict[int, str] = {}
+    for heading, word in mapping.items():
+        number = _find_column(heading, columns.headings, len(roles))
+        roles[number] = _KINDS.get(word, Role.VALUE_OF_KIND)
+        if word not in _KINDS:
+            declared[number] = word
+    return replace(columns, roles=tuple(roles), declared=declared)
+
+
+def name_columns(headings: Sequence[str]) -> Columns:
+    """The columns below headings that say nothing by themselves."""
+    return Columns(tuple(map(_role_of_heading, headings)), headed=True, headings=tuple(headings))
+
+
+def are_headings(cells: Sequence[str], mapping: Mapping[str, str]) -> bool:
+    """True if a row has each heading that a column mapping names, and it names one."""
+    wanted = {normalise_heading(each) for each in mapping if not each.isdigit()}
+    return bool(wanted) and wanted <= set(map(normalise_heading, cells))
+
+
+def _find_column(heading: str, headings: Sequence[str], width: int) -> int:
+    known = [normalise_heading(each) for each in headings]
+    wanted = normalise_heading(heading)
+    if wanted in known:
+        return known.index(wanted)
+    if heading.isdigit() and 0 < int(heading[:6]) <= width:
+        return int(heading) - 1
+    named = ", ".join(ascii(each[:40]) for each in headings[:_MOST_SHOWN] if each)
+    have = f"its headings are {named}" if named else f"it has {width} columns and no headings"
+    raise Unprocessable(f"the table has no column {ascii(heading[:40])}: {have}")
+
+
+def _quote(heading: Sequence[str]) -> str:
+    return f' "{heading[0].strip()[:40]}"' if heading and heading[0].strip() else ""
 
 
 def _has_later_value(cells: Sequence[str], roles: Sequence[Role]) -> bool:

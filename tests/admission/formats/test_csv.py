@@ -7,6 +7,7 @@ import pytest
 from support.presence import present
 
 from tocsin.admission import formats
+from tocsin.admission.errors import Unprocessable
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp, Verdict
 
@@ -15,9 +16,10 @@ MD5, SHA1, SHA256 = "a" * 32, "b" * 40, "c" * 64
 CERTIFICATE = f"[x509-certificate:hashes.'SHA-1' = '{SHA1}']"
 
 
-def read(text: Any, name: Any = "table.csv", tlp: Any = None) -> Any:
+def read(text: Any, name: Any = "table.csv", tlp: Any = None, columns: Any = None) -> Any:
     content = text if isinstance(text, bytes) else text.encode()
-    return list(formats.read(name, content, formats.ReadOptions(now=NOW, tlp=tlp)))
+    options = formats.ReadOptions(now=NOW, tlp=tlp, columns=columns or {})
+    return list(formats.read(name, content, options))
 
 
 def subjects(text: Any, **how: Any) -> Any:
@@ -382,3 +384,74 @@ class TestHostile:
     def test_an_overlong_cell_is_refused(self) -> None:
         (candidate,) = read("value,note\n" + "x" * 200_000 + ".com,y\n")
         assert candidate.verdict is Verdict.REFUSED
+
+
+class TestExternalIds:
+    def test_ids_in_a_row_describe_its_indicator(self) -> None:
+        first, second = read("ip,note,cve\n192.0.2.1,by T1059.001,CVE-2021-44228\n192.0.2.2,,\n")
+        refs = first.object["external_references"]
+        assert {each["external_id"] for each in refs} == {"CVE-2021-44228", "T1059.001"}
+        assert "external_references" not in second.object
+
+    def test_a_link_to_a_catalogue_is_no_indicator(self) -> None:
+        (candidate,) = read("evil.com,https://attack.mitre.org/techniques/T1059\n")
+        assert candidate.object["name"] == "evil.com"
+        (reference,) = candidate.object["external_references"]
+        assert reference["external_id"] == "T1059"
+
+    def test_a_link_in_a_reference_column_is_one_reference(self) -> None:
+        (candidate,) = read("ip,reference\n192.0.2.1,https://attack.mitre.org/techniques/T1059\n")
+        assert len(candidate.object["external_references"]) == 1
+
+    def test_a_row_with_nothing_but_ids_is_refused_with_them(self) -> None:
+        _, refused = read("ip,cve\n192.0.2.1,\n,CVE-2021-44228\n")
+        assert refused.verdict is Verdict.REFUSED
+        assert "CVE-2021-44228" in refused.findings[0].message
+
+    def test_without_headings_ids_beside_no_indicator_are_named_in_a_finding(self) -> None:
+        (candidate,) = read("192.0.2.1,a\nT1566,b\n")
+        assert "T1566" in candidate.findings[-1].message
+
+
+class TestPlaceholders:
+    @pytest.mark.parametrize("heading", ["url,note\n", ""])
+    def test_an_address_with_a_placeholder_is_refused(self, heading: str) -> None:
+        (refused,) = read(f"{heading}http://evil.com/<id>,x\n")
+        assert refused.verdict is Verdict.REFUSED
+        assert "placeholder" in refused.findings[0].message
+
+
+class TestColumns:
+    def test_the_first_candidate_says_how_the_columns_are_read(self) -> None:
+        first, second = read("ip,seen by\n192.0.2.1,me\n192.0.2.2,me\n")
+        assert '1 "ip" = value, 2 "seen by" = ignored' in first.findings[0].message
+        assert second.findings == ()
+
+    def test_a_mapping_names_a_column_that_the_headings_do_not(self) -> None:
+        (candidate,) = read("Wat,Foo\n192.0.2.1,x\n", columns={"wat": "value", "Foo": "name"})
+        assert candidate.object["pattern"] == "[ipv4-addr:value = '192.0.2.1']"
+        assert candidate.object["name"] == "x"
+
+    def test_a_mapping_overrides_the_guess(self) -> None:
+        (candidate,) = read(
+            "ip,other\n192.0.2.1,evil.com\n", columns={"ip": "ignored", "other": "value"}
+        )
+        assert candidate.object["name"] == "evil.com"
+
+    def test_a_mapping_may_give_numbers_in_a_table_without_headings(self) -> None:
+        (candidate,) = read("192.0.2.1,evil.com\n", columns={"2": "value"})
+        assert candidate.object["name"] == "evil.com"
+
+    def test_a_column_mapped_to_a_host_takes_any_top_level_domain(self) -> None:
+        (candidate,) = read("Wat,Foo\nc2.evil-internal,x\n", columns={"Wat": "domain"})
+        assert candidate.object["name"] == "c2.evil-internal"
+
+    @pytest.mark.parametrize("text", ["ip,x\n192.0.2.1,y\n", "192.0.2.1,y\n"])
+    def test_a_mapping_of_a_column_that_the_table_lacks_is_refused(self, text: str) -> None:
+        with pytest.raises(Unprocessable, match="no column 'what'"):
+            read(text, columns={"what": "value"})
+
+    def test_a_cut_description_has_a_finding(self) -> None:
+        (candidate,) = read(f"ip,note\n192.0.2.1,{'x' * 3000}\n")
+        assert len(candidate.object["description"]) == 2000
+        assert any("2000 characters" in each.message for each in candidate.findings)

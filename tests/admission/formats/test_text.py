@@ -6,7 +6,7 @@ import pytest
 
 from tocsin.admission import formats
 from tocsin.admission.markings.tlp import TLP_2_IDS
-from tocsin.admission.model import Tlp
+from tocsin.admission.model import Action, Tlp, Verdict
 
 NOW = 1_790_000_000_000_000
 MD5, SHA256 = "e" * 32, "c" * 64
@@ -135,10 +135,30 @@ class TestProse:
             ("(evil.com/a?b=c).", "http://evil.com/a?b=c"),
             ("evil[.]com/a.php?", "http://evil.com/a.php"),
             ('src="evil.com/a?b=c"', "http://evil.com/a?b=c"),
+            ("evil.com/login=1", "http://evil.com/login=1"),
+            ("evil[.]com/a=b/c", "http://evil.com/a=b/c"),
+            ("evil.com/a!b&c/d.php", "http://evil.com/a!b&c/d.php"),
+            ("evil.com?id=4", "http://evil.com?id=4"),
+            ("c2=evil.com/a=b", "http://evil.com/a=b"),
         ],
     )
     def test_a_url_without_its_scheme_keeps_its_query(self, written: str, url: str) -> None:
         assert values(f"Loads {written} then") == [url]
+
+    @pytest.mark.parametrize(
+        ("written", "url"),
+        [
+            ("evil.com:443/gate", "https://evil.com/gate"),
+            ("198.51.100.7:443/a?b=c", "https://198.51.100.7/a?b=c"),
+            ("evil.com:80/gate", "http://evil.com/gate"),
+            ("evil.com:8443/gate", "http://evil.com:8443/gate"),
+        ],
+    )
+    def test_a_url_without_its_scheme_is_https_at_port_443(self, written: str, url: str) -> None:
+        assert values(f"Loads {written} then") == [url]
+
+    def test_the_host_alone_is_found_before_a_word_with_an_equals_sign(self) -> None:
+        assert values("host=evil.com, mode=a/b") == ["evil.com"]
 
     def test_a_file_name_beside_a_defanged_value_is_not_a_host(self) -> None:
         assert values("see magnet[:]?xt=urn[:]btih&dn=setup-1.7.zip there\n") == []
@@ -152,6 +172,171 @@ class TestProse:
 
     def test_a_text_without_values_has_no_candidates(self) -> None:
         assert read("Nothing to see here.\n") == []
+
+
+class TestPlaceholders:
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "http://[victim].evil.com/",
+            "hxxp://<victim>.evil[.]com/a",
+            "http://evil.com/<user_id>/a",
+            "http://evil.com/{guid}",
+            "http://evil.com/{0}/{1}",
+            "http://evil.com/?id=[victim]",
+            "evil.com/<id>",
+            "{random}.evil.com",
+        ],
+    )
+    @pytest.mark.parametrize("name", ["report.txt", "report.md"])
+    def test_an_address_with_a_placeholder_is_refused(self, written: str, name: str) -> None:
+        (refused,) = read(f"It asks {written} for tasks.\n", name=name)
+        assert refused.verdict is Verdict.REFUSED
+        assert "line 1" in refused.findings[0].message
+        assert "placeholder" in refused.findings[0].message
+
+    def test_in_a_list_too(self) -> None:
+        lines = "http://evil.com/a\nhttp://evil.com/<id>\nevil.org\n"
+        assert [each.verdict for each in read(lines)] == [
+            Verdict.OPEN,
+            Verdict.REFUSED,
+            Verdict.OPEN,
+        ]
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://evil.com/{8A69D345-D564-463C-AFF1-A69D9E530F96}/a",
+            "http://evil.com/a?b[]=1&c[name]=2",
+            "http://evil.com/[PDF]2025.zip",
+            "http://[2001:db8::1]/a",
+        ],
+    )
+    def test_brackets_of_the_address_itself_are_no_placeholders(self, url: str) -> None:
+        assert values(url + "\n") == [url]
+
+    def test_tags_of_html_are_no_placeholders(self) -> None:
+        assert values("asks http://evil.com/a<br>then <b>evil.org</b>\n") == [
+            "http://evil.com/a",
+            "evil.org",
+        ]
+
+
+class TestExternalIds:
+    CVE, OTHER = "CVE-2021-44228", "CVE-2020-0601"
+
+    @staticmethod
+    def ids(text: str, name: str = "report.txt") -> dict[str, list[str]]:
+        """The ids of each value."""
+        found = {}
+        for each in read(text, name=name):
+            if each.object is not None:
+                refs = each.object.get("external_references", [])
+                found[each.object["name"]] = [ref["external_id"] for ref in refs]
+        return found
+
+    def test_ids_in_a_paragraph_describe_each_of_its_values(self) -> None:
+        text = f"They used {self.CVE} at\nevil.com and T1059.001 on evil.org.\n\nThen evil.net.\n"
+        both = [self.CVE, "T1059.001"]
+        assert self.ids(text) == {"evil.com": both, "evil.org": both, "evil.net": []}
+
+    def test_references_name_the_catalogue(self) -> None:
+        (candidate,) = read(f"evil.com uses {self.CVE} and T1059.001\n")
+        assert candidate.object["external_references"] == [
+            {"source_name": "cve", "external_id": self.CVE},
+            {
+                "source_name": "mitre-attack",
+                "external_id": "T1059.001",
+                "url": "https://attack.mitre.org/techniques/T1059/001",
+            },
+        ]
+
+    @pytest.mark.parametrize(
+        ("link", "id"),
+        [
+            ("https://attack.mitre.org/techniques/T1059", "T1059"),
+            ("hxxps://attack[.]mitre[.]org/techniques/T1059/001/", "T1059.001"),
+            ("[APT29](https://attack.mitre.org/groups/G0016)", "G0016"),
+            ("https://nvd.nist.gov/vuln/detail/CVE-2021-44228", "CVE-2021-44228"),
+            ("https://www.cve.org/CVERecord?id=CVE-2021-44228", "CVE-2021-44228"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["report.txt", "report.md"])
+    def test_a_link_to_a_catalogue_is_a_reference(self, link: str, id: str, name: str) -> None:
+        assert self.ids(f"evil.com does that. See {link} for more.\n", name) == {"evil.com": [id]}
+
+    def test_items_and_rows_keep_their_ids(self) -> None:
+        items = f"* evil.com ({self.CVE})\n* evil.org ({self.OTHER})\n"
+        rows = f"| evil.com | {self.CVE} |\n| evil.org | {self.OTHER} |\n"
+        wanted = {"evil.com": [self.CVE], "evil.org": [self.OTHER]}
+        assert self.ids(items) == self.ids(rows, "report.md") == wanted
+
+    def test_ids_of_a_heading_describe_its_section(self) -> None:
+        text = f"## Exploiting {self.CVE}\n\nFrom evil.com.\n\n## Later\n\nThen evil.org.\n"
+        assert self.ids(text, "report.md") == {"evil.com": [self.CVE], "evil.org": []}
+
+    def test_a_comment_of_a_list_is_a_heading(self) -> None:
+        text = f"# {self.CVE}\nevil.com\nevil.org # {self.OTHER}\n# others\nevil.net\n"
+        assert self.ids(text) == {
+            "evil.com": [self.CVE],
+            "evil.org": [self.OTHER, self.CVE],
+            "evil.net": [],
+        }
+
+    def test_a_value_has_the_ids_beside_each_of_its_occurrences(self) -> None:
+        text = f"First evil.com.\n\nThen evil.com used {self.CVE}.\n"
+        assert self.ids(text) == {"evil.com": [self.CVE]}
+
+    def test_ids_beside_no_value_are_named_in_a_finding(self) -> None:
+        first, last = read(f"They use T1566.\n\n{self.CVE}\n\nevil.com\n\nand evil.org\n")
+        assert first.findings == ()
+        (finding,) = last.findings
+        assert finding.action is Action.NOTED
+        assert "T1566" in finding.message and self.CVE in finding.message
+
+    def test_a_text_with_nothing_but_ids_says_why_nothing_is_shared(self) -> None:
+        (refused,) = read(f"They use {self.CVE}.\n")
+        assert refused.verdict is Verdict.REFUSED and self.CVE in refused.findings[0].message
+
+    def test_an_id_alone_on_its_line_describes_no_neighbour(self) -> None:
+        assert self.ids(f"Seen today\nevil.com\n{self.CVE}\nevil.org\n") == {
+            "evil.com": [],
+            "evil.org": [],
+        }
+
+    @pytest.mark.parametrize(
+        "url", ["http://evil.com/CVE-2021-44228.jar", "http://evil.com/2021/CVE-2021-44228"]
+    )
+    def test_an_id_within_an_address_stays_there(self, url: str) -> None:
+        assert self.ids(f"loads {url} then\n") == {url: []}
+
+    @pytest.mark.parametrize("word", ["T1000", "S1234", "MST1059", "T1059x", "attack.mitre.org.ru"])
+    def test_other_words_are_no_ids(self, word: str) -> None:
+        assert self.ids(f"evil.com and {word} there\n")["evil.com"] == []
+
+
+class TestPassthrough:
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "+evil.com+",
+            "`+evil.com+`",
+            "++evil.com++",
+            "+++evil.com+++",
+            "evil+++.+++com",
+            "evil+++[.]+++com",
+            "pass:[evil.com]",
+            "pass:c[evil[.]com]",
+        ],
+    )
+    def test_text_that_asciidoc_passes_through_is_read(self, written: str) -> None:
+        assert values(f"They used {written} then.\n", name="report.adoc") == ["evil.com"]
+
+    def test_in_other_texts_a_plus_is_a_plus(self) -> None:
+        assert values("in C++ and joe+a@evil.com, joe+b@evil.com\n") == [
+            "joe+a@evil.com",
+            "joe+b@evil.com",
+        ]
 
 
 class TestMarkup:

@@ -443,6 +443,28 @@ class TestPrivateAddresses:
         assert after("private_addresses", subject).verdict is verdict
 
     @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[domain-name:value = '10.0.0.1.dyn.evil.net']",
+            "[domain-name:value = '192.168.1.1.evil.com']",
+            "[url:value = 'http://10.0.0.1.dyn.evil.net/a']",
+        ],
+    )
+    def test_a_public_host_that_begins_with_four_numbers_is_no_address(self, pattern: str) -> None:
+        assert after("private_addresses", indicator(pattern)).is_open
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[url:value = 'http://10.0.0.1.evil.com/a?b=10.0.0.9']",
+            "[domain-name:value = '10.0.0.1.corp.internal']",
+            "[domain-name:value = 'ip-10-1-2-5.ec2.internal']",
+        ],
+    )
+    def test_an_address_elsewhere_in_a_value_still_holds_it(self, pattern: str) -> None:
+        assert after("private_addresses", indicator(pattern)).verdict is Verdict.HELD
+
+    @pytest.mark.parametrize(
         "secret",
         [
             "10.0.0.1",

@@ -1,0 +1,134 @@
+"""CVE and ATT&CK ids, and links to their catalogues: references of the indicators beside them.
+
+They describe an indicator and are never one.  Which indicator an id stands beside is for
+the formats to say.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class ExternalId(NamedTuple):
+    """An entry of a public catalogue, as an external reference names it (STIX 2.1 section 2.5)."""
+
+    source: str
+    """`cve`, or `mitre-attack`."""
+    id: str
+    """Empty for a link to the catalogue that names no entry."""
+    url: str = ""
+
+    @property
+    def as_reference(self) -> dict[str, str]:
+        """The member of `external_references`."""
+        parts = {"source_name": self.source, "external_id": self.id, "url": self.url}
+        return {name: text for name, text in parts.items() if text}
+
+
+MOST_IDS = 20
+"""Ids that one indicator refers to."""
+_SHOWN = 8
+_DOT = r"(?:\.|\[\.\]|\(\.\)|\[dot\])"
+_CATALOGUE_LINK = re.compile(
+    r"(?<![\w.-])(?:h[tx]{2}ps?(?::|\[:\])//)?(?:www\.)?"
+    rf"(?:(attack{_DOT}mitre{_DOT}org)|cve{_DOT}mitre{_DOT}org|nvd{_DOT}nist{_DOT}gov"
+    rf"|cve{_DOT}org)(?![\w.-]*\w)(/[^\s\"'<>()\[\]{{}}|`\\]*)?",
+    re.IGNORECASE,
+)
+_CVE = re.compile(
+    r"(?<![\w.=%-])(?:(?<!/)|(?<=CVE-\d{4}-\d{4}/)|(?<=CVE-\d{4}-\d{5}/))CVE[-\u2010\u2011\u2013](\d{4})[-\u2010\u2011\u2013](\d{4,10})"
+    r"(?![\w=-]|\.[a-z0-9])",
+    re.IGNORECASE,
+)
+_TECHNIQUE = re.compile(
+    r"(?<![\w.=%&\\-])(?:(?<!/)|(?<=\bT\d{4}/))(T(?!1000)(?:0[89]|1[0-7])\d\d|TA0[01]\d\d)"
+    r"(?:[./](\d{3}))?(?![\w=-]|\.\w)",
+    re.ASCII,
+)
+"""Numbers of techniques and tactics; those of software and groups are found in links only."""
+_IN_PATH = re.compile(r"/(TA?|S|G|M|C|DS|DET|A|AN)(\d{4})(?:/(\d{3}))?(?![\w-])", re.IGNORECASE)
+_CVE_IN_PATH = re.compile(r"CVE-(\d{4})-(\d{4,10})", re.IGNORECASE)
+_FOLDERS = {
+    **{"T": "techniques", "TA": "tactics", "S": "software", "G": "groups", "M": "mitigations"},
+    **{"C": "campaigns", "DS": "datasources", "A": "assets"},
+}
+_ONLY_IDS = re.compile(r"[\W_]*\Z")
+
+
+def may_have_external_ids(text: str) -> bool:
+    """True if a text may hold ids or links to catalogues; a quick test."""
+    if "CVE" in text or "cve" in text or "mitre" in text or "nvd" in text:
+        return True
+    return "T" in text and _TECHNIQUE.search(text) is not None
+
+
+def take_external_ids(text: str) -> tuple[str, tuple[ExternalId, ...]]:
+    """A text without ids and links to catalogues, and these, each once, in its order.
+
+    >>> take_external_ids("evil.com exploits CVE-2021-44228")[1]
+    (ExternalId(source='cve', id='CVE-2021-44228', url=''),)
+    """
+    if not may_have_external_ids(text):
+        return text, ()
+    found: list[ExternalId] = []
+
+    def take(match: re.Match[str]) -> str:
+        found.append(_READERS[match.re](match))
+        return " "
+
+    for pattern in _READERS:
+        text = pattern.sub(take, text)
+    return text, tuple(dict.fromkeys(found))
+
+
+def has_only_signs(text: str) -> bool:
+    """True if a text, after its ids are taken, holds no further word."""
+    return _ONLY_IDS.match(text) is not None
+
+
+def format_ids(ids: Iterable[ExternalId]) -> str:
+    """The first ids for a message, and the number of the others."""
+    named = list(dict.fromkeys(each.id or each.url[:100] for each in ids))
+    more = f" and {len(named) - _SHOWN} more" if len(named) > _SHOWN else ""
+    return ", ".join(named[:_SHOWN]) + more
+
+
+def join_ids(groups: Iterable[Sequence[ExternalId]]) -> tuple[ExternalId, ...]:
+    """The ids of several groups, each once, at most MOST_IDS."""
+    return tuple(dict.fromkeys(each for group in groups for each in group))[:MOST_IDS]
+
+
+def _read_link(match: re.Match[str]) -> ExternalId:
+    path = (match[2] or "").rstrip(".,;:!?*_")
+    if match[1]:
+        entry = _IN_PATH.search(path)
+        if entry is None:
+            return ExternalId("mitre-attack", "", "https://attack.mitre.org" + (path or "/"))
+        return _attack(entry[1].upper(), entry[2], entry[3] or "")
+    cve = _CVE_IN_PATH.search(path)
+    if cve is not None:
+        return _cve(cve)
+    host = re.sub(_DOT, ".", match[0].partition("//")[2] or match[0]).partition("/")[0].lower()
+    return ExternalId("cve", "", f"https://{host}{path or '/'}")
+
+
+def _read_technique(match: re.Match[str]) -> ExternalId:
+    letters = "TA" if match[1].startswith("TA") else "T"
+    return _attack(letters, match[1].removeprefix(letters), match[2] or "")
+
+
+def _attack(letters: str, number: str, part: str) -> ExternalId:
+    name = f"{letters}{number}"
+    folder = _FOLDERS.get(letters, "")
+    url = f"https://attack.mitre.org/{folder}/{name}" if folder else ""
+    if not part:
+        return ExternalId("mitre-attack", name, url)
+    return ExternalId("mitre-attack", f"{name}.{part}", f"{url}/{part}")
+
+
+def _cve(match: re.Match[str]) -> ExternalId:
+    return ExternalId("cve", f"CVE-{match[1]}-{match[2]}")
+
+
+_READERS = {_CATALOGUE_LINK: _read_link, _CVE: _cve, _TECHNIQUE: _read_technique}
+"""Links first, since they hold ids."""
