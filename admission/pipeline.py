@@ -302,6 +302,9 @@ class Pipeline:
             return candidate.refuse(Finding("validate", "fault", Action.REFUSED, message))
 
     def _run_stages(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
+        if candidate.verdict is Verdict.HELD:  # by its format: it may be sent on request
+            judged = self._run_stages(replace(candidate, verdict=Verdict.OPEN), context)
+            return judged.hold() if judged.is_open else judged
         candidate = _mark_known_duplicate(candidate, context.authors)
         if not candidate.is_open:
             return candidate

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.indicators import recognise_declared
 from tocsin.admission.observables.ioc_types import IocType
+from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.patterns.grammar import quote_string
 
@@ -40,6 +41,14 @@ HASHES = frozenset(
     )
 )
 """The types that are a hash of a file, alone or after `filename|`."""
+SECTION_HASHES: Mapping[str, str] = {
+    "md5": "MD5",
+    "sha1": "SHA-1",
+    "sha256": "SHA-256",
+    "sha512": "SHA-512",
+    "ssdeep": "SSDEEP",
+}
+"""The hashes of a section of a Windows program that are read, with their names in STIX."""
 
 _PRIVATE_TYPES = re.compile(
     r"target-.*|(?:first|middle|last|full)-name|date-of-birth|place-of-birth|gender|nationality"
@@ -114,6 +123,10 @@ _PATHS: Mapping[str, str] = {
     "vhash": "file:hashes.'VHASH'",
     "telfhash": "file:hashes.'TELFHASH'",
     "cdhash": "file:hashes.'CDHASH'",
+    **{
+        f"pe-section {kind}": f"file:extensions.'windows-pebinary-ext'.sections[*].hashes.'{name}'"
+        for kind, name in SECTION_HASHES.items()
+    },
     "imphash": "file:extensions.'windows-pebinary-ext'.imphash",
     "mutex": "mutex:name",
     "regkey": "windows-registry-key:key",
@@ -159,11 +172,13 @@ _HEXADECIMAL_TYPES = frozenset(
         "jarm-fingerprint",
         "hassh-md5",
         "hasshserver-md5",
+        *(f"pe-section {kind}" for kind in SECTION_HASHES if kind != "ssdeep"),
     )
 )
 _LANGUAGES = {"yara": "yara", "sigma": "sigma", "snort": "snort", "suricata": "suricata"}
 _HEX = re.compile(r"(?:[0-9a-f]{2}){14,64}")
 _NUMBER = re.compile(r"(?:AS)?\s?(\d{1,10})", re.IGNORECASE | re.ASCII)
+_PIPE_DEVICE = re.compile(r"(?:[\\/]{1,2}[.?])?[\\/]{1,2}pipe[\\/]{1,2}", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LONGEST = 8192
 _LONGEST_RULE = 65_536
@@ -253,6 +268,8 @@ def _parse_single(kind: str, plain: str) -> PatternedValue:
             raise Malformed("not the hexadecimal digits that its type needs")
     if kind == "filename":
         return _parse_file(plain)
+    if kind == "named pipe":
+        return _parse_pipe(plain)
     if kind == "AS" and (found := _NUMBER.fullmatch(plain)):
         return PatternedValue(f"AS{int(found[1])}", f"[autonomous-system:number = {int(found[1])}]")
     if kind not in _PATHS:
@@ -265,7 +282,10 @@ _UNKNOWN = "attributes of this type are not supported: send them as STIX"
 
 def _parse_declared(kind: str, plain: str) -> PatternedValue:
     """A host, address, URL, e-mail address or hash, read as in the other formats."""
-    found = recognise_declared(refang(join_spaced(plain)), host=kind in _HOSTS)
+    clear = refang(join_spaced(plain))
+    found = recognise_declared(clear, host=kind in _HOSTS)
+    if found is None and has_placeholder(clear):
+        raise Malformed(EXPLANATION)
     if found is None:
         raise Malformed("not a value of its type")
     expected = _EXPECTED.get(kind, ())
@@ -283,6 +303,15 @@ def _parse_file(plain: str) -> PatternedValue:
     if folder:
         tests.append(f"file:parent_directory_ref.path = {quote_string(folder)}")
     return PatternedValue(plain, f"[{' AND '.join(tests)}]")
+
+
+def _parse_pipe(plain: str) -> PatternedValue:
+    """A named pipe of Windows: a file of the device `\\\\.\\pipe`."""
+    name = _PIPE_DEVICE.sub("", plain)
+    if not name:
+        raise Malformed("the device without a pipe: give the pipe's name")
+    path = "\\\\.\\pipe\\" + name
+    return PatternedValue(path, f"[file:name = {quote_string(path)}]")
 
 
 def _file_name(path: str) -> str:

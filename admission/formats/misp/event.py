@@ -12,9 +12,13 @@ from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.extraction.json_split import split_array, split_object
 from tocsin.admission.extraction.tlp_words import find_tlp_levels
 from tocsin.admission.formats import ReadOptions
-from tocsin.admission.formats.misp.attribute_types import HASHES, is_private_type
+from tocsin.admission.formats.misp.attribute_types import (
+    HASHES,
+    SECTION_HASHES,
+    is_private_type,
+)
 from tocsin.admission.formats.misp.distribution import refuse_distribution
-from tocsin.admission.formats.misp.private_names import MASK, find_private_names
+from tocsin.admission.formats.misp.private_names import LONGEST_TEXT, MASK, find_private_names
 from tocsin.admission.formats.misp.stix_objects import (
     ObjectContext,
     StixBuilder,
@@ -48,8 +52,8 @@ _TYPES_BY_OBJECT = {
     ("ja3s", "ja3s-fingerprint-md5", "md5"): "ja3s-fingerprint-md5",
 }
 """(object, relation, type) of attributes to which their object gives another type."""
-_FILE_PARTS = ("pe-section", "elf-section", "macho-section", "favicon")
-"""Objects whose hashes are of a part of a file."""
+_FILE_PARTS = ("elf-section", "macho-section", "favicon")
+"""Objects whose hashes are of a part of a file that STIX cannot name."""
 _PEOPLE = ("person", "victim", "employee", "legal-entity")
 
 
@@ -115,15 +119,13 @@ class Event:
     def parse(cls, raw: bytes, place: str, collector: CandidateCollector) -> "Event":
         """Parse the JSON of an event.
 
-        Raises Malformed if it cannot be read, is a draft or must not be shared at all.
+        Raises Malformed if it cannot be read or must not be shared at all.
         """
         parts = split_object(raw)
         if parts is None:
             raise Malformed("not an event: send a JSON object with attributes")
         body = _parse_frame(raw, parts)
         lists = {name: _split_list(parts, name) for name in _LISTS}
-        if body.get("published") is not None and not is_true(body["published"]):
-            raise Malformed("a draft (published is false): publish it in MISP, then send it")
         if why := refuse_distribution(body):
             raise Malformed(why)
         broken: list[str] = []
@@ -139,8 +141,21 @@ class Event:
         builder = StixBuilder(body, names, collector.options, tuple(links[:_MOST_LINKS]))
         return cls(body, attributes, builder, collector, place, broken)
 
+    @property
+    def is_draft(self) -> bool:
+        """True if MISP would not share the event yet; exports without the flag are no drafts."""
+        published = self.body.get("published")
+        return published is not None and not is_true(published)
+
     def build_candidates(self) -> Iterator[Candidate]:
-        """The event's objects, refusals of its broken parts, and a report or a final finding."""
+        """The event's objects, refusals of its broken parts, and a report or a final finding.
+
+        Those of a draft are held: some publishers never set `published`.
+        """
+        for candidate in self._build_candidates():
+            yield candidate.hold(_DRAFT) if self.is_draft and candidate.is_open else candidate
+
+    def _build_candidates(self) -> Iterator[Candidate]:
         last: Candidate | None = None
         for candidate in self._build_parts():
             if last is not None:
@@ -161,7 +176,7 @@ class Event:
     def _build_attribute(self, attribute: _Attribute) -> Iterator[Candidate]:
         body, kind = attribute.body, attribute.kind
         why = self._reason_to_leave_out(attribute)
-        if why == _AS_REFERENCE:
+        if why in (_AS_REFERENCE, _AS_NAME):
             return
         if why:
             self.left[f"{kind} {why}"] += 1
@@ -195,6 +210,9 @@ class Event:
             if MASK in subject.get(name, ""):
                 message = "names of senders, victims and persons in the event are masked"
                 yield Finding("validate", "format", Action.REPLACED, message, name)
+        if isinstance(text, str) and len(text.strip()) > LONGEST_TEXT:
+            message = f"of its text, {LONGEST_TEXT} characters are kept"
+            yield Finding("validate", "format", Action.STRIPPED, message, "description")
         if text and self.builder.private_names.too_many:
             message = "the event names too many parties to mask, so its texts are left out"
             yield Finding("validate", "format", Action.STRIPPED, message, "description")
@@ -220,8 +238,10 @@ class Event:
             return "of a person or victim"
         if owner.get("name") in _FILE_PARTS and attribute.kind in HASHES:
             return "of a part of a file"
-        named_only = attribute.kind == "filename" and attribute.context.hashed
-        return "of a file that has hashes" if named_only else ""
+        if attribute.kind != "filename" or not attribute.context.hashed:
+            return ""
+        is_name = attribute.body.get("value") == attribute.context.file_name
+        return _AS_NAME if is_name else "of a file that has hashes"
 
     def _build_end(self, last: Candidate | None) -> Iterator[Candidate]:
         """The last candidate and the report; a finding counts the parts that are not shared."""
@@ -259,7 +279,15 @@ class Event:
         return "not shared: " + ", ".join(counted + ([f"{rest} others"] if rest else []))
 
 
+_DRAFT = Finding(
+    "validate",
+    "format",
+    Action.HELD,
+    "held: the event is not published in MISP (published is false): if it may be shared, send what"
+    " is held, or publish the event first",
+)
 _AS_REFERENCE = "shared as a reference"
+_AS_NAME = "shared as the name of its hashes"
 _NO = (None, False, 0, "0", "", "false", "False")
 _UNSHARED_LISTS = {"ShadowAttribute": "proposals", "EventReport": "reports as text"}
 
@@ -315,6 +343,8 @@ def _parse_object(raw: bytes, place: str, broken: list[str]) -> list[_Attribute]
 def _correct_type(owner: StixObject, body: StixObject) -> str:
     kind = attribute_type(body)
     relation = body.get("object_relation")
+    if owner.get("name") == "pe-section" and kind in SECTION_HASHES:
+        return f"pe-section {kind}"
     key = (str(owner.get("name")), str(relation), kind)
     return _TYPES_BY_OBJECT.get(key, kind)
 

@@ -24,7 +24,8 @@ _JOINS = dict.fromkeys(map(ord, "\t\n\xa0_-\u2010\u2011\u2013"), " ")
 """Characters between the words of a name, replaced by a space."""
 _SHORTEST, _LONGEST, _MOST, _MOST_LETTERS = 3, 200, 300, 10_000
 _SHORTEST_IN_LINK = 5
-_LONGEST_TEXT = 2_000
+LONGEST_TEXT = 2_000
+"""Characters of a text that are shared."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
@@ -46,13 +47,13 @@ class PrivateNames:
         """The text with the names masked; empty if it is not text."""
         if not isinstance(text, str) or self.too_many:
             return ""
-        plain = _CONTROL.sub(" ", text[: 2 * _LONGEST_TEXT]).strip()
+        plain = _CONTROL.sub(" ", text[: 2 * LONGEST_TEXT]).strip()
         parts: list[str] = []
         at = 0
         for found in self.terms.finditer(plain.translate(_JOINS)) if self.terms else ():
             parts += (plain[at : found.start()], MASK)
             at = found.end()
-        return "".join((*parts, plain[at:]))[:_LONGEST_TEXT]
+        return "".join((*parts, plain[at:]))[:LONGEST_TEXT]
 
     def occur_in(self, label: str) -> bool:
         """True if a label or URL holds one of the names, or a sender's name in one word."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.dates import parse_date
+from tocsin.admission.extraction.external_ids import ExternalId, join_ids, take_external_ids
 from tocsin.admission.extraction.indicator_types import drop_indicator_types, find_indicator_types
 from tocsin.admission.extraction.indicators import IndicatorDetails, build_indicator
 from tocsin.admission.extraction.tlp_words import find_tlp_levels
@@ -27,7 +28,7 @@ from tocsin.admission.formats.misp.distribution import (
     strictest_level,
 )
 from tocsin.admission.formats.misp.private_names import PrivateNames
-from tocsin.admission.formats.misp.tags import parse_tags, select_labels
+from tocsin.admission.formats.misp.tags import TAG_PROPERTIES, parse_tags, select_labels
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import micros, stix_time
@@ -35,7 +36,7 @@ from tocsin.admission.timestamps import micros, stix_time
 _NAMESPACE = uuid.UUID("2d6f3f5c-0f0d-4d53-8f1c-7a3a0c9b6e11")
 """UUID namespace for the ids of objects that have no UUID in MISP."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_KIND = re.compile(r"[A-Za-z0-9][A-Za-z0-9|/_-]{0,59}")
+_KIND = re.compile(r"[A-Za-z0-9][A-Za-z0-9|/_ -]{0,59}")
 _CVE = re.compile(r"CVE-\d{4}-\d{4,19}", re.ASCII)
 _SECONDS = re.compile(r"\d{9,11}", re.ASCII)
 _LONGEST_NAME = 200
@@ -64,6 +65,8 @@ class ObjectContext:
     """The name of a registry value."""
     data: object = None
     """The data of a registry value."""
+    file_name: str = ""
+    """The name of the file, if it has one that may be shared as widely as its hashes."""
 
     @classmethod
     def parse(cls, attributes: Sequence[StixObject]) -> "ObjectContext":
@@ -72,7 +75,19 @@ class ObjectContext:
             attribute_type(each) in HASHES and is_true(each.get("to_ids")) for each in attributes
         )
         under = {str(each.get("object_relation")): each.get("value") for each in attributes}
-        return cls(hashed, under.get("name"), under.get("data"))
+        names = {each["value"] for each in attributes if _is_shared_file_name(each)}
+        only = names.pop() if hashed and len(names) == 1 else ""
+        return cls(hashed, under.get("name"), under.get("data"), only)
+
+
+def _is_shared_file_name(attribute: StixObject) -> bool:
+    """True for the name of a file that is not restricted further than its object."""
+    if attribute_type(attribute) != "filename" or not isinstance(attribute.get("value"), str):
+        return False
+    restricted = str(attribute.get("distribution", "5")) != "5" or attribute.get("deleted")
+    restricted = restricted or any(attribute.get(name) for name in TAG_PROPERTIES)
+    comment = find_tlp_levels(str(attribute.get("comment", "")))
+    return is_true(attribute.get("to_ids")) and not restricted and not any(True for _ in comment)
 
 
 @dataclass(slots=True)
@@ -141,7 +156,9 @@ class StixBuilder:
             if value.value.lower() in self.private_names.attacked:
                 raise Malformed("the event names it as sender or victim, which is never shared")
             subject = build_indicator(value, details, self.options)
-            subject |= {"pattern_type": value.language, "name": self._name(value)}
+            file_name = context.file_name if attribute["type"] in HASHES else ""
+            name = self._name(value, file_name)
+            subject |= {"pattern_type": value.language, "name": name}
             subject["id"] = f"indicator--{_uuid_of(attribute, value, len(values) > 1)}"
             subject["created"] = subject["modified"] = stix_time(self.last_change(*parts))
             yield subject, [value.note] if value.note else []
@@ -181,6 +198,7 @@ class StixBuilder:
             types=find_indicator_types(found),
             labels=drop_indicator_types(found),
             references=self.links,
+            external_ids=_find_external_ids(comment, found),
         )
 
     def _labels_of(self, part: StixObject) -> tuple[str, ...]:
@@ -198,9 +216,17 @@ class StixBuilder:
         labels = tuple(label for label in found if not self.private_names.occur_in(label))
         return labels, omitted + len(found) - len(labels)
 
-    def _name(self, value: PatternedValue) -> str:
-        name = value.value[:_LONGEST_NAME]
-        return name if value.value in value.pattern else self.private_names.mask(name)
+    def _name(self, value: PatternedValue, file_name: str) -> str:
+        """The name of the file whose hash a value is, or the value."""
+        name = (file_name or value.value)[:_LONGEST_NAME]
+        is_value = not file_name and value.value in value.pattern
+        return name if is_value else self.private_names.mask(name)
+
+
+def _find_external_ids(comment: str, labels: Sequence[str]) -> tuple[ExternalId, ...]:
+    """The CVE and ATT&CK ids of a comment, and of labels that come from ATT&CK's galaxies."""
+    galaxies = (each.upper() for each in labels if each.startswith("misp-galaxy:mitre-"))
+    return join_ids(take_external_ids(text)[1] for text in (comment, *galaxies))
 
 
 def count_unreadable_sightings(attribute: StixObject, now: int) -> int:

@@ -95,6 +95,9 @@ class TestAttributes:
                 "[file:name = 'x.exe' AND file:parent_directory_ref.path = '%TEMP%']",
             ),
             ("mutex", "Global\\x", "[mutex:name = 'Global\\\\x']"),
+            ("named pipe", r"\\.\pipe\x", r"[file:name = '\\\\.\\pipe\\x']"),
+            ("named pipe", r"\pipe\x", r"[file:name = '\\\\.\\pipe\\x']"),
+            ("named pipe", "x", r"[file:name = '\\\\.\\pipe\\x']"),
             ("AS", "AS64496", "[autonomous-system:number = 64496]"),
             (
                 "regkey|value",
@@ -166,13 +169,20 @@ class TestAttributes:
 
 
 class TestObjects:
-    def test_each_hash_of_a_file_object_is_an_indicator_and_its_name_is_not(self) -> None:
+    def test_each_hash_of_a_file_object_is_an_indicator_with_the_name_of_the_file(self) -> None:
         parts = [attribute("filename", "setup.exe", 1), attribute("md5", MD5, 2)]
         content = event(Object=[object_("file", *parts, attribute("sha1", SHA1, 3))])
         assert [each["pattern"] for each in built_objects(content)] == [
             f"[file:hashes.'MD5' = '{MD5}']",
             f"[file:hashes.'SHA-1' = '{SHA1}']",
         ]
+        assert [each["name"] for each in built_objects(content)] == ["setup.exe"] * 2
+
+    def test_a_file_of_several_names_keeps_none(self) -> None:
+        names = [attribute("filename", "a.exe", 1), attribute("filename", "b.exe", 2)]
+        candidates = read(event(Object=[object_("file", *names, attribute("md5", MD5, 3))]))
+        assert candidates[0].object["name"] == MD5
+        assert "2 filename of a file that has hashes" in messages(candidates)[0]
 
     def test_a_registry_key_is_matched_with_its_value(self) -> None:
         key = attribute("regkey", "HKEY_CURRENT_USER\\Run", 1, object_relation="key")
@@ -189,9 +199,28 @@ class TestObjects:
             built_objects(content)[0]["pattern"] == f"[x509-certificate:hashes.'SHA-1' = '{SHA1}']"
         )
 
-    def test_the_hash_of_a_pe_section_is_not_a_file_hash(self) -> None:
-        candidates = read(event(Object=[object_("pe-section", attribute("md5", MD5))]))
+    @pytest.mark.parametrize(
+        ("kind", "name", "digest"), [("md5", "MD5", MD5), ("sha256", "SHA-256", SHA256)]
+    )
+    def test_the_hash_of_a_pe_section_matches_a_section(
+        self, kind: str, name: str, digest: str
+    ) -> None:
+        assert patterns(Object=[object_("pe-section", attribute(kind, digest))]) == [
+            f"[file:extensions.'windows-pebinary-ext'.sections[*].hashes.'{name}' = '{digest}']"
+        ]
+
+    def test_the_hash_of_an_elf_section_is_not_a_file_hash(self) -> None:
+        candidates = read(event(Object=[object_("elf-section", attribute("md5", MD5))]))
         assert "1 md5 of a part of a file" in messages(candidates)[0]
+
+
+class TestExternalIds:
+    def test_ids_in_a_comment_or_a_galaxy_become_references(self) -> None:
+        tag = {"name": 'misp-galaxy:mitre-attack-pattern="Phishing - T1566"'}
+        content = event(attribute(comment="uses CVE-2021-44228", Tag=[tag]))
+        (subject,) = built_objects(content)
+        ids = [each["external_id"] for each in subject["external_references"]]
+        assert ids == ["CVE-2021-44228", "T1566"]
 
 
 class TestIds:

@@ -114,9 +114,52 @@ class TestTlpAndDistribution:
         assert [each.verdict for each in candidates[:2]] == [Verdict.REFUSED, Verdict.OPEN]
 
     @pytest.mark.parametrize("published", [False, "0", 0])
-    def test_a_draft_is_refused(self, published: bool | int | str) -> None:
-        (candidate,) = read(event(attribute(), published=published))
-        assert "publish it in MISP" in messages([candidate])[0]
+    def test_the_objects_of_a_draft_are_held(self, published: bool | int | str) -> None:
+        held = read(event(attribute(), published=published))
+        assert [each.verdict for each in held] == [Verdict.HELD] * 2
+        assert all("not published in MISP" in message for message in messages(held))
+
+    def test_a_draft_is_examined_and_then_held(self) -> None:
+        comment = "ask joe.bloggs@gmail.com"
+        held, _ = examine_event(event(attribute(comment=comment), published=False))
+        assert held.verdict is Verdict.HELD
+        assert "joe.bloggs" not in str(held.object)
+        assert "joe.bloggs" in str(held.original)
+
+    def test_what_is_refused_in_a_draft_stays_refused(self) -> None:
+        refused, *_ = examine_event(event(attribute("ip-dst", "10.0.0.1"), published=False))
+        assert refused.verdict is Verdict.REFUSED
+
+    @pytest.mark.parametrize("more", [{}, {"published": True}, {"published": "1"}])
+    def test_an_event_without_the_flag_is_no_draft(self, more: dict[str, Any]) -> None:
+        assert read(event(attribute(), **more))[0].verdict is Verdict.OPEN
+
+
+class TestFileNames:
+    @pytest.mark.parametrize(
+        "restriction",
+        [
+            {"to_ids": False},
+            {"distribution": "0"},
+            {"distribution": "1"},
+            {"deleted": True},
+            {"Tag": [{"name": "tlp:red"}]},
+            {"comment": "TLP:RED"},
+        ],
+    )
+    def test_a_name_that_is_restricted_further_than_its_hash_is_not_shared(
+        self, restriction: dict[str, Any]
+    ) -> None:
+        name = attribute("filename", "setup.exe", 1, **restriction)
+        content = event(Object=[object_("file", name, attribute("md5", MD5, 2))])
+        assert "setup.exe" not in str([each.object for each in read(content)])
+
+    def test_names_of_senders_are_masked_in_the_name_of_a_file(self) -> None:
+        name = attribute("filename", "ACME Corp.exe", 1)
+        content = event(
+            Object=[object_("file", name, attribute("md5", MD5, 2))], Orgc={"name": "ACME Corp"}
+        )
+        assert "ACME" not in str([each.object for each in read(content)])
 
 
 class TestNeverShared:
