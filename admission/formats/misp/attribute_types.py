@@ -5,7 +5,7 @@ dropped, and of a file name with a hash only the hash is matched.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tocsin.admission.errors import Malformed
@@ -266,10 +266,8 @@ def _parse_single(kind: str, plain: str) -> PatternedValue:
         plain = plain.lower().replace(":", "")
         if not _HEX.fullmatch(plain):
             raise Malformed("not the hexadecimal digits that its type needs")
-    if kind == "filename":
-        return _parse_file(plain)
-    if kind == "named pipe":
-        return _parse_pipe(plain)
+    if kind in _FILE_PARSERS:
+        return _FILE_PARSERS[kind](plain)
     if kind == "AS" and (found := _NUMBER.fullmatch(plain)):
         return PatternedValue(f"AS{int(found[1])}", f"[autonomous-system:number = {int(found[1])}]")
     if kind not in _PATHS:
@@ -312,6 +310,12 @@ def _parse_pipe(plain: str) -> PatternedValue:
         raise Malformed("the device without a pipe: give the pipe's name")
     path = "\\\\.\\pipe\\" + name
     return PatternedValue(path, f"[file:name = {quote_string(path)}]")
+
+
+_FILE_PARSERS: Mapping[str, Callable[[str], PatternedValue]] = {
+    "filename": _parse_file,
+    "named pipe": _parse_pipe,
+}
 
 
 def _file_name(path: str) -> str:
