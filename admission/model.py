@@ -297,6 +297,8 @@ class WarninglistHit:
     """False for a subdomain of a listed domain or an address inside a listed network."""
     excluded: bool = False
     """True for the hub's exclusion list, which no setting overrides."""
+    mode: str = ""
+    """The action on an exact hit unless the policy gives a gentler one; empty: the policy's."""
 
 
 class Warninglists(Protocol):

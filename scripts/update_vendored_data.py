@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tocsin.admission.warninglists.index import LIST_REACH
+from tocsin.admission.warninglists.index import LIST_REACH, NOT_SHIPPED
 
 ADMISSION = Path(__file__).resolve().parent.parent / "admission"
 CLUSTERS = {
@@ -41,9 +41,10 @@ def main() -> int:
 def warning_lists() -> dict[str, Any]:
     """Read the lists that the policy uses; a release of the package may lack some."""
     folder = data_of("pymispwarninglists") / "misp-warninglists" / "lists"
-    files = {name: folder / name / "list.json" for name in LIST_REACH}
+    files = {name: folder / name / "list.json" for name in LIST_REACH.keys() - NOT_SHIPPED}
     found = {name: json.loads(f.read_text("utf-8")) for name, f in files.items() if f.exists()}
-    lists = {name: {"name": each["name"], "list": each["list"]} for name, each in found.items()}
+    kept = ("name", "list", "version")
+    lists = {name: {part: each[part] for part in kept} for name, each in sorted(found.items())}
     return {"source": f"pymispwarninglists {version('pymispwarninglists')}", "lists": lists}
 
 

@@ -27,7 +27,7 @@ from tocsin.admission import parse_policy
 from tocsin.admission.errors import PolicyError, Unavailable
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import check_installation, is_installed
-from tocsin.admission.warninglists.index import load_warning_lists
+from tocsin.admission.warninglists.index import WarningLists, load_warning_lists
 from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.config.cache import load_or_build
 from tocsin.server.answering.connections import SharedConnections
@@ -123,6 +123,18 @@ def open_runtime(
         _connect(settings, found, clock, processes, prepare=prepare) as hub,
     ):
         yield hub
+
+
+def warning_lists_file(data: Path) -> Path:
+    """The file of the warning lists that the operator loaded; it may not exist."""
+    return data / "warning-lists.json.xz"
+
+
+def _load_warning_lists(loaded: Path) -> WarningLists:
+    try:
+        return load_warning_lists(keep=load_or_build, loaded=loaded)
+    except ValueError as error:
+        raise ConfigError(f"{loaded}: {error}; remove it to use the shipped lists") from error
 
 
 @contextmanager
@@ -238,8 +250,9 @@ def _connect(  # noqa: PLR0913
     if policy.expects_recogniser and not is_installed():
         raise PolicyError(_NO_RECOGNISER)
     limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 3)
-    examiner = ExaminerProcesses(processes, text, limits) if processes else None
-    admission = AdmissionConfig(policy, load_warning_lists(keep=load_or_build), examiner)
+    loaded = warning_lists_file(settings.data)
+    examiner = ExaminerProcesses(processes, text, limits, loaded) if processes else None
+    admission = AdmissionConfig(policy, _load_warning_lists(loaded), examiner)
     store = Store.connect(
         uri,
         name=settings.database,

@@ -25,7 +25,7 @@ from tocsin.admission.model import (
 from tocsin.admission.observables.extract import extract_observables
 
 DEFAULTS: Mapping[str, object] = {
-    "exact": "refuse",  # for an exact hit on a list that is not named below
+    "exact": "refuse",  # for an exact hit; lists of popular sites and mail servers only hold
     "lists": {},  # by the list's own name: refuse, hold, lower or ignore
     "hold": [],  # lists that hold, instead of a line in `lists` for each
     "ignore": [],  # likewise for lists that are ignored
@@ -72,7 +72,11 @@ class _ListModes:
     def mode_of(self, hit: WarninglistHit) -> str:
         if hit.excluded:
             return "refuse"
-        return "ignore" if self.approved else self._by_list.get(hit.list, self._default)
+        if self.approved:
+            return "ignore"
+        if hit.list in self._by_list:
+            return self._by_list[hit.list]
+        return max(self._default, hit.mode or self._default, key=_EXACT_MODES.index)
 
     def sort_key(self, hit: WarninglistHit) -> tuple[bool, int]:
         """Sorts exact hits first, and of these the strictest mode first."""
@@ -109,19 +113,24 @@ def _apply_hits(
         refused = all_listed and any(modes.mode_of(hit) == "refuse" for hit in blocking)
         if modes.approved and not refused:
             return candidate
-        return _block(candidate, blocking, "refuse" if refused else "hold")
+        mode = "refuse" if refused else "hold"
+        return _block(candidate, blocking, mode, all_listed=all_listed)
     remaining = [found[0] for found in hits if found]
     if remaining and subject.get("type") == "indicator":
         return _lower_confidence(candidate, subject, remaining[0], settings)
     return candidate
 
 
-def _block(candidate: Candidate, hits: Sequence[WarninglistHit], mode: str) -> Candidate:
+def _block(
+    candidate: Candidate, hits: Sequence[WarninglistHit], mode: str, *, all_listed: bool
+) -> Candidate:
     names = ", ".join(sorted({hit.list for hit in hits}))
-    message = (
-        f"known to be harmless (warning list: {names}), would raise false alarms: leave it out"
-    )
-    if mode == "hold":
+    message = f"known to be harmless (warning list: {names}), would raise false alarms"
+    if mode == "refuse":
+        message += ": leave it out"
+    elif all_listed:
+        message = f"held for review: {message}"
+    else:
         message = (
             f"held for review: contains a value known to be harmless (warning list: {names});"
             " without it, the object is published"

@@ -2,7 +2,8 @@
 
 The lists are MISP's, vendored in `misp_lists.json.xz`, which
 `scripts/update-vendored-data` renews, and one of certificates that anybody can
-sign with.  Not every list shows that a value is harmless (the million most
+sign with.  An operator's fresher lists replace those of the same name; see
+`sources`.  Not every list shows that a value is harmless (the million most
 visited sites include many compromised ones), so `LIST_REACH` names each list
 that counts and the values for which its entries count.
 """
@@ -22,8 +23,8 @@ from enum import Enum
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
-from zlib import crc32
 
 import msgspec
 
@@ -37,12 +38,16 @@ class Reach(Enum):
     EXACT = "exact"  # the very value that it names
     WIDE = "wide"  # that value; and, with less weight, subdomains and addresses inside
     WITHIN = "within"  # shared by good and bad alike: never exactly, only with less weight
+    EACH = "each"  # each address of a range as if it were named itself
 
 
 LIST_REACH: Mapping[str, Reach] = {
     **dict.fromkeys(
         (
             *("alexa", "cisco_top1000", "moz-top500", "tranco10k"),
+            *("cisco_top20k", "majestic_million", "dynamic-dns", "link-in-bio"),
+            *("public-ipfs-gateways", "automated-malware-analysis", "parking-domain-ns"),
+            *("public-dns-hostname", "nioc-filehash"),
             *("captive-portals", "findip-host", "whats-my-ip", "url-shortener"),
             "security-provider-blogpost",
             *("rfc6761", "tlds", "second-level-tlds", "university_domains"),
@@ -67,17 +72,39 @@ LIST_REACH: Mapping[str, Reach] = {
             *("amazon-aws", "google-gcp", "microsoft-azure", "microsoft-azure-us-gov"),
             *("microsoft-azure-china", "microsoft-azure-germany", "microsoft-office365-ip"),
             *("microsoft-office365-cn", "lots-project", "sinkholes", "parking-domain"),
-            *("censys-scanning", "shodan-scanning", "shadowserver"),
+            *("alphastrike-scanning", "alphastrike-research-nt-scanning", "bufferover-nt-scanning"),
+            *("censys-scanning", "coalition-signals-intelligence-nt-scanning"),
+            *("cybergreen-nt-scanning", "cyberresilience-nt-scanning", "cypex-nt-scanning"),
+            *("f6-nt-scanning", "internet-census-nt-scanning", "intrinsec-nt-scanning"),
+            *("ipinfo-nt-scanning", "ipip-nt-scanning", "modat-nt-scanning", "modat-scanner"),
+            *("netsecscan-nt-scanning", "netsecscan-scanning", "onyphe-nt-scanning"),
+            *("onyphe-scanner", "probethenet-nt-scanning", "rapid7-nt-scanning"),
+            *("research-scanner-nt-scanning", "shadowforce-nt-scanning", "shadowforce-scanning"),
+            *("shadowserver", "shadowserver-nt-scanning", "shodan-scanning", "shodan-nt-scanning"),
+            *("skipa-nt-scanning", "tenable-cloud-ipv4", "tenable-cloud-ipv6"),
+            *("check-host-net", "openai-gptbot"),
         ),
         Reach.WITHIN,
     ),
+    **dict.fromkeys(("smtp-receiving-ips", "smtp-sending-ips"), Reach.EACH),
 }
 """The lists that count, by the name of their folder.
 
-Left out: the million-site lists, disposable mail, VPN ranges and dynamic DNS
-(attackers live there), the RFC address ranges (the rule `private_addresses`
-knows them) and lists that are matched by substring or expression.
+Left out: the million-site lists (of 297,732 real indicators, one names 1,375), disposable
+mail and VPN ranges (attackers live there), the RFC address ranges (the rule
+`private_addresses` knows them) and lists that are matched by expression.
 """
+
+HELD_LISTS = frozenset(
+    (
+        *("cisco_top20k", "majestic_million", "dynamic-dns", "link-in-bio"),
+        *("public-ipfs-gateways", "automated-malware-analysis", "parking-domain-ns"),
+        *("public-dns-hostname", "nioc-filehash", "smtp-receiving-ips", "smtp-sending-ips"),
+    )
+)
+"""Lists whose exact hits are held instead of refused: an attacker's value may be on them."""
+NOT_SHIPPED = frozenset(("nioc-filehash",))
+"""Lists that count if the operator loads them; too long to be shipped."""
 
 _BESIDES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "android-test-keys": (
@@ -107,9 +134,13 @@ class WarningLists:
     depends on how long the lists are.
     """
 
-    def __init__(self, lists: Iterable[tuple[str, Reach, Iterable[str]]] = ()) -> None:
-        """Index lists given by name, reach and entries."""
-        self._read(_pack_lists(lists))
+    def __init__(
+        self, lists: Iterable[tuple[str, Reach, Iterable[str]]] = (), mode: str = ""
+    ) -> None:
+        """Index lists given by name, reach and entries, all with one `WarninglistHit.mode`."""
+        self._read(
+            _pack_lists((ListAbout(name, reach, mode), entries) for name, reach, entries in lists)
+        )
 
     @classmethod
     def of(cls, block: bytes | memoryview) -> WarningLists:
@@ -120,7 +151,9 @@ class WarningLists:
 
     def _read(self, block: bytes | memoryview) -> None:
         self._listed = PackedList(block)
-        self._lists = [(name, Reach(reach)) for name, reach in self._listed.about]
+        self._lists = [
+            ListAbout(name, Reach(reach), mode) for name, reach, mode in self._listed.about
+        ]
 
     def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
         """See KnownBenign.hits."""
@@ -134,14 +167,18 @@ class WarningLists:
             return ()
         exact: dict[int, bool] = {}
         for number, whole in found:
-            reach = self._lists[number][1]
+            reach = self._lists[number].reach
             whole = whole and reach is not Reach.WITHIN
             if whole or reach is not Reach.EXACT:
                 exact[number] = exact.get(number, False) or whole
         if not exact:
             return ()
-        hits = (WarninglistHit(self._lists[number][0], whole) for number, whole in exact.items())
+        hits = (self._hit(number, whole) for number, whole in exact.items())
         return tuple(sorted(hits, key=lambda hit: (not hit.exact, hit.list)))
+
+    def _hit(self, number: int, whole: bool) -> WarninglistHit:
+        about = self._lists[number]
+        return WarninglistHit(about.title, whole, mode=about.mode)
 
     def _host_hits(self, kind: str, value: str) -> Iterator[tuple[int, bool]]:
         host, whole = (value.rstrip(".").lower(), True) if kind != "url" else _host(value)
@@ -156,16 +193,27 @@ class WarningLists:
         place = _parse_network(value)
         if place is None:
             return
-        yield from ((number, wide == place[1]) for number, wide in self._listed.covers(place))
+        for number, wide in self._listed.covers(place):
+            yield number, wide == place[1] or self._lists[number].reach is Reach.EACH
 
 
-def _pack_lists(lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> bytes:
+class ListAbout(NamedTuple):
+    """How a list is applied."""
+
+    title: str
+    """Its name as its publisher gives it."""
+    reach: Reach
+    mode: str = ""
+    """See WarninglistHit.mode."""
+
+
+def _pack_lists(lists: Iterable[tuple[ListAbout, Iterable[str]]]) -> bytes:
     """The lists as a block for `WarningLists.of`."""
-    about: list[tuple[str, str]] = []
+    about: list[tuple[str, str, str]] = []
     values: dict[str, tuple[int, ...]] = {}
     networks: dict[Network, tuple[int, ...]] = {}
-    for number, (name, reach, entries) in enumerate(lists):
-        about.append((name, reach.value))
+    for number, (each, entries) in enumerate(lists):
+        about.append((each.title, each.reach.value, each.mode))
         for entry in entries:
             place = _parse_network(entry)
             if place is None:
@@ -176,13 +224,22 @@ def _pack_lists(lists: Iterable[tuple[str, Reach, Iterable[str]]]) -> bytes:
     return pack(about, values, networks)
 
 
-class _List(msgspec.Struct):
+class ListContent(msgspec.Struct, frozen=True):
+    """The content of a list."""
+
     name: str
+    """Its title."""
     entries: list[str] = msgspec.field(name="list")
+    version: int = 0
+    """Its version as MISP numbers it; mostly a date."""
 
 
-class _Document(msgspec.Struct):
-    lists: dict[str, _List]
+class ListDocument(msgspec.Struct, frozen=True):
+    """Lists in one file: `misp_lists.json.xz`, or what the operator loaded."""
+
+    source: str
+    """Where they come from, with its version."""
+    lists: dict[str, ListContent]
 
 
 class WithExclusions:
@@ -223,35 +280,73 @@ KeepBytes = Callable[[str, Callable[[], bytes]], bytes | memoryview]
 
 
 def load_warning_lists(
-    names: Collection[str] | None = None, keep: KeepBytes = lambda _, make: make()
+    names: Collection[str] | None = None,
+    keep: KeepBytes = lambda _, make: make(),
+    loaded: Path | None = None,
 ) -> WarningLists:
     """The warning lists that count, or those of them that are named, from the vendored file.
 
-    To index them takes a few tenths of a second and `keep` saves it: all processes that
-    keep in one place share the index, and with it the memory.
+    `loaded` is a file of the operator's lists, which replace those of the same name; see
+    `sources`.  To index them takes a few tenths of a second and `keep` saves it: all processes
+    that keep in one place share the index, and with it the memory.
+
+    Raises ValueError if `loaded` is damaged.
     """
     wanted = LIST_REACH if names is None else {name: LIST_REACH[name] for name in names}
-    block = keep(f"warning-lists-{_state(wanted)}", lambda: _pack_lists(_read(wanted)))
+    fresh = _read_octets(loaded)
+    block = keep(
+        f"warning-lists-{_state(wanted, fresh)}", lambda: _pack_lists(_read(wanted, fresh))
+    )
     try:
         return WarningLists.of(block)
     except ValueError:  # spoilt where it was kept
-        return WarningLists(_read(wanted))
+        return WarningLists.of(_pack_lists(_read(wanted, fresh)))
 
 
-def _state(wanted: Mapping[str, Reach]) -> str:
+def read_list_documents(loaded: Path | None = None) -> list[ListDocument]:
+    """The vendored lists, and the operator's if there are any.
+
+    Raises ValueError if `loaded` is damaged.
+    """
+    fresh = _read_octets(loaded)
+    return [_parse(_FILE.read_bytes()), *([_parse(fresh)] if fresh else [])]
+
+
+def _read_octets(file: Path | None) -> bytes:
+    """The content of a file; empty if there is none."""
+    try:
+        return file.read_bytes() if file is not None else b""
+    except FileNotFoundError:
+        return b""
+
+
+def _parse(octets: bytes) -> ListDocument:
+    try:
+        return msgspec.json.decode(lzma.decompress(octets), type=ListDocument)
+    except (lzma.LZMAError, EOFError, msgspec.DecodeError) as error:
+        raise ValueError(f"the file of warning lists is damaged: {error}") from error
+
+
+def _state(wanted: Mapping[str, Reach], fresh: bytes) -> str:
     """A digest of the lists and of how they are packed."""
-    found = (2, sys.byteorder, crc32(_FILE.read_bytes()), [*wanted.items()], [*_BESIDES.items()])
-    return blake2b(repr(found).encode(), digest_size=12).hexdigest()
+    how = (3, sys.byteorder, [*wanted.items()], sorted(HELD_LISTS), [*_BESIDES.items()])
+    found = blake2b(repr(how).encode(), digest_size=12)
+    found.update(_FILE.read_bytes())
+    found.update(fresh)
+    return found.hexdigest()
 
 
-def _read(wanted: Mapping[str, Reach]) -> Iterator[tuple[str, Reach, list[str]]]:
-    vendored = msgspec.json.decode(lzma.decompress(_FILE.read_bytes()), type=_Document).lists
+def _read(wanted: Mapping[str, Reach], fresh: bytes) -> Iterator[tuple[ListAbout, list[str]]]:
+    lists = _parse(_FILE.read_bytes()).lists
+    if fresh:
+        lists = {**lists, **_parse(fresh).lists}
     for name, reach in wanted.items():
+        mode = "hold" if name in HELD_LISTS else ""
         if name in _BESIDES:
             title, entries = _BESIDES[name]
-            yield title, reach, list(entries)
-        if name in vendored:
-            yield vendored[name].name, reach, vendored[name].entries
+            yield ListAbout(title, reach, mode), list(entries)
+        if name in lists:
+            yield ListAbout(lists[name].name, reach, mode), lists[name].entries
 
 
 def _parse_network(text: str) -> Network | None:

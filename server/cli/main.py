@@ -32,6 +32,7 @@ _COMMANDS = {
     "submission": "submission",
     "object": "object",
     "exclusion": "exclusion",
+    "warninglist": "warninglist",
     "journal": "journal",
     "import": "medallion",
     "conformance": "conformance",

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -72,9 +73,14 @@ class ExaminerLimits:
 class ExaminerProcesses:
     """Processes that examine submissions.  Safe for threads."""
 
-    def __init__(self, processes: int, policy: str, limits: ExaminerLimits) -> None:
-        """`processes`: their number; `policy`: the text of policy.toml."""
-        self._setup = Setup(policy, limits.memory, limits.seconds)
+    def __init__(
+        self, processes: int, policy: str, limits: ExaminerLimits, lists: Path | None = None
+    ) -> None:
+        """`processes`: their number; `policy`: the text of policy.toml.
+
+        `lists`: the file of warning lists that the operator loaded.
+        """
+        self._setup = Setup(policy, limits.memory, limits.seconds, str(lists or ""))
         self._limits = limits
         self._processes = [_Process(self._setup, limits) for _ in range(processes)]
         self._numbers = itertools.count(1)

@@ -13,6 +13,7 @@ import resource
 import signal
 import struct
 import sys
+from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
@@ -36,6 +37,8 @@ class Setup(msgspec.Struct, frozen=True):
     """Octets of address space.  Not enforced on macOS."""
     seconds: float
     """Processor time for one request."""
+    lists: str = ""
+    """The file of warning lists that the operator loaded; empty if there cannot be one."""
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,7 +64,8 @@ def main() -> None:
     requests, answers = sys.stdin.buffer, _take_output()
     setup = msgspec.msgpack.decode(_read(requests) or b"", type=Setup)
     _limit_memory(setup.memory)
-    lists = load_warning_lists(keep=load_or_build)
+    loaded = Path(setup.lists) if setup.lists else None
+    lists = load_warning_lists(keep=load_or_build, loaded=loaded)
     policy = parse_policy(setup.policy)
     _write(answers, b"")
     sessions: dict[int, LocalExamination] = {}

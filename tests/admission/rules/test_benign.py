@@ -17,12 +17,15 @@ LISTS = WarningLists(
 )
 
 
+HELD = WarningLists([("popular", Reach.EXACT, ["popular.test"])], mode="hold")
+
+
 def indicator(pattern: str, **more: Any) -> Any:
     return {"type": "indicator", "pattern": pattern, "pattern_type": "stix", **more}
 
 
-def apply_benign(subject: Any, settings: Any = None) -> Any:
-    context = RuleContext(Submitter(), 0, LISTS, settings=settings or {})
+def apply_benign(subject: Any, settings: Any = None, lists: Any = LISTS) -> Any:
+    context = RuleContext(Submitter(), 0, lists, settings=settings or {})
     return build_rule("benign", context)(Candidate(0, subject))
 
 
@@ -44,6 +47,26 @@ class TestBenign:
     def test_an_indicator_on_listed_and_other_values_is_held(self) -> None:
         candidate = apply_benign(indicator("[domain-name:value IN ('good.test', 'evil.test')]"))
         assert candidate.verdict is Verdict.HELD
+
+    def test_a_list_that_attackers_may_be_on_holds(self) -> None:
+        held = apply_benign(indicator("[domain-name:value = 'popular.test']"), lists=HELD)
+        assert held.verdict is Verdict.HELD
+        assert held.findings[0].message.startswith("held for review: known to be harmless")
+
+    @pytest.mark.parametrize(
+        ("settings", "verdict"),
+        [
+            ({"exact": "refuse"}, Verdict.HELD),
+            ({"exact": "lower"}, Verdict.OPEN),
+            ({"lists": {"popular": "refuse"}}, Verdict.REFUSED),
+            ({"ignore": ["popular"]}, Verdict.OPEN),
+        ],
+    )
+    def test_the_policy_may_change_what_such_a_list_does(
+        self, settings: Any, verdict: Verdict
+    ) -> None:
+        subject = indicator("[domain-name:value = 'popular.test']")
+        assert apply_benign(subject, settings, HELD).verdict is verdict
 
     def test_a_warning_list_may_hold_or_be_ignored(self) -> None:
         subject = indicator("[ipv4-addr:value = '8.8.8.8']")

@@ -14,6 +14,7 @@ from support.certificates import make_authority
 from support.medallion_files import collection, day, threat, write_data_file
 from support.presence import present
 from support.processes import HubProcess, indicators, run_command
+from support.warning_lists import write_misp_lists, zip_folder
 
 from tocsin.config import HubSettings
 from tocsin.server.cli.main import main, tocsin_hub
@@ -82,6 +83,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     ca = make_authority()
     write_data_file(folder, collection((day(1), threat(1))), root="trustgroup1")
     (folder / "acme.crt").write_text(ca.issue("acme").certificate)
+    lists = write_misp_lists(folder / "misp-warninglists", {"google": ["search.example"]})
+    zip_folder(lists, folder / "misp-warninglists-main.zip")
     yield hub, folder
     hub.kill()
 
