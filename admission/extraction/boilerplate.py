@@ -55,10 +55,15 @@ _READ_MORE = re.compile(
 """`more information at https://…` in the middle of a line."""
 _REFERENCE_HEADINGS = frozenset(load_words(_PACKAGE, "reference_headings"))
 _HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS
+_LAST_OF_HEADINGS = frozenset(
+    each.split("-", count)[-1] for each in _HEADINGS for count in range(each.count("-") + 1)
+)
+_AROUND_HEADINGS = "#=*_:" + "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 _HEADING_TEXT = re.compile(
     r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?([^\d./@,|()\[\]\"]{3,40}?)[#=*_:\s]*"
 )
 _HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:]{0,60}:\s*$")
+_UNDERLINE_ENDS = ("-", "=", "~", "^", " ", "\t", "\r")
 _UNDERLINE = re.compile(r"\s*([-=~^])\1{2,}\s*")
 _YARA = re.compile(
     r"\s*(?:(?:private|global)\s+){0,2}rule\s+\w{1,200}\s*(?::[\w\s]{0,200})?\{?\s*$"
@@ -134,9 +139,15 @@ def begins_section(lines: Sequence[str], number: int) -> bool:
     if len(line) > 80 or not line.strip():
         return False
     below = lines[number + 1] if number + 1 < len(lines) else ""
-    if _HEADING.match(line) or _UNDERLINE.fullmatch(below):
+    if _HEADING.match(line) or (below.endswith(_UNDERLINE_ENDS) and _UNDERLINE.fullmatch(below)):
         return True
-    return _heading(line) in _HEADINGS
+    return _ends_like_heading(line) and _heading(line) in _HEADINGS
+
+
+def _ends_like_heading(line: str) -> bool:
+    """True if the last word of a line is that of a known heading; a quick test."""
+    words = line.rstrip(_AROUND_HEADINGS).rsplit(None, 1)
+    return bool(words) and words[-1].lower() in _LAST_OF_HEADINGS
 
 
 def _heading(line: str) -> str:

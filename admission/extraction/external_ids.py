@@ -28,6 +28,8 @@ class ExternalId(NamedTuple):
 MOST_IDS = 20
 """Ids that one indicator refers to."""
 _SHOWN = 8
+_SIGNS = ("CVE", "cve", "Cve", "mitre", "MITRE", "nvd")
+"""Every id and link but the number of a technique has one of these."""
 _DOT = r"(?:\.|\[\.\]|\(\.\)|\[dot\])"
 _CATALOGUE_LINK = re.compile(
     r"(?<![\w.-])(?:h[tx]{2}ps?(?::|\[:\])//)?(?:www\.)?"
@@ -46,6 +48,8 @@ _TECHNIQUE = re.compile(
     re.ASCII,
 )
 """Numbers of techniques and tactics; those of software and groups are found in links only."""
+_LIKE_TECHNIQUE = re.compile(r"T(?:0[89]|1[0-7]|A0[01])\d\d", re.ASCII)
+"""Begins with a character, so that all others are passed over at once."""
 _IN_PATH = re.compile(r"/(TA?|S|G|M|C|DS|DET|A|AN)(\d{4})(?:/(\d{3}))?(?![\w-])", re.IGNORECASE)
 _CVE_IN_PATH = re.compile(r"CVE-(\d{4})-(\d{4,10})", re.IGNORECASE)
 _FOLDERS = {
@@ -57,9 +61,28 @@ _ONLY_IDS = re.compile(r"[\W_]*\Z")
 
 def may_have_external_ids(text: str) -> bool:
     """True if a text may hold ids or links to catalogues; a quick test."""
-    if "CVE" in text or "cve" in text or "mitre" in text or "nvd" in text:
+    if any(sign in text for sign in _SIGNS):
         return True
-    return "T" in text and _TECHNIQUE.search(text) is not None
+    return "T" in text and _LIKE_TECHNIQUE.search(text) is not None
+
+
+def find_lines_with_external_ids(text: str) -> list[int]:
+    """The numbers from 0 of the lines that may hold ids or links to catalogues, in order."""
+    places = [found.start() for found in _LIKE_TECHNIQUE.finditer(text)]
+    for sign in _SIGNS:
+        at = text.find(sign)
+        while at >= 0:
+            places.append(at)
+            end = text.find("\n", at)
+            at = text.find(sign, end) if end >= 0 else -1
+    numbers: list[int] = []
+    number = counted = 0
+    for at in sorted(places):
+        number += text.count("\n", counted, at)
+        counted = at
+        if not numbers or numbers[-1] != number:
+            numbers.append(number)
+    return numbers
 
 
 def take_external_ids(text: str) -> tuple[str, tuple[ExternalId, ...]]:

@@ -105,6 +105,11 @@ def remove_passthrough(line: str) -> str:
     return line
 
 
+def may_hold_values(line: str) -> bool:
+    """True if a line of text may hold a value, defanged or not; a quick test."""
+    return may_be_ioc(line) or " dot " in line
+
+
 def find_in_line(
     line: str, listing: bool, before: str = "", markup: bool = False
 ) -> Iterator[RecognisedIoc]:

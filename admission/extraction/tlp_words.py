@@ -10,13 +10,18 @@ _LEVEL = re.compile(
 )
 
 
+def may_state_tlp(text: str) -> bool:
+    """True if a text may state a level; a quick test."""
+    return "TLP" in text or "tlp" in text or "Tlp" in text
+
+
 def find_tlp_levels(text: str) -> Iterable[Tlp]:
     """Every level that a text states.
 
     >>> list(find_tlp_levels("TLP:AMBER+STRICT, once tlp: white"))
     [<Tlp.AMBER_STRICT: 3>, <Tlp.CLEAR: 0>]
     """
-    if "TLP" not in text and "tlp" not in text and "Tlp" not in text:
+    if not may_state_tlp(text):
         return
     for found in _LEVEL.finditer(text):
         word, amber, strict = found.groups()

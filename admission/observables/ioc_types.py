@@ -6,8 +6,8 @@ module does not know whether a value is private, benign or worth sharing.
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from tocsin.admission.observables.canonical_values import canonical_address, canonical_url
 from tocsin.admission.observables.domain_names import parse_known_host
@@ -69,8 +69,7 @@ _SIGNS = frozenset(".:@[({")
 """Every value except a hash contains one of these, defanged or not."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecognisedIoc:
+class RecognisedIoc(NamedTuple):
     """A value that is distinguishable from ordinary words, in canonical form."""
 
     kind: IocType

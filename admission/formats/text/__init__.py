@@ -6,8 +6,8 @@ reads the syntax of hosts files and block lists.  A TLP level that the text stat
 applies to all of it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import repeat
 
 from tocsin.admission.extraction.boilerplate import (
@@ -18,11 +18,7 @@ from tocsin.admission.extraction.boilerplate import (
     find_in_boilerplate,
     remove_read_more_links,
 )
-from tocsin.admission.extraction.external_ids import (
-    ExternalId,
-    join_ids,
-    may_have_external_ids,
-)
+from tocsin.admission.extraction.external_ids import find_lines_with_external_ids
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
@@ -31,16 +27,27 @@ from tocsin.admission.extraction.indicators import (
 )
 from tocsin.admission.extraction.prose import (
     find_in_line,
+    may_hold_values,
     remove_passthrough,
     remove_placeholders,
 )
 from tocsin.admission.extraction.text_encoding import decode_text, is_plain_text
-from tocsin.admission.extraction.tlp_words import find_strictest_tlp
+from tocsin.admission.extraction.tlp_words import find_strictest_tlp, may_state_tlp
 from tocsin.admission.formats import Format, ReadOptions
-from tocsin.admission.formats.text.host_lists import is_comment, is_entry, parse_entry
-from tocsin.admission.formats.text.passages import Found, Passages
+from tocsin.admission.formats.text.host_lists import (
+    is_bare_value,
+    is_comment,
+    is_entry,
+    parse_entry,
+)
+from tocsin.admission.formats.text.passages import (
+    FindValues,
+    RelatedIds,
+    TextLines,
+    relate_ids,
+)
 from tocsin.admission.model import Candidate, Finding
-from tocsin.admission.observables.ioc_types import RecognisedIoc
+from tocsin.admission.observables.ioc_types import RecognisedIoc, recognise_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION
 
 _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
@@ -49,8 +56,8 @@ _MARKUP = (".md", ".adoc", ".asciidoc")
 _ASCIIDOC = (".adoc", ".asciidoc")
 _SAMPLE = 400
 _LONGEST_LINE = 65_536
-_Finder = Callable[[int, str], Iterator[RecognisedIoc | None]]
-"""Finds the values in the line with a number from 0; None for an address with a placeholder."""
+_MOST_BLANKS = 20
+"""Lines before a value that are looked at for the text before it."""
 
 
 def _accepts(name: str, content: bytes) -> bool:
@@ -60,67 +67,63 @@ def _accepts(name: str, content: bytes) -> bool:
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     text = decode_text(content)
     lines = text.split("\n")
-    level, notes = find_strictest_tlp(enumerate(lines, 1))
-    reader = _TextReader(lines, name.lower(), may_have_external_ids(text))
-    found: Iterable[Found] = reader.find_values()
-    if reader.has_ids:
-        found = _join_ids_of_repeated(found)
+    level, notes = find_strictest_tlp(enumerate(lines, 1) if may_state_tlp(text) else ())
+    reader = _TextReader(lines, name.lower())
+    related = reader.relate_ids(find_lines_with_external_ids(text))
     builder = CandidateBuilder(options)
-    candidates = _build_candidates(found, IndicatorDetails(tlp=level), notes, builder)
-    yield from with_note_of_unrelated_ids(candidates, reader.passages.unrelated, builder)
+    candidates = _build_candidates(
+        reader.find_values(related), related, _Context(IndicatorDetails(tlp=level), notes, builder)
+    )
+    yield from with_note_of_unrelated_ids(candidates, related.unrelated, builder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the candidates of a text have in common."""
+
+    details: IndicatorDetails
+    notes: Sequence[Finding]
+    builder: CandidateBuilder
 
 
 def _build_candidates(
-    found: Iterable[Found],
-    details: IndicatorDetails,
-    notes: Sequence[Finding],
-    builder: CandidateBuilder,
+    found: Iterable[tuple[int, RecognisedIoc | None]], related: RelatedIds, context: _Context
 ) -> Iterator[Candidate]:
-    for line, value, ids in found:
+    builder, ids_of = context.builder, related.of_values
+    for line, value in found:
         if value is None:
             message = f"line {line}: an address is left out: {EXPLANATION}"
             yield refused_candidate(builder.next_index(), message)
             continue
-        own = replace(details, external_ids=ids) if ids else details
-        candidate = builder.build_unless_seen(value, own, line, notes)
+        details = context.details
+        if ids_of and value in ids_of:
+            details = replace(details, external_ids=ids_of[value])
+        candidate = builder.build_unless_seen(value, details, line, context.notes)
         if candidate is not None:
             yield candidate
-
-
-def _join_ids_of_repeated(found: Iterable[Found]) -> list[Found]:
-    """The values, each with the ids beside any of its occurrences."""
-    listed = list(found)
-    ids: dict[RecognisedIoc | None, tuple[ExternalId, ...]] = {}
-    for each in listed:
-        if each.ids:
-            ids[each.value] = join_ids((ids.get(each.value, ()), each.ids))
-    return [each._replace(ids=ids.get(each.value, ())) for each in listed] if ids else listed
 
 
 class _TextReader:
     """Finds the values in the lines of one text."""
 
-    def __init__(self, lines: Sequence[str], name: str, has_ids: bool) -> None:
-        self.has_ids = has_ids
-        """True if the text may have CVE and ATT&CK ids."""
+    def __init__(self, lines: Sequence[str], name: str) -> None:
         self._lines = lines
         self._markup = name.endswith(_MARKUP)
         self._asciidoc = name.endswith(_ASCIIDOC)
         self._listing = not self._markup and _is_list(lines)
-        self.passages = Passages(single_lines=self._listing)
+        self._find = self._find_in_entry if self._listing else self._prose_finder()
 
-    def find_values(self) -> Iterator[Found]:
-        """The values, with the ids that stand beside them."""
-        find = self._find_in_entry if self._listing else self._prose_finder()
-        if not self.has_ids:
-            for number, line in enumerate(self._lines):
-                yield from (Found(number + 1, value) for value in find(number, line))
-            return
+    def relate_ids(self, numbers: Iterable[int]) -> RelatedIds:
+        """The ids in the lines with these numbers, and the values beside them."""
+        text = TextLines(self._lines, self._is_heading, self._listing)
+        return relate_ids(text, numbers, self._find)
+
+    def find_values(self, related: RelatedIds) -> Iterator[tuple[int, RecognisedIoc | None]]:
+        """The values, each with the number of its line from 1."""
+        find, rests = self._find, related.rests
         for number, line in enumerate(self._lines):
-            rest, ended = self.passages.take_ids(line, self._is_heading(number))
-            yield from ended
-            self.passages.add(number + 1, find(number, rest))
-        yield from self.passages.end_section()
+            for value in find(number, rests.get(number, line) if rests else line):
+                yield number + 1, value
 
     def _is_heading(self, number: int) -> bool:
         if self._listing:
@@ -128,27 +131,36 @@ class _TextReader:
         return begins_section(self._lines, number)
 
     def _find_in_entry(self, number: int, line: str) -> Iterator[RecognisedIoc | None]:
+        if is_bare_value(line) and (whole := recognise_ioc(line)) is not None:
+            yield whole
+            return
         for part in _split_line(parse_entry(line)):
             part, left_out = remove_placeholders(part)
             yield from repeat(None, left_out)
             yield from find_in_line(part, True)
 
-    def _prose_finder(self) -> _Finder:
+    def _prose_finder(self) -> FindValues:
         roles = classify_lines(self._lines, self._markup)
         bystanders = find_bystanders(self._lines, roles)
-        before = ""
 
         def find(number: int, line: str) -> Iterator[RecognisedIoc | None]:
-            nonlocal before
-            if not line or line.isspace():
+            if not may_hold_values(line) or line.isspace():
                 return
+            before = self._text_before(number)
             for part in _split_line(remove_passthrough(line) if self._asciidoc else line):
                 for value in self._find_in_prose(part, roles[number], before):
                     if value is None or not bystanders.excludes(value, part):
                         yield value
-            before = line[-40:]
 
         return find
+
+    def _text_before(self, number: int) -> str:
+        """The end of the last line before that one that is not blank."""
+        for earlier in range(number - 1, max(-1, number - _MOST_BLANKS), -1):
+            line = self._lines[earlier]
+            if line and not line.isspace():
+                return line[-40:]
+        return ""
 
     def _find_in_prose(
         self, part: str, role: LineRole | None, before: str

@@ -50,6 +50,16 @@ def is_comment(line: str) -> bool:
     return _BARE.fullmatch(line) is None and _HEADER.match(plain[:400]) is not None
 
 
+def is_bare_value(line: str) -> bool:
+    """True if a line is one word without any list syntax or defanging, and no whole URL."""
+    return (
+        line[-1:].isalnum()
+        and line[0].isalnum()
+        and _BARE.fullmatch(line) is not None
+        and "://" not in line
+    )
+
+
 def parse_entry(line: str) -> str:
     """The value of a line, without list syntax and comment; empty if the line blocks nothing.
 

@@ -4,12 +4,13 @@ A passage is a paragraph, an item of a list, or a row of a table.  The ids of a 
 belong to all of its values; the ids of a heading to all values until the next heading.
 An id alone on its line belongs to no value but to the heading above.  In a list of values,
 each line is a passage and a comment is a heading.
+
+Only passages with ids are read here, so that a text can be read line by line otherwise.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from tocsin.admission.extraction.external_ids import (
     ExternalId,
@@ -22,69 +23,117 @@ from tocsin.admission.observables.ioc_types import RecognisedIoc
 _ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
 
 
-class Found(NamedTuple):
-    """A value in a text."""
+@dataclass(frozen=True, slots=True)
+class TextLines:
+    """The lines of a text, and what a passage is in it."""
 
-    line: int
-    """The number of its line from 1."""
-    value: RecognisedIoc | None
-    """None for an address with a placeholder."""
-    ids: tuple[ExternalId, ...] = ()
-    """The ids beside it."""
+    lines: Sequence[str]
+    is_heading: Callable[[int], bool]
+    """True if the line with a number from 0 is a heading."""
+    single_lines: bool
+    """True if each line is a passage: in a list of values."""
+
+    def begins_passage(self, number: int) -> bool:
+        """True if a passage ends before that line: at blanks, items of lists, rows, headings."""
+        line = self.lines[number]
+        if self.single_lines or not line or line.isspace():
+            return True
+        if line.count("|") > 1 or "\t" in line.strip() or _ITEM.match(line) is not None:
+            return True
+        return self.is_heading(number)
+
+
+FindValues = Callable[[int, str], Iterable[RecognisedIoc | None]]
+"""Finds the values in a line, given its number from 0 and its text without ids."""
 
 
 @dataclass(slots=True)
-class Passages:
-    """Collects values and ids line by line, and gives each value the ids beside it."""
+class RelatedIds:
+    """The ids of a text and the values that they stand beside."""
 
-    single_lines: bool
-    """True if each line is a passage: in a list of values."""
+    of_values: dict[RecognisedIoc, tuple[ExternalId, ...]] = field(default_factory=dict)
     unrelated: list[ExternalId] = field(default_factory=list)
-    """Ids beside no value so far."""
-    _heading: list[ExternalId] = field(default_factory=list)
-    _heading_used: bool = False
-    _after_heading: bool = False
-    _values: list[Found] = field(default_factory=list)
-    _ids: list[ExternalId] = field(default_factory=list)
+    """Ids beside no value."""
+    rests: dict[int, str] = field(default_factory=dict)
+    """Lines without their ids, by number from 0, where they have any."""
 
-    def take_ids(self, line: str, is_heading: bool) -> tuple[str, list[Found]]:
-        """Begin a line: the line without its ids, and the values of passages that end before it."""
-        rest, ids = take_external_ids(line)
-        ended: list[Found] = []
+
+def relate_ids(text: TextLines, numbers: Iterable[int], find: FindValues) -> RelatedIds:
+    """The ids in the lines with these numbers, in order, and the values beside them."""
+    reader = _PassageReader(text, find)
+    for start, end in _find_passages(text, numbers):
+        reader.read(range(start, end))
+    return reader.found
+
+
+def _find_passages(text: TextLines, numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The passages and sections with these lines: first line, and the line after the last."""
+    end = 0
+    for number in numbers:
+        if number < end:
+            continue
+        start = number
+        while start > end and not text.begins_passage(start):
+            start -= 1
+        ends = _ends_section if text.is_heading(number) else TextLines.begins_passage
+        end = number + 1
+        while end < len(text.lines) and not ends(text, end):
+            end += 1
+        yield start, end
+
+
+def _ends_section(text: TextLines, number: int) -> bool:
+    """True for a heading, unless it follows another at once."""
+    return text.is_heading(number) and not text.is_heading(number - 1)
+
+
+class _PassageReader:
+    """Relates the ids and values of passages, line by line."""
+
+    def __init__(self, text: TextLines, find: FindValues) -> None:
+        self.found = RelatedIds()
+        self._text = text
+        self._find = find
+        self._heading: list[ExternalId] = []
+        self._heading_used = False
+        self._values: list[RecognisedIoc] = []
+        self._ids: list[ExternalId] = []
+
+    def read(self, numbers: Iterable[int]) -> None:
+        """Read the lines of a passage or section."""
+        after_heading = False
+        for number in numbers:
+            rest, ids = take_external_ids(self._text.lines[number])
+            if ids:
+                self.found.rests[number] = rest
+            is_heading = self._text.is_heading(number)
+            if is_heading and not after_heading:
+                self._end_section()
+            elif self._text.begins_passage(number):
+                self._end_passage()
+            self._add_ids(ids, rest, is_heading=is_heading)
+            self._values.extend(value for value in self._find(number, rest) if value is not None)
+            after_heading = is_heading
+        self._end_section()
+
+    def _add_ids(self, ids: Sequence[ExternalId], rest: str, *, is_heading: bool) -> None:
         if is_heading:
-            ended = self.end() if self._after_heading else self.end_section()
             self._heading.extend(ids)
-        elif self.single_lines or not line.strip() or _begins_passage(line):
-            ended = self.end()
-        if ids and not is_heading:
-            (self.unrelated if has_only_signs(rest) else self._ids).extend(ids)
-        self._after_heading = is_heading
-        return rest, ended
+        elif ids:
+            (self.found.unrelated if has_only_signs(rest) else self._ids).extend(ids)
 
-    def add(self, number: int, values: Iterable[RecognisedIoc | None]) -> None:
-        """Add values of the current line."""
-        self._values.extend(Found(number, value) for value in values)
-
-    def end(self) -> list[Found]:
-        """The values of the current passage with its ids; the next passage begins."""
-        values, ids = self._values, self._ids
+    def _end_passage(self) -> None:
+        if not self._values:
+            self.found.unrelated.extend(self._ids)
+        else:
+            self._heading_used = True
+        for value in self._values if self._ids or self._heading else ():
+            known = self.found.of_values.get(value, ())
+            self.found.of_values[value] = join_ids((known, self._ids, self._heading))
         self._values, self._ids = [], []
-        if not values:
-            self.unrelated.extend(ids)
-            return []
-        self._heading_used = True
-        joined = join_ids((ids, self._heading))
-        return [each._replace(ids=joined) for each in values] if joined else values
 
-    def end_section(self) -> list[Found]:
-        """The values of the last passage below a heading; the heading's ids end."""
-        ended = self.end()
+    def _end_section(self) -> None:
+        self._end_passage()
         if not self._heading_used:
-            self.unrelated.extend(self._heading)
+            self.found.unrelated.extend(self._heading)
         self._heading, self._heading_used = [], False
-        return ended
-
-
-def _begins_passage(line: str) -> bool:
-    """True for an item of a list and a row of a table."""
-    return line.count("|") > 1 or "\t" in line.strip() or _ITEM.match(line) is not None
