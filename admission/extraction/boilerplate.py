@@ -146,7 +146,7 @@ def begins_section(lines: Sequence[str], number: int) -> bool:
 
 def _ends_like_heading(line: str) -> bool:
     """True if the last word of a line is that of a known heading; a quick test."""
-    words = line.rstrip(_AROUND_HEADINGS).rsplit(None, 1)
+    words = line.strip(_AROUND_HEADINGS).rsplit(None, 1)
     return bool(words) and words[-1].lower() in _LAST_OF_HEADINGS
 
 
