@@ -63,6 +63,8 @@ class InputFile:
     """Labels to add to every object that can have some."""
     valid_for: int = 0
     """µs for which indicators without `valid_until` are valid from now on; 0: as the file says."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """See ReadOptions.columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,8 @@ def _read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]
     name = file.form or file.name
     if detect_format(name, file.content) is None:
         raise Unprocessable(explain_unreadable(name, file.content, _REMEDY))
-    for candidate in read(name, file.content, ReadOptions(now=now, tlp=tlp)):
+    options = ReadOptions(now=now, tlp=tlp, columns=file.columns)
+    for candidate in read(name, file.content, options):
         if file.new_ids:
             candidate = _renew_id(candidate)
         yield _complete(candidate, file, now) if file.labels or file.valid_for else candidate

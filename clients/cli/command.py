@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
+from tocsin.clients.column_maps import read_column_maps, write_profile
 from tocsin.clients.http import Collection, Hub, RetrySettings
 from tocsin.clients.push import PushResult
 from tocsin.clients.terminal import (
@@ -75,6 +76,8 @@ class Inputs:
     """See InputFile.labels."""
     valid_for: int = 0
     """See InputFile.valid_for."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """See InputFile.columns."""
 
 
 def with_settings(command: Callable[..., int]) -> Callable[..., int]:
@@ -146,13 +149,42 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
         help="A name, domain or network of yours that must not be shared; separate several "
         "by commas.",
     )
+    @click.option(
+        "--map",
+        "maps",
+        multiple=True,
+        metavar="COLUMN=KIND",
+        help="Read a column of a table as value, name, tlp, ignored …; or a file that "
+        "--save-map wrote.",
+    )
+    @click.option(
+        "--save-map",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Save what --map says, for the next time.",
+    )
     @wraps(command)
     def run(files: tuple[str, ...], form: str | None, tlp: str | None, **arguments: Any) -> int:
         if not files and not arguments.get("watch"):
             raise click.MissingParameter(param_type="argument", param_hint="'FILE...'")
-        return command(inputs=Inputs(files, form or "", tlp or ""), **arguments)
+        columns = _read_columns(arguments.pop("maps"), arguments.pop("save_map"))
+        inputs = Inputs(files, form or "", tlp or "", columns=columns)
+        return command(inputs=inputs, **arguments)
 
     return run
+
+
+def _read_columns(maps: Sequence[str], profile: Path | None) -> dict[str, str]:
+    """The kinds of columns that the user gives; saved in a profile if one is named."""
+    try:
+        columns = read_column_maps(maps)
+        if profile is not None:
+            write_profile(profile, columns)
+    except Malformed as error:
+        raise WrongUsage(f"--map: {error}") from error
+    except OSError as error:
+        raise WrongUsage(f"--save-map: {profile} cannot be written: {error.strerror}") from error
+    return columns
 
 
 def with_sending_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -324,7 +356,7 @@ def _read_files(inputs: Inputs) -> Iterator[InputFile | Preview]:
             yield Preview(name, error=f"cannot be read: {error.strerror}")
         else:
             options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
-            yield InputFile(name, content, *options)
+            yield InputFile(name, content, *options, columns=inputs.columns)
 
 
 def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
