@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from tocsin.admission.observables.ioc_types import (
     MAX_CHARACTERS,
+    TRANSPORTS,
     IocType,
     RecognisedIoc,
     may_be_ioc,
@@ -277,6 +278,8 @@ def _recognise_piece(piece: str, defanged: bool, before: str) -> RecognisedIoc |
         bare = bare.strip("_")
     if len(bare) < 4:
         return None
+    if bare.count(":") == 2 and bare.rpartition(":")[2].lower() in TRANSPORTS:
+        bare = bare.rpartition(":")[0]
     found = recognise_ioc(piece) or (recognise_ioc(bare) if bare != piece else None)
     found = found or _recognise_after_colon(bare) or _recognise_beside_bracket(piece)
     if found is not None:
@@ -318,7 +321,7 @@ def _recognise_without_scheme(bare: str, defanged: bool) -> RecognisedIoc | None
         return None
     if host.kind is IocType.DOMAIN and not defanged and not _is_plausible_host(name, name, False):
         return None
-    return recognise_without_scheme(bare) if rest else host
+    return recognise_without_scheme(bare)
 
 
 def _is_plausible_host(word: str, clear: str, alone: bool) -> bool:

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from tocsin.admission.errors import Malformed, Unprocessable
+from tocsin.admission.extraction.external_ids import format_ids, take_external_ids
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
@@ -29,6 +30,7 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.admission.observables.ioc_types import RecognisedIoc
+from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.stix.ijson import parse_json
 from tocsin.admission.word_lists import load_alternation, load_words
@@ -112,7 +114,7 @@ def _build_candidates(
         value = _recognise(entry)
         if value is None or value in allowed:
             place = f"entry {number}" + (f", in {name[:_LONGEST_NAME]!a}" if name else "")
-            why = _NOTHING if value is None else _ALLOWED
+            why = _explain_no_value(entry) if value is None else _ALLOWED
             yield refused_candidate(builder.next_index(), f"{place}: {why}")
         else:
             yield builder.build(value, details, ("entry", number), notes)
@@ -137,9 +139,18 @@ def _allows(words: frozenset[str], allow: frozenset[str]) -> bool:
 
 
 def _recognise(entry: object) -> RecognisedIoc | None:
-    if not isinstance(entry, str):
+    if not isinstance(entry, str) or take_external_ids(entry)[1]:
         return None
     return recognise_declared(refang(entry.strip(_TRIM)), host=False)
+
+
+def _explain_no_value(entry: object) -> str:
+    if not isinstance(entry, str):
+        return _NOTHING
+    if has_placeholder(refang(entry.strip(_TRIM))):
+        return EXPLANATION
+    ids = take_external_ids(entry)[1]
+    return f"{format_ids(ids)} describes indicators and is none" if ids else _NOTHING
 
 
 def _are_mostly_values(entries: list[Any]) -> bool:

@@ -59,6 +59,8 @@ _IPV4 = re.compile(
 )
 _IPV6 = re.compile(r"\[?([0-9A-Fa-f:.]{2,45})(?:(?<!\])(/\d{1,3})|\](?::\d{1,5})?)?", re.ASCII)
 _URL = re.compile(r"(https?|ftps?|sftp|wss?)://([^/?#\\\s]{1,512})(?:[/?#]\S{0,4096})?", re.I)
+TRANSPORTS = frozenset(("tcp", "udp", "sctp", "tls", "ssl"))
+"""Words after a port, `:53/udp`."""
 _PLACE_END = re.compile(r"[/?#]")
 _SOCKET = re.compile(
     r"(?:tcp|udp|tls|ssl)://([^/?#\\\s]{1,300})(?:[/?#]\S{0,4096})?", re.IGNORECASE
@@ -124,10 +126,15 @@ def recognise_ioc(word: str) -> RecognisedIoc | None:
 def recognise_without_scheme(address: str) -> RecognisedIoc | None:
     """The URL that a refanged address without its scheme is: https at port 443, else http.
 
+    Of `evil.com/` and `evil.com:53/udp` it is the host, as it is of `evil.com:53`.
+
     >>> recognise_without_scheme("evil.com:443/gate").value
     'https://evil.com/gate'
     """
     place = _PLACE_END.split(address, maxsplit=1)[0]
+    rest = address[len(place) :]
+    if rest == "/" or (":" in place and rest[1:].lower() in TRANSPORTS):
+        return recognise_ioc(place)
     return recognise_ioc(("https://" if place.endswith(":443") else "http://") + address)
 
 

@@ -8,7 +8,7 @@ import re
 
 EXPLANATION = (
     "it has a placeholder in brackets, so it matches nothing: replace the placeholder,"
-    " or send a STIX pattern"
+    " or send a STIX pattern with LIKE or MATCHES"
 )
 """Why an address with a placeholder is refused, and the remedy."""
 

@@ -20,6 +20,7 @@ from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
+    Observable,
     Path,
     StixObject,
     format_path,
@@ -27,6 +28,7 @@ from tocsin.admission.model import (
 from tocsin.admission.observables import syntax
 from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.observables.hashes import find_hash_faults, hash_fault
+from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.patterns.checker import PatternChecker
 from tocsin.admission.patterns.languages import LANGUAGES
@@ -342,11 +344,19 @@ def _stix_faults(subject: StixObject) -> Iterator[Finding]:
     except Malformed as error:
         yield _fault("pattern", str(error), "pattern")
         return
-    for observable in extract_observables(subject):
+    observables = extract_observables(subject)
+    if len(observables) == 1 and _is_url_with_placeholder(observables[0]):
+        yield _fault("pattern", EXPLANATION, "pattern")
+    for observable in observables:
         if observable.operator in _EXACT and _HASHES in f".{observable.property}":
             name = observable.property.rpartition(".")[2].strip("'")
             if fault := hash_fault(name, observable.value):
                 yield _fault("hashes", fault, "pattern")
+
+
+def _is_url_with_placeholder(observable: Observable) -> bool:
+    is_url = observable.kind == "url" and observable.operator in _EXACT
+    return is_url and has_placeholder(observable.value)
 
 
 def _notes(subject: StixObject) -> tuple[Finding, ...]:

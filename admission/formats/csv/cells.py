@@ -90,13 +90,13 @@ def is_unsupported_type(declared: str) -> bool:
 
 def is_value(cell: str) -> bool:
     """True if a cell as a whole is an indicator."""
-    return may_be_ioc(cell) and recognise_ioc(refang(cell.strip(_TRIM))) is not None
+    return may_be_ioc(cell) and next(find_whole_value(cell), None) is not None
 
 
 def find_whole_value(cell: str) -> Iterator[RecognisedIoc]:
     """The indicator that a cell as a whole is, or a hash with which it begins."""
     whole = cell.strip(_TRIM)
-    found = recognise_ioc(refang(whole))
+    found = recognise_declared(refang(whole), host=False)
     if found is None and len(whole) > _SHORTEST_HASH:
         first = whole.split(None, 1)[0]
         found = recognise_ioc(first) if len(first) in HASH_TYPES else None

@@ -421,6 +421,20 @@ class TestPlaceholders:
         assert "placeholder" in refused.findings[0].message
 
 
+class TestHosts:
+    @pytest.mark.parametrize("heading", ["ioc,note\n", ""])
+    @pytest.mark.parametrize(
+        "written", ["evil.com/", "evil.com:8080", "evil.com:8080/", "evil.com:53/udp"]
+    )
+    def test_a_host_with_a_slash_or_a_port_is_the_host(self, written: str, heading: str) -> None:
+        assert patterns(f"{heading}{written},x\n") == [domain("evil.com")]
+
+    @pytest.mark.parametrize("heading", ["ioc,note\n", ""])
+    def test_a_url_without_its_scheme_is_https_at_port_443(self, heading: str) -> None:
+        (candidate,) = read(f"{heading}evil.com:443/a,x\n")
+        assert candidate.object["name"] == "https://evil.com/a"
+
+
 class TestColumns:
     def test_the_first_candidate_says_how_the_columns_are_read(self) -> None:
         first, second = read("ip,seen by\n192.0.2.1,me\n192.0.2.2,me\n")

@@ -57,6 +57,24 @@ class TestListsThatAreRead:
         assert values('\ufeff["evil.com"]') == ["evil.com"]
 
 
+class TestEntriesThatAreRefused:
+    @pytest.mark.parametrize(
+        ("entry", "message"),
+        [
+            ("http://evil.com/<id>", "placeholder"),
+            ("CVE-2021-44228", "CVE-2021-44228 describes indicators"),
+            ("https://attack.mitre.org/techniques/T1059", "T1059 describes indicators"),
+            ("nothing", "no indicator"),
+            (7, "no indicator"),
+        ],
+    )
+    def test_an_entry_that_is_no_indicator_is_refused_with_a_fitting_reason(
+        self, entry: Any, message: str
+    ) -> None:
+        _, _, refused = read_candidates(["evil.com", "evil.org", entry])
+        assert refused.verdict is Verdict.REFUSED and message in refused.findings[0].message
+
+
 class TestListsThatAreIgnored:
     @pytest.mark.parametrize(
         "name",

@@ -57,7 +57,13 @@ class TestDefanged:
     def test_a_defanged_value_is_refanged(self, written: str, value: str) -> None:
         assert values(f"They used {written} then.\n") == [value]
 
-    @pytest.mark.parametrize("written", ["evil.com/", "198.51.100.7/", "evil.com:8080"])
+    @pytest.mark.parametrize(
+        "written",
+        [
+            *("evil.com/", "198.51.100.7/", "evil.com:8080", "evil.com:8080/"),
+            *("evil.com:53/udp", "198.51.100.7:53:tcp"),
+        ],
+    )
     def test_a_host_with_a_slash_or_a_port_is_the_host(self, written: str) -> None:
         host = written.rstrip("/").partition(":")[0]
         assert values(f"They used {written} then.\n") == [host]

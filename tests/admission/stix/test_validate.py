@@ -220,6 +220,14 @@ class TestSelectors:
 class TestHashes:
     LONG = "0" * 64
 
+    def test_a_url_with_a_placeholder_is_refused_unless_the_pattern_has_other_values(self) -> None:
+        alone = "[url:value = 'http://evil.com/<id>']"
+        beside = "[url:value = 'http://evil.com/<id>' OR domain-name:value = 'evil.com']"
+        like = "[url:value LIKE 'http://evil.com/[id]/%']"
+        assert refusals(make_object("indicator", pattern=alone)) == {("pattern", "pattern")}
+        for pattern in (beside, like):
+            assert refusals(make_object("indicator", pattern=pattern)) == set()
+
     def test_a_hash_of_the_wrong_length_in_a_pattern_is_refused(self) -> None:
         for name in ("MD5", "'SHA-1'", "sha1"):
             pattern = f"[file:hashes.{name} = '{self.LONG}']"
