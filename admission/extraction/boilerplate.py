@@ -136,10 +136,12 @@ def remove_read_more_links(line: str) -> str:
 def begins_section(lines: Sequence[str], number: int) -> bool:
     """True if the line with that number is a heading."""
     line = lines[number]
-    if len(line) > 80 or not line.strip():
+    if len(line) > 80 or not line or line.isspace():
         return False
     below = lines[number + 1] if number + 1 < len(lines) else ""
-    if _HEADING.match(line) or (below.endswith(_UNDERLINE_ENDS) and _UNDERLINE.fullmatch(below)):
+    if (":" in line or "#" in line or "=" in line) and _HEADING.match(line):
+        return True
+    if below.endswith(_UNDERLINE_ENDS) and _UNDERLINE.fullmatch(below):
         return True
     return _ends_like_heading(line) and _heading(line) in _HEADINGS
 
