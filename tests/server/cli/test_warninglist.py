@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import HubProcess, indicators
 from support.warning_lists import write_misp_lists
 
 from tocsin.config import HubSettings
@@ -65,3 +66,20 @@ def test_a_damaged_file_stops_the_hub_with_its_name_and_the_remedy(data: Path, c
     message = capsys.readouterr().err
     assert str(file) in message and "remove it" in message
     file.unlink()
+
+
+def test_a_hub_applies_loaded_lists_from_its_next_start_on(tmp_path: Path) -> None:
+    hub = HubProcess(tmp_path / "data")
+    source = write_misp_lists(tmp_path / "lists", {"google": ["search.example.org"]})
+    (subject,) = indicators(1)
+    subject["pattern"] = "[domain-name:value = 'search.example.org']"
+    try:
+        hub.start()
+        hub.join()
+        hub.command("warninglist", "load", str(source))
+        hub.stop()
+        hub.start()
+        status = hub.post([subject]).json()
+    finally:
+        hub.kill()
+    assert status["failure_count"] == 1 and "List google" in status["failures"][0]["message"]

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +19,12 @@ from support.hub import (
     relationship,
     sdo,
 )
-from support.warning_lists import warning_lists
+from support.warning_lists import warning_lists, write_misp_lists
 
 from tocsin.admission import parse_policy
 from tocsin.admission.errors import Unavailable
-from tocsin.admission.model import Candidate, Submitter
+from tocsin.admission.model import Candidate, Submitter, Verdict
+from tocsin.admission.warninglists.sources import compile_lists, read_misp_lists
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.examination import processes
 from tocsin.server.examination.examiner import (
@@ -102,6 +104,18 @@ def test_an_endless_submission_ends_its_process_and_no_other(store: Store) -> No
         assert [each.is_open for each in examine_there(examiner, few)] == [True]
     finally:
         examiner.close()
+
+
+def test_a_process_applies_the_lists_that_the_operator_loaded(tmp_path: Path) -> None:
+    source = write_misp_lists(tmp_path / "lists", {"google": ["host.top"]})
+    loaded = tmp_path / "loaded.json.xz"
+    loaded.write_bytes(compile_lists(read_misp_lists(source)))
+    examiner = ExaminerProcesses(1, policy_text(), ExaminerLimits(), loaded)
+    try:
+        (refused,) = examine_there(examiner, task(indicator("host.top")))
+    finally:
+        examiner.close()
+    assert refused.verdict is Verdict.REFUSED and "List google" in refused.findings[-1].message
 
 
 def test_a_process_has_bounded_memory() -> None:
