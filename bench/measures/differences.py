@@ -28,6 +28,7 @@ from tocsin.admission.formats.csv.columns import (
     guess_columns,
     parse_headings,
 )
+from tocsin.admission.observables.placeholders import has_placeholder
 
 UNEXPLAINED = "no reason found"
 POST = "somebody's post, which may be in no feed"
@@ -151,8 +152,9 @@ def is_markup_link(value: Value, where: list[Occurrence], taken: set[Value]) -> 
     return value[0] == "url" and bool(where) and all(marked)
 
 
-def has_placeholder_host(value: Value, where: list[Occurrence], taken: set[Value]) -> bool:
-    return value[0] == "url" and re.match(r"\w+://\[[a-z]+[\]/]", value[1]) is not None
+def is_with_placeholder(value: Value, where: list[Occurrence], taken: set[Value]) -> bool:
+    host = re.match(r"\w+://\[[a-z]+[\]/]", value[1]) is not None
+    return value[0] == "url" and (host or has_placeholder(value[1]))
 
 
 def refang_url(url: str) -> str:
@@ -180,7 +182,7 @@ MISSING: tuple[Reason, ...] = (
     ("the name of an app or a process", is_package_name),
     ("the target of a Markdown or AsciiDoc link", is_markup_link),
     ("a URL that the baseline ends elsewhere", ends_elsewhere),
-    ("a URL with a placeholder for its host", has_placeholder_host),
+    ("a URL with a placeholder", is_with_placeholder),
     ("in the text's own credits, references or rules", is_only_in_asides),
     ("a person's mailbox or its domain, or a message id", is_only_about_people),
     ("the version of a program", is_version_number),
