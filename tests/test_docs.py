@@ -13,6 +13,7 @@ from msgspec.structs import fields
 from support.layers import LAYERS, PACKAGES
 from support.paths import ROOT
 
+from tocsin.admission.formats import formats
 from tocsin.clients.cli.main import tocsin
 from tocsin.config import ClientSettings, HubSettings
 from tocsin.server.cli.main import tocsin_hub
@@ -47,6 +48,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings}
 
 
+FORMATS = TEXTS[ROOT / "docs" / "formats.md"]
 PROGRAMS: dict[str, click.Command] = {"tocsin": tocsin, "tocsin-hub": tocsin_hub}
 
 
@@ -103,6 +105,13 @@ def test_every_decision_answers_its_question() -> None:
         text = TEXTS[page]
         assert text.startswith(f"# {page.name[:4]} "), page.name
         assert all(f"**{part}.**" in text for part in ("Question", "Decision", "Why")), page.name
+
+
+def test_the_table_of_formats_lists_those_that_are_found_and_their_endings() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", FORMATS, re.MULTILINE)
+    listed = {name: tuple(re.findall(r"`(\.\w+)`", endings)) for name, endings in rows}
+    assert listed == {each.name: each.extensions for each in formats()}
+    assert len(listed) == len(rows)
 
 
 @pytest.mark.parametrize("program", ["tocsin", "tocsin-hub"])
