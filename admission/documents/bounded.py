@@ -51,7 +51,7 @@ def read_document(kind: str, content: bytes, result: type[_D]) -> _D:
     outcome = _task(kind).run([content])[0]
     if outcome.exceeded:
         raise Malformed(_EXCEEDED[outcome.exceeded])
-    found = msgspec.json.decode(outcome.content, type=result | Refusal)
+    found: _D | Refusal = msgspec.json.decode(outcome.content, type=result | Refusal)
     if isinstance(found, Refusal):
         raise Malformed(found.reason)
     return found

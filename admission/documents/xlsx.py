@@ -220,5 +220,8 @@ def _read_date_styles(archive: Archive) -> frozenset[int]:
         elif name == "xf" and inside[-2:-1] == ["cellXfs"]:
             styles.append(int(number))
 
-    archive.parse("xl/styles.xml", start, lambda name: inside.pop() and None, ignore)
+    def end(name: str) -> None:
+        inside.pop()
+
+    archive.parse("xl/styles.xml", start, end, ignore)
     return frozenset(number for number, style in enumerate(styles) if style in formats)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from support.documents import mail
-from support.ole import compound_file, octets_property, outlook_message, text_property
+from support.ole import Entries, compound_file, octets_property, outlook_message, text_property
 from support.reading import format_name, messages, patterns, read_file, refusals, values
 
 from tocsin.admission.documents.rtf import decompress
@@ -216,7 +216,10 @@ class TestOutlook:
         inner = {**text_property("5D01", "evil@bad-mailer.com")}
         inner |= text_property("1000", "http://evil.com/a http://acme.example/b")
         attached = {"__substg1.0_3701000D": outlook_message(inner)}
-        outer = {**text_property("5D01", VICTIM), "__attach_version1.0_#00000000": attached}
+        outer: Entries = {
+            **text_property("5D01", VICTIM),
+            "__attach_version1.0_#00000000": attached,
+        }
         found = read_file("a.msg", compound_file(outlook_message(outer)))
         assert values(found) == ["evil@bad-mailer.com", "http://evil.com/a"]
 

@@ -1,5 +1,7 @@
 """OpenIOC (tocsin.admission.formats.openioc)."""
 
+from collections.abc import Callable
+
 import pytest
 from support.reading import format_name, patterns, read_file, refusals, values
 
@@ -39,7 +41,7 @@ def ioc_1_1(*items: str) -> str:
 
 @pytest.mark.parametrize("make", [ioc_1_0, ioc_1_1])
 class TestBothVersions:
-    def test_each_alternative_becomes_an_indicator(self, make: type[str]) -> None:
+    def test_each_alternative_becomes_an_indicator(self, make: Callable[..., str]) -> None:
         text = make(
             item("FileItem/Md5sum", MD5),
             item("Network/DNS", "evil[.]com", "contains"),
@@ -57,7 +59,7 @@ class TestBothVersions:
         ]
 
     def test_the_date_is_that_of_the_file_and_the_author_is_not_shared(
-        self, make: type[str]
+        self, make: Callable[..., str]
     ) -> None:
         (found,) = read_file("a.ioc", make(item("Network/DNS", "evil.com")))
         assert found.object and found.object["valid_from"] == "2013-01-02T03:04:05.000Z"
