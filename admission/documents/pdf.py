@@ -28,8 +28,8 @@ _HASH_DIGITS = (32, 40, 64, 128)
 _HEX = re.compile(r"[0-9A-Fa-f]{1,127}")
 _SHORTEST_PART = 16
 """Digits of the shortest beginning of a hash that is taken for one."""
-_MOST_PARTS = 9
 _INVISIBLE = re.compile("[\x00\u00ad\u200b]")
+_MOST_LEADING = 2
 _MOST_NUMBERS = 10
 
 
@@ -49,12 +49,13 @@ def read(content: bytes) -> DocumentText:
         elif not text.strip():
             empty.append(number)
         else:
-            budget.add(join_broken_hashes(_INVISIBLE.sub("", text)) + "\n\n")
+            budget.add(_INVISIBLE.sub("", text).strip("\n") + "\n")
     if not budget.pieces:
         raise Malformed(_NO_PAGE if broken else _PICTURES)
     notes = _note_pages("without text, perhaps pictures of it", empty)
     notes += _note_pages("that cannot be read", broken)
-    return DocumentText("".join(budget.pieces), notes + _note_attachments(reader))
+    text = join_broken_hashes("".join(budget.pieces))
+    return DocumentText(text, notes + _note_attachments(reader))
 
 
 def _decrypt(reader: PdfReader) -> None:
@@ -116,39 +117,64 @@ def join_broken_hashes(text: str) -> str:
     joined: list[str] = []
     number = 0
     while number < len(lines):
-        parts = _count_parts(lines[number : number + _MOST_PARTS])
-        joined.append(
-            "".join(map(str.strip, lines[number : number + parts])) if parts > 1 else lines[number]
-        )
-        number += parts
+        run = _find_run(lines, number)
+        parts = _group_parts([len(word) for word in run])
+        if not parts:
+            joined += lines[number : number + max(1, len(run) - 1)]
+            number += max(1, len(run) - 1)
+        for count in parts:
+            joined.append("".join(map(str.strip, lines[number : number + count])))
+            number += count
     return "\n".join(joined)
 
 
-def _count_parts(lines: list[str]) -> int:
-    """The number of lines over which the hash that ends the first line goes on; 1 if none does."""
-    words = lines[0].split()
-    if not words or not _HEX.fullmatch(words[-1]) or len(words[-1]) < _SHORTEST_PART:
-        return 1
-    length = width = len(words[-1])
-    for number, line in enumerate(lines[1:], 2):
-        words = line.split()
-        if not words or not _HEX.fullmatch(words[0]) or len(words[0]) in _HASH_DIGITS:
-            return 1
-        if length in _HASH_DIGITS and len(words[0]) < _SHORTEST_PART:
-            return 1  # a hash, and a short word that follows it
-        length += len(words[0])
-        if length in _HASH_DIGITS and (len(words[0]) < width or not _goes_on(lines[number:])):
-            return number
-        if len(words) > 1:
-            return 1
-    return 1
+def _find_run(lines: list[str], number: int) -> list[str]:
+    """The hexadecimal words that end the line, fill those below it, and begin the last of them."""
+    run: list[str] = []
+    for place in range(number, len(lines)):
+        words = lines[place].split()
+        word = words[0] if run and words else (words or [""])[-1]
+        if not _HEX.fullmatch(word) or (not run and len(word) < _SHORTEST_PART):
+            break
+        run.append(word)
+        if len(run) > 1 and len(words) > 1:
+            break
+    return run
 
 
-def _goes_on(lines: list[str]) -> bool:
-    """True if the next line is a further part by itself."""
-    words = lines[0].split() if lines else []
-    return (
-        len(words) == 1
-        and _HEX.fullmatch(words[0]) is not None
-        and (len(words[0]) >= _SHORTEST_PART and len(words[0]) not in _HASH_DIGITS)
-    )
+def _group_parts(lengths: list[int]) -> list[int]:
+    """The number of lines of each hash in a run; empty if the parts do not fit any size.
+
+    All hashes of a run have the same size, the smallest that fits.  Words that are hashes by
+    themselves are no parts, unless others in the run are.  The run may begin with parts whose
+    beginning stands on the page before.
+    """
+    if all(length in _HASH_DIGITS for length in lengths):
+        return []
+    for start in range(min(_MOST_LEADING, len(lengths)) + 1):
+        for size in _HASH_DIGITS:
+            if groups := _group(lengths[start:], size):
+                return [1] * start + groups
+    return []
+
+
+def _group(lengths: list[int], size: int) -> list[int]:
+    """The numbers of parts that add up to `size` again and again; empty if they do not.
+
+    The last parts may be too few: the rest stands on the next page.
+    """
+    groups: list[int] = []
+    total = count = whole = 0
+    for length in lengths:
+        total, count = total + length, count + 1
+        if total > size or (total < size and length < _SHORTEST_PART):
+            break
+        if total == size:
+            if whole and count == 2 and length < _SHORTEST_PART:
+                break  # a hash, and a short word that follows it
+            groups.append(count)
+            total = count = whole = 0
+        else:
+            whole += length in _HASH_DIGITS
+    complete = total <= size and sum(groups) + count == len(lengths)
+    return groups if complete and any(each > 1 for each in groups) else []

@@ -1,6 +1,8 @@
 """Reports as PDF (tocsin.admission.formats.pdf)."""
 
+import hashlib
 import io
+import time
 import zlib
 
 import pytest
@@ -8,6 +10,7 @@ from pypdf import PdfReader, PdfWriter
 from support.documents import pdf, pdf_of_streams
 from support.reading import format_name, messages, read_file, values
 
+from tocsin.admission.documents.pdf import join_broken_hashes
 from tocsin.admission.errors import Malformed
 
 SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -45,6 +48,22 @@ class TestReading:
 
     def test_a_short_word_below_a_hash_is_no_part_of_it(self) -> None:
         assert values(read_file("a.pdf", pdf([MD5, "deadbeef"]))) == [MD5]
+
+    def test_hashes_that_break_at_different_places_are_whole(self) -> None:
+        digests = [hashlib.sha256(bytes([n])).hexdigest() for n in range(40)]
+        breaks = [(30 + n % 4, 60 + n % 3) for n in range(40)]
+        lines = [
+            part
+            for digest, (first, second) in zip(digests, breaks, strict=True)
+            for part in (digest[:first], digest[first:second], digest[second:])
+        ]
+        assert values(read_file("a.pdf", pdf(lines[:50], lines[50:]))) == digests
+
+    @pytest.mark.parametrize("lines", ["a" * 20 + "\nx\n", "a" * 20 + "\n", "a" * 64 + "\n"])
+    def test_hashes_are_joined_in_linear_time(self, lines: str) -> None:
+        started = time.thread_time()
+        join_broken_hashes(lines * 100_000)
+        assert time.thread_time() - started < 5
 
     def test_two_hashes_below_each_other_stay_two(self) -> None:
         assert values(read_file("a.pdf", pdf([MD5, MD5[::-1]]))) == [MD5, MD5[::-1]]
