@@ -66,7 +66,6 @@ class Mail(msgspec.Struct, frozen=True, tag=True):
     """SHA-256 of each file."""
     attached: list["Mail"] = []
     """Messages that it carries as attachments."""
-    notes: list[str] = []
 
 
 class IocItem(msgspec.Struct, frozen=True):

@@ -6,7 +6,8 @@ Only the fields below are decoded, since a message may have hundreds of thousand
 import binascii
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from email import policy
 from email.header import decode_header, make_header
 from email.message import Message
@@ -26,55 +27,95 @@ RECIPIENT_FIELDS = (
     *("x-ms-exchange-organization-originalenveloperecipients", "original-recipient"),
     *("x-resolved-to", "x-ms-exchange-crosstenant-originalenveloperecipients", "errors-to"),
 )
+_SIGNATURES = (
+    *("application/pkcs7-signature", "application/x-pkcs7-signature", "application/pkcs7-mime"),
+    *("application/x-pkcs7-mime", "application/pgp-signature", "application/pgp-encrypted"),
+    *("application/pgp-keys", "text/calendar", "text/rfc822-headers"),
+)
+"""Parts that mail programs add: their hashes are of no use."""
 _MOST_BOUNDARIES = 300
 _MOST_FIELDS = 20_000
 _MOST_PARTS = 1_000
 _DEEPEST = 10
 """Messages within messages."""
 _LONGEST_FIELD = 100_000
+ReadAttached = Callable[[str, bytes], Mail | None]
+"""Reads a file with a name that may itself be a saved message; None if it is none."""
 _MAILBOX = re.compile(r"[^\s@<>,;:\"()\[\]]{1,64}@[^\s@<>,;:\"()\[\]]{1,255}")
 _FOR = re.compile(r"\bfor\s+<?([^\s@<>;]{1,64}@[^\s@<>;]{1,255}?)>?[\s;]", re.IGNORECASE)
 _FAILED = re.compile(r"\b(dmarc|spf|dkim)=(\w+)", re.IGNORECASE)
 
 
-def read(content: bytes) -> Mail:
+def read_message(content: bytes, read_attached: ReadAttached) -> Mail:
     """The message in a file.  Raises Malformed."""
     if content.lower().count(b"boundary=") > _MOST_BOUNDARIES:
         raise Malformed(f"it has more than {_MOST_BOUNDARIES} nested parts: attach fewer messages")
     parser: BytesParser[Message] = BytesParser(policy=policy.compat32)
-    return _read_message(parser.parsebytes(content.lstrip(b"\r\n")), 0)
+    return _Reader(read_attached).read(parser.parsebytes(content.lstrip(b"\r\n")), 0)
 
 
-def _read_message(message: Message, depth: int) -> Mail:
-    if depth > _DEEPEST:
-        raise Malformed(f"messages are attached to messages more than {_DEEPEST} times")
-    if len(message.keys()) > _MOST_FIELDS:
-        raise Malformed(f"it has more than {_MOST_FIELDS} header fields")
-    texts: list[str] = []
-    links: list[str] = []
-    files: list[str] = []
-    attached: list[Mail] = []
-    for part in _walk(message):
-        if part.get_content_type() == "message/rfc822":
-            attached += (_read_message(each, depth + 1) for each in _messages_in(part))
-        elif _is_file(part):
-            files.append(hashlib.sha256(_payload(part)).hexdigest())
-        elif part.get_content_type() == "text/html":
-            page = decode(_payload(part))
-            links += find_links(page)
-            texts.append(text_of(page))
-        elif part.get_content_maintype() == "text":
-            texts.append(_decode_text(part))
-    return Mail(
-        senders=_mailboxes(message, SENDER_FIELDS),
-        recipients=_recipients(message),
-        forged=find_failed_check(_field(message, "authentication-results")),
-        subject=_field(message, "subject"),
-        text="\n".join(texts)[:LONGEST_TEXT],
-        links=links,
-        attachments=files,
-        attached=attached,
-    )
+class _Reader:
+    """Reads a message, and those that it carries as parts."""
+
+    def __init__(self, read_attached: ReadAttached) -> None:
+        self._read_attached = read_attached
+
+    def read(self, message: Message, depth: int) -> Mail:
+        """Raises Malformed."""
+        if depth > _DEEPEST:
+            raise Malformed(f"messages are attached to messages more than {_DEEPEST} times")
+        if len(message.keys()) > _MOST_FIELDS:
+            raise Malformed(f"it has more than {_MOST_FIELDS} header fields")
+        content = Contents()
+        for part in _walk(message):
+            if part.get_content_type() == "message/rfc822":
+                inner = (self.read(each, depth + 1) for each in _messages_in(part))
+                content.attached += inner
+            elif _is_file(part):
+                content.add_file(part.get_filename() or "", _payload(part), self._read_attached)
+            elif part.get_content_type() == "text/html":
+                content.add_page(decode(_payload(part)))
+            elif part.get_content_maintype() == "text":
+                content.texts.append(_decode_text(part))
+        return Mail(
+            senders=_mailboxes(message, SENDER_FIELDS),
+            recipients=_recipients(message),
+            forged=find_failed_check(_field(message, "authentication-results")),
+            subject=_field(message, "subject"),
+            text=content.text,
+            links=content.links,
+            attachments=content.files,
+            attached=content.attached,
+        )
+
+
+@dataclass(slots=True)
+class Contents:
+    """What a message holds."""
+
+    texts: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    """SHA-256 of each."""
+    attached: list[Mail] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        return "\n".join(self.texts)[:LONGEST_TEXT]
+
+    def add_page(self, page: str) -> None:
+        """Add a text in HTML, and its links."""
+        self.links += find_links(page)
+        self.texts.append(text_of(page))
+
+    def add_file(self, name: str, content: bytes, read_attached: ReadAttached) -> None:
+        """Add an attached file, or the message in it."""
+        mail = read_attached(name, content)
+        if mail is not None:
+            self.attached.append(mail)
+        else:
+            self.files.append(hashlib.sha256(content).hexdigest())
 
 
 def _walk(message: Message) -> Iterator[Message]:
@@ -98,6 +139,8 @@ def _messages_in(part: Message) -> list[Message]:
 
 def _is_file(part: Message) -> bool:
     """True for an attachment; pictures that the text shows are none."""
+    if part.get_content_type() in _SIGNATURES:
+        return False
     disposition = part.get_content_disposition()
     if disposition == "attachment":
         return True

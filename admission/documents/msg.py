@@ -1,16 +1,20 @@
 """A message as Outlook saves it (.msg, MS-OXMSG), read with olefile."""
 
-import hashlib
 import io
 import re
 import struct
 
 import olefile
 
-from tocsin.admission.documents import LONGEST_TEXT, Mail
-from tocsin.admission.documents.eml import RECIPIENT_FIELDS, find_failed_check, mailboxes_in
-from tocsin.admission.documents.html import decode, text_of
-from tocsin.admission.documents.html_links import find_links
+from tocsin.admission.documents import Mail
+from tocsin.admission.documents.eml import (
+    RECIPIENT_FIELDS,
+    Contents,
+    ReadAttached,
+    find_failed_check,
+    mailboxes_in,
+)
+from tocsin.admission.documents.html import decode
 from tocsin.admission.documents.rtf import decompress, find_rtf_links, strip_rtf
 from tocsin.admission.errors import Malformed
 
@@ -21,7 +25,7 @@ _SENDERS = ("5D01", "5D02", "0C1F", "0065", "0050")
 """SMTP addresses of the sender and of those on whose behalf, and other addresses of theirs."""
 _RECIPIENTS = ("39FE", "3003", "3001", "5FF6")
 _DISPLAYED_RECIPIENTS = ("0E04", "0E03", "0E02", "0076", "0040", "0E50", "3FF9")
-_DATA, _MIME, _CONTENT_ID = "3701", "370E", "3712"
+_DATA, _MIME, _CONTENT_ID, _FILE_NAME = "3701", "370E", "3712", "3707"
 _TEXT_TYPES = ("001F", "001E")
 _BINARY = "0102"
 _EMBEDDED = "__substg1.0_3701000D"
@@ -75,7 +79,7 @@ class _Storage:
         return [_Storage(self.file, (*self.folder, name)) for name in sorted(names)]
 
 
-def read(content: bytes) -> Mail:
+def read_message(content: bytes, read_attached: ReadAttached) -> Mail:
     """The message in a file.  Raises Malformed."""
     try:
         with olefile.OleFileIO(io.BytesIO(content)) as file:
@@ -83,33 +87,32 @@ def read(content: bytes) -> Mail:
                 raise Malformed(_NOT_A_MAIL)
             if len(file.listdir(streams=True, storages=True)) > _MOST_ENTRIES:
                 raise Malformed(f"it has more than {_MOST_ENTRIES} entries: attach fewer files")
-            return _read_message(_Storage(file, ()), 0)
+            return _read_storage(_Storage(file, ()), 0, read_attached)
     except _EXCEPTIONS:
         raise Malformed(_BROKEN) from None
 
 
-def _read_message(message: _Storage, depth: int) -> Mail:
+def _read_storage(message: _Storage, depth: int, read_attached: ReadAttached) -> Mail:
     if depth > _DEEPEST:
         raise Malformed(f"messages are attached to messages more than {_DEEPEST} times")
     fields = _parse_fields(message.text(_HEADERS))
-    text, links = _read_body(message)
-    files: list[str] = []
-    attached: list[Mail] = []
+    content = Contents()
+    _read_body(message, content)
     for part in message.below("__attach_version1.0_"):
         for inner in part.below(_EMBEDDED):
-            attached.append(_read_message(inner, depth + 1))
+            content.attached.append(_read_storage(inner, depth + 1, read_attached))
         data = part.octets(_DATA)
         if data is not None and not _is_shown_picture(part):
-            files.append(hashlib.sha256(data).hexdigest())
+            content.add_file(part.text(_FILE_NAME), data, read_attached)
     return Mail(
         senders=_senders(message, fields),
         recipients=_recipients(message, fields),
         forged=find_failed_check(" ".join(fields.get("authentication-results", [])[:1])),
         subject=message.text(_SUBJECT),
-        text=text[:LONGEST_TEXT],
-        links=links,
-        attachments=files,
-        attached=attached,
+        text=content.text,
+        links=content.links,
+        attachments=content.files,
+        attached=content.attached,
     )
 
 
@@ -140,17 +143,19 @@ def _find_for(received: str) -> list[str]:
     return re.findall(r"\bfor\s+<?([^\s<>;]{3,320})", received)
 
 
-def _read_body(message: _Storage) -> tuple[str, list[str]]:
-    """The words of a message, and the targets of its links."""
+def _read_body(message: _Storage, content: Contents) -> None:
+    """Add the words of a message, and the targets of its links."""
     raw = message.octets(_HTML)
     page = decode(raw) if raw else message.text(_HTML)
-    if page:
-        return text_of(page), find_links(page)
     packed, plain = message.octets(_RTF), message.text(_BODY)
-    if not packed:
-        return plain, []
-    rich = decompress(packed)
-    return plain or strip_rtf(rich), find_rtf_links(rich)
+    if page:
+        content.add_page(page)
+    elif packed:
+        rich = decompress(packed)
+        content.texts.append(plain or strip_rtf(rich))
+        content.links += find_rtf_links(rich)
+    else:
+        content.texts.append(plain)
 
 
 def _is_shown_picture(part: _Storage) -> bool:

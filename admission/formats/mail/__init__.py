@@ -46,6 +46,7 @@ _FIELD = re.compile(rb"[!-9;-~]{1,80}:")
 _ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):", re.I | re.M)
 _FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECASE)
 _NOTHING = "no sender, link or attached file to share was found in the mail"
+_CARRIER = "of a mail that carries others, only those are read: it is taken for a report of them"
 _LINE = 20_000
 """Characters of a line that are searched for links at a time."""
 
@@ -64,21 +65,15 @@ def _accepts(name: str, content: bytes) -> bool:
 
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
-    kind = "msg" if content.startswith(_OLE) else "eml"
-    outer = read_document(kind, content, Mail)
+    outer = read_document("mail", content, Mail)
     everyone = Recipients(_find_recipients(outer))
     messages = list(_find_attacks(outer))
     parts = (
         (f"message {number}", _read_message(each, everyone, options))
         for number, each in enumerate(messages, 1)
     )
-    found = join_parts(parts)
-    first = next(found, None)
-    if first is None:
-        yield refused_candidate(0, _NOTHING)
-        return
-    yield first
-    yield from found
+    found = list(join_parts(parts)) or [refused_candidate(0, _NOTHING)]
+    yield from with_notes(found, [_CARRIER] if outer.attached else [])
 
 
 def _find_attacks(mail: Mail) -> Iterator[Mail]:

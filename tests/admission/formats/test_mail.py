@@ -95,12 +95,35 @@ class TestReading:
         ]
 
     def test_the_attack_is_the_attached_mail_and_who_passed_it_on_is_a_recipient(self) -> None:
-        inner = mail("http://evil.com/?u=clerk@acme.example and http://acme.example/a")
-        outer = mail("please look: http://good.com/", From="clerk@acme.example", To="soc@cert.com")
+        inner = mail("http://evil.com/?u=clerk and http://acme-corp.com/a")
+        outer = mail("look: http://good.com/", From="clerk@acme-corp.com", To="soc@cert.com")
         outer.add_attachment(inner)
         found = read_mail(outer)
         assert values(found) == ["evil@bad-mailer.com", "http://evil.com/"]
         assert CUT in messages(found)
+        assert "of a mail that carries others, only those are read" in messages(found)[0]
+
+    @pytest.mark.parametrize("name", ["phish.eml", "phish.msg"])
+    def test_a_saved_mail_that_is_attached_as_a_file_is_the_attack(self, name: str) -> None:
+        saved = {
+            "phish.eml": mail("http://evil.com/a").as_bytes(),
+            "phish.msg": compound_file(
+                outlook_message(
+                    {
+                        **text_property("5D01", "evil@bad-mailer.com"),
+                        **text_property("1000", "http://evil.com/a"),
+                    }
+                )
+            ),
+        }
+        outer = mail("look", From="clerk@acme-corp.com", files={name: saved[name]})
+        assert values(read_mail(outer)) == ["evil@bad-mailer.com", "http://evil.com/a"]
+
+    def test_signatures_and_invitations_are_no_files(self) -> None:
+        message = mail("x")
+        message.add_attachment(b"sign", "application", "pkcs7-signature", filename="smime.p7s")
+        message.add_attachment("BEGIN:VCALENDAR", "calendar", filename="invite.ics")
+        assert values(read_mail(message)) == ["evil@bad-mailer.com"]
 
     @pytest.mark.parametrize("subject", ["Fwd: Invoice", "WG: Rechnung", "FW:Invoice", "TR: x"])
     def test_who_forwards_a_mail_is_not_shared(self, subject: str) -> None:
@@ -142,6 +165,7 @@ class TestRecipients:
             VICTIM.replace("@", "_at_"),
             "jane.doe",
             "someone.else@other.example",
+            quote("al@other.example", safe=""),
         ],
     )
     @pytest.mark.parametrize("place", ["?email={}", "#{}", "?a=1&b={}&c=2"])
@@ -198,7 +222,7 @@ class TestOutlook:
                         **text_property("0037", "Invoice"),
                         **text_property("5D01", "evil@bad-mailer.com"),
                         **text_property("0C1F", "/O=EXCHANGE/CN=JANE"),
-                        **octets_property("1013", link(f"https://evil.com/?{VICTIM}").encode()),
+                        **octets_property("1013", link("https://evil.com/?jane.doe").encode()),
                         "__recip_version1.0_#00000000": {**text_property("39FE", VICTIM)},
                         "__attach_version1.0_#00000000": {**octets_property("3701", data)},
                     }
@@ -220,6 +244,13 @@ class TestOutlook:
             **text_property("5D01", VICTIM),
             "__attach_version1.0_#00000000": attached,
         }
+        found = read_file("a.msg", compound_file(outlook_message(outer)))
+        assert values(found) == ["evil@bad-mailer.com", "http://evil.com/a"]
+
+    def test_a_mail_that_is_attached_as_a_file_is_the_attack(self) -> None:
+        saved = mail("http://evil.com/a " + "x" * 5_000).as_bytes()
+        part = {**octets_property("3701", saved), **text_property("3707", "phish.eml")}
+        outer = {**text_property("5D01", VICTIM), "__attach_version1.0_#00000000": part}
         found = read_file("a.msg", compound_file(outlook_message(outer)))
         assert values(found) == ["evil@bad-mailer.com", "http://evil.com/a"]
 
