@@ -46,7 +46,7 @@ _FIELD = re.compile(rb"[!-9;-~]{1,80}:")
 _ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):", re.I | re.M)
 _FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECASE)
 _NOTHING = "no sender, link or attached file to share was found in the mail"
-_CARRIER = "of a mail that carries others, only those are read: it is taken for a report of them"
+_CARRIER = "a mail that carries others is taken for a report of them: only those are read"
 _LINE = 20_000
 """Characters of a line that are searched for links at a time."""
 

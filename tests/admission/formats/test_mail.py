@@ -101,7 +101,8 @@ class TestReading:
         found = read_mail(outer)
         assert values(found) == ["evil@bad-mailer.com", "http://evil.com/"]
         assert CUT in messages(found)
-        assert "of a mail that carries others, only those are read" in messages(found)[0]
+        note = "a mail that carries others is taken for a report of them: only those are read"
+        assert note in messages(found)
 
     @pytest.mark.parametrize("name", ["phish.eml", "phish.msg"])
     def test_a_saved_mail_that_is_attached_as_a_file_is_the_attack(self, name: str) -> None:
@@ -250,7 +251,10 @@ class TestOutlook:
     def test_a_mail_that_is_attached_as_a_file_is_the_attack(self) -> None:
         saved = mail("http://evil.com/a " + "x" * 5_000).as_bytes()
         part = {**octets_property("3701", saved), **text_property("3707", "phish.eml")}
-        outer = {**text_property("5D01", VICTIM), "__attach_version1.0_#00000000": part}
+        outer: Entries = {
+            **text_property("5D01", VICTIM),
+            "__attach_version1.0_#00000000": part,
+        }
         found = read_file("a.msg", compound_file(outlook_message(outer)))
         assert values(found) == ["evil@bad-mailer.com", "http://evil.com/a"]
 
