@@ -32,6 +32,8 @@ _UNSUPPORTED = (
     "documents are read only where a process can be limited (Linux, macOS): "
     "send the indicators as CSV or text"
 )
+_OWN_RULES = ("format", "columns")
+"""Rules of the findings that formats make."""
 _LINE = re.compile(r"^line \d+: | on line \d+")
 
 
@@ -76,7 +78,7 @@ def without_lines(candidate: Candidate) -> Candidate:
 def rewrite_messages(candidate: Candidate, rewrite: Callable[[str], str]) -> Candidate:
     """The candidate with other messages in the findings of its format."""
     findings = tuple(
-        each._replace(message=rewrite(each.message)) if each.rule == "format" else each
+        each._replace(message=rewrite(each.message)) if each.rule in _OWN_RULES else each
         for each in candidate.findings
     )
     return candidate if findings == candidate.findings else replace(candidate, findings=findings)

@@ -160,8 +160,10 @@ def read(content: bytes) -> Workbook:
 def _make_rows(
     rows: Mapping[int, Mapping[int, str]], name: str, notes: list[str]
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows, with a cell for each column that any of them uses."""
+    """The rows, with a cell for each column from the first, or else for those that are used."""
     used = sorted({column for row in rows.values() for column in row})
+    if used and used[-1] <= _MOST_COLUMNS:
+        used = list(range(1, used[-1] + 1))
     if used[_MOST_COLUMNS:]:
         notes.append(f"of the sheet {name!a} only {_MOST_COLUMNS} columns are read")
         used = used[:_MOST_COLUMNS]

@@ -12,6 +12,8 @@ from tocsin.admission.documents.bounded import (
     rewrite_messages,
     with_notes,
 )
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats import csv as tables
 from tocsin.admission.model import Candidate
@@ -32,14 +34,23 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 
 
 def _read_sheet(sheet: Sheet, options: ReadOptions) -> Iterator[Candidate]:
-    """The candidates of a sheet; their messages name its rows."""
+    """The candidates of a sheet; their messages name it and its rows."""
     numbers = [number for number, _ in sheet.rows]
+    name = f"sheet {sheet.name!a}"
 
     def name_row(line: re.Match[str]) -> str:
-        return f"sheet {sheet.name!a}, row {numbers[min(int(line[1]), len(numbers)) - 1]}"
+        return f"{name}, row {numbers[min(int(line[1]), len(numbers)) - 1]}"
 
-    for candidate in tables.FORMAT.read("sheet.tsv", _format_table(sheet).encode(), options):
-        yield rewrite_messages(candidate, lambda text: _LINE.sub(name_row, text, count=1))
+    def name_place(message: str) -> str:
+        if message.startswith(tables.READ_AS):
+            return f"{name}: {message}"
+        return _LINE.sub(name_row, message, count=1)
+
+    try:
+        for candidate in tables.FORMAT.read("sheet.tsv", _format_table(sheet).encode(), options):
+            yield rewrite_messages(candidate, name_place)
+    except Unprocessable as error:  # it lacks a column that the user maps
+        yield refused_candidate(0, f"{name}: {error}")
 
 
 def _format_table(sheet: Sheet) -> str:

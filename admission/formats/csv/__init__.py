@@ -80,7 +80,7 @@ _MOST_TITLES = 5
 """Maximum number of lines above the headings."""
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
 _TRIM = '\ufeff \t"'
-_READ_AS = "columns read as (--map COLUMN=KIND changes one):"
+READ_AS = "columns read as (--map COLUMN=KIND changes one):"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 _ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
 _ABOUT_REPORT |= {"source", "report"}
@@ -136,7 +136,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
         if not row.blank
         for candidate in table.read_row(row)
     )
-    about_columns = Finding("validate", "columns", Action.NOTED, f"{_READ_AS} {columns.describe()}")
+    about_columns = Finding("validate", "columns", Action.NOTED, f"{READ_AS} {columns.describe()}")
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
     yield from with_note_of_unrelated_ids(chain(first, candidates), table.unrelated, builder)
 

@@ -5,6 +5,7 @@ from support.documents import cell, rows, xlsx, zipped
 from support.reading import format_name, messages, read_file, refusals, values
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp, Verdict
 
@@ -32,7 +33,25 @@ class TestReading:
     def test_a_value_of_an_earlier_sheet_is_a_duplicate(self) -> None:
         found = read_file("a.xlsx", xlsx({"A": rows(["evil.com"]), "B": rows(["evil.com"])}))
         assert [each.verdict for each in found] == [Verdict.OPEN, Verdict.DUPLICATE]
-        assert messages(found) == ["sheet 'B': duplicate of one in sheet 'A'"]
+        assert messages(found)[-1] == "sheet 'B': duplicate of one in sheet 'A'"
+
+    def test_the_reading_of_the_columns_is_shown_for_each_sheet(self) -> None:
+        found = read_file("a.xlsx", xlsx({"A": rows(["Domain"], ["evil.com"])}))
+        (message,) = messages(found)
+        assert message.startswith("sheet 'A': columns read as")
+
+    def test_columns_are_mapped_by_heading_or_by_their_number_in_excel(self) -> None:
+        sheets = {"A": rows(["", "Odd", "x"], ["", "evil.com", "y"])}
+        for column in ("Odd", "2"):
+            options = ReadOptions(now=0, columns={column: "domain"})
+            found = list(read("a.xlsx", xlsx(sheets), options))
+            assert values(found) == ["evil.com"]
+
+    def test_a_sheet_without_a_mapped_column_is_refused_alone(self) -> None:
+        sheets = {"A": rows(["Odd"], ["evil.com"]), "B": rows(["Notes"], ["nothing"])}
+        found = list(read("a.xlsx", xlsx(sheets), ReadOptions(now=0, columns={"Odd": "domain"})))
+        assert values(found) == ["evil.com"]
+        assert refusals(found)[0].startswith("sheet 'B': the table has no column 'Odd'")
 
     def test_messages_name_the_sheet_and_the_row(self) -> None:
         sheet = rows(HEADINGS[:2], ["evil.com", "domain"]) + f'<row r="9">{cell("A9", "x")}</row>'
@@ -62,7 +81,7 @@ class TestReading:
         sheets = {"A": sheet, "Victims": rows(["victim.org"])}
         found = read_file("a.xlsx", xlsx(sheets, hidden=["Victims"]))
         assert values(found) == ["evil.com"]
-        assert messages(found) == [
+        assert messages(found)[1:] == [
             "hidden rows of the sheet 'A' are not read: 1",
             "the hidden sheet 'Victims' is not read: unhide it to send it",
         ]
