@@ -136,7 +136,9 @@ class StateFile:
             self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._base.execute("PRAGMA journal_mode = WAL").fetchone()
         self._base.execute(f"PRAGMA synchronous = {'FULL' if alone else 'OFF'}")
-        self._base.execute("PRAGMA cache_size = -8000")
+        self._base.execute("PRAGMA secure_delete = ON")  # revoked texts leave the file too
+        self._base.execute("PRAGMA cache_size = -16000")  # 16 MB
+        self._base.execute("PRAGMA wal_autocheckpoint = 8000")
         (version,) = self._base.execute("PRAGMA user_version").fetchone()
         if version == _VERSION:
             return
@@ -283,6 +285,12 @@ class StateFile:
         last = "SELECT max(valid_until) FROM objects WHERE valid_until <= ?"
         (expired,) = self._base.execute(last, (now,)).fetchone()
         return StateMark(self._count("generation"), self._count("indicators"), expired or 0)
+
+    def next_end(self, now: int) -> int | None:
+        """When the next object expires, in µs since 1970 UTC; None if none does."""
+        next_ = "SELECT min(valid_until) FROM objects WHERE valid_until > ?"
+        (end,) = self._base.execute(next_, (now,)).fetchone()
+        return None if end is None else int(end)
 
     def snapshot(self, feed: str, now: int, least_confidence: int = 0) -> Snapshot:
         """What the feeds say at this time: see `CurrentState`."""

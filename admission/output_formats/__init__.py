@@ -101,6 +101,8 @@ class OutputFormat:
     """The files of a state, in a stable order of names that no two files share."""
     is_indicators_only: bool = True
     """False if objects of every type are in the files, so that any change can change them."""
+    has_one_file: bool = True
+    """False if the format has several files, or may have."""
 
 
 @cache

@@ -23,4 +23,4 @@ def _write(state: CurrentState) -> Iterator[OutputFile]:
     yield OutputFile("bundle.json", bundle_chunks(state.feed, state.objects()), STIX)
 
 
-FORMAT = OutputFormat("bundle", "one STIX bundle", _write, False)
+FORMAT = OutputFormat("bundle", "one STIX bundle", _write, is_indicators_only=False)

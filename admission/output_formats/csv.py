@@ -101,4 +101,6 @@ def _write(state: CurrentState) -> Iterator[OutputFile]:
     yield OutputFile("objects.csv", joined_lines(lines()), "text/csv; charset=utf-8")
 
 
-FORMAT = OutputFormat("csv", "a table with one row for each object", _write, False)
+FORMAT = OutputFormat(
+    "csv", "a table with one row for each object", _write, is_indicators_only=False
+)

@@ -27,4 +27,6 @@ def _without_scheme(state: CurrentState) -> Iterator[bytes]:
             yield f"{plain}\n".encode()
 
 
-FORMAT = OutputFormat("edl", "lists for firewalls, one file for each kind of value", _write)
+FORMAT = OutputFormat(
+    "edl", "lists for firewalls, one file for each kind of value", _write, has_one_file=False
+)

@@ -15,4 +15,6 @@ def _write(state: CurrentState) -> Iterator[OutputFile]:
     yield OutputFile("objects.jsonl", lines, "application/x-ndjson")
 
 
-FORMAT = OutputFormat("jsonl", "STIX objects, one a line, as received", _write, False)
+FORMAT = OutputFormat(
+    "jsonl", "STIX objects, one a line, as received", _write, is_indicators_only=False
+)

@@ -151,4 +151,4 @@ def _attribute_uuid(record: IndicatorRecord, n: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{record.id} {n}"))
 
 
-FORMAT = OutputFormat("misp", "a feed for MISP", _write)
+FORMAT = OutputFormat("misp", "a feed for MISP", _write, has_one_file=False)

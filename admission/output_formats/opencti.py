@@ -37,4 +37,6 @@ def _with_properties(body: bytes) -> bytes:
     return msgspec.json.encode({**more, **subject})
 
 
-FORMAT = OutputFormat("opencti", "a STIX bundle with the properties of OpenCTI", _write, False)
+FORMAT = OutputFormat(
+    "opencti", "a STIX bundle with the properties of OpenCTI", _write, is_indicators_only=False
+)

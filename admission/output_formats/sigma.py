@@ -70,4 +70,4 @@ def _quoted(value: str) -> str:
     return json.dumps(literal)
 
 
-FORMAT = OutputFormat("sigma", "Sigma rules with lists of values", _write)
+FORMAT = OutputFormat("sigma", "Sigma rules with lists of values", _write, has_one_file=False)

@@ -46,4 +46,4 @@ def _rule(head: str, text: str, options: str, number: int) -> bytes:
     return f'alert {head} (msg:"{text}"; {options}sid:{number}; rev:1;)\n'.encode()
 
 
-FORMAT = OutputFormat("snort", "rules and an address list for Snort 3", _write)
+FORMAT = OutputFormat("snort", "rules and an address list for Snort 3", _write, has_one_file=False)

@@ -109,4 +109,4 @@ def _rule(head: str, text: str, options: str, number: int) -> bytes:
     return f'alert {head} (msg:"{text}"; {options}sid:{number}; rev:1;)\n'.encode()
 
 
-FORMAT = OutputFormat("suricata", "rules and lists for Suricata 7", _write)
+FORMAT = OutputFormat("suricata", "rules and lists for Suricata 7", _write, has_one_file=False)

@@ -144,6 +144,7 @@ def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[A
         received = _accounts_that_received(hub, name)
         report = purge(name, hub.actor, reason)
         if report.versions:
+            hub.services.exports.refresh(at_once=True)
             time.sleep(FORGOTTEN)  # until a running hub has it in memory no more
         yield {
             "purged": list(report.ids),

@@ -46,6 +46,7 @@ _UNUSED_SECONDS = 7 * 24 * 3600
 """Age at which a folder that nobody asks for is deleted."""
 _MOST_FILES = 400
 """Files of one folder; beyond that, those that were made first are deleted."""
+_MOST_REMEMBERED = 1000
 _MOST_OCTETS_IN_MEMORY = 4 << 20
 """Octets of a file that is read and can be compressed; a larger one is sent from the disk."""
 _REFRESH_SECONDS = 5.0
@@ -75,6 +76,12 @@ class FileRequest(NamedTuple):
     name: str
     least_confidence: int
 
+    @property
+    def key(self) -> str:
+        """It stands for the file, at whatever moment."""
+        place = f"{self.collection.id}/{self.format.name}/{self.name}"
+        return f"{place}?{self.least_confidence}"
+
 
 class ExportedFile(NamedTuple):
     """A file as it is at present."""
@@ -97,6 +104,20 @@ class ExportedFile(NamedTuple):
             if length <= _MOST_OCTETS_IN_MEMORY:
                 return file.read()
             return mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ)
+
+
+class _Remembered(NamedTuple):
+    """A file that was found a moment ago."""
+
+    file: ExportedFile
+    head: FeedHead
+    since: int
+    until: int | None
+    """When the next object expires; None: none does."""
+
+    def holds(self, head: FeedHead, now: int) -> bool:
+        """True if it is still the one, as long as it is there."""
+        return self.head == head and self.since <= now and (self.until is None or now < self.until)
 
 
 class _Cursor(msgspec.Struct, frozen=True):
@@ -127,6 +148,7 @@ class FeedFiles:
         self._epoch = hashlib.sha256(epoch.encode()).hexdigest()[:12]
         self._lock = threading.Lock()
         self._refreshed = float("-inf")
+        self._remembered: dict[str, _Remembered] = {}
 
     def names(self, request: FileRequest) -> list[str]:
         """The names of the files of a format."""
@@ -138,22 +160,37 @@ class FeedFiles:
 
         Raises NotFound if the format has no such file, Unavailable if that takes too long.
         """
+        remembered = self._remembered.get(request.key)
+        if remembered is not None and remembered.holds(request.head, self._clock()):
+            with suppress(FileNotFoundError):
+                os.utime(remembered.file.path.parent)
+                os.stat(remembered.file.path)
+                return remembered.file
+        return self._find(request)
+
+    def _find(self, request: FileRequest) -> ExportedFile:
+        now = self._clock()
         with self._current_state(request) as (state, folder):
             cursor, found = self._cursor(state), self._known(state, folder, request)
             if found is None:
                 with self._turn():
                     made_meanwhile = self._known(state, folder, request)
                     found = made_meanwhile or self._make(state, folder, request)
+            until = state.next_end(now)
         record, path, content_type = found
         tag = f"{record.digest[:32]}-{record.serial}" if record.serial else record.digest[:32]
-        return ExportedFile(path, tag, content_type, cursor.position, cursor.stamp)
+        file = ExportedFile(path, tag, content_type, cursor.position, cursor.stamp)
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[request.key] = _Remembered(file, request.head, now, until)
+        return file
 
-    def refresh(self) -> None:
+    def refresh(self, *, at_once: bool = False) -> None:
         """Delete what belongs to an earlier state of a feed, and what nobody asks for any more.
 
-        If it is called often, it does so every five seconds.
+        If it is called often, it does so every five seconds, unless `at_once`.
         """
-        if time.monotonic() - self._refreshed < _REFRESH_SECONDS:
+        if not at_once and time.monotonic() - self._refreshed < _REFRESH_SECONDS:
             return
         self._refreshed = time.monotonic()
         for folder in sorted(self._folder.glob("*/*")):
@@ -249,7 +286,7 @@ class FeedFiles:
         self, state: StateFile, folder: Path, request: FileRequest
     ) -> tuple[FileRecord, Path, str] | None:
         """The file that was made already, if it is what would be made now."""
-        key = _key(request)
+        key = request.key
         record = state.file_records().get(key)
         kept = str(state.fact(f"made {key}", "")).partition("\n")
         if record is None or kept[0] != self._facts(state, request):
@@ -262,7 +299,7 @@ class FeedFiles:
     ) -> tuple[FileRecord, Path, str]:
         """Make the file; if it is what it was, its number and its digest stay."""
         self._check_room()
-        key, facts = _key(request), self._facts(state, request)
+        key, facts = request.key, self._facts(state, request)
         previous = state.file_records().get(key)
         with state.reading():
             file = _find(request, self._snapshot(state, request))
@@ -293,10 +330,6 @@ class FeedFiles:
         finally:
             Path(name).unlink(missing_ok=True)
         return record, path
-
-
-def _key(request: FileRequest) -> str:
-    return f"{request.format.name}/{request.name}?{request.least_confidence}"
 
 
 def _file_name(key: str, record: FileRecord) -> str:

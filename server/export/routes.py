@@ -54,7 +54,7 @@ class Endpoints:
         """The file of a format that has only one, else the names of its files, one a line."""
         context, wanted = self._parse(name, format, "")
         names = self.services.files.names(wanted)
-        if len(names) == 1:
+        if wanted.format.has_one_file:
             return self._answer(context, wanted._replace(name=names[0]))
         lines = "".join(f"{each}\n" for each in names)
         return flask.Response(lines, content_type=TEXT)

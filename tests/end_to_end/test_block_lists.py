@@ -19,7 +19,6 @@ from support.processes import BIN, HubProcess, indicators
 from tocsin.admission.output_formats import output_formats
 
 FORMATS = tuple(output_formats())
-SEVERAL_FILES = ("edl", "misp", "sigma", "snort", "suricata")
 KEPT, REVOKED, EXPIRED = "kept-portal", "revoked-portal", "expired-portal"
 _SECONDS = 12
 """Seconds until one of the indicators expires; by then everything was read once."""
@@ -28,15 +27,15 @@ Texts = dict[tuple[str, str], str]
 
 
 def fetch(hub: HubProcess, path: str) -> requests.Response:
-    auth = tuple(hub.key.split(":", 1))
+    account, _, key = hub.key.partition(":")
     url = hub.url.replace("taxii2/", f"export/green/{path}")
-    return requests.get(url, auth=auth, timeout=60)
+    return requests.get(url, auth=(account, key), timeout=60)
 
 
 def export(hub: HubProcess, format: str) -> str:
     answer = fetch(hub, f"{format}/")
     assert answer.status_code == 200, answer.text
-    if format not in SEVERAL_FILES:
+    if output_formats()[format].has_one_file:
         return answer.text
     return "\n".join(fetch(hub, f"{format}/{name}").text for name in answer.text.split())
 
@@ -44,7 +43,15 @@ def export(hub: HubProcess, format: str) -> str:
 def read_all(hub: HubProcess, folder: Path) -> Texts:
     words = [word for format in FORMATS for word in ("--format", format)]
     place = ("--url", hub.url, "--key", hub.key)
-    command = [BIN / "tocsin", "poll", "green", "--mirror", folder, *words, *place]
+    command: list[str | Path] = [
+        BIN / "tocsin",
+        "poll",
+        "green",
+        "--mirror",
+        folder,
+        *words,
+        *place,
+    ]
     subprocess.run(command, check=True)
     texts: Texts = {}
     for format in FORMATS:

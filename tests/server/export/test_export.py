@@ -4,8 +4,11 @@ import base64
 import gzip
 import hashlib
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -332,3 +335,60 @@ def test_a_serial_number_stays_until_the_zone_changes(hub: HubInProcess) -> None
     assert zone() == first
     hub.push(listed("b.bad-portal.top"), to="scratch")
     assert serial(zone()) > serial(first) > 0
+
+
+def test_an_unused_folder_is_deleted_after_a_week(hub: HubInProcess, tmp_path: Path) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    names(hub)
+    (state,) = (tmp_path / "exports").rglob("state.sqlite")
+    hub.services.exports.refresh(at_once=True)
+    assert state.exists()
+    eight_days_ago = time.time() - 8 * 24 * 3600
+    os.utime(state.parent, (eight_days_ago, eight_days_ago))
+    hub.services.exports.refresh(at_once=True)
+    assert not state.exists()
+    assert names(hub) == ["a.bad-portal.top"]
+
+
+def test_a_hub_without_room_prepares_no_files_but_serves_those_that_it_has(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    assert names(hub) == ["a.bad-portal.top"]
+    monkeypatch.setattr(hub.services.exports, "_has_room", lambda: False)
+    assert names(hub) == ["a.bad-portal.top"]
+    answer = get(hub, "green/rpz/rpz.zone")
+    assert answer.status_code == 503 and "Retry-After" in answer.headers
+
+
+def test_a_large_file_is_sent_from_the_disk(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    small = get(hub, "green/jsonl")
+    monkeypatch.setattr("tocsin.server.export.files._MOST_OCTETS_IN_MEMORY", 10)
+    for method, content in (("GET", small.data), ("HEAD", b"")):
+        large = get(hub, "green/jsonl", method=method, headers={"Accept-Encoding": "gzip"})
+        assert (large.data, large.headers["ETag"]) == (content, small.headers["ETag"])
+        assert "Content-Encoding" not in large.headers
+
+
+def test_readers_at_the_same_time_get_whole_files_while_the_feed_grows(
+    hub: HubInProcess,
+) -> None:
+    values = [f"h{n:03}.bad-portal.top" for n in range(60)]
+
+    def read(_: int) -> list[str]:
+        for _ in range(50):
+            answer = get(hub, "scratch/edl/domain.txt")
+            if answer.status_code == 200:
+                return str(answer.text).split()
+        raise AssertionError(answer.text)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = []
+        for n in range(0, 60, 20):
+            hub.push(*map(listed, values[n : n + 20]), to="scratch")
+            found.append([pool.submit(read, each) for each in range(8)])
+            for each in found[-1]:
+                assert each.result() == values[: n + 20]
