@@ -147,6 +147,7 @@ class FeedFiles:
         self._folder, self._feeds, self._clock, self._has_room = folder, feeds, clock, has_room
         self._epoch = hashlib.sha256(epoch.encode()).hexdigest()[:12]
         self._lock = threading.Lock()
+        self._busy_since = 0.0
         self._refreshed = float("-inf")
         self._remembered: dict[str, _Remembered] = {}
 
@@ -207,12 +208,19 @@ class FeedFiles:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Wait until no other request of this process does the same: it takes a processor."""
-        if not self._lock.acquire(timeout=_PATIENCE):
+        """Wait until no other request of this process does the same: it takes a processor.
+
+        Raises Unavailable if that takes long; at once if it does so already, since waiting requests
+        take threads from others.
+        """
+        is_slow = self._busy_since and time.monotonic() - self._busy_since > _PATIENCE
+        if is_slow or not self._lock.acquire(timeout=_PATIENCE):
             raise Unavailable(PREPARING, _RETRY)
+        self._busy_since = time.monotonic()
         try:
             yield
         finally:
+            self._busy_since = 0.0
             self._lock.release()
 
     @contextmanager

@@ -9,7 +9,9 @@ from pymisp import MISPEvent
 from sigma.collection import SigmaCollection
 from sigma.rule import SigmaRule
 from support.feed_states import files_of, filled_state, listing, write_files
+from support.packets import connection, dns_query, http_request, write_pcap
 from support.programs import require_program
+from suricataparser import parse_rule
 
 from tocsin.admission.patterns.grammar import quote_string
 
@@ -58,6 +60,61 @@ def test_suricata_loads_the_rules(tmp_path: Path, objects: list[dict[str, object
     folder = tmp_path / "rules"
     write_files(folder, files_of(filled_state(tmp_path, objects), "suricata"))
     check_rules(folder, folder / "tocsin-green.rules")
+
+
+TRAFFIC = {
+    "query for a listed name": [dns_query("BAD.test")],
+    "request to a listed name": connection("192.0.2.9", http_request("bad.test", "/")),
+    "request for a listed URL": connection("192.0.2.9", http_request("x.test", "/a;b?c=%22")),
+    "listed URL": connection("192.0.2.9", http_request("x.test", "/p"), port=8080),
+    "packet to a listed address": connection("198.51.100.7", b"x", port=99),
+    "packet from a listed address": connection("198.51.100.7", b"x", port=99),
+    "packet to a listed network": connection("203.0.113.9", b"x", port=99),
+}
+OTHER_TRAFFIC = [
+    dns_query("sub.bad.test"),
+    dns_query("bad.test.example"),
+    *connection("192.0.2.9", http_request("x.test", "/a;b?c=%22&more")),
+    *connection("192.0.2.9", http_request("y.test", "/a;b?c=%22")),
+    *connection("198.51.100.8", b"x", port=99),
+]
+
+
+class TestSuricataAlerts:
+    def alerts(self, tmp_path: Path, frames: list[bytes]) -> str:
+        listed = {
+            "domain-name": ["bad.test"],
+            "url": ["http://x.test/a;b?c=%22", "http://x.test:8080/p"],
+            "ipv4-addr": ["198.51.100.7", "203.0.113.0/24"],
+        }
+        objects = [
+            listing(f"[{kind}:value = {quote_string(value)}]")
+            for kind, values in listed.items()
+            for value in values
+        ]
+        folder = tmp_path / "rules"
+        write_files(folder, files_of(filled_state(tmp_path, objects), "suricata"))
+        write_pcap(tmp_path / "traffic", frames)
+        suricata = require_program("suricata", "suricata")
+        place = ("--set", f"default-rule-path={folder}", "-l", tmp_path, "-k", "none")
+        rules = ("-S", folder / "tocsin-green.rules", "-r", tmp_path / "traffic")
+        run(suricata, *rules, *place, "--set", "outputs.0.fast.enabled=yes")
+        return (tmp_path / "fast.log").read_text()
+
+    @pytest.mark.parametrize("text", TRAFFIC)
+    def test_listed_traffic_raises_an_alert(self, tmp_path: Path, text: str) -> None:
+        assert text in self.alerts(tmp_path, TRAFFIC[text])
+
+    def test_other_traffic_raises_none(self, tmp_path: Path) -> None:
+        assert self.alerts(tmp_path, OTHER_TRAFFIC) == ""
+
+
+def test_the_rules_for_snort_can_be_parsed(tmp_path: Path) -> None:
+    rules = files_of(filled_state(tmp_path, OBJECTS), "snort")["tocsin.rules"].splitlines()
+    assert len(rules) == len(VALUES["domain-name:value"]) + 3
+    for rule in rules:
+        parsed = parse_rule(rule)
+        assert parsed is not None and parsed.sid
 
 
 @pytest.mark.slow
