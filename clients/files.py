@@ -90,14 +90,17 @@ def open_to_append(path: Path) -> BinaryIO:
 class Replacement:
     """A new file that takes the place of another once it is complete."""
 
-    def __init__(self, path: Path, mode: int = _PRIVATE) -> None:
+    def __init__(self, path: Path, mode: int = _PRIVATE, *, private: bool = False) -> None:
         """Opens `stream`; the mode is that of the file to be replaced, if it is the user's own.
 
-        `mode` is that of a file where there is none.
+        `mode` is that of a file where there is none.  `private`: it is 0600 whatever the old one
+        was.
         """
         self._path = path
         handle, self._name = tempfile.mkstemp(_SUFFIX, f".{path.name}-", path.parent)
         self.stream = cast(BinaryIO, os.fdopen(handle, "w+b"))
+        if private:
+            return  # as mkstemp made it
         if mode != _PRIVATE:
             os.chmod(self._name, mode)
         with suppress(OSError):

@@ -470,6 +470,11 @@ class Hub:
         self._connection.close()
         self._pages.close()
 
+    def fetch_date(self) -> str:
+        """The `Date` of the server's answer, whatever that is; empty if it has none."""
+        with translate_errors(self.url):
+            return str(self._pages.get(self.url).headers.get("Date", ""))
+
     def list_collections(self) -> list[Collection]:
         """Every collection of every API root that answers, in the server's order.
 

@@ -6,6 +6,7 @@ from tocsin.config.loading import (
     ConfigError,
     load_client,
     load_hub,
+    personal_file,
     policy_text,
 )
 from tocsin.config.settings import CONSENTS, TLP_WORDS, ClientSettings, HubSettings
@@ -20,5 +21,6 @@ __all__ = [
     "HubSettings",
     "load_client",
     "load_hub",
+    "personal_file",
     "policy_text",
 ]

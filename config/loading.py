@@ -72,7 +72,9 @@ def load_client(
 
     Raises ConfigError.
     """
-    file = path or _named_file(environ, CLIENT_FILE) or _personal_file(environ)
+    file = path or _named_file(environ, CLIENT_FILE)
+    if not file and (own := personal_file(environ)) and own.is_file():
+        file = own
     return _load(ClientSettings, file, environ, overrides)
 
 
@@ -243,11 +245,10 @@ def _named_file(environ: Mapping[str, str], variable: str) -> Path | None:
     return Path(environ[variable]).expanduser() if environ.get(variable) else None
 
 
-def _personal_file(environ: Mapping[str, str]) -> Path | None:
-    """The user's own client.toml, if it exists."""
+def personal_file(environ: Mapping[str, str]) -> Path | None:
+    """The user's own client.toml, which need not exist; None if the user has no home."""
     folder = environ.get("XDG_CONFIG_HOME") or environ.get("HOME", "") + "/.config"
-    file = Path(folder) / "tocsin" / "client.toml"
-    return file if file.is_file() else None
+    return Path(folder) / "tocsin" / "client.toml" if Path(folder).is_absolute() else None
 
 
 def _join(names: Mapping[str, object] | set[str]) -> str:

@@ -145,7 +145,15 @@ class ClientSettings(Settings, frozen=True, kw_only=True):
         str,
         _text(r"\S*", "account:secret, or the secret alone, as the hub issued it", secret=True),
     ] = ""
-    """The credential: `account:secret`, or the secret alone, sent as a Bearer token."""
+    """The credential: `account:secret`, or the secret alone, sent as a Bearer token.
+
+    It goes before `account` and `secret`."""
+    account: Annotated[str, _text(r"[^\s:]*", "the account's name, without `:`, or empty")] = ""
+    """The account; with `secret`, in place of `key`."""
+    secret: Annotated[str, _text(r"\S*", "the account's secret, or empty", secret=True)] = ""
+    """The secret of `account`."""
+    keyring: Switch = False
+    """Take the secret of `account` from the system's keyring, where `tocsin login` put it."""
     cert: Path | None = None
     """A client certificate with its private key, in PEM."""
     ca: Path | None = None

@@ -26,6 +26,7 @@ from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
 from tocsin.clients.column_maps import read_column_maps, write_profile
+from tocsin.clients.credentials import read_credential
 from tocsin.clients.http import Collection, Hub, RetrySettings
 from tocsin.clients.push import PushResult
 from tocsin.clients.terminal import (
@@ -272,7 +273,7 @@ def open_hub(settings: ClientSettings) -> Hub:
     try:
         return Hub(
             settings.url,
-            settings.key,
+            read_credential(settings),
             RetrySettings(
                 read=settings.timeout,
                 bounds=ResponseBounds(settings.max_response_length, settings.response_timeout),

@@ -17,10 +17,13 @@ from tocsin.clients.cli.check import check_command
 from tocsin.clients.cli.collect import collect_command
 from tocsin.clients.cli.collections import collections_command
 from tocsin.clients.cli.command import WrongUsage
+from tocsin.clients.cli.doctor import doctor_command
+from tocsin.clients.cli.login import login_command
 from tocsin.clients.cli.poll import poll_command
 from tocsin.clients.cli.push import push_command
 from tocsin.clients.cli.receipts import receipts_command
 from tocsin.clients.cli.sent import sent_command
+from tocsin.clients.cli.shell import completion_command, man_command
 from tocsin.clients.cli.sighting import sighting_command
 from tocsin.clients.cli.status import status_command
 from tocsin.clients.cli.withdraw import withdraw_command
@@ -38,6 +41,10 @@ _COMMANDS = (
     receipts_command,
     sighting_command,
     collections_command,
+    login_command,
+    doctor_command,
+    completion_command,
+    man_command,
 )
 _EXIT_CODES: dict[type[Exception], int] = {
     WrongUsage: stdio.WRONG_USAGE,
@@ -82,7 +89,8 @@ def tocsin() -> None:
 
     The hub, the key and your own terms come from the options, else from
     TOCSIN_URL, TOCSIN_KEY, TOCSIN_CERT and other variables, else from
-    client.toml (--config FILE, ./client.toml, ~/.config/tocsin/client.toml).
+    client.toml (--config FILE, ./client.toml, ~/.config/tocsin/client.toml),
+    which `tocsin login` writes. If something does not work: tocsin doctor.
     """
 
 

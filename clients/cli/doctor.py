@@ -1,0 +1,69 @@
+"""`tocsin doctor`: why a hub cannot be used, and what to do."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from tocsin.clients.cli.command import (
+    json_option,
+    open_hub,
+    with_connection_options,
+    with_settings,
+)
+from tocsin.clients.doctor import Diagnosis, Surroundings, diagnose
+from tocsin.clients.terminal import open_console, print_json
+from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio
+from tocsin.config.command_line import format_examples, printable
+
+_COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
+
+
+@click.command(
+    "doctor",
+    short_help="Find out why a hub cannot be used, and what to do.",
+    epilog=format_examples("tocsin doctor", "tocsin doctor --json"),
+)
+@json_option
+@with_connection_options
+@with_settings
+def doctor_command(settings: ClientSettings, as_json: bool) -> int:
+    """Find out why a hub cannot be used, and what to do.
+
+    Takes the steps of a connection one by one: settings and folders, URL, proxy,
+    DNS, connection, TLS, clock, credential, rights. Nothing is sent or changed.
+    The output has no secret, so it can be sent to the operator of the hub.
+
+    With --json: a line for each step. The exit code is 1 if a step failed.
+    """
+    place = Surroundings(settings, partial(open_hub, settings), os.environ, _find_file())
+    results = []
+    for result in diagnose(place):
+        results.append(result)
+        print_json(asdict(result)) if as_json else _print_diagnosis(result)
+    failed = any(each.state == "failed" for each in results)
+    return stdio.FAILED if failed else stdio.DONE
+
+
+def _print_diagnosis(result: Diagnosis) -> None:
+    line = Text()
+    line.append(f"{result.state:8}", style=_COLOURS[result.state])
+    line.append(f" {result.step}: {printable(result.message)}")
+    console = open_console()
+    console.print(line)
+    if result.advice:
+        console.print(Text(f"         → {printable(result.advice)}"))
+
+
+def _find_file() -> Path | None:
+    """The settings file that is read if --config names none."""
+    named = os.environ.get(CLIENT_FILE)
+    choices = [Path(named).expanduser()] if named else [Path("client.toml")]
+    own = personal_file(os.environ)
+    choices += [own] if own else []
+    return next((each for each in choices if each.is_file()), None)

@@ -1,0 +1,130 @@
+"""`tocsin login`: ask for hub and credential, try them, and keep them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+
+from tocsin.clients.cli.command import WrongUsage, open_hub, with_settings
+from tocsin.clients.credentials import has_keyring, store_secret, write_settings
+from tocsin.clients.http import Collection
+from tocsin.clients.terminal import open_console, print_collections, print_message
+from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio
+from tocsin.config.command_line import format_examples, printable
+
+
+@click.command(
+    "login",
+    short_help="Try a hub and a credential, and keep them for all commands.",
+    epilog=format_examples(
+        "tocsin login",
+        "cat secret.txt | tocsin login --account acme --url https://hub.example/taxii2/",
+    ),
+)
+@click.option("--url", help="The hub's discovery URL, or an API root's.")
+@click.option("--account", help="The account, as the operator named it.")
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The CA of the hub's certificate, in PEM.",
+)
+@click.option(
+    "--keyring/--no-keyring",
+    default=None,
+    help="Keep the secret in the system's keyring, or in the file. Default: the keyring if the "
+    "package `keyring` is installed.",
+)
+@click.option(
+    "--file", "to_file", type=click.Path(path_type=Path), metavar="FILE", help="The file to write."
+)
+@with_settings
+def login_command(
+    settings: ClientSettings, account: str | None, keyring: bool | None, to_file: Path | None
+) -> int:
+    """Try a hub and a credential, and keep them for all commands.
+
+    Asks for what is not given. The secret is read without being shown, or from
+    standard input. A key like `acme:…` may be given as the account. URL and
+    account are written to ~/.config/tocsin/client.toml, which only you can read
+    then; its other lines stay. The secret goes into the same file or, if the
+    package `keyring` is installed, into the system's keyring.
+    """
+    url = settings.url or _ask("URL of the hub")
+    account, glued, secret = (account or _ask("Account", settings.account)).partition(":")
+    secret = secret if glued else _ask_secret()
+    in_keyring = has_keyring() if keyring is None else keyring
+    tried = _check_settings(settings, url, account, secret)
+    with open_hub(tried) as hub:
+        url, collections = hub.url, hub.list_collections()
+    file = to_file or _find_file()
+    if in_keyring:
+        store_secret(url, account, secret)
+    ca = str(settings.ca.resolve()) if settings.ca else None
+    write_settings(
+        file,
+        {
+            **{"url": url, "account": account, "key": None},
+            **({"keyring": True, "secret": None} if in_keyring else {"secret": secret}),
+            **({} if in_keyring else {"keyring": None}),
+            **({"ca": ca} if ca else {}),
+        },
+    )
+    _report(file, account, url, collections)
+    return stdio.DONE
+
+
+def _check_settings(
+    settings: ClientSettings, url: str, account: str, secret: str
+) -> ClientSettings:
+    """The settings with these values.  Raises WrongUsage if one cannot be."""
+    if not account or not secret:
+        raise WrongUsage(
+            "an account and its secret are needed; the operator of the hub issues both"
+        )
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise WrongUsage(f"{url!a} is not a URL; give one like https://hub.example/taxii2/")
+    new = {"url": url, "account": account, "secret": secret, "key": "", "keyring": False}
+    try:
+        return msgspec.convert(msgspec.structs.asdict(settings) | new, ClientSettings)
+    except msgspec.ValidationError:
+        raise WrongUsage("neither the account nor the secret may contain spaces") from None
+
+
+def _ask(what: str, default: str = "") -> str:
+    if not sys.stdin.isatty():
+        if default:
+            return default
+        raise WrongUsage(f"there is nobody to ask for the {what}; give it as an option")
+    return str(click.prompt(what, default=default or None, err=True)).strip()
+
+
+def _ask_secret() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Secret (not shown)", hide_input=True, err=True)).strip()
+    return sys.stdin.readline().strip()
+
+
+def _find_file() -> Path:
+    """The file that later commands read.  Raises WrongUsage if the user has no home."""
+    if named := os.environ.get(CLIENT_FILE):
+        return Path(named).expanduser()
+    file = personal_file(os.environ)
+    if file is None:
+        raise WrongUsage("neither HOME nor XDG_CONFIG_HOME is set; name one with --file")
+    return file
+
+
+def _report(file: Path, account: str, url: str, collections: Sequence[Collection]) -> None:
+    print_message(f"{account} at {url} works, and is kept in {printable(file)}")
+    if os.environ.get("TOCSIN_KEY"):
+        print_message("the variable TOCSIN_KEY goes before that file; unset it")
+    if Path("client.toml").is_file() and file.resolve() != Path("client.toml").resolve():
+        print_message("in this folder, ./client.toml goes before that file")
+    print_collections(open_console(), collections)

@@ -1,0 +1,104 @@
+"""The credential of a hub: where it comes from, and where `tocsin login` keeps it.
+
+It is in the settings, or its secret is in the system's keyring, by way of the package `keyring`
+(the extra of that name), which need not be installed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tocsin.admission.errors import ShareError
+from tocsin.clients.files import Replacement, resolve, writing
+from tocsin.config import ClientSettings
+
+
+class KeyringError(ShareError):
+    """The keyring cannot be used; the text says what to do."""
+
+
+def read_credential(settings: ClientSettings) -> str:
+    """`account:secret`, or a secret alone; empty if the settings name none.
+
+    Raises KeyringError.
+    """
+    if settings.key:
+        return settings.key
+    secret = settings.secret
+    if settings.keyring and not secret:
+        secret = load_secret(settings.url, settings.account)
+    return f"{settings.account}:{secret}" if settings.account and secret else secret
+
+
+def has_keyring() -> bool:
+    """True if the package `keyring` is installed."""
+    return find_spec("keyring") is not None
+
+
+def load_secret(url: str, account: str) -> str:
+    """The secret that `store_secret` stored.  Raises KeyringError."""
+    secret = _call_keyring("get_password", _service(url), account)
+    if not isinstance(secret, str):
+        raise KeyringError(
+            f"the keyring has no secret of {account} at {url}; store it with `tocsin login`, "
+            "or set `keyring = false` and `secret` in client.toml"
+        )
+    return secret
+
+
+def store_secret(url: str, account: str, secret: str) -> None:
+    """Store a secret in the system's keyring.  Raises KeyringError."""
+    _call_keyring("set_password", _service(url), account, secret)
+
+
+def _service(url: str) -> str:
+    return f"tocsin {url}"
+
+
+def _call_keyring(name: str, *arguments: str) -> Any:
+    if not has_keyring():
+        raise KeyringError("the keyring needs an extra: pip install 'tocsin[keyring]'")
+    try:
+        return getattr(import_module("keyring"), name)(*arguments)
+    except Exception as error:  # each backend has errors of its own
+        raise KeyringError(
+            f"the keyring cannot be used ({type(error).__name__}: {error}); "
+            "store the secret in client.toml instead: tocsin login --no-keyring"
+        ) from error
+
+
+def write_settings(path: Path, values: Mapping[str, str | bool | None]) -> None:
+    """Set some settings of a client.toml, and leave its other lines as they are; None removes one.
+
+    The file is private (mode 0600) afterwards.  Raises UnusableFile if it cannot be written.
+    """
+    path = resolve(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with writing(path, str(path)):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        replacement = Replacement(path, private=True)
+        try:
+            replacement.stream.write(_replace_lines(text, values).encode())
+            replacement.finish()
+        finally:
+            replacement.abandon()
+
+
+def _replace_lines(text: str, values: Mapping[str, str | bool | None]) -> str:
+    """The text of a flat TOML file with other values; new ones are added at the end."""
+    lines = text.splitlines()
+    for name, value in values.items():
+        line = "" if value is None else f"{name} = {json.dumps(value)}"
+        places = [n for n, each in enumerate(lines) if re.match(rf"\s*{name}\s*=", each)]
+        if places:
+            lines[places[0]] = line
+        elif line:
+            lines.append(line)
+        lines = [each for n, each in enumerate(lines) if each or n not in places]
+    return "\n".join(lines) + "\n"

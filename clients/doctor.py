@@ -1,0 +1,225 @@
+"""Find out why a hub cannot be used: each step of a connection, with what to do if it fails.
+
+The steps are those that every command takes: settings, folders of this computer, URL, proxy, name,
+connection, TLS, clock, credential, rights.  A step that needs a failed one is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from tocsin.admission.errors import ShareError
+from tocsin.clients.credentials import read_credential
+from tocsin.clients.http import Hub
+from tocsin.clients.push_record import state_folder
+from tocsin.clients.tls import DEFAULT_PORTS
+from tocsin.config import ClientSettings
+from tocsin.config.cache import cache_folder
+
+_SECONDS = 10.0
+"""The longest time for a connection."""
+_MAX_SKEW = 60
+"""Seconds by which the clocks may differ before that is worth a warning."""
+_WARNED_DAYS = 14
+"""Days before the end of a certificate from which on that is worth a warning."""
+_SOCKS_PORT = 1080
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The result of one step."""
+
+    step: str
+    state: str
+    """ok, warning, failed or skipped."""
+    message: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The computer and the settings that are examined."""
+
+    settings: ClientSettings
+    open_hub: Callable[[], Hub]
+    environ: Mapping[str, str]
+    file: Path | None = None
+    """The settings file in use, if any."""
+
+
+def diagnose(place: Surroundings) -> Iterator[Diagnosis]:
+    """Take the steps in order; each result as soon as it is known."""
+    yield from _check_local(place)
+    broken = False
+    for name, step in _STEPS.items():
+        if broken:
+            yield Diagnosis(name, "skipped", "needs a step that failed")
+            continue
+        for result in step(place):
+            broken = broken or result.state == "failed"
+            yield result
+
+
+def _check_local(place: Surroundings) -> Iterator[Diagnosis]:
+    """The settings file and the folders of records and caches."""
+    if place.file is None:
+        yield Diagnosis("settings", "ok", "no client.toml; options and variables only")
+    else:
+        yield _check_mode(place.file, place.settings)
+    yield _check_folder("record", state_folder(place.environ))
+    yield _check_folder("cache", cache_folder(place.environ))
+
+
+def _check_mode(file: Path, settings: ClientSettings) -> Diagnosis:
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & 0o077 and (settings.key or settings.secret):
+        advice = f"chmod 600 {file}"
+        return Diagnosis("settings", "warning", f"others can read {file}, with its secret", advice)
+    return Diagnosis("settings", "ok", str(file))
+
+
+def _check_folder(name: str, folder: Path | None) -> Diagnosis:
+    if folder is None:
+        return Diagnosis(name, "warning", "no folder: HOME is not set", "set HOME")
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        advice = f"let this user write to {existing}"
+        return Diagnosis(name, "warning", f"{folder} cannot be written", advice)
+    return Diagnosis(name, "ok", str(folder))
+
+
+def _check_url(place: Surroundings) -> Iterator[Diagnosis]:
+    url = place.settings.url
+    if not url:
+        yield Diagnosis("URL", "failed", "no hub is named", "tocsin login, or set TOCSIN_URL")
+    elif url.startswith("http:") and not _is_local(url):
+        advice = "ask the operator for an https:// URL"
+        yield Diagnosis("URL", "warning", f"{url} is not encrypted: secrets can be read", advice)
+    else:
+        yield Diagnosis("URL", "ok", url)
+
+
+def _check_proxy(place: Surroundings) -> Iterator[Diagnosis]:
+    proxy = _find_proxy(place.settings.url)
+    shown = "through {} port {}".format(*_address(proxy)) if proxy else "none"
+    yield Diagnosis("proxy", "ok", shown)
+
+
+def _check_name(place: Surroundings) -> Iterator[Diagnosis]:
+    """The name of the hub or, if there is a proxy, of that."""
+    host, port = _address(_find_proxy(place.settings.url) or place.settings.url)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        advice = "check the spelling of the URL, and the name server of this computer"
+        yield Diagnosis("DNS", "failed", f"{host} has no address ({error})", advice)
+        return
+    addresses = dict.fromkeys(str(each[4][0]) for each in found)
+    yield Diagnosis("DNS", "ok", f"{host}: {', '.join(addresses)}")
+
+
+def _check_connection(place: Surroundings) -> Iterator[Diagnosis]:
+    """A connection, and with it TLS; with a proxy only the way to the proxy."""
+    settings, proxy = place.settings, _find_proxy(place.settings.url)
+    host, port = _address(proxy or settings.url)
+    try:
+        with socket.create_connection((host, port), timeout=_SECONDS) as plain:
+            yield Diagnosis("connection", "ok", f"{host} port {port}")
+            if settings.url.startswith("https:") and not proxy:
+                yield _check_tls(plain, host, settings)
+    except OSError as error:
+        advice = "check the port and a firewall on the way, and ask the operator if the hub runs"
+        yield Diagnosis("connection", "failed", f"{host} port {port}: {error}", advice)
+
+
+def _check_tls(plain: socket.socket, host: str, settings: ClientSettings) -> Diagnosis:
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ca) if settings.ca else None)
+        if settings.cert:
+            context.load_cert_chain(settings.cert)
+        with context.wrap_socket(plain, server_hostname=host) as secure:
+            version, certificate = secure.version(), secure.getpeercert() or {}
+    except ssl.SSLCertVerificationError as error:
+        advice = "if it is from a private CA, give that with --ca; check this computer's clock"
+        return Diagnosis("TLS", "failed", f"not trusted: {error.verify_message}", advice)
+    except OSError as error:
+        advice = "check the port, and the files of --ca and --cert"
+        return Diagnosis("TLS", "failed", str(error), advice)
+    left = ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()
+    days = int(left // 86_400)
+    if days < _WARNED_DAYS:
+        advice = "tell the operator of the hub"
+        return Diagnosis("TLS", "warning", f"the certificate ends in {days} days", advice)
+    return Diagnosis("TLS", "ok", f"{version}, certificate for {days} more days")
+
+
+def _check_hub(place: Surroundings) -> Iterator[Diagnosis]:
+    """Clock, credential and rights, as a command would find them."""
+    try:
+        has_credential = bool(read_credential(place.settings) or place.settings.cert)
+        with place.open_hub() as hub:
+            yield _check_clock(hub.fetch_date())
+            if not has_credential:
+                advice = "tocsin login, or set TOCSIN_KEY, or give --cert"
+                yield Diagnosis("credential", "warning", "none", advice)
+            collections = hub.list_collections()
+    except ShareError as error:
+        message, _, advice = str(error).partition("; ")
+        yield Diagnosis("credential", "failed", message, advice)
+        yield Diagnosis("rights", "skipped", "needs a step that failed")
+        return
+    if has_credential:
+        yield Diagnosis("credential", "ok", "the hub knows it")
+    reads = sum(each.can_read for each in collections)
+    writes = sum(each.can_write for each in collections)
+    message = f"{reads} collections to read, {writes} to write"
+    state, advice = ("ok", "") if reads or writes else ("failed", "ask the operator for rights")
+    yield Diagnosis("rights", state, message, advice)
+
+
+def _check_clock(date: str) -> Diagnosis:
+    try:
+        skew = time.time() - parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError):
+        return Diagnosis("clock", "ok", "the server does not tell the time")
+    if abs(skew) <= _MAX_SKEW:
+        return Diagnosis("clock", "ok", "as the server's, within a minute")
+    message = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's"
+    return Diagnosis("clock", "warning", message, "synchronise this computer's clock (NTP)")
+
+
+_STEPS: Mapping[str, Callable[[Surroundings], Iterator[Diagnosis]]] = {
+    "URL": _check_url,
+    "proxy": _check_proxy,
+    "DNS": _check_name,
+    "connection": _check_connection,
+    "credential": _check_hub,
+}
+
+
+def _find_proxy(url: str) -> str:
+    """The proxy that requests would use; empty: none."""
+    proxies = requests.utils.get_environ_proxies(url)
+    return str(requests.utils.select_proxy(url, proxies) or "")
+
+
+def _address(url: str) -> tuple[str, int]:
+    """Host and port; of nothing else in the URL, which may hold a password."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    return parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, _SOCKS_PORT)
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")

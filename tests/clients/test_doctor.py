@@ -1,0 +1,113 @@
+"""`tocsin doctor`: each fault is named, with advice, and no secret is shown."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.certificates import make_authority
+from support.processes import HubProcess
+from support.taxii_servers import Medallion, serve_script
+
+Run = Callable[..., Any]
+
+
+def states(tocsin: Run, *words: str) -> tuple[int, dict[str, str], str]:
+    """The exit code, the state of each step, and all that was printed."""
+    code, lines, stderr = tocsin("doctor", "--json", *words)
+    found = [json.loads(line) for line in lines]
+    return code, {each["step"]: each["state"] for each in found}, "\n".join(lines) + stderr
+
+
+def test_everything_in_order_exits_with_0(tocsin: Run, partner: Medallion) -> None:
+    code, found, _ = states(tocsin)
+    assert (code, set(found.values())) == (0, {"ok"})
+    assert [*found] == [
+        *("settings", "record", "cache", "URL", "proxy", "DNS", "connection"),
+        *("clock", "credential", "rights"),
+    ]
+
+
+def test_a_wrong_key_fails_with_advice_and_is_not_shown(tocsin: Run, partner: Medallion) -> None:
+    code, found, text = states(tocsin, "--key", "partner:hunter2")
+    assert (code, found["credential"], found["rights"]) == (1, "failed", "skipped")
+    assert "hunter2" not in text and "TOCSIN_KEY" in text
+
+
+@pytest.mark.usefixtures("alone")
+def test_without_a_url_everything_after_it_is_skipped(tocsin: Run) -> None:
+    code, found, text = states(tocsin)
+    assert (code, found["URL"], found["DNS"]) == (1, "failed", "skipped")
+    assert "tocsin login" in text
+
+
+def test_a_name_without_an_address_fails(tocsin: Run) -> None:
+    code, found, _ = states(tocsin, "--url", "https://nosuch.invalid/taxii2/")
+    assert (code, found["DNS"], found["connection"]) == (1, "failed", "skipped")
+
+
+def test_a_closed_port_fails(tocsin: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    code, found, _ = states(tocsin, "--url", f"http://127.0.0.1:{port}/taxii2/")
+    assert (code, found["connection"], found["credential"]) == (1, "failed", "skipped")
+
+
+def test_a_proxy_is_named_without_its_password(
+    tocsin: Run, partner: Medallion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:hunter2@127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    code, found, text = states(tocsin)
+    assert (code, found["connection"]) == (1, "failed")
+    assert "through 127.0.0.1 port 9" in text and "hunter2" not in text
+
+
+def test_a_settings_file_that_others_can_read_is_a_warning(tocsin: Run, partner: Medallion) -> None:
+    Path("client.toml").write_text('secret = "hunter2"\n')
+    Path("client.toml").chmod(0o644)
+    code, found, text = states(tocsin)
+    assert (code, found["settings"]) == (0, "warning")
+    assert "chmod 600" in text and "hunter2" not in text
+
+
+def test_a_clock_that_is_wrong_is_a_warning(tocsin: Run) -> None:
+    def script(request: Any) -> Any:
+        return None
+
+    with serve_script(script) as server:
+        code, found, _ = states(tocsin, "--url", server.url)
+    assert (code, found["clock"]) == (0, "ok")
+
+
+def test_for_people_each_failure_has_a_line_of_advice(tocsin: Run) -> None:
+    _, lines, _ = tocsin("doctor", "--url", "https://nosuch.invalid/taxii2/")
+    [place] = [n for n, line in enumerate(lines) if line.startswith("failed   DNS")]
+    assert lines[place + 1].lstrip().startswith("→ check the spelling")
+
+
+class TestTls:
+    @pytest.fixture(scope="class")
+    def served(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[HubProcess, Path]]:
+        """A hub with TLS, and the file of its authority."""
+        folder, ca = tmp_path_factory.mktemp("tls"), make_authority()
+        (folder / "ca.pem").write_bytes(ca.certificate)
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("TOCSIN_TLS_CERTIFICATE", str(ca.server().write_pem(folder)))
+            hub = HubProcess(folder / "data").start()
+        hub.join("acme")
+        yield hub, folder / "ca.pem"
+        hub.stop()
+
+    def test_a_private_authority_needs_its_certificate(
+        self, tocsin: Run, served: tuple[HubProcess, Path]
+    ) -> None:
+        hub, ca = served
+        words = ("--url", hub.url, "--key", hub.key)
+        code, found, text = states(tocsin, *words)
+        assert (code, found["TLS"], found["credential"]) == (1, "failed", "skipped")
+        assert "give that with --ca" in text
+        code, found, text = states(tocsin, *words, "--ca", str(ca))
+        assert (code, found["TLS"] in ("ok", "warning"), found["rights"]) == (0, True, "ok"), text

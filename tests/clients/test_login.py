@@ -1,0 +1,170 @@
+"""`tocsin login`, and the credential in two settings or in the keyring."""
+
+import stat
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.taxii_servers import KEY, Medallion
+from support.terminal import run_on_terminal
+
+from tocsin.clients.credentials import KeyringError, load_secret, read_credential, write_settings
+from tocsin.config import ClientSettings
+
+Run = Callable[..., Any]
+ACCOUNT, _, SECRET = KEY.partition(":")
+LOGIN = [sys.executable, "-m", "tocsin.clients", "login"]
+FAKE_KEYRING = """
+import json, pathlib
+FILE = pathlib.Path(__file__).with_name("ring.json")
+def _all():
+    return json.loads(FILE.read_text()) if FILE.exists() else {}
+def set_password(service, user, secret):
+    FILE.write_text(json.dumps(_all() | {f"{service}|{user}": secret}))
+def get_password(service, user):
+    return _all().get(f"{service}|{user}")
+"""
+
+
+@pytest.fixture
+def url(partner: Medallion, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a server, while no variable names it."""
+    monkeypatch.delenv("TOCSIN_URL")
+    monkeypatch.delenv("TOCSIN_KEY")
+    return partner.url
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config" / "tocsin" / "client.toml"
+
+
+def login(*words: str, stdin: str = SECRET) -> tuple[int, str]:
+    """Run `tocsin login` without a terminal; returns the exit code and standard error."""
+    ran = subprocess.run([*LOGIN, *words], input=stdin, capture_output=True, text=True)
+    return ran.returncode, ran.stderr
+
+
+class TestLogin:
+    def test_after_a_login_commands_need_neither_url_nor_key(
+        self, tocsin: Run, url: str, file: Path
+    ) -> None:
+        code, stderr = login("--url", url, "--account", ACCOUNT, "--no-keyring")
+        assert (code, "works" in stderr) == (0, True), stderr
+        assert tocsin("collections", "--json")[0] == 0
+
+    def test_the_file_and_its_folder_are_for_their_owner_only(self, url: str, file: Path) -> None:
+        login("--url", url, "--account", ACCOUNT, "--no-keyring")
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+    def test_other_lines_of_the_file_stay_and_an_old_key_goes(self, url: str, file: Path) -> None:
+        file.parent.mkdir(parents=True)
+        file.write_text('# mine\nterms = ["acme.example"]\nkey = "old:key"\nurl = "https://old/"\n')
+        file.chmod(0o644)
+        assert login("--url", url, "--account", ACCOUNT, "--no-keyring")[0] == 0
+        text = file.read_text()
+        assert text.startswith('# mine\nterms = ["acme.example"]\n')
+        assert tomllib.loads(text) == {
+            **{"terms": ["acme.example"], "url": url, "account": ACCOUNT, "secret": SECRET}
+        }
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+    def test_a_whole_key_may_be_given_as_the_account(self, url: str, file: Path) -> None:
+        assert login("--url", url, "--account", KEY, "--no-keyring", stdin="")[0] == 0
+        assert tomllib.loads(file.read_text())["secret"] == SECRET
+
+    def test_a_wrong_secret_is_not_kept(self, url: str, file: Path) -> None:
+        code, stderr = login("--url", url, "--account", ACCOUNT, "--no-keyring", stdin="wrong")
+        assert (code, file.exists(), "wrong" in stderr) == (3, False, False)
+
+    @pytest.mark.parametrize(
+        ("words", "stdin"),
+        [
+            (("--account", ACCOUNT), ""),
+            (("--account", ACCOUNT), "two words"),
+            (("--account", "two words"), SECRET),
+            ((), SECRET),
+        ],
+    )
+    def test_what_is_missing_or_cannot_be_is_wrong_usage(
+        self, url: str, file: Path, words: tuple[str, ...], stdin: str
+    ) -> None:
+        code, stderr = login("--url", url, "--no-keyring", *words, stdin=stdin)
+        assert (code, file.exists(), "Traceback" in stderr) == (2, False, False)
+
+    def test_on_a_terminal_it_asks_and_does_not_show_the_secret(self, url: str, file: Path) -> None:
+        typed = f"{url}\n{ACCOUNT}\n{SECRET}\n"
+        code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, typed)
+        assert code == 0, written
+        after_prompt = written.partition("Secret (not shown)")[2]
+        assert SECRET not in after_prompt
+        assert tomllib.loads(file.read_text())["account"] == ACCOUNT
+
+    def test_a_link_in_place_of_the_file_is_not_written_through(
+        self, url: str, file: Path, tmp_path: Path
+    ) -> None:
+        file.parent.mkdir(parents=True)
+        (tmp_path / "target").write_text("")
+        file.symlink_to(tmp_path / "target")
+        code, stderr = login("--url", url, "--account", ACCOUNT, "--no-keyring")
+        assert (code, "symbolic link" in stderr, (tmp_path / "target").read_text()) == (1, True, "")
+
+
+class TestKeyring:
+    @pytest.fixture(autouse=True)
+    def installed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A package `keyring` that keeps secrets in a file."""
+        (tmp_path / "site").mkdir()
+        (tmp_path / "site" / "keyring.py").write_text(FAKE_KEYRING)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+    def test_the_secret_goes_into_the_keyring_and_not_into_the_file(
+        self, url: str, file: Path, tmp_path: Path
+    ) -> None:
+        assert login("--url", url, "--account", ACCOUNT)[0] == 0
+        assert SECRET not in file.read_text()
+        assert SECRET in (tmp_path / "site" / "ring.json").read_text()
+        command = [sys.executable, "-m", "tocsin.clients", "collections", "--json"]
+        assert subprocess.run(command, capture_output=True).returncode == 0
+
+    def test_a_secret_that_is_not_in_the_keyring_is_an_error_with_advice(
+        self, url: str, file: Path
+    ) -> None:
+        file.parent.mkdir(parents=True)
+        file.write_text(f'url = "{url}"\naccount = "{ACCOUNT}"\nkeyring = true\n')
+        command = [sys.executable, "-m", "tocsin.clients", "collections"]
+        ran = subprocess.run(command, capture_output=True, text=True)
+        assert (ran.returncode, "store it with `tocsin login`" in ran.stderr) == (1, True)
+
+
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            (ClientSettings(account="acme", secret="s"), "acme:s"),
+            (ClientSettings(secret="s"), "s"),
+            (ClientSettings(account="acme"), ""),
+            (ClientSettings(key="north:k", account="acme", secret="s"), "north:k"),
+            (ClientSettings(), ""),
+        ],
+    )
+    def test_account_and_secret_make_a_credential_unless_there_is_a_key(
+        self, settings: ClientSettings, expected: str
+    ) -> None:
+        assert read_credential(settings) == expected
+
+    def test_without_the_package_the_keyring_names_the_extra(self) -> None:
+        with pytest.raises(KeyringError, match="tocsin\\[keyring\\]"):
+            load_secret("https://hub.example/", "acme")
+
+    def test_a_new_value_replaces_every_line_of_its_name(self, tmp_path: Path) -> None:
+        file = tmp_path / "client.toml"
+        file.write_text('url = "a"\n#url = "b"\n')
+        write_settings(file, {"url": 'say "c"\\', "keyring": True, "key": None})
+        assert tomllib.loads(file.read_text()) == {"url": 'say "c"\\', "keyring": True}
+        assert '#url = "b"' in file.read_text()
