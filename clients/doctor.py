@@ -169,7 +169,7 @@ def _check_hub(place: Surroundings) -> Iterator[Diagnosis]:
     try:
         has_credential = bool(read_credential(place.settings) or place.settings.cert)
         with place.open_hub() as hub:
-            yield _check_clock(hub.fetch_date())
+            yield check_clock(hub.fetch_date())
             if not has_credential:
                 advice = "tocsin login, or set TOCSIN_KEY, or give --cert"
                 yield Diagnosis("credential", "warning", "none", advice)
@@ -188,7 +188,8 @@ def _check_hub(place: Surroundings) -> Iterator[Diagnosis]:
     yield Diagnosis("rights", state, message, advice)
 
 
-def _check_clock(date: str) -> Diagnosis:
+def check_clock(date: str) -> Diagnosis:
+    """Compare this computer's clock with a `Date` of the server."""
     try:
         skew = time.time() - parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError):

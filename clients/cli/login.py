@@ -24,7 +24,7 @@ from tocsin.config.command_line import format_examples, printable
     short_help="Try a hub and a credential, and keep them for all commands.",
     epilog=format_examples(
         "tocsin login",
-        "cat secret.txt | tocsin login --account acme --url https://hub.example/taxii2/",
+        "cat secret.txt | tocsin login --account acme --url https://hub.example/",
     ),
 )
 @click.option("--url", help="The hub's discovery URL, or an API root's.")

@@ -98,8 +98,10 @@ class TestLogin:
         assert (code, file.exists(), "Traceback" in stderr) == (2, False, False)
 
     def test_on_a_terminal_it_asks_and_does_not_show_the_secret(self, url: str, file: Path) -> None:
-        typed = f"{url}\n{ACCOUNT}\n{SECRET}\n"
-        code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, typed)
+        questions = ("URL of the hub: ", "Account: ", "Secret (not shown): ")
+        texts = (f"{url}\n", f"{ACCOUNT}\n", f"{SECRET}\n")
+        answers = list(zip(questions, texts, strict=True))
+        code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, answers=answers)
         assert code == 0, written
         after_prompt = written.partition("Secret (not shown)")[2]
         assert SECRET not in after_prompt

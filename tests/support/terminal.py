@@ -16,9 +16,16 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def run_on_terminal(
-    command: Sequence[object], columns: int, timeout: float, typed: str = ""
+    command: Sequence[object],
+    columns: int,
+    timeout: float,
+    typed: str = "",
+    answers: Sequence[tuple[str, str]] = (),
 ) -> tuple[int, str]:
-    """Return the exit code, and everything written to the terminal (standard output and error)."""
+    """Return the exit code, and everything written to the terminal (standard output and error).
+
+    `typed` is there from the beginning.  Each of `answers` is typed after its question.
+    """
     ours, theirs = pty.openpty()
     os.write(ours, typed.encode())
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -33,10 +40,12 @@ def run_on_terminal(
             start_new_session=True,
         )
         os.close(theirs)
-        written = bytearray()
+        written, waiting = bytearray(), list(answers)
         with suppress(OSError):  # the terminal is closed when the last program has ended
             while read := screen.read(65_536):
                 written += read
+                if waiting and waiting[0][0].encode() in written:
+                    os.write(screen.fileno(), waiting.pop(0)[1].encode())
         return program.wait(timeout), written.decode()
 
 
