@@ -1,0 +1,99 @@
+"""The Python interface: its documentation runs, and its promises hold."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.hub import HubInProcess, indicator
+from support.paths import ROOT
+from support.taxii_servers import serve_app
+
+from tocsin.clients.api import Client, ClientSettings, PushOptions, ShareError
+from tocsin.server.store import Store
+
+HELD = b"[email-message:to_refs[*].value = 'jo@northmole.example']"
+
+
+@pytest.fixture
+def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
+    """A hub on a socket, to which the variables of the partner `acme` point."""
+    hub = HubInProcess(store)
+    with serve_app(hub.client.application) as origin:
+        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
+        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
+        yield hub
+
+
+def test_the_examples_of_the_documentation_run_in_order(
+    served: HubInProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.push(indicator("bad-portal.top"), who="north")
+    Path("report.txt").write_text("evil-portal.top and 10.0.4.12\n")
+    text = (ROOT / "docs" / "python-api.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for example in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(example, "docs/python-api.md", "exec"), names)
+    names["client"].close()
+    printed = capsys.readouterr().out
+    assert "inbox False True" in printed
+    assert "refused [ipv4-addr:value = '10.0.4.12']" in printed
+    assert "('admitted', 'indicator--" in printed
+    assert "[domain-name:value = 'bad-portal.top']" in printed
+    assert "this key sees no collection 'nosuch'" in printed
+
+
+def test_push_sends_what_is_ready_and_on_request_what_is_held(served: HubInProcess) -> None:
+    bundle = '{"type": "bundle", "objects": [%s, %s]}'
+    held = indicator(pattern=HELD.decode())
+    content = (bundle % (json.dumps(indicator("evil-portal.top")), json.dumps(held))).encode()
+    with Client() as client:
+        results = client.check_content(content, "a.json")
+        assert [each.verdict for each in results] == ["ready", "held"]
+        outcome = client.push(results, to="inbox")
+        assert sorted(each.verdict for each in outcome.results) == ["admitted", "withheld"]
+        again = client.push(results, to="inbox", options=PushOptions(send_held=True))
+        assert [each.verdict for each in again.results] == ["duplicate", "held"]
+        assert len(outcome.statuses) == len(again.statuses) == 1
+
+
+def test_poll_with_a_state_gives_each_object_once_over_several_runs(served: HubInProcess) -> None:
+    seen: list[str] = []
+    for number in range(3):
+        served.push(indicator(f"evil{number}.top"))
+        with Client() as client:
+            found = client.poll("green", state="green.state", types=["indicator"])
+            seen += [each["pattern"] for each in found]
+    assert seen == [f"[domain-name:value = 'evil{n}.top']" for n in range(3)]
+
+
+def test_a_program_that_ends_within_a_page_gets_that_page_again(served: HubInProcess) -> None:
+    served.push(*(indicator(f"evil{n}.top") for n in range(3)))
+    with Client() as client:
+        first = next(iter(client.poll("green", state="s", types=["indicator"])))
+        again = list(client.poll("green", state="s", types=["indicator"]))
+    assert first in again and len(again) == 3
+
+
+@pytest.mark.parametrize("call", ["collections", "push", "poll"])
+def test_what_goes_wrong_is_a_share_error(alone: None, call: str) -> None:
+    client = Client("http://127.0.0.1:9/taxii2/", "acme:acme", settings=ClientSettings())
+    with pytest.raises(ShareError):
+        if call == "collections":
+            client.collections()
+        elif call == "push":
+            client.push([], to="inbox")
+        else:
+            next(client.poll("green"))
+
+
+def test_a_file_that_no_format_reads_is_a_share_error(alone: None) -> None:
+    with pytest.raises(ShareError, match="a.bin"):
+        Client(settings=ClientSettings()).check_content(b"\x00\x01\xff" * 50, "a.bin")
+
+
+def test_without_a_hub_the_error_names_login(alone: None) -> None:
+    with pytest.raises(ShareError, match="tocsin login"):
+        Client().collections()
