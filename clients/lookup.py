@@ -118,9 +118,17 @@ def read_history(subject: StixObject) -> History:
     own: Any = extensions.get(EXTENSION_ID) if isinstance(extensions, dict) else None
     if not isinstance(own, dict):
         return History()
-    names = ("contributors", "sightings", "false_positives")
-    counts = [own[name] if isinstance(own.get(name), int) else 0 for name in names]
-    return History(*counts, last_reported=str(own.get("last_reported", "")))
+    return History(
+        contributors=_read_count(own, "contributors"),
+        sightings=_read_count(own, "sightings"),
+        false_positives=_read_count(own, "false_positives"),
+        last_reported=str(own.get("last_reported", "")),
+    )
+
+
+def _read_count(table: Mapping[str, Any], name: str) -> int:
+    value = table.get(name)
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _keep_newer(newest: dict[str, StixObject], found: StixObject, wanted: Iterable[str]) -> None:

@@ -202,9 +202,14 @@ def _read_line(push: RecordedPush | None, line: Any, id: str) -> RecordedPush | 
     if push is None:
         if line["tocsin_push"] != _VERSION:
             return None
-        texts = [str(line[name]) for name in ("url", "root", "collection")]
-        files = tuple(str(name) for name in line["files"])
-        return RecordedPush(id, micros(line["time"]), *texts, files)
+        return RecordedPush(
+            id=id,
+            time=micros(line["time"]),
+            url=str(line["url"]),
+            root=str(line["root"]),
+            collection=str(line["collection"]),
+            files=tuple(str(name) for name in line["files"]),
+        )
     if "status" in line:
         objects = tuple(SentObject(str(name), str(label)) for name, label in line["objects"])
         return replace(push, parts=(*push.parts, SentPart(str(line["status"]), objects)))

@@ -207,8 +207,8 @@ def _mark_difference(before: str, after: str) -> tuple[Text, Text]:
     if after == _REMOVED:
         return Text(_cut(before), style="red"), Text(after, style="dim")
     old, new = Text(), Text()
-    matcher = difflib.SequenceMatcher(None, *map(_split_words, (before, after)), autojunk=False)
-    first, second = matcher.a, matcher.b
+    first, second = _split_words(before), _split_words(after)
+    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
     for kind, begin, end, begin_new, end_new in matcher.get_opcodes():
         gone, come = "".join(first[begin:end]), "".join(second[begin_new:end_new])
         if kind == "equal":

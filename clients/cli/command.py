@@ -306,7 +306,7 @@ def ask(question: str) -> bool:
 
 def ask_for_word(question: str, letters: str) -> str:
     """Ask for one of some letters, of which the first is the default; `a` shows all rows."""
-    default, *others = letters
+    default, others = letters[0], letters[1:]
     shown = "/".join((default.upper(), *("a: show all" if c == "a" else c for c in others)))
     sys.stderr.write(f"{question} [{shown}] ")
     sys.stderr.flush()

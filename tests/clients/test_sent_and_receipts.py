@@ -76,7 +76,7 @@ class TestSent:
     def test_sent_reads_page_after_page_up_to_its_limit(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
-        ids = []
+        ids: list[str] = []
         for number in range(130):
             tick(served)
             ids.insert(0, served.push(indicator(f"evil{number}.top"))["id"])
