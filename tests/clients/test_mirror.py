@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 from support.feed_states import listing
-from support.taxii_servers import Answer, ReceivedRequest, serve_script
+from support.taxii_servers import (
+    COLLECTION,
+    KEY,
+    Answer,
+    ReceivedRequest,
+    serve_medallion,
+    serve_script,
+)
 
 from tocsin.admission.output_formats import output_formats
 
@@ -337,3 +344,24 @@ def test_a_poll_that_is_killed_at_any_time_loses_nothing_and_repeats_nothing(
     assert len({json.loads(line)["id"] for line in lines}) == len(lines) == len(expected)
     leftovers = [path.name for path in Path("m").rglob("*.tmp")]
     assert len(leftovers) <= 20
+
+
+def test_a_mirror_of_another_server_loses_nothing_and_verify_finds_its_deletions(
+    tocsin: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve_medallion(page=7) as server:
+        monkeypatch.setenv("TOCSIN_URL", server.url)
+        monkeypatch.setenv("TOCSIN_KEY", KEY)
+        words = ("poll", COLLECTION, "--mirror", "m")
+        sent = [listing(PATTERN.format(f"h{n}"), n + 1) for n in range(50)]
+        server.add(*sent[:30])
+        assert tocsin(*words)[0] == 0
+        server.add(*sent[30:])
+        server.add({**sent[0], "revoked": True, "modified": LATER})
+        assert tocsin(*words)[0] == 0
+        assert listed() == sorted(f"h{n}.test" for n in range(1, 50))
+        server.backend.delete_object("partner", COLLECTION, sent[7]["id"], {}, ("id",))
+        assert tocsin(*words)[0] == 0
+        assert "h7.test" in listed()
+        assert tocsin(*words, "--verify")[0] == 0
+        assert listed() == sorted(f"h{n}.test" for n in range(1, 50) if n != 7)
