@@ -115,13 +115,21 @@ def find_replaced_authors(
 def resolve_contribution(
     contribution: Contribution, layers: Sequence[Layer], known: Mapping[str, PublicRef]
 ) -> tuple[Contribution, frozenset[str]]:
-    """The contribution with public ids, and the ids that it waits for."""
+    """The contribution with public ids, and the ids that it waits for; empty if it lacks nothing.
+
+    While it waits, it waits for all that its partner's ids stand for: when one stands for something
+    else, the contribution says so then, and not when something that is hidden arrives.
+    """
     rewriting, fuller = resolve_layers(layers, known)
     awaited: set[str] = set()
     for _, target in rewriting.dropped:  # what was refused may be sent again, put right
         found = known.get(target)
         awaited |= {target, found.id or target} if found else {target}
     awaited = set(sorted(awaited)[:MOST_AWAITED])
+    if awaited:
+        used = {target for _, layer in layers for target in referenced_ids(layer)}
+        own = {each for each in used & known.keys() if known[each].id != each} - awaited
+        awaited |= set(sorted(own)[: MOST_AWAITED - len(awaited)])
     new = replace(
         contribution,
         object=_without_own_ids(rewriting.object),
@@ -134,9 +142,23 @@ def resolve_contribution(
 def complete_waiting(work: UnitOfWork, arrivals: ArrivedIds, after: str = "") -> str:
     """Complete a portion of what waits for what has arrived; where the next begins, if any."""
     waits = work.txn.find_pending_references(arrivals, after, PORTION)
-    work.load({wait.public_id for wait in waits})
-    work.txn.put_pending_references([_complete(work, wait) for wait in waits])
+    arrived = {name for wait in waits for name in arrivals.public_ids & wait.targets}
+    work.load({wait.public_id for wait in waits} | arrived)
+    concerned = [wait for wait in waits if _has_arrived(work, wait, arrivals)]
+    work.txn.put_pending_references([_complete(work, wait) for wait in concerned])
     return waits[-1].key if len(waits) == PORTION else ""
+
+
+def _has_arrived(work: UnitOfWork, wait: PendingReferences, arrivals: ArrivedIds) -> bool:
+    """True if something has arrived that its partner may know of.
+
+    Otherwise nothing is resolved anew: what has changed since it was published would become
+    visible at that moment, and show that something hidden has arrived.
+    """
+    if wait.partner == arrivals.partner and not arrivals.source_ids.isdisjoint(wait.targets):
+        return True
+    publics = (work.find_public(name) for name in arrivals.public_ids & wait.targets)
+    return any(public is not None and is_visible(public, wait.max_tlp) for public in publics)
 
 
 def _complete(work: UnitOfWork, wait: PendingReferences) -> PendingReferences:

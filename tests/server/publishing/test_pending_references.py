@@ -24,6 +24,7 @@ from support.observables import sco
 from support.presence import present
 
 from tocsin.admission.model import Candidate, Tlp
+from tocsin.server.model import Partner
 from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.store import Store
 
@@ -154,6 +155,12 @@ class TestOrder:
         assert said["n0"] == said["n1"]
 
 
+def waiting_grouping(*members: Any) -> Any:
+    """A grouping of these objects and of one that never comes."""
+    refs = [*(each["id"] for each in members), f"indicator--{uuid.uuid4()}"]
+    return sdo("grouping", context="malware-analysis", object_refs=refs)
+
+
 class TestCompleting:
     def test_a_report_is_out_at_once_and_completed_when_its_members_come(
         self, hub: HubInProcess
@@ -178,6 +185,49 @@ class TestCompleting:
         before = hub.feed("green")
         hub.push(indicator("else.top", object_marking_refs=[AMBER]))
         assert hub.feed("green") == before
+
+    def test_an_id_that_stands_for_something_else_completes_what_waits(
+        self, hub: HubInProcess
+    ) -> None:
+        member = indicator("one.top")
+        hub.push(member, waiting_grouping(member))
+        other = indicator("two.top") | {n: member[n] for n in ("id", "created", "modified")}
+        hub.push(other)
+        grouping, public = (
+            next(o for o in hub.feed("green") if o["type"] == kind and not o.get("revoked"))
+            for kind in ("grouping", "indicator")
+        )
+        assert (grouping["object_refs"], public["pattern"]) == ([public["id"]], other["pattern"])
+
+    def test_a_hidden_arrival_shows_nothing_that_has_changed_before(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("watch", "Watch"), ("clear", "green"))
+        member, hidden = indicator("one.top"), sco("domain-name", value="hidden.top")
+        hub.push(member, waiting_grouping(member, hidden), who="watch")
+        hub.push(
+            indicator("two.top") | {n: member[n] for n in ("id", "created", "modified")},
+            who="watch",
+        )
+        before = hub.feed("green", **{"match[version]": "all"})
+        hub.push(hidden | {"object_marking_refs": [AMBER]}, who="north")
+        assert hub.feed("green", **{"match[version]": "all"}) == before
+        hub.push(hidden | {"object_marking_refs": [GREEN]}, who="north")
+        grouping = next(o for o in hub.feed("green") if o["type"] == "grouping")
+        assert len(grouping["object_refs"]) == 2
+
+    def test_a_hidden_arrival_does_not_drop_a_reference_to_what_has_gone_meanwhile(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("watch", "Watch"), ("clear", "green"))
+        gone, hidden = (sco("domain-name", value=f"{name}.top") for name in ("gone", "hidden"))
+        hub.push(gone | {"object_marking_refs": [GREEN]}, who="acme")
+        hub.push(waiting_grouping(gone, hidden), who="watch")
+        hub.services.partner_data.withdraw("acme", [gone["id"]], "operator", "a mistake")
+        before = hub.feed("green", **{"match[version]": "all"})
+        assert len(next(o for o in before if o["type"] == "grouping")["object_refs"]) == 1
+        hub.push(hidden | {"object_marking_refs": [AMBER]}, who="north")
+        assert hub.feed("green", **{"match[version]": "all"}) == before
 
     def test_a_member_that_only_others_may_see_is_in_their_copy(self, hub: HubInProcess) -> None:
         told = sdo("report", name="r", published="2026-01-01T00:00:00Z")
