@@ -217,7 +217,9 @@ def _read_date_styles(archive: Archive) -> frozenset[int]:
         number = attributes.get("numFmtId", "")
         if not number.isdigit():
             return
-        if name == "numFmt" and _DATE_CODE.search(_NOT_CODE.sub("", attributes["formatCode"])):
+        if name == "numFmt" and _DATE_CODE.search(
+            _NOT_CODE.sub("", attributes.get("formatCode", ""))
+        ):
             formats.add(int(number))
         elif name == "xf" and inside[-2:-1] == ["cellXfs"]:
             styles.append(int(number))

@@ -16,6 +16,11 @@ _MOST_PARTS = 20_000
 _DAMAGED = "the file is damaged: open it and save it again"
 _LOCKED = "the file is encrypted: save it without a password"
 _TOO_LARGE = f"it unpacks to more than {BUDGET // 1_000_000} MB: split it, or send CSV"
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, expat.ExpatError),
+    *(EOFError, LookupError, NotImplementedError, OSError, ValueError),
+)
+"""Errors at files that are cut or changed, or name an encoding that there is not."""
 
 Start = Callable[[str, Mapping[str, str]], None]
 End = Callable[[str], None]
@@ -30,7 +35,7 @@ class Archive:
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(content))
             parts = self._zip.infolist()
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        except _BROKEN:
             raise Malformed(_DAMAGED) from None
         if len(parts) > _MOST_PARTS:
             raise Malformed(f"the file has more than {_MOST_PARTS} parts: save it again")
@@ -52,7 +57,7 @@ class Archive:
                         raise Malformed(_TOO_LARGE)
                     parser.Parse(piece, False)
             parser.Parse(b"", True)
-        except (zipfile.BadZipFile, zlib.error, EOFError, expat.ExpatError, NotImplementedError):
+        except _BROKEN:
             raise Malformed(_DAMAGED) from None
 
 

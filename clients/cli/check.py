@@ -57,7 +57,8 @@ def check_command(
 ) -> int:
     """Show what the hub would make of files; nothing is sent.
 
-    FILE may be in any format that the hub reads; - is standard input.
+    FILE may be STIX, MISP, a table, a report, a mail or rules, see docs/formats.md;
+    - is standard input.
 
     \b
     Verdicts:

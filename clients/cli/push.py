@@ -125,9 +125,10 @@ class _Job:
 def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> int:
     """Send files to a collection.
 
-    FILE may be in any format that the hub reads; - is standard input. On a
-    terminal, push shows what it would share, what was removed, and what is held
-    or refused and why; then it asks. It waits until the hub has decided.
+    FILE may be STIX, MISP, a table, a report, a mail or rules, see docs/formats.md;
+    - is standard input. On a terminal, push shows what it would share, what was
+    removed, and what is held or refused and why; then it asks. It waits until
+    the hub has decided.
     `tocsin status` and `tocsin sent` show it again later.
 
     With --watch: a file is taken when it no longer grows. It moves to the folder
