@@ -7,10 +7,12 @@ import zlib
 
 import pytest
 from pypdf import PdfReader, PdfWriter
+from pypdf.errors import DependencyError
 from support.documents import pdf, pdf_of_streams
 from support.reading import format_name, messages, read_file, values
 
 from tocsin.admission.documents.pdf import join_broken_hashes
+from tocsin.admission.documents.pdf import read as read_pdf
 from tocsin.admission.errors import Malformed
 
 SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -94,6 +96,16 @@ class TestEncrypted:
     def test_a_pdf_with_a_password_is_refused_with_a_remedy(self, algorithm: str) -> None:
         with pytest.raises(Malformed, match="the PDF is encrypted: save it without a password"):
             read_file("a.pdf", encrypted("secret", algorithm))
+
+    def test_without_the_library_for_aes_the_refusal_names_the_command(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*arguments: object) -> None:
+            raise DependencyError("cryptography is required")
+
+        monkeypatch.setattr(PdfReader, "decrypt", fail)
+        with pytest.raises(Malformed, match=r"pip install 'tocsin\[documents\]'"):
+            read_pdf(encrypted("", "AES-256"))
 
 
 class TestHostile:
