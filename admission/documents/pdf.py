@@ -12,7 +12,7 @@ from tocsin.admission.errors import Malformed
 _LOCKED = "the PDF is encrypted: save it without a password"
 _NEEDS_LIBRARY = (
     "the PDF is encrypted, though it may open without a password: save it without encryption, "
-    "or pip install 'tocsin[documents]'"
+    "or install the library that reads it: pip install 'tocsin[documents]'"
 )
 _BROKEN = "the PDF is damaged: save or print it to a new PDF"
 _NO_PAGE = (
@@ -39,6 +39,8 @@ def read(content: bytes) -> DocumentText:
         reader = PdfReader(io.BytesIO(content), strict=False)
         _decrypt(reader)
         pages = list(_first_pages(reader))
+    except DependencyError:
+        raise Malformed(_NEEDS_LIBRARY) from None
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
         raise Malformed(_BROKEN) from None
     budget, empty, broken = TextBudget(), [], []
@@ -64,8 +66,6 @@ def _decrypt(reader: PdfReader) -> None:
         return
     try:
         opened = reader.decrypt("")
-    except DependencyError:
-        raise Malformed(_NEEDS_LIBRARY) from None
     except NotImplementedError:
         raise Malformed(_LOCKED) from None
     if not opened:

@@ -97,15 +97,17 @@ class TestEncrypted:
         with pytest.raises(Malformed, match="the PDF is encrypted: save it without a password"):
             read_file("a.pdf", encrypted("secret", algorithm))
 
+    @pytest.mark.parametrize("call", ["__init__", "decrypt"])
     def test_without_the_library_for_aes_the_refusal_names_the_command(
-        self, monkeypatch: pytest.MonkeyPatch
+        self, monkeypatch: pytest.MonkeyPatch, call: str
     ) -> None:
-        def fail(*arguments: object) -> None:
+        def fail(*arguments: object, **options: object) -> None:
             raise DependencyError("cryptography is required")
 
-        monkeypatch.setattr(PdfReader, "decrypt", fail)
+        content = encrypted("", "AES-256")
+        monkeypatch.setattr(PdfReader, call, fail)
         with pytest.raises(Malformed, match=r"pip install 'tocsin\[documents\]'"):
-            read_pdf(encrypted("", "AES-256"))
+            read_pdf(content)
 
 
 class TestHostile:
