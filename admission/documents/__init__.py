@@ -55,6 +55,8 @@ class Mail(msgspec.Struct, frozen=True, tag=True):
     """Mailboxes in the fields From, Sender and Reply-To, in this order."""
     recipients: list[str] = []
     """Mailboxes of everybody who received it, or to whom it was addressed."""
+    names: list[str] = []
+    """Names of these people."""
     forged: str = ""
     """The check of the sender's name that failed, `dmarc=fail`; empty if none did."""
     subject: str = ""

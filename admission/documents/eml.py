@@ -80,6 +80,7 @@ class _Reader:
         return Mail(
             senders=_mailboxes(message, SENDER_FIELDS),
             recipients=_recipients(message),
+            names=names_in(_values(message, RECIPIENT_FIELDS)),
             forged=find_failed_check(_field(message, "authentication-results")),
             subject=_field(message, "subject"),
             text=content.text,
@@ -185,9 +186,18 @@ def _mailboxes(message: Message, names: tuple[str, ...]) -> list[str]:
     """The mailboxes in fields, in the order of the fields' names."""
     found: list[str] = []
     for name in names:
-        values = [str(text) for key, text in message.items() if key.lower() == name]
-        found += mailboxes_in([_decode_field(value) for value in values])
+        found += mailboxes_in(_values(message, (name,)))
     return list(dict.fromkeys(found))
+
+
+def _values(message: Message, names: tuple[str, ...]) -> list[str]:
+    """The decoded values of the fields with these names."""
+    return [_decode_field(str(text)) for key, text in message.items() if key.lower() in names]
+
+
+def names_in(values: list[str]) -> list[str]:
+    """The names of people in the values of address fields."""
+    return list(dict.fromkeys(name for name, _ in getaddresses(values) if name))
 
 
 def mailboxes_in(values: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from tocsin.admission.documents.eml import (
     ReadAttached,
     find_failed_check,
     mailboxes_in,
+    names_in,
 )
 from tocsin.admission.documents.html import decode
 from tocsin.admission.documents.rtf import decompress, find_rtf_links, strip_rtf
@@ -25,6 +26,7 @@ _SENDERS = ("5D01", "5D02", "0C1F", "0065", "0050")
 """SMTP addresses of the sender and of those on whose behalf, and other addresses of theirs."""
 _RECIPIENTS = ("39FE", "3003", "3001", "5FF6")
 _DISPLAYED_RECIPIENTS = ("0E04", "0E03", "0E02", "0076", "0040", "0E50", "3FF9")
+_NAME = "3001"
 _DATA, _MIME, _CONTENT_ID, _FILE_NAME = "3701", "370E", "3712", "3707"
 _TEXT_TYPES = ("001F", "001E")
 _BINARY = "0102"
@@ -107,6 +109,7 @@ def _read_storage(message: _Storage, depth: int, read_attached: ReadAttached) ->
     return Mail(
         senders=_senders(message, fields),
         recipients=_recipients(message, fields),
+        names=_names(message, fields),
         forged=find_failed_check(" ".join(fields.get("authentication-results", [])[:1])),
         subject=message.text(_SUBJECT),
         text=content.text,
@@ -137,6 +140,14 @@ def _recipients(message: _Storage, fields: dict[str, list[str]]) -> list[str]:
     named += [value for name in RECIPIENT_FIELDS for value in fields.get(name, ())]
     named += [f"<{each}>" for value in fields.get("received", ()) for each in _find_for(value)]
     return mailboxes_in(named)
+
+
+def _names(message: _Storage, fields: dict[str, list[str]]) -> list[str]:
+    """The names of those who received the message."""
+    shown = [name for tag in _DISPLAYED_RECIPIENTS for name in message.text(tag).split(";")]
+    shown += [each.text(_NAME) for each in message.below("__recip_version1.0_")]
+    in_fields = [value for name in RECIPIENT_FIELDS for value in fields.get(name, ())]
+    return list(dict.fromkeys(filter(None, (*map(str.strip, shown), *names_in(in_fields)))))
 
 
 def _find_for(received: str) -> list[str]:

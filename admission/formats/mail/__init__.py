@@ -66,7 +66,7 @@ def _accepts(name: str, content: bytes) -> bool:
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     outer = read_document("mail", content, Mail)
-    everyone = Recipients(_find_recipients(outer))
+    everyone = Recipients(_find_recipients(outer), _find_names(outer))
     messages = list(_find_attacks(outer))
     parts = (
         (f"message {number}", _read_message(each, everyone, options))
@@ -91,6 +91,13 @@ def _find_recipients(mail: Mail) -> Iterator[str]:
         yield from mail.senders
     for each in mail.attached:
         yield from _find_recipients(each)
+
+
+def _find_names(mail: Mail) -> Iterator[str]:
+    """The names of the recipients, which attackers write into links."""
+    yield from mail.names
+    for each in mail.attached:
+        yield from _find_names(each)
 
 
 def _is_forwarded(mail: Mail) -> bool:

@@ -1,6 +1,7 @@
 """Who received a mail, and where a link says so, in any spelling that links use."""
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -11,6 +12,7 @@ from tocsin.admission.word_lists import load_words
 
 _FREE_MAIL = frozenset(load_words("tocsin.admission.extraction", "free_mail_providers"))
 _MAILBOX = re.compile(r"[\w.+-]{1,64}@[a-z0-9-]{1,63}\.[a-z0-9.-]{2,190}", re.ASCII)
+_NAME_WORD = re.compile(r"[^\W\d_]{3,40}")
 _AFTER_HOST = re.compile(r"(?<=[^:/])[/?#].*", re.DOTALL)
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{8,2000}={0,2}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){5,300}")
@@ -25,8 +27,11 @@ _REWRITES = 3
 class Recipients:
     """The recipients of a message and of those around it."""
 
-    def __init__(self, mailboxes: Iterable[str]) -> None:
+    def __init__(self, mailboxes: Iterable[str], people: Iterable[str] = ()) -> None:
+        """`people`: their names, as mail programs show them."""
         self._mailboxes = frozenset(each.lower() for each in mailboxes)
+        self._signs = frozenset(sign for each in self._mailboxes for sign in _signs_of(each))
+        self._people = frozenset(words for name in people if len(words := _words_of(name)) > 1)
         parts = [each.partition("@") for each in self._mailboxes]
         self._domains = frozenset(domain for _, _, domain in parts if domain not in _FREE_MAIL)
         self._names = frozenset(
@@ -53,19 +58,33 @@ class Recipients:
         )
 
     def _mailbox_in(self, plain: str) -> bool:
-        return any(each in plain for each in self._mailboxes)
+        return any(each in plain for each in self._signs)
 
     def _name_in(self, plain: str) -> bool:
-        return any(_is_word(each, plain) for each in self._names)
+        if any(_is_word(each, plain) for each in self._names):
+            return True
+        words = _words_of(plain) if self._people else frozenset()
+        return any(person <= words for person in self._people)
 
     def joined_by(self, mailboxes: Iterable[str]) -> "Recipients":
         """These, and the owners of further mailboxes."""
-        return Recipients((*self._mailboxes, *mailboxes))
+        return Recipients((*self._mailboxes, *mailboxes), map(" ".join, self._people))
 
     def own_host(self, host: str) -> bool:
         """True if a host belongs to the organisation of one of them."""
         name = parse_known_host(host.lower()) or host.lower()
         return any(name == each or name.endswith(f".{each}") for each in self._domains)
+
+
+def _signs_of(mailbox: str) -> Iterator[str]:
+    """A mailbox, and the hashes of it by which programs for mass mails name it."""
+    yield mailbox
+    for algorithm in ("md5", "sha1", "sha256"):
+        yield hashlib.new(algorithm, mailbox.encode(), usedforsecurity=False).hexdigest()
+
+
+def _words_of(name: str) -> frozenset[str]:
+    return frozenset(_NAME_WORD.findall(name.lower()))
 
 
 def _is_word(name: str, plain: str) -> bool:

@@ -167,11 +167,18 @@ class TestRecipients:
             "jane.doe",
             "someone.else@other.example",
             quote("al@other.example", safe=""),
+            hashlib.md5(VICTIM.encode()).hexdigest(),
+            hashlib.sha256(VICTIM.encode()).hexdigest().upper(),
+            "Jane%20Doe",
+            "Doe,+Jane",
+            "first/jane/last/doe",
+            base64.b64encode(b"jane doe@").decode(),
         ],
     )
     @pytest.mark.parametrize("place", ["?email={}", "#{}", "?a=1&b={}&c=2"])
     def test_a_link_that_names_a_recipient_is_cut(self, named: str, place: str) -> None:
-        message = mail("x", page=link("https://evil.com/login" + place.format(named)))
+        page = link("https://evil.com/login" + place.format(named))
+        message = mail("x", page=page, To=f"Jane Doe <{VICTIM}>")
         found = read_mail(message)
         assert values(found) == ["evil@bad-mailer.com", "https://evil.com/login"]
         assert messages(found) == [CUT]
@@ -223,8 +230,17 @@ class TestOutlook:
                         **text_property("0037", "Invoice"),
                         **text_property("5D01", "evil@bad-mailer.com"),
                         **text_property("0C1F", "/O=EXCHANGE/CN=JANE"),
-                        **octets_property("1013", link("https://evil.com/?jane.doe").encode()),
-                        "__recip_version1.0_#00000000": {**text_property("39FE", VICTIM)},
+                        **octets_property(
+                            "1013",
+                            (
+                                link("https://evil.com/?jane.doe")
+                                + link("https://evil.org/a?n=roe.bob")
+                            ).encode(),
+                        ),
+                        "__recip_version1.0_#00000000": {
+                            **text_property("39FE", VICTIM),
+                            **text_property("3001", "Bob Roe"),
+                        },
                         "__attach_version1.0_#00000000": {**octets_property("3701", data)},
                     }
                 )
@@ -234,6 +250,7 @@ class TestOutlook:
         assert values(found) == [
             "evil@bad-mailer.com",
             "https://evil.com/",
+            "https://evil.org/a",
             hashlib.sha256(data).hexdigest(),
         ]
 
