@@ -8,13 +8,17 @@ headers and octets.  The hub's clock, secrets and random ids are the same in bot
 
 from __future__ import annotations
 
+import base64
 import json
 import random
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -27,6 +31,7 @@ from tocsin.admission.errors import ShareError
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import indicator_key, observable_id, public_id
 from tocsin.admission.model import Consent, Tlp
+from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import micros, stix_time, timestamp
 from tocsin.config import HubSettings
 from tocsin.server.model import Collection, CollectionKind, Partner
@@ -40,6 +45,8 @@ START = micros("2026-03-02T08:00:00.000Z")
 TICK = 500_000
 STEP = 600_000_000
 """µs between two acts: longer than any window of stamps."""
+_EVERY = 5
+"""Every fifth format of files is fetched in one history."""
 _SPACE = HUB_SECRETS.namespace
 VALUES = ("one-portal.top", "two-portal.top", "mail.quiet.example")
 """The values that everybody reports; the last one lies in the domain of a hidden partner."""
@@ -86,6 +93,7 @@ class World:
                     act.what(self)
                     self._work()
                 if not act.hidden:
+                    self.clock.now = now + STEP // 4  # files say when they were asked for
                     self.look()
         with fixed_randomness(len(history)):
             self._sweep(now + STEP)
@@ -114,6 +122,7 @@ class World:
         self.ask("collections/green/objects/?match[version]=all&limit=1000")
         for id_ in self.statuses[-2:]:
             self.ask(f"status/{id_}/")
+        self.fetch("green/rpz")
 
     def ask(self, path: str) -> Any:
         """Ask as the observer, and record the answer."""
@@ -121,8 +130,18 @@ class World:
         self._record(path, answer)
         return answer
 
+    def fetch(self, path: str) -> Any:
+        """Fetch a file for firewalls and sensors as the observer, and record the answer."""
+        token = base64.b64encode(f"{WATCH}:{WATCH}".encode()).decode()
+        headers = {"Authorization": f"Basic {token}"}
+        answer = self.hub.client.get(f"/export/{path}", headers=headers)
+        self._record(path, answer)
+        return answer
+
     def _look_everywhere(self) -> None:
         """Ask whatever the protocol has a question for."""
+        self.ask("submissions/")
+        self._fetch_files()
         for path in ("", "collections/", "collections/amber/", "collections/inbox/", "nothing/"):
             self.ask(path)
         for alias in ("amber", "inbox", "extra", "nothing"):
@@ -135,6 +154,14 @@ class World:
             self.ask(f"collections/amber/objects/{name}/versions/")
         for id_ in self.statuses:
             self.ask(f"status/{id_}/")
+
+    def _fetch_files(self) -> None:
+        """Fetch the files of some formats: others in another history, the same in both worlds."""
+        self.fetch("amber/edl")
+        for format in list(output_formats())[len(self.answers) % _EVERY :: _EVERY]:
+            for name in self.fetch(f"green/{format}/").text.split():
+                if "." in name and "/" not in name:
+                    self.fetch(f"green/{format}/{name}")
 
     def _walk(self, alias: str) -> None:
         base = f"collections/{alias}"
@@ -188,8 +215,9 @@ def fixed_randomness(number: int) -> Iterator[None]:
 class Pair:
     """Two databases on one engine, used again and again for two worlds."""
 
-    def __init__(self, stores: Sequence[Store]) -> None:
-        """The stores' databases are empty."""
+    def __init__(self, stores: Sequence[Store], folder: Path) -> None:
+        """The stores' databases are empty; the hubs keep files in `folder`."""
+        self._folder = folder
         self._databases = [self._begin(store) for store in stores]
 
     def worlds(self) -> list[World]:
@@ -215,15 +243,21 @@ class Pair:
         restore(store._base, prepared)
         clock = ManualClock(START)
         fresh = TickingStore(store._client, prepared.name, clock)
-        settings = HubSettings(requests_per_minute=0)
+        folder = self._folder / prepared.name
+        shutil.rmtree(folder, ignore_errors=True)
+        settings = HubSettings(requests_per_minute=0, data=folder, min_free_octets=0)
         return World(HubInProcess(fresh, clock, settings=settings, founded=True), clock)
 
 
 @contextmanager
 def open_pair(uri: str) -> Iterator[Pair]:
     """Open two databases on an engine."""
-    with open_empty_store(uri) as one, open_empty_store(uri) as other:
-        yield Pair((one, other))
+    with (
+        open_empty_store(uri) as one,
+        open_empty_store(uri) as other,
+        TemporaryDirectory() as folder,
+    ):
+        yield Pair((one, other), Path(folder))
 
 
 def join_observer(hub: HubInProcess) -> None:
