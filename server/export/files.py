@@ -125,8 +125,6 @@ class _Cursor(msgspec.Struct, frozen=True):
 
     position: int = 0
     stamp: int = 0
-    writes: int = -1
-    """The feed's number of writes at which nothing was missing."""
 
 
 class FeedFiles:
@@ -243,7 +241,9 @@ class FeedFiles:
             log.warning("%s; it is made again", error)
             _delete(folder)
             raise Unavailable(PREPARING) from error
-        except (sqlite3.Error, FileNotFoundError) as error:  # the folder was deleted meanwhile
+        except FileNotFoundError as error:  # something was removed from the feed meanwhile
+            raise Unavailable(PREPARING) from error
+        except sqlite3.Error as error:
             log.warning("files of %s cannot be made: %s", request.collection.id, error)
             raise Unavailable(PREPARING) from error
 
@@ -256,11 +256,12 @@ class FeedFiles:
         return msgspec.json.decode(text, type=_Cursor) if text else _Cursor()
 
     def _is_current(self, state: StateFile, request: FileRequest) -> bool:
-        cursor, head = self._cursor(state), request.head
-        return cursor.writes == head.writes or (cursor.position, cursor.stamp) == head[:2]
+        cursor = self._cursor(state)
+        return (cursor.position, cursor.stamp) == request.head[:2]
 
     def _catch_up(self, state: StateFile, request: FileRequest) -> None:
         """Follow the feed to its end, a page in each transaction: others may do the same."""
+        self._check_history(state, request)
         more = not self._is_current(state, request)
         while more:
             self._check_room()
@@ -268,16 +269,25 @@ class FeedFiles:
                 cursor = self._cursor(state)
                 query = Query(limit=_PAGE, position=cursor.position)
                 page = self._feeds.follow(request.collection, query)
-                more = page.more
+                end = cursor.position, cursor.stamp
                 if page.entries:
-                    last = page.entries[-1]
-                    cursor = _Cursor(int(last.position), int(last.stamp))  # not BSON's own kind
-                if not more:  # what the head promised is there; more may be
-                    head = request.head
-                    position, stamp = max((cursor.position, cursor.stamp), head[:2])
-                    cursor = _Cursor(int(position), int(stamp), int(head.writes))
+                    end = page.entries[-1].position, page.entries[-1].stamp
+                more = page.more
+                if not more:  # the last entries before the head may be superseded ones
+                    end = max(end, request.head[:2])
+                cursor = _Cursor(*map(int, end))  # not BSON's own kind of number
                 bodies = (entry.body for entry in page.entries)
                 state.apply(_SOURCE, bodies, msgspec.json.encode(cursor).decode())
+
+    def _check_history(self, state: StateFile, request: FileRequest) -> None:
+        """Raises DamagedState if the feed ends before the place up to which it was followed.
+
+        Then the database was replaced by an earlier copy of it.
+        """
+        position = self._cursor(state).position
+        is_ahead = position > request.head.position  # another request may have been faster
+        if is_ahead and position > self._feeds.head(request.collection.id).position:
+            raise DamagedState("the feed has become shorter")
 
     def _snapshot(self, state: StateFile, request: FileRequest) -> CurrentState:
         name = request.collection.alias or request.collection.title

@@ -76,7 +76,9 @@ def _addresses(source: str, target: str) -> bytes:
 
 def _checksum(octets: bytes) -> int:
     """The checksum of the Internet (RFC 1071)."""
-    total = sum(struct.unpack(f"!{(len(octets) + 1) // 2}H", octets + b"\0" * (len(octets) % 2)))
+    total: int = sum(
+        struct.unpack(f"!{(len(octets) + 1) // 2}H", octets + b"\0" * (len(octets) % 2))
+    )
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from support.hub import GREEN, HubInProcess, indicator
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
+from tocsin.mirror.state import StateFile
 from tocsin.server.model import Account, Collection, CollectionKind, View
 from tocsin.server.store import Store
 
@@ -392,3 +394,17 @@ def test_readers_at_the_same_time_get_whole_files_while_the_feed_grows(
             found.append([pool.submit(read, each) for each in range(8)])
             for each in found[-1]:
                 assert each.result() == values[: n + 20]
+
+
+def test_files_of_a_feed_that_an_earlier_copy_has_replaced_are_made_again(
+    hub: HubInProcess, tmp_path: Path
+) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    names(hub)
+    (path,) = (tmp_path / "exports").rglob("state.sqlite")
+    with closing(StateFile(path, alone=False)) as state, state.changing():
+        later = listed("later.bad-portal.top")
+        state.apply("feed", [json.dumps(later).encode()], '{"position":9000,"stamp":1}')
+    hub.push(listed("b.bad-portal.top"))
+    assert get(hub, "green/edl/domain.txt").status_code == 503
+    assert names(hub) == ["a.bad-portal.top", "b.bad-portal.top"]
