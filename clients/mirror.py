@@ -14,12 +14,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, output_formats
@@ -76,13 +77,18 @@ class Mirror:
         self._state.close()
 
     def check_sources(self, sources: Sequence[str]) -> None:
-        """Raises Malformed if the folder mirrors a collection that is not named: it would age."""
-        left_out = sorted(set(self._state.sources()) - set(sources))
+        """Raises Malformed if the folder mirrors a collection of these servers that is not named.
+
+        It would grow old.  Collections of other servers are those of another command.
+        """
+        servers = {_server(source) for source in sources}
+        known = (each for each in self._state.sources() if _server(each) in servers)
+        left_out = sorted(set(known) - set(sources))
         if left_out:
             raise Malformed(
                 f"{self._folder} also mirrors {', '.join(left_out)[:500]}, which would no longer "
-                "be kept up to date; name all its collections with the same --type, or name "
-                "another folder"
+                "be kept up to date; name all its collections with the same --type and --match, "
+                "or name another folder"
             )
 
     def poll(self, hub: Hub, collection: Collection, query: PollQuery) -> Iterator[int]:
@@ -117,18 +123,24 @@ class Mirror:
         text = self._state.cursor(source)
         return parse_cursor(json.loads(text)) if text else Cursor()
 
-    def rename(self, feed: str) -> None:
-        """Note the name that stands in the files."""
+    def name(self, names: Mapping[str, str]) -> None:
+        """Note the names of sources, which stand in the files."""
         with _explained(self._folder), self._state.changing():
-            self._state.set_fact("feed", feed)
+            for source, name in names.items():
+                self._state.set_fact(f"name {source}", name)
+
+    def _feed(self) -> str:
+        """The names of all sources, as one; empty if nothing was ever read."""
+        sources = self._state.sources()
+        return "+".join(sorted({str(self._state.fact(f"name {each}", "")) for each in sources}))
 
     def write(self, options: MirrorOptions) -> MirrorChanges:
         """Bring the files up to date.
 
         Raises UnusableFile if a file cannot be written.
         """
-        feed = str(self._state.fact("feed", ""))
-        if not feed:  # nothing was ever read
+        feed = self._feed()
+        if not feed:
             return MirrorChanges(0, 0)
         changed: dict[str, FileRecord | None] = {}
         with _explained(self._folder), self._state.reading():
@@ -223,6 +235,11 @@ class _FormatWriter:
                 replacement.abandon()
             found = path.lstat()
         return FileRecord(rendered.digest, serial, found.st_size, found.st_mtime_ns)
+
+
+def _server(source: str) -> str:
+    """The server of a source, by its scheme, host and port."""
+    return "{0.scheme}://{0.netloc}".format(urlsplit(source))
 
 
 def _made(folder: Path) -> Path:

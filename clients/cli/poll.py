@@ -259,8 +259,9 @@ def _mirror(
         read = mirror.verify if options["verify"] else mirror.poll
         try:
             collections = _find_readable(hub, names)
-            mirror.check_sources([cursor_key(each.url, query.filters()) for each in collections])
-            mirror.rename("+".join(sorted(each.alias or each.title for each in collections)))
+            sources = {cursor_key(each.url, query.filters()): each for each in collections}
+            mirror.check_sources([*sources])
+            mirror.name({source: each.alias or each.title for source, each in sources.items()})
             for each in collections:
                 yield from read(hub, each, query)
         finally:

@@ -38,6 +38,7 @@ class Feed:
         self.log: list[dict[str, Any]] = []
         self.broken = False
         self.delay = 0.0
+        self.asked = 0
 
     def add(self, *objects: dict[str, Any]) -> None:
         self.log += objects
@@ -47,6 +48,7 @@ class Feed:
             return Answer({"title": "down"}, status=500)
         if not request.path.endswith("/objects/"):
             return None
+        self.asked += 1
         time.sleep(self.delay)
         after = request.query.get("added_after", "")
         start = int(request.query.get("next", "0"))
@@ -222,19 +224,20 @@ def test_a_folder_whose_collection_is_not_named_is_refused(tocsin: Run, feed: Fe
 def test_two_polls_do_not_work_in_one_folder(tocsin: Run, feed: Feed) -> None:
     mirror(tocsin)
     feed.add(listing(PATTERN.format("a")))
-    feed.delay = 3
+    feed.delay = 2
+    asked = feed.asked
     command = [sys.executable, "-m", "tocsin.clients", "poll", "feed", "--mirror", "m"]
     first = subprocess.Popen(command)
     try:
-        deadline = time.monotonic() + 20
-        stderr = ""
-        while "another poll" not in stderr and time.monotonic() < deadline:
-            feed.delay = 3
-            stderr = tocsin("poll", "nosuch", "--mirror", "m")[2]
-        assert "another poll is at work" in stderr
+        deadline = time.monotonic() + 60
+        while feed.asked == asked:
+            assert first.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        code, _, stderr = tocsin("poll", "feed", "--mirror", "m")
+        assert code != 0 and "another poll is at work" in stderr
     finally:
         feed.delay = 0
-        assert first.wait(30) == 0
+        assert first.wait(60) == 0
     assert listed() == ["a.test"]
 
 
@@ -365,3 +368,40 @@ def test_a_mirror_of_another_server_loses_nothing_and_verify_finds_its_deletions
         assert "h7.test" in listed()
         assert tocsin(*words, "--verify")[0] == 0
         assert listed() == sorted(f"h{n}.test" for n in range(1, 50) if n != 7)
+
+
+def test_collections_of_several_servers_are_one_list(tocsin: Run) -> None:
+    first, second = Feed(), Feed()
+    first.add(listing(PATTERN.format("a")), listing(PATTERN.format("both")))
+    second.add(listing(PATTERN.format("b")), listing(PATTERN.format("both")))
+    with serve_script(first.answer) as one, serve_script(second.answer) as two:
+        mirror(tocsin, "--url", one.url, "--format", "edl", "--format", "zeek")
+        mirror(tocsin, "--url", two.url)
+        assert listed() == ["a.test", "b.test", "both.test"]
+        before = stats()
+        mirror(tocsin, "--url", one.url)
+        mirror(tocsin, "--url", two.url)
+        assert stats() == before
+
+
+def test_a_mirror_follows_until_it_is_interrupted(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    command = [sys.executable, "-m", "tocsin.clients", "poll", "feed", "--mirror", "m"]
+    process = subprocess.Popen([*command, "--follow", "0.2"])
+
+    def wait_for(*values: str) -> None:
+        deadline = time.monotonic() + 30
+        while not Path("m/edl/domain.txt").exists() or listed() != [*values]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    try:
+        wait_for("a.test")
+        feed.broken = True
+        time.sleep(0.5)
+        feed.broken = False
+        feed.add(listing(PATTERN.format("b")))
+        wait_for("a.test", "b.test")
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
