@@ -87,7 +87,7 @@ class Mirror:
         if left_out:
             raise Malformed(
                 f"{self._folder} also mirrors {', '.join(left_out)[:500]}, which would no longer "
-                "be kept up to date; name all its collections with the same --type and --match, "
+                "be kept up to date; name all its collections with the same --type, "
                 "or name another folder"
             )
 

@@ -43,9 +43,18 @@ _INTERRUPTED = (
 
 log = logging.getLogger(__name__)
 
-_MIRROR_KEEPS = "a mirror keeps by itself how far it has come, and holds everything that is current"
+_MIRROR_KEEPS = (
+    "a mirror keeps by itself how far it has come, and needs every version of an object to know "
+    "when it ends"
+)
 _MIRROR_ONLY = {"least_confidence": "--minimum-confidence", "verify": "--verify"}
-_NOT_FOR_MIRRORS = {"output": "--output", "state": "--state", "added_after": "--added-after"}
+_NOT_FOR_MIRRORS = {
+    "output": "--output",
+    "state": "--state",
+    "added_after": "--added-after",
+    "matches": "--match",
+}
+"""With a match field, the server would not send the version that ends an object."""
 _MODE_BITS = 0o666
 _FIELD = re.compile("[a-z][a-z0-9_.-]{0,99}", re.ASCII | re.IGNORECASE)
 _NOT_MATCHED = {

@@ -247,6 +247,7 @@ def test_two_polls_do_not_work_in_one_folder(tocsin: Run, feed: Feed) -> None:
         ["--mirror", "m", "--output", "x"],
         ["--mirror", "m", "--state", "x"],
         ["--mirror", "m", "--added-after", "2026-01-01T00:00:00Z"],
+        ["--mirror", "m", "--match", "labels=a"],
         ["--verify"],
         ["--minimum-confidence", "50"],
         ["--format", "edl"],
