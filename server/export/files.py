@@ -44,8 +44,8 @@ _PATIENCE = 3.0
 _RETRY = 10
 _UNUSED_SECONDS = 7 * 24 * 3600
 """Age at which a folder that nobody asks for is deleted."""
-_MOST_FILES = 400
-"""Files of one folder; beyond that, those that were made first are deleted."""
+_MOST_FILES, _MOST_OCTETS = 400, 2 << 30
+"""Files of one folder, and their octets; beyond that, those that were made first are deleted."""
 _MOST_REMEMBERED = 1000
 _MOST_OCTETS_IN_MEMORY = 4 << 20
 """Octets of a file that is read and can be compressed; a larger one is sent from the disk."""
@@ -368,6 +368,13 @@ def _delete(folder: Path) -> None:
 
 
 def _delete_surplus(folder: Path) -> None:
-    made = [(path.stat().st_mtime, path) for path in folder.glob("*.file")]
-    for _, path in sorted(made)[:-_MOST_FILES]:
-        path.unlink(missing_ok=True)
+    """Delete the files that were made first, if there are too many; never the latest one."""
+    made = []
+    for path in folder.glob("*.file"):
+        found = path.stat()
+        made.append((found.st_mtime_ns, found.st_size, path))
+    octets = 0
+    for n, (_, size, path) in enumerate(sorted(made, reverse=True)):
+        octets += size
+        if n and (n >= _MOST_FILES or octets > _MOST_OCTETS):
+            path.unlink(missing_ok=True)

@@ -408,3 +408,16 @@ def test_files_of_a_feed_that_an_earlier_copy_has_replaced_are_made_again(
     hub.push(listed("b.bad-portal.top"))
     assert get(hub, "green/edl/domain.txt").status_code == 503
     assert names(hub) == ["a.bad-portal.top", "b.bad-portal.top"]
+
+
+@pytest.mark.parametrize(("name", "most"), [("_MOST_FILES", 3), ("_MOST_OCTETS", 60)])
+def test_files_that_were_made_first_are_deleted_when_there_are_too_many(
+    hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
+) -> None:
+    monkeypatch.setattr(f"tocsin.server.export.files.{name}", most)
+    hub.push(listed("a.bad-portal.top", confidence=90), to="scratch")
+    for least in range(10):
+        path = f"scratch/edl/domain.txt?minimum_confidence={least}"
+        assert names(hub, path) == ["a.bad-portal.top"]
+    assert len([*(tmp_path / "exports").rglob("*.file")]) == 3
+    assert names(hub, "scratch/edl/domain.txt") == ["a.bad-portal.top"]
