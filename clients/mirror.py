@@ -48,7 +48,7 @@ class MirrorOptions:
 
 
 class MirrorChanges(NamedTuple):
-    """What was done to the files."""
+    """The numbers of files that were written and removed."""
 
     written: int
     removed: int

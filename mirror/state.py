@@ -164,7 +164,7 @@ class StateFile:
                 raise StateInUse(f"{self._path} is in use by another process") from error
             raise
         except sqlite3.DatabaseError as error:
-            raise self._damaged("it is damaged, or is no state file") from error
+            raise self._damaged("it is damaged or not a state file") from error
 
     def _damaged(self, why: str) -> DamagedState:
         return DamagedState(f"{self._path} cannot be used: {why}")

@@ -46,7 +46,7 @@ Listed = tuple[str, str]
 """A kind and a value."""
 
 _LEAST_PREFIX = {4: 8, 6: 19}
-"""The widest network that is listed: no registry gives larger ones to anybody."""
+"""The widest network that is listed: registries assign no larger ones."""
 _LONGEST_URL = 4096
 _LONGEST_REMEMBERED = 512
 _DOMAIN = re.compile(

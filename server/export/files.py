@@ -43,7 +43,7 @@ _PATIENCE = 3.0
 """Seconds that a request waits while another one brings the files up to date."""
 _RETRY = 10
 _UNUSED_SECONDS = 7 * 24 * 3600
-"""Age at which a folder that nobody asks for is deleted."""
+"""Seconds after the last request for it at which a folder is deleted."""
 _MOST_FILES, _MOST_OCTETS = 400, 2 << 30
 """Files of one folder, and their octets; beyond that, those that were made first are deleted."""
 _MOST_REMEMBERED = 1000
@@ -185,7 +185,7 @@ class FeedFiles:
         return file
 
     def refresh(self, *, at_once: bool = False) -> None:
-        """Delete what belongs to an earlier state of a feed, and what nobody asks for any more.
+        """Delete what belongs to an earlier state of a feed, and what was not asked for in a week.
 
         If it is called often, it does so every five seconds, unless `at_once`.
         """
