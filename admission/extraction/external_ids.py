@@ -117,8 +117,8 @@ def format_ids(ids: Iterable[ExternalId]) -> str:
 
 
 def join_ids(groups: Iterable[Sequence[ExternalId]]) -> tuple[ExternalId, ...]:
-    """The ids of several groups, each once, at most MOST_IDS."""
-    return tuple(dict.fromkeys(each for group in groups for each in group))[:MOST_IDS]
+    """The ids of several groups, each once."""
+    return tuple(dict.fromkeys(each for group in groups for each in group))
 
 
 def _read_link(match: re.Match[str]) -> ExternalId:

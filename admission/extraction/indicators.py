@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import sha1
 from typing import Any, Protocol
 
-from tocsin.admission.extraction.external_ids import ExternalId, format_ids
+from tocsin.admission.extraction.external_ids import MOST_IDS, ExternalId, format_ids
 from tocsin.admission.formats import ReadOptions
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import (
@@ -154,7 +154,10 @@ def with_note_of_unrelated_ids(
         if last is not None:
             yield last
         return
-    message = f"not shared, since no indicator stands beside them: {format_ids(unrelated)}"
+    message = (
+        "not shared, since no indicator stands beside them, or one that has"
+        f" {MOST_IDS} ids already: {format_ids(unrelated)}"
+    )
     if last is None:
         yield refused_candidate(builder.next_index(), f"no indicator found; {message}")
     else:

@@ -12,6 +12,7 @@ from itertools import chain, islice
 
 from tocsin.admission.extraction.dates import parse_date
 from tocsin.admission.extraction.external_ids import (
+    MOST_IDS,
     ExternalId,
     format_ids,
     join_ids,
@@ -241,7 +242,8 @@ class _Table:
             return
         if ids:
             links = tuple(url for url in details.references if not take_external_ids(url)[1])
-            details = replace(details, external_ids=join_ids((ids,)), references=links)
+            details = replace(details, external_ids=ids[:MOST_IDS], references=links)
+            self.unrelated.extend(ids[MOST_IDS:])
         notes = (*self.notes, *self._note_odd_row(row))
         for value in values:
             findings = (*notes, *_note_odd_value(value, declared, row))

@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.dates import parse_date
-from tocsin.admission.extraction.external_ids import ExternalId, join_ids, take_external_ids
+from tocsin.admission.extraction.external_ids import (
+    MOST_IDS,
+    ExternalId,
+    join_ids,
+    take_external_ids,
+)
 from tocsin.admission.extraction.indicator_types import drop_indicator_types, find_indicator_types
 from tocsin.admission.extraction.indicators import IndicatorDetails, build_indicator
 from tocsin.admission.extraction.tlp_words import find_tlp_levels
@@ -226,7 +231,7 @@ class StixBuilder:
 def _find_external_ids(comment: str, labels: Sequence[str]) -> tuple[ExternalId, ...]:
     """The CVE and ATT&CK ids of a comment, and of labels that come from ATT&CK's galaxies."""
     galaxies = (each.upper() for each in labels if each.startswith("misp-galaxy:mitre-"))
-    return join_ids(take_external_ids(text)[1] for text in (comment, *galaxies))
+    return join_ids(take_external_ids(text)[1] for text in (comment, *galaxies))[:MOST_IDS]
 
 
 def count_unreadable_sightings(attribute: StixObject, now: int) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tocsin.admission.extraction.external_ids import (
+    MOST_IDS,
     ExternalId,
     has_only_signs,
     join_ids,
@@ -127,10 +128,16 @@ class _PassageReader:
             self.found.unrelated.extend(self._ids)
         else:
             self._heading_used = True
-        for value in self._values if self._ids or self._heading else ():
-            known = self.found.of_values.get(value, ())
-            self.found.of_values[value] = join_ids((known, self._ids, self._heading))
+            self._relate(join_ids((self._ids, self._heading)))
         self._values, self._ids = [], []
+
+    def _relate(self, ids: Sequence[ExternalId]) -> None:
+        """Relate ids to the values of the passage."""
+        self.found.unrelated.extend(ids[MOST_IDS:])
+        for value in self._values if ids else ():
+            joined = join_ids((self.found.of_values.get(value, ()), ids[:MOST_IDS]))
+            self.found.of_values[value] = joined[:MOST_IDS]
+            self.found.unrelated.extend(joined[MOST_IDS:])
 
     def _end_section(self) -> None:
         self._end_passage()

@@ -304,6 +304,16 @@ class TestExternalIds:
         (refused,) = read(f"They use {self.CVE}.\n")
         assert refused.verdict is Verdict.REFUSED and self.CVE in refused.findings[0].message
 
+    def test_an_indicator_has_20_ids_and_a_finding_names_the_others(self) -> None:
+        text = "evil.com " + " ".join(f"CVE-2021-{number}" for number in range(1000, 1030))
+        (candidate,) = read(text)
+        assert len(candidate.object["external_references"]) == 20
+        assert "CVE-2021-1020" in candidate.findings[0].message
+
+    def test_many_ids_and_values_in_one_paragraph_take_little_time(self) -> None:
+        text = "".join(f"a CVE-2021-{n:05d} b evil{n}.com\n" for n in range(4000))
+        assert len(read(text)) == 4000
+
     def test_an_id_alone_on_its_line_describes_no_neighbour(self) -> None:
         assert self.ids(f"Seen today\nevil.com\n{self.CVE}\nevil.org\n") == {
             "evil.com": [],
