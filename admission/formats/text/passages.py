@@ -39,9 +39,14 @@ class TextLines:
         line = self.lines[number]
         if self.single_lines or not line or line.isspace():
             return True
-        if line.count("|") > 1 or "\t" in line.strip() or _ITEM.match(line) is not None:
+        if _is_row(line) or _ITEM.match(line) is not None:
             return True
-        return self.is_heading(number)
+        return self.is_heading(number) or (number > 0 and _is_row(self.lines[number - 1]))
+
+
+def _is_row(line: str) -> bool:
+    """True for a row of a table: a passage of one line."""
+    return line.count("|") > 1 or "\t" in line.strip()
 
 
 FindValues = Callable[[int, str], Iterable[RecognisedIoc | None]]

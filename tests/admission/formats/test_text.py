@@ -277,6 +277,10 @@ class TestExternalIds:
         wanted = {"evil.com": [self.CVE], "evil.org": [self.OTHER]}
         assert self.ids(items) == self.ids(rows, "report.md") == wanted
 
+    def test_a_line_below_a_table_is_no_part_of_its_last_row(self) -> None:
+        text = "| T1056 | Input |\n| T1074 | Data Staged |\nevil.com\nevil.org then\n"
+        assert self.ids(text, "report.md") == {"evil.com": [], "evil.org": []}
+
     def test_ids_of_a_heading_describe_its_section(self) -> None:
         text = f"## Exploiting {self.CVE}\n\nFrom evil.com.\n\n## Later\n\nThen evil.org.\n"
         assert self.ids(text, "report.md") == {"evil.com": [self.CVE], "evil.org": []}
