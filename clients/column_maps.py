@@ -35,7 +35,7 @@ def read_column_maps(values: Iterable[str]) -> dict[str, str]:
         found |= {column.strip(): kind.strip().lower()} if equals else _read_profile(Path(value))
     for column, kind in found.items():
         if kind not in COLUMN_KINDS:
-            raise Malformed(f"{ascii(kind[:40])} is no kind of column; use one of: {_KINDS}")
+            raise Malformed(f"{ascii(kind[:40])} is not a kind of column; use one of: {_KINDS}")
         if not column:
             raise Malformed("a column's heading or number is missing before the =")
     return found

@@ -25,7 +25,7 @@ class TestMappings:
         maps = read_column_maps(["Host = Domain", "2=name", "a=b=url"])
         assert maps == {"Host": "domain", "2": "name", "a=b": "url"}
 
-    def test_a_profile_holds_what_was_written(self, tmp_path: Path) -> None:
+    def test_a_written_profile_is_read_unchanged(self, tmp_path: Path) -> None:
         columns = {"Host": "domain", 'odd "name" = ü': "name", "3": "tlp"}
         write_profile(tmp_path / "feed.toml", columns)
         assert read_column_maps([str(tmp_path / "feed.toml")]) == columns
@@ -38,7 +38,7 @@ class TestMappings:
     @pytest.mark.parametrize(
         ("value", "message"),
         [
-            ("Host=hots", "'hots' is no kind of column; use one of: value, type"),
+            ("Host=hots", "'hots' is not a kind of column; use one of: value, type"),
             ("=domain", "heading or number is missing"),
             ("none.toml", "none.toml: cannot be read"),
         ],
@@ -48,7 +48,7 @@ class TestMappings:
             read_column_maps([value])
 
     @pytest.mark.parametrize("text", ["junk", "[columns]\na = 1\n", "[colums]\na = 'name'\n", "\0"])
-    def test_a_file_that_is_no_profile_is_refused(self, text: str, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_a_profile_is_refused(self, text: str, tmp_path: Path) -> None:
         (tmp_path / "feed.toml").write_text(text)
         with pytest.raises(Malformed, match="not a profile"):
             read_column_maps([str(tmp_path / "feed.toml")])

@@ -143,7 +143,7 @@ class Event:
 
     @property
     def is_draft(self) -> bool:
-        """True if MISP would not share the event yet; exports without the flag are no drafts."""
+        """True if MISP would not share the event yet; exports without the flag are not drafts."""
         published = self.body.get("published")
         return published is not None and not is_true(published)
 

@@ -393,7 +393,7 @@ class TestExternalIds:
         assert {each["external_id"] for each in refs} == {"CVE-2021-44228", "T1059.001"}
         assert "external_references" not in second.object
 
-    def test_a_link_to_a_catalogue_is_no_indicator(self) -> None:
+    def test_a_link_to_a_catalogue_is_not_an_indicator(self) -> None:
         (candidate,) = read("evil.com,https://attack.mitre.org/techniques/T1059\n")
         assert candidate.object["name"] == "evil.com"
         (reference,) = candidate.object["external_references"]

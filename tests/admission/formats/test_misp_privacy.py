@@ -131,7 +131,7 @@ class TestTlpAndDistribution:
         assert refused.verdict is Verdict.REFUSED
 
     @pytest.mark.parametrize("more", [{}, {"published": True}, {"published": "1"}])
-    def test_an_event_without_the_flag_is_no_draft(self, more: dict[str, Any]) -> None:
+    def test_an_event_without_the_flag_is_not_a_draft(self, more: dict[str, Any]) -> None:
         assert read(event(attribute(), **more))[0].verdict is Verdict.OPEN
 
 

@@ -201,7 +201,7 @@ class TestPlaceholders:
         assert "line 1" in refused.findings[0].message
         assert "placeholder" in refused.findings[0].message
 
-    def test_in_a_list_too(self) -> None:
+    def test_an_address_with_a_placeholder_in_a_list_is_refused_alone(self) -> None:
         lines = "http://evil.com/a\nhttp://evil.com/<id>\nevil.org\n"
         assert [each.verdict for each in read(lines)] == [
             Verdict.OPEN,
@@ -218,10 +218,10 @@ class TestPlaceholders:
             "http://[2001:db8::1]/a",
         ],
     )
-    def test_brackets_of_the_address_itself_are_no_placeholders(self, url: str) -> None:
+    def test_brackets_of_the_address_itself_are_not_placeholders(self, url: str) -> None:
         assert values(url + "\n") == [url]
 
-    def test_tags_of_html_are_no_placeholders(self) -> None:
+    def test_tags_of_html_are_not_placeholders(self) -> None:
         assert values("asks http://evil.com/a<br>then <b>evil.org</b>\n") == [
             "http://evil.com/a",
             "evil.org",
@@ -277,7 +277,7 @@ class TestExternalIds:
         wanted = {"evil.com": [self.CVE], "evil.org": [self.OTHER]}
         assert self.ids(items) == self.ids(rows, "report.md") == wanted
 
-    def test_a_line_below_a_table_is_no_part_of_its_last_row(self) -> None:
+    def test_a_line_below_a_table_does_not_belong_to_its_last_row(self) -> None:
         text = "| T1056 | Input |\n| T1074 | Data Staged |\nevil.com\nevil.org then\n"
         assert self.ids(text, "report.md") == {"evil.com": [], "evil.org": []}
 
@@ -331,7 +331,7 @@ class TestExternalIds:
         assert self.ids(f"loads {url} then\n") == {url: []}
 
     @pytest.mark.parametrize("word", ["T1000", "S1234", "MST1059", "T1059x", "attack.mitre.org.ru"])
-    def test_other_words_are_no_ids(self, word: str) -> None:
+    def test_other_words_are_not_ids(self, word: str) -> None:
         assert self.ids(f"evil.com and {word} there\n")["evil.com"] == []
 
 

@@ -450,7 +450,9 @@ class TestPrivateAddresses:
             "[url:value = 'http://10.0.0.1.dyn.evil.net/a']",
         ],
     )
-    def test_a_public_host_that_begins_with_four_numbers_is_no_address(self, pattern: str) -> None:
+    def test_a_public_host_that_begins_with_four_numbers_is_not_an_address(
+        self, pattern: str
+    ) -> None:
         assert after("private_addresses", indicator(pattern)).is_open
 
     @pytest.mark.parametrize(

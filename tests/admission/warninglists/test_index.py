@@ -224,12 +224,12 @@ class TestShippedLists:
         hit = next(hit for hit in shipped.hits(kind, value) if hit.mode)
         assert hit.exact and hit.mode == "hold"
 
-    def test_an_address_of_a_scanner_is_no_exact_hit(self, shipped: Any) -> None:
+    def test_an_address_of_a_scanner_is_not_an_exact_hit(self, shipped: Any) -> None:
         hits = shipped.hits("ipv4-addr", "71.6.135.131")
         assert any("Shodan" in hit.list for hit in hits)
         assert not any(hit.exact for hit in hits)
 
-    def test_a_host_below_a_dynamic_name_is_no_hit_of_it(self, shipped: Any) -> None:
+    def test_a_host_below_a_dynamic_name_is_not_an_exact_hit(self, shipped: Any) -> None:
         hits = shipped.hits("domain-name", "evil-portal.duckdns.org")
         assert not any(hit.exact for hit in hits)
 
