@@ -1,4 +1,4 @@
-"""How the columns of a table are read: the user's words for them, and profiles that keep these.
+"""Column mappings: the kinds that the user gives to columns of tables, and profiles of them.
 
 A profile is a TOML file with a table `columns`: a heading, or a column's number from 1, and
 the column's kind.

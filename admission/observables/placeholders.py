@@ -10,7 +10,7 @@ EXPLANATION = (
     "it has a placeholder in brackets, so it matches nothing: replace the placeholder,"
     " or send a STIX pattern with LIKE or MATCHES"
 )
-"""Why an address with a placeholder is refused, and the remedy."""
+"""The reason for which an address with a placeholder is refused, and the remedy."""
 
 _NAME = r"(?![0-9a-f]{8}-)[a-z_][a-z0-9_ -]{0,40}"
 """A word or two; no GUID."""

@@ -198,7 +198,7 @@ class WarningLists:
 
 
 class ListAbout(NamedTuple):
-    """How a list is applied."""
+    """Title, reach and mode of a list."""
 
     title: str
     """Its name as its publisher gives it."""

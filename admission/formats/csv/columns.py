@@ -117,7 +117,7 @@ class Columns:
     """The type of the values in columns to which the user gave one, by number from 0."""
 
     def describe(self) -> str:
-        """How each column is read, for people: `1 "ip" = value, 2 "seen by" = ignored`."""
+        """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`."""
         if not self.roles:
             return "no headings: every cell that is an indicator as a whole"
         named = [_quote(self.headings[n : n + 1]) for n in range(len(self.roles))]

@@ -79,7 +79,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What the candidates of a text have in common."""
+    """Details, findings and builder that all candidates of a text share."""
 
     details: IndicatorDetails
     notes: Sequence[Finding]
@@ -166,7 +166,8 @@ class _TextReader:
         self, part: str, role: LineRole | None, before: str
     ) -> Iterator[RecognisedIoc | None]:
         if role is not None:
-            yield from find_in_boilerplate(part, role, self._markup)
+            plain, _ = remove_placeholders(part, self._markup)  # a reference in most cases
+            yield from find_in_boilerplate(plain, role, self._markup)
             return
         part, left_out = remove_placeholders(remove_read_more_links(part), self._markup)
         yield from repeat(None, left_out)
