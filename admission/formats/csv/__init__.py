@@ -6,7 +6,7 @@ report does not.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 
@@ -234,7 +234,7 @@ class _Table:
         return refused_candidate(self.builder.next_index(), f"line {row.line}: {reason}")
 
     def _build_candidates(
-        self, values: Iterable[Value], row: Row, declared: str, ids: Sequence[ExternalId]
+        self, values: Iterable[Value], row: Row, declared: str, ids: tuple[ExternalId, ...]
     ) -> Iterator[Candidate]:
         details = self._parse_details(row)
         if isinstance(details, str):
@@ -363,7 +363,7 @@ def _take_external_ids(row: Row) -> tuple[Row, tuple[ExternalId, ...]]:
     return replace(row, cells=tuple(cell for cell, _ in parts)), join_ids(ids for _, ids in parts)
 
 
-def _explain_no_value(row: Row, declared: str, ids: Sequence[ExternalId]) -> str:
+def _explain_no_value(row: Row, declared: str, ids: tuple[ExternalId, ...]) -> str:
     if row.broken:
         return "a quote is never closed and no indicator was found: close or remove the quote"
     if is_unsupported_type(declared):
