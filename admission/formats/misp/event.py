@@ -283,8 +283,8 @@ _DRAFT = Finding(
     "validate",
     "format",
     Action.HELD,
-    "held: the event is not published in MISP (published is false): if it may be shared, send what"
-    " is held, or publish the event first",
+    "the event is not published in MISP (published is false): if it may be shared, send what is"
+    " held, or publish the event first",
 )
 _AS_REFERENCE = "shared as a reference"
 _AS_NAME = "shared as the name of its hashes"
