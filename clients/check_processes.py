@@ -114,7 +114,7 @@ class ExaminationAhead:
     now: int
     advance: Advance
     _part: list[Candidate] = field(default_factory=list)
-    _running: deque[Future[list[Candidate]]] = field(default_factory=deque)
+    _running: deque[tuple[list[Candidate], Future[list[Candidate]]]] = field(default_factory=deque)
     _examined: list[Candidate] = field(default_factory=list)
     _places: dict[str, int] = field(default_factory=dict)
     """The index of each id that has come."""
@@ -163,7 +163,7 @@ class ExaminationAhead:
         try:
             for begin in range(0, len(self._part), part):
                 chosen = self._part[begin : begin + part]
-                self._running.append(self.processes.submit(chosen, self.now))
+                self._running.append((chosen, self.processes.submit(chosen, self.now)))
                 if len(self._running) > self.processes.capacity:
                     self._take_oldest()
         except BrokenProcessPool:
@@ -171,8 +171,9 @@ class ExaminationAhead:
         self._part = []
 
     def _take_oldest(self) -> None:
-        results = self._running.popleft().result()
-        self._examined += results
+        sent, part = self._running.popleft()
+        results = part.result()
+        self._examined += map(_share_object, sent, results)
         self.advance(len(results))
 
     def _judge_repeated(self) -> None:
@@ -186,6 +187,13 @@ class ExaminationAhead:
             judged = self.processes.submit([each for _, each in together], self.now).result()
             for (place, _), result in zip(together, judged, strict=True):
                 self._examined[place] = result
+
+
+def _share_object(sent: Candidate, examined: Candidate) -> Candidate:
+    """The result, without a second copy in memory of an object that did not change."""
+    if sent.object is None or examined.object != sent.object:
+        return examined
+    return examined.with_object(sent.object)
 
 
 def is_plain(candidate: Candidate) -> bool:

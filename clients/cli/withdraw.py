@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -59,11 +60,11 @@ _MAX_SHOWN = 20
     short_help="Take back what was sent.",
     epilog=format_examples(
         "tocsin withdraw 'evil-portal[.]top' --to inbox --yes",
-        "tocsin withdraw --file iocs.csv --to inbox --dry-run",
+        "tocsin withdraw iocs.csv --to inbox --dry-run",
         "cat iocs | tocsin withdraw --file - --as iocs.txt --to inbox --yes --json",
     ),
 )
-@click.argument("names", nargs=-1, metavar="[VALUE|ID]...")
+@click.argument("names", nargs=-1, metavar="[VALUE|ID|FILE]...")
 @click.option(
     "--file",
     "files",
@@ -90,8 +91,8 @@ def withdraw_command(
 
     VALUE is a domain, address, URL, e-mail address or hash that you sent in a
     text or a table, in any spelling. ID is that under which you sent an object,
-    not the hub's. Give a STIX or MISP file with --file: everything in it is
-    withdrawn except identities, markings and observables.
+    not the hub's. Of a FILE that you sent, everything is withdrawn except
+    identities, markings and observables.
 
     What nobody else reported is revoked at the hub. Only ids are sent, no
     content. A withdrawn id cannot be used again: to report the value anew, use
@@ -136,10 +137,11 @@ def _find_targets(
 
     Raises WrongUsage if it names nothing, or something that cannot be withdrawn.
     """
-    try:
-        targets = [target for name in names for target in resolve_name(name, now)]
-    except Malformed as error:
-        raise WrongUsage(str(error)) from error
+    targets: list[Target] = []
+    for name in names:
+        found, is_file = _read_name(name, now)
+        targets += found
+        inputs = replace(inputs, names=(*inputs.names, name)) if is_file else inputs
     if not targets and not inputs.names:
         raise WrongUsage("nothing is named; give values, ids or --file")
     failed = 0
@@ -154,6 +156,23 @@ def _find_targets(
             print_message(f"{preview.file}: nothing to withdraw was found in it")
         targets += found
     return targets, failed
+
+
+def _read_name(name: str, now: int) -> tuple[list[Target], bool]:
+    """The objects that an argument names, or True if it names a file.
+
+    Raises WrongUsage if it is neither, or both.
+    """
+    is_file = Path(name).is_file()
+    try:
+        found = resolve_name(name, now)
+    except Malformed as error:
+        if not is_file:
+            raise WrongUsage(str(error)) from error
+        return [], True
+    if is_file:
+        raise WrongUsage(f"{name!a} is a value and a file; give the file with --file ./{name}")
+    return found, False
 
 
 def _confirm(collection: Collection, results: Sequence[ObjectResult]) -> bool:

@@ -141,6 +141,19 @@ class TestAtAHub:
 
 
 class TestCommandLine:
+    def test_a_file_needs_no_option(self, tocsin: Run, partner: Medallion) -> None:
+        Path("iocs.csv").write_text("domain\nevil-portal.top\n")
+        code, lines, _ = tocsin("withdraw", "iocs.csv", "--to", COLLECTION, "--yes", "--json")
+        pattern = "[domain-name:value = 'evil-portal.top']"
+        assert (code, outcomes(lines)) == (0, [(pattern, "withdrawn")])
+
+    def test_a_name_that_is_a_value_and_a_file_is_wrong_usage(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        Path("evil-portal.top").write_text("bad-portal.top\n")
+        code, _, stderr = tocsin("withdraw", "evil-portal.top", "--to", COLLECTION, "--yes")
+        assert (code, "give the file with --file" in stderr) == (2, True)
+
     def test_a_dry_run_shows_each_object_and_needs_no_hub(self, tocsin: Run, alone: None) -> None:
         away = ("--url", "http://127.0.0.1:9/taxii2/", "--to", "inbox")
         code, lines, stderr = tocsin("withdraw", "a-portal.top", "1.2.3.4", "--dry-run", *away)
