@@ -9,6 +9,7 @@ import re
 import struct
 import subprocess
 import termios
+import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
 
@@ -41,11 +42,14 @@ def run_on_terminal(
         )
         os.close(theirs)
         written, waiting = bytearray(), list(answers)
+        overdue = threading.Timer(timeout, program.kill)  # it may wait for another answer
+        overdue.start()
         with suppress(OSError):  # the terminal is closed when the last program has ended
             while read := screen.read(65_536):
                 written += read
                 if waiting and waiting[0][0].encode() in written:
                     os.write(screen.fileno(), waiting.pop(0)[1].encode())
+        overdue.cancel()
         return program.wait(timeout), written.decode()
 
 
