@@ -34,6 +34,8 @@ MAX_ROWS = 15
 """Rows of a section that are shown at first."""
 _MAX_CELL = 300
 """Characters of a cell before it is folded."""
+_MAX_NAME = 60
+"""Characters of a text that stands for its object, or is named beside others."""
 _CONTEXT = 30
 """Characters shown on each side of a change in a long text."""
 _REMOVED = "(removed)"
@@ -104,7 +106,7 @@ class _View:
             table.add_column(heading, ratio=ratio, overflow="fold")
         for change, values in list(rows.items())[: self.most]:
             before, after = _mark_difference(change.before, change.after)
-            of = values[0] if len(values) == 1 else f"{len(values)} objects"
+            of = _cut(values[0], _MAX_NAME) if len(values) == 1 else f"{len(values)} objects"
             table.add_row(_cell(f"{change.path} of {of} ({change.rule})"), before, after)
         self._end(table, len(rows))
 
@@ -141,9 +143,9 @@ def describe_object(subject: StixObject, label: str) -> tuple[str, str]:
     if not found:
         kind = str(subject.get("type", ""))
         language = str(subject.get("pattern_type", "stix"))
-        texts = (label, subject.get("content"), subject.get("relationship_type"))
+        texts = (subject.get("content"), subject.get("relationship_type"))
         text = next((each for each in texts if isinstance(each, str) and each), "")
-        return text, kind if language == "stix" else f"{language} rule"
+        return label or _cut(text, _MAX_NAME), kind if language == "stix" else f"{language} rule"
     kind, path, value = found.groups()
     digest = _HASH.fullmatch(path)
     return re.sub(r"\\(.)", r"\1", value), digest[1] if digest else kind
@@ -238,9 +240,9 @@ def _cell(text: str) -> Text:
     return Text(_cut(text))
 
 
-def _cut(text: str) -> str:
-    shown = printable(text[: _MAX_CELL + 1].replace("\n", " ").replace("\t", " "))
-    return shown if len(shown) <= _MAX_CELL else f"{shown[:_MAX_CELL]}…"
+def _cut(text: str, most: int = _MAX_CELL) -> str:
+    shown = printable(text[: most + 1].replace("\n", " ").replace("\t", " "))
+    return shown if len(shown) <= most else f"{shown[:most]}…"
 
 
 def is_cut(results: Iterable[ObjectResult], most: int = MAX_ROWS) -> bool:

@@ -64,6 +64,8 @@ class _Job:
     previews: Sequence[Preview]
     options: PushOptions
     as_json: bool
+    is_shown: bool = False
+    """True if the preview was shown on the terminal that the results go to."""
 
     def results(self) -> list[ObjectResult]:
         """The preview's result of each object, with the object as it was read."""
@@ -181,13 +183,15 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
         previews = preview_files(settings, inputs, examine=not options["raw"])
         job = _Job(hub, collection, previews, push_options, options["as_json"])
         failed = print_file_errors(previews, as_json=job.as_json)
-        agreed = push_options if options["yes"] else _ask(job, options["send_held"])
+        asked = not options["yes"] and is_interactive()
+        agreed = _ask(job, options["send_held"]) if asked else push_options
         if agreed is None:
             print_message("nothing was sent")
             return stdio.FAILED
+        job = replace(job, options=agreed, is_shown=asked and sys.stdout.isatty())
         folder = state_folder(os.environ) if settings.record_pushes else None
         with PushRecords(folder).begin(collection, hub.url, inputs.names) as record:
-            return _run(replace(job, options=agreed), record, failed)
+            return _run(job, record, failed)
 
 
 def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> NoReturn:
@@ -217,12 +221,7 @@ def _finish(folder: WatchedFolder, file: Path, code: int) -> None:
 
 
 def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:
-    """Show what would be shared, and ask; None if the answer is no.
-
-    Where there is no person to ask, the answer is yes, and what is held is kept.
-    """
-    if not is_interactive():
-        return job.options
+    """Show what would be shared, and ask; None if the answer is no."""
     console, results = open_console(stderr=True), job.results()
     print_share_preview(console, results)
     ready = sum(result.verdict == "ready" for result in results)
@@ -245,6 +244,28 @@ def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:
         print_share_preview(console, results, most=None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What the preview has shown already."""
+
+    findings: Mapping[tuple[str, int], tuple[Mapping[str, str], ...]]
+    """Of each object, by file and index; empty if nothing was shown."""
+
+    @classmethod
+    def of(cls, job: _Job) -> _Shown:
+        results = job.results() if job.is_shown else ()
+        return cls({(each.file, each.index): each.findings for each in results})
+
+    def select_new(self, result: ObjectResult) -> ObjectResult | None:
+        """The result with what is new in it; None if all of it was shown."""
+        shown = self.findings.get((result.file, result.index))
+        if shown is None:
+            return result
+        fresh = tuple(each for each in result.findings if each not in shown)
+        was_sent = result.object is not None
+        return replace(result, findings=fresh) if fresh or was_sent else None
+
+
 def _run(job: _Job, record: PushRecord, failed: int) -> int:
     """Send, print the results, and return the exit code; `failed` files could not be read."""
     pushed = _push(job, record)
@@ -257,7 +278,7 @@ def _run(job: _Job, record: PushRecord, failed: int) -> int:
 
 def _push(job: _Job, record: PushRecord) -> list[PushResult]:
     """Send, and print each object's result as soon as it is known; the results in short form."""
-    console = open_console()
+    console, known = open_console(), _Shown.of(job)
     pushed: list[PushResult] = []
     total = sum(len(preview.candidates) for preview in job.previews)
     parts = push(job.hub, job.collection, job.previews, job.options, record.acknowledge)
@@ -265,7 +286,10 @@ def _push(job: _Job, record: PushRecord) -> list[PushResult]:
         task = progress.add_task("", total=total)
         for part in parts:
             for result in part.results:
-                print_json(result.as_json()) if job.as_json else print_result(console, result)
+                if job.as_json:
+                    print_json(result.as_json())
+                elif new := known.select_new(result):
+                    print_result(console, new)
             progress.advance(task, len(part.results))
             short = tuple(
                 replace(result, object=None, held=None, findings=()) for result in part.results

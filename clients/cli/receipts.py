@@ -202,7 +202,7 @@ def _print_table(receipts: Sequence[Receipt]) -> None:
     for heading in ("verdict", "now", "others", "seen", "false", "conf.", "said"):
         table.add_column(heading, no_wrap=True)
     for each in receipts:
-        value, kind = describe_object({}, each.label)
+        value, kind = describe_object(each.public or {}, each.label)
         history, confidence = each.history, (each.public or {}).get("confidence")
         counts = (max(history.contributors - 1, 0), history.sightings, history.false_positives)
         cells = [value or kind or each.source_id, each.verdict, each.state]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
@@ -147,7 +148,7 @@ def _print_list(submissions: list[Submission]) -> None:
         table.add_column(heading, overflow="fold")
     for each in submissions:
         verdicts = ", ".join(f"{n} {word}" for word, n in each.counts.items() if word in _SHOWN)
-        files = ", ".join(each.files)
+        files = ", ".join(Path(name).name or name for name in each.files)
         texts = (each.received[:16].replace("T", " "), each.id, each.collection, str(each.total))
         last = "; ".join(text for text in (verdicts, files) if text)
         table.add_row(*(Text(printable(text)) for text in (*texts, last)))

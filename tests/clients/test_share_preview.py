@@ -132,6 +132,14 @@ class TestOnATerminal:
         code, _ = self.push(write("a.json", named(2), HELD), typed="n\ny\n")
         assert (code, self.sent(partner)) == (4, [named(2)["pattern"]])
 
+    def test_the_results_do_not_repeat_what_was_shown(self, partner: Medallion) -> None:
+        private = {**indicator(2), "pattern": "[ipv4-addr:value = '10.0.4.12']"}
+        described = named(1, description="ask jo.doe@bank.example.net")
+        _, lines = self.push(write("a.json", described, private), typed="y\n")
+        assert not any("#1 " in line for line in lines)
+        assert [line for line in lines if "admitted" in line and "#0 " in line]
+        assert not any("replaced at description" in line for line in lines)
+
     def test_the_answer_a_shows_all_rows_and_asks_again(self, partner: Medallion) -> None:
         code, lines = self.push(write("a.json", *map(named, range(20))), typed="a\nn\n")
         text = "\n".join(lines)
