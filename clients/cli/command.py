@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from tocsin.admission import parse_policy
@@ -326,38 +327,50 @@ def preview_files(
     settings: ClientSettings, inputs: Inputs, *, examine: bool = True
 ) -> list[Preview]:
     """The preview of each file, by all processors; without `examine`, its objects as they are."""
-    files = list(_read_files(inputs))
-    now = time.time_ns() // 1000
-    tlp = inputs.tlp or settings.default_tlp
-    if not examine:
-        return [
-            file if isinstance(file, Preview) else read_unexamined(file, now, Tlp.parse(tlp))
-            for file in files
-        ]
-    text = policy_text(settings.policy)
+    typing = "-" in inputs.names and sys.stdin.isatty()
+    with progress_bar("checking {task.description}", known_total=False, hidden=typing) as bar:
+        task = bar.add_task("", total=None)
+
+        def read_files() -> Iterator[InputFile | Preview]:
+            for name in inputs.names:
+                bar.update(task, description=escape(printable(name)))
+                yield _read_file(name, inputs)
+
+        if not examine:
+            tlp = Tlp.parse(inputs.tlp or settings.default_tlp)
+            now = time.time_ns() // 1000
+            return [
+                each if isinstance(each, Preview) else read_unexamined(each, now, tlp)
+                for each in read_files()
+            ]
+        return _examine_files(settings, inputs.tlp, read_files(), partial(bar.advance, task))
+
+
+def _examine_files(
+    settings: ClientSettings,
+    tlp: str,
+    files: Iterable[InputFile | Preview],
+    advance: Callable[[int], None],
+) -> list[Preview]:
+    text, now = policy_text(settings.policy), time.time_ns() // 1000
     policy = parse_policy(text, settings.policy)
     checker = Checker(settings, policy, load_warning_lists(keep=load_or_build), tlp)
     shared = ExaminerSettings(text, settings.policy, checker.submitter)
-    with CheckProcesses(shared) as processes, progress_bar("checking", known_total=False) as bar:
-        task = bar.add_task("", total=None)
+    with CheckProcesses(shared) as processes:
         return [
-            file
-            if isinstance(file, Preview)
-            else checker.preview(file, now, processes, partial(bar.advance, task))
-            for file in files
+            each if isinstance(each, Preview) else checker.preview(each, now, processes, advance)
+            for each in files
         ]
 
 
-def _read_files(inputs: Inputs) -> Iterator[InputFile | Preview]:
-    """Each file; in place of one that cannot be read, a preview with the error."""
-    for name in inputs.names:
-        try:
-            content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-        except OSError as error:
-            yield Preview(name, error=f"cannot be read: {error.strerror}")
-        else:
-            options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
-            yield InputFile(name, content, *options, columns=inputs.columns)
+def _read_file(name: str, inputs: Inputs) -> InputFile | Preview:
+    """The file; if it cannot be read, a preview with the error."""
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        return Preview(name, error=f"cannot be read: {error.strerror}")
+    options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
+    return InputFile(name, content, *options, columns=inputs.columns)
 
 
 def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
