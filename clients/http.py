@@ -107,7 +107,7 @@ _ADVICE = {
     "or use --cert",
     403: "this key lacks the right; ask the operator of the server for it",
     404: "this key sees nothing of that name; `tocsin collections` lists what it sees",
-    406: "it does not speak TAXII 2.1; check the URL",
+    406: "it does not speak TAXII 2.1; check the URL, or poll it with --taxii 2.0",
     413: "the envelope is too long for it",
     429: "it limits the rate of requests; try again later",
 }

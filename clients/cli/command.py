@@ -264,15 +264,15 @@ DURATION = ParsedValue("DURATION", _parse_duration)
 """A duration in µs."""
 
 
-def open_hub(settings: ClientSettings) -> Hub:
+def open_hub(settings: ClientSettings, kind: type[Hub] = Hub) -> Hub:
     """The hub of the settings; nothing is sent yet.
 
-    Raises WrongUsage if a setting cannot be used.
+    `kind`: Hub20 for a server of TAXII 2.0.  Raises WrongUsage if a setting cannot be used.
     """
     if not settings.url:
         raise WrongUsage("no hub is named; give --url, TOCSIN_URL or `url` in client.toml")
     try:
-        return Hub(
+        return kind(
             settings.url,
             read_credential(settings),
             RetrySettings(

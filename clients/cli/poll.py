@@ -31,6 +31,7 @@ from tocsin.clients.mirror import Mirror, MirrorOptions
 from tocsin.clients.output_formats import FORMATS, open_output
 from tocsin.clients.poll import PollQuery, poll
 from tocsin.clients.state import MemoryState, StateFile, cursor_key
+from tocsin.clients.taxii20 import Hub20
 from tocsin.clients.terminal import open_stdout, print_message, progress_bar
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import ParsedValue, format_examples
@@ -158,6 +159,13 @@ def _parse_count(text: str) -> int:
     show_default=True,
     help="Objects a page.",
 )
+@click.option(
+    "--taxii",
+    type=click.Choice(("2.1", "2.0")),
+    default="2.1",
+    show_default=True,
+    help="The version that the server speaks.",
+)
 @click.option("--follow", type=SECONDS, help="Poll at this interval until interrupted.")
 @with_connection_options
 @with_settings
@@ -177,7 +185,8 @@ def poll_command(settings: ClientSettings, collections: tuple[str, ...], **optio
     """
     query = _build_query(options)
     _check_options(options, len(collections))
-    with _open_destination(options) as destination, open_hub(settings) as hub:
+    kind = Hub20 if options["taxii"] == "2.0" else Hub
+    with _open_destination(options) as destination, open_hub(settings, kind) as hub:
         try:
             if isinstance(destination, Mirror):
                 _mirror(hub, collections, query, destination, options)

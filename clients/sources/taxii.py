@@ -28,7 +28,7 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
     def documents(self, memory: Memory) -> Iterator[Document]:
         """See Source; one document is one page."""
         query = PollQuery(types=self.types, added_after=self.added_after)
-        with Hub(self.url, self.credential(), self._retries(), self._tls()) as server:
+        with self.server() as server:
             found = server.find_collection(self.collection)
             if not found.can_read:
                 raise NotAllowed(f"the credential may not read {self.collection}")
@@ -40,12 +40,18 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
                     cursor = msgspec.json.encode(format_cursor(batch.cursor)).decode()
                     yield Document(f"{found.id}-{number}.json", content, {"cursor": cursor})
 
-    def _retries(self) -> RetrySettings:
+    def server(self) -> Hub:
+        """The server; nothing is sent yet."""
+        return Hub(self.url, self.credential(), self.retries(), self.tls())
+
+    def retries(self) -> RetrySettings:
+        """Bounds that keep to public addresses, unless the source says otherwise."""
         settings = RetrySettings()
         bounds = replace(settings.bounds, public_only=not self.allow_private)
         return replace(settings, bounds=bounds)
 
-    def _tls(self) -> TlsFiles:
+    def tls(self) -> TlsFiles:
+        """Certificate and CA of the source."""
         return TlsFiles(self.url, cert=self.cert, ca=self.ca)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 
 @dataclass
@@ -65,10 +66,15 @@ class Taxii20Server(FileServer):
         """Answer one GET."""
         self.requests.append((handler.path, dict(handler.headers)))
         path, _, query = handler.path.partition("?")
-        if path != "/root/collections/one/objects/":
-            _send(handler, 404, {})
+        if "version=2.0" not in handler.headers.get("Accept", ""):
+            _send(handler, 406, {})
             return
-        after = query.removeprefix("added_after=")
+        if path != "/root/collections/one/objects/":
+            resource = self._resources().get(path)
+            body = b"" if resource is None else json.dumps(resource).encode()
+            _send(handler, 404 if resource is None else 200, {}, body)
+            return
+        after = unquote(query.removeprefix("added_after="))
         found = [each for each in self.objects if each[0] > after]
         wanted = re.fullmatch(r"items (\d+)-(\d+)", handler.headers["Range"])
         assert wanted is not None
@@ -80,6 +86,14 @@ class Taxii20Server(FileServer):
             headers["X-TAXII-Date-Added-Last"] = page[-1][0]
         bundle = {"type": "bundle", "spec_version": "2.0", "objects": [each[1] for each in page]}
         _send(handler, 206 if page else 200, headers, json.dumps(bundle).encode())
+
+    def _resources(self) -> dict[str, Any]:
+        one = {"id": "one", "title": "Old feed", "can_read": True, "can_write": False}
+        return {
+            "/taxii/": {"title": "Old server", "api_roots": [f"{self.url}/root/"]},
+            "/root/": {"title": "Root", "versions": ["taxii-2.0"], "max_content_length": 9999},
+            "/root/collections/": {"collections": [one]},
+        }
 
 
 def _send(

@@ -198,8 +198,8 @@ class TestTaxii20:
         ]
 
     def source(self, folder: Path, server: Taxii20Server) -> Source:
-        url = f"{server.url}/root/collections/one/"
-        return load(folder, "taxii20", url=url, allow_private=True)
+        url = f"{server.url}/taxii/"
+        return load(folder, "taxii20", url=url, collection="Old feed", allow_private=True)
 
     def ids(self, documents: list[Document]) -> list[str]:
         return [o["id"] for d in documents for o in json.loads(d.content)["objects"]]
