@@ -243,7 +243,7 @@ class FeedFiles:
             raise Unavailable(PREPARING) from error
         except FileNotFoundError as error:  # something was removed from the feed meanwhile
             raise Unavailable(PREPARING) from error
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             log.warning("files of %s cannot be made: %s", request.collection.id, error)
             raise Unavailable(PREPARING) from error
 

@@ -421,3 +421,11 @@ def test_files_that_were_made_first_are_deleted_when_there_are_too_many(
         assert names(hub, path) == ["a.bad-portal.top"]
     assert len([*(tmp_path / "exports").rglob("*.file")]) == 3
     assert names(hub, "scratch/edl/domain.txt") == ["a.bad-portal.top"]
+
+
+def test_a_data_directory_that_cannot_be_written_to_is_answered_503(
+    hub: HubInProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "exports").write_text("not a folder")
+    answer = get(hub, "green/edl/domain.txt")
+    assert answer.status_code == 503 and str(tmp_path) not in answer.text
