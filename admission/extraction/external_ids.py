@@ -5,7 +5,7 @@ the formats to say.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -96,11 +96,13 @@ def take_external_ids(text: str) -> tuple[str, tuple[ExternalId, ...]]:
     found: list[ExternalId] = []
 
     def take(match: re.Match[str]) -> str:
-        found.append(_READERS[match.re](match))
+        found.append(_READERS[match.re][1](match))
         return " "
 
-    for pattern in _READERS:
-        text = pattern.sub(take, text)
+    plain = text.lower()
+    for pattern, (signs, _) in _READERS.items():
+        if any(sign in plain for sign in signs):
+            text = pattern.sub(take, text)
     return text, tuple(dict.fromkeys(found))
 
 
@@ -153,5 +155,11 @@ def _cve(match: re.Match[str]) -> ExternalId:
     return ExternalId("cve", f"CVE-{match[1]}-{match[2]}")
 
 
-_READERS = {_CATALOGUE_LINK: _read_link, _CVE: _cve, _TECHNIQUE: _read_technique}
-"""Links first, since they hold ids."""
+_READERS: Mapping[
+    re.Pattern[str], tuple[tuple[str, ...], Callable[[re.Match[str]], ExternalId]]
+] = {
+    _CATALOGUE_LINK: (("mitre", "nvd", "cve"), _read_link),
+    _CVE: (("cve",), _cve),
+    _TECHNIQUE: (("t0", "t1", "ta"), _read_technique),
+}
+"""Each pattern with the signs of it in lower case, and its reader; links first: they hold ids."""

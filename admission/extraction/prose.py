@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from tocsin.admission.observables.ioc_types import (
+    HASH_TYPES,
     MAX_CHARACTERS,
+    SIGNS,
     TRANSPORTS,
     IocType,
     RecognisedIoc,
@@ -48,6 +50,7 @@ _PASSED_THROUGH = (
 _AROUND_URLS = " \t\ufeff\u200b\"'`<>,;|\u2022\u201c\u201d\u2018\u2019\u00a0"
 _CLOSING = {")": "(", "]": "["}
 _BULLET = re.compile(r"\A\s*(?:[-*+\u2022]|\d{1,4}[.)])\s+")
+_SHORTEST_HASH = min(HASH_TYPES)
 _VALUE_SIGNS = frozenset(".:@")
 """Every value but a hash holds one of these."""
 _NEAR = 40
@@ -131,6 +134,8 @@ def find_in_line(
         return
     words = plain.split()
     for number, word in enumerate(words):
+        if len(word) < _SHORTEST_HASH and SIGNS.isdisjoint(word):
+            continue  # most words; as `may_be_ioc` says, without a call
         if _may_hold_value(word):
             yield from _find_in_word(word, _words_before(before, words, number), markup)
 
@@ -235,8 +240,9 @@ def _find_in_parts(
     if len(text) < 4:
         return
     last = before
-    for part in _PARTS.split(text) if _MARKS_IN_URLS.search(text) else (text,):
-        rest, found = _split_url(part, original)
+    has_marks = _MARKS_IN_URLS.search(text) is not None
+    for part in _PARTS.split(text) if has_marks else (text,):
+        rest, found = _split_url(part, original) if has_marks else (part, None)
         if found is not None:
             yield found
         for piece in _PIECES.split(rest):

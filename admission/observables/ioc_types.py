@@ -67,7 +67,7 @@ _SOCKET = re.compile(
 )
 """The URL of a socket stands for its host; TCP and UDP know no paths."""
 _LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'+/=?^_`{|}~-]{1,64}", re.ASCII)
-_SIGNS = frozenset(".:@[({")
+SIGNS = frozenset(".:@[({")
 """Every value except a hash contains one of these, defanged or not."""
 
 
@@ -93,7 +93,7 @@ def may_be_ioc(word: str) -> bool:
     >>> may_be_ioc("loader"), may_be_ioc("end."), may_be_ioc("evil(dot)com")
     (False, True, True)
     """
-    return len(word) >= _SHORTEST_HASH or not _SIGNS.isdisjoint(word)
+    return len(word) >= _SHORTEST_HASH or not SIGNS.isdisjoint(word)
 
 
 def recognise_ioc(word: str) -> RecognisedIoc | None:

@@ -6,10 +6,9 @@ so that the time grows with the length of the text and with nothing else.
 
 import re
 
-_SPACED = re.compile(
-    r"[ \t]{0,2}(?:\[[ \t]?\.[ \t]?\]|\([ \t]?\.[ \t]?\)|\{[ \t]?\.[ \t]?\})[ \t]{0,2}"
-)
-_SPACED_WORD = re.compile(r"[ \t]{0,2}[\[({][ \t]?(dot|at|@)[ \t]?[\])}][ \t]{0,2}", re.IGNORECASE)
+_SPACED = re.compile(r"(?:\[[ \t]?\.[ \t]?\]|\([ \t]?\.[ \t]?\)|\{[ \t]?\.[ \t]?\})[ \t]{0,2}")
+_SPACED_WORD = re.compile(r"[\[({][ \t]?(dot|at|@)[ \t]?[\])}][ \t]{0,2}", re.IGNORECASE)
+"""Both begin with a bracket, so that all other characters are passed over at once."""
 _SPOKEN = re.compile(
     r"(?<![\w.+-])([a-z0-9._+-]{1,64}) at ([a-z0-9-]{1,63}(?: dot [a-z0-9-]{1,63}){1,6})\b",
     re.IGNORECASE,
@@ -48,8 +47,8 @@ def join_spaced(line: str) -> str:
     """
     bracketed = "[" in line or "(" in line or "{" in line
     if bracketed and _PULLED_APART.search(line):
-        line = _SPACED.sub("[.]", line)
-        line = _SPACED_WORD.sub(_replace_bracketed, line)
+        line = _join_around(_SPACED, line)
+        line = _join_around(_SPACED_WORD, line)
     if " at " in line and " dot " in line:
         line = _SPOKEN.sub(_replace_spelled_out, line)
     return line
@@ -81,8 +80,21 @@ def _http(found: re.Match[str]) -> str:
     return "http" + found[1].lower()
 
 
-def _replace_bracketed(found: re.Match[str]) -> str:
-    return "[.]" if found[1].lower() == "dot" else "[@]"
+def _join_around(marks: re.Pattern[str], line: str) -> str:
+    """The line with these marks in short form, without two spaces before each."""
+    parts: list[str] = []
+    at = 0
+    for found in marks.finditer(line):
+        before = line[at : found.start()]
+        kept = before.rstrip(" \t")
+        parts += (before[: max(len(kept), len(before) - 2)], _shorten_mark(found))
+        at = found.end()
+    return "".join((*parts, line[at:])) if parts else line
+
+
+def _shorten_mark(found: re.Match[str]) -> str:
+    word = found[1].lower() if found.re.groups else "dot"
+    return "[.]" if word == "dot" else "[@]"
 
 
 def _replace_spelled_out(found: re.Match[str]) -> str:

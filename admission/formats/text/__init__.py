@@ -8,7 +8,7 @@ applies to all of it.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import chain, repeat
 
 from tocsin.admission.extraction.boilerplate import (
     LineRole,
@@ -120,9 +120,9 @@ class _TextReader:
 
     def find_values(self, related: RelatedIds) -> Iterator[tuple[int, RecognisedIoc | None]]:
         """The values, each with the number of its line from 1."""
-        find, rests = self._find, related.rests
+        find, known = self._find, related.values_of_lines
         for number, line in enumerate(self._lines):
-            for value in find(number, rests.get(number, line) if rests else line):
+            for value in known[number] if number in known else find(number, line):
                 yield number + 1, value
 
     def _is_heading(self, number: int) -> bool:
@@ -146,9 +146,15 @@ class _TextReader:
         def find(number: int, line: str) -> Iterator[RecognisedIoc | None]:
             if not may_hold_values(line) or line.isspace():
                 return
-            before = self._text_before(number)
+            role = roles[number]
+            before = self._text_before(number) if role is None else ""
             for part in _split_line(remove_passthrough(line) if self._asciidoc else line):
-                for value in self._find_in_prose(part, roles[number], before):
+                found: Iterable[RecognisedIoc | None]
+                if role is None:
+                    found = self._find_in_prose(part, before)
+                else:
+                    found = self._find_in_boilerplate(part, role)
+                for value in found:
                     if value is None or not bystanders.excludes(value, part):
                         yield value
 
@@ -162,16 +168,14 @@ class _TextReader:
                 return line[-40:]
         return ""
 
-    def _find_in_prose(
-        self, part: str, role: LineRole | None, before: str
-    ) -> Iterator[RecognisedIoc | None]:
-        if role is not None:
-            plain, _ = remove_placeholders(part, self._markup)  # a reference in most cases
-            yield from find_in_boilerplate(plain, role, self._markup)
-            return
-        part, left_out = remove_placeholders(remove_read_more_links(part), self._markup)
-        yield from repeat(None, left_out)
-        yield from find_in_line(part, False, before, self._markup)
+    def _find_in_prose(self, part: str, before: str) -> Iterable[RecognisedIoc | None]:
+        plain, left_out = remove_placeholders(remove_read_more_links(part), self._markup)
+        found = find_in_line(plain, False, before, self._markup)
+        return chain(repeat(None, left_out), found) if left_out else found
+
+    def _find_in_boilerplate(self, part: str, role: LineRole) -> Iterable[RecognisedIoc]:
+        plain, _ = remove_placeholders(part, self._markup)  # a reference in most cases
+        return find_in_boilerplate(plain, role, self._markup)
 
 
 def _split_line(line: str) -> Iterable[str]:

@@ -60,8 +60,8 @@ class RelatedIds:
     of_values: dict[RecognisedIoc, tuple[ExternalId, ...]] = field(default_factory=dict)
     unrelated: list[ExternalId] = field(default_factory=list)
     """Ids beside no value."""
-    rests: dict[int, str] = field(default_factory=dict)
-    """Lines without their ids, by number from 0, where they have any."""
+    values_of_lines: dict[int, list[RecognisedIoc | None]] = field(default_factory=dict)
+    """The values in the lines that were read, by number from 0; all lines with ids are."""
 
 
 def relate_ids(text: TextLines, numbers: Iterable[int], find: FindValues) -> RelatedIds:
@@ -110,15 +110,14 @@ class _PassageReader:
         after_heading = False
         for number in numbers:
             rest, ids = take_external_ids(self._text.lines[number])
-            if ids:
-                self.found.rests[number] = rest
             is_heading = self._text.is_heading(number)
             if is_heading and not after_heading:
                 self._end_section()
             elif self._text.begins_passage(number):
                 self._end_passage()
             self._add_ids(ids, rest, is_heading=is_heading)
-            self._values.extend(value for value in self._find(number, rest) if value is not None)
+            values = self.found.values_of_lines[number] = list(self._find(number, rest))
+            self._values.extend(value for value in values if value is not None)
             after_heading = is_heading
         self._end_section()
 
