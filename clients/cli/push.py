@@ -64,6 +64,8 @@ class _Job:
     previews: Sequence[Preview]
     options: PushOptions
     as_json: bool
+    is_watched: bool = False
+    """True for a file of a watched folder: one that the hub has not decided about is taken."""
     is_shown: bool = False
     """True if the preview was shown on the terminal that the results go to."""
 
@@ -181,7 +183,8 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
             send_held=bool(options["send_held"]),
         )
         previews = preview_files(settings, inputs, examine=not options["raw"])
-        job = _Job(hub, collection, previews, push_options, options["as_json"])
+        watched = options["watch"] is not None
+        job = _Job(hub, collection, previews, push_options, options["as_json"], watched)
         failed = print_file_errors(previews, as_json=job.as_json)
         asked = not options["yes"] and is_interactive()
         agreed = _ask(job, options["send_held"]) if asked else push_options
@@ -207,6 +210,7 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
                 print_message(f"{error}; {file.name} waits, the next attempt is in {pause:.0f} s")
                 break
             if code == stdio.UNAVAILABLE:
+                pause = min(pause * 2, _LONGEST_PAUSE)
                 break
             _finish(folder, file, code)
             pause = _WATCH_SECONDS
@@ -273,7 +277,7 @@ def _run(job: _Job, record: PushRecord, failed: int) -> int:
     counts |= {"failed_files": failed} if failed else {}
     record.finish(counts)
     print_push_summary(pushed, counts, as_json=job.as_json)
-    return push_exit_code(pushed, counts, wait=job.options.wait)
+    return push_exit_code(pushed, counts, wait=job.options.wait and not job.is_watched)
 
 
 def _push(job: _Job, record: PushRecord) -> list[PushResult]:

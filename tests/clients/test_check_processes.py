@@ -14,10 +14,12 @@ from support.taxii_servers import indicator
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
+from tocsin.admission.model import Candidate
 from tocsin.clients.check import Checker, InputFile, Preview, describe_submitter
-from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
+from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, is_plain
 from tocsin.config import ClientSettings, policy_text
 
+PLAIN = {**indicator(1), "pattern": "[domain-name:value = 'evil.top']"}
 NOW = 1_780_000_000_000_000
 SETTINGS = ClientSettings(terms=("acme.example",))
 
@@ -86,6 +88,21 @@ def test_a_file_with_other_objects_is_examined_as_one(
     one, several, advances = preview_both_ways(checker, processes, InputFile("a.json", bundle))
     assert several == one
     assert len(advances) >= 61 and set(advances[-61:]) == {1}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"created_by_ref": "identity--13003a89-9fed-40fd-aaa3-32d513b843e2"},
+        {"object_marking_refs": ["marking-definition--13003a89-9fed-40fd-aaa3-32d513b843e2"]},
+        {"granular_markings": []},
+        {"pattern_type": "sigma"},
+        {"object_refs": [indicator(3)["id"]]},
+    ],
+)
+def test_an_indicator_that_concerns_others_is_not_examined_apart(more: dict[str, object]) -> None:
+    assert is_plain(Candidate.from_object(0, PLAIN))
+    assert not is_plain(Candidate.from_object(0, PLAIN | more))
 
 
 def test_a_small_file_starts_no_process(checker: Checker) -> None:

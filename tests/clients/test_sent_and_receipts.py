@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.clock import ManualClock, hub_and_clock
-from support.hub import AMBER, HubInProcess, indicator
+from support.hub import AMBER, GREEN, HubInProcess, indicator
 from support.taxii_servers import COLLECTION, Medallion, serve_app
 
 from tocsin.server.model import Account, Partner
@@ -201,9 +201,18 @@ class TestSighting:
         self, tocsin: Run, served: HubInProcess
     ) -> None:
         served.push(indicator("evil-portal.top", object_marking_refs=[AMBER]), who="north")
-        tocsin("sighting", "evil-portal.top", "--to", "inbox")
-        assert not [each for each in served.feed("green") if each["type"] == "sighting"]
-        assert [each["type"] for each in served.feed("amber")].count("sighting") == 1
+        served.push(indicator("bad-portal.top", object_marking_refs=[GREEN]), who="north")
+        for value, in_green in (("evil-portal.top", 0), ("bad-portal.top", 1)):
+            assert tocsin("sighting", value, "--to", "inbox")[0] == 0
+            assert [each["type"] for each in served.feed("green")].count("sighting") == in_green
+        assert [each["type"] for each in served.feed("amber")].count("sighting") == 2
+
+    def test_an_indicator_that_is_revoked_cannot_be_sighted(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        push(tocsin, "evil-portal.top")
+        tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        assert tocsin("sighting", "evil-portal.top", "--to", "inbox")[0] == 1
 
     def test_a_value_that_no_collection_has_exits_with_1(
         self, tocsin: Run, served: HubInProcess

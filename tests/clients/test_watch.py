@@ -1,11 +1,18 @@
 """`tocsin push --watch`: which files of a folder are taken, and where they go."""
 
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.taxii_servers import Answer, serve_script
 
 from tocsin.clients.watch import FAILED, SENT, UnusableFolder, WatchedFolder
 
@@ -107,3 +114,57 @@ def test_a_folder_for_sent_files_that_is_a_link_is_refused(tmp_path: Path) -> No
 def test_files_and_watch_together_are_wrong_usage(tocsin: Run, tmp_path: Path) -> None:
     assert tocsin("push", "a.txt", "--watch", ".", "--to", "inbox")[0] == 2
     assert tocsin("push", "--to", "inbox")[0] == 2
+
+
+@contextmanager
+def watching(url: str, *words: str) -> Iterator[Callable[[str], None]]:
+    """`tocsin push --watch out` while it runs; gives a function that waits for a path."""
+    command = [sys.executable, "-m", "tocsin.clients", "push", "--watch", "out", "--to", "feed"]
+    with subprocess.Popen([*command, "--url", url, *words], stdout=subprocess.DEVNULL) as running:
+
+        def wait_for(path: str) -> None:
+            deadline = time.monotonic() + 90
+            while not Path(path).exists():
+                assert time.monotonic() < deadline and running.poll() is None
+                time.sleep(0.05)
+
+        yield wait_for
+        running.send_signal(signal.SIGINT)
+        running.wait(timeout=30)
+    assert running.returncode == 130
+
+
+class TestWatching:
+    @pytest.fixture(autouse=True)
+    def folder(self, alone: None) -> None:
+        Path("out").mkdir()
+
+    def test_a_file_that_the_hub_has_not_decided_about_counts_as_sent(self) -> None:
+        def script(request: Any) -> Any:
+            status = {"id": str(uuid.uuid4()), "status": "pending", "total_count": 1}
+            wanted = request.method == "POST" or "/status/" in request.path
+            return Answer(status | {"pending_count": 1}, 202) if wanted else None
+
+        Path("out/a.txt").write_text("evil-portal.top")
+        with serve_script(script) as server, watching(server.url, "--timeout", "0.1") as wait_for:
+            wait_for("out/sent/a.txt")
+
+    def test_a_file_of_which_nothing_is_shared_moves_to_failed(self) -> None:
+        Path("out/a.txt").write_text("10.0.4.12")
+        with serve_script(lambda request: None) as server, watching(server.url) as wait_for:
+            wait_for("out/failed/a.txt")
+
+    def test_a_file_waits_while_the_hub_is_away(self) -> None:
+        answers = [Answer({"title": "Away"}, 500)] * 2
+
+        def script(request: Any) -> Any:
+            if request.method == "POST" and answers:
+                return answers.pop()
+            counts = {"success_count": 1, "failure_count": 0, "pending_count": 0}
+            status = {"id": str(uuid.uuid4()), "status": "complete", **counts}
+            return Answer(status, 202) if request.method == "POST" else None
+
+        Path("out/a.txt").write_text("evil-portal.top")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out/sent/a.txt")
+        assert answers == []
