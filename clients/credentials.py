@@ -37,7 +37,11 @@ def read_credential(settings: ClientSettings) -> str:
 
 
 def has_keyring() -> bool:
-    """True if the package `keyring` is installed."""
+    """True if the package `keyring` is installed, and finds a keyring: servers have none."""
+    return _is_installed() and import_module("keyring").get_keyring().priority > 0
+
+
+def _is_installed() -> bool:
     return find_spec("keyring") is not None
 
 
@@ -62,7 +66,7 @@ def _service(url: str) -> str:
 
 
 def _call_keyring(name: str, *arguments: str) -> Any:
-    if not has_keyring():
+    if not _is_installed():
         raise KeyringError("the keyring needs an extra: pip install 'tocsin[keyring]'")
     try:
         return getattr(import_module("keyring"), name)(*arguments)

@@ -39,7 +39,7 @@ from tocsin.config.command_line import format_examples, printable
     "--keyring/--no-keyring",
     default=None,
     help="Keep the secret in the system's keyring, or in the file. Default: the keyring if the "
-    "package `keyring` is installed.",
+    "package `keyring` is installed and finds one.",
 )
 @click.option(
     "--file", "to_file", type=click.Path(path_type=Path), metavar="FILE", help="The file to write."
@@ -54,7 +54,7 @@ def login_command(
     standard input. A key like `acme:…` may be given as the account. URL and
     account are written to ~/.config/tocsin/client.toml, which only you can read
     then; its other lines stay. The secret goes into the same file or, if the
-    package `keyring` is installed, into the system's keyring.
+    package `keyring` is installed and finds one, into the system's keyring.
     """
     url = settings.url or _ask("URL of the hub")
     account, glued, secret = (account or _ask("Account", settings.account)).partition(":")

@@ -27,6 +27,10 @@ def set_password(service, user, secret):
     FILE.write_text(json.dumps(_all() | {f"{service}|{user}": secret}))
 def get_password(service, user):
     return _all().get(f"{service}|{user}")
+class _Keyring:
+    priority = float(pathlib.Path(__file__).with_name("priority").read_text())
+def get_keyring():
+    return _Keyring
 """
 
 
@@ -123,6 +127,7 @@ class TestKeyring:
         """A package `keyring` that keeps secrets in a file."""
         (tmp_path / "site").mkdir()
         (tmp_path / "site" / "keyring.py").write_text(FAKE_KEYRING)
+        (tmp_path / "site" / "priority").write_text("1")
         monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
 
     def test_the_secret_goes_into_the_keyring_and_not_into_the_file(
@@ -133,6 +138,14 @@ class TestKeyring:
         assert SECRET in (tmp_path / "site" / "ring.json").read_text()
         command = [sys.executable, "-m", "tocsin.clients", "collections", "--json"]
         assert subprocess.run(command, capture_output=True).returncode == 0
+
+    def test_where_the_package_finds_no_keyring_the_secret_goes_into_the_file(
+        self, url: str, file: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "site" / "priority").write_text("0")  # that of a package without a keyring
+        assert login("--url", url, "--account", ACCOUNT)[0] == 0
+        assert tomllib.loads(file.read_text())["secret"] == SECRET
+        assert not (tmp_path / "site" / "ring.json").exists()
 
     def test_a_secret_that_is_not_in_the_keyring_is_an_error_with_advice(
         self, url: str, file: Path
@@ -160,7 +173,10 @@ class TestSettings:
     ) -> None:
         assert read_credential(settings) == expected
 
-    def test_without_the_package_the_keyring_names_the_extra(self) -> None:
+    def test_without_the_package_the_keyring_names_the_extra(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "keyring", None)
         with pytest.raises(KeyringError, match="tocsin\\[keyring\\]"):
             load_secret("https://hub.example/", "acme")
 
