@@ -23,7 +23,7 @@ from tocsin.admission.errors import ShareError
 from tocsin.admission.output_formats import IndicatorRecord, ListedValue
 from tocsin.admission.output_formats.entries import FeedEntry, read_entry
 
-_VERSION = 1
+_VERSION = 2
 """To be raised whenever a state file, or what `read_entry` finds in an object, changes."""
 _SCHEMA = """
 CREATE TABLE sources (

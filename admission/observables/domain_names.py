@@ -48,6 +48,12 @@ def is_known_tld(label: str) -> bool:
     return label in _SPECIAL_TLDS or bool(_suffixes().publicsuffix("a." + label))
 
 
+@lru_cache(maxsize=4096)
+def is_public_suffix(name: str) -> bool:
+    """True if names below this one are registered by anybody: `co.uk`; also of a known TLD."""
+    return _suffixes().publicsuffix(name) == name
+
+
 @cache
 def _suffixes() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=True)

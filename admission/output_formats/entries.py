@@ -4,6 +4,7 @@ Nothing is refused: another server may send anything, and an object whose facts 
 kept as it is, without values and without an end.
 """
 
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeGuard
@@ -15,6 +16,7 @@ from tocsin.admission.markings import tlp as markings
 from tocsin.admission.output_formats.listed_values import Listed, listed_values
 from tocsin.admission.timestamps import micros
 
+_PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,300}", re.ASCII)
 _MOST_VALUES = 10_000
 """Values of one indicator; more than that are left out."""
 
@@ -23,7 +25,7 @@ class FeedEntry(NamedTuple):
     """An object of a feed, as its state keeps it."""
 
     id: str
-    """A hash of the object if it has none."""
+    """A hash of the object if it has none, of the id if it could mean something in a file."""
     type: str
     modified: int
     """Its version in µs since 1970 UTC; 0 if it has none."""
@@ -40,11 +42,11 @@ class FeedEntry(NamedTuple):
 def read_entry(body: bytes) -> FeedEntry:
     """The facts about an object, given as its JSON."""
     subject = parse_object(body)
-    confidence, name = subject.get("confidence"), subject.get("id")
+    confidence = subject.get("confidence")
     created = _instant(subject.get("created"))
     modified = _instant(subject.get("modified"))
     return FeedEntry(
-        id=name if isinstance(name, str) and name else blake2b(body, digest_size=18).hexdigest(),
+        id=_read_id(subject.get("id"), body),
         type=str(subject.get("type", ""))[:250],
         modified=modified or created or 0,
         day=str(subject["created"])[:10] if created else "",
@@ -54,6 +56,13 @@ def read_entry(body: bytes) -> FeedEntry:
         values=listed_values(subject)[:_MOST_VALUES],
         body=body,
     )
+
+
+def _read_id(name: object, body: bytes) -> str:
+    if isinstance(name, str) and _PLAIN_ID.fullmatch(name):
+        return name
+    octets = name.encode() if isinstance(name, str) and name else body
+    return blake2b(octets, digest_size=18).hexdigest()
 
 
 def parse_object(body: bytes) -> Mapping[str, Any]:

@@ -10,7 +10,8 @@ Indicators only: an observable alone says that something was seen, not that it i
 of the type `benign` say that something is good, and are left out too.
 
 Values that no list could mean are left out: names that DNS does not take, wildcards, top-level
-domains, networks so wide that they would cut a site off.
+domains and public suffixes, networks so wide that they would cut a site off, and addresses and
+names that mean something else in each network: those inside the reader's own.
 """
 
 import ipaddress
@@ -27,6 +28,7 @@ from tocsin.admission.observables.canonical_values import (
     canonical_host,
     canonical_url,
 )
+from tocsin.admission.observables.domain_names import is_public_suffix
 from tocsin.admission.observables.syntax import is_email_address
 from tocsin.admission.patterns.grammar import (
     SIMPLE_PATTERN,
@@ -47,6 +49,18 @@ Listed = tuple[str, str]
 
 _LEAST_PREFIX = {4: 8, 6: 19}
 """The widest network that is listed: registries assign no larger ones."""
+_OF_EACH_NETWORK = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+        *("172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/3"),
+        *("::/32", "64:ff9b::/32", "2002::/16", "fc00::/6"),
+    )
+)
+"""Private, loopback, link-local, multicast and reserved addresses, and IPv6 addresses that stand
+for those of IPv4.  A list that had one would cut readers off from their own network."""
+_NAMES_OF_EACH_NETWORK = frozenset({"arpa", "internal", "local", "localdomain", "localhost"})
+"""Top-level domains of names that each network, or DNS itself, uses for itself."""
 _LONGEST_URL = 4096
 _LONGEST_REMEMBERED = 512
 _DOMAIN = re.compile(
@@ -55,8 +69,12 @@ _DOMAIN = re.compile(
     re.ASCII,
 )
 _URL = re.compile(
-    r"[a-z][a-z0-9+.-]{0,19}://(?:[^/?#@\s]*@)?(\[[0-9a-f:.]+\]|[^/?#:@\[\]]+)", re.ASCII
+    r"[a-z][a-z0-9+.-]{0,19}://(?:(?:(?!%5C)[^/?#@\[\]])*@)?"
+    r"(?:\[([0-9a-f:.]+)\]|([^/?#:@\[\]]+))(?::(\d{1,5}))?(?=[/?#]|$)",
+    re.ASCII,
 )
+"""An IPv6 address or a host, and a port.  Programs take a backslash (`%5C`) for a slash."""
+_HIGHEST_PORT = 65_535
 _SPELT = re.compile(r"[!-~]+")
 _NEVER_IN_URLS = frozenset('"<>\\^`{|}')
 _SAFE_IN_URLS = "".join(chr(n) for n in range(0x21, 0x7F) if chr(n) not in _NEVER_IN_URLS)
@@ -168,12 +186,14 @@ def _is_narrow(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
     """True if no site would be cut off by blocking it."""
     if network.prefixlen < _LEAST_PREFIX[network.version]:
         return False
-    return not (network.is_unspecified or network.is_loopback or network.is_multicast)
+    return not any(network.overlaps(each) for each in _OF_EACH_NETWORK)
 
 
 def _domain(text: str) -> str:
     value = canonical_host(text)
-    return value if _DOMAIN.fullmatch(value) else ""
+    if not _DOMAIN.fullmatch(value) or is_public_suffix(value):
+        return ""
+    return "" if value.rpartition(".")[2] in _NAMES_OF_EACH_NETWORK else value
 
 
 def _url(text: str) -> str:
@@ -184,8 +204,10 @@ def _url(text: str) -> str:
     found = _URL.match(value)
     if not found or not _SPELT.fullmatch(value) or len(value) > _LONGEST_URL:
         return ""
-    host = found[1]
-    known = host.startswith("[") or _DOMAIN.fullmatch(host) or _address(4)(host)
+    address, host, port = found.groups()
+    if int(port or 0) > _HIGHEST_PORT:
+        return ""
+    known = _address(6)(address) if address else _domain(host) or _address(4)(host)
     return value if known else ""
 
 

@@ -18,6 +18,8 @@ from tocsin.admission.output_formats import (
 _LONGEST_NAME = 190
 """Octets of a name that leave room for the origin of the zone: together at most 253."""
 _IPV6_GROUPS = 8
+_TRIGGER = "rpz-"
+"""Begins the last label of what is no name to a resolver but an order: `8.0.0.0.10.rpz-ip`."""
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
@@ -35,7 +37,7 @@ def _zone(state: CurrentState) -> Iterator[bytes]:
         for each in state.values("domain"):
             if len(each.value) > _LONGEST_NAME:
                 left_out += 1
-            else:
+            elif not each.value.rpartition(".")[2].startswith(_TRIGGER):
                 yield f"{each.value} CNAME .\n".encode()
         for each in state.values("ipv4", "ipv6"):
             yield f"{reversed_address(each.value)}.rpz-ip CNAME .\n".encode()

@@ -9,6 +9,7 @@ from tocsin.admission.output_formats import CurrentState
 from tocsin.admission.output_formats.entries import single_line
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/=&%+~,")
+_PLAIN_IN_MESSAGES = _PLAIN | frozenset(" ()")
 
 
 class WebAddress(NamedTuple):
@@ -75,4 +76,5 @@ def content(text: str) -> str:
 def message(feed: str, text: str) -> str:
     """The message of a rule, without a sign that has a meaning in rules."""
     name = "".join(c if c in _PLAIN or c == " " else "_" for c in single_line(feed, 60))
-    return f"Tocsin {name}: {text}"
+    plain = "".join(c if c in _PLAIN_IN_MESSAGES else "_" for c in single_line(text))
+    return f"Tocsin {name}: {plain}"

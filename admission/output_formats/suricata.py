@@ -18,7 +18,9 @@ from tocsin.admission.output_formats.rules import RuleNumbers, content, message,
 _FILE_HASHES = ("md5", "sha1", "sha256")
 _FILE_PROTOCOLS = ("http", "smtp", "smb", "ftp-data", "nfs")
 _LISTED = (*ADDRESSES, "domain", *_FILE_HASHES)
-_NETWORKS_A_RULE = 200
+_NETWORKS_A_RULE = 150
+_LONGEST_RULE = 8_000
+"""Octets; Suricata cuts a line after 8,191, and loads no rules at all if the rest is none."""
 _FIRST_OF_LISTS, _FIRST_OF_OTHERS, _SPAN = 1_100_000_000, 1_200_000_000, 400_000_000
 """Numbers of rules that no public rule set uses."""
 _RULES_OF_LISTS = 100
@@ -55,6 +57,7 @@ def _rules(state: CurrentState, name: str) -> Iterator[bytes]:
     yield from _rules_of_lists(state, name)
     numbers = RuleNumbers(_FIRST_OF_OTHERS, _SPAN)
     yield from _rules_of_networks(state, numbers)
+    left_out = 0
     for each in web_addresses(state):
         options = (
             f'http.host; content:"{content(each.host)}"; bsize:{len(each.host)}; '
@@ -63,7 +66,13 @@ def _rules(state: CurrentState, name: str) -> Iterator[bytes]:
         number = numbers.number(f"{state.feed} {each.host}:{each.port}{each.target}")
         head = f"http any any -> any {each.port}"
         text = message(state.feed, f"request for a listed URL, {each.indicator}")
-        yield _rule(head, text, options, number)
+        rule = _rule(head, text, options, number)
+        if len(rule) > _LONGEST_RULE:
+            left_out += 1
+        else:
+            yield rule
+    if left_out:
+        yield f"# URLs too long for a rule, left out: {left_out}\n".encode()
 
 
 def _rules_of_lists(state: CurrentState, name: str) -> Iterator[bytes]:

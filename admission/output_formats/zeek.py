@@ -32,7 +32,8 @@ def _write(state: CurrentState) -> Iterator[OutputFile]:
             value = without_scheme(each.value) if each.kind == "url" else each.value
             if each.kind != "url" or value not in known:
                 known.update({value} if each.kind == "url" else ())
-                yield f"{value}\tIntel::{_type_of(each)}\t{source}\t{each.indicator}\n".encode()
+                place = f"{source}\t{single_line(each.indicator)}"
+                yield f"{value}\tIntel::{_type_of(each)}\t{place}\n".encode()
 
     yield OutputFile("tocsin.intel", joined_lines(lines()))
 

@@ -81,6 +81,17 @@ class TestEveryFormat:
             assert content.count("\n") == plain[name].count("\n")
             assert not set(content) & set("\x1b\x00\r")
 
+    def test_a_hostile_id_stays_inside_its_place(self, tmp_path: Path, format: str) -> None:
+        hostile = 'indicator--1"; sid:1;)\r\npass ip any any -> any any (msg:"x\tIntel::ADDR\x1b[2J'
+        plain = texts(tmp_path, format, *ONE_OF_EACH)
+        odd = [{**each, "id": f"{hostile}{n}"} for n, each in enumerate(ONE_OF_EACH)]
+        found = texts(tmp_path, format, *odd)
+        assert found.keys() == plain.keys()
+        for name, content in found.items():
+            assert content.count("\n") == plain[name].count("\n")
+            assert content.count("; sid:1;") == 0 or name.endswith(("json", "jsonl", "csv"))
+            assert not set(content) & set("\x1b\r")
+
     def test_a_hostile_name_of_the_feed_stays_inside_its_place(
         self, tmp_path: Path, format: str
     ) -> None:
@@ -144,6 +155,14 @@ def test_rpz_leaves_room_for_the_origin_and_says_what_it_leaves_out(tmp_path: Pa
     zone = text(tmp_path, "rpz", listing(f"[domain-name:value = '{name}']"), *ONE_OF_EACH)
     assert name not in zone and zone.endswith("; names longer than 190 octets, left out: 1\n")
     assert "24.0" not in zone and "25.0.100.51.198.rpz-ip CNAME ." in zone
+
+
+@pytest.mark.parametrize(
+    "name", ["8.0.0.0.10.rpz-ip", "1.zz.rpz-client-ip", "test.rpz-nsdname", "rpz.rpz-passthru"]
+)
+def test_a_name_is_never_another_order_to_the_resolver(tmp_path: Path, name: str) -> None:
+    zone = text(tmp_path, "rpz", listing(f"[domain-name:value = '{name}']"), *ONE_OF_EACH)
+    assert name not in zone and "bad.test CNAME ." in zone
 
 
 def test_zeek_has_five_fields_separated_by_tabs(tmp_path: Path) -> None:

@@ -123,6 +123,70 @@ def test_a_value_that_no_list_could_mean_is_not_listed(kind: str, value: str) ->
     assert values(f"[{kind}:value = {quote_string(value)}]") == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("ipv4-addr", "10.0.0.0/8"),
+        ("ipv4-addr", "172.0.0.0/8"),
+        ("ipv4-addr", "192.168.1.1"),
+        ("ipv4-addr", "100.64.0.1"),
+        ("ipv4-addr", "169.254.169.254"),
+        ("ipv4-addr", "255.255.255.255"),
+        ("ipv4-addr", "0.0.0.1/8"),
+        ("ipv6-addr", "fe80::1"),
+        ("ipv6-addr", "fd00::/19"),
+        ("ipv6-addr", "64:ff9b::/96"),
+        ("ipv6-addr", "::ffff:0:0/96"),
+        ("ipv6-addr", "2002:c000::/19"),
+        ("domain-name", "co.uk"),
+        ("domain-name", "wpad.localdomain"),
+        ("domain-name", "a.localhost"),
+        ("domain-name", "printer.local"),
+        ("domain-name", "1.168.192.in-addr.arpa"),
+        ("url", "http://10.0.0.1/"),
+        ("url", "http://[::1]/"),
+        ("url", "http://co.uk/"),
+        ("url", "http://a.internal/"),
+    ],
+)
+def test_what_means_something_else_in_each_network_is_not_listed(kind: str, value: str) -> None:
+    assert values(f"[{kind}:value = {quote_string(value)}]") == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a@bad.test@good.test/",
+        "http://bad.test\\@good.test/",
+        "http://bad.test%5C@good.test/",
+        "http://bad.test@",
+        "http://bad.test:99999/",
+        "http://bad.test:x/",
+        "http://bad.test:80:90/",
+        "http://bad.test:²/",
+        "http://[::::]/",
+        "http://[1:2]/",
+        "http://[2001:db8::7]:x/",
+    ],
+)
+def test_a_url_whose_host_and_port_programs_would_dispute_is_not_listed(url: str) -> None:
+    assert values(f"[url:value = {quote_string(url)}]") == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secret@bad.test:8080/a@b:c",
+        "http://[2001:db8::7]:8080/a",
+        "http://bad.test?a@b",
+        "http://bad.test#a:b",
+        "http://198.51.100.7:65535",
+    ],
+)
+def test_a_url_with_credentials_an_address_or_a_port_is_listed(url: str) -> None:
+    assert values(f"[url:value = {quote_string(url)}]") == [url]
+
+
 def test_a_hash_of_another_length_is_not_listed() -> None:
     assert values(f"[file:hashes.'SHA-256' = '{MD5}']") == []
 

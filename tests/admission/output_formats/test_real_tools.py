@@ -62,6 +62,21 @@ def test_suricata_loads_the_rules(tmp_path: Path, objects: list[dict[str, object
     check_rules(folder, folder / "tocsin-green.rules")
 
 
+def test_suricata_loads_the_rules_whatever_the_length_of_a_url(tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    long_url = listing(f"[url:value = 'http://bad.test/{';' * 3900}']")
+    network = "2a00:{:x}:ffff:ffff:ffff:ffff:ffff:fff0/124"
+    networks = [
+        listing(f"[ipv6-addr:value = '{network.format(n)}']") for n in range(0x1000, 0x1100)
+    ]
+    files = files_of(filled_state(tmp_path, [long_url, *networks, *OBJECTS]), "suricata")
+    rules = files["tocsin-green.rules"]
+    assert rules.endswith("# URLs too long for a rule, left out: 1\n")
+    assert all(network.format(n) in rules for n in range(0x1000, 0x1100))
+    write_files(folder, files)
+    check_rules(folder, folder / "tocsin-green.rules")
+
+
 TRAFFIC = {
     "query for a listed name": [dns_query("BAD.test")],
     "request to a listed name": connection("192.0.2.9", http_request("bad.test", "/")),
