@@ -128,7 +128,7 @@ def build_services(  # noqa: PLR0913
     disk = DiskSpace(settings.data, least, numbers=processes.numbers)
     monitor = Monitor(store, disk, processes=processes)
     folder = settings.data / _EXPORTS
-    has_room = disk.has_room_for_work
+    has_room = disk.has_room_for_copies
     exports = export.FeedFiles(folder, store.feeds, store.epoch(), clock, has_room)
     return HubServices(
         store,

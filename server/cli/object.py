@@ -146,6 +146,7 @@ def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[A
         if report.versions:
             hub.services.exports.refresh(at_once=True)
             time.sleep(FORGOTTEN)  # until a running hub has it in memory no more
+            hub.services.exports.refresh(at_once=True)  # what it still wrote from memory
         yield {
             "purged": list(report.ids),
             "versions": report.versions,

@@ -30,7 +30,12 @@ from typing import BinaryIO, NamedTuple, Protocol, cast
 import msgspec
 
 from tocsin.admission.errors import NotFound, Unavailable
-from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat
+from tocsin.admission.output_formats import (
+    CurrentState,
+    OutputFile,
+    OutputFormat,
+    output_formats,
+)
 from tocsin.mirror.render import render, write_serial
 from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
 from tocsin.server.model import Collection, FeedHead, Page, Query
@@ -43,9 +48,13 @@ _PATIENCE = 3.0
 """Seconds that a request waits while another one brings the files up to date."""
 _RETRY = 10
 _UNUSED_SECONDS = 7 * 24 * 3600
-"""Seconds after the last request for it at which a folder is deleted."""
-_MOST_FILES, _MOST_OCTETS = 400, 2 << 30
-"""Files of one folder, and their octets; beyond that, those that were made first are deleted."""
+"""Age at which a folder that nobody asks for is deleted."""
+_MOST_FILES = 400
+"""Files of one folder; beyond that, those that were made first are deleted."""
+_MOST_OCTETS, _TIMES_STATE = 64 << 20, 10
+"""Octets of the files of one folder, likewise: the first number, or so many times its state.
+
+Every minimum confidence is a file of its own, so a reader could fill the disk."""
 _MOST_REMEMBERED = 1000
 _MOST_OCTETS_IN_MEMORY = 4 << 20
 """Octets of a file that is read and can be compressed; a larger one is sent from the disk."""
@@ -228,7 +237,8 @@ class FeedFiles:
         try:
             if not folder.is_dir():
                 self._check_room()
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                for each in (self._folder, folder.parent, folder):
+                    each.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(StateFile(folder / _STATE, alone=False)) as state:
                 if not self._is_current(state, request):
                     with self._turn():
@@ -293,10 +303,10 @@ class FeedFiles:
         name = request.collection.alias or request.collection.title
         return state.snapshot(name, self._clock(), request.least_confidence)
 
-    def _facts(self, state: StateFile, request: FileRequest) -> str:
-        """What the content of a file depends on."""
+    def _facts(self, state: StateFile, request: FileRequest, format: OutputFormat) -> str:
+        """What the content of a file in this format depends on."""
         mark = state.mark(self._clock())
-        generation = mark.indicators if request.format.is_indicators_only else mark.generation
+        generation = mark.indicators if format.is_indicators_only else mark.generation
         name = request.collection.alias or request.collection.title
         return repr((version("tocsin"), generation, mark.expired, name))
 
@@ -307,7 +317,7 @@ class FeedFiles:
         key = request.key
         record = state.file_records().get(key)
         kept = str(state.fact(f"made {key}", "")).partition("\n")
-        if record is None or kept[0] != self._facts(state, request):
+        if record is None or kept[0] != self._facts(state, request, request.format):
             return None
         path = folder / _file_name(key, record)
         return (record, path, kept[2]) if path.exists() else None
@@ -317,7 +327,7 @@ class FeedFiles:
     ) -> tuple[FileRecord, Path, str]:
         """Make the file; if it is what it was, its number and its digest stay."""
         self._check_room()
-        key, facts = request.key, self._facts(state, request)
+        key, facts = request.key, self._facts(state, request, request.format)
         previous = state.file_records().get(key)
         with state.reading():
             file = _find(request, self._snapshot(state, request))
@@ -325,10 +335,23 @@ class FeedFiles:
         with state.changing():
             state.record_file(key, record)
             state.set_fact(f"made {key}", f"{facts}\n{file.content_type}")
-        if previous is not None and previous.digest != record.digest:
-            (folder / _file_name(key, previous)).unlink(missing_ok=True)
-        _delete_surplus(folder)
+        self._delete_outdated(state, folder, request)
+        _delete_surplus(folder, path)
         return record, path, file.content_type
+
+    def _delete_outdated(self, state: StateFile, folder: Path, request: FileRequest) -> None:
+        """Delete the files that show an earlier state: what was revoked since is in them."""
+        facts = {
+            name: self._facts(state, request, format) for name, format in output_formats().items()
+        }
+        current = {
+            _file_name(key, record)
+            for key, record in state.file_records().items()
+            if str(state.fact(f"made {key}", "")).partition("\n")[0] == facts[_format_of(key)]
+        }
+        for path in folder.glob("*.file"):
+            if path.name not in current:
+                path.unlink(missing_ok=True)
 
     def _write(
         self, file: OutputFile, folder: Path, key: str, previous: FileRecord | None
@@ -355,6 +378,10 @@ def _file_name(key: str, record: FileRecord) -> str:
     return f"{digest.hexdigest()[:40]}.file"
 
 
+def _format_of(key: str) -> str:
+    return key.split("/")[1]
+
+
 def _find(request: FileRequest, state: CurrentState) -> OutputFile:
     for file in request.format.write(state):
         if file.name == request.name:
@@ -367,14 +394,13 @@ def _delete(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _delete_surplus(folder: Path) -> None:
-    """Delete the files that were made first, if there are too many; never the latest one."""
-    made = []
-    for path in folder.glob("*.file"):
-        found = path.stat()
-        made.append((found.st_mtime_ns, found.st_size, path))
-    octets = 0
-    for n, (_, size, path) in enumerate(sorted(made, reverse=True)):
-        octets += size
-        if n and (n >= _MOST_FILES or octets > _MOST_OCTETS):
+def _delete_surplus(folder: Path, newest: Path) -> None:
+    """Delete the files that were made first, as far as there are too many; `newest` stays."""
+    made = [(path.stat(), path) for path in folder.glob("*.file") if path != newest]
+    made.sort(key=lambda each: each[0].st_mtime, reverse=True)
+    most = max(_MOST_OCTETS, _TIMES_STATE * (folder / _STATE).stat().st_size)
+    octets = newest.stat().st_size
+    for number, (about, path) in enumerate(made, 2):
+        octets += about.st_size
+        if number > _MOST_FILES or octets > most:
             path.unlink(missing_ok=True)

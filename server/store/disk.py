@@ -25,6 +25,8 @@ _RESERVE_PART = 8
 """The reserve has an eighth of the room that must stay free."""
 _WORK_PART = 2
 """Queued submissions are admitted until half of that room is used."""
+_COPIES_TIMES = 2
+"""Files that can be made again at any time are made only while so many times that room is free."""
 _HYSTERESIS_PART = 16
 """A sixteenth more must be free before submissions are taken again."""
 _RETRY_SECONDS = 30
@@ -89,6 +91,11 @@ class DiskSpace:
         """True if queued submissions may be admitted."""
         self.look()
         return not self._is_very_low
+
+    def has_room_for_copies(self) -> bool:
+        """True if copies of what the database holds leave the room that submissions need."""
+        free = self.measure()
+        return free is None or free >= _COPIES_TIMES * self._min_free
 
     def look(self) -> None:
         """Measure, and log what has changed."""

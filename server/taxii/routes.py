@@ -113,9 +113,10 @@ class Endpoints:
         settings = self.services.settings
         sizes = settings.page_size, settings.page_cap
         limit, before = parse_submission_query(request.args.items(multi=True), *sizes)
-        partner = request_context().authenticated.partner
-        found = self.services.statuses.list_of_partner(partner, limit + 1, before)
-        names = {each.id: each.alias for each in request_context().hub.collections}
+        account = request_context().authenticated
+        found = self.services.statuses.list_of_partner(account.partner, limit + 1, before)
+        visible = auth.visible_collections(account, request_context().hub.collections)
+        names = {each.id: each.alias for each in visible}
         return _answer(resources.format_submissions(found, limit, names))
 
     def collections(self) -> flask.Response:

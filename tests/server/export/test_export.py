@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,7 +22,9 @@ from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
 from tocsin.mirror.state import StateFile
+from tocsin.server.cli.object import purge_objects
 from tocsin.server.model import Account, Collection, CollectionKind, View
+from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 
 AMBER = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"
@@ -197,6 +200,25 @@ class TestPurge:
         assert files
         assert not [path for path in files if b"secret.bad-portal" in path.read_bytes()]
 
+    def test_when_the_command_reports_its_end_nothing_is_left_that_a_hub_wrote_meanwhile(
+        self, hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.push(listed("secret.bad-portal.top"))
+        names(hub)
+        (state,) = (tmp_path / "exports").rglob("state.sqlite")
+
+        def write_from_memory(_: float) -> None:
+            assert not state.parent.exists()
+            state.parent.mkdir()
+            state.write_text("secret.bad-portal.top")
+
+        clock = SimpleNamespace(sleep=write_from_memory)
+        monkeypatch.setattr("tocsin.server.cli.object.time", clock)
+        absent: Any = None
+        opened = Runtime(HubSettings(), absent, hub.services, absent)
+        list(purge_objects(opened, ["secret.bad-portal.top"], "test"))
+        assert not state.parent.exists()
+
     def test_what_is_deleted_from_a_verbatim_collection_leaves_its_files(
         self, hub: HubInProcess
     ) -> None:
@@ -361,6 +383,43 @@ def test_a_hub_without_room_prepares_no_files_but_serves_those_that_it_has(
     assert names(hub) == ["a.bad-portal.top"]
     answer = get(hub, "green/rpz/rpz.zone")
     assert answer.status_code == 503 and "Retry-After" in answer.headers
+
+
+def made_files(folder: Path) -> list[Path]:
+    return list((folder / "exports").rglob("*.file"))
+
+
+def test_what_was_revoked_leaves_the_files_that_nobody_asks_for_too(
+    hub: HubInProcess, tmp_path: Path
+) -> None:
+    hub.push(listed("gone.bad-portal.top"), listed("b.bad-portal.top"))
+    for path in ("green/jsonl", "green/bundle?minimum_confidence=7", "green/edl/domain.txt"):
+        assert get(hub, path).status_code == 200
+    assert len(made_files(tmp_path)) == 3
+    hub.push({**listed("gone.bad-portal.top"), "revoked": True, "modified": LATER})
+    assert names(hub) == ["b.bad-portal.top"]
+    (left,) = made_files(tmp_path)
+    assert left.read_text() == "b.bad-portal.top\n"
+
+
+def test_the_files_of_a_collection_have_a_bounded_size_whatever_is_asked(
+    hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push(listed("a.bad-portal.top", confidence=99))
+    length = len(get(hub, "green/jsonl").data)
+    monkeypatch.setattr("tocsin.server.export.files._MOST_OCTETS", 5 * length)
+    monkeypatch.setattr("tocsin.server.export.files._TIMES_STATE", 0)
+    for least in range(1, 20):
+        assert get(hub, f"green/jsonl?minimum_confidence={least}").status_code == 200
+        assert sum(path.stat().st_size for path in made_files(tmp_path)) <= 5 * length
+    assert len(made_files(tmp_path)) > 1
+
+
+def test_the_folders_are_closed_to_other_users(hub: HubInProcess, tmp_path: Path) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    names(hub)
+    found = [tmp_path / "exports", *(tmp_path / "exports").rglob("*")]
+    assert len(found) > 3 and all(path.stat().st_mode & 0o077 == 0 for path in found)
 
 
 def test_a_large_file_is_sent_from_the_disk(

@@ -58,6 +58,15 @@ class TestSubmissions:
         disk.free = MIN_FREE // 2 - 1
         assert not space.has_room_for_work()
 
+    def test_are_still_taken_when_no_copies_are_made_any_more(
+        self, space: DiskSpace, disk: Disk
+    ) -> None:
+        disk.free = 2 * MIN_FREE
+        assert space.has_room_for_copies()
+        disk.free = 2 * MIN_FREE - 1
+        assert not space.has_room_for_copies()
+        space.check_room()
+
     @pytest.mark.parametrize("free", [0, None])
     def test_are_taken_where_nobody_looks_or_nothing_is_known(
         self, tmp_path: Path, disk: Disk, free: int | None

@@ -48,6 +48,19 @@ def test_all_accounts_of_a_partner_see_the_same(hub: HubInProcess) -> None:
     assert [each["id"] for each in found] == [pushed["id"]]
 
 
+def test_the_alias_of_a_collection_that_an_account_may_not_see_is_not_shown(
+    hub: HubInProcess,
+) -> None:
+    hub.push(indicator("one.top"), to="scratch")
+    account = Account("acme-2", "acme", frozenset({hub.collection("green").id}), frozenset())
+    hub.store.accounts.add_account(account)
+    hub.store.accounts.add_key("acme-2", hub_key("acme-2"))
+    (seen,) = listed(hub)["submissions"]
+    (hidden,) = listed(hub, "acme-2")["submissions"]
+    assert seen["collection_alias"] == "scratch"
+    assert "collection_alias" not in hidden
+
+
 def hub_key(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
