@@ -113,7 +113,11 @@ class _BoundedConnection(HTTPConnection):
             return super()._new_conn()
         host = self._dns_host
         failure: HTTPError = NewConnectionError(self, "no address")
-        for address in _find_public_addresses(host, self.port):
+        try:
+            addresses = find_public_addresses(host, self.port)
+        except OSError as error:  # without a second look-up, which could have another answer
+            raise NewConnectionError(self, f"the name cannot be found: {error}") from error
+        for address in addresses:
             self._dns_host = address
             try:
                 return super()._new_conn()
@@ -140,16 +144,16 @@ class _BoundedConnection(HTTPConnection):
         super().send(data)
 
 
-def _find_public_addresses(host: str, port: int) -> list[str]:
+def find_public_addresses(host: str, port: int) -> list[str]:
     """The addresses of a host.  Raises ResponseRefused if one of them is not public.
 
-    A host with a public and a private address is refused too: one that changes between the two
-    is how a name leads into the network of those who look it up.
+    OSError if there is none.  A host with a public and a private address is refused too: one that
+    changes between the two is how a name leads into the network of those who look it up.
     """
     try:
         found = socket_module.getaddrinfo(host.strip("[]"), port, type=socket_module.SOCK_STREAM)
-    except (socket_module.gaierror, UnicodeError):
-        return [host]  # connecting to it fails with the message that urllib3 has for it
+    except UnicodeError as error:
+        raise OSError("not a name that DNS has") from error
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
     private = [each for each in addresses if not is_public_address(each)]
     if private:
@@ -158,11 +162,6 @@ def _find_public_addresses(host: str, port: int) -> list[str]:
             "set allow_private = true for the source if it is meant to be in your own network"
         )
     return addresses
-
-
-def check_public_host(host: str, port: int) -> None:
-    """Raises ResponseRefused if an address of the host is not public."""
-    _find_public_addresses(host, port)
 
 
 def is_public_address(text: str) -> bool:

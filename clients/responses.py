@@ -78,7 +78,7 @@ def parse_page(body: bytes | bytearray, headers: Mapping[str, str]) -> Page:
     Raises msgspec.DecodeError or UnicodeDecodeError if the body is not an envelope,
     ResponseRefused if it is not within bounds.
     """
-    _check_shape(body)
+    check_shape(body)
     envelope = _envelope_decoder.decode(body)
     objects = tuple(bytes(each) for each in envelope.objects or ())
     next = "" if envelope.next is None else str(envelope.next)
@@ -106,7 +106,7 @@ def parse_page(body: bytes | bytearray, headers: Mapping[str, str]) -> Page:
     )
 
 
-def _check_shape(body: bytes | bytearray) -> None:
+def check_shape(body: bytes | bytearray) -> None:
     """Refuse what would take many times its length when it is taken apart, and other charsets.
 
     A list of numbers takes thirty times as much as its text, so each element must be an object.

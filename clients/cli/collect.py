@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import rich.table
+from rich.text import Text
 
 from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import (
@@ -142,7 +143,8 @@ def _print_sources(sources: Sequence[Source], *, as_json: bool) -> int:
 
 def _print_run(run: Run, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(asdict(run)), flush=True)
+        print_json(asdict(run))
+        sys.stdout.flush()
         return
     counts = ", ".join(f"{run.counts[name]} {name}" for name in _SHOWN if run.counts.get(name))
     outcome = f"failed: {run.error}" if run.error else "done"
@@ -159,7 +161,7 @@ def _print_statuses(statuses: Sequence[SourceStatus], *, as_json: bool) -> int:
     else:
         table = rich.table.Table("source", "last run", "took", "objects", "new", "state", box=None)
         for status in statuses:
-            table.add_row(*map(printable, _row(status)))
+            table.add_row(*(Text(printable(cell)) for cell in _row(status)))
         open_console().print(table)
     return stdio.FAILED if any(each.error for each in statuses) else stdio.DONE
 

@@ -17,6 +17,7 @@ from functools import cache, reduce
 from operator import or_
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -109,6 +110,8 @@ class RemoteSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True
         super().check()
         if not re.match(r"https?://[^/\s]+", self.url):
             raise Malformed("url: must begin with https:// or http:// and name a host")
+        if "@" in urlsplit(self.url).netloc:
+            raise Malformed("url: holds a user name; write user:password into credential_file")
         self.access()
 
     def credential(self) -> str:

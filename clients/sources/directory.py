@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from tocsin.admission.errors import Malformed, Unavailable
+from tocsin.admission.errors import Unavailable
 from tocsin.clients.sources import Document, Memory, Source
 
 _SETTLED_AFTER = 2.0
@@ -34,15 +34,21 @@ class DirectorySource(
     def documents(self, memory: Memory) -> Iterator[Document]:
         """See Source; the oldest files come first.  Links and hidden files are left out."""
         for entry, about in self._files():
+            name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
             version = f"{about.st_mtime_ns} {about.st_size} {about.st_ino}"
-            if memory.get(entry.name) == version:
-                continue
-            if about.st_size > self.max_length:
-                raise Malformed(
-                    f"{entry.name} is longer than {self.max_length} octets; "
-                    "raise max_length of the source if it is right"
-                )
-            yield Document(entry.name, _read(Path(entry.path)), {entry.name: version})
+            if memory.get(name) != version:
+                yield self._document(Path(entry.path), name, version)
+
+    def _document(self, path: Path, name: str, version: str) -> Document:
+        """A file; one that cannot be read holds up no other one."""
+        try:
+            content = _read(path, self.max_length + 1)
+        except OSError as error:
+            return Document(name, b"", skipped=f"cannot be read: {error.strerror}")
+        if len(content) > self.max_length:
+            reason = f"longer than max_length ({self.max_length} octets)"
+            return Document(name, b"", {name: version}, reason)
+        return Document(name, content, {name: version})
 
     def _files(self) -> list[tuple[os.DirEntry[str], os.stat_result]]:
         latest = time.time() - _SETTLED_AFTER
@@ -62,12 +68,10 @@ class DirectorySource(
         return sorted(usable, key=lambda each: (each[1].st_mtime_ns, each[0].name))
 
 
-def _read(path: Path) -> bytes:
-    try:
-        with open(os.open(path, os.O_RDONLY | _NO_FOLLOW), "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise Unavailable(f"{path} cannot be read: {error.strerror}") from error
+def _read(path: Path, most: int) -> bytes:
+    """The beginning of a file, at most `most` octets; it may grow meanwhile."""
+    with open(os.open(path, os.O_RDONLY | _NO_FOLLOW), "rb") as file:
+        return file.read(most)
 
 
 SOURCE = DirectorySource

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import imaplib
 import re
+import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +14,18 @@ from typing import Annotated
 from msgspec import Meta
 
 from tocsin.admission.errors import Malformed, Unavailable
-from tocsin.clients.bounds import check_public_host
+from tocsin.clients.bounds import ResponseRefused, find_public_addresses
 from tocsin.clients.sources import Document, Memory, Source
 
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 _FOLDER = re.compile(r'[^"\\\r\n\0]{1,200}')
 _SECONDS = 60.0
 """For each answer of the server."""
+_MAX_ANSWER = 4 * 1024 * 1024
+"""Octets of the answer to a command, besides a message."""
+_LINE_COST = 200
+"""Octets that a line counts in addition, since its object in memory takes that."""
+_HIGHEST_UID = 2**32 - 1
 
 
 class ImapSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="imap"):
@@ -64,24 +70,80 @@ class ImapSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True, 
             raise Malformed(f"password_file: {self.password_file} cannot be read") from error
 
     @contextmanager
-    def _connect(self) -> Iterator[imaplib.IMAP4]:
-        if not self.allow_private:
-            check_public_host(self.host, self.port)
+    def _connect(self) -> Iterator[_Mailbox]:
         context = ssl.create_default_context(cafile=str(self.ca) if self.ca else None)
+        password = self._password()
         try:
-            with imaplib.IMAP4_SSL(
-                self.host, self.port, ssl_context=context, timeout=_SECONDS
-            ) as mailbox:
-                mailbox.login(self.user, self._password())
+            found = [self.host]
+            if not self.allow_private:
+                found = find_public_addresses(self.host, self.port)
+            with _Mailbox(self.host, self.port, found, context) as mailbox:
+                mailbox.login(self.user, password)
                 yield mailbox
         except imaplib.IMAP4.error as error:
-            raise Unavailable(f"{self.host} refuses: {_shorten(error)}") from error
+            raise Unavailable(f"{self.host} refuses: {_shorten(error, password)}") from error
         except OSError as error:
-            raise Unavailable(f"{self.host} cannot be read: {_shorten(error)}") from error
+            reason = _shorten(error, password)
+            raise Unavailable(f"{self.host} cannot be read: {reason}") from error
+        except ValueError as error:
+            raise Unavailable(f"{self.host} did not answer in IMAP; check host and port") from error
 
 
-def _shorten(error: Exception) -> str:
-    return ascii(str(error))[1:-1][:200]
+class _Mailbox(imaplib.IMAP4_SSL):
+    """A mailbox over TLS, with a bound on what the server answers to a command."""
+
+    def __init__(
+        self, host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext
+    ) -> None:
+        """`addresses`: those of the host that were checked; no other is connected to."""
+        self._addresses, self._left = addresses, _MAX_ANSWER
+        super().__init__(host, port, ssl_context=context, timeout=_SECONDS)
+
+    def __exit__(self, *_: object) -> None:
+        """Log out, and close the connection even if the server does not let us."""
+        try:
+            self.allow(0)
+            self.logout()
+        except (imaplib.IMAP4.error, OSError, ResponseRefused, ValueError):
+            with suppress(OSError):
+                self.shutdown()
+
+    def allow(self, octets: int) -> None:
+        """Let the answer to the next command have so many octets, besides its frame."""
+        self._left = octets + _MAX_ANSWER
+        self.untagged_responses.clear()
+
+    def _create_socket(self, timeout: float | None) -> ssl.SSLSocket:
+        failure = OSError("no address")
+        for address in self._addresses:
+            try:
+                plain = socket.create_connection((address, self.port), timeout)
+            except OSError as error:
+                failure = error
+            else:
+                return self.ssl_context.wrap_socket(plain, server_hostname=self.host)
+        raise failure
+
+    def read(self, size: int) -> bytes:
+        """See imaplib; `size` is what the server says."""
+        self._take(size)
+        return super().read(size)
+
+    def readline(self) -> bytes:
+        """See imaplib."""
+        line = super().readline()
+        self._take(len(line) + _LINE_COST)
+        return line
+
+    def _take(self, octets: int) -> None:
+        self._left -= octets
+        if self._left < 0:
+            raise ResponseRefused(f"{self.host} answers a command with more than was asked for")
+
+
+def _shorten(error: Exception, password: str) -> str:
+    """What a server says, which may repeat the password."""
+    return ascii(str(error).replace(password, "…"))[1:-1][:200]
 
 
 def _select(mailbox: imaplib.IMAP4, folder: str) -> str:
@@ -97,19 +159,22 @@ def _select(mailbox: imaplib.IMAP4, folder: str) -> str:
 def _list_messages(mailbox: imaplib.IMAP4, last: int) -> list[int]:
     """The UIDs after `last`, in order.  `n:*` always finds the last message."""
     _, found = mailbox.uid("SEARCH", f"UID {last + 1}:*")
-    uids = [int(each) for each in (found[0] or b"").split() if each.isdigit()]
-    return sorted(uid for uid in uids if uid > last)
+    uids = [int(each) for each in (found[0] or b"").split() if each.isdigit() and len(each) < 11]
+    return sorted(uid for uid in uids if last < uid <= _HIGHEST_UID)
 
 
-def _read_message(mailbox: imaplib.IMAP4, uid: int, max_length: int) -> bytes:
+def _read_message(mailbox: _Mailbox, uid: int, max_length: int) -> bytes:
     """A message; empty if it is too long or is no longer there."""
+    mailbox.allow(0)
     _, answer = mailbox.uid("FETCH", str(uid), "(RFC822.SIZE)")
     size = _SIZE.search(answer[0]) if answer and isinstance(answer[0], bytes) else None
     if size is None or int(size[1]) > max_length:
         return b""
+    mailbox.allow(max_length)
     _, parts = mailbox.uid("FETCH", str(uid), "(BODY.PEEK[])")
     with suppress(StopIteration):
-        return bytes(next(each[1] for each in parts if isinstance(each, tuple)))
+        message = bytes(next(each[1] for each in parts if isinstance(each, tuple)))
+        return message if len(message) <= max_length else b""
     return b""
 
 

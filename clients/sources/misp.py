@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 
-from tocsin.clients.bounds import ResponseRefused, is_too_deep
+from tocsin.admission.errors import NotFound
+from tocsin.clients.bounds import ResponseRefused, ResponseTooLong, is_too_deep
 from tocsin.clients.downloads import Downloads
 from tocsin.clients.sources import Document, Memory, RemoteSource
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _MAX_EVENTS = 100_000
+_MAX_BRACES = 40 * _MAX_EVENTS
+"""Objects of a manifest, those of organisations and tags included."""
+
+
+class _Event(msgspec.Struct, gc=False):
+    """What is read of an event in a manifest."""
+
+    timestamp: msgspec.Raw = msgspec.Raw(b"0")
 
 
 class MispSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="misp"):
@@ -28,9 +36,17 @@ class MispSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=
             for uuid, stamp in sorted(events.items(), key=lambda each: (each[1], each[0])):
                 if memory.get(uuid) == str(stamp):
                     continue
-                event = downloads.fetch(f"{folder}{uuid}.json", accept="application/json")
-                if event is not None:
-                    yield Document(f"{uuid}.json", event.content, {uuid: str(stamp)})
+                yield _read_event(downloads, folder, uuid, stamp)
+
+
+def _read_event(downloads: Downloads, folder: str, uuid: str, stamp: int) -> Document:
+    """An event; one that cannot be read holds up no other one, and is tried again."""
+    name = f"{uuid}.json"
+    try:
+        event = downloads.fetch(f"{folder}{name}", accept="application/json")
+    except (NotFound, ResponseTooLong) as error:
+        return Document(name, b"", skipped=str(error))
+    return Document(name, event.content if event else b"", {uuid: str(stamp)})
 
 
 def _read_manifest(content: bytes) -> Mapping[str, int]:
@@ -39,26 +55,24 @@ def _read_manifest(content: bytes) -> Mapping[str, int]:
     Raises ResponseRefused if it is not a manifest.
     """
     refused = ResponseRefused("manifest.json is not the manifest of a MISP feed; check the url")
+    if content.count(b"{") > _MAX_BRACES:
+        raise ResponseRefused(f"manifest.json has more than {_MAX_EVENTS} events")
     if is_too_deep(content):
         raise refused
     try:
-        found: dict[str, dict[str, Any]] = msgspec.json.decode(
-            content, type=dict[str, dict[str, Any]]
-        )
+        found = msgspec.json.decode(content, type=dict[str, _Event])
     except msgspec.DecodeError as error:
         raise refused from error
     if len(found) > _MAX_EVENTS:
         raise ResponseRefused(f"manifest.json has more than {_MAX_EVENTS} events")
     return {
-        uuid: _read_stamp(event.get("timestamp"))
-        for uuid, event in found.items()
-        if _UUID.fullmatch(uuid)
+        uuid: _read_stamp(event.timestamp) for uuid, event in found.items() if _UUID.fullmatch(uuid)
     }
 
 
-def _read_stamp(value: object) -> int:
-    text = str(value)
-    return int(text) if text.isdecimal() and len(text) < 12 else 0
+def _read_stamp(value: msgspec.Raw) -> int:
+    text = bytes(value).strip(b'"')
+    return int(text) if text.isdigit() and len(text) < 12 else 0
 
 
 SOURCE = MispSource

@@ -276,3 +276,17 @@ def test_metrics_are_in_the_format_of_prometheus() -> None:
     assert 'tocsin_collect_failures{source="iocs"} 2' in lines
     assert 'tocsin_collect_total{source="iocs",outcome="objects"} 5' in lines
     assert "# TYPE tocsin_collect_total counter" in lines
+
+
+def test_what_a_server_says_is_shown_as_it_is(
+    collect: Tocsin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_sources({"name": "one", "url": "https://lists.example/"})
+    Path("collect-state").mkdir()
+    error = "500 [/x] [link=http://evil.example]\x1b[2J"
+    status = {"source": "one", "last_run": 1.0, "failures": 1, "error": error}
+    Path("collect-state", "status.json").write_text(json.dumps({"sources": [status]}))
+    code, lines, _ = collect("--status")
+    assert code == 1 and "[/x] [link=http://evil.example]" in "".join(lines)
+    assert "\x1b" not in "".join(lines)

@@ -148,6 +148,11 @@ class Mailbox:
     password: str = "secret"  # noqa: S105
     port: int = 0
     commands: list[str] = field(default_factory=list)
+    refusal: str = "NO wrong password"
+    extra: list[bytes] = field(default_factory=list)
+    """Lines that come before each message."""
+    size: int = 0
+    """The size that it says each message has; 0: the true one."""
 
     def talk(self, connection: socket.socket) -> None:
         """Answer the commands of one connection."""
@@ -159,9 +164,7 @@ class Mailbox:
             for each in self._answer(command):
                 connection.sendall(each + b"\r\n")
             is_wrong = command.startswith("LOGIN") and f'"{self.password}"' not in command
-            connection.sendall(
-                f"{tag} {'NO wrong password' if is_wrong else 'OK done'}\r\n".encode()
-            )
+            connection.sendall(f"{tag} {self.refusal if is_wrong else 'OK done'}\r\n".encode())
             if command == "LOGOUT":
                 return
 
@@ -179,8 +182,9 @@ class Mailbox:
             uid = int(found[1])
             content = self.messages.get(uid, b"")
             if found[2] == "RFC822.SIZE":
-                yield b"* 1 FETCH (UID %d RFC822.SIZE %d)" % (uid, len(content))
+                yield b"* 1 FETCH (UID %d RFC822.SIZE %d)" % (uid, self.size or len(content))
             else:
+                yield from self.extra
                 head = b"* 1 FETCH (UID %d BODY[] {%d}" % (uid, len(content))
                 yield head + b"\r\n" + content + b")"
 

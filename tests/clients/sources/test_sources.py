@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from support.source_servers import FileServer, Mailbox, Taxii20Server, serve, se
 
 from tocsin.admission.errors import Malformed, NotAllowed, NotFound, Unavailable
 from tocsin.clients.bounds import is_public_address
+from tocsin.clients.http import RetrySettings
+from tocsin.clients.source_memory import SourceMemory
 from tocsin.clients.sources import Document, Source, kinds, load_sources
 
+OneAttempt = partial(RetrySettings, retries=0)
 UUIDS = [f"{n:08d}-0000-4000-8000-000000000000" for n in range(3)]
 
 
@@ -46,7 +51,45 @@ def read(source: Source, memory: dict[str, str]) -> list[Document]:
     return found
 
 
+def changing_name(monkeypatch: pytest.MonkeyPatch, name: str, *addresses: str) -> list[str]:
+    """Let a name have another address at each look-up, an empty one none, and refuse connections.
+
+    Returns the list of the addresses that are connected to, apart from the loopback one.
+    """
+    answers, connected = iter(addresses), list[str]()
+    look_up, connect = socket.getaddrinfo, socket.socket.connect
+
+    def find(host: Any, port: Any, *more: Any, **options: Any) -> Any:
+        if host == name:
+            host = next(answers)
+            if not host:
+                raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return look_up(host, port, *more, **options)
+
+    def connect_to(one: socket.socket, address: Any) -> None:
+        if not str(address[0]).startswith("127."):
+            connected.append(address[0])
+            raise ConnectionRefusedError
+        connect(one, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", find)
+    monkeypatch.setattr(socket.socket, "connect", connect_to)
+    return connected
+
+
 class TestHttp:
+    @pytest.mark.parametrize("first", ["93.184.216.34", ""])
+    def test_a_name_that_changes_does_not_lead_into_our_network(
+        self, tmp_path: Path, web: FileServer, monkeypatch: pytest.MonkeyPatch, first: str
+    ) -> None:
+        web.files["/list.txt"] = b"evil.top\n"
+        connected = changing_name(monkeypatch, "lists.example", first, *["127.0.0.1"] * 50)
+        url = web.url.replace("127.0.0.1", "lists.example")
+        monkeypatch.setattr("tocsin.clients.downloads.RetrySettings", OneAttempt)
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            read(load(tmp_path, "http", url=f"{url}/list.txt"), {})
+        assert connected == ([first] if first else []) and web.requests == []
+
     def test_a_file_is_read_once_until_it_changes(self, tmp_path: Path, web: FileServer) -> None:
         source, memory = http(tmp_path, web), dict[str, str]()
         web.files["/list.txt"] = b"evil.top\n"
@@ -140,6 +183,26 @@ class TestMisp:
         web.files["/feed/manifest.json"] = json.dumps(manifest).encode()
         assert [d.name for d in read(source, memory)] == [f"{UUIDS[1]}.json"]
 
+    def test_an_event_that_is_missing_or_too_long_holds_up_no_other_one(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        manifest = {uuid: {"timestamp": str(n)} for n, uuid in enumerate(UUIDS, 1)}
+        web.files["/feed/manifest.json"] = json.dumps(manifest).encode()
+        web.files |= {f"/feed/{UUIDS[1]}.json": b" " * 2000, f"/feed/{UUIDS[2]}.json": b"{}"}
+        more = {"allow_private": True, "max_length": 1024}
+        source, memory = load(tmp_path, "misp", url=f"{web.url}/feed/", **more), dict[str, str]()
+        missing, long, good = read(source, memory)
+        assert "404" in missing.skipped and "longer than 1024 octets" in long.skipped
+        assert good.content == b"{}" and list(memory) == [UUIDS[2]]
+
+    def test_a_manifest_without_end_is_refused_before_it_is_read(
+        self, tmp_path: Path, web: FileServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tocsin.clients.sources.misp._MAX_BRACES", 100)
+        web.files["/manifest.json"] = b"{%s}" % b",".join(b'"%d":{}' % n for n in range(200))
+        with pytest.raises(Unavailable, match="more than 100000 events"):
+            read(load(tmp_path, "misp", url=web.url, allow_private=True), {})
+
     def test_a_manifest_names_no_other_paths(self, tmp_path: Path, web: FileServer) -> None:
         manifest = {"../../secret": {"timestamp": "1"}, "x?y": {"timestamp": "1"}}
         web.files["/feed/manifest.json"] = json.dumps(manifest).encode()
@@ -181,6 +244,36 @@ class TestDirectory:
         self.put(tmp_path, "half.txt", "evil.t", age=0)
         assert read(source, {}) == []
 
+    def test_a_file_that_cannot_be_read_holds_up_no_other_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        source, memory = self.source(tmp_path, max_length=1024), dict[str, str]()
+        self.put(tmp_path, "1-long.txt", "a" * 2000, age=90)
+        self.put(tmp_path, "2-closed.txt", "closed.top", age=80)
+        self.put(tmp_path, "3-good.txt", "evil.top", age=70)
+        opening = os.open
+
+        def open_file(path: Any, *more: Any) -> int:
+            if "closed" in str(path):
+                raise PermissionError(13, "Permission denied")
+            return opening(path, *more)
+
+        monkeypatch.setattr("tocsin.clients.sources.directory.os.open", open_file)
+        long, closed, good = read(source, memory)
+        assert "longer than max_length" in long.skipped
+        assert closed.skipped == "cannot be read: Permission denied"
+        assert (good.content, good.skipped) == (b"evil.top", "")
+        assert [d.name for d in read(source, memory)] == ["2-closed.txt"]
+
+    def test_a_name_that_is_no_text_holds_up_nothing(self, tmp_path: Path) -> None:
+        source, memory = self.source(tmp_path), dict[str, str]()
+        self.put(tmp_path, os.fsdecode(b"\xff.txt"), "evil.top")
+        with SourceMemory(tmp_path / "memory") as kept:
+            for document in source.documents(kept.entries()):
+                kept.keep(document.memory)
+                memory.update(kept.entries())
+        assert list(memory) == ["\\xff.txt"] and read(source, memory) == []
+
     def test_links_folders_and_hidden_files_are_left_out(self, tmp_path: Path) -> None:
         source = self.source(tmp_path)
         (tmp_path / "secret.txt").write_text("secret")
@@ -219,6 +312,17 @@ class TestTaxii20:
             server.objects = self.objects(5)
             assert server.objects[4][0] == server.objects[3][0]
             assert self.ids(read(source, memory)) == ["x-thing--4"]
+
+    @pytest.mark.parametrize(
+        "body", [b'{"objects":[%s1]}' % (b"1," * 1000), b'{"objects":[%s{}]}' % (b"{}," * 100_001)]
+    )
+    def test_a_page_that_takes_many_times_its_length_is_refused(
+        self, tmp_path: Path, web: FileServer, body: bytes
+    ) -> None:
+        web.files["/one/objects/"] = body
+        source = load(tmp_path, "taxii20", url=f"{web.url}/one/", allow_private=True)
+        with pytest.raises(Unavailable):
+            read(source, {})
 
 
 class TestImap:
@@ -276,6 +380,47 @@ class TestImap:
             read(source, {})
         assert "guess" not in str(caught.value)
 
+    def test_a_server_that_repeats_the_password_does_not_put_it_into_the_log(
+        self, tmp_path: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "password").write_text("guess")
+        monkeypatch.setattr(mailbox, "refusal", 'NO wrong password "guess"')
+        with pytest.raises(Unavailable, match="refuses: .*wrong password") as caught:
+            read(self.source(tmp_path, mailbox), {})
+        assert "guess" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "extra",
+        [
+            b"* 1 FETCH (BODY[] {99999999999}",
+            b"* 1 FETCH (BODY[] {%s}" % (b"9" * 5000),
+            b"* 1 EXISTS\r\n" * 40_000,
+            b"* OK " + b"a" * 900_000,
+        ],
+    )
+    def test_an_answer_without_end_is_refused(
+        self, tmp_path: Path, mailbox: Mailbox, extra: bytes
+    ) -> None:
+        mailbox.messages, mailbox.extra = {1: b"Subject: a\r\n\r\n"}, [extra] * 8
+        with pytest.raises(Unavailable, match="more than was asked for|did not answer in IMAP"):
+            read(self.source(tmp_path, mailbox, max_length=1024), {})
+
+    def test_a_message_that_is_longer_than_its_size_is_left_out(
+        self, tmp_path: Path, mailbox: Mailbox
+    ) -> None:
+        mailbox.messages, mailbox.size = {1: b"a" * 2000}, 10
+        (document,) = read(self.source(tmp_path, mailbox, max_length=1024), {})
+        assert document.content == b"" and "longer than max_length" in document.skipped
+
+    def test_the_address_that_was_checked_is_the_one_that_is_connected_to(
+        self, tmp_path: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place = changing_name(monkeypatch, "mail.example", "93.184.216.34", "127.0.0.1")
+        source = self.source(tmp_path, mailbox, host="mail.example", allow_private=False)
+        with pytest.raises(Unavailable, match="cannot be read"):
+            read(source, {})
+        assert place == ["93.184.216.34"] and mailbox.commands == []
+
     def test_a_server_inside_our_network_is_not_connected_to(
         self, tmp_path: Path, mailbox: Mailbox
     ) -> None:
@@ -293,6 +438,10 @@ class TestFile:
             ("[[source]]\nkind = 'ftp'\nname = 'a'", "kind must be one of"),
             ("[[source]]\nkind = 'http'\nname = 'a'", "source 1 .a.: .*url"),
             ("[[source]]\nkind = 'http'\nname = 'A B'\nurl = 'https://a'", "name"),
+            (
+                "[[source]]\nkind = 'http'\nname = 'a'\nurl = 'https://me:secret@a'",
+                "credential_file$",
+            ),
             (
                 "[[source]]\nkind = 'http'\nname = 'a'\nurl = 'file:///etc/passwd'",
                 "url: must begin",
