@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPResponse
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from itertools import islice
 from socket import socket
 from typing import Any, cast
@@ -43,6 +43,15 @@ _MAX_MEMBERS = 1000
 _PIECE = 64 * 1024
 _NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 addresses as a translator shows them to hosts with IPv6 only (RFC 6052)."""
+_NOT_PUBLIC = tuple(
+    ip_network(text)
+    for text in (
+        *("168.63.129.16/32", "192.0.0.0/24"),
+        *("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "3fff::/20", "5f00::/16", "fec0::/10"),
+    )
+)
+"""Addresses that Python takes for public: services of clouds for their own machines, and ways of
+writing an address of IPv4 or of the local network."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL)
@@ -177,6 +186,8 @@ def is_public_address(text: str) -> bool:
         embedded = [each for each in inner if each is not None]
         if address in _NAT64:
             embedded.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return all(each.is_global and not each.is_multicast for each in (address, *embedded))
 
 

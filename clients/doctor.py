@@ -23,7 +23,7 @@ from tocsin.admission.errors import ShareError
 from tocsin.clients.credentials import read_credential
 from tocsin.clients.http import Hub
 from tocsin.clients.push_record import state_folder
-from tocsin.clients.tls import DEFAULT_PORTS
+from tocsin.clients.tls import DEFAULT_PORTS, without_secrets
 from tocsin.config import ClientSettings
 from tocsin.config.cache import cache_folder
 
@@ -100,14 +100,14 @@ def _check_folder(name: str, folder: Path | None) -> Diagnosis:
 
 
 def _check_url(place: Surroundings) -> Iterator[Diagnosis]:
-    url = place.settings.url
+    url, shown = place.settings.url, without_secrets(place.settings.url)
     if not url:
         yield Diagnosis("URL", "failed", "no hub is named", "tocsin login, or set TOCSIN_URL")
     elif url.startswith("http:") and not _is_local(url):
         advice = "ask the operator for an https:// URL"
-        yield Diagnosis("URL", "warning", f"{url} is not encrypted: secrets can be read", advice)
+        yield Diagnosis("URL", "warning", f"{shown} is not encrypted: secrets can be read", advice)
     else:
-        yield Diagnosis("URL", "ok", url)
+        yield Diagnosis("URL", "ok", shown)
 
 
 def _check_proxy(place: Surroundings) -> Iterator[Diagnosis]:

@@ -77,7 +77,7 @@ from tocsin.clients.responses import (
     parse_status,
     parse_submissions,
 )
-from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, origin
+from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, origin, without_secrets
 from tocsin.config import ClientSettings
 
 log = logging.getLogger(__name__)
@@ -321,11 +321,13 @@ def translate_errors(url: str) -> Iterator[None]:
             f"{host} does not let this key do that ({error}); ask its operator for the right"
         ) from error
     except (requests.exceptions.JSONDecodeError, msgspec.DecodeError, RecursionError) as error:
-        raise NotTaxii(f"{url} did not answer in JSON; check the URL") from error
+        place = without_secrets(url)
+        raise NotTaxii(f"{place} did not answer in JSON; check the URL") from error
     except requests.RequestException as error:
         raise _explain_failure(host, error) from error
     except (TAXIIServiceException, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise NotTaxii(f"{url} did not answer in TAXII 2.1; check the URL") from error
+        place = without_secrets(url)
+        raise NotTaxii(f"{place} did not answer in TAXII 2.1; check the URL") from error
 
 
 def _explain_failure(host: str, error: requests.RequestException) -> ShareError:
@@ -694,7 +696,7 @@ def _check_url(url: str) -> str:
         usable = False
     if not usable or parts.query or parts.fragment:
         raise Malformed(
-            f"{ascii(url[:80])} cannot be the URL of a TAXII server; "
+            f"{ascii(without_secrets(url)[:80])} cannot be the URL of a TAXII server; "
             "give one like https://hub.example/taxii2/"
         )
     if parts.username or parts.password:

@@ -124,9 +124,10 @@ class Mirror:
         return parse_cursor(json.loads(text)) if text else Cursor()
 
     def name(self, names: Mapping[str, str]) -> None:
-        """Note the names of sources, which stand in the files."""
+        """Note the names of sources, which stand in the files; one may hold half a character."""
         with _explained(self._folder), self._state.changing():
             for source, name in names.items():
+                name = name.encode(errors="replace").decode()
                 self._state.set_fact(f"name {source}", name)
 
     def _feed(self) -> str:

@@ -5,6 +5,7 @@ Knows no requests: `tocsin.clients.http` gives the files to it.
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,18 @@ def origin(url: str) -> Origin:
     """Scheme, host and port of a URL."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+
+
+def without_secrets(url: str) -> str:
+    """A URL as messages show it: without user name, password, query and fragment.
+
+    >>> without_secrets("https://me:secret@hub.example/a/?key=secret")
+    'https://hub.example/a/'
+    """
+    plain = re.split("[?#]", url, maxsplit=1)[0]
+    scheme, slashes, rest = plain.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{place.rpartition('@')[2]}{slash}{path}"
 
 
 def _load_certificate(context: ssl.SSLContext, file: Path) -> None:

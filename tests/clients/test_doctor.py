@@ -57,6 +57,12 @@ def test_a_closed_port_fails(tocsin: Run) -> None:
     assert (code, found["connection"], found["credential"]) == (1, "failed", "skipped")
 
 
+def test_a_key_in_the_url_is_not_shown(tocsin: Run, partner: Medallion) -> None:
+    for url in ("http://me:hunter2@127.0.0.1:1/taxii2/", "https://127.0.0.1:1/?key=hunter2"):
+        _, _, text = states(tocsin, "--url", url)
+        assert "hunter2" not in text and "127.0.0.1:1/" in text
+
+
 def test_a_proxy_is_named_without_its_password(
     tocsin: Run, partner: Medallion, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -406,3 +406,23 @@ def test_a_mirror_follows_until_it_is_interrupted(tocsin: Run, feed: Feed) -> No
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+
+
+def test_a_title_with_half_a_character_stops_nothing(
+    tocsin: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(request: ReceivedRequest) -> Answer | None:
+        if request.path.endswith("/objects/"):
+            return Answer({"objects": [listing(PATTERN.format("a"))], "more": False})
+        if request.path.endswith("/collections/"):
+            one = {"id": "a", "title": "\ud800/../x\n", "can_read": True, "can_write": False}
+            return Answer({"collections": [one]})
+        return None
+
+    with serve_script(answer) as server:
+        monkeypatch.setenv("TOCSIN_URL", server.url)
+        formats = [word for name in output_formats() for word in ("--format", name)]
+        code, _, stderr = tocsin("poll", "a", "--mirror", "m", *formats)
+    assert code == 0, stderr
+    assert listed() == ["a.test"]
+    assert {path.parent.parent.name for path in Path("m").rglob("*.*") if path.is_file()} == {"m"}

@@ -150,6 +150,12 @@ class TestHttp:
         with pytest.raises(error, match=f"127.0.0.1.* says {status}"):
             read(http(tmp_path, web), {})
 
+    def test_a_key_in_the_url_is_in_no_error(self, tmp_path: Path, web: FileServer) -> None:
+        web.redirects["/list?key=secret"] = "http://a[.test/"
+        with pytest.raises(Unavailable, match="/list did not answer") as caught:
+            read(http(tmp_path, web, "/list?key=secret"), {})
+        assert "secret" not in str(caught.value)
+
     def test_a_file_that_is_too_long_is_not_read(self, tmp_path: Path, web: FileServer) -> None:
         web.files["/list.txt"] = b"a" * 3000
         with pytest.raises(Unavailable, match="longer than 1024 octets; raise max_length"):
@@ -161,6 +167,8 @@ class TestHttp:
     [
         *("10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),
         *("::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"),
+        *("168.63.129.16", "192.0.0.192", "::a00:1", "::ffff:0:a00:1", "64:ff9b:1::a00:1"),
+        *("fec0::1", "5f00::1", "3fff::1"),
     ],
 )
 def test_no_way_of_writing_a_private_address_is_public(address: str) -> None:
