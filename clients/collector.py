@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 from tocsin.admission.errors import Conflict, ShareError
@@ -247,6 +247,7 @@ def _run(
     source: Source, settings: ClientSettings, open_hub: OpenHub, folder: Path, answer: Connection
 ) -> None:
     """The process of a run."""
+    Thread(target=_end_with_parent, daemon=True).start()
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both; ours stops this one
     try:
@@ -254,6 +255,17 @@ def _run(
             answer.send(run_source(source, settings, hub, folder))
     except ShareError as error:
         answer.send(Run(source.name, time.time(), error=str(error)))
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that was.
+
+    Nobody would stop a run that takes too long, and another run might use the same memory.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def format_metrics(statuses: Mapping[str, SourceStatus]) -> str:

@@ -19,7 +19,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -38,15 +37,13 @@ from tocsin.admission.output_formats import (
 )
 from tocsin.mirror.render import render, write_serial
 from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
+from tocsin.server.export.turns import PREPARING, RETRY, Turns
 from tocsin.server.model import Collection, FeedHead, Page, Query
 
 log = logging.getLogger(__name__)
 
 _STATE, _SOURCE = "state.sqlite", "feed"
 _PAGE = 1000
-_PATIENCE = 3.0
-"""Seconds that a request waits while another one brings the files up to date."""
-_RETRY = 10
 _UNUSED_SECONDS = 7 * 24 * 3600
 """Age at which a folder that nobody asks for is deleted."""
 _MOST_FILES = 400
@@ -59,7 +56,6 @@ _MOST_REMEMBERED = 1000
 _MOST_OCTETS_IN_MEMORY = 4 << 20
 """Octets of a file that is read and can be compressed; a larger one is sent from the disk."""
 _REFRESH_SECONDS = 5.0
-PREPARING = "the files of this collection are being prepared; ask again in a moment"
 _NO_ROOM = "the hub has no room to prepare files at present; ask again later"
 
 
@@ -84,6 +80,8 @@ class FileRequest(NamedTuple):
     format: OutputFormat
     name: str
     least_confidence: int
+    account: str
+    """Who asks: no account keeps others from their files."""
 
     @property
     def key(self) -> str:
@@ -153,8 +151,7 @@ class FeedFiles:
         """
         self._folder, self._feeds, self._clock, self._has_room = folder, feeds, clock, has_room
         self._epoch = hashlib.sha256(epoch.encode()).hexdigest()[:12]
-        self._lock = threading.Lock()
-        self._busy_since = 0.0
+        self._turns = Turns()
         self._refreshed = float("-inf")
         self._remembered: dict[str, _Remembered] = {}
 
@@ -181,7 +178,7 @@ class FeedFiles:
         with self._current_state(request) as (state, folder):
             cursor, found = self._cursor(state), self._known(state, folder, request)
             if found is None:
-                with self._turn():
+                with self._turns.take(request.account):
                     made_meanwhile = self._known(state, folder, request)
                     found = made_meanwhile or self._make(state, folder, request)
             until = state.next_end(now)
@@ -214,23 +211,6 @@ class FeedFiles:
         return f"{self._epoch}-{head.removals}"
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait until no other request of this process does the same: it takes a processor.
-
-        Raises Unavailable if that takes long; at once if it does so already, since waiting requests
-        take threads from others.
-        """
-        is_slow = self._busy_since and time.monotonic() - self._busy_since > _PATIENCE
-        if is_slow or not self._lock.acquire(timeout=_PATIENCE):
-            raise Unavailable(PREPARING, _RETRY)
-        self._busy_since = time.monotonic()
-        try:
-            yield
-        finally:
-            self._busy_since = 0.0
-            self._lock.release()
-
-    @contextmanager
     def _current_state(self, request: FileRequest) -> Iterator[tuple[StateFile, Path]]:
         """The state of a collection up to date, and its folder."""
         folder = self._folder / request.collection.id / self._name(request.head)
@@ -241,12 +221,12 @@ class FeedFiles:
                     each.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(StateFile(folder / _STATE, alone=False)) as state:
                 if not self._is_current(state, request):
-                    with self._turn():
+                    with self._turns.take(request.account):
                         self._catch_up(state, request)
                 os.utime(folder)
                 yield state, folder
         except StateInUse as error:
-            raise Unavailable(PREPARING, _RETRY) from error
+            raise Unavailable(PREPARING, RETRY) from error
         except DamagedState as error:
             log.warning("%s; it is made again", error)
             _delete(folder)
@@ -259,7 +239,7 @@ class FeedFiles:
 
     def _check_room(self) -> None:
         if not self._has_room():
-            raise Unavailable(_NO_ROOM, _RETRY)
+            raise Unavailable(_NO_ROOM, RETRY)
 
     def _cursor(self, state: StateFile) -> _Cursor:
         text = state.cursor(_SOURCE)

@@ -18,8 +18,9 @@ from flask import request
 from tocsin.admission.errors import Malformed, NotFound, Unavailable
 from tocsin.admission.output_formats import TEXT, OutputFormat, output_formats
 from tocsin.server import auth
-from tocsin.server.export.files import PREPARING, ExportedFile, FileRequest
+from tocsin.server.export.files import ExportedFile, FileRequest
 from tocsin.server.export.protocols import ExportRequest, ExportServices
+from tocsin.server.export.turns import PREPARING
 from tocsin.server.model import ObjectPage, Query
 
 ROOT = "/export/"
@@ -69,7 +70,8 @@ class Endpoints:
         context.note(collection)
         known = _find_format(format)
         head = context.head(collection)
-        return context, FileRequest(collection, head, known, file, _parse_query())
+        who = context.account.partner or context.account.name
+        return context, FileRequest(collection, head, known, file, _parse_query(), who)
 
     def _answer(self, context: ExportRequest, wanted: FileRequest) -> flask.Response:
         for _ in range(_ATTEMPTS):

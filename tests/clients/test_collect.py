@@ -270,6 +270,32 @@ class TestService:
         assert len(found) == 4_000
 
 
+def children_of(process: int) -> list[Path]:
+    """The processes that a process has started and that are at work, in /proc."""
+    text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [Path(f"/proc/{number}") for number in text.split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux")
+def test_no_run_outlives_the_program_that_was_killed(
+    collect: Tocsin, web: FileServer, hub: HubProcess
+) -> None:
+    web.hanging.add("/never.txt")
+    write_sources({"name": "slow", "url": f"{web.url}/never.txt"})
+    service = Service(hub)
+    deadline = time.monotonic() + 60
+    while not web.requests and time.monotonic() < deadline:
+        time.sleep(0.1)
+    children = children_of(service.process.pid)
+    assert children
+    service.process.kill()
+    deadline = time.monotonic() + 20
+    while any(each.exists() for each in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [each for each in children if each.exists()]
+    service.stop(signal.SIGKILL)
+
+
 def test_metrics_are_in_the_format_of_prometheus() -> None:
     status = SourceStatus("iocs", failures=2, totals={"objects": 5})
     lines = format_metrics({"iocs": status}).splitlines()
