@@ -96,7 +96,7 @@ class _Mailbox(imaplib.IMAP4_SSL):
         self, host: str, port: int, addresses: Sequence[str], context: ssl.SSLContext
     ) -> None:
         """`addresses`: those of the host that were checked; no other is connected to."""
-        self._addresses, self._left = addresses, _MAX_ANSWER
+        self._addresses, self._context, self._left = addresses, context, _MAX_ANSWER
         super().__init__(host, port, ssl_context=context, timeout=_SECONDS)
 
     def __exit__(self, *_: object) -> None:
@@ -121,7 +121,7 @@ class _Mailbox(imaplib.IMAP4_SSL):
             except OSError as error:
                 failure = error
             else:
-                return self.ssl_context.wrap_socket(plain, server_hostname=self.host)
+                return self._context.wrap_socket(plain, server_hostname=self.host)
         raise failure
 
     def read(self, size: int) -> bytes:

@@ -221,7 +221,7 @@ class FeedFiles:
                     each.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(StateFile(folder / _STATE, alone=False)) as state:
                 if not self._is_current(state, request):
-                    with self._turns.take(request.account):
+                    with self._turns.take(request.account, is_shared=True):
                         self._catch_up(state, request)
                 os.utime(folder)
                 yield state, folder

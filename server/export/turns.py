@@ -43,12 +43,14 @@ class Turns:
         """Until when an account rests if others are refused."""
 
     @contextmanager
-    def take(self, account: str) -> Iterator[None]:
+    def take(self, account: str, *, is_shared: bool = False) -> Iterator[None]:
         """Wait for a turn of this account.
+
+        `is_shared`: it does what all accounts need, so the account does not rest for it.
 
         Raises Unavailable if that takes long, or at once if it is sure to.
         """
-        if not self._wait(account):
+        if not self._wait(account, is_shared=is_shared):
             with self._guard:
                 self._refused[account] = self._now()
             raise Unavailable(PREPARING, RETRY)
@@ -59,13 +61,14 @@ class Turns:
             end, self._busy_since = self._now(), None
             with self._guard:
                 self._refused.pop(account, None)
-                self._rests[account] = end + _REST_TIMES * (end - begin)
+                if not is_shared:
+                    self._rests[account] = end + _REST_TIMES * (end - begin)
             self._turn.release()
 
-    def _wait(self, account: str) -> bool:
+    def _wait(self, account: str, *, is_shared: bool) -> bool:
         """True if it is this account's turn."""
         with self._guard:
-            if self._is_hopeless(account):
+            if self._is_hopeless(account) or not (is_shared or self._may_take(account)):
                 return False
             self._waiting[account] += 1
         try:
@@ -73,7 +76,7 @@ class Turns:
         finally:
             with self._guard:
                 self._waiting[account] -= 1
-        if is_free and self._must_rest(account):
+        if is_free and not (is_shared or self._may_take(account)):
             self._turn.release()
             return False
         return is_free
@@ -84,12 +87,12 @@ class Turns:
             (since is not None and self._now() - since > self._patience)
             or self._waiting[account] >= _MOST_WAITING_OF_ONE
             or self._waiting.total() >= _MOST_WAITING
-            or self._must_rest(account)
         )
 
-    def _must_rest(self, account: str) -> bool:
+    def _may_take(self, account: str) -> bool:
+        """True unless the account rests."""
         now = self._now()
         if now >= self._rests.get(account, 0.0):
-            return False
+            return True
         refused = list(self._refused.items())
-        return any(name != account and now - at < _REMEMBERED for name, at in refused)
+        return all(name == account or now - at >= _REMEMBERED for name, at in refused)

@@ -50,6 +50,15 @@ def test_it_rests_no_longer_than_twice_the_time_that_it_took() -> None:
     assert not is_refused(turns, "west")
 
 
+def test_an_account_does_not_rest_for_what_all_need() -> None:
+    clock = Clock()
+    turns = Turns(clock)
+    with turns.take("west", is_shared=True):
+        clock.now += 5
+        assert is_refused(turns, "acme")
+    assert not is_refused(turns, "west")
+
+
 def test_an_account_that_is_alone_never_rests() -> None:
     clock = Clock()
     turns = Turns(clock)
