@@ -71,8 +71,9 @@ def _call_keyring(name: str, *arguments: str) -> Any:
     try:
         return getattr(import_module("keyring"), name)(*arguments)
     except Exception as error:  # each backend has errors of its own
+        reason = str(error).split(". ")[0] or type(error).__name__
         raise KeyringError(
-            f"the keyring cannot be used ({type(error).__name__}: {error}); "
+            f"the keyring cannot be used ({reason}); "
             "store the secret in client.toml instead: tocsin login --no-keyring"
         ) from error
 

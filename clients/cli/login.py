@@ -12,7 +12,12 @@ import click
 import msgspec
 
 from tocsin.clients.cli.command import WrongUsage, open_hub, with_settings
-from tocsin.clients.credentials import has_keyring, store_secret, write_settings
+from tocsin.clients.credentials import (
+    KeyringError,
+    has_keyring,
+    store_secret,
+    write_settings,
+)
 from tocsin.clients.http import Collection
 from tocsin.clients.terminal import open_console, print_collections, print_message
 from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio
@@ -27,8 +32,8 @@ from tocsin.config.command_line import format_examples, printable
         "cat secret.txt | tocsin login --account acme --url https://hub.example/",
     ),
 )
-@click.option("--url", help="The hub's discovery URL, or an API root's.")
-@click.option("--account", help="The account, as the operator named it.")
+@click.option("--url", metavar="URL", help="The hub's discovery URL, or an API root's.")
+@click.option("--account", metavar="NAME", help="The account, as the operator named it.")
 @click.option(
     "--ca",
     type=click.Path(path_type=Path),
@@ -38,8 +43,8 @@ from tocsin.config.command_line import format_examples, printable
 @click.option(
     "--keyring/--no-keyring",
     default=None,
-    help="Keep the secret in the system's keyring, or in the file. Default: the keyring if the "
-    "package `keyring` is installed and finds one.",
+    help="Keep the secret in the system's keyring, or in the file. Default: the keyring if "
+    "there is one and the package `keyring` is installed.",
 )
 @click.option(
     "--file", "to_file", type=click.Path(path_type=Path), metavar="FILE", help="The file to write."
@@ -53,19 +58,17 @@ def login_command(
     Asks for what is not given. The secret is read without being shown, or from
     standard input. A key like `acme:…` may be given as the account. URL and
     account are written to ~/.config/tocsin/client.toml, which only you can read
-    then; its other lines stay. The secret goes into the same file or, if the
-    package `keyring` is installed and finds one, into the system's keyring.
+    then; its other lines stay. The secret goes into the system's keyring if there
+    is one and the package `keyring` is installed, else into the same file.
     """
     url = settings.url or _ask("URL of the hub")
     account, glued, secret = (account or _ask("Account", settings.account)).partition(":")
     secret = secret if glued else _ask_secret()
-    in_keyring = has_keyring() if keyring is None else keyring
     tried = _check_settings(settings, url, account, secret)
     with open_hub(tried) as hub:
         url, collections = hub.url, hub.list_collections()
     file = to_file or _find_file()
-    if in_keyring:
-        store_secret(url, account, secret)
+    in_keyring = _store_in_keyring(keyring, url, account, secret)
     ca = str(settings.ca.resolve()) if settings.ca else None
     write_settings(
         file,
@@ -78,6 +81,23 @@ def login_command(
     )
     _report(file, account, url, collections)
     return stdio.DONE
+
+
+def _store_in_keyring(wanted: bool | None, url: str, account: str, secret: str) -> bool:
+    """Store the secret in the keyring; False if it belongs into the file.
+
+    `wanted` is None if the user has not said.  Raises KeyringError if it is wanted and fails.
+    """
+    if wanted is False or (wanted is None and not has_keyring()):
+        return False
+    try:
+        store_secret(url, account, secret)
+    except KeyringError:
+        if wanted:
+            raise
+        print_message("the keyring cannot be used; the secret is in the file")
+        return False
+    return True
 
 
 def _check_settings(
@@ -101,7 +121,9 @@ def _ask(what: str, default: str = "") -> str:
     if not sys.stdin.isatty():
         if default:
             return default
-        raise WrongUsage(f"there is nobody to ask for the {what}; give it as an option")
+        raise WrongUsage(
+            f"{what} is missing, and without a terminal it cannot be asked; give it as an option"
+        )
     return str(click.prompt(what, default=default or None, err=True)).strip()
 
 
@@ -122,7 +144,8 @@ def _find_file() -> Path:
 
 
 def _report(file: Path, account: str, url: str, collections: Sequence[Collection]) -> None:
-    print_message(f"{account} at {url} works, and is kept in {printable(file)}")
+    print_message(f"{account} at {url} works")
+    print_message(f"saved in {printable(file)}")
     if os.environ.get("TOCSIN_KEY"):
         print_message("the variable TOCSIN_KEY goes before that file; unset it")
     if Path("client.toml").is_file() and file.resolve() != Path("client.toml").resolve():

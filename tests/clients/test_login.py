@@ -157,6 +157,33 @@ class TestKeyring:
         assert (ran.returncode, "store it with `tocsin login`" in ran.stderr) == (1, True)
 
 
+class TestUnusableKeyring:
+    @pytest.fixture(autouse=True)
+    def unusable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A package `keyring` whose keyring cannot be opened."""
+        (tmp_path / "site").mkdir()
+        broken = (
+            "class _Keyring:\n    priority = 1\n"
+            "get_keyring = _Keyring\n"
+            "def set_password(*_):\n    raise RuntimeError('It is locked. Unlock it.')\n"
+        )
+        (tmp_path / "site" / "keyring.py").write_text(broken)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+    def test_the_secret_goes_into_the_file_and_a_message_says_so(
+        self, url: str, file: Path
+    ) -> None:
+        code, stderr = login("--url", url, "--account", ACCOUNT)
+        assert (code, "keyring" in stderr) == (0, True), stderr
+        assert tomllib.loads(file.read_text())["secret"] == SECRET
+
+    def test_a_keyring_that_was_asked_for_is_an_error_and_nothing_is_saved(
+        self, url: str, file: Path
+    ) -> None:
+        code, stderr = login("--url", url, "--account", ACCOUNT, "--keyring")
+        assert (code, file.exists(), "(It is locked)" in stderr) == (1, False, True)
+
+
 class TestSettings:
     @pytest.mark.parametrize(
         ("settings", "expected"),
