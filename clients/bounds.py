@@ -166,8 +166,9 @@ def find_public_addresses(host: str, port: int) -> list[str]:
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
     private = [each for each in addresses if not is_public_address(each)]
     if private:
+        found_at = "" if private[0] == host.strip("[]") else f" is at {private[0]}, which"
         raise ResponseRefused(
-            f"{host} is at {private[0]}, which is not a public address; "
+            f"{host}{found_at} is not a public address; "
             "set allow_private = true for the source if it is meant to be in your own network"
         )
     return addresses

@@ -130,12 +130,16 @@ class Collector:
         self._due: list[tuple[float, str]] = []
         self._running: dict[Connection, _Running] = {}
 
-    def run_once(self) -> bool:
-        """Run each source once; True if all reached their end."""
+    def run_once(self, show: Callable[[Sequence[str]], None] = lambda names: None) -> bool:
+        """Run each source once; True if all reached their end.
+
+        `show` is called again and again with the names of those that are being read.
+        """
         self._due = [(0.0, name) for name in self._sources]
         runs = []
         while self._due or self._running:
             self._start_due(time.time())
+            show([each.source.name for each in self._running.values()])
             runs += self._finish(1.0)
         return all(not run.error for run in runs)
 

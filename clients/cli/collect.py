@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +17,7 @@ import click
 import rich.table
 from rich.text import Text
 
+from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import (
     WrongUsage,
@@ -34,11 +35,18 @@ from tocsin.clients.collector import (
     read_statuses,
 )
 from tocsin.clients.sources import Source, load_sources
-from tocsin.clients.terminal import open_console, print_json, print_message
+from tocsin.clients.terminal import (
+    open_console,
+    print_json,
+    print_message,
+    progress_bar,
+)
 from tocsin.config import ClientSettings, stdio
-from tocsin.config.command_line import ParsedValue, format_examples, printable
+from tocsin.config.command_line import ParsedValue, format_examples, printable, wrap_words
 
 _SHOWN = ("documents", "objects", "submitted", "unchanged", "held", "refused", "unreadable")
+_MAX_NAMED = 3
+"""Sources that are named while they are read."""
 
 
 def _parse_address(text: str) -> tuple[str, int]:
@@ -94,7 +102,7 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
     It runs until it is stopped. With --once and --status the exit code is 1 if
     the last run of a source failed.
     """
-    sources = _choose(load_sources(options["sources"]), options["only"])
+    sources = _choose(_load(options["sources"]), options["only"])
     state, as_json = options["state"], options["as_json"]
     if options["check"]:
         return _print_sources(sources, as_json=as_json)
@@ -110,11 +118,27 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
     with exclusive(state):
         collector = Collector(sources, settings, open_hub, state, report)
         if options["once"]:
-            return stdio.DONE if collector.run_once() else stdio.FAILED
+            with _show_running(len(sources)) as show:
+                return stdio.DONE if collector.run_once(show) else stdio.FAILED
         stopped = _stop_at_signals()
+        if sys.stderr.isatty():
+            print_message(f"{_count(len(sources), 'sources')} by their schedules; Ctrl-C stops")
         with _metrics_server(options["metrics"], collector):
             collector.run(stopped)
     return stdio.DONE
+
+
+def _load(path: Path) -> tuple[Source, ...]:
+    """The sources of a file.  Raises WrongUsage if it cannot be used."""
+    if not path.exists():
+        raise WrongUsage(
+            f"{path}: there is no such file; docs/collect.md shows how to write one, "
+            "--sources names another"
+        )
+    try:
+        return load_sources(path)
+    except Malformed as error:
+        raise WrongUsage(str(error)) from error
 
 
 def _choose(sources: Sequence[Source], only: Sequence[str]) -> list[Source]:
@@ -122,6 +146,19 @@ def _choose(sources: Sequence[Source], only: Sequence[str]) -> list[Source]:
     if unknown := sorted(set(only) - known):
         raise WrongUsage(f"--only: there is no source {unknown[0]}; there are {', '.join(known)}")
     return [each for each in sources if each.name in only or (each.enabled and not only)]
+
+
+@contextmanager
+def _show_running(total: int) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Show on a terminal which sources are being read."""
+    with progress_bar("{task.description}", known_total=False) as bar:
+        task = bar.add_task(f"starting {_count(total, 'sources')}", total=None)
+
+        def show(names: Sequence[str]) -> None:
+            more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+            bar.update(task, description=f"reading {', '.join(names[:_MAX_NAMED])}{more}")
+
+        yield show
 
 
 def _stop_at_signals() -> Event:
@@ -146,12 +183,19 @@ def _print_run(run: Run, *, as_json: bool) -> None:
         print_json(asdict(run))
         sys.stdout.flush()
         return
-    counts = ", ".join(f"{run.counts[name]} {name}" for name in _SHOWN if run.counts.get(name))
+    counts = ", ".join(_count(run.counts[name], name) for name in _SHOWN if run.counts.get(name))
     outcome = f"failed: {run.error}" if run.error else "done"
+    parts = [outcome, counts] if run.error else [outcome, counts or "nothing new"]
     at = timestamp(int(run.began * 1_000_000))[:19]
-    print(printable(f"{at}Z {run.source}: {outcome}; {counts or 'nothing new'}"), flush=True)
+    line = printable(f"{at}Z {run.source}: {'; '.join(filter(None, parts))}")
+    is_terminal = sys.stdout.isatty()
+    print(wrap_words(line, open_console().width, "  ") if is_terminal else line, flush=True)
     for note in run.notes:
         print_message(f"{run.source}: {note}")
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name.removesuffix('s') if number == 1 else name}"
 
 
 def _print_statuses(statuses: Sequence[SourceStatus], *, as_json: bool) -> int:
