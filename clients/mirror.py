@@ -162,6 +162,13 @@ class Mirror:
         done = [bool(record) for name, record in changed.items() if not name.endswith("/")]
         return MirrorChanges(sum(done), len(done) - sum(done))
 
+    def count_indicators(self, least_confidence: int) -> tuple[int, int]:
+        """The current indicators that the files have, and those with too little confidence."""
+        with _explained(self._folder):
+            now = time.time_ns() // 1000
+            taken = self._state.count_indicators(now, least_confidence)
+            return taken, self._state.count_indicators(now) - taken
+
     def _is_kept(self, name: str) -> bool:
         """True if a written file belongs to a format whose folder is still there."""
         format, _, rest = name.partition("/")

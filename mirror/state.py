@@ -292,6 +292,12 @@ class StateFile:
         (end,) = self._base.execute(next_, (now,)).fetchone()
         return None if end is None else int(end)
 
+    def count_indicators(self, now: int, least_confidence: int = 0) -> int:
+        """The number of indicators that are current at this time and have this confidence."""
+        query = f"SELECT count(*) FROM objects WHERE type = 'indicator' AND {_IS_CURRENT}"  # noqa: S608
+        (count,) = self._base.execute(query, {"now": now, "least": least_confidence}).fetchone()
+        return int(count)
+
     def snapshot(self, feed: str, now: int, least_confidence: int = 0) -> Snapshot:
         """What the feeds say at this time: see `CurrentState`."""
         return Snapshot(self._base, feed, {"now": now, "least": least_confidence})

@@ -27,7 +27,7 @@ from tocsin.clients.cli.command import (
     with_settings,
 )
 from tocsin.clients.http import Collection, Hub
-from tocsin.clients.mirror import Mirror, MirrorOptions
+from tocsin.clients.mirror import Mirror, MirrorChanges, MirrorOptions
 from tocsin.clients.output_formats import FORMATS, open_output
 from tocsin.clients.poll import PollQuery, poll
 from tocsin.clients.state import MemoryState, StateFile, cursor_key
@@ -283,10 +283,24 @@ def _mirror(
             for each in collections:
                 yield from read(hub, each, query)
         finally:
-            changes = mirror.write(settings)
-            log.info("files written: %d, removed: %d", changes.written, changes.removed)
+            _report(mirror, mirror.write(settings), settings.least_confidence)
 
     _follow(poll_all, options["follow"], hidden=False)
+
+
+def _report(mirror: Mirror, changes: MirrorChanges, least_confidence: int) -> None:
+    """Say on a terminal, or with --verbose, what the files have; warn if they have nothing."""
+    if not (least_confidence or sys.stderr.isatty() or log.isEnabledFor(logging.INFO)):
+        return
+    taken, left_out = mirror.count_indicators(least_confidence)
+    reason = f"confidence below {least_confidence}, or not stated"
+    left_out_text = f", {left_out} left out: {reason}" if left_out else ""
+    level = logging.INFO if taken or not left_out else logging.WARNING
+    text = "%d current indicators%s; files written: %d, removed: %d"
+    if level == logging.INFO and sys.stderr.isatty():
+        print_message(text % (taken, left_out_text, *changes))
+    else:
+        log.log(level, text, taken, left_out_text, *changes)
 
 
 def _build_query(options: dict[str, Any]) -> PollQuery:
