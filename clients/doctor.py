@@ -126,7 +126,8 @@ def _check_name(place: Surroundings) -> Iterator[Diagnosis]:
         yield Diagnosis("DNS", "failed", f"{host} has no address ({error})", advice)
         return
     addresses = dict.fromkeys(str(each[4][0]) for each in found)
-    yield Diagnosis("DNS", "ok", f"{host}: {', '.join(addresses)}")
+    shown = "not needed" if host in addresses else f"{host}: {', '.join(addresses)}"
+    yield Diagnosis("DNS", "ok", shown)
 
 
 def _check_connection(place: Surroundings) -> Iterator[Diagnosis]:

@@ -29,6 +29,7 @@ _HASH = re.compile(r"hashes\.'?([\w-]+)'?")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 """One step of the path of a finding."""
 _CHANGING_ACTIONS = ("replaced", "stripped", "asked", "lowered")
+_NOTED_ACTIONS = ("noted", *_CHANGING_ACTIONS)
 _TLP_COLOURS = {"CLEAR": "", "GREEN": "green", "AMBER": "yellow", "AMBER+STRICT": "yellow"}
 MAX_ROWS = 15
 """Rows of a section that are shown at first."""
@@ -63,6 +64,7 @@ def print_share_preview(
         by_verdict.setdefault(result.verdict, []).append(result)
     view.print_objects(by_verdict.get("ready", []))
     view.print_changes(by_verdict.get("ready", []))
+    view.print_notes(results)
     view.print_reasons(
         "Held: an analyst of the hub would have to look at", by_verdict.get("held", []), "yellow"
     )
@@ -80,7 +82,7 @@ class _View:
         """A row for each object: its value, type, level, and the properties that changed."""
         if not results:
             return
-        table = self._begin(f"Will be shared ({len(results)})", "green")
+        table = self._begin(f"Would be shared ({len(results)})", "green")
         for heading, ratio in (("value", 5), ("type", 2), ("TLP", 1), ("changed", 2)):
             table.add_column(heading, ratio=ratio, overflow="fold", min_width=6)
         for result in results[: self.most]:
@@ -109,6 +111,18 @@ class _View:
             of = _cut(values[0], _MAX_NAME) if len(values) == 1 else f"{len(values)} objects"
             table.add_row(_cell(f"{change.path} of {of} ({change.rule})"), before, after)
         self._end(table, len(rows))
+
+    def print_notes(self, results: Sequence[ObjectResult]) -> None:
+        """What was noticed or left out when the files were read, each sentence once."""
+        notes = Counter(note for result in results for note in dict.fromkeys(list_notes(result)))
+        if not notes:
+            return
+        table = self._begin(f"Notes ({len(notes)})", "cyan")
+        table.add_column("note", ratio=5, overflow="fold")
+        table.add_column("objects", justify="right")
+        for note, count in list(notes.items())[: self.most]:
+            table.add_row(_cell(note), Text(str(count)))
+        self._end(table, len(notes))
 
     def print_reasons(self, title: str, results: Sequence[ObjectResult], colour: str) -> None:
         """Each object with the reason why it is not shared."""
@@ -174,6 +188,16 @@ def changes(result: ObjectResult) -> list[Change]:
     if result.before is None or result.object is None:
         return []
     return list(_find_changes(result, result.before, result.object))
+
+
+def list_notes(result: ObjectResult) -> list[str]:
+    """The messages of findings that neither decide the verdict nor appear among the changes."""
+    shown = {change.path for change in changes(result)}
+    return [
+        each.get("message", "")
+        for each in result.findings
+        if each.get("action") in _NOTED_ACTIONS and each.get("path", "") not in shown
+    ]
 
 
 def _find_changes(result: ObjectResult, before: StixObject, after: StixObject) -> Iterator[Change]:
@@ -248,8 +272,10 @@ def _cut(text: str, most: int = _MAX_CELL) -> str:
 def is_cut(results: Iterable[ObjectResult], most: int = MAX_ROWS) -> bool:
     """True if `print_share_preview` does not show all with `most` rows a section."""
     counts: Counter[str] = Counter()
+    notes: set[str] = set()
     for result in results:
+        notes.update(list_notes(result))
         counts[result.verdict] += 1
         if result.verdict == "ready":
             counts["changed"] += len(changes(result))
-    return any(count > most for count in counts.values())
+    return any(count > most for count in (*counts.values(), len(notes)))

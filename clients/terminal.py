@@ -26,7 +26,13 @@ from tocsin.admission.model import StixObject
 from tocsin.clients.check import ObjectResult
 from tocsin.clients.http import Collection
 from tocsin.clients.responses import StatusReport
-from tocsin.config.command_line import escape_unprintable, printable
+from tocsin.clients.share_preview import describe_object
+from tocsin.config.command_line import (
+    escape_unprintable,
+    print_on_stderr,
+    printable,
+    wrap_words,
+)
 
 _VERDICT_COLOURS = {
     "ready": "green",
@@ -43,6 +49,7 @@ _VERDICT_COLOURS = {
 }
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _MAX_LABEL = 100
+_INDENT = " " * 10
 """Characters of an object's label that are shown."""
 _MAX_TEXT = 1000
 """Characters of any other text of a server that are shown."""
@@ -66,7 +73,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def print_message(text: str) -> None:
     """Print a sentence for the user on standard error."""
-    sys.stderr.write(f"tocsin: {printable(text)}\n")
+    print_on_stderr(f"tocsin: {text}")
 
 
 class _TerminalWriter(io.BufferedIOBase):
@@ -111,12 +118,27 @@ def print_result(console: Console, result: ObjectResult) -> None:
     """Print an object's verdict, and below it one finding a line."""
     head = Text()
     head.append(f"{result.verdict:9}", style=_VERDICT_COLOURS.get(result.verdict, ""))
+    if console.is_terminal:
+        _print_result_on_terminal(console, head, result)
+        return
     head.append(f" {printable(result.file)}#{result.index} {printable(result.source_id or '-')}")
     if result.public_id:
         head.append(f" -> {_shorten(result.public_id)}")
     if result.label:
         head.append(f"  {_shorten(result.label, _MAX_LABEL)}", style="dim")
     console.print(head)
+    _print_findings(console, result)
+
+
+def _print_result_on_terminal(console: Console, head: Text, result: ObjectResult) -> None:
+    value, kind = describe_object(result.object or result.held or {}, result.label)
+    name = _shorten(value, _MAX_LABEL) or result.source_id or "-"
+    head.append(f" {printable(name)}{f' ({printable(kind)})' if value and kind else ''}")
+    console.print(head)
+    ids = [f"{printable(result.file)}#{result.index} {printable(result.source_id or '')}".rstrip()]
+    ids += [f"-> {_shorten(result.public_id)}"] if result.public_id else []
+    for line in ids:
+        console.print(Text(f"{_INDENT}{line}", style="dim"))
     _print_findings(console, result)
 
 
@@ -138,7 +160,10 @@ def _print_findings(console: Console, result: ObjectResult) -> None:
             continue  # of no interest here; `tocsin check --explain` shows it
         place = f" at {finding['path']}" if finding.get("path") else ""
         text = f"{finding.get('action', '')}{place}: {finding.get('message', '')}"
-        console.print(Text(f"          {_shorten(text)} ({_shorten(finding.get('rule', ''))})"))
+        line = f"{_INDENT}{_shorten(text)} ({_shorten(finding.get('rule', ''))})"
+        if console.is_terminal:
+            line = wrap_words(line, console.width, f"{_INDENT}  ")
+        console.print(Text(line))
 
 
 def _shorten(text: str, length: int = _MAX_TEXT) -> str:
@@ -149,7 +174,9 @@ def _shorten(text: str, length: int = _MAX_TEXT) -> str:
 
 def print_counts(console: Console, counts: Mapping[str, int]) -> None:
     """Print the counts on one line."""
-    console.print(Text(", ".join(f"{number} {word}" for word, number in counts.items())))
+    console.print(
+        Text(", ".join(f"{number} {word.replace('_', ' ')}" for word, number in counts.items()))
+    )
 
 
 def print_status(console: Console, report: StatusReport) -> None:
@@ -207,7 +234,9 @@ def print_stages(console: Console, result: ObjectResult) -> None:
             place = f" at {finding['path']}" if finding.get("path") else ""
             head = f"{finding.get('rule', '')}: {finding.get('action', '')}{place}"
             console.print(Text(f"      - {printable(head)}"))
-            console.print(Text(f"        {printable(finding.get('message', ''))}"))
+            message = f"        {printable(finding.get('message', ''))}"
+            wrapped = wrap_words(message, console.width, " " * 8)
+            console.print(Text(wrapped if console.is_terminal else message))
 
 
 def _list_stages(result: ObjectResult) -> Iterator[tuple[str, list[Mapping[str, str]]]]:

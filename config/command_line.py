@@ -5,6 +5,7 @@ Knows click and nothing of what the commands do.
 
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """click's settings for the outermost group."""
 
 _PIECE = 4096
+_NARROWEST = 40
+"""Columns below which a terminal is not considered."""
 
 EXIT_CODES = """\
 \b
@@ -51,6 +54,31 @@ def escape_unprintable(text: str, escape: Callable[[str], str]) -> str:
         else "".join(c if c.isprintable() else escape(c) for c in piece)
         for piece in pieces
     )
+
+
+def wrap_words(text: str, width: int, indent: str) -> str:
+    """The text in lines of this width, with words whole and later lines indented.
+
+    >>> wrap_words("a sentence with some words that is longer than its line", 40, "  ")
+    'a sentence with some words that is\\n  longer than its line'
+    """
+    return textwrap.fill(
+        text,
+        width=max(width, _NARROWEST),
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def print_on_stderr(text: str) -> None:
+    """Print a message on standard error, on one line unless that is a terminal."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):  # not a terminal, or not a file
+        width = 0
+    shown = printable(text)
+    print(wrap_words(shown, width, "  ") if width else shown, file=sys.stderr, flush=True)
 
 
 class ParsedValue(click.ParamType[Any]):
@@ -109,12 +137,11 @@ def run_command(
         print(f"{program}: interrupted", file=sys.stderr)
         return stdio.INTERRUPTED
     except tuple(exit_codes) as error:
-        print(f"{program}: {printable(error)}", file=sys.stderr, flush=True)
+        print_on_stderr(f"{program}: {error}")
         return next(code for kind, code in exit_codes.items() if isinstance(error, kind))
     except OSError as error:
         place = error.filename or "address, file or output"
-        why = printable(error.strerror or error)
-        print(f"{program}: {why}: {printable(place)}", file=sys.stderr, flush=True)
+        print_on_stderr(f"{program}: {error.strerror or error}: {place}")
         stdio.discard_output()
         return stdio.FAILED
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import click
@@ -19,10 +20,12 @@ from tocsin.clients.cli.command import (
     with_inputs,
     with_settings,
 )
+from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.clients.terminal import (
     open_console,
     print_difference,
     print_json,
+    print_message,
     print_result,
     print_stages,
 )
@@ -67,17 +70,32 @@ def check_command(
       held       an analyst of the hub would look at it; push --send-held sends it
       refused    never shared; the findings say why
 
+    On a terminal it shows the tables that push shows; elsewhere, a line for each
+    object, and below it the findings.
+
     With --json: a line for each object; {"file", "error"} for a file that no
     format reads; at the end {"counts": ...}. With --diff each line also has the
     object "before". The exit code is 1 if all objects were refused or no file
     could be read, 4 if that happened to some.
     """
     previews = preview_files(settings, inputs)
-    results = _print_previews(previews, _Display(as_json, explain, diff))
+    display = _Display(as_json, explain, diff)
+    in_tables = not (as_json or explain or diff) and sys.stdout.isatty()
+    results = _print_tables(previews) if in_tables else _print_previews(previews, display)
     failed = sum(bool(preview.error) for preview in previews)
     counts = count_verdicts(results, PREVIEW_VERDICTS)
     print_totals(counts | ({"failed_files": failed} if failed else {}), as_json=as_json)
     return exit_code(counts | {"failed_files": failed})
+
+
+def _print_tables(previews: Sequence[Preview]) -> list[ObjectResult]:
+    """Print what `tocsin push` shows before it asks; the results."""
+    print_file_errors(previews, as_json=False)
+    results = [result for each in previews for result in each.results(before=True)]
+    print_share_preview(open_console(), results)
+    if is_cut(results):
+        print_message("`tocsin check FILE | less` shows every object")
+    return results
 
 
 def _print_previews(previews: Iterable[Preview], display: _Display) -> list[ObjectResult]:

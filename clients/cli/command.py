@@ -109,7 +109,7 @@ def with_connection_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that say which hub, and with which key; they become settings."""
     for option in reversed(
         (
-            click.option("--url", help="The hub's discovery URL, or an API root's."),
+            click.option("--url", metavar="URL", help="The hub's discovery URL, or an API root's."),
             click.option(
                 "--key",
                 metavar="KEY",
@@ -270,7 +270,7 @@ def open_hub(settings: ClientSettings, kind: type[Hub] = Hub) -> Hub:
     `kind`: Hub20 for a server of TAXII 2.0.  Raises WrongUsage if a setting cannot be used.
     """
     if not settings.url:
-        raise WrongUsage("no hub is named; give --url, TOCSIN_URL or `url` in client.toml")
+        raise WrongUsage("no hub is named; run `tocsin login`, or give --url or TOCSIN_URL")
     try:
         return kind(
             settings.url,
@@ -306,14 +306,18 @@ def ask(question: str) -> bool:
 
 
 def ask_for_word(question: str, letters: str) -> str:
-    """Ask for one of some letters, of which the first is the default; `a` shows all rows."""
-    default, others = letters[0], letters[1:]
-    shown = "/".join((default.upper(), *("a: show all" if c == "a" else c for c in others)))
+    """Ask for y, n or, if it is among the letters, a (show all); the first letter is the default.
+
+    A terminal that is gone means no, whatever the default is.
+    """
+    default = letters[0]
+    choices = (c.upper() if c == default else c for c in "yn")
+    shown = "/".join((*choices, *(["a: show all"] if "a" in letters else [])))
     sys.stderr.write(f"{question} [{shown}] ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer:
-        return "n"  # the terminal is gone: no default counts
+        return "n"
     letter = answer.strip().lower()[:1]
     return default if not letter else letter if letter in letters else "n"
 

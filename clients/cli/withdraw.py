@@ -18,6 +18,7 @@ from tocsin.clients.cli.command import (
     Inputs,
     WrongUsage,
     ask,
+    count_objects,
     find_writable,
     is_interactive,
     json_option,
@@ -176,7 +177,7 @@ def _read_name(name: str, now: int) -> tuple[list[Target], bool]:
 
 
 def _confirm(collection: Collection, results: Sequence[ObjectResult]) -> bool:
-    """Ask the user.  Raises WrongUsage if there is nobody to ask: it cannot be undone."""
+    """Ask the user.  Raises WrongUsage without a terminal, because it cannot be undone."""
     if not is_interactive():
         raise WrongUsage(
             "a withdrawal is final; give --yes to send it unasked, or --dry-run to see it first"
@@ -187,7 +188,7 @@ def _confirm(collection: Collection, results: Sequence[ObjectResult]) -> bool:
     if len(results) > _MAX_SHOWN:
         console.print(f"  and {len(results) - _MAX_SHOWN} more; --dry-run shows all")
     name = printable(collection.alias or collection.title)
-    return ask(f"Withdraw {len(results)} objects from {name}, for ever?")
+    return ask(f"Withdraw {count_objects(len(results))} from {name}? This is final.")
 
 
 def _send(

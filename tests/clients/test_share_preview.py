@@ -18,6 +18,7 @@ from tocsin.config import ClientSettings
 
 Run = Callable[..., Any]
 PUSH = (sys.executable, "-m", "tocsin.clients", "push")
+CHECK = (sys.executable, "-m", "tocsin.clients", "check")
 HELD = {
     **indicator(1),
     "pattern": "[email-message:to_refs[*].value = 'accounts@northmole.example']",
@@ -56,6 +57,12 @@ class TestTable:
         section = lines[lines.index("Changed before it is sent (1)") :]
         (row,) = [line for line in section if "ask" in line]
         assert "jo.doe@" in row and "ask [removed:" in row
+
+    def test_a_note_about_many_objects_is_one_row(self) -> None:
+        Path("a.txt").write_text("TLP:AMBER\nevil-portal.top and bad-portal.top\n")
+        lines = shown("a.txt")
+        (row,) = [line for line in lines if line.startswith("TLP:AMBER on line 1")]
+        assert "Notes (1)" in lines and row.split()[-1] == "2"
 
     def test_one_change_of_many_objects_is_one_row(self) -> None:
         author = "identity--13003a89-9fed-40fd-aaa3-32d513b843e2"
@@ -103,6 +110,29 @@ class TestTable:
         assert describe_object({}, label) == expected
 
 
+class TestCheckOnATerminal:
+    def check(self, *words: str) -> tuple[int, list[str]]:
+        code, written = run_on_terminal((*CHECK, *words), 80, 60)
+        return code, lines_of(written.replace("\r", "\n"))
+
+    def test_check_shows_the_tables_of_push_and_no_line_is_longer_than_the_terminal(self) -> None:
+        code, lines = self.check(write("a.json", named(1), HELD), "nosuch")
+        assert (code, max(map(len, lines)) <= 80) == (4, True)
+        assert any(line.startswith("Would be shared (1)") for line in lines)
+        (totals,) = [line for line in lines if " received, " in line]
+        assert totals == "2 received, 1 ready, 0 duplicate, 1 held, 0 refused, 1 failed files"
+
+    def test_a_message_names_the_command_that_shows_all_of_a_long_list(self) -> None:
+        _, lines = self.check(write("a.json", *map(named, range(20))))
+        assert "and 5 more" in lines
+        assert any("tocsin check FILE | less" in line for line in lines)
+
+    def test_explain_wraps_its_sentences(self) -> None:
+        private = {**indicator(2), "pattern": "[ipv4-addr:value = '10.0.4.12']"}
+        _, lines = self.check(write("a.json", private), "--explain")
+        assert max(map(len, lines)) <= 80
+
+
 class TestOnATerminal:
     def push(self, *words: str, typed: str) -> tuple[int, list[str]]:
         command = (*PUSH, *words, "--to", COLLECTION)
@@ -116,7 +146,7 @@ class TestOnATerminal:
     def test_push_shows_what_it_would_share_and_sends_it_on_yes(self, partner: Medallion) -> None:
         code, lines = self.push(write("a.json", named(1)), typed="y\n")
         assert (code, self.sent(partner)) == (0, [named(1)["pattern"]])
-        assert any(line.startswith("Will be shared (1)") for line in lines)
+        assert any(line.startswith("Would be shared (1)") for line in lines)
         assert any("bad1.top" in line and "domain-name" in line for line in lines)
 
     def test_push_sends_nothing_if_the_answer_is_empty(self, partner: Medallion) -> None:
@@ -137,7 +167,7 @@ class TestOnATerminal:
         described = named(1, description="ask jo.doe@bank.example.net")
         _, lines = self.push(write("a.json", described, private), typed="y\n")
         assert not any("#1 " in line for line in lines)
-        assert [line for line in lines if "admitted" in line and "#0 " in line]
+        assert [line for line in lines if "#0 " in line]
         assert not any("replaced at description" in line for line in lines)
 
     def test_the_answer_a_shows_all_rows_and_asks_again(self, partner: Medallion) -> None:

@@ -136,7 +136,7 @@ class TestAtAHub:
         command = [sys.executable, "-m", "tocsin.clients", "withdraw", "evil-portal.top"]
         code, written = run_on_terminal([*command, "--to", "inbox"], 200, 30, typed="n\n")
         assert code == 1 and "[domain-name:value = 'evil-portal.top']" in written
-        assert "Withdraw 1 objects from inbox, for ever? [y/N]" in written
+        assert "Withdraw 1 object from inbox? This is final. [y/N]" in written
         assert in_force(served) != []
 
 
