@@ -74,6 +74,7 @@ _REQUESTS, _STATE = "requests", "state"
 """Names of shared tables: the rate limiter's, and the monitor's."""
 _BIND_SECONDS, _BIND_PAUSE = 3.0, 0.1
 """Seconds for the processes of a hub that was killed to free its address."""
+_URL_FILE = "url"
 _SIGNAL_SECONDS = 0.5
 """Seconds after which the main thread looks if a signal has come."""
 _METRICS_THREADS = 2
@@ -348,7 +349,9 @@ def serve(
             workers = start_workers(hub.services, stop)
             _freeze_loaded_objects()
             try:
-                _announce(f"{scheme}://{_url_host(settings.host)}:{port}/taxii2/", key, ready, echo)
+                url = f"{scheme}://{_url_host(settings.host)}:{port}/taxii2/"
+                _record_url(settings.data, url)
+                _announce(url, key, ready, echo)
                 if not tls and not _is_loopback(settings.host):
                     echo(_PLAIN_HTTP_WARNING.format(settings.host))
                 await_stop(stop)
@@ -661,6 +664,25 @@ def await_stop(stop: threading.Event) -> None:
     """
     while not stop.wait(_SIGNAL_SECONDS):
         pass
+
+
+def _record_url(data: Path, url: str) -> None:
+    """Note where this hub answers, for `tocsin-hub partner add` beside it."""
+    try:
+        (data / _URL_FILE).write_text(f"{url}\n", "utf-8")
+    except OSError as error:
+        log.warning("cannot note the URL in %s: %s", data / _URL_FILE, error.strerror)
+
+
+def find_url(settings: HubSettings) -> str:
+    """The URL where the hub answers, or else answered last; that of the settings if none did."""
+    try:
+        if recorded := (settings.data / _URL_FILE).read_text("utf-8").strip():
+            return recorded
+    except (OSError, UnicodeDecodeError):
+        pass
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://{_url_host(settings.host)}:{settings.port}/taxii2/"
 
 
 def _announce(url: str, key: str | None, ready: Path | None, echo: Echo) -> None:

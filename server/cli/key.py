@@ -12,7 +12,7 @@ from tocsin.server import bootstrap
 from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.http.tls import first_certificate
-from tocsin.server.runtime import Runtime
+from tocsin.server.runtime import Runtime, find_url
 from tocsin.server.store import Transaction
 
 
@@ -79,10 +79,8 @@ def add_key(txn: Transaction, account: str, actor: str) -> Answer:
 
 def credential_of(hub: Runtime, answer: Answer) -> Answer:
     """Account and key in one piece, and the line that sets them for `tocsin` on this machine."""
-    settings, credential = hub.settings, f"{answer['account']}:{answer['key']}"
-    scheme = "https" if settings.tls_certificate else "http"
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
-    url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}/taxii2/"
+    credential = f"{answer['account']}:{answer['key']}"
+    url = find_url(hub.settings)
     return {"credential": credential, "use": f"export TOCSIN_URL={url} TOCSIN_KEY={credential}"}
 
 

@@ -1,4 +1,4 @@
-"""The ready file of `tocsin-hub serve`."""
+"""The URL that `tocsin-hub serve` notes, in the ready file and for commands beside it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.processes import make_data
+from support.processes import HubProcess, make_data
 
 HUB = Path(sys.executable).with_name("tocsin-hub")
 
@@ -29,3 +29,13 @@ class TestAReadyFileThatCannotBeWritten:
         assert ended.returncode == 2
         assert f"--ready-file: cannot write {ready}" in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+class TestTheUrlForCommands:
+    def test_a_key_comes_with_the_url_of_the_hub_that_serves_the_data(self, tmp_path: Path) -> None:
+        hub = HubProcess(tmp_path / "data").start()
+        try:
+            answer = hub.command("partner", "add", "north", "--name", "North Hospital")
+        finally:
+            hub.stop()
+        assert f"export TOCSIN_URL={hub.url} TOCSIN_KEY=north:" in answer["use"]
