@@ -37,6 +37,8 @@ def blueprint(services: ExportServices) -> flask.Blueprint:
     routes = flask.Blueprint("export", __name__)
     format = f"{ROOT}<name>/<format>"
     for rule, view in (
+        (f"{ROOT}<name>", endpoints.collection),
+        (f"{ROOT}<name>/", endpoints.collection),
         (format, endpoints.format),
         (f"{format}/", endpoints.format),
         (f"{format}/<file>", endpoints.file),
@@ -51,14 +53,20 @@ class Endpoints:
 
     services: ExportServices
 
+    def collection(self, name: str) -> flask.Response:
+        """The names of the formats, one a line."""
+        context = self.services.authenticate()
+        context.note(auth.find_readable(context.account, context.collections, name))
+        _parse_query()
+        return _answer_lines(output_formats())
+
     def format(self, name: str, format: str) -> flask.Response:
         """The file of a format that has only one, else the names of its files, one a line."""
         context, wanted = self._parse(name, format, "")
         names = self.services.files.names(wanted)
         if wanted.format.has_one_file:
             return self._answer(context, wanted._replace(name=names[0]))
-        lines = "".join(f"{each}\n" for each in names)
-        return flask.Response(lines, content_type=TEXT)
+        return _answer_lines(names)
 
     def file(self, name: str, format: str, file: str) -> flask.Response:
         """One file of a format."""
@@ -101,6 +109,10 @@ class Endpoints:
             last_position=found.position,
         )
         self.services.deliveries.record(account, wanted.collection, Query(types=types), page)
+
+
+def _answer_lines(names: Iterable[str]) -> flask.Response:
+    return flask.Response("".join(f"{each}\n" for each in names), content_type=TEXT)
 
 
 def _content(found: ExportedFile) -> flask.Response:

@@ -54,6 +54,16 @@ def listed(value: str, **more: Any) -> dict[str, Any]:
     return indicator(value, seed=value, **more)
 
 
+@pytest.mark.parametrize("path", ["green", "green/"])
+def test_the_url_of_a_collection_lists_the_formats(hub: HubInProcess, path: str) -> None:
+    assert names(hub, path) == list(output_formats())
+
+
+@pytest.mark.parametrize("path", ["nowhere", "nowhere/"])
+def test_an_unknown_collection_lists_no_formats(hub: HubInProcess, path: str) -> None:
+    assert get(hub, path).status_code == 404
+
+
 def test_a_list_has_what_the_feed_says_now(hub: HubInProcess) -> None:
     hub.push(listed("b.bad-portal.top"), listed("a.bad-portal.top"))
     assert names(hub) == ["a.bad-portal.top", "b.bad-portal.top"]
