@@ -1,7 +1,7 @@
 """The clients for Python programs: check, push and poll.
 
 `docs/python-api.md` shows how it is used.  Everything that can go wrong raises `ShareError`, whose
-text says what to do.  Nothing is printed, nobody is asked, and no process is started.
+text says what to do.  Functions print nothing, ask nothing and start no process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["Client", "ClientSettings", "ObjectResult", "PushOptions", "PushOutco
 
 @dataclass(frozen=True, slots=True)
 class PushOutcome:
-    """What became of a push."""
+    """Outcome of a push."""
 
     results: tuple[ObjectResult, ...]
     """One for each object, with the hub's verdict; in the order in which they became known."""
@@ -87,7 +87,7 @@ class Client:
         return self.hub.list_collections()
 
     def check(self, path: str | Path) -> list[ObjectResult]:
-        """What the hub would make of a file, without sending it.
+        """Check a file as the hub would, without sending it.
 
         Raises ShareError if no format reads the file, OSError if it cannot be opened.
         """

@@ -1,7 +1,7 @@
 """Bounds on the response of a server that may be hostile: octets, seconds, the head, nesting.
 
 A connection counts what it reads from its socket and keeps one deadline for a request and its
-whole response, because the timeouts of urllib3 begin anew with each octet that arrives.  SOCKS
+whole response, because the timeouts of urllib3 begin again with each octet that arrives.  SOCKS
 proxies have connections of their own: only the bounds on the body hold there.  The body is
 decompressed in small pieces, so that a short response cannot become a long one unseen.  A coding
 that was not asked for is refused.  Knows nothing of TAXII.

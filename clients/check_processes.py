@@ -54,7 +54,7 @@ class ExaminerSettings:
     policy: str
     """The text of the policy, of which the preview's version is used."""
     file: Path | None
-    """Where that text comes from, for messages."""
+    """Source of that text, for messages."""
     submitter: Submitter
 
 

@@ -35,7 +35,7 @@ _LONGEST_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of one run of a source."""
+    """Outcome of one run of a source."""
 
     source: str
     began: float
@@ -44,7 +44,7 @@ class Run:
     counts: dict[str, int] = field(default_factory=dict)
     """`documents`, `objects`, `submitted`, `unchanged`, `held`, `refused`, `unreadable`."""
     error: str = ""
-    """What ended the run; empty: it reached the end of the source."""
+    """Error that ended the run; empty: it reached the end of the source."""
     wait: float = 0.0
     """Seconds after which the other side wants to be asked again, if it said so."""
     notes: tuple[str, ...] = ()

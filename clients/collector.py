@@ -47,23 +47,23 @@ OpenHub = Callable[[ClientSettings], Hub]
 
 @dataclass(slots=True)
 class SourceStatus:
-    """How a source fares."""
+    """Status of a source."""
 
     source: str
     last_run: float | None = None
-    """When the last run began, in seconds since 1970 UTC; None: it has not run."""
+    """Begin of the last run, in seconds since 1970 UTC; None: it has not run."""
     last_success: float | None = None
     next_run: float | None = None
     seconds: float = 0.0
-    """How long the last run took."""
+    """Duration of the last run."""
     failures: int = 0
     """Failed runs in a row."""
     error: str = ""
-    """What ended the last run; empty if it reached the end of the source."""
+    """Error that ended the last run; empty if it reached the end of the source."""
     notes: tuple[str, ...] = ()
     """Documents of the last run that could not be read."""
     counts: dict[str, int] = field(default_factory=dict)
-    """Of the last run; see Run.counts."""
+    """Counts of the last run; see Run.counts."""
     totals: dict[str, int] = field(default_factory=dict)
     """The same over all runs."""
 
@@ -160,7 +160,7 @@ class Collector:
             self._write()
 
     def _first(self, status: SourceStatus) -> float:
-        """When a source is due after a start: as if it had not been stopped, or at once."""
+        """Time of the first run after a start: as if it had not been stopped, or at once."""
         return status.next_run or 0.0
 
     def _schedule(self, run: Run) -> None:
@@ -212,7 +212,7 @@ class _Running:
     answer: Connection
     began: float
     deadline: float
-    """Of `time.monotonic`."""
+    """In seconds of `time.monotonic`."""
 
     @classmethod
     def start(cls, source: Source, task: tuple[Any, ...]) -> _Running:
@@ -227,7 +227,7 @@ class _Running:
         return time.monotonic() > self.deadline
 
     def result(self) -> Run:
-        """What became of it; the process has ended after that."""
+        """Return the outcome; the process has ended after that."""
         error = f"stopped after {self.source.longest_run}: raise longest_run if it is right"
         try:
             if self.answer.poll():

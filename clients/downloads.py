@@ -41,7 +41,7 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a source may be read with."""
+    """Credential and bounds for reading a source."""
 
     credential: str = ""
     """`user:password` is sent as Basic, a token without a colon as Bearer; empty: none."""

@@ -564,7 +564,9 @@ class Hub:
         )
 
     def list_submissions(self, limit: int = 100) -> Iterator[ListedSubmission]:
-        """What this key's partner sent, the newest first, of the first API root that lists it.
+        """List the submissions of this key's partner, the newest first.
+
+        They are those of the first API root that lists any.
 
         Raises NotFound if none does: it is an extension of Tocsin's hub.
         """

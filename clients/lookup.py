@@ -25,7 +25,7 @@ _STATEMENTS = ("sighting", "opinion", "note")
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a public indicator says of its reports; zeros where it says nothing."""
+    """Read what a public indicator states about its reports; zeros where it states nothing."""
 
     contributors: int = 0
     """Independent sources."""
@@ -113,7 +113,7 @@ def list_targets(statement: StixObject) -> list[str]:
 
 
 def read_history(subject: StixObject) -> History:
-    """What a public indicator says of its reports."""
+    """Reports of a public indicator, as the hub counted them."""
     extensions = subject.get("extensions")
     own: Any = extensions.get(EXTENSION_ID) if isinstance(extensions, dict) else None
     if not isinstance(own, dict):

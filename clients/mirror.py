@@ -5,7 +5,7 @@ one transaction; the files are written from it afterwards.  So whenever the prog
 next poll goes on where the state is, and writes what the files lack.  A file is replaced at once
 and only if its content differs; what was revoked, deleted or has expired is not in it any more.
 
-A server that deletes objects without a word is only found out by reading the collections anew:
+A server that deletes objects without a word is found only by reading the collections again:
 see `Mirror.verify`.
 """
 
@@ -37,7 +37,7 @@ _READABLE, _SEARCHABLE = 0o444, 0o111
 
 @dataclass(frozen=True, slots=True)
 class MirrorOptions:
-    """How the files of a mirror are written."""
+    """Options for writing the files of a mirror."""
 
     formats: tuple[str, ...] = ()
     """Names of output formats; those that the folder has already are written too."""

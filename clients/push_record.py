@@ -63,7 +63,7 @@ class RecordedPush:
     id: str
     """The name of its record."""
     time: int
-    """When it began, in µs since 1970 UTC."""
+    """Begin, in µs since 1970 UTC."""
     url: str
     """The URL of the hub."""
     root: str

@@ -113,7 +113,7 @@ class _View:
         self._end(table, len(rows))
 
     def print_notes(self, results: Sequence[ObjectResult]) -> None:
-        """What was noticed or left out when the files were read, each sentence once."""
+        """Print each note about the files once, with the number of its objects."""
         notes = Counter(note for result in results for note in dict.fromkeys(list_notes(result)))
         if not notes:
             return

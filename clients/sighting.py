@@ -17,13 +17,13 @@ from tocsin.admission.timestamps import stix_time
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a reader says of an indicator."""
+    """Statement of a reader about an indicator."""
 
     false_alarm: bool = False
     count: int = 1
-    """How often it was seen."""
+    """Number of times that it was seen."""
     seen: int = 0
-    """When it was last seen, in µs since 1970 UTC; 0: now."""
+    """Time of the last sighting, in µs since 1970 UTC; 0: now."""
 
 
 def build_statement(target: StixObject, observation: Observation, now: int) -> StixObject:

@@ -1,7 +1,7 @@
-"""What is kept of a source between runs: where it was read to, and what was submitted of it.
+"""Memory of a source between runs: how far it was read, and which objects were submitted.
 
 One file of SQLite for each source, readable by its owner only.  Of an object that was submitted
-it has the id and a digest.  Deleting the file makes the next run read and submit everything anew,
+it has the id and a digest.  Deleting the file makes the next run read and submit everything again,
 which does no harm: the hub knows an object by its id.
 """
 
@@ -40,7 +40,7 @@ class SourceMemory:
             self._begin()
         except sqlite3.DatabaseError as error:
             self._database.close()
-            raise Malformed(f"{path} is damaged ({error}); remove it to begin anew") from error
+            raise Malformed(f"{path} is damaged ({error}); remove it to start again") from error
 
     def __enter__(self) -> Self:
         """The memory itself."""
@@ -56,7 +56,7 @@ class SourceMemory:
         self._database.close()
 
     def entries(self) -> Mapping[str, str]:
-        """What the source itself keeps."""
+        """Entries that the source itself keeps."""
         return dict(self._database.execute("SELECT name, value FROM memory"))
 
     def keep(self, entries: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ class Rendered(NamedTuple):
     """Over its content, with zeros in place of its serial number."""
     length: int
     serial_at: int | None
-    """Where its serial number stands; None if it has none."""
+    """Position of its serial number; None if it has none."""
 
 
 def render(file: OutputFile, stream: BinaryIO) -> Rendered:

@@ -99,18 +99,18 @@ class FileRecord(NamedTuple):
     serial: int
     length: int
     time: int
-    """When it was changed, in ns since 1970 UTC."""
+    """Time of its last change, in ns since 1970 UTC."""
 
 
 class StateMark(NamedTuple):
-    """What determines the content of files; equal marks mean equal files."""
+    """State that determines the content of files; equal marks mean equal files."""
 
     generation: int
     """Grows with every change of an object."""
     indicators: int
     """Grows with every change of an indicator."""
     expired: int
-    """When the latest indicator expired that has, in µs."""
+    """Time at which the last indicator expired, in µs."""
 
 
 class StateFile:
@@ -202,7 +202,7 @@ class StateFile:
         return [name for (name,) in self._base.execute("SELECT name FROM sources ORDER BY name")]
 
     def cursor(self, source: str) -> str:
-        """How far a feed was read, as `apply` was given it; empty at first."""
+        """Return the cursor of a feed, as `apply` was given it; empty at first."""
         found = self._base.execute("SELECT cursor FROM sources WHERE name = ?", (source,))
         return str((found.fetchone() or ("",))[0])
 

@@ -92,7 +92,7 @@ class _Reader:
 
 @dataclass(slots=True)
 class Contents:
-    """What a message holds."""
+    """The content of a message."""
 
     texts: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)

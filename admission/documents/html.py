@@ -75,7 +75,7 @@ def read(content: bytes) -> DocumentText:
 
 
 def text_of(page: str) -> str:
-    """What a reader of a page in HTML sees.  Raises Malformed if it is too long."""
+    """The text that a reader of a page in HTML sees.  Raises Malformed if it is too long."""
     reader = _Reader()
     reader.feed(page)
     reader.close()

@@ -28,7 +28,7 @@ _NO_SHEET = "the file has no sheet with a table: save it again as .xlsx"
 
 @dataclass(slots=True)
 class _Book:
-    """What the sheets of a workbook share."""
+    """The parts that the sheets of a workbook share."""
 
     budget: TextBudget = field(default_factory=TextBudget)
     strings: list[str] = field(default_factory=list)

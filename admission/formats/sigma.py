@@ -46,7 +46,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 
 
 def _parse_details(rule: SigmaRule, rules: RuleBuilder) -> IndicatorDetails:
-    """What a rule says of itself.  Raises ValueError for a TLP level that is none."""
+    """Read the properties that a rule states.  Raises ValueError for a TLP level that is none."""
     stated = [tag[4:] for tag in rule.tags if tag.lower().startswith(("tlp.", "tlp:"))]
     levels = [Tlp.parse(each) for each in stated]
     return IndicatorDetails(

@@ -28,7 +28,7 @@ _TOKEN = re.compile(
     r"|(?P<open>\{)|(?P<close>\})",
     re.DOTALL,
 )
-"""What may hide a bracket, and what gives a file its parts."""
+"""Pieces that may hide a bracket, and words that divide a file into parts."""
 _BEGINS = re.compile(
     r"(?:\s|//[^\n]*\n|/\*.*?\*/)*+(?:import\s+\"|include\s+\"|(?:private\s+|global\s+){0,2}rule\s+\w)",
     re.DOTALL,
@@ -66,7 +66,7 @@ class _Piece:
 
     @property
     def meta(self) -> list[tuple[str, str]]:
-        """What the rule says of itself, by name in lower case."""
+        """The meta values of the rule, by name in lower case."""
         return [(name.lower(), value) for name, value in _META.findall(self.text)]
 
     @property

@@ -36,7 +36,7 @@ class ListedValue(NamedTuple):
     indicator: str
     """The id of the indicator with the greatest confidence."""
     confidence: int | None
-    """That of this indicator, 0 to 100; None if no indicator states one."""
+    """Confidence of this indicator, 0 to 100; None if no indicator states one."""
 
 
 class IndicatorRecord(NamedTuple):
@@ -54,7 +54,7 @@ class IndicatorRecord(NamedTuple):
 
 
 class CurrentState(Protocol):
-    """What a feed says at one moment; everything is in a stable order."""
+    """Content of a feed at one moment; everything is in a stable order."""
 
     @property
     def feed(self) -> str:

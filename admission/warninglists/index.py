@@ -238,7 +238,7 @@ class ListDocument(msgspec.Struct, frozen=True):
     """Lists in one file: `misp_lists.json.xz`, or what the operator loaded."""
 
     source: str
-    """Where they come from, with its version."""
+    """Source of the lists, with its version."""
     lists: dict[str, ListContent]
 
 

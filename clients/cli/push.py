@@ -250,10 +250,10 @@ def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What the preview has shown already."""
+    """Findings that the preview has shown already."""
 
     findings: Mapping[tuple[str, int], tuple[Mapping[str, str], ...]]
-    """Of each object, by file and index; empty if nothing was shown."""
+    """Findings of each object, by file and index; empty if nothing was shown."""
 
     @classmethod
     def of(cls, job: _Job) -> _Shown:

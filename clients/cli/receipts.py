@@ -55,14 +55,14 @@ class Receipt:
     label: str
     message: str
     public: StixObject | None = None
-    """What the reader finds of it in the collections; None: nothing."""
+    """The public object in the collections that the reader sees; None: it is in none."""
     history: History = field(default_factory=History)
     statements: Counter[str] = field(default_factory=Counter)
     """Sightings, opinions and notes of others about it, by type."""
 
     @property
     def state(self) -> str:
-        """What can be seen of it now."""
+        """State of the public object now."""
         if self.public is None:
             return "not visible" if self.verdict in _PUBLISHED else self.verdict
         return "revoked" if self.public.get("revoked") is True else "published"

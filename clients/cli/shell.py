@@ -29,7 +29,7 @@ _SHELLS = ("bash", "zsh", "fish")
 def completion_command(context: click.Context, shell: str) -> int:
     """Print what lets a shell complete commands and options.
 
-    Write it to the file that your shell reads, and start the shell anew.
+    Write it to the file that your shell reads, and start a new shell.
     """
     kind = get_completion_class(shell)
     if kind is None:

@@ -96,7 +96,7 @@ def withdraw_command(
     identities, markings and observables.
 
     What nobody else reported is revoked at the hub. Only ids are sent, no
-    content. A withdrawn id cannot be used again: to report the value anew, use
+    content. A withdrawn id cannot be used again: to report the value again, use
     push --new-ids. To withdraw it then, give the id that push printed.
 
     \b

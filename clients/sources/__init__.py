@@ -28,7 +28,7 @@ from tocsin.clients.tls import TlsFiles
 from tocsin.config.settings import ConsentWord, TlpWord
 
 Memory = Mapping[str, str]
-"""What is known of a source from earlier runs."""
+"""Memory of earlier runs of a source."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
@@ -43,7 +43,7 @@ class Document:
     """A file name, which shows the format."""
     content: bytes = field(repr=False)
     memory: Memory = field(default_factory=dict)
-    """What to keep once it was submitted; it replaces entries of the same names."""
+    """Entries to keep once it was submitted; they replace entries of the same names."""
     skipped: str = ""
     """Why it was not read, for the operator; then it has no content."""
 
@@ -60,11 +60,11 @@ class Source(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_
     tlp: TlpWord | None = None
     """The level of objects without a TLP marking; without it, `default_tlp` of the client."""
     consent: ConsentWord | None = None
-    """Who may learn our name; without it, `consent` of the client."""
+    """Audience that may learn our name; without it, `consent` of the client."""
     labels: tuple[str, ...] = ()
     """Labels for every object."""
     valid_for: str = ""
-    """How long indicators without an end are valid from the time when they are read: 30d."""
+    """Validity of indicators without an end, from the time when they are read: 30d."""
     form: str = msgspec.field(default="", name="as")
     """A file name that shows the format, where the document's own does not: list.csv."""
     send_held: bool = False
@@ -74,7 +74,7 @@ class Source(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_
     enabled: bool = True
 
     def documents(self, memory: Memory) -> Iterator[Document]:
-        """What is new since the run that left `memory`.
+        """Yield the documents that are new since the run that left `memory`.
 
         Raises a ShareError if the source cannot be read.
         """
@@ -130,7 +130,7 @@ class RemoteSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True
         return text
 
     def access(self) -> Access:
-        """How to read it."""
+        """Credential and bounds for reading it."""
         tls = TlsFiles(self.url, cert=self.cert, ca=self.ca)
         tls.check()
         return Access(self.credential(), self.header, self.allow_private, self.max_length, tls)

@@ -16,14 +16,14 @@ from tocsin.clients.tls import TlsFiles
 
 
 class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="taxii"):
-    """What is new in a collection since the last run."""
+    """Source of the objects that are new in a collection since the last run."""
 
     collection: str
     """Its id, alias or title."""
     types: tuple[str, ...] = ()
     """Only these STIX types."""
     added_after: str = ""
-    """Where to begin at the first run, RFC 3339."""
+    """Time to begin after at the first run, RFC 3339."""
 
     def documents(self, memory: Memory) -> Iterator[Document]:
         """See Source; one document is one page."""
@@ -56,7 +56,7 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
 
 
 def _read_cursor(memory: Memory) -> Cursor:
-    """Where the last run ended.  Raises Malformed if that is damaged."""
+    """Return the position where the last run ended.  Raises Malformed if that is damaged."""
     text = memory.get("cursor")
     if not text:
         return Cursor()

@@ -9,7 +9,7 @@ from tocsin.clients.taxii20 import Hub20
 class Taxii20Source(
     TaxiiSource, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="taxii20"
 ):
-    """What is new in a collection since the last run; `url` is that of the server or API root."""
+    """Source of what is new in a collection since the last run; `url`: the server or API root."""
 
     def server(self) -> Hub20:
         """See TaxiiSource."""

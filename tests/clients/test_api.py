@@ -78,7 +78,7 @@ def test_a_program_that_ends_within_a_page_gets_that_page_again(served: HubInPro
 
 
 @pytest.mark.parametrize("call", ["collections", "push", "poll"])
-def test_what_goes_wrong_is_a_share_error(alone: None, call: str) -> None:
+def test_errors_are_share_errors(alone: None, call: str) -> None:
     client = Client("http://127.0.0.1:9/taxii2/", "acme:acme", settings=ClientSettings())
     with pytest.raises(ShareError):
         if call == "collections":

@@ -83,7 +83,7 @@ def counts(lines: list[str]) -> list[dict[str, int]]:
 
 
 class TestSubmitting:
-    def test_only_what_is_new_in_a_file_is_submitted(
+    def test_only_new_objects_of_a_file_are_submitted(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:
         write_sources({"name": "iocs", "url": web.url + FEED, "labels": ["ours"]})
@@ -233,7 +233,7 @@ class Service:
 
 
 class TestService:
-    def test_it_runs_by_its_schedule_serves_metrics_and_stops_at_a_signal(
+    def test_collect_runs_by_its_schedule_serves_metrics_and_stops_at_a_signal(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:
         web.files[FEED] = table("service", 1)

@@ -95,7 +95,7 @@ class TestLogin:
             ((), SECRET),
         ],
     )
-    def test_what_is_missing_or_cannot_be_is_wrong_usage(
+    def test_missing_and_impossible_values_are_wrong_usage(
         self, url: str, file: Path, words: tuple[str, ...], stdin: str
     ) -> None:
         code, stderr = login("--url", url, "--no-keyring", *words, stdin=stdin)

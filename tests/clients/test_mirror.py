@@ -97,7 +97,7 @@ def soon(seconds: float) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def test_what_was_revoked_leaves_the_files_at_the_next_poll(tocsin: Run, feed: Feed) -> None:
+def test_revoked_indicators_leave_the_files_at_the_next_poll(tocsin: Run, feed: Feed) -> None:
     sent = listing(PATTERN.format("a"), 1)
     feed.add(sent, listing(PATTERN.format("b")))
     mirror(tocsin)
@@ -107,7 +107,7 @@ def test_what_was_revoked_leaves_the_files_at_the_next_poll(tocsin: Run, feed: F
     assert listed() == ["b.test"]
 
 
-def test_what_has_expired_leaves_the_files_though_the_server_cannot_be_reached(
+def test_expired_indicators_leave_the_files_though_the_server_cannot_be_reached(
     tocsin: Run, feed: Feed
 ) -> None:
     feed.add(listing(PATTERN.format("a"), valid_until=soon(0.7)), listing(PATTERN.format("b")))

@@ -124,7 +124,7 @@ class TestResults:
         (result,) = push_candidates(hub, candidate(0, findings=(own,)))
         assert result.findings == (own.as_json(), theirs)
 
-    def test_what_the_preview_holds_is_withheld_and_what_it_refuses_is_not_sent(self) -> None:
+    def test_held_objects_are_withheld_and_refused_ones_are_not_sent(self) -> None:
         hub = ScriptedHub()
         closed = [candidate(n, verdict=Verdict(word)) for n, word in enumerate(("held", "refused"))]
         results = push_candidates(hub, *closed, candidate(2))
@@ -138,7 +138,7 @@ class TestResults:
             **{"received": 3, "admitted": 1, "withheld": 1, "refused": 1}
         }
 
-    def test_what_the_preview_holds_is_sent_on_request_and_gets_the_hubs_verdict(self) -> None:
+    def test_held_objects_are_sent_on_request_and_get_the_hubs_verdict(self) -> None:
         hub = ScriptedHub(
             pendings=[status_entry(0, x_tocsin_verdict="held")],
             status="pending",

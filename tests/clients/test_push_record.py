@@ -51,7 +51,7 @@ class TestRecords:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
-    def test_what_was_acknowledged_before_a_crash_is_known(self, tmp_path: Path) -> None:
+    def test_objects_acknowledged_before_a_crash_are_in_the_record(self, tmp_path: Path) -> None:
         records = PushRecords(tmp_path)
         with records.begin(INBOX, "https://h/", ["a.txt"]) as record:
             record.acknowledge(status("s1"), [result("evil.top")])

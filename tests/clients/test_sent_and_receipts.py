@@ -94,7 +94,7 @@ class TestSent:
         assert shown["value"] == "[domain-name:value = 'evil-portal.top']"
         assert public["id"] in tocsin("sent", id)[1][0]
 
-    def test_another_server_gets_the_record_of_this_computer(
+    def test_sent_shows_the_record_of_this_computer_for_a_server_that_lists_no_submissions(
         self, tocsin: Run, partner: Medallion
     ) -> None:
         id = push(tocsin, "evil-portal.top", to=COLLECTION)
@@ -228,7 +228,7 @@ class TestSighting:
             ("evil.top", "--count", "0"),
         ],
     )
-    def test_what_cannot_be_said_is_wrong_usage(
+    def test_an_impossible_sighting_is_wrong_usage(
         self, tocsin: Run, served: HubInProcess, words: tuple[str, ...]
     ) -> None:
         assert tocsin("sighting", *words, "--to", "inbox")[0] == 2

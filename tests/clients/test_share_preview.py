@@ -52,7 +52,7 @@ class TestTable:
         assert ["evil-portal.top", "domain-name", "GREEN"] in rows
         assert ["5c1f0b7e93a2d8464e7a90cb13f6d285", "MD5", "GREEN"] in rows
 
-    def test_what_was_removed_is_shown_before_and_after_side_by_side(self) -> None:
+    def test_removed_text_is_shown_before_and_after_side_by_side(self) -> None:
         lines = shown(write("a.json", named(1, description="ask jo.doe@bank.example.net")))
         section = lines[lines.index("Changed before it is sent (1)") :]
         (row,) = [line for line in section if "ask" in line]
@@ -70,7 +70,7 @@ class TestTable:
         assert "Changed before it is sent (1)" in lines
         assert any(line.startswith("created_by_ref of 3") for line in lines)
 
-    def test_what_is_held_and_refused_is_shown_with_the_reason(self) -> None:
+    def test_held_and_refused_objects_are_shown_with_the_reason(self) -> None:
         private = {**indicator(2), "pattern": "[ipv4-addr:value = '10.0.4.12']"}
         text = " ".join(" ".join(shown(write("a.json", HELD, private))).split())
         assert "Held: an analyst of the hub would have to look at (1)" in text

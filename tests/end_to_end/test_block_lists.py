@@ -100,7 +100,7 @@ def readings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Readings]:
 
 @pytest.mark.parametrize("place", ["mirror", "export"])
 @pytest.mark.parametrize("format", FORMATS)
-def test_what_has_ended_is_gone_within_one_poll(
+def test_ended_indicators_are_gone_within_one_poll(
     readings: Readings, place: str, format: str
 ) -> None:
     before, after = readings.before[place, format], readings.after[place, format]

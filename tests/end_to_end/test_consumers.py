@@ -30,7 +30,7 @@ def test_every_object_reaches_it(consumers: Any, kind: type[Consumer]) -> None:
     assert consumers[kind.name].received.keys() == everything.keys()
 
 
-def test_one_that_reads_no_further_page_receives_one_page_a_poll(consumers: Any) -> None:
+def test_a_consumer_that_reads_no_further_page_receives_one_page_a_poll(consumers: Any) -> None:
     """Why docs/connect says to raise `page_default` for it."""
     assert 0 < len(consumers[IntelMq.name].received) < len(consumers["everything"].received)
     assert consumers[IntelMq.name].requests == len(ROUNDS)

@@ -77,7 +77,7 @@ def test_a_value_stays_while_another_feed_has_it(tmp_path: Path) -> None:
     assert names(state) == []
 
 
-def test_of_an_object_in_several_feeds_the_latest_version_is_shown_once(tmp_path: Path) -> None:
+def test_an_object_in_several_feeds_is_shown_once_in_its_latest_version(tmp_path: Path) -> None:
     state = opened(tmp_path / "s")
     put(state, listing(PATTERN.format("new"), 1, modified="2026-03-01T00:00:00Z"), source="one")
     put(state, listing(PATTERN.format("old"), 1), source="two")

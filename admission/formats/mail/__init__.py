@@ -2,7 +2,7 @@
 
 The sender, the links and the hashes of attached files become indicators.  Who
 received it, its subject and its words are never shared; a link that names a
-recipient is cut.  A mail with defanged values is no attack but a report about one,
+recipient is cut.  A mail with defanged values is a report about an attack,
 and is read as text.  If a mail carries another as an attachment, the attached one is
 the attack, and who passed it on counts as a recipient.
 """
@@ -85,7 +85,7 @@ def _find_attacks(mail: Mail) -> Iterator[Mail]:
 
 
 def _find_recipients(mail: Mail) -> Iterator[str]:
-    """Who received a message or one attached to it, or passed it on."""
+    """The people who received a message or one attached to it, or passed it on."""
     yield from mail.recipients
     if mail.attached or _is_forwarded(mail):
         yield from mail.senders

@@ -1,4 +1,4 @@
-"""Who received a mail, and where a link says so, in any spelling that links use."""
+"""Recipients of a mail, and their names in links, in any spelling that links use."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ _SHORTEST_NAME = 4
 _COMMON_NAMES = frozenset(("info", "mail", "office", "admin", "sales", "contact", "support"))
 _COMMON_NAMES |= {"service", "security", "abuse", "phishing", "spam", "postmaster", "webmaster"}
 _REWRITES = 3
-"""How often a link may be encoded upon another encoding."""
+"""Maximum number of encodings upon each other in a link."""
 
 
 class Recipients:
@@ -122,7 +122,7 @@ def _decode_once(text: str) -> Iterator[str]:
 
 
 def _decode_base64(text: str) -> Iterator[str]:
-    """What a text may hold in base64: mailboxes, or base64 once more."""
+    """Texts that base64 in a text may stand for: mailboxes, or base64 again."""
     plain = text.rstrip("=").replace("-", "+").replace("_", "/")
     for part in {plain, plain.rsplit("/", 1)[-1]}:
         try:

@@ -183,7 +183,7 @@ class TestRecipients:
         assert values(found) == ["evil@bad-mailer.com", "https://evil.com/login"]
         assert messages(found) == [CUT]
 
-    def test_of_a_link_whose_path_names_a_recipient_the_host_is_shared(self) -> None:
+    def test_the_host_is_shared_of_a_link_whose_path_names_a_recipient(self) -> None:
         found = read_mail(mail(f"https://evil.com/u/{VICTIM.encode().hex()}/a"))
         assert patterns(found)[1:] == ["[domain-name:value = 'evil.com']"]
 

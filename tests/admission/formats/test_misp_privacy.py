@@ -126,7 +126,7 @@ class TestTlpAndDistribution:
         assert "joe.bloggs" not in str(held.object)
         assert "joe.bloggs" in str(held.original)
 
-    def test_what_is_refused_in_a_draft_stays_refused(self) -> None:
+    def test_a_refused_object_of_a_draft_stays_refused(self) -> None:
         refused, *_ = examine_event(event(attribute("ip-dst", "10.0.0.1"), published=False))
         assert refused.verdict is Verdict.REFUSED
 

@@ -117,7 +117,9 @@ class TestPatterns:
             item("Email/To", "jane@acme.example"),
         ],
     )
-    def test_what_stix_cannot_say_is_refused_with_what_it_is_joined_to(self, odd: str) -> None:
+    def test_an_item_that_stix_cannot_express_is_refused_with_the_items_joined_to_it(
+        self, odd: str
+    ) -> None:
         text = ioc_1_1(odd, group("AND", item("Network/DNS", "evil.org"), odd))
         text = text.replace(
             "</criteria>", group("OR", item("Network/DNS", "evil.com")) + "</criteria>"

@@ -43,7 +43,9 @@ class TestEveryFormat:
     ) -> None:
         assert texts(tmp_path, format, *ONE_OF_EACH) == texts(tmp_path, format, *ONE_OF_EACH[::-1])
 
-    def test_what_has_expired_or_was_revoked_is_gone(self, tmp_path: Path, format: str) -> None:
+    def test_expired_and_revoked_indicators_are_in_no_format(
+        self, tmp_path: Path, format: str
+    ) -> None:
         pattern = "[domain-name:value = '{}.example.net']"
         expired = listing(pattern.format("expired"), valid_until="2026-05-31T23:59:59Z")
         revoked = listing(pattern.format("revoked"), 7)

@@ -72,7 +72,7 @@ def test_each_of_several_alternatives_is_listed_once(pattern: str) -> None:
         "no pattern",
     ],
 )
-def test_what_needs_more_than_equality_is_not_listed(pattern: str) -> None:
+def test_a_pattern_that_needs_more_than_equality_is_not_listed(pattern: str) -> None:
     assert values(pattern) == []
 
 

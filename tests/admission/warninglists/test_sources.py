@@ -102,7 +102,7 @@ def test_unusable_lists_are_refused_with_their_name(
         read_misp_lists(write_misp_lists(tmp_path / "a", lists))
 
 
-def test_what_is_not_there_and_broken_zip_files_are_refused(tmp_path: Path) -> None:
+def test_missing_folders_and_broken_zip_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Malformed):
         read_misp_lists(tmp_path / "none")
     broken = tmp_path / "broken.zip"

@@ -219,7 +219,7 @@ class TestMisp:
         assert web.paths() == ["/feed/manifest.json"]
 
     @pytest.mark.parametrize("content", [b"<html>", b"[]", b"[" * 5000, b'{"a": 1}'])
-    def test_what_is_no_manifest_says_so(
+    def test_a_response_that_is_not_a_manifest_is_an_error_that_says_so(
         self, tmp_path: Path, web: FileServer, content: bytes
     ) -> None:
         web.files["/manifest.json"] = content

@@ -138,7 +138,9 @@ def test_a_query_that_is_not_understood_is_refused(hub: HubInProcess, query: str
 
 
 @pytest.mark.parametrize("path", ["nosuch/edl/domain.txt", "green/nosuch", "green/edl/nosuch.txt"])
-def test_what_does_not_exist_is_answered_404_in_plain_text(hub: HubInProcess, path: str) -> None:
+def test_a_path_that_does_not_exist_is_answered_404_in_plain_text(
+    hub: HubInProcess, path: str
+) -> None:
     answer = get(hub, path)
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
@@ -229,7 +231,7 @@ class TestPurge:
         list(purge_objects(opened, ["secret.bad-portal.top"], "test"))
         assert not state.parent.exists()
 
-    def test_what_is_deleted_from_a_verbatim_collection_leaves_its_files(
+    def test_an_object_deleted_from_a_verbatim_collection_leaves_its_files(
         self, hub: HubInProcess
     ) -> None:
         first, second = listed("a.bad-portal.top"), listed("b.bad-portal.top")
@@ -271,7 +273,7 @@ class TestViews:
         hub.store.accounts.add_key("viewer", hashlib.sha256(b"viewer").hexdigest())
 
     @pytest.mark.parametrize("active", [False, True])
-    def test_what_is_revoked_in_a_source_leaves_the_files_of_a_view(
+    def test_an_object_revoked_in_a_source_leaves_the_files_of_a_view(
         self, hub: HubInProcess, active: bool
     ) -> None:
         self.view(hub, active=active)
@@ -285,7 +287,7 @@ class TestViews:
         assert names(hub, path, who="viewer") == []
 
 
-def test_what_has_expired_is_gone_at_once(store: Store, tmp_path: Path) -> None:
+def test_an_expired_indicator_leaves_the_files_at_once(store: Store, tmp_path: Path) -> None:
     clock = ManualClock(micros("2026-06-30T23:59:00Z"))
     hub = HubInProcess(store, clock, settings=HubSettings(data=tmp_path))
     end = "2026-07-01T00:00:00Z"

@@ -110,7 +110,7 @@ def test_the_tag_of_a_page_is_another_one_so_no_cache_confuses_them(hub: Hub) ->
     assert again.status_code == 304
 
 
-def test_what_was_read_with_tlp_1_comes_back_as_a_duplicate(hub: Hub) -> None:
+def test_an_object_read_with_tlp_1_comes_back_as_a_duplicate(hub: Hub) -> None:
     shown = read(hub, "objects/?match[type]=indicator").json["objects"]
     status = hub.push(*shown, who="north")
     assert hub.verdicts(status) == ["duplicate"] * 3
