@@ -179,7 +179,7 @@ class PushRecord:
             self._stream.write(json.dumps(line).encode() + b"\n")
             self._stream.flush()
         except OSError as error:
-            log.warning("the push is not recorded any further: %s", error.strerror or error)
+            log.warning("the rest of this push is not recorded: %s", error.strerror or error)
             self._stream = None
 
 

@@ -66,7 +66,7 @@ def print_share_preview(
     view.print_changes(by_verdict.get("ready", []))
     view.print_notes(results)
     view.print_reasons(
-        "Held: an analyst of the hub would have to look at", by_verdict.get("held", []), "yellow"
+        "Held for an analyst of the hub to look at", by_verdict.get("held", []), "yellow"
     )
     view.print_reasons("Refused, never sent", by_verdict.get("refused", []), "red")
     view.print_reasons("Not sent, it is known already", by_verdict.get("duplicate", []), "cyan")

@@ -26,7 +26,7 @@ _EXCEEDED = {
     Exceeded.TIME: f"reading it takes more than {LIMITS.seconds:g} s of processor time: {_ADVICE}",
     Exceeded.MEMORY: f"reading it takes more than {LIMITS.memory // 1_000_000} MB of memory:"
     f" {_ADVICE}",
-    Exceeded.CRASH: "its reader fails at it: save it again, or send its indicators as CSV",
+    Exceeded.CRASH: "it cannot be read: save it again, or send its indicators as CSV",
 }
 _UNSUPPORTED = (
     "documents are read only where a process can be limited (Linux, macOS): "

@@ -19,7 +19,7 @@ from tocsin.admission.documents.html import decode
 from tocsin.admission.documents.rtf import decompress, find_rtf_links, strip_rtf
 from tocsin.admission.errors import Malformed
 
-_BROKEN = "the mail is damaged: save it again, best as .eml"
+_BROKEN = "the mail is damaged: save it again, preferably as .eml"
 _NOT_A_MAIL = "it is not a mail that Outlook saved: save it as .eml"
 _SUBJECT, _HEADERS, _BODY, _HTML, _RTF = "0037", "007D", "1000", "1013", "1009"
 _SENDERS = ("5D01", "5D02", "0C1F", "0065", "0050")

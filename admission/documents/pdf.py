@@ -20,7 +20,7 @@ _NO_PAGE = (
     "or send its indicators as text"
 )
 _PICTURES = (
-    "the PDF has no text, only pictures of it: run it through text recognition (OCR) first, "
+    "the PDF has no text; its pages may be pictures: run it through text recognition (OCR) first, "
     "or send its indicators as text"
 )
 _MOST_PAGES = 5_000

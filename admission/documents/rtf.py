@@ -20,7 +20,7 @@ _LINK = re.compile(
 )
 _ESCAPED = re.compile(r"\\'([0-9a-fA-F]{2})")
 _CONTROL = re.compile(r"\\(?:par|line)\b ?|\\[a-z]{1,32}-?\d{0,10} ?|[{}]")
-_BROKEN = "the text of the mail is damaged: save it again, best as .eml"
+_BROKEN = "the text of the mail is damaged: save it again, preferably as .eml"
 
 
 def decompress(packed: bytes) -> str:

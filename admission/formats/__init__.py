@@ -67,7 +67,7 @@ def explain_unreadable(name: str, content: bytes, remedy: str = "") -> str:
     if kind := describe_kind(name, content):
         return kind
     names = ", ".join(sorted(each.name for each in formats()))
-    return f"no format reads this file{remedy}. Readable are: {names} (see docs/formats.md)"
+    return f"no format reads this file{remedy}. Formats: {names} (see docs/formats.md)"
 
 
 def read(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:

@@ -150,7 +150,7 @@ def _explain_no_value(entry: object) -> str:
     if has_placeholder(refang(entry.strip(_TRIM))):
         return EXPLANATION
     ids = take_external_ids(entry)[1]
-    return f"{format_ids(ids)} describes indicators and is none" if ids else _NOTHING
+    return f"{format_ids(ids)} describes indicators but is not one" if ids else _NOTHING
 
 
 def _are_mostly_values(entries: list[Any]) -> bool:

@@ -45,6 +45,7 @@ from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import ParsedValue, format_examples, printable, wrap_words
 
 _SHOWN = ("documents", "objects", "submitted", "unchanged", "held", "refused", "unreadable")
+_MINUTE, _HOUR = 60, 3_600
 _MAX_NAMED = 3
 """Sources that are named while they are read."""
 
@@ -210,6 +211,13 @@ def _print_statuses(statuses: Sequence[SourceStatus], *, as_json: bool) -> int:
     return stdio.FAILED if any(each.error for each in statuses) else stdio.DONE
 
 
+def _format_duration(seconds: int) -> str:
+    if seconds < _MINUTE:
+        return f"{seconds} s"
+    hours, minutes = seconds // _HOUR, seconds % _HOUR // _MINUTE
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def _row(status: SourceStatus) -> tuple[str, ...]:
     if status.last_run is None:
         return status.source, "never", "", "", "", "waits for its first run"
@@ -217,7 +225,7 @@ def _row(status: SourceStatus) -> tuple[str, ...]:
     counts = status.counts
     return (
         status.source,
-        f"{ago // 3600} h {ago % 3600 // 60} min ago",
+        f"{_format_duration(ago)} ago",
         f"{status.seconds:.0f} s",
         str(counts.get("objects", 0)),
         str(counts.get("submitted", 0)),

@@ -76,7 +76,9 @@ def _parse_mode(text: str) -> int:
     except ValueError:
         mode = -1
     if mode < 0 or mode & ~_MODE_BITS or mode & 0o600 != 0o600:
-        raise ValueError("must be octal, let the owner read and write, and nobody execute: 644")
+        raise ValueError(
+            "must be an octal mode like 644: the owner reads and writes, no one executes"
+        )
     return mode
 
 

@@ -116,7 +116,9 @@ def list_submissions(hub: Hub, settings: ClientSettings) -> Iterator[Submission]
     except NotFound:
         print_message(_NOT_LISTED)
         if not recorded and not settings.record_pushes:
-            raise WrongUsage("record_pushes is off, so there is no record") from None
+            raise WrongUsage(
+                "record_pushes is off, so this computer has no record; give an id"
+            ) from None
         yield from recorded.values()
 
 

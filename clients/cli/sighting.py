@@ -69,7 +69,7 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     With --json: a line for each object, as push prints it.
     """
     if options["false_alarm"] and (options["count"] != 1 or options["seen"]):
-        raise WrongUsage("a false alarm has neither --count nor --seen")
+        raise WrongUsage("--false-alarm cannot be combined with --count or --seen")
     now = time.time_ns() // 1000
     observation = Observation(options["false_alarm"], options["count"], options["seen"])
     wait, as_json = not options["no_wait"], options["as_json"]

@@ -67,7 +67,9 @@ class ImapSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True, 
         try:
             return self.password_file.read_text().strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise Malformed(f"password_file: {self.password_file} cannot be read") from error
+            raise Malformed(
+                f"password_file: {self.password_file} cannot be read; name a text file"
+            ) from error
 
     @contextmanager
     def _connect(self) -> Iterator[_Mailbox]:
@@ -81,7 +83,10 @@ class ImapSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True, 
                 mailbox.login(self.user, password)
                 yield mailbox
         except imaplib.IMAP4.error as error:
-            raise Unavailable(f"{self.host} refuses: {_shorten(error, password)}") from error
+            reason = _shorten(error, password)
+            raise Unavailable(
+                f"{self.host} refuses the login or the folder: {reason}; check the source"
+            ) from error
         except OSError as error:
             reason = _shorten(error, password)
             raise Unavailable(f"{self.host} cannot be read: {reason}") from error

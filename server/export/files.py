@@ -366,7 +366,9 @@ def _find(request: FileRequest, state: CurrentState) -> OutputFile:
     for file in request.format.write(state):
         if file.name == request.name:
             return file
-    raise NotFound(f"the format {request.format.name} has no such file here")
+    raise NotFound(
+        f"the format {request.format.name} has no such file here; its URL without a file lists them"
+    )
 
 
 def _delete(folder: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_text_that_is_not_what_its_name_says_is_refused_with_a_remedy(
 
 def test_a_file_of_unknown_kind_is_refused_with_the_names_of_the_formats() -> None:
     sentence = refusal("file", bytes(range(1, 256)) * 8)
-    assert sentence.startswith("no format reads this file. Readable are: csv, docx, html, list")
+    assert sentence.startswith("no format reads this file. Formats: csv, docx, html, list")
     assert len(sentence) < 250
 
 

@@ -75,7 +75,9 @@ class TestReading:
         assert messages(found) == ["pages without text, perhaps pictures of it: 2, 3"]
 
     def test_a_pdf_of_pictures_is_refused_with_a_remedy(self) -> None:
-        with pytest.raises(Malformed, match=r"only pictures of it: run it through text recog"):
+        with pytest.raises(
+            Malformed, match=r"its pages may be pictures: run it through text recog"
+        ):
             read_file("a.pdf", pdf([], []))
 
     def test_files_in_a_pdf_are_named(self) -> None:
