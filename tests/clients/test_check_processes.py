@@ -1,5 +1,6 @@
 """A large file is examined in several processes with the results of one."""
 
+import gc
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from tocsin.admission import parse_policy
 from tocsin.admission.model import Candidate
 from tocsin.clients.check import Checker, InputFile, Preview, describe_submitter
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, is_plain
+from tocsin.clients.cli.command import FREEZE_AFTER, freeze_between
 from tocsin.config import ClientSettings, policy_text
 
 PLAIN = {**indicator(1), "pattern": "[domain-name:value = 'evil.top']"}
@@ -119,6 +121,20 @@ def test_processes_that_end_cost_only_time(checker: Checker) -> None:
 
 
 @pytest.mark.slow
+def test_results_of_a_large_file_are_exempted_from_garbage_collection() -> None:
+    counts: list[int] = []
+    advance = freeze_between(counts.append)
+    try:
+        gc.unfreeze()
+        advance(FREEZE_AFTER - 1)
+        before = gc.get_freeze_count()
+        advance(1)
+        assert (before, gc.get_freeze_count() > 0) == (0, True)
+        assert counts == [FREEZE_AFTER - 1, 1]
+    finally:
+        gc.unfreeze()
+
+
 def test_the_processes_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
     lines = "\n".join(f"h{n}.evil-portal.top was seen" for n in range(60_000))
     (tmp_path / "a.txt").write_text(lines)
