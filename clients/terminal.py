@@ -9,6 +9,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, BinaryIO, cast
 
 from rich.console import Console
@@ -179,8 +180,13 @@ def print_counts(console: Console, counts: Mapping[str, int]) -> None:
     )
 
 
-def print_status(console: Console, report: StatusReport) -> None:
-    """Print a status, and a line for each object that did not succeed or has a message."""
+def print_status(
+    console: Console, report: StatusReport, labels: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Print a status, and a line for each object that did not succeed or has a message.
+
+    On a terminal, an object is named by its value if its label is among `labels`, by id.
+    """
     state = "complete" if report.complete else "settled" if report.settled else "pending"
     console.print(
         Text(
@@ -194,7 +200,9 @@ def print_status(console: Console, report: StatusReport) -> None:
         texts = [detail.message] if detail.message else []
         texts += [finding.get("message", "") for finding in detail.findings if not texts]
         word = _shorten(detail.verdict or detail.outcome)
-        console.print(Text(f"{word:9} {_shorten(detail.id)} {_shorten('; '.join(texts))}"))
+        label = labels.get(detail.id, "") if console.is_terminal else ""
+        name = describe_object({}, label)[0] or detail.id
+        console.print(Text(f"{word:9} {_shorten(name)} {_shorten('; '.join(texts))}"))
 
 
 def print_collections(console: Console, collections: Sequence[Collection]) -> None:

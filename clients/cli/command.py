@@ -214,7 +214,7 @@ def with_target_options(command: Callable[..., int]) -> Callable[..., int]:
                 "--timeout",
                 type=SECONDS,
                 default=300.0,
-                show_default=True,
+                show_default="300",
                 help="The longest wait for the hub's verdicts.",
             ),
         )

@@ -56,7 +56,7 @@ def login_command(
     """Try a hub and a credential, and keep them for all commands.
 
     Asks for what is not given. The secret is read without being shown, or from
-    standard input. A key like `acme:…` may be given as the account. URL and
+    standard input. The whole credential, `acme:…`, may be given as the account. URL and
     account are written to ~/.config/tocsin/client.toml, which only you can read
     then; its other lines stay. The secret goes into the system's keyring if there
     is one and the package `keyring` is installed, else into the same file.

@@ -48,9 +48,16 @@ def status_command(settings: ClientSettings, id: str, as_json: bool) -> int:
         if as_json:
             print_json(report.resource)
         else:
-            print_status(open_console(), report)
+            print_status(open_console(), report, _find_labels(report.id))
     failed = sum(report.failure for report in reports)
     return exit_code({"failed": failed, "taken": sum(each.success for each in reports)})
+
+
+def _find_labels(status: str) -> dict[str, str]:
+    """The labels of the objects of a status, by id, if this computer recorded the push."""
+    push = PushRecords(state_folder(os.environ)).find(status)
+    parts = push.parts if push else ()
+    return {each.source_id: each.label for part in parts for each in part.objects}
 
 
 def _find_last(hub: Hub, settings: ClientSettings) -> list[tuple[str, str]]:

@@ -5,16 +5,19 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from support.taxii_servers import COLLECTION, Medallion
 
 from tocsin.clients.check import ObjectResult
 from tocsin.clients.http import Collection
 from tocsin.clients.push_record import PushRecords
 from tocsin.clients.responses import parse_status
+from tocsin.clients.terminal import print_status
 
 INBOX = Collection("1", "inbox", "Inbox", "", False, True, "https://h/hub/", "https://h/hub/c/1/")
 Run = Callable[..., Any]
@@ -104,6 +107,16 @@ class TestStatusOfTheLastPush:
         last = self.push(tocsin, "bad-portal.top")
         code, lines, _ = tocsin("status", "--json")
         assert (code, [json.loads(line)["id"] for line in lines]) == (0, [last])
+
+    def test_status_names_objects_by_their_value_on_a_terminal(self) -> None:
+        id, label = "indicator--1", "[domain-name:value = 'evil-portal.top']"
+        detail = {"id": id, "version": "2026-01-01T00:00:00.000Z", "message": "published"}
+        report = parse_status({"id": "s1", "status": "complete", "successes": [detail]})
+        for is_terminal, expected in ((True, "evil-portal.top published"), (False, id)):
+            written = StringIO()
+            console = Console(file=written, force_terminal=is_terminal, width=80)
+            print_status(console, report, {id: label})
+            assert expected in written.getvalue()
 
     def test_push_prints_the_id_of_the_status(self, tocsin: Run, partner: Medallion) -> None:
         Path("a.txt").write_text("evil-portal.top")
