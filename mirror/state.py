@@ -281,13 +281,13 @@ class StateFile:
         return ended
 
     def mark(self, now: int) -> StateMark:
-        """What determines the files at this time, in µs since 1970 UTC."""
+        """Return the mark that determines the files at this time, in µs since 1970 UTC."""
         last = "SELECT max(valid_until) FROM objects WHERE valid_until <= ?"
         (expired,) = self._base.execute(last, (now,)).fetchone()
         return StateMark(self._count("generation"), self._count("indicators"), expired or 0)
 
     def next_end(self, now: int) -> int | None:
-        """When the next object expires, in µs since 1970 UTC; None if none does."""
+        """Time at which the next object expires, in µs since 1970 UTC; None if none does."""
         next_ = "SELECT min(valid_until) FROM objects WHERE valid_until > ?"
         (end,) = self._base.execute(next_, (now,)).fetchone()
         return None if end is None else int(end)
@@ -299,7 +299,7 @@ class StateFile:
         return int(count)
 
     def snapshot(self, feed: str, now: int, least_confidence: int = 0) -> Snapshot:
-        """What the feeds say at this time: see `CurrentState`."""
+        """Content of the feeds at this time: see `CurrentState`."""
         return Snapshot(self._base, feed, {"now": now, "least": least_confidence})
 
     def file_records(self) -> dict[str, FileRecord]:

@@ -76,7 +76,7 @@ class FileRequest(NamedTuple):
 
     collection: Collection
     head: FeedHead
-    """That of the collection now."""
+    """Head of the collection now."""
     format: OutputFormat
     name: str
     least_confidence: int
@@ -98,7 +98,7 @@ class ExportedFile(NamedTuple):
     """It changes when the content changes, and only then."""
     content_type: str
     position: int
-    """That of the last entry of the feed that it shows."""
+    """Position of the last entry of the feed that it shows."""
     stamp: int
 
     def read(self) -> bytes | mmap.mmap:
@@ -120,7 +120,7 @@ class _Remembered(NamedTuple):
     head: FeedHead
     since: int
     until: int | None
-    """When the next object expires; None: none does."""
+    """Time at which the next object expires; None: none does."""
 
     def holds(self, head: FeedHead, now: int) -> bool:
         """True if it is still the one, as long as it is there."""
@@ -128,7 +128,7 @@ class _Remembered(NamedTuple):
 
 
 class _Cursor(msgspec.Struct, frozen=True):
-    """How far a state has followed its feed."""
+    """Position up to which a state has followed its feed."""
 
     position: int = 0
     stamp: int = 0
@@ -284,7 +284,7 @@ class FeedFiles:
         return state.snapshot(name, self._clock(), request.least_confidence)
 
     def _facts(self, state: StateFile, request: FileRequest, format: OutputFormat) -> str:
-        """What the content of a file in this format depends on."""
+        """Facts on which the content of a file in this format depends."""
         mark = state.mark(self._clock())
         generation = mark.indicators if format.is_indicators_only else mark.generation
         name = request.collection.alias or request.collection.title

@@ -11,7 +11,7 @@ from tocsin.server.model import Account, Collection, FeedHead, ObjectPage, Query
 
 
 class ExportRequest(Protocol):
-    """What is known of the present request once it is authenticated."""
+    """Context of the present request once it is authenticated."""
 
     @property
     def account(self) -> Account:

@@ -34,7 +34,7 @@ def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def published(hub: HubInProcess) -> Counter[str]:
-    """How often each pattern is published."""
+    """Count how often each pattern is published."""
     found: Counter[str] = Counter()
     query: dict[str, str] = {}
     while True:

@@ -1,4 +1,4 @@
-"""What push shows before it asks, and what it does with what the check holds."""
+"""Preview of push and check, and the sending of held objects."""
 
 import json
 import sys

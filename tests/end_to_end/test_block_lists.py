@@ -1,4 +1,4 @@
-"""What was revoked or has expired is gone from the files of every format within one poll.
+"""Revoked and expired indicators leave the files of every format within one poll.
 
 The files of a mirror (`tocsin poll --mirror`), and those that the hub serves under `/export/`.
 """

@@ -31,7 +31,7 @@ class Consumer(ABC):
         """`key`: `account:secret`."""
         self._hub, self.key = hub, key
         self.received: Counter[tuple[str, str]] = Counter()
-        """How often each version of an indicator came, by id and `modified`."""
+        """Count the arrivals of each version of an indicator, by id and `modified`."""
         self.requests = 0
 
     @abstractmethod
