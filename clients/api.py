@@ -51,7 +51,7 @@ class Client:
     def __init__(
         self, url: str = "", key: str = "", *, settings: ClientSettings | None = None
     ) -> None:
-        """`url` and `key` go before `settings`; those default to variables and client.toml.
+        """`url` and `key` take precedence over `settings`; those default to variables and client.toml.
 
         Sends nothing yet.  Raises ConfigError or ShareError if a setting cannot be used.
         """

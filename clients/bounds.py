@@ -77,7 +77,7 @@ class ResponseBounds:
     advice: str = ""
     """Follows the message of ResponseTooLong; empty or beginning with `; `."""
     public_only: bool = False
-    """Connect to public addresses only; a proxy, which connects itself, must see to that."""
+    """Connect to public addresses only; a proxy, which connects itself, must enforce this."""
 
     def length_for(self, status: int) -> int:
         """The longest body of a response with this status, in octets."""

@@ -5,7 +5,7 @@ one transaction; the files are written from it afterwards.  So whenever the prog
 next poll goes on where the state is, and writes what the files lack.  A file is replaced at once
 and only if its content differs; what was revoked, deleted or has expired is not in it any more.
 
-A server that deletes objects without a word is found only by reading the collections again:
+A server that deletes objects without notice is found only by reading the collections again:
 see `Mirror.verify`.
 """
 

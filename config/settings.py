@@ -147,7 +147,7 @@ class ClientSettings(Settings, frozen=True, kw_only=True):
     ] = ""
     """The credential: `account:secret`, or the secret alone, sent as a Bearer token.
 
-    It goes before `account` and `secret`."""
+    It takes precedence over `account` and `secret`."""
     account: Annotated[str, _text(r"[^\s:]*", "the account's name, without `:`, or empty")] = ""
     """The account; with `secret`, in place of `key`."""
     secret: Annotated[str, _text(r"\S*", "the account's secret, or empty", secret=True)] = ""

@@ -84,7 +84,7 @@ def _parse_address(text: str) -> tuple[str, int]:
 @click.option("--only", multiple=True, metavar="NAME", help="Only this source; repeatable.")
 @click.option("--once", is_flag=True, help="Run each source once, now, and end.")
 @click.option("--check", is_flag=True, help="Check the file of sources and end.")
-@click.option("--status", is_flag=True, help="Show how each source fared, and end.")
+@click.option("--status", is_flag=True, help="Show the last run of each source, and end.")
 @click.option(
     "--metrics",
     type=ParsedValue("ADDRESS", _parse_address),

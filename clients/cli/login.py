@@ -147,7 +147,7 @@ def _report(file: Path, account: str, url: str, collections: Sequence[Collection
     print_message(f"{account} at {url} works")
     print_message(f"saved in {printable(file)}")
     if os.environ.get("TOCSIN_KEY"):
-        print_message("the variable TOCSIN_KEY goes before that file; unset it")
+        print_message("the variable TOCSIN_KEY takes precedence over that file; unset it")
     if Path("client.toml").is_file() and file.resolve() != Path("client.toml").resolve():
-        print_message("in this folder, ./client.toml goes before that file")
+        print_message("in this folder, ./client.toml takes precedence over that file")
     print_collections(open_console(), collections)

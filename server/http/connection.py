@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
             self.drop()
 
     def drop(self) -> None:
-        """Close at once, without a word."""
+        """Close at once, without notice."""
         if self._transport is not None:
             self._transport.abort()
         self._close()
