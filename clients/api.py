@@ -51,9 +51,9 @@ class Client:
     def __init__(
         self, url: str = "", key: str = "", *, settings: ClientSettings | None = None
     ) -> None:
-        """`url` and `key` take precedence over `settings`; those default to variables and client.toml.
+        """`url` and `key` take precedence over `settings`.
 
-        Sends nothing yet.  Raises ConfigError or ShareError if a setting cannot be used.
+        Those default to variables and client.toml.  Sends nothing yet.  Raises ConfigError or ShareError if a setting cannot be used.
         """
         settings = settings or load_client(None, os.environ, {})
         given = {name: text for name, text in (("url", url), ("key", key)) if text}
