@@ -53,7 +53,8 @@ class Client:
     ) -> None:
         """`url` and `key` take precedence over `settings`.
 
-        Those default to variables and client.toml.  Sends nothing yet.  Raises ConfigError or ShareError if a setting cannot be used.
+        Those default to variables and client.toml.  Sends nothing yet.
+        Raises ConfigError or ShareError if a setting cannot be used.
         """
         settings = settings or load_client(None, os.environ, {})
         given = {name: text for name, text in (("url", url), ("key", key)) if text}

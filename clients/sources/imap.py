@@ -147,8 +147,10 @@ class _Mailbox(imaplib.IMAP4_SSL):
 
 
 def _shorten(error: Exception, password: str) -> str:
-    """What a server says, which may repeat the password."""
-    return ascii(str(error).replace(password, "…"))[1:-1][:200]
+    """The words of a server, which may repeat the password."""
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(error)
+    return ascii(text.replace(password, "…"))[1:-1][:200]
 
 
 def _select(mailbox: imaplib.IMAP4, folder: str) -> str:

@@ -327,10 +327,14 @@ class TestTaxii20:
     def test_a_page_that_takes_many_times_its_length_is_refused(
         self, tmp_path: Path, web: FileServer, body: bytes
     ) -> None:
-        web.files["/one/objects/"] = body
-        source = load(tmp_path, "taxii20", url=f"{web.url}/one/", allow_private=True)
+        feed = {"id": "feed", "title": "Feed", "can_read": True}
+        web.files["/one/"] = b'{"title":"Root","versions":["taxii-2.0"]}'
+        web.files["/one/collections/"] = json.dumps({"collections": [feed]}).encode()
+        web.files["/one/collections/feed/objects/"] = body
+        about = {"url": f"{web.url}/one/", "collection": "feed", "allow_private": True}
         with pytest.raises(Unavailable):
-            read(source, {})
+            read(load(tmp_path, "taxii20", **about), {})
+        assert "/one/collections/feed/objects/" in web.paths()
 
 
 class TestImap:
@@ -393,7 +397,9 @@ class TestImap:
     ) -> None:
         (tmp_path / "password").write_text("guess")
         monkeypatch.setattr(mailbox, "refusal", 'NO wrong password "guess"')
-        with pytest.raises(Unavailable, match="refuses: .*wrong password") as caught:
+        with pytest.raises(
+            Unavailable, match="refuses the login or the folder: wrong password"
+        ) as caught:
             read(self.source(tmp_path, mailbox), {})
         assert "guess" not in str(caught.value)
 

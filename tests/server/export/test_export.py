@@ -481,11 +481,10 @@ def test_files_of_a_feed_that_an_earlier_copy_has_replaced_are_made_again(
     assert names(hub) == ["a.bad-portal.top", "b.bad-portal.top"]
 
 
-@pytest.mark.parametrize(("name", "most"), [("_MOST_FILES", 3), ("_MOST_OCTETS", 60)])
 def test_files_that_were_made_first_are_deleted_when_there_are_too_many(
-    hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, most: int
+    hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"tocsin.server.export.files.{name}", most)
+    monkeypatch.setattr("tocsin.server.export.files._MOST_FILES", 3)
     hub.push(listed("a.bad-portal.top", confidence=90), to="scratch")
     for least in range(10):
         path = f"scratch/edl/domain.txt?minimum_confidence={least}"
