@@ -3,6 +3,9 @@
 Only the very value that a list names counts in full.  A subdomain of it, or an address
 inside a listed range, costs confidence and gets a label, since attackers use reputable
 hosts too.  Observables are only noted: they say what was seen, not what to block.
+
+An indicator on a network so wide that much of it must be harmless is held: products that block
+would cut readers off.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tocsin.admission.masking import APPROVED, hold_or_refuse
+from tocsin.admission.masking import APPROVED, VALUE_MODES, hold_or_refuse
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -31,12 +34,19 @@ DEFAULTS: Mapping[str, object] = {
     "ignore": [],  # likewise for lists that are ignored
     "label": "benign-infrastructure",  # for values that are only close to a listed one, or lowered
     "lower_by": 20,  # points of confidence that it costs, where confidence is stated
+    "wide": "hold",  # an indicator on a network wider than /12 (IPv6: /28): hold, refuse or keep
 }
+MODES = {"wide": VALUE_MODES}
 _EXACT_MODES = ("refuse", "hold", "lower", "ignore")
 CHOICES = {"exact": _EXACT_MODES, "lists": _EXACT_MODES}
 
 _RULE = "benign"
 _CHECKED_OPERATORS = frozenset(("=", "IN"))
+_WIDE_NETWORK = "names a network so wide that much of it must be harmless: name narrower ones"
+_NETWORK_OPERATORS = frozenset(("=", "IN", "ISSUBSET", "ISSUPERSET"))
+_LEAST_PREFIX = {"ipv4-addr": 12, "ipv6-addr": 28}
+"""Of the networks in lists of hijacked ranges, none is wider; regional registries give more to
+the largest providers only."""
 
 
 def build_rule(context: RuleContext) -> Rule:
@@ -49,10 +59,23 @@ def build_rule(context: RuleContext) -> Rule:
         if subject is None:
             return candidate
         checked = [o for o in extract_observables(subject) if not o.negated]
+        if subject.get("type") == "indicator" and any(map(_is_wide, checked)):
+            mode = str(settings["wide"])
+            candidate = hold_or_refuse(candidate, _RULE, mode, _WIDE_NETWORK, "pattern")
+            if not candidate.is_open:
+                return candidate
         hits = [_find_hits(context.warninglists, observable, modes) for observable in checked]
         return _apply_hits(candidate, hits, modes, settings) if any(hits) else candidate
 
     return apply
+
+
+def _is_wide(observable: Observable) -> bool:
+    """True for a network that no list of bad ranges would name."""
+    if observable.kind not in _LEAST_PREFIX or observable.operator not in _NETWORK_OPERATORS:
+        return False
+    length = observable.value.rpartition("/")[2] if "/" in observable.value else ""
+    return length.isdecimal() and int(length[:4]) < _LEAST_PREFIX[observable.kind]
 
 
 class _ListModes:

@@ -137,6 +137,10 @@ VALUES = {
         ),
         (indicator_with("10.1.2.3", "pcre"), "10.1.2.3"),
     ],
+    ("benign", "wide"): [
+        (indicator_with("[ipv4-addr:value = '52.0.0.0/8']"), "52.0.0.0"),
+        (indicator_with("[ipv6-addr:value ISSUBSET '2600::/19']"), "2600::"),
+    ],
 }
 """For each value mode patterns and observables, with the part that must not be published."""
 

@@ -115,3 +115,30 @@ class TestBenign:
     def test_an_observable_on_a_warning_list_is_only_noted(self) -> None:
         candidate = apply_benign({"type": "ipv4-addr", "value": "8.8.8.8"})
         assert candidate.is_open and candidate.findings[0].action is Action.NOTED
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[ipv4-addr:value = '0.0.0.0/0']",
+            "[ipv4-addr:value ISSUBSET '52.0.0.0/11']",
+            "[domain-name:value = 'evil.test' OR ipv4-addr:value = '52.0.0.0/8']",
+            "[ipv6-addr:value = '2600::/19']",
+        ],
+    )
+    def test_an_indicator_on_a_network_that_would_cut_readers_off_is_held(
+        self, pattern: str
+    ) -> None:
+        candidate = apply_benign(indicator(pattern))
+        assert candidate.verdict is Verdict.HELD and "so wide" in candidate.findings[0].message
+        assert apply_benign(indicator(pattern), {"wide": "keep"}).verdict is Verdict.OPEN
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[ipv4-addr:value = '45.0.0.0/12']",
+            "[ipv6-addr:value = '2a00:1000::/28']",
+            "[ipv4-addr:value != '52.0.0.0/8']",
+        ],
+    )
+    def test_an_indicator_on_a_narrower_network_is_not_held(self, pattern: str) -> None:
+        assert apply_benign(indicator(pattern)).verdict is Verdict.OPEN
