@@ -127,8 +127,16 @@ def print_result(console: Console, result: ObjectResult) -> None:
         head.append(f" -> {_shorten(result.public_id)}")
     if result.label:
         head.append(f"  {_shorten(result.label, _MAX_LABEL)}", style="dim")
-    console.print(head)
+    _print_line(console, head)
     _print_findings(console, result)
+
+
+def _print_line(console: Console, text: Text) -> None:
+    """Print a line; plain, without rich, where it has no colours, which is much faster."""
+    if console.is_terminal:
+        console.print(text)
+    else:
+        console.file.write(f"{text.plain}\n")
 
 
 def _print_result_on_terminal(console: Console, head: Text, result: ObjectResult) -> None:
@@ -164,7 +172,7 @@ def _print_findings(console: Console, result: ObjectResult) -> None:
         line = f"{_INDENT}{_shorten(text)} ({_shorten(finding.get('rule', ''))})"
         if console.is_terminal:
             line = wrap_words(line, console.width, f"{_INDENT}  ")
-        console.print(Text(line))
+        _print_line(console, Text(line))
 
 
 def _shorten(text: str, length: int = _MAX_TEXT) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import click
@@ -28,6 +28,7 @@ from tocsin.clients.terminal import (
     print_message,
     print_result,
     print_stages,
+    progress_bar,
 )
 from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
@@ -98,14 +99,18 @@ def _print_tables(previews: Sequence[Preview]) -> list[ObjectResult]:
     return results
 
 
-def _print_previews(previews: Iterable[Preview], display: _Display) -> list[ObjectResult]:
+def _print_previews(previews: Sequence[Preview], display: _Display) -> list[ObjectResult]:
     """Print each object; the results without their objects."""
     printed: list[ObjectResult] = []
-    for preview in previews:
-        print_file_errors([preview], as_json=display.as_json)
-        for result in preview.results(before=display.diff):
-            _print_object(result, display)
-            printed.append(replace(result, object=None, before=None, held=None))
+    total = sum(len(preview.candidates) for preview in previews)
+    with progress_bar("writing", known_total=True, hidden=sys.stdout.isatty()) as bar:
+        task = bar.add_task("", total=total)
+        for preview in previews:
+            print_file_errors([preview], as_json=display.as_json)
+            for result in preview.results(before=display.diff):
+                _print_object(result, display)
+                printed.append(replace(result, object=None, before=None, held=None))
+                bar.advance(task)
     return printed
 
 
