@@ -68,6 +68,9 @@ _DEEP_TIMES = frozenset(
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NO_CONTROLS = "contains control characters: write what can be seen"
 _HASHES = ".hashes."
+_CHECKED_KINDS = ("domain-name", "ipv4-addr", "ipv6-addr", "email-addr")
+_SHOWN = 60
+"""Characters of an impossible value that a message shows."""
 _EXACT = ("=", "!=", "IN")
 _ADVICE = (
     "no rule knows what in it is private: send what it says as objects of types that STIX"
@@ -340,18 +343,35 @@ def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
 
 def _stix_faults(subject: StixObject) -> Iterator[Finding]:
     try:
-        canonical_pattern(subject["pattern"])  # not only its grammar: normalising it must not fail
+        canonical = canonical_pattern(subject["pattern"])  # normalising it must not fail
     except Malformed as error:
         yield _fault("pattern", str(error), "pattern")
         return
     observables = extract_observables(subject)
     if len(observables) == 1 and _is_url_with_placeholder(observables[0]):
         yield _fault("pattern", EXPLANATION, "pattern")
+    for observable in extract_observables({**subject, "pattern": canonical}):
+        if fault := _find_impossible_value(observable):
+            yield _fault("pattern", fault, "pattern")
     for observable in observables:
         if observable.operator in _EXACT and _HASHES in f".{observable.property}":
             name = observable.property.rpartition(".")[2].strip("'")
             if fault := hash_fault(name, observable.value):
                 yield _fault("hashes", fault, "pattern")
+
+
+def _find_impossible_value(observable: Observable) -> str:
+    """The fault of a value that nothing can be equal to; empty for a possible one.
+
+    URLs are left out: those without a scheme are common, and tools compare them in their own ways.
+    """
+    kind, value = observable.kind, observable.value
+    if kind not in _CHECKED_KINDS or observable.property != "value" or observable.operator != "=":
+        return ""
+    found = syntax.find_value_fault({"type": kind, "value": value})
+    if found is None:
+        return ""
+    return f"{ascii(value[:_SHOWN])} is {found[1]}: write the value, without wildcards or brackets"
 
 
 def _is_url_with_placeholder(observable: Observable) -> bool:

@@ -320,6 +320,42 @@ class TestValues:
     ) -> None:
         assert accepted_object(make_object(kind, **{name: value}))[name] == value
 
+    @pytest.mark.parametrize(
+        "comparison",
+        [
+            "domain-name:value = 'evil[.]top'",
+            "domain-name:value = '*.evil-shop.ru'",
+            "domain-name:value = 'evil-shop.ru;x'",
+            "domain-name:value = 'evil\nshop.ru'",
+            "ipv4-addr:value = '45[.]12.0.1'",
+            "ipv6-addr:value = '45.12.0.1'",
+            "email-addr:value = 'Evil <a@evil-shop.ru>'",
+        ],
+    )
+    def test_a_pattern_that_compares_with_an_impossible_value_is_refused(
+        self, comparison: str
+    ) -> None:
+        for pattern in (f"[{comparison}]", f"[file:name = 'a'] AND [{comparison}]"):
+            assert refusals(make_object("indicator", pattern=pattern)) == {("pattern", "pattern")}
+
+    @pytest.mark.parametrize(
+        "comparison",
+        [
+            "domain-name:value LIKE '%.evil-shop.ru'",
+            "domain-name:value = 'EVIL-shop.ru.'",
+            "domain-name:value = 'bücher.de'",
+            "domain-name:value MATCHES '^evil[0-9]+'",
+            "ipv4-addr:value ISSUBSET '45.12.0.0/16'",
+            "ipv4-addr:value = '45.12.0.0/16'",
+            "email-addr:value = '\"a b\"@evil-shop.ru'",
+            "url:value = 'evil-shop.ru/a'",
+        ],
+    )
+    def test_a_pattern_that_compares_with_an_unusual_value_is_accepted(
+        self, comparison: str
+    ) -> None:
+        assert accepted_object(make_object("indicator", pattern=f"[{comparison}]"))
+
     def test_mac_addresses_and_registry_keys_are_repaired_to_their_canonical_form(self) -> None:
         assert (
             accepted_object(make_object("mac-addr", value="D2-FB-49-24-37-18"))["value"]
