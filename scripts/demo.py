@@ -148,7 +148,16 @@ def _push(slug: str, url: str, key: str) -> dict[str, Any]:
     """Push the partner's file; return the lines and counts that `tocsin push` prints."""
     name, term, file = PARTNERS[slug]
     out.print(f"{name} pushes {file} …")
-    command: Command = [BIN / "tocsin", "push", EXAMPLES / file, "--to", "inbox", "--tlp", "green"]
+    command: Command = [
+        BIN / "tocsin",
+        "push",
+        "--send-held",
+        EXAMPLES / file,
+        "--to",
+        "inbox",
+        "--tlp",
+        "green",
+    ]
     pushed = subprocess.run(
         [*command, "--term", term, "--term", name, "--yes", "--json"],
         stdout=subprocess.PIPE,
