@@ -530,7 +530,7 @@ class Submission:
     after: tuple[str, ...] = ()
     """Submissions of the same partner that must be settled first."""
     set_aside: int = 0
-    """When it was set aside, in µs, because its worker ended twice; 0: it is not."""
+    """When it was set aside, in µs, because its worker ended three times; 0: it is not."""
 
     @property
     def complete(self) -> bool:

@@ -15,7 +15,7 @@ from tocsin.server.runtime import Runtime
 
 @click.group("submission")
 def submission_command() -> None:
-    """Submissions that were set aside because they ended their worker twice."""
+    """Submissions that were set aside because they ended their worker three times."""
 
 
 @submission_command.command("list", epilog=format_examples("tocsin-hub submission list --json"))

@@ -3,7 +3,7 @@
 `receive` stores what came before anything is evaluated, so that 202 can be
 promised; what is above a quota is not stored at all.  Small and cheap submissions
 are admitted within the request, others wait in the queue (`queue.py`), whose next
-turn `work` takes.  A submission that ends its worker twice, or keeps failing in
+turn `work` takes.  A submission that ends its worker three times, or keeps failing in
 it, is set aside for the operator.
 """
 
@@ -51,8 +51,12 @@ LEASE = 90
 """Seconds after which another worker may take over a submission that was not finished: longer
 than a commit may take (`COMMIT_SECONDS`), so that no two work on one because of it."""
 
-MOST_ATTEMPTS = 2
-"""Attempts without progress after which a submission is set aside."""
+MOST_ATTEMPTS = 3
+"""Attempts without progress after which a submission is set aside.
+
+One may be counted when it is read ahead and one when its turn begins, so two accidents in a row
+would set an innocent one aside.
+"""
 
 _REMOTE_LEASE = 110
 """Seconds of a lease where other processes examine: longer than one may take to start and answer
