@@ -212,7 +212,7 @@ def _read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]
 
 
 _UNLABELLED = ("marking-definition", "bundle")
-"""Types, besides observables, that have no labels in what we send."""
+"""Types to which no label is added, as to observables."""
 
 
 def _complete(candidate: Candidate, file: InputFile, now: int) -> Candidate:

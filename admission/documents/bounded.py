@@ -87,7 +87,7 @@ def rewrite_messages(candidate: Candidate, rewrite: Callable[[str], str]) -> Can
 def with_notes(candidates: Iterable[Candidate], notes: Sequence[str]) -> Iterator[Candidate]:
     """The candidates, the first with notes about parts of the file that were not read.
 
-    If there is no candidate, the notes are those of a refused one: they may be the reason.
+    Without any candidate, one refused candidate has the notes, which may be the reason.
     """
     first = True
     for candidate in candidates:

@@ -83,7 +83,7 @@ def text_of(page: str) -> str:
 
 
 def decode(content: bytes) -> str:
-    """The characters of a page, in the encoding that it declares if there is no other sign."""
+    """The characters of a page, in the encoding of its byte order mark, else the declared one."""
     declared = _CHARSET.search(content[:4096])
     if declared and detect_encoding(content) == "utf-8":
         name = declared[1].decode("ascii").lower()

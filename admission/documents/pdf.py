@@ -102,8 +102,8 @@ def _note_attachments(reader: PdfReader) -> list[str]:
         count = len(list(reader.attachment_list))
     except MemoryError:
         raise
-    except Exception:
-        return []
+    except Exception:  # pypdf takes the shape of a file for granted
+        return ["files attached to the PDF cannot be listed, and are not read"]
     return [f"files attached to the PDF are not read: {count}"] if count else []
 
 

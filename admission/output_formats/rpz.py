@@ -19,7 +19,7 @@ _LONGEST_NAME = 190
 """Octets of a name that leave room for the origin of the zone: together at most 253."""
 _IPV6_GROUPS = 8
 _TRIGGER = "rpz-"
-"""Begins the last label of what is no name to a resolver but an order: `8.0.0.0.10.rpz-ip`."""
+"""Start of the last label of a name that gives a resolver an order: `8.0.0.0.10.rpz-ip`."""
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:

@@ -45,8 +45,8 @@ _CHECKED_OPERATORS = frozenset(("=", "IN"))
 _WIDE_NETWORK = "names a network so wide that much of it must be harmless: name narrower ones"
 _NETWORK_OPERATORS = frozenset(("=", "IN", "ISSUBSET", "ISSUPERSET"))
 _LEAST_PREFIX = {"ipv4-addr": 12, "ipv6-addr": 28}
-"""Of the networks in lists of hijacked ranges, none is wider; regional registries give more to
-the largest providers only."""
+"""The shortest prefix that is not wide: lists of hijacked networks have no wider ones, and
+regional registries assign wider ones to the largest providers only."""
 
 
 def build_rule(context: RuleContext) -> Rule:

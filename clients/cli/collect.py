@@ -133,7 +133,7 @@ def _load(path: Path) -> tuple[Source, ...]:
     """The sources of a file.  Raises WrongUsage if it cannot be used."""
     if not path.exists():
         raise WrongUsage(
-            f"{path}: there is no such file; docs/collect.md shows how to write one, "
+            f"{path}: the file does not exist; docs/collect.md shows how to write one, "
             "--sources names another"
         )
     try:
@@ -145,7 +145,7 @@ def _load(path: Path) -> tuple[Source, ...]:
 def _choose(sources: Sequence[Source], only: Sequence[str]) -> list[Source]:
     known = {each.name for each in sources}
     if unknown := sorted(set(only) - known):
-        raise WrongUsage(f"--only: there is no source {unknown[0]}; there are {', '.join(known)}")
+        raise WrongUsage(f"--only: unknown source {unknown[0]}; known are {', '.join(known)}")
     return [each for each in sources if each.name in only or (each.enabled and not only)]
 
 

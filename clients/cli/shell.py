@@ -33,7 +33,7 @@ def completion_command(context: click.Context, shell: str) -> int:
     """
     kind = get_completion_class(shell)
     if kind is None:
-        raise WrongUsage(f"there is no completion for {shell}")
+        raise WrongUsage(f"completion does not support {shell}; name bash, zsh or fish")
     program = context.find_root()
     name = str(program.info_name)
     variable = f"_{name.upper().replace('-', '_')}_COMPLETE"
@@ -71,6 +71,6 @@ def man_command(context: click.Context, name: str, folder: Path | None) -> int:
         return stdio.DONE
     chosen = next((each for each in pages if each.command_path.split()[1:] == name.split()), None)
     if chosen is None:
-        raise WrongUsage(f"there is no command {name!a}")
+        raise WrongUsage(f"unknown command {name!a}; `tocsin --help` lists the commands")
     click.echo(format_page(chosen), nl=False)
     return stdio.DONE

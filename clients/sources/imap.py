@@ -22,7 +22,7 @@ _FOLDER = re.compile(r'[^"\\\r\n\0]{1,200}')
 _SECONDS = 60.0
 """For each answer of the server."""
 _MAX_ANSWER = 4 * 1024 * 1024
-"""Octets of the answer to a command, besides a message."""
+"""Octets of the answer to a command, without those of a message."""
 _LINE_COST = 200
 """Octets that a line counts in addition, since its object in memory takes that."""
 _HIGHEST_UID = 2**32 - 1
@@ -114,7 +114,7 @@ class _Mailbox(imaplib.IMAP4_SSL):
                 self.shutdown()
 
     def allow(self, octets: int) -> None:
-        """Let the answer to the next command have so many octets, besides its frame."""
+        """Accept `octets`, and those of its frame, in the answer to the next command."""
         self._left = octets + _MAX_ANSWER
         self.untagged_responses.clear()
 

@@ -194,7 +194,7 @@ class TestFailing:
         ("words", "message"),
         [
             (("--sources", "none.toml"), "docs/collect.md"),
-            (("--only", "nobody"), "there is no source nobody; there are iocs"),
+            (("--only", "nobody"), "unknown source nobody; known are iocs"),
         ],
     )
     def test_a_wrong_command_says_what_to_do(

@@ -48,7 +48,7 @@ class Recipients:
         """True if a link names one of them, or any mailbox after its host.
 
         Programs for mass mails know their recipients by addresses that the mail does not show.
-        The name of a mailbox counts after the host only: `apple` is no sign of a person there.
+        The name of a mailbox counts after the host only: `apple` does not name a person there.
         """
         if any(map(self._mailbox_in, _decodings(link))):
             return True
