@@ -99,6 +99,17 @@ class TestHttp:
         web.files["/list.txt"] = b"evil.top\nworse.top\n"
         assert len(read(source, memory)) == 1
 
+    def test_a_list_whose_indicators_expire_is_read_again_in_time(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        source, memory = http(tmp_path, web, valid_for="30d"), dict[str, str]()
+        web.files["/list.txt"] = b"evil.top\n"
+        assert len(read(source, memory)) == 1
+        assert read(source, memory) == []
+        memory["read"] = str(int(time.time()) - 10 * 86_400)
+        assert len(read(source, memory)) == 1
+        assert read(source, memory) == []
+
     def test_the_same_content_under_another_tag_is_not_read_again(
         self, tmp_path: Path, web: FileServer
     ) -> None:
