@@ -295,9 +295,11 @@ class FeedFiles:
     ) -> tuple[FileRecord, Path, str] | None:
         """The file that was made already, if it is what would be made now."""
         key = request.key
-        record = state.file_records().get(key)
-        kept = str(state.fact(f"made {key}", "")).partition("\n")
-        if record is None or kept[0] != self._facts(state, request, request.format):
+        with state.reading():  # another request may be recording its successor
+            record = state.file_records().get(key)
+            kept = str(state.fact(f"made {key}", "")).partition("\n")
+            facts = self._facts(state, request, request.format)
+        if record is None or kept[0] != facts:
             return None
         path = folder / _file_name(key, record)
         return (record, path, kept[2]) if path.exists() else None
@@ -321,14 +323,16 @@ class FeedFiles:
 
     def _delete_outdated(self, state: StateFile, folder: Path, request: FileRequest) -> None:
         """Delete the files that show an earlier state: what was revoked since is in them."""
-        facts = {
-            name: self._facts(state, request, format) for name, format in output_formats().items()
-        }
-        current = {
-            _file_name(key, record)
-            for key, record in state.file_records().items()
-            if str(state.fact(f"made {key}", "")).partition("\n")[0] == facts[_format_of(key)]
-        }
+        with state.reading():
+            facts = {
+                name: self._facts(state, request, format)
+                for name, format in output_formats().items()
+            }
+            current = {
+                _file_name(key, record)
+                for key, record in state.file_records().items()
+                if str(state.fact(f"made {key}", "")).partition("\n")[0] == facts[_format_of(key)]
+            }
         for path in folder.glob("*.file"):
             if path.name not in current:
                 path.unlink(missing_ok=True)

@@ -21,8 +21,9 @@ from support.hub import GREEN, HubInProcess, indicator
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
-from tocsin.mirror.state import StateFile
+from tocsin.mirror.state import FileRecord, StateFile
 from tocsin.server.cli.object import purge_objects
+from tocsin.server.export.files import FeedFiles
 from tocsin.server.model import Account, Collection, CollectionKind, View
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
@@ -465,6 +466,31 @@ def test_readers_at_the_same_time_get_whole_files_while_the_feed_grows(
             found.append([pool.submit(read, each) for each in range(8)])
             for each in found[-1]:
                 assert each.result() == values[: n + 20]
+
+
+def test_a_file_that_is_replaced_while_it_is_looked_up_is_not_served(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = ["a.bad-portal.top", "b.bad-portal.top"]
+    hub.push(listed(values[0]), to="scratch")
+    assert get(hub, "scratch/edl/domain.txt").text.split() == values[:1]
+    hub.push(listed(values[1]), to="scratch")
+    read_records, others = StateFile.file_records, list[str]()
+
+    def read_while_another_request_is_answered(state: StateFile) -> dict[str, FileRecord]:
+        records = read_records(state)
+        if not others:
+            others.append("begun")
+            with ThreadPoolExecutor(1) as pool:
+                answer = pool.submit(get, hub, "scratch/edl/domain.txt").result()
+            others[:] = answer.text.split()
+        return records
+
+    monkeypatch.setattr(StateFile, "file_records", read_while_another_request_is_answered)
+    monkeypatch.setattr(FeedFiles, "_delete_outdated", lambda *_: None)  # so the old file is still there
+    for _ in range(2):
+        assert get(hub, "scratch/edl/domain.txt").text.split() == values
+    assert others == values
 
 
 def test_files_of_a_feed_that_an_earlier_copy_has_replaced_are_made_again(
