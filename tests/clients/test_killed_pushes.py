@@ -51,21 +51,26 @@ def test_a_push_that_is_killed_again_and_again_loses_nothing_and_publishes_nothi
     tocsin: Run, served: HubInProcess
 ) -> None:
     values = [f"h{n}.evil-portal.top" for n in range(VALUES)]
+    others = [f"g{n}.evil-portal.top" for n in range(VALUES)]
     Path("a.txt").write_text("\n".join(values))
-    command = [sys.executable, "-m", "tocsin.clients", "push", "a.txt", "--to", "inbox", "--yes"]
+    Path("b.txt").write_text("\n".join(others))
+    command = [sys.executable, "-m", "tocsin.clients", "push", "--to", "inbox", "--yes"]
+    begin = time.monotonic()
+    subprocess.run([*command, "--no-wait", "b.txt"], stdout=subprocess.DEVNULL, check=True)
+    seconds = time.monotonic() - begin
     dice, killed = random.Random(13), 0
     for _ in range(KILLS):
-        with subprocess.Popen([*command, "--no-wait"], stdout=subprocess.DEVNULL) as program:
-            time.sleep(dice.uniform(0.8, 3.0))
-            killed += program.poll() is None
-            program.kill()
+        with subprocess.Popen([*command, "--no-wait", "a.txt"], stdout=subprocess.DEVNULL) as push:
+            time.sleep(seconds * dice.uniform(0.2, 1.0))
+            killed += push.poll() is None
+            push.kill()
     assert killed > KILLS // 3
     code, lines, _ = tocsin("push", "a.txt", "--to", "inbox", "--json", "--yes", "--no-wait")
     assert code == 0 and len(lines) == VALUES + 1
     while served.services.intake.work():
         pass
     counts = published(served)
-    assert counts == {f"[domain-name:value = '{value}']": 1 for value in values}
+    assert counts == {f"[domain-name:value = '{value}']": 1 for value in values + others}
 
 
 @pytest.mark.slow

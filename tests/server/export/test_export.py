@@ -487,7 +487,9 @@ def test_a_file_that_is_replaced_while_it_is_looked_up_is_not_served(
         return records
 
     monkeypatch.setattr(StateFile, "file_records", read_while_another_request_is_answered)
-    monkeypatch.setattr(FeedFiles, "_delete_outdated", lambda *_: None)  # so the old file is still there
+    monkeypatch.setattr(
+        FeedFiles, "_delete_outdated", lambda *_: None
+    )  # so the old file is still there
     for _ in range(2):
         assert get(hub, "scratch/edl/domain.txt").text.split() == values
     assert others == values
