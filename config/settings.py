@@ -90,6 +90,12 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """The title in the discovery document."""
     contact: Annotated[str, _text(".*", "one line of text")] = ""
     """The contact in the discovery document; empty: none."""
+    console: Switch = True
+    """Serve the console, at `/console/`: over TLS, or to browsers on this machine only."""
+    public_url: Annotated[
+        str, _text(r"(https?://[^/\s]+/?)?", "an http:// or https:// URL without a path, or empty")
+    ] = ""
+    """Where browsers reach the hub, if a proxy stands before it: `https://hub.example`."""
     max_content_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 10 * 1024 * 1024
     """The longest request body that is accepted, in octets."""
     page_default: Annotated[int, Meta(ge=1, le=100_000)] = 1_000

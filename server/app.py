@@ -9,8 +9,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from tocsin.admission.markings.tlp import official_ids
 from tocsin.admission.merge.identity import WELL_KNOWN_OBJECTS
@@ -19,7 +22,7 @@ from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.config import HubSettings
-from tocsin.server import export, taxii
+from tocsin.server import console, export, taxii
 from tocsin.server.auth import AuthScheme
 from tocsin.server.examination.examiner import Examiner
 from tocsin.server.intake.evaluate import Rules
@@ -29,6 +32,7 @@ from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Quota
 from tocsin.server.monitoring import HubProcesses, Monitor
 from tocsin.server.partner_data import PartnerData
+from tocsin.server.people import People
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
@@ -44,6 +48,9 @@ from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import RateLimiter
 from tocsin.server.taxii.request_context import RequestContext, request_context
 from tocsin.server.taxii.routes import Endpoints
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _EXPORTS = "exports"
 """The folder of the data directory with files that are made of feeds."""
@@ -75,6 +82,7 @@ class HubServices:
     disk: DiskSpace
     monitor: Monitor
     exports: export.FeedFiles
+    people: People
 
 
 def build_services(  # noqa: PLR0913
@@ -141,6 +149,7 @@ def build_services(  # noqa: PLR0913
         disk,
         monitor,
         exports,
+        People(store, secrets.page_token_key, clock),
     )
 
 
@@ -242,7 +251,38 @@ def create_app(
     app.register_blueprint(export.blueprint(_export_services(services, hub)))
     is_outage = services.store.availability.is_outage
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
+    if serves_console(settings):
+        pages = console.create_console(_console_services(services, settings))
+        mounted: dict[str, WSGIApplication] = {console.ROOT: console.Crowded(pages.wsgi_app)}
+        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounted)  # type: ignore[method-assign]
     return app
+
+
+def serves_console(settings: HubSettings) -> bool:
+    """True if the console is served: over TLS, or to browsers on this machine only."""
+    is_local = settings.host == "localhost" or settings.host.startswith(("127.", "::1"))
+    return settings.console and (_is_secure(settings) or is_local)
+
+
+def _is_secure(settings: HubSettings) -> bool:
+    return settings.public_url.startswith("https:") or settings.tls_certificate is not None
+
+
+def _console_services(services: HubServices, settings: HubSettings) -> console.ConsoleServices:
+    origin = settings.public_url.rstrip("/")
+    name = urlsplit(origin).hostname
+    local = frozenset({"localhost", "127.0.0.1", "::1", settings.host})
+    made = console.ConsoleSettings(
+        title=settings.title,
+        origin=origin,
+        hosts=local | {name} if name else (local if not settings.tls_certificate else frozenset()),
+        is_secure=_is_secure(settings),
+        max_content_length=settings.max_content_length,
+    )
+    store = services.store
+    return console.ConsoleServices(
+        made, store, services.people, services.intake, services.lifecycle, store.clock
+    )
 
 
 def create_monitoring_app(monitor: Monitor) -> flask.Flask:

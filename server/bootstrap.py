@@ -8,9 +8,11 @@ from secrets import token_urlsafe
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
+from tocsin.server.app import HubServices
 from tocsin.server.auth import hash_secret
 from tocsin.server.journal import OPERATOR
 from tocsin.server.model import Account, Collection, CollectionKind
+from tocsin.server.person import Invitation, Role
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store, Transaction
@@ -72,6 +74,16 @@ def create_operator(store: Store) -> str | None:
         return issue_key(txn, OPERATOR)
 
     return store.commit(work)
+
+
+def invite_first_person(services: HubServices) -> str | None:
+    """The secret of a link for the first person of the console; None if there are people."""
+    if services.store.people.has_any():
+        return None
+    roles = frozenset({Role.OPERATOR, Role.REVIEWER, Role.AUDITOR})
+    return services.people.invite(
+        Invitation("", login="", name="", partner="", roles=roles, until=0, by=OPERATOR)
+    )
 
 
 def first_start_lines(key: str) -> tuple[str, ...]:

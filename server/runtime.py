@@ -38,8 +38,15 @@ from tocsin.server.app import (
     build_services,
     create_app,
     create_monitoring_app,
+    serves_console,
 )
-from tocsin.server.bootstrap import create_default_collections, create_operator, first_start_lines
+from tocsin.server.bootstrap import (
+    create_default_collections,
+    create_operator,
+    first_start_lines,
+    invite_first_person,
+)
+from tocsin.server.console import ROOT as CONSOLE
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import (
@@ -352,6 +359,7 @@ def serve(
                 url = f"{scheme}://{_url_host(settings.host)}:{port}/taxii2/"
                 _record_url(settings.data, url)
                 _announce(url, key, ready, echo)
+                _announce_console(hub, echo)
                 if not tls and not _is_loopback(settings.host):
                     echo(_PLAIN_HTTP_WARNING.format(settings.host))
                 await_stop(stop)
@@ -697,6 +705,29 @@ def _announce(url: str, key: str | None, ready: Path | None, echo: Echo) -> None
             partial.replace(ready)
         except OSError as error:
             raise ConfigError(f"--ready-file: cannot write {ready}: {error.strerror}") from error
+
+
+def find_console_url(settings: HubSettings) -> str:
+    """The URL at which browsers open the console, without a slash at the end."""
+    if settings.public_url:
+        return settings.public_url.rstrip("/") + CONSOLE
+    url = find_url(settings).removesuffix("/taxii2/")
+    # Browsers let passkeys and copying work at this name, and not at an address.
+    return url.replace("//127.0.0.1:", "//localhost:") + CONSOLE
+
+
+def _announce_console(hub: Runtime, echo: Echo) -> None:
+    settings = hub.settings
+    if not serves_console(settings):
+        if settings.console:
+            echo("no console: it needs TLS, or a proxy with TLS named by public_url")
+        return
+    url, secret = find_console_url(settings), invite_first_person(hub.services)
+    if secret is None:
+        echo(f"console: {url}/")
+    else:
+        echo(f"console: {url}/invitation/{secret}")
+        echo("  with this link you become its first person; it works once")
 
 
 def _url_host(host: str) -> str:

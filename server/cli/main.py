@@ -27,6 +27,7 @@ _COMMANDS = {
     "restore": "backup",
     "partner": "partner",
     "key": "key",
+    "person": "person",
     "collection": "collection",
     "review": "review",
     "submission": "submission",
@@ -39,7 +40,7 @@ _COMMANDS = {
 }
 """The module of each command or group, in the order of the help."""
 
-_SERVER_EXTRA = ("flask", "prometheus_client", "pymongo", "zstandard")
+_SERVER_EXTRA = ("argon2", "flask", "prometheus_client", "pymongo", "pyotp", "segno", "zstandard")
 _MISSING_EXTRA = """\
 tocsin-hub: this installation has only the clients (missing: {missing}).  Install the hub with
   pip install 'tocsin[server]'             for a MongoDB of your own

@@ -46,6 +46,7 @@ from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
 from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.partner_data import PartnerDocuments
+from tocsin.server.store.people import People
 from tocsin.server.store.public_objects import Schedule
 from tocsin.server.store.purge import Purges
 from tocsin.server.store.quotas import Quotas
@@ -96,6 +97,7 @@ class Store:
         self.availability = Availability(self._base)
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
+        self.people = People(self._base)
         self.submissions = Submissions(self._base, clock)
         self.quotas = Quotas(self._base, clock)
         self.reviews = Reviews(self._base)

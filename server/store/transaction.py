@@ -42,6 +42,7 @@ from tocsin.server.store.journal import HEAD, JournalWriter
 from tocsin.server.store.journal import forget as forget_journal
 from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
+from tocsin.server.store.people import People
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
 from tocsin.server.store.purge import end_purge, purge_review, purge_submission, put_purge
 from tocsin.server.store.retention import (
@@ -118,6 +119,8 @@ class Transaction(Snapshot):
         """µs since 1970 UTC; the same throughout the transaction."""
         self.accounts = Accounts(base, session)
         """Partners, accounts and keys."""
+        self.people = People(base, session)
+        """People of the console."""
         self._journal = JournalWriter(base, session, self.now)
         self._clock = HubClock(base, session, self.now)
 

@@ -13,12 +13,12 @@ LAYERS = (
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
     + ("tocsin.server.partner_data", "tocsin.server.retention"),
     ("tocsin.server.purge", "tocsin.server.monitoring"),
-    ("tocsin.server.intake", "tocsin.server.lifecycle"),
+    ("tocsin.server.intake", "tocsin.server.lifecycle", "tocsin.server.people"),
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),
     ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
     + ("tocsin.server.countries", "tocsin.server.examination"),
-    ("tocsin.server.model", "tocsin.server.metrics", "tocsin.clients"),
+    ("tocsin.server.model", "tocsin.server.person", "tocsin.server.metrics", "tocsin.clients"),
     ("tocsin.server.shared_folder", "tocsin.mirror"),
     ("tocsin.admission",),
 )

@@ -1,0 +1,147 @@
+"""`tocsin-hub person`: who may sign in to the console."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from tocsin.config.command_line import format_examples
+from tocsin.server.cli.command import AS_JSON, Answer, print_table, with_acting_hub, with_open_hub
+from tocsin.server.person import Invitation, Role
+from tocsin.server.runtime import Runtime, find_console_url
+
+_ROLES = click.Choice([role.value for role in Role])
+_LOGIN = click.argument("mailbox")
+
+
+@click.group("person")
+def person_command() -> None:
+    """People who sign in to the console.
+
+    Of a partner: viewer, analyst. Of the hub: reviewer, operator, auditor.
+    """
+
+
+@person_command.command(
+    "invite",
+    epilog=format_examples(
+        "tocsin-hub person invite jane@north.example --partner north --role analyst",
+        "tocsin-hub person invite otto@hub.example --role operator --role reviewer",
+    ),
+)
+@_LOGIN
+@click.option("--partner", default="", metavar="SLUG", help="The partner; without: the hub's own.")
+@click.option("--role", "roles", type=_ROLES, multiple=True, required=True, help="Repeat for more.")
+@click.option("--name", default="", help="The person's name.")
+@with_acting_hub
+def _invite(hub: Runtime, mailbox: str, partner: str, roles: tuple[str, ...], name: str) -> Answer:
+    """Make a link with which a person sets a password and signs in, once, within seven days.
+
+    For a person who can sign in already, it sets a new password, and removes the authenticator app.
+    """
+    return invite(hub, mailbox, partner, roles, name)
+
+
+@person_command.command("list", epilog=format_examples("tocsin-hub person list --json"))
+@AS_JSON
+@with_open_hub
+def _list(hub: Runtime, as_json: bool) -> None:
+    """List the people, and the invitations that hold."""
+    rows = list_people(hub)
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        print_table(rows)
+
+
+@person_command.command(
+    "roles", epilog=format_examples("tocsin-hub person roles jane@north.example --role viewer")
+)
+@_LOGIN
+@click.option("--role", "roles", type=_ROLES, multiple=True, required=True, help="Repeat for more.")
+@with_acting_hub
+def _roles(hub: Runtime, mailbox: str, roles: tuple[str, ...]) -> Answer:
+    """Give a person these roles instead of the former ones, from the next request on."""
+    person = hub.services.people.set_roles(mailbox, [Role(role) for role in roles], hub.actor)
+    return {"mailbox": person.login, "roles": sorted(person.roles)}
+
+
+@person_command.command(
+    "disable", epilog=format_examples("tocsin-hub person disable jane@north.example")
+)
+@_LOGIN
+@with_acting_hub
+def _disable(hub: Runtime, mailbox: str) -> Answer:
+    """Lock a person out, with all sessions."""
+    hub.services.people.set_disabled(mailbox, hub.actor, disabled=True)
+    return {"mailbox": mailbox, "disabled": True}
+
+
+@person_command.command(
+    "enable", epilog=format_examples("tocsin-hub person enable jane@north.example")
+)
+@_LOGIN
+@with_acting_hub
+def _enable(hub: Runtime, mailbox: str) -> Answer:
+    """Let a person in again."""
+    hub.services.people.set_disabled(mailbox, hub.actor, disabled=False)
+    return {"mailbox": mailbox, "disabled": False}
+
+
+@person_command.command(
+    "remove", epilog=format_examples("tocsin-hub person remove jane@north.example")
+)
+@_LOGIN
+@with_acting_hub
+def _remove(hub: Runtime, mailbox: str) -> Answer:
+    """Remove a person; what the journal says of it stays."""
+    hub.services.people.remove(mailbox, hub.actor)
+    return {"removed": mailbox}
+
+
+def invite(
+    hub: Runtime, mailbox: str, partner: str, roles: tuple[str, ...], name: str = ""
+) -> Answer:
+    """Make an invitation; the answer has its link, which is shown only once."""
+    known = hub.services.store.people.find_by_login(mailbox)
+    invitation = Invitation(
+        id="",
+        login=mailbox,
+        name=name,
+        partner=partner,
+        roles=frozenset(Role(role) for role in roles),
+        until=0,
+        by=hub.actor,
+        person=known.id if known is not None and known.partner == partner else "",
+    )
+    secret = hub.services.people.invite(invitation)
+    return {"mailbox": mailbox, "link": f"{find_console_url(hub.settings)}/invitation/{secret}"}
+
+
+def list_people(hub: Runtime) -> list[Answer]:
+    """People and invitations, by mailbox."""
+    people = hub.services.store.people
+    rows: list[Answer] = [
+        {
+            "mailbox": each.login,
+            "name": each.name,
+            "partner": each.partner or "-",
+            "roles": ",".join(sorted(each.roles)),
+            "state": "disabled" if each.disabled else "active",
+            "code": "yes" if each.totp else "no",
+        }
+        for each in people.list_people()
+    ]
+    rows += [
+        {
+            "mailbox": each.login or "-",
+            "name": each.name or "-",
+            "partner": each.partner or "-",
+            "roles": ",".join(sorted(each.roles)),
+            "state": "invited",
+            "code": "-",
+        }
+        for each in people.list_invitations(hub.services.store.clock())
+    ]
+    return rows

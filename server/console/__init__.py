@@ -1,0 +1,7 @@
+"""The console: web pages for the people who share, decide and run a hub."""
+
+from tocsin.server.console.app import create_console
+from tocsin.server.console.door import Crowded
+from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
+
+__all__ = ["ROOT", "ConsoleServices", "ConsoleSettings", "Crowded", "create_console"]

@@ -1,0 +1,54 @@
+"""The Flask application of the console."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import flask
+from jinja2 import StrictUndefined
+from werkzeug.exceptions import HTTPException
+
+from tocsin.admission.errors import ShareError
+from tocsin.server.console import assets, texts
+from tocsin.server.console.door import Door
+from tocsin.server.console.pages import register_pages
+from tocsin.server.console.registry import Pages
+from tocsin.server.console.services import ConsoleServices
+from tocsin.server.console.visit import visit
+
+
+def create_console(services: ConsoleServices) -> flask.Flask:
+    """Build the console; it is mounted below `ROOT`."""
+    here = str(Path(__file__).parent)
+    app = flask.Flask(__name__, static_folder=None, root_path=here, instance_path=here)
+    app.config["MAX_CONTENT_LENGTH"] = services.settings.max_content_length
+    app.config["MAX_FORM_MEMORY_SIZE"] = services.settings.max_content_length
+    app.url_map.strict_slashes = False
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(texts.FILTERS)
+    door = Door(services)
+    pages = Pages(app, door.public)
+    assets.register(app, door.public)
+    register_pages(pages, services)
+    app.context_processor(lambda: _common(services, pages))
+    app.before_request(door.enter)
+    app.after_request(door.leave)
+    app.register_error_handler(ShareError, door.answer_share_error)
+    app.register_error_handler(HTTPException, door.answer_http_exception)
+    app.register_error_handler(Exception, door.answer_exception)
+    return app
+
+
+def _common(services: ConsoleServices, pages: Pages) -> dict[str, object]:
+    """What every template knows."""
+    here = visit()
+    return {
+        "hub_title": services.settings.title,
+        "person": here.person,
+        "token": here.session.token if here.session else "",
+        "now": services.clock(),
+        "bar": pages.bar(here.person) if here.person else [],
+        "asset": assets.url,
+        "integrity": assets.integrity,
+    }

@@ -1,0 +1,212 @@
+"""Before and after every request: host, session, origin, token, errors, headers.
+
+What a person may not open has the answer of a page that does not exist.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import flask
+from flask import request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from tocsin.admission.errors import (
+    Conflict,
+    NotAllowed,
+    NotFound,
+    ShareError,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+)
+from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
+from tocsin.server.console.visit import rights_of, visit
+
+log = logging.getLogger(__name__)
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types default"
+)
+_HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Under `no-referrer`, browsers would send `Origin: null` with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+_MOST_AT_ONCE = 4
+"""Requests that a process answers at the same time, so that pollers keep their threads."""
+_BUSY_SECONDS = 2
+_SIGN_IN = f"{ROOT}/sign-in"
+_MOST_LOGGED = 120
+Environ = dict[str, Any]
+Application = Callable[[Environ, Any], Iterable[bytes]]
+
+
+class Crowded:
+    """WSGI middleware: answers so many requests at a time; others are asked to come again."""
+
+    def __init__(self, application: Application, most: int = _MOST_AT_ONCE) -> None:
+        self._application, self._places = application, threading.BoundedSemaphore(most)
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        """Answer, or refuse at once."""
+        if not self._places.acquire(timeout=_BUSY_SECONDS):
+            headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "2")]
+            start_response("503 Service Unavailable", headers)
+            return [b"The console is busy. Try again in a moment.\n"]
+        try:
+            return list(self._application(environ, start_response))
+        finally:
+            self._places.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every request passes."""
+
+    services: ConsoleServices
+    public: set[str] = field(default_factory=set)
+    """Endpoints that are served without a session."""
+
+    def enter(self) -> flask.typing.ResponseReturnValue | None:
+        """Find the session; refuse what other sites have browsers send."""
+        settings = self.services.settings
+        if settings.hosts and _host(request.host) not in settings.hosts:
+            return flask.make_response("this host name is not that of the hub\n", 421)
+        here = visit()
+        found = self.services.people.find_session(request.cookies.get(cookie_name(settings), ""))
+        if found is not None:
+            here.person, here.session = found
+            here.collections = self.services.store.feeds.look().collections
+            here.account = rights_of(here.person, self.services.store)
+        if request.method not in _SAFE_METHODS:
+            self._check_origin()
+            if here.session is not None:
+                self._check_token(here.session.token)
+        if here.person is None and request.endpoint not in self.public:
+            return self._ask_to_sign_in()
+        if request.endpoint is None:  # unknown paths, and known ones with another method
+            raise NotFound("there is no such page")
+        return None
+
+    def _check_origin(self) -> None:
+        """Raises NotAllowed if a form of another site was sent here."""
+        site = request.headers.get("Sec-Fetch-Site")
+        origin = request.headers.get("Origin", "")
+        own = self.services.settings.origin or f"{request.scheme}://{request.host}"
+        if site == "same-origin" or (site is None and origin and origin == own):
+            return
+        raise NotAllowed("this form was not sent from a page of the console: open the page again")
+
+    def _check_token(self, token: str) -> None:
+        given = request.headers.get("X-Tocsin-Token") or request.form.get("token", "")
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise NotAllowed("this form belongs to another session: open the page again")
+
+    def _ask_to_sign_in(self) -> Response:
+        if request.method not in _SAFE_METHODS or request.headers.get("HX-Request"):
+            answer = flask.make_response("the session has ended: sign in again\n", 401)
+            answer.headers["HX-Redirect"] = _SIGN_IN
+            return answer
+        path = request.full_path.rstrip("?")
+        return flask.redirect(f"{_SIGN_IN}?next={quote(ROOT + path, safe='/')}", 303)
+
+    def answer_share_error(self, error: ShareError) -> Response:
+        """An error of the person's, or Unavailable."""
+        status = status_of(error)
+        if isinstance(error, NotFound):
+            return _error_page(status, "There is no such page, or it is not yours to open.")
+        answer = _error_page(status, str(error))
+        if isinstance(error, (Unavailable, TooManyRequests)):
+            answer.headers["Retry-After"] = str(error.seconds)
+        return answer
+
+    def answer_http_exception(self, error: HTTPException) -> Response:
+        """An error raised by Flask; a method that is not served has the answer of an unknown page.
+
+        So no answer says that a page is there for others.
+        """
+        status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+        if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            return self.answer_share_error(NotFound(""))
+        if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            most = self.services.settings.max_content_length >> 20
+            return _error_page(status, f"This is longer than {most} MB. Send it in parts.")
+        return _error_page(status, status.description)
+
+    def answer_exception(self, error: Exception) -> Response:
+        """An outage, or a bug: its details are in the log, under the request's id."""
+        if self.services.store.availability.is_outage(error):
+            log.warning("request %s: no database", visit().id)
+            return self.answer_share_error(
+                Unavailable("The database cannot be reached. Try again in a moment.")
+            )
+        log.error("request %s failed", visit().id, exc_info=error)
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        return _error_page(status, f"Something went wrong. Request id: {visit().id}.")
+
+    def leave(self, answer: Response) -> Response:
+        """Set headers; write a line in the log, without the query string."""
+        for name, value in _HEADERS.items():
+            answer.headers.setdefault(name, value)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        if self.services.settings.is_secure:
+            answer.headers["Strict-Transport-Security"] = "max-age=31536000"
+        answer.headers["X-Request-Id"] = visit().id
+        log.info(
+            "request=%s console person=%s %s %s status=%d ms=%.1f",
+            visit().id,
+            getattr(visit().person, "id", "-"),
+            request.method,
+            "".join(c if c.isprintable() else "?" for c in request.path[:_MOST_LOGGED]),
+            answer.status_code,
+            (time.monotonic() - visit().started) * 1000,
+        )
+        return answer
+
+
+_STATUS = {
+    NotAllowed: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def status_of(error: ShareError) -> HTTPStatus:
+    """The status of an error; 422 for what a person can mend in the form."""
+    kinds = (kind for kind in type(error).__mro__ if kind in _STATUS)
+    return next((_STATUS[kind] for kind in kinds), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def cookie_name(settings: ConsoleSettings) -> str:
+    """The name of the session's cookie; over TLS no other host or path can set it."""
+    return "__Host-tocsin" if settings.is_secure else "tocsin-console"
+
+
+def _error_page(status: HTTPStatus, text: str) -> Response:
+    page = flask.render_template("error.html", title=status.phrase, text=text)
+    return flask.make_response(page, status)
+
+
+def _host(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""

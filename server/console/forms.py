@@ -1,0 +1,50 @@
+"""Forms: the fields that were sent, and where to go next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import flask
+from flask import request
+from werkzeug.wrappers import Response
+
+from tocsin.server.console.services import ROOT
+
+_LONGEST_FIELD = 10_000
+_LONGEST_PATH = 2_000
+
+
+def text_field(name: str, longest: int = _LONGEST_FIELD) -> str:
+    """A field of the form, without spaces at its ends; empty if it was not sent."""
+    return request.form.get(name, "")[:longest].strip()
+
+
+def go(path: str) -> Response:
+    """After a form: a page below the root of the console, so that Back and reload are safe."""
+    return flask.redirect(f"{ROOT}{path}", HTTPStatus.SEE_OTHER)
+
+
+def safe_next(given: str) -> str:
+    """The page of the console to which a person wanted to go; its start for anything else.
+
+    >>> safe_next("/console/review?rule=a"), safe_next("//evil.test"), safe_next("/console//evil")
+    ('/console/review?rule=a', '/console/', '/console/')
+    """
+    start = f"{ROOT}/"
+    is_ours = (
+        given.startswith(start)
+        and not given.startswith(f"{start}/")
+        and "\\" not in given
+        and given.isprintable()
+        and len(given) <= _LONGEST_PATH
+    )
+    return given if is_ours else start
+
+
+def again(
+    template: str, errors: Mapping[str, str], status: int = 422, **values: object
+) -> Response:
+    """Show a form again with what was entered; `errors` has a text for each wrong field."""
+    page = flask.render_template(template, errors=errors, **values)
+    return flask.make_response(page, status)

@@ -1,0 +1,15 @@
+"""The pages of the console, one module for each subject."""
+
+from __future__ import annotations
+
+from tocsin.server.console.pages import sign_in
+from tocsin.server.console.registry import Pages
+from tocsin.server.console.services import ConsoleServices
+
+_SUBJECTS = (sign_in,)
+
+
+def register_pages(pages: Pages, services: ConsoleServices) -> None:
+    """Register all pages; the bar has their links in this order."""
+    for subject in _SUBJECTS:
+        subject.register(pages, services)

@@ -1,0 +1,43 @@
+"""What the console is given: the hub's services and its own settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tocsin.server.intake.intake import Intake
+from tocsin.server.lifecycle import Lifecycle
+from tocsin.server.people import People
+from tocsin.server.store import Store
+
+ROOT = "/console"
+"""Prefix of all paths."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """The settings of the console."""
+
+    title: str
+    """That of the hub."""
+    origin: str = ""
+    """`https://hub.example`, where browsers reach it; empty: as they ask for it."""
+    hosts: frozenset[str] = frozenset()
+    """Names by which browsers may ask for it, without a port; empty: any."""
+    is_secure: bool = False
+    """Browsers reach it over TLS."""
+    max_content_length: int = 10 * 1024 * 1024
+    requires_second_factor: bool = False
+    """People of the hub must have an authenticator app."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleServices:
+    """The services behind the pages."""
+
+    settings: ConsoleSettings
+    store: Store
+    people: People
+    intake: Intake
+    lifecycle: Lifecycle
+    clock: Callable[[], int]

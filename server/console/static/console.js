@@ -1,0 +1,79 @@
+// The console's own script: keys, copy, and what htmx needs.  Without it every page works.
+"use strict";
+if (window.trustedTypes) {
+  // htmx puts fragments of our own pages into the page; scripts stay barred.
+  window.trustedTypes.createPolicy("default", { createHTML: (text) => text });
+}
+(() => {
+  const all = (selector) => Array.from(document.querySelectorAll(selector));
+  const status = (text) => { document.getElementById("status").textContent = text; };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.dataset.copy);
+    status("Copied.");
+  });
+
+  document.addEventListener("htmx:configRequest", (event) => {
+    event.detail.headers["X-Tocsin-Token"] = document.body.dataset.token || "";
+  });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    // A page that nobody looks at asks for nothing.
+    if (event.detail.requestConfig.triggeringEvent === undefined && document.hidden) event.preventDefault();
+  });
+
+  if (window.matchMedia("(max-width: 46rem)").matches) {
+    all("details.menu").forEach((menu) => menu.removeAttribute("open"));
+  }
+  const errors = document.querySelector(".errors");
+  if (errors) errors.focus();
+
+  // Rows of a list: j, k, x, Enter.
+  let row = -1;
+  const rows = () => all("table.list tbody tr");
+  const choose = (next) => {
+    const found = rows();
+    if (!found.length) return;
+    found.forEach((each) => each.classList.remove("chosen"));
+    row = Math.max(0, Math.min(found.length - 1, next));
+    found[row].classList.add("chosen");
+    found[row].scrollIntoView({ block: "nearest" });
+    const link = found[row].querySelector("a");
+    if (link) link.focus({ preventScroll: true });
+  };
+  const toggle = () => {
+    const box = row >= 0 && rows()[row].querySelector("input[type=checkbox]");
+    if (box) { box.checked = !box.checked; box.dispatchEvent(new Event("change", { bubbles: true })); }
+  };
+
+  let prefix = false;
+  const press = (key) => {
+    // What a page offers under a key: a button or a link with data-key.
+    const target = all("[data-key]").find((each) => each.dataset.key === key && !each.disabled && each.offsetParent);
+    if (!target) return false;
+    if (target.matches("input, textarea, select")) target.focus(); else target.click();
+    return true;
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      const form = event.target.closest("form") || document.querySelector("form[data-main]");
+      if (form) { event.preventDefault(); form.requestSubmit(form.querySelector("button.main") || undefined); }
+      return;
+    }
+    if (document.body.dataset.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, dialog[open]")) return;
+    const key = event.key;
+    if (prefix) {
+      prefix = false;
+      const link = all("[data-go]").find((each) => each.dataset.go === key);
+      if (link) { event.preventDefault(); link.click(); return; }
+    }
+    if (key === "g") { prefix = true; setTimeout(() => { prefix = false; }, 1500); return; }
+    if (key === "/") { event.preventDefault(); const field = document.getElementById("q"); if (field) { field.focus(); field.select(); } return; }
+    if (key === "?") { const list = document.getElementById("keys"); if (list) list.showModal(); return; }
+    if (rows().length && (key === "j" || key === "k")) { event.preventDefault(); choose(key === "j" ? row + 1 : row - 1); return; }
+    if (rows().length && key === "x") { toggle(); return; }
+    if (key.length === 1 && press(key)) event.preventDefault();
+  });
+})();

@@ -1,0 +1,137 @@
+"""How texts are shown: hostile characters visibly, values defanged, times in UTC.
+
+Every text of a partner's passes `shown` or `value`; nothing of it can act in a page.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from markupsafe import Markup, escape
+
+from tocsin.admission.model import Tlp
+
+LONGEST = 2_000
+"""Characters of a text that are shown at first."""
+_HIDDEN = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
+_NAMES = {
+    0x0A: "LF", 0x0D: "CR", 0x09: "TAB", 0x00: "NUL", 0xAD: "SHY", 0xA0: "NBSP",
+    0x200B: "ZWSP", 0x200C: "ZWNJ", 0x200D: "ZWJ", 0x200E: "LRM", 0x200F: "RLM",
+    0x202A: "LRE", 0x202B: "RLE", 0x202C: "PDF", 0x202D: "LRO", 0x202E: "RLO",
+    0x2028: "LS", 0x2029: "PS", 0x2060: "WJ", 0x2066: "LRI", 0x2067: "RLI",
+    0x2068: "FSI", 0x2069: "PDI", 0xFEFF: "BOM", 0x3000: "IDSP",
+}  # fmt: skip
+_MOST_MARKS = 3
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_SECOND = 1_000_000
+
+
+def shown(text: object, most: int = LONGEST) -> Markup:
+    """Prose as HTML; direction by its content, so that Arabic and Hebrew stay readable."""
+    return Markup('<bdi dir="auto">{}</bdi>').format(_visible(str(text), most, has_lines=True))
+
+
+def value(text: object, most: int = LONGEST) -> Markup:
+    """A value, pattern or name as HTML: defanged, and always from left to right."""
+    return Markup('<code class="value">{}</code>').format(_visible(defang(str(text)), most))
+
+
+def defang(text: str) -> str:
+    """Write a value so that nothing makes a link of it.
+
+    >>> defang("http://evil.test/a.b?c=d@e")
+    'hxxp://evil[.]test/a.b?c=d[@]e'
+    """
+    text = re.sub(r"\b(h)tt(ps?)(?=:)", r"\1xx\2", text, flags=re.IGNORECASE)
+    head, slashes, rest = text.partition("://")
+    if not slashes:
+        return re.sub(r"(?<=[\w-])\.(?=[\w-])", "[.]", text).replace("@", "[@]")
+    host, slash, path = rest.partition("/")
+    host = re.sub(r"(?<=[\w-])\.(?=[\w-])", "[.]", host)
+    return f"{head}{slashes}{host}{slash}{path}".replace("@", "[@]")
+
+
+def _visible(text: str, most: int, *, has_lines: bool = False) -> Markup:
+    """HTML of a text in which no character is invisible or changes the order of others.
+
+    `has_lines`: line feeds begin a new line.
+    """
+    pieces, marks = [], 0
+    for character in text[:most]:
+        marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+        if character == "\n" and has_lines:
+            pieces.append(Markup("<br>"))
+        elif marks > _MOST_MARKS or _is_hidden(character):
+            pieces.append(_chip(character))
+        else:
+            pieces.append(escape(character))
+    left = len(text) - most
+    more = Markup('<span class="more">… {} more characters</span>').format(left) if left > 0 else ""
+    return Markup("").join([*pieces, more])
+
+
+def _is_hidden(character: str) -> bool:
+    if character == " ":
+        return False
+    code = ord(character)
+    is_selector = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
+    category = unicodedata.category(character)
+    return category in _HIDDEN or category == "Zs" or is_selector
+
+
+def _chip(character: str) -> Markup:
+    code = ord(character)
+    short = _NAMES.get(code, f"U+{code:04X}")
+    name = unicodedata.name(character, short)
+    return Markup('<span class="chip" title="{}">{}</span>').format(name, short)
+
+
+def tlp(level: object) -> Markup:
+    """The chip of a TLP level, from its label or the level itself."""
+    label = level.label if isinstance(level, Tlp) else str(level)
+    word = label.lower().replace("+", "-")
+    return Markup('<span class="tlp tlp-{}">TLP:{}</span>').format(word, label.upper())
+
+
+def time(micros: int | None, *, seconds: bool = False) -> Markup:
+    """A time in UTC; `micros` since 1970, None for none."""
+    if micros is None:
+        return Markup("–")
+    moment = datetime.fromtimestamp(micros / _SECOND, UTC)
+    text = (
+        f"{moment.day} {moment:%b %Y %H:%M:%S} UTC"
+        if seconds
+        else (f"{moment.day} {moment:%b %Y %H:%M} UTC")
+    )
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
+
+
+def age(micros: int, now: int) -> str:
+    """A span of time in words.
+
+    >>> age(0, 4_380 * 1_000_000)
+    '1 h 13 min'
+    """
+    seconds = max(0, now - micros) // _SECOND
+    parts: list[str] = []
+    for length, unit in _UNITS:
+        number, seconds = divmod(seconds, length)
+        if number or (parts and unit != "s"):
+            parts.append(f"{number} {unit}")
+        if len(parts) == 2:  # noqa: PLR2004
+            break
+    return " ".join(part for part in parts if not part.startswith("0 ")) or "0 s"
+
+
+def number(value: int) -> str:
+    """A number with its thousands apart: 41,203."""
+    return f"{value:,}"
+
+
+FILTERS: dict[str, Callable[..., object]] = {
+    "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
+    "number": number,
+}  # fmt: skip

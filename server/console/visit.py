@@ -1,0 +1,84 @@
+"""Who asks, and what they may: the state of one request."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import flask
+
+from tocsin.server import auth
+from tocsin.server.model import Account, Collection
+from tocsin.server.person import Person, Role, Session
+from tocsin.server.store import Store
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request; without a session, `person` and `session` are None."""
+
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    """For the log and the page of an error."""
+    started: float = field(default_factory=time.monotonic)
+    person: Person | None = None
+    session: Session | None = None
+    account: Account | None = None
+    """The rights with which the person reads and writes."""
+    collections: Sequence[Collection] = ()
+    """All collections of the hub."""
+
+    @property
+    def who(self) -> Person:
+        """The person who is signed in; only pages of their own are served without one."""
+        if self.person is None:
+            raise RuntimeError("a page was reached without a session")
+        return self.person
+
+    @property
+    def stay(self) -> Session:
+        """The session of the person."""
+        if self.session is None:
+            raise RuntimeError("a page was reached without a session")
+        return self.session
+
+    @property
+    def rights(self) -> Account:
+        """The rights of the person, as an account has them."""
+        if self.account is None:
+            raise RuntimeError("a page was reached without a session")
+        return self.account
+
+    def readable(self) -> list[Collection]:
+        """The collections whose objects the person may read, by id."""
+        return [each for each in self.collections if auth.may_read(self.rights, each)]
+
+    def writable(self) -> list[Collection]:
+        """The collections to which the person may submit, by id."""
+        if not self.who.has(Role.ANALYST, Role.OPERATOR):
+            return []
+        return [each for each in self.collections if auth.may_write(self.rights, each)]
+
+
+def visit() -> Visit:
+    """The state of the current request."""
+    if "visit" not in flask.g:
+        flask.g.visit = Visit()
+    found: Visit = flask.g.visit
+    return found
+
+
+def rights_of(person: Person, store: Store) -> Account:
+    """The rights of a person: for a partner's, those of all accounts of the partner together.
+
+    The hub's own people read what an operator's account reads.
+    """
+    if person.is_of_hub:
+        return Account(person.login, "", operator=True)
+    accounts = [each for each in store.accounts.list_accounts(person.partner) if not each.disabled]
+    reads = frozenset[str]().union(*(each.reads for each in accounts))
+    writes = frozenset[str]().union(*(each.writes for each in accounts))
+    return Account(
+        person.login, person.partner, reads, writes if person.has(Role.ANALYST) else frozenset()
+    )

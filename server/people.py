@@ -1,0 +1,505 @@
+"""Who signs in to the console, and how: invitations, passwords, codes, sessions.
+
+A password is stored as an Argon2id hash.  Failures cost the same whether the login, the password or
+the code is wrong, and after a few of them every attempt must wait, so that neither who can sign in
+nor a password can be found by trying.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import threading
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pyotp
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from tocsin.admission.errors import Conflict, Malformed, NotAuthenticated, NotFound, TooManyRequests
+from tocsin.server.person import HUB_ROLES, Invitation, Person, Role, Session
+from tocsin.server.store import Store, Transaction
+
+log = logging.getLogger(__name__)
+
+SECOND = 1_000_000
+SESSION_SECONDS, IDLE_SECONDS = 12 * 3600, 30 * 60
+"""Seconds after which a session ends, and those without a request after which it ends."""
+INVITATION_SECONDS = 7 * 24 * 3600
+SHORTEST_PASSWORD = 12
+_LONGEST_PASSWORD = 1_000
+_LONGEST_NAME = 200
+_FREE_FAILURES = {"person": 5, "login": 50, "address": 30}
+"""Failed attempts in a row that need no wait: of one address as one person, as one person, of one
+address.  So others can hardly lock a person out who comes from elsewhere."""
+_LONGEST_WAIT = 15 * 60
+_DAY_SECONDS = 24 * 3600
+_STEP = 30
+"""Seconds for which a code of an authenticator app holds."""
+_BASE32 = re.compile("[A-Z2-7]{16,64}")
+_WRONG = "the mailbox, the password or the code is wrong"
+_USED = "this invitation was used, has ended, or never was: ask for another one"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a person gives to sign in."""
+
+    login: str
+    password: str
+    code: str
+    """Code of the authenticator app; empty if there is none."""
+    address: str
+    """Address of the client."""
+    client: str = ""
+    """What its browser calls itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """A session that was begun, and the secret of its cookie, which is not stored."""
+
+    person: Person
+    session: Session
+    cookie: str
+
+
+class People:
+    """People of the console.  Safe for threads."""
+
+    def __init__(self, store: Store, key: bytes, clock: Callable[[], int]) -> None:
+        """`key` seals the secrets of authenticator apps; it is not in the database."""
+        self._store, self._clock = store, clock
+        self._key = hmac.digest(key, b"console people", "sha256")
+        # RFC 9106 with less memory: 32 MiB, one at a time, so that pollers keep theirs.
+        self._hasher = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
+        self._guard = threading.Lock()
+        self._absent = ""
+
+    def invite(self, invitation: Invitation) -> str:
+        """Store an invitation and return the secret of its link.
+
+        Its `id` and `until` are set here.  Raises Malformed if the roles do not fit.
+        """
+        check_roles(invitation.roles, is_of_hub=not invitation.partner)
+        if invitation.login:
+            invitation = replace(invitation, login=check_login(invitation.login))
+        secret = secrets.token_urlsafe(32)
+        until = self._clock() + INVITATION_SECONDS * SECOND
+        made = replace(invitation, id=_hash(secret), until=until)
+
+        def work(txn: Transaction) -> None:
+            known = txn.people.find_by_login(made.login) if made.login else None
+            if known is not None and known.id != made.person:
+                raise Conflict(f"{made.login} can sign in already")
+            if made.partner:
+                txn.accounts.require_partner(made.partner)
+            txn.people.invite(made)
+            details = {"login": made.login, "partner": made.partner, "roles": sorted(made.roles)}
+            txn.add_journal_entry("person.invite", made.by, details)
+
+        self._store.commit(work)
+        return secret
+
+    def find_invitation(self, secret: str) -> Invitation:
+        """The invitation of a link.  Raises NotFound if it does not hold."""
+        found = self._store.people.find_invitation(_hash(secret), self._clock())
+        if found is None:
+            raise NotFound(_USED)
+        return found
+
+    def accept(self, secret: str, login: str, name: str, password: str) -> Person:
+        """Take an invitation: the person that may sign in from now on.
+
+        Raises NotFound if it does not hold, Malformed if the password is too short or the mailbox
+        is none, Conflict if it is in use.
+        """
+        invitation = self.find_invitation(secret)
+        login = check_login(invitation.login or login)
+        name = check_name(name or invitation.name)
+        hashed = self._hash_password(check_password(password, login))
+
+        def work(txn: Transaction) -> Person:
+            if not txn.people.remove_invitation(invitation.id):
+                raise NotFound(_USED)
+            known = txn.people.find(invitation.person) if invitation.person else None
+            if invitation.person and known is None:
+                raise NotFound(_USED)
+            if known is not None:
+                person = replace(known, password=hashed, totp="", totp_step=0)
+                txn.people.update(person)
+                txn.people.end_sessions(person.id)
+                action = "person.password"
+            else:
+                person = Person(
+                    id=uuid.uuid4().hex,
+                    login=login,
+                    name=name,
+                    partner=invitation.partner,
+                    roles=invitation.roles,
+                    password=hashed,
+                    created=txn.now,
+                )
+                txn.people.add(person)
+                action = "person.add"
+            details = {"login": login, "partner": person.partner, "roles": sorted(person.roles)}
+            txn.add_journal_entry(action, login, details)
+            return person
+
+        return self._store.commit(work)
+
+    def sign_in(self, attempt: Attempt) -> Stay:
+        """Check a password, and a code if the person has an authenticator app.
+
+        Raises NotAuthenticated, always with the same text, and TooManyRequests after many failures.
+        """
+        keys = _attempt_keys(attempt.login, attempt.address)
+        self._check_failures(keys)
+        person = self._store.people.find_by_login(attempt.login.strip())
+        has_password = self._verify(person.password if person else "", attempt.password)
+        step = self._find_step(person, attempt.code) if person else None
+        if person is None or person.disabled or not has_password or step is None:
+            self._note_failures(keys)
+            raise NotAuthenticated(_WRONG)
+        if self._hasher.check_needs_rehash(person.password):
+            person = replace(person, password=self._hash_password(attempt.password))
+        return self._begin(replace(person, totp_step=step or person.totp_step), attempt, keys)
+
+    def _begin(self, person: Person, attempt: Attempt, keys: Mapping[str, str]) -> Stay:
+        cookie, now = secrets.token_urlsafe(32), self._clock()
+        session = Session(
+            id=_hash(cookie),
+            person=person.id,
+            begun=now,
+            seen=now,
+            token=secrets.token_urlsafe(32),
+            epoch=self._store.epoch(),
+            has_second_factor=bool(person.totp),
+            client=attempt.client[:_LONGEST_NAME],
+        )
+
+        def work(txn: Transaction) -> None:
+            current = txn.people.find(person.id)
+            if current is None or current.disabled or current.totp_step > person.totp_step:
+                raise NotAuthenticated(_WRONG)
+            if person.totp and current.totp_step == person.totp_step:
+                raise NotAuthenticated(_WRONG)  # the code was used meanwhile
+            kept = replace(current, password=person.password, totp_step=person.totp_step)
+            txn.people.update(kept)
+            txn.people.begin_session(session, now - IDLE_SECONDS * SECOND)
+            txn.people.forget_failures([keys["person"], keys["login"]])
+            txn.add_journal_entry("sign_in", person.login, {})
+
+        self._store.commit(work)
+        return Stay(person, session, cookie)
+
+    def find_session(self, cookie: str) -> tuple[Person, Session] | None:
+        """The person and the session of a cookie; None if it has ended."""
+        if not cookie:
+            return None
+        session, now = self._store.people.find_session(_hash(cookie)), self._clock()
+        if session is None or session.epoch != self._store.epoch():
+            return None
+        if now >= min(
+            session.seen + IDLE_SECONDS * SECOND, session.begun + SESSION_SECONDS * SECOND
+        ):
+            self._store.people.end_session(session.id)
+            return None
+        person = self._store.people.find(session.person)
+        if person is None or person.disabled:
+            return None
+        if now - session.seen > 60 * SECOND:
+            self._store.people.note_session(session.id, now)
+        return person, session
+
+    def sign_out(self, session: Session, person: Person) -> None:
+        """End a session."""
+
+        def work(txn: Transaction) -> None:
+            txn.people.end_session(session.id)
+            txn.add_journal_entry("sign_out", person.login, {})
+
+        self._store.commit(work)
+
+    def sessions(self, person: Person) -> Sequence[Session]:
+        """The sessions of a person, the newest first."""
+        return self._store.people.list_sessions(person.id)
+
+    def end_other_sessions(self, person: Person, kept: Session) -> None:
+        """End all sessions of a person but one."""
+
+        def work(txn: Transaction) -> None:
+            txn.people.end_sessions(person.id, kept.id)
+            txn.add_journal_entry("person.sessions_end", person.login, {})
+
+        self._store.commit(work)
+
+    def change_password(self, person: Person, session: Session, old: str, new: str) -> None:
+        """Set another password, and end all other sessions.
+
+        Raises NotAuthenticated if the old one is wrong, Malformed if the new one is too short.
+        """
+        keys = _attempt_keys(person.login, f"session {session.id}")
+        self._check_failures(keys)
+        if not self._verify(person.password, old):
+            self._note_failures(keys)
+            raise NotAuthenticated("the present password is wrong")
+        hashed = self._hash_password(check_password(new, person.login))
+
+        def work(txn: Transaction) -> None:
+            txn.people.update(replace(_require(txn, person.id), password=hashed))
+            txn.people.end_sessions(person.id, session.id)
+            txn.people.forget_failures([keys["person"], keys["login"]])
+            txn.add_journal_entry("person.password", person.login, {"login": person.login})
+
+        self._store.commit(work)
+
+    def change(self, person: Person, **settings: object) -> Person:
+        """Change what people set for themselves: zone, has_keys, scheme, undo_seconds, name."""
+
+        def work(txn: Transaction) -> Person:
+            changed = replace(_require(txn, person.id), **settings)  # type: ignore[arg-type]
+            txn.people.update(changed)
+            return changed
+
+        return self._store.commit(work)
+
+    def set_roles(self, login: str, roles: Collection[Role], by: str) -> Person:
+        """Give a person other roles; they hold from the next request on.
+
+        Raises Conflict if the hub would have no operator.
+        """
+
+        def work(txn: Transaction) -> Person:
+            person = _require_login(txn, login)
+            check_roles(roles, is_of_hub=person.is_of_hub)
+            changed = replace(person, roles=frozenset(roles))
+            _check_operator_left(txn, changed)
+            txn.people.update(changed)
+            details = {
+                "login": login,
+                "roles": sorted(changed.roles),
+                "before": sorted(person.roles),
+            }
+            txn.add_journal_entry("person.roles", by, details)
+            return changed
+
+        return self._store.commit(work)
+
+    def set_disabled(self, login: str, by: str, *, disabled: bool) -> Person:
+        """Lock a person out, with all sessions, or let the person in again."""
+
+        def work(txn: Transaction) -> Person:
+            changed = replace(_require_login(txn, login), disabled=disabled)
+            _check_operator_left(txn, changed)
+            txn.people.update(changed)
+            if disabled:
+                txn.people.end_sessions(changed.id)
+            action = "person.disable" if disabled else "person.enable"
+            txn.add_journal_entry(action, by, {"login": login})
+            return changed
+
+        return self._store.commit(work)
+
+    def remove(self, login: str, by: str) -> None:
+        """Remove a person; what the journal says of it stays."""
+
+        def work(txn: Transaction) -> None:
+            person = _require_login(txn, login)
+            _check_operator_left(txn, replace(person, disabled=True))
+            txn.people.remove(person.id)
+            txn.add_journal_entry("person.remove", by, {"login": login})
+
+        self._store.commit(work)
+
+    def new_totp(self, person: Person, title: str) -> tuple[str, str]:
+        """A new secret for an authenticator app, and its URI; nothing is stored yet."""
+        secret = pyotp.random_base32()
+        return secret, self.totp_uri(person, secret, title)
+
+    def totp_uri(self, person: Person, secret: str, title: str) -> str:
+        """The `otpauth:` URI of a secret, as apps read it from a picture."""
+        return pyotp.TOTP(secret, issuer=title, name=person.login).provisioning_uri()
+
+    def set_totp(self, person: Person, secret: str, code: str) -> None:
+        """Ask for codes of an app from now on.  Raises Malformed if this one is not of it."""
+        step = _match_code(secret, code, self._clock())
+        if step is None:
+            raise Malformed("the code is not that of the app: enter the one that it shows now")
+        sealed = self._seal(secret, person.id)
+
+        def work(txn: Transaction) -> None:
+            txn.people.update(replace(_require(txn, person.id), totp=sealed, totp_step=step))
+            txn.add_journal_entry("person.second_factor", person.login, {"login": person.login})
+
+        self._store.commit(work)
+
+    def remove_totp(self, login: str, by: str) -> None:
+        """Ask for no code any more."""
+
+        def work(txn: Transaction) -> None:
+            person = _require_login(txn, login)
+            txn.people.update(replace(person, totp="", totp_step=0))
+            txn.add_journal_entry("person.second_factor_end", by, {"login": login})
+
+        self._store.commit(work)
+
+    def _find_step(self, person: Person, code: str) -> int | None:
+        """The step of a person's code; 0 if none is asked for, None if it is wrong or used."""
+        if not person.totp:
+            return 0
+        step = _match_code(self._unseal(person.totp, person.id), code, self._clock())
+        return step if step is not None and step > person.totp_step else None
+
+    def _verify(self, hashed: str, password: str) -> bool:
+        """True if it is the password; without a hash it costs the same."""
+        with self._guard:
+            if not self._absent:
+                self._absent = self._hasher.hash(secrets.token_urlsafe(16))
+            try:
+                matches = self._hasher.verify(hashed or self._absent, password[:_LONGEST_PASSWORD])
+            except (Argon2Error, InvalidHashError):
+                return False
+        return matches and bool(hashed)
+
+    def _hash_password(self, password: str) -> str:
+        with self._guard:
+            return self._hasher.hash(password)
+
+    def _check_failures(self, keys: Mapping[str, str]) -> None:
+        """Raises TooManyRequests while attempts under one of these keys must wait."""
+        now = self._clock()
+        for kind, key in keys.items():
+            count, at = self._store.people.count_failures(key)
+            wait = _wait_after(count - _FREE_FAILURES[kind]) * SECOND - (now - at)
+            if wait > 0:
+                seconds = -(-wait // SECOND)
+                raise TooManyRequests(f"too many attempts: try again in {seconds} s", seconds)
+
+    def _note_failures(self, keys: Mapping[str, str]) -> None:
+        now = self._clock()
+        for kind, key in keys.items():
+            count, at = self._store.people.count_failures(key)
+            count = 1 if now - at > _DAY_SECONDS * SECOND else count + 1
+            self._store.people.note_failure(key, count, now)
+            if count == _FREE_FAILURES[kind]:
+                log.warning("console: %d failed attempts to sign in from one %s", count, kind)
+
+    def _pad(self, nonce: bytes, id: str, label: bytes) -> bytes:
+        return hmac.digest(self._key, label + nonce + id.encode(), "sha256")
+
+    def _seal(self, secret: str, id: str) -> str:
+        """Encrypt a short secret for the database, where `id` has it."""
+        plain, nonce = secret.encode(), secrets.token_bytes(16)
+        pad = self._pad(nonce, id, b"pad")
+        sealed = bytes(a ^ b for a, b in zip(plain, pad, strict=False))
+        proof = self._pad(nonce, id, b"proof" + sealed)[:16]
+        return base64.b64encode(nonce + proof + sealed).decode()
+
+    def _unseal(self, text: str, id: str) -> str:
+        octets = base64.b64decode(text)
+        nonce, proof, sealed = octets[:16], octets[16:32], octets[32:]
+        if not hmac.compare_digest(proof, self._pad(nonce, id, b"proof" + sealed)[:16]):
+            raise NotAuthenticated(_WRONG)
+        pad = self._pad(nonce, id, b"pad")
+        return bytes(a ^ b for a, b in zip(sealed, pad, strict=False)).decode()
+
+
+def check_roles(roles: Collection[Role], *, is_of_hub: bool) -> None:
+    """Raises Malformed if there is no role, or one of the other kind of person."""
+    if not roles or any((role in HUB_ROLES) != is_of_hub for role in roles):
+        fitting = sorted(role for role in Role if (role in HUB_ROLES) == is_of_hub)
+        whose = "one of the hub's own people" if is_of_hub else "a person of a partner"
+        raise Malformed(f"{whose} has one or more of the roles {', '.join(fitting)}")
+
+
+def check_login(login: str) -> str:
+    """Return the mailbox in lower case.  Raises Malformed if it is none."""
+    login = login.strip().lower()
+    name, at, host = login.rpartition("@")
+    if (
+        not (name and at and host)
+        or len(login) > _LONGEST_NAME
+        or not login.isprintable()
+        or " " in login
+    ):
+        raise Malformed("enter a mailbox, for instance jane@north.example")
+    return login
+
+
+def check_name(name: str) -> str:
+    """Return the name.  Raises Malformed if it is empty or too long."""
+    name = " ".join(name.split())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise Malformed(f"enter a name of at most {_LONGEST_NAME} characters")
+    return name
+
+
+def check_password(password: str, login: str) -> str:
+    """Return the password.  Raises Malformed if it is too short to be safe."""
+    if len(password) > _LONGEST_PASSWORD:
+        raise Malformed(f"a password has at most {_LONGEST_PASSWORD} characters")
+    if len(password) < SHORTEST_PASSWORD or len(set(password)) < SHORTEST_PASSWORD // 2:
+        raise Malformed(
+            f"a password has {SHORTEST_PASSWORD} characters or more, and not the same ones: "
+            "several words are easy to remember"
+        )
+    if password.lower() in (login, login.partition("@")[0] * 2):
+        raise Malformed("the password must not be the mailbox")
+    return password
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _attempt_keys(login: str, address: str) -> dict[str, str]:
+    login = login.strip().lower()
+    named = {"person": f"{login} {address}", "login": login, "address": address}
+    return {kind: _hash(f"{kind} {text}") for kind, text in named.items()}
+
+
+def _wait_after(more: int) -> int:
+    """Seconds to wait after so many failures more than are free."""
+    return 0 if more < 0 else int(min(_LONGEST_WAIT, 2 ** min(more + 1, 20)))
+
+
+def _match_code(secret: str, code: str, now: int) -> int | None:
+    """The step of a code, up to one before or after the present one; None if it is wrong."""
+    code = "".join(code.split())
+    if not _BASE32.fullmatch(secret):
+        return None
+    step = now // SECOND // _STEP
+    for each in (step, step - 1, step + 1):
+        if hmac.compare_digest(pyotp.TOTP(secret).generate_otp(each).encode(), code.encode()):
+            return each
+    return None
+
+
+def _require(txn: Transaction, id: str) -> Person:
+    found = txn.people.find(id)
+    if found is None:
+        raise NotFound("this person was removed")
+    return found
+
+
+def _require_login(txn: Transaction, login: str) -> Person:
+    found = txn.people.find_by_login(login)
+    if found is None:
+        raise NotFound(f"{login} cannot sign in; `tocsin-hub person list` shows who can")
+    return found
+
+
+def _check_operator_left(txn: Transaction, changed: Person) -> None:
+    """Raises Conflict if nobody could run the hub after a change."""
+    people = [changed if each.id == changed.id else each for each in txn.people.list_people("")]
+    if any(Role.OPERATOR in each.roles and not each.disabled for each in people):
+        return
+    if changed.is_of_hub:
+        raise Conflict("the hub needs an operator: make another person one first")

@@ -1,0 +1,35 @@
+"""Fixtures: a browser, and a visitor of a hub's console."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+from support.console import Visitor, add_person, open_browser, serve_console, visit
+from support.hub import HubInProcess
+
+from tocsin.server.person import Role
+from tocsin.server.store import Store
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def hub(store: Store) -> HubInProcess:
+    """A hub with a person of each role; the partner's people are of `acme`."""
+    hub = HubInProcess(store)
+    for role in Role:
+        partner = "acme" if role in (Role.VIEWER, Role.ANALYST) else ""
+        add_person(hub, f"{role}@hub.example", role, partner=partner)
+    return hub
+
+
+@pytest.fixture
+def visitor(browser: Browser, hub: HubInProcess) -> Iterator[Visitor]:
+    """A visitor of the hub."""
+    with serve_console(hub) as origin, visit(browser, origin) as visitor:
+        yield visitor

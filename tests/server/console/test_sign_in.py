@@ -1,0 +1,216 @@
+"""Signing in to the console: passwords, codes, invitations, sessions, other sites' forms."""
+
+import pyotp
+import pytest
+from support.clock import ManualClock
+from support.console import PASSWORD, Visitor, add_person, post, sign_in, token_of
+from support.hub import HubInProcess
+
+from tocsin.server.people import IDLE_SECONDS, SECOND, SESSION_SECONDS
+from tocsin.server.person import Invitation, Role
+from tocsin.server.store import Store
+
+DAY = 24 * 3600 * SECOND
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(1_800_000_000 * SECOND)
+
+
+def attempt(hub: HubInProcess, login: str, password: str = PASSWORD, code: str = "") -> int:
+    """Try to sign in; the status of the answer."""
+    client = hub.client.application.test_client()
+    form = {"login": login, "password": password, "code": code}
+    return int(post(client, "/console/sign-in", form).status_code)
+
+
+def test_a_person_signs_in_in_a_browser_and_out_again(visitor: Visitor) -> None:
+    page = visitor.go("/me")
+    assert "/console/sign-in?next=/console/me" in page.url
+    visitor.check()
+    page.fill("#login", "viewer@hub.example")
+    page.fill("#password", PASSWORD)
+    page.click("button.main")
+    assert page.url.endswith("/console/me") and "Viewer" in page.inner_text("h1")
+    visitor.check()
+    page.click("text=Sign out")
+    visitor.go("/me")
+    assert "/console/sign-in" in page.url
+
+
+def test_an_invited_person_sets_a_password_and_is_signed_in(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    roles = frozenset({Role.ANALYST})
+    secret = hub.services.people.invite(
+        Invitation("", "jane@acme.example", "", "acme", roles, 0, "t")
+    )
+    page = visitor.go(f"/invitation/{secret}")
+    visitor.check()
+    page.fill("#name", "Jane")
+    page.fill("#password", "short")
+    page.click("button.main")
+    assert "12 characters or more" in page.inner_text(".errors")
+    visitor.faults.clear()  # the browser logs the 422
+    visitor.check()
+    page.fill("#password", PASSWORD)
+    page.click("button.main")
+    assert attempt(hub, "jane@acme.example") == 303
+    assert hub.client.get(f"/console/invitation/{secret}").status_code == 404
+
+
+def test_a_code_of_an_app_is_asked_for_once_it_is_set_up(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    page = visitor.sign_in("viewer@hub.example")
+    visitor.go("/me/code")
+    secret = page.inner_text("figcaption")
+    visitor.check()
+    page.fill("#code", pyotp.TOTP(secret).now())
+    page.click("button.main")
+    stored = hub.services.store.people.find_by_login("viewer@hub.example")
+    assert stored is not None and stored.totp and secret not in stored.totp
+    assert attempt(hub, "viewer@hub.example") == 401
+    step = stored.totp_step
+    following = pyotp.TOTP(secret).generate_otp(step + 1)
+    assert attempt(hub, "viewer@hub.example", code=following) == 303
+    assert attempt(hub, "viewer@hub.example", code=following) == 401, "each code works once"
+
+
+def test_wrong_passwords_unknown_people_and_disabled_ones_get_one_answer(hub: HubInProcess) -> None:
+    hub.services.people.set_disabled("auditor@hub.example", "t", disabled=True)
+    pages = set()
+    for login, password in (
+        ("viewer@hub.example", "wrong password"),
+        ("nobody@hub.example", PASSWORD),
+        ("auditor@hub.example", PASSWORD),
+    ):
+        client = hub.client.application.test_client()
+        answer = post(client, "/console/sign-in", {"login": login, "password": password})
+        pages.add((answer.status_code, answer.text.replace(login, "LOGIN")))
+    assert len(pages) == 1
+
+
+def test_attempts_must_wait_after_five_failures_but_not_from_another_address(
+    store: Store, clock: ManualClock
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.OPERATOR)
+    for _ in range(5):
+        assert attempt(hub, "jane@hub.example", "wrong") == 401
+    assert attempt(hub, "jane@hub.example") == 429
+    client = hub.client.application.test_client()
+    form = {"login": "jane@hub.example", "password": PASSWORD}
+    elsewhere = {"REMOTE_ADDR": "192.0.2.7"}
+    answer = post(client, "/console/sign-in", form, environ_base=elsewhere)
+    assert answer.status_code == 303
+    clock.now += 3 * SECOND
+    assert attempt(hub, "jane@hub.example") == 303
+
+
+def test_a_session_ends_when_it_is_idle_and_at_the_latest_after_twelve_hours(
+    store: Store, clock: ManualClock
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.OPERATOR)
+    client = sign_in(hub, "jane@hub.example")
+    clock.now += IDLE_SECONDS * SECOND - 1
+    assert client.get("/console/me").status_code == 200
+    clock.now += IDLE_SECONDS * SECOND
+    assert client.get("/console/me").status_code == 303
+    client = sign_in(hub, "jane@hub.example")
+    for _ in range(SESSION_SECONDS // IDLE_SECONDS * 2 - 1):
+        clock.now += IDLE_SECONDS * SECOND // 2
+        assert client.get("/console/me").status_code == 200
+    clock.now += IDLE_SECONDS * SECOND // 2
+    assert client.get("/console/me").status_code == 303
+
+
+def test_signing_in_changes_the_cookie_and_ends_the_session_before(hub: HubInProcess) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    before = client.get_cookie("tocsin-console")
+    post(client, "/console/sign-in", {"login": "viewer@hub.example", "password": PASSWORD})
+    after = client.get_cookie("tocsin-console")
+    assert before is not None and after is not None and before.value != after.value
+    other = hub.client.application.test_client()
+    other.set_cookie("tocsin-console", before.value)
+    assert other.get("/console/me").status_code == 303
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.test", "https://evil.test/", "/console//evil", "/taxii2/"]
+)
+def test_nobody_is_sent_to_another_site(hub: HubInProcess, target: str) -> None:
+    client = hub.client.application.test_client()
+    form = {"login": "viewer@hub.example", "password": PASSWORD, "next": target}
+    answer = post(client, "/console/sign-in", form)
+    assert answer.headers["Location"] == "/console/"
+
+
+def test_forms_of_other_sites_and_of_other_sessions_are_refused(hub: HubInProcess) -> None:
+    client, other = sign_in(hub, "viewer@hub.example"), sign_in(hub, "analyst@hub.example")
+    form = {"token": token_of(client)}
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
+        answer = client.post("/console/me/sessions", data=form, headers=headers)
+        assert answer.status_code == 403
+    assert client.post("/console/me/sessions", data=form).status_code == 403, "no origin at all"
+    origin = {"Origin": "http://localhost"}
+    assert client.post("/console/me/sessions", data=form, headers=origin).status_code == 303
+    assert post(client, "/console/me/sessions", {"token": token_of(other)}).status_code == 403
+    assert post(client, "/console/me/sessions", {"token": "é"}).status_code == 403
+
+
+def test_another_host_name_is_refused(hub: HubInProcess) -> None:
+    client = hub.client.application.test_client()
+    answer = client.get("/console/sign-in", headers={"Host": "evil.test"})
+    assert answer.status_code == 421
+
+
+def test_pages_that_are_not_a_persons_look_like_pages_that_are_not(hub: HubInProcess) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    answers = [client.get(f"/console{path}") for path in ("/review", "/no-such-page")]
+    seen = {
+        (each.status_code, each.text, tuple(h for h in each.headers if h[0] != "X-Request-Id"))
+        for each in answers
+    }
+    assert len(seen) == 1 and answers[0].status_code == 404
+
+
+def test_every_answer_has_a_strict_policy_and_is_not_kept(hub: HubInProcess) -> None:
+    for path in ("/console/sign-in", "/console/me", "/console/x"):
+        answer = hub.client.get(path)
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_changed_password_ends_all_other_sessions(hub: HubInProcess) -> None:
+    client, other = (sign_in(hub, "viewer@hub.example") for _ in range(2))
+    form = {"old_password": PASSWORD, "new_password": "another good password"}
+    assert post(client, "/console/me/password", form).status_code == 303
+    assert client.get("/console/me").status_code == 200
+    assert other.get("/console/me").status_code == 303
+    assert attempt(hub, "viewer@hub.example") == 401
+    assert attempt(hub, "viewer@hub.example", "another good password") == 303
+
+
+def test_a_hub_keeps_an_operator(hub: HubInProcess) -> None:
+    people = hub.services.people
+    for change in (
+        lambda: people.remove("operator@hub.example", "t"),
+        lambda: people.set_disabled("operator@hub.example", "t", disabled=True),
+        lambda: people.set_roles("operator@hub.example", [Role.AUDITOR], "t"),
+    ):
+        with pytest.raises(Exception, match="the hub needs an operator"):
+            change()
+    assert attempt(hub, "operator@hub.example") == 303
+
+
+def test_what_people_do_is_in_the_journal_under_their_name(hub: HubInProcess) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    post(client, "/console/sign-out", {})
+    found = [(e.action, e.actor) for e in hub.services.store.journal.entries()]
+    assert ("sign_in", "viewer@hub.example") in found
+    assert ("sign_out", "viewer@hub.example") in found

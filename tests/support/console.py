@@ -1,0 +1,137 @@
+"""The console in a browser, over a hub in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from flask.testing import FlaskClient
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from support.hub import HubInProcess
+from support.programs import require_program
+from support.taxii_servers import serve_app
+
+from tocsin.server.person import Invitation, Person, Role
+
+PASSWORD = "a long and good password"
+_SERIOUS = ("serious", "critical")
+_WATCH = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (e) => {
+  window.violations.push(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`);
+});
+"""
+
+
+@cache
+def _axe() -> str:
+    return files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+
+
+def add_person(hub: HubInProcess, login: str, *roles: Role, partner: str = "") -> Person:
+    """Let a person sign in, with PASSWORD."""
+    people = hub.services.people
+    made = Invitation("", login, login.partition("@")[0].title(), partner, frozenset(roles), 0, "t")
+    return people.accept(people.invite(made), login, "", PASSWORD)
+
+
+def sign_in(hub: HubInProcess, login: str) -> FlaskClient:
+    """A client without a browser that is signed in; `post` sends what a browser would."""
+    client = hub.client.application.test_client()
+    answer = post(client, "/console/sign-in", {"login": login, "password": PASSWORD})
+    assert answer.status_code == 303, answer.text
+    return client
+
+
+def post(client: FlaskClient, path: str, form: dict[str, Any], **more: Any) -> Any:
+    """Send a form as a page of the console does, with the token of the session."""
+    headers = {"Sec-Fetch-Site": "same-origin"} | more.pop("headers", {})
+    if "token" not in form and (token := token_of(client)):
+        form = {**form, "token": token}
+    return client.post(path, data=form, headers=headers, **more)
+
+
+def token_of(client: FlaskClient) -> str:
+    """The token of a client's session; empty without one."""
+    page = client.get("/console/me").text
+    _, found, rest = page.partition('data-token="')
+    return rest.partition('"')[0] if found else ""
+
+
+@dataclass
+class Visitor:
+    """A browser that looks at the console, and notes what goes wrong."""
+
+    origin: str
+    context: BrowserContext
+    page: Page
+    faults: list[str] = field(default_factory=list)
+    """Errors of scripts and of the console of the browser."""
+
+    def go(self, path: str) -> Page:
+        """Open a page below the root of the console."""
+        self.page.goto(f"{self.origin}/console{path}")
+        return self.page
+
+    def sign_in(self, login: str, path: str = "/me") -> Page:
+        """Sign in at the form, to which a page below the root of the console leads."""
+        page = self.go(f"/sign-in?next=/console{path}")
+        page.fill("#login", login)
+        page.fill("#password", PASSWORD)
+        page.click("button.main")
+        return page
+
+    def check(self) -> None:
+        """Assert that the page has no fault, no violation of the policy and no barrier."""
+        assert self.faults == []
+        assert self.page.evaluate("window.violations") == []
+        self.page.evaluate(_axe())
+        found = self.page.evaluate("axe.run()")["violations"]
+        serious = [each for each in found if each["impact"] in _SERIOUS]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in serious] == []
+        assert self.overflow() <= 0, "the page scrolls sideways"
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        width: int = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return width
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Debian's Chromium; the test is skipped without it."""
+    program = require_program("chromium", "chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def visit(browser: Browser, origin: str, **options: Any) -> Iterator[Visitor]:
+    """A visitor with a browser profile of its own; see `Browser.new_context` for the options."""
+    options = {"viewport": {"width": 1280, "height": 800}} | options
+    context = browser.new_context(**options)
+    context.add_init_script(_WATCH)
+    visitor = Visitor(origin, context, context.new_page())
+    visitor.page.set_default_timeout(10_000)
+    visitor.page.on("pageerror", lambda error: visitor.faults.append(str(error)))
+    visitor.page.on(
+        "console",
+        lambda message: visitor.faults.append(message.text) if message.type == "error" else None,
+    )
+    yield visitor
+    context.close()
+
+
+@contextmanager
+def serve_console(hub: HubInProcess) -> Iterator[str]:
+    """Serve a hub on a socket; yields its origin, at a name with which browsers trust it."""
+    with serve_app(hub.client.application) as origin:
+        yield origin.replace("127.0.0.1", "localhost")
