@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from secrets import token_urlsafe
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
 from tocsin.server.app import HubServices
-from tocsin.server.auth import hash_secret
 from tocsin.server.journal import OPERATOR
 from tocsin.server.model import Account, Collection, CollectionKind
+from tocsin.server.partners import issue_key
 from tocsin.server.person import Invitation, Role
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.secrets import HubSecrets
@@ -93,13 +92,6 @@ def first_start_lines(key: str) -> tuple[str, ...]:
         "  this key is shown only once; `tocsin-hub key issue operator` makes another",
         "  next: tocsin-hub partner add acme --name 'ACME Corp' --read clear,green",
     )
-
-
-def issue_key(txn: Transaction, account: str) -> str:
-    """Issue a new key (256 bits) for an account; only its SHA-256 is stored."""
-    secret = token_urlsafe(32)
-    txn.accounts.add_key(account, hash_secret(secret))
-    return secret
 
 
 def _collection_id(secrets: HubSecrets, alias: str) -> str:

@@ -25,12 +25,12 @@ from tocsin.server.cli.command import (
     TIME,
     TLP,
     Answer,
-    check_slug,
     join_lists,
     with_hub,
     with_new_hub,
 )
 from tocsin.server.model import Collection, CollectionKind, View
+from tocsin.server.partners import check_slug
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, Transaction
 
@@ -181,20 +181,6 @@ def list_collections(hub: Runtime) -> list[Answer]:
     """Every collection with its definition."""
     known = hub.services.store.feeds.collections()
     return [_format_collection(collection, known) for collection in known]
-
-
-def find_collection_ids(hub: Runtime, names: Iterable[str]) -> frozenset[str]:
-    """The ids of collections that are named by id or alias.
-
-    Raises NotFound.
-    """
-    known = {}
-    for collection in hub.services.store.feeds.collections():
-        known[collection.alias] = known[collection.id] = collection.id
-    names = {name.strip() for name in names if name.strip()}
-    for name in names - known.keys():
-        raise _no_collection(name)
-    return frozenset(known[name] for name in names)
 
 
 def _no_collection(name: str) -> NotFound:

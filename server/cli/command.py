@@ -16,9 +16,8 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import Malformed, NotFound, ShareError
+from tocsin.admission.errors import NotFound, ShareError
 from tocsin.admission.model import Tlp
-from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings, load_hub
 from tocsin.config.command_line import ParsedValue, printable
@@ -224,12 +223,6 @@ def split_list(text: str) -> tuple[str, ...]:
 def join_lists(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     """The values of an option that was given several times, each time with a list."""
     return tuple(value for values in lists for value in values)
-
-
-def check_slug(text: str) -> None:
-    """Raise Malformed if a short name or alias is not of the right form."""
-    if not SLUG.fullmatch(text):
-        raise Malformed(f"{text!r} must be 1 to 63 lower-case letters, digits or hyphens")
 
 
 def _parse_time(text: str) -> int:

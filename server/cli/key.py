@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from tocsin.admission.errors import NotFound
 from tocsin.config.command_line import format_examples
-from tocsin.server import bootstrap
 from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.http.tls import first_certificate
+from tocsin.server.partners import Partners
 from tocsin.server.runtime import Runtime, find_url
 from tocsin.server.store import Transaction
 
@@ -65,16 +64,9 @@ def _revoke(hub: Runtime, account: str, id: str) -> Answer:
 
 def issue_key(hub: Runtime, account: str) -> Answer:
     """Add a key to an account; its other keys stay valid until they are revoked."""
-    _check_account(hub, account)
-    answer = hub.services.store.commit(lambda txn: add_key(txn, account, hub.actor))
+    key = Partners(hub.services.store).issue_key(account, hub.actor)
+    answer: Answer = {"account": account, "key": key.secret}
     return {**answer, **credential_of(hub, answer)}
-
-
-def add_key(txn: Transaction, account: str, actor: str) -> Answer:
-    """Add a key to an account within a transaction; the answer holds its secret."""
-    answer: Answer = {"account": account, "key": bootstrap.issue_key(txn, account)}
-    txn.add_journal_entry("key.issue", actor, {"account": account})
-    return answer
 
 
 def credential_of(hub: Runtime, answer: Answer) -> Answer:
@@ -86,7 +78,7 @@ def credential_of(hub: Runtime, answer: Answer) -> Answer:
 
 def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
     """Let a client certificate, as its file has it, open an account."""
-    _check_account(hub, account)
+    Partners(hub.services.store).require_account(account)
     digest = certificate_fingerprint(first_certificate(file))
 
     def work(txn: Transaction) -> Answer:
@@ -99,7 +91,7 @@ def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
 
 def list_keys(hub: Runtime, account: str) -> list[Answer]:
     """The SHA-256 of each key and certificate of an account."""
-    _check_account(hub, account)
+    Partners(hub.services.store).require_account(account)
     return [
         {
             "account": account,
@@ -112,23 +104,5 @@ def list_keys(hub: Runtime, account: str) -> list[Answer]:
 
 def revoke_key(hub: Runtime, account: str, prefix: str) -> Answer:
     """Revoke the key or certificate whose SHA-256 begins with `prefix`, from now on."""
-    _check_account(hub, account)
-    digests = hub.services.store.accounts.list_keys(account)
-    found = [digest for digest in digests if prefix and digest.startswith(prefix)]
-    hint = f"`tocsin-hub key list {account}` shows the ids"
-    if not found:
-        raise NotFound(f"{account} has no key or certificate {prefix!r}; {hint}")
-    if len(found) > 1:
-        raise NotFound(f"the prefix {prefix!r} is ambiguous: it matches {len(found)} keys; {hint}")
-
-    def work(txn: Transaction) -> Answer:
-        txn.accounts.revoke_key(found[0])
-        txn.add_journal_entry("key.revoke", hub.actor, {"account": account, "id": found[0]})
-        return {"account": account, "revoked": found[0]}
-
-    return hub.services.store.commit(work)
-
-
-def _check_account(hub: Runtime, name: str) -> None:
-    if hub.services.store.accounts.find_account(name) is None:
-        raise NotFound(f"there is no account {name!r}; `tocsin-hub partner list` shows them")
+    digest = Partners(hub.services.store).revoke_key(account, prefix, hub.actor)
+    return {"account": account, "revoked": digest}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,12 @@ from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp, Verdict
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples
-from tocsin.server.cli.collection import find_collection_ids
 from tocsin.server.cli.command import (
     AS_JSON,
     LIST,
     TIME,
     TLP,
     Answer,
-    check_slug,
     join_lists,
     print_table,
     with_acting_hub,
@@ -32,11 +30,11 @@ from tocsin.server.cli.command import (
     with_new_hub,
     with_open_hub,
 )
-from tocsin.server.cli.key import add_key, credential_of
+from tocsin.server.cli.key import credential_of
 from tocsin.server.countries import parse_country
 from tocsin.server.model import Account, Marking, Partner
+from tocsin.server.partners import PartnerChange, Partners, describe_account
 from tocsin.server.runtime import Runtime
-from tocsin.server.store import Transaction
 
 _SETTLED = tuple(verdict for verdict in Verdict if verdict is not Verdict.OPEN)
 _OPTIONS = (
@@ -334,35 +332,10 @@ def add_partner(
 
     `reads` and `writes` are ids or aliases of collections.
     """
-    check_slug(partner.slug)
-    _check_partner(partner)
-    may_read, may_write = find_collection_ids(hub, reads), find_collection_ids(hub, writes)
-    account = Account(partner.slug, partner.slug, may_read, may_write, marking=marking)
-    names = _aliases(hub)
-
-    def work(txn: Transaction) -> Answer:
-        txn.accounts.add_partner(partner)
-        txn.accounts.add_account(account)
-        may = {"read": sorted(names[id] for id in may_read)}
-        may |= {"write": sorted(names[id] for id in may_write)}
-        txn.add_journal_entry("partner.add", hub.actor, {"partner": partner.slug, **may})
-        return add_key(txn, partner.slug, hub.actor)
-
-    answer = hub.services.store.commit(work)
+    change = PartnerChange(reads=reads, writes=writes, marking=marking)
+    key = Partners(hub.services.store).add(partner, change, hub.actor)
+    answer: Answer = {"account": key.account, "key": key.secret}
     return {"partner": partner.slug, **answer, **credential_of(hub, answer)}
-
-
-@dataclass(frozen=True, slots=True)
-class PartnerChange:
-    """New values for a partner and its account; None leaves a value as it is."""
-
-    fields: Mapping[str, object] = field(default_factory=dict)
-    """Fields of `Partner`."""
-    reads: Iterable[str] | None = None
-    """Ids or aliases of collections, like `writes`."""
-    writes: Iterable[str] | None = None
-    disabled: bool | None = None
-    marking: Marking | None = None
 
 
 def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
@@ -370,24 +343,9 @@ def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
 
     What was published before stays as it is.
     """
-    aliases = _aliases(hub)
-
-    def work(txn: Transaction) -> Answer:
-        partner, account = txn.accounts.require_partner(slug), txn.accounts.find_account(slug)
-        if account is None:
-            raise NotFound(f"partner {slug} has no account of its name")
-        changed = replace(partner, **change.fields)  # type: ignore[arg-type]
-        changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
-        _check_partner(changed)
-        txn.accounts.update_partner(changed)
-        txn.accounts.update_account(_change_account(hub, account, change))
-        answer = _format_partner(changed, txn.accounts.list_accounts(slug), aliases)
-        names = sorted(n for n in change.fields if getattr(changed, n) != getattr(partner, n))
-        entry = {"partner": slug, "fields": names, "accounts": answer["accounts"]}
-        txn.add_journal_entry("partner.change", hub.actor, entry)
-        return answer
-
-    return hub.services.store.commit(work)
+    changed = Partners(hub.services.store).change(slug, change, hub.actor)
+    accounts = hub.services.store.accounts.list_accounts(slug)
+    return _format_partner(changed, accounts, _aliases(hub))
 
 
 def withdraw(hub: Runtime, slug: str, names: Sequence[str] | None, reason: str) -> Answer:
@@ -443,24 +401,6 @@ def _rows(partner: Answer) -> Iterator[dict[str, object]]:
         }
 
 
-def _check_partner(partner: Partner) -> None:
-    if partner.group:
-        check_slug(partner.group)
-    if not partner.name.strip():
-        raise Malformed("--name is empty; give the partner's name")
-
-
-def _change_account(hub: Runtime, account: Account, change: PartnerChange) -> Account:
-    reads, writes = change.reads, change.writes
-    return replace(
-        account,
-        reads=account.reads if reads is None else find_collection_ids(hub, reads),
-        writes=account.writes if writes is None else find_collection_ids(hub, writes),
-        disabled=account.disabled if change.disabled is None else change.disabled,
-        marking=change.marking or account.marking,
-    )
-
-
 def _aliases(hub: Runtime) -> dict[str, str]:
     return {each.id: each.alias for each in hub.services.store.feeds.collections()}
 
@@ -478,14 +418,5 @@ def _format_partner(
         "reliability": partner.reliability,
         "group": partner.group,
         "mask_everywhere": partner.mask_everywhere,
-        "accounts": [
-            {
-                "account": account.name,
-                "read": sorted(aliases.get(id, id) for id in account.reads),
-                "write": sorted(aliases.get(id, id) for id in account.writes),
-                "disabled": account.disabled,
-                "marking": account.marking.value,
-            }
-            for account in accounts
-        ],
+        "accounts": [describe_account(account, aliases) for account in accounts],
     }

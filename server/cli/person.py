@@ -26,7 +26,7 @@ def person_command() -> None:
 @person_command.command(
     "invite",
     epilog=format_examples(
-        "tocsin-hub person invite jane@north.example --partner north --role analyst",
+        "tocsin-hub person invite jane@acme.example --partner acme --role analyst",
         "tocsin-hub person invite otto@hub.example --role operator --role reviewer",
     ),
 )
@@ -56,7 +56,7 @@ def _list(hub: Runtime, as_json: bool) -> None:
 
 
 @person_command.command(
-    "roles", epilog=format_examples("tocsin-hub person roles jane@north.example --role viewer")
+    "roles", epilog=format_examples("tocsin-hub person roles jane@acme.example --role viewer")
 )
 @_LOGIN
 @click.option("--role", "roles", type=_ROLES, multiple=True, required=True, help="Repeat for more.")
@@ -68,7 +68,7 @@ def _roles(hub: Runtime, mailbox: str, roles: tuple[str, ...]) -> Answer:
 
 
 @person_command.command(
-    "disable", epilog=format_examples("tocsin-hub person disable jane@north.example")
+    "disable", epilog=format_examples("tocsin-hub person disable jane@acme.example")
 )
 @_LOGIN
 @with_acting_hub
@@ -79,7 +79,7 @@ def _disable(hub: Runtime, mailbox: str) -> Answer:
 
 
 @person_command.command(
-    "enable", epilog=format_examples("tocsin-hub person enable jane@north.example")
+    "enable", epilog=format_examples("tocsin-hub person enable jane@acme.example")
 )
 @_LOGIN
 @with_acting_hub
@@ -90,7 +90,7 @@ def _enable(hub: Runtime, mailbox: str) -> Answer:
 
 
 @person_command.command(
-    "remove", epilog=format_examples("tocsin-hub person remove jane@north.example")
+    "remove", epilog=format_examples("tocsin-hub person remove jane@acme.example")
 )
 @_LOGIN
 @with_acting_hub

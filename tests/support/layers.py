@@ -13,7 +13,8 @@ LAYERS = (
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
     + ("tocsin.server.partner_data", "tocsin.server.retention"),
     ("tocsin.server.purge", "tocsin.server.monitoring"),
-    ("tocsin.server.intake", "tocsin.server.lifecycle", "tocsin.server.people"),
+    ("tocsin.server.intake", "tocsin.server.lifecycle")
+    + ("tocsin.server.people", "tocsin.server.partners"),
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),
     ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")

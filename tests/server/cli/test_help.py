@@ -18,6 +18,7 @@ from support.warning_lists import write_misp_lists, zip_folder
 
 from tocsin.config import HubSettings
 from tocsin.server.cli.main import main, tocsin_hub
+from tocsin.server.person import Person, Role
 from tocsin.server.runtime import open_runtime
 
 EVIL = "evil-portal.top"
@@ -102,6 +103,8 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
         return [*words[:3], keys[0][:12]]
     if words[0] == "review" and words[1] != "list":
         return [*words[:2], hub.command("review", "list")[0]["review"], *words[3:]]
+    if words[0] == "person" and words[1] not in ("invite", "list"):
+        let_sign_in(hub, words[2])
     if words[0] == "submission" and words[1] != "list":
         return [*words[:2], set_aside_new(hub), *words[3:]]
     if words[0] == "object" and words[2].startswith("indicator--"):
@@ -110,6 +113,15 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
         sender = ["city" if word == "acme" else word for word in words[3:]]
         return [*words[:2], plain[-1 if words[1] == "purge" else 0], *sender]
     return words
+
+
+def let_sign_in(hub: HubProcess, mailbox: str) -> None:
+    """Add a person of `acme` if there is none with this mailbox."""
+    with open_runtime(HubSettings(data=hub.data), print) as runtime:
+        if runtime.services.store.people.find_by_login(mailbox) is None:
+            roles = frozenset({Role.ANALYST})
+            person = Person(uuid.uuid4().hex, mailbox, "Jane", "acme", roles)
+            runtime.services.store.people.add(person)
 
 
 def set_aside_new(hub: HubProcess) -> str:

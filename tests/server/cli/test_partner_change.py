@@ -85,7 +85,7 @@ def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub: Any) -> N
         (("nobody", "--group", "isac"), "there is no partner 'nobody'"),
         (("acme", "--read", "clear,nowhere"), "there is no collection 'nowhere'"),
         (("acme", "--group", "No Slug"), "lower-case letters"),
-        (("acme", "--name", " "), "--name is empty"),
+        (("acme", "--name", " "), "the name is empty"),
         (("acme", "--name", "One", "--name", "Two"), "give all terms"),
     ],
 )

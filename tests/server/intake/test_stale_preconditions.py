@@ -12,9 +12,10 @@ from support.hub import HubInProcess, indicator, sdo
 
 from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
-from tocsin.server.cli.partner import PartnerChange, change_partner
+from tocsin.server.cli.partner import change_partner
 from tocsin.server.intake import admission
 from tocsin.server.model import Partner
+from tocsin.server.partners import PartnerChange
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 

@@ -1,0 +1,194 @@
+"""Administration of partners: their records, accounts and keys, each act in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from secrets import token_urlsafe
+
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.model import Tlp
+from tocsin.admission.policy import SLUG
+from tocsin.server.auth import hash_secret
+from tocsin.server.model import Account, Marking, Partner
+from tocsin.server.store import Store, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerChange:
+    """New values for a partner and its account; None leaves a value as it is."""
+
+    fields: Mapping[str, object] = field(default_factory=dict)
+    """Fields of `Partner`."""
+    reads: Iterable[str] | None = None
+    """Ids or aliases of collections, like `writes`."""
+    writes: Iterable[str] | None = None
+    disabled: bool | None = None
+    marking: Marking | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was issued; the secret is shown once and not stored."""
+
+    account: str
+    secret: str
+
+    @property
+    def credential(self) -> str:
+        """Account and secret in one piece, as clients take them."""
+        return f"{self.account}:{self.secret}"
+
+
+@dataclass(frozen=True, slots=True)
+class Partners:
+    """Administration of the partners of one hub."""
+
+    store: Store
+
+    def add(self, partner: Partner, change: PartnerChange, actor: str) -> NewKey:
+        """Add a partner with one account of its name, which has the rights of `change`.
+
+        Raises Malformed, NotFound for an unknown collection, Conflict if the name is taken.
+        """
+        check_slug(partner.slug)
+        _check_partner(partner)
+        reads, writes = (
+            self.find_collection_ids(names or ()) for names in (change.reads, change.writes)
+        )
+        marking = change.marking or Marking.TLP2
+        account = Account(partner.slug, partner.slug, reads, writes, marking=marking)
+        names = self.aliases()
+
+        def work(txn: Transaction) -> NewKey:
+            txn.accounts.add_partner(partner)
+            txn.accounts.add_account(account)
+            may = {"read": sorted(names[id] for id in reads)}
+            may |= {"write": sorted(names[id] for id in writes)}
+            txn.add_journal_entry("partner.add", actor, {"partner": partner.slug, **may})
+            return _add_key(txn, partner.slug, actor)
+
+        return self.store.commit(work)
+
+    def change(self, slug: str, change: PartnerChange, actor: str) -> Partner:
+        """Change a partner and its account, from the next request on.
+
+        What was published before stays as it is.
+        """
+        aliases = self.aliases()
+
+        def work(txn: Transaction) -> Partner:
+            partner, account = txn.accounts.require_partner(slug), txn.accounts.find_account(slug)
+            if account is None:
+                raise NotFound(f"partner {slug} has no account of its name")
+            changed = replace(partner, **change.fields)  # type: ignore[arg-type]
+            changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
+            _check_partner(changed)
+            txn.accounts.update_partner(changed)
+            txn.accounts.update_account(self._change_account(account, change))
+            accounts = [describe_account(a, aliases) for a in txn.accounts.list_accounts(slug)]
+            names = sorted(n for n in change.fields if getattr(changed, n) != getattr(partner, n))
+            entry = {"partner": slug, "fields": names, "accounts": accounts}
+            txn.add_journal_entry("partner.change", actor, entry)
+            return changed
+
+        return self.store.commit(work)
+
+    def issue_key(self, account: str, actor: str) -> NewKey:
+        """Add a key to an account; its other keys stay valid until they are revoked."""
+        self.require_account(account)
+        return self.store.commit(lambda txn: _add_key(txn, account, actor))
+
+    def revoke_key(self, account: str, prefix: str, actor: str) -> str:
+        """Revoke the key or certificate whose SHA-256 begins with `prefix`; the whole SHA-256.
+
+        Raises NotFound if there is none, or more than one.
+        """
+        self.require_account(account)
+        digests = self.store.accounts.list_keys(account)
+        found = [digest for digest in digests if prefix and digest.startswith(prefix)]
+        hint = f"`tocsin-hub key list {account}` shows the ids"
+        if not found:
+            raise NotFound(f"{account} has no key or certificate {prefix!r}; {hint}")
+        if len(found) > 1:
+            raise NotFound(
+                f"the prefix {prefix!r} is ambiguous: it matches {len(found)} keys; {hint}"
+            )
+
+        def work(txn: Transaction) -> str:
+            txn.accounts.revoke_key(found[0])
+            txn.add_journal_entry("key.revoke", actor, {"account": account, "id": found[0]})
+            return found[0]
+
+        return self.store.commit(work)
+
+    def require_account(self, name: str) -> Account:
+        """The account of this name.  Raises NotFound if there is none."""
+        found = self.store.accounts.find_account(name)
+        if found is None:
+            raise NotFound(f"there is no account {name!r}; `tocsin-hub partner list` shows them")
+        return found
+
+    def aliases(self) -> dict[str, str]:
+        """The alias of each collection by its id."""
+        return {each.id: each.alias for each in self.store.feeds.collections()}
+
+    def find_collection_ids(self, names: Iterable[str]) -> frozenset[str]:
+        """The ids of collections that are named by id or alias.  Raises NotFound."""
+        known = {}
+        for collection in self.store.feeds.collections():
+            known[collection.alias] = known[collection.id] = collection.id
+        names = {name.strip() for name in names if name.strip()}
+        for name in sorted(names - known.keys()):
+            raise NotFound(
+                f"there is no collection {name!r}; `tocsin-hub collection list` shows the "
+                "collections"
+            )
+        return frozenset(known[name] for name in names)
+
+    def _change_account(self, account: Account, change: PartnerChange) -> Account:
+        reads, writes = change.reads, change.writes
+        return replace(
+            account,
+            reads=account.reads if reads is None else self.find_collection_ids(reads),
+            writes=account.writes if writes is None else self.find_collection_ids(writes),
+            disabled=account.disabled if change.disabled is None else change.disabled,
+            marking=change.marking or account.marking,
+        )
+
+
+def check_slug(text: str) -> None:
+    """Raise Malformed if a short name or alias is not of the right form."""
+    if not SLUG.fullmatch(text):
+        raise Malformed(f"{text!r} must be 1 to 63 lower-case letters, digits or hyphens")
+
+
+def describe_account(account: Account, aliases: Mapping[str, str]) -> dict[str, object]:
+    """The rights of an account, with the names of collections, as JSON values."""
+    return {
+        "account": account.name,
+        "read": sorted(aliases.get(id, id) for id in account.reads),
+        "write": sorted(aliases.get(id, id) for id in account.writes),
+        "disabled": account.disabled,
+        "marking": account.marking.value,
+    }
+
+
+def issue_key(txn: Transaction, account: str) -> str:
+    """Issue a new key (256 bits) for an account; only its SHA-256 is stored."""
+    secret = token_urlsafe(32)
+    txn.accounts.add_key(account, hash_secret(secret))
+    return secret
+
+
+def _add_key(txn: Transaction, account: str, actor: str) -> NewKey:
+    key = NewKey(account, issue_key(txn, account))
+    txn.add_journal_entry("key.issue", actor, {"account": account})
+    return key
+
+
+def _check_partner(partner: Partner) -> None:
+    if partner.group:
+        check_slug(partner.group)
+    if not partner.name.strip():
+        raise Malformed("the name is empty: give the partner's name")
