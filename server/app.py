@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -32,6 +33,7 @@ from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Quota
 from tocsin.server.monitoring import HubProcesses, Monitor
 from tocsin.server.partner_data import PartnerData
+from tocsin.server.partners import Partners
 from tocsin.server.people import People
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
@@ -83,6 +85,7 @@ class HubServices:
     monitor: Monitor
     exports: export.FeedFiles
     people: People
+    policy: Policy
 
 
 def build_services(  # noqa: PLR0913
@@ -150,7 +153,13 @@ def build_services(  # noqa: PLR0913
         monitor,
         exports,
         People(store, secrets.page_token_key, clock),
+        policy,
     )
+
+
+def warning_lists_file(data: Path) -> Path:
+    """The file of the warning lists that the operator loaded; it may not exist."""
+    return data / "warning-lists.json.xz"
 
 
 def _periods(settings: HubSettings) -> RetentionPeriods:
@@ -281,7 +290,15 @@ def _console_services(services: HubServices, settings: HubSettings) -> console.C
     )
     store = services.store
     return console.ConsoleServices(
-        made, store, services.people, services.intake, services.lifecycle, store.clock
+        settings=made,
+        store=store,
+        people=services.people,
+        intake=services.intake,
+        lifecycle=services.lifecycle,
+        partners=Partners(store),
+        policy=services.policy,
+        warning_lists=warning_lists_file(settings.data),
+        clock=store.clock,
     )
 
 

@@ -107,6 +107,11 @@ class People:
         self._store.commit(work)
         return secret
 
+    def check_invitation(self, login: str) -> None:
+        """Raises Malformed if it is no mailbox, Conflict if somebody signs in with it."""
+        if self._store.people.find_by_login(check_login(login)) is not None:
+            raise Conflict(f"somebody signs in with the mailbox {login} already")
+
     def find_invitation(self, secret: str) -> Invitation:
         """The invitation of a link.  Raises NotFound if it does not hold."""
         found = self._store.people.find_invitation(_hash(secret), self._clock())

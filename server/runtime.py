@@ -39,6 +39,7 @@ from tocsin.server.app import (
     create_app,
     create_monitoring_app,
     serves_console,
+    warning_lists_file,
 )
 from tocsin.server.bootstrap import (
     create_default_collections,
@@ -131,11 +132,6 @@ def open_runtime(
         _connect(settings, found, clock, processes, prepare=prepare) as hub,
     ):
         yield hub
-
-
-def warning_lists_file(data: Path) -> Path:
-    """The file of the warning lists that the operator loaded; it may not exist."""
-    return data / "warning-lists.json.xz"
 
 
 def _load_warning_lists(loaded: Path) -> WarningLists:

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from tocsin.admission.errors import ShareError
 from tocsin.server.console import assets, texts
 from tocsin.server.console.door import Door
+from tocsin.server.console.forms import url_with
 from tocsin.server.console.pages import register_pages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ConsoleServices
@@ -26,7 +27,7 @@ def create_console(services: ConsoleServices) -> flask.Flask:
     app.url_map.strict_slashes = False
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(texts.FILTERS)
+    app.jinja_env.filters.update(texts.FILTERS, lookup=lambda key, table: table.get(key, key))
     door = Door(services)
     pages = Pages(app, door.public)
     assets.register(app, door.public)
@@ -51,4 +52,5 @@ def _common(services: ConsoleServices, pages: Pages) -> dict[str, object]:
         "bar": pages.bar(here.person) if here.person else [],
         "asset": assets.url,
         "integrity": assets.integrity,
+        "url_with": url_with,
     }

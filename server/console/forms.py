@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 import flask
 from flask import request
@@ -23,6 +24,13 @@ def text_field(name: str, longest: int = _LONGEST_FIELD) -> str:
 def go(path: str) -> Response:
     """After a form: a page below the root of the console, so that Back and reload are safe."""
     return flask.redirect(f"{ROOT}{path}", HTTPStatus.SEE_OTHER)
+
+
+def url_with(**changes: object) -> str:
+    """The URL of this page with other values in its query; an empty one goes."""
+    query = request.args.to_dict() | {name: str(value) for name, value in changes.items()}
+    text = urlencode({name: value for name, value in query.items() if value})
+    return f"{ROOT}{request.path}{'?' if text else ''}{text}"
 
 
 def safe_next(given: str) -> str:

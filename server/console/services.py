@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from flask import request
+
+from tocsin.admission.policy import Policy
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
+from tocsin.server.partners import Partners
 from tocsin.server.people import People
 from tocsin.server.store import Store
 
@@ -40,4 +45,19 @@ class ConsoleServices:
     people: People
     intake: Intake
     lifecycle: Lifecycle
+    partners: Partners
+    policy: Policy
+    warning_lists: Path
+    """File of the lists that the operator loaded; it may not exist."""
     clock: Callable[[], int]
+
+    def origin(self) -> str:
+        """The URL of the console as the browser reaches it, without a slash at the end."""
+        return f"{self._site()}{ROOT}"
+
+    def taxii_url(self) -> str:
+        """The URL that clients are given."""
+        return f"{self._site()}/taxii2/"
+
+    def _site(self) -> str:
+        return self.settings.origin or f"{request.scheme}://{request.host}"

@@ -1,0 +1,183 @@
+"""Administration in the console: partners, people, keys, exclusions, journal."""
+
+import re
+from typing import Any
+
+import pytest
+from support.console import Visitor, post, sign_in
+from support.hub import HubInProcess, indicator
+
+from tocsin.server.person import Role
+
+PARTNER = {
+    "slug": "lisbon",
+    "partner_name": "Lisbon Water",
+    "country": "PT",
+    "sectors": "water, utilities",
+    "terms": "lisbon.example",
+    "max_tlp": "amber",
+    "consent": "none",
+    "reliability": "B",
+    "group": "",
+    "reads": ["clear", "green"],
+    "writes": ["inbox"],
+    "mailbox": "",
+}
+PAGES = ("", "/partners", "/partners/new", "/partners/acme", "/people", "/feeds", "/exclusions")
+PAGES += ("/warning-lists", "/policy", "/journal")
+HOSTILE = "<script>alert(1)</script>{{7*7}}\u202egpj.exe"
+
+
+def test_an_operator_gives_a_partner_access_in_a_browser(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    page = visitor.sign_in("operator@hub.example", "/admin/partners")
+    page.keyboard.press("n")
+    page.fill("#slug", "lisbon")
+    page.fill("#partner_name", "Lisbon Water")
+    page.fill("#mailbox", "ana@lisbon.example")
+    visitor.check()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=has a new key")
+    visitor.check()
+    secret = page.inner_text("dl.facts dd:nth-of-type(3) code")
+    link = page.inner_text("h2:has-text('first person') ~ p code")
+    token = hub.client.get("/hub/collections/", auth=("lisbon", secret), headers={"Accept": "*/*"})
+    assert token.status_code == 200
+    visitor.page.goto(link)
+    page.fill("#name", "Ana")
+    page.fill("#password", "a long and good password")
+    page.click("button.main")
+    found = hub.services.store.people.find_by_login("ana@lisbon.example")
+    assert found is not None and (found.partner, found.roles) == ("lisbon", {Role.ANALYST})
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_of_administration_looks_right(visitor: Visitor, path: str) -> None:
+    visitor.sign_in("operator@hub.example", f"/admin{path}")
+    visitor.check()
+
+
+def test_a_key_is_shown_once_and_works_until_it_is_revoked(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    page = post(client, "/console/admin/partners/acme/keys", {}).text
+    secret = re.findall(r'data-copy="acme:([^"]+)"', page)[0]
+
+    def ask() -> int:
+        return int(hub.client.get("/hub/collections/", auth=("acme", secret)).status_code)
+
+    assert ask() == 200
+    page = client.get("/console/admin/partners/acme").text
+    assert secret not in page
+    keys = re.findall(r'name="key" value="([0-9a-f]{64})"', page)
+    for key in keys:
+        form = {"account": "acme", "key": key}
+        assert post(client, "/console/admin/partners/acme/keys/revoke", form).status_code == 303
+    assert ask() == 401
+
+
+def test_wrong_values_of_a_partner_are_named_at_their_fields(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    for field, wrong in (
+        ("slug", "No Slug"),
+        ("slug", "acme"),
+        ("country", "Portugal"),
+        ("reliability", "Z"),
+        ("max_tlp", "blue"),
+        ("consent", "x"),
+        ("partner_name", ""),
+        ("mailbox", "viewer@hub.example"),
+    ):
+        answer = post(client, "/console/admin/partners/new", PARTNER | {field: wrong})
+        assert answer.status_code in (409, 422) and f'<a href="#{field}">' in answer.text, field
+        assert "lisbon.example" in answer.text, "what was typed stays"
+    assert hub.services.store.accounts.find_partner("lisbon") is None
+
+
+def test_a_change_of_rights_holds_from_the_next_request_on(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    assert hub.ask("collections/amber/objects/").status_code == 200
+    form = PARTNER | {"marking": "tlp2", "reads": ["clear"]}
+    assert post(client, "/console/admin/partners/acme", form).status_code == 303
+    assert hub.ask("collections/amber/objects/").status_code == 404
+    form |= {"disabled": "yes"}
+    assert post(client, "/console/admin/partners/acme", form).status_code == 303
+    assert hub.ask("collections/").status_code == 401
+    person = sign_in(hub, "viewer@hub.example")
+    assert person.get("/console/me").status_code == 200
+
+
+def test_people_are_invited_changed_and_removed(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    form = {"mailbox": "rui@acme.example", "partner": "acme", "roles": ["viewer"]}
+    page = post(client, "/console/admin/people", form).text
+    assert "/console/invitation/" in page
+    wrong = post(client, "/console/admin/people", form | {"roles": ["operator"]})
+    assert wrong.status_code == 422 and 'href="#roles"' in wrong.text
+    viewer = hub.services.store.people.find_by_login("viewer@hub.example")
+    assert viewer is not None
+    path = f"/console/admin/people/{viewer.id}"
+    other = sign_in(hub, "viewer@hub.example")
+    assert post(client, path, {"act": "disable"}).status_code == 303
+    assert other.get("/console/me").status_code == 303
+    assert post(client, path, {"act": "remove"}).status_code == 303
+    assert hub.services.store.people.find(viewer.id) is None
+    operator = hub.services.store.people.find_by_login("operator@hub.example")
+    assert operator is not None
+    answer = post(client, f"/console/admin/people/{operator.id}", {"act": "remove"})
+    assert answer.status_code == 409
+
+
+def test_an_excluded_value_is_refused_and_the_list_says_why(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    hub.push(indicator("cdn.bad-portal.top"))
+    form = {"value": "cdn.bad-portal.top", "reason": HOSTILE}
+    assert post(client, "/console/admin/exclusions", form).status_code == 303
+    assert hub.verdicts(hub.push(indicator("cdn.bad-portal.top"), who="north")) == ["refused"]
+    page = client.get("/console/admin/exclusions").text
+    assert "<script>alert" not in page and "RLO" in page and "cdn[.]bad-portal[.]top" in page
+    assert all(each["revoked"] for each in hub.feed("green"))
+    wrong = post(client, "/console/admin/exclusions", {"value": "no value"})
+    assert wrong.status_code == 422 and "no value" in wrong.text
+    form = {"value": "cdn.bad-portal.top"}
+    assert post(client, "/console/admin/exclusions/remove", form).status_code == 303
+    assert hub.services.store.exclusions.list() == ()
+
+
+def test_the_journal_is_filtered_paged_and_exported(hub: HubInProcess) -> None:
+    client = sign_in(hub, "auditor@hub.example")
+    page = client.get("/console/admin/journal?act=sign_in&who=auditor@hub.example").text
+    assert page.count("<strong>sign_in</strong>") == 1
+    assert "Write the time like" in client.get("/console/admin/journal?since=soon").text
+    lines = client.get("/console/admin/journal.jsonl").text.splitlines()
+    last = hub.services.store.journal.last_entry()
+    assert last is not None and len(lines) == last.sequence
+
+
+@pytest.mark.parametrize("login", ["viewer", "analyst", "reviewer"])
+@pytest.mark.parametrize("path", PAGES)
+def test_other_people_find_no_administration(hub: HubInProcess, login: str, path: str) -> None:
+    client = sign_in(hub, f"{login}@hub.example")
+    assert client.get(f"/console/admin{path}").status_code == 404
+
+
+def test_an_auditor_sees_everything_and_changes_nothing(hub: HubInProcess) -> None:
+    client = sign_in(hub, "auditor@hub.example")
+    for path in PAGES:
+        expected = 404 if path == "/partners/new" else 200
+        page = client.get(f"/console/admin{path}")
+        assert page.status_code == expected
+        assert "<button>" not in page.text.replace("<button>Filter", "").replace(
+            "<button>Close", ""
+        )
+    acts: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("/partners/new", PARTNER),
+        ("/partners/acme", PARTNER),
+        ("/partners/acme/keys", {}),
+        ("/people", {"mailbox": "x@y.example"}),
+        ("/exclusions", {"value": "a.example"}),
+    )
+    before = hub.services.store.journal.last_entry()
+    for path, form in acts:
+        assert post(client, f"/console/admin{path}", form).status_code == 404
+    assert hub.services.store.journal.last_entry() == before
