@@ -94,7 +94,8 @@ class Door:
         found = self.services.people.find_session(request.cookies.get(cookie_name(settings), ""))
         if found is not None:
             here.person, here.session = found
-            here.collections = self.services.store.feeds.look().collections
+            collections = self.services.store.feeds.look().collections
+            here.collections = sorted(collections, key=lambda c: (c.kind, c.max_tlp, c.alias))
             here.account = rights_of(here.person, self.services.store)
         if request.method not in _SAFE_METHODS:
             self._check_origin()

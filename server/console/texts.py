@@ -131,7 +131,16 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
+def count(value: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> count(1, "key"), count(2_000, "key"), count(2, "person", "people")
+    ('1 key', '2,000 keys', '2 people')
+    """
+    return f"{value:,} {one if value == 1 else many or f'{one}s'}"
+
+
 FILTERS: dict[str, Callable[..., object]] = {
-    "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
+    "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age, "count": count,
     "number": number,
 }  # fmt: skip

@@ -27,7 +27,7 @@ class Visit:
     account: Account | None = None
     """The rights with which the person reads and writes."""
     collections: Sequence[Collection] = ()
-    """All collections of the hub."""
+    """All collections of the hub, the feeds by level."""
 
     @property
     def who(self) -> Person:

@@ -91,6 +91,7 @@ class Visitor:
         page.fill("#login", login)
         page.fill("#password", PASSWORD)
         page.click("button.main")
+        page.wait_for_load_state()
         return page
 
     def check(self) -> None:

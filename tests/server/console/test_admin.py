@@ -48,6 +48,7 @@ def test_an_operator_gives_a_partner_access_in_a_browser(
     page.fill("#name", "Ana")
     page.fill("#password", "a long and good password")
     page.click("button.main")
+    page.wait_for_selector("text=Ana")
     found = hub.services.store.people.find_by_login("ana@lisbon.example")
     assert found is not None and (found.partner, found.roles) == ("lisbon", {Role.ANALYST})
 
