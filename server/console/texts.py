@@ -141,6 +141,6 @@ def count(value: int, one: str, many: str = "") -> str:
 
 
 FILTERS: dict[str, Callable[..., object]] = {
-    "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age, "count": count,
-    "number": number,
+    "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
+    "count": count, "number": number,
 }  # fmt: skip
