@@ -34,6 +34,7 @@ from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.purge import Purger
+from tocsin.server.receivers import Receivers
 from tocsin.server.retention import Retention, RetentionPeriods
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.shared_folder import Numbers
@@ -75,6 +76,7 @@ class HubServices:
     disk: DiskSpace
     monitor: Monitor
     exports: export.FeedFiles
+    receivers: Receivers
 
 
 def build_services(  # noqa: PLR0913
@@ -141,6 +143,7 @@ def build_services(  # noqa: PLR0913
         disk,
         monitor,
         exports,
+        Receivers(store, lifecycle),
     )
 
 
