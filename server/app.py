@@ -28,6 +28,7 @@ from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Quota
 from tocsin.server.monitoring import HubProcesses, Monitor
+from tocsin.server.object_report import ObjectReports
 from tocsin.server.partner_data import PartnerData
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
@@ -77,6 +78,7 @@ class HubServices:
     monitor: Monitor
     exports: export.FeedFiles
     receivers: Receivers
+    object_reports: ObjectReports
 
 
 def build_services(  # noqa: PLR0913
@@ -132,6 +134,7 @@ def build_services(  # noqa: PLR0913
     folder = settings.data / _EXPORTS
     has_room = disk.has_room_for_copies
     exports = export.FeedFiles(folder, store.feeds, store.epoch(), clock, has_room)
+    receivers = Receivers(store, lifecycle)
     return HubServices(
         store,
         publisher,
@@ -143,7 +146,8 @@ def build_services(  # noqa: PLR0913
         disk,
         monitor,
         exports,
-        Receivers(store, lifecycle),
+        receivers,
+        ObjectReports(store, config, receivers, clock),
     )
 
 

@@ -16,7 +16,7 @@ from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import micros
 from tocsin.server.auth import may_read
 from tocsin.server.lifecycle import Lifecycle
-from tocsin.server.model import Account, Collection, CollectionKind, Entry, Query, VersionKeyword
+from tocsin.server.model import Account, Collection, CollectionKind, Query, VersionKeyword
 from tocsin.server.purge import is_object_id
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import HOUR, Delivery, DeliveryGap
@@ -109,16 +109,25 @@ class Receivers:
             if collection.view is None and collection.kind is not CollectionKind.INBOX:
                 entries = feeds.page(collection.id, _every_version(id), bodies=False).entries
                 if entries:
-                    versions[collection.id] = date_versions(entries)
+                    versions[collection.id] = date_stamps(
+                        [(each.stamp, each.spec, each.version) for each in entries]
+                    )
         return versions
 
-    def find(self, id: str, versions: Mapping[str, Sequence[VersionStamps]]) -> list[Receiver]:
+    def find(
+        self,
+        id: str,
+        versions: Mapping[str, Sequence[VersionStamps]],
+        known: Sequence[Account] | None = None,
+    ) -> list[Receiver]:
         """The receivers of an object, given its entries by collection, by collection and account.
 
-        An account that two collections served it has two.
+        An account that two collections served it has two.  `known` are all accounts, if they were
+        read already.
         """
         store = self._store
-        accounts = {each.name: each for each in store.accounts.list_accounts()}
+        every = store.accounts.list_accounts() if known is None else known
+        accounts = {each.name: each for each in every}
         held = _held_by_collection(store.feeds.collections(), versions)
         if not held:
             return []
@@ -142,16 +151,20 @@ class Receivers:
         return self._lifecycle.find_published(parse_exclusion(value, "", 0))
 
 
-def date_versions(entries: Sequence[Entry]) -> list[VersionStamps]:
-    """The stamps of an object's entries in one collection, in order, and what replaced each."""
+def date_stamps(entries: Sequence[tuple[int, str, str]]) -> list[VersionStamps]:
+    """The stamps of an object's entries in one collection, in order, and what replaced each.
+
+    An entry is given by its stamp, spec_version and version.
+    """
     dated: list[VersionStamps] = []
     replaced = 0
-    keys = [(entry.spec, micros(entry.version)) for entry in entries]
+    stamps = [stamp for stamp, _, _ in entries]
+    keys = [(spec, micros(version)) for _, spec, version in entries]
     newest = list(accumulate(keys, max))
-    for entry, key, newest_then in zip(entries[::-1], keys[::-1], newest[::-1], strict=True):
+    for stamp, key, newest_then in zip(stamps[::-1], keys[::-1], newest[::-1], strict=True):
         passed_over = key < newest_then
-        dated.append(VersionStamps(entry.stamp, entry.stamp if passed_over else replaced))
-        replaced = replaced if passed_over else entry.stamp
+        dated.append(VersionStamps(stamp, stamp if passed_over else replaced))
+        replaced = replaced if passed_over else stamp
     return dated[::-1]
 
 

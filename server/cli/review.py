@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -20,11 +20,10 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.model import Record, Review
+from tocsin.server.object_report import object_title
 from tocsin.server.retention import WARNING_DAYS
 from tocsin.server.review_comparison import Mark, compare_review
 from tocsin.server.runtime import Runtime
-
-_LONGEST_VALUE = 200
 
 
 @click.group("review")
@@ -193,7 +192,7 @@ def _format_summary(review: Review) -> Answer:
         "review": review.id,
         "question": review.kind.value,
         "type": subject.get("type", ""),
-        "value": _describe(subject),
+        "value": object_title(subject),
         "partner": review.partner,
         "submission": review.submission,
         "index": review.index,
@@ -201,15 +200,6 @@ def _format_summary(review: Review) -> Answer:
         "asked": timestamp(review.created),
         "rules": list(review.rules),
     }
-
-
-def _describe(subject: Mapping[str, object]) -> str:
-    """The value that an object is about, else its name; shortened."""
-    for name in ("pattern", "value", "name", "path", "key", "content"):
-        text = subject.get(name)
-        if isinstance(text, str) and text.strip():
-            return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
-    return ""
 
 
 def _format_end(review: Review, days: int, now: int) -> Answer:

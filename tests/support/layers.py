@@ -12,6 +12,7 @@ LAYERS = (
     ("tocsin.server.app",),
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
     + ("tocsin.server.partner_data", "tocsin.server.retention"),
+    ("tocsin.server.object_report",),
     ("tocsin.server.receivers", "tocsin.server.review_comparison"),
     ("tocsin.server.purge", "tocsin.server.monitoring"),
     ("tocsin.server.intake", "tocsin.server.lifecycle"),
