@@ -37,6 +37,7 @@ from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.purge import Purger
 from tocsin.server.receivers import Receivers
 from tocsin.server.retention import Retention, RetentionPeriods
+from tocsin.server.search import Search
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.shared_folder import Numbers
 from tocsin.server.store import Availability, Clock, DiskSpace, Store
@@ -79,6 +80,7 @@ class HubServices:
     exports: export.FeedFiles
     receivers: Receivers
     object_reports: ObjectReports
+    search: Search
 
 
 def build_services(  # noqa: PLR0913
@@ -148,6 +150,7 @@ def build_services(  # noqa: PLR0913
         exports,
         receivers,
         ObjectReports(store, config, receivers, clock),
+        Search(store, clock),
     )
 
 

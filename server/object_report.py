@@ -31,6 +31,7 @@ from tocsin.server.model import (
     PublicObject,
     Query,
 )
+from tocsin.server.object_titles import object_title
 from tocsin.server.publishing.public_objects import (
     Merge,
     PublishingConfig,
@@ -44,8 +45,6 @@ MOST_RELATIONS = 60
 """Relations that a report lists in each direction."""
 MOST_COUNTED = 1_000
 """Relations that are counted beyond those."""
-_LONGEST_TITLE = 200
-_TITLES = ("pattern", "value", "name", "path", "key", "content")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,8 @@ class PrivateReport:
     """What only the hub's own people may know of an object."""
 
     confidence: ConfidenceSteps | None
-    """As it is computed now, which readers may see only after the quiet period; None if the object is revoked, or nobody states a confidence."""
+    """As it is computed now; readers see a rise after the quiet period.  None if the object is
+    revoked, or no report states a confidence."""
     received: tuple[Receiver, ...]
     not_received: tuple[Account, ...]
     """Accounts that may read a collection that has it, and have not received it."""
@@ -314,15 +314,6 @@ class ObjectReports:
 
     def _merge(self) -> Merge:
         return Merge(self._config, self._clock())
-
-
-def object_title(subject: Mapping[str, object]) -> str:
-    """The value that an object is about, else its name; shortened."""
-    for name in _TITLES:
-        text = subject.get(name)
-        if isinstance(text, str) and text.strip():
-            return text if len(text) <= _LONGEST_TITLE else f"{text[:_LONGEST_TITLE]}…"
-    return ""
 
 
 def _fullness(copy: PublishedCopy) -> tuple[bool, Tlp, str]:

@@ -20,7 +20,7 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.model import Record, Review
-from tocsin.server.object_report import object_title
+from tocsin.server.object_titles import object_title
 from tocsin.server.retention import WARNING_DAYS
 from tocsin.server.review_comparison import Mark, compare_review
 from tocsin.server.runtime import Runtime

@@ -42,6 +42,7 @@ from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.exclusions import Exclusions
 from tocsin.server.store.feeds.clock import read_clock
 from tocsin.server.store.feeds.packing import Packer
+from tocsin.server.store.feeds.value_index import ValueIndexer
 from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
 from tocsin.server.store.outbox import Outbox
@@ -109,6 +110,7 @@ class Store:
         self.partner_data = PartnerDocuments(self._base)
         self.backups = Backups(client, self._base, clock)
         self.packing = Packer(client, self._base, self._lock)
+        self.values = ValueIndexer(client, self._base, self._lock)
         self.listeners: list[Callable[[], None]] = []
         """Called after each commit of this process; quick, and without errors."""
 
