@@ -40,6 +40,7 @@ from tocsin.server.retention import Retention, RetentionPeriods
 from tocsin.server.search import Search
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.shared_folder import Numbers
+from tocsin.server.statistics import StatisticsReader
 from tocsin.server.store import Availability, Clock, DiskSpace, Store
 from tocsin.server.taxii import monitoring, openapi
 from tocsin.server.taxii.long_poll import LongPolls
@@ -81,6 +82,7 @@ class HubServices:
     receivers: Receivers
     object_reports: ObjectReports
     search: Search
+    statistics: StatisticsReader
 
 
 def build_services(  # noqa: PLR0913
@@ -151,6 +153,7 @@ def build_services(  # noqa: PLR0913
         receivers,
         ObjectReports(store, config, receivers, clock),
         Search(store, clock),
+        StatisticsReader(store, clock),
     )
 
 

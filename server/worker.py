@@ -25,6 +25,8 @@ _FLUSH = 2.0
 """Seconds between two writes of what was delivered; deliveries are written within five."""
 _PACK_IDLE = 2.0
 """Seconds between checks for blocks to pack."""
+_COUNT_IDLE = 5.0
+"""Seconds between checks for what the statistics have not counted."""
 _INDEX_IDLE = 1.0
 """Seconds between checks for values to index."""
 _INDEX_SECONDS = 15.0
@@ -44,6 +46,7 @@ def start_workers(services: HubServices, stop: threading.Event) -> list[threadin
         "worker": run_intake,
         "packer": _pack,
         "values": _index_values,
+        "statistics": _count,
         "deliveries": _write_deliveries,
         "forgetting": _forget,
         "health": _look,
@@ -190,6 +193,16 @@ def _index_values(services: HubServices, stop: threading.Event) -> None:
                     pause = min(_PACK_REST * (time.monotonic() - began), _INDEX_IDLE)
                 else:
                     waited = 0.0 if fewest == 1 else waited
+
+
+def _count(services: HubServices, stop: threading.Event) -> None:
+    """Add up what was settled, for the statistics, in steps with pauses."""
+    pause = _COUNT_IDLE
+    while not stop.wait(pause):
+        began, pause = time.monotonic(), _COUNT_IDLE
+        with _survive(services, "statistics"):
+            if services.disk.has_room_for_work() and services.store.statistics.count_next():
+                pause = min(_PACK_REST * (time.monotonic() - began), _COUNT_IDLE)
 
 
 def _look(services: HubServices, stop: threading.Event) -> None:

@@ -52,6 +52,7 @@ from tocsin.server.store.purge import Purges
 from tocsin.server.store.quotas import Quotas
 from tocsin.server.store.retention import Expired
 from tocsin.server.store.reviews import Reviews
+from tocsin.server.store.statistics import Statistics
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.transaction import Snapshot, Transaction
 from tocsin.server.store.writes import BulkWriteSupport
@@ -110,6 +111,7 @@ class Store:
         self.partner_data = PartnerDocuments(self._base)
         self.backups = Backups(client, self._base, clock)
         self.packing = Packer(client, self._base, self._lock)
+        self.statistics = Statistics(client, self._base, clock)
         self.values = ValueIndexer(client, self._base, self._lock)
         self.listeners: list[Callable[[], None]] = []
         """Called after each commit of this process; quick, and without errors."""

@@ -199,6 +199,17 @@ class Deliveries:
             for document in self._base.deliveries.find({"bucket": {"$in": part}}):
                 yield from _deliveries_of(document)
 
+    def of_accounts(self, pairs: Sequence[tuple[str, str]], since: int) -> Iterator[Delivery]:
+        """The deliveries to accounts from collections from the month of `since` (µs) on.
+
+        `pairs` are accounts with ids of collections.
+        """
+        months = list(_months(since, self._clock()))
+        keys = [f"{account}|{each}|{month}" for account, each in pairs for month in months]
+        for part in chunk_keys(keys, _READ_KEYS):
+            for document in self._base.deliveries.find({"_id": {"$in": list(part)}}):
+                yield from _deliveries_of(document)
+
     def gaps(self) -> list[DeliveryGap]:
         """The times in which deliveries may be missing, in order."""
         now = self._clock()

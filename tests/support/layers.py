@@ -13,7 +13,8 @@ LAYERS = (
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
     + ("tocsin.server.partner_data", "tocsin.server.retention"),
     ("tocsin.server.object_report",),
-    ("tocsin.server.receivers", "tocsin.server.review_comparison", "tocsin.server.search"),
+    ("tocsin.server.receivers", "tocsin.server.review_comparison")
+    + ("tocsin.server.search", "tocsin.server.statistics"),
     ("tocsin.server.purge", "tocsin.server.monitoring"),
     ("tocsin.server.intake", "tocsin.server.lifecycle"),
     ("tocsin.server.publishing",),

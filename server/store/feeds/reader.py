@@ -290,6 +290,25 @@ class FeedReader:
         return Page(keep_newest(entries, query), more=more)
 
     @time_limit()
+    def heads(self) -> dict[str, FeedHead]:
+        """The heads of all feeds and verbatim collections, by id."""
+        return {each["_id"]: PackedHead.of(each).head for each in self._base.heads.find(ONLY_FEEDS)}
+
+    @time_limit()
+    def position_at(self, feed: str, stamp: int) -> int:
+        """The position of the last entry with this stamp or an earlier one; 0 if there is none."""
+        last = self.head(feed).position
+        if not last or stamp < self._first_stamp(feed, 0):
+            return 0
+        block = self._block_after(feed, Query(added_after=max(stamp, 0)), block_number(last))
+        position = block * BLOCK_SIZE
+        for batch in self._base.runs.find({"feed": feed, "block": block}, _POSITION_FIELDS):
+            if batch["stamp"] <= stamp:
+                passed = min(index_after(batch, stamp), batch["n"])
+                position = max(position, batch["first"] - 1 + passed)
+        return min(position, last)
+
+    @time_limit()
     def newest(self, feed: str, query: Query, until: int | None = None) -> Page:
         """The entries that a query's filters select, what was added last first; `more` is exact.
 
