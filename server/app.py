@@ -32,6 +32,7 @@ from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Quota
 from tocsin.server.monitoring import HubProcesses, Monitor
+from tocsin.server.object_report import ObjectReports
 from tocsin.server.partner_data import PartnerData
 from tocsin.server.partners import Partners
 from tocsin.server.people import People
@@ -40,9 +41,12 @@ from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.purge import Purger
+from tocsin.server.receivers import Receivers
 from tocsin.server.retention import Retention, RetentionPeriods
+from tocsin.server.search import Search
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.shared_folder import Numbers
+from tocsin.server.statistics import StatisticsReader
 from tocsin.server.store import Availability, Clock, DiskSpace, Store
 from tocsin.server.taxii import monitoring, openapi
 from tocsin.server.taxii.long_poll import LongPolls
@@ -86,6 +90,10 @@ class HubServices:
     exports: export.FeedFiles
     people: People
     policy: Policy
+    receivers: Receivers
+    object_reports: ObjectReports
+    search: Search
+    statistics: StatisticsReader
 
 
 def build_services(  # noqa: PLR0913
@@ -141,6 +149,7 @@ def build_services(  # noqa: PLR0913
     folder = settings.data / _EXPORTS
     has_room = disk.has_room_for_copies
     exports = export.FeedFiles(folder, store.feeds, store.epoch(), clock, has_room)
+    receivers = Receivers(store, lifecycle)
     return HubServices(
         store,
         publisher,
@@ -154,6 +163,10 @@ def build_services(  # noqa: PLR0913
         exports,
         People(store, secrets.page_token_key, clock),
         policy,
+        receivers,
+        ObjectReports(store, config, receivers, clock),
+        Search(store, clock),
+        StatisticsReader(store, clock),
     )
 
 

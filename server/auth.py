@@ -157,6 +157,16 @@ def may_read_status(account: Account, submission: Submission) -> bool:
     return account.operator or (account.partner != "" and account.partner == submission.partner)
 
 
+def may_read_contributions(account: Account) -> bool:
+    """True if it may see who reported what, and who received it: for the hub's own people."""
+    return account.operator
+
+
+def readable_collections(account: Account, collections: Iterable[Collection]) -> list[Collection]:
+    """The collections that the account may read, by ascending id."""
+    return sorted((c for c in collections if may_read(account, c)), key=lambda c: c.id)
+
+
 def visible_collections(account: Account, collections: Iterable[Collection]) -> list[Collection]:
     """The collections that the account may see, by ascending id (TAXII 2.1 section 3.3)."""
     return sorted((c for c in collections if may_see(account, c)), key=lambda c: c.id)

@@ -223,7 +223,7 @@ def _by_field(subject: StixObject, numbers: Mapping[str, int]) -> dict[str, set[
     """All terms of an object but those of finest buckets, by their field."""
     found: dict[str, set[str]] = {}
     for field, value in _values(subject):
-        found.setdefault(field, set()).add(_term(field, value))
+        found.setdefault(field, set()).add(make_term(field, value))
     for name, number in numbers.items():
         scale = SCALES[name]
         found[f"{name}~"] = {_bucket(name, level, number) for level in scale.levels()[1:]}
@@ -301,7 +301,8 @@ def _texts(field: str, values: Iterable[object]) -> Iterator[tuple[str, str]]:
     return ((field, value) for value in values if isinstance(value, str))
 
 
-def _term(field: str, value: str) -> str:
+def make_term(field: str, value: str) -> str:
+    """The term of a field with this value; a long value is replaced by its digest."""
     octets = value.encode()
     if len(octets) <= MAX_VALUE_OCTETS:
         return f"{field}={value}"
@@ -340,7 +341,7 @@ def parse_filter(field: str, values: Sequence[str]) -> TermFilter:
     if field in BOUNDS:
         return _bound(field, values)
     read, own = _READERS[field], "ref" if field == "relationships-all" else field
-    names = {_term(own, read(value)) for value in values}
+    names = {make_term(own, read(value)) for value in values}
     return TermFilter(field, tuple(sorted(names)), recheck_term=_unsure(own))
 
 

@@ -288,6 +288,21 @@ LEAST_VISIBLE = Visibility(Tlp.RED, revoked=True)
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object in a feed, with what decides if it is in force."""
+
+    stamp: int
+    """date_added."""
+    version: str
+    """See `Entry`."""
+    spec: str
+    body: bytes = field(repr=False)
+    visibility: Visibility
+    is_current: bool
+    """No later version has replaced it."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewEntry:
     """One object on its way into a feed."""
 

@@ -143,6 +143,7 @@ class PartnerData:
             withdrawal += self.withdraw_all(slug, who, reason)
         for id_ in self._store.partner_data.submission_ids(slug):
             self._store.commit(lambda txn, id_=id_: txn.delete_submission(id_))  # type: ignore[misc]
+        self._store.statistics.forget_partner(slug)
         self._store.partner_data.delete(slug)
         return withdrawal
 

@@ -158,6 +158,7 @@ class Retention:
         elif kept is Kept.STATUS:
             self._store.deliveries.forget_gaps((last + 1) * DAY)
             self._forget_deliveries()
+            self._store.statistics.forget()
 
     def _close_review(self, review_id: str) -> None:
         review = self._store.reviews.find(review_id)

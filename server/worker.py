@@ -15,6 +15,7 @@ from functools import partial
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.app import HubServices
+from tocsin.server.store.feeds.value_index import FEWEST
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,12 @@ _FLUSH = 2.0
 """Seconds between two writes of what was delivered; deliveries are written within five."""
 _PACK_IDLE = 2.0
 """Seconds between checks for blocks to pack."""
+_COUNT_IDLE = 5.0
+"""Seconds between checks for what the statistics have not counted."""
+_INDEX_IDLE = 1.0
+"""Seconds between checks for values to index."""
+_INDEX_SECONDS = 15.0
+"""Seconds after which few of them are indexed too."""
 _FORGET_IDLE = 15.0
 """Seconds between checks for what is not kept any longer."""
 _LOOK = 1.0
@@ -38,6 +45,8 @@ def start_workers(services: HubServices, stop: threading.Event) -> list[threadin
     tasks = {
         "worker": run_intake,
         "packer": _pack,
+        "values": _index_values,
+        "statistics": _count,
         "deliveries": _write_deliveries,
         "forgetting": _forget,
         "health": _look,
@@ -170,6 +179,30 @@ def _pack(services: HubServices, stop: threading.Event) -> None:
         with _survive(services, "packing"):
             if services.disk.has_room_for_work() and services.store.packing.pack_next():
                 pause = min(_PACK_REST * (time.monotonic() - began), _PACK_IDLE)
+
+
+def _index_values(services: HubServices, stop: threading.Event) -> None:
+    """Index the values of new entries, in steps with pauses; a few ones when they have waited."""
+    pause, waited = _INDEX_IDLE, 0.0
+    while not stop.wait(pause):
+        began, waited = time.monotonic(), waited + pause
+        fewest, pause = (1 if waited >= _INDEX_SECONDS else FEWEST), _INDEX_IDLE
+        with _survive(services, "indexing values"):
+            if services.disk.has_room_for_work():
+                if services.store.values.index_next(fewest=fewest):
+                    pause = min(_PACK_REST * (time.monotonic() - began), _INDEX_IDLE)
+                else:
+                    waited = 0.0 if fewest == 1 else waited
+
+
+def _count(services: HubServices, stop: threading.Event) -> None:
+    """Add up what was settled, for the statistics, in steps with pauses."""
+    pause = _COUNT_IDLE
+    while not stop.wait(pause):
+        began, pause = time.monotonic(), _COUNT_IDLE
+        with _survive(services, "statistics"):
+            if services.disk.has_room_for_work() and services.store.statistics.count_next():
+                pause = min(_PACK_REST * (time.monotonic() - began), _COUNT_IDLE)
 
 
 def _look(services: HubServices, stop: threading.Event) -> None:

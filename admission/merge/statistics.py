@@ -61,27 +61,122 @@ def compute_statistics(
     the newest.  One more contribution, received after all others, lowers neither count nor
     confidence.
     """
+    evidence = _count_evidence(contributions, assessments, precedence)
+    age = now - evidence.last
+    full = combine_confidence([_combine_group(group, scale) for group in evidence.sources], scale)
+    confidence, falls = _apply_decay(evidence.reports[0].object, full, age, scale)
+    if confidence is not None:
+        confidence = lower_by_denials(confidence, evidence.denied_by(scale), scale)
+    return HubStatistics(
+        contributors=len(group_by_origin(evidence.reported)),
+        first_day=min(c.first_reported or c.received for c in evidence.reports) // DAY,
+        last_day=evidence.last // DAY,
+        sightings=len(group_by_origin(evidence.sighted)),
+        false_positives=len(evidence.denials),
+        confidence=confidence,
+        next_decay=None if falls is None else evidence.last + falls,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceSteps:
+    """The stages in which the confidence of an object came about, each from the one before."""
+
+    stated: int
+    """The highest that a report states."""
+    weighed: int
+    """The highest when each statement is weighed by its source's reliability."""
+    corroborated: int
+    """With all independent sources."""
+    aged: int
+    """After the time since it was last reported or sighted."""
+    now: int
+    """After false positives."""
+    sources: int
+    """Independent sources that reported or sighted it."""
+    false_positives: int
+    """Independent sources that call it a false positive."""
+    falls: tuple[tuple[int, int], ...] = ()
+    """The coming falls by age if nothing else happens: when, in µs since 1970, and to what."""
+
+
+MOST_FALLS = 20
+"""Coming falls of one object that are computed."""
+
+
+def explain_confidence(
+    contributions: Sequence[Contribution],
+    assessments: Sequence[Assessment],
+    scale: ConfidenceSettings,
+    now: int,
+    precedence: Precedence = BY_RECEIPT,
+) -> ConfidenceSteps | None:
+    """The steps of the confidence that `compute_statistics` gives; None if nobody states one."""
+    evidence = _count_evidence(contributions, assessments, precedence)
+    stated = [c.object["confidence"] for c in evidence.reports if "confidence" in c.object]
+    combined = [_combine_group(group, scale) for group in evidence.sources]
+    full = combine_confidence(combined, scale)
+    if full is None:
+        return None
+    subject, denials = evidence.reports[0].object, evidence.denied_by(scale)
+    age = now - evidence.last
+    aged, next_age = _apply_decay(subject, full, age, scale)
+    falls: list[tuple[int, int]] = []
+    while next_age is not None and len(falls) < MOST_FALLS:
+        left, following = _apply_decay(subject, full, next_age, scale)
+        falls.append((evidence.last + next_age, lower_by_denials(left or 0, denials, scale)))
+        next_age = following
+    aged = full if aged is None else aged
+    return ConfidenceSteps(
+        stated=max(stated, default=0),
+        weighed=max(each.confidence for each in combined if each.confidence is not None),
+        corroborated=full,
+        aged=aged,
+        now=lower_by_denials(aged, denials, scale),
+        sources=len(combined),
+        false_positives=len(evidence.denials),
+        falls=tuple(falls),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedEvidence:
+    """The reports and assessments that count, grouped by origin."""
+
+    reports: Sequence[Contribution]
+    """The latest of each partner."""
+    reported: Sequence[Evidence]
+    """The same, by receipt."""
+    sighted: Sequence[Evidence]
+    denials: Sequence[Sequence[Evidence]]
+    last: int
+    """When it was last reported or sighted, in µs."""
+
+    @property
+    def sources(self) -> list[list[Evidence]]:
+        """The independent sources that reported or sighted it."""
+        return group_by_origin([*self.reported, *self.sighted])
+
+    def denied_by(self, scale: ConfidenceSettings) -> list[int]:
+        """The reliabilities of the sources that call it a false positive."""
+        return [_combine_group(group, scale).reliability for group in self.denials]
+
+
+def _count_evidence(
+    contributions: Sequence[Contribution],
+    assessments: Sequence[Assessment],
+    precedence: Precedence,
+) -> _CountedEvidence:
     reports = latest_by_partner(contributions)
     counted = newest_by_partner(select_visible(assessments, reports[0]))
     seen = [each for each in counted if each.kind is AssessmentKind.SIGHTING]
     denied = [each for each in counted if each.kind is AssessmentKind.FALSE_POSITIVE]
-    reported, sighted = precedence.by_receipt(reports), precedence.by_receipt(seen)
-    sources = [_combine_group(group, scale) for group in group_by_origin([*reported, *sighted])]
-    denials = group_by_origin(precedence.by_receipt(denied))
-    lost = [_combine_group(group, scale).reliability for group in denials]
-    moments = [c.last_reported or c.received for c in reports] + [t.when for t in seen]
-    full, last = combine_confidence(sources, scale), max(moments)
-    confidence, falls = _apply_decay(reports[0].object, full, now - last, scale)
-    if confidence is not None:
-        confidence = lower_by_denials(confidence, lost, scale)
-    return HubStatistics(
-        contributors=len(group_by_origin(reported)),
-        first_day=min(c.first_reported or c.received for c in reports) // DAY,
-        last_day=last // DAY,
-        sightings=len(group_by_origin(sighted)),
-        false_positives=len(denials),
-        confidence=confidence,
-        next_decay=None if falls is None else last + falls,
+    return _CountedEvidence(
+        reports=reports,
+        reported=precedence.by_receipt(reports),
+        sighted=precedence.by_receipt(seen),
+        denials=group_by_origin(precedence.by_receipt(denied)),
+        last=max([c.last_reported or c.received for c in reports] + [t.when for t in seen]),
     )
 
 

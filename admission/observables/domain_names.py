@@ -54,6 +54,16 @@ def is_public_suffix(name: str) -> bool:
     return _suffixes().publicsuffix(name) == name
 
 
+@lru_cache(maxsize=4096)
+def registrable_domain(name: str) -> str:
+    """The domain that was registered for a host name; empty if there is none.
+
+    >>> registrable_domain("mail.evil.co.uk"), registrable_domain("co.uk")
+    ('evil.co.uk', '')
+    """
+    return _suffixes().privatesuffix(name) or ""
+
+
 @cache
 def _suffixes() -> PublicSuffixList:
     return PublicSuffixList(accept_unknown=False, only_icann=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
-from tocsin.admission.errors import Conflict, NotFound
-from tocsin.admission.model import Action, Path, format_path
+from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
 from tocsin.server.cli.command import (
@@ -23,14 +20,10 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.model import Record, Review
+from tocsin.server.object_titles import object_title
 from tocsin.server.retention import WARNING_DAYS
+from tocsin.server.review_comparison import Mark, compare_review
 from tocsin.server.runtime import Runtime
-
-_MASK = re.compile(r"\[removed: [^\]]*\]")
-_MARKING_ACTIONS = frozenset((Action.ASKED, Action.HELD, Action.REPLACED, Action.STRIPPED))
-_LONGEST_VALUE = 200
-_CONTEXT = 24
-"""Characters beside a mask by which its place is found."""
 
 
 @click.group("review")
@@ -123,19 +116,23 @@ def list_reviews(hub: Runtime, partner: str | None, most: int | None = None) -> 
 def show_review(hub: Runtime, id: str) -> Answer:
     """A review with its object as it was sent, and the words that the rules mark in it."""
     review = _find_review(hub, id)
-    if not review.object:
-        raise Conflict(f"review {id} has been {review.state}; its object is not kept any more")
-    original = json.loads(review.object)
-    try:
-        sanitised: object = hub.services.intake.examine(review).object
-    except NotFound:  # the submission is not kept any more: only the findings are left
-        sanitised = None
+    compared = compare_review(hub.services.intake, review)
     return {
         **_format_summary(review),
         "sender": review.partner,
         "state": review.state,
-        "marked": _find_marks(review, original, sanitised),
-        "object": original,
+        "marked": [_format_mark(each) for each in compared.marks],
+        "object": compared.original,
+    }
+
+
+def _format_mark(mark: Mark) -> Answer:
+    return {
+        "path": mark.path,
+        "rule": mark.rule,
+        "action": mark.action,
+        "reason": mark.reason,
+        "words": [{"start": w.start, "end": w.end, "text": w.text} for w in mark.words],
     }
 
 
@@ -195,7 +192,7 @@ def _format_summary(review: Review) -> Answer:
         "review": review.id,
         "question": review.kind.value,
         "type": subject.get("type", ""),
-        "value": _describe(subject),
+        "value": object_title(subject),
         "partner": review.partner,
         "submission": review.submission,
         "index": review.index,
@@ -203,80 +200,6 @@ def _format_summary(review: Review) -> Answer:
         "asked": timestamp(review.created),
         "rules": list(review.rules),
     }
-
-
-def _describe(subject: Mapping[str, object]) -> str:
-    """The value that an object is about, else its name; shortened."""
-    for name in ("pattern", "value", "name", "path", "key", "content"):
-        text = subject.get(name)
-        if isinstance(text, str) and text.strip():
-            return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
-    return ""
-
-
-def _find_marks(review: Review, original: object, sanitised: object) -> list[Answer]:
-    """The findings that changed or hold something, each with the words that it is about."""
-    before, after = dict(_flatten(original)), dict(_flatten(sanitised))
-    marks: list[Answer] = []
-    for finding in review.findings:
-        if finding.get("action") not in _MARKING_ACTIONS:
-            continue
-        path = finding.get("path", "")
-        words = _mark_words(before.get(path), after.get(path))
-        marks.append(
-            {
-                "path": path,
-                "rule": finding.get("rule", ""),
-                "action": finding.get("action", ""),
-                "reason": finding.get("message", ""),
-                "words": words,
-            }
-        )
-    return marks
-
-
-def _flatten(value: object, path: Path = ()) -> Iterator[tuple[str, object]]:
-    """Every value within a value, by its path."""
-    yield format_path(path), value
-    inner: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    for step, each in inner:
-        yield from _flatten(each, (*path, step))
-
-
-def _mark_words(before: object, after: object) -> list[Answer]:
-    """The parts of a text that masks stand for; all of it, if it was not masked."""
-    if before is None:
-        return []
-    text = before if isinstance(before, str) else json.dumps(before)
-    spans = _masked_spans(text, after) if isinstance(after, str) else []
-    return [
-        {"start": start, "end": end, "text": text[start:end]}
-        for start, end in spans or [(0, len(text))]
-    ]
-
-
-def _masked_spans(text: str, masked: str) -> list[tuple[int, int]]:
-    """The spans of a text in whose places the masked text has masks; empty if it has none.
-
-    Each is located by the words around it, because the rest may have been normalised.  Empty as
-    well if they do not occur in the text.
-    """
-    kept = _MASK.split(masked)
-    spans: list[tuple[int, int]] = []
-    at = 0
-    for left, right in pairwise(kept):
-        before, after = left[-_CONTEXT:], right[:_CONTEXT]
-        start = text.find(before, at) + len(before)
-        end = text.find(after, start) if after else len(text)
-        if start < len(before) or end < start:
-            return []
-        spans.append((start, end))
-        at = end
-    return spans
 
 
 def _format_end(review: Review, days: int, now: int) -> Answer:

@@ -28,7 +28,13 @@ from tocsin.admission.merge.content import (
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.merge.shortening import shorten, stored_octets
 from tocsin.admission.merge.sources import Precedence
-from tocsin.admission.merge.statistics import HubStatistics, add_statistics, compute_statistics
+from tocsin.admission.merge.statistics import (
+    ConfidenceSteps,
+    HubStatistics,
+    add_statistics,
+    compute_statistics,
+    explain_confidence,
+)
 from tocsin.admission.model import (
     Assessment,
     Contribution,
@@ -432,6 +438,16 @@ def _withdrawn_layers(before: PublicObject | None, level: Tlp, merge: Merge) -> 
     if before is None or before.tlp >= level or not before.contributions:
         return []
     return [layer for layer in _revoked_layers(before, merge) if layer[0] < level]
+
+
+def explain_public_confidence(public: PublicObject, merge: Merge) -> ConfidenceSteps | None:
+    """How the confidence of a public object came about; None if it is revoked or states none."""
+    if not public.contributions:
+        return None
+    scale, precedence = merge.config.scale, _precedence(public, merge)
+    return explain_confidence(
+        public.contributions, public.assessments, scale, merge.now, precedence
+    )
 
 
 def _figures(public: PublicObject, merge: Merge) -> HubStatistics:

@@ -18,7 +18,7 @@ from collections.abc import (
 )
 from contextlib import contextmanager
 from datetime import UTC
-from typing import Any
+from typing import Any, TypeVar
 
 import pymongo
 from pymongo import MongoClient
@@ -44,6 +44,7 @@ from tocsin.admission.errors import Unavailable
 
 Document = dict[str, Any]
 """A document as the driver reads and writes it."""
+K = TypeVar("K")
 Base = Database[Document]
 Client = MongoClient[Document]
 Session = ClientSession | None
@@ -274,7 +275,7 @@ def _group_portions(portions: Sequence[Sequence[str]]) -> Iterator[list[Sequence
         yield group
 
 
-def chunk_keys(keys: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+def chunk_keys(keys: Sequence[K], size: int) -> Iterator[Sequence[K]]:
     """The keys in portions of at most `size`, for one `$in` each."""
     return (keys[i : i + size] for i in range(0, len(keys), size))
 

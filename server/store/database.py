@@ -42,6 +42,7 @@ from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.exclusions import Exclusions
 from tocsin.server.store.feeds.clock import read_clock
 from tocsin.server.store.feeds.packing import Packer
+from tocsin.server.store.feeds.value_index import ValueIndexer
 from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
 from tocsin.server.store.outbox import Outbox
@@ -52,6 +53,7 @@ from tocsin.server.store.purge import Purges
 from tocsin.server.store.quotas import Quotas
 from tocsin.server.store.retention import Expired
 from tocsin.server.store.reviews import Reviews
+from tocsin.server.store.statistics import Statistics
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.transaction import Snapshot, Transaction
 from tocsin.server.store.writes import BulkWriteSupport
@@ -111,6 +113,8 @@ class Store:
         self.partner_data = PartnerDocuments(self._base)
         self.backups = Backups(client, self._base, clock)
         self.packing = Packer(client, self._base, self._lock)
+        self.statistics = Statistics(client, self._base, clock)
+        self.values = ValueIndexer(client, self._base, self._lock)
         self.listeners: list[Callable[[], None]] = []
         """Called after each commit of this process; quick, and without errors."""
 

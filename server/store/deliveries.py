@@ -188,10 +188,26 @@ class Deliveries:
 
     def of_collection(self, collection: str, since: int) -> Iterator[Delivery]:
         """The deliveries from a collection from the month of `since` (µs) on, in any order."""
-        keys = [f"{collection}|{month}" for month in _months(since, self._clock())]
+        return self.of_collections([collection], since)
+
+    def of_collections(self, collections: Sequence[str], since: int) -> Iterator[Delivery]:
+        """The deliveries from some collections from the month of `since` (µs) on, in any order."""
+        months = list(_months(since, self._clock()))
+        keys = [f"{collection}|{month}" for collection in collections for month in months]
         for first in range(0, len(keys), _READ_KEYS):
             part = keys[first : first + _READ_KEYS]
             for document in self._base.deliveries.find({"bucket": {"$in": part}}):
+                yield from _deliveries_of(document)
+
+    def of_accounts(self, pairs: Sequence[tuple[str, str]], since: int) -> Iterator[Delivery]:
+        """The deliveries to accounts from collections from the month of `since` (µs) on.
+
+        `pairs` are accounts with ids of collections.
+        """
+        months = list(_months(since, self._clock()))
+        keys = [f"{account}|{each}|{month}" for account, each in pairs for month in months]
+        for part in chunk_keys(keys, _READ_KEYS):
+            for document in self._base.deliveries.find({"_id": {"$in": list(part)}}):
                 yield from _deliveries_of(document)
 
     def gaps(self) -> list[DeliveryGap]:

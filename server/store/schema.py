@@ -91,7 +91,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "quotas": (),
     "raws": (),
-    "verdicts": (("submission", "first"),),
+    "verdicts": (("submission", "first"), ("uncounted",)),
+    "stats": (("ends",),),
     "deliveries": (("bucket",),),
     "delivery_marks": (),
     "reviews": (

@@ -26,6 +26,7 @@ from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import OpenSubmission, Record, Submission
 from tocsin.server.store.connection import Base, Document, Session, bounded, chunk_keys, time_limit
+from tocsin.server.store.statistics import note_decision, tally_fields
 from tocsin.server.store.writes import Writes
 
 FREE: Document = {"lease": 0, "owner": ""}
@@ -335,6 +336,7 @@ def settle(  # noqa: PLR0913
         raise Conflict(f"this submission has only {total} records")
     counts = Counter(record.verdict for record in records)
     state: Document = {"settled": settled, "open": settled < total, "attempts": 0}
+    state["tallied"] = True
     change: Document = {"$inc": {f"counts.{verdict}": n for verdict, n in counts.items()}}
     if settled == total:
         state |= FREE
@@ -351,6 +353,7 @@ def settle(  # noqa: PLR0913
         "first": start,
         "n": len(records),
         **record_fields([_record_to_document(record) for record in records]),
+        **tally_fields(counts, now),
     }
     writes.insert("verdicts", [batch])
 
@@ -379,8 +382,10 @@ def _is_refused(
     return not before.keys() - {"refused"}
 
 
-def replace_record(base: Base, session: ClientSession, submission: str, record: Record) -> None:
-    """See `Transaction.replace_record`."""
+def replace_record(
+    base: Base, session: ClientSession, submission: str, record: Record, now: int
+) -> None:
+    """See `Transaction.replace_record`; `now` is in µs since 1970 UTC."""
     document = _find_submission(base, session, submission)
     batches = base.verdicts.find({"submission": submission}, {"first": 1, "n": 1}, session=session)
     batch_ids = [b["_id"] for b in batches if b["first"] <= record.index < b["first"] + b["n"]]
@@ -389,10 +394,14 @@ def replace_record(base: Base, session: ClientSession, submission: str, record: 
         raise NotFound("this record of the submission has not been settled")
     records, at = read_records(batch), record.index - batch["first"]
     changes = Counter({record.verdict: 1})
-    changes.subtract([records[at]["verdict"]])
+    before = records[at]["verdict"]
+    changes.subtract([before])
     records[at] = _record_to_document(record)
-    fields = record_fields(records)
-    base.verdicts.update_one({"_id": batch["_id"]}, {"$set": fields}, session=session)
+    fields: Document = {"$set": record_fields(records)}
+    if record.verdict != before:
+        noted = note_decision(record.verdict, now)
+        fields = noted | {"$set": fields["$set"] | noted["$set"]}
+    base.verdicts.update_one({"_id": batch["_id"]}, fields, session=session)
     change = {"$set": {"counts": _add_counts(document["counts"], changes)}}
     base.submissions.update_one({"_id": submission}, change, session=session)
 

@@ -279,7 +279,7 @@ class Transaction(Snapshot):
 
         Raises NotFound if it has not been settled.
         """
-        replace_record(self._base, self._read_session(), submission, record)
+        replace_record(self._base, self._read_session(), submission, record, self.now)
 
     def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Store reviews for an analyst."""

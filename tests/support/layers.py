@@ -12,13 +12,17 @@ LAYERS = (
     ("tocsin.server.app",),
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
     + ("tocsin.server.partner_data", "tocsin.server.retention"),
+    ("tocsin.server.object_report",),
+    ("tocsin.server.receivers", "tocsin.server.review_comparison")
+    + ("tocsin.server.search", "tocsin.server.statistics"),
     ("tocsin.server.purge", "tocsin.server.monitoring"),
     ("tocsin.server.intake", "tocsin.server.lifecycle")
     + ("tocsin.server.people", "tocsin.server.partners"),
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),
+    ("tocsin.server.value_terms",),
     ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
-    + ("tocsin.server.countries", "tocsin.server.examination"),
+    + ("tocsin.server.countries", "tocsin.server.examination", "tocsin.server.object_titles"),
     ("tocsin.server.model", "tocsin.server.person", "tocsin.server.metrics", "tocsin.clients"),
     ("tocsin.server.shared_folder", "tocsin.mirror"),
     ("tocsin.admission",),

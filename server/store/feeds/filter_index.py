@@ -240,6 +240,21 @@ class FilterSearch:
                 min(width * 2, MAX_KEYS_PER_QUERY) if few else max(width // 2, 1),
             )
 
+    def newest_first(
+        self, first: int, last: int, reader: ConsistentReader
+    ) -> Iterator[tuple[int, Match]]:
+        """As `matches`, in the reverse order: what was added last comes first."""
+        spans = range(span_number(last), span_number(first) - 1, -1)
+        width = 1
+        while spans:
+            before = self._matches.total()
+            matched = reader.read(self._feed, partial(self.find_in_spans, spans[:width]))
+            found = sorted(matched.items(), key=lambda item: item[0], reverse=True)
+            yield from (each for each in found if first <= block_number(each[0]) <= last)
+            few = self._matches.total() - before < MANY_MATCHES
+            spans = spans[width:]
+            width = min(width * 2, MAX_KEYS_PER_QUERY) if few else max(width // 2, 1)
+
     def find_in_spans(self, spans: Iterable[int]) -> dict[int, Match]:
         """The entries in some spans that match all filters, by position.
 

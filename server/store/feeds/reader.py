@@ -33,6 +33,7 @@ from tocsin.server.model import (
     Entry,
     FeedHead,
     ObjectPage,
+    ObjectVersion,
     Page,
     Query,
     Representation,
@@ -56,6 +57,7 @@ from tocsin.server.store.feeds.blocks import (
     decompress_batch,
     entry_at,
     entry_body,
+    entry_stamp,
     index_after,
     read_status_bits,
 )
@@ -74,6 +76,7 @@ from tocsin.server.store.feeds.versions import (
     StatusBits,
     VersionFilter,
     keep_newest,
+    status_positions,
 )
 
 
@@ -285,6 +288,104 @@ class FeedReader:
             entry_at(batch, i, entry_body(batch, i) if bodies else b"") for batch, i in found
         ]
         return Page(keep_newest(entries, query), more=more)
+
+    @time_limit()
+    def heads(self) -> dict[str, FeedHead]:
+        """The heads of all feeds and verbatim collections, by id."""
+        return {each["_id"]: PackedHead.of(each).head for each in self._base.heads.find(ONLY_FEEDS)}
+
+    @time_limit()
+    def position_at(self, feed: str, stamp: int) -> int:
+        """The position of the last entry with this stamp or an earlier one; 0 if there is none."""
+        last = self.head(feed).position
+        if not last or stamp < self._first_stamp(feed, 0):
+            return 0
+        block = self._block_after(feed, Query(added_after=max(stamp, 0)), block_number(last))
+        position = block * BLOCK_SIZE
+        for batch in self._base.runs.find({"feed": feed, "block": block}, _POSITION_FIELDS):
+            if batch["stamp"] <= stamp:
+                passed = min(index_after(batch, stamp), batch["n"])
+                position = max(position, batch["first"] - 1 + passed)
+        return min(position, last)
+
+    @time_limit()
+    def newest(self, feed: str, query: Query, until: int | None = None) -> Page:
+        """The entries that a query's filters select, what was added last first; `more` is exact.
+
+        `until` is the latest stamp; the query must have filters or types, and its `position` is
+        not looked at.  Raises NotFound if there is no such feed.
+        """
+        found: list[Entry] = []
+        for batch, i in self._newest(feed, query, until):
+            if len(found) == query.limit:
+                return Page(tuple(found), more=True)
+            found.append(entry_at(batch, i, entry_body(batch, i)))
+        return Page(tuple(found))
+
+    def _newest(self, feed: str, query: Query, until: int | None) -> Iterator[tuple[Document, int]]:
+        """Batches and indexes of the selected entries, what was added last first."""
+        last = self.head(feed).position
+        if not last:
+            return
+        choice, end = VersionFilter(query), block_number(last)
+        first = self._block_after(feed, query, end)
+        if until is not None:
+            end = self._block_after(feed, Query(added_after=max(until, 0)), end)
+        search = FilterSearch(self._base, feed, all_filters(query))
+        found = search.newest_first(first, end, self._reader)
+        ahead = ((position, match) for position, match in found if position <= last)
+        for selection in split_matches(ahead, query.limit + 1):
+            batches, status_bits = self._read(feed, selection, last, _ALL_FIELDS)
+            for batch in reversed(batches):
+                bits = status_bits.get(batch["_id"], _NO_STATUS_BITS)
+                chosen = choice.indexes(batch_columns(batch, selection.matches), bits, 0)
+                for i in reversed(list(chosen)):
+                    stamp = entry_stamp(batch, i)
+                    in_time = query.after < stamp and (until is None or stamp <= until)
+                    if in_time and selection.holds(batch, i):
+                        yield batch, i
+
+    @time_limit()
+    def count_matches(self, feed: str, query: Query, most: int) -> int:
+        """How many current entries a query's filters select, up to `most`.
+
+        By the index alone: objects that it does not know completely count as matches.
+        """
+        last, count = self.head(feed).position, 0
+        search = FilterSearch(self._base, feed, all_filters(query))
+        found = search.newest_first(0, block_number(last), self._reader) if last else iter(())
+        while count < most and (part := dict(islice(found, most - count))):
+            count += self._count_current(feed, part)
+        return count
+
+    def _count_current(self, feed: str, matches: Mapping[int, Match]) -> int:
+        """How many of these entries no later version has replaced."""
+        blocks = sorted({block_number(position) for position in matches})
+        superseded: set[int] = set()
+        for chunk in chunk_keys(blocks, MAX_KEYS):
+            wanted = {"feed": feed, "block": {"$in": list(chunk)}}
+            for document in self._base.marks.find(wanted):
+                first = int(document["_id"].rpartition("/")[2])
+                superseded |= {first + i for i in (*document["old"], *document["shadowed"])}
+        return len(matches.keys() - superseded)
+
+    @time_limit()
+    def find_object(self, feeds: Iterable[str], object_id: str) -> dict[str, list[ObjectVersion]]:
+        """Every version of an object in some feeds, in order, by the feeds that have it.
+
+        One look-up for each feed, and one for all bodies.
+        """
+        for _ in range(_ATTEMPTS):
+            found = {feed: find_entries(self._base, feed, [object_id]) for feed in feeds}
+            wanted = {batch_id(feed, e.first) for feed, every in found.items() for e in every}
+            bodies = self._read_bodies(wanted)
+            if bodies is not None:
+                return {
+                    feed: _versions_of(feed, bodies, entries)
+                    for feed, entries in found.items()
+                    if entries
+                }
+        raise Unavailable("the collection is being reorganised; try again in a moment")
 
     def collect(
         self, feed: str, query: Query, known: PackedHead, representation: Representation = OBJECTS
@@ -549,6 +650,27 @@ class FeedReader:
             for batch in self._base.runs.find({"_id": {"$in": chunk}}, _BODY_FIELDS)
         }
         return batches if batches.keys() == wanted else None
+
+
+def _versions_of(
+    feed: str, batches: dict[str, Document], entries: Sequence[IndexedEntry]
+) -> list[ObjectVersion]:
+    """All entries of one object with their bodies, in order, without those removed meanwhile."""
+    in_order = sorted(entries, key=lambda entry: entry.position)
+    bits = status_positions(in_order)
+    superseded = bits["old"] | bits["shadowed"]
+    kept = (e for e in in_order if e.index not in batches[batch_id(feed, e.first)]["gone"])
+    return [
+        ObjectVersion(
+            stamp=each.stamp,
+            version=each.version,
+            spec=each.spec,
+            body=entry_body(batches[batch_id(feed, each.first)], each.index),
+            visibility=each.visibility,
+            is_current=each.position not in superseded,
+        )
+        for each in kept
+    ]
 
 
 def _with_bodies(

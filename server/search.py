@@ -1,0 +1,285 @@
+"""Search: from a text that somebody pasted to the published objects that the account may read.
+
+The text is understood as admission would understand it: refanged, in canonical form.  It is
+looked up by its terms in the index of each readable collection, what was added last
+first.  Entries that are not indexed yet are compared one by one.
+
+An account's results depend on its own collections alone: the index is one for each
+collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from tocsin.admission.errors import NotAllowed
+from tocsin.admission.model import StixObject, Tlp
+from tocsin.server.auth import may_read_contributions, readable_collections
+from tocsin.server.index_terms import strictest_tlp, visibility
+from tocsin.server.model import (
+    Account,
+    Collection,
+    CollectionKind,
+    Entry,
+    Page,
+    Query,
+    TermFilter,
+)
+from tocsin.server.object_titles import object_title
+from tocsin.server.store import Store
+from tocsin.server.value_terms import (
+    SearchedText,
+    SearchKind,
+    has_terms,
+    understand_text,
+    value_terms,
+)
+
+MOST_HITS = 50
+"""Hits of one search; the next ones are found with `until` set before the last hit's stamp."""
+MOST_EXAMINED = 500
+"""Entries of a collection that are examined for filters that no index answers."""
+MOST_UNINDEXED = 1_000
+"""Entries of a collection that are not indexed yet and are compared one by one."""
+_EVERYTHING = TermFilter("level", tuple(sorted(f"level={level.label}" for level in Tlp)))
+"""Matches every entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFilters:
+    """What restricts a search, beside its text."""
+
+    types: frozenset[str] = frozenset()
+    """STIX types; empty: all."""
+    collections: frozenset[str] = frozenset()
+    """Ids or aliases of collections; empty: all that are readable."""
+    since: int | None = None
+    """Only what was added at this stamp or later."""
+    until: int | None = None
+    """Only what was added at this stamp or before."""
+    partner: str = ""
+    """Only objects to which this partner contributed; for the hub's own people."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A published object that was found."""
+
+    id: str
+    type: str
+    title: str
+    """Its pattern, value or name."""
+    name: str
+    """Its name, if that is not the title."""
+    tlp: Tlp
+    collection: Collection
+    """The fullest of the readable collections in which it was found."""
+    stamp: int
+    """When its current version was added there."""
+    in_force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer to a search."""
+
+    understood: SearchedText
+    hits: tuple[SearchHit, ...]
+    """What was added last first, each object once."""
+    more: bool = False
+    """There are further hits, or not all that might be one was examined."""
+    unsearched: int = 0
+    """Entries of readable collections that are not indexed yet and were not looked at."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the collections searched so far gave."""
+
+    hits: dict[str, SearchHit] = field(default_factory=dict)
+    more: bool = False
+    unsearched: int = 0
+
+
+class Search:
+    """Searches what is published."""
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        """`clock` gives the time in µs since 1970 UTC."""
+        self._store, self._clock = store, clock
+
+    def search(
+        self, account: Account, text: str, filters: SearchFilters | None = None
+    ) -> SearchResult:
+        """What the account may read and the text stands for.
+
+        Raises NotAllowed if it filters by partner and may not know who contributed.
+        """
+        filters = filters or SearchFilters()
+        if filters.partner and not may_read_contributions(account):
+            raise NotAllowed("this account may not search by partner")
+        understood = understand_text(text)
+        readable = readable_collections(account, self._store.feeds.look().collections)
+        chosen = _choose(readable, filters.collections)
+        if understood.kind is SearchKind.ID:
+            found = self._find_ids(account, understood, filters, chosen)
+        else:
+            found = self._find_values(understood, filters, chosen)
+        if filters.partner:
+            found = self._of_partner(found, filters.partner)
+        hits = sorted(found.hits.values(), key=lambda hit: (hit.stamp, hit.id), reverse=True)
+        more = found.more or len(hits) > MOST_HITS
+        return SearchResult(understood, tuple(hits[:MOST_HITS]), more, found.unsearched)
+
+    def _find_ids(
+        self,
+        account: Account,
+        understood: SearchedText,
+        filters: SearchFilters,
+        collections: Sequence[Collection],
+    ) -> _Found:
+        """The object with this public id, or that the partner knows by this id of its own."""
+        ids, partner = {understood.value}, filters.partner or account.partner
+        if partner:
+            own = self._store.read(lambda known: known.find_public_ids(partner, ids))
+            ids |= set(filter(None, own.values()))
+        query = Query(limit=MOST_HITS, ids=frozenset(ids), types=filters.types)
+        found = _Found()
+        for collection in collections:
+            entries = self._store.feeds.page(collection.id, query).entries
+            self._add(found, collection, _in_time(entries, filters))
+        return found
+
+    def _find_values(
+        self, understood: SearchedText, filters: SearchFilters, collections: Sequence[Collection]
+    ) -> _Found:
+        most = MOST_EXAMINED if understood.network or filters.partner else MOST_HITS
+        query = Query(
+            limit=most,
+            added_after=None if filters.since is None else max(filters.since, 1) - 1,
+            types=filters.types,
+            filters=understood.filters or (_EVERYTHING,),
+        )
+        found = _Found()
+        feeds = [each for each in collections if each.view is None]
+        indexed = self._store.values.indexed([each.id for each in feeds])
+        for feed in feeds:
+            page = self._store.feeds.newest(feed.id, query, filters.until)
+            found.more |= page.more
+            entries = [*page.entries]
+            if understood.filters:
+                entries += self._unindexed(found, feed, indexed[feed.id], (understood, filters))
+            self._add(found, feed, (each for each in entries if _is_meant(each, understood)))
+        if filters.until is not None:
+            self._drop_later(found, feeds, filters.until)
+        sources = {feed.id for feed in feeds}
+        for view in collections:
+            if view.view is not None and not sources.issuperset(view.view.sources):
+                self._find_in_view(found, view, query, (understood, filters))
+        return found
+
+    def _unindexed(
+        self,
+        found: _Found,
+        feed: Collection,
+        position: int,
+        wanted: tuple[SearchedText, SearchFilters],
+    ) -> list[Entry]:
+        """The matching entries that are not indexed yet, compared one by one."""
+        understood, filters = wanted
+        query = Query(limit=MOST_UNINDEXED, position=position, types=filters.types)
+        page = self._store.feeds.page(feed.id, query)
+        if page.more:
+            last = self._store.feeds.head(feed.id).position
+            found.unsearched += last - page.entries[-1].position
+        entries = [each for each in page.entries if _has_values(each, understood.filters)]
+        return list(_in_time(entries, filters))
+
+    def _drop_later(self, found: _Found, feeds: Sequence[Collection], until: int) -> None:
+        """Drop hits that a fuller collection has too, where they were added after `until`."""
+        for feed in feeds:
+            ids = frozenset(
+                hit.id for hit in found.hits.values() if _fullness(hit.collection) < _fullness(feed)
+            )
+            query = Query(limit=2 * len(ids), ids=ids)
+            page = self._store.feeds.page(feed.id, query, bodies=False) if ids else Page()
+            for entry in page.entries:
+                if entry.stamp > until:
+                    found.hits.pop(entry.id, None)
+
+    def _find_in_view(
+        self,
+        found: _Found,
+        view: Collection,
+        query: Query,
+        wanted: tuple[SearchedText, SearchFilters],
+    ) -> None:
+        """Search a view of collections that the account may not read themselves.
+
+        What is not indexed yet is not found in it; of very many hits the first ones are.
+        """
+        understood, filters = wanted
+        page = self._store.feeds.page(view.id, replace(query, limit=MOST_EXAMINED))
+        found.more |= page.more
+        entries = (each for each in page.entries if _is_meant(each, understood))
+        self._add(found, view, _in_time(entries, filters))
+
+    def _add(self, found: _Found, collection: Collection, entries: Iterable[Entry]) -> None:
+        """Add hits; of several collections with an object the fullest one counts."""
+        now = self._clock()
+        for entry in entries:
+            before = found.hits.get(entry.id)
+            if before is None or _fullness(before.collection) <= _fullness(collection):
+                found.hits[entry.id] = _make_hit(entry, collection, now)
+
+    def _of_partner(self, found: _Found, partner: str) -> _Found:
+        publics = self._store.read(lambda known: known.public_objects(found.hits.keys()))
+        own = {
+            id
+            for id, public in publics.items()
+            if any(each.partner == partner for each in public.contributions)
+        }
+        found.hits = {id: hit for id, hit in found.hits.items() if id in own}
+        return found
+
+
+def _choose(collections: Sequence[Collection], names: frozenset[str]) -> list[Collection]:
+    return [each for each in collections if not names or names & {each.id, each.alias}]
+
+
+def _fullness(collection: Collection) -> tuple[bool, Tlp, str]:
+    return collection.kind is CollectionKind.FEED, collection.max_tlp, collection.id
+
+
+def _in_time(entries: Iterable[Entry], filters: SearchFilters) -> Iterator[Entry]:
+    since, until = filters.since, filters.until
+    for each in entries:
+        if (since is None or each.stamp >= since) and (until is None or each.stamp <= until):
+            yield each
+
+
+def _is_meant(entry: Entry, understood: SearchedText) -> bool:
+    return not understood.network or understood.matches(orjson.loads(entry.body))
+
+
+def _has_values(entry: Entry, wanted: Sequence[TermFilter]) -> bool:
+    return has_terms(value_terms(orjson.loads(entry.body)), wanted)
+
+
+def _make_hit(entry: Entry, collection: Collection, now: int) -> SearchHit:
+    subject: StixObject = orjson.loads(entry.body)
+    seen = visibility(subject, strictest_tlp(subject))
+    title, name = object_title(subject), subject.get("name")
+    return SearchHit(
+        id=entry.id,
+        type=str(subject.get("type", "")),
+        title=title,
+        name=name if isinstance(name, str) and name != title else "",
+        tlp=seen.tlp,
+        collection=collection,
+        stamp=entry.stamp,
+        in_force=seen.active(now),
+    )

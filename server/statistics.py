@@ -1,0 +1,280 @@
+"""Statistics for the people who run a hub and for its partners.
+
+Series by day and by hour, the concentration on few partners, pollers and how far they are
+behind, and the value that came back to a partner.  Everything is read in a few bounded
+queries; `server/store/statistics.py` fills the series in the background.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from tocsin.admission.errors import NotAllowed
+from tocsin.admission.model import Tlp
+from tocsin.admission.timestamps import DAY
+from tocsin.server.auth import may_read, may_read_contributions, readable_collections
+from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, PublicObject
+from tocsin.server.store import Store
+from tocsin.server.store.deliveries import Delivery
+from tocsin.server.store.statistics import ALL, HOUR, LATENCIES, Counts
+
+POLLER_DAYS = 60
+"""Days within which a poller's last delivery is looked for."""
+VALUE_SUBMISSIONS = 30
+"""Latest submissions of a partner whose objects are looked at for the value returned."""
+VALUE_OBJECTS = 500
+"""Objects in them that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Counts over time, one item for each day or hour, the oldest first."""
+
+    starts: tuple[int, ...]
+    """The beginning of each, in µs since 1970 UTC."""
+    submissions: tuple[int, ...]
+    published: tuple[int, ...]
+    """Objects published as new ones."""
+    merged: tuple[int, ...]
+    """Objects published with what others sent."""
+    duplicate: tuple[int, ...]
+    held: tuple[int, ...]
+    refused: tuple[int, ...]
+    median: tuple[int | None, ...]
+    """Time from receipt to feed that half of the published objects stayed below, in µs, by
+    buckets; None where nothing was published."""
+    p95: tuple[int | None, ...]
+    """The same for 95 % of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of one partner in all that was published."""
+
+    partner: str
+    objects: int
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Poller:
+    """An account that may read a collection, and how far it has read it.
+
+    A poll that found nothing new leaves no trace: who has everything is not silent.
+    """
+
+    account: str
+    partner: str
+    collection: Collection
+    last_served: int | None
+    """The hour in which it was last served something, by its beginning in µs since 1970 UTC; None:
+    not in the last `POLLER_DAYS`."""
+    behind: int | None
+    """Entries added after the last one that it was served; None for a view."""
+
+    @property
+    def silent_since(self) -> int | None:
+        """When it was last served something, if there is something that it was not served."""
+        return self.last_served if self.behind else None
+
+
+@dataclass(frozen=True, slots=True)
+class ValueReturned:
+    """What came back to a partner; its own objects are counted among the latest ones only."""
+
+    objects: int
+    """Objects of its latest submissions that were looked at, at most `VALUE_OBJECTS`."""
+    seen_by_others: int
+    """Of those, indicators that other sources reported too, as readers see it."""
+    sightings: int
+    """Independent sources that sighted them."""
+    received: int
+    """Entries of collections that its accounts were served, about."""
+
+
+class StatisticsReader:
+    """Reads the statistics of a hub."""
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        """`clock` gives the time in µs since 1970 UTC."""
+        self._store, self._clock = store, clock
+
+    def by_day(self, account: Account, days: int, partner: str = ALL) -> Series:
+        """The last days, today included, of a partner or of all.  One read.
+
+        Raises NotAllowed if it is not the account's own partner, except for the hub's own people.
+        """
+        _check(account, partner)
+        last = self._clock() // DAY
+        wanted = range(last - days + 1, last + 1)
+        return _series([day * DAY for day in wanted], self._store.statistics.days(partner, wanted))
+
+    def by_hour(self, account: Account, hours: int = 48, partner: str = ALL) -> Series:
+        """As `by_day`, for the last hours, at most 48."""
+        _check(account, partner)
+        last = self._clock() // HOUR
+        wanted = range(last - hours + 1, last + 1)
+        counts = self._store.statistics.hours(partner, wanted)
+        return _series([hour * HOUR for hour in wanted], counts)
+
+    def concentration(self, account: Account, days: int) -> list[Share]:
+        """Each partner's part in what was published in the last days, the largest first.
+
+        Raises NotAllowed except for the hub's own people.
+        """
+        _check(account, ALL)
+        last = self._clock() // DAY
+        total: Counter[str] = Counter()
+        for each in self._store.statistics.days(ALL, range(last - days + 1, last + 1)):
+            total.update(each.shares)
+        every = total.total()
+        return [Share(name, n, 100 * n / every) for name, n in total.most_common()]
+
+    def pollers(self, account: Account, partner: str | None = None) -> list[Poller]:
+        """The accounts that may read, with each of their collections, the worst first.
+
+        Of all partners if `partner` is None.  Raises NotAllowed as `by_day` does.
+        """
+        _check(account, ALL if partner is None else partner)
+        collections = self._store.feeds.look().collections
+        readers = [a for a in self._store.accounts.list_accounts(partner) if not a.disabled]
+        served = self._find_served(readers, collections, POLLER_DAYS)
+        heads = self._store.feeds.heads()
+        pollers: list[Poller] = []
+        for reader in readers:
+            for collection in collections:
+                if collection.id in reader.reads and may_read(reader, collection):
+                    last = served.get((reader.name, collection.id), ())
+                    pollers.append(self._poller(reader, collection, last, heads))
+        return sorted(pollers, key=lambda each: (-(each.behind or 0), each.account))
+
+    def value_returned(self, account: Account, partner: str, days: int = 30) -> ValueReturned:
+        """What came back to a partner for what it sent.  About 50 reads at most.
+
+        Only objects count that the account may read.  Raises NotAllowed as `by_day` does.
+        """
+        _check(account, partner)
+        readable = readable_collections(account, self._store.feeds.look().collections)
+        sees = max(
+            (each.max_tlp for each in readable if each.kind is CollectionKind.FEED), default=None
+        )
+        publics = self._find_own(partner, sees)
+        figures = [each.figures for each in publics if each.id.startswith("indicator--")]
+        accounts = self._store.accounts.list_accounts(partner)
+        return ValueReturned(
+            objects=len(publics),
+            seen_by_others=sum(each is not None and each.contributors > 1 for each in figures),
+            sightings=sum(each.sightings for each in figures if each is not None),
+            received=self._count_received(accounts, readable, days),
+        )
+
+    def _poller(
+        self,
+        reader: Account,
+        collection: Collection,
+        served: Sequence[Delivery],
+        heads: dict[str, FeedHead],
+    ) -> Poller:
+        hour = max((each.hour for each in served), default=None)
+        head, behind = heads.get(collection.id), None
+        if collection.view is None and head is not None:
+            last = max((_last_stamp(each) for each in served), default=0)
+            done = head.position
+            if last < head.stamp:
+                done = self._store.feeds.position_at(collection.id, last) if last else 0
+            behind = head.position - done
+        return Poller(reader.name, reader.partner, collection, hour, behind)
+
+    def _find_served(
+        self, readers: Iterable[Account], collections: Sequence[Collection], days: int
+    ) -> dict[tuple[str, str], list[Delivery]]:
+        pairs = [
+            (reader.name, each.id)
+            for reader in readers
+            for each in collections
+            if each.id in reader.reads
+        ]
+        served: dict[tuple[str, str], list[Delivery]] = {}
+        since = self._clock() - days * DAY
+        for delivery in self._store.deliveries.of_accounts(pairs, since):
+            served.setdefault((delivery.account, delivery.collection), []).append(delivery)
+        return served
+
+    def _find_own(self, partner: str, sees: Tlp | None) -> list[PublicObject]:
+        """Public objects of the partner's latest submissions that the reader may read."""
+        ids: dict[str, None] = {}
+        for each in self._store.submissions.list_of_partner(partner, VALUE_SUBMISSIONS):
+            records = self._store.submissions.records(each.id)
+            ids |= dict.fromkeys(record.public_id for record in records if record.public_id)
+            if len(ids) >= VALUE_OBJECTS:
+                break
+        wanted = list(ids)[:VALUE_OBJECTS]
+        found = self._store.read(lambda known: known.public_objects(wanted))
+        return [each for each in found.values() if sees is not None and each.tlp <= sees]
+
+    def _count_received(
+        self, accounts: Sequence[Account], collections: Sequence[Collection], days: int
+    ) -> int:
+        """Entries between the first and the last that any of the accounts was served."""
+        feeds = [each for each in collections if each.view is None]
+        by_feed: dict[str, list[Delivery]] = {}
+        for (_, feed), every in self._find_served(accounts, feeds, days).items():
+            by_feed.setdefault(feed, []).extend(every)
+        since, total = self._clock() - days * DAY, 0
+        for feed, every in by_feed.items():
+            ranges = [
+                each for d in every if d.hour + HOUR > since for each in (*d.exact, *d.filtered)
+            ]
+            if ranges:
+                first, last = min(start for start, _ in ranges), max(end for _, end in ranges)
+                before = self._store.feeds.position_at(feed, first - 1)
+                total += self._store.feeds.position_at(feed, last) - before
+        return total
+
+
+def _check(account: Account, partner: str) -> None:
+    is_own = partner != ALL and account.partner == partner
+    if not (is_own or may_read_contributions(account)):
+        raise NotAllowed("this account may not read the statistics of others")
+
+
+def _last_stamp(delivery: Delivery) -> int:
+    return max((end for _, end in (*delivery.exact, *delivery.filtered)), default=0)
+
+
+def _series(starts: Sequence[int], counts: Sequence[Counts]) -> Series:
+    def of(verdict: str) -> tuple[int, ...]:
+        return tuple(each.verdicts.get(verdict, 0) for each in counts)
+
+    return Series(
+        starts=tuple(starts),
+        submissions=tuple(each.submissions for each in counts),
+        published=of("admitted"),
+        merged=of("merged"),
+        duplicate=of("duplicate"),
+        held=of("held"),
+        refused=of("refused"),
+        median=tuple(find_quantile(each.latencies, 0.5) for each in counts),
+        p95=tuple(find_quantile(each.latencies, 0.95) for each in counts),
+    )
+
+
+def find_quantile(buckets: Sequence[int], part: float) -> int | None:
+    """The time in µs that this part stayed below, taken as even within a bucket; None if empty.
+
+    >>> find_quantile([0, 10, *[0] * 16], 0.5)
+    150000
+    """
+    total = sum(buckets)
+    if not total:
+        return None
+    wanted = part * total
+    for i, reached in enumerate(accumulate(buckets)):
+        if reached >= wanted and buckets[i]:
+            low = LATENCIES[i - 1] if i else 0
+            high = LATENCIES[i] if i < len(LATENCIES) else LATENCIES[-1]
+            return round(low + (high - low) * (wanted - reached + buckets[i]) / buckets[i])
+    return LATENCIES[-1]

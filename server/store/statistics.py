@@ -1,0 +1,272 @@
+"""Statistics: counts of what was submitted and published, by day and hour.
+
+A document has the counts of one series, of all partners or of one, in one day or
+hour, so that a chart of 90 days is one read of 90 keys.  `settle` leaves a mark and a
+tally in each batch of verdicts; a step in the background adds up some marked batches and
+removes their marks, in one transaction: each batch is counted once, whatever is interrupted.
+
+What was settled by an earlier version has no mark.  Its days are added up once, from
+the submissions that are still kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+
+from tocsin.admission.timestamps import DAY
+from tocsin.server.model import OPERATOR_SLUG
+from tocsin.server.store.connection import (
+    MAJORITY_JOURNALED,
+    Base,
+    Client,
+    Document,
+    chunk_keys,
+    time_limit,
+)
+
+log = logging.getLogger(__name__)
+
+HOUR = 3_600_000_000
+"""µs."""
+ALL = ""
+"""The series of all partners together."""
+LATENCIES = (
+    *(100_000, 200_000, 400_000, 700_000, 1_000_000, 1_500_000, 2_000_000, 3_000_000, 5_000_000),
+    *(10_000_000, 20_000_000, 60_000_000, 300_000_000, 1_800_000_000, HOUR, 6 * HOUR, DAY),
+)
+"""Upper bounds of the buckets of times from receipt to feed, in µs; one more is above all."""
+KEPT_DAYS = 400
+"""Days for which the counts of a day are kept."""
+KEPT_HOURS = 48
+"""Hours for which the counts of an hour are kept, and at most a day more."""
+BACKFILLED_DAYS = 90
+"""Days before the first step whose submissions are added up."""
+_AT_ONCE = 100
+"""Batches of verdicts, or keys, in one step."""
+_MOST_SUBMISSIONS = 20_000
+"""Submissions of one day that are added up from before."""
+_FORGOTTEN_DAYS = 500
+_STATE = "statistics"
+_PUBLISHED = ("admitted", "merged")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The counts of one series in one day or hour."""
+
+    submissions: int = 0
+    """By when they were received."""
+    verdicts: Mapping[str, int] = field(default_factory=dict)
+    """Objects by verdict, by when it was reached.  One that is published after a review counts as
+    held, and later as published."""
+    latencies: tuple[int, ...] = (0,) * (len(LATENCIES) + 1)
+    """Published objects by the bucket of their time from receipt to feed, without reviewed ones."""
+    shares: Mapping[str, int] = field(default_factory=dict)
+    """Of all partners: published objects by partner."""
+
+    @property
+    def published(self) -> int:
+        """Objects that were published, new or merged with what others sent."""
+        return sum(self.verdicts.get(name, 0) for name in _PUBLISHED)
+
+
+def tally_fields(verdicts: Mapping[str, int], now: int) -> Document:
+    """The fields of a batch of verdicts by which it is counted once."""
+    return {"at": now, "tally": dict(verdicts), "uncounted": True}
+
+
+def note_decision(verdict: str, now: int) -> Document:
+    """The change of a batch of verdicts of which one was replaced after a review."""
+    return {
+        "$set": {"uncounted": True},
+        "$push": {"decided": {"verdict": verdict, "at": now}},
+    }
+
+
+class Statistics:
+    """The counts: filled by steps in the background, and read."""
+
+    def __init__(self, client: Client, base: Base, clock: Callable[[], int]) -> None:
+        """`clock` returns µs since 1970 UTC."""
+        self._client, self._base, self._clock = client, base, clock
+
+    def count_next(self) -> bool:
+        """Count some batches, or the submissions of a former day; False if nothing was left."""
+        return self._transaction(self._count_batches) or self._transaction(self._backfill)
+
+    @time_limit()
+    def days(self, series: str, days: Sequence[int]) -> list[Counts]:
+        """The counts of a series in some days, given in days since 1970 UTC."""
+        return self._read([_day_key(series, day) for day in days])
+
+    @time_limit()
+    def hours(self, series: str, hours: Sequence[int]) -> list[Counts]:
+        """The counts of a series in some hours, given in hours since 1970 UTC."""
+        return self._read([_hour_key(series, hour) for hour in hours])
+
+    def forget(self) -> int:
+        """Delete what was kept long enough; how many documents."""
+        today = self._clock() // DAY
+        days = range(today - _FORGOTTEN_DAYS, today)
+        return self._base.stats.delete_many({"ends": {"$in": list(days)}}).deleted_count
+
+    def forget_partner(self, slug: str) -> None:
+        """Delete the series of a partner; its part of the counts of all stays."""
+        now = self._clock()
+        first, last = now // DAY - KEPT_DAYS, now // DAY
+        keys = [_day_key(slug, day) for day in range(first, last + 1)]
+        keys += [_hour_key(slug, hour) for hour in range((last - 4) * 24, (last + 1) * 24)]
+        for chunk in chunk_keys(keys, _AT_ONCE):
+            self._base.stats.delete_many({"_id": {"$in": list(chunk)}})
+
+    def _read(self, keys: Sequence[str]) -> list[Counts]:
+        found = {each["_id"]: each for each in self._base.stats.find({"_id": {"$in": list(keys)}})}
+        return [_counts_of(found.get(key)) for key in keys]
+
+    def _transaction(self, work: Callable[[ClientSession], bool]) -> bool:
+        with self._client.start_session() as session:
+            return session.with_transaction(
+                work, ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY
+            )
+
+    def _count_batches(self, session: ClientSession) -> bool:
+        fields = dict.fromkeys(("submission", "first", "at", "tally", "counted", "decided"), 1)
+        marked = self._base.verdicts.find({"uncounted": True}, fields, session=session)
+        batches = list(marked.limit(_AT_ONCE))
+        if not batches:
+            return False
+        ids = sorted({each["submission"] for each in batches})
+        wanted = {"partner": 1, "received": 1}
+        found = self._base.submissions.find({"_id": {"$in": ids}}, wanted, session=session)
+        submissions = {each["_id"]: each for each in found}
+        sums = _Sums()
+        for batch in batches:
+            sums.add_batch(batch, submissions.get(batch["submission"]))
+        self._write(sums, session)
+        change = {"$set": {"counted": True}, "$unset": {"uncounted": "", "decided": ""}}
+        keys = {"_id": {"$in": [each["_id"] for each in batches]}}
+        self._base.verdicts.update_many(keys, change, session=session)
+        return True
+
+    def _backfill(self, session: ClientSession) -> bool:
+        """Add up the submissions of a few former days; False if none is left."""
+        today = self._clock() // DAY
+        state = self._base.tails.find_one({"_id": _STATE}, session=session)
+        first, day = (today, today) if state is None else (state["first"], state["day"])
+        last = first - BACKFILLED_DAYS
+        if day <= last:
+            return False
+        sums, found = _Sums(), 0
+        while not found and day > last:
+            found = self._add_day(day, sums, session)
+            day -= 1
+        self._write(sums, session)
+        change = {"$set": {"first": first, "day": day}}
+        self._base.tails.update_one({"_id": _STATE}, change, upsert=True, session=session)
+        return True
+
+    def _add_day(self, day: int, sums: _Sums, session: ClientSession) -> int:
+        """Add up the submissions of a day that have no marked batches; how many there are."""
+        fields = {"partner": 1, "received": 1, "counts": 1, "tallied": 1}
+        submissions = self._base.submissions.find({"day": day}, fields, session=session)
+        found = 0
+        for each in submissions.limit(_MOST_SUBMISSIONS):
+            if not each.get("tallied"):
+                found += 1
+                sums.add_earlier(each)
+        if found == _MOST_SUBMISSIONS:
+            log.warning("statistics: more than %d submissions on day %d", found, day)
+        return found
+
+    def _write(self, sums: _Sums, session: ClientSession) -> None:
+        writes = [
+            UpdateOne(
+                {"_id": key}, {"$inc": dict(sums.by_key[key]), "$setOnInsert": {"ends": ends}}, True
+            )
+            for key, ends in sums.ends.items()
+        ]
+        if writes:
+            self._base.stats.bulk_write(writes, ordered=False, session=session)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Counts that are to be added to documents."""
+
+    by_key: dict[str, Counter[str]] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+    """The day on which each document may be deleted."""
+
+    def add_batch(self, batch: Document, submission: Document | None) -> None:
+        """Add a batch of verdicts; of a deleted submission only the verdicts, for all."""
+        partner = "" if submission is None else _slug(submission)
+        if not batch.get("counted"):
+            self._add_verdicts(batch["tally"], batch["at"], partner)
+            published = sum(batch["tally"].get(name, 0) for name in _PUBLISHED)
+            if submission is not None and published:
+                took = batch["at"] - submission["received"]
+                bucket = bisect_left(LATENCIES, took)
+                self._add({f"latency.{bucket}": published}, batch["at"], partner)
+            if submission is not None and batch["first"] == 0:
+                self._add({"submissions": 1}, submission["received"], partner)
+        for each in batch.get("decided", ()):
+            self._add_verdicts({each["verdict"]: 1}, each["at"], partner)
+
+    def add_earlier(self, submission: Document) -> None:
+        """Add a submission that has no marked batches, as of when it was received."""
+        partner, at = _slug(submission), submission["received"]
+        self._add_verdicts(submission["counts"], at, partner)
+        self._add({"submissions": 1}, at, partner)
+
+    def _add_verdicts(self, verdicts: Mapping[str, int], at: int, partner: str) -> None:
+        self._add({f"verdicts.{name}": count for name, count in verdicts.items()}, at, partner)
+        published = sum(verdicts.get(name, 0) for name in _PUBLISHED)
+        if partner and published:
+            for key in self._keys(ALL, at):
+                self.by_key[key][f"shares.{partner}"] += published
+
+    def _add(self, counts: Mapping[str, int], at: int, partner: str) -> None:
+        for series in {ALL, partner}:
+            for key in self._keys(series, at):
+                self.by_key[key].update(counts)
+
+    def _keys(self, series: str, at: int) -> Iterable[str]:
+        day, hour = _day_key(series, at // DAY), _hour_key(series, at // HOUR)
+        self.ends[day] = at // DAY + KEPT_DAYS
+        self.ends[hour] = at // DAY + KEPT_HOURS // 24 + 1
+        for key in (day, hour):
+            self.by_key.setdefault(key, Counter())
+        return day, hour
+
+
+def _slug(submission: Document) -> str:
+    return submission["partner"] or OPERATOR_SLUG
+
+
+def _day_key(series: str, day: int) -> str:
+    return f"{series}|day|{day}"
+
+
+def _hour_key(series: str, hour: int) -> str:
+    return f"{series}|hour|{hour}"
+
+
+def _counts_of(document: Document | None) -> Counts:
+    if document is None:
+        return Counts()
+    latency = document.get("latency", {})
+    return Counts(
+        submissions=document.get("submissions", 0),
+        verdicts=document.get("verdicts", {}),
+        latencies=tuple(latency.get(str(i), 0) for i in range(len(LATENCIES) + 1)),
+        shares=document.get("shares", {}),
+    )
