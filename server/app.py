@@ -88,6 +88,7 @@ class HubServices:
     disk: DiskSpace
     monitor: Monitor
     exports: export.FeedFiles
+    clock: Clock
     people: People
     policy: Policy
     receivers: Receivers
@@ -161,6 +162,7 @@ def build_services(  # noqa: PLR0913
         disk,
         monitor,
         exports,
+        clock,
         People(store, secrets.page_token_key, clock),
         policy,
         receivers,
@@ -310,8 +312,10 @@ def _console_services(services: HubServices, settings: HubSettings) -> console.C
         lifecycle=services.lifecycle,
         partners=Partners(store),
         policy=services.policy,
+        statistics=services.statistics,
+        monitor=services.monitor,
         warning_lists=warning_lists_file(settings.data),
-        clock=store.clock,
+        clock=services.clock,
     )
 
 

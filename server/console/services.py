@@ -11,8 +11,10 @@ from flask import request
 from tocsin.admission.policy import Policy
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
+from tocsin.server.monitoring import Monitor
 from tocsin.server.partners import Partners
 from tocsin.server.people import People
+from tocsin.server.statistics import StatisticsReader
 from tocsin.server.store import Store
 
 ROOT = "/console"
@@ -47,6 +49,8 @@ class ConsoleServices:
     lifecycle: Lifecycle
     partners: Partners
     policy: Policy
+    statistics: StatisticsReader
+    monitor: Monitor
     warning_lists: Path
     """File of the lists that the operator loaded; it may not exist."""
     clock: Callable[[], int]

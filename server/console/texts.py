@@ -25,6 +25,7 @@ _NAMES = {
     0x2068: "FSI", 0x2069: "PDI", 0xFEFF: "BOM", 0x3000: "IDSP",
 }  # fmt: skip
 _MOST_MARKS = 3
+_LONG_SPAN = 60
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _SECOND = 1_000_000
 
@@ -69,7 +70,9 @@ def _visible(text: str, most: int, *, has_lines: bool = False) -> Markup:
         else:
             pieces.append(escape(character))
     left = len(text) - most
-    more = Markup('<span class="more">… {} more characters</span>').format(left) if left > 0 else ""
+    more = (
+        Markup('<span class="more">… {:,} more characters</span>').format(left) if left > 0 else ""
+    )
     return Markup("").join([*pieces, more])
 
 
@@ -126,6 +129,32 @@ def age(micros: int, now: int) -> str:
     return " ".join(part for part in parts if not part.startswith("0 ")) or "0 s"
 
 
+_VERDICTS = {"admitted": "published", "open": "in progress"}
+
+
+def verdict(name: str) -> str:
+    """What became of an object, in a word."""
+    return _VERDICTS.get(name, name)
+
+
+def day(micros: int) -> str:
+    """The day of a time: 27 Nov 2026."""
+    moment = datetime.fromtimestamp(micros / _SECOND, UTC)
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def span(micros: float) -> str:
+    """A short span of time.
+
+    >>> span(420_000), span(2_100_000), span(150_000_000)
+    ('0.42 s', '2.1 s', '2 min 30 s')
+    """
+    seconds = micros / _SECOND
+    if seconds >= _LONG_SPAN:
+        return age(0, int(micros))
+    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+
+
 def number(value: int) -> str:
     """A number with its thousands apart: 41,203."""
     return f"{value:,}"
@@ -142,5 +171,5 @@ def count(value: int, one: str, many: str = "") -> str:
 
 FILTERS: dict[str, Callable[..., object]] = {
     "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
-    "count": count, "number": number,
+    "count": count, "number": number, "day": day, "verdict": verdict, "span": span,
 }  # fmt: skip

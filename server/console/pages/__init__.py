@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tocsin.server.console.pages import admin, sign_in
+from tocsin.server.console.pages import admin, manual, overview, partner, sign_in
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ConsoleServices
 
-_SUBJECTS = (admin, sign_in)
+_SUBJECTS = (overview, partner, admin, manual, sign_in)
 
 
 def register_pages(pages: Pages, services: ConsoleServices) -> None:

@@ -1,0 +1,108 @@
+"""The start page of operators: what is wrong now, then what happens over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import flask
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from tocsin.server.console.charts import columns, lines
+from tocsin.server.console.registry import Pages
+from tocsin.server.console.services import ROOT, ConsoleServices
+from tocsin.server.console.texts import age
+from tocsin.server.console.visit import visit
+from tocsin.server.person import Role
+from tocsin.server.statistics import Poller, Share
+
+_WHO = (Role.OPERATOR, Role.AUDITOR)
+_SPANS = (7, 30, 90)
+_SHARE = 50
+"""Percent of one partner that is worth a sentence."""
+_HOUR = 3_600_000_000
+_SILENT = 24 * _HOUR
+_LATE_REVIEW = 3 * _HOUR
+_MOST_WAITING = 10_000
+_SERIES = ("published", "merged", "held", "refused")
+_CLASSES = {"published": "admitted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence about something that is not well."""
+
+    text: str
+    path: str = ""
+    """A page of the console about it; empty: none."""
+
+
+def register(pages: Pages, services: ConsoleServices) -> None:
+    """Register the page."""
+    overview = Overview(services)
+    pages.link("Overview", "/overview", "o", _WHO)
+    pages.add("/overview", overview.show, _WHO)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The page."""
+
+    services: ConsoleServices
+
+    def show(self) -> ResponseReturnValue:
+        """Sentences, charts, pollers, health."""
+        given = request.args.get("days", "30")
+        days = int(given) if given in map(str, _SPANS) else _SPANS[1]
+        statistics, account = self.services.statistics, visit().rights
+        series = statistics.by_day(account, days)
+        shares = statistics.concentration(account, days)
+        pollers = statistics.pollers(account)
+        charts = [
+            (name, _CLASSES.get(name, name), columns(series.starts, getattr(series, name)))
+            for name in _SERIES
+        ]
+        rows = list(zip(series.starts, *(getattr(series, name) for name in _SERIES), strict=True))
+        return flask.render_template(
+            "overview.html",
+            section=f"{ROOT}/overview",
+            days=days,
+            spans=_SPANS,
+            notices=list(self._notices(shares, pollers)),
+            charts=charts,
+            rows=rows[::-1],
+            totals={name: sum(getattr(series, name)) for name in _SERIES},
+            latency=lines(series.starts, series.median, series.p95),
+            last=_last_figures(series.median, series.p95),
+            pollers=pollers,
+            shares=shares,
+            health=self.services.monitor.check(),
+        )
+
+    def _notices(self, shares: list[Share], pollers: list[Poller]) -> Iterator[Notice]:
+        """What is not well, the worst first."""
+        store, now = self.services.store, self.services.clock()
+        for part, is_well in self.services.monitor.check().items():
+            if not is_well:
+                yield Notice(f"Not well: {part}. docs/operate.md says what to do.")
+        aside = store.submissions.count_set_aside(_MOST_WAITING)
+        if aside:
+            yield Notice(f"{aside} submissions are set aside: `tocsin-hub submission list`.")
+        oldest = store.reviews.list_waiting(most=1)
+        if oldest and now - oldest[0].created > _LATE_REVIEW:
+            yield Notice(f"A review waits for {age(oldest[0].created, now)}.", "/review")
+        if len(shares) > 1 and shares[0].percent >= _SHARE:
+            yield Notice(
+                f"{shares[0].percent:.0f} % of what was published came from {shares[0].partner}."
+            )
+        for each in pollers:
+            if each.silent_since is not None and now - each.silent_since > _SILENT:
+                name = each.collection.alias or each.collection.id
+                span = age(each.silent_since, now)
+                yield Notice(f"{each.account} was served nothing of {name} for {span}.")
+
+
+def _last_figures(*series: tuple[int | None, ...]) -> list[int | None]:
+    """The latest value of each series; None if it has none."""
+    return [next((v for v in each[::-1] if v is not None), None) for each in series]

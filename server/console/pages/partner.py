@@ -1,0 +1,126 @@
+"""The page of a partner: what it sent and what became of it, what came back, how to connect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import flask
+from flask.typing import ResponseReturnValue
+
+from tocsin.admission.errors import NotAllowed, NotFound
+from tocsin.server.console.charts import columns
+from tocsin.server.console.forms import go, text_field
+from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.services import ROOT, ConsoleServices
+from tocsin.server.console.visit import rights_of, visit
+from tocsin.server.model import CollectionKind
+from tocsin.server.person import HUB_ROLES, Role
+
+_OWN = (Role.VIEWER, Role.ANALYST)
+_DAYS, _LATEST = 30, 5
+_SERIES = ("published", "merged", "held", "refused")
+
+
+def register(pages: Pages, services: ConsoleServices) -> None:
+    """Register the pages."""
+    views = PartnerPages(services)
+    pages.link("Partners", "/partners", "p", HUB_ROLES)
+    pages.link("Our page", "/partner", "p", _OWN)
+    pages.add("/partners", views.list_partners, HUB_ROLES)
+    pages.add("/partners/<slug>", views.show, EVERYBODY)
+    pages.add("/partner", views.own, _OWN)
+    pages.add("/partner/keys", views.issue_key, (Role.ANALYST,), ("POST",))
+    pages.add("/partner/keys/revoke", views.revoke_key, (Role.ANALYST,), ("POST",))
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerPages:
+    """The pages."""
+
+    services: ConsoleServices
+
+    def list_partners(self) -> ResponseReturnValue:
+        """All partners, with their part in what was published."""
+        shares = {
+            each.partner: each
+            for each in self.services.statistics.concentration(visit().rights, _DAYS)
+        }
+        partners = self.services.store.accounts.list_partners()
+        return flask.render_template(
+            "partners.html", section=f"{ROOT}/partners", partners=partners, shares=shares
+        )
+
+    def own(self) -> ResponseReturnValue:
+        """The page of the person's own partner."""
+        return self._page(visit().who.partner)
+
+    def show(self, slug: str) -> ResponseReturnValue:
+        """The page of any partner, for the hub's people, and of their own for others."""
+        person = visit().who
+        if not person.is_of_hub and person.partner != slug:
+            raise NotFound("there is no such page")
+        return self._page(slug)
+
+    def _page(self, slug: str) -> str:
+        here, store = visit(), self.services.store
+        partner = store.accounts.require_partner(slug)
+        accounts = store.accounts.list_accounts(slug)
+        series = self.services.statistics.by_day(here.rights, _DAYS, slug)
+        totals = {name: sum(getattr(series, name)) for name in _SERIES}
+        return flask.render_template(
+            "partner.html",
+            section=f"{ROOT}/partner" if here.who.partner else f"{ROOT}/partners",
+            partner=partner,
+            days=_DAYS,
+            totals=totals,
+            sent=sum(totals.values()) + sum(series.duplicate),
+            duplicates=sum(series.duplicate),
+            chart=columns(series.starts, series.submissions),
+            value=self.services.statistics.value_returned(here.rights, slug, _DAYS),
+            latest=store.submissions.list_of_partner(slug, _LATEST),
+            pollers=self.services.statistics.pollers(here.rights, slug),
+            aliases=self.services.partners.aliases(),
+            keys=[(a.name, key) for a in accounts for key in store.accounts.list_keys(a.name)],
+            people=store.people.list_people(slug),
+            account=next((a.name for a in accounts if a.name == slug), slug),
+            feeds=self._feeds(slug),
+            taxii=self.services.taxii_url(),
+            may_rotate=here.who.has(Role.ANALYST) and bool(accounts),
+        )
+
+    def _feeds(self, slug: str) -> list[str]:
+        """Names of the feeds that the partner reads and this person may know of."""
+        here = visit()
+        account = here.rights
+        if here.who.is_of_hub:
+            found = self.services.store.people.list_people(slug)
+            account = rights_of(found[0], self.services.store) if found else here.rights
+        reads = [c for c in here.collections if c.id in account.reads or account.operator]
+        return [c.alias for c in reads if c.kind is CollectionKind.FEED and c.alias]
+
+    def issue_key(self) -> ResponseReturnValue:
+        """Issue a further key for the partner's account, and show it once."""
+        slug = visit().who.partner
+        partner = self.services.store.accounts.require_partner(slug)
+        key = self.services.partners.issue_key(self._account(slug), visit().who.login)
+        return flask.render_template(
+            "partner_key.html",
+            section=f"{ROOT}/partner",
+            partner=partner,
+            key=key,
+            taxii=self.services.taxii_url(),
+        )
+
+    def revoke_key(self) -> ResponseReturnValue:
+        """Revoke a key of the partner's."""
+        slug = visit().who.partner
+        account = self._account(slug)
+        self.services.partners.revoke_key(account, text_field("key"), visit().who.login)
+        return go("/partner")
+
+    def _account(self, slug: str) -> str:
+        """The account that the form names, if it is the partner's."""
+        wanted = text_field("account") or slug
+        if wanted not in {a.name for a in self.services.store.accounts.list_accounts(slug)}:
+            raise NotAllowed("this is not an account of your organisation")
+        return wanted

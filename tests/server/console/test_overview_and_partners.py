@@ -1,0 +1,132 @@
+"""The overview, the page of a partner, and the documentation in the console."""
+
+import re
+
+import pytest
+from support.clock import ManualClock
+from support.console import Visitor, add_person, post, sign_in
+from support.hub import HubInProcess, indicator
+
+from tocsin.admission.timestamps import DAY
+from tocsin.server.console.charts import columns, lines
+from tocsin.server.console.texts import shown, value
+from tocsin.server.person import Role
+from tocsin.server.store import Store, wall_clock
+
+HOUR = DAY // 24
+
+
+def fill(hub: HubInProcess) -> None:
+    """Let two partners share a few objects, and count them."""
+    hub.push(*(indicator(f"a{n}.bad-portal.top") for n in range(4)))
+    hub.push(indicator("a1.bad-portal.top"), who="north")
+    while hub.store.statistics.count_next():
+        pass
+
+
+@pytest.mark.parametrize("path", ["/overview", "/overview?days=7", "/partners", "/partners/acme"])
+def test_the_pages_for_operators_look_right(visitor: Visitor, hub: HubInProcess, path: str) -> None:
+    fill(hub)
+    visitor.sign_in("operator@hub.example", path)
+    visitor.check()
+
+
+def test_the_page_of_the_own_partner_looks_right_and_fits_a_phone(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    fill(hub)
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    page = visitor.sign_in("analyst@hub.example", "/partner")
+    visitor.check()
+    assert "Acme Corporation" in page.inner_text("h1")
+
+
+def test_the_overview_says_first_what_is_not_well(store: Store) -> None:
+    clock = ManualClock(wall_clock())
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "operator@hub.example", Role.OPERATOR)
+    fill(hub)
+    held = indicator(
+        "b.bad-portal.top",
+        object_marking_refs=[f"marking-definition--{'1' * 8}-1111-4111-8111-{'1' * 12}"],
+    )
+    assert hub.verdicts(hub.push(held)) == ["held"]
+    clock.now += 5 * HOUR
+    page = sign_in(hub, "operator@hub.example").get("/console/overview").text
+    assert re.search(r"80 % of what was published came from acme", page)
+    assert re.search(r"A review waits for (5 h|4 h 59 min)", page)
+    assert "All is well" not in page
+
+
+def test_a_partner_sees_its_own_page_and_no_others(hub: HubInProcess) -> None:
+    fill(hub)
+    client = sign_in(hub, "viewer@hub.example")
+    assert "4 published" in client.get("/console/partner").text
+    assert client.get("/console/partners/acme").status_code == 200
+    answers = [client.get(f"/console/{path}") for path in ("partners/north", "partners/x", "x/y")]
+    assert len({(each.status_code, each.text) for each in answers}) == 1
+    assert client.get("/console/partners").status_code == 404
+    assert client.get("/console/overview").status_code == 404
+
+
+def test_an_analyst_rotates_a_key_of_the_own_partner_only(hub: HubInProcess) -> None:
+    viewer, analyst = sign_in(hub, "viewer@hub.example"), sign_in(hub, "analyst@hub.example")
+    assert post(viewer, "/console/partner/keys", {}).status_code == 404
+    page = post(analyst, "/console/partner/keys", {}).text
+    secret = re.findall(r'data-copy="acme:([^"]+)"', page)[0]
+    assert hub.client.get("/hub/collections/", auth=("acme", secret)).status_code == 200
+    others = hub.store.accounts.list_keys("north")[0]
+    for form in ({"key": others}, {"key": others, "account": "north"}):
+        answer = post(analyst, "/console/partner/keys/revoke", form)
+        assert answer.status_code in (403, 404)
+    assert hub.store.accounts.list_keys("north") == [others]
+    old = next(key for key in hub.store.accounts.list_keys("acme"))
+    assert post(analyst, "/console/partner/keys/revoke", {"key": old}).status_code == 303
+
+
+def test_the_documentation_is_in_the_console(visitor: Visitor, hub: HubInProcess) -> None:
+    page = visitor.sign_in("viewer@hub.example", "/help/first-hour")
+    visitor.check()
+    links = page.eval_on_selector_all("article a", "found => found.map((a) => a.href)")
+    assert len(links) > 4
+    client = sign_in(hub, "viewer@hub.example")
+    for path in re.findall(r'href="(/console/help[^"#]*)', client.get("/console/help").text):
+        text = client.get(path)
+        assert text.status_code == 200, path
+        for picture in re.findall(r'src="(/console/help/images/[^"]+)"', text.text):
+            assert client.get(picture).status_code == 200, picture
+    for path in ("../secrets", "images/../operate.md", "decisions/0001-one-clock-per-feed"):
+        assert client.get(f"/console/help/{path}").status_code == 404
+
+
+def test_charts_have_a_column_for_each_value_and_gaps_where_there_is_none() -> None:
+    chart = columns([0, DAY, 2 * DAY], [1, 0, 4])
+    assert [round(each.height / chart.columns[-1].height, 2) for each in chart.columns] == [0.25, 1]
+    assert columns([], []).columns == ()
+    drawn = lines([0, DAY, 2 * DAY], [5, None, 7], [None, None, None])
+    assert [len(each) for each in drawn.lines] == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\u202eb", "RLO"),
+        ("a\u200bb", "ZWSP"),
+        ("a\U000e0041b", "U+E0041"),
+        ("a" + "\u0301" * 9, "U+0301"),
+        ('"><img onerror=x>', "&lt;img"),
+        ("{{7*7}}", "{{7*7}}"),
+    ],
+)
+def test_hostile_text_is_visible_and_inert(text: str, expected: str) -> None:
+    for page in (shown(text), value(text)):
+        assert expected in page and "<img" not in page
+
+
+def test_long_text_is_cut_and_says_by_how_much() -> None:
+    assert "… 48,000 more characters" in shown("x" * 50_000)
+
+
+def test_values_make_no_links() -> None:
+    assert "hxxps://evil[.]test/a.b" in value("https://evil.test/a.b")
+    assert "jane[@]bank[.]test" in value("jane@bank.test")
