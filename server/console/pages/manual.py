@@ -12,7 +12,6 @@ from flask.typing import ResponseReturnValue
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-import tocsin.server
 from tocsin.admission.errors import NotFound
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
@@ -87,7 +86,7 @@ class Manual:
 
 def _folder() -> Path:
     """The documents: beside the packages, in a checkout and in an installation."""
-    return Path(tocsin.server.__file__).parent.parent / "docs"
+    return Path(__file__).parents[3] / "docs"
 
 
 @cache
