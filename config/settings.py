@@ -96,6 +96,14 @@ class HubSettings(Settings, frozen=True, kw_only=True):
         str, _text(r"(https?://[^/\s]+/?)?", "an http:// or https:// URL without a path, or empty")
     ] = ""
     """Where browsers reach the hub, if a proxy stands before it: `https://hub.example`."""
+    oidc_issuer: Annotated[
+        str, _text(r"(https?://\S+)?", "an http:// or https:// URL, or empty")
+    ] = ""
+    """The identity provider at which people can sign in; empty: none."""
+    oidc_client_id: Annotated[str, _text(r"\S*", "text without spaces")] = ""
+    """This hub's name at the identity provider."""
+    oidc_client_secret: Annotated[str, _text(r"\S*", "text without spaces", secret=True)] = ""
+    """This hub's secret there; empty: none is needed."""
     max_content_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 10 * 1024 * 1024
     """The longest request body that is accepted, in octets."""
     page_default: Annotated[int, Meta(ge=1, le=100_000)] = 1_000

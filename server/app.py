@@ -58,6 +58,8 @@ from tocsin.server.taxii.routes import Endpoints
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+    from tocsin.server.console.oidc import Provider
+
 _EXPORTS = "exports"
 """The folder of the data directory with files that are made of feeds."""
 _INLINE_OCTETS_WITH_RECOGNISER = 32_768
@@ -276,7 +278,9 @@ def create_app(
     is_outage = services.store.availability.is_outage
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     if serves_console(settings):
-        pages = console.create_console(_console_services(services, settings))
+        pages = console.create_console(
+            _console_services(services, settings, secrets.page_token_key)
+        )
         mounted: dict[str, WSGIApplication] = {console.ROOT: console.Crowded(pages.wsgi_app)}
         app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounted)  # type: ignore[method-assign]
     return app
@@ -292,7 +296,9 @@ def _is_secure(settings: HubSettings) -> bool:
     return settings.public_url.startswith("https:") or settings.tls_certificate is not None
 
 
-def _console_services(services: HubServices, settings: HubSettings) -> console.ConsoleServices:
+def _console_services(
+    services: HubServices, settings: HubSettings, key: bytes
+) -> console.ConsoleServices:
     origin = settings.public_url.rstrip("/")
     name = urlsplit(origin).hostname
     local = frozenset({"localhost", "127.0.0.1", "::1", settings.host})
@@ -316,7 +322,20 @@ def _console_services(services: HubServices, settings: HubSettings) -> console.C
         monitor=services.monitor,
         warning_lists=warning_lists_file(settings.data),
         clock=services.clock,
+        provider=_identity_provider(settings, key, origin),
     )
+
+
+def _identity_provider(settings: HubSettings, key: bytes, origin: str) -> Provider | None:
+    if not settings.oidc_issuer:
+        return None
+    from tocsin.server.console.oidc import Provider, ProviderSettings  # noqa: PLC0415 (an extra)
+
+    about = ProviderSettings(
+        settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret
+    )
+    site = origin or f"http://localhost:{settings.port}"
+    return Provider(about, key, f"{site}{console.ROOT}/oidc/return")
 
 
 def create_monitoring_app(monitor: Monitor) -> flask.Flask:

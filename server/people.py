@@ -176,7 +176,44 @@ class People:
             person = replace(person, password=self._hash_password(attempt.password))
         return self._begin(replace(person, totp_step=step or person.totp_step), attempt, keys)
 
-    def _begin(self, person: Person, attempt: Attempt, keys: Mapping[str, str]) -> Stay:
+    def sign_in_proven(self, login: str, name: str, client: str) -> Stay:
+        """Begin a session of a person whose mailbox an identity provider has proven.
+
+        Who has an invitation for this mailbox takes it so.  Raises NotAuthenticated for others.
+        """
+        person = self._store.people.find_by_login(login) or self._take_invitation(login, name)
+        if person is None or person.disabled:
+            raise NotAuthenticated("nobody was invited with this mailbox: ask an operator")
+        return self._begin(person, Attempt(person.login, "", "", "", client), {}, is_proven=True)
+
+    def _take_invitation(self, login: str, name: str) -> Person | None:
+        now = self._clock()
+        invitations = self._store.people.list_invitations(now)
+        found = next((each for each in invitations if each.login == login), None)
+        if found is None or found.person:
+            return None
+
+        def work(txn: Transaction) -> Person | None:
+            if not txn.people.remove_invitation(found.id):
+                return None
+            person = Person(
+                id=uuid.uuid4().hex,
+                login=login,
+                name=" ".join((found.name or name or login).split())[:_LONGEST_NAME],
+                partner=found.partner,
+                roles=found.roles,
+                created=txn.now,
+            )
+            txn.people.add(person)
+            details = {"login": login, "partner": person.partner, "roles": sorted(person.roles)}
+            txn.add_journal_entry("person.add", login, details)
+            return person
+
+        return self._store.commit(work)
+
+    def _begin(
+        self, person: Person, attempt: Attempt, keys: Mapping[str, str], *, is_proven: bool = False
+    ) -> Stay:
         cookie, now = secrets.token_urlsafe(32), self._clock()
         session = Session(
             id=_hash(cookie),
@@ -185,7 +222,7 @@ class People:
             seen=now,
             token=secrets.token_urlsafe(32),
             epoch=self._store.epoch(),
-            has_second_factor=bool(person.totp),
+            has_second_factor=bool(person.totp) and not is_proven,
             client=attempt.client[:_LONGEST_NAME],
         )
 
@@ -193,12 +230,12 @@ class People:
             current = txn.people.find(person.id)
             if current is None or current.disabled or current.totp_step > person.totp_step:
                 raise NotAuthenticated(_WRONG)
-            if person.totp and current.totp_step == person.totp_step:
+            if person.totp and not is_proven and current.totp_step == person.totp_step:
                 raise NotAuthenticated(_WRONG)  # the code was used meanwhile
             kept = replace(current, password=person.password, totp_step=person.totp_step)
             txn.people.update(kept)
             txn.people.begin_session(session, now - IDLE_SECONDS * SECOND)
-            txn.people.forget_failures([keys["person"], keys["login"]])
+            txn.people.forget_failures([keys[kind] for kind in ("person", "login") if keys])
             txn.add_journal_entry("sign_in", person.login, {})
 
         self._store.commit(work)
@@ -260,7 +297,7 @@ class People:
         def work(txn: Transaction) -> None:
             txn.people.update(replace(_require(txn, person.id), password=hashed))
             txn.people.end_sessions(person.id, session.id)
-            txn.people.forget_failures([keys["person"], keys["login"]])
+            txn.people.forget_failures([keys[kind] for kind in ("person", "login") if keys])
             txn.add_journal_entry("person.password", person.login, {"login": person.login})
 
         self._store.commit(work)

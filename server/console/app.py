@@ -49,6 +49,7 @@ def _common(services: ConsoleServices, pages: Pages) -> dict[str, object]:
         "person": here.person,
         "token": here.session.token if here.session else "",
         "now": services.clock(),
+        "has_provider": services.provider is not None,
         "bar": pages.bar(here.person) if here.person else [],
         "asset": assets.url,
         "integrity": assets.integrity,

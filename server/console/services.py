@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flask import request
+
+if TYPE_CHECKING:
+    from tocsin.server.console.oidc import Provider
 
 from tocsin.admission.policy import Policy
 from tocsin.server.intake.intake import Intake
@@ -54,6 +58,14 @@ class ConsoleServices:
     warning_lists: Path
     """File of the lists that the operator loaded; it may not exist."""
     clock: Callable[[], int]
+    provider: Provider | None = None
+    """Where people can sign in as well; None: only here."""
+
+    def require_provider(self) -> Provider:
+        """The identity provider; only its pages ask."""
+        if self.provider is None:
+            raise RuntimeError("there is no identity provider")
+        return self.provider
 
     def origin(self) -> str:
         """The URL of the console as the browser reaches it, without a slash at the end."""

@@ -78,9 +78,10 @@ class SignIn:
             status = 401 if isinstance(error, NotAuthenticated) else status_of(error)
             errors = {"login": f"{str(error).capitalize()}."}
             return again("sign_in.html", errors, status, next=target, login=login)
-        return self._let_in(stay, target)
+        return self.let_in(stay, target)
 
-    def _let_in(self, stay: Stay, target: str) -> Response:
+    def let_in(self, stay: Stay, target: str) -> Response:
+        """Give the browser the cookie of a session that has begun."""
         here = visit()
         if here.person is not None and here.session is not None:  # another one's, or an older one
             self.services.people.sign_out(here.session, here.person)
@@ -130,7 +131,7 @@ class SignIn:
             errors = {place: f"{text[:1].upper()}{text[1:]}."}
             return again("invitation.html", errors, 422, invitation=found, login=login, name=name)
         attempt = Attempt(person.login, password, "", request.remote_addr or "")
-        return self._let_in(people.sign_in(attempt), f"{ROOT}/")
+        return self.let_in(people.sign_in(attempt), f"{ROOT}/")
 
     def start(self) -> ResponseReturnValue:
         """Go where a person's day begins."""

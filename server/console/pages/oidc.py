@@ -1,0 +1,76 @@
+"""Signing in at an identity provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import flask
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from tocsin.admission.errors import NotAuthenticated, Unavailable
+from tocsin.server.console.door import cookie_name, status_of
+from tocsin.server.console.forms import again, safe_next
+from tocsin.server.console.pages.sign_in import SignIn
+from tocsin.server.console.registry import Pages
+from tocsin.server.console.services import ROOT, ConsoleServices
+
+_HOME = "/oidc/return"
+
+
+def register(pages: Pages, services: ConsoleServices) -> None:
+    """Register the pages, if there is a provider."""
+    if services.provider is not None:
+        views = OidcPages(services)
+        pages.add_public("/oidc", views.depart)
+        pages.add_public(_HOME, views.arrive)
+
+
+@dataclass(frozen=True, slots=True)
+class OidcPages:
+    """Leaving for the provider, and coming back."""
+
+    services: ConsoleServices
+
+    def depart(self) -> ResponseReturnValue:
+        """Send the browser to the provider; a link leads here, since a form may not."""
+        target = safe_next(request.args.get("next", ""))
+        provider = self.services.require_provider()
+        try:
+            departure = provider.depart(target)
+        except Unavailable as error:
+            return self._refuse(error)
+        answer = flask.redirect(departure.url, 303)
+        answer.set_cookie(
+            self._cookie(),
+            departure.cookie,
+            max_age=600,
+            secure=self.services.settings.is_secure,
+            httponly=True,
+            samesite="Lax",
+            path="/",
+        )
+        return answer
+
+    def arrive(self) -> ResponseReturnValue:
+        """Let in who comes back from the provider, if the person is known or invited."""
+        provider = self.services.require_provider()
+        try:
+            arrival = provider.arrive(request.cookies.get(self._cookie(), ""), request.args)
+            stay = self.services.people.sign_in_proven(
+                arrival.login, arrival.name, request.headers.get("User-Agent", "")
+            )
+        except (NotAuthenticated, Unavailable) as error:
+            return self._refuse(error)
+        answer = SignIn(self.services).let_in(stay, arrival.target)
+        answer.delete_cookie(self._cookie(), path="/")
+        return answer
+
+    def _refuse(self, error: NotAuthenticated | Unavailable) -> ResponseReturnValue:
+        status = 401 if isinstance(error, NotAuthenticated) else status_of(error)
+        text = str(error)
+        errors = {"login": f"{text[:1].upper()}{text[1:]}."}
+        return again("sign_in.html", errors, status, next=f"{ROOT}/", login="")
+
+    def _cookie(self) -> str:
+        return f"{cookie_name(self.services.settings)}-oidc"
