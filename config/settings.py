@@ -104,6 +104,22 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """This hub's name at the identity provider."""
     oidc_client_secret: Annotated[str, _text(r"\S*", "text without spaces", secret=True)] = ""
     """This hub's secret there; empty: none is needed."""
+    notice_webhook: Annotated[
+        str, _text(r"(https?://\S+)?", "an http:// or https:// URL, or empty", secret=True)
+    ] = ""
+    """Where notices for operators are posted as JSON; empty: nowhere. May hold a secret."""
+    smtp_host: Annotated[str, _text(r"\S*", "a host name, or empty")] = ""
+    """The server that sends notices by mail; empty: none are sent."""
+    smtp_port: Annotated[int, Meta(ge=1, le=65535)] = 587
+    """The port of `smtp_host`."""
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection to `smtp_host` is encrypted."""
+    smtp_user: Annotated[str, _text(r"\S*", "text without spaces")] = ""
+    """The user at `smtp_host`; empty: none is needed."""
+    smtp_password: Annotated[str, _text(r".*", "one line of text", secret=True)] = ""
+    """The password of `smtp_user`."""
+    mail_from: Annotated[str, _text(r"(\S+@\S+)?", "a mailbox, or empty")] = ""
+    """The mailbox from which notices come."""
     max_content_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 10 * 1024 * 1024
     """The longest request body that is accepted, in octets."""
     page_default: Annotated[int, Meta(ge=1, le=100_000)] = 1_000

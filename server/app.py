@@ -32,6 +32,7 @@ from tocsin.server.intake.queue import Limits
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Quota
 from tocsin.server.monitoring import HubProcesses, Monitor
+from tocsin.server.notices import Notices, NoticeSettings
 from tocsin.server.object_report import ObjectReports
 from tocsin.server.partner_data import PartnerData
 from tocsin.server.partners import Partners
@@ -91,6 +92,7 @@ class HubServices:
     monitor: Monitor
     exports: export.FeedFiles
     clock: Clock
+    notices: Notices
     people: People
     policy: Policy
     receivers: Receivers
@@ -165,12 +167,28 @@ def build_services(  # noqa: PLR0913
         monitor,
         exports,
         clock,
+        Notices(store, StatisticsReader(store, clock), _notice_settings(settings), clock),
         People(store, secrets.page_token_key, clock),
         policy,
         receivers,
         ObjectReports(store, config, receivers, clock),
         Search(store, clock),
         StatisticsReader(store, clock),
+    )
+
+
+def _notice_settings(settings: HubSettings) -> NoticeSettings:
+    site = settings.public_url.rstrip("/") or f"http://localhost:{settings.port}"
+    return NoticeSettings(
+        title=settings.title,
+        console=f"{site}{console.ROOT}",
+        webhook=settings.notice_webhook,
+        smtp_host=settings.smtp_host,
+        smtp_port=settings.smtp_port,
+        smtp_tls=settings.smtp_tls,
+        smtp_user=settings.smtp_user,
+        smtp_password=settings.smtp_password,
+        sender=settings.mail_from,
     )
 
 

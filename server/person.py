@@ -48,6 +48,8 @@ class Person:
     undo_seconds: int = 20
     """Time for which a decision can be taken back."""
     created: int = 0
+    wants_mail: bool = False
+    """Gets notices by mail."""
     passkeys: tuple[Mapping[str, object], ...] = ()
 
     @property

@@ -15,6 +15,7 @@ from functools import partial
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.app import HubServices
+from tocsin.server.notices import SECONDS
 from tocsin.server.store.feeds.value_index import FEWEST
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ def start_workers(services: HubServices, stop: threading.Event) -> list[threadin
         "packer": _pack,
         "values": _index_values,
         "statistics": _count,
+        "notices": _send_notices,
         "deliveries": _write_deliveries,
         "forgetting": _forget,
         "health": _look,
@@ -203,6 +205,13 @@ def _count(services: HubServices, stop: threading.Event) -> None:
         with _survive(services, "statistics"):
             if services.disk.has_room_for_work() and services.store.statistics.count_next():
                 pause = min(_PACK_REST * (time.monotonic() - began), _COUNT_IDLE)
+
+
+def _send_notices(services: HubServices, stop: threading.Event) -> None:
+    """Say what needs a person, once each."""
+    while not stop.wait(SECONDS):
+        with _survive(services, "notices"):
+            services.notices.work()
 
 
 def _look(services: HubServices, stop: threading.Event) -> None:

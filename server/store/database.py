@@ -45,6 +45,7 @@ from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.feeds.value_index import ValueIndexer
 from tocsin.server.store.feeds.views import CollectionReader
 from tocsin.server.store.journal import Journal
+from tocsin.server.store.notices import SentNotices
 from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.partner_data import PartnerDocuments
 from tocsin.server.store.people import People
@@ -100,6 +101,7 @@ class Store:
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
         self.people = People(self._base)
+        self.notices = SentNotices(self._base)
         self.submissions = Submissions(self._base, clock)
         self.quotas = Quotas(self._base, clock)
         self.reviews = Reviews(self._base)

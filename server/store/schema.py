@@ -112,6 +112,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "sessions": (("person",),),
     "invitations": (("login", "partner"),),
     "attempts": (),
+    "notices": (),
     "journal": (("terms",),),
     "tails": (),
     "secrets": (),

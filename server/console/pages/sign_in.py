@@ -185,6 +185,7 @@ class Me:
             zone=zone,
             scheme=scheme,
             undo_seconds=int(undo),
+            wants_mail=request.form.get("wants_mail") == "yes",
             has_keys=request.form.get("has_keys") == "yes",
         )
         return go("/me")

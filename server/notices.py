@@ -1,0 +1,200 @@
+"""Notices by mail and webhook: something needs a person.
+
+A notice says that there is something and where to look, never what: no value, no text, no name of
+another partner.  Each is sent once, when it begins; again only after it has ended in between.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import smtplib
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+
+import requests
+
+from tocsin.server.model import Account
+from tocsin.server.person import Person, Role
+from tocsin.server.statistics import StatisticsReader
+from tocsin.server.store import Store
+
+log = logging.getLogger(__name__)
+
+SECONDS = 300.0
+"""Seconds between two looks for what needs a person."""
+_TIMEOUT = 10.0
+_DAY = 24 * 3_600_000_000
+_HOUR = _DAY // 24
+_SOON = 14 * _DAY
+"""How long before its end an agreement is said to end."""
+_SILENT = 3 * _DAY
+_LATE = _HOUR
+"""Age of the oldest review that is worth a notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeSettings:
+    """How notices leave the hub; nothing leaves it without an address."""
+
+    title: str
+    console: str
+    """URL of the console; its pages are named in notices."""
+    webhook: str = field(default="", repr=False)
+    """URL to which each notice for operators is posted as JSON; may hold a secret."""
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_tls: str = "starttls"
+    """`starttls`, `tls` or `none`."""
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    sender: str = ""
+    """Mailbox from which mails come."""
+
+    @property
+    def sends(self) -> bool:
+        """True if notices can leave the hub."""
+        return bool(self.webhook or self.smtp_host)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that needs a person."""
+
+    key: str
+    """The same as long as it lasts."""
+    kind: str
+    text: str
+    path: str
+    """Page of the console about it."""
+    partner: str = ""
+    """The partner whose people are told; empty: the hub's own people only."""
+    roles: frozenset[Role] = frozenset({Role.OPERATOR})
+    """Roles of the hub's own people who are told."""
+
+
+class Notices:
+    """Finds what needs a person, and says so once."""
+
+    def __init__(
+        self,
+        store: Store,
+        statistics: StatisticsReader,
+        settings: NoticeSettings,
+        clock: Callable[[], int],
+    ) -> None:
+        """`clock` gives the time in µs since 1970 UTC."""
+        self._store, self._statistics, self._settings = store, statistics, settings
+        self._clock = clock
+
+    def work(self) -> int:
+        """Send the notices that have begun; their number.
+
+        One that cannot be sent is tried again with the next look.
+        """
+        if not self._settings.sends:
+            return 0
+        current = {each.key: each for each in self._find()}
+        sent = self._store.notices.list_sent()
+        self._store.notices.forget(sent - current.keys())
+        new = [each for key, each in current.items() if key not in sent]
+        for notice in new:
+            if self._send(notice):
+                self._store.notices.note_sent(notice.key, self._clock())
+        return len(new)
+
+    def _find(self) -> Iterator[Notice]:
+        now = self._clock()
+        oldest = self._store.reviews.list_waiting(most=1)
+        if oldest and now - oldest[0].created > _LATE:
+            text = "Objects wait for a review, the oldest for more than an hour."
+            roles = frozenset({Role.REVIEWER, Role.OPERATOR})
+            yield Notice("reviews", "reviews_wait", text, "/review", roles=roles)
+        if self._store.submissions.count_set_aside(1):
+            text = "A submission was set aside; `tocsin-hub submission list` shows it."
+            yield Notice("aside", "submission_set_aside", text, "/overview")
+        yield from self._find_silent(now)
+
+    def _find_silent(self, now: int) -> Iterator[Notice]:
+        for each in self._statistics.pollers(Account("notices", "", operator=True)):
+            silent = each.silent_since
+            if silent is not None and now - silent > _SILENT:
+                name = each.collection.alias or each.collection.id
+                text = f"The account {each.account} has not polled {name} for three days or more."
+                key = f"silent {each.account} {each.collection.id}"
+                yield Notice(key, "poller_silent", text, "/partner", each.partner)
+
+    def _send(self, notice: Notice) -> bool:
+        """True if it has left the hub on every way."""
+        ways = []
+        if self._settings.webhook:
+            ways.append(self._post(notice))
+        if self._settings.smtp_host:
+            ways.append(self._mail(notice, self._find_recipients(notice)))
+        return all(ways)
+
+    def _find_recipients(self, notice: Notice) -> list[Person]:
+        people = self._store.people.list_people("")
+        found = [each for each in people if not each.roles.isdisjoint(notice.roles)]
+        if notice.partner:
+            found += self._store.people.list_people(notice.partner)
+        return [each for each in found if each.wants_mail and not each.disabled]
+
+    def _post(self, notice: Notice) -> bool:
+        body = {"hub": self._settings.title, "kind": notice.kind, "text": notice.text}
+        body["url"] = f"{self._settings.console}{notice.path}"
+        try:
+            answer = requests.post(
+                self._settings.webhook,
+                data=json.dumps(body),
+                headers={"Content-Type": "application/json"},
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            )
+            answer.raise_for_status()
+        except requests.RequestException as error:
+            log.warning("notices: the webhook does not answer: %s", type(error).__name__)
+            return False
+        return True
+
+    def _mail(self, notice: Notice, people: Iterable[Person]) -> bool:
+        mails = [(each.login, self._write(notice, each)) for each in people]
+        if not mails:
+            return True
+        try:
+            with self._connect() as server:
+                for recipient, mail in mails:
+                    server.send_message(mail, self._settings.sender, [recipient])
+        except (smtplib.SMTPException, OSError) as error:
+            log.warning("notices: mails cannot be sent: %s", type(error).__name__)
+            return False
+        return True
+
+    def _connect(self) -> smtplib.SMTP:
+        known, context = self._settings, ssl.create_default_context()
+        if known.smtp_tls == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(
+                known.smtp_host, known.smtp_port, timeout=_TIMEOUT, context=context
+            )
+        else:
+            server = smtplib.SMTP(known.smtp_host, known.smtp_port, timeout=_TIMEOUT)
+            if known.smtp_tls == "starttls":
+                server.starttls(context=context)
+        if known.smtp_user:
+            server.login(known.smtp_user, known.smtp_password)
+        return server
+
+    def _write(self, notice: Notice, person: Person) -> EmailMessage:
+        mail = EmailMessage()
+        mail["Subject"] = f"{self._settings.title}: {notice.kind.replace('_', ' ')}"
+        mail["From"], mail["To"] = self._settings.sender, person.login
+        mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain="tocsin.invalid")
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(
+            f"{notice.text}\n\n{self._settings.console}{notice.path}\n\n"
+            f"You get these mails because you chose so at {self._settings.console}/me\n"
+        )
+        return mail

@@ -1,0 +1,153 @@
+"""Notices by mail and webhook: once each, without content, to those who want them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from support.clock import ManualClock
+from support.console import add_person
+from support.hub import HubInProcess, indicator
+from support.processes import free_port
+
+from tocsin.admission.timestamps import DAY
+from tocsin.config import HubSettings
+from tocsin.server.model import Query
+from tocsin.server.person import Role
+from tocsin.server.store import Store, wall_clock
+
+HOUR = DAY // 24
+UNKNOWN = f"marking-definition--{'1' * 8}-1111-4111-8111-{'1' * 12}"
+VALUE = "secret-portal.top"
+
+
+class Mailbox:
+    """A mail server that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[list[str], str]] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        self.mails.append((envelope.rcpt_tos, envelope.content.decode()))
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    mailbox = Mailbox()
+    port = free_port()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield mailbox, port
+    controller.stop()
+
+
+@pytest.fixture
+def posts() -> Iterator[tuple[list[dict[str, str]], str]]:
+    found: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            found.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *about: object) -> None:
+            """Write no log line."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield found, f"http://127.0.0.1:{server.server_port}/hook"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(wall_clock())
+
+
+def open_hub(store: Store, clock: ManualClock, **settings: Any) -> HubInProcess:
+    """Open a hub with people of whom two want mails."""
+    hub = HubInProcess(store, clock=clock, settings=HubSettings(**settings))
+    for login, role, partner in (
+        ("otto@hub.example", Role.OPERATOR, ""),
+        ("rita@hub.example", Role.REVIEWER, ""),
+        ("ana@acme.example", Role.ANALYST, "acme"),
+        ("nora@north.example", Role.VIEWER, "north"),
+    ):
+        person = add_person(hub, login, role, partner=partner)
+        hub.store.people.update(replace(person, wants_mail=login != "otto@hub.example"))
+    return hub
+
+
+def hold_one(hub: HubInProcess) -> None:
+    held = indicator(VALUE, object_marking_refs=[UNKNOWN])
+    assert hub.verdicts(hub.push(held)) == ["held"]
+
+
+def test_a_review_that_waits_is_said_once_and_again_after_it_has_ended(
+    store: Store, clock: ManualClock, mailbox: tuple[Mailbox, int]
+) -> None:
+    received, port = mailbox
+    about = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_tls": "none"}
+    hub = open_hub(store, clock, mail_from="hub@hub.example", **about)
+    hold_one(hub)
+    assert hub.services.notices.work() == 0, "it may be decided within the hour"
+    clock.now += 2 * HOUR
+    for _ in range(3):
+        hub.services.notices.work()
+    assert [to for to, _ in received.mails] == [["rita@hub.example"]], "who wants mails"
+    assert VALUE not in received.mails[0][1] and "/console/review" in received.mails[0][1]
+    (review,) = hub.store.reviews.list_waiting()
+    hub.services.intake.reject(review, "rita", "no")
+    hub.services.notices.work()
+    hold_one(hub)
+    clock.now += 2 * HOUR
+    hub.services.notices.work()
+    assert len(received.mails) == 2
+
+
+def test_a_silent_poller_is_said_to_the_people_of_its_partner(
+    store: Store, clock: ManualClock, mailbox: tuple[Mailbox, int], posts: Any
+) -> None:
+    (received, port), (posted, url) = mailbox, posts
+    about = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_tls": "none"}
+    hub = open_hub(store, clock, mail_from="hub@hub.example", notice_webhook=url, **about)
+    hub.push(indicator("a.bad-portal.top"))
+    assert hub.feed("green")
+    hub.store.deliveries.flush()
+    hub.push(indicator("b.bad-portal.top"))
+    clock.now += 4 * DAY
+    assert hub.services.notices.work() == 1
+    assert [to for to, _ in received.mails] == [["ana@acme.example"]]
+    assert [each["kind"] for each in posted] == ["poller_silent"]
+    assert "bad-portal" not in json.dumps(posted)
+
+
+def test_a_notice_that_cannot_be_sent_is_tried_again(
+    store: Store, clock: ManualClock, posts: Any
+) -> None:
+    posted, url = posts
+    hub = open_hub(store, clock, notice_webhook="http://127.0.0.1:9/")
+    hold_one(hub)
+    clock.now += 2 * HOUR
+    assert hub.services.notices.work() == 1
+    assert hub.services.notices.work() == 1, "it has not left the hub"
+    other = HubInProcess(store, clock=clock, settings=HubSettings(notice_webhook=url), founded=True)
+    other.services.notices.work()
+    assert other.services.notices.work() == 0 and len(posted) == 1
+
+
+def test_nothing_is_looked_for_where_notices_cannot_leave(store: Store, clock: ManualClock) -> None:
+    hub = open_hub(store, clock)
+    hold_one(hub)
+    clock.now += 2 * HOUR
+    assert hub.services.notices.work() == 0
+    assert hub.store.feeds.page(hub.collection("green").id, Query()) is not None
