@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from tocsin.admission.model import Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
-from tocsin.config import HubSettings
+from tocsin.config import ConfigError, HubSettings
 from tocsin.server import console, export, taxii
 from tocsin.server.auth import AuthScheme
 from tocsin.server.examination.examiner import Examiner
@@ -347,13 +348,18 @@ def _console_services(
 def _identity_provider(settings: HubSettings, key: bytes, origin: str) -> Provider | None:
     if not settings.oidc_issuer:
         return None
-    from tocsin.server.console.oidc import Provider, ProviderSettings  # noqa: PLC0415 (an extra)
-
-    about = ProviderSettings(
+    try:
+        oidc = import_module("tocsin.server.console.oidc")
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "oidc_issuer: the extra is not installed: pip install 'tocsin[oidc]'"
+        ) from error
+    about = oidc.ProviderSettings(
         settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret
     )
     site = origin or f"http://localhost:{settings.port}"
-    return Provider(about, key, f"{site}{console.ROOT}/oidc/return")
+    provider: Provider = oidc.Provider(about, key, f"{site}{console.ROOT}/oidc/return")
+    return provider
 
 
 def create_monitoring_app(monitor: Monitor) -> flask.Flask:

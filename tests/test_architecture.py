@@ -45,7 +45,7 @@ LIVES_IN = {
     "prometheus_client": {"tocsin.server.metrics", "tocsin.server.monitoring"},
     "pymongo": {"tocsin.server.store", "tocsin.server.integrations"},
     "bson": {"tocsin.server.store", "tocsin.server.integrations"},
-    "requests": {"tocsin.clients"},
+    "requests": {"tocsin.clients", "tocsin.server.console", "tocsin.server.notices"},
     "taxii2client": {"tocsin.clients"},
     "urllib3": {"tocsin.clients"},
 }
