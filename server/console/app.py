@@ -24,6 +24,7 @@ def create_console(services: ConsoleServices) -> flask.Flask:
     app = flask.Flask(__name__, static_folder=None, root_path=here, instance_path=here)
     app.config["MAX_CONTENT_LENGTH"] = services.settings.max_content_length
     app.config["MAX_FORM_MEMORY_SIZE"] = services.settings.max_content_length
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # which would say that a page is there
     app.url_map.strict_slashes = False
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

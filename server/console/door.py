@@ -54,7 +54,6 @@ _MOST_AT_ONCE = 4
 """Requests that a process answers at the same time, so that pollers keep their threads."""
 _BUSY_SECONDS = 2
 _SIGN_IN = f"{ROOT}/sign-in"
-_MOST_LOGGED = 120
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
@@ -63,18 +62,24 @@ class Crowded:
     """WSGI middleware: answers so many requests at a time; others are asked to come again."""
 
     def __init__(self, application: Application, most: int = _MOST_AT_ONCE) -> None:
-        self._application, self._places = application, threading.BoundedSemaphore(most)
+        self._application = application
+        self._places = threading.BoundedSemaphore(most)
+        self._queue = threading.BoundedSemaphore(2 * most)
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
-        """Answer, or refuse at once."""
-        if not self._places.acquire(timeout=_BUSY_SECONDS):
-            headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "2")]
-            start_response("503 Service Unavailable", headers)
-            return [b"The console is busy. Try again in a moment.\n"]
-        try:
-            return list(self._application(environ, start_response))
-        finally:
-            self._places.release()
+        """Answer, after a short wait if need be; refuse at once if as many wait already."""
+        if self._queue.acquire(blocking=False):
+            try:
+                if self._places.acquire(timeout=_BUSY_SECONDS):
+                    try:
+                        return list(self._application(environ, start_response))
+                    finally:
+                        self._places.release()
+            finally:
+                self._queue.release()
+        headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "2")]
+        start_response("503 Service Unavailable", headers)
+        return [b"The console is busy. Try again in a moment.\n"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,10 @@ class Door:
         return _error_page(status, f"Something went wrong. Request id: {visit().id}.")
 
     def leave(self, answer: Response) -> Response:
-        """Set headers; write a line in the log, without the query string."""
+        """Set headers; write a line in the log, with the kind of page only.
+
+        Its path may hold the secret of an invitation, and its query what somebody searches for.
+        """
         for name, value in _HEADERS.items():
             answer.headers.setdefault(name, value)
         answer.headers.setdefault("Cache-Control", "no-store")
@@ -177,7 +185,7 @@ class Door:
             visit().id,
             getattr(visit().person, "id", "-"),
             request.method,
-            "".join(c if c.isprintable() else "?" for c in request.path[:_MOST_LOGGED]),
+            request.url_rule or "-",
             answer.status_code,
             (time.monotonic() - visit().started) * 1000,
         )

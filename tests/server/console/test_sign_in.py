@@ -1,11 +1,15 @@
 """Signing in to the console: passwords, codes, invitations, sessions, other sites' forms."""
 
+import threading
+from typing import Any
+
 import pyotp
 import pytest
 from support.clock import ManualClock
 from support.console import PASSWORD, Visitor, add_person, post, sign_in, token_of
 from support.hub import HubInProcess
 
+from tocsin.server.console import Crowded
 from tocsin.server.people import IDLE_SECONDS, SECOND, SESSION_SECONDS
 from tocsin.server.person import Invitation, Role
 from tocsin.server.store import Store
@@ -214,3 +218,52 @@ def test_what_people_do_is_in_the_journal_under_their_name(hub: HubInProcess) ->
     found = [(e.action, e.actor) for e in hub.services.store.journal.entries()]
     assert ("sign_in", "viewer@hub.example") in found
     assert ("sign_out", "viewer@hub.example") in found
+
+
+def test_the_secret_of_an_invitation_is_in_no_log_and_not_in_the_database(
+    hub: HubInProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    roles = frozenset({Role.VIEWER})
+    made = Invitation("", "jane@acme.example", "", "acme", roles, 0, "t")
+    secret = hub.services.people.invite(made)
+    assert hub.client.get(f"/console/invitation/{secret}").status_code == 200
+    assert "/invitation/" in caplog.text and secret not in caplog.text
+    stored = [str(each) for each in hub.store._base.invitations.find()]
+    assert stored and all(secret not in each for each in stored)
+
+
+@pytest.mark.parametrize("path", ["/admin", "/no-such-page", "/me"])
+def test_methods_say_nothing_of_pages(hub: HubInProcess, path: str) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    headers = {"Sec-Fetch-Site": "same-origin", "X-Tocsin-Token": token_of(client)}
+    for method in ("OPTIONS", "PUT", "DELETE"):
+        answer = client.open(f"/console{path}", method=method, headers=headers)
+        assert answer.status_code == 404 and "Allow" not in answer.headers
+
+
+def test_a_crowd_is_asked_to_come_again_and_a_few_may_wait() -> None:
+    release, inside, statuses = threading.Event(), threading.Semaphore(0), list[str]()
+
+    def slow(environ: object, start: Any) -> list[bytes]:
+        inside.release()
+        release.wait(10)
+        start("200 OK", [])
+        return [b""]
+
+    door = Crowded(slow, most=1)
+    visitors = [
+        threading.Thread(target=lambda: door({}, lambda status, _: statuses.append(status)))
+        for _ in range(2)
+    ]
+    visitors[0].start()
+    inside.acquire()
+    visitors[1].start()
+    while door._queue._value:
+        pass
+    door({}, lambda status, _: statuses.append(status))
+    assert statuses == ["503 Service Unavailable"]
+    release.set()
+    for each in visitors:
+        each.join()
+    assert statuses[1:] == ["200 OK", "200 OK"]
