@@ -133,3 +133,26 @@ def test_what_a_request_failed_on_is_given_back_when_the_database_answers_again(
     finally:
         stop.set()
         worker.join_workers(started, 10)
+
+
+def test_the_background_work_indexes_values_and_counts(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_INDEX_IDLE", "_INDEX_SECONDS", "_COUNT_IDLE"):
+        monkeypatch.setattr(worker, name, 0.02)
+    hub.push(indicator())
+    store, feed, stop = hub.store, hub.collection("green").id, threading.Event()
+    threads = worker.start_workers(hub.services, stop)
+    try:
+        wait_until(lambda: store.values.indexed([feed])[feed] == store.feeds.head(feed).position)
+        wait_until(lambda: store._base.stats.count_documents({"_id": {"$regex": "^acme"}}) > 0)
+    finally:
+        stop.set()
+        worker.join_workers(threads, 10)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
