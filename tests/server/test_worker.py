@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.hub import HubInProcess
+from support.hub import HubInProcess, indicator
 from support.metrics import find_value
 from support.presence import present
 from support.processes import BIN, free_port, indicators
@@ -144,15 +144,8 @@ def test_the_background_work_indexes_values_and_counts(
     store, feed, stop = hub.store, hub.collection("green").id, threading.Event()
     threads = worker.start_workers(hub.services, stop)
     try:
-        wait_until(lambda: store.values.indexed([feed])[feed] == store.feeds.head(feed).position)
-        wait_until(lambda: store._base.stats.count_documents({"_id": {"$regex": "^acme"}}) > 0)
+        until(lambda: store.values.indexed([feed])[feed] == store.feeds.head(feed).position)
+        until(lambda: store._base.stats.count_documents({"_id": {"$regex": "^acme"}}) > 0)
     finally:
         stop.set()
         worker.join_workers(threads, 10)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
