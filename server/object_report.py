@@ -41,8 +41,10 @@ from tocsin.server.publishing.public_objects import (
 from tocsin.server.receivers import Receiver, Receivers, VersionStamps, date_stamps
 from tocsin.server.store import Store
 
-MOST_RELATIONS = 60
+MOST_RELATIONS = 40
 """Relations that a report lists in each direction."""
+MOST_TITLES = 30
+"""Other ends of relations whose titles are looked up."""
 MOST_COUNTED = 1_000
 """Relations that are counted beyond those."""
 
@@ -75,9 +77,10 @@ class ReportedContribution:
     last_reported: int
     confidence: int | None
     """As the partner stated it."""
-    reliability: int
+    reliability: int | None
+    """The partner's, by which it counts; for the hub's own people, as the next one."""
     leads: bool | None
-    """True if the object says what this partner reported; None if the reader may not know."""
+    """True if the object says what this partner reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,8 @@ class Relation:
     id: str
     """The other object."""
     title: str = ""
-    """The other's pattern, value or name; empty if no readable collection has it."""
+    """The other's pattern, value or name; empty if the collection does not have it, or there are
+    more than `MOST_TITLES`."""
     relationship: str = ""
     """The id of the relationship object; empty for a plain reference."""
 
@@ -306,7 +310,7 @@ class ObjectReports:
         return Relations((*outgoing, *into), max(0, len(out) - len(outgoing)), more_incoming)
 
     def _find_titles(self, feed: Collection, ids: Iterable[str]) -> dict[str, str]:
-        wanted = frozenset(ids)
+        wanted = frozenset(sorted(ids)[:MOST_TITLES])
         if not wanted:
             return {}
         page = self._store.feeds.page(feed.id, Query(limit=2 * len(wanted), ids=wanted))
@@ -341,7 +345,7 @@ def _reported(each: Contribution, *, leads: bool | None) -> ReportedContribution
         first_reported=each.first_reported or each.received,
         last_reported=each.last_reported or each.received,
         confidence=_whole(each.object.get("confidence")),
-        reliability=each.reliability,
+        reliability=None if leads is None else each.reliability,
         leads=leads,
     )
 

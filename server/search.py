@@ -40,7 +40,7 @@ from tocsin.server.value_terms import (
 
 MOST_HITS = 50
 """Hits of one search; the next ones are found with `until` set before the last hit's stamp."""
-MOST_EXAMINED = 500
+MOST_EXAMINED = 200
 """Entries of a collection that are examined for filters that no index answers."""
 MOST_UNINDEXED = 1_000
 """Entries of a collection that are not indexed yet and are compared one by one."""

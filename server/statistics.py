@@ -204,7 +204,7 @@ class StatisticsReader:
         return served
 
     def _find_own(self, partner: str, sees: Tlp | None) -> list[PublicObject]:
-        """Public objects of the partner's latest submissions that the reader may read."""
+        """Public objects in force of the partner's latest submissions that the reader may read."""
         ids: dict[str, None] = {}
         for each in self._store.submissions.list_of_partner(partner, VALUE_SUBMISSIONS):
             records = self._store.submissions.records(each.id)
@@ -213,7 +213,11 @@ class StatisticsReader:
                 break
         wanted = list(ids)[:VALUE_OBJECTS]
         found = self._store.read(lambda known: known.public_objects(wanted))
-        return [each for each in found.values() if sees is not None and each.tlp <= sees]
+        return [
+            each
+            for each in found.values()
+            if sees is not None and each.tlp <= sees and not each.revoked
+        ]
 
     def _count_received(
         self, accounts: Sequence[Account], collections: Sequence[Collection], days: int

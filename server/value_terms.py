@@ -165,7 +165,8 @@ def _search_network(network: Network) -> _Understood:
     around = [_net(each) for each in _networks_around(network)]
     if network.prefixlen == network.max_prefixlen:
         return SearchKind.ADDRESS, value, [*around, f"host:{value}"], ""
-    return SearchKind.NETWORK, value, [*around, *_keys_inside(network)], str(network)
+    inside, exact = _keys_inside(network)
+    return SearchKind.NETWORK, value, [*around, *inside], "" if exact else str(network)
 
 
 def _search_address(found: RecognisedIoc) -> _Understood:
@@ -344,14 +345,14 @@ def _enclosing_keys(network: Network) -> Iterator[str]:
             yield f"in:{network.supernet(new_prefix=length)}"
 
 
-def _keys_inside(network: Network) -> list[str]:
-    """The keys under which everything inside a network is found, perhaps with more beside it."""
+def _keys_inside(network: Network) -> tuple[list[str], bool]:
+    """The keys under which everything inside a network is found; False: with more beside it."""
     levels = _LEVELS[network.version]
     for length in levels:
         if network.prefixlen <= length <= network.prefixlen + _MOST_NETWORKS.bit_length() - 1:
-            return [f"in:{each}" for each in network.subnets(new_prefix=length)]
+            return [f"in:{each}" for each in network.subnets(new_prefix=length)], True
     around = max((each for each in levels if each <= network.prefixlen), default=0)
-    return [f"in:{network.supernet(new_prefix=around)}"] if around else []
+    return ([f"in:{network.supernet(new_prefix=around)}"] if around else []), False
 
 
 def _touch(one: Network, other: Network) -> bool:

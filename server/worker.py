@@ -30,6 +30,10 @@ _COUNT_IDLE = 5.0
 """Seconds between checks for what the statistics have not counted."""
 _INDEX_IDLE = 1.0
 """Seconds between checks for values to index."""
+_INDEX_REST = 30
+"""While something is published, indexing rests so many times as long as its last step took."""
+_INDEX_MOST_REST = 10.0
+"""Seconds that it rests at most."""
 _INDEX_SECONDS = 15.0
 """Seconds after which few of them are indexed too."""
 _FORGET_IDLE = 15.0
@@ -189,12 +193,15 @@ def _index_values(services: HubServices, stop: threading.Event) -> None:
     while not stop.wait(pause):
         began, waited = time.monotonic(), waited + pause
         fewest, pause = (1 if waited >= _INDEX_SECONDS else FEWEST), _INDEX_IDLE
+        values = services.store.values
         with _survive(services, "indexing values"):
-            if services.disk.has_room_for_work():
-                if services.store.values.index_next(fewest=fewest):
-                    pause = min(_PACK_REST * (time.monotonic() - began), _INDEX_IDLE)
-                else:
-                    waited = 0.0 if fewest == 1 else waited
+            if not services.disk.has_room_for_work():
+                continue
+            if values.index_next(fewest=fewest):
+                rest = _INDEX_REST if values.is_busy else 1
+                pause = min(rest * (time.monotonic() - began), _INDEX_MOST_REST)
+            elif fewest == 1:
+                waited = 0.0
 
 
 def _count(services: HubServices, stop: threading.Event) -> None:

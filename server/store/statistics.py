@@ -50,8 +50,10 @@ KEPT_HOURS = 48
 """Hours for which the counts of an hour are kept, and at most a day more."""
 BACKFILLED_DAYS = 90
 """Days before the first step whose submissions are added up."""
-_AT_ONCE = 100
-"""Batches of verdicts, or keys, in one step."""
+_BATCHES = 200
+"""Batches of verdicts in one step."""
+_KEYS = 100
+"""Keys of one query."""
 _MOST_SUBMISSIONS = 20_000
 """Submissions of one day that are added up from before."""
 _FORGOTTEN_DAYS = 500
@@ -125,7 +127,7 @@ class Statistics:
         first, last = now // DAY - KEPT_DAYS, now // DAY
         keys = [_day_key(slug, day) for day in range(first, last + 1)]
         keys += [_hour_key(slug, hour) for hour in range((last - 4) * 24, (last + 1) * 24)]
-        for chunk in chunk_keys(keys, _AT_ONCE):
+        for chunk in chunk_keys(keys, _KEYS):
             self._base.stats.delete_many({"_id": {"$in": list(chunk)}})
 
     def _read(self, keys: Sequence[str]) -> list[Counts]:
@@ -141,20 +143,25 @@ class Statistics:
     def _count_batches(self, session: ClientSession) -> bool:
         fields = dict.fromkeys(("submission", "first", "at", "tally", "counted", "decided"), 1)
         marked = self._base.verdicts.find({"uncounted": True}, fields, session=session)
-        batches = list(marked.limit(_AT_ONCE))
+        batches = list(marked.limit(_BATCHES))
         if not batches:
             return False
         ids = sorted({each["submission"] for each in batches})
         wanted = {"partner": 1, "received": 1}
-        found = self._base.submissions.find({"_id": {"$in": ids}}, wanted, session=session)
-        submissions = {each["_id"]: each for each in found}
+        submissions = {
+            each["_id"]: each
+            for chunk in chunk_keys(ids, _KEYS)
+            for each in self._base.submissions.find(
+                {"_id": {"$in": list(chunk)}}, wanted, session=session
+            )
+        }
         sums = _Sums()
         for batch in batches:
             sums.add_batch(batch, submissions.get(batch["submission"]))
         self._write(sums, session)
         change = {"$set": {"counted": True}, "$unset": {"uncounted": "", "decided": ""}}
-        keys = {"_id": {"$in": [each["_id"] for each in batches]}}
-        self._base.verdicts.update_many(keys, change, session=session)
+        for part in chunk_keys([each["_id"] for each in batches], _KEYS):
+            self._base.verdicts.update_many({"_id": {"$in": list(part)}}, change, session=session)
         return True
 
     def _backfill(self, session: ClientSession) -> bool:

@@ -113,6 +113,13 @@ class TestNetworksAndDomains:
         assert "[ipv4-addr:value = '91.198.22.70']" in found
         assert len(found) == 2
 
+    def test_a_small_network_finds_no_neighbour_outside_it(
+        self, hub: HubInProcess, find: Any
+    ) -> None:
+        hub.push(address("91.198.22.70"))
+        hub.push(address("91.198.22.200"))
+        assert find("91.198.22.64/26") == ["[ipv4-addr:value = '91.198.22.70']"]
+
     def test_an_address_of_ipv6_is_found_in_its_network(self, hub: HubInProcess, find: Any) -> None:
         hub.push(on("[ipv6-addr:value = '2a0b:1234:5678::/48']"))
         assert len(find("2A0B:1234:5678:0::9")) == 1

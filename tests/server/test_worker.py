@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.hub import HubInProcess
+from support.hub import HubInProcess, indicator
 from support.metrics import find_value
 from support.presence import present
 from support.processes import BIN, free_port, indicators
@@ -133,3 +133,19 @@ def test_what_a_request_failed_on_is_given_back_when_the_database_answers_again(
     finally:
         stop.set()
         worker.join_workers(started, 10)
+
+
+def test_the_background_work_indexes_values_and_counts(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_INDEX_IDLE", "_INDEX_SECONDS", "_COUNT_IDLE"):
+        monkeypatch.setattr(worker, name, 0.02)
+    hub.push(indicator())
+    store, feed, stop = hub.store, hub.collection("green").id, threading.Event()
+    threads = worker.start_workers(hub.services, stop)
+    try:
+        until(lambda: store.values.indexed([feed])[feed] == store.feeds.head(feed).position)
+        until(lambda: store._base.stats.count_documents({"_id": {"$regex": "^acme"}}) > 0)
+    finally:
+        stop.set()
+        worker.join_workers(threads, 10)

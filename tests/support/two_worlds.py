@@ -27,7 +27,7 @@ from support.clock import ManualClock, sighting
 from support.databases import PreparedDatabase, open_empty_store, restore, snapshot
 from support.hub import HUB_SECRETS, HubInProcess, Object, indicator, relationship, sdo
 
-from tocsin.admission.errors import ShareError
+from tocsin.admission.errors import NotFound, ShareError
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import indicator_key, observable_id, public_id
 from tocsin.admission.model import Consent, Tlp
@@ -154,6 +154,32 @@ class World:
             self.ask(f"collections/amber/objects/{name}/versions/")
         for id_ in self.statuses:
             self.ask(f"status/{id_}/")
+        self._read_models()
+
+    def _read_models(self) -> None:
+        """Record what the console would show the observer: search, reports on objects, numbers."""
+        services = self.hub.services
+        account = services.store.accounts.find_account(WATCH)
+        if account is None:
+            return
+        if len(self.answers) % 2:  # with the index of values, or without
+            while services.store.values.index_next(fewest=1):
+                pass
+        while services.store.statistics.count_next():
+            pass
+        found: list[object] = [
+            services.search.search(account, text) for text in (*VALUES, "example", "", "portal")
+        ]
+        for name in guessed_ids():
+            with suppress(NotFound):
+                found.append(services.object_reports.report(account, name))
+            found.append(services.search.search(account, name))
+        numbers = services.statistics
+        services.store.deliveries.flush()
+        found.append(numbers.by_day(account, 7, WATCH))
+        found.append(numbers.pollers(account, WATCH))
+        found.append(numbers.value_returned(account, WATCH))
+        self.answers.extend(f"read model: {each!r}" for each in found)
 
     def _fetch_files(self) -> None:
         """Fetch the files of some formats: others in another history, the same in both worlds."""

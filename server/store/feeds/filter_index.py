@@ -183,6 +183,8 @@ class _AllTerms(Container[str]):
 
 MAX_KEYS_PER_QUERY = 128
 """Keys in one query, unless one filter alone has more values."""
+_NEWEST_SPANS = 4
+"""Spans that a search for what was added last begins with."""
 MANY_MATCHES = 20_000
 """Entries that the filters of one group of spans may find before the next group is smaller."""
 
@@ -245,7 +247,7 @@ class FilterSearch:
     ) -> Iterator[tuple[int, Match]]:
         """As `matches`, in the reverse order: what was added last comes first."""
         spans = range(span_number(last), span_number(first) - 1, -1)
-        width = 1
+        width = _NEWEST_SPANS
         while spans:
             before = self._matches.total()
             matched = reader.read(self._feed, partial(self.find_in_spans, spans[:width]))

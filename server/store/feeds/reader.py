@@ -200,6 +200,8 @@ _ALL_FIELDS: Document = {}
 _WITHOUT_BODY = {"body": 0, "ends": 0}
 _POSITION_FIELDS = {"first": 1, "n": 1, "stamp": 1, "stamps": 1, "gone": 1}
 """Fields that show that an entry exists, if a query does not filter by type or version."""
+_NEWEST_FIELDS = {"ids": 0, "types": 0, "specs": 0, "versions": 0}
+"""Without the columns that nothing needs if only current entries are selected by the index."""
 _BODY_FIELDS = {"body": 1, "zstd": 1, "ends": 1, "gone": 1}
 _NO_STATUS_BITS = StatusBits()
 _ROUNDS = 100
@@ -310,24 +312,24 @@ class FeedReader:
 
     @time_limit()
     def newest(self, feed: str, query: Query, until: int | None = None) -> Page:
-        """The entries that a query's filters select, what was added last first; `more` is exact.
+        """Current entries that a query's filters and types select, what was added last first.
 
-        `until` is the latest stamp; the query must have filters or types, and its `position` is
-        not looked at.  Raises NotFound if there is no such feed.
+        `until` is the latest stamp.  Nothing else of the query is looked at but its limit and
+        `added_after`; `more` is exact.  Raises NotFound if there is no such feed.
         """
         found: list[Entry] = []
-        for batch, i in self._newest(feed, query, until):
+        for entry in self._newest(feed, query, until):
             if len(found) == query.limit:
                 return Page(tuple(found), more=True)
-            found.append(entry_at(batch, i, entry_body(batch, i)))
+            found.append(entry)
         return Page(tuple(found))
 
-    def _newest(self, feed: str, query: Query, until: int | None) -> Iterator[tuple[Document, int]]:
-        """Batches and indexes of the selected entries, what was added last first."""
+    def _newest(self, feed: str, query: Query, until: int | None) -> Iterator[Entry]:
+        """The selected entries, what was added last first."""
         last = self.head(feed).position
         if not last:
             return
-        choice, end = VersionFilter(query), block_number(last)
+        choice, end = VersionFilter(Query()), block_number(last)
         first = self._block_after(feed, query, end)
         if until is not None:
             end = self._block_after(feed, Query(added_after=max(until, 0)), end)
@@ -335,7 +337,7 @@ class FeedReader:
         found = search.newest_first(first, end, self._reader)
         ahead = ((position, match) for position, match in found if position <= last)
         for selection in split_matches(ahead, query.limit + 1):
-            batches, status_bits = self._read(feed, selection, last, _ALL_FIELDS)
+            batches, status_bits = self._read(feed, selection, last, _NEWEST_FIELDS)
             for batch in reversed(batches):
                 bits = status_bits.get(batch["_id"], _NO_STATUS_BITS)
                 chosen = choice.indexes(batch_columns(batch, selection.matches), bits, 0)
@@ -343,7 +345,7 @@ class FeedReader:
                     stamp = entry_stamp(batch, i)
                     in_time = query.after < stamp and (until is None or stamp <= until)
                     if in_time and selection.holds(batch, i):
-                        yield batch, i
+                        yield _read_entry(batch, i)
 
     @time_limit()
     def count_matches(self, feed: str, query: Query, most: int) -> int:
@@ -650,6 +652,16 @@ class FeedReader:
             for batch in self._base.runs.find({"_id": {"$in": chunk}}, _BODY_FIELDS)
         }
         return batches if batches.keys() == wanted else None
+
+
+def _read_entry(batch: Document, index: int) -> Entry:
+    """An entry of a batch that was read without its columns: they are in the object."""
+    body = entry_body(batch, index)
+    subject = orjson.loads(body)
+    version = str(subject.get("modified") or subject.get("created") or "")
+    spec = str(subject.get("spec_version", "2.0" if version else "2.1"))
+    place = batch["first"] + index, entry_stamp(batch, index)
+    return Entry(*place, str(subject["id"]), version, spec, body)
 
 
 def _versions_of(

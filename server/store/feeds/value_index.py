@@ -36,7 +36,7 @@ from tocsin.server.value_terms import value_terms
 
 log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 250
+MOST_AT_ONCE = 500
 """Entries that one step indexes; commits of this process wait for the step's transaction."""
 FEWEST = 64
 """Entries that are indexed together, unless they have waited long."""
@@ -64,6 +64,9 @@ class ValueIndexer:
         """`lock` is the store's commit lock."""
         self._client, self._base, self._lock = client, base, lock
         self._steps = 0
+        self._writes = 0
+        self.is_busy = False
+        """True if something was published between the last two looks, by whatever process."""
 
     def index_next(self, *, fewest: int = FEWEST) -> bool:
         """Index the next entries of one feed; False if none has `fewest` of them.
@@ -88,8 +91,10 @@ class ValueIndexer:
         return {feed: cursors.get(feed, 0) for feed in feeds}
 
     def _due(self, fewest: int) -> Iterator[_Part]:
-        fields = {"position": 1, "packs": 1, "removals": 1}
+        fields = {"position": 1, "packs": 1, "removals": 1, "writes": 1}
         heads = {each["_id"]: each for each in self._base.heads.find(ONLY_FEEDS, fields)}
+        writes = sum(int(head.get("writes", 0)) for head in heads.values())
+        self.is_busy, self._writes = writes != self._writes, writes
         for feed, done in self.indexed(list(heads)).items():
             last = int(heads[feed]["position"])
             if last - done >= max(fewest, 1):

@@ -27,6 +27,7 @@ from tocsin.admission.merge import statistics
 from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.timestamps import stix_time
+from tocsin.server import object_report, search
 from tocsin.server.intake import review
 from tocsin.server.intake.evaluate import Evaluator
 from tocsin.server.model import Partner
@@ -363,6 +364,18 @@ MUTATIONS: dict[str, Mutation] = {
         statistics,
         "select_visible",
         always(lambda every, _: list(every)),
+        "see that something strict is about one's own",
+    ),
+    "a search looks into every collection": Mutation(
+        search,
+        "readable_collections",
+        always(lambda _, collections: [c for c in collections if c.alias != "inbox"]),
+        "revoke and send again at a level that it cannot read",
+    ),
+    "a report on an object shows who sighted it": Mutation(
+        object_report,
+        "_assessments",
+        always(lambda _, public: public.assessments),
         "see that something strict is about one's own",
     ),
     "hidden ids can be referenced": Mutation(
