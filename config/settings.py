@@ -78,6 +78,8 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     """Authentication schemes that requests may use."""
     public_discovery: Switch = False
     """Answer the discovery document without a credential."""
+    require_agreements: Switch = False
+    """A partner without any agreement on record has no access."""
     threads: Annotated[int, Meta(ge=1, le=1024)] = 16
     """Requests that a process answers at the same time."""
     answering_processes: Annotated[int, Meta(ge=-1, le=64)] = -1

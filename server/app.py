@@ -25,6 +25,7 @@ from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.config import ConfigError, HubSettings
 from tocsin.server import console, export, taxii
+from tocsin.server.agreements import AgreementLifecycle
 from tocsin.server.auth import AuthScheme
 from tocsin.server.examination.examiner import Examiner
 from tocsin.server.intake.evaluate import Rules
@@ -100,6 +101,7 @@ class HubServices:
     object_reports: ObjectReports
     search: Search
     statistics: StatisticsReader
+    agreements: AgreementLifecycle
 
 
 def build_services(  # noqa: PLR0913
@@ -142,7 +144,13 @@ def build_services(  # noqa: PLR0913
             kept_days=settings.retain_bodies_days,
         ),
     )
-    rules = Rules(policy, admission.warninglists, limits, admission.examiner)
+    rules = Rules(
+        policy,
+        admission.warninglists,
+        limits,
+        admission.examiner,
+        require_agreements=settings.require_agreements,
+    )
     intake = Intake(store, publisher, rules, clock)
     lifecycle = Lifecycle(store, publisher, clock)
     purger = Purger(store, publisher, intake, lifecycle)
@@ -175,6 +183,7 @@ def build_services(  # noqa: PLR0913
         ObjectReports(store, config, receivers, clock),
         Search(store, clock),
         StatisticsReader(store, clock),
+        AgreementLifecycle(store, clock),
     )
 
 
@@ -227,6 +236,7 @@ class _ExportRequest:
     """See `export.protocols.ExportRequest`."""
 
     context: RequestContext
+    endpoints: Endpoints
 
     @property
     def account(self) -> Account:
@@ -242,13 +252,18 @@ class _ExportRequest:
     def note(self, collection: Collection) -> None:
         self.context.collection = collection.alias or collection.id
 
+    def check_rights(self, collection: Collection) -> None:
+        self.endpoints.check_rights(collection)
+
 
 def _export_services(services: HubServices, hub: TaxiiServices) -> export.ExportServices:
     """The services of the exports: who may read what is decided as for TAXII."""
 
+    endpoints = Endpoints(hub)
+
     def authenticate() -> _ExportRequest:
-        Endpoints(hub).authenticate()
-        return _ExportRequest(request_context())
+        endpoints.authenticate()
+        return _ExportRequest(request_context(), endpoints)
 
     return export.ExportServices(authenticate, services.exports, hub.deliveries)
 
@@ -280,6 +295,7 @@ def create_app(
             public_discovery=settings.public_discovery,
             schemes=_schemes(settings),
             interop_filters=settings.interop_filters,
+            require_agreements=settings.require_agreements,
         ),
         feeds=services.store.feeds,
         intake=services.intake,
@@ -288,6 +304,7 @@ def create_app(
         readiness=_Readiness(services.store.availability, services.disk),
         long_polls=long_polls,
         rate_limiter=RateLimiter(settings.requests_per_minute, numbers=numbers),
+        clock=services.clock,
     )
     monitoring.count_requests(app, services.monitor.metrics)
     app.register_blueprint(monitoring.blueprint(services.monitor, hub))

@@ -5,6 +5,9 @@ stored as a SHA-256 only, so one look-up decides.  Every failure gives the same 
 same work, whether the account is unknown, the secret wrong or the account disabled.  A collection
 that an account may not see does not exist for it: the error is that of an unknown name.
 
+What an account may do is what its record says, within the agreements of its partner that are in
+force at that moment (`Terms`).
+
 Knows neither HTTP status codes nor the database.
 """
 
@@ -12,13 +15,17 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Collection as Some
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
+from tocsin.admission.model import Tlp
 from tocsin.server.model import (
     Account,
+    Agreement,
+    AgreementState,
     Collection,
     CollectionKind,
     Marking,
@@ -114,6 +121,92 @@ def authenticate(
     raise NotAuthenticated(f"no valid credential; {advice}")
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The agreements of one partner at one moment."""
+
+    agreements: Sequence[Agreement]
+    """All of the partner's, whether in force or not."""
+    now: int
+    """µs since 1970 UTC."""
+    required: bool = False
+    """A partner without any agreement has no rights, either."""
+
+    @property
+    def is_bound(self) -> bool:
+        """True if the partner has only the rights that agreements give it."""
+        return self.required or bool(self.agreements)
+
+    @property
+    def in_force(self) -> list[Agreement]:
+        """The agreements that are in force."""
+        state = AgreementState.IN_FORCE
+        return [each for each in self.agreements if each.state_at(self.now) is state]
+
+    @property
+    def until(self) -> int | None:
+        """When one of those in force ends, so that everything must be decided again."""
+        return min((each.until for each in self.in_force if each.until is not None), default=None)
+
+    def highest_tlp(self, collection: str) -> Tlp | None:
+        """The strictest level that may be sent to a collection (its id); None: nothing may."""
+        if not self.is_bound:
+            return Tlp.RED
+        levels = [each.max_tlp for each in self.in_force if collection in each.collections]
+        return max(levels, default=None)
+
+    def narrow(self, account: Account, collections: Iterable[Collection]) -> Account:
+        """The partner's account with the rights that it has now.  Operators are not bound.
+
+        It reads only collections that an agreement names and that hold nothing above its highest
+        level.  With no agreement in force it has no rights at all.
+        """
+        if account.operator or not self.is_bound:
+            return account
+        if not self.in_force:
+            nothing = frozenset[str]()
+            return replace(account, reads=nothing, writes=nothing, has_terms=False)
+        known = {each.id: each for each in collections}
+        named = {id_: self.highest_tlp(id_) for id_ in known}
+        within = {
+            id_
+            for id_, level in named.items()
+            if level is not None and strictest_content(known[id_], known) <= level
+        }
+        written = {
+            id_ for id_, level in named.items() if level is not None and _takes_posts(known[id_])
+        }
+        reads, writes = account.reads & within, account.writes & (within | written)
+        return replace(account, reads=reads, writes=writes, until=self.until)
+
+
+def strictest_content(collection: Collection, known: Mapping[str, Collection]) -> Tlp:
+    """The strictest level that readers can find in a collection.
+
+    `known` are all collections, by id.  In a verbatim collection, whose objects no rule has looked
+    at, everything can be that may be sent.  An inbox shows nothing.
+    """
+    if collection.kind is CollectionKind.INBOX:
+        return Tlp.CLEAR
+    if collection.kind is CollectionKind.VERBATIM:
+        return Tlp.AMBER_STRICT
+    if collection.view is None:
+        return collection.max_tlp
+    sources = [known.get(each) for each in collection.view.sources]
+    level = max(Tlp.RED if each is None else strictest_content(each, known) for each in sources)
+    limit = collection.view.max_tlp
+    return level if limit is None else min(level, limit)
+
+
+def is_outdated(account: Account, now: int) -> bool:
+    """True if an agreement has ended since the account's rights were decided."""
+    return account.until is not None and now >= account.until
+
+
+def _takes_posts(collection: Collection) -> bool:
+    return collection.kind in (CollectionKind.INBOX, CollectionKind.VERBATIM)
+
+
 def may_see(account: Account, collection: Collection) -> bool:
     """True if the account may know that the collection exists.
 
@@ -135,7 +228,7 @@ def may_write(account: Account, collection: Collection) -> bool:
 
     Nobody may add to a feed, which only admission writes, or to a view of other collections.
     """
-    if collection.kind not in (CollectionKind.INBOX, CollectionKind.VERBATIM):
+    if not _takes_posts(collection):
         return False
     if account.operator and collection.kind is CollectionKind.VERBATIM:
         return True
@@ -153,8 +246,17 @@ def sees_tlp1(account: Account, collection: Collection) -> bool:
 
 
 def may_read_status(account: Account, submission: Submission) -> bool:
-    """True for submissions of the account's partner, and for an operator."""
-    return account.operator or (account.partner != "" and account.partner == submission.partner)
+    """True for submissions of the account's partner, and for an operator.
+
+    Without an agreement in force where one is needed, there are none.
+    """
+    own = account.partner != "" and account.partner == submission.partner
+    return account.operator or (own and may_list_submissions(account))
+
+
+def may_list_submissions(account: Account) -> bool:
+    """True unless the account needs an agreement and none is in force."""
+    return account.has_terms
 
 
 def may_read_contributions(account: Account) -> bool:

@@ -104,6 +104,44 @@ class Partner:
         )
 
 
+class AgreementState(StrEnum):
+    """The state of an agreement."""
+
+    PLANNED = "planned"  # it has not begun
+    IN_FORCE = "in-force"
+    ENDED = "ended"  # for good
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The written terms under which a partner sends and receives."""
+
+    id: str
+    """UUID version 4."""
+    partner: str
+    """The partner's slug."""
+    collections: frozenset[str]
+    """Ids of the collections that it may use, as far as its accounts have the right."""
+    starts: int
+    """µs since 1970 UTC, as `until`."""
+    until: int | None = None
+    """The first microsecond at which it is not in force any more; None: open."""
+    max_tlp: Tlp = Tlp.AMBER
+    """The strictest level that the partner may send and receive."""
+    purposes: tuple[str, ...] = ()
+    """Short texts."""
+    note: str = ""
+    recorded: AgreementState = AgreementState.PLANNED
+    """Its state as far as the journal has it.  What the journal has as ended stays so, even if the
+    machine's clock is set back."""
+
+    def state_at(self, now: int) -> AgreementState:
+        """Its state at a time, in µs."""
+        if self.recorded is AgreementState.ENDED or (self.until is not None and now >= self.until):
+            return AgreementState.ENDED
+        return AgreementState.PLANNED if now < self.starts else AgreementState.IN_FORCE
+
+
 class Marking(StrEnum):
     """The TLP version in which an account is shown the markings of a feed."""
 
@@ -124,6 +162,11 @@ class Account:
     """May read and write every verbatim collection and read every feed."""
     disabled: bool = False
     marking: Marking = Marking.TLP2
+    has_terms: bool = True
+    """False if it needs an agreement and none is in force, so that it has no rights.  Never
+    stored, like the next."""
+    until: int | None = None
+    """The time, in µs, at which an agreement ends that these rights come from; None: no time."""
 
 
 class VersionKeyword(StrEnum):

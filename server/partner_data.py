@@ -16,10 +16,11 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import Contribution
-from tocsin.admission.timestamps import stix_time
+from tocsin.admission.timestamps import stix_time, timestamp
+from tocsin.server.agreements import end_agreement
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
-from tocsin.server.model import PublicObject, Review
+from tocsin.server.model import Agreement, AgreementState, PublicObject, Review
 from tocsin.server.publishing.public_objects import remove_contribution
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
@@ -134,6 +135,11 @@ class PartnerData:
                 txn.accounts.update_account(replace(account, disabled=True))
                 for digest in txn.accounts.list_keys(account.name):
                     txn.accounts.revoke_key(digest)
+            now = self._lifecycle.now()
+            for agreement in txn.agreements.list_of(slug):
+                if agreement.recorded is not AgreementState.ENDED:
+                    until = now if agreement.until is None else min(now, agreement.until)
+                    end_agreement(txn, replace(agreement, until=until), who, reason)
             what = {"partner": slug, "reason": reason}
             txn.add_journal_entry("partner.remove", who, what)
 
@@ -163,6 +169,7 @@ class PartnerData:
                 "disabled": account.disabled,
                 "marking": account.marking.value,
             }
+        yield from map(_agreement_line, self._store.agreements.list_of(slug))
         yield from self._export_submissions(slug)
         yield from self._export_contributions(slug)
         for review in self._store.reviews.list_all(slug):
@@ -304,6 +311,20 @@ def _contributions(
     own = [each for each in every if each.partner == slug]
     named = [each for each in own if own_ids is not None and each.source_id in own_ids]
     return named or own
+
+
+def _agreement_line(agreement: Agreement) -> Line:
+    return {
+        "kind": "agreement",
+        "agreement": agreement.id,
+        "collections": sorted(agreement.collections),
+        "max_tlp": agreement.max_tlp.label,
+        "purposes": list(agreement.purposes),
+        "from": timestamp(agreement.starts),
+        "until": None if agreement.until is None else timestamp(agreement.until),
+        "note": agreement.note,
+        "state": agreement.recorded.value,
+    }
 
 
 def _contribution_line(public: PublicObject, each: Contribution) -> Line:

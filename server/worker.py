@@ -125,6 +125,7 @@ def run_intake(services: HubServices, stop: threading.Event) -> None:
         with _survive(services, "submissions and sweeps"):
             worked = services.disk.has_room_for_work() and intake.work()
             worked = lifecycle.work() or worked
+            worked = services.agreements.work() or worked
         if not worked:
             intake.waiting.wait(_IDLE)
     with _survive(services, "giving submissions back"):

@@ -26,6 +26,7 @@ _COMMANDS = {
     "backup": "backup",
     "restore": "backup",
     "partner": "partner",
+    "agreement": "agreement",
     "key": "key",
     "person": "person",
     "collection": "collection",

@@ -31,6 +31,10 @@ class ExportRequest(Protocol):
         """Note the collection for the log."""
         ...
 
+    def check_rights(self, collection: Collection) -> None:
+        """Raises as at the beginning, if an agreement has ended since then."""
+        ...
+
 
 class DeliveryRecorder(Protocol):
     """Remembers which account was served what."""

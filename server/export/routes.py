@@ -64,6 +64,7 @@ class Endpoints:
         """The file of a format that has only one, else the names of its files, one a line."""
         context, wanted = self._parse(name, format, "")
         names = self.services.files.names(wanted)
+        context.check_rights(wanted.collection)
         if wanted.format.has_one_file:
             return self._answer(context, wanted._replace(name=names[0]))
         return _answer_lines(names)
@@ -89,6 +90,7 @@ class Endpoints:
 
     def _answer_now(self, context: ExportRequest, wanted: FileRequest) -> flask.Response:
         found = self.services.files.find(wanted)
+        context.check_rights(wanted.collection)
         if request.if_none_match.contains_weak(found.tag):
             answer = flask.Response(status=_NOT_MODIFIED)
         else:

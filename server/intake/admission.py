@@ -26,13 +26,17 @@ from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditi
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.accounts import Accounts
 
-_DISABLED = (
-    Finding(
-        "validate",
-        "account",
-        Action.REFUSED,
-        "the account was disabled before this was examined: send it again when it may send",
-    ).as_json(),
+_DISABLED = Finding(
+    "validate",
+    "account",
+    Action.REFUSED,
+    "the account was disabled before this was examined: send it again when it may send",
+)
+_NO_AGREEMENT = Finding(
+    "validate",
+    "agreement",
+    Action.REFUSED,
+    "no agreement in force allowed this when it was examined: send it again when one does",
 )
 
 BATCH = 500
@@ -98,6 +102,8 @@ class InboxAdmission:
         self._settled = sent.submission.settled
         self._evaluation: Evaluation | None = None
         self._whole: Batch | None = None
+        self._until: int | None = None
+        """When an agreement ends by which `_whole` was examined; None: no time."""
 
     @property
     def is_examined(self) -> bool:
@@ -106,17 +112,10 @@ class InboxAdmission:
 
     def step(self) -> bool:
         """See `Admission.step`."""
-        waited = self._sent.account is None
-        is_examining = self._evaluation is not None
-        if (
-            waited
-            and not is_examining
-            and _is_locked_out(self._services.store, self.submission.account)
-        ):
+        lockout = None if self._evaluation is not None else self._find_lockout()
+        if lockout is not None:
             self.is_final = False
-            refused = _refuse_next(
-                self._services.store, self.submission, self._objects, self._settled
-            )
+            refused = _refuse_next(self._services.store, self.submission, self._left(), lockout)
             self.records += refused
             self._settled += len(refused)
             return self._settled >= len(self._objects)
@@ -130,6 +129,21 @@ class InboxAdmission:
             self._evaluation.examination.close()
             self._evaluation = None
 
+    def _left(self) -> tuple[int, Sequence[bytes]]:
+        """The next batch that is not settled, with its first index."""
+        return self._settled, self._objects[self._settled : self._settled + BATCH]
+
+    def _find_lockout(self) -> Finding | None:
+        """Why nothing of this may be published any more; None if it may."""
+        account = self._sent.account
+        if account is None:  # it waited meanwhile
+            account = self._services.store.accounts.find_account(self.submission.account)
+            if account is None or account.disabled:
+                return _DISABLED
+        if account.operator or self._services.evaluator.may_send(self.submission):
+            return None
+        return _NO_AGREEMENT
+
     def _examine(self) -> bool:
         if self._evaluation is None:
             candidates = parse_candidates(self._objects)
@@ -141,6 +155,7 @@ class InboxAdmission:
         if not self._evaluation.examine_next(length):
             return False
         self._whole = self._services.evaluator.finish(self._evaluation)
+        self._until = self._evaluation.terms.until
         if len(self._objects) > BATCH:
             earlier = group_assessments(self._whole.candidates)
             self._whole = replace(self._whole, earlier=earlier)
@@ -169,6 +184,8 @@ class InboxAdmission:
         services.evaluator.check(txn, batch)
         if not _may_send(txn.accounts, self.submission.account):  # disabled meanwhile
             raise StalePreconditions
+        if self._until is not None and services.clock() >= self._until:
+            raise StalePreconditions
         settlement = services.publisher.settle(txn, batch)
         txn.add_reviews(settlement.reviews)
         _finish(txn, "admit", self.submission, settlement.records)
@@ -179,12 +196,16 @@ class VerbatimAdmission:
     """Puts the objects of a submission into a verbatim collection as they are."""
 
     def __init__(
-        self, store: Store, sent: Sent, collection: Collection, objects: Sequence[bytes]
+        self,
+        services: AdmissionServices,
+        sent: Sent,
+        collection: Collection,
+        objects: Sequence[bytes],
     ) -> None:
         self.submission = sent.submission
         self.records: list[Record] = []
         self.is_final = True
-        self._store = store
+        self._services = services
         self._collection = collection
         self._objects = objects
         self._settled = sent.submission.settled
@@ -196,25 +217,27 @@ class VerbatimAdmission:
 
     def step(self) -> bool:
         """See `Admission.step`."""
-        part = list(enumerate(self._objects))[self._settled : self._settled + BATCH]
+        store, submission = self._services.store, self.submission
+        first, part = self._settled, self._objects[self._settled : self._settled + BATCH]
 
-        def deposit(txn: Transaction) -> list[Record]:
-            if not _may_send(txn.accounts, self.submission.account):
-                return []
-            sender = Depositor.find(txn, self.submission, self._collection)
-            records = deposited(txn, self._collection, part, sender)
-            _finish(txn, "deposit", self.submission, records)
+        def deposit(txn: Transaction) -> list[Record] | Finding:
+            account = txn.accounts.find_account(submission.account)
+            if account is None or account.disabled:
+                return _DISABLED
+            terms = self._services.evaluator.read_terms(txn, submission)
+            sender = Depositor.find(txn, submission, self._collection, (account, terms))
+            if sender is None:
+                return _NO_AGREEMENT
+            records = deposited(txn, self._collection, list(enumerate(part, first)), sender)
+            _finish(txn, "deposit", submission, records)
             return records
 
-        records = self._store.commit(deposit)
-        if records or not part:
-            self.records += records
-            self._settled += len(part)
-        else:
+        records = store.commit(deposit)
+        if isinstance(records, Finding):
             self.is_final = False
-            refused = _refuse_next(self._store, self.submission, self._objects, self._settled)
-            self.records += refused
-            self._settled += len(refused)
+            records = _refuse_next(store, submission, (first, part), records)
+        self.records += records
+        self._settled += len(records)
         return self._settled >= len(self._objects)
 
     def close(self) -> None:
@@ -226,20 +249,15 @@ def _may_send(accounts: Accounts, account: str) -> bool:
     return found is not None and not found.disabled
 
 
-def _is_locked_out(store: Store, account: str) -> bool:
-    """True if an account may not send any more, so that nothing of its queue is published."""
-    return not _may_send(store.accounts, account)
-
-
 def _refuse_next(
-    store: Store, submission: Submission, objects: Sequence[bytes], settled: int
+    store: Store, submission: Submission, part: tuple[int, Sequence[bytes]], why: Finding
 ) -> list[Record]:
-    """Refuse a batch of what was not settled before its account was disabled; its records."""
-    part = objects[settled : settled + BATCH]
-    refused = Verdict.REFUSED.value
+    """Refuse a batch, given with its first index, that was not settled in time; its records."""
+    first, objects = part
+    refused, findings = Verdict.REFUSED.value, (why.as_json(),)
     records = [
-        Record(settled + n, refused, each.source_id or "", findings=_DISABLED)
-        for n, each in enumerate(parse_candidates(part))
+        Record(first + n, refused, each.source_id or "", findings=findings)
+        for n, each in enumerate(parse_candidates(objects))
     ]
     store.commit(lambda txn: _finish(txn, "admit", submission, records))
     return records

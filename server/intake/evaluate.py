@@ -29,6 +29,7 @@ from tocsin.admission.model import (
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.warninglists.index import WithExclusions
+from tocsin.server.auth import Terms
 from tocsin.server.examination.ahead import ExaminationAhead
 from tocsin.server.examination.examiner import (
     Examination,
@@ -43,6 +44,7 @@ from tocsin.server.intake.queue import Limits
 from tocsin.server.model import (
     OPERATOR_SLUG,
     Account,
+    Agreement,
     Collection,
     Partner,
     Submission,
@@ -60,6 +62,7 @@ from tocsin.server.publishing.publisher import (
     StalePreconditions,
 )
 from tocsin.server.store import Store, Transaction
+from tocsin.server.store.agreements import group_by_partner
 
 _NO_WAIVER = Waiver()
 
@@ -111,6 +114,8 @@ class Rules:
     limits: Limits = Limits()
     examiner: Examiner | None = None
     """Examines queued submissions in other processes; None: this process does."""
+    require_agreements: bool = False
+    """A partner without any agreement may send nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,8 @@ class Evaluation:
     """Marking definitions that the partner sent before and that are at hand."""
     preconditions: Preconditions
     waived: frozenset[str]
+    terms: Terms
+    """The partner's agreements, by which the candidates are judged."""
     examination: Examination
     examined: list[Candidate]
     """The candidates that have been examined so far."""
@@ -159,6 +166,8 @@ class _Known:
 
     preconditions: Preconditions
     partners: Mapping[str, Partner]
+    agreements: Mapping[str, Sequence[Agreement]]
+    """By partner."""
     exclusions: tuple[tuple[str, str, str], ...]
     """Type, value and reason."""
     lists: Warninglists
@@ -230,6 +239,7 @@ class Evaluator:
             defined=frozenset(defined),
             preconditions=known.preconditions,
             waived=waiver.rules,
+            terms=self._terms(submission, known),
             examination=examination,
             examined=[],
         )
@@ -270,8 +280,10 @@ class Evaluator:
     def finish(self, evaluation: Evaluation) -> Batch:
         """Assign public ids, once all candidates are examined."""
         sent, examined, authors = evaluation.sent, evaluation.examined, evaluation.authors
-        account = sent.account or self._store.accounts.find_account(sent.submission.account)
         feeds = tuple(sent.feeds or self._publisher.config.feeds())
+        account = sent.account or self._store.accounts.find_account(sent.submission.account)
+        if account is not None:
+            account = evaluation.terms.narrow(account, feeds)
         return Batch(
             submission=sent.submission.id,
             partner=evaluation.partner,
@@ -310,9 +322,36 @@ class Evaluator:
         partner = own or _operator(submission)
         if sent.anonymous:
             partner = replace(partner, consent=Consent.NONE)
+        level = self._terms(submission, known).highest_tlp(submission.collection)
+        if level is not None:
+            partner = replace(partner, max_tlp=min(partner.max_tlp, level))
         submitter = self._submitter(partner, known.partners.values(), candidates)
         partner = replace(partner, consent=submitter.consent)
         return partner, submitter, self._defined(partner, candidates)
+
+    def may_send(self, submission: Submission) -> bool:
+        """True if agreements allow the partner to send to the submission's collection now.
+
+        A "no" is never from memory: an agreement may have been added since.
+        """
+        for known in (self._last_known, None):
+            self._last_known = known
+            terms = self._terms(submission, self._find_known(submission.partner))
+            if terms.highest_tlp(submission.collection) is not None:
+                return True
+        return False
+
+    def read_terms(self, txn: Transaction, submission: Submission) -> Terms:
+        """The agreements of a submission's partner as they are in a transaction."""
+        return self._terms_of(submission.partner, txn.agreements.list_of(submission.partner))
+
+    def _terms(self, submission: Submission, known: _Known) -> Terms:
+        return self._terms_of(submission.partner, known.agreements.get(submission.partner, ()))
+
+    def _terms_of(self, partner: str, agreements: Sequence[Agreement]) -> Terms:
+        """The terms of a partner now; the operator, the empty string, has none."""
+        required = self._rules.require_agreements and partner != ""
+        return Terms(agreements, self._clock(), required=required)
 
     def _defined(self, partner: Partner, candidates: Sequence[Candidate]) -> dict[str, StixObject]:
         """Marking definitions that the partner sent before and that objects carry now."""
@@ -334,6 +373,7 @@ class Evaluator:
             self._last_known = known = _Known(
                 Preconditions(revision, exclusions_revision),
                 partners,
+                group_by_partner(self._store.agreements.list_all()),
                 exclusions,
                 WithExclusions(exclusions, self._rules.lists),
             )

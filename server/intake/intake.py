@@ -559,7 +559,7 @@ class Intake:
         collection = collection or self._collection(sent.submission.collection)
         objects = split_envelope(sent.submission.raw) if objects is None else objects
         if collection.kind is CollectionKind.VERBATIM:
-            return VerbatimAdmission(self._store, sent, collection, objects)
+            return VerbatimAdmission(self._services, sent, collection, objects)
         return InboxAdmission(self._services, sent, objects, elsewhere=elsewhere)
 
     def _advance(self, admission: Admission) -> bool:

@@ -29,9 +29,10 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import micros
-from tocsin.server.auth import may_read
+from tocsin.server.auth import Terms, may_read
 from tocsin.server.index_terms import index_terms, strictest_tlp, visibility
 from tocsin.server.model import (
+    Account,
     Collection,
     NewEntry,
     PublishOutcome,
@@ -69,17 +70,26 @@ class Depositor:
     """It may read the collection, and so be told what is in it."""
 
     @classmethod
-    def find(cls, txn: Transaction, submission: Submission, collection: Collection) -> Depositor:
-        """The sender of a submission, with the rights that it has now.
+    def find(
+        cls,
+        txn: Transaction,
+        submission: Submission,
+        collection: Collection,
+        rights: tuple[Account, Terms],
+    ) -> Depositor | None:
+        """The sender of a submission, with the rights that its account has now; None: none.
 
         The record of a partner that is gone allows it nothing beyond TLP:CLEAR.
         """
-        account = txn.accounts.find_account(submission.account)
-        reads = account is not None and may_read(account, collection)
-        if account is not None and account.operator:
-            return cls(max_tlp=Tlp.AMBER_STRICT, reads=reads)
+        account, terms = rights
+        if account.operator:
+            return cls(max_tlp=Tlp.AMBER_STRICT)
+        level = terms.highest_tlp(collection.id)
+        if level is None:
+            return None
         partner = txn.accounts.find_partner(submission.partner)
-        max_tlp = Tlp.CLEAR if partner is None else min(partner.max_tlp, Tlp.AMBER_STRICT)
+        max_tlp = Tlp.CLEAR if partner is None else min(partner.max_tlp, level, Tlp.AMBER_STRICT)
+        reads = may_read(terms.narrow(account, [collection]), collection)
         return cls(submission.partner or submission.account, max_tlp, reads)
 
 

@@ -20,6 +20,7 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.admission.markings.tlp import read_markings
 from tocsin.admission.model import Action, Candidate, Finding, Tlp, Verdict, Waiver
 from tocsin.admission.stix.ijson import parse_object
+from tocsin.server.auth import Terms
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
 from tocsin.server.model import (
@@ -77,6 +78,7 @@ _INVALID_WITHOUT = (
 
 
 _LOCKED_OUT = "the account {} may not send any more: reject it, or let the account in again"
+_NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
 _GONE = "the shortened copy is not published any more: it was withdrawn, revoked or has ended"
 
 
@@ -232,7 +234,7 @@ class Reviewer:
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             self._evaluator.check(txn, batch)
-            _check_release(txn, review, submission)
+            _check_release(txn, review, submission, self._evaluator.read_terms(txn, submission))
             settlement = self._publisher.settle(txn, batch)
             record = settlement.records[0]
             if without_text and record.verdict == Verdict.REFUSED:
@@ -315,11 +317,13 @@ class Reviewer:
         raise NotFound(f"the submission of review {review.id} is not kept any more")
 
 
-def _check_release(txn: Transaction, review: Review, submission: Submission) -> None:
+def _check_release(txn: Transaction, review: Review, submission: Submission, terms: Terms) -> None:
     """Raises Conflict if a review may only be rejected."""
     account = txn.accounts.find_account(submission.account)
     if account is None or account.disabled:
         raise Conflict(_LOCKED_OUT.format(submission.account))
+    if not account.operator and terms.highest_tlp(submission.collection) is None:
+        raise Conflict(_NO_AGREEMENT.format(submission.partner))
     if review.kind is ReviewKind.REDACTED and not _is_published(txn, review):
         raise Conflict(_GONE)
 

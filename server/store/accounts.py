@@ -21,6 +21,12 @@ PARTNERS_REVISION = "partners"
 _NO_PARTNER = "there is no partner {}; `tocsin-hub partner list` shows them"
 
 
+def raise_partners_revision(base: Base, session: Session = None) -> None:
+    """Say that partners, their accounts or agreements have changed: evaluations begin anew."""
+    change = {"$inc": {"revision": 1}}
+    base.tails.update_one({"_id": PARTNERS_REVISION}, change, upsert=True, session=session)
+
+
 class Accounts:
     """Partners, accounts and keys; within a transaction they are `Transaction.accounts`."""
 
@@ -49,7 +55,7 @@ class Accounts:
         self._raise_revision()
 
     def partners_revision(self) -> int:
-        """A number that grows with every change of a partner or of its accounts."""
+        """A number that grows with every change of a partner, its accounts or its agreements."""
         document = self._revisions.find_one({"_id": PARTNERS_REVISION}, session=self._session)
         return 0 if document is None else int(document["revision"])
 
@@ -120,9 +126,7 @@ class Accounts:
         raise_revision(self._base, self._session)
 
     def _raise_revision(self) -> None:
-        change = {"$inc": {"revision": 1}}
-        key = {"_id": PARTNERS_REVISION}
-        self._revisions.update_one(key, change, upsert=True, session=self._session)
+        raise_partners_revision(self._base, self._session)
 
     def _add(self, documents: Documents[Document], document: Document, message: str) -> None:
         try:

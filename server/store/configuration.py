@@ -1,17 +1,18 @@
-"""The configuration in memory: collections, accounts and keys, of one revision.
+"""The configuration in memory: collections, accounts, keys and agreements, of one revision.
 
 Every change of them raises a number in the document `configuration`, which lies beside
 the feeds' heads.  A request reads both in one look-up, and so knows whether what this
-process remembers is still in force.
+process remembers is still in force.  Rights that end by time are not remembered: `auth.py`
+decides them for each request.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tocsin.server.model import Account, Collection
+from tocsin.server.model import Account, Agreement, Collection
 from tocsin.server.store.connection import Base, Document, Session
 
 CONFIGURATION = "configuration"
@@ -23,17 +24,19 @@ _MOST_SECONDS = 60.0
 
 
 def raise_revision(base: Base, session: Session = None) -> None:
-    """Say that collections, accounts or keys have changed."""
+    """Say that collections, accounts, keys or agreements have changed."""
     change = {"$inc": {"revision": 1}}
     base.heads.update_one({"_id": CONFIGURATION}, change, upsert=True, session=session)
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The collections, and the accounts that have been asked for, of one revision."""
+    """The collections, agreements, and accounts that were asked for, of one revision."""
 
     revision: int
     collections: Sequence[Collection]
+    agreements: Mapping[str, Sequence[Agreement]] = field(default_factory=dict)
+    """By partner, whether in force or not."""
     accounts: dict[str, Account] = field(default_factory=dict)
     """By credential.  Those that do not exist are not remembered."""
     read_at: float = field(default_factory=time.monotonic)

@@ -1,7 +1,7 @@
 """The store: all data of the hub, and the only way to change it.
 
-Readers use `feeds`, `accounts`, `submissions`, `quotas`, `reviews`, `schedule`, `outbox`,
-`exclusions`, `journal` and `deliveries`, or `read` for several look-ups in one snapshot.
+Readers use `feeds`, `accounts`, `agreements`, `submissions`, `quotas`, `reviews`, `schedule`,
+`outbox`, `exclusions`, `journal` and `deliveries`, or `read` for several look-ups in one snapshot.
 Changes that belong together are written in one `commit`: all of them become
 visible at once, or none.
 """
@@ -24,6 +24,7 @@ from tocsin.server.metrics import Metrics
 from tocsin.server.shared_folder import Process
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
+from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.availability import Availability
 from tocsin.server.store.backup import Backups
 from tocsin.server.store.command_metrics import CommandMetrics
@@ -102,6 +103,7 @@ class Store:
         self.accounts = Accounts(self._base)
         self.people = People(self._base)
         self.notices = SentNotices(self._base)
+        self.agreements = Agreements(self._base)
         self.submissions = Submissions(self._base, clock)
         self.quotas = Quotas(self._base, clock)
         self.reviews = Reviews(self._base)

@@ -7,6 +7,7 @@ reads them as a whole, which it may, because it runs rarely and for an operator.
 from __future__ import annotations
 
 from tocsin.server.store.accounts import Accounts
+from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.configuration import raise_revision
 from tocsin.server.store.connection import Base, Document
 
@@ -50,5 +51,6 @@ class PartnerDocuments:
             base.keys.delete_many({"account": name})
             base.accounts.delete_one({"_id": name})
         raise_revision(base)
+        Agreements(base).delete_of(slug)
         base.quotas.delete_one({"_id": slug})
         Accounts(base).remove_partner(slug)

@@ -113,6 +113,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "invitations": (("login", "partner"),),
     "attempts": (),
     "notices": (),
+    "agreements": (("partner",), ("recorded",)),
     "journal": (("terms",),),
     "tails": (),
     "secrets": (),

@@ -33,6 +33,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import exclusions, public_objects
 from tocsin.server.store.accounts import PARTNERS_REVISION, Accounts
+from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.commits import CommitNumber
 from tocsin.server.store.connection import Base
 from tocsin.server.store.feeds.clock import HubClock
@@ -121,6 +122,8 @@ class Transaction(Snapshot):
         """Partners, accounts and keys."""
         self.people = People(base, session)
         """People of the console."""
+        self.agreements = Agreements(base, session)
+        """Agreements with partners."""
         self._journal = JournalWriter(base, session, self.now)
         self._clock = HubClock(base, session, self.now)
 

@@ -4,6 +4,7 @@ The feed's head is read first.  A reader that has the page already gets a 304 be
 else is read; a reader that prefers to wait is answered when the feed changes.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -85,14 +86,28 @@ class PageRequest:
                 while granted and not _has_news(answer) and self._wait(head, deadline):
                     self.recheck()
                     head, answer = self._answer_now(query)
+            self._check_rights()
             seconds = seconds if granted else 0
         if seconds:
             answer.headers[PREFERENCE_APPLIED] = f"wait={seconds}"
         return answer
 
     def _wait(self, head: FeedHead, deadline: float) -> bool:
+        """Wait for a change, or for the end of the reader's rights; False at the deadline."""
         polls, read = self.services.long_polls, self.services.feeds.head
-        return polls.wait_for_change(self.feed.id, head, deadline, read)
+        end = time.monotonic() + self._seconds_of_rights()
+        changed = polls.wait_for_change(self.feed.id, head, min(deadline, end), read)
+        return changed or end <= time.monotonic() < deadline
+
+    def _seconds_of_rights(self) -> float:
+        """Seconds until the reader's rights must be decided again."""
+        until = request_context().authenticated.until
+        return math.inf if until is None else (until - self.services.clock()) / 1_000_000
+
+    def _check_rights(self) -> None:
+        """Decide anew if the reader may read, if an agreement has ended meanwhile."""
+        if auth.is_outdated(request_context().authenticated, self.services.clock()):
+            self.recheck()
 
     def _page_tokens(self) -> PageTokens:
         return PageTokens(self.services.settings.page_token_key, self.feed.id, self.endpoint)
@@ -114,6 +129,7 @@ class PageRequest:
             answer.set_etag(known_tag)
         elif representation := _REPRESENTATIONS.get(self.endpoint):
             at, page = self.services.feeds.objects(self.feed, query, state, representation)
+            self._check_rights()  # so that nothing published after the end is served
             self._check(page.count, more=page.more)
             answer = self._answer_page(query, page, representation)
             if representation is OBJECTS:
@@ -124,6 +140,7 @@ class PageRequest:
             entries = Page()
             if not head.is_past_end(query):
                 entries = self.services.feeds.page(self.feed.id, query, bodies=False)
+            self._check_rights()
             self._check(len(entries.entries), more=entries.more)
             answer = self._answer_versions(query, entries)
             if head.is_past_end(query) or self.services.feeds.head(self.feed.id) == head:

@@ -5,7 +5,8 @@ The store and the intake implement the protocols; nothing in `taxii/` knows eith
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from tocsin.server.auth import AccountLookup, AuthScheme
 from tocsin.server.model import (
     OBJECTS,
     Account,
+    Agreement,
     Collection,
     FeedHead,
     ObjectPage,
@@ -50,6 +52,10 @@ class HubState(AccountLookup, Protocol):
     @property
     def collections(self) -> Sequence[Collection]:
         """All of them, in any order."""
+        ...
+
+    def agreements_of(self, partner: str) -> Sequence[Agreement]:
+        """The partner's agreements, whether in force or not."""
         ...
 
     def head(self, collection: Collection) -> FeedHead:
@@ -205,6 +211,8 @@ class TaxiiSettings:
     """Serves `/taxii2/` without a credential."""
     schemes: frozenset[AuthScheme] = frozenset({AuthScheme.BASIC, AuthScheme.BEARER})
     """The enabled authentication schemes."""
+    require_agreements: bool = False
+    """A partner without any agreement has no rights."""
 
     def __post_init__(self) -> None:
         """Refuse a guessable key and limits below one."""
@@ -226,3 +234,5 @@ class TaxiiServices:
     long_polls: LongPolls = field(default_factory=LongPolls)
     rate_limiter: RateLimiter = field(default_factory=lambda: RateLimiter(0))
     readiness: Readiness = field(default_factory=AlwaysReady)
+    clock: Callable[[], int] = lambda: time.time_ns() // 1_000
+    """The time in µs since 1970 UTC, by which agreements begin and end."""

@@ -6,6 +6,7 @@ query or the body.  `resources.py` formats the answers, `auth.py` decides rights
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import flask
@@ -13,7 +14,7 @@ from flask import request
 
 from tocsin.admission.errors import NotAuthenticated, NotFound
 from tocsin.server import auth
-from tocsin.server.model import Account, Collection, Query
+from tocsin.server.model import Account, Agreement, Collection, Query, Submission
 from tocsin.server.taxii import content, resources, tlp1
 from tocsin.server.taxii.paging import PageRequest
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate, TaxiiServices
@@ -114,7 +115,9 @@ class Endpoints:
         sizes = settings.page_size, settings.page_cap
         limit, before = parse_submission_query(request.args.items(multi=True), *sizes)
         account = request_context().authenticated
-        found = self.services.statuses.list_of_partner(account.partner, limit + 1, before)
+        found: Sequence[Submission] = ()
+        if auth.may_list_submissions(account):
+            found = self.services.statuses.list_of_partner(account.partner, limit + 1, before)
         visible = auth.visible_collections(account, request_context().hub.collections)
         names = {each.id: each.alias for each in visible}
         return _answer(resources.format_submissions(found, limit, names))
@@ -223,30 +226,54 @@ class Endpoints:
 
     def _page(self, feed: Collection, parsed: ParsedQuery, endpoint: Endpoint) -> flask.Response:
         def recheck() -> None:
-            request_context().account = self._account()
-            reader = request_context().authenticated
-            auth.find_readable(reader, request_context().hub.collections, feed.id)
+            self.recheck(feed)
 
         return PageRequest(self.services, feed, parsed, endpoint, recheck).answer()
+
+    def recheck(self, feed: Collection) -> None:
+        """Decide anew if the reader may read the collection; raises NotFound or NotAllowed."""
+        request_context().account = self._account()
+        reader = request_context().authenticated
+        auth.find_readable(reader, request_context().hub.collections, feed.id)
+
+    def check_rights(self, feed: Collection) -> None:
+        """As `recheck`, if an agreement has ended since the rights were decided.
+
+        To be called when the content has been read: so nothing that was published after the end
+        is in the answer.
+        """
+        if auth.is_outdated(request_context().authenticated, self.services.clock()):
+            self.recheck(feed)
 
     def _account(self) -> Account:
         certificate = _certificate_fingerprint()
         if certificate or "Authorization" in request.headers:  # else nothing is looked up
             self.services.readiness.check_database()
             request_context().state = self.services.feeds.look(_collection_name())
-        return auth.authenticate(
+        state = request_context().state or _NOBODY
+        account = auth.authenticate(
             request.headers.get("Authorization"),
-            request_context().state or _NOBODY,
+            state,
             certificate,
             self.services.settings.schemes,
         )
+        agreements = state.agreements_of(account.partner)
+        required = self.services.settings.require_agreements
+        terms = auth.Terms(agreements, self.services.clock(), required=required)
+        return terms.narrow(account, state.collections)
 
 
 class _Nobody:
     """The accounts for a request without a credential."""
 
+    collections: Sequence[Collection] = ()
+
     def find_account_by_credential(self, digest: str) -> Account | None:
         """None: nothing is looked up."""
+
+    def agreements_of(self, partner: str) -> Sequence[Agreement]:
+        """None, either."""
+        return ()
 
 
 _NOBODY = _Nobody()

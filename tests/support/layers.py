@@ -17,7 +17,7 @@ LAYERS = (
     + ("tocsin.server.search", "tocsin.server.statistics"),
     ("tocsin.server.purge", "tocsin.server.monitoring"),
     ("tocsin.server.intake", "tocsin.server.lifecycle")
-    + ("tocsin.server.people", "tocsin.server.partners"),
+    + ("tocsin.server.people", "tocsin.server.partners", "tocsin.server.agreements"),
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),
     ("tocsin.server.value_terms",),

@@ -23,6 +23,7 @@ from tocsin.server import auth
 from tocsin.server.model import (
     OBJECTS,
     Account,
+    Agreement,
     Collection,
     CollectionKind,
     Entry,
@@ -81,6 +82,9 @@ class State:
     def find_account_by_credential(self, digest: str) -> Account | None:
         return self.feeds.people.find_account_by_credential(digest)
 
+    def agreements_of(self, partner: str) -> Sequence[Agreement]:
+        return [each for each in self.feeds.agreements if each.partner == partner]
+
     def head(self, collection: Collection) -> FeedHead:
         if collection.id not in self.heads:
             self.heads[collection.id] = self.feeds.head(collection.id)
@@ -98,6 +102,7 @@ class Feeds:
     last: dict[str, int] = field(default_factory=dict)
     stamps: Counter[str] = field(default_factory=Counter)
     writes: Counter[str] = field(default_factory=Counter)
+    agreements: list[Agreement] = field(default_factory=list)
     pages: int = 0
     heads: int = 0
 

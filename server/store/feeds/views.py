@@ -32,6 +32,7 @@ from tocsin.admission.model import Tlp
 from tocsin.server.model import (
     OBJECTS,
     Account,
+    Agreement,
     Collection,
     CollectionKind,
     Entry,
@@ -45,6 +46,7 @@ from tocsin.server.model import (
     View,
 )
 from tocsin.server.store.accounts import Accounts
+from tocsin.server.store.agreements import Agreements, group_by_partner
 from tocsin.server.store.configuration import CONFIGURATION, Configuration
 from tocsin.server.store.connection import Base, Document, in_order, time_limit
 from tocsin.server.store.feeds.clock import joint_clock_since
@@ -199,6 +201,10 @@ class HubState:
         """See `auth.AccountLookup`."""
         return self.reader.find_account(self.configuration, digest)
 
+    def agreements_of(self, partner: str) -> Sequence[Agreement]:
+        """The partner's agreements, whether in force or not."""
+        return self.configuration.agreements.get(partner, ())
+
     def head(self, collection: Collection) -> FeedHead:
         """The head of the collection that was asked for."""
         if collection.view is None:
@@ -252,7 +258,9 @@ class CollectionReader(FeedReader):
         revision = int(documents.pop(CONFIGURATION, _NEVER_CHANGED)["revision"])
         if not configuration.holds_at(revision):
             collections = tuple(super().collections())
-            configuration = self._configuration = Configuration(revision, collections)
+            agreements = group_by_partner(Agreements(self._base).list_all())
+            configuration = Configuration(revision, collections, agreements)
+            self._configuration = configuration
             documents |= self._find_heads(configuration.feeds_of(name) - documents.keys())
         for feed, document in documents.items():
             self.blocks.note(feed, PackedHead.of(document).head)

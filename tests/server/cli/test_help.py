@@ -105,6 +105,8 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
         return [*words[:2], hub.command("review", "list")[0]["review"], *words[3:]]
     if words[0] == "person" and words[1] not in ("invite", "list"):
         let_sign_in(hub, words[2])
+    if words[0] == "agreement" and words[1] in ("change", "end"):
+        return [*words[:2], hub.command("agreement", "list")[-1]["agreement"], *words[3:]]
     if words[0] == "submission" and words[1] != "list":
         return [*words[:2], set_aside_new(hub), *words[3:]]
     if words[0] == "object" and words[2].startswith("indicator--"):

@@ -1,0 +1,237 @@
+"""Agreements with partners: make, change and end them, and write down when time does it.
+
+What an agreement gives access to is decided for each request, in `auth.py`.  So it begins and ends
+at the very microsecond, and nothing here has to happen for that.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.model import Tlp
+from tocsin.admission.timestamps import timestamp
+from tocsin.server.model import Agreement, AgreementState
+from tocsin.server.store import Store, Transaction
+
+log = logging.getLogger(__name__)
+
+PAUSE = 60_000_000
+"""µs between two looks at the agreements, unless one begins or ends earlier."""
+SWEEPER = "sweep"
+"""The actor in the journal where an agreement begins or ends by time."""
+MOST_PURPOSES = 20
+LONGEST_PURPOSE = 200
+"""Characters of a purpose."""
+LONGEST_NOTE = 2_000
+"""Characters of a note."""
+_ENDED = "agreement {} has ended, for good: add another one"
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementChange:
+    """New terms of an agreement; None leaves a term as it is."""
+
+    collections: frozenset[str] | None = None
+    """Ids."""
+    max_tlp: Tlp | None = None
+    purposes: tuple[str, ...] | None = None
+    starts: int | None = None
+    until: int | None = None
+    is_open: bool = False
+    """True: it is without end from now on."""
+    note: str | None = None
+
+    def apply(self, agreement: Agreement) -> Agreement:
+        """The agreement with these terms."""
+        names = ("collections", "max_tlp", "purposes", "starts", "until", "note")
+        given = {name: getattr(self, name) for name in names}
+        changed = replace(agreement, **{n: v for n, v in given.items() if v is not None})
+        return replace(changed, until=None) if self.is_open else changed
+
+
+class AgreementLifecycle:
+    """Makes, changes and ends agreements.  Every change is in the journal."""
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        """`clock` gives the time in µs since 1970 UTC."""
+        self._store = store
+        self._clock = clock
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def now(self) -> int:
+        """The time by which agreements begin and end, in µs since 1970 UTC."""
+        return self._clock()
+
+    def add(self, terms: Agreement, who: str) -> Agreement:
+        """Add an agreement under a new id.
+
+        Raises NotFound if there is no such partner, Malformed if the terms cannot be.
+        """
+        new = replace(terms, id=str(uuid.uuid4()), recorded=AgreementState.PLANNED)
+
+        def write(txn: Transaction) -> Agreement:
+            txn.accounts.require_partner(new.partner)
+            added = replace(new, recorded=self._state_of(new))
+            txn.agreements.add(added)
+            entry = _entry(added) | _terms(added) | {"state": added.recorded.value}
+            txn.add_journal_entry("agreement.add", who, entry)
+            return added
+
+        return self._commit(write)
+
+    def change(self, id: str, change: AgreementChange, who: str) -> Agreement:
+        """Change terms of an agreement, from the next request on.
+
+        The journal says which ones, what they were, and which of them allow more than before.
+        Raises NotFound if there is none with this id, Malformed if it has ended or if the new
+        terms cannot be.
+        """
+
+        def write(txn: Transaction) -> Agreement:
+            before = txn.agreements.require(id)
+            if before.state_at(self._clock()) is AgreementState.ENDED:
+                raise Malformed(_ENDED.format(id))
+            _record_begin(txn, before, self._clock())
+            changed = change.apply(before)
+            changed = replace(changed, recorded=self._state_of(changed))
+            txn.agreements.update(changed)
+            old, new = _terms(before), _terms(changed)
+            entry: dict[str, object] = {name: new[name] for name in new if new[name] != old[name]}
+            entry |= {"before": {name: old[name] for name in entry}}
+            entry |= {"note": "changed"} if changed.note != before.note else {}
+            entry |= {"raises": find_raised(before, changed), "state": changed.recorded.value}
+            txn.add_journal_entry("agreement.change", who, _entry(changed) | entry)
+            return changed
+
+        return self._commit(write)
+
+    def end(self, id: str, who: str, reason: str) -> Agreement:
+        """End an agreement now, for good.
+
+        Raises NotFound if there is none with this id, Malformed if it has ended.
+        """
+
+        def write(txn: Transaction) -> Agreement:
+            before, now = txn.agreements.require(id), self._clock()
+            if before.state_at(now) is AgreementState.ENDED:
+                raise Malformed(_ENDED.format(id))
+            _record_begin(txn, before, now)
+            return end_agreement(txn, replace(before, until=now), who, reason)
+
+        return self._commit(write)
+
+    def work(self) -> bool:
+        """Write down what began or ended by time; False if there was nothing to write.
+
+        Each begin and each end is written once, by whichever process comes first.
+        """
+        now = self._clock()
+        with self._lock:
+            if now < self._next <= now + PAUSE:  # later, if the clock was set back
+                return False
+        open_ = self._store.agreements.list_open()
+        due = [each.id for each in open_ if each.state_at(now) is not each.recorded]
+        if due:
+            self._store.commit(lambda txn: self._record(txn, due, now))
+        moments = {moment for each in open_ for moment in (each.starts, each.until)} - {None}
+        coming = [moment for moment in moments if moment is not None and moment > now]
+        with self._lock:
+            self._next = min([now + PAUSE, *coming])
+        return bool(due)
+
+    def _record(self, txn: Transaction, ids: list[str], now: int) -> None:
+        """Write what the journal does not have yet of some agreements that are open in it."""
+        current = {each.id: each for each in txn.agreements.list_open()}
+        for agreement in (current[id_] for id_ in ids if id_ in current):
+            state = agreement.state_at(now)
+            if state is agreement.recorded:
+                continue
+            _record_begin(txn, agreement, now)
+            if state is AgreementState.ENDED:
+                end_agreement(txn, agreement, SWEEPER, "its time is over")
+            else:
+                txn.agreements.update(replace(agreement, recorded=state))
+            log.info("agreement=%s partner=%s %s", agreement.id, agreement.partner, state.value)
+
+    def _state_of(self, new: Agreement) -> AgreementState:
+        """The state of new terms; Malformed if they cannot be."""
+        now = self._clock()
+        _check(new, now)
+        return new.state_at(now)
+
+    def _commit(self, write: Callable[[Transaction], Agreement]) -> Agreement:
+        written = self._store.commit(write)
+        with self._lock:
+            self._next = 0
+        return written
+
+
+def end_agreement(txn: Transaction, agreement: Agreement, who: str, reason: str) -> Agreement:
+    """Write the end of an agreement, at its `until`, into the database and the journal."""
+    ended = replace(agreement, recorded=AgreementState.ENDED)
+    txn.agreements.update(ended)
+    entry = _entry(ended) | {"until": _time(ended.until), "reason": reason}
+    txn.add_journal_entry("agreement.end", who, entry)
+    return ended
+
+
+def _record_begin(txn: Transaction, agreement: Agreement, now: int) -> None:
+    """Write the begin into the journal, if it has come and is not there."""
+    if agreement.recorded is AgreementState.PLANNED and agreement.starts <= now:
+        begin = {"from": timestamp(agreement.starts)}
+        txn.add_journal_entry("agreement.begin", SWEEPER, _entry(agreement) | begin)
+
+
+def find_raised(before: Agreement, after: Agreement) -> list[str]:
+    """The names of the terms that allow more than before."""
+    raised = {
+        "collections": not after.collections <= before.collections,
+        "max_tlp": after.max_tlp > before.max_tlp,
+        "from": after.starts < before.starts,
+        "until": before.until is not None and (after.until is None or after.until > before.until),
+    }
+    return [name for name, allows_more in raised.items() if allows_more]
+
+
+def _check(new: Agreement, now: int) -> None:
+    if not new.collections:
+        raise Malformed("an agreement names at least one collection")
+    if new.until is not None and new.until <= max(new.starts, now):
+        raise Malformed(
+            "an agreement ends after it begins, and in the future; `agreement end` ends one now"
+        )
+    if (
+        len(new.purposes) > MOST_PURPOSES
+        or max(map(len, new.purposes), default=0) > LONGEST_PURPOSE
+    ):
+        raise Malformed(
+            f"an agreement has at most {MOST_PURPOSES} purposes of {LONGEST_PURPOSE} characters"
+        )
+    if len(new.note) > LONGEST_NOTE:
+        raise Malformed(f"a note has at most {LONGEST_NOTE} characters")
+
+
+def _entry(agreement: Agreement) -> dict[str, object]:
+    return {"agreement": agreement.id, "partner": agreement.partner}
+
+
+def _terms(agreement: Agreement) -> dict[str, object]:
+    """The terms for the journal, without the note: the journal forgets nothing."""
+    return {
+        "collections": sorted(agreement.collections),
+        "max_tlp": agreement.max_tlp.label,
+        "purposes": list(agreement.purposes),
+        "from": timestamp(agreement.starts),
+        "until": _time(agreement.until),
+    }
+
+
+def _time(moment: int | None) -> str:
+    """A time for the journal; empty: none."""
+    return "" if moment is None else timestamp(moment)

@@ -1,0 +1,221 @@
+"""`tocsin-hub agreement`: the written terms under which partners send and receive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import click
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.model import Tlp
+from tocsin.admission.timestamps import timestamp
+from tocsin.config.command_line import format_examples
+from tocsin.server.agreements import AgreementChange
+from tocsin.server.auth import strictest_content
+from tocsin.server.cli.collection import find_collection_ids
+from tocsin.server.cli.command import (
+    AS_JSON,
+    LIST,
+    TIME,
+    TLP,
+    Answer,
+    join_lists,
+    print_table,
+    with_acting_hub,
+    with_open_hub,
+)
+from tocsin.server.model import Agreement, Collection, CollectionKind
+from tocsin.server.runtime import Runtime
+
+_OPTIONS = (
+    click.option(
+        "--max-tlp", type=TLP, help="The strictest level that it may send and receive (amber)."
+    ),
+    click.option(
+        "--purpose",
+        "purposes",
+        multiple=True,
+        metavar="TEXT",
+        help="A purpose of the exchange; repeat it for further ones.",
+    ),
+    click.option("--from", "starts", type=TIME, help="When it begins, in UTC (now)."),
+    click.option("--until", type=TIME, help="When it ends, in UTC; from then on nothing goes."),
+    click.option("--note", help="A text for the operators of this hub."),
+)
+_INBOXES = (CollectionKind.INBOX, CollectionKind.VERBATIM)
+
+
+def _agreement_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.group("agreement")
+def agreement_command() -> None:
+    """Agreements: the terms under which partners send and receive."""
+
+
+@agreement_command.command(
+    "add",
+    epilog=format_examples(
+        "tocsin-hub agreement add acme --collection inbox,clear,green \\",
+        '  --max-tlp green --purpose "defence of its own network" \\',
+        "  --until 2027-12-31T12:00:00Z",
+    ),
+)
+@click.argument("slug")
+@click.option(
+    "--collection",
+    type=LIST,
+    multiple=True,
+    required=True,
+    help="The collections that it may use.",
+)
+@_agreement_options
+@with_acting_hub
+def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
+    """Add an agreement with a partner.
+
+    SLUG is its short name. From then on the partner has only the rights that its agreements give
+    it: its accounts read and write what they may (`partner change`), as far as an agreement in
+    force names the collection. A collection that may hold more than the highest level is not
+    visible to it; a verbatim collection may hold TLP:AMBER+STRICT. Lists are separated by commas.
+    """
+    starts = options["starts"]
+    terms = Agreement(
+        id="",
+        partner=slug,
+        collections=find_collection_ids(hub, join_lists(options["collection"])),
+        starts=hub.services.agreements.now() if starts is None else starts,
+        until=options["until"],
+        max_tlp=Tlp.AMBER if options["max_tlp"] is None else options["max_tlp"],
+        purposes=_purposes(options["purposes"]),
+        note=options["note"] or "",
+    )
+    return format_agreement(hub, hub.services.agreements.add(terms, hub.actor))
+
+
+@agreement_command.command(
+    "list",
+    epilog=format_examples(
+        "tocsin-hub agreement list", "tocsin-hub agreement list --partner acme --json"
+    ),
+)
+@click.option("--partner", "slug", metavar="SLUG", help="Only those with this partner.")
+@AS_JSON
+@with_open_hub
+def _list(hub: Runtime, slug: str | None, as_json: bool) -> None:
+    """List the agreements, those that have ended included."""
+    found = list_agreements(hub, slug)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        print_table([_row(each) for each in found])
+
+
+@agreement_command.command(
+    "change",
+    epilog=format_examples(
+        "tocsin-hub agreement change 6e8e… --until 2028-12-31T12:00:00Z",
+        "tocsin-hub agreement change 6e8e… --collection inbox,clear --open-end",
+    ),
+)
+@click.argument("id")
+@click.option("--collection", type=LIST, multiple=True, help="The collections that it may use.")
+@_agreement_options
+@click.option("--open-end", is_flag=True, help="It has no end from now on.")
+@with_acting_hub
+def _change(hub: Runtime, id: str, **options: Any) -> Answer:
+    """Change what the options name, from the next request on.
+
+    A list takes the place of the whole former list. What an agreement that has ended said stays
+    as it is: add another one.
+    """
+    if options["open_end"] and options["until"] is not None:
+        raise Malformed("--until and --open-end exclude each other")
+    names = join_lists(options["collection"])
+    change = AgreementChange(
+        collections=find_collection_ids(hub, names) if names else None,
+        max_tlp=options["max_tlp"],
+        purposes=_purposes(options["purposes"]) if options["purposes"] else None,
+        starts=options["starts"],
+        until=options["until"],
+        is_open=options["open_end"],
+        note=options["note"],
+    )
+    if change == AgreementChange():
+        raise Malformed("name what to change; --help shows the options")
+    return format_agreement(hub, hub.services.agreements.change(id, change, hub.actor))
+
+
+@agreement_command.command(
+    "end", epilog=format_examples('tocsin-hub agreement end 6e8e… --reason "not renewed"')
+)
+@click.argument("id")
+@click.option("--reason", required=True, help="Recorded in the journal.")
+@with_acting_hub
+def _end(hub: Runtime, id: str, reason: str) -> Answer:
+    """End an agreement now, for good.
+
+    For a later end, use --until of `agreement change`. What the partner sent before stays
+    published: `partner withdraw` withdraws it.
+    """
+    return format_agreement(hub, hub.services.agreements.end(id, hub.actor, reason))
+
+
+def list_agreements(hub: Runtime, slug: str | None = None) -> list[Answer]:
+    """All agreements, or those with one partner.  NotFound if there is no such partner."""
+    store = hub.services.store
+    if slug is None:
+        return [format_agreement(hub, each) for each in store.agreements.list_all()]
+    store.accounts.require_partner(slug)
+    return [format_agreement(hub, each) for each in store.agreements.list_of(slug)]
+
+
+def format_agreement(hub: Runtime, agreement: Agreement) -> Answer:
+    """An agreement as commands show it, with the collections that it lets the partner use."""
+    known = {each.id: each for each in hub.services.store.feeds.collections()}
+    named = [known[id_] for id_ in agreement.collections if id_ in known]
+    reads = (each for each in named if _may_be_read(each, agreement.max_tlp, known))
+    return {
+        "agreement": agreement.id,
+        "partner": agreement.partner,
+        "state": agreement.state_at(hub.services.agreements.now()).value,
+        "from": timestamp(agreement.starts),
+        "until": None if agreement.until is None else timestamp(agreement.until),
+        "max_tlp": agreement.max_tlp.label,
+        "collections": _aliases(named),
+        "lets_read": _aliases(reads),
+        "lets_write": _aliases(each for each in named if each.kind in _INBOXES),
+        "purposes": list(agreement.purposes),
+        "note": agreement.note,
+    }
+
+
+def _may_be_read(collection: Collection, level: Tlp, known: Mapping[str, Collection]) -> bool:
+    is_inbox = collection.kind is CollectionKind.INBOX
+    return not is_inbox and strictest_content(collection, known) <= level
+
+
+def _aliases(collections: Iterable[Collection]) -> list[str]:
+    return sorted(each.alias or each.id for each in collections)
+
+
+def _purposes(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text for each in texts if (text := each.strip()))
+
+
+def _row(agreement: Answer) -> dict[str, object]:
+    collections: Any = agreement["collections"]
+    return {
+        "agreement": agreement["agreement"],
+        "partner": agreement["partner"],
+        "state": agreement["state"],
+        "from": agreement["from"],
+        "until": agreement["until"] or "-",
+        "max_tlp": agreement["max_tlp"],
+        "collections": ",".join(collections),
+    }
