@@ -81,8 +81,8 @@ class TestAtNoon:
     ) -> None:
         status, public = sent
         one = f"{GREEN_PAGE}{public['id']}/"
-        paths = ("collections/green/", GREEN_PAGE, "collections/green/manifest/", one)
-        paths += (f"{one}versions/", f"status/{status['id']}/")
+        paths = ["collections/green/", GREEN_PAGE, "collections/green/manifest/", one]
+        paths += [f"{one}versions/", f"status/{status['id']}/"]
         agree(hub)
         clock.now = NOON - 1
         assert {path: each.status_code for path, each in answers(hub, paths).items()} == (
@@ -541,7 +541,7 @@ class TestChanges:
         assert hub.store.agreements.list_all() == []
 
     def test_what_is_stored_is_what_was_agreed(self, hub: HubInProcess) -> None:
-        terms = {"max_tlp": Tlp.GREEN, "purposes": ("defence", "research"), "note": "by mail"}
+        terms: Any = {"max_tlp": Tlp.GREEN, "purposes": ("defence", "research"), "note": "by mail"}
         added = agree(hub, "green", **terms)
         assert hub.store.agreements.list_of("acme") == [added]
         assert hub.store.agreements.require(added.id).recorded is AgreementState.IN_FORCE

@@ -22,7 +22,16 @@ from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
 
 SMALL = {
-    *("collections", "delivery_marks", "errands", "heads", "packing", "partners", "scopes"),
+    *(
+        "agreements",
+        "collections",
+        "delivery_marks",
+        "errands",
+        "heads",
+        "packing",
+        "partners",
+        "scopes",
+    ),
     *("tails", "unwanted"),
 }
 """They hold what there is few of, and are read as wholes."""

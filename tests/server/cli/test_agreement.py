@@ -1,0 +1,123 @@
+"""`tocsin-hub agreement`: the terms under which partners send and receive."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.processes import HubProcess, run_command
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    hub = HubProcess(tmp_path_factory.mktemp("agreement") / "data")
+    hub.start()
+    hub.join("north")
+    hub.join()
+    yield hub
+    hub.kill()
+
+
+def after(**span: float) -> str:
+    """A time after now, as a command takes it."""
+    return (datetime.now(UTC) + timedelta(**span)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def state_of(hub: Any, id: str) -> Any:
+    [found] = (each for each in hub.command("agreement", "list") if each["agreement"] == id)
+    return found["state"]
+
+
+def test_an_agreement_bounds_the_partner_from_the_next_request_on_until_it_is_ended(
+    hub: Any,
+) -> None:
+    before = hub.command("partner", "list")
+    assert hub.ask("collections/clear/objects/").status_code == 200
+    words = ("--collection", "inbox,green,scratch", "--max-tlp", "green", "--purpose", "defence")
+    made = hub.command("agreement", "add", "acme", *words, "--until", "2099-12-31T12:00:00Z")
+    assert made == made | {
+        "partner": "acme",
+        "state": "in-force",
+        "until": "2099-12-31T12:00:00.000000Z",
+        "max_tlp": "green",
+        "collections": ["green", "inbox", "scratch"],
+        "lets_read": ["green"],
+        "lets_write": ["inbox", "scratch"],
+        "purposes": ["defence"],
+        "note": "",
+    }
+    assert hub.ask("collections/clear/objects/").status_code == 404
+    assert hub.ask("collections/green/objects/").status_code == 200
+    assert hub.command("partner", "list") == before
+    ended = hub.command("agreement", "end", made["agreement"], "--reason", "not renewed")
+    assert ended["state"] == "ended"
+    assert hub.ask("collections/green/objects/").status_code == 404
+
+
+def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
+    words = ("--collection", "green", "--from", after(days=1), "--until", after(days=2))
+    made = hub.command("agreement", "add", "north", *words, "--note", "by mail")
+    assert made["state"] == "planned"
+    assert hub.command("agreement", "list", "--partner", "north") == [made]
+    id_ = made["agreement"]
+    changed = hub.command("agreement", "change", id_, "--open-end", "--max-tlp", "clear")
+    assert changed == made | {"until": None, "max_tlp": "clear", "lets_read": []}
+    assert hub.command("agreement", "change", id_, "--from", after(hours=-1))["state"] == "in-force"
+    assert state_of(hub, id_) == "in-force"
+
+
+def test_the_list_has_a_line_for_each(hub: Any) -> None:
+    made = hub.command("agreement", "add", "north", "--collection", "clear,green")
+    _, out, _ = run_command("agreement", "list", "--data", str(hub.data))
+    head, *lines = out.splitlines()
+    assert head.split() == [
+        "AGREEMENT",
+        "PARTNER",
+        "STATE",
+        "FROM",
+        "UNTIL",
+        "MAX_TLP",
+        "COLLECTIONS",
+    ]
+    [line] = (each for each in lines if each.startswith(made["agreement"]))
+    assert line.split()[1:] == [
+        "north",
+        "in-force",
+        made["from"],
+        "-",
+        "amber",
+        "clear,green",
+    ]
+
+
+def test_the_journal_has_the_person(hub: Any) -> None:
+    words = ("--collection", "green", "--as", "jane")
+    made = hub.command("agreement", "add", "north", *words)
+    [entry] = hub.command("journal", "list", "--about", made["agreement"])
+    assert (entry["act"], entry["who"]) == ("agreement.add", "operator:jane")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("add", "nobody", "--collection", "green"), "there is no partner 'nobody'"),
+        (("add", "acme", "--collection", "nothing"), "there is no collection 'nothing'"),
+        (("add", "acme"), "--collection"),
+        (("add", "acme", "--collection", "green", "--until", "2001-01-01T00:00:00Z"), "ends after"),
+        (("change", "nothing", "--open-end"), "there is no agreement nothing"),
+        (("change", "nothing"), "name what to change"),
+        (("end", "nothing", "--reason", "x"), "there is no agreement nothing"),
+        (("list", "--partner", "nobody"), "there is no partner 'nobody'"),
+    ],
+)
+def test_a_mistake_is_named(hub: Any, words: Any, reason: str) -> None:
+    code, _, err = run_command("agreement", *words, "--data", str(hub.data))
+    assert code != 0
+    assert reason in err
+
+
+def test_an_end_and_no_end_exclude_each_other(hub: Any) -> None:
+    words = ("change", "x", "--open-end", "--until", "2099-01-01T00:00:00Z")
+    code, _, err = run_command("agreement", *words, "--data", str(hub.data), "--json")
+    assert code != 0
+    assert "exclude each other" in err
