@@ -272,6 +272,9 @@ class Submitter:
     """The strictest level that the partner may send."""
     identities: frozenset[str] = frozenset()
     """Ids of identities that its earlier objects named as creator."""
+    audience: str = ""
+    """The part of the sharing scope of all that it sends by which that goes to some readers only
+    (see `markings/audience.py`); empty: to all."""
 
 
 class Observable(NamedTuple):

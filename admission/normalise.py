@@ -72,6 +72,8 @@ class MarkingContext:
     """By id of a marking definition: the level of the least strict object that carries it."""
     meanings: Mapping[str, str] = field(default_factory=dict)
     """By id of a marking definition: its content, digested; the same for every sender of it."""
+    audience: str = ""
+    """See `Submitter.audience`."""
 
     def level_of(self, subject: StixObject) -> Tlp:
         """The default level of one object."""
@@ -234,7 +236,8 @@ def _normalise_markings(
         place = "object_marking_refs"
         findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
     meanings = sorted({defaults.meanings.get(each, each) for each in marks.other_ids})
-    scope = "|".join((tlp.label, *meanings))
+    audience = [defaults.audience] if defaults.audience else []
+    scope = "|".join((tlp.label, *meanings, *audience))
     return candidate.with_tlp(tlp, scope, marked, *findings)
 
 

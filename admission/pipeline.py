@@ -268,7 +268,7 @@ class Pipeline:
         carried = _find_definition_levels(submission, definitions, default)
         held = {id_: containers.levels[id_] for id_ in definitions.keys() & containers.levels}
         named = shared.submitter.consent in CONSENTS_TO_NAME
-        defaults = MarkingContext(default, held | carried)
+        defaults = MarkingContext(default, held | carried, audience=self._submitter.audience)
         context = SubmissionContext(
             definitions,
             authors,

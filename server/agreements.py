@@ -1,7 +1,8 @@
 """Agreements with partners: make, change and end them, and write down when time does it.
 
 What an agreement gives access to is decided for each request, in `auth.py`.  So it begins and ends
-at the very microsecond, and nothing here has to happen for that.
+at the very microsecond, and nothing here has to happen for that.  What was published for readers
+that no agreement allows any more is withdrawn here.
 """
 
 from __future__ import annotations
@@ -9,13 +10,19 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
-from tocsin.admission.errors import Malformed
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
-from tocsin.server.model import Agreement, AgreementState
+from tocsin.server.model import Agreement, AgreementState, PublicObject
+from tocsin.server.publishing.public_objects import end_contributions
+from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
@@ -27,6 +34,8 @@ SWEEPER = "sweep"
 MOST_PURPOSES = 20
 LONGEST_PURPOSE = 200
 """Characters of a purpose."""
+STEP = 100
+"""Public objects that one transaction computes anew."""
 LONGEST_NOTE = 2_000
 """Characters of a note."""
 _ENDED = "agreement {} has ended, for good: add another one"
@@ -39,6 +48,7 @@ class AgreementChange:
     collections: frozenset[str] | None = None
     """Ids."""
     max_tlp: Tlp | None = None
+    audience: Audience | None = None
     purposes: tuple[str, ...] | None = None
     starts: int | None = None
     until: int | None = None
@@ -48,7 +58,7 @@ class AgreementChange:
 
     def apply(self, agreement: Agreement) -> Agreement:
         """The agreement with these terms."""
-        names = ("collections", "max_tlp", "purposes", "starts", "until", "note")
+        names = ("collections", "max_tlp", "audience", "purposes", "starts", "until", "note")
         given = {name: getattr(self, name) for name in names}
         changed = replace(agreement, **{n: v for n, v in given.items() if v is not None})
         return replace(changed, until=None) if self.is_open else changed
@@ -57,9 +67,10 @@ class AgreementChange:
 class AgreementLifecycle:
     """Makes, changes and ends agreements.  Every change is in the journal."""
 
-    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, publisher: Publisher, clock: Callable[[], int]) -> None:
         """`clock` gives the time in µs since 1970 UTC."""
         self._store = store
+        self._publisher = publisher
         self._clock = clock
         self._next = 0
         self._lock = threading.Lock()
@@ -99,7 +110,11 @@ class AgreementLifecycle:
                 raise Malformed(_ENDED.format(id))
             _record_begin(txn, before, self._clock())
             changed = change.apply(before)
-            changed = replace(changed, recorded=self._state_of(changed))
+            changed = replace(
+                changed,
+                recorded=self._state_of(changed),
+                withdraws=before.withdraws or not before.audience.is_everybody,
+            )
             txn.agreements.update(changed)
             old, new = _terms(before), _terms(changed)
             entry: dict[str, object] = {name: new[name] for name in new if new[name] != old[name]}
@@ -127,9 +142,10 @@ class AgreementLifecycle:
         return self._commit(write)
 
     def work(self) -> bool:
-        """Write down what began or ended by time; False if there was nothing to write.
+        """Write down what began or ended by time, and withdraw what may not stay published.
 
-        Each begin and each end is written once, by whichever process comes first.
+        False if there was nothing to do.  Each begin and each end is written once, by whichever
+        process comes first.
         """
         now = self._clock()
         with self._lock:
@@ -139,11 +155,15 @@ class AgreementLifecycle:
         due = [each.id for each in open_ if each.state_at(now) is not each.recorded]
         if due:
             self._store.commit(lambda txn: self._record(txn, due, now))
+            open_ = self._store.agreements.list_open()
+        withdrawing = [each for each in open_ if each.withdraws]
+        for agreement in withdrawing:
+            self._withdraw(agreement)
         moments = {moment for each in open_ for moment in (each.starts, each.until)} - {None}
         coming = [moment for moment in moments if moment is not None and moment > now]
         with self._lock:
             self._next = min([now + PAUSE, *coming])
-        return bool(due)
+        return bool(due or withdrawing)
 
     def _record(self, txn: Transaction, ids: list[str], now: int) -> None:
         """Write what the journal does not have yet of some agreements that are open in it."""
@@ -158,6 +178,60 @@ class AgreementLifecycle:
             else:
                 txn.agreements.update(replace(agreement, recorded=state))
             log.info("agreement=%s partner=%s %s", agreement.id, agreement.partner, state.value)
+
+    def _withdraw(self, agreement: Agreement) -> None:
+        """Withdraw what the partner sent for readers that no agreement in force allows.
+
+        If it is interrupted, the next turn begins anew.
+        """
+        public_ids = sorted(self._store.partner_data.public_ids(agreement.partner))
+        for start in range(0, len(public_ids), STEP):
+            portion = public_ids[start : start + STEP]
+            found = self._store.commit(partial(self._end, agreement=agreement, portion=portion))
+            while self._store.commit(partial(self._delete_versions, publics=found)):
+                pass
+
+        def finish(txn: Transaction) -> None:
+            current = txn.agreements.require(agreement.id)
+            if replace(current, recorded=agreement.recorded) == agreement:
+                txn.agreements.update(replace(current, withdraws=False))
+
+        with suppress(NotFound):  # its partner was removed meanwhile
+            self._store.commit(finish)
+
+    def _end(
+        self, txn: Transaction, agreement: Agreement, portion: Sequence[str]
+    ) -> list[PublicObject]:
+        """End contributions among these objects; the objects in whose past the partner may be."""
+        slug, now = agreement.partner, self._clock()
+        state = AgreementState.IN_FORCE
+        allowed = [e.audience for e in txn.agreements.list_of(slug) if e.state_at(now) is state]
+        work = UnitOfWork.begin(txn, self._publisher.config, now)
+        work.load(portion)
+        found, changed = list[PublicObject](), list[str]()
+        for public in filter(None, map(work.find_public, portion)):
+            audience = public.audience
+            if audience.is_everybody or any(each.includes(audience) for each in allowed):
+                continue
+            found.append(public)
+            gone = [each for each in public.contributions if each.partner == slug]
+            if gone:
+                work.put(end_contributions(work.find(public.id), gone, work.merge))
+                changed.append(public.id)
+        work.write()
+        if changed:
+            entry = _entry(agreement) | {"count": len(changed), "ids": changed}
+            txn.add_journal_entry("agreement.withdraw", SWEEPER, entry)
+        return found
+
+    def _delete_versions(self, txn: Transaction, publics: Sequence[PublicObject]) -> int:
+        """Delete versions of objects before the last one from the feeds; how many."""
+        return sum(
+            txn.purge_entries(feed.id, public.id, keep_last=True)
+            for feed in self._publisher.config.feeds()
+            for public in publics
+            if public.audience.includes(feed.audience)
+        )
 
     def _state_of(self, new: Agreement) -> AgreementState:
         """The state of new terms; Malformed if they cannot be."""
@@ -174,7 +248,10 @@ class AgreementLifecycle:
 
 def end_agreement(txn: Transaction, agreement: Agreement, who: str, reason: str) -> Agreement:
     """Write the end of an agreement, at its `until`, into the database and the journal."""
-    ended = replace(agreement, recorded=AgreementState.ENDED)
+    is_bounded = not agreement.audience.is_everybody
+    ended = replace(
+        agreement, recorded=AgreementState.ENDED, withdraws=agreement.withdraws or is_bounded
+    )
     txn.agreements.update(ended)
     entry = _entry(ended) | {"until": _time(ended.until), "reason": reason}
     txn.add_journal_entry("agreement.end", who, entry)
@@ -193,6 +270,7 @@ def find_raised(before: Agreement, after: Agreement) -> list[str]:
     raised = {
         "collections": not after.collections <= before.collections,
         "max_tlp": after.max_tlp > before.max_tlp,
+        "audience": not before.audience.includes(after.audience),
         "from": after.starts < before.starts,
         "until": before.until is not None and (after.until is None or after.until > before.until),
     }
@@ -226,10 +304,17 @@ def _terms(agreement: Agreement) -> dict[str, object]:
     return {
         "collections": sorted(agreement.collections),
         "max_tlp": agreement.max_tlp.label,
+        "countries": _words(agreement.audience.countries),
+        "sectors": _words(agreement.audience.sectors),
         "purposes": list(agreement.purposes),
         "from": timestamp(agreement.starts),
         "until": _time(agreement.until),
     }
+
+
+def _words(names: frozenset[str] | None) -> list[str]:
+    """Countries or sectors for the journal; empty: all."""
+    return sorted(names or ())
 
 
 def _time(moment: int | None) -> str:

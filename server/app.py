@@ -183,7 +183,7 @@ def build_services(  # noqa: PLR0913
         ObjectReports(store, config, receivers, clock),
         Search(store, clock),
         StatisticsReader(store, clock),
-        AgreementLifecycle(store, clock),
+        AgreementLifecycle(store, publisher, clock),
     )
 
 

@@ -18,9 +18,11 @@ from collections.abc import Collection as Some
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import reduce
 from typing import NamedTuple, Protocol
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
+from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.model import Tlp
 from tocsin.server.model import (
     Account,
@@ -29,6 +31,7 @@ from tocsin.server.model import (
     Collection,
     CollectionKind,
     Marking,
+    Partner,
     Submission,
 )
 
@@ -131,6 +134,8 @@ class Terms:
     """µs since 1970 UTC."""
     required: bool = False
     """A partner without any agreement has no rights, either."""
+    partner: Partner | None = None
+    """Whose they are; None: nobody that a feed for some partners serves."""
 
     @property
     def is_bound(self) -> bool:
@@ -158,15 +163,18 @@ class Terms:
     def narrow(self, account: Account, collections: Iterable[Collection]) -> Account:
         """The partner's account with the rights that it has now.  Operators are not bound.
 
-        It reads only collections that an agreement names and that hold nothing above its highest
-        level.  With no agreement in force it has no rights at all.
+        It reads only collections that an agreement names, that hold nothing above its highest
+        level, and that serve the partner.  With no agreement in force it has no rights at all.
         """
-        if account.operator or not self.is_bound:
+        if account.operator:
+            return account
+        known = {each.id: each for each in collections}
+        account = self._without_others(account, known)
+        if not self.is_bound:
             return account
         if not self.in_force:
             nothing = frozenset[str]()
             return replace(account, reads=nothing, writes=nothing, has_terms=False)
-        known = {each.id: each for each in collections}
         named = {id_: self.highest_tlp(id_) for id_ in known}
         within = {
             id_
@@ -176,8 +184,32 @@ class Terms:
         written = {
             id_ for id_, level in named.items() if level is not None and _takes_posts(known[id_])
         }
-        reads, writes = account.reads & within, account.writes & (within | written)
+        reads, writes = account.reads & within, account.writes & written
         return replace(account, reads=reads, writes=writes, until=self.until)
+
+    def audience(self, collection: str) -> Audience:
+        """The partners to which may go what is sent to a collection (its id).
+
+        Every agreement in force that names it must allow that.
+        """
+        named = (each for each in self.in_force if collection in each.collections)
+        return reduce(Audience.intersect, (each.audience for each in named), EVERYBODY)
+
+    def _without_others(self, account: Account, known: Mapping[str, Collection]) -> Account:
+        """The account without rights on feeds, and views of feeds, for other partners."""
+        others = {id_ for id_, each in known.items() if not self._is_served(each, known)}
+        if not others:
+            return account
+        return replace(account, reads=account.reads - others, writes=account.writes - others)
+
+    def _is_served(self, collection: Collection, known: Mapping[str, Collection]) -> bool:
+        """True if the partner belongs to those whom a collection and its sources serve."""
+        country, sectors = "", tuple[str, ...]()
+        if self.partner is not None:
+            country, sectors = self.partner.country, self.partner.sectors
+        sources = collection.view.sources if collection.view is not None else ()
+        every = (collection, *(known[each] for each in sources if each in known))
+        return all(each.audience.has(country, sectors) for each in every)
 
 
 def strictest_content(collection: Collection, known: Mapping[str, Collection]) -> Tlp:

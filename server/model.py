@@ -12,6 +12,7 @@ from enum import StrEnum
 from itertools import accumulate
 from typing import NamedTuple
 
+from tocsin.admission.markings.audience import EVERYBODY, Audience, audience_of
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.merge.statistics import HubStatistics
 from tocsin.admission.model import (
@@ -71,6 +72,8 @@ class Collection:
     """The strictest level that a feed takes; of no meaning for other kinds."""
     view: View | None = None
     """Set for an aggregate or a snapshot only."""
+    audience: Audience = EVERYBODY
+    """The partners that a feed serves; what may go to them only is in no other feed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +133,15 @@ class Agreement:
     """The strictest level that the partner may send and receive."""
     purposes: tuple[str, ...] = ()
     """Short texts."""
+    audience: Audience = EVERYBODY
+    """The partners to which the partner's data may go."""
     note: str = ""
     recorded: AgreementState = AgreementState.PLANNED
     """Its state as far as the journal has it.  What the journal has as ended stays so, even if the
     machine's clock is set back."""
+    withdraws: bool = False
+    """It has allowed something that it allows no more: what was published under it is withdrawn
+    where no other agreement allows it."""
 
     def state_at(self, now: int) -> AgreementState:
         """Its state at a time, in µs."""
@@ -437,6 +445,11 @@ class PublicObject:
     """By partner; under each further id of the same thing those under the former ones too."""
     statements: tuple[LeaderStatement, ...] = ()
     """What the leading partner alone may say about it; it ends when another one leads."""
+
+    @property
+    def audience(self) -> Audience:
+        """The partners to which it may go."""
+        return audience_of(self.scope)
 
 
 @dataclass(frozen=True, slots=True)

@@ -319,6 +319,8 @@ def _agreement_line(agreement: Agreement) -> Line:
         "agreement": agreement.id,
         "collections": sorted(agreement.collections),
         "max_tlp": agreement.max_tlp.label,
+        "countries": sorted(agreement.audience.countries or ()),
+        "sectors": sorted(agreement.audience.sectors or ()),
         "purposes": list(agreement.purposes),
         "from": timestamp(agreement.starts),
         "until": None if agreement.until is None else timestamp(agreement.until),

@@ -11,10 +11,16 @@ import click
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
-from tocsin.config.command_line import format_examples
+from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.agreements import AgreementChange
 from tocsin.server.auth import strictest_content
-from tocsin.server.cli.collection import find_collection_ids
+from tocsin.server.cli.collection import (
+    find_collection_ids,
+    format_audience,
+    make_audience,
+    parse_countries,
+    parse_sectors,
+)
 from tocsin.server.cli.command import (
     AS_JSON,
     LIST,
@@ -39,6 +45,20 @@ _OPTIONS = (
         multiple=True,
         metavar="TEXT",
         help="A purpose of the exchange; repeat it for further ones.",
+    ),
+    click.option(
+        "--country",
+        "countries",
+        type=ParsedValue("LIST", parse_countries),
+        multiple=True,
+        help="Its data may go only to partners of these countries.",
+    ),
+    click.option(
+        "--sector",
+        "sectors",
+        type=ParsedValue("LIST", parse_sectors),
+        multiple=True,
+        help="Its data may go only to partners of these sectors.",
     ),
     click.option("--from", "starts", type=TIME, help="When it begins, in UTC (now)."),
     click.option("--until", type=TIME, help="When it ends, in UTC; from then on nothing goes."),
@@ -93,6 +113,7 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
         until=options["until"],
         max_tlp=Tlp.AMBER if options["max_tlp"] is None else options["max_tlp"],
         purposes=_purposes(options["purposes"]),
+        audience=make_audience(options["countries"], options["sectors"]),
         note=options["note"] or "",
     )
     return format_agreement(hub, hub.services.agreements.add(terms, hub.actor))
@@ -127,19 +148,26 @@ def _list(hub: Runtime, slug: str | None, as_json: bool) -> None:
 @click.option("--collection", type=LIST, multiple=True, help="The collections that it may use.")
 @_agreement_options
 @click.option("--open-end", is_flag=True, help="It has no end from now on.")
+@click.option("--anywhere", is_flag=True, help="Its data may go to all partners from now on.")
 @with_acting_hub
 def _change(hub: Runtime, id: str, **options: Any) -> Answer:
     """Change what the options name, from the next request on.
 
-    A list takes the place of the whole former list. What an agreement that has ended said stays
+    A list takes the place of the whole former list; --country and --sector together take the place
+    of both. What an agreement that has ended said stays
     as it is: add another one.
     """
     if options["open_end"] and options["until"] is not None:
         raise Malformed("--until and --open-end exclude each other")
     names = join_lists(options["collection"])
+    audience = make_audience(options["countries"], options["sectors"])
+    if options["anywhere"] and not audience.is_everybody:
+        raise Malformed("--anywhere excludes --country and --sector")
+    keeps = audience.is_everybody and not options["anywhere"]
     change = AgreementChange(
         collections=find_collection_ids(hub, names) if names else None,
         max_tlp=options["max_tlp"],
+        audience=None if keeps else audience,
         purposes=_purposes(options["purposes"]) if options["purposes"] else None,
         starts=options["starts"],
         until=options["until"],
@@ -161,7 +189,7 @@ def _end(hub: Runtime, id: str, reason: str) -> Answer:
     """End an agreement now, for good.
 
     For a later end, use --until of `agreement change`. What the partner sent before stays
-    published: `partner withdraw` withdraws it.
+    published, unless the agreement bounded where it may go; `partner withdraw` withdraws it.
     """
     return format_agreement(hub, hub.services.agreements.end(id, hub.actor, reason))
 
@@ -190,6 +218,7 @@ def format_agreement(hub: Runtime, agreement: Agreement) -> Answer:
         "collections": _aliases(named),
         "lets_read": _aliases(reads),
         "lets_write": _aliases(each for each in named if each.kind in _INBOXES),
+        **format_audience(agreement.audience),
         "purposes": list(agreement.purposes),
         "note": agreement.note,
     }

@@ -16,9 +16,11 @@ from typing import Any
 import click
 
 from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.model import Tlp
+from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import timestamp
-from tocsin.config.command_line import format_examples
+from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.bootstrap import ensure_collection
 from tocsin.server.cli.command import (
     LIST,
@@ -26,9 +28,11 @@ from tocsin.server.cli.command import (
     TLP,
     Answer,
     join_lists,
+    split_list,
     with_hub,
     with_new_hub,
 )
+from tocsin.server.countries import parse_country
 from tocsin.server.model import Collection, CollectionKind, View
 from tocsin.server.partners import check_slug
 from tocsin.server.runtime import Runtime
@@ -47,6 +51,7 @@ _SOURCES_OF = {
 _OPTIONS_OF = {
     CollectionKind.AGGREGATE: {"--source", "--type", "--active-only", "--max-tlp"},
     CollectionKind.SNAPSHOT: {"--source", "--at"},
+    CollectionKind.FEED: {"--max-tlp", "--country", "--sector"},
 }
 """Options that these kinds have; the others have only --max-tlp."""
 
@@ -91,6 +96,20 @@ def _list(hub: Runtime) -> list[Answer]:
 @click.option("--type", "types", type=LIST, multiple=True, help="Aggregate: only these STIX types.")
 @click.option("--active-only", is_flag=True, help="Aggregate: nothing revoked or expired.")
 @click.option(
+    "--country",
+    "countries",
+    type=ParsedValue("LIST", lambda text: parse_countries(text)),
+    multiple=True,
+    help="Feed: only partners of these countries may read it.",
+)
+@click.option(
+    "--sector",
+    "sectors",
+    type=ParsedValue("LIST", lambda text: parse_sectors(text)),
+    multiple=True,
+    help="Feed: only partners of these sectors may read it.",
+)
+@click.option(
     "--at",
     type=TIME,
     help="Snapshot: the moment that it shows, in UTC (now).",
@@ -108,6 +127,7 @@ def _add(hub: Runtime, alias: str, kind: str, **options: Any) -> Answer:
         max_tlp=options["max_tlp"],
         active=options["active_only"],
         at=options["at"],
+        audience=make_audience(options["countries"], options["sectors"]),
     )
     new = Collection(str(uuid.uuid4()), alias, CollectionKind(kind), options["title"] or alias)
     return add_collection(hub, define_collection(hub.services.store, new, spec))
@@ -126,6 +146,7 @@ class CollectionSpec:
     """Leave out what is revoked or expired."""
     at: int | None = None
     """µs since 1970 UTC; None: now."""
+    audience: Audience = EVERYBODY
 
 
 def define_collection(store: Store, new: Collection, spec: CollectionSpec) -> Collection:
@@ -145,6 +166,7 @@ def define_collection(store: Store, new: Collection, spec: CollectionSpec) -> Co
         at = store.commit(lambda txn: txn.pin_stamp(spec.at))
         view = replace(source.view or View((source.id,)), at=at)
         return replace(new, view=view, description=f"As it was at {timestamp(at)}.")
+    new = replace(new, audience=spec.audience)
     return new if spec.max_tlp is None else replace(new, max_tlp=spec.max_tlp)
 
 
@@ -177,6 +199,34 @@ def add_collection(hub: Runtime, collection: Collection) -> Answer:
     return answer
 
 
+def parse_countries(text: str) -> tuple[str, ...]:
+    """The codes of a list of countries; ValueError if one is unknown."""
+    return tuple(parse_country(each) for each in split_list(text))
+
+
+def parse_sectors(text: str) -> tuple[str, ...]:
+    """The words of a list of sectors; ValueError if one cannot be a sector."""
+    words = tuple(each.lower() for each in split_list(text))
+    for word in words:
+        if not SLUG.fullmatch(word):
+            raise ValueError(f"{ascii(word[:40])} must be lower-case letters, digits or hyphens")
+    return words
+
+
+def make_audience(
+    countries: Iterable[tuple[str, ...]], sectors: Iterable[tuple[str, ...]]
+) -> Audience:
+    """The audience that options name; without any, everybody."""
+    codes, words = frozenset(join_lists(countries)), frozenset(join_lists(sectors))
+    return Audience(codes or None, words or None)
+
+
+def format_audience(audience: Audience) -> Answer:
+    """An audience as commands show it; None: all."""
+    both = {"countries": audience.countries, "sectors": audience.sectors}
+    return {name: None if each is None else sorted(each) for name, each in both.items()}
+
+
 def list_collections(hub: Runtime) -> list[Answer]:
     """Every collection with its definition."""
     known = hub.services.store.feeds.collections()
@@ -197,6 +247,8 @@ def _check_spec(kind: CollectionKind, spec: CollectionSpec) -> None:
         "--active-only": spec.active,
         "--max-tlp": spec.max_tlp is not None,
         "--at": spec.at is not None,
+        "--country": spec.audience.countries is not None,
+        "--sector": spec.audience.sectors is not None,
     }
     for option in given:
         if given[option] and option not in _OPTIONS_OF.get(kind, {"--max-tlp"}):
@@ -234,6 +286,8 @@ def _format_collection(collection: Collection, known: Iterable[Collection]) -> A
         "title": collection.title,
         "max_tlp": collection.max_tlp.label,
     }
+    if not collection.audience.is_everybody:
+        answer |= format_audience(collection.audience)
     return answer if collection.view is None else answer | _format_view(collection.view, known)
 
 

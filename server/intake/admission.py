@@ -19,7 +19,7 @@ from tocsin.server.intake.evaluate import (
     Sent,
     group_assessments,
 )
-from tocsin.server.intake.passthrough import Depositor, deposited
+from tocsin.server.intake.passthrough import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.model import Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
@@ -31,12 +31,6 @@ _DISABLED = Finding(
     "account",
     Action.REFUSED,
     "the account was disabled before this was examined: send it again when it may send",
-)
-_NO_AGREEMENT = Finding(
-    "validate",
-    "agreement",
-    Action.REFUSED,
-    "no agreement in force allowed this when it was examined: send it again when one does",
 )
 
 BATCH = 500
@@ -142,7 +136,7 @@ class InboxAdmission:
                 return _DISABLED
         if account.operator or self._services.evaluator.may_send(self.submission):
             return None
-        return _NO_AGREEMENT
+        return NO_AGREEMENT
 
     def _examine(self) -> bool:
         if self._evaluation is None:
@@ -226,8 +220,8 @@ class VerbatimAdmission:
                 return _DISABLED
             terms = self._services.evaluator.read_terms(txn, submission)
             sender = Depositor.find(txn, submission, self._collection, (account, terms))
-            if sender is None:
-                return _NO_AGREEMENT
+            if isinstance(sender, Finding):
+                return sender
             records = deposited(txn, self._collection, list(enumerate(part, first)), sender)
             _finish(txn, "deposit", submission, records)
             return records

@@ -17,8 +17,10 @@ from tocsin.admission.errors import NotFound
 from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import (
+    Action,
     Candidate,
     Consent,
+    Finding,
     StixObject,
     Submitter,
     Tlp,
@@ -65,6 +67,20 @@ from tocsin.server.store import Store, Transaction
 from tocsin.server.store.agreements import group_by_partner
 
 _NO_WAIVER = Waiver()
+_ONLY_INDICATORS = Finding(
+    "publish",
+    "agreement",
+    Action.REFUSED,
+    "your agreement bounds the countries or sectors to which your data may go: then only "
+    "indicators can be shared",
+)
+_NO_FEED = Finding(
+    "publish",
+    "agreement",
+    Action.REFUSED,
+    "no feed of this hub takes this level and serves only the countries and sectors to which your "
+    "agreement lets your data go",
+)
 
 
 def split_envelope(raw: bytes) -> list[bytes]:
@@ -279,8 +295,13 @@ class Evaluator:
 
     def finish(self, evaluation: Evaluation) -> Batch:
         """Assign public ids, once all candidates are examined."""
-        sent, examined, authors = evaluation.sent, evaluation.examined, evaluation.authors
+        sent, authors = evaluation.sent, evaluation.authors
         feeds = tuple(sent.feeds or self._publisher.config.feeds())
+        audience = evaluation.terms.audience(sent.submission.collection)
+        examined, served = evaluation.examined, feeds
+        if not audience.is_everybody:
+            served = tuple(each for each in feeds if audience.includes(each.audience))
+            examined = [_refuse_unbounded(each, served) for each in examined]
         account = sent.account or self._store.accounts.find_account(sent.submission.account)
         if account is not None:
             account = evaluation.terms.narrow(account, feeds)
@@ -299,7 +320,8 @@ class Evaluator:
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),
             unmarked=unmarked_definitions(evaluation.candidates),
-            sees=_strictest_readable(account, feeds),
+            sees=_strictest_readable(account, served),
+            audience=audience,
             defined=evaluation.defined,
         )
 
@@ -326,6 +348,8 @@ class Evaluator:
         if level is not None:
             partner = replace(partner, max_tlp=min(partner.max_tlp, level))
         submitter = self._submitter(partner, known.partners.values(), candidates)
+        audience = self._terms(submission, known).audience(submission.collection)
+        submitter = replace(submitter, audience=audience.as_scope())
         partner = replace(partner, consent=submitter.consent)
         return partner, submitter, self._defined(partner, candidates)
 
@@ -346,12 +370,15 @@ class Evaluator:
         return self._terms_of(submission.partner, txn.agreements.list_of(submission.partner))
 
     def _terms(self, submission: Submission, known: _Known) -> Terms:
-        return self._terms_of(submission.partner, known.agreements.get(submission.partner, ()))
+        own = known.agreements.get(submission.partner, ())
+        return self._terms_of(submission.partner, own, known.partners.get(submission.partner))
 
-    def _terms_of(self, partner: str, agreements: Sequence[Agreement]) -> Terms:
+    def _terms_of(
+        self, slug: str, agreements: Sequence[Agreement], partner: Partner | None = None
+    ) -> Terms:
         """The terms of a partner now; the operator, the empty string, has none."""
-        required = self._rules.require_agreements and partner != ""
-        return Terms(agreements, self._clock(), required=required)
+        required = self._rules.require_agreements and slug != ""
+        return Terms(agreements, self._clock(), required, partner)
 
     def _defined(self, partner: Partner, candidates: Sequence[Candidate]) -> dict[str, StixObject]:
         """Marking definitions that the partner sent before and that objects carry now."""
@@ -399,6 +426,22 @@ class Evaluator:
         terms = [*submitter.terms, *(term for each in others for term in each.terms)]
         submitter = replace(submitter, terms=tuple(dict.fromkeys(terms)), identities=before)
         return apply_consent_labels(submitter, subjects)
+
+
+def _refuse_unbounded(candidate: Candidate, feeds: Sequence[Collection]) -> Candidate:
+    """Refuse what cannot be kept from those to whom it may not go, or that no feed would take.
+
+    An observable has the same id wherever it comes from, and other objects refer to each other:
+    of those, more could be seen elsewhere than that somebody took one back.
+    """
+    subject = candidate.object or {}
+    if candidate.verdict is Verdict.REFUSED or subject.get("revoked") is True:
+        return candidate
+    if subject.get("type") != "indicator":
+        return candidate.refuse(_ONLY_INDICATORS)
+    if not any(candidate.effective_tlp <= each.max_tlp for each in feeds):
+        return candidate.refuse(_NO_FEED)
+    return candidate
 
 
 def _strictest_readable(account: Account | None, feeds: Iterable[Collection]) -> Tlp:

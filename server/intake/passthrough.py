@@ -49,6 +49,19 @@ _ID = re.compile(
 _META = ("marking-definition", "language-content", "extension-definition")
 
 
+NO_AGREEMENT = Finding(
+    "validate",
+    "agreement",
+    Action.REFUSED,
+    "no agreement in force allowed this when it was examined: send it again when one does",
+)
+_NOT_BOUNDED = Finding(
+    "validate",
+    "agreement",
+    Action.REFUSED,
+    "your agreement bounds the countries or sectors to which your data may go, and nothing bounds "
+    "the readers of this collection: send it to an inbox",
+)
 _FOREIGN = "this id belongs to another partner here: send it under an id of your own"
 _CONFLICT = "this id and version are here with other content; raise `modified`"
 UNTOLD = (
@@ -76,8 +89,8 @@ class Depositor:
         submission: Submission,
         collection: Collection,
         rights: tuple[Account, Terms],
-    ) -> Depositor | None:
-        """The sender of a submission, with the rights that its account has now; None: none.
+    ) -> Depositor | Finding:
+        """The sender of a submission, with the rights that its account has now, or why it has none.
 
         The record of a partner that is gone allows it nothing beyond TLP:CLEAR.
         """
@@ -86,7 +99,9 @@ class Depositor:
             return cls(max_tlp=Tlp.AMBER_STRICT)
         level = terms.highest_tlp(collection.id)
         if level is None:
-            return None
+            return NO_AGREEMENT
+        if not terms.audience(collection.id).is_everybody:
+            return _NOT_BOUNDED
         partner = txn.accounts.find_partner(submission.partner)
         max_tlp = Tlp.CLEAR if partner is None else min(partner.max_tlp, level, Tlp.AMBER_STRICT)
         reads = may_read(terms.narrow(account, [collection]), collection)

@@ -182,13 +182,13 @@ def _complete(work: UnitOfWork, wait: PendingReferences) -> PendingReferences:
 
 
 def is_visible(public: PublicObject, sees: Tlp) -> bool:
-    """True if a partner may read it.
+    """True if a partner may read it, and others may learn that it exists.
 
     Not an observable that was revoked: stricter reports may keep it in force where the partner
     does not look.
     """
     revoked = public.revoked and is_observable_type(public.id.partition("--")[0])
-    return public.tlp <= sees and not revoked
+    return public.tlp <= sees and not revoked and public.audience.is_everybody
 
 
 def may_refer(public: PublicObject, partner: str, sees: Tlp, now: int) -> bool:

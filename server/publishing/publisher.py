@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.markings.granular import stricter_properties
 from tocsin.admission.markings.tlp import tlp_definition
 from tocsin.admission.merge.content import is_repeat, version_gap
@@ -143,6 +144,8 @@ class Batch:
     """Source ids of marking definitions without a level of their own."""
     sees: Tlp = Tlp.CLEAR
     """The strictest level that the submitter may read; what is stricter does not exist for it."""
+    audience: Audience = EVERYBODY
+    """The partners to which it may go."""
     defined: frozenset[str] = frozenset()
     """Marking definitions that the partner sent before and that were at hand."""
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -339,8 +342,13 @@ class _Task:
         return mine if is_valid(mine, self.batch.now) else None
 
     def is_visible(self, public: PublicObject | None) -> bool:
-        """True if the submitter may read it."""
-        return public is not None and public.tlp <= self.batch.sees
+        """True if the submitter may read it.
+
+        What may go to some partners only exists for those alone that send the same.
+        """
+        if public is None or public.audience not in (EVERYBODY, self.batch.audience):
+            return False
+        return public.tlp <= self.batch.sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,7 +529,7 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     held = candidate.with_findings(*dropped)  # its level is decided when it goes on
     candidate = resolved.candidate.with_findings(*raised, *dropped)
     resolved = replace(resolved, candidate=candidate)
-    if candidate.effective_tlp > task.work.strictest_feed:
+    if candidate.effective_tlp > task.work.strictest_feed(task.batch.audience):
         return _refuse(task, candidate, PublicState.UNTAKEN)
     if blocked := _conclude_if_blocked(task, held, resolved):
         return blocked

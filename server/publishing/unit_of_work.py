@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
+from tocsin.admission.markings.audience import Audience
 from tocsin.admission.merge.assessments import parse_assessments
 from tocsin.admission.model import Assessment, Contribution, Tlp
 from tocsin.server.model import Collection, NewEntry, PendingReferences, PublicObject
@@ -74,10 +75,10 @@ class UnitOfWork:
         """For the feeds, which are looked up unless they are known already."""
         return cls(txn, Merge(config, now), config.feeds() if feeds is None else feeds)
 
-    @property
-    def strictest_feed(self) -> Tlp:
-        """The strictest level that any feed takes."""
-        return max((feed.max_tlp for feed in self.feeds), default=Tlp.CLEAR)
+    def strictest_feed(self, audience: Audience) -> Tlp:
+        """The strictest level that any feed takes of what may go to an audience."""
+        feeds = (each for each in self.feeds if audience.includes(each.audience))
+        return max((feed.max_tlp for feed in feeds), default=Tlp.CLEAR)
 
     def load(self, ids: Some[str]) -> None:
         """Read the public objects with these ids that were not looked up before."""
@@ -162,19 +163,17 @@ class UnitOfWork:
         silent = [each for each in changed if each.level_of_news is None]
         told = [each for each in changed if each.level_of_news is not None]
         told.sort(key=self._rank)
-        feeds = [
-            feed.id
-            for feed in self.feeds
-            if any((each.level_of_news or 0) <= feed.max_tlp for each in told)
-        ]
+        feeds = [feed.id for feed in self.feeds if any(_takes(feed, each) for each in told)]
         if feeds:
             self._publication = begun = self.txn.begin_publication(feeds)
             told = [date_versions(each, begun.window(i)) for i, each in enumerate(told)]
         return [*silent, *told]
 
-    def _rank(self, copy: WorkingCopy) -> tuple[int, bytes]:
+    def _rank(self, copy: WorkingCopy) -> tuple[bool, int, bytes]:
         key = self.merge.config.tie_secret
-        return int(copy.level_of_news or 0), blake2b(copy.id.encode(), key=key).digest()
+        is_bounded = copy.public is not None and not copy.public.audience.is_everybody
+        digest = blake2b(copy.id.encode(), key=key).digest()
+        return is_bounded, int(copy.level_of_news or 0), digest
 
     def _apply_assessments(self) -> None:
         """Sightings and opinions reach what they are about, each indicator computed once."""
@@ -261,13 +260,23 @@ class UnitOfWork:
             if copy.public is None:
                 continue
             built: dict[Tlp, NewEntry] = {}
-            for feed in self.feeds:
+            for feed in (each for each in self.feeds if _serves(each, copy)):
                 version = version_for(copy.pending, feed.max_tlp)
                 if version is not None and version.changed:
                     if version.of.level not in built:
                         built[version.of.level] = entry_for(copy.public, version, self.merge)
                     found[feed.id].append(built[version.of.level])
         return found
+
+
+def _takes(feed: Collection, copy: WorkingCopy) -> bool:
+    """True if news of the object goes into the feed."""
+    return (copy.level_of_news or 0) <= feed.max_tlp and _serves(feed, copy)
+
+
+def _serves(feed: Collection, copy: WorkingCopy) -> bool:
+    """True if the object may go to all whom the feed serves."""
+    return copy.public is None or copy.public.audience.includes(feed.audience)
 
 
 def _waiting(copy: WorkingCopy) -> set[tuple[str, str, str]]:

@@ -41,18 +41,21 @@ class Accounts:
         conflict = f"there is a partner {partner.slug} already; `partner change` changes it"
         self._add(self._partners, _partner_to_document(partner), conflict)
         self._raise_revision()
+        raise_revision(self._base, self._session)
 
     def update_partner(self, partner: Partner) -> None:
         """Replace the partner with this slug; NotFound if there is none."""
         not_found = _NO_PARTNER.format(repr(partner.slug))
         self._update(self._partners, _partner_to_document(partner), not_found)
         self._raise_revision()
+        raise_revision(self._base, self._session)
 
     def remove_partner(self, slug: str) -> None:
         """Delete a partner's record; nothing happens if there is none."""
         self._raise_revision()
         self._partners.delete_one({"_id": slug}, session=self._session)
         self._raise_revision()
+        raise_revision(self._base, self._session)
 
     def partners_revision(self) -> int:
         """A number that grows with every change of a partner, its accounts or its agreements."""

@@ -11,13 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from tocsin.admission.errors import NotFound
+from tocsin.admission.markings.audience import parse_audience
 from tocsin.admission.model import Tlp
 from tocsin.server.model import Agreement, AgreementState
 from tocsin.server.store.accounts import raise_partners_revision
 from tocsin.server.store.configuration import raise_revision
 from tocsin.server.store.connection import Base, Document, Session
-
-_OPEN = [AgreementState.PLANNED.value, AgreementState.IN_FORCE.value]
 
 
 class Agreements:
@@ -59,8 +58,8 @@ class Agreements:
         return self._list({"partner": partner}) if partner else []
 
     def list_open(self) -> list[Agreement]:
-        """The agreements whose end is not in the journal yet."""
-        return self._list({"recorded": {"$in": _OPEN}})
+        """The agreements of which something is still to be done: an end, a withdrawal."""
+        return self._list({"open": True})
 
     def _list(self, query: Document) -> list[Agreement]:
         found = map(_from_document, self._agreements.find(query, session=self._session))
@@ -88,8 +87,11 @@ def _to_document(agreement: Agreement) -> Document:
         "until": agreement.until,
         "max_tlp": agreement.max_tlp.label,
         "purposes": list(agreement.purposes),
+        "audience": agreement.audience.as_scope(),
         "note": agreement.note,
         "recorded": agreement.recorded.value,
+        "withdraws": agreement.withdraws,
+        "open": agreement.withdraws or agreement.recorded is not AgreementState.ENDED,
     }
 
 
@@ -102,6 +104,8 @@ def _from_document(document: Document) -> Agreement:
         until=document["until"],
         max_tlp=Tlp.parse(document["max_tlp"]),
         purposes=tuple(document["purposes"]),
+        audience=parse_audience(document["audience"]),
         note=document["note"],
         recorded=AgreementState(document["recorded"]),
+        withdraws=document["withdraws"],
     )

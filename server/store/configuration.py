@@ -1,4 +1,4 @@
-"""The configuration in memory: collections, accounts, keys and agreements, of one revision.
+"""The configuration in memory: collections, partners with accounts, keys and agreements.
 
 Every change of them raises a number in the document `configuration`, which lies beside
 the feeds' heads.  A request reads both in one look-up, and so knows whether what this
@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tocsin.server.model import Account, Agreement, Collection
+from tocsin.server.model import Account, Agreement, Collection, Partner
 from tocsin.server.store.connection import Base, Document, Session
 
 CONFIGURATION = "configuration"
@@ -24,19 +24,21 @@ _MOST_SECONDS = 60.0
 
 
 def raise_revision(base: Base, session: Session = None) -> None:
-    """Say that collections, accounts, keys or agreements have changed."""
+    """Say that collections, partners, accounts, keys or agreements have changed."""
     change = {"$inc": {"revision": 1}}
     base.heads.update_one({"_id": CONFIGURATION}, change, upsert=True, session=session)
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The collections, agreements, and accounts that were asked for, of one revision."""
+    """All of one revision, but of the accounts those that were asked for."""
 
     revision: int
     collections: Sequence[Collection]
     agreements: Mapping[str, Sequence[Agreement]] = field(default_factory=dict)
     """By partner, whether in force or not."""
+    partners: Mapping[str, Partner] = field(default_factory=dict)
+    """By slug."""
     accounts: dict[str, Account] = field(default_factory=dict)
     """By credential.  Those that do not exist are not remembered."""
     read_at: float = field(default_factory=time.monotonic)

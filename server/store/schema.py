@@ -113,7 +113,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "invitations": (("login", "partner"),),
     "attempts": (),
     "notices": (),
-    "agreements": (("partner",), ("recorded",)),
+    "agreements": (("partner",), ("open",)),
     "journal": (("terms",),),
     "tails": (),
     "secrets": (),

@@ -19,6 +19,7 @@ from tocsin.server.model import (
     FeedHead,
     ObjectPage,
     Page,
+    Partner,
     Query,
     Receipt,
     Record,
@@ -52,6 +53,10 @@ class HubState(AccountLookup, Protocol):
     @property
     def collections(self) -> Sequence[Collection]:
         """All of them, in any order."""
+        ...
+
+    def find_partner(self, slug: str) -> Partner | None:
+        """The partner with this slug, or None."""
         ...
 
     def agreements_of(self, partner: str) -> Sequence[Agreement]:

@@ -14,7 +14,7 @@ from flask import request
 
 from tocsin.admission.errors import NotAuthenticated, NotFound
 from tocsin.server import auth
-from tocsin.server.model import Account, Agreement, Collection, Query, Submission
+from tocsin.server.model import Account, Agreement, Collection, Partner, Query, Submission
 from tocsin.server.taxii import content, resources, tlp1
 from tocsin.server.taxii.paging import PageRequest
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate, TaxiiServices
@@ -259,7 +259,8 @@ class Endpoints:
         )
         agreements = state.agreements_of(account.partner)
         required = self.services.settings.require_agreements
-        terms = auth.Terms(agreements, self.services.clock(), required=required)
+        partner = state.find_partner(account.partner)
+        terms = auth.Terms(agreements, self.services.clock(), required, partner)
         return terms.narrow(account, state.collections)
 
 
@@ -274,6 +275,9 @@ class _Nobody:
     def agreements_of(self, partner: str) -> Sequence[Agreement]:
         """None, either."""
         return ()
+
+    def find_partner(self, slug: str) -> Partner | None:
+        """None, either."""
 
 
 _NOBODY = _Nobody()

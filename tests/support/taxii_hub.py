@@ -30,6 +30,7 @@ from tocsin.server.model import (
     FeedHead,
     ObjectPage,
     Page,
+    Partner,
     Query,
     Receipt,
     Record,
@@ -81,6 +82,9 @@ class State:
 
     def find_account_by_credential(self, digest: str) -> Account | None:
         return self.feeds.people.find_account_by_credential(digest)
+
+    def find_partner(self, slug: str) -> Partner | None:
+        return None
 
     def agreements_of(self, partner: str) -> Sequence[Agreement]:
         return [each for each in self.feeds.agreements if each.partner == partner]

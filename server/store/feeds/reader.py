@@ -24,6 +24,7 @@ import orjson
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
+from tocsin.admission.markings.audience import parse_audience
 from tocsin.admission.model import Tlp
 from tocsin.server.index_terms import matches_filter
 from tocsin.server.model import (
@@ -90,6 +91,7 @@ def document_of(collection: Collection) -> Document:
         "description": collection.description,
         "max_tlp": collection.max_tlp.label,
         "view": _view_document(collection.view),
+        "audience": collection.audience.as_scope(),
     }
 
 
@@ -130,6 +132,7 @@ def collection_of(document: Document) -> Collection:
         description=document["description"],
         max_tlp=Tlp.parse(document["max_tlp"]),
         view=view_of(document.get("view")),
+        audience=parse_audience(document.get("audience", "")),  # missing in older documents
     )
 
 

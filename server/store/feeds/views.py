@@ -39,6 +39,7 @@ from tocsin.server.model import (
     FeedHead,
     ObjectPage,
     Page,
+    Partner,
     Query,
     Representation,
     TermFilter,
@@ -201,6 +202,10 @@ class HubState:
         """See `auth.AccountLookup`."""
         return self.reader.find_account(self.configuration, digest)
 
+    def find_partner(self, slug: str) -> Partner | None:
+        """The partner with this slug, or None."""
+        return self.configuration.partners.get(slug)
+
     def agreements_of(self, partner: str) -> Sequence[Agreement]:
         """The partner's agreements, whether in force or not."""
         return self.configuration.agreements.get(partner, ())
@@ -259,7 +264,8 @@ class CollectionReader(FeedReader):
         if not configuration.holds_at(revision):
             collections = tuple(super().collections())
             agreements = group_by_partner(Agreements(self._base).list_all())
-            configuration = Configuration(revision, collections, agreements)
+            partners = {each.slug: each for each in self._accounts.list_partners()}
+            configuration = Configuration(revision, collections, agreements, partners)
             self._configuration = configuration
             documents |= self._find_heads(configuration.feeds_of(name) - documents.keys())
         for feed, document in documents.items():
