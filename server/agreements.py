@@ -27,7 +27,7 @@ from tocsin.server.store import Store, Transaction
 
 log = logging.getLogger(__name__)
 
-PAUSE = 60_000_000
+PAUSE = 5_000_000
 """µs between two looks at the agreements, unless one begins or ends earlier."""
 SWEEPER = "sweep"
 """The actor in the journal where an agreement begins or ends by time."""

@@ -187,13 +187,14 @@ class Terms:
         reads, writes = account.reads & within, account.writes & written
         return replace(account, reads=reads, writes=writes, until=self.until)
 
-    def audience(self, collection: str) -> Audience:
-        """The partners to which may go what is sent to a collection (its id).
+    def audience(self, collection: str, received: int) -> Audience:
+        """The partners to which may go what a collection (its id) received at a time.
 
-        Every agreement in force that names it must allow that.
+        Every agreement that names it must allow that, if it is in force or was at that time.
         """
-        named = (each for each in self.in_force if collection in each.collections)
-        return reduce(Audience.intersect, (each.audience for each in named), EVERYBODY)
+        concerned = (*self.in_force, *(e for e in self.agreements if e.was_in_force(received)))
+        named = (each.audience for each in concerned if collection in each.collections)
+        return reduce(Audience.intersect, named, EVERYBODY)
 
     def _without_others(self, account: Account, known: Mapping[str, Collection]) -> Account:
         """The account without rights on feeds, and views of feeds, for other partners."""

@@ -149,6 +149,10 @@ class Agreement:
             return AgreementState.ENDED
         return AgreementState.PLANNED if now < self.starts else AgreementState.IN_FORCE
 
+    def was_in_force(self, at: int) -> bool:
+        """True if it was in force at a time that has passed."""
+        return self.starts <= at and (self.until is None or at < self.until)
+
 
 class Marking(StrEnum):
     """The TLP version in which an account is shown the markings of a feed."""

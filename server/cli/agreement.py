@@ -176,7 +176,9 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
     )
     if change == AgreementChange():
         raise Malformed("name what to change; --help shows the options")
-    return format_agreement(hub, hub.services.agreements.change(id, change, hub.actor))
+    changed = hub.services.agreements.change(id, change, hub.actor)
+    hub.services.agreements.work()
+    return format_agreement(hub, changed)
 
 
 @agreement_command.command(
@@ -191,7 +193,9 @@ def _end(hub: Runtime, id: str, reason: str) -> Answer:
     For a later end, use --until of `agreement change`. What the partner sent before stays
     published, unless the agreement bounded where it may go; `partner withdraw` withdraws it.
     """
-    return format_agreement(hub, hub.services.agreements.end(id, hub.actor, reason))
+    ended = hub.services.agreements.end(id, hub.actor, reason)
+    hub.services.agreements.work()
+    return format_agreement(hub, ended)
 
 
 def list_agreements(hub: Runtime, slug: str | None = None) -> list[Answer]:

@@ -297,7 +297,7 @@ class Evaluator:
         """Assign public ids, once all candidates are examined."""
         sent, authors = evaluation.sent, evaluation.authors
         feeds = tuple(sent.feeds or self._publisher.config.feeds())
-        audience = evaluation.terms.audience(sent.submission.collection)
+        audience = evaluation.terms.audience(sent.submission.collection, sent.submission.received)
         examined, served = evaluation.examined, feeds
         if not audience.is_everybody:
             served = tuple(each for each in feeds if audience.includes(each.audience))
@@ -344,11 +344,12 @@ class Evaluator:
         partner = own or _operator(submission)
         if sent.anonymous:
             partner = replace(partner, consent=Consent.NONE)
-        level = self._terms(submission, known).highest_tlp(submission.collection)
+        terms = self._terms(submission, known)
+        level = terms.highest_tlp(submission.collection)
         if level is not None:
             partner = replace(partner, max_tlp=min(partner.max_tlp, level))
         submitter = self._submitter(partner, known.partners.values(), candidates)
-        audience = self._terms(submission, known).audience(submission.collection)
+        audience = terms.audience(submission.collection, submission.received)
         submitter = replace(submitter, audience=audience.as_scope())
         partner = replace(partner, consent=submitter.consent)
         return partner, submitter, self._defined(partner, candidates)

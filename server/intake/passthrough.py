@@ -100,7 +100,7 @@ class Depositor:
         level = terms.highest_tlp(collection.id)
         if level is None:
             return NO_AGREEMENT
-        if not terms.audience(collection.id).is_everybody:
+        if not terms.audience(collection.id, submission.received).is_everybody:
             return _NOT_BOUNDED
         partner = txn.accounts.find_partner(submission.partner)
         max_tlp = Tlp.CLEAR if partner is None else min(partner.max_tlp, level, Tlp.AMBER_STRICT)

@@ -66,6 +66,22 @@ def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     assert state_of(hub, id_) == "in-force"
 
 
+def test_where_data_may_go_is_said_with_countries_and_sectors(hub: Any) -> None:
+    bounded = ("--country", "de,FR", "--sector", "Energy")
+    feed = hub.command("collection", "add", "eu-energy", "--kind", "feed", *bounded)
+    audience = {"countries": ["DE", "FR"], "sectors": ["energy"]}
+    assert feed == feed | audience
+    assert feed in hub.command("collection", "list")
+    made = hub.command("agreement", "add", "north", "--collection", "inbox", *bounded)
+    assert made == made | audience
+    id_ = made["agreement"]
+    assert hub.command("agreement", "change", id_, "--note", "x") == made | {"note": "x"}
+    other = hub.command("agreement", "change", id_, "--country", "DE")
+    assert other == made | {"note": "x", "countries": ["DE"], "sectors": None}
+    anywhere = hub.command("agreement", "change", id_, "--anywhere")
+    assert anywhere == made | {"note": "x", "countries": None, "sectors": None}
+
+
 def test_the_list_has_a_line_for_each(hub: Any) -> None:
     made = hub.command("agreement", "add", "north", "--collection", "clear,green")
     _, out, _ = run_command("agreement", "list", "--data", str(hub.data))
@@ -106,6 +122,9 @@ def test_the_journal_has_the_person(hub: Any) -> None:
         (("add", "acme", "--collection", "green", "--until", "2001-01-01T00:00:00Z"), "ends after"),
         (("change", "nothing", "--open-end"), "there is no agreement nothing"),
         (("change", "nothing"), "name what to change"),
+        (("add", "acme", "--collection", "inbox", "--country", "Germany"), "did you mean DE"),
+        (("add", "acme", "--collection", "inbox", "--sector", "a|b"), "must be lower-case"),
+        (("change", "x", "--anywhere", "--country", "DE"), "--anywhere excludes"),
         (("end", "nothing", "--reason", "x"), "there is no agreement nothing"),
         (("list", "--partner", "nobody"), "there is no partner 'nobody'"),
     ],
