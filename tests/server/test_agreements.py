@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pymongo.collection import Collection as Collection_
 from support.clock import ManualClock
-from support.crash import build_services_over
+from support.crash import build_services_over, connect_second_store
 from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
 from support.presence import present
 
@@ -210,6 +210,16 @@ class TestLongPolls:
         assert waits.result().status_code == 404
         assert time.monotonic() - began < 10
 
+    def test_a_wait_that_outlasts_the_agreement_without_news_ends_with_404(
+        self, hub: HubInProcess, clock: ManualClock, pool: ThreadPoolExecutor
+    ) -> None:
+        agree(hub)
+        clock.now = NOON - 60 * SECOND
+        waits = pool.submit(self.wait, hub, 2)
+        time.sleep(0.5)
+        clock.now = NOON
+        assert waits.result().status_code == 404
+
     def test_a_request_goes_on_waiting_under_another_agreement(
         self, hub: HubInProcess, clock: ManualClock, pool: ThreadPoolExecutor
     ) -> None:
@@ -279,6 +289,36 @@ class TestSubmissions:
         assert hub.ask("collections/scratch/objects/").status_code == 403
         both = (indicator(object_marking_refs=[AMBER]), indicator(object_marking_refs=[GREEN]))
         assert hub.verdicts(hub.push(*both, to="scratch")) == ["refused", "admitted"]
+
+    def test_an_account_that_may_not_read_a_verbatim_collection_is_told_nothing_of_it(
+        self, hub: HubInProcess
+    ) -> None:
+        taken = indicator(seed="taken")
+        hub.push(taken, who="north", to="scratch")
+        assert hub.verdicts(hub.push(taken | {"name": "x"}, to="scratch")) == ["refused"]
+        agree(hub, max_tlp=Tlp.AMBER)
+        assert hub.verdicts(hub.push(taken | {"name": "x"}, to="scratch")) == ["admitted"]
+
+    def test_a_new_agreement_counts_although_the_end_of_the_last_is_in_memory(
+        self, store: Store, clock: ManualClock, tmp_path: Path, engine_uri: str
+    ) -> None:
+        settings = HubSettings(data=tmp_path, inline_objects=0)
+        hub = HubInProcess(store, clock, settings=settings)
+        agree(hub)
+        clock.now = NOON - 1
+        path, body = "collections/inbox/objects/", json.dumps({"objects": [indicator()]})
+        hub.push(indicator())
+        received = hub.ask(path, "acme", "POST", data=body)
+        clock.now = NOON
+        other = connect_second_store(store, engine_uri)
+        named = frozenset(each.id for each in store.feeds.collections())
+        terms = Agreement("", "acme", named, starts=NOON)
+        build_services_over(hub, other).agreements.add(terms, "operator:jane")
+        other.close()
+        while hub.services.intake.work():
+            pass
+        [record] = store.submissions.records(received.json["id"])
+        assert record.verdict != "refused"
 
     def test_a_status_says_only_what_the_account_may_read_under_its_agreements(
         self, hub: HubInProcess
@@ -440,6 +480,20 @@ class TestJournal:
         stop.set()
         worker.join()
         assert len(entries(hub, "agreement.end")) == 1
+
+    def test_what_another_process_has_written_meanwhile_is_not_written_again(
+        self, hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        agree(hub)
+        agree(hub, until=None, starts=NOON)
+        listed = hub.store.agreements.list_open()
+        clock.now = NOON
+        other = build_services_over(hub, hub.store).agreements
+        hub.services.agreements.work()
+        monkeypatch.setattr(hub.store.agreements, "list_open", lambda: listed)
+        other.work()
+        found = (entries(hub, "agreement.end"), entries(hub, "agreement.begin"))
+        assert [len(each) for each in found] == [1, 1]
 
     def test_the_agreements_are_not_read_again_before_one_is_due(
         self, hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
