@@ -169,21 +169,16 @@ class Terms:
         if account.operator:
             return account
         known = {each.id: each for each in collections}
-        account = self._without_others(account, known)
+        account = self._without_unserved(account, known)
         if not self.is_bound:
             return account
         if not self.in_force:
             nothing = frozenset[str]()
             return replace(account, reads=nothing, writes=nothing, has_terms=False)
-        named = {id_: self.highest_tlp(id_) for id_ in known}
-        within = {
-            id_
-            for id_, level in named.items()
-            if level is not None and strictest_content(known[id_], known) <= level
-        }
-        written = {
-            id_ for id_, level in named.items() if level is not None and _takes_posts(known[id_])
-        }
+        mine = (account.reads | account.writes) & known.keys()
+        levels = {id_: level for id_ in mine if (level := self.highest_tlp(id_)) is not None}
+        within = {id_ for id_ in levels if strictest_content(known[id_], known) <= levels[id_]}
+        written = {id_ for id_ in levels if _takes_posts(known[id_])}
         reads, writes = account.reads & within, account.writes & written
         return replace(account, reads=reads, writes=writes, until=self.until)
 
@@ -196,9 +191,12 @@ class Terms:
         named = (each.audience for each in concerned if collection in each.collections)
         return reduce(Audience.intersect, named, EVERYBODY)
 
-    def _without_others(self, account: Account, known: Mapping[str, Collection]) -> Account:
-        """The account without rights on feeds, and views of feeds, for other partners."""
-        others = {id_ for id_, each in known.items() if not self._is_served(each, known)}
+    def _without_unserved(self, account: Account, known: Mapping[str, Collection]) -> Account:
+        """The account without rights on feeds, and views of feeds, that serve other partners."""
+        if all(each.audience.is_everybody for each in known.values()):
+            return account
+        mine = (account.reads | account.writes) & known.keys()
+        others = {id_ for id_ in mine if not self._is_served(known[id_], known)}
         if not others:
             return account
         return replace(account, reads=account.reads - others, writes=account.writes - others)
@@ -207,7 +205,8 @@ class Terms:
         """True if the partner belongs to those whom a collection and its sources serve."""
         country, sectors = "", tuple[str, ...]()
         if self.partner is not None:
-            country, sectors = self.partner.country, self.partner.sectors
+            country = self.partner.country
+            sectors = tuple(each.lower() for each in self.partner.sectors)
         sources = collection.view.sources if collection.view is not None else ()
         every = (collection, *(known[each] for each in sources if each in known))
         return all(each.audience.has(country, sectors) for each in every)

@@ -66,8 +66,8 @@ def resolve_references(
     for target, own in targets.items():
         name = target if own is None else own
         public = work.find_public(name)
-        if public is None:
-            found = False
+        if public is None or not public.audience.is_everybody:
+            found = False  # where it may not go, nobody may learn of it, not from its sender either
         elif own is None:
             found = is_visible(public, sees)
         else:

@@ -41,7 +41,7 @@ def hub(store: Store, clock: ManualClock, tmp_path: Path) -> HubInProcess:
         add_feed(hub, alias, audience)
     hub.join(Partner("berlin", "Berlin Limited", "DE", ("energy",)), EVERY_FEED)
     hub.join(Partner("paris", "Paris Limited", "FR"), EVERY_FEED)
-    hub.join(Partner("boston", "Boston Limited", "US", ("energy",)), EVERY_FEED)
+    hub.join(Partner("boston", "Boston Limited", "US", ("Energy",)), EVERY_FEED)
     return hub
 
 
@@ -233,6 +233,20 @@ class TestPlaces:
         found = [details(hub.push(sighting(each), who="paris"))[0] for each in (public, unknown)]
         assert [each["x_tocsin_verdict"] for each in found] == ["held", "held"]
         assert not [each for each in hub.feed("green", "boston") if each["type"] == "sighting"]
+
+    def test_its_sender_does_not_refer_to_it_where_it_may_not_go(self, hub: HubInProcess) -> None:
+        sent = indicator()
+        report = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=[sent["id"]])
+        waiting = hub.push(report | {"object_refs": [sent["id"], indicator()["id"]]})
+        agreement = agree(hub, EUROPEAN)
+        hub.push(sent)
+        assert placed(hub) == {"german", "european"}
+        hub.services.agreements.change(agreement.id, AgreementChange(audience=EVERYBODY), "o:j")
+        later = hub.push({**report, "id": sdo("report")["id"]})
+        assert hub.verdicts(waiting) == hub.verdicts(later) == ["held"]
+        [public] = in_force(hub, "european")
+        everything = hub.ask("collections/amber/objects/", "boston", query_string={"limit": 1000})
+        assert public["id"] not in everything.text
 
     def test_a_copy_of_it_is_not_published_elsewhere(self, hub: HubInProcess) -> None:
         agree(hub, EUROPEAN)
