@@ -8,17 +8,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.clock import ManualClock, hub_extension, sighting
+from support.examples import examples
 from support.hub import AMBER, GREEN, HubInProcess, Object, details, indicator, sdo
 from support.presence import present
-from support.two_worlds import VALUES, Act, Pair, World, open_pair
+from support.two_worlds import LEVELS, VALUES, WATCH, Act, Pair, World, open_pair, posts
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
 from tocsin.server.agreements import AgreementChange, AgreementLifecycle
-from tocsin.server.model import Agreement, Collection, CollectionKind, Partner, View
+from tocsin.server.model import Agreement, AgreementState, Collection, CollectionKind, Partner, View
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
 
@@ -399,3 +402,49 @@ def test_who_may_not_read_these_feeds_is_answered_the_same_as_if_there_were_noth
         report("open", VALUES[0], 2),
     ]
     assert pair.differences(history) == []
+
+
+def join_fenced(world: World) -> None:
+    """Add a partner whose data may go to some only, and a feed for them that it may read."""
+    add_european_feed(world)
+    reads = ("clear", "green", "amber", "european")
+    world.hub.join(Partner("fenced", "Fenced Limited", "FR"), reads)
+    agree(world.hub, EUROPEAN, "fenced", until=None)
+
+
+def renew_fenced(world: World) -> None:
+    """End its agreement, withdraw what that allowed, and make another one."""
+    agreements = world.hub.services.agreements
+    [current] = (
+        each
+        for each in world.hub.store.agreements.list_of("fenced")
+        if each.recorded is AgreementState.IN_FORCE
+    )
+    agreements.end(current.id, "operator:jane", "over")
+    while agreements.work():
+        pass
+    other = GERMAN if current.audience == EUROPEAN else EUROPEAN
+    agree(world.hub, other, "fenced", until=None)
+
+
+JOINS = Act(join_fenced, "a bounded partner joins", hidden=True)
+RENEWS = Act(renew_fenced, "its agreement is replaced", hidden=True)
+
+
+@pytest.mark.long
+@settings(max_examples=examples(30, 5), deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    history=st.lists(
+        st.one_of(
+            posts(WATCH, LEVELS, False),
+            posts("open", st.just(Tlp.GREEN), False),
+            posts("fenced", LEVELS, True),
+            posts("fenced", LEVELS, True),
+            st.just(RENEWS),
+        ),
+        min_size=5,
+        max_size=10,
+    )
+)
+def test_whatever_is_bounded_changes_no_answer_to_others(pair: Pair, history: list[Act]) -> None:
+    assert pair.differences([JOINS, *history]) == []
