@@ -135,7 +135,7 @@ class Terms:
     required: bool = False
     """A partner without any agreement has no rights, either."""
     partner: Partner | None = None
-    """Whose they are; None: nobody that a feed for some partners serves."""
+    """The partner; None: it is of no country and no sector."""
 
     @property
     def is_bound(self) -> bool:

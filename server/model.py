@@ -140,8 +140,8 @@ class Agreement:
     """Its state as far as the journal has it.  What the journal has as ended stays so, even if the
     machine's clock is set back."""
     withdraws: bool = False
-    """It has allowed something that it allows no more: what was published under it is withdrawn
-    where no other agreement allows it."""
+    """A withdrawal is due: it bounded where data may go, and has ended or changed.  Objects that
+    were published under it end unless another agreement allows them."""
 
     def state_at(self, now: int) -> AgreementState:
         """Its state at a time, in µs."""

@@ -19,7 +19,7 @@ class Audience:
     """Everybody of one of the countries who also is of one of the sectors."""
 
     countries: frozenset[str] | None = None
-    """ISO 3166-1 alpha-2 codes; None: all.  Empty: nobody, as with sectors."""
+    """ISO 3166-1 alpha-2 codes; None: all.  Empty: none, as with sectors."""
     sectors: frozenset[str] | None = None
     """None: all."""
 

@@ -67,7 +67,7 @@ def resolve_references(
         name = target if own is None else own
         public = work.find_public(name)
         if public is None or not public.audience.is_everybody:
-            found = False  # where it may not go, nobody may learn of it, not from its sender either
+            found = False  # its id must not show where it may not go, even in objects of its sender
         elif own is None:
             found = is_visible(public, sees)
         else:
