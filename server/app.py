@@ -344,6 +344,7 @@ def _console_services(
         hosts=local | {name} if name else (local if not settings.tls_certificate else frozenset()),
         is_secure=_is_secure(settings),
         max_content_length=settings.max_content_length,
+        require_agreements=settings.require_agreements,
     )
     store = services.store
     return console.ConsoleServices(

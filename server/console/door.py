@@ -101,7 +101,7 @@ class Door:
             here.person, here.session = found
             collections = self.services.store.feeds.look().collections
             here.collections = sorted(collections, key=lambda c: (c.kind, c.max_tlp, c.alias))
-            here.account = rights_of(here.person, self.services.store)
+            here.account = rights_of(here.person, self.services)
         if request.method not in _SAFE_METHODS:
             self._check_origin()
             # Forms that need no session have no token; their origin is checked.

@@ -38,6 +38,8 @@ class ConsoleSettings:
     is_secure: bool = False
     """Browsers reach it over TLS."""
     max_content_length: int = 10 * 1024 * 1024
+    require_agreements: bool = False
+    """A partner without any agreement has no rights."""
     requires_second_factor: bool = False
     """People of the hub must have an authenticator app."""
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import flask
 
 from tocsin.server import auth
+from tocsin.server.console.services import ConsoleServices
 from tocsin.server.model import Account, Collection
 from tocsin.server.person import Person, Role, Session
-from tocsin.server.store import Store
 
 
 @dataclass(slots=True)
@@ -69,16 +69,22 @@ def visit() -> Visit:
     return found
 
 
-def rights_of(person: Person, store: Store) -> Account:
+def rights_of(person: Person, services: ConsoleServices) -> Account:
     """The rights of a person: for a partner's, those of all accounts of the partner together.
 
-    The hub's own people read what an operator's account reads.
+    The partner's agreements bound them now, as they bound an account.  The hub's own people read
+    what an operator's account reads.
     """
     if person.is_of_hub:
         return Account(person.login, "", operator=True)
-    accounts = [each for each in store.accounts.list_accounts(person.partner) if not each.disabled]
+    accounts = services.store.accounts.list_accounts(person.partner)
+    accounts = [each for each in accounts if not each.disabled]
     reads = frozenset[str]().union(*(each.reads for each in accounts))
     writes = frozenset[str]().union(*(each.writes for each in accounts))
-    return Account(
+    account = Account(
         person.login, person.partner, reads, writes if person.has(Role.ANALYST) else frozenset()
     )
+    hub, required = services.store.feeds.look(), services.settings.require_agreements
+    agreements, partner = hub.agreements_of(person.partner), hub.find_partner(person.partner)
+    terms = auth.Terms(agreements, services.clock(), required, partner)
+    return terms.narrow(account, hub.collections)

@@ -94,7 +94,7 @@ class PartnerPages:
         account = here.rights
         if here.who.is_of_hub:
             found = self.services.store.people.list_people(slug)
-            account = rights_of(found[0], self.services.store) if found else here.rights
+            account = rights_of(found[0], self.services) if found else here.rights
         reads = [c for c in here.collections if c.id in account.reads or account.operator]
         return [c.alias for c in reads if c.kind is CollectionKind.FEED and c.alias]
 
