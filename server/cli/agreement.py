@@ -15,7 +15,6 @@ from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.agreements import AgreementChange
 from tocsin.server.auth import strictest_content
 from tocsin.server.cli.collection import (
-    find_collection_ids,
     format_audience,
     make_audience,
     parse_countries,
@@ -33,6 +32,7 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.model import Agreement, Collection, CollectionKind
+from tocsin.server.partners import Partners
 from tocsin.server.runtime import Runtime
 
 _OPTIONS = (
@@ -108,7 +108,7 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
     terms = Agreement(
         id="",
         partner=slug,
-        collections=find_collection_ids(hub, join_lists(options["collection"])),
+        collections=_find_collections(hub, join_lists(options["collection"])),
         starts=hub.services.agreements.now() if starts is None else starts,
         until=options["until"],
         max_tlp=Tlp.AMBER if options["max_tlp"] is None else options["max_tlp"],
@@ -165,7 +165,7 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
         raise Malformed("--anywhere excludes --country and --sector")
     keeps = audience.is_everybody and not options["anywhere"]
     change = AgreementChange(
-        collections=find_collection_ids(hub, names) if names else None,
+        collections=_find_collections(hub, names) if names else None,
         max_tlp=options["max_tlp"],
         audience=None if keeps else audience,
         purposes=_purposes(options["purposes"]) if options["purposes"] else None,
@@ -226,6 +226,10 @@ def format_agreement(hub: Runtime, agreement: Agreement) -> Answer:
         "purposes": list(agreement.purposes),
         "note": agreement.note,
     }
+
+
+def _find_collections(hub: Runtime, names: Iterable[str]) -> frozenset[str]:
+    return Partners(hub.services.store).find_collection_ids(names)
 
 
 def _may_be_read(collection: Collection, level: Tlp, known: Mapping[str, Collection]) -> bool:

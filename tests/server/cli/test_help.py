@@ -92,6 +92,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
     """Put ids of this hub in the place of those that an example has."""
+    if words[0] == "agreement" and words[1] in ("change", "end"):
+        return [*words[:2], hub.command("agreement", "list")[-1]["agreement"], *words[3:]]
+    return _replace_others(hub, words)
+
+
+def _replace_others(hub: HubProcess, words: list[str]) -> list[str]:
     if "/srv/tocsin" in words:
         words = [str(hub.data) if word == "/srv/tocsin" else word for word in words]
     if words[0] == "restore":
@@ -105,8 +111,6 @@ def replace_placeholders(hub: HubProcess, words: list[str]) -> list[str]:
         return [*words[:2], hub.command("review", "list")[0]["review"], *words[3:]]
     if words[0] == "person" and words[1] not in ("invite", "list"):
         let_sign_in(hub, words[2])
-    if words[0] == "agreement" and words[1] in ("change", "end"):
-        return [*words[:2], hub.command("agreement", "list")[-1]["agreement"], *words[3:]]
     if words[0] == "submission" and words[1] != "list":
         return [*words[:2], set_aside_new(hub), *words[3:]]
     if words[0] == "object" and words[2].startswith("indicator--"):
