@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.clock import ManualClock, hub_extension, sighting
 from support.examples import examples
-from support.hub import AMBER, GREEN, HubInProcess, Object, details, indicator, sdo
+from support.hub import AMBER, CLEAR, GREEN, HubInProcess, Object, details, indicator, sdo
 from support.presence import present
 from support.two_worlds import LEVELS, VALUES, WATCH, Act, Pair, World, open_pair, posts
 
@@ -148,6 +148,12 @@ class TestPlaces:
         assert hub.verdicts(status) == ["refused"]
         assert "no feed of this hub takes" in str(details(status))
         assert placed(hub) == set()
+
+    def test_what_no_feed_takes_is_refused_at_the_lowest_level_too(self, hub: HubInProcess) -> None:
+        agree(hub, Audience(frozenset({"ES"})))
+        status = hub.push(indicator(object_marking_refs=[CLEAR]))
+        assert hub.verdicts(status) == ["refused"]
+        assert "serves only the countries and sectors" in str(details(status))
 
     def test_what_no_feed_takes_at_its_level_is_refused(self, hub: HubInProcess) -> None:
         add_feed(hub, "spanish-green", Audience(frozenset({"ES"})), Tlp.GREEN)
