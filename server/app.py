@@ -353,6 +353,7 @@ def _console_services(
         people=services.people,
         intake=services.intake,
         lifecycle=services.lifecycle,
+        agreements=services.agreements,
         partners=Partners(store),
         policy=services.policy,
         statistics=services.statistics,

@@ -17,7 +17,7 @@ from email.utils import formatdate, make_msgid
 
 import requests
 
-from tocsin.server.model import Account
+from tocsin.server.model import Account, Agreement
 from tocsin.server.person import Person, Role
 from tocsin.server.statistics import StatisticsReader
 from tocsin.server.store import Store
@@ -29,6 +29,7 @@ SECONDS = 300.0
 _TIMEOUT = 10.0
 _DAY = 24 * 3_600_000_000
 _HOUR = _DAY // 24
+_FOR_EVER = 1 << 62
 _SOON = 14 * _DAY
 """How long before its end an agreement is said to end."""
 _SILENT = 3 * _DAY
@@ -116,7 +117,20 @@ class Notices:
         if self._store.submissions.count_set_aside(1):
             text = "A submission was set aside; `tocsin-hub submission list` shows it."
             yield Notice("aside", "submission_set_aside", text, "/overview")
+        yield from self._find_ending(now)
         yield from self._find_silent(now)
+
+    def _find_ending(self, now: int) -> Iterator[Notice]:
+        """Agreements that end soon, unless another one of the partner goes on."""
+        by_partner: dict[str, list[Agreement]] = {}
+        for each in self._store.agreements.list_open():
+            by_partner.setdefault(each.partner, []).append(each)
+        for slug, agreements in by_partner.items():
+            last = max((e for e in agreements), key=lambda e: e.until or _FOR_EVER)
+            if last.until is not None and now < last.until <= now + _SOON:
+                text = f"The agreement with {slug} ends within 14 days."
+                path = f"/admin/agreements?partner={slug}"
+                yield Notice(f"ends {last.id} {last.until}", "agreement_ends", text, path, slug)
 
     def _find_silent(self, now: int) -> Iterator[Notice]:
         for each in self._statistics.pollers(Account("notices", "", operator=True)):

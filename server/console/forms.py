@@ -33,6 +33,25 @@ def url_with(**changes: object) -> str:
     return f"{ROOT}{request.path}{'?' if text else ''}{text}"
 
 
+class FieldError(Exception):
+    """A field of a form that cannot be read."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field, self.text = field, text
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, as a sentence."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """The words of a list that commas separate."""
+    return tuple(word for part in text.split(",") if (word := part.strip()))
+
+
 def safe_next(given: str) -> str:
     """The page of the console to which a person wanted to go; its start for anything else.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tocsin.server.console.oidc import Provider
 
 from tocsin.admission.policy import Policy
+from tocsin.server.agreements import AgreementLifecycle
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.monitoring import Monitor
@@ -53,6 +54,7 @@ class ConsoleServices:
     people: People
     intake: Intake
     lifecycle: Lifecycle
+    agreements: AgreementLifecycle
     partners: Partners
     policy: Policy
     statistics: StatisticsReader

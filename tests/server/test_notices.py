@@ -18,7 +18,7 @@ from support.processes import free_port
 
 from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
-from tocsin.server.model import Query
+from tocsin.server.model import Agreement, Query
 from tocsin.server.person import Role
 from tocsin.server.store import Store, wall_clock
 
@@ -151,3 +151,19 @@ def test_nothing_is_looked_for_where_notices_cannot_leave(store: Store, clock: M
     clock.now += 2 * HOUR
     assert hub.services.notices.work() == 0
     assert hub.store.feeds.page(hub.collection("green").id, Query()) is not None
+
+
+def test_an_agreement_that_ends_soon_is_said_unless_another_one_goes_on(
+    store: Store, clock: ManualClock, posts: Any
+) -> None:
+    posted, url = posts
+    hub = open_hub(store, clock, notice_webhook=url)
+    terms = Agreement("", "acme", frozenset({hub.collection("green").id}), starts=clock.now)
+    agreements = hub.services.agreements
+    agreements.add(replace(terms, until=clock.now + 60 * DAY), "t")
+    assert hub.services.notices.work() == 0
+    clock.now += 50 * DAY
+    assert hub.services.notices.work() == 1
+    assert posted[0]["kind"] == "agreement_ends"
+    agreements.add(terms, "t")
+    assert hub.services.notices.work() == 0

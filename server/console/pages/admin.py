@@ -19,7 +19,7 @@ from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
 from tocsin.server.console.door import status_of
-from tocsin.server.console.forms import again, go, text_field
+from tocsin.server.console.forms import FieldError, again, go, sentence, split_words, text_field
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
@@ -36,6 +36,7 @@ _PAGE = 50
 _MOST_EXPORTED, _MOST_DIGITS = 50_000, 16
 SECTIONS = (
     ("partners", "Partners", "organisations that share, their rights and keys"),
+    ("agreements", "Agreements", "the terms under which partners send and receive, until when"),
     ("people", "People", "who signs in here, and with which roles"),
     ("feeds", "Collections", "inboxes, feeds and views"),
     ("exclusions", "Exclusions", "values that nobody may submit"),
@@ -79,11 +80,6 @@ def _page(template: str, name: str, **values: object) -> str:
     return flask.render_template(
         template, section=f"{ROOT}/admin", name=name, may_act=visit().who.has(*_ACT), **values
     )
-
-
-def _errors(name: str, error: ShareError) -> dict[str, str]:
-    text = str(error)
-    return {name: f"{text[:1].upper()}{text[1:]}."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +171,7 @@ class PartnerPages:
         form = {name: text_field(name, 1_000) for name in _FIELDS}
         try:
             fields = _parse_partner(form)
-        except _FieldError as error:
+        except FieldError as error:
             return self._form({error.field: error.text}, form, 422)
         partner = Partner(form["slug"], **fields)
         change = PartnerChange(
@@ -188,7 +184,7 @@ class PartnerPages:
             key = self.services.partners.add(partner, change, actor)
         except ShareError as error:
             place = "mailbox" if "mailbox" in str(error) else "slug"
-            return self._form(_errors(place, error), form, status_of(error))
+            return self._form({place: sentence(error)}, form, status_of(error))
         link = ""
         if form["mailbox"]:
             roles = frozenset({Role.ANALYST})
@@ -237,7 +233,7 @@ class PartnerPages:
         form = {name: text_field(name, 1_000) for name in _FIELDS} | {"slug": slug}
         try:
             fields = _parse_partner(form)
-        except _FieldError as error:
+        except FieldError as error:
             return self._show(slug, {error.field: error.text}, 422)
         change = PartnerChange(
             fields,
@@ -249,7 +245,7 @@ class PartnerPages:
         try:
             self.services.partners.change(slug, change, visit().who.login)
         except ShareError as error:
-            return self._show(slug, _errors("partner_name", error), status_of(error))
+            return self._show(slug, {"partner_name": sentence(error)}, status_of(error))
         return go(f"/admin/partners/{slug}")
 
     def issue_key(self, slug: str) -> ResponseReturnValue:
@@ -293,18 +289,10 @@ _FIELDS = ("slug", "partner_name", "country", "sectors", "terms", "max_tlp", "co
 _DEFAULT_RIGHTS = {"reads": {"clear", "green"}, "writes": {"inbox"}}
 
 
-class _FieldError(Exception):
-    """A field of a form that cannot be read."""
-
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field, self.text = field, text
-
-
 def _parse_partner(form: Form) -> dict[str, Any]:
-    """The fields of a partner but its short name.  Raises _FieldError."""
+    """The fields of a partner but its short name.  Raises FieldError."""
     if not form["partner_name"]:
-        raise _FieldError("partner_name", "Enter the name of the organisation.")
+        raise FieldError("partner_name", "Enter the name of the organisation.")
     readers = {
         "country": parse_country,
         "max_tlp": Tlp.parse,
@@ -316,9 +304,9 @@ def _parse_partner(form: Form) -> dict[str, Any]:
         try:
             fields[name] = read(form[name])
         except (ValueError, ShareError) as error:
-            raise _FieldError(name, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+            raise FieldError(name, sentence(error)) from error
     for name in ("sectors", "terms"):
-        fields[name] = tuple(w for part in form[name].split(",") if (w := part.strip()))
+        fields[name] = split_words(form[name])
     fields["default_tlp"] = min(fields["max_tlp"], Tlp.AMBER)
     return fields
 
@@ -378,8 +366,7 @@ class PeoplePages:
             secret = self.services.people.invite(invitation)
         except (ShareError, ValueError) as error:
             place = "roles" if "role" in str(error) else "mailbox"
-            text = str(error)
-            return self._list({place: f"{text[:1].upper()}{text[1:]}."}, form, 422)
+            return self._list({place: sentence(error)}, form, 422)
         return self._list({}, {}, 200, f"{self.services.origin()}/invitation/{secret}")
 
     def change(self, id: str) -> ResponseReturnValue:
@@ -435,7 +422,7 @@ class ExclusionPages:
         try:
             self.services.lifecycle.exclude(form["value"], visit().who.login, form["reason"])
         except ShareError as error:
-            return self._list(_errors("value", error), form, status_of(error))
+            return self._list({"value": sentence(error)}, form, status_of(error))
         return go("/admin/exclusions")
 
     def remove(self) -> ResponseReturnValue:

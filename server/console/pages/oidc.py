@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from tocsin.admission.errors import NotAuthenticated, Unavailable
 from tocsin.server.console.door import cookie_name, status_of
-from tocsin.server.console.forms import again, safe_next
+from tocsin.server.console.forms import again, safe_next, sentence
 from tocsin.server.console.pages.sign_in import SignIn
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
@@ -68,8 +68,7 @@ class OidcPages:
 
     def _refuse(self, error: NotAuthenticated | Unavailable) -> ResponseReturnValue:
         status = 401 if isinstance(error, NotAuthenticated) else status_of(error)
-        text = str(error)
-        errors = {"login": f"{text[:1].upper()}{text[1:]}."}
+        errors = {"login": sentence(error)}
         return again("sign_in.html", errors, status, next=f"{ROOT}/", login="")
 
     def _cookie(self) -> str:

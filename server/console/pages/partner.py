@@ -62,10 +62,11 @@ class PartnerPages:
         return self._page(slug)
 
     def _page(self, slug: str) -> str:
-        here, store = visit(), self.services.store
+        here, store, statistics = visit(), self.services.store, self.services.statistics
+        readable = {each.id for each in here.readable()}
         partner = store.accounts.require_partner(slug)
         accounts = store.accounts.list_accounts(slug)
-        series = self.services.statistics.by_day(here.rights, _DAYS, slug)
+        series = statistics.by_day(here.rights, _DAYS, slug)
         totals = {name: sum(getattr(series, name)) for name in _SERIES}
         return flask.render_template(
             "partner.html",
@@ -76,9 +77,11 @@ class PartnerPages:
             sent=sum(totals.values()) + sum(series.duplicate),
             duplicates=sum(series.duplicate),
             chart=columns(series.starts, series.submissions),
-            value=self.services.statistics.value_returned(here.rights, slug, _DAYS),
+            value=statistics.value_returned(here.rights, slug, _DAYS),
             latest=store.submissions.list_of_partner(slug, _LATEST),
-            pollers=self.services.statistics.pollers(here.rights, slug),
+            pollers=[
+                p for p in statistics.pollers(here.rights, slug) if p.collection.id in readable
+            ],
             aliases=self.services.partners.aliases(),
             keys=[(a.name, key) for a in accounts for key in store.accounts.list_keys(a.name)],
             people=store.people.list_people(slug),

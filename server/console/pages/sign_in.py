@@ -15,11 +15,10 @@ from tocsin.admission.errors import (
     Conflict,
     Malformed,
     NotAuthenticated,
-    ShareError,
     TooManyRequests,
 )
 from tocsin.server.console.door import cookie_name, status_of
-from tocsin.server.console.forms import again, go, safe_next, text_field
+from tocsin.server.console.forms import again, go, safe_next, sentence, text_field
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
@@ -197,9 +196,9 @@ class Me:
         try:
             self.services.people.change_password(here.who, here.stay, old, new)
         except (NotAuthenticated, TooManyRequests) as error:
-            return self._page({"old_password": _sentence(error)}, status_of(error))
+            return self._page({"old_password": sentence(error)}, status_of(error))
         except Malformed as error:
-            return self._page({"new_password": _sentence(error)}, 422)
+            return self._page({"new_password": sentence(error)}, 422)
         return go("/me")
 
     def begin_code(self) -> ResponseReturnValue:
@@ -227,7 +226,7 @@ class Me:
             people.set_totp(person, secret, code)
         except Malformed as error:
             uri = people.totp_uri(person, secret, self.services.settings.title)
-            return self._code_page(secret, uri, {"code": _sentence(error)}, 422)
+            return self._code_page(secret, uri, {"code": sentence(error)}, 422)
         return go("/me")
 
     def end_sessions(self) -> ResponseReturnValue:
@@ -235,8 +234,3 @@ class Me:
         here = visit()
         self.services.people.end_other_sessions(here.who, here.stay)
         return go("/me")
-
-
-def _sentence(error: ShareError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."

@@ -1,37 +1,114 @@
-"""The people of a partner are bound by its agreements, as its accounts are."""
+"""Agreements in the console: made, changed, ended, and what they do to people."""
 
-from types import SimpleNamespace
-from typing import Any
-
+import pytest
 from support.clock import ManualClock
+from support.console import Visitor, add_person, post, sign_in
 from support.hub import HubInProcess
 
-from tocsin.server.console.visit import rights_of
-from tocsin.server.model import Agreement
-from tocsin.server.person import Person, Role
-from tocsin.server.store import Store
+from tocsin.admission.timestamps import DAY, timestamp
+from tocsin.server.person import Role
+from tocsin.server.store import Store, wall_clock
 
-NOON = 2_000_000_000_000_000
+TERMS = {
+    "partner": "acme",
+    "max_tlp": "amber",
+    "starts": "",
+    "until": "",
+    "purposes": "defence of its own network",
+    "countries": "",
+    "sectors": "",
+    "note": "",
+    "collections": ["inbox", "clear", "green"],
+}
 
 
-def test_a_person_has_the_rights_of_the_partner_until_the_agreement_ends(store: Store) -> None:
-    clock = ManualClock(NOON - 1)
-    hub = HubInProcess(store, clock)
-    settings = SimpleNamespace(require_agreements=False)
-    services: Any = SimpleNamespace(store=store, settings=settings, clock=clock)
-    jane = Person("1", "jane@acme.example", "Jane", "acme", frozenset({Role.ANALYST}))
-    named = frozenset(hub.collection(alias).id for alias in ("inbox", "green"))
-    assert len(rights_of(jane, services).reads) == 4
-    terms = Agreement("", "acme", named, starts=NOON - 10, until=NOON)
-    hub.services.agreements.add(terms, "operator:joe")
-    bound = rights_of(jane, services)
-    assert bound.reads == {hub.collection("green").id}
-    assert bound.writes == {hub.collection("inbox").id}
-    clock.now = NOON
-    ended = rights_of(jane, services)
-    assert ended.reads | ended.writes == frozenset()
-    joe = Person("2", "joe@hub.example", "Joe", "", frozenset({Role.OPERATOR}))
-    assert rights_of(joe, services).operator
-    settings.require_agreements = True
-    north = Person("3", "n@north.example", "N", "north", frozenset({Role.VIEWER}))
-    assert rights_of(north, services).reads == frozenset()
+@pytest.mark.parametrize("path", ["", "/new"])
+def test_the_pages_of_agreements_look_right(visitor: Visitor, hub: HubInProcess, path: str) -> None:
+    post(sign_in(hub, "operator@hub.example"), "/console/admin/agreements/new", TERMS)
+    visitor.sign_in("operator@hub.example", f"/admin/agreements{path}")
+    visitor.check()
+
+
+def test_an_agreement_is_made_changed_and_ended(visitor: Visitor, hub: HubInProcess) -> None:
+    page = visitor.sign_in("operator@hub.example", "/admin/agreements/new")
+    page.select_option("#partner", "acme")
+    page.fill("#until", "2999-12-31")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=1 agreement")
+    page.click("tbody a")
+    page.fill("#countries", "PT, Portugal")
+    page.click("button.main")
+    assert "did you mean PT" in page.inner_text(".errors")
+    page.fill("#countries", "PT")
+    page.click("button.main")
+    page.wait_for_selector("text=1 agreement")
+    page.click("tbody a")
+    page.fill("#reason", "not renewed")
+    page.click("text=End agreement")
+    page.wait_for_selector("text=ended")
+    acts = [e.action for e in hub.store.journal.entries() if e.action.startswith("agreement.")]
+    assert acts == ["agreement.add", "agreement.change", "agreement.end"]
+    who = {e.actor for e in hub.store.journal.entries() if e.action.startswith("agreement.")}
+    assert who == {"operator@hub.example"}
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("partner", "nobody"),
+        ("until", "soon"),
+        ("until", "2001-01-01"),
+        ("starts", "31.12.2026"),
+        ("countries", "XX"),
+        ("sectors", "no sector!"),
+        ("max_tlp", "blue"),
+        ("collections", []),
+    ],
+)
+def test_wrong_terms_are_named_at_their_fields(
+    hub: HubInProcess, field: str, wrong: object
+) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    answer = post(client, "/console/admin/agreements/new", TERMS | {field: wrong})
+    assert answer.status_code == 422 and f'<a href="#{field}">' in answer.text
+    assert "defence of its own network" in answer.text and not hub.store.agreements.list_all()
+
+
+def test_at_its_end_the_people_of_the_partner_see_no_feed(store: Store) -> None:
+    clock = ManualClock(wall_clock())
+    hub = HubInProcess(store, clock=clock)
+    for login, role, partner in (
+        ("o@x.example", Role.OPERATOR, ""),
+        ("a@x.example", Role.ANALYST, "acme"),
+    ):
+        add_person(hub, login, role, partner=partner)
+    noon = (clock.now // DAY + 1) * DAY
+    operator = sign_in(hub, "o@x.example")
+    answer = post(operator, "/console/admin/agreements/new", TERMS | {"until": timestamp(noon)})
+    assert answer.status_code == 303
+    clock.now = noon - 1
+    analyst = sign_in(hub, "a@x.example")
+    assert hub.ask("collections/green/objects/").status_code == 200
+    assert "<td>green</td>" in analyst.get("/console/partner").text.replace('class="first"', "")
+    clock.now = noon
+    assert hub.ask("collections/green/objects/").status_code == 404
+    page = analyst.get("/console/partner").text
+    assert "/green/" not in page and "<td>green</td>" not in page
+
+
+@pytest.mark.parametrize("login", ["viewer", "analyst", "reviewer"])
+def test_other_people_find_no_agreements(hub: HubInProcess, login: str) -> None:
+    client = sign_in(hub, f"{login}@hub.example")
+    for path in ("", "/new", "/x"):
+        assert client.get(f"/console/admin/agreements{path}").status_code == 404
+
+
+def test_an_auditor_sees_them_and_changes_nothing(hub: HubInProcess) -> None:
+    post(sign_in(hub, "operator@hub.example"), "/console/admin/agreements/new", TERMS)
+    (found,) = hub.store.agreements.list_all()
+    client = sign_in(hub, "auditor@hub.example")
+    assert client.get(f"/console/admin/agreements/{found.id}").status_code == 200
+    for path in ("new", found.id, f"{found.id}/end"):
+        answer = post(client, f"/console/admin/agreements/{path}", TERMS | {"reason": "x"})
+        assert answer.status_code == 404
+    assert hub.store.agreements.list_all() == [found]
