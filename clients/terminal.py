@@ -24,9 +24,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.admission.model import StixObject
-from tocsin.clients.check import ObjectResult
 from tocsin.clients.http import Collection
 from tocsin.clients.responses import StatusReport
+from tocsin.clients.results import ObjectResult
 from tocsin.clients.share_preview import describe_object
 from tocsin.config.command_line import (
     escape_unprintable,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
@@ -25,11 +27,12 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.bounds import ResponseBounds
-from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
+from tocsin.clients.check import Checker, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
 from tocsin.clients.column_maps import read_column_maps, write_profile
 from tocsin.clients.credentials import read_credential
 from tocsin.clients.http import Collection, Hub, RetrySettings
+from tocsin.clients.input_files import InputFile
 from tocsin.clients.push import PushResult
 from tocsin.clients.terminal import (
     open_console,
@@ -55,6 +58,8 @@ FILE = click.Path(readable=False, allow_dash=True)
 PREVIEW_VERDICTS = ("ready", "duplicate", "held", "refused")
 """The verdicts that a preview always counts."""
 
+LARGE = 8_000_000
+"""Octets of a file from which on it is not kept in memory if that can be avoided."""
 FREEZE_AFTER = 10_000
 """Objects that are examined before what is kept of them is exempted from garbage collection."""
 
@@ -84,6 +89,8 @@ class Inputs:
     """See InputFile.valid_for."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """See InputFile.columns."""
+    keep_before: bool = False
+    """See InputFile.keep_before."""
 
 
 def with_settings(command: Callable[..., int]) -> Callable[..., int]:
@@ -336,13 +343,16 @@ def preview_files(
 ) -> list[Preview]:
     """The preview of each file, by all processors; without `examine`, its objects as they are."""
     typing = "-" in inputs.names and sys.stdin.isatty()
-    with progress_bar("checking {task.description}", known_total=False, hidden=typing) as bar:
+    with (
+        progress_bar("checking {task.description}", known_total=False, hidden=typing) as bar,
+        ExitStack() as copies,
+    ):
         task = bar.add_task("", total=None)
 
         def read_files() -> Iterator[InputFile | Preview]:
             for name in inputs.names:
                 bar.update(task, description=escape(printable(name)))
-                yield _read_file(name, inputs)
+                yield _read_file(name, inputs, copies)
 
         if not examine:
             tlp = Tlp.parse(inputs.tlp or settings.default_tlp)
@@ -391,14 +401,37 @@ def _examine_files(
         ]
 
 
-def _read_file(name: str, inputs: Inputs) -> InputFile | Preview:
-    """The file; if it cannot be read, a preview with the error."""
+def _read_file(name: str, inputs: Inputs, copies: ExitStack) -> InputFile | Preview:
+    """The file; if it cannot be read, a preview with the error.
+
+    A long standard input is copied to a temporary file, which lasts as long as `copies`.
+    """
+    options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
     try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        path: Path | None = None
+        if name == "-":
+            content = sys.stdin.buffer.read(LARGE)
+            if len(content) == LARGE:
+                path, content = _copy_stdin(content, copies), b""
+        elif Path(name).is_file() and Path(name).stat().st_size >= LARGE:
+            path, content = Path(name), b""
+        else:
+            content = Path(name).read_bytes()
     except OSError as error:
         return Preview(name, error=f"cannot be read: {error.strerror}")
-    options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
-    return InputFile(name, content, *options, columns=inputs.columns)
+    return InputFile(
+        name, content, *options, columns=inputs.columns, path=path, keep_before=inputs.keep_before
+    )
+
+
+def _copy_stdin(begin: bytes, copies: ExitStack) -> Path:
+    """A temporary file with the standard input, of which the beginning was read."""
+    copy = tempfile.NamedTemporaryFile(prefix="tocsin-")  # noqa: SIM115
+    copies.enter_context(copy)
+    copy.write(begin)
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.flush()
+    return Path(copy.name)
 
 
 def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
@@ -410,7 +443,7 @@ def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
             if as_json:
                 print_json({"file": preview.file, "error": preview.error})
             print_message(f"{preview.file}: {preview.error}")
-        elif not preview.candidates:
+        elif not preview.count:
             print_message(f"{preview.file}: nothing to share was found in it")
     return failed
 

@@ -15,7 +15,6 @@ from rich.text import Text
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import micros
-from tocsin.clients.check import find_label
 from tocsin.clients.cli.command import (
     COUNT,
     DURATION,
@@ -34,6 +33,7 @@ from tocsin.clients.lookup import (
     read_history,
 )
 from tocsin.clients.responses import StatusDetail
+from tocsin.clients.results import find_label
 from tocsin.clients.share_preview import describe_object
 from tocsin.clients.terminal import open_console, print_json, print_message
 from tocsin.config import ClientSettings, stdio

@@ -10,7 +10,6 @@ import click
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
-from tocsin.clients.check import ObjectResult, count_verdicts, find_label
 from tocsin.clients.cli.command import (
     TIME,
     WrongUsage,
@@ -26,6 +25,7 @@ from tocsin.clients.cli.command import (
 from tocsin.clients.http import Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
 from tocsin.clients.push import PushOptions, push_results
+from tocsin.clients.results import ObjectResult, count_verdicts, find_label
 from tocsin.clients.sighting import Observation, build_statement
 from tocsin.clients.terminal import open_console, print_json, print_result
 from tocsin.clients.withdraw import Target, resolve_name

@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 from tocsin.admission.errors import Malformed
-from tocsin.clients.check import ObjectResult
 from tocsin.clients.cli.command import (
     FILE,
     Inputs,
@@ -32,6 +31,7 @@ from tocsin.clients.cli.command import (
 )
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push_results
+from tocsin.clients.results import ObjectResult
 from tocsin.clients.terminal import (
     open_console,
     print_json,
