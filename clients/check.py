@@ -72,6 +72,24 @@ class Preview:
             yield result
 
 
+@dataclass(frozen=True, slots=True)
+class PreviewResults:
+    """The results of some previews, as often as they are asked for."""
+
+    previews: Sequence[Preview]
+    before: bool = False
+    """True for results with the objects as they were read."""
+
+    def __iter__(self) -> Iterator[ObjectResult]:
+        """Read all results."""
+        for each in self.previews:
+            yield from each.results(before=self.before)
+
+    def __len__(self) -> int:
+        """The number of results."""
+        return sum(each.count for each in self.previews)
+
+
 class Checker:
     """Reads and examines the files of one partner."""
 

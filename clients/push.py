@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from tocsin.admission.errors import Malformed, ShareError, TooLarge, Unprocessable
-from tocsin.clients.check import Preview
+from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.responses import StatusDetail, StatusReport
 from tocsin.clients.results import VERDICTS, ObjectResult, writing_results
@@ -162,24 +162,6 @@ def _report_parts(
             if options.wait
             else _read_status(part, report, settled=False)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewResults:
-    """The results of some previews, as often as they are asked for."""
-
-    previews: Sequence[Preview]
-    before: bool = False
-    """True for results with the objects as they were read."""
-
-    def __iter__(self) -> Iterator[ObjectResult]:
-        """Read all results."""
-        for each in self.previews:
-            yield from each.results(before=self.before)
-
-    def __len__(self) -> int:
-        """The number of results."""
-        return sum(each.count for each in self.previews)
 
 
 class _WaitingParts:

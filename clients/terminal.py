@@ -4,13 +4,15 @@ Colours and bars appear only on a terminal.  Text from files and servers is prin
 without control characters and marks of direction, which could rewrite what the terminal shows.
 """
 
+from __future__ import annotations
+
 import difflib
 import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -24,8 +26,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.admission.model import StixObject
-from tocsin.clients.http import Collection
-from tocsin.clients.responses import StatusReport
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.share_preview import describe_object
 from tocsin.config.command_line import (
@@ -34,6 +34,10 @@ from tocsin.config.command_line import (
     printable,
     wrap_words,
 )
+
+if TYPE_CHECKING:  # a check loads no HTTP client
+    from tocsin.clients.http import Collection
+    from tocsin.clients.responses import StatusReport
 
 _VERDICT_COLOURS = {
     "ready": "green",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import click
 
-from tocsin.clients.check import Preview
+from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
     PREVIEW_VERDICTS,
     Inputs,
@@ -20,7 +20,6 @@ from tocsin.clients.cli.command import (
     with_inputs,
     with_settings,
 )
-from tocsin.clients.push import PreviewResults
 from tocsin.clients.results import ObjectResult, count_verdicts
 from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.clients.terminal import (

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -26,14 +26,11 @@ from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Una
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.admission.warninglists.index import load_warning_lists
-from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.check import Checker, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.column_maps import read_column_maps, write_profile
-from tocsin.clients.credentials import read_credential
-from tocsin.clients.http import Collection, Hub, RetrySettings
 from tocsin.clients.input_files import InputFile
-from tocsin.clients.push import PushResult
 from tocsin.clients.terminal import (
     open_console,
     print_counts,
@@ -41,7 +38,6 @@ from tocsin.clients.terminal import (
     print_message,
     progress_bar,
 )
-from tocsin.clients.tls import TlsFiles
 from tocsin.config import (
     CLIENT_FILE,
     TLP_WORDS,
@@ -52,6 +48,9 @@ from tocsin.config import (
 )
 from tocsin.config.cache import load_or_build
 from tocsin.config.command_line import ParsedValue, printable
+
+if TYPE_CHECKING:  # a check loads no HTTP client
+    from tocsin.clients.push import PushResult
 
 FILE = click.Path(readable=False, allow_dash=True)
 """A path that the command opens itself, so that it can say what went wrong."""
@@ -65,10 +64,6 @@ FREEZE_AFTER = 10_000
 
 _SETTINGS = ("url", "key", "cert", "ca", "terms")
 """The settings that are options of some command."""
-
-
-class WrongUsage(Exception):
-    """The command line asks for the impossible; the text says what to give instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,35 +268,6 @@ def _parse_duration(text: str) -> int:
 
 DURATION = ParsedValue("DURATION", _parse_duration)
 """A duration in µs."""
-
-
-def open_hub(settings: ClientSettings, kind: type[Hub] = Hub) -> Hub:
-    """The hub of the settings; nothing is sent yet.
-
-    `kind`: Hub20 for a server of TAXII 2.0.  Raises WrongUsage if a setting cannot be used.
-    """
-    if not settings.url:
-        raise WrongUsage("no hub is named; run `tocsin login`, or give --url or TOCSIN_URL")
-    try:
-        return kind(
-            settings.url,
-            read_credential(settings),
-            RetrySettings(
-                read=settings.timeout,
-                bounds=ResponseBounds(settings.max_response_length, settings.response_timeout),
-            ),
-            TlsFiles(cert=settings.cert, ca=settings.ca),
-        )
-    except Malformed as error:
-        raise WrongUsage(str(error)) from error
-
-
-def find_writable(hub: Hub, name: str) -> Collection:
-    """The collection with this id, alias or title.  Raises NotAllowed if the key may not write."""
-    collection = hub.find_collection(name, "can_write")
-    if not collection.can_write:
-        raise NotAllowed(f"this key may not write to {name}; ask the operator for the right")
-    return collection
 
 
 def is_interactive() -> bool:

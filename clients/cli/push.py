@@ -15,17 +15,14 @@ import click
 import msgspec
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, Unavailable
-from tocsin.clients.check import Preview
+from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
     DURATION,
     Inputs,
-    WrongUsage,
     ask_for_word,
     count_objects,
-    find_writable,
     is_interactive,
     json_option,
-    open_hub,
     preview_files,
     print_file_errors,
     print_push_summary,
@@ -35,8 +32,10 @@ from tocsin.clients.cli.command import (
     with_sending_options,
     with_settings,
 )
+from tocsin.clients.cli.hub import find_writable, open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
-from tocsin.clients.push import PreviewResults, PushOptions, PushResult, push
+from tocsin.clients.push import PushOptions, PushResult, push
 from tocsin.clients.push_record import PushRecord, PushRecords, state_folder
 from tocsin.clients.results import ObjectResult, order_counts
 from tocsin.clients.share_preview import is_cut, print_share_preview

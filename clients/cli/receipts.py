@@ -19,10 +19,10 @@ from tocsin.clients.cli.command import (
     COUNT,
     DURATION,
     json_option,
-    open_hub,
     with_connection_options,
     with_settings,
 )
+from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.sent import Submission, list_submissions
 from tocsin.clients.http import Hub
 from tocsin.clients.lookup import (

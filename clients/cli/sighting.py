@@ -12,16 +12,15 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.clients.cli.command import (
     TIME,
-    WrongUsage,
-    find_writable,
     json_option,
-    open_hub,
     print_push_summary,
     push_exit_code,
     with_connection_options,
     with_settings,
     with_target_options,
 )
+from tocsin.clients.cli.hub import find_writable, open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
 from tocsin.clients.push import PushOptions, push_results
