@@ -350,7 +350,10 @@ def _stix_faults(subject: StixObject) -> Iterator[Finding]:
     observables = extract_observables(subject)
     if len(observables) == 1 and _is_url_with_placeholder(observables[0]):
         yield _fault("pattern", EXPLANATION, "pattern")
-    for observable in extract_observables({**subject, "pattern": canonical}):
+    same = canonical == subject["pattern"]
+    for observable in (
+        observables if same else extract_observables({**subject, "pattern": canonical})
+    ):
         if fault := _find_impossible_value(observable):
             yield _fault("pattern", fault, "pattern")
     for observable in observables:
