@@ -36,6 +36,7 @@ from tocsin.admission.errors import Unavailable
 from tocsin.admission.formats.stix_parts import LargeStix, Part
 from tocsin.admission.markings.tlp import official_ids
 from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Verdict
+from tocsin.admission.pipeline import SubmissionContext
 from tocsin.admission.survey import SubmissionFacts, digest
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.files import UnusableFile
@@ -116,11 +117,17 @@ class CheckProcesses:
         """Parts that are worth having in hand; 0 if there is nothing to gain from processes."""
         return self._count * _PARTS_AHEAD if self._count > 1 else 0
 
-    def submit(self, part: Sequence[Candidate], work: PlainWork) -> Future[ResultBlock]:
-        """Examine a part in one of the processes."""
+    def submit(
+        self, part: Sequence[Candidate], work: PlainWork, *, together: bool = False
+    ) -> Future[ResultBlock]:
+        """Examine plain candidates in one of the processes.
+
+        `together`: an id may come several times among them.
+        """
         if not self._executor:
             self._executor = self._start(None)
-        return self._executor.submit(_examine_plain, _pack(part), work)
+        examine = _examine_together if together else _examine_plain
+        return self._executor.submit(examine, _pack(part), work)
 
     def examine_large(self, large: LargeFile, parts: Iterable[Part]) -> Iterator[ResultBlock]:
         """Yield the results of the parts of a large file, in order.
@@ -198,7 +205,7 @@ class ExaminationAhead:
     def judge_together(self, repeated: Sequence[Candidate]) -> None:
         """Examine all occurrences of ids that came more than once, together."""
         try:
-            self.results.replace(self.processes.submit(repeated, self.work).result())
+            self.results.replace(self.processes.submit(repeated, self.work, together=True).result())
         except BrokenProcessPool:
             self.is_possible = False
 
@@ -291,6 +298,8 @@ class _Worker:
 
     pipeline: Pipeline
     examiner: LargeExaminer | None
+    plain: SubmissionContext | None = None
+    """The context of plain candidates, at the time of the last part."""
 
 
 _worker: _Worker | None = None
@@ -314,6 +323,16 @@ def _end_with_parent() -> None:
 
 
 def _examine_plain(part: bytes, work: PlainWork) -> ResultBlock:
+    assert _worker is not None  # noqa: S101  (set by _begin)
+    candidates = _unpack(part)
+    if _worker.plain is None or _worker.plain.now != work.now:
+        facts = _worker.pipeline.survey(lambda: ())  # plain candidates state none
+        _worker.plain = _worker.pipeline.build_context(facts, work.now)
+    examined = _worker.pipeline.examine_part(candidates, _worker.plain)
+    return _encode(candidates, examined, keep_before=work.keep_before)
+
+
+def _examine_together(part: bytes, work: PlainWork) -> ResultBlock:
     assert _worker is not None  # noqa: S101  (set by _begin)
     candidates = _unpack(part)
     examined = _worker.pipeline.examine_each(candidates, work.now)

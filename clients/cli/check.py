@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import click
+from rich.console import Console
 
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
@@ -33,6 +34,9 @@ from tocsin.clients.terminal import (
 )
 from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
+
+_PRINTED_TOGETHER = 100
+"""Objects that are printed between two steps of the progress bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +107,24 @@ def _print_tables(previews: Sequence[Preview]) -> PreviewResults:
 
 def _print_previews(previews: Sequence[Preview], display: _Display) -> Iterator[ObjectResult]:
     """Print each object; its result follows."""
-    total = sum(preview.count for preview in previews)
+    total, console = sum(preview.count for preview in previews), open_console()
     with progress_bar("writing", known_total=True, hidden=sys.stdout.isatty()) as bar:
         task = bar.add_task("", total=total)
+        printed = 0
         for preview in previews:
             print_file_errors([preview], as_json=display.as_json)
             for result in preview.results(before=display.diff):
-                _print_object(result, display)
+                _print_object(console, result, display)
                 yield result
-                bar.advance(task)
+                printed += 1
+                if not printed % _PRINTED_TOGETHER:
+                    bar.update(task, completed=printed)
 
 
-def _print_object(result: ObjectResult, display: _Display) -> None:
+def _print_object(console: Console, result: ObjectResult, display: _Display) -> None:
     if display.as_json:
         print_json(result.as_json())
         return
-    console = open_console()
     print_result(console, replace(result, findings=()) if display.explain else result)
     if display.explain:
         print_stages(console, result)
