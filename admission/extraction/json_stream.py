@@ -51,7 +51,9 @@ class ArrayStream:
     members: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Names and values beside the array, so far; the array's own value is `null`."""
     is_nested: bool = False
-    """True if the array is a member of an object."""
+    """True if the document is an object."""
+    has_array: bool = False
+    """True if the array has begun."""
     _buffer: bytes = b""
     _at: int = 0
     """The next octet of the buffer."""
@@ -100,6 +102,7 @@ class ArrayStream:
         self._at += 1
 
     def _read_array(self) -> Iterator[Element]:
+        self.has_array = True
         self._at += 1
         count = 0
         while self._peek() != b"]":

@@ -185,6 +185,8 @@ def _sample_array(stream: BinaryIO) -> bytes:
                 break
     except Malformed:
         return b""
+    if not array.has_array:
+        return b""
     text = b"[" + b",".join(objects) + b"]"
     if not array.is_nested:
         return text
