@@ -90,9 +90,9 @@ class ArrayStream:
             if not name or not name.startswith(b'"'):
                 self._fail("expecting property name")
             self._expect(b":")
+            value: bytes | None = b"null"
             if parse_json(name) == "objects" and self._peek() == b"[":
                 yield from self._read_array()
-                value = b"null"
             else:
                 value = self._take_value(_LONGEST_MEMBER)
             size += len(name) + len(value or b"")

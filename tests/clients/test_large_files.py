@@ -19,7 +19,7 @@ from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
 from tocsin.clients import check, results
 from tocsin.clients.check import Checker, Preview, describe_submitter
-from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
+from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, LargeExaminer
 from tocsin.clients.cli import command
 from tocsin.clients.input_files import InputFile
 from tocsin.config import ClientSettings, policy_text
@@ -93,7 +93,7 @@ def test_a_file_that_changes_between_its_readings_is_not_shared(
 ) -> None:
     path = write_bundle(tmp_path / "a.json")
 
-    class Changing(check.LargeExaminer):
+    class Changing(LargeExaminer):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
             path.write_bytes(path.read_bytes().replace(b"bad700.test", b"bad701.test"))
