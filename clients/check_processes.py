@@ -14,6 +14,7 @@ Results are kept on disk.  A worker process ends with the program, even if that 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -49,6 +50,8 @@ _PART = 500
 start of a process."""
 _PARTS_AHEAD = 4
 """Parts for each process that are read and not yet examined."""
+_MOST_FOR_LARGE = 2
+"""Processes that examine a large STIX file: with more, it would need more memory than promised."""
 _PLAIN = frozenset(
     (
         *("type", "spec_version", "id", "created", "modified", "name", "description", "labels"),
@@ -140,7 +143,7 @@ class CheckProcesses:
             try:
                 for part in parts:
                     running.append(executor.submit(_examine_part, part))
-                    if len(running) > self.capacity:
+                    if len(running) > _MOST_FOR_LARGE * _PARTS_AHEAD:
                         yield running.popleft().result()
                 while running:
                     yield running.popleft().result()
@@ -150,8 +153,8 @@ class CheckProcesses:
                 executor.shutdown(wait=False, cancel_futures=True)
 
     def _start(self, large: LargeFile | None) -> ProcessPoolExecutor:
-        context = get_context("spawn")
-        return ProcessPoolExecutor(self._count, context, _begin, (self._settings, large))
+        count = min(self._count, _MOST_FOR_LARGE) if large else self._count
+        return ProcessPoolExecutor(count, get_context("spawn"), _begin, (self._settings, large))
 
     def _end(self) -> None:
         if self._executor:
@@ -313,6 +316,7 @@ def _begin(settings: ExaminerSettings, large: LargeFile | None) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pipeline = build_pipeline(settings)
     _worker = _Worker(pipeline, LargeExaminer(pipeline, large) if large else None)
+    gc.freeze()  # all of this lasts as long as the process
 
 
 def _end_with_parent() -> None:
