@@ -202,10 +202,20 @@ class TextSearch:
     objects: most objects of a feed share labels and phrases.
     """
 
-    __slots__ = ("_cached_find", "_find", "_find_nested")
+    __slots__ = ("_cached_find", "_find", "_find_nested", "_spares")
 
-    def __init__(self, find: Callable[[str], Iterable[Span]]) -> None:
+    def __init__(
+        self,
+        find: Callable[[str], Iterable[Span]],
+        spares: Callable[[str], bool] | None = None,
+    ) -> None:
+        """`spares` is asked of a text that is one of the values that its object is about.
+
+        It is True if the rule's filter would leave nothing of what is found in it, so that it
+        need not be searched: most texts of a feed repeat the value.
+        """
         self._find = find
+        self._spares = spares
         self._cached_find = lru_cache(maxsize=4096)(lambda text: tuple(find(text)))
         self._find_nested = memoize_nested(lambda subject: self._find_in(_nested_texts(subject)))
 
@@ -215,7 +225,18 @@ class TextSearch:
 
     def find_in_object(self, subject: StixObject) -> list[tuple[ObjectText, Sequence[Span]]]:
         """The texts of an object that have spans, or that are disguised."""
-        return [*self._find_in(_outer_texts(subject)), *self._find_nested(subject)]
+        texts: Iterable[ObjectText] = _outer_texts(subject)
+        if self._spares:
+            own = own_values(subject)
+            texts = [each for each in texts if not self._is_spared(each, own)]
+        return [*self._find_in(texts), *self._find_nested(subject)]
+
+    def _is_spared(self, each: ObjectText, own: Sequence[str]) -> bool:
+        """True if a text is an own value as it stands, and would be left as it is."""
+        _, text, is_name, decoded = each
+        if is_name or decoded or text not in own or not text.isascii():
+            return False
+        return self._spares is not None and self._spares(text)
 
     def _find_in(self, texts: Iterable[ObjectText]) -> list[tuple[ObjectText, Sequence[Span]]]:
         found: list[tuple[ObjectText, Sequence[Span]]] = []

@@ -17,22 +17,20 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
 
-from tocsin.admission.errors import Malformed, Unavailable, Unprocessable
+from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.admission.markings.acs import anonymise_definition, find_errors, is_acs
 from tocsin.admission.markings.consent import apply_consent_labels
-from tocsin.admission.markings.containers import ContainerMarkings
+from tocsin.admission.markings.containers import ContainerMarkings, find_without_level
 from tocsin.admission.markings.granular import TlpSplit, split_by_tlp
 from tocsin.admission.markings.tlp import (
     TLP_2_IDS,
     is_tlp_definition,
-    labelled_level,
     read_markings,
-    split_off_granular_tlp,
 )
 from tocsin.admission.merge.identity import (
     MITRE,
@@ -67,7 +65,14 @@ from tocsin.admission.rules import (
 )
 from tocsin.admission.stix.history_extension import AUTHOR_ID
 from tocsin.admission.stix.validate import validate
-from tocsin.admission.timestamps import micros
+from tocsin.admission.survey import (
+    IdSet,
+    SubmissionFacts,
+    Survey,
+    copy_key,
+    digest,
+    find_copies,
+)
 
 log = logging.getLogger(__name__)
 
@@ -91,13 +96,6 @@ _UNREADABLE_CONTAINER = Finding(
     Action.HELD,
     "held for review: it has no TLP marking, and a report or grouping that may hold it could not be"
     " read: correct that record, or mark this object",
-    "object_marking_refs",
-)
-_MARKED_DIFFERENTLY = Finding(
-    "normalise",
-    "marking",
-    Action.NOTED,
-    "sent more than once with different markings: the strictest TLP level counts",
     "object_marking_refs",
 )
 _ACS_CHANGED = Finding(
@@ -132,10 +130,7 @@ _ANY_CUSTODIAN = "USA.USG"
 class SubmissionContext:
     """Facts that the objects of one submission state about each other."""
 
-    definitions: Mapping[str, StixObject]
-    """Marking definitions by id, those sent earlier included."""
-    authors: frozenset[str]
-    """Ids of the identities that name the submitter."""
+    facts: SubmissionFacts
     defaults: MarkingContext
     rules: tuple[Rule, ...]
     """The sanitising rules, prepared for this submission."""
@@ -147,7 +142,7 @@ class SubmissionContext:
     """The submitter agreed to be named."""
     acs_custodian: str
     """The hub's own organisation in ACS; empty if it has none."""
-    uncertain: frozenset[str] = frozenset()
+    uncertain: Container[str] = frozenset()
     """Ids of objects that a container which cannot be read may restrict."""
 
 
@@ -199,24 +194,107 @@ class Pipeline:
     def examine_each(self, candidates: Iterable[Candidate], now: int) -> Iterator[Candidate]:
         """Yield each candidate as soon as it is examined; otherwise as `examine`."""
         submission = list(candidates)
-        definitions = {**self._definitions, **_find_definitions(submission)}
-        containers = ContainerMarkings.read(submission, definitions)
-        marked = [containers.mark(candidate) for candidate in submission]
-        occurrences = Counter(candidate.source_id for candidate in submission)
-        if len(occurrences) < len(submission):
-            marked = _mark_copies_alike(marked, definitions, self._submitter.default_tlp)
-        context = self._build_context(marked, definitions, containers, now)
+        context = self.build_context(self._find_facts(submission), now)
+        return self.examine_part(submission, context)
+
+    def examine_part(
+        self, part: Sequence[Candidate], context: SubmissionContext
+    ) -> Iterator[Candidate]:
+        """Yield some candidates of a submission, each examined as among all of it."""
+        context.patterns.expect(each.object for each in part)
+        occurrences = Counter(candidate.source_id for candidate in part)
         by_content: dict[bytes, Candidate] = {}
-        for sent, candidate in zip(submission, marked, strict=True):
+        for sent in part:
             key = _content_key(sent) if occurrences[sent.source_id] > 1 else b""
             known = by_content.get(key)
             if known:
                 judged = known.with_index(sent.index)
             else:
-                judged = self._examine_one(candidate, context)
+                judged = self._examine_one(context.facts.mark(sent), context)
             if key:
                 by_content.setdefault(key, judged)
             yield judged
+
+    def survey(self, read: Callable[[], Iterable[Candidate]]) -> SubmissionFacts:
+        """The facts of a submission that is larger than memory.
+
+        `read` reads its candidates; it is called up to four times.  Raises TooLarge if the facts
+        do not fit into memory either.
+        """
+        survey = Survey()
+        for each in read():
+            survey.add(each)
+        relevant = [*survey.relevant, *_find_addressed(survey.relevant, read)]
+        contested = survey.find_contested()
+        facts = self._build_facts(relevant)
+        if facts.definitions or contested:
+            again = (
+                []
+                if not contested
+                else [
+                    facts.containers.mark(each)
+                    for each in read()
+                    if digest(repr(copy_key(each))) in contested
+                ]
+            )
+            facts = self._complete(facts, map(facts.containers.mark, read()), again)
+        if survey.has_unreadable:
+            unmarked = IdSet(find_without_level(read(), facts.definitions))
+            facts = replace(facts, unmarked=unmarked)
+        return facts
+
+    def _find_facts(self, submission: Sequence[Candidate]) -> SubmissionFacts:
+        """The facts of a submission in memory."""
+        facts = self._build_facts(submission)
+        occurrences = Counter(candidate.source_id for candidate in submission)
+        repeated = len(occurrences) < len(submission)
+        if facts.definitions or repeated:
+            marked = [facts.containers.mark(each) for each in submission]
+            copies = [each for each in marked if repeated and occurrences[each.source_id] > 1]
+            facts = self._complete(facts, marked, copies)
+        if any(each.salvaged is not None and not each.salvaged for each in submission):
+            unmarked = frozenset(find_without_level(submission, facts.definitions))
+            facts = replace(facts, unmarked=unmarked)
+        return facts
+
+    def _build_facts(self, relevant: Sequence[Candidate]) -> SubmissionFacts:
+        """The facts that need no look at all objects."""
+        definitions = {**self._definitions, **_find_definitions(relevant)}
+        subjects = [candidate.statements for candidate in relevant]
+        authors = self.find_authors(relevant)
+        submitter = apply_consent_labels(self._submitter, subjects)
+        sighters, open_sighters = _find_sighters(subjects, submitter)
+        return SubmissionFacts(
+            definitions=definitions,
+            containers=ContainerMarkings.read(relevant, definitions),
+            copies={},
+            levels={},
+            submitter=submitter,
+            authors=authors,
+            author_links=_find_author_links(relevant, authors),
+            recipients=_find_recipients(subjects),
+            sighters=sighters,
+            open_sighters=open_sighters,
+        )
+
+    def _complete(
+        self, facts: SubmissionFacts, marked: Iterable[Candidate], copies: Iterable[Candidate]
+    ) -> SubmissionFacts:
+        """The facts with the copies, and with the levels of definitions.
+
+        `marked`: all candidates, with the markings of their containers; `copies`: those that come
+        more than once.
+        """
+        definitions, default = facts.definitions, self._submitter.default_tlp
+        found = find_copies(copies, definitions, default)
+        facts = replace(facts, copies=found)
+        if not definitions:
+            return facts
+        raised = map(facts.raise_copy, marked) if found else marked
+        carried = _find_definition_levels(raised, definitions, default)
+        levels = facts.containers.levels
+        held = {id_: levels[id_] for id_ in definitions.keys() & levels}
+        return replace(facts, levels=held | carried)
 
     def find_authors(self, submission: Iterable[Candidate]) -> frozenset[str]:
         """Ids of the identities that name the submitter: as creator, now or before, or by name.
@@ -238,52 +316,39 @@ class Pipeline:
         authors = {each for each in known if each.startswith("identity--")}
         return frozenset(authors - {MITRE, AUTHOR_ID})
 
-    def _build_context(
-        self,
-        submission: Sequence[Candidate],
-        definitions: Mapping[str, StixObject],
-        containers: ContainerMarkings,
-        now: int,
-    ) -> SubmissionContext:
-        authors = self.find_authors(submission)
-        subjects = [candidate.statements for candidate in submission]
-        submitter = apply_consent_labels(self._submitter, subjects)
-        sighters, open_sighters = _find_sighters(subjects, submitter)
+    def build_context(self, facts: SubmissionFacts, now: int) -> SubmissionContext:
+        """Prepare the examination of a submission with these facts."""
         shared = RuleContext(
-            submitter=submitter,
+            submitter=facts.submitter,
             now=now,
             warninglists=self._lists,
-            authors=authors,
-            definitions=definitions,
-            author_links=_find_author_links(submission, authors),
-            recipients=_find_recipients(subjects),
-            sighters=sighters,
-            open_sighters=open_sighters,
+            authors=facts.authors,
+            definitions=facts.definitions,
+            author_links=facts.author_links,
+            recipients=facts.recipients,
+            sighters=facts.sighters,
+            open_sighters=facts.open_sighters,
         )
-        rules = tuple(
-            build_rule(name, replace(shared, settings=table))
-            for name, table in self._settings.items()
-        )
-        default = self._submitter.default_tlp
-        carried = _find_definition_levels(submission, definitions, default)
-        held = {id_: containers.levels[id_] for id_ in definitions.keys() & containers.levels}
-        named = shared.submitter.consent in CONSENTS_TO_NAME
-        defaults = MarkingContext(default, held | carried, audience=self._submitter.audience)
         context = SubmissionContext(
-            definitions,
-            authors,
-            defaults,
-            rules,
-            now,
-            PatternChecker([each.object for each in submission], self._submitter.partner),
-            named=named,
+            facts=facts,
+            defaults=MarkingContext(
+                self._submitter.default_tlp, facts.levels, audience=self._submitter.audience
+            ),
+            rules=tuple(
+                build_rule(name, replace(shared, settings=table))
+                for name, table in self._settings.items()
+            ),
+            now=now,
+            patterns=PatternChecker(owner=self._submitter.partner),
+            named=facts.submitter.consent in CONSENTS_TO_NAME,
             acs_custodian=str(self._settings.get("marking", {}).get("acs_custodian", "")),
-            uncertain=frozenset() if "marking" in self._waived else containers.uncertain,
+            uncertain=frozenset() if "marking" in self._waived else facts.unmarked,
         )
+        definitions = facts.definitions
         if not definitions:
             return context
         meanings = {id_: self._find_meaning(each, context) for id_, each in definitions.items()}
-        return replace(context, defaults=replace(defaults, meanings=meanings))
+        return replace(context, defaults=replace(context.defaults, meanings=meanings))
 
     def _find_meaning(self, definition: StixObject, context: SubmissionContext) -> str:
         """The meaning of a definition after the rules, as it is known once it is published."""
@@ -305,7 +370,7 @@ class Pipeline:
         if candidate.verdict is Verdict.HELD:  # by its format: it may be sent on request
             judged = self._run_stages(replace(candidate, verdict=Verdict.OPEN), context)
             return judged.hold() if judged.is_open else judged
-        candidate = _mark_known_duplicate(candidate, context.authors)
+        candidate = _mark_known_duplicate(candidate, context.facts.authors)
         if not candidate.is_open:
             return candidate
         valid = validate(candidate, self._policy, context.now, context.patterns)
@@ -330,7 +395,7 @@ class Pipeline:
     def _judge_by_level(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
         """Judge the layer of each TLP level separately, so that none shows in another."""
         subject = candidate.object or {}
-        split = split_by_tlp(subject, context.definitions, context.defaults.level_of(subject))
+        split = split_by_tlp(subject, context.facts.definitions, context.defaults.level_of(subject))
         if split.object is subject and not (split.stricter_layers or split.dangling_selectors):
             judged = self._examine_layer(candidate, context)
             return replace(judged, original=subject) if judged.original is not None else judged
@@ -354,7 +419,7 @@ class Pipeline:
         return replace(whole, original=subject) if keep_original else whole
 
     def _examine_layer(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
-        candidate = normalise(candidate, context.defaults, context.definitions)
+        candidate = normalise(candidate, context.defaults, context.facts.definitions)
         candidate = identify(candidate, self._submitter.partner)
         return sanitise(candidate, context.rules)
 
@@ -364,7 +429,7 @@ class Pipeline:
         The client sends it and the hub enforces it as it is; `published` is what readers get.
         """
         subject = candidate.object or {}
-        markings = read_markings(subject, context.definitions)
+        markings = read_markings(subject, context.facts.definitions)
         tlp = context.defaults.level_of(subject) if markings.tlp is None else markings.tlp
         own_id = {name: subject[name] for name in _ACS_HEAD if name in subject}
         marked = {"object_marking_refs": [TLP_2_IDS[tlp]]}
@@ -435,55 +500,6 @@ def _find_definitions(submission: Iterable[Candidate]) -> dict[str, StixObject]:
     return found
 
 
-def _mark_copies_alike(
-    submission: Sequence[Candidate], definitions: Mapping[str, StixObject], default: Tlp
-) -> list[Candidate]:
-    """The candidates; where copies of one version are marked differently, all as the strictest."""
-    copies: dict[tuple[str, object], list[int]] = {}
-    for place, each in enumerate(submission):
-        if each.object is not None and each.source_id and not _is_definition(each.object):
-            copies.setdefault((each.source_id, _instant(each.source_version)), []).append(place)
-    marked = list(submission)
-    for places in copies.values():
-        if len(places) == 1:
-            continue
-        read = (read_markings(submission[at].object or {}, definitions).tlp for at in places)
-        levels = [default if level is None else level for level in read]
-        if len({_markings_of(submission[at].object or {}) for at in places}) > 1:
-            for at in places:
-                marked[at] = _raise_copy(submission[at], max(levels), definitions)
-    return marked
-
-
-def _instant(version: str | None) -> object:
-    """Equal for two spellings of one time."""
-    try:
-        return micros(version or "")
-    except Malformed:
-        return version
-
-
-def _markings_of(subject: StixObject) -> str:
-    return repr([subject.get(each) for each in ("object_marking_refs", "granular_markings")]) + (
-        repr(labelled_level(subject))
-    )
-
-
-def _raise_copy(
-    candidate: Candidate, level: Tlp, definitions: Mapping[str, StixObject]
-) -> Candidate:
-    subject = candidate.object
-    if subject is None or not candidate.is_open:
-        return candidate
-    refs = subject.get("object_marking_refs", [])
-    whole, _ = split_off_granular_tlp(subject, definitions)
-    if not isinstance(refs, list) or read_markings(whole, definitions).tlp == level:
-        return candidate
-    return candidate.with_object(
-        {**subject, "object_marking_refs": [*refs, TLP_2_IDS[level]]}, _MARKED_DIFFERENTLY
-    )
-
-
 def _find_definition_levels(
     submission: Iterable[Candidate], definitions: Mapping[str, StixObject], default: Tlp
 ) -> dict[str, Tlp]:
@@ -527,16 +543,9 @@ def _find_recipients(subjects: Sequence[StixObject]) -> frozenset[str]:
 
     Senders are not among them, nor is an address that an indicator is about.
     """
-    messages = [each for each in subjects if each.get("type") == "email-message"]
-    if not messages:
+    received = _find_received(subjects)
+    if not received:
         return frozenset()
-    senders = {_text(each.get(name)) for each in messages for name in ("from_ref", "sender_ref")}
-    received = {
-        reference
-        for each in messages
-        for name in ("to_refs", "cc_refs", "bcc_refs")
-        for reference in _texts_in(each.get(name))
-    } - senders
     matched = {
         observable.value.lower()
         for each in subjects
@@ -551,6 +560,40 @@ def _find_recipients(subjects: Sequence[StixObject]) -> frozenset[str]:
     found = {_text(each.get("id")) for each in addresses}
     found.update(_text(each.get("belongs_to_ref")) for each in addresses)
     return frozenset(found - {""})
+
+
+def _find_received(subjects: Sequence[StixObject]) -> set[str]:
+    """Ids of the addresses to which messages went, without those that sent one."""
+    messages = [each for each in subjects if each.get("type") == "email-message"]
+    senders = {_text(each.get(name)) for each in messages for name in ("from_ref", "sender_ref")}
+    return {
+        reference
+        for each in messages
+        for name in ("to_refs", "cc_refs", "bcc_refs")
+        for reference in _texts_in(each.get(name))
+    } - senders
+
+
+def _find_addressed(
+    relevant: Sequence[Candidate], read: Callable[[], Iterable[Candidate]]
+) -> list[Candidate]:
+    """The candidates of a submission that tell which addresses only received its messages.
+
+    Those with the addresses to which messages went, and indicators that match one of these.
+    """
+    subjects = [each.statements for each in relevant if each.object is not None]
+    received = _find_received(subjects)
+    if not received:
+        return []
+    found = [each for each in read() if _text(each.statements.get("id")) in received]
+    values = {_text(each.statements.get("value")).lower() for each in found} - {""}
+    matching = [
+        each
+        for each in read()
+        if (subject := each.statements).get("type") == "indicator"
+        and any(one.value.lower() in values for one in extract_observables(subject))
+    ]
+    return found + matching
 
 
 def _find_sighters(

@@ -20,11 +20,13 @@ from tocsin.admission.errors import Malformed, NotAllowed, ShareError
 from tocsin.admission.model import StixObject
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.bounds import ResponseBounds
-from tocsin.clients.check import Checker, InputFile, ObjectResult
+from tocsin.clients.check import Checker
 from tocsin.clients.credentials import read_credential
 from tocsin.clients.http import Collection, Hub, RetrySettings
+from tocsin.clients.input_files import InputFile
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.push import PushOptions, push_results
+from tocsin.clients.results import ObjectResult
 from tocsin.clients.state import MemoryState, StateFile, cursor_key
 from tocsin.clients.tls import TlsFiles
 from tocsin.config import ClientSettings, load_client, policy_text

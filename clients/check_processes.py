@@ -1,32 +1,48 @@
-"""Examine the candidates of a large file in several processes, while it is still being read.
+"""Examine the candidates of a large file in several processes, part by part.
 
-That is possible for what a list, a table or a text gives: indicators that say nothing about each
-other.  Admission judges such an indicator alike, whatever stands beside it, so a file is cut into
-parts.  An object that occurs several times is judged together with its other occurrences.  As soon
-as a file has anything else (a report, a marking definition, an author), it is examined as one, in
-this process.
+A list, a table or a text gives indicators that say nothing about each other.  Admission judges such
+an indicator alike, whatever stands beside it, so its parts are examined while the file is still
+being read.  An object that occurs several times is judged together with its other occurrences.  As
+soon as such a file has anything else (a report, a marking definition, an author), it is examined as
+one, in this process.
 
-A worker process ends with the program, even if that is killed.
+A large STIX file is read once for the facts that its objects state about each other
+(`admission/survey.py`); with these, each process reads and examines its parts by itself.
+
+Results are kept on disk.  A worker process ends with the program, even if that is killed.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
+from array import array
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
 
 from tocsin.admission import Pipeline, parse_policy
+from tocsin.admission.errors import Unavailable
+from tocsin.admission.formats.stix_parts import LargeStix, Part
 from tocsin.admission.markings.tlp import official_ids
-from tocsin.admission.model import Candidate, Submitter
+from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Verdict
+from tocsin.admission.pipeline import SubmissionContext
+from tocsin.admission.survey import SubmissionFacts, digest
 from tocsin.admission.warninglists.index import load_warning_lists
+from tocsin.clients.files import UnusableFile
+from tocsin.clients.input_files import InputFile, complete
+from tocsin.clients.results import ResultBlock, ResultStore, encode_results
 from tocsin.config.cache import load_or_build
 
 _PART = 500
@@ -34,6 +50,8 @@ _PART = 500
 start of a process."""
 _PARTS_AHEAD = 4
 """Parts for each process that are read and not yet examined."""
+_MOST_FOR_LARGE = 2
+"""Processes that examine a large STIX file: with more, it would need more memory than promised."""
 _PLAIN = frozenset(
     (
         *("type", "spec_version", "id", "created", "modified", "name", "description", "labels"),
@@ -64,6 +82,16 @@ def build_pipeline(settings: ExaminerSettings) -> Pipeline:
     return Pipeline(policy, settings.submitter, load_warning_lists(keep=load_or_build))
 
 
+@dataclass(frozen=True, slots=True)
+class LargeFile:
+    """A STIX file that was surveyed, and everything that a process needs to examine its parts."""
+
+    file: InputFile
+    layout: LargeStix
+    facts: SubmissionFacts
+    now: int
+
+
 class CheckProcesses:
     """Processes that examine candidates; they are started when they are first needed."""
 
@@ -76,7 +104,7 @@ class CheckProcesses:
         """
         self._settings = settings
         self.part, self.fewest = part, part * 8
-        self._count = _count_processors() if count is None else count
+        self._count = count_processors() if count is None else count
         self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> CheckProcesses:
@@ -85,115 +113,138 @@ class CheckProcesses:
 
     def __exit__(self, *_: object) -> None:
         """End them."""
-        if self._executor:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._end()
 
     @property
     def capacity(self) -> int:
         """Parts that are worth having in hand; 0 if there is nothing to gain from processes."""
         return self._count * _PARTS_AHEAD if self._count > 1 else 0
 
-    def submit(self, part: Sequence[Candidate], now: int) -> Future[list[Candidate]]:
-        """Examine a part in one of the processes."""
+    def submit(
+        self, part: Sequence[Candidate], work: PlainWork, *, together: bool = False
+    ) -> Future[ResultBlock]:
+        """Examine plain candidates in one of the processes.
+
+        `together`: an id may come several times among them.
+        """
         if not self._executor:
-            self._executor = ProcessPoolExecutor(
-                self._count, get_context("spawn"), _begin, (self._settings,)
-            )
-        return self._executor.submit(_examine, part, now)
+            self._executor = self._start(None)
+        examine = _examine_together if together else _examine_plain
+        return self._executor.submit(examine, _pack(part), work)
+
+    def examine_large(self, large: LargeFile, parts: Iterable[Part]) -> Iterator[ResultBlock]:
+        """Yield the results of the parts of a large file, in order.
+
+        Raises Unavailable if a process ends.
+        """
+        self._end()  # so that there are never more processes than processors
+        running: deque[Future[ResultBlock]] = deque()
+        with self._start(large) as executor:
+            try:
+                for part in parts:
+                    running.append(executor.submit(_examine_part, part))
+                    if len(running) > _MOST_FOR_LARGE * _PARTS_AHEAD:
+                        yield running.popleft().result()
+                while running:
+                    yield running.popleft().result()
+            except BrokenProcessPool as error:
+                raise Unavailable("a process of this program was ended; try again") from error
+            finally:
+                executor.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self, large: LargeFile | None) -> ProcessPoolExecutor:
+        count = min(self._count, _MOST_FOR_LARGE) if large else self._count
+        return ProcessPoolExecutor(count, get_context("spawn"), _begin, (self._settings, large))
+
+    def _end(self) -> None:
+        if self._executor:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlainWork:
+    """How parts of a list, a table or a text are examined."""
+
+    now: int
+    keep_before: bool
 
 
 @dataclass(slots=True)
 class ExaminationAhead:
-    """The examination of one file while it is read.
-
-    `add` each candidate; then `finish` has the results, or None if the candidates have to be
-    examined as one.
-    """
+    """The examination of the plain candidates of one file while it is read."""
 
     processes: CheckProcesses
-    now: int
+    work: PlainWork
     advance: Advance
+    results: ResultStore
+    is_possible: bool = True
+    """False if the candidates have to be examined as one."""
     _part: list[Candidate] = field(default_factory=list)
-    _running: deque[tuple[list[Candidate], Future[list[Candidate]]]] = field(default_factory=deque)
-    _examined: list[Candidate] = field(default_factory=list)
-    _places: dict[str, int] = field(default_factory=dict)
-    """The index of each id that has come."""
-    _repeated: set[str] = field(default_factory=set)
-    _all: list[Candidate] = field(default_factory=list)
-    _is_possible: bool = True
+    _running: deque[Future[ResultBlock]] = field(default_factory=deque)
+    _ids: array[int] = field(default_factory=lambda: array("Q"))
 
     def add(self, candidate: Candidate) -> None:
         """Take the next candidate of the file."""
-        self._all.append(candidate)
-        if not self._is_possible or not self.processes.capacity:
+        self.is_possible = self.is_possible and is_plain(candidate)
+        if not self.is_possible:
             return
-        self._is_possible = is_plain(candidate)
-        name = candidate.source_id
-        if name is not None:
-            if name in self._places:
-                self._repeated.add(name)
-            self._places.setdefault(name, candidate.index)
+        self._ids.append(digest(candidate.source_id or str(candidate.index)))
         self._part.append(candidate)
-        if len(self._part) >= self.processes.part and len(self._all) >= self.processes.fewest:
-            self._submit_parts()
+        if len(self._part) >= self.processes.part:
+            self._submit_part()
 
-    def finish(self) -> list[Candidate] | None:
-        """The candidates as they were examined."""
-        if not self._is_worth_it():
-            return None
+    def finish(self) -> frozenset[int]:
+        """Wait for the results; the digests of the ids that came more than once."""
         try:
-            self._submit_parts()
-            while self._is_possible and self._running:
+            self._submit_part()
+            while self.is_possible and self._running:
                 self._take_oldest()
-            self._judge_repeated()
         except BrokenProcessPool:
-            return None
-        return self._examined if self._is_possible else None
+            self.is_possible = False
+        ids = sorted(self._ids)
+        return frozenset(one for one, next_ in pairwise(ids) if one == next_)
 
-    def _is_worth_it(self) -> bool:
-        return bool(
-            self._is_possible
-            and self.processes.capacity
-            and len(self._all) >= self.processes.fewest
-        )
-
-    def _submit_parts(self) -> None:
-        """Hand over what has been read, and wait while too much is in hand."""
-        part = self.processes.part
+    def judge_together(self, repeated: Sequence[Candidate]) -> None:
+        """Examine all occurrences of ids that came more than once, together."""
         try:
-            for begin in range(0, len(self._part), part):
-                chosen = self._part[begin : begin + part]
-                self._running.append((chosen, self.processes.submit(chosen, self.now)))
-                if len(self._running) > self.processes.capacity:
-                    self._take_oldest()
+            self.results.replace(self.processes.submit(repeated, self.work, together=True).result())
         except BrokenProcessPool:
-            self._is_possible = False
+            self.is_possible = False
+
+    def _submit_part(self) -> None:
+        """Hand over what has been read, and wait while too much is in hand."""
+        try:
+            if self._part:
+                self._running.append(self.processes.submit(self._part, self.work))
+            if len(self._running) > self.processes.capacity:
+                self._take_oldest()
+        except BrokenProcessPool:
+            self.is_possible = False
         self._part = []
 
     def _take_oldest(self) -> None:
-        sent, part = self._running.popleft()
-        results = part.result()
-        self._examined += map(_share_object, sent, results)
-        self.advance(len(results))
-
-    def _judge_repeated(self) -> None:
-        """Examine all occurrences of each repeated id together."""
-        together = [
-            (place, each)
-            for place, each in enumerate(self._all)
-            if each.source_id in self._repeated
-        ]
-        if together:
-            judged = self.processes.submit([each for _, each in together], self.now).result()
-            for (place, _), result in zip(together, judged, strict=True):
-                self._examined[place] = result
+        block = self._running.popleft().result()
+        self.results.add(block)
+        self.advance(sum(block.counts.values()))
 
 
-def _share_object(sent: Candidate, examined: Candidate) -> Candidate:
-    """The result, without a second copy in memory of an object that did not change."""
-    if sent.object is None or examined.object != sent.object:
-        return examined
-    return examined.with_object(sent.object)
+def _pack(part: Sequence[Candidate]) -> bytes:
+    """Plain candidates as octets, which costs a third of pickling them."""
+    return _PACK.encode([(each.index, each.object, each.verdict, each.findings) for each in part])
+
+
+def _unpack(octets: bytes) -> list[Candidate]:
+    return [
+        Candidate(index, None, verdict=verdict, findings=findings)
+        if subject is None
+        else Candidate.from_object(index, subject, *findings, verdict=verdict)
+        for index, subject, verdict, findings in _UNPACK.decode(octets)
+    ]
+
+
+_PACK = msgspec.msgpack.Encoder()
+_UNPACK = msgspec.msgpack.Decoder(list[tuple[int, StixObject | None, Verdict, tuple[Finding, ...]]])
 
 
 def is_plain(candidate: Candidate) -> bool:
@@ -208,16 +259,64 @@ def is_plain(candidate: Candidate) -> bool:
     return marked and _PLAIN.issuperset(subject)
 
 
-_pipeline: Pipeline | None = None
-"""The stages of this process, if it is a worker."""
+class LargeExaminer:
+    """Examines parts of a large file in this process."""
+
+    def __init__(self, pipeline: Pipeline, large: LargeFile) -> None:
+        """Prepare the examination."""
+        self._pipeline = pipeline
+        self._large = large
+        self._context = pipeline.build_context(large.facts, large.now)
+
+    def examine(self, part: Part) -> ResultBlock:
+        """The results of a part.  Raises ShareError if the file has changed."""
+        large = self._large
+        with open_input(large.file) as stream:
+            read = large.layout.read_part(part, stream)
+        candidates = [complete(each, large.file, large.now) for each in read]
+        examined = self._pipeline.examine_part(candidates, self._context)
+        return _encode(candidates, examined, keep_before=large.file.keep_before)
 
 
-def _begin(settings: ExaminerSettings) -> None:
+@contextmanager
+def open_input(file: InputFile) -> Iterator[BinaryIO]:
+    """The file, whose content is not in memory."""
+    try:
+        with open(file.path or file.name, "rb") as stream:
+            yield stream
+    except OSError as error:
+        raise UnusableFile(f"cannot be read: {error.strerror}") from error
+
+
+def _encode(
+    candidates: Sequence[Candidate], examined: Iterable[Candidate], *, keep_before: bool
+) -> ResultBlock:
+    befores = (each.object for each in candidates)
+    return encode_results(zip(befores, examined, strict=True), keep_before=keep_before)
+
+
+@dataclass(slots=True)
+class _Worker:
+    """The state of a worker process."""
+
+    pipeline: Pipeline
+    examiner: LargeExaminer | None
+    plain: SubmissionContext | None = None
+    """The context of plain candidates, at the time of the last part."""
+
+
+_worker: _Worker | None = None
+"""None if this process is not a worker."""
+
+
+def _begin(settings: ExaminerSettings, large: LargeFile | None) -> None:
     """Prepare a worker process.  An interrupt is the business of the program that started it."""
-    global _pipeline  # noqa: PLW0603
+    global _worker  # noqa: PLW0603
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _pipeline = build_pipeline(settings)
+    pipeline = build_pipeline(settings)
+    _worker = _Worker(pipeline, LargeExaminer(pipeline, large) if large else None)
+    gc.freeze()  # all of this lasts as long as the process
 
 
 def _end_with_parent() -> None:
@@ -227,12 +326,30 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _examine(part: Sequence[Candidate], now: int) -> list[Candidate]:
-    assert _pipeline is not None  # noqa: S101  (set by _begin)
-    return _pipeline.examine(part, now)
+def _examine_plain(part: bytes, work: PlainWork) -> ResultBlock:
+    assert _worker is not None  # noqa: S101  (set by _begin)
+    candidates = _unpack(part)
+    if _worker.plain is None or _worker.plain.now != work.now:
+        facts = _worker.pipeline.survey(lambda: ())  # plain candidates state none
+        _worker.plain = _worker.pipeline.build_context(facts, work.now)
+    examined = _worker.pipeline.examine_part(candidates, _worker.plain)
+    return _encode(candidates, examined, keep_before=work.keep_before)
 
 
-def _count_processors() -> int:
+def _examine_together(part: bytes, work: PlainWork) -> ResultBlock:
+    assert _worker is not None  # noqa: S101  (set by _begin)
+    candidates = _unpack(part)
+    examined = _worker.pipeline.examine_each(candidates, work.now)
+    return _encode(candidates, examined, keep_before=work.keep_before)
+
+
+def _examine_part(part: Part) -> ResultBlock:
+    assert _worker is not None and _worker.examiner is not None  # noqa: S101  (set by _begin)
+    return _worker.examiner.examine(part)
+
+
+def count_processors() -> int:
+    """The processors that this program may use."""
     with suppress(AttributeError):  # Linux has it
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -20,10 +20,12 @@ from tocsin.admission import parse_policy
 from tocsin.admission.errors import NotAllowed, ShareError
 from tocsin.admission.timestamps import stix_time
 from tocsin.admission.warninglists.index import load_warning_lists
-from tocsin.clients.check import Checker, InputFile, ObjectResult
+from tocsin.clients.check import Checker
 from tocsin.clients.http import Collection, Hub
+from tocsin.clients.input_files import InputFile
 from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.responses import StatusReport
+from tocsin.clients.results import ObjectResult
 from tocsin.clients.source_memory import SourceMemory, digest_object
 from tocsin.clients.sources import Document, Source, parse_duration
 from tocsin.config import ClientSettings, policy_text

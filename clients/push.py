@@ -8,20 +8,31 @@ twice is safe, so a request whose response was lost is repeated.
 """
 
 import json
+import os
+import tempfile
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from itertools import chain
+from typing import Any, BinaryIO, cast
+
+import msgspec
 
 from tocsin.admission.errors import Malformed, ShareError, TooLarge, Unprocessable
-from tocsin.clients.check import VERDICTS, ObjectResult, Preview
+from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.responses import StatusDetail, StatusReport
+from tocsin.clients.results import VERDICTS, ObjectResult, writing_results
 
 _FRAME = len(b'{"objects":[]}')
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two requests for a status."""
+_MOST_TOGETHER = 1000
+"""Objects that are not sent and are reported together."""
+_MOST_WAITING = 16
+"""Parts in memory whose status is not settled."""
 _MAX_SINGLE_REFUSALS = 20
 """After this many refused parts, and none accepted, envelopes are no longer halved."""
 
@@ -88,8 +99,7 @@ def push(
     The first result holds the objects that are not sent, with the preview's own verdicts.
     `acknowledge` is called as soon as the server has taken some objects.
     """
-    results = (result for preview in previews for result in preview.results())
-    return push_results(hub, collection, results, options, acknowledge)
+    return push_results(hub, collection, PreviewResults(tuple(previews)), options, acknowledge)
 
 
 def push_results(
@@ -101,18 +111,46 @@ def push_results(
 ) -> Iterator[PushResult]:
     """The same for results with the verdict `ready`, whose objects are sent as they are."""
     options = options or PushOptions()
+    if isinstance(results, Iterator):
+        results = list(results)
     max_length = hub.max_content_length(collection)
-    items, unfit = _select_items(results, max_length, send_held=options.send_held)
+    definitions: list[_Item] = []
+    unfit: list[ObjectResult] = []
+    for each in _select_items(results, max_length, send_held=options.send_held):
+        if not isinstance(each, _Item):
+            unfit.append(each)
+        elif each.is_definition:
+            definitions.append(each)
+        if len(unfit) >= _MOST_TOGETHER:
+            yield PushResult(tuple(unfit))
+            unfit.clear()
     if unfit:
         yield PushResult(tuple(unfit))
-    waiting: deque[tuple[_Envelope, StatusReport]] = deque()
-    envelopes = _cut_envelopes(items, max_length, options.max_objects)
-    for part, response in _send_envelopes(hub, collection, envelopes):
+    others = (
+        each
+        for each in _select_items(results, max_length, send_held=options.send_held)
+        if isinstance(each, _Item) and not each.is_definition
+    )
+    envelopes = _cut_envelopes(definitions, others, max_length, options.max_objects)
+    sent = _send_envelopes(hub, collection, envelopes)
+    yield from _report_parts(hub, collection, sent, options, acknowledge)
+
+
+def _report_parts(
+    hub: Hub,
+    collection: Collection,
+    sent: Iterable[tuple[_Envelope, StatusReport | ShareError]],
+    options: PushOptions,
+    acknowledge: Acknowledge | None,
+) -> Iterator[PushResult]:
+    """The results of what was sent, as soon as they are settled; at the end, wait for the rest."""
+    waiting = _WaitingParts()
+    for part, response in sent:
         if isinstance(response, StatusReport):
             if acknowledge:
                 acknowledge(response, [item.result for item in part if not item.repeated])
-            waiting.append((part, response))
-            while waiting and waiting[0][1].settled:
+            waiting.append(part, response)
+            while waiting and waiting.is_settled:
                 yield _read_status(*waiting.popleft(), settled=True)
         else:
             yield PushResult(_reject_part(part, response), error=_fatal_error(response))
@@ -126,41 +164,82 @@ def push_results(
         )
 
 
+class _WaitingParts:
+    """Parts that were sent, in order, while their status is not known; many are kept on disk."""
+
+    def __init__(self) -> None:
+        self._parts: deque[tuple[_Envelope, StatusReport] | tuple[int, int]] = deque()
+        self._settled: deque[bool] = deque()
+        self._stream: BinaryIO | None = None
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    @property
+    def is_settled(self) -> bool:
+        """True if the status of the first part is settled."""
+        return self._settled[0]
+
+    def append(self, part: _Envelope, report: StatusReport) -> None:
+        self._settled.append(report.settled)
+        if len(self._parts) < _MOST_WAITING:
+            self._parts.append((part, report))
+            return
+        with writing_results():
+            if self._stream is None:
+                self._stream = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115
+                weakref.finalize(self, self._stream.close)
+            start = self._stream.seek(0, os.SEEK_END)
+            self._parts.append((start, self._stream.write(_ENCODER.encode((part, report)))))
+
+    def popleft(self) -> tuple[_Envelope, StatusReport]:
+        self._settled.popleft()
+        first, second = self._parts.popleft()
+        if isinstance(first, list) and isinstance(second, StatusReport):
+            return first, second
+        assert self._stream is not None and isinstance(first, int)  # noqa: S101  (append)
+        self._stream.seek(first)
+        return _DECODER.decode(self._stream.read(cast(int, second)))
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(tuple[list[_Item], StatusReport])
+
+
 def _select_items(
     results: Iterable[ObjectResult], max_length: int, *, send_held: bool
-) -> tuple[list[_Item], list[ObjectResult]]:
-    """The objects to send, marking definitions first, and the results of those not to send."""
-    items: list[_Item] = []
-    unfit: list[ObjectResult] = []
+) -> Iterator[_Item | ObjectResult]:
+    """The objects to send, and the results of those not to send."""
     room = max_length - _FRAME - 1
     for result in results:
         if result.verdict == "held" and result.held is not None:
             result = _release(result) if send_held else replace(result, verdict="withheld")
         if result.verdict != "ready":
-            unfit.append(result)
+            yield result
             continue
         text = json.dumps(result.object, ensure_ascii=False, separators=(",", ":"))
         item = _Item(result, text.encode("utf-8", "backslashreplace"))
         if len(item.body) <= room:
-            items.append(item)
+            yield item
         else:
             message = (
                 f"the object has {len(item.body)} octets, but the server accepts at most {room}; "
                 "shorten it or split it"
             )
-            unfit.append(_refuse(result, message))
-    items.sort(key=lambda item: not item.is_definition)
-    return items, unfit
+            yield _refuse(result, message)
 
 
 def _cut_envelopes(
-    items: Sequence[_Item], max_length: int, max_objects: int
+    first: Sequence[_Item], others: Iterable[_Item], max_length: int, max_objects: int
 ) -> Iterator[_Envelope]:
-    """Envelopes shorter than `max_length` octets, each with the definitions that it refers to."""
-    definitions = {str(item.object.get("id")): item for item in items if item.is_definition}
+    """Envelopes shorter than `max_length` octets, each with the definitions that it refers to.
+
+    `first` are all definitions; they are sent before the others.
+    """
+    definitions = {str(item.object.get("id")): item for item in first}
     envelope: _Envelope = []
     size = _FRAME
-    for item in items:
+    for item in chain(first, others):
         needed = _missing_definitions(item, envelope, definitions)
         more = sum(len(each.body) + 1 for each in (*needed, item))
         if envelope and (size + more >= max_length or len(envelope) >= max_objects):

@@ -22,10 +22,10 @@ from typing import Any, BinaryIO
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.clients.check import ObjectResult
 from tocsin.clients.files import open_to_append
 from tocsin.clients.http import Collection
 from tocsin.clients.responses import StatusReport
+from tocsin.clients.results import ObjectResult
 
 log = logging.getLogger(__name__)
 

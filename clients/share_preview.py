@@ -11,7 +11,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from rich.console import Console
@@ -20,7 +21,7 @@ from rich.text import Text
 
 from tocsin.admission.markings.tlp import read_markings
 from tocsin.admission.model import StixObject
-from tocsin.clients.check import ObjectResult, find_label
+from tocsin.clients.results import ObjectResult, find_label
 from tocsin.config.command_line import printable
 
 _COMPARISON = re.compile(r"\[([a-z0-9-]+):([\w.'-]+) = '((?:[^'\\]|\\.)*)'\]")
@@ -33,6 +34,8 @@ _NOTED_ACTIONS = ("noted", *_CHANGING_ACTIONS)
 _TLP_COLOURS = {"CLEAR": "", "GREEN": "green", "AMBER": "yellow", "AMBER+STRICT": "yellow"}
 MAX_ROWS = 15
 """Rows of a section that are shown at first."""
+_MAX_ALL = 10_000
+"""Rows of a section that are shown if all are asked for; a person reads no more."""
 _MAX_CELL = 300
 """Characters of a cell before it is folded."""
 _MAX_NAME = 60
@@ -54,87 +57,129 @@ class Change:
 
 
 def print_share_preview(
-    console: Console, results: Sequence[ObjectResult], most: int | None = MAX_ROWS
+    console: Console, results: Iterable[ObjectResult], most: int | None = MAX_ROWS
 ) -> None:
-    """Print what would be shared, in sections; of each section `most` rows, or all."""
+    """Print what would be shared, in sections; of each section `most` rows, or all.
+
+    Even of all, no more than 10,000 rows of a section are printed.
+    """
     width = min(console.width, 100) if console.is_terminal else _WIDTH
-    view = _View(console, max(width, 40), most)
-    by_verdict: dict[str, list[ObjectResult]] = {}
+    found = _Summary(_MAX_ALL if most is None else most)
     for result in results:
-        by_verdict.setdefault(result.verdict, []).append(result)
-    view.print_objects(by_verdict.get("ready", []))
-    view.print_changes(by_verdict.get("ready", []))
-    view.print_notes(results)
-    view.print_reasons(
-        "Held for an analyst of the hub to look at", by_verdict.get("held", []), "yellow"
-    )
-    view.print_reasons("Refused, never sent", by_verdict.get("refused", []), "red")
-    view.print_reasons("Not sent, it is known already", by_verdict.get("duplicate", []), "cyan")
+        found.add(result)
+    view = _View(console, max(width, 40), found)
+    view.print_objects()
+    view.print_changes()
+    view.print_notes()
+    view.print_reasons("held", "Held for an analyst of the hub to look at", "yellow")
+    view.print_reasons("refused", "Refused, never sent", "red")
+    view.print_reasons("duplicate", "Not sent, it is known already", "cyan")
+
+
+@dataclass(slots=True)
+class _Summary:
+    """The rows that are printed, and the number of all."""
+
+    most: int
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, list[ObjectResult]] = field(default_factory=dict)
+    """The first results of each verdict."""
+    changed: dict[Change, tuple[str, int]] = field(default_factory=dict)
+    """Each change with the first value, and the number of objects, that it concerns."""
+    notes: Counter[str] = field(default_factory=Counter)
+    more_changes: int = 0
+    """Changes beyond those that are kept."""
+    more_notes: int = 0
+    """Notes beyond those that are kept."""
+
+    def add(self, result: ObjectResult) -> None:
+        """Take the next result."""
+        self.counts[result.verdict] += 1
+        kept = self.first.setdefault(result.verdict, [])
+        if len(kept) < self.most:
+            kept.append(result)
+        for note in dict.fromkeys(list_notes(result)):
+            if note in self.notes or len(self.notes) < _MAX_ALL:
+                self.notes[note] += 1
+            else:
+                self.more_notes += 1
+        for change in changes(result) if result.verdict == "ready" else ():
+            self._add_change(change, result)
+
+    def _add_change(self, change: Change, result: ObjectResult) -> None:
+        if change in self.changed:
+            value, count = self.changed[change]
+            self.changed[change] = value, count + 1
+        elif len(self.changed) < _MAX_ALL:
+            value, kind = describe_object(result.object or {}, result.label)
+            self.changed[change] = value or kind, 1
+        else:
+            self.more_changes += 1
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
     console: Console
     width: int
-    most: int | None
+    found: _Summary
 
-    def print_objects(self, results: Sequence[ObjectResult]) -> None:
+    def print_objects(self) -> None:
         """A row for each object: its value, type, level, and the properties that changed."""
-        if not results:
+        count = self.found.counts["ready"]
+        if not count:
             return
-        table = self._begin(f"Would be shared ({len(results)})", "green")
+        table = self._begin(f"Would be shared ({count})", "green")
         for heading, ratio in (("value", 5), ("type", 2), ("TLP", 1), ("changed", 2)):
             table.add_column(heading, ratio=ratio, overflow="fold", min_width=6)
-        for result in results[: self.most]:
+        for result in self.found.first["ready"]:
             value, kind = describe_object(result.object or {}, result.label)
             level = find_level(result.object or {})
             changed = dict.fromkeys(re.split(r"[.\[]", c.path)[0] for c in changes(result))
             style = _TLP_COLOURS.get(level, "")
             names = _cell(", ".join(changed))
             table.add_row(_cell(value), _cell(kind), Text(level, style=style), names)
-        self._end(table, len(results))
+        self._end(table, count)
 
-    def print_changes(self, results: Sequence[ObjectResult]) -> None:
+    def print_changes(self) -> None:
         """Before and after, side by side, of every value that is not shared as it was read."""
-        rows: dict[Change, list[str]] = {}
-        for result in results:
-            for change in changes(result):
-                value, kind = describe_object(result.object or {}, result.label)
-                rows.setdefault(change, []).append(value or kind)
+        rows = self.found.changed
         if not rows:
             return
-        table = self._begin(f"Changed before it is sent ({len(rows)})", "yellow")
+        count = len(rows) + self.found.more_changes
+        table = self._begin(f"Changed before it is sent ({count})", "yellow")
         for heading, ratio in (("what", 3), ("before", 4), ("after", 4)):
             table.add_column(heading, ratio=ratio, overflow="fold")
-        for change, values in list(rows.items())[: self.most]:
+        for change, (value, objects) in islice(rows.items(), self.found.most):
             before, after = _mark_difference(change.before, change.after)
-            of = _cut(values[0], _MAX_NAME) if len(values) == 1 else f"{len(values)} objects"
+            of = _cut(value, _MAX_NAME) if objects == 1 else f"{objects} objects"
             table.add_row(_cell(f"{change.path} of {of} ({change.rule})"), before, after)
-        self._end(table, len(rows))
+        self._end(table, count)
 
-    def print_notes(self, results: Sequence[ObjectResult]) -> None:
+    def print_notes(self) -> None:
         """Print each note about the files once, with the number of its objects."""
-        notes = Counter(note for result in results for note in dict.fromkeys(list_notes(result)))
+        notes = self.found.notes
         if not notes:
             return
-        table = self._begin(f"Notes ({len(notes)})", "cyan")
+        total = len(notes) + self.found.more_notes
+        table = self._begin(f"Notes ({total})", "cyan")
         table.add_column("note", ratio=5, overflow="fold")
         table.add_column("objects", justify="right")
-        for note, count in list(notes.items())[: self.most]:
+        for note, count in islice(notes.items(), self.found.most):
             table.add_row(_cell(note), Text(str(count)))
-        self._end(table, len(notes))
+        self._end(table, total)
 
-    def print_reasons(self, title: str, results: Sequence[ObjectResult], colour: str) -> None:
+    def print_reasons(self, verdict: str, title: str, colour: str) -> None:
         """Each object with the reason why it is not shared."""
-        if not results:
+        count = self.found.counts[verdict]
+        if not count:
             return
-        table = self._begin(f"{title} ({len(results)})", colour)
+        table = self._begin(f"{title} ({count})", colour)
         for heading, ratio in (("value", 3), ("type", 2), ("why", 6)):
             table.add_column(heading, ratio=ratio, overflow="fold")
-        for result in results[: self.most]:
+        for result in self.found.first[verdict]:
             value, kind = describe_object(result.held or {}, result.label or result.source_id or "")
             table.add_row(_cell(value or "-"), _cell(kind or "-"), _cell(find_reason(result)))
-        self._end(table, len(results))
+        self._end(table, count)
 
     def _begin(self, title: str, colour: str) -> Table:
         self.console.print(Text(title, style=f"bold {colour}"))
@@ -142,8 +187,8 @@ class _View:
 
     def _end(self, table: Table, count: int) -> None:
         self.console.print(table)
-        if self.most is not None and count > self.most:
-            self.console.print(Text(f"and {count - self.most} more", style="dim"))
+        if count > self.found.most:
+            self.console.print(Text(f"and {count - self.found.most} more", style="dim"))
         self.console.print()
 
 
@@ -278,4 +323,6 @@ def is_cut(results: Iterable[ObjectResult], most: int = MAX_ROWS) -> bool:
         counts[result.verdict] += 1
         if result.verdict == "ready":
             counts["changed"] += len(changes(result))
-    return any(count > most for count in (*counts.values(), len(notes)))
+        if len(notes) > most or max(counts.values()) > most:
+            return True
+    return False

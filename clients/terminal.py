@@ -4,13 +4,15 @@ Colours and bars appear only on a terminal.  Text from files and servers is prin
 without control characters and marks of direction, which could rewrite what the terminal shows.
 """
 
+from __future__ import annotations
+
 import difflib
 import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -24,9 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.admission.model import StixObject
-from tocsin.clients.check import ObjectResult
-from tocsin.clients.http import Collection
-from tocsin.clients.responses import StatusReport
+from tocsin.clients.results import ObjectResult
 from tocsin.clients.share_preview import describe_object
 from tocsin.config.command_line import (
     escape_unprintable,
@@ -34,6 +34,10 @@ from tocsin.config.command_line import (
     printable,
     wrap_words,
 )
+
+if TYPE_CHECKING:  # a check loads no HTTP client
+    from tocsin.clients.http import Collection
+    from tocsin.clients.responses import StatusReport
 
 _VERDICT_COLOURS = {
     "ready": "green",
@@ -117,29 +121,23 @@ class _Console(Console):
 
 def print_result(console: Console, result: ObjectResult) -> None:
     """Print an object's verdict, and below it one finding a line."""
-    head = Text()
-    head.append(f"{result.verdict:9}", style=_VERDICT_COLOURS.get(result.verdict, ""))
     if console.is_terminal:
-        _print_result_on_terminal(console, head, result)
+        _print_result_on_terminal(console, result)
         return
-    head.append(f" {printable(result.file)}#{result.index} {printable(result.source_id or '-')}")
+    # Plain text without rich, which would take most of the time of a large file.
+    head = f"{result.verdict:9} {printable(result.file)}#{result.index}"
+    head += f" {printable(result.source_id or '-')}"
     if result.public_id:
-        head.append(f" -> {_shorten(result.public_id)}")
+        head += f" -> {_shorten(result.public_id)}"
     if result.label:
-        head.append(f"  {_shorten(result.label, _MAX_LABEL)}", style="dim")
-    _print_line(console, head)
-    _print_findings(console, result)
+        head += f"  {_shorten(result.label, _MAX_LABEL)}"
+    console.file.write(f"{head}\n")
+    for line in _format_findings(result):
+        console.file.write(f"{line}\n")
 
 
-def _print_line(console: Console, text: Text) -> None:
-    """Print a line; plain, without rich, where it has no colours, which is much faster."""
-    if console.is_terminal:
-        console.print(text)
-    else:
-        console.file.write(f"{text.plain}\n")
-
-
-def _print_result_on_terminal(console: Console, head: Text, result: ObjectResult) -> None:
+def _print_result_on_terminal(console: Console, result: ObjectResult) -> None:
+    head = _color_verdict(result)
     value, kind = describe_object(result.object or result.held or {}, result.label)
     name = _shorten(value, _MAX_LABEL) or result.source_id or "-"
     head.append(f" {printable(name)}{f' ({printable(kind)})' if value and kind else ''}")
@@ -153,8 +151,7 @@ def _print_result_on_terminal(console: Console, head: Text, result: ObjectResult
 
 def print_withdrawal(console: Console, result: ObjectResult) -> None:
     """Print what becomes of an object that is withdrawn, by its value or id."""
-    head = Text()
-    head.append(f"{result.verdict:9}", style=_VERDICT_COLOURS.get(result.verdict, ""))
+    head = _color_verdict(result)
     head.append(f" {printable(result.source_id or '-')}")
     if result.label:
         head.append(f"  {_shorten(result.label, _MAX_LABEL)}")
@@ -163,16 +160,24 @@ def print_withdrawal(console: Console, result: ObjectResult) -> None:
         _print_findings(console, result)
 
 
+def _color_verdict(result: ObjectResult) -> Text:
+    return Text(f"{result.verdict:9}", style=_VERDICT_COLOURS.get(result.verdict, ""))
+
+
 def _print_findings(console: Console, result: ObjectResult) -> None:
+    for line in _format_findings(result):
+        if console.is_terminal:
+            line = wrap_words(line, console.width, f"{_INDENT}  ")
+        console.print(Text(line))
+
+
+def _format_findings(result: ObjectResult) -> Iterator[str]:
     for finding in result.findings:
         if finding.get("rule") == "spelling":
             continue  # of no interest here; `tocsin check --explain` shows it
         place = f" at {finding['path']}" if finding.get("path") else ""
         text = f"{finding.get('action', '')}{place}: {finding.get('message', '')}"
-        line = f"{_INDENT}{_shorten(text)} ({_shorten(finding.get('rule', ''))})"
-        if console.is_terminal:
-            line = wrap_words(line, console.width, f"{_INDENT}  ")
-        _print_line(console, Text(line))
+        yield f"{_INDENT}{_shorten(text)} ({_shorten(finding.get('rule', ''))})"
 
 
 def _shorten(text: str, length: int = _MAX_TEXT) -> str:

@@ -16,7 +16,9 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
-from tocsin.clients.check import InputFile, ObjectResult, Preview, find_label, read_unexamined
+from tocsin.clients.check import Preview, read_unexamined
+from tocsin.clients.input_files import InputFile
+from tocsin.clients.results import ObjectResult, find_label
 
 _ID = re.compile(r"([a-z][a-z0-9-]*)--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NAME = "withdrawn"

@@ -47,6 +47,8 @@ def escape_unprintable(text: str, escape: Callable[[str], str]) -> str:
 
     Taken in pieces, because a list of all characters takes eight times as much memory.
     """
+    if len(text) <= _PIECE and text.isprintable():  # nearly always
+        return text
     pieces = (text[begin : begin + _PIECE] for begin in range(0, len(text), _PIECE))
     return "".join(
         piece

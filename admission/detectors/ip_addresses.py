@@ -91,9 +91,20 @@ def _parse_number(text: str) -> Network | None:
         return None
 
 
-@lru_cache(maxsize=4096)
+_NAMED_HOST = re.compile(
+    r"[a-z][a-z0-9+.-]{0,20}://(?:[a-z0-9_-]{1,63}\.){1,30}[a-z]{2,63}(?::\d{1,5})?(?:[/?#]|\Z)",
+    re.IGNORECASE | re.ASCII,
+)
+"""A URL whose host ends with a label of letters, behind a dot: no address, nor `localhost`."""
+
+
 def parse_network(value: str) -> Network | None:
     """The network that an observable's value names: an address, a CIDR, or the host of a URL."""
+    return None if _NAMED_HOST.match(value) else _parse_value(value)
+
+
+@lru_cache(maxsize=4096)
+def _parse_value(value: str) -> Network | None:
     if "://" in value:
         try:
             value = urlsplit(value).hostname or ""
@@ -122,8 +133,8 @@ def overlaps_any(network: Network, networks: Iterable[Network]) -> bool:
 
 
 def _parse(text: str) -> Network | None:
-    if ":" not in text and not text[-1:].isdigit():
-        return None  # a host name
+    if ":" not in text and ("." not in text or not text[-1:].isdigit()):
+        return None  # a host name, or a hash
     try:
         if "/" not in text:
             return ip_network(ip_address(text))

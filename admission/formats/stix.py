@@ -38,12 +38,12 @@ def _accepts(name: str, content: bytes) -> bool:
     sample = raw[:_SAMPLE]
     parts = split_object(raw)
     if parts is not None:
-        return _is_container(parts) or _is_object(parts)
+        return is_container(parts) or _is_object(parts)
     if raw.startswith(b"[") and split_array(raw) is not None:
         return _ID.search(sample) is not None and not any(word in sample for word in _MISP)
     first = split_object(raw.partition(b"\n")[0])
     if first is not None:
-        return _is_container(first) or _is_object(first)
+        return is_container(first) or _is_object(first)
     if _ID.search(sample) or _BUNDLE.search(sample):
         return True
     return name.lower().endswith(_ENDINGS)  # broken: `read` reports the place
@@ -58,20 +58,29 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 def _parse_parts(parts: Iterable[tuple[str, bytes]], marked: bool) -> Iterator[Candidate]:
     index = 0
     for place, raw in parts:
-        try:
-            found = [
-                Candidate.from_object(index + n, each)
-                for n, each in enumerate(split_observed_data(parse_object(raw)))
-            ]
-        except Malformed as error:
-            refused = refused_candidate(index, f"{place}: {error}")
-            found = [replace(refused, salvaged=salvage_object(raw))]
-        if len(found) > 1:
-            found = [found[0].with_findings(_SPLIT_OBSERVED_DATA), *found[1:]]
-        if marked and index == 0:
-            found = [found[0].with_findings(_BYTE_ORDER_MARK), *found[1:]]
+        found = parse_place(place, raw, index, marked=marked and index == 0)
         yield from found
         index += len(found)
+
+
+def parse_place(place: str, raw: bytes, index: int, *, marked: bool = False) -> list[Candidate]:
+    """The candidates of one object; the first has this index.
+
+    `place` is its place in the file: `object 3`.  `marked`: a byte order mark is before it.
+    """
+    try:
+        found = [
+            Candidate.from_object(index + n, each)
+            for n, each in enumerate(split_observed_data(parse_object(raw)))
+        ]
+    except Malformed as error:
+        refused = refused_candidate(index, f"{place}: {error}")
+        found = [replace(refused, salvaged=salvage_object(raw))]
+    if len(found) > 1:
+        found = [found[0].with_findings(_SPLIT_OBSERVED_DATA), *found[1:]]
+    if marked:
+        found = [found[0].with_findings(_BYTE_ORDER_MARK), *found[1:]]
+    return found
 
 
 _SPLIT_OBSERVED_DATA = Finding(
@@ -97,7 +106,7 @@ def _split_file(raw: bytes) -> Iterable[tuple[str, bytes]]:
         return ((f"object {n}", bytes(part)) for n, part in enumerate(whole, 1))
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
     if len(lines) > 1 and _is_json_lines([line.strip() for _, line in lines[:_FIRST_LINES]]):
-        return [part for n, line in lines for part in _split_json_line(n, line)]
+        return [part for n, line in lines for part in split_json_line(n, line)]
     parse_object(raw)  # raises with the place of the syntax error
     raise Malformed("not STIX: send a bundle, a list of objects or one object per line")
 
@@ -109,7 +118,8 @@ def _is_json_lines(lines: Sequence[bytes]) -> bool:
     return any(split_object(line) is not None for line in lines)
 
 
-def _split_json_line(number: int, line: bytes) -> list[tuple[str, bytes]]:
+def split_json_line(number: int, line: bytes) -> list[tuple[str, bytes]]:
+    """The objects of a line, each with its place in the file."""
     place = f"line {number}"
     items = _split_container(line)
     return [(place, line)] if items is None else [(place, bytes(part)) for part in items]
@@ -119,7 +129,7 @@ def _split_container(raw: bytes) -> list[msgspec.Raw] | None:
     parts = split_object(raw)
     if parts is None:
         return None
-    if not _is_container(parts):
+    if not is_container(parts):
         return [msgspec.Raw(raw)]
     items = bytes(parts.get("objects", b"[]"))
     parse_object(_replace_with_null(raw, items))  # checks the members around the objects
@@ -134,9 +144,12 @@ def _replace_with_null(raw: bytes, items: bytes) -> bytes:
     return raw[:start] + b"null" + raw[start + len(items) :]
 
 
-def _is_container(parts: dict[str, msgspec.Raw]) -> bool:
-    """True for a bundle of STIX 2.0 or 2.1, and for a TAXII envelope."""
-    if "objects" in parts and bytes(memoryview(parts["objects"])[:1]) != b"[":
+def is_container(parts: dict[str, msgspec.Raw], array: bytes = b"[") -> bool:
+    """True for a bundle of STIX 2.0 or 2.1, and for a TAXII envelope.
+
+    `array`: how the value of `objects` begins.
+    """
+    if "objects" in parts and not bytes(memoryview(parts["objects"])[:4]).startswith(array):
         return False
     if bytes(parts.get("type", b"")) == b'"bundle"':
         return True

@@ -8,7 +8,7 @@ is sent, held or released alone later has the same ones.
 
 A container covers its members whatever else is wrong with it, so it is read more leniently than
 it is validated: any type, lists in any shape, ids in any case.  If a record cannot be read at all,
-nobody knows what it holds: `uncertain` names the objects that only an analyst may release.
+nobody knows what it holds: `find_without_level` finds the objects that only an analyst may release.
 """
 
 from __future__ import annotations
@@ -60,8 +60,6 @@ class ContainerMarkings:
     _definitions: Mapping[str, StixObject] = field(default_factory=dict)
     _others: Mapping[str, Mapping[str, None]] = field(default_factory=dict)
     """By id of a member: markings other than TLP."""
-    uncertain: frozenset[str] = frozenset()
-    """Ids of objects without a TLP marking of their own, next to a record that cannot be read."""
 
     @classmethod
     def read(
@@ -72,24 +70,20 @@ class ContainerMarkings:
         Each reference is followed once for the level, and at most once for each marking that a
         member may take.
         """
-        submission = list(submission)
         found = [
             container
             for each in submission
             for record in _find_records(each.statements)
             if (container := _read_container(record, definitions)) is not None
         ]
-        uncertain: frozenset[str] = frozenset()
-        if any(each.salvaged is not None and not each.salvaged for each in submission):
-            uncertain = frozenset(_find_without_level(submission, definitions))
         if not found:
-            return cls(uncertain=uncertain)
+            return cls()
         members: dict[str, dict[str, None]] = {}
         for each in found:
             members.setdefault(each.id, {}).update(dict.fromkeys(each.members))
         order = _acs_first(definitions)
         others = _spread_others(found, members, order)
-        return cls(_spread_levels(found, members), definitions, others, uncertain)
+        return cls(_spread_levels(found, members), definitions, others)
 
     def mark(self, candidate: Candidate) -> Candidate:
         """The candidate with the markings that it lacks; as it is if it lacks none."""
@@ -134,7 +128,7 @@ class ContainerMarkings:
         return is_acs(self._definitions.get(marking))
 
 
-def _find_without_level(
+def find_without_level(
     submission: Iterable[Candidate], definitions: Mapping[str, StixObject]
 ) -> Iterator[str]:
     """Ids of the objects that no TLP marking of their own covers as a whole."""
@@ -164,7 +158,7 @@ def _find_records(record: StixObject) -> Iterator[StixObject]:
 
 def _read_container(record: StixObject, definitions: Mapping[str, StixObject]) -> _Container | None:
     """The container that the record is, however it is written; None if it holds nothing."""
-    lists = [value for name, value in record.items() if _plain_name(name) == "objectrefs"]
+    lists = [value for name, value in record.items() if is_container_property(name)]
     if not lists:
         return None
     types = {each.strip().casefold() for each in _texts_in(record.get("type"))}
@@ -198,7 +192,7 @@ def _read_markings_leniently(record: StixObject) -> StixObject:
     ids = [
         id_
         for name, value in record.items()
-        if _plain_name(name) == "objectmarkingrefs"
+        if is_container_property(name, "objectmarkingrefs")
         for each in _texts_in(value)
         if (id_ := _plain_id(each))
     ]
@@ -241,6 +235,11 @@ def _texts_in(value: object) -> Iterator[str]:
 
 def _plain_id(text: str) -> str:
     return text.strip().casefold()
+
+
+def is_container_property(name: str, plain: str = "objectrefs") -> bool:
+    """True if a property lists members or, with `objectmarkingrefs`, markings; in any spelling."""
+    return _plain_name(name) == plain
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from tocsin.admission.markings.acs import is_acs
 from tocsin.admission.model import StixObject, Tlp
@@ -81,6 +81,7 @@ class Markings:
         return "|".join((word, *self.other_ids))
 
 
+@cache
 def official_ids() -> frozenset[str]:
     """The ids of all markings that need no definition."""
     return WELL_KNOWN_IDS | _OFFICIAL.keys()

@@ -93,6 +93,11 @@ class PatternChecker:
         self._exceeded: Counter[str] = Counter()
         self._spent = 0.0
         self._wasted = 0.0
+        self.expect(subjects)
+
+    def expect(self, subjects: Iterable[Mapping[str, object] | None]) -> None:
+        """Expect the patterns of these objects next; of those before, none is left."""
+        self._ahead.clear()
         for subject in subjects if is_supported() else ():
             if subject is not None and subject.get("type") == "indicator":
                 self._expect(subject.get("pattern_type"), subject.get("pattern"))

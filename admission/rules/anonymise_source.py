@@ -125,7 +125,7 @@ def _text_search(
         spans += [Span(start, end, _SUBMITTER) for start, end in named]
         return [*spans, *find_handles(text)] if handles else spans
 
-    return TextSearch(find)
+    return TextSearch(find, spares=lambda text: not matcher.find(text))
 
 
 def _exclude_own_handles(subject: StixObject, text: str, spans: Sequence[Span]) -> list[Span]:

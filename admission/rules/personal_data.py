@@ -163,7 +163,10 @@ def build_rule(context: RuleContext) -> Rule:
 
 @lru_cache(maxsize=64)
 def _text_search(kinds: frozenset[str], regions: tuple[str, ...]) -> TextSearch:
-    return TextSearch(lambda text: find_personal_data(text, kinds, regions))
+    return TextSearch(
+        lambda text: find_personal_data(text, kinds, regions),
+        spares=lambda text: not any(find_email_addresses(text)),  # see `_exclude_own`
+    )
 
 
 def find_personal_data(text: str, kinds: frozenset[str], regions: tuple[str, ...]) -> list[Span]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 
 from tocsin.admission.detectors.ip_addresses import (
     Network,
@@ -55,6 +55,14 @@ DEFAULTS: Mapping[str, object] = {
 }
 MODES = {"mixed": VALUE_MODES}
 
+_FOUR_OCTETS = re.compile(r"(\d{1,3})\.\d{1,3}\.\d{1,3}\.\d{1,3}", re.ASCII)
+_PRIVATE_BEGINNINGS = frozenset(
+    str(first)
+    for network in PRIVATE
+    if isinstance(network, IPv4Network)
+    for first in range(network[0].packed[0], network[-1].packed[0] + 1)
+)
+"""The first number of every IPv4 address that is not public."""
 _FOUR_NUMBERS = re.compile(r"(?:\d{1,3}\.){4}[a-z0-9_-]", re.IGNORECASE | re.ASCII)
 _AFTER_HOST = re.compile(r"[/?#]")
 _PRIVATE_ADDRESS = "private address"
@@ -98,13 +106,25 @@ def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Cand
 
 
 def _is_private_value(observable: Observable) -> bool:
+    if is_surely_public(observable.value):
+        return False
     network = parse_network(observable.value)
     return network is not None and _is_private(network)
 
 
+def is_surely_public(value: str) -> bool:
+    """True for an IPv4 address that no network of PRIVATE has, or four numbers that are none.
+
+    >>> is_surely_public("8.8.8.8"), is_surely_public("10.0.0.1"), is_surely_public("evil.top")
+    (True, False, False)
+    """
+    found = _FOUR_OCTETS.fullmatch(value)
+    return found is not None and found[1] not in _PRIVATE_BEGINNINGS and found[1][0] != "0"
+
+
 def _mentions_private(observable: Observable) -> bool:
     """True if a command line, a path or a name mentions one, loopback excepted."""
-    if "hashes" in observable.property:
+    if "hashes" in observable.property or is_surely_public(observable.value):
         return False
     return _text_mentions_private(_without_host_of_numbers(observable))
 
@@ -145,8 +165,7 @@ def _is_private(network: Network) -> bool:
     return is_within_any(network, PRIVATE)
 
 
-@TextSearch
-def _find_private_addresses(text: str) -> list[Span]:
+def _find_in_text(text: str) -> list[Span]:
     if "." not in text and ":" not in text and "-" not in text:  # every address has one
         return []
     return [
@@ -154,3 +173,6 @@ def _find_private_addresses(text: str) -> list[Span]:
         for start, end, network in find_ip_networks(text)
         if _is_private(network)
     ]
+
+
+_find_private_addresses = TextSearch(_find_in_text, spares=lambda _: True)

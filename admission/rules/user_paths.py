@@ -131,7 +131,7 @@ def _text_search(names: tuple[str, ...]) -> TextSearch:
         spans = [span for name in possible for span in _KINDS[name][1](text)]
         return [*spans, *(span for find_more in further for span in find_more(text))]
 
-    return TextSearch(find)
+    return TextSearch(find, spares=lambda _: True)  # see `exclude_own_values`
 
 
 def _may_match(text: str) -> bool:

@@ -119,15 +119,62 @@ def _check_against_schema(
     candidate: Candidate, subject: StixObject, policy: Policy, now: int, mode: str
 ) -> Candidate:
     """Check the candidate by its schema; `mode` is the treatment of undefined properties."""
+    terms = (policy, now, mode)
+    if _last_valid.is_repeated(subject, terms) and not any(_value_faults_of(subject, policy)):
+        return candidate
     schema = schema_for(subject)
     subject, repairs = repair(subject, schema)
     subject, stripped = _within(subject, schema, mode)
     faults = tuple(islice(_faults(subject, schema, policy, now), _MOST_FAULTS))
     findings = (*repairs, *stripped, *(faults or _notes(subject)))
     if subject is candidate.object and not findings:
+        _last_valid.remember(subject, terms)
         return candidate
     checked = candidate.with_object(subject, *findings)
     return checked.refuse() if any(f.action is Action.REFUSED for f in findings) else checked
+
+
+class _LastValid:
+    """The last indicator that was valid as it was sent, without its id, name and pattern.
+
+    Those of a list differ in nothing else, so only these need to be checked again.
+    """
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: tuple[StixObject, tuple[object, ...]] = ({}, ())
+
+    def remember(self, subject: StixObject, terms: tuple[object, ...]) -> None:
+        if subject["type"] == "indicator" and "granular_markings" not in subject:
+            self._last = {k: v for k, v in subject.items() if k not in _OWN_PROPERTIES}, terms
+
+    def is_repeated(self, subject: StixObject, terms: tuple[object, ...]) -> bool:
+        """True if an indicator equals the last one but for valid ids and texts."""
+        last, last_terms = self._last
+        if subject.get("created") != last.get("created") or len(subject) != len(last) + 3:
+            return False
+        texts = (subject.get("name"), subject.get("pattern"))
+        if not all(type(text) is str for text in texts) or not _OWN_ID.fullmatch(subject["id"]):
+            return False
+        # The terms last: nothing else is compared as slowly.
+        same = all(subject.get(name) == value for name, value in last.items())
+        return same and last_terms[1:] == terms[1:] and last_terms[0] is terms[0]
+
+
+_last_valid = _LastValid()
+_OWN_ID = re.compile(
+    r"indicator--[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+)
+"""What the schema demands of an id, and `_shape_fault`."""
+_OWN_PROPERTIES = frozenset(("id", "name", "pattern"))
+
+
+def _value_faults_of(subject: StixObject, policy: Policy) -> Iterator[Finding]:
+    """The faults that the pattern of an indicator may have."""
+    if _CONTROL.search(subject["pattern"]):
+        yield _fault("value", _NO_CONTROLS, "pattern")
+    yield from _pattern_faults(subject, policy)
 
 
 def _check_language(candidate: Candidate, patterns: PatternChecker) -> Candidate:
@@ -350,7 +397,10 @@ def _stix_faults(subject: StixObject) -> Iterator[Finding]:
     observables = extract_observables(subject)
     if len(observables) == 1 and _is_url_with_placeholder(observables[0]):
         yield _fault("pattern", EXPLANATION, "pattern")
-    for observable in extract_observables({**subject, "pattern": canonical}):
+    same = canonical == subject["pattern"]
+    for observable in (
+        observables if same else extract_observables({**subject, "pattern": canonical})
+    ):
         if fault := _find_impossible_value(observable):
             yield _fault("pattern", fault, "pattern")
     for observable in observables:

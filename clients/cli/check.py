@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import click
+from rich.console import Console
 
-from tocsin.clients.check import ObjectResult, Preview, count_verdicts
+from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
     PREVIEW_VERDICTS,
     Inputs,
@@ -20,6 +21,7 @@ from tocsin.clients.cli.command import (
     with_inputs,
     with_settings,
 )
+from tocsin.clients.results import ObjectResult, count_verdicts
 from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.clients.terminal import (
     open_console,
@@ -32,6 +34,9 @@ from tocsin.clients.terminal import (
 )
 from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
+
+_PRINTED_TOGETHER = 100
+"""Objects that are printed between two steps of the progress bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,10 @@ def check_command(
     object "before". The exit code is 1 if all objects were refused or no file
     could be read, 4 if that happened to some.
     """
-    previews = preview_files(settings, inputs)
+    previews = preview_files(settings, replace(inputs, keep_before=diff))
     display = _Display(as_json, explain, diff)
     in_tables = not (as_json or explain or diff) and sys.stdout.isatty()
+    results: Iterable[ObjectResult]
     results = _print_tables(previews) if in_tables else _print_previews(previews, display)
     failed = sum(bool(preview.error) for preview in previews)
     counts = count_verdicts(results, PREVIEW_VERDICTS)
@@ -89,36 +95,36 @@ def check_command(
     return exit_code(counts | {"failed_files": failed})
 
 
-def _print_tables(previews: Sequence[Preview]) -> list[ObjectResult]:
+def _print_tables(previews: Sequence[Preview]) -> PreviewResults:
     """Print what `tocsin push` shows before it asks; the results."""
     print_file_errors(previews, as_json=False)
-    results = [result for each in previews for result in each.results(before=True)]
+    results = PreviewResults(previews, before=True)
     print_share_preview(open_console(), results)
     if is_cut(results):
         print_message("`tocsin check FILE | less` shows every object")
     return results
 
 
-def _print_previews(previews: Sequence[Preview], display: _Display) -> list[ObjectResult]:
-    """Print each object; the results without their objects."""
-    printed: list[ObjectResult] = []
-    total = sum(len(preview.candidates) for preview in previews)
+def _print_previews(previews: Sequence[Preview], display: _Display) -> Iterator[ObjectResult]:
+    """Print each object; its result follows."""
+    total, console = sum(preview.count for preview in previews), open_console()
     with progress_bar("writing", known_total=True, hidden=sys.stdout.isatty()) as bar:
         task = bar.add_task("", total=total)
+        printed = 0
         for preview in previews:
             print_file_errors([preview], as_json=display.as_json)
             for result in preview.results(before=display.diff):
-                _print_object(result, display)
-                printed.append(replace(result, object=None, before=None, held=None))
-                bar.advance(task)
-    return printed
+                _print_object(console, result, display)
+                yield result
+                printed += 1
+                if not printed % _PRINTED_TOGETHER:
+                    bar.update(task, completed=printed)
 
 
-def _print_object(result: ObjectResult, display: _Display) -> None:
+def _print_object(console: Console, result: ObjectResult, display: _Display) -> None:
     if display.as_json:
         print_json(result.as_json())
         return
-    console = open_console()
     print_result(console, replace(result, findings=()) if display.explain else result)
     if display.explain:
         print_stages(console, result)

@@ -19,13 +19,9 @@ from rich.text import Text
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import timestamp
-from tocsin.clients.cli.command import (
-    WrongUsage,
-    json_option,
-    open_hub,
-    with_connection_options,
-    with_settings,
-)
+from tocsin.clients.cli.command import json_option, with_connection_options, with_settings
+from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.collect import Run
 from tocsin.clients.collector import (
     Collector,

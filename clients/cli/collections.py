@@ -6,12 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from tocsin.clients.cli.command import (
-    json_option,
-    open_hub,
-    with_connection_options,
-    with_settings,
-)
+from tocsin.clients.cli.command import json_option, with_connection_options, with_settings
+from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.terminal import open_console, print_collections, print_json
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import format_examples

@@ -5,14 +5,16 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -24,13 +26,11 @@ from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Una
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.admission.warninglists.index import load_warning_lists
-from tocsin.clients.bounds import ResponseBounds
-from tocsin.clients.check import Checker, InputFile, Preview, read_unexamined
+from tocsin.clients.check import Checker, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.column_maps import read_column_maps, write_profile
-from tocsin.clients.credentials import read_credential
-from tocsin.clients.http import Collection, Hub, RetrySettings
-from tocsin.clients.push import PushResult
+from tocsin.clients.input_files import InputFile
 from tocsin.clients.terminal import (
     open_console,
     print_counts,
@@ -38,7 +38,6 @@ from tocsin.clients.terminal import (
     print_message,
     progress_bar,
 )
-from tocsin.clients.tls import TlsFiles
 from tocsin.config import (
     CLIENT_FILE,
     TLP_WORDS,
@@ -50,20 +49,21 @@ from tocsin.config import (
 from tocsin.config.cache import load_or_build
 from tocsin.config.command_line import ParsedValue, printable
 
+if TYPE_CHECKING:  # a check loads no HTTP client
+    from tocsin.clients.push import PushResult
+
 FILE = click.Path(readable=False, allow_dash=True)
 """A path that the command opens itself, so that it can say what went wrong."""
 PREVIEW_VERDICTS = ("ready", "duplicate", "held", "refused")
 """The verdicts that a preview always counts."""
 
+LARGE = 8_000_000
+"""Octets of a file from which on it is not kept in memory if that can be avoided."""
 FREEZE_AFTER = 10_000
 """Objects that are examined before what is kept of them is exempted from garbage collection."""
 
 _SETTINGS = ("url", "key", "cert", "ca", "terms")
 """The settings that are options of some command."""
-
-
-class WrongUsage(Exception):
-    """The command line asks for the impossible; the text says what to give instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,8 @@ class Inputs:
     """See InputFile.valid_for."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """See InputFile.columns."""
+    keep_before: bool = False
+    """See InputFile.keep_before."""
 
 
 def with_settings(command: Callable[..., int]) -> Callable[..., int]:
@@ -268,35 +270,6 @@ DURATION = ParsedValue("DURATION", _parse_duration)
 """A duration in µs."""
 
 
-def open_hub(settings: ClientSettings, kind: type[Hub] = Hub) -> Hub:
-    """The hub of the settings; nothing is sent yet.
-
-    `kind`: Hub20 for a server of TAXII 2.0.  Raises WrongUsage if a setting cannot be used.
-    """
-    if not settings.url:
-        raise WrongUsage("no hub is named; run `tocsin login`, or give --url or TOCSIN_URL")
-    try:
-        return kind(
-            settings.url,
-            read_credential(settings),
-            RetrySettings(
-                read=settings.timeout,
-                bounds=ResponseBounds(settings.max_response_length, settings.response_timeout),
-            ),
-            TlsFiles(cert=settings.cert, ca=settings.ca),
-        )
-    except Malformed as error:
-        raise WrongUsage(str(error)) from error
-
-
-def find_writable(hub: Hub, name: str) -> Collection:
-    """The collection with this id, alias or title.  Raises NotAllowed if the key may not write."""
-    collection = hub.find_collection(name, "can_write")
-    if not collection.can_write:
-        raise NotAllowed(f"this key may not write to {name}; ask the operator for the right")
-    return collection
-
-
 def is_interactive() -> bool:
     """True if there is a person to be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
@@ -336,13 +309,16 @@ def preview_files(
 ) -> list[Preview]:
     """The preview of each file, by all processors; without `examine`, its objects as they are."""
     typing = "-" in inputs.names and sys.stdin.isatty()
-    with progress_bar("checking {task.description}", known_total=False, hidden=typing) as bar:
+    with (
+        progress_bar("checking {task.description}", known_total=False, hidden=typing) as bar,
+        ExitStack() as copies,
+    ):
         task = bar.add_task("", total=None)
 
         def read_files() -> Iterator[InputFile | Preview]:
             for name in inputs.names:
                 bar.update(task, description=escape(printable(name)))
-                yield _read_file(name, inputs)
+                yield _read_file(name, inputs, copies)
 
         if not examine:
             tlp = Tlp.parse(inputs.tlp or settings.default_tlp)
@@ -391,14 +367,37 @@ def _examine_files(
         ]
 
 
-def _read_file(name: str, inputs: Inputs) -> InputFile | Preview:
-    """The file; if it cannot be read, a preview with the error."""
+def _read_file(name: str, inputs: Inputs, copies: ExitStack) -> InputFile | Preview:
+    """The file; if it cannot be read, a preview with the error.
+
+    A long standard input is copied to a temporary file, which lasts as long as `copies`.
+    """
+    options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
     try:
-        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        path: Path | None = None
+        if name == "-":
+            content = sys.stdin.buffer.read(LARGE)
+            if len(content) == LARGE:
+                path, content = _copy_stdin(content, copies), b""
+        elif Path(name).is_file() and Path(name).stat().st_size >= LARGE:
+            path, content = Path(name), b""
+        else:
+            content = Path(name).read_bytes()
     except OSError as error:
         return Preview(name, error=f"cannot be read: {error.strerror}")
-    options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
-    return InputFile(name, content, *options, columns=inputs.columns)
+    return InputFile(
+        name, content, *options, columns=inputs.columns, path=path, keep_before=inputs.keep_before
+    )
+
+
+def _copy_stdin(begin: bytes, copies: ExitStack) -> Path:
+    """A temporary file with the standard input, of which the beginning was read."""
+    copy = tempfile.NamedTemporaryFile(prefix="tocsin-")  # noqa: SIM115
+    copies.enter_context(copy)
+    copy.write(begin)
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.flush()
+    return Path(copy.name)
 
 
 def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
@@ -410,7 +409,7 @@ def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:
             if as_json:
                 print_json({"file": preview.file, "error": preview.error})
             print_message(f"{preview.file}: {preview.error}")
-        elif not preview.candidates:
+        elif not preview.count:
             print_message(f"{preview.file}: nothing to share was found in it")
     return failed
 

@@ -10,12 +10,8 @@ from pathlib import Path
 import click
 from rich.text import Text
 
-from tocsin.clients.cli.command import (
-    json_option,
-    open_hub,
-    with_connection_options,
-    with_settings,
-)
+from tocsin.clients.cli.command import json_option, with_connection_options, with_settings
+from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.doctor import Diagnosis, Surroundings, diagnose
 from tocsin.clients.terminal import open_console, print_json
 from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio

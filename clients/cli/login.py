@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from tocsin.clients.cli.command import WrongUsage, open_hub, with_settings
+from tocsin.clients.cli.command import with_settings
+from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.credentials import (
     KeyringError,
     has_keyring,

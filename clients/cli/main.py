@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
+from typing import cast
 
 import click
 
@@ -13,39 +15,27 @@ from tocsin.admission.errors import (
     ShareError,
     Unavailable,
 )
-from tocsin.clients.cli.check import check_command
-from tocsin.clients.cli.collect import collect_command
-from tocsin.clients.cli.collections import collections_command
-from tocsin.clients.cli.command import WrongUsage
-from tocsin.clients.cli.doctor import doctor_command
-from tocsin.clients.cli.login import login_command
-from tocsin.clients.cli.poll import poll_command
-from tocsin.clients.cli.push import push_command
-from tocsin.clients.cli.receipts import receipts_command
-from tocsin.clients.cli.sent import sent_command
-from tocsin.clients.cli.shell import completion_command, man_command
-from tocsin.clients.cli.sighting import sighting_command
-from tocsin.clients.cli.status import status_command
-from tocsin.clients.cli.withdraw import withdraw_command
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.config import ConfigError, stdio
 from tocsin.config.command_line import CONTEXT, EXIT_CODES, format_examples, run_command
 
-_COMMANDS = (
-    check_command,
-    push_command,
-    withdraw_command,
-    poll_command,
-    collect_command,
-    status_command,
-    sent_command,
-    receipts_command,
-    sighting_command,
-    collections_command,
-    login_command,
-    doctor_command,
-    completion_command,
-    man_command,
-)
+_COMMANDS = {
+    "check": "check",
+    "push": "push",
+    "withdraw": "withdraw",
+    "poll": "poll",
+    "collect": "collect",
+    "status": "status",
+    "sent": "sent",
+    "receipts": "receipts",
+    "sighting": "sighting",
+    "collections": "collections",
+    "login": "login",
+    "doctor": "doctor",
+    "completion": "shell",
+    "man": "shell",
+}
+"""The module of each command, which is loaded when the command is run."""
 _EXIT_CODES: dict[type[Exception], int] = {
     WrongUsage: stdio.WRONG_USAGE,
     ConfigError: stdio.WRONG_USAGE,
@@ -57,15 +47,23 @@ _EXIT_CODES: dict[type[Exception], int] = {
 }
 
 
-class _OrderedGroup(click.Group):
+class _LazyGroup(click.Group):
+    """Loads a command when it is needed, so that each starts fast."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands in the order in which they are used."""
-        return list(self.commands)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command with a name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"tocsin.clients.cli.{_COMMANDS[cmd_name]}")
+        return cast(click.Command, getattr(module, f"{cmd_name}_command"))
 
 
 @click.group(
-    cls=_OrderedGroup,
-    commands={str(command.name): command for command in _COMMANDS},
+    cls=_LazyGroup,
     context_settings=CONTEXT,
     epilog="\n\n".join(
         (

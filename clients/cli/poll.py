@@ -18,14 +18,9 @@ from tocsin.admission.errors import Malformed, NotAllowed, Unavailable
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import micros
-from tocsin.clients.cli.command import (
-    FILE,
-    SECONDS,
-    WrongUsage,
-    open_hub,
-    with_connection_options,
-    with_settings,
-)
+from tocsin.clients.cli.command import FILE, SECONDS, with_connection_options, with_settings
+from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.mirror import Mirror, MirrorChanges, MirrorOptions
 from tocsin.clients.output_formats import FORMATS, open_output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,17 +15,14 @@ import click
 import msgspec
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, Unavailable
-from tocsin.clients.check import ObjectResult, Preview, count_verdicts
+from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
     DURATION,
     Inputs,
-    WrongUsage,
     ask_for_word,
     count_objects,
-    find_writable,
     is_interactive,
     json_option,
-    open_hub,
     preview_files,
     print_file_errors,
     print_push_summary,
@@ -34,9 +32,12 @@ from tocsin.clients.cli.command import (
     with_sending_options,
     with_settings,
 )
+from tocsin.clients.cli.hub import find_writable, open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push
 from tocsin.clients.push_record import PushRecord, PushRecords, state_folder
+from tocsin.clients.results import ObjectResult, order_counts
 from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.clients.terminal import (
     open_console,
@@ -69,9 +70,10 @@ class _Job:
     is_shown: bool = False
     """True if the preview was shown on the terminal that the results go to."""
 
-    def results(self) -> list[ObjectResult]:
+    @property
+    def results(self) -> PreviewResults:
         """The preview's result of each object, with the object as it was read."""
-        return [result for each in self.previews for result in each.results(before=True)]
+        return PreviewResults(self.previews, before=True)
 
 
 @click.command(
@@ -226,10 +228,10 @@ def _finish(folder: WatchedFolder, file: Path, code: int) -> None:
 
 def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:
     """Show what would be shared, and ask; None if the answer is no."""
-    console, results = open_console(stderr=True), job.results()
+    console, results = open_console(stderr=True), job.results
     print_share_preview(console, results)
-    ready = sum(result.verdict == "ready" for result in results)
-    held = sum(result.verdict == "held" for result in results)
+    counts = Counter(result.verdict for result in results)
+    ready, held = counts["ready"], counts["held"]
     name = printable(job.collection.alias or job.collection.title)
     options = job.options
     if held and send_held is None:
@@ -248,55 +250,45 @@ def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:
         print_share_preview(console, results, most=None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    """Findings that the preview has shown already."""
-
-    findings: Mapping[tuple[str, int], tuple[Mapping[str, str], ...]]
-    """Findings of each object, by file and index; empty if nothing was shown."""
-
-    @classmethod
-    def of(cls, job: _Job) -> _Shown:
-        results = job.results() if job.is_shown else ()
-        return cls({(each.file, each.index): each.findings for each in results})
-
-    def select_new(self, result: ObjectResult) -> ObjectResult | None:
-        """The result with what is new in it; None if all of it was shown."""
-        shown = self.findings.get((result.file, result.index))
-        if shown is None:
-            return result
-        fresh = tuple(each for each in result.findings if each not in shown)
-        was_sent = result.object is not None
-        return replace(result, findings=fresh) if fresh or was_sent else None
+def _select_new(result: ObjectResult) -> ObjectResult | None:
+    """The result with what the preview has not shown; None if all of it was shown."""
+    shown = result.findings[: result.previewed]
+    fresh = tuple(each for each in result.findings if each not in shown)
+    was_sent = result.object is not None
+    return replace(result, findings=fresh) if fresh or was_sent else None
 
 
 def _run(job: _Job, record: PushRecord, failed: int) -> int:
     """Send, print the results, and return the exit code; `failed` files could not be read."""
-    pushed = _push(job, record)
-    counts = count_verdicts((result for part in pushed for result in part.results), _COUNTED)
+    counter: Counter[str] = Counter()
+    pushed = _push(job, record, counter)
+    counts = order_counts(counter, _COUNTED)
     counts |= {"failed_files": failed} if failed else {}
     record.finish(counts)
     print_push_summary(pushed, counts, as_json=job.as_json)
     return push_exit_code(pushed, counts, wait=job.options.wait and not job.is_watched)
 
 
-def _push(job: _Job, record: PushRecord) -> list[PushResult]:
-    """Send, and print each object's result as soon as it is known; the results in short form."""
-    console, known = open_console(), _Shown.of(job)
+def _push(job: _Job, record: PushRecord, counter: Counter[str]) -> list[PushResult]:
+    """Send, and print each object's result as soon as it is known; the parts without their results.
+
+    Counts the verdicts.
+    """
+    console = open_console()
     pushed: list[PushResult] = []
-    total = sum(len(preview.candidates) for preview in job.previews)
     parts = push(job.hub, job.collection, job.previews, job.options, record.acknowledge)
     with progress_bar("sending", known_total=True) as progress:
-        task = progress.add_task("", total=total)
+        task = progress.add_task("", total=len(job.results))
         for part in parts:
             for result in part.results:
+                counter[result.verdict] += 1
                 if job.as_json:
                     print_json(result.as_json())
-                elif new := known.select_new(result):
+                elif new := _select_new(result) if job.is_shown else result:
                     print_result(console, new)
             progress.advance(task, len(part.results))
-            short = tuple(
-                replace(result, object=None, held=None, findings=()) for result in part.results
-            )
-            pushed.append(replace(part, results=short))
+            if pushed and (former := pushed[-1].status) and part.status:
+                short = replace(former, details=(), resource={})  # only the last one is printed
+                pushed[-1] = replace(pushed[-1], status=short)
+            pushed.append(replace(part, results=()))
     return pushed

@@ -15,15 +15,14 @@ from rich.text import Text
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import micros
-from tocsin.clients.check import find_label
 from tocsin.clients.cli.command import (
     COUNT,
     DURATION,
     json_option,
-    open_hub,
     with_connection_options,
     with_settings,
 )
+from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.sent import Submission, list_submissions
 from tocsin.clients.http import Hub
 from tocsin.clients.lookup import (
@@ -34,6 +33,7 @@ from tocsin.clients.lookup import (
     read_history,
 )
 from tocsin.clients.responses import StatusDetail
+from tocsin.clients.results import find_label
 from tocsin.clients.share_preview import describe_object
 from tocsin.clients.terminal import open_console, print_json, print_message
 from tocsin.config import ClientSettings, stdio

@@ -15,14 +15,9 @@ from rich.text import Text
 
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
-from tocsin.clients.cli.command import (
-    COUNT,
-    WrongUsage,
-    json_option,
-    open_hub,
-    with_connection_options,
-    with_settings,
-)
+from tocsin.clients.cli.command import COUNT, json_option, with_connection_options, with_settings
+from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.push_record import PushRecords, RecordedPush, state_folder
 from tocsin.clients.responses import StatusDetail, StatusReport

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from tocsin.clients.cli.command import WrongUsage
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.man_pages import format_page, iterate_commands, page_name
 from tocsin.config import stdio
 from tocsin.config.command_line import format_examples

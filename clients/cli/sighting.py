@@ -10,22 +10,21 @@ import click
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
-from tocsin.clients.check import ObjectResult, count_verdicts, find_label
 from tocsin.clients.cli.command import (
     TIME,
-    WrongUsage,
-    find_writable,
     json_option,
-    open_hub,
     print_push_summary,
     push_exit_code,
     with_connection_options,
     with_settings,
     with_target_options,
 )
+from tocsin.clients.cli.hub import find_writable, open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
 from tocsin.clients.push import PushOptions, push_results
+from tocsin.clients.results import ObjectResult, count_verdicts, find_label
 from tocsin.clients.sighting import Observation, build_statement
 from tocsin.clients.terminal import open_console, print_json, print_result
 from tocsin.clients.withdraw import Target, resolve_name

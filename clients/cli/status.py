@@ -7,13 +7,13 @@ import os
 import click
 
 from tocsin.clients.cli.command import (
-    WrongUsage,
     exit_code,
     json_option,
-    open_hub,
     with_connection_options,
     with_settings,
 )
+from tocsin.clients.cli.hub import open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.push_record import PushRecords, state_folder
 from tocsin.clients.terminal import open_console, print_json, print_status

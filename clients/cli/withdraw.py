@@ -12,17 +12,13 @@ from typing import Any
 import click
 
 from tocsin.admission.errors import Malformed
-from tocsin.clients.check import ObjectResult
 from tocsin.clients.cli.command import (
     FILE,
     Inputs,
-    WrongUsage,
     ask,
     count_objects,
-    find_writable,
     is_interactive,
     json_option,
-    open_hub,
     preview_files,
     print_push_summary,
     push_exit_code,
@@ -30,8 +26,11 @@ from tocsin.clients.cli.command import (
     with_sending_options,
     with_settings,
 )
+from tocsin.clients.cli.hub import find_writable, open_hub
+from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push_results
+from tocsin.clients.results import ObjectResult
 from tocsin.clients.terminal import (
     open_console,
     print_json,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
 from tocsin.admission.model import Candidate
-from tocsin.clients.check import Checker, InputFile, Preview, describe_submitter
+from tocsin.clients.check import Checker, describe_submitter
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, is_plain
 from tocsin.clients.cli.command import FREEZE_AFTER, freeze_between
+from tocsin.clients.input_files import InputFile
+from tocsin.clients.results import ObjectResult
 from tocsin.config import ClientSettings, policy_text
 
 PLAIN = {**indicator(1), "pattern": "[domain-name:value = 'evil.top']"}
@@ -41,11 +44,12 @@ def processes() -> Iterator[CheckProcesses]:
 
 def preview_both_ways(
     checker: Checker, processes: CheckProcesses, file: InputFile
-) -> tuple[Preview, Preview, list[int]]:
-    """The preview of one process, that of several, and the advances of the latter."""
+) -> tuple[list[ObjectResult], list[ObjectResult], list[int]]:
+    """The results of one process, those of several, and the advances of the latter."""
     advances: list[int] = []
-    several = checker.preview(file, NOW, processes, advances.append)
-    return checker.preview(file, NOW), several, advances
+    several = checker.preview(replace(file, keep_before=True), NOW, processes, advances.append)
+    one = checker.preview(file, NOW)
+    return list(one.results(before=True)), list(several.results(before=True)), advances
 
 
 def text(count: int) -> bytes:
@@ -59,8 +63,8 @@ def test_a_text_gives_the_same_results_in_order(
 ) -> None:
     one, several, advances = preview_both_ways(checker, processes, InputFile("a.txt", text(103)))
     assert several == one
-    assert len(one.candidates) > 100
-    assert max(advances) <= 5 and sum(advances) == len(one.candidates)
+    assert len(one) > 100
+    assert max(advances) <= 5 and sum(advances) == len(one)
 
 
 def test_a_value_with_several_levels_in_a_table_gets_the_strictest_one(
@@ -70,7 +74,7 @@ def test_a_value_with_several_levels_in_a_table_gets_the_strictest_one(
     table = "\n".join(["domain,tlp", *rows, "h3.evil-portal.top,amber", ""])
     one, several, _ = preview_both_ways(checker, processes, InputFile("a.csv", table.encode()))
     assert several == one
-    assert {each.verdict.value for each in one.candidates} == {"open", "duplicate"}
+    assert {each.verdict for each in one} == {"ready", "duplicate"}
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,10 @@ from tocsin.admission.model import (
     Finding,
     Verdict,
 )
-from tocsin.clients.check import ObjectResult, Preview, count_verdicts
+from tocsin.clients.check import Preview
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.push import PushOptions, push
+from tocsin.clients.results import ObjectResult, count_verdicts
 
 FAST_RETRIES = RetrySettings(connect=2, read=2, retries=2, pause=0.01)
 STATEMENT = {

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 from support.taxii_servers import COLLECTION, Medallion
 
-from tocsin.clients.check import ObjectResult
 from tocsin.clients.http import Collection
 from tocsin.clients.push_record import PushRecords
 from tocsin.clients.responses import parse_status
+from tocsin.clients.results import ObjectResult
 from tocsin.clients.terminal import print_status
 
 INBOX = Collection("1", "inbox", "Inbox", "", False, True, "https://h/hub/", "https://h/hub/c/1/")

@@ -16,7 +16,8 @@ from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import Action, Candidate, Submitter, Tlp
 from tocsin.admission.stix import schemas
-from tocsin.clients.check import InputFile, read_unexamined
+from tocsin.clients.check import read_unexamined
+from tocsin.clients.input_files import InputFile
 from tocsin.clients.withdraw import Target, list_targets, resolve_name, revoked_version
 from tocsin.config import policy_text
 from tocsin.server.store import Store

@@ -18,7 +18,8 @@ from support.warning_lists import warning_lists
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.markings.containers import ContainerMarkings
 from tocsin.admission.model import Candidate, Submitter, Tlp, Verdict
-from tocsin.clients.check import Checker, InputFile
+from tocsin.clients.check import Checker
+from tocsin.clients.input_files import InputFile
 from tocsin.config import ClientSettings, policy_text
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.store import Store

@@ -21,7 +21,8 @@ from tocsin.admission.rules import (
     rule_names,
 )
 from tocsin.admission.warninglists.index import Reach, WarningLists
-from tocsin.clients.check import Checker, InputFile
+from tocsin.clients.check import Checker
+from tocsin.clients.input_files import InputFile
 from tocsin.config import ClientSettings, policy_text
 
 NOTE: dict[str, Any] = {

@@ -1,0 +1,220 @@
+"""Large files are checked and sent in bounded memory, with the results of small ones."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.taxii_servers import Answer, indicator, serve_script
+from support.warning_lists import warning_lists
+
+from tocsin.admission import parse_policy
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Tlp
+from tocsin.clients import check, results
+from tocsin.clients.check import Checker, Preview, describe_submitter
+from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, LargeExaminer
+from tocsin.clients.cli import command
+from tocsin.clients.input_files import InputFile
+from tocsin.config import ClientSettings, policy_text
+
+NOW = 1_780_000_000_000_000
+SETTINGS = ClientSettings(terms=("acme.example",))
+Run = Callable[..., Any]
+
+
+def objects(count: int) -> Iterator[dict[str, Any]]:
+    """Indicators, with a report at the end that marks the first of them."""
+    for number in range(count):
+        made = indicator(number)
+        if not number % 10:
+            made["description"] = "seen by vpn.acme.example"
+        yield made
+    report = indicator(0) | {"type": "report", "name": "r", "published": "2026-01-02T03:04:05Z"}
+    for name in ("pattern", "pattern_type", "valid_from"):
+        del report[name]
+    refs = {"object_refs": [indicator(0)["id"]], "object_marking_refs": [TLP_2_IDS[Tlp.GREEN]]}
+    yield report | refs | {"id": f"report--{indicator(0)['id'][11:]}"}
+
+
+def write_bundle(path: Path, count: int = 1_200) -> Path:
+    path.write_text(json.dumps({"type": "bundle", "id": "b", "objects": [*objects(count)]}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def checker() -> Checker:
+    return Checker(SETTINGS, parse_policy(policy_text()), warning_lists())
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[CheckProcesses]:
+    settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
+    with CheckProcesses(settings, count=2) as found:
+        yield found
+
+
+def list_results(preview: Preview) -> list[results.ObjectResult]:
+    assert preview.error == ""
+    return list(preview.results(before=True))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_results_of_a_large_file_are_those_of_a_small_one(
+    several: bool, checker: Checker, processes: CheckProcesses, tmp_path: Path
+) -> None:
+    path = write_bundle(tmp_path / "a.json")
+    given: dict[str, Any] = {"labels": ("phishing",), "valid_for": 10**12}
+    small = checker.preview(InputFile("a.json", path.read_bytes(), **given), NOW)
+    file = InputFile("a.json", b"", path=path, keep_before=True, **given)
+    advances: list[int] = []
+    large = checker.preview(file, NOW, processes if several else None, advances.append)
+    assert large.store is not None and large.count == small.count == sum(advances) == 1_201
+    assert list_results(large) == list_results(small)
+    first = next(large.results())
+    assert first.object is not None
+    assert first.object["object_marking_refs"] == [TLP_2_IDS[Tlp.GREEN]]
+
+
+def test_only_what_a_rule_changed_is_kept_as_it_was_read(checker: Checker, tmp_path: Path) -> None:
+    path = write_bundle(tmp_path / "a.json", 30)
+    found = list_results(checker.preview(InputFile("a.json", b"", path=path), NOW))
+    assert [each.index for each in found if each.before] == [0, 10, 20]
+
+
+def test_a_file_that_changes_between_its_readings_is_not_shared(
+    checker: Checker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_bundle(tmp_path / "a.json")
+
+    class Changing(LargeExaminer):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            path.write_bytes(path.read_bytes().replace(b"bad700.test", b"bad701.test"))
+
+    monkeypatch.setattr(check, "LargeExaminer", Changing)
+    preview = checker.preview(InputFile("a.json", b"", path=path), NOW)
+    assert "the file changed while it was read" in preview.error
+    assert list(preview.results()) == []
+
+
+@pytest.mark.parametrize("content", [b"evil.top\n" * 3, b'{"type":"bundle","objects":[{]}'])
+def test_a_large_file_that_is_not_stix_is_read_as_a_whole(
+    checker: Checker, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    large = checker.preview(InputFile("a.txt", b"", path=path), NOW)
+    assert large == checker.preview(InputFile("a.txt", content), NOW)
+
+
+def test_results_that_find_no_room_are_an_error_of_the_file(
+    checker: Checker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_bundle(tmp_path / "a.json")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    preview = checker.preview(InputFile("a.json", b"", path=path), NOW)
+    assert "results cannot be kept" in preview.error and "TMPDIR" in preview.error
+
+
+def test_a_long_standard_input_is_checked_and_leaves_no_file(
+    tocsin: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(command, "LARGE", 10_000)
+    with write_bundle(tmp_path / "a.json").open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        code, lines, _ = tocsin("check", "-", "--as", "a.json", "--json")
+    assert code == 0 and len(lines) == 1_202
+    assert json.loads(lines[-1])["counts"]["ready"] == 1_201
+    assert list(folder.iterdir()) == []
+
+
+def test_parts_that_wait_for_their_status_are_kept_on_disk_and_reported_in_order(
+    tocsin: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "LARGE", 10_000)
+    sent: dict[str, list[str]] = {}
+    asked: set[str] = set()
+
+    def answer(request: Any) -> Answer | None:
+        if request.method == "POST":
+            status = f"{len(sent):08}-0000-4000-8000-000000000000"
+            sent[status] = [each["id"] for each in json.loads(request.body)["objects"]]
+            return Answer(format_status(status, "pending"), 202)
+        if "/status/" not in request.path:
+            return None
+        status = request.path.rstrip("/").rpartition("/")[2]
+        asked.add(status)
+        return Answer(format_status(status, "complete"))
+
+    def format_status(status: str, word: str) -> dict[str, Any]:
+        ids = sent[status]
+        done = word == "complete"
+        entries = [{"id": each, "version": indicator(0)["modified"]} for each in ids]
+        counts = {"success_count": len(ids) * done, "pending_count": len(ids) * (not done)}
+        named = {"successes" if done else "pendings": entries}
+        whole = {"id": status, "status": word, "total_count": len(ids), "failure_count": 0}
+        return whole | counts | named
+
+    path = write_bundle(tmp_path / "a.json", 1_500)
+    with serve_script(answer, max_content_length=20_000) as server:
+        monkeypatch.setenv("TOCSIN_URL", server.url)
+        code, lines, _ = tocsin("push", str(path), "--to", "feed", "--yes", "--json")
+    results_ = [json.loads(each) for each in lines]
+    assert code == 0 and len(sent) > 20 and asked == set(sent)
+    assert [each["index"] for each in results_[:-1]] == list(range(1_501))
+    assert {each["verdict"] for each in results_[:-1]} == {"admitted"}
+    assert [each for ids in sent.values() for each in ids] == [
+        each["source_id"] for each in results_[:-1]
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is measured in /proc")
+def test_a_bundle_of_60_mb_is_checked_within_300_mb_of_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with path.open("w") as stream:
+        stream.write('{"type":"bundle","id":"b","objects":[')
+        for number in range(100_000):
+            made = indicator(number) | {"description": "x" * 300}
+            stream.write(f"{',' if number else ''}{json.dumps(made)}")
+        stream.write("]}")
+    assert path.stat().st_size > 60_000_000
+    arguments = [sys.executable, "-m", "tocsin.clients", "check", str(path)]
+    two = sorted(os.sched_getaffinity(0))[:2]
+    with subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, two)
+    ) as program:
+        peak = 0
+        while program.poll() is None:
+            peak = max(peak, sum(map(measure_memory, family_of(program.pid))))
+            time.sleep(0.1)
+    assert program.returncode == 0
+    assert 20_000 < peak < 300_000
+
+
+def family_of(pid: int) -> list[int]:
+    """The process and all processes that it started."""
+    try:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return [pid]
+    return [pid, *(each for child in found for each in family_of(int(child)))]
+
+
+def measure_memory(pid: int) -> int:
+    """The memory of a process in KiB, with its share of what it shares with others."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(each.split()[1]) for each in lines if each.startswith("Pss:")), 0)
