@@ -345,6 +345,7 @@ def _console_services(
         is_secure=_is_secure(settings),
         max_content_length=settings.max_content_length,
         require_agreements=settings.require_agreements,
+        four_eyes=settings.four_eyes,
     )
     store = services.store
     return console.ConsoleServices(
@@ -359,6 +360,10 @@ def _console_services(
         statistics=services.statistics,
         monitor=services.monitor,
         warning_lists=warning_lists_file(settings.data),
+        search=services.search,
+        object_reports=services.object_reports,
+        purger=services.purger,
+        partner_data=services.partner_data,
         clock=services.clock,
         provider=_identity_provider(settings, key, origin),
     )

@@ -523,6 +523,18 @@ class Purge:
 
 
 @dataclass(frozen=True, slots=True)
+class PurgeRequest:
+    """An operator's wish to purge an object, which another operator has to confirm."""
+
+    public_id: str
+    who: str
+    """The operator who asks."""
+    reason: str
+    asked: int
+    """µs since 1970 UTC."""
+
+
+@dataclass(frozen=True, slots=True)
 class Exclusion:
     """A value on the hub's own warning list."""
 

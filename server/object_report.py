@@ -110,6 +110,8 @@ class Relation:
     more than `MOST_TITLES`."""
     relationship: str = ""
     """The id of the relationship object; empty for a plain reference."""
+    is_known: bool = False
+    """The collection with the fullest copy has the other object too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,7 +418,8 @@ def _incoming(entry: Entry, object_id: str) -> Iterator[Relation]:
 
 
 def _with_title(relation: Relation, titles: Mapping[str, str]) -> Relation:
-    return replace(relation, title=titles.get(relation.id, ""))
+    is_known = relation.id in titles
+    return replace(relation, title=titles.get(relation.id, ""), is_known=is_known)
 
 
 def _whole(value: object) -> int | None:

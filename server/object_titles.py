@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 LONGEST_TITLE = 200
 """Characters of a title."""
+_COMPARISON = re.compile(r"\[[a-z0-9-]+:[^=\s\]]+ = '((?:[^'\\]|\\.)*)'\]", re.DOTALL)
+"""A pattern that compares one property with one value."""
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PROPERTIES = ("pattern", "value", "name", "path", "key", "content")
 
 
@@ -16,3 +20,13 @@ def object_title(subject: Mapping[str, object]) -> str:
         if isinstance(text, str) and text.strip():
             return text if len(text) <= LONGEST_TITLE else f"{text[:LONGEST_TITLE]}…"
     return ""
+
+
+def single_value(title: str) -> str:
+    """The value of a pattern that compares one property with one value; else the title itself.
+
+    >>> single_value("[domain-name:value = 'evil-portal.top']"), single_value("[a:b = 'c' OR d:e]")
+    ('evil-portal.top', "[a:b = 'c' OR d:e]")
+    """
+    found = _COMPARISON.fullmatch(title)
+    return _ESCAPED.sub(r"\1", found[1]) if found else title

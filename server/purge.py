@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotAllowed, NotFound
 from tocsin.admission.merge.content import object_digest
 from tocsin.admission.merge.identity import is_observable_type, observable_id
 from tocsin.admission.model import StixObject, Tlp
@@ -34,6 +34,7 @@ from tocsin.server.model import (
     PendingReferences,
     PublicObject,
     Purge,
+    PurgeRequest,
     RevocationReason,
 )
 from tocsin.server.publishing.public_objects import new_entry
@@ -72,6 +73,26 @@ class PurgeReport:
     """Other objects that name the value in a text or pattern; they were left alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An operator's order to purge."""
+
+    ids: tuple[str, ...]
+    who: str
+    reason: str
+    values: tuple[str, ...] = ()
+    """Texts that nothing may contain that is kept."""
+    asked_by: str = ""
+    """The operator who asked for it, if a second one confirms it."""
+    is_left: bool = False
+    """A worker deletes the content, as one that a crash left."""
+
+    def describe(self, purge: Purge) -> dict[str, object]:
+        """The details of its entry in the journal."""
+        what: dict[str, object] = {"public": purge.public_id, "reason": self.reason}
+        return what | ({"asked_by": self.asked_by} if self.asked_by else {})
+
+
 class Purger:
     """Deletes the content of objects, on an operator's order."""
 
@@ -101,7 +122,53 @@ class Purger:
         the hub publishes in its own name.
         """
         self.check(public_id)
-        return self._purge([public_id], (), who, reason)
+        begun = self._begin(_Order((public_id,), who, reason))
+        return _total(self._finish(purge) for purge in begun)
+
+    def begin(self, public_id: str, who: str, reason: str) -> None:
+        """Revoke an object for good; a worker deletes its content within seconds.
+
+        Raises what `purge` raises.
+        """
+        self.check(public_id)
+        self._begin(_Order((public_id,), who, reason, is_left=True))
+
+    def request(self, public_id: str, who: str, reason: str) -> None:
+        """Ask for a purge that another operator has to confirm.  Raises what `purge` raises."""
+        self.check(public_id)
+
+        def ask(txn: Transaction) -> None:
+            txn.put_purge_request(PurgeRequest(public_id, who, reason, txn.now))
+            what = {"public": public_id, "reason": reason}
+            txn.add_journal_entry("object.purge_request", who, what)
+
+        self._store.commit(ask)
+
+    def confirm(self, public_id: str, who: str) -> None:
+        """Begin the purge that another operator has asked for, as `begin` does.
+
+        Raises NotFound if nobody asks for it any more, NotAllowed if it was the same operator.
+        """
+        request = self._store.purges.find_request(public_id)
+        if request is None:
+            raise NotFound(f"nobody asks to purge {public_id!r}")
+        if request.who == who:
+            raise NotAllowed("a second operator has to confirm this purge")
+        order = _Order((public_id,), who, request.reason, asked_by=request.who, is_left=True)
+        self._begin(order)
+
+    def decline(self, public_id: str, who: str) -> None:
+        """Drop a request.  Raises NotFound if there is none."""
+
+        def drop(txn: Transaction) -> None:
+            request = txn.find_purge_request(public_id)
+            if request is None:
+                raise NotFound(f"nobody asks to purge {public_id!r}")
+            txn.remove_purge_request(public_id)
+            what = {"public": public_id, "asked_by": request.who}
+            txn.add_journal_entry("object.purge_decline", who, what)
+
+        self._store.commit(drop)
 
     def purge_value(self, text: str, who: str, reason: str) -> PurgeReport:
         """Purge the indicators on exactly this value, in every scope, and its observable.
@@ -111,7 +178,8 @@ class Purger:
         """
         about = parse_exclusion(text, reason, 0)
         ids = [*self._lifecycle.find_published(about), observable_id_of(about)]
-        report = self._purge(ids, (about.value,), who, reason)
+        begun = self._begin(_Order(tuple(ids), who, reason, (about.value,)))
+        report = _total(self._finish(purge) for purge in begun)
         return replace(report, also_in=tuple(self._store.purges.find_mentions((about.value,))))
 
     def work(self) -> bool:
@@ -129,37 +197,30 @@ class Purger:
                 log.exception("cannot finish the purge id=%s; it is retried", purge.public_id)
         return finished
 
-    def _purge(
-        self, ids: Sequence[str], values: tuple[str, ...], who: str, reason: str
-    ) -> PurgeReport:
+    def _begin(self, order: _Order) -> list[Purge]:
+        """Revoke what is to be purged, and note what is still to be deleted."""
+        ids = order.ids
         own = frozenset(self._store.purges.find_sources(ids))
         collections = self._logs()
-        now = self._lifecycle.now()
+        begun = self._lifecycle.now() - (PATIENCE if order.is_left else 0)
 
         def begin(txn: Transaction) -> list[Purge]:
+            _fulfil_request(txn, order)
             every = (*_find_translations(txn, ids), *ids)
-            begun = [_begin(txn, self._publisher, collections, id_) for id_ in every]
+            found = [_begin(txn, self._publisher, collections, id_) for id_ in every]
             purges = [
-                replace(purge, sources=purge.sources | own, values=values, begun=now)
-                for purge in begun
+                replace(purge, sources=purge.sources | own, values=order.values, begun=begun)
+                for purge in found
                 if purge is not None
             ]
-            if values and not purges:
-                purges = [Purge(ids[-1], own, values, begun=now)]
+            if order.values and not purges:
+                purges = [Purge(ids[-1], own, order.values, begun=begun)]
             for purge in purges:
                 _forbid_sources(txn, purge)
-                what = {"public": purge.public_id, "reason": reason}
-                txn.add_journal_entry("object.purge", who, what)
+                txn.add_journal_entry("object.purge", order.who, order.describe(purge))
             return [txn.put_purge(purge) for purge in purges]
 
-        reports = [self._finish(purge) for purge in self._store.commit(begin)]
-        return PurgeReport(
-            ids=tuple(id_ for each in reports for id_ in each.ids),
-            versions=sum(each.versions for each in reports),
-            submissions=sum(each.submissions for each in reports),
-            reviews=sum(each.reviews for each in reports),
-            in_progress=max((each.in_progress for each in reports), default=0),
-        )
+        return self._store.commit(begin)
 
     def _logs(self) -> list[Collection]:
         """The collections with entries of their own."""
@@ -234,6 +295,27 @@ class Purger:
             with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
                 self._intake.reject(review, _WHO, _REASON)
         self._store.commit(lambda txn: txn.purge_review(review_id, purge.values))
+
+
+def _fulfil_request(txn: Transaction, order: _Order) -> None:
+    """Drop the requests for what is purged; Conflict if there must be one and is none."""
+    asked = {txn.find_purge_request(id_) for id_ in order.ids} - {None}
+    if order.asked_by and not asked:
+        raise Conflict(f"the request to purge {order.ids[0]} was decided by somebody else")
+    for each in asked:
+        if each is not None:
+            txn.remove_purge_request(each.public_id)
+
+
+def _total(reports: Iterable[PurgeReport]) -> PurgeReport:
+    every = list(reports)
+    return PurgeReport(
+        ids=tuple(id_ for each in every for id_ in each.ids),
+        versions=sum(each.versions for each in every),
+        submissions=sum(each.submissions for each in every),
+        reviews=sum(each.reviews for each in every),
+        in_progress=max((each.in_progress for each in every), default=0),
+    )
 
 
 def _find_translations(txn: Transaction, ids: Sequence[str]) -> list[str]:

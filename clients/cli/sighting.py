@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import click
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
+from tocsin.admission.stix.statements import Observation, build_statement
 from tocsin.clients.cli.command import (
     TIME,
     json_option,
@@ -25,7 +27,6 @@ from tocsin.clients.http import Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
 from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.results import ObjectResult, count_verdicts, find_label
-from tocsin.clients.sighting import Observation, build_statement
 from tocsin.clients.terminal import open_console, print_json, print_result
 from tocsin.clients.withdraw import Target, resolve_name
 from tocsin.config import ClientSettings
@@ -76,8 +77,8 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
         inbox = find_writable(hub, options["to"])
         targets = _find_targets(hub, names, now)
         results = [
-            _make_result(number, build_statement(target, observation, now), find_label(target))
-            for number, target in enumerate(targets)
+            _make_result(index, target, build_statement(target, observation, now, uuid.uuid4()))
+            for index, target in enumerate(targets)
         ]
         push_options = PushOptions(wait=wait, timeout=options["timeout"])
         pushed = list(push_results(hub, inbox, results, push_options))
@@ -115,5 +116,6 @@ def _patterns(meant: Sequence[Target]) -> list[str]:
     return [each.label for each in meant if each.label]
 
 
-def _make_result(index: int, statement: StixObject, label: str) -> ObjectResult:
+def _make_result(index: int, target: StixObject, statement: StixObject) -> ObjectResult:
+    label = find_label(target)
     return ObjectResult("", index, str(statement["id"]), "ready", (), statement, label=label)

@@ -17,8 +17,12 @@ from tocsin.server.agreements import AgreementLifecycle
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.monitoring import Monitor
+from tocsin.server.object_report import ObjectReports
+from tocsin.server.partner_data import PartnerData
 from tocsin.server.partners import Partners
 from tocsin.server.people import People
+from tocsin.server.purge import Purger
+from tocsin.server.search import Search
 from tocsin.server.statistics import StatisticsReader
 from tocsin.server.store import Store
 
@@ -43,6 +47,8 @@ class ConsoleSettings:
     """A partner without any agreement has no rights."""
     requires_second_factor: bool = False
     """People of the hub must have an authenticator app."""
+    four_eyes: bool = False
+    """A purge waits until a second operator confirms it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,10 @@ class ConsoleServices:
     warning_lists: Path
     """File of the lists that the operator loaded; it may not exist."""
     clock: Callable[[], int]
+    search: Search
+    object_reports: ObjectReports
+    purger: Purger
+    partner_data: PartnerData
     provider: Provider | None = None
     """Where people can sign in as well; None: only here."""
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from markupsafe import Markup, escape
 
 from tocsin.admission.model import Tlp
+from tocsin.server.object_titles import single_value
 
 LONGEST = 2_000
 """Characters of a text that are shown at first."""
@@ -55,6 +56,20 @@ def defang(text: str) -> str:
     return f"{head}{slashes}{host}{slash}{path}".replace("@", "[@]")
 
 
+def label(text: object, most: int = 40) -> str:
+    """A value as plain text for pictures: defanged, hidden characters by name, cut.
+
+    >>> label("evil.test\\u202egpj", 14)
+    'evil[.]test[RLO]gpj'
+    """
+    pieces, marks = list[str](), 0
+    for character in defang(str(text)[:most]):
+        marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+        is_plain = marks <= _MOST_MARKS and not _is_hidden(character)
+        pieces.append(character if is_plain else f"[{_short_name(character)}]")
+    return "".join(pieces) + ("…" if len(str(text)) > most else "")
+
+
 def _visible(text: str, most: int, *, has_lines: bool = False) -> Markup:
     """HTML of a text in which no character is invisible or changes the order of others.
 
@@ -86,10 +101,14 @@ def _is_hidden(character: str) -> bool:
 
 
 def _chip(character: str) -> Markup:
-    code = ord(character)
-    short = _NAMES.get(code, f"U+{code:04X}")
+    short = _short_name(character)
     name = unicodedata.name(character, short)
     return Markup('<span class="chip" title="{}">{}</span>').format(name, short)
+
+
+def _short_name(character: str) -> str:
+    code = ord(character)
+    return _NAMES.get(code, f"U+{code:04X}")
 
 
 def tlp(level: object) -> Markup:
@@ -110,6 +129,16 @@ def time(micros: int | None, *, seconds: bool = False) -> Markup:
         else (f"{moment.day} {moment:%b %Y %H:%M} UTC")
     )
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
+
+
+def short_day(micros: int) -> str:
+    """The day of a time in UTC, short, for charts.
+
+    >>> short_day(0)
+    '1 Jan 70'
+    """
+    moment = datetime.fromtimestamp(micros / _SECOND, UTC)
+    return f"{moment.day} {moment:%b %y}"
 
 
 def age(micros: int, now: int) -> str:
@@ -172,4 +201,5 @@ def count(value: int, one: str, many: str = "") -> str:
 FILTERS: dict[str, Callable[..., object]] = {
     "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
     "count": count, "number": number, "day": day, "verdict": verdict, "span": span,
+    "label": label, "single_value": single_value, "short_day": short_day,
 }  # fmt: skip

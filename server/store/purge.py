@@ -18,8 +18,8 @@ import orjson
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.timestamps import DAY
-from tocsin.server.model import OPERATOR_SLUG, Purge
-from tocsin.server.store.connection import Base, Document
+from tocsin.server.model import OPERATOR_SLUG, Purge, PurgeRequest
+from tocsin.server.store.connection import Base, Document, Session
 from tocsin.server.store.feeds.blocks import decompress_batch, entry_body
 from tocsin.server.store.reviews import WAITING
 from tocsin.server.store.submissions import find_body, put_body, read_records, record_fields
@@ -43,6 +43,15 @@ class Purges:
     def unfinished(self) -> list[Purge]:
         """Purges that have begun and not ended, by id."""
         return [_purge_from_document(each) for each in self._base.purges.find({}).sort("_id")]
+
+    def find(self, public_id: str) -> Purge | None:
+        """The purge of an object that has begun and not ended; None if there is none."""
+        found = self._base.purges.find_one({"_id": public_id})
+        return None if found is None else _purge_from_document(found)
+
+    def find_request(self, public_id: str) -> PurgeRequest | None:
+        """The request to purge an object that waits for a second operator; None: there is none."""
+        return find_purge_request(self._base, None, public_id)
 
     def claim(self, purge: Purge, now: int) -> bool:
         """Take an unfinished purge over; False if it was ended, renewed or taken meanwhile."""
@@ -190,6 +199,31 @@ def end_purge(base: Base, session: ClientSession, purge: Purge) -> None:
     stored = _find_purge(base, session, purge.public_id)
     if stored is not None and (stored.sources, stored.values) == (purge.sources, purge.values):
         base.purges.delete_one({"_id": purge.public_id}, session=session)
+
+
+def find_purge_request(base: Base, session: Session, public_id: str) -> PurgeRequest | None:
+    """See `Transaction.find_purge_request`."""
+    found = base.purge_requests.find_one({"_id": public_id}, session=session)
+    if found is None:
+        return None
+    return PurgeRequest(found["_id"], found["who"], found["reason"], found["asked"])
+
+
+def put_purge_request(base: Base, session: ClientSession, request: PurgeRequest) -> None:
+    """See `Transaction.put_purge_request`."""
+    document = {
+        "_id": request.public_id,
+        "who": request.who,
+        "reason": request.reason,
+        "asked": request.asked,
+    }
+    key = {"_id": request.public_id}
+    base.purge_requests.replace_one(key, document, upsert=True, session=session)
+
+
+def remove_purge_request(base: Base, session: ClientSession, public_id: str) -> None:
+    """See `Transaction.remove_purge_request`."""
+    base.purge_requests.delete_one({"_id": public_id}, session=session)
 
 
 def _find_purge(base: Base, session: ClientSession, public_id: str) -> Purge | None:

@@ -118,6 +118,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "tails": (),
     "secrets": (),
     "purges": (),
+    "purge_requests": (),
 }
 """Each collection with its indexes, apart from the one on `_id`.
 

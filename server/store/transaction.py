@@ -25,6 +25,7 @@ from tocsin.server.model import (
     PublicObject,
     PublishOutcome,
     Purge,
+    PurgeRequest,
     Query,
     Record,
     Review,
@@ -45,7 +46,15 @@ from tocsin.server.store.outbox import put_task, remove_task
 from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.people import People
 from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
-from tocsin.server.store.purge import end_purge, purge_review, purge_submission, put_purge
+from tocsin.server.store.purge import (
+    end_purge,
+    find_purge_request,
+    purge_review,
+    purge_submission,
+    put_purge,
+    put_purge_request,
+    remove_purge_request,
+)
 from tocsin.server.store.retention import (
     delete_submission,
     forget_body,
@@ -314,6 +323,18 @@ class Transaction(Snapshot):
     def end_purge(self, purge: Purge) -> None:
         """Forget what was purged, unless there is more to delete since it was read."""
         end_purge(self._base, self._read_session(), purge)
+
+    def find_purge_request(self, public_id: str) -> PurgeRequest | None:
+        """The request to purge an object; None if there is none."""
+        return find_purge_request(self._base, self._read_session(), public_id)
+
+    def put_purge_request(self, request: PurgeRequest) -> None:
+        """Store a request to purge an object, in place of an earlier one."""
+        put_purge_request(self._base, self._read_session(), request)
+
+    def remove_purge_request(self, public_id: str) -> None:
+        """Forget the request to purge an object, if there is one."""
+        remove_purge_request(self._base, self._read_session(), public_id)
 
     def holds(self, feed: str, object_id: str) -> bool:
         """True if any version of an object is in a feed."""

@@ -11,8 +11,8 @@ LAYERS = (
     ("tocsin.server.http",),
     ("tocsin.server.app",),
     ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
-    + ("tocsin.server.partner_data", "tocsin.server.retention"),
-    ("tocsin.server.object_report", "tocsin.server.notices"),
+    + ("tocsin.server.retention",),
+    ("tocsin.server.object_report", "tocsin.server.partner_data", "tocsin.server.notices"),
     ("tocsin.server.receivers", "tocsin.server.review_comparison")
     + ("tocsin.server.search", "tocsin.server.statistics"),
     ("tocsin.server.purge", "tocsin.server.monitoring"),

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from tocsin.server.console.pages import admin, agreements, manual, oidc, overview, partner, sign_in
+from tocsin.server.console.pages import (
+    admin,
+    agreements,
+    manual,
+    objects,
+    oidc,
+    overview,
+    partner,
+    search,
+    sign_in,
+)
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ConsoleServices
 
-_SUBJECTS = (overview, partner, admin, agreements, manual, sign_in, oidc)
+_SUBJECTS = (search, objects, overview, partner, admin, agreements, manual, sign_in, oidc)
 
 
 def register_pages(pages: Pages, services: ConsoleServices) -> None:

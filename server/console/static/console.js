@@ -77,3 +77,54 @@ if (window.trustedTypes) {
     if (key.length === 1 && press(key)) event.preventDefault();
   });
 })();
+// A graph: neighbours are moved by pointer or arrow keys, the view is zoomed by buttons.
+document.querySelectorAll("[data-graph] svg").forEach((svg) => {
+  const edges = svg.querySelectorAll(".edge");
+  const start = svg.getAttribute("viewBox").split(" ").map(Number);
+  const bar = svg.parentElement.querySelector("[data-zoom]");
+  const box = () => svg.getAttribute("viewBox").split(" ").map(Number);
+  const show = (view) => svg.setAttribute("viewBox", view.map((n) => Math.round(n)).join(" "));
+  const shift = (target, name, by) => target.setAttribute(name, Number(target.getAttribute(name)) + by);
+  const move = (node, dx, dy) => {
+    for (const part of node.children) {
+      const names = part.tagName === "circle" ? ["cx", "cy"] : ["x", "y"];
+      shift(part, names[0], dx);
+      shift(part, names[1], dy);
+    }
+    const edge = edges[Number(node.dataset.edge)];
+    shift(edge, "x2", dx);
+    shift(edge, "y2", dy);
+  };
+  bar.hidden = false;
+  bar.addEventListener("click", (event) => {
+    const by = event.target.dataset.by;
+    if (by === undefined) return;
+    const [x, y, width, height] = box(), factor = Number(by);
+    if (!factor) { show(start); return; }
+    if (width * factor < start[2] / 8 || width * factor > start[2] * 4) return;
+    show([x + width * (1 - factor) / 2, y + height * (1 - factor) / 2, width * factor, height * factor]);
+  });
+  let held = null, moved = 0;
+  svg.addEventListener("dragstart", (event) => event.preventDefault());
+  svg.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    held = { node: event.target.closest(".node"), x: event.clientX, y: event.clientY };
+    moved = 0;
+  });
+  window.addEventListener("pointerup", () => { held = null; });
+  window.addEventListener("pointermove", (event) => {
+    if (!held) return;
+    const view = box(), scale = view[2] / svg.clientWidth;
+    const dx = (event.clientX - held.x) * scale, dy = (event.clientY - held.y) * scale;
+    moved += Math.abs(dx) + Math.abs(dy);
+    held.x = event.clientX;
+    held.y = event.clientY;
+    if (held.node) move(held.node, dx, dy); else show([view[0] - dx, view[1] - dy, view[2], view[3]]);
+  });
+  svg.addEventListener("click", (event) => { if (moved > 4) event.preventDefault(); });
+  svg.addEventListener("keydown", (event) => {
+    const by = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }[event.key];
+    const node = event.target.closest(".node");
+    if (by && node) { event.preventDefault(); move(node, by[0], by[1]); }
+  });
+});

@@ -2,14 +2,14 @@
 
 A sighting is a STIX sighting.  A false alarm is an opinion that strongly disagrees: STIX says of a
 sighting with `count: 0` only that something was not seen, which another reader may not take for
-a false alarm.  A Tocsin hub counts both alike.  Neither has a text.  Knows no network.
+a false alarm.  A Tocsin hub counts both alike.  Neither has a text.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import stix_time
@@ -26,17 +26,19 @@ class Observation:
     """Time of the last sighting, in µs since 1970 UTC; 0: now."""
 
 
-def build_statement(target: StixObject, observation: Observation, now: int) -> StixObject:
+def build_statement(
+    target: StixObject, observation: Observation, now: int, number: UUID
+) -> StixObject:
     """The object to send; it is marked as its target is.
 
-    `now` in µs since 1970 UTC.
+    `now` in µs since 1970 UTC; `number` becomes its id.
     """
     kind = "opinion" if observation.false_alarm else "sighting"
     stamp = stix_time(now)
     common: StixObject = {
         "type": kind,
         "spec_version": "2.1",
-        "id": f"{kind}--{uuid.uuid4()}",
+        "id": f"{kind}--{number}",
         "created": stamp,
         "modified": stamp,
         **_markings(target),
