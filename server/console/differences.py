@@ -22,6 +22,7 @@ _WORD = re.compile(r"[^\S\n]*(?:\w+|[^\w\s]|\n)")
 _SENTENCE = re.compile(r".+?(?:[.!?\n]\s+|$)", re.DOTALL)
 _VALUES = frozenset({"pattern", "value", "id", "path", "key", "subject", "issuer"})
 """Properties that are not prose."""
+_PHASE = {"kill_chain_name", "phase_name"}
 _PROSE = frozenset({"name", "description", "abstract", "content", "explanation", "opinion"})
 
 
@@ -94,7 +95,9 @@ def _property(name: str, value: object) -> Property:
 
 def _lines(value: object, path: str) -> Iterator[str]:
     """A value of JSON as lines; what is nested has its path in front."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value.keys() == _PHASE:
+        yield f"{value['kill_chain_name']}: {value['phase_name']}"
+    elif isinstance(value, Mapping):
         for name, each in value.items():
             yield from _lines(each, f"{path}.{name}" if path else str(name))
     elif isinstance(value, list):

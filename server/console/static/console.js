@@ -121,7 +121,8 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     held.y = event.clientY;
     if (held.node) move(held.node, dx, dy); else show([view[0] - dx, view[1] - dy, view[2], view[3]]);
   });
-  svg.addEventListener("click", (event) => { if (moved > 4) event.preventDefault(); });
+  // A node that was dragged is not followed; Enter (detail 0) always is.
+  svg.addEventListener("click", (event) => { if (moved > 4 && event.detail) event.preventDefault(); });
   svg.addEventListener("keydown", (event) => {
     const by = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }[event.key];
     const node = event.target.closest(".node");
