@@ -72,7 +72,8 @@ class Graph:
 def draw_graph(relations: Sequence[Relation]) -> Graph:
     """Place the neighbours, which are sorted by kind, on both sides of the object.
 
-    The first half is on the right from the top, the others on the left.  Their distance from top to bottom is even, so that labels never lie on each other.
+    The first half is on the right from the top, the others on the left.  Their distance from top
+    to bottom is even, so that labels never lie on each other.
     """
     drawn, rest = relations[:MOST_NODES], relations[MOST_NODES:]
     on_right = (len(drawn) + 1) // 2

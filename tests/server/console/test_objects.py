@@ -280,8 +280,8 @@ class TestStatements:
         assert "Sightings and false alarms" in page and "<td>sighting</td>" in page
         [public] = hub.store.read(lambda known: known.public_objects([name])).values()
         assert [each.partner for each in public.assessments] == ["acme"]
-        [sent] = [e for e in hub.store.journal.list_entries() if e.actor == "analyst@hub.example"]
-        assert sent.action == "admit"
+        entries = hub.store.journal.list_entries()
+        assert "admit" in {e.action for e in entries if e.actor == "analyst@hub.example"}
 
     def test_a_false_alarm_replaces_a_sighting(
         self, hub: HubInProcess, analyst: FlaskClient, operator: FlaskClient
