@@ -89,9 +89,7 @@ def draw_graph(relations: Sequence[Relation]) -> Graph:
         x = _RADIUS_X * math.sqrt(max(0.0, 1 - (y / (radius_y + _MARGIN)) ** 2))
         at = GRAPH_WIDTH // 2 + round(x if is_right else -x)
         nodes.append(Node(each, at, height // 2 + round(y), is_right))
-    kinds = [
-        _label(kind, list(group), height) for kind, group in groupby(nodes, _side)
-    ]
+    kinds = [_label(kind, list(group), height) for kind, group in groupby(nodes, _side)]
     types = sorted(each.id.partition("--")[0] for each in rest)
     left_out = tuple((name, len(list(group))) for name, group in groupby(types))
     return Graph(GRAPH_WIDTH, height, tuple(nodes), tuple(kinds), left_out)
