@@ -44,6 +44,8 @@ MOST_EXAMINED = 200
 """Entries of a collection that are examined for filters that no index answers."""
 MOST_UNINDEXED = 1_000
 """Entries of a collection that are not indexed yet and are compared one by one."""
+_PORTION = 100
+"""Public objects that are read at once."""
 _EVERYTHING = TermFilter("level", tuple(sorted(f"level={level.label}" for level in Tlp)))
 """Matches every entry."""
 
@@ -93,6 +95,9 @@ class SearchResult:
     """There are further hits, or not all that might be one was examined."""
     unsearched: int = 0
     """Entries of readable collections that are not indexed yet and were not looked at."""
+    older: int = 0
+    """The `until` with which the search goes on; 0 if there is nothing more, or in a view.  A hit
+    may then be found again."""
 
 
 @dataclass(slots=True)
@@ -102,6 +107,8 @@ class _Found:
     hits: dict[str, SearchHit] = field(default_factory=dict)
     more: bool = False
     unsearched: int = 0
+    examined: int = 0
+    """The stamp from which on all feeds were examined; 0: from the beginning."""
 
 
 class Search:
@@ -132,7 +139,9 @@ class Search:
             found = self._of_partner(found, filters.partner)
         hits = sorted(found.hits.values(), key=lambda hit: (hit.stamp, hit.id), reverse=True)
         more = found.more or len(hits) > MOST_HITS
-        return SearchResult(understood, tuple(hits[:MOST_HITS]), more, found.unsearched)
+        is_checked = bool(understood.network or filters.partner)
+        older = _find_older(hits, found, is_checked=is_checked) if more else 0
+        return SearchResult(understood, tuple(hits[:MOST_HITS]), more, found.unsearched, older)
 
     def _find_ids(
         self,
@@ -169,6 +178,8 @@ class Search:
         for feed in feeds:
             page = self._store.feeds.newest(feed.id, query, filters.until)
             found.more |= page.more
+            if page.more:
+                found.examined = max(found.examined, page.entries[-1].stamp)
             entries = [*page.entries]
             if understood.filters:
                 entries += self._unindexed(found, feed, indexed[feed.id], (understood, filters))
@@ -236,14 +247,29 @@ class Search:
                 found.hits[entry.id] = _make_hit(entry, collection, now)
 
     def _of_partner(self, found: _Found, partner: str) -> _Found:
-        publics = self._store.read(lambda known: known.public_objects(found.hits.keys()))
-        own = {
-            id
-            for id, public in publics.items()
-            if any(each.partner == partner for each in public.contributions)
-        }
-        found.hits = {id: hit for id, hit in found.hits.items() if id in own}
+        """What a partner contributed to, the newest first, as many as are shown and one more."""
+        ordered = sorted(found.hits.values(), key=lambda hit: (hit.stamp, hit.id), reverse=True)
+        own: dict[str, SearchHit] = {}
+        for start in range(0, len(ordered), _PORTION):
+            portion = {hit.id: hit for hit in ordered[start : start + _PORTION]}
+            publics = self._store.read(lambda known: known.public_objects(portion.keys()))  # noqa: B023
+            for id, hit in portion.items():
+                public = publics.get(id)
+                if public and any(each.partner == partner for each in public.contributions):
+                    own[id] = hit
+            if len(own) > MOST_HITS:
+                break
+        found.hits = own
         return found
+
+
+def _find_older(hits: Sequence[SearchHit], found: _Found, *, is_checked: bool) -> int:
+    """The `until` of the next search; `is_checked`: not all entries that were read are hits."""
+    is_full = len(hits) >= MOST_HITS
+    ends = [hits[MOST_HITS - 1].stamp] if is_full else []
+    if found.examined and (is_checked or not is_full):
+        ends.append(found.examined)
+    return max(ends, default=1) - 1
 
 
 def _choose(collections: Sequence[Collection], names: frozenset[str]) -> list[Collection]:

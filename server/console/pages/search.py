@@ -17,7 +17,7 @@ from tocsin.server.console.forms import again, go
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
-from tocsin.server.search import MOST_HITS, SearchFilters, SearchResult
+from tocsin.server.search import SearchFilters, SearchResult
 from tocsin.server.value_terms import LONGEST_TEXT, SearchKind
 
 _FIELDS = ("type", "feed", "from", "to", "partner")
@@ -94,7 +94,6 @@ class SearchPage:
         found: SearchResult | None = None,
         **values: object,
     ) -> Response:
-        is_paged = found is not None and found.more and len(found.hits) == MOST_HITS
         return again(
             "search.html",
             errors,
@@ -104,7 +103,7 @@ class SearchPage:
             given=given,
             found=found,
             kind=_KINDS.get(found.understood.kind, "") if found else "",
-            older=found.hits[-1].stamp - 1 if found and is_paged else 0,
+            older=found.older if found else 0,
             types=[("", "any"), *((each, each) for each in TYPES)],
             feeds=[("", "any that I may read"), *self._feeds()],
             partners=self._partners(),

@@ -126,6 +126,24 @@ def test_older_hits_follow_by_a_link_and_none_is_missing(
     assert len(found) == 120
 
 
+def test_hits_of_a_partner_that_reports_little_are_reached_by_the_link_to_older_ones(
+    hub: HubInProcess, operator: FlaskClient
+) -> None:
+    wanted = {f"w{number}.evil-portal.top" for number in range(3)}
+    for value in sorted(wanted):
+        hub.push(indicator(value), who="north")
+        hub.push(*(indicator(f"{value[:2]}-{n}.evil-portal.top") for n in range(150)))
+    path, found = "/console/search?partner=north&type=indicator", set[str]()
+    for _ in range(9):
+        page = operator.get(path).text
+        found |= set(values(page))
+        links = re.findall(r'<a href="([^"]+)" rel="next">older', page)
+        if not links:
+            break
+        path = links[0].replace("&amp;", "&")
+    assert found == {value.replace(".", "[.]") for value in wanted} and not links
+
+
 def test_only_the_hubs_people_search_by_partner(hub: HubInProcess, operator: FlaskClient) -> None:
     viewer = sign_in(hub, "viewer@hub.example")
     assert viewer.get("/console/search?partner=north").status_code == 403
