@@ -43,8 +43,8 @@ from tocsin.server.store import Store
 
 MOST_RELATIONS = 40
 """Relations that a report lists in each direction."""
-MOST_TITLES = 30
-"""Other ends of relations whose titles are looked up."""
+TITLES_AT_ONCE = 30
+"""Other ends of relations whose titles one read looks up."""
 MOST_COUNTED = 1_000
 """Relations that are counted beyond those."""
 
@@ -312,11 +312,13 @@ class ObjectReports:
         return Relations((*outgoing, *into), max(0, len(out) - len(outgoing)), more_incoming)
 
     def _find_titles(self, feed: Collection, ids: Iterable[str]) -> dict[str, str]:
-        wanted = frozenset(sorted(ids)[:MOST_TITLES])
-        if not wanted:
-            return {}
-        page = self._store.feeds.page(feed.id, Query(limit=2 * len(wanted), ids=wanted))
-        return {each.id: object_title(orjson.loads(each.body)) for each in page.entries}
+        titles: dict[str, str] = {}
+        every = sorted(ids)
+        for start in range(0, len(every), TITLES_AT_ONCE):
+            wanted = frozenset(every[start : start + TITLES_AT_ONCE])
+            page = self._store.feeds.page(feed.id, Query(limit=2 * len(wanted), ids=wanted))
+            titles |= {each.id: object_title(orjson.loads(each.body)) for each in page.entries}
+        return titles
 
     def _merge(self) -> Merge:
         return Merge(self._config, self._clock())

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 MOST_PIECES = 1_000
 """Words, or else sentences, of one text that are compared."""
-MOST_LINES = 100
+MOST_LINES = 200
 """Lines of one property; further ones are counted."""
 MOST_PROPERTIES = 100
 _BUDGET = 4_000
@@ -31,8 +31,8 @@ class Property:
     """A property of an object as lines of text."""
 
     name: str
-    lines: tuple[str, ...]
-    is_prose: bool
+    lines: tuple[str, ...] = ()
+    is_prose: bool = True
     more: int = 0
     """Lines that are not among them."""
 
@@ -53,8 +53,11 @@ class Change:
     name: str
     is_prose: bool
     segments: tuple[Segment, ...]
+    """Of a property of several lines, each is a number of whole lines."""
     is_whole: bool = False
     """It is on one side only."""
+    has_lines: bool = False
+    """It was compared by lines."""
 
 
 def list_properties(
@@ -76,20 +79,32 @@ def compare_versions(
         one, other = before.get(name), after.get(name)
         if one == other:
             continue
-        texts = _text(one), _text(other)
-        pieces = _split(*texts, left)
-        left -= max(map(len, pieces))
-        is_prose = (other or one or Property(name, (), True)).is_prose
-        segments = tuple(_compare(*pieces))
-        changes.append(Change(name, is_prose, segments, one is None or other is None))
+        change, cost = _change(one or Property(name), other or Property(name), left)
+        left -= cost
+        changes.append(replace(change, is_whole=one is None or other is None))
     return changes
 
 
+def _change(old: Property, new: Property, left: int) -> tuple[Change, int]:
+    """The change of a property, and the number of pieces that were compared."""
+    has_lines = len(old.lines) > 1 or len(new.lines) > 1
+    if has_lines:
+        pieces = list(old.lines), list(new.lines)
+    else:
+        pieces = _split("".join(old.lines), "".join(new.lines), left)
+    segments = tuple(_compare(*pieces, "\n" if has_lines else ""))
+    is_prose = (new if new.lines else old).is_prose
+    change = Change(new.name, is_prose, segments, has_lines=has_lines)
+    return change, max(map(len, pieces))
+
+
 def _property(name: str, value: object) -> Property:
-    lines = list(_lines(value, ""))
     is_prose = name in _PROSE or not (
         name in _VALUES or isinstance(value, Mapping) or name.endswith(("_ref", "_refs"))
     )
+    lines = list(_lines(value, ""))
+    if not is_prose:  # a rule has lines
+        lines = [line for each in lines for line in each.split("\n")]
     return Property(name, tuple(lines[:MOST_LINES]), is_prose, max(0, len(lines) - MOST_LINES))
 
 
@@ -115,10 +130,6 @@ def _format(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _text(found: Property | None) -> str:
-    return "" if found is None else "\n".join(found.lines)
-
-
 def _split(old: str, new: str, left: int) -> tuple[list[str], list[str]]:
     """Both texts in words, in sentences if there are too many words, else each as one piece."""
     for pattern in (_WORD, _SENTENCE):
@@ -140,13 +151,13 @@ def _pieces(pattern: re.Pattern[str], text: str, most: int) -> list[str]:
     return [*found, text[end:]] if end < len(text) else found
 
 
-def _compare(old: Sequence[str], new: Sequence[str]) -> Iterator[Segment]:
+def _compare(old: Sequence[str], new: Sequence[str], between: str) -> Iterator[Segment]:
     # Frequent words are no anchors (autojunk): without that, hostile texts would take 12 s.
     for change, a, b, c, d in SequenceMatcher(None, old, new).get_opcodes():
         if change == "equal":
-            yield Segment("same", "".join(new[c:d]))
+            yield Segment("same", between.join(new[c:d]))
             continue
         if a < b:
-            yield Segment("removed", "".join(old[a:b]))
+            yield Segment("removed", between.join(old[a:b]))
         if c < d:
-            yield Segment("added", "".join(new[c:d]))
+            yield Segment("added", between.join(new[c:d]))

@@ -33,6 +33,20 @@ def test_every_character_of_both_versions_is_in_the_difference() -> None:
     assert "".join(text for change, text in found if change != "removed") == new
 
 
+def test_lists_and_rules_are_compared_by_lines() -> None:
+    old = {"labels": ["kit", "phishing"], "pattern": "rule a {\n  x\n}"}
+    new = {"labels": ["phishing", "stealer"], "pattern": "rule a {\n  y\n}"}
+    labels, pattern = compare_versions(old, new)
+    assert labels.has_lines and labels.segments == (
+        Segment("removed", "kit"),
+        Segment("same", "phishing"),
+        Segment("added", "stealer"),
+    )
+    assert pattern.has_lines and [each.text for each in pattern.segments] == [
+        *("rule a {", "  x", "  y", "}")
+    ]
+
+
 def test_a_text_of_many_words_is_compared_by_sentences() -> None:
     same = "The same words as before. " * 300
     found = segments(f"{same}It ends here. Now.", f"{same}It goes on here. Now.")
