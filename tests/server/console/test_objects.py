@@ -11,6 +11,7 @@ from support.hub import AMBER, HubInProcess, indicator, relationship, sdo
 
 from tocsin.config import HubSettings
 from tocsin.server.console.pages.objects import read_references
+from tocsin.server.console.texts import label
 from tocsin.server.model import Partner
 from tocsin.server.person import Role
 from tocsin.server.store import Store
@@ -184,6 +185,11 @@ class TestHostileTexts:
         assert len(operator.get(path(name)).text) < 100_000
         assert "w" * 10_000 in operator.get(path(name, "?whole=1")).text
 
+    def test_labels_of_pictures_name_hidden_characters_and_are_cut(self) -> None:
+        assert label("evil.test\u202egpj\u200b") == "evil[.]test[RLO]gpj[ZWSP]"
+        assert label("e" + "\u0338" * 5) == "e" + "\u0338" * 3 + "[U+0338]" * 2
+        assert label("w" * 50_000, 10) == "w" * 10 + "…"
+
     def test_the_page_has_no_fault_in_a_browser_on_a_phone_too(
         self, visitor: Visitor, hub: HubInProcess
     ) -> None:
@@ -219,6 +225,7 @@ class TestHostileTexts:
         page.mouse.down()
         page.mouse.move(400, 400)
         page.mouse.up()
+        page.wait_for_timeout(300)
         assert name in page.url, "a dragged node is not followed"
         visitor.check()
         page.press("a.node", "Enter")
@@ -241,7 +248,7 @@ class TestTwoWorlds:
             path(name, rest) for rest in ("", "?relations=graph", "?level=amber", "?compare=1")
         ]
         before = [client.get(each).data for client in clients for each in paths]
-        strict = {"object_marking_refs": [AMBER]}
+        strict: dict[str, Any] = {"object_marking_refs": [AMBER]}
         actor = sdo("threat-actor", name="Bronze Fox", **strict)
         hub.push(indicator(**strict), who="north")
         hub.push(actor, relationship({"id": name}, "indicates", actor, **strict), who="north")

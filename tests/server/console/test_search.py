@@ -1,6 +1,7 @@
 """The search page: any spelling, filters in the URL, and nothing that the person may not read."""
 
 import re
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -100,6 +101,7 @@ def test_times_are_echoed_in_utc_and_wrong_ones_named_at_their_field(
     ("text", "is_end", "expected"),
     [
         ("1970-01-02", False, 86_400_000_000),
+        ("1970-01-01", True, 86_399_999_999),
         ("1970-01-01 00:01", True, 119_999_999),
         ("1970-01-01T00:01:00Z", False, 60_000_000),
         ("1970-01-01 00:00:05 UTC", True, 5_999_999),
@@ -166,7 +168,7 @@ def test_what_a_person_may_not_read_changes_no_byte_of_the_answers(hub: HubInPro
     client = sign_in(hub, "ana@small.example")
     paths = ("?q=evil-portal.top", "?q=hidden-portal.top", "?type=indicator", "?from=2026-01-01")
     before = [client.get(f"/console/search{path}").data for path in paths]
-    strict = {"object_marking_refs": [AMBER]}
+    strict: dict[str, Any] = {"object_marking_refs": [AMBER]}
     hub.push(indicator("hidden-portal.top", **strict), indicator("evil-portal.top", **strict))
     hub.push(indicator("b.evil-portal.top", **strict), who="north")
     assert [client.get(f"/console/search{path}").data for path in paths] == before
