@@ -223,7 +223,7 @@ class TestHostileTexts:
         page.click("text=Reset")
         page.locator("a.node circle").hover()
         page.mouse.down()
-        page.mouse.move(400, 400)
+        page.mouse.move(700, 780, steps=9)
         page.mouse.up()
         page.wait_for_timeout(300)
         assert name in page.url, "a dragged node is not followed"
