@@ -34,6 +34,7 @@ from tocsin.server.model import (
     Partner,
     Submission,
 )
+from tocsin.server.person import Person, Role
 
 
 class AccountLookup(Protocol):
@@ -299,6 +300,27 @@ def may_read_contributions(account: Account) -> bool:
 def readable_collections(account: Account, collections: Iterable[Collection]) -> list[Collection]:
     """The collections that the account may read, by ascending id."""
     return sorted((c for c in collections if may_read(account, c)), key=lambda c: c.id)
+
+
+def rights_of(person: Person, accounts: Iterable[Account]) -> Account:
+    """The rights of a person: for a partner's, those of all `accounts` of the partner together.
+
+    Only its analysts write, and nobody while all its accounts are disabled.  The hub's own people
+    read what an operator's account reads.
+    """
+    if person.is_of_hub:
+        return Account(person.login, "", operator=True, disabled=person.disabled)
+    enabled = [each for each in accounts if not each.disabled]
+    reads = frozenset[str]().union(*(each.reads for each in enabled))
+    writes = frozenset[str]().union(*(each.writes for each in enabled))
+    may_send = person.has(Role.ANALYST)
+    return Account(
+        person.login,
+        person.partner,
+        reads,
+        writes if may_send else frozenset(),
+        disabled=person.disabled or not enabled,
+    )
 
 
 def visible_collections(account: Account, collections: Iterable[Collection]) -> list[Collection]:

@@ -618,6 +618,8 @@ class Submission:
     """Submissions of the same partner that must be settled first."""
     set_aside: int = 0
     """When it was set aside, in µs, because its worker ended three times; 0: it is not."""
+    anonymous: bool = False
+    """Its sender wanted the partner not to be named, whatever it agreed to."""
 
     @property
     def complete(self) -> bool:

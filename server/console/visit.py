@@ -75,16 +75,11 @@ def rights_of(person: Person, services: ConsoleServices) -> Account:
     The partner's agreements bound them now, as they bound an account.  The hub's own people read
     what an operator's account reads.
     """
+    store = services.store
     if person.is_of_hub:
-        return Account(person.login, "", operator=True)
-    accounts = services.store.accounts.list_accounts(person.partner)
-    accounts = [each for each in accounts if not each.disabled]
-    reads = frozenset[str]().union(*(each.reads for each in accounts))
-    writes = frozenset[str]().union(*(each.writes for each in accounts))
-    account = Account(
-        person.login, person.partner, reads, writes if person.has(Role.ANALYST) else frozenset()
-    )
-    hub, required = services.store.feeds.look(), services.settings.require_agreements
+        return auth.rights_of(person, ())
+    account = auth.rights_of(person, store.accounts.list_accounts(person.partner))
+    hub, required = store.feeds.look(), services.settings.require_agreements
     agreements, partner = hub.agreements_of(person.partner), hub.find_partner(person.partner)
     terms = auth.Terms(agreements, services.clock(), required, partner)
     return terms.narrow(account, hub.collections)

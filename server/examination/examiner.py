@@ -56,6 +56,8 @@ class ExaminationTask:
     """The hub's exclusion list: type, value and reason."""
     definitions: Mapping[str, StixObject] = field(default_factory=dict)
     """Marking definitions that the submitter sent before, by id."""
+    candidates: tuple[Candidate, ...] = field(default=(), repr=False)
+    """What was read of a file, instead of `objects`."""
 
 
 class Examination(Protocol):
@@ -98,7 +100,8 @@ class LocalExamination:
         """Begin to examine a submission under a policy, with warning lists."""
         lists = WithExclusions(task.exclusions, lists)
         pipeline = Pipeline(policy, task.submitter, lists, definitions=task.definitions)
-        candidates = mark_claims(parse_candidates(task.objects), task.hub)
+        read = task.candidates or parse_candidates(task.objects)
+        candidates = mark_claims(read, task.hub)
         return cls(pipeline.examine_each(candidates, task.now))
 
     def examine_next(self, most: int) -> list[Candidate]:

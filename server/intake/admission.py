@@ -21,10 +21,10 @@ from tocsin.server.intake.evaluate import (
 )
 from tocsin.server.intake.passthrough import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.intake.review import Reviewer
+from tocsin.server.intake.sender import find_sender, may_send
 from tocsin.server.model import Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
 from tocsin.server.store import Store, Transaction
-from tocsin.server.store.accounts import Accounts
 
 _DISABLED = Finding(
     "validate",
@@ -131,7 +131,8 @@ class InboxAdmission:
         """Why nothing of this may be published any more; None if it may."""
         account = self._sent.account
         if account is None:  # it waited meanwhile
-            account = self._services.store.accounts.find_account(self.submission.account)
+            store = self._services.store
+            account = find_sender(store.accounts, store.people, self.submission.account)
             if account is None or account.disabled:
                 return _DISABLED
         if account.operator or self._services.evaluator.may_send(self.submission):
@@ -176,7 +177,7 @@ class InboxAdmission:
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
         services.evaluator.check(txn, batch)
-        if not _may_send(txn.accounts, self.submission.account):  # disabled meanwhile
+        if not may_send(txn.accounts, txn.people, self.submission.account):  # disabled meanwhile
             raise StalePreconditions
         if self._until is not None and services.clock() >= self._until:
             raise StalePreconditions
@@ -215,7 +216,7 @@ class VerbatimAdmission:
         first, part = self._settled, self._objects[self._settled : self._settled + BATCH]
 
         def deposit(txn: Transaction) -> list[Record] | Finding:
-            account = txn.accounts.find_account(submission.account)
+            account = find_sender(txn.accounts, txn.people, submission.account)
             if account is None or account.disabled:
                 return _DISABLED
             terms = self._services.evaluator.read_terms(txn, submission)
@@ -238,9 +239,6 @@ class VerbatimAdmission:
         """See `Admission.close`."""
 
 
-def _may_send(accounts: Accounts, account: str) -> bool:
-    found = accounts.find_account(account)
-    return found is not None and not found.disabled
 
 
 def _refuse_next(

@@ -43,6 +43,7 @@ from tocsin.server.examination.examiner import (
     parse_candidates,
 )
 from tocsin.server.intake.queue import Limits
+from tocsin.server.intake.sender import find_sender
 from tocsin.server.model import (
     OPERATOR_SLUG,
     Account,
@@ -115,6 +116,17 @@ class Sent:
     """The hub's feeds; looked up if they are not given."""
     anonymous: bool = False
     """The partner did not agree to be named when this was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewTerms:
+    """What a person chooses for a report before it is sent."""
+
+    partner: str
+    tlp: Tlp
+    """The level of what states none."""
+    anonymous: bool
+    """The partner is not named, whatever it agreed to."""
 
 
 OPERATOR = Partner(slug=OPERATOR_SLUG, name="")
@@ -260,6 +272,30 @@ class Evaluator:
             examined=[],
         )
 
+    def plan_preview(self, terms: PreviewTerms, candidates: Sequence[Candidate]) -> ExaminationTask:
+        """The task of examining candidates as if their partner had sent them now.
+
+        It says nothing of others: their terms are left out, even those that are masked
+        everywhere, and what is published is not looked at.  Raises NotFound without the partner.
+        """
+        own = self._store.accounts.require_partner(terms.partner)
+        if terms.anonymous:
+            own = replace(own, consent=Consent.NONE)
+        own = replace(own, default_tlp=min(terms.tlp, own.max_tlp))
+        exclusions = tuple(
+            (each.type, each.value, each.reason)
+            for each in self._store.exclusions.list_with_revision()[1]
+        )
+        return ExaminationTask(
+            objects=(),
+            submitter=self._submitter(own, (), candidates),
+            hub=self._publisher.config.hub,
+            now=self._clock(),
+            exclusions=exclusions,
+            definitions=self._defined(own, candidates),
+            candidates=tuple(candidates),
+        )
+
     def look_ahead(self, submission: Submission) -> None:
         """Begin to examine a submission before its turn, instead of any other; see `begin`.
 
@@ -302,7 +338,9 @@ class Evaluator:
         if not audience.is_everybody:
             served = tuple(each for each in feeds if audience.includes(each.audience))
             examined = [_refuse_unbounded(each, served) for each in examined]
-        account = sent.account or self._store.accounts.find_account(sent.submission.account)
+        account = sent.account or find_sender(
+            self._store.accounts, self._store.people, sent.submission.account
+        )
         if account is not None:
             account = evaluation.terms.narrow(account, feeds)
         return Batch(
@@ -342,7 +380,7 @@ class Evaluator:
         submission = sent.submission
         own = known.partners.get(submission.partner) if submission.partner else None
         partner = own or _operator(submission)
-        if sent.anonymous:
+        if sent.anonymous or submission.anonymous:
             partner = replace(partner, consent=Consent.NONE)
         terms = self._terms(submission, known)
         level = terms.highest_tlp(submission.collection)

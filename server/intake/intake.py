@@ -21,14 +21,19 @@ from dataclasses import replace
 from tocsin.admission.errors import Conflict, NotAllowed, NotFound, TooManyRequests, Unavailable
 from tocsin.admission.model import Action, Candidate, Finding, Verdict
 from tocsin.admission.timestamps import DAY
-from tocsin.server.examination.examiner import WorkerEnded, parse_candidates
+from tocsin.server.examination.examiner import (
+    ExaminationTask,
+    LocalExamination,
+    WorkerEnded,
+    parse_candidates,
+)
 from tocsin.server.intake.admission import (
     Admission,
     AdmissionServices,
     InboxAdmission,
     VerbatimAdmission,
 )
-from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
+from tocsin.server.intake.evaluate import Evaluator, PreviewTerms, Rules, Sent, split_envelope
 from tocsin.server.intake.queue import Contents, InlineBudget, Pauses, Turns, place
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.model import (
@@ -126,16 +131,22 @@ class Intake:
         objects: list[bytes],
         raw: bytes,
         collections: Sequence[Collection] = (),
+        *,
+        id: str = "",
+        anonymous: bool = False,
     ) -> Receipt:
         """Store a submission durably, and settle it if it is small and cheap.
 
         `objects` are the envelope's, as bytes; `raw` is the whole body; `collections` are all
-        of the hub's, if they were looked up already.  Raises TooManyRequests, and stores nothing,
-        if a quota of the partner is used up.
+        of the hub's, if they were looked up already.  `id`: that of the submission; by default a
+        new one.  If there is one already, Conflict is raised.  `anonymous`: see Submission.  Raises
+        TooManyRequests, and stores nothing, if a quota of the partner is used up.
         """
+        if id and self._store.submissions.find(id, raw=False) is not None:
+            raise Conflict("this was submitted already")
         is_verbatim = collection.kind is CollectionKind.VERBATIM
         submission = Submission(
-            id=str(uuid.uuid4()),
+            id=id or str(uuid.uuid4()),
             account=account.name,
             partner=account.partner,
             collection=collection.id,
@@ -143,6 +154,7 @@ class Intake:
             total=len(objects),
             raw=raw,
             lane=collection.id if is_verbatim else "",
+            anonymous=anonymous,
         )
         contents = Contents.read(objects)
         waiting = self._store.submissions.list_open_of(account.partner, LEASE)
@@ -175,6 +187,14 @@ class Intake:
         counts = Counter(record.verdict for record in records)
         done = replace(submission, raw=b"", settled=len(records), counts=counts)
         return Receipt(done, tuple(records))
+
+    def plan_preview(self, terms: PreviewTerms, candidates: Sequence[Candidate]) -> ExaminationTask:
+        """See `Evaluator.plan_preview`."""
+        return self._evaluator.plan_preview(terms, candidates)
+
+    def examine_here(self, task: ExaminationTask) -> LocalExamination:
+        """Examine a preview in this process, where there is no other for it."""
+        return LocalExamination.begin(task, self._rules.policy, self._rules.lists)
 
     def work(self) -> bool:
         """Do one task of the outbox or give one submission its turn; False if there is none.

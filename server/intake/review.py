@@ -23,6 +23,7 @@ from tocsin.admission.stix.ijson import parse_object
 from tocsin.server.auth import Terms
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
+from tocsin.server.intake.sender import find_sender
 from tocsin.server.model import (
     ArrivedIds,
     OutboxTask,
@@ -319,7 +320,7 @@ class Reviewer:
 
 def _check_release(txn: Transaction, review: Review, submission: Submission, terms: Terms) -> None:
     """Raises Conflict if a review may only be rejected."""
-    account = txn.accounts.find_account(submission.account)
+    account = find_sender(txn.accounts, txn.people, submission.account)
     if account is None or account.disabled:
         raise Conflict(_LOCKED_OUT.format(submission.account))
     if not account.operator and terms.highest_tlp(submission.collection) is None:

@@ -290,6 +290,7 @@ def _submission_from_document(document: Document, body: bytes = b"") -> Submissi
         lane=document.get("lane", ""),
         after=tuple(document.get("after", ())),
         set_aside=document.get("aside_at", 0),
+        anonymous=document.get("anonymous", False),
     )
 
 
@@ -472,6 +473,7 @@ def _submission_to_document(submission: Submission, pieces: int) -> Document:
         "large": submission.is_large,
         "lane": submission.lane,
         "after": list(submission.after),
+        "anonymous": submission.anonymous,
     } | ({"body_day": submission.received // DAY} if pieces else {})
 
 
