@@ -28,6 +28,7 @@ from tocsin.server.intake.admission import (
     InboxAdmission,
     VerbatimAdmission,
 )
+from tocsin.server.intake.decisions import Decisions
 from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
 from tocsin.server.intake.queue import Contents, InlineBudget, Pauses, Turns, place
 from tocsin.server.intake.review import Reviewer
@@ -117,7 +118,9 @@ class Intake:
         self._renew_at = 0
         """When leases are renewed, in µs of the clock."""
         self.waiting = threading.Event()
-        """Set when a submission was received that waits in the queue."""
+        """Set when a submission was received that waits in the queue, or a task is due."""
+        self.decisions = Decisions(store, self.waiting)
+        """Decisions of reviewers, which take effect later."""
 
     def receive(  # noqa: PLR0913
         self,
