@@ -345,6 +345,7 @@ def _console_services(
         is_secure=_is_secure(settings),
         max_content_length=settings.max_content_length,
         require_agreements=settings.require_agreements,
+        review_days=settings.retain_reviews_days,
     )
     store = services.store
     return console.ConsoleServices(

@@ -42,6 +42,8 @@ class ConsoleSettings:
     """A partner without any agreement has no rights."""
     requires_second_factor: bool = False
     """People of the hub must have an authenticator app."""
+    review_days: int = 14
+    """Days after which what nobody reviewed is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from tocsin.server.intake.admission import (
 from tocsin.server.intake.decisions import Decisions
 from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
 from tocsin.server.intake.queue import Contents, InlineBudget, Pauses, Turns, place
-from tocsin.server.intake.review import Reviewer
+from tocsin.server.intake.review import MaskedPreview, Reviewer
 from tocsin.server.model import (
     Account,
     Collection,
@@ -241,6 +241,10 @@ class Intake:
     def examine(self, review: Review) -> Candidate:
         """See `Reviewer.examine`."""
         return self._reviewer.examine(review)
+
+    def preview_masked(self, review: Review) -> MaskedPreview:
+        """See `Reviewer.preview_masked`."""
+        return self._reviewer.preview_masked(review)
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """See `Reviewer.reject`."""

@@ -13,15 +13,25 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.admission.markings.tlp import read_markings
-from tocsin.admission.model import Action, Candidate, Finding, Tlp, Verdict, Waiver
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Path,
+    StixObject,
+    Tlp,
+    Verdict,
+    Waiver,
+    format_path,
+)
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server.auth import Terms
 from tocsin.server.examination.examiner import parse_candidate
@@ -67,6 +77,7 @@ CARRIED_OUT = 10
 TAKEN = 100
 """Tasks that are taken over together."""
 
+_NO_WAIVER = Waiver()
 _INTAKE = "intake"
 _BY_ITSELF = (("references",), ("marking",))
 """Reviews for these rules alone need no analyst once what they wait for has arrived."""
@@ -89,9 +100,23 @@ _INVALID_WITHOUT = (
 )
 
 
+_NOT_A_TEXT = (
+    "the marked part is a value, which cannot be masked: release it as a whole, or reject it"
+)
+_NOT_ALONE = "it waits for something else as well: no decision can publish it now"
 _LOCKED_OUT = "the account {} may not send any more: reject it, or let the account in again"
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
 _GONE = "the shortened copy is not published any more: it was withdrawn, revoked or has ended"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedPreview:
+    """What is published of an object without the texts that a review is about."""
+
+    object: StixObject | None = field(repr=False)
+    """None: it would not be valid."""
+    fault: str = ""
+    """Why it cannot be published so; empty: it can."""
 
 
 class Reviewer:
@@ -125,15 +150,32 @@ class Reviewer:
         waiver = Waiver(frozenset(review.rules), without_text)
         return self._decide_review(review, replace(order, waiver=waiver))
 
-    def examine(self, review: Review) -> Candidate:
+    def examine(self, review: Review, waiver: Waiver = _NO_WAIVER) -> Candidate:
         """The object of a review as the rules leave it today, with their findings.
 
-        Raises NotFound if its submission is not kept any more.
+        `waiver`: as if it was released so.  Raises NotFound if its submission is not kept any more.
         """
         submission = self._store.submissions.require(review.submission)
         candidates = [parse_candidate(review.index, review.object)]
         sent = Sent(submission, anonymous=review.anonymous)
-        return self._evaluator.evaluate(sent, candidates).candidates[0]
+        return self._evaluator.evaluate(sent, candidates, waiver).candidates[0]
+
+    def preview_masked(self, review: Review) -> MaskedPreview:
+        """The object of a review as it is, or would be, published without the texts in question.
+
+        Raises NotFound if its submission is not kept any more.
+        """
+        if review.kind is ReviewKind.REDACTED:
+            return MaskedPreview(self.examine(review).object)
+        candidate = self.examine(review, Waiver(frozenset(review.rules), without_text=True))
+        if candidate.verdict is Verdict.REFUSED:
+            why = candidate.findings[-1].message if candidate.findings else ""
+            return MaskedPreview(None, _INVALID_WITHOUT.format(why))
+        if review.rules == ("references",) or not candidate.is_open or candidate.object is None:
+            return MaskedPreview(candidate.object, _NOT_ALONE)
+        if _names_what_stays(review, candidate.object):
+            return MaskedPreview(candidate.object, _NOT_A_TEXT)
+        return MaskedPreview(candidate.object)
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """Refuse a held object; one that was published without some parts stays as it is."""
@@ -228,6 +270,8 @@ class Reviewer:
             _, left = self._release(edited, order, without_text=False)
         else:
             without_text = act.kind is DecisionKind.KEEP_MASKED
+            if without_text and (fault := self.preview_masked(review).fault):
+                raise Conflict(fault)
             _, left = self._release(review, order, without_text=without_text)
         return left
 
@@ -401,6 +445,28 @@ class Reviewer:
             if record.index == review.index:
                 return record
         raise NotFound(f"the submission of review {review.id} is not kept any more")
+
+
+def _names_what_stays(review: Review, masked: StixObject) -> bool:
+    """True if a part that holds an object is still in its masked copy."""
+    subject = parse_object(review.object)
+    sent, left = (
+        {format_path(path): text for path, text in _walk(each)} for each in (subject, masked)
+    )
+    held = [f.get("path", "") for f in review.findings if f.get("action") == Action.HELD]
+    return any(not path or (path in sent and left.get(path) == sent[path]) for path in held)
+
+
+def _walk(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Every value within an object, with its path."""
+    yield path, value
+    inner: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for step, each in inner:
+        yield from _walk(each, (*path, step))
 
 
 def _stands(review: Review, act: ReviewAct) -> bool:

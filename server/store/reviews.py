@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 
 from pymongo import ReturnDocument
@@ -113,6 +113,10 @@ class Reviews:
             for each in found
             if each["state"] == WAITING
         }
+
+    def place_of(self, review: Review) -> tuple[int, str, str]:
+        """The place of a review among others; see `QueuedReview.place`."""
+        return place_in_order(_review_to_document(replace(review, object=b"")))
 
     @time_limit()
     def claim(self, id: str, claim: Claim, now: int) -> Claim | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tocsin.server.console.pages import admin, manual, oidc, overview, partner, sign_in
+from tocsin.server.console.pages import admin, manual, oidc, overview, partner, review, sign_in
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ConsoleServices
 
-_SUBJECTS = (overview, partner, admin, manual, sign_in, oidc)
+_SUBJECTS = (review, overview, partner, admin, manual, sign_in, oidc)
 
 
 def register_pages(pages: Pages, services: ConsoleServices) -> None:
