@@ -314,6 +314,7 @@ def create_app(
     is_outage = services.store.availability.is_outage
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     if serves_console(settings):
+        services.store.review_queue.is_shown = True
         pages = console.create_console(
             _console_services(services, settings, secrets.page_token_key)
         )

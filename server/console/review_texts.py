@@ -6,6 +6,7 @@ question is shown, unless all of it is asked for.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def _leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif isinstance(value, list):
         inner = enumerate(value)
     elif value is not None:
-        yield path, value if isinstance(value, str) else str(value)
+        yield path, value if isinstance(value, str) else json.dumps(value)
     for step, each in inner:
         yield from _leaves(each, (*path, step))
 

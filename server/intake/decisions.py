@@ -135,8 +135,7 @@ class Decisions:
                 raise NotFound("there is no such decision")
             if act.state is not ActState.PENDING or txn.now >= act.due:
                 raise Conflict(_TOO_LATE)
-            for id in act.reviews:
-                txn.return_review(id, act.id)
+            txn.withdraw_review_decision(txn.find_reviews(act.reviews), act.id)
             txn.review_acts.end(act.id, ActState.WITHDRAWN)
             txn.remove_outbox_task(act.id)
             details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
@@ -148,12 +147,11 @@ class Decisions:
     def _write(
         self, txn: Transaction, act: ReviewAct, reviews: Sequence[Review], decision: Decision
     ) -> ReviewAct:
-        for review in reviews:
-            pending = PendingDecision(
-                act.id, act.login, act.kind, act.at, act.due, review.rules, decision.masks
-            )
-            txn.put_review_decision(review.id, pending)
         if reviews:
+            pending = PendingDecision(
+                act.id, act.login, act.kind, act.at, act.due, masks=decision.masks
+            )
+            txn.put_review_decision(reviews, pending)
             txn.leave_act(act)
             details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
             txn.add_journal_entry("review.decide", act.login, details)

@@ -57,6 +57,13 @@ class ReviewQueue:
         self._revision: int | None = None
         self._open: dict[str, QueuedReview] = {}
         self._sorted: tuple[QueuedReview, ...] = ()
+        self.is_shown = False
+        """Somebody looks at it here, so that it is kept up to date."""
+
+    def refresh(self) -> None:
+        """Catch up in the background, so that a look need not wait for much."""
+        if self.is_shown:
+            self.look()
 
     @time_limit()
     def look(self) -> Sequence[QueuedReview]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
+from typing import TypeVar
 
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
@@ -34,6 +35,7 @@ from tocsin.server.store.connection import (
 from tocsin.server.store.feeds.id_index import MAX_KEYS
 from tocsin.server.store.pending_references import concerns
 
+K = TypeVar("K")
 WAITING = "waiting"
 _ORDER = {"asked": 1, "submission": 1, "index": 1}
 """The fields by which reviews are put in order."""
@@ -203,12 +205,23 @@ class ReviewWriter:
         self._change({"_id": review_id}, {"$set": change, "$unset": gone})
         return _review_from_document(document | change)
 
-    def put_decision(self, review_id: str, decision: PendingDecision) -> None:
+    def put_decision(self, reviews: Sequence[Review], decision: PendingDecision) -> None:
         """See `Transaction.put_review_decision`."""
         # It is kept as long as if it was asked today: retention does not overtake a decision.
-        change = {"decision": _decision_to_document(decision), "day": self._now // DAY}
+        today = self._now // DAY
         gone = dict.fromkeys(("returned", *_NO_CLAIM), "")
-        self._change({"_id": review_id}, {"$set": change, "$unset": gone})
+        for rules, ids in _group(reviews, lambda each: each.rules).items():
+            made = _decision_to_document(replace(decision, rules=rules))
+            change = {"$set": {"decision": made, "day": today}, "$unset": gone}
+            self._change_many(ids, change)
+
+    def withdraw(self, reviews: Sequence[Review], act: str) -> None:
+        """See `Transaction.withdraw_review_decision`."""
+        waiting = [
+            r for r in reviews if r.state == WAITING and r.decision and r.decision.act == act
+        ]
+        for day, ids in _group(waiting, lambda each: each.created // DAY).items():
+            self._change_many(ids, {"$set": {"day": day}, "$unset": {"decision": ""}})
 
     def return_review(self, review_id: str, act: str, why: str) -> bool:
         """See `Transaction.return_review`."""
@@ -254,6 +267,13 @@ class ReviewWriter:
         setting = change.get("$set", {}) | {"revision": self._raise_revision()}
         self._base.reviews.update_one(key, change | {"$set": setting}, session=self._session)
 
+    def _change_many(self, ids: Sequence[str], change: Document) -> None:
+        setting = change["$set"] | {"revision": self._raise_revision()}
+        for keys in chunk_keys(ids, MAX_KEYS):
+            query = {"_id": {"$in": list(keys)}}
+            changes = change | {"$set": setting}
+            self._base.reviews.update_many(query, changes, session=self._session)
+
     def _raise_revision(self) -> int:
         """The revision of this transaction; the first call raises that of the queue."""
         if not self._revision:
@@ -266,6 +286,14 @@ class ReviewWriter:
             )
             self._revision = int(found["revision"])
         return self._revision
+
+
+def _group(reviews: Iterable[Review], key: Callable[[Review], K]) -> dict[K, list[str]]:
+    """The ids of reviews, by something that they have in common."""
+    groups: dict[K, list[str]] = {}
+    for each in reviews:
+        groups.setdefault(key(each), []).append(each.id)
+    return groups
 
 
 def _carries(document: Document, act: str) -> bool:

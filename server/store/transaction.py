@@ -317,9 +317,16 @@ class Transaction(Snapshot):
         """The reviews with these ids, in this order; ids without one are left out."""
         return self._reviews.find(ids)
 
-    def put_review_decision(self, review_id: str, decision: PendingDecision) -> None:
-        """Write down the decision on an open review, which takes effect later."""
-        self._reviews.put_decision(review_id, decision)
+    def put_review_decision(self, reviews: Sequence[Review], decision: PendingDecision) -> None:
+        """Write down the decision on open reviews, which takes effect later.
+
+        The rules of the decision are those of each review.
+        """
+        self._reviews.put_decision(reviews, decision)
+
+    def withdraw_review_decision(self, reviews: Sequence[Review], act: str) -> None:
+        """Take the decision of this act off those of these reviews that wait with it."""
+        self._reviews.withdraw(reviews, act)
 
     def check_review_decision(self, review_id: str, act: str) -> None:
         """Raises Overtaken unless the decision of this act stands on a waiting review.
@@ -328,10 +335,10 @@ class Transaction(Snapshot):
         """
         self._reviews.check_decision(review_id, act)
 
-    def return_review(self, review_id: str, act: str, why: str = "") -> bool:
-        """Take a decision off a waiting review; False if it is not that of this act.
+    def return_review(self, review_id: str, act: str, why: str) -> bool:
+        """Take a decision off a waiting review, on which it did not take effect.
 
-        `why` it did not take effect; empty: it was withdrawn.
+        False if it is not that of this act.
         """
         return self._reviews.return_review(review_id, act, why)
 
