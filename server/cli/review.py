@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import NotFound
+from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
 from tocsin.server.cli.command import (

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tocsin.server.store.connection import Base, Document, chunk_keys, in_order, time_limit
+from tocsin.server.store.connection import Base, Document, in_order, time_limit
 from tocsin.server.store.reviews import REVISION, WAITING, place_in_order
 
 _MOST_BEHIND = 2_000
@@ -81,9 +81,9 @@ class ReviewQueue:
             self._open.clear()
             self._take(self._base.reviews.find({"state": WAITING}, _FIELDS))
         else:
-            changed = range(known + 1, revision + 1)
-            for keys in chunk_keys(changed, _KEYS):
-                wanted = {"revision": {"$in": list(keys)}}
+            for first in range(known + 1, revision + 1, _KEYS):
+                numbers = range(first, min(first + _KEYS, revision + 1))
+                wanted = {"revision": {"$in": list(numbers)}}
                 self._take(self._base.reviews.find(wanted, _FIELDS))
         self._sorted = tuple(sorted(self._open.values(), key=lambda each: each.place))
         self._revision = revision

@@ -277,15 +277,20 @@ class ReviewWriter:
     def _raise_revision(self) -> int:
         """The revision of this transaction; the first call raises that of the queue."""
         if not self._revision:
-            found = self._base.tails.find_one_and_update(
-                {"_id": REVISION},
-                {"$inc": {"revision": 1}},
-                upsert=True,
-                return_document=ReturnDocument.AFTER,
-                session=self._session,
-            )
-            self._revision = int(found["revision"])
+            self._revision = raise_revision(self._base, self._session)
         return self._revision
+
+
+def raise_revision(base: Base, session: Session = None) -> int:
+    """Raise the revision of the queue, and return it."""
+    found = base.tails.find_one_and_update(
+        {"_id": REVISION},
+        {"$inc": {"revision": 1}},
+        upsert=True,
+        return_document=ReturnDocument.AFTER,
+        session=session,
+    ) or {"revision": 0}
+    return int(found["revision"])
 
 
 def _group(reviews: Iterable[Review], key: Callable[[Review], K]) -> dict[K, list[str]]:

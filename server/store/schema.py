@@ -12,7 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
@@ -29,7 +29,7 @@ from tocsin.server.store.connection import (
 )
 from tocsin.server.store.feeds.clock import ensure_clock
 from tocsin.server.store.journal import add_missing_terms
-from tocsin.server.store.reviews import REVISION, WAITING, describe
+from tocsin.server.store.reviews import WAITING, describe, raise_revision
 
 Migration = Callable[[Base], None]
 """Brings a database from one version to the next.  Idempotent."""
@@ -50,15 +50,10 @@ def add_days(base: Base) -> None:
 
 def describe_reviews(base: Base) -> None:
     """Add what lists show of waiting reviews, and the revision by which they are found."""
-    raised = base.tails.find_one_and_update(
-        {"_id": REVISION},
-        {"$inc": {"revision": 1}},
-        upsert=True,
-        return_document=ReturnDocument.AFTER,
-    )
+    revision = raise_revision(base)
     waiting = base.reviews.find({"state": WAITING, "revision": {"$exists": False}}, {"object": 1})
     for each in list(waiting):
-        change = {"revision": raised["revision"], **describe(each["object"])}
+        change = {"revision": revision, **describe(each["object"])}
         base.reviews.update_one({"_id": each["_id"]}, {"$set": change})
 
 

@@ -19,8 +19,11 @@ from support.crash import build_services_over, run_interrupted
 from support.hub import HubInProcess, indicator, sdo
 from support.presence import present
 
-from tocsin.server.model import Review
-from tocsin.server.person import Role
+from tocsin.admission.errors import Conflict
+from tocsin.admission.timestamps import DAY
+from tocsin.server.intake.decisions import Chosen, Decision
+from tocsin.server.model import DecisionKind, Review
+from tocsin.server.person import Person, Role
 from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.journal import JournalFilter
 
@@ -308,6 +311,25 @@ class TestDeciding:
         hub.push(sent | {"revoked": True, "modified": "2026-03-01T00:00:00.000Z"})
         later(hub, clock)
         assert hub.feed("green") == [] and waiting(hub) == []
+
+    def test_retention_does_not_overtake_it(self, hub: HubInProcess, clock: ManualClock) -> None:
+        hub.push(indicator("vpn.acme.example"))
+        [review] = waiting(hub)
+        clock.now += 16 * DAY
+        person = present(hub.store.people.find_by_login(REVIEWER))
+        chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
+        hub.services.intake.decisions.decide(person, chosen, decision)
+        hub.services.retention.sweep()
+        assert [each.state for each in waiting(hub)] == ["waiting"]
+        later(hub, clock)
+        assert len(hub.feed("green")) == 1
+
+    def test_what_came_from_the_own_partner_is_for_others(self, hub: HubInProcess) -> None:
+        [review] = ask(hub)
+        person = Person("p", "jane@acme.example", "Jane", "acme", frozenset())
+        chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
+        with pytest.raises(Conflict, match="your own partner"):
+            hub.services.intake.decisions.decide(person, chosen, decision)
 
     def test_answers_of_a_partner_are_counted(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
