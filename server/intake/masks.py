@@ -67,22 +67,25 @@ def find_words(subject: StixObject, words: Sequence[str]) -> list[Span]:
 
 
 def _places(texts: Iterable[tuple[Path, str]], word: str) -> Iterator[Span]:
-    wanted = _visible(word)[0].casefold()
+    wanted = visible_characters(word)[0].casefold()
     if not wanted.strip():
         return
     for path, text in texts:
-        visible, origins = _visible(text)
+        visible, origins = visible_characters(text)
         folded = visible.casefold()
         if len(folded) != len(visible):  # a letter became two: compare as it is
-            folded, wanted_here = visible, _visible(word)[0]
+            folded, wanted_here = visible, visible_characters(word)[0]
         else:
             wanted_here = wanted
         for match in re.finditer(re.escape(wanted_here), folded):
             yield path, origins[match.start()], origins[match.end() - 1] + 1
 
 
-def _visible(text: str) -> tuple[str, Sequence[int]]:
-    """The characters of a text that can be seen, and where each of them is in it."""
+def visible_characters(text: str) -> tuple[str, Sequence[int]]:
+    """The characters of a text that can be seen, and where each of them is in it.
+
+    Every space counts as a blank.
+    """
     if text.isascii() and text.isprintable():
         return text, range(len(text))
     pairs = [

@@ -94,17 +94,20 @@ if (window.trustedTypes) {
       const end = Date.now() + Number(button.dataset.left) * 1000;
       const text = said.find((each) => each.nodeType === 1 && "countdown" in each.dataset);
       text.setAttribute("aria-hidden", "true");
-      const timer = setInterval(() => {
+      let timer = 0;
+      const tick = () => {
         const left = Math.ceil((end - Date.now()) / 1000);
         text.textContent = left > 0 ? `${left} s` : "";
         if (left <= 0) { button.remove(); clearInterval(timer); }
-      }, 500);
+      };
+      timer = setInterval(tick, 500);
+      tick();
     }
   }
   if (window.matchMedia("(max-width: 46rem)").matches) {
     all("details[data-fold]").forEach((each) => each.removeAttribute("open"));
   }
-  const marks = () => all("main mark").filter((each) => each.offsetParent);
+  const marks = () => all("main mark");
   const next = document.getElementById("next-mark");
   if (next && marks().length) {
     let at = -1;
@@ -112,6 +115,8 @@ if (window.trustedTypes) {
     next.querySelector("button").addEventListener("click", () => {
       const found = marks();
       at = (at + 1) % found.length;
+      const folded = found[at].closest("details");
+      if (folded) folded.open = true;
       found[at].focus({ preventScroll: true });
       found[at].scrollIntoView({ block: "center" });
     });

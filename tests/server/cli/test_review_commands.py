@@ -106,6 +106,11 @@ class TestShowing:
         with pytest.raises(Conflict, match="has been released; its object is not kept"):
             show_review(opened(hub), name)
 
+    def test_invisible_characters_around_a_word_do_not_hide_it(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description=f"invoice\u202egpj.exe. {PERSON}"))
+        [mark] = [each for each in shown(hub)["marked"] if each["path"] == "description"]
+        assert [word["text"] for word in mark["words"]] == ["Jane Doe"]
+
     def test_a_word_written_in_several_places_is_marked_in_each(self, hub: HubInProcess) -> None:
         hub.push(indicator(description="Contact: Jane Doe. Contact: Jane Doe."))
         [mark] = shown(hub)["marked"]
