@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import (
@@ -135,7 +136,10 @@ class Decisions:
                 raise NotFound("there is no such decision")
             if act.state is not ActState.PENDING or txn.now >= act.due:
                 raise Conflict(_TOO_LATE)
-            txn.withdraw_review_decision(txn.find_reviews(act.reviews), act.id)
+            reviews = txn.find_reviews(act.reviews)
+            if any(map(partial(_has_taken_effect, act), reviews)):  # by a clock that is ahead
+                raise Conflict(_TOO_LATE)
+            txn.withdraw_review_decision(reviews, act.id)
             txn.review_acts.end(act.id, ActState.WITHDRAWN)
             txn.remove_outbox_task(act.id)
             details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
@@ -161,6 +165,11 @@ class Decisions:
         if act.due <= act.at:
             self._waiting.set()
         return act
+
+
+def _has_taken_effect(act: ReviewAct, review: Review) -> bool:
+    decision = review.decision
+    return review.state != "waiting" and decision is not None and decision.act == act.id
 
 
 def _new_act(  # noqa: PLR0913

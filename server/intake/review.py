@@ -237,7 +237,7 @@ class Reviewer:
         for review in left[:CARRIED_OUT]:
             self._carry_out_on(review, act)
         if len(left) > CARRIED_OUT:
-            self._taken.insert(0, task)  # others take their turns first
+            self._store.outbox.give_back(task.id, self._owner)  # other tasks have their turns
         else:
             self._end_act(act)
 

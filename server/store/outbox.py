@@ -40,6 +40,10 @@ class Outbox:
         change = {"$set": {"lease": lease_end(self._clock(), seconds)}}
         return self._tasks.update_one({"_id": id, "owner": owner}, change).matched_count > 0
 
+    def give_back(self, id: str, owner: str) -> None:
+        """End the lease of a task that is not done."""
+        self._tasks.update_one({"_id": id, "owner": owner}, {"$set": FREE})
+
     def remove(self, id: str) -> None:
         """See `Transaction.remove_outbox_task`."""
         remove_task(self._base, id)

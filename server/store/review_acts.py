@@ -71,7 +71,7 @@ class ReviewActs:
 
     def end(self, id: str, state: ActState) -> None:
         """Record that an act has taken effect, or was withdrawn."""
-        change = {"$set": {"state": state.value}}
+        change = {"$set": {"state": state.value, "reason": ""}}  # the journal keeps the reason
         self._acts.update_one({"_id": id}, change, session=self._session)
 
     def note_failure(self, id: str, review: str, why: str) -> None:

@@ -192,6 +192,23 @@ class TestItem:
         assert "the marked part is a value" in waiting(hub)[0].returned
         assert waiting(hub)[0].is_open
 
+    def test_a_held_text_is_published_without_the_marked_words(
+        self, store: Store, engine_uri: str, clock: ManualClock
+    ) -> None:
+        more = '[rules.personal_data]\nperson = "hold"'
+        timed = Store.connect(engine_uri, name=store._base.name, clock=clock)
+        hub = HubInProcess(timed, clock, more=more)
+        add_person(hub, REVIEWER, Role.REVIEWER)
+        client = sign_in(hub, REVIEWER)
+        [review] = ask(hub)
+        page = opened(client, review)
+        assert "Publish without the marked text" in page and "Why it is held" in page
+        assert '<mark tabindex="-1">Jane Doe</mark>' in page and " disabled>Publish" not in page
+        decide(client, review, "keep_masked")
+        later(hub, clock)
+        assert descriptions(hub) == [MASKED] and waiting(hub) == []
+        timed.close()
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -406,6 +423,17 @@ class TestUndoing:
         work(hub)
         assert descriptions(hub) == [PERSON]
 
+    def test_is_refused_when_another_worker_s_clock_was_ahead(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        [review] = ask(hub)
+        act = act_of(decide(reviewer, review, "release"))
+        later(hub, clock)
+        pending = {"$set": {"state": "pending"}}
+        hub.store._base.review_acts.update_one({"_id": act}, pending)  # not done with the last
+        clock.now -= 5 * SECOND
+        assert post(reviewer, "/console/review/undo", {"act": act}).status_code == 409
+
     def test_is_for_the_person_alone(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
     ) -> None:
@@ -527,6 +555,19 @@ class TestSeveral:
         post(reviewer, "/console/review/all", {"decision": "reject", "item": fresh, "reason": "x"})
         later(hub, clock)
         assert waiting(hub) == []
+
+    def test_are_carried_out_a_few_at_a_time_beside_other_work(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, clock: ManualClock
+    ) -> None:
+        *many, last = ask(hub, *(f"a{n}.top" for n in range(13)))
+        items = [f"{each.id}:{each.revision}" for each in many]
+        post(reviewer, "/console/review/all", {"decision": "reject", "item": items})
+        clock.now += SECOND
+        decide(other, last, "reject")
+        clock.now += 30 * SECOND
+        turns = hub.services.intake
+        left = [len(waiting(hub)) for _ in range(4) if turns.work()]
+        assert left[0] == 3 and left[-1] == 0
 
     def test_what_is_claimed_or_changed_is_skipped_and_named(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
