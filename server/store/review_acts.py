@@ -70,9 +70,10 @@ class ReviewActs:
         return [_from_document(found[id]) for id in ids if id in found]
 
     def end(self, id: str, state: ActState) -> None:
-        """Record that an act has taken effect, or was withdrawn."""
+        """Record that a pending act has taken effect, or was withdrawn."""
         change = {"$set": {"state": state.value, "reason": ""}}  # the journal keeps the reason
-        self._acts.update_one({"_id": id}, change, session=self._session)
+        key = {"_id": id, "state": ActState.PENDING.value}
+        self._acts.update_one(key, change, session=self._session)
 
     def note_failure(self, id: str, review: str, why: str) -> None:
         """Record that an act did not take effect on one of its reviews."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -21,7 +22,7 @@ from support.presence import present
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.timestamps import DAY
-from tocsin.server.intake.decisions import Chosen, Decision
+from tocsin.server.intake.decisions import Chosen, Decision, Decisions
 from tocsin.server.model import DecisionKind, Review
 from tocsin.server.person import Person, Role
 from tocsin.server.store import Store, wall_clock
@@ -510,11 +511,9 @@ class TestTwoPeople:
         decide(reviewer, review, "reject", reason="no")
         answer = decide(other, review, "edit", words="saw it", reason="mine")
         assert answer.status_code == 409
-        assert (
-            REVIEWER in answer.text
-            and "Reject" in answer.text
-            and ">saw it</textarea>" in answer.text
-        )
+        assert "it has been decided already" in answer.text
+        for text in (REVIEWER, "Reject", ">saw it</textarea>"):
+            assert text in answer.text
         later(hub, clock)
         assert decide(other, review, "release").status_code == 409
         assert descriptions(hub) == [MASKED]
@@ -678,6 +677,25 @@ class TestAnotherProcess:
         assert actions(hub, REVIEWER) == ["review.decide", *["review.reject"] * 3]
         [done] = hub.store.review_acts.list_latest(found_person(hub))
         assert done.state == "done" and hub.store.outbox.lease("t", 0, 9) == []
+
+    def test_does_not_publish_what_is_withdrawn_while_it_evaluates(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, engine_uri: str
+    ) -> None:
+        [review] = ask(hub)
+        clock.now -= 100 * SECOND  # that of the worker is ahead
+        act = act_of(decide(reviewer, review, "release"))
+        person = present(hub.store.people.find_by_login(REVIEWER))
+        decisions = Decisions(hub.store, threading.Event())
+
+        def withdraw() -> None:
+            decisions.withdraw(person, act)
+
+        def run() -> None:
+            work(hub)
+
+        assert run_interrupted(hub, engine_uri, run, 1, withdraw, within=True).left <= 0
+        assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
+        assert hub.store.review_acts.list_latest(person.id)[0].state == "withdrawn"
 
     def test_sees_in_its_queue_what_others_decide_and_add(
         self, hub: HubInProcess, reviewer: FlaskClient, engine_uri: str
