@@ -329,12 +329,12 @@ def mask_texts(
         reported = path[:-1] if is_name else path  # a finding must not repeat the name
         for mode, found in blocking.items():
             found += [_block_text(rule, mode, what, reported) for what in kinds.get(mode, ())]
-        new = None if is_name else _masked_text(path, text, spans)
+        new = None if is_name else masked_text(path, text, spans)
         if is_name:
             removed_names.add(path)
         changes[path] = new
         if new is None:
-            changes |= _removed_with(subject, path)
+            changes |= removed_with(subject, path)
         releasable = tuple(kinds.pop("ask", ()))
         plain = tuple(sorted(chain.from_iterable(kinds.values())))
         findings += _report_masks(rule, reported, new is None, plain, releasable)
@@ -374,7 +374,7 @@ def _kinds_by_mode(spans: Iterable[Span], modes: Mapping[str, str]) -> dict[str,
     return kinds
 
 
-def _masked_text(path: Path, text: str, spans: Sequence[Span]) -> str | None:
+def masked_text(path: Path, text: str, spans: Sequence[Span]) -> str | None:
     """The new text at that path; None to remove it."""
     if path[0] in REMOVED_WITH_MASK or (path[0] == "external_references" and path[-1] == "url"):
         return None
@@ -383,7 +383,7 @@ def _masked_text(path: Path, text: str, spans: Sequence[Span]) -> str | None:
     return mask_spans(text, spans)
 
 
-def _removed_with(subject: StixObject, path: Path) -> dict[Path, None]:
+def removed_with(subject: StixObject, path: Path) -> dict[Path, None]:
     """The hashes of an external reference go with its URL: they identify the same document."""
     if path[0] != "external_references" or path[2:] != ("url",):
         return {}

@@ -66,8 +66,8 @@ def fill(hub: HubProcess, folder: Path) -> None:
     """Let three partners share their example files, and one of them read."""
     keys = {}
     for slug, (name, country, _) in PARTNERS.items():
-        more = ["--country", country, "--read", "clear,green,amber"]
-        added = command(hub, "partner", "add", slug, "--name", name, *more)
+        options = ["--country", country, "--read", "clear,green,amber"]
+        added = command(hub, "partner", "add", slug, "--name", name, *options)
         keys[slug] = added["credential"]
     inbox = ["--to", "inbox", "--yes", "--send-held"]
     for slug, (_, _, file) in PARTNERS.items():

@@ -314,6 +314,7 @@ def create_app(
     is_outage = services.store.availability.is_outage
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     if serves_console(settings):
+        services.store.review_queue.is_shown = True
         pages = console.create_console(
             _console_services(services, settings, secrets.page_token_key)
         )
@@ -346,6 +347,7 @@ def _console_services(
         max_content_length=settings.max_content_length,
         require_agreements=settings.require_agreements,
         four_eyes=settings.four_eyes,
+        review_days=settings.retain_reviews_days,
     )
     store = services.store
     return console.ConsoleServices(

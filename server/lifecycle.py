@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.identity import indicator_key
-from tocsin.admission.model import Tlp
+from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.patterns.grammar import quote_string
-from tocsin.server.model import Exclusion, RevocationReason
+from tocsin.server.model import Exclusion, PublicObject, RevocationReason
 from tocsin.server.publishing.public_ids import GENERATIONS
 from tocsin.server.publishing.public_objects import (
     HOUR,
+    Merge,
     apply_time,
     choose_leader,
+    find_leader,
     is_news,
     revoke,
 )
@@ -171,6 +173,29 @@ class Lifecycle:
             return list(dict.fromkeys(self._published(known, about, every=True)))
 
         return self._store.read(find)
+
+    def find_same(
+        self, subject: StixObject, partner: str, source_id: str
+    ) -> list[tuple[PublicObject, str]]:
+        """Objects in force about the same as an object of a partner's, the least strict first.
+
+        Each with the partner that leads it.  For an indicator, those on the same pattern at every
+        level; for all others, what is published under the partner's id.
+        """
+
+        def find(known: Snapshot) -> list[PublicObject]:
+            own = set(known.find_public_ids(partner, [source_id]).values()) if source_id else set()
+            ids, keys = self._publisher.ids, list[str]()
+            if subject.get("type") == "indicator":
+                kind, pattern = (str(subject.get(each, "")) for each in ("pattern_type", "pattern"))
+                keys = [indicator_key(kind, pattern, level.label) for level in Tlp]
+            own |= {name for key in keys for name in ids.first_ids("indicator", key)}
+            return list(known.public_objects(own - {""}).values())
+
+        merge = Merge(self._publisher.config, self._clock())
+        found = [each for each in self._store.read(find) if each.contributions]
+        found.sort(key=lambda each: (each.tlp, each.id))
+        return [(each, find_leader(each, merge)) for each in found if not each.revoked]
 
     def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
         """Refuse a value from now on, and revoke what is published on it.

@@ -555,6 +555,49 @@ class ReviewKind(StrEnum):
     REDACTED = "asked"  # a shortened copy was published; the full text waits
 
 
+class DecisionKind(StrEnum):
+    """What a reviewer decides."""
+
+    KEEP_MASKED = "keep_masked"  # published without the texts in question
+    RELEASE = "release"  # published as it was sent
+    EDIT = "edit"  # published with words masked that the reviewer chose
+    REJECT = "reject"  # refused; what is published of it stays
+
+
+Span = tuple[tuple[str | int, ...], int, int]
+"""A part of a text in an object: the path of the text, and where the part begins and ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDecision:
+    """A decision on a review that has been written down, and takes effect later."""
+
+    act: str
+    """Id of the `ReviewAct`."""
+    by: str
+    """Login of the person."""
+    kind: DecisionKind
+    at: int
+    """µs since 1970 UTC."""
+    due: int
+    """When it takes effect; until then it can be withdrawn."""
+    rules: tuple[str, ...] = ()
+    """The rules that asked when it was decided."""
+    masks: tuple[Span, ...] = ()
+    """Of an edit: what is masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A person has opened a review; others leave it alone until then."""
+
+    person: str
+    """Id."""
+    login: str
+    until: int
+    """µs since 1970 UTC."""
+
+
 @dataclass(frozen=True, slots=True)
 class Review:
     """One question for an analyst."""
@@ -576,6 +619,55 @@ class Review:
     waits_for: tuple[str, ...] = ()
     """Source ids that the object refers to and that have not arrived yet."""
     anonymous: bool = False  # the submitter did not consent to be named
+    tlp: str = ""
+    """Label of its level; empty if it has none that is known."""
+    revision: int = field(default=0, compare=False)
+    """Grows with each change, apart from claims."""
+    decision: PendingDecision | None = None
+    """It waits to take effect, or took effect."""
+    claim: Claim | None = field(default=None, compare=False)
+    returned: str = ""
+    """Why the last decision did not take effect."""
+    decided_by: str = ""
+    """Who decided it in the end; empty while it waits, and for older ones."""
+    decided_at: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True if it waits and nobody has decided it yet."""
+        return self.state == "waiting" and self.decision is None
+
+
+class ActState(StrEnum):
+    """How far a reviewer's act has come."""
+
+    PENDING = "pending"  # can be withdrawn until it is due
+    DONE = "done"  # has taken effect
+    WITHDRAWN = "withdrawn"  # by the person
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewAct:
+    """A decision of one person on one review, or the same on several."""
+
+    id: str
+    person: str
+    """Id."""
+    login: str
+    kind: DecisionKind
+    at: int
+    due: int
+    reviews: tuple[str, ...]
+    """Ids."""
+    reason: str = ""
+    """Of a rejection; the submitter reads it."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Type, level, partner and rule of a single review; nothing of its content."""
+    state: ActState = ActState.PENDING
+    failed: tuple[tuple[str, str], ...] = ()
+    """Reviews on which it did not take effect, each with the reason."""
+    skipped: tuple[tuple[str, str], ...] = ()
+    """Reviews that were chosen and left out, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -687,3 +779,7 @@ class OutboxTask:
     """Key after which the next batch of waiting contributions begins; empty: at the start."""
     revoked_ids: frozenset[str] = frozenset()
     """Ids that the partner revoked: reviews that wait under them are closed."""
+    due: int = 0
+    """Not before then, in µs since 1970 UTC."""
+    is_act: bool = False
+    """It carries out the `ReviewAct` with the same id, and nothing else."""

@@ -15,6 +15,7 @@ from itertools import pairwise
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Action, Path, StixObject, format_path
 from tocsin.server.intake.intake import Intake
+from tocsin.server.intake.masks import visible_characters
 from tocsin.server.model import Review
 
 _MASK = re.compile(r"\[removed: [^\]]*\]")
@@ -116,18 +117,20 @@ def _mark_words(before: object, after: object) -> tuple[MarkedWords, ...]:
 def _masked_spans(text: str, masked: str) -> list[tuple[int, int]]:
     """The spans of a text in whose places the masked text has masks; empty if it has none.
 
-    Each is located by the words around it, because the rest may have been normalised.  Empty as
-    well if they do not occur in the text.
+    Each is located by the words around it, because the rest may have been normalised; characters
+    that cannot be seen do not count.  Empty as well if they do not occur in the text.
     """
-    kept = _MASK.split(masked)
+    visible, origins = visible_characters(text)
+    kept = [visible_characters(part)[0] for part in _MASK.split(masked)]
     spans: list[tuple[int, int]] = []
     at = 0
     for left, right in pairwise(kept):
         before, after = left[-_CONTEXT:], right[:_CONTEXT]
-        start = text.find(before, at) + len(before)
-        end = text.find(after, start) if after else len(text)
+        start = visible.find(before, at) + len(before)
+        end = visible.find(after, start) if after else len(visible)
         if start < len(before) or end < start:
             return []
-        spans.append((start, end))
+        if end > start:
+            spans.append((origins[start], origins[end - 1] + 1))
         at = end
     return spans

@@ -229,6 +229,7 @@ def _look(services: HubServices, stop: threading.Event) -> None:
             if services.store.availability.probe():
                 services.store.feeds.refresh()
                 services.exports.refresh()
+                services.store.review_queue.refresh()
             services.disk.look()
             services.monitor.look()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import NotFound
+from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
 from tocsin.server.cli.command import (
@@ -162,6 +162,11 @@ def decide_reviews(
     answers: list[Answer] = []
     for id in ids:
         review = _find_review(hub, id)
+        if review.state == "waiting" and review.decision is not None:
+            raise Conflict(
+                f"{review.decision.by} has decided review {id} in the console; "
+                f"that takes effect at {timestamp(review.decision.due)} unless it is withdrawn"
+            )
         intake = hub.services.intake
         if release:
             record = intake.release(review, hub.actor, without_text=without_text)
@@ -179,8 +184,11 @@ def _find_review(hub: Runtime, id: str) -> Review:
 
 
 def _format_review(review: Review) -> Answer:
+    decision = review.decision
+    decided = {} if decision is None else {"decided": decision.kind.value, "by": decision.by}
     return {
         **_format_summary(review),
+        **decided,
         "findings": [dict(finding) for finding in review.findings],
         "waits_for": list(review.waits_for),
     }

@@ -49,6 +49,8 @@ class ConsoleSettings:
     """People of the hub must have an authenticator app."""
     four_eyes: bool = False
     """A purge waits until a second operator confirms it."""
+    review_days: int = 14
+    """Days after which what nobody reviewed is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
@@ -111,6 +111,29 @@ def _short_name(character: str) -> str:
     return _NAMES.get(code, f"U+{code:04X}")
 
 
+def parts(pieces: Iterable[tuple[str, str]], *, is_value: bool = False) -> Markup:
+    """A text in pieces, each with its kind, as HTML: as `shown`, or as `value`.
+
+    `mark`: words in question; `mask`: what stands in the place of something; `gap`: what the hub
+    says of a part that is left out; empty: all else.
+    """
+    shapes = {
+        "": Markup("{}"),
+        "mark": Markup('<mark tabindex="-1">{}</mark>'),
+        "mask": Markup('<ins><span class="off">added: </span>{}</ins>'),
+        "gap": Markup('<span class="more">{}</span>'),
+    }
+    inner = Markup("").join(
+        shapes[kind].format(
+            _visible(defang(text) if is_value else text, len(text) * 3, has_lines=not is_value)
+        )
+        for kind, text in pieces
+    )
+    if is_value:
+        return Markup('<code class="value">{}</code>').format(inner)
+    return Markup('<bdi dir="auto">{}</bdi>').format(inner)
+
+
 def tlp(level: object) -> Markup:
     """The chip of a TLP level, from its label or the level itself."""
     label = level.label if isinstance(level, Tlp) else str(level)
@@ -202,4 +225,5 @@ FILTERS: dict[str, Callable[..., object]] = {
     "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
     "count": count, "number": number, "day": day, "verdict": verdict, "span": span,
     "label": label, "single_value": single_value, "short_day": short_day,
+    "parts": parts,
 }  # fmt: skip

@@ -239,8 +239,6 @@ class VerbatimAdmission:
         """See `Admission.close`."""
 
 
-
-
 def _refuse_next(
     store: Store, submission: Submission, part: tuple[int, Sequence[bytes]], why: Finding
 ) -> list[Record]:

@@ -33,9 +33,10 @@ from tocsin.server.intake.admission import (
     InboxAdmission,
     VerbatimAdmission,
 )
+from tocsin.server.intake.decisions import Decisions
 from tocsin.server.intake.evaluate import Evaluator, PreviewTerms, Rules, Sent, split_envelope
 from tocsin.server.intake.queue import Contents, InlineBudget, Pauses, Turns, place
-from tocsin.server.intake.review import Reviewer
+from tocsin.server.intake.review import MaskedPreview, Reviewer
 from tocsin.server.model import (
     Account,
     Collection,
@@ -122,7 +123,9 @@ class Intake:
         self._renew_at = 0
         """When leases are renewed, in µs of the clock."""
         self.waiting = threading.Event()
-        """Set when a submission was received that waits in the queue."""
+        """Set when a submission was received that waits in the queue, or a task is due."""
+        self.decisions = Decisions(store, self.waiting)
+        """Decisions of reviewers, which take effect later."""
 
     def receive(  # noqa: PLR0913
         self,
@@ -258,6 +261,10 @@ class Intake:
     def examine(self, review: Review) -> Candidate:
         """See `Reviewer.examine`."""
         return self._reviewer.examine(review)
+
+    def preview_masked(self, review: Review) -> MaskedPreview:
+        """See `Reviewer.preview_masked`."""
+        return self._reviewer.preview_masked(review)
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """See `Reviewer.reject`."""

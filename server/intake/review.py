@@ -4,31 +4,48 @@ What arrives in a transaction may be what other objects waited for.  Looking aft
 them is a task in the outbox, left in that same transaction and done when it is
 over; what is admitted then may leave a task again.  If the worker that left it
 dies, another one does it.  A task may be done twice without harm.
+
+What a person decides in the console is a task as well, which is due after the time
+in which it can be taken back (`decisions.py`).
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.admission.markings.tlp import read_markings
-from tocsin.admission.model import Action, Candidate, Finding, Tlp, Verdict, Waiver
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    Finding,
+    Path,
+    StixObject,
+    Tlp,
+    Verdict,
+    Waiver,
+    format_path,
+)
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server.auth import Terms
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
+from tocsin.server.intake.masks import mask_object
 from tocsin.server.intake.sender import find_sender
 from tocsin.server.model import (
+    ActState,
     ArrivedIds,
+    DecisionKind,
     OutboxTask,
     Record,
     Review,
+    ReviewAct,
     ReviewKind,
     Submission,
 )
@@ -45,7 +62,7 @@ from tocsin.server.publishing.publisher import (
     Settlement,
     StalePreconditions,
 )
-from tocsin.server.store import Store, Transaction
+from tocsin.server.store import Overtaken, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +72,13 @@ LEASE = 90
 PORTION = 50
 """Reviews that are decided between two renewals of the lease."""
 
+CARRIED_OUT = 10
+"""Reviews of one act that are decided before other work gets a turn."""
+
 TAKEN = 100
 """Tasks that are taken over together."""
 
+_NO_WAIVER = Waiver()
 _INTAKE = "intake"
 _BY_ITSELF = (("references",), ("marking",))
 """Reviews for these rules alone need no analyst once what they wait for has arrived."""
@@ -71,6 +92,8 @@ class _Order:
     waiver: Waiver = Waiver()
     done: str = ""
     """The task that is removed in the same transaction; empty: none."""
+    act: str = ""
+    """The reviewer's act that is carried out; empty: it is decided at once."""
 
 
 _INVALID_WITHOUT = (
@@ -78,9 +101,23 @@ _INVALID_WITHOUT = (
 )
 
 
+_NOT_A_TEXT = (
+    "the marked part is a value, which cannot be masked: release it as a whole, or reject it"
+)
+_NOT_ALONE = "it waits for something else as well: no decision can publish it now"
 _LOCKED_OUT = "the account {} may not send any more: reject it, or let the account in again"
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
 _GONE = "the shortened copy is not published any more: it was withdrawn, revoked or has ended"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedPreview:
+    """What is published of an object without the texts that a review is about."""
+
+    object: StixObject | None = field(repr=False)
+    """None: it would not be valid."""
+    fault: str = ""
+    """Why it cannot be published so; empty: it can."""
 
 
 class Reviewer:
@@ -102,27 +139,48 @@ class Reviewer:
         `without_text`: the texts that they found something in stay masked.  Raises Conflict if
         the object would be refused then; it goes on waiting.
         """
-        if without_text and review.kind is ReviewKind.REDACTED:
-            record, left = self._close(review, who)
-        else:
-            waiver = Waiver(frozenset(review.rules), without_text)
-            record, left = self._decide_review(review, _Order(who, waiver))
+        record, left = self._release(review, _Order(who), without_text=without_text)
         self.follow(left)
         return record
 
-    def examine(self, review: Review) -> Candidate:
+    def _release(
+        self, review: Review, order: _Order, *, without_text: bool
+    ) -> tuple[Record, OutboxTask | None]:
+        if without_text and review.kind is ReviewKind.REDACTED:
+            return self._close(review, order)
+        waiver = Waiver(frozenset(review.rules), without_text)
+        return self._decide_review(review, replace(order, waiver=waiver))
+
+    def examine(self, review: Review, waiver: Waiver = _NO_WAIVER) -> Candidate:
         """The object of a review as the rules leave it today, with their findings.
 
-        Raises NotFound if its submission is not kept any more.
+        `waiver`: as if it was released so.  Raises NotFound if its submission is not kept any more.
         """
         submission = self._store.submissions.require(review.submission)
         candidates = [parse_candidate(review.index, review.object)]
         sent = Sent(submission, anonymous=review.anonymous)
-        return self._evaluator.evaluate(sent, candidates).candidates[0]
+        return self._evaluator.evaluate(sent, candidates, waiver).candidates[0]
+
+    def preview_masked(self, review: Review) -> MaskedPreview:
+        """The object of a review as it is, or would be, published without the texts in question.
+
+        Raises NotFound if its submission is not kept any more.
+        """
+        if review.kind is ReviewKind.REDACTED:
+            return MaskedPreview(self.examine(review).object)
+        candidate = self.examine(review, Waiver(frozenset(review.rules), without_text=True))
+        if candidate.verdict is Verdict.REFUSED:
+            why = candidate.findings[-1].message if candidate.findings else ""
+            return MaskedPreview(None, _INVALID_WITHOUT.format(why))
+        if review.rules == ("references",) or not candidate.is_open or candidate.object is None:
+            return MaskedPreview(candidate.object, _NOT_ALONE)
+        if _names_what_stays(review, candidate.object):
+            return MaskedPreview(candidate.object, _NOT_A_TEXT)
+        return MaskedPreview(candidate.object)
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """Refuse a held object; one that was published without some parts stays as it is."""
-        record, left = self._refuse(review, who, reason)
+        record, left = self._refuse(review, _Order(who), reason)
         self.follow(left)
         return record
 
@@ -161,8 +219,71 @@ class Reviewer:
         task = self._taken.pop()  # whatever goes wrong with it, the next one comes next
         if self._renew(task):
             before_task()
-            self.follow(task)
+            if task.is_act:
+                self._carry_out(task)
+            else:
+                self.follow(task)
         return True
+
+    def _carry_out(self, task: OutboxTask) -> None:
+        """Carry an act out on the next few of its reviews; at the end the task is removed.
+
+        A review is decided once: its decision is checked in the transaction that decides it.
+        """
+        act = self._store.review_acts.find(task.id)
+        if act is None or act.state is not ActState.PENDING:
+            self._store.outbox.remove(task.id)
+            return
+        left = [each for each in self._store.reviews.find_all(act.reviews) if _stands(each, act)]
+        for review in left[:CARRIED_OUT]:
+            self._carry_out_on(review, act)
+        if len(left) > CARRIED_OUT:
+            self._store.outbox.give_back(task.id, self._owner)  # other tasks have their turns
+        else:
+            self._end_act(act)
+
+    def _end_act(self, act: ReviewAct) -> None:
+        def write(txn: Transaction) -> None:
+            txn.review_acts.end(act.id, ActState.DONE)
+            txn.remove_outbox_task(act.id)
+
+        self._store.commit(write)
+
+    def _carry_out_on(self, review: Review, act: ReviewAct) -> None:
+        try:
+            self.follow(self._decide_as(review, act))
+        except Overtaken:
+            pass  # withdrawn, revoked by its partner, or decided by a command meanwhile
+        except (Conflict, NotFound, Malformed) as error:
+            self._return_review(review, act, str(error))
+        except Exception as error:
+            if isinstance(error, Unavailable) or self._store.availability.is_outage(error):
+                raise
+            log.exception("cannot decide review %s; it waits again", review.id)
+            self._return_review(review, act, "it could not be carried out: see the hub's log")
+
+    def _decide_as(self, review: Review, act: ReviewAct) -> OutboxTask | None:
+        order = _Order(act.login, act=act.id)
+        if act.kind is DecisionKind.REJECT:
+            _, left = self._refuse(review, order, act.reason)
+        elif act.kind is DecisionKind.EDIT:
+            edited = replace(review, object=mask_object(review))
+            _, left = self._release(edited, order, without_text=False)
+        else:
+            without_text = act.kind is DecisionKind.KEEP_MASKED
+            if without_text and (fault := self.preview_masked(review).fault):
+                raise Conflict(fault)
+            _, left = self._release(review, order, without_text=without_text)
+        return left
+
+    def _return_review(self, review: Review, act: ReviewAct, why: str) -> None:
+        def write(txn: Transaction) -> None:
+            if txn.return_review(review.id, act.id, why):
+                txn.review_acts.note_failure(act.id, review.id, why)
+                details = {"review": review.id, "act": act.id, "reason": why}
+                txn.add_journal_entry("review.return", act.login, details)
+
+        self._store.commit(write)
 
     def _begin_task(self, running: _RunningTask, left: list[OutboxTask]) -> Sequence[Review]:
         """Do what needs no decision; the reviews that have to be decided.
@@ -173,7 +294,7 @@ class Reviewer:
         self._complete_waiting(task)
         for review in self._list_revoked(task):
             with _isolated(review, running, self._store.availability.is_outage):
-                _, more = self._refuse(review, _INTAKE, "was revoked while it waited")
+                _, more = self._refuse(review, _Order(_INTAKE), "was revoked while it waited")
                 left += filter(None, [more])
         reviews = self._store.reviews.list_waiting_for(task.arrived)
         reviews = [review for review in reviews if review.rules in _BY_ITSELF]
@@ -235,6 +356,7 @@ class Reviewer:
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             self._evaluator.check(txn, batch)
+            _check_act(txn, review, order)
             _check_release(txn, review, submission, self._evaluator.read_terms(txn, submission))
             settlement = self._publisher.settle(txn, batch)
             record = settlement.records[0]
@@ -244,8 +366,10 @@ class Reviewer:
             left = [with_waived_rules(each, waived) for each in settlement.reviews]
             if record.verdict == Verdict.HELD:  # nothing was decided: something else holds it still
                 self._keep_waiting(txn, review, order.who, (left[0], record))
+                _return_held(txn, review, order, record)
             else:
-                txn.decide_review(review.id, "released")
+                txn.decide_review(review.id, "released", order.who, order.act)
+                _count_answer(txn, review, order, yes=True)
                 txn.add_reviews([] if without_text else left)  # nothing more is asked for
                 entry = _entry(review) | {"verdict": record.verdict}
                 entry |= {"without_text": True} if without_text else {}
@@ -274,10 +398,14 @@ class Reviewer:
         if before.verdict == Verdict.HELD:
             txn.replace_record(review.submission, merge_held_records(before, record))
 
-    def _refuse(self, review: Review, who: str, reason: str) -> tuple[Record, OutboxTask | None]:
+    def _refuse(
+        self, review: Review, order: _Order, reason: str
+    ) -> tuple[Record, OutboxTask | None]:
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
-            txn.decide_review(review.id, "rejected")
-            txn.add_journal_entry("review.reject", who, _entry(review) | {"reason": reason})
+            _check_act(txn, review, order)
+            txn.decide_review(review.id, "rejected", order.who, order.act)
+            _count_answer(txn, review, order, yes=False)
+            txn.add_journal_entry("review.reject", order.who, _entry(review) | {"reason": reason})
             record = self._find_record(review)
             if record.verdict == Verdict.HELD:
                 fault = Finding(
@@ -292,13 +420,15 @@ class Reviewer:
 
         return self._store.commit(write)
 
-    def _close(self, review: Review, who: str) -> tuple[Record, OutboxTask | None]:
+    def _close(self, review: Review, order: _Order) -> tuple[Record, OutboxTask | None]:
         """Leave a shortened copy as it is published; its full text is asked about no more."""
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
-            txn.decide_review(review.id, "released")
+            _check_act(txn, review, order)
+            txn.decide_review(review.id, "released", order.who, order.act)
+            _count_answer(txn, review, order, yes=True)
             entry = _entry(review) | {"without_text": True}
-            txn.add_journal_entry("review.release", who, entry)
+            txn.add_journal_entry("review.release", order.who, entry)
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
             return self._find_record(review), self._put_task(txn, OutboxTask("", arrivals))
 
@@ -316,6 +446,55 @@ class Reviewer:
             if record.index == review.index:
                 return record
         raise NotFound(f"the submission of review {review.id} is not kept any more")
+
+
+def _names_what_stays(review: Review, masked: StixObject) -> bool:
+    """True if a part that holds an object is still in its masked copy."""
+    subject = parse_object(review.object)
+    sent, left = (
+        {format_path(path): text for path, text in _walk(each)} for each in (subject, masked)
+    )
+    held = [f.get("path", "") for f in review.findings if f.get("action") == Action.HELD]
+    return any(not path or (path in sent and left.get(path) == sent[path]) for path in held)
+
+
+def _walk(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Every value within an object, with its path."""
+    yield path, value
+    inner: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for step, each in inner:
+        yield from _walk(each, (*path, step))
+
+
+def _stands(review: Review, act: ReviewAct) -> bool:
+    """True if the decision of an act on a review has not taken effect yet."""
+    decision = review.decision
+    return review.state == "waiting" and decision is not None and decision.act == act.id
+
+
+def _check_act(txn: Transaction, review: Review, order: _Order) -> None:
+    if order.act:
+        txn.check_review_decision(review.id, order.act)
+
+
+def _return_held(txn: Transaction, review: Review, order: _Order, record: Record) -> None:
+    """Let a review wait for another decision whose object something else holds still."""
+    if order.act:
+        held = (each for each in record.findings if each.get("action") == Action.HELD)
+        why = "; ".join(dict.fromkeys(each.get("message", "") for each in held))
+        txn.return_review(review.id, order.act, f"it is held still: {why}")
+        txn.review_acts.note_failure(order.act, review.id, "it is held still")
+
+
+def _count_answer(txn: Transaction, review: Review, order: _Order, *, yes: bool) -> None:
+    """Count what a person answered, and how long it took."""
+    if order.act and review.decision is not None:
+        txn.review_acts.note_answer(review.partner, review.rules, yes=yes)
+        txn.review_acts.note_turnaround(review.created, review.decision.at)
 
 
 def _check_release(txn: Transaction, review: Review, submission: Submission, terms: Terms) -> None:

@@ -162,6 +162,7 @@ class Decision:
             findings=record.findings,
             waits_for=self.waits_for,
             anonymous=sender.partner.consent not in CONSENTS_TO_NAME,
+            tlp="" if candidate.tlp is None else candidate.tlp.label,
         )
         return [review]
 

@@ -5,6 +5,7 @@ from tocsin.server.store.connection import DATABASE_ERRORS, OutcomeUnknown
 from tocsin.server.store.database import Clock, Store, wall_clock
 from tocsin.server.store.disk import DiskSpace
 from tocsin.server.store.feeds.writer import Publication
+from tocsin.server.store.reviews import Overtaken
 from tocsin.server.store.transaction import Snapshot, Transaction
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Clock",
     "DiskSpace",
     "OutcomeUnknown",
+    "Overtaken",
     "Publication",
     "Snapshot",
     "Store",

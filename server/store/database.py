@@ -1,7 +1,8 @@
 """The store: all data of the hub, and the only way to change it.
 
-Readers use `feeds`, `accounts`, `agreements`, `submissions`, `quotas`, `reviews`, `schedule`,
-`outbox`, `exclusions`, `journal` and `deliveries`, or `read` for several look-ups in one snapshot.
+Readers use `feeds`, `accounts`, `agreements`, `submissions`, `quotas`, `reviews`, `review_queue`,
+`review_acts`, `schedule`, `outbox`, `exclusions`, `journal` and `deliveries`, or `read` for several
+look-ups in one snapshot.
 Changes that belong together are written in one `commit`: all of them become
 visible at once, or none.
 """
@@ -54,6 +55,8 @@ from tocsin.server.store.public_objects import Schedule
 from tocsin.server.store.purge import Purges
 from tocsin.server.store.quotas import Quotas
 from tocsin.server.store.retention import Expired
+from tocsin.server.store.review_acts import ReviewActs
+from tocsin.server.store.review_queue import ReviewQueue
 from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.statistics import Statistics
 from tocsin.server.store.submissions import Submissions
@@ -107,6 +110,8 @@ class Store:
         self.submissions = Submissions(self._base, clock)
         self.quotas = Quotas(self._base, clock)
         self.reviews = Reviews(self._base)
+        self.review_queue = ReviewQueue(self._base)
+        self.review_acts = ReviewActs(self._base)
         self.schedule = Schedule(self._base)
         self.outbox = Outbox(self._base, clock)
         self.exclusions = Exclusions(self._base)

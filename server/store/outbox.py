@@ -1,7 +1,7 @@
 """The outbox: tasks that a transaction left to be done after it.
 
 There are few at any time, so they are read without an index.  Each is done
-right after its transaction; if the process dies, another one does it.
+right after its transaction, or when it is due; if the process dies, another one does it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Outbox:
         self._base, self._tasks, self._clock = base, base.errands, clock
 
     def lease(self, owner: str, seconds: int, most: int) -> list[OutboxTask]:
-        """Lease at most `most` free tasks, the oldest first, to `owner` for `seconds`."""
+        """Lease at most `most` free tasks that are due, the oldest first, for `seconds`."""
         now = self._clock()
         change = {"$set": {"lease": lease_end(now, seconds), "owner": owner}}
         tasks = self._tasks.find({}).sort("left")
-        free = [each for each in tasks if is_free(each, now, seconds)][:most]
+        free = [each for each in tasks if is_free(each, now, seconds) and _is_due(each, now)][:most]
         return [_task_from_document(each) for each in free if self._update_unchanged(each, change)]
 
     def _update_unchanged(self, found: Document, change: Document) -> bool:
@@ -39,6 +39,10 @@ class Outbox:
         """Extend a lease to `seconds` from now; False if the task is done or another owner's."""
         change = {"$set": {"lease": lease_end(self._clock(), seconds)}}
         return self._tasks.update_one({"_id": id, "owner": owner}, change).matched_count > 0
+
+    def give_back(self, id: str, owner: str) -> None:
+        """End the lease of a task that is not done."""
+        self._tasks.update_one({"_id": id, "owner": owner}, {"$set": FREE})
 
     def remove(self, id: str) -> None:
         """See `Transaction.remove_outbox_task`."""
@@ -53,6 +57,10 @@ class Outbox:
         for document in list(self._tasks.find({}, {"owner": 1})):
             if document.get("owner") == owner:
                 self._tasks.update_one({"_id": document["_id"], "owner": owner}, {"$set": FREE})
+
+
+def _is_due(document: Document, now: int) -> bool:
+    return int(document.get("due", 0)) <= now  # an older task has none
 
 
 def put_task(base: Base, session: ClientSession, task: OutboxTask, lease: Document) -> None:
@@ -75,6 +83,8 @@ def _task_to_document(task: OutboxTask) -> Document:
         "publics": sorted(task.arrived.public_ids),
         "after": task.resume_after,
         "revoked": sorted(task.revoked_ids),
+        "due": task.due,
+        "act": task.is_act,
     }
 
 
@@ -82,4 +92,11 @@ def _task_from_document(document: Document) -> OutboxTask:
     arrivals = ArrivedIds(
         document["partner"], frozenset(document["sources"]), frozenset(document["publics"])
     )
-    return OutboxTask(document["_id"], arrivals, document["after"], frozenset(document["revoked"]))
+    return OutboxTask(
+        document["_id"],
+        arrivals,
+        document["after"],
+        frozenset(document["revoked"]),
+        document.get("due", 0),
+        document.get("act", False),
+    )

@@ -10,6 +10,7 @@ from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.configuration import raise_revision
 from tocsin.server.store.connection import Base, Document
+from tocsin.server.store.review_acts import forget_answers
 
 
 class PartnerDocuments:
@@ -53,4 +54,5 @@ class PartnerDocuments:
         raise_revision(base)
         Agreements(base).delete_of(slug)
         base.quotas.delete_one({"_id": slug})
+        forget_answers(base, slug)
         Accounts(base).remove_partner(slug)

@@ -17,11 +17,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 import orjson
 from pymongo.client_session import ClientSession
 
-from tocsin.admission.timestamps import DAY
 from tocsin.server.model import OPERATOR_SLUG, Purge, PurgeRequest
 from tocsin.server.store.connection import Base, Document, Session
 from tocsin.server.store.feeds.blocks import decompress_batch, entry_body
-from tocsin.server.store.reviews import WAITING
 from tocsin.server.store.submissions import find_body, put_body, read_records, record_fields
 
 REMOVED = "[removed: purged]"
@@ -239,25 +237,10 @@ def purge_submission(
         put_body(base, session, submission, body)
     for batch in list(base.verdicts.find({"submission": submission}, session=session)):
         before = read_records(batch)
-        records = [{**r, "findings": _redact(r["findings"], values)} for r in before]
+        records = [{**r, "findings": redact(r["findings"], values)} for r in before]
         if records != before:
             change = {"$set": record_fields(records)}
             base.verdicts.update_one({"_id": batch["_id"]}, change, session=session)
-
-
-def purge_review(
-    base: Base, session: ClientSession, review_id: str, values: Sequence[str], now: int
-) -> None:
-    """See `Transaction.purge_review`."""
-    document = base.reviews.find_one({"_id": review_id}, session=session)
-    if document is None:
-        return
-    change: Document = {"object": b"", "waits_for": []}
-    change["findings"] = _redact(document["findings"], values)
-    if document["state"] == WAITING:
-        change |= {"state": "rejected", "decided_day": now // DAY}
-    changes = {"$set": change, "$unset": {"day": ""}}
-    base.reviews.update_one({"_id": review_id}, changes, session=session)
 
 
 def _mentions(document: Document, values: Sequence[str]) -> bool:
@@ -265,7 +248,7 @@ def _mentions(document: Document, values: Sequence[str]) -> bool:
     return any(is_mentioned(orjson.dumps(each), values) for each in found)
 
 
-def _redact(findings: Sequence[Document], values: Sequence[str]) -> list[Document]:
+def redact(findings: Sequence[Document], values: Sequence[str]) -> list[Document]:
     """The findings, with a mask in place of a text that names one of the values."""
     return [
         {**each, "message": REMOVED, "path": ""}

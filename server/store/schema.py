@@ -29,6 +29,7 @@ from tocsin.server.store.connection import (
 )
 from tocsin.server.store.feeds.clock import ensure_clock
 from tocsin.server.store.journal import add_missing_terms
+from tocsin.server.store.reviews import WAITING, describe, raise_revision
 
 Migration = Callable[[Base], None]
 """Brings a database from one version to the next.  Idempotent."""
@@ -47,7 +48,16 @@ def add_days(base: Base) -> None:
         base.reviews.update_one({"_id": each["_id"]}, {"$set": change})
 
 
-MIGRATIONS: tuple[Migration, ...] = (add_missing_terms, add_days)
+def describe_reviews(base: Base) -> None:
+    """Add what lists show of waiting reviews, and the revision by which they are found."""
+    revision = raise_revision(base)
+    waiting = base.reviews.find({"state": WAITING, "revision": {"$exists": False}}, {"object": 1})
+    for each in list(waiting):
+        change = {"revision": revision, **describe(each["object"])}
+        base.reviews.update_one({"_id": each["_id"]}, {"$set": change})
+
+
+MIGRATIONS: tuple[Migration, ...] = (add_missing_terms, add_days, describe_reviews)
 """In order: the first one leads from version 1 to version 2."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 """The version that this program reads and writes."""
@@ -102,7 +112,10 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("waits_for",),
         ("day",),
         ("decided_day",),
+        ("revision",),
     ),
+    "review_acts": (),
+    "review_figures": (),
     "waits": (("targets",),),
     "errands": (),
     "partners": (),

@@ -21,6 +21,7 @@ from tocsin.server.model import (
     NewEntry,
     OpenSubmission,
     OutboxTask,
+    PendingDecision,
     PendingReferences,
     PublicObject,
     PublishOutcome,
@@ -29,6 +30,7 @@ from tocsin.server.model import (
     Query,
     Record,
     Review,
+    ReviewAct,
     Submission,
     VersionKeyword,
 )
@@ -49,10 +51,10 @@ from tocsin.server.store.public_objects import PublicObjects, find_public_ids, i
 from tocsin.server.store.purge import (
     end_purge,
     find_purge_request,
-    purge_review,
     purge_submission,
     put_purge,
     put_purge_request,
+    redact,
     remove_purge_request,
 )
 from tocsin.server.store.retention import (
@@ -61,15 +63,15 @@ from tocsin.server.store.retention import (
     forget_review,
     forget_submission,
 )
+from tocsin.server.store.review_acts import ReviewActs
 from tocsin.server.store.reviews import (
+    ReviewWriter,
     count_waiting,
-    decide_review,
     has_waiting_review,
-    insert_reviews,
     list_waiting_under,
-    update_review,
 )
 from tocsin.server.store.submissions import (
+    FREE,
     find_submission,
     is_leased,
     lease_end,
@@ -133,6 +135,9 @@ class Transaction(Snapshot):
         """People of the console."""
         self.agreements = Agreements(base, session)
         """Agreements with partners."""
+        self.review_acts = ReviewActs(base, session)
+        """What reviewers decided last."""
+        self._reviews = ReviewWriter(base, session, self.now)
         self._journal = JournalWriter(base, session, self.now)
         self._clock = HubClock(base, session, self.now)
 
@@ -295,7 +300,7 @@ class Transaction(Snapshot):
 
     def add_reviews(self, reviews: Sequence[Review]) -> None:
         """Store reviews for an analyst."""
-        insert_reviews(self._base, self._session, reviews)
+        self._reviews.insert(reviews)
 
     def count_waiting_reviews(self, partner: str, most: int) -> int:
         """The number of a partner's waiting reviews; not counted beyond `most`."""
@@ -307,14 +312,50 @@ class Transaction(Snapshot):
 
     def update_review(self, review: Review) -> None:
         """Replace the rules, findings and pending references of a waiting review."""
-        update_review(self._base, self._session, review)
+        self._reviews.update(review)
 
-    def decide_review(self, review_id: str, state: str) -> Review:
+    def decide_review(self, review_id: str, state: str, who: str = "", act: str = "") -> Review:
         """Decide a review, `released` or `rejected`; return the decided review.
 
-        Raises NotFound, or Conflict if it was decided before.
+        `who` decides, in the act of this id if there is one; a decision of another one that has
+        not taken effect yet is dropped.  Raises NotFound, or Conflict if it was decided before.
         """
-        return decide_review(self._base, self._session, review_id, state, self.now)
+        return self._reviews.decide(review_id, state, who, act)
+
+    def find_reviews(self, ids: Sequence[str]) -> list[Review]:
+        """The reviews with these ids, in this order; ids without one are left out."""
+        return self._reviews.find(ids)
+
+    def put_review_decision(self, reviews: Sequence[Review], decision: PendingDecision) -> None:
+        """Write down the decision on open reviews, which takes effect later.
+
+        The rules of the decision are those of each review.
+        """
+        self._reviews.put_decision(reviews, decision)
+
+    def withdraw_review_decision(self, reviews: Sequence[Review], act: str) -> None:
+        """Take the decision of this act off those of these reviews that wait with it."""
+        self._reviews.withdraw(reviews, act)
+
+    def check_review_decision(self, review_id: str, act: str) -> None:
+        """Raises Overtaken unless the decision of this act stands on a waiting review.
+
+        Conflict if other rules ask about it than then.
+        """
+        self._reviews.check_decision(review_id, act)
+
+    def return_review(self, review_id: str, act: str, why: str) -> bool:
+        """Take a decision off a waiting review, on which it did not take effect.
+
+        False if it is not that of this act.
+        """
+        return self._reviews.return_review(review_id, act, why)
+
+    def leave_act(self, act: ReviewAct) -> None:
+        """Store an act, and put its task into the outbox, for any worker."""
+        self.review_acts.add(act)
+        task = OutboxTask(act.id, ArrivedIds(""), due=act.due, is_act=True)
+        put_task(self._base, self._session, task, {"left": self.now, **FREE})
 
     def put_purge(self, purge: Purge) -> Purge:
         """Store what a purge has still to delete, with what an earlier one left; both as one."""
@@ -361,7 +402,7 @@ class Transaction(Snapshot):
 
     def purge_review(self, review_id: str, values: Sequence[str]) -> None:
         """Close a review; delete its object, and findings that name one of the values."""
-        purge_review(self._base, self._read_session(), review_id, values, self.now)
+        self._reviews.purge(review_id, lambda findings: redact(findings, values))
 
     def forget_body(self, submission: str, again: int) -> bool:
         """Delete the body of a settled submission; True if it was deleted.

@@ -10,13 +10,14 @@ from tocsin.server.console.pages import (
     oidc,
     overview,
     partner,
+    review,
     search,
     sign_in,
 )
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ConsoleServices
 
-_SUBJECTS = (search, objects, overview, partner, admin, agreements, manual, sign_in, oidc)
+_SUBJECTS = (review, search, objects, overview, partner, admin, agreements, manual, sign_in, oidc)
 
 
 def register_pages(pages: Pages, services: ConsoleServices) -> None:

@@ -129,3 +129,50 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     if (by && node) { event.preventDefault(); move(node, by[0], by[1]); }
   });
 });
+// Decisions: the new heading has the focus, the outcome is said, n goes through the marked words.
+(() => {
+  const all = (selector) => Array.from(document.querySelectorAll(selector));
+  const heading = document.querySelector("h1[data-focus]");
+  if (heading && !document.querySelector(".errors")) heading.focus({ preventScroll: true });
+
+  const line = document.getElementById("status");
+  if (line.textContent.trim()) {
+    // What is there from the beginning is not said; what comes later is.
+    const said = Array.from(line.childNodes);
+    line.replaceChildren();
+    setTimeout(() => line.replaceChildren(...said), 150);
+    const button = said.find((each) => each.nodeType === 1 && each.dataset.left);
+    if (button) {
+      const end = Date.now() + Number(button.dataset.left) * 1000;
+      const text = said.find((each) => each.nodeType === 1 && "countdown" in each.dataset);
+      text.setAttribute("aria-hidden", "true");
+      let timer = 0;
+      const tick = () => {
+        const left = Math.ceil((end - Date.now()) / 1000);
+        text.textContent = left > 0 ? `${left} s` : "";
+        if (left <= 0) { button.remove(); clearInterval(timer); }
+      };
+      timer = setInterval(tick, 500);
+      tick();
+    }
+  }
+  if (window.matchMedia("(max-width: 46rem)").matches) {
+    all("details[data-fold]").forEach((each) => each.removeAttribute("open"));
+  }
+  const marks = () => all("main mark");
+  const next = document.getElementById("next-mark");
+  if (next && marks().length) {
+    let at = -1;
+    next.hidden = false;
+    next.querySelector("button").addEventListener("click", () => {
+      const found = marks();
+      at = (at + 1) % found.length;
+      const folded = found[at].closest("details");
+      if (folded) folded.open = true;
+      found[at].focus({ preventScroll: true });
+      found[at].scrollIntoView({ block: "center" });
+    });
+  }
+  const edit = document.getElementById("edit");
+  if (edit) edit.addEventListener("toggle", () => { if (edit.open) document.getElementById("words").focus(); });
+})();

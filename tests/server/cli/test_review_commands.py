@@ -27,6 +27,9 @@ from tocsin.server.cli.review import (
     review_command,
     show_review,
 )
+from tocsin.server.intake.decisions import Chosen, Decision
+from tocsin.server.model import DecisionKind
+from tocsin.server.person import Person
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
@@ -103,10 +106,27 @@ class TestShowing:
         with pytest.raises(Conflict, match="has been released; its object is not kept"):
             show_review(opened(hub), name)
 
+    def test_invisible_characters_around_a_word_do_not_hide_it(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description=f"invoice\u202egpj.exe. {PERSON}"))
+        [mark] = [each for each in shown(hub)["marked"] if each["path"] == "description"]
+        assert [word["text"] for word in mark["words"]] == ["Jane Doe"]
+
     def test_a_word_written_in_several_places_is_marked_in_each(self, hub: HubInProcess) -> None:
         hub.push(indicator(description="Contact: Jane Doe. Contact: Jane Doe."))
         [mark] = shown(hub)["marked"]
         assert [word["text"] for word in mark["words"]] == ["Jane Doe", "Jane Doe"]
+
+
+def test_a_decision_of_the_console_is_shown_and_not_overridden(hub: HubInProcess) -> None:
+    hub.push(indicator("vpn.acme.example"))
+    [review] = hub.store.reviews.list_waiting()
+    person = Person("p", "jane@hub.example", "Jane", "", frozenset())
+    chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
+    hub.services.intake.decisions.decide(person, chosen, decision)
+    [entry] = list_reviews(opened(hub), None)
+    assert (entry["decided"], entry["by"]) == ("release", "jane@hub.example")
+    with pytest.raises(Conflict, match=r"jane@hub\.example has decided review"):
+        decide_reviews(opened(hub), [review.id], release=False, reason="no")
 
 
 class TestListing:

@@ -16,7 +16,9 @@ from support.hub import (
 )
 from support.stix_objects import TIME
 
-from tocsin.server.model import Account
+from tocsin.server.intake.decisions import Chosen, Decision
+from tocsin.server.model import Account, DecisionKind
+from tocsin.server.person import Person
 from tocsin.server.search import SearchFilters
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
@@ -88,6 +90,7 @@ def live(hub: Any) -> None:
     hub.push(held | {"revoked": True})
     for review in hub.store.reviews.list_waiting("acme"):
         hub.services.intake.release(review, "analyst")
+    decide_in_console(hub)
     hub.services.lifecycle.sweep()
     hub.services.retention.sweep()
     hub.services.lifecycle.exclude("one.top", "analyst", "enough")
@@ -123,6 +126,24 @@ def look(hub: Any) -> None:
     services.statistics.by_day(operator, 90)
     services.statistics.pollers(operator)
     services.statistics.value_returned(operator, "acme")
+
+
+def decide_in_console(hub: Any) -> None:
+    """What reviewers do in the console."""
+    person = Person("p", "jane@hub.example", "Jane", "", frozenset())
+    hub.push(*(indicator(f"{name}.acme.example") for name in ("three", "four")))
+    decisions, acts = hub.services.intake.decisions, hub.store.review_acts
+    for each in hub.store.reviews.list_waiting("acme"):
+        hub.store.review_queue.look()
+        hub.store.reviews.list_titles([each.id])
+        decisions.claim(each, person)
+        chosen = [Chosen(each.id, each.revision)]
+        act = decisions.decide_all(person, chosen, Decision(DecisionKind.REJECT))
+        acts.find(act.id)
+    decisions.withdraw(person, act.id)
+    acts.list_latest(person.id)
+    acts.answers("acme", "victim_terms")
+    acts.median_turnaround(hub.store.clock(), 7)
 
 
 def test_every_query_has_one(hub: Any, recorder: Any) -> None:

@@ -1,0 +1,522 @@
+"""Review: the queue of what waits for a person, and the item with its decisions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+import flask
+from flask import request
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.timestamps import DAY
+from tocsin.server.console.forms import go, text_field
+from tocsin.server.console.registry import Pages
+from tocsin.server.console.review_texts import Row, compare_texts, is_machinery
+from tocsin.server.console.services import ROOT, ConsoleServices
+from tocsin.server.console.visit import visit
+from tocsin.server.intake.decisions import (
+    MOST_AT_ONCE,
+    OWN,
+    Chosen,
+    DecidedAlready,
+    Decision,
+    is_own,
+)
+from tocsin.server.intake.masks import find_words
+from tocsin.server.intake.review import MaskedPreview
+from tocsin.server.model import (
+    ActState,
+    Claim,
+    DecisionKind,
+    PublicObject,
+    Review,
+    ReviewAct,
+    ReviewKind,
+    Submission,
+)
+from tocsin.server.person import Role
+from tocsin.server.review_comparison import Mark, find_marks
+from tocsin.server.store.review_acts import Answers
+from tocsin.server.store.review_queue import QueuedReview
+from tocsin.server.store.reviews import ReviewTitle
+
+_PAGE = 50
+_ACTING = (Role.REVIEWER, Role.OPERATOR)
+_READING = (*_ACTING, Role.AUDITOR)
+_SECTION = f"{ROOT}/review"
+_TURNAROUND_DAYS = 7
+_LOOKED_AHEAD = 50
+"""Items among which one that nobody has opened is looked for."""
+_NO_LEVEL = "none"
+_MOST_WORDS = 100
+_LONGEST_REASON = 500
+_BY_ITSELF = ("references",)
+"""The rules of reviews that no person needs to decide."""
+_USUAL_REASONS = {
+    "personal_data": "it has personal data: send it without",
+    "victim_terms": "it names a victim or a member: send it without",
+    "private_addresses": "it is about a private address, which matches in every network",
+    "benign": "its value is harmless by a warning list: it would match ordinary traffic",
+    "marking": "its marking is not known here: send it with a TLP marking",
+    "references": "what it refers to has not come: send it with that",
+}
+_REASON = "a reviewer refused it"
+_NOTHING_TYPED = {"decision": "", "reason": "", "words": ""}
+
+
+def register(pages: Pages, services: ConsoleServices) -> None:
+    """Register the pages."""
+    queue, item = Queue(services), Item(services)
+    pages.link("Review", "/review", "r", _READING)
+    pages.add("/review", queue.show, _READING)
+    pages.add("/review/all", queue.choose_all, _ACTING)
+    pages.add("/review/all", queue.decide_all, _ACTING, ("POST",))
+    pages.add("/review/undo", queue.undo, _ACTING, ("POST",))
+    pages.add("/review/<id>", item.show, _READING)
+    pages.add("/review/<id>", item.decide, _ACTING, ("POST",))
+    pages.add("/review/<id>/skip", item.skip, _ACTING, ("POST",))
+    pages.add("/review/<id>/lead", item.lead, _ACTING, ("POST",))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a person looks at in the queue; it is in the query string of every link."""
+
+    rule: str = ""
+    partner: str = ""
+    tlp: str = ""
+    type: str = ""
+
+    @classmethod
+    def of_request(cls) -> Filter:
+        """The filter in the query string."""
+        return cls(*(request.args.get(name, "")[:200] for name in cls.__slots__))
+
+    def takes(self, each: QueuedReview) -> bool:
+        """True if an item passes."""
+        if self.rule == "" and each.rules == _BY_ITSELF:
+            return False
+        return (
+            (not self.rule or self.rule in each.rules)
+            and self.partner in ("", each.partner)
+            and self.tlp in ("", each.tlp or _NO_LEVEL)
+            and self.type in ("", each.type)
+        )
+
+    def url(self, path: str = "", **more: object) -> str:
+        """A path below that of the queue, with the filter."""
+        values = {name: getattr(self, name) for name in self.__slots__} | more
+        query = urlencode({name: value for name, value in values.items() if value})
+        return f"{path}?{query}" if query else path
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The values that a filter can have, each with the number of items, by name."""
+
+    rule: list[tuple[str, int]]
+    partner: list[tuple[str, int]]
+    tlp: list[tuple[str, int]]
+    type: list[tuple[str, int]]
+
+    @classmethod
+    def count(cls, items: Iterable[QueuedReview]) -> Choices:
+        """Count what is in the queue."""
+        counts: tuple[Counter[str], ...] = tuple(Counter() for _ in range(4))
+        for each in items:
+            counts[0].update(each.rules)
+            counts[1][each.partner] += 1
+            counts[2][each.tlp or _NO_LEVEL] += 1
+            counts[3][each.type] += 1
+        return cls(*(sorted(each.items()) for each in counts))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An item in the list."""
+
+    item: QueuedReview
+    shown: ReviewTitle
+    is_mine: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The list."""
+
+    services: ConsoleServices
+
+    def show(self) -> ResponseReturnValue:
+        """A page of the queue, the oldest first."""
+        chosen, store = Filter.of_request(), self.services.store
+        items = store.review_queue.look()
+        found = [each for each in items if chosen.takes(each)]
+        page = _page_number(len(found))
+        shown = found[(page - 1) * _PAGE : page * _PAGE]
+        here, now = visit(), self.services.clock()
+        waiting = [each for each in items if each.rules != _BY_ITSELF]
+        return flask.render_template(
+            "review_queue.html",
+            section=_SECTION,
+            lines=self._lines(shown),
+            filter=chosen,
+            choices=Choices.count(items),
+            found=len(found),
+            waiting=len(waiting),
+            by_itself=len(items) - len(waiting),
+            oldest=waiting[0].asked if waiting else None,
+            page=page,
+            has_more=page * _PAGE < len(found),
+            may_act=here.who.has(*_ACTING),
+            turnaround=store.review_acts.median_turnaround(now, _TURNAROUND_DAYS),
+            acts=store.review_acts.list_latest(here.who.id),
+            said=self._act(),
+        )
+
+    def _act(self) -> ReviewAct | None:
+        return find_act(self.services)
+
+    def _lines(self, items: Sequence[QueuedReview]) -> list[Line]:
+        titles = self.services.store.reviews.list_titles([each.id for each in items])
+        now, me = self.services.clock(), visit().who.id
+        lines: list[Line] = []
+        for each in items:
+            if (shown := titles.get(each.id)) is not None:
+                held = shown.claim if shown.claim and now < shown.claim.until else None
+                is_mine = held is not None and held.person == me
+                lines.append(Line(each, replace(shown, claim=held), is_mine))
+        return lines
+
+    def choose_all(self) -> ResponseReturnValue:
+        """What a decision on everything that passes the filter would be about."""
+        chosen = Filter.of_request()
+        found = [each for each in self.services.store.review_queue.look() if chosen.takes(each)]
+        return flask.render_template(
+            "review_all.html",
+            section=_SECTION,
+            filter=chosen,
+            found=len(found),
+            items=found[:MOST_AT_ONCE],
+            most=MOST_AT_ONCE,
+            by_rule=Choices.count(found[:MOST_AT_ONCE]).rule,
+            by_partner=Choices.count(found[:MOST_AT_ONCE]).partner,
+        )
+
+    def decide_all(self) -> ResponseReturnValue:
+        """Decide the chosen items; their ids and versions are in the form."""
+        chosen = [_parse_chosen(each) for each in request.form.getlist("item")]
+        back = Filter.of_request()
+        if not chosen:
+            return go(back.url("/review", said="nothing"))
+        kinds = {"keep_masked": DecisionKind.KEEP_MASKED, "reject": DecisionKind.REJECT}
+        kind = kinds.get(text_field("decision"))
+        if kind is None:
+            raise Malformed("choose what to do with the items")
+        decision = Decision(kind, text_field("reason", _LONGEST_REASON) or _REASON)
+        act = self.services.intake.decisions.decide_all(visit().who, chosen, decision)
+        if not act.reviews:
+            page = flask.render_template(
+                "review_skipped.html", section=_SECTION, act=act, filter=back
+            )
+            return flask.make_response(page, HTTPStatus.CONFLICT)
+        return go(back.url("/review", act=act.id))
+
+    def undo(self) -> ResponseReturnValue:
+        """Take a decision back."""
+        back = Filter.of_request()
+        try:
+            act = self.services.intake.decisions.withdraw(visit().who, text_field("act", 64))
+        except Conflict as error:
+            page = flask.render_template(
+                "review_conflict.html",
+                section=_SECTION,
+                review=None,
+                why=str(error),
+                filter=back,
+                own=_NOTHING_TYPED,
+                next_url=f"{ROOT}{back.url('/review')}",
+            )
+            return flask.make_response(page, HTTPStatus.CONFLICT)
+        if len(act.reviews) == 1:
+            return go(f"{back.url(f'/review/{act.reviews[0]}', act=act.id)}#item")
+        return go(back.url("/review", act=act.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around an item."""
+
+    submission: Submission | None
+    same: list[tuple[PublicObject, str]]
+    """Objects in force about the same, each with the partner that leads it."""
+    answers: list[tuple[str, Answers]]
+    """By rule, what was answered to this partner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item is in the filtered queue."""
+
+    number: int
+    """From 1; 0: it does not pass the filter."""
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item."""
+
+    services: ConsoleServices
+
+    def show(self, id: str) -> ResponseReturnValue:
+        """The item; opening it claims it."""
+        review = self._require(id)
+        if not review.is_open:
+            return self._show_decided(review)
+        return self._show_open(review, {}, {}, HTTPStatus.OK)
+
+    def _require(self, id: str) -> Review:
+        review = self.services.store.reviews.find(id)
+        if review is None:
+            raise NotFound("there is no such review")
+        return review
+
+    def _show_decided(self, review: Review) -> Response:
+        chosen, act = Filter.of_request(), None
+        if review.decision is not None:
+            act = self.services.store.review_acts.find(review.decision.act)
+        page = flask.render_template(
+            "review_decided.html",
+            section=_SECTION,
+            review=review,
+            act=act,
+            is_mine=act is not None and act.person == visit().who.id,
+            filter=chosen,
+            said=find_act(self.services),
+            next_url=ROOT + self._next_url(review, chosen),
+        )
+        return flask.make_response(page)
+
+    def _show_open(
+        self, review: Review, errors: dict[str, str], typed: dict[str, str], status: int
+    ) -> Response:
+        who, chosen = visit().who, Filter.of_request()
+        may_act = who.has(*_ACTING)
+        holder = review.claim
+        if may_act and not is_own(review, who):
+            holder = self.services.intake.decisions.claim(review, who)
+        if holder is not None and holder.until <= self.services.clock():
+            holder = None
+        preview, marks = self._compare(review)
+        rows = self._rows(review, preview, marks)
+        others = [each for each in rows if not each.is_first and is_machinery(each)]
+        page = flask.render_template(
+            "review_item.html",
+            section=_SECTION,
+            review=review,
+            title=self._title(review),
+            rows=[each for each in rows if each not in others],
+            others=others,
+            marks=marks,
+            words=_marked_words(marks),
+            fault=preview.fault,
+            is_left_alone=review.rules == _BY_ITSELF,
+            why_not=_why_not(review, holder, may_act=may_act),
+            claim=holder if holder is not None and holder.person == who.id else None,
+            around=self._around(review),
+            place=self._place(review, chosen),
+            filter=chosen,
+            reason=typed.get("reason") or _usual_reason(review.rules),
+            typed=typed.get("words", ""),
+            unmarked=typed.get("unmarked", "").split(),
+            errors=errors,
+            ends=(review.created // DAY + self.services.settings.review_days + 1) * DAY,
+            said=find_act(self.services),
+            last=self._last_pending(),
+            is_held=review.kind is ReviewKind.HELD,
+            whole="all" in request.args,
+        )
+        return flask.make_response(page, status)
+
+    def _title(self, review: Review) -> str:
+        found = self.services.store.reviews.list_titles([review.id])
+        return found[review.id].title if review.id in found else ""
+
+    def _compare(self, review: Review) -> tuple[MaskedPreview, Sequence[Mark]]:
+        try:
+            preview = self.services.intake.preview_masked(review)
+        except NotFound:
+            preview = MaskedPreview(None, "its submission is not kept any more")
+        return preview, find_marks(review, parse_object(review.object), preview.object)
+
+    def _rows(self, review: Review, preview: MaskedPreview, marks: Sequence[Mark]) -> list[Row]:
+        original = parse_object(review.object)
+        return compare_texts(original, preview.object, marks, whole="all" in request.args)
+
+    def _around(self, review: Review) -> Around:
+        store = self.services.store
+        subject = parse_object(review.object)
+        same = self.services.lifecycle.find_same(subject, review.partner, review.source_id)
+        answers = [(rule, store.review_acts.answers(review.partner, rule)) for rule in review.rules]
+        return Around(store.submissions.find(review.submission, raw=False), same, answers)
+
+    def _last_pending(self) -> ReviewAct | None:
+        """The last act of the person, while it can be withdrawn."""
+        acts = self.services.store.review_acts.list_latest(visit().who.id)
+        now = self.services.clock()
+        return next((a for a in acts if a.state is ActState.PENDING and now < a.due), None)
+
+    def _place(self, review: Review, chosen: Filter) -> Place:
+        found = [e.id for e in self.services.store.review_queue.look() if chosen.takes(e)]
+        return Place(found.index(review.id) + 1 if review.id in found else 0, len(found))
+
+    def _next_url(self, review: Review, chosen: Filter, **more: object) -> str:
+        """The next item that nobody has open, in the order of the queue; else the queue."""
+        found = [e for e in self.services.store.review_queue.look() if chosen.takes(e)]
+        place = self._place_of(review)
+        later = [e for e in found if e.place > place]
+        candidates = [e.id for e in (*later, *found) if e.id != review.id][:_LOOKED_AHEAD]
+        titles = self.services.store.reviews.list_titles(candidates)
+        now, me = self.services.clock(), visit().who.id
+        for id in candidates:
+            claim = titles[id].claim if id in titles else None
+            if id in titles and (claim is None or claim.person == me or claim.until <= now):
+                return f"{chosen.url(f'/review/{id}', **more)}#item"
+        return chosen.url("/review", **more)
+
+    def _place_of(self, review: Review) -> tuple[int, str, str]:
+        return self.services.store.reviews.place_of(review)
+
+    def decide(self, id: str) -> ResponseReturnValue:
+        """Write a decision down, and open the next item."""
+        review, chosen = self._require(id), Filter.of_request()
+        try:
+            decision = self._read_decision(review)
+        except Malformed as error:
+            return self._show_open(review, {"words": _sentence(error)}, _typed(), 422)
+        version = request.form.get("version", "")
+        if not version.isdecimal():
+            raise Malformed("the form is not complete: open the item again")
+        try:
+            picked = Chosen(id, int(version))
+            act = self.services.intake.decisions.decide(visit().who, picked, decision)
+        except DecidedAlready as error:
+            return self._show_conflict(error.review, str(error), chosen)
+        return go(self._next_url(review, chosen, act=act.id))
+
+    def _show_conflict(self, review: Review, why: str, chosen: Filter) -> Response:
+        """Who decided it, and what the person had entered."""
+        page = flask.render_template(
+            "review_conflict.html",
+            section=_SECTION,
+            review=review,
+            why=why,
+            filter=chosen,
+            own=_typed(),
+            next_url=ROOT + self._next_url(review, chosen),
+        )
+        return flask.make_response(page, HTTPStatus.CONFLICT)
+
+    def _read_decision(self, review: Review) -> Decision:
+        kinds = {each.value: each for each in DecisionKind}
+        kind = kinds.get(text_field("decision"))
+        if kind is None:
+            raise Malformed("choose what to do")
+        if kind is DecisionKind.EDIT:
+            return Decision(kind, masks=tuple(self._read_masks(review)))
+        reason = text_field("reason", _LONGEST_REASON) if kind is DecisionKind.REJECT else ""
+        return Decision(kind, reason or (_REASON if kind is DecisionKind.REJECT else ""))
+
+    def _read_masks(self, review: Review) -> Iterable[tuple[tuple[str | int, ...], int, int]]:
+        """The places of the words that a person chose: of those in question, and of others."""
+        if not review.object:
+            return []
+        _, marks = self._compare(review)
+        offered = _marked_words(marks)
+        numbers = {n for n in request.form.getlist("mark") if n.isdecimal()}
+        words = [offered[int(n)] for n in sorted(numbers) if int(n) < len(offered)]
+        words += [line.strip() for line in text_field("words").splitlines() if line.strip()]
+        if not words:
+            raise Malformed("choose or enter the words to mask; to publish all, release it in full")
+        if len(words) > _MOST_WORDS:
+            raise Malformed(f"{len(words)} words are too many: {_MOST_WORDS} at most")
+        return find_words(parse_object(review.object), words)
+
+    def skip(self, id: str) -> ResponseReturnValue:
+        """Leave the item to others, and open the next one."""
+        review = self._require(id)
+        self.services.store.reviews.end_claim(id, visit().who.id)
+        return go(self._next_url(review, Filter.of_request()))
+
+    def lead(self, id: str) -> ResponseReturnValue:
+        """Let another partner's report lead an object about the same."""
+        review, chosen = self._require(id), Filter.of_request()
+        public, partner = text_field("public", 200), text_field("partner", 100)
+        same = self.services.lifecycle.find_same(
+            parse_object(review.object) if review.object else {}, review.partner, review.source_id
+        )
+        if public not in {each.id for each, _ in same}:
+            raise NotFound("there is no such object")
+        self.services.lifecycle.lead(public, partner, visit().who.login)
+        return go(f"{chosen.url(f'/review/{id}', said='lead')}#item")
+
+
+def find_act(services: ConsoleServices) -> ReviewAct | None:
+    """The act of the person that the query string names."""
+    id = request.args.get("act", "")[:64]
+    act = services.store.review_acts.find(id) if id else None
+    return act if act is not None and act.person == visit().who.id else None
+
+
+def _page_number(total: int) -> int:
+    given = request.args.get("page", "1")
+    wanted = int(given) if given.isdecimal() and len(given) < 7 else 1  # noqa: PLR2004
+    return max(1, min(wanted, -(-total // _PAGE)))
+
+
+def _parse_chosen(text: str) -> Chosen:
+    id, _, revision = text.partition(":")
+    return Chosen(id[:100], int(revision) if revision.isdecimal() and len(revision) < 20 else -1)  # noqa: PLR2004
+
+
+def _marked_words(marks: Sequence[Mark]) -> list[str]:
+    """The words in question, each once; those that are as long as a text are left out."""
+    words = (word.text.strip() for mark in marks for word in mark.words)
+    return list(dict.fromkeys(word for word in words if 0 < len(word) <= _LONGEST_REASON))
+
+
+def _usual_reason(rules: Sequence[str]) -> str:
+    return next((_USUAL_REASONS[rule] for rule in rules if rule in _USUAL_REASONS), _REASON)
+
+
+def _why_not(review: Review, holder: Claim | None, *, may_act: bool) -> str:
+    """Why the person cannot decide an item now; empty if they can."""
+    who = visit().who
+    if not may_act:
+        return "You can look at it; reviewers decide."
+    if is_own(review, who):
+        return _sentence(Conflict(OWN))
+    if holder is not None and holder.person != who.id:
+        return f"{holder.login} has it open. You can look at it; decide another one meanwhile."
+    return ""
+
+
+def _typed() -> dict[str, str]:
+    """What the person had entered, kept for copying."""
+    return {
+        "decision": text_field("decision"),
+        "reason": text_field("reason", _LONGEST_REASON),
+        "words": text_field("words"),
+    }
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

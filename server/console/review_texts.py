@@ -1,0 +1,158 @@
+"""The texts of a review's object, side by side: as received, and as published.
+
+Texts that differ or are in question come first; of a long one only what is around the words in
+question is shown, unless all of it is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.model import Path, StixObject, format_path
+from tocsin.admission.stix.free_text import free_texts
+from tocsin.server.review_comparison import Mark
+
+Pieces = tuple[tuple[str, str], ...]
+"""A text in pieces, each with its kind; see `texts.parts`."""
+
+MOST_ROWS = 500
+"""Texts of one object that are shown."""
+LONGEST_WHOLE = 2_000
+"""A longer text is shown around the words in question only."""
+_LONGEST = 200_000
+_AROUND = 300
+"""Characters on each side of what is shown of a long text."""
+_LONGEST_MARK = 600
+"""A longer word in question is shown by its begin and its end."""
+_MASK = re.compile(r"\[removed: [^\]]*\]")
+_FIRST = ("pattern", "value", "name", "description", "content", "abstract")
+_MACHINERY = frozenset(
+    (
+        *("type", "id", "spec_version", "created", "modified", "created_by_ref", "pattern_type"),
+        *("object_marking_refs", "granular_markings", "object_refs", "valid_from", "extensions"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A text of the object."""
+
+    path: str
+    before: Pieces
+    after: Pieces | None
+    """None: it is taken out."""
+    is_value: bool
+    """A value or a pattern, not prose."""
+    is_first: bool
+    """It differs or is in question."""
+    is_cut: bool
+    """Only a part of it is shown."""
+
+
+def compare_texts(
+    original: StixObject, published: StixObject | None, marks: Sequence[Mark], *, whole: bool
+) -> list[Row]:
+    """The texts of an object, those first that differ or are in question.
+
+    `whole`: long ones are shown as they are, up to a limit.
+    """
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for mark in marks:
+        spans.setdefault(mark.path, []).extend((word.start, word.end) for word in mark.words)
+    after = {format_path(path): text for path, text in _leaves(published)}
+    prose = _prose_paths(original)
+    rows = []
+    for path, text in _leaves(original):
+        name = format_path(path)
+        marked = _merge(spans.get(name, ()))
+        left = after.get(name) if published is not None else None
+        pieces, is_cut = _cut(text, [(*span, "mark") for span in marked], whole=whole)
+        masks = [(*each.span(), "mask") for each in _MASK.finditer(left or "")]
+        masked, is_cut_too = _cut(left or "", masks, whole=whole)
+        is_first = bool(marked) or left != text
+        is_value = path not in prose
+        shown = None if left is None else masked
+        rows.append(Row(name, pieces, shown, is_value, is_first, is_cut or is_cut_too))
+    rows.sort(key=_rank)
+    return rows[:MOST_ROWS]
+
+
+def is_machinery(row: Row) -> bool:
+    """True if a text says nothing about the threat."""
+    return row.path.partition("[")[0].partition(".")[0] in _MACHINERY
+
+
+def _rank(row: Row) -> tuple[bool, bool, int]:
+    place = _FIRST.index(row.path) if row.path in _FIRST else len(_FIRST)
+    return not row.is_first, is_machinery(row), place
+
+
+def _prose_paths(subject: StixObject) -> frozenset[Path]:
+    try:
+        return frozenset(path for path, _ in free_texts(subject))
+    except Unprocessable:
+        return frozenset()
+
+
+def _leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every text, number and truth value within an object, as a text."""
+    inner: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, Mapping):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    elif value is not None:
+        yield path, value if isinstance(value, str) else json.dumps(value)
+    for step, each in inner:
+        yield from _leaves(each, (*path, step))
+
+
+def _merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _cut(text: str, spans: Sequence[tuple[int, int, str]], *, whole: bool) -> tuple[Pieces, bool]:
+    """A text in pieces, and if any of it is left out."""
+    most = _LONGEST if whole else LONGEST_WHOLE
+    pieces = list(_split(text, spans))
+    if len(text) <= most:
+        return tuple(pieces), False
+    cut: list[tuple[str, str]] = []
+    for number, (kind, piece) in enumerate(pieces):
+        if kind:
+            head = tail = _LONGEST_MARK // 2
+        elif spans:
+            head, tail = _AROUND * (number > 0), _AROUND * (number < len(pieces) - 1)
+        else:
+            head, tail = most, 0
+        is_long = len(piece) > head + tail
+        cut += _shorten(kind, piece, head, tail) if is_long else [(kind, piece)]
+    return tuple(cut), True
+
+
+def _shorten(kind: str, text: str, head: int, tail: int) -> list[tuple[str, str]]:
+    left = f" … {len(text) - head - tail:,} characters … "
+    ends = ((kind, text[:head]), ("gap", left), (kind, text[len(text) - tail :]))
+    return [(kind, piece) for kind, piece in ends if piece]
+
+
+def _split(text: str, spans: Sequence[tuple[int, int, str]]) -> Iterator[tuple[str, str]]:
+    at = 0
+    for start, end, kind in spans:
+        if start > at:
+            yield "", text[at:start]
+        yield kind, text[start:end]
+        at = end
+    if at < len(text):
+        yield "", text[at:]

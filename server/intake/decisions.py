@@ -1,0 +1,221 @@
+"""Decisions of reviewers, which take effect after a time in which they can be taken back.
+
+What pollers have read cannot be undone.  So a decision is written down at once, in one
+transaction with a task in the outbox that carries it out when it is due (`review.py`),
+whichever process does that.  Of two people who decide the same review, the second one is
+refused with the first one's decision.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from tocsin.admission.errors import Conflict, NotFound
+from tocsin.server.model import (
+    ActState,
+    Claim,
+    DecisionKind,
+    PendingDecision,
+    Review,
+    ReviewAct,
+    Span,
+)
+from tocsin.server.person import Person
+from tocsin.server.store import Store, Transaction
+
+CLAIM_SECONDS = 15 * 60
+"""Seconds for which a review that a person opened is theirs."""
+MOST_AT_ONCE = 500
+"""Reviews in one act."""
+_SECOND = 1_000_000
+_TOO_LATE = "this decision has taken effect: it cannot be withdrawn any more"
+
+
+class DecidedAlready(Conflict):
+    """Somebody else decided a review, or it has changed since it was shown."""
+
+    def __init__(self, review: Review, why: str) -> None:
+        """`review` is as it is now."""
+        super().__init__(why)
+        self.review = review
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A review to decide, as it was when it was shown."""
+
+    id: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decides."""
+
+    kind: DecisionKind
+    reason: str = ""
+    """Of a rejection; the submitter reads it."""
+    masks: tuple[Span, ...] = ()
+    """Of an edit."""
+
+
+class Decisions:
+    """Writes decisions of reviewers down, and withdraws them."""
+
+    def __init__(self, store: Store, waiting: threading.Event) -> None:
+        """`waiting` is set when there is something to do at once."""
+        self._store, self._waiting = store, waiting
+
+    def claim(self, review: Review, person: Person) -> Claim | None:
+        """Claim an open review for a while; who has it then, None if it is not open."""
+        now = self._store.clock()
+        claim = Claim(person.id, person.login, now + CLAIM_SECONDS * _SECOND)
+        return self._store.reviews.claim(review.id, claim, now)
+
+    def decide(self, person: Person, chosen: Chosen, decision: Decision) -> ReviewAct:
+        """Write a decision down.
+
+        Raises DecidedAlready if the review is not as it was shown, or claimed by another person;
+        NotFound if there is none.
+        """
+
+        def write(txn: Transaction) -> ReviewAct:
+            found = txn.find_reviews([chosen.id])
+            if not found:
+                raise NotFound("there is no such review")
+            review = found[0]
+            if fault := _find_fault(review, chosen, person, txn.now):
+                raise DecidedAlready(review, fault)
+            about = _describe(review)
+            act = _new_act(person, decision, [review.id], txn.now, about=about)
+            return self._write(txn, act, [review], decision)
+
+        return self._finish(self._store.commit(write))
+
+    def decide_all(self, person: Person, chosen: Sequence[Chosen], decision: Decision) -> ReviewAct:
+        """Write the same decision down on several reviews; those that may not be are skipped.
+
+        Raises Conflict if they are too many, or a release in full.
+        """
+        if len(chosen) > MOST_AT_ONCE:
+            raise Conflict(f"{len(chosen)} items are too many at once: {MOST_AT_ONCE} at most")
+        if decision.kind not in (DecisionKind.KEEP_MASKED, DecisionKind.REJECT):
+            raise Conflict("several items can be kept masked or rejected, not released in full")
+
+        def write(txn: Transaction) -> ReviewAct:
+            found = {each.id: each for each in txn.find_reviews([each.id for each in chosen])}
+            taken, skipped = list[Review](), list[tuple[str, str]]()
+            for each in chosen:
+                review = found.get(each.id)
+                fault = "it is not kept any more"
+                if review is not None:
+                    fault = _find_fault(review, each, person, txn.now)
+                if review is None or fault:
+                    skipped.append((each.id, fault))
+                else:
+                    taken.append(review)
+            ids = [each.id for each in taken]
+            act = _new_act(person, decision, ids, txn.now, skipped=tuple(skipped))
+            return self._write(txn, act, taken, decision)
+
+        return self._finish(self._store.commit(write))
+
+    def withdraw(self, person: Person, act_id: str) -> ReviewAct:
+        """Take a decision back before it takes effect; its reviews wait as before.
+
+        Raises NotFound if the person made none with this id, Conflict if it is too late.
+        """
+
+        def write(txn: Transaction) -> ReviewAct:
+            act = txn.review_acts.find(act_id)
+            if act is None or act.person != person.id:
+                raise NotFound("there is no such decision")
+            if act.state is not ActState.PENDING or txn.now >= act.due:
+                raise Conflict(_TOO_LATE)
+            reviews = txn.find_reviews(act.reviews)
+            if any(map(partial(_has_taken_effect, act), reviews)):  # by a clock that is ahead
+                raise Conflict(_TOO_LATE)
+            txn.withdraw_review_decision(reviews, act.id)
+            txn.review_acts.end(act.id, ActState.WITHDRAWN)
+            txn.remove_outbox_task(act.id)
+            details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
+            txn.add_journal_entry("review.withdraw", person.login, details)
+            return act
+
+        return self._store.commit(write)
+
+    def _write(
+        self, txn: Transaction, act: ReviewAct, reviews: Sequence[Review], decision: Decision
+    ) -> ReviewAct:
+        if reviews:
+            pending = PendingDecision(
+                act.id, act.login, act.kind, act.at, act.due, masks=decision.masks
+            )
+            txn.put_review_decision(reviews, pending)
+            txn.leave_act(act)
+            details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
+            txn.add_journal_entry("review.decide", act.login, details)
+        return act
+
+    def _finish(self, act: ReviewAct) -> ReviewAct:
+        if act.due <= act.at:
+            self._waiting.set()
+        return act
+
+
+def _has_taken_effect(act: ReviewAct, review: Review) -> bool:
+    decision = review.decision
+    return review.state != "waiting" and decision is not None and decision.act == act.id
+
+
+def _new_act(  # noqa: PLR0913
+    person: Person,
+    decision: Decision,
+    ids: Sequence[str],
+    now: int,
+    *,
+    about: dict[str, str] | None = None,
+    skipped: tuple[tuple[str, str], ...] = (),
+) -> ReviewAct:
+    return ReviewAct(
+        id=uuid.uuid4().hex,
+        person=person.id,
+        login=person.login,
+        kind=decision.kind,
+        at=now,
+        due=now + person.undo_seconds * _SECOND,
+        reviews=tuple(ids),
+        reason=decision.reason,
+        about=about or {},
+        skipped=skipped,
+    )
+
+
+def _find_fault(review: Review, chosen: Chosen, person: Person, now: int) -> str:
+    """Why a person may not decide a review now; empty if they may."""
+    if not review.is_open:
+        return "it has been decided already"
+    if review.revision != chosen.revision:
+        return "it has changed since you opened it"
+    if review.claim and review.claim.person != person.id and now < review.claim.until:
+        return f"{review.claim.login} has it open"
+    if is_own(review, person):
+        return OWN
+    return ""
+
+
+OWN = "it came from your own partner: somebody else must decide it"
+
+
+def is_own(review: Review, person: Person) -> bool:
+    """True if the person belongs to the partner that sent the object."""
+    return bool(person.partner) and review.partner == person.partner
+
+
+def _describe(review: Review) -> dict[str, str]:
+    """What a list of decisions says of a review when its text is gone."""
+    return {"partner": review.partner, "rule": ", ".join(review.rules), "tlp": review.tlp}

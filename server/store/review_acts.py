@@ -1,0 +1,154 @@
+"""What reviewers decided last, and figures about that.
+
+Of each person the last acts are kept, so the collection stays small.  An act names reviews and
+holds nothing of their content.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from tocsin.admission.timestamps import DAY
+from tocsin.server.model import ActState, DecisionKind, ReviewAct
+from tocsin.server.store.connection import Base, Document, Session, time_limit
+
+MOST_LISTED = 10
+"""Acts of a person that are kept, apart from those that have not taken effect yet."""
+_STEP = math.log(1.2)
+"""Spans of time are counted in steps, each a fifth longer than the one before."""
+_SECOND = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How often a partner's reviews for a rule were released, and how often rejected."""
+
+    yes: int = 0
+    no: int = 0
+
+
+class ReviewActs:
+    """Acts and figures; within a transaction they are `Transaction.review_acts`."""
+
+    def __init__(self, base: Base, session: Session = None) -> None:
+        """Read and write in `session`, if there is one."""
+        self._acts, self._figures = base.review_acts, base.review_figures
+        self._session = session
+
+    def add(self, act: ReviewAct) -> None:
+        """Store a new act; the oldest ones of the person are deleted."""
+        head = self._acts.find_one({"_id": _head(act.person)}, session=self._session)
+        ids = [act.id, *(head["acts"] if head else ())]
+        kept, older = ids[:MOST_LISTED], ids[MOST_LISTED:]
+        if older:
+            wanted = {"_id": {"$in": older}}
+            found = list(self._acts.find(wanted, {"state": 1}, session=self._session))
+            pending = {each["_id"] for each in found if each["state"] == ActState.PENDING}
+            gone = [each["_id"] for each in found if each["_id"] not in pending]
+            self._acts.delete_many({"_id": {"$in": gone}}, session=self._session)
+            kept += [id for id in older if id in pending]
+        self._acts.insert_one(_to_document(act), session=self._session)
+        change = {"acts": kept}
+        key = {"_id": _head(act.person)}
+        self._acts.update_one(key, {"$set": change}, upsert=True, session=self._session)
+
+    @time_limit()
+    def find(self, id: str) -> ReviewAct | None:
+        """The act, or None."""
+        found = self._acts.find_one({"_id": id}, session=self._session)
+        return None if found is None or "person" not in found else _from_document(found)
+
+    @time_limit()
+    def list_latest(self, person: str) -> list[ReviewAct]:
+        """The last acts of a person, the latest first."""
+        head = self._acts.find_one({"_id": _head(person)}, session=self._session)
+        ids = head["acts"][:MOST_LISTED] if head else []
+        found = {each["_id"]: each for each in self._acts.find({"_id": {"$in": ids}})}
+        return [_from_document(found[id]) for id in ids if id in found]
+
+    def end(self, id: str, state: ActState) -> None:
+        """Record that a pending act has taken effect, or was withdrawn."""
+        change = {"$set": {"state": state.value, "reason": ""}}  # the journal keeps the reason
+        key = {"_id": id, "state": ActState.PENDING.value}
+        self._acts.update_one(key, change, session=self._session)
+
+    def note_failure(self, id: str, review: str, why: str) -> None:
+        """Record that an act did not take effect on one of its reviews."""
+        change = {"$push": {"failed": [review, why]}}
+        self._acts.update_one({"_id": id}, change, session=self._session)
+
+    def note_answer(self, partner: str, rules: Sequence[str], *, yes: bool) -> None:
+        """Count an answer to what some rules asked about a partner's object."""
+        answer = "yes" if yes else "no"
+        counts = {f"{answer}.{rule}": 1 for rule in rules}
+        self._count(f"partner {partner}", counts)
+
+    def note_turnaround(self, asked: int, decided: int) -> None:
+        """Count the time from when a review was asked to when it was decided."""
+        seconds = max(0, decided - asked) // _SECOND
+        step = int(math.log1p(seconds) / _STEP)
+        self._count(f"day {decided // DAY}", {f"steps.{step}": 1})
+
+    def _count(self, id: str, counts: dict[str, int]) -> None:
+        if counts:
+            key, change = {"_id": id}, {"$inc": counts}
+            self._figures.update_one(key, change, upsert=True, session=self._session)
+
+    @time_limit()
+    def answers(self, partner: str, rule: str) -> Answers:
+        """The answers to what a rule asked about a partner's objects so far."""
+        found = self._figures.find_one({"_id": f"partner {partner}"}, session=self._session) or {}
+        return Answers(*(int(found.get(name, {}).get(rule, 0)) for name in ("yes", "no")))
+
+    @time_limit()
+    def median_turnaround(self, now: int, days: int) -> int | None:
+        """The median time in µs from question to decision, within a tenth; None without any."""
+        today = now // DAY
+        keys = [f"day {day}" for day in range(today - days + 1, today + 1)]
+        steps: Counter[int] = Counter()
+        for each in self._figures.find({"_id": {"$in": keys}}, session=self._session):
+            steps.update({int(step): count for step, count in each.get("steps", {}).items()})
+        left = (steps.total() + 1) // 2
+        for step in sorted(steps):
+            left -= steps[step]
+            if left <= 0:
+                return round(math.expm1((step + 0.5) * _STEP)) * _SECOND
+        return None
+
+
+def forget_answers(base: Base, partner: str) -> None:
+    """Delete what was counted of a partner."""
+    base.review_figures.delete_one({"_id": f"partner {partner}"})
+
+
+def _head(person: str) -> str:
+    return f"of {person}"
+
+
+def _to_document(act: ReviewAct) -> Document:
+    document = asdict(act)
+    document["_id"] = document.pop("id")
+    document |= {"kind": act.kind.value, "state": act.state.value, "reviews": list(act.reviews)}
+    for name in ("failed", "skipped"):
+        document[name] = [list(pair) for pair in document[name]]
+    return document
+
+
+def _from_document(document: Document) -> ReviewAct:
+    return ReviewAct(
+        id=document["_id"],
+        person=document["person"],
+        login=document["login"],
+        kind=DecisionKind(document["kind"]),
+        at=document["at"],
+        due=document["due"],
+        reviews=tuple(document["reviews"]),
+        reason=document["reason"],
+        about=document["about"],
+        state=ActState(document["state"]),
+        failed=tuple((id, why) for id, why in document["failed"]),
+        skipped=tuple((id, why) for id, why in document["skipped"]),
+    )

@@ -1,0 +1,713 @@
+"""Review in the console: the queue, the item, decisions and their undoing."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from support.clock import ManualClock
+from support.console import (
+    add_person,
+    post,
+    sign_in,
+)
+from support.crash import build_services_over, run_interrupted
+from support.hub import HubInProcess, indicator, sdo
+from support.presence import present
+
+from tocsin.admission.errors import Conflict
+from tocsin.admission.timestamps import DAY
+from tocsin.server.intake.decisions import Chosen, Decision, Decisions
+from tocsin.server.model import DecisionKind, Review
+from tocsin.server.person import Person, Role
+from tocsin.server.store import Store, wall_clock
+from tocsin.server.store.journal import JournalFilter
+
+PERSON = "Reported by Jane Doe, who saw it"
+MASKED = "Reported by [removed: person's name], who saw it"
+SECOND = 1_000_000
+REVIEWER, OTHER = "reviewer@hub.example", "other@hub.example"
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(wall_clock())
+
+
+@pytest.fixture
+def hub(store: Store, engine_uri: str, clock: ManualClock) -> Iterator[HubInProcess]:
+    """A hub whose clock tests can move, with a reviewer."""
+    HubInProcess(store)
+    timed = Store.connect(engine_uri, name=store._base.name, clock=clock)
+    hub = HubInProcess(timed, clock, founded=True)
+    add_person(hub, REVIEWER, Role.REVIEWER)
+    yield hub
+    timed.close()
+
+
+@pytest.fixture
+def reviewer(hub: HubInProcess) -> FlaskClient:
+    return sign_in(hub, REVIEWER)
+
+
+@pytest.fixture
+def other(hub: HubInProcess) -> FlaskClient:
+    add_person(hub, OTHER, Role.REVIEWER)
+    return sign_in(hub, OTHER)
+
+
+def ask(hub: HubInProcess, *names: str, who: str = "acme") -> list[Review]:
+    """Let objects wait whose descriptions name a person."""
+    for name in names or ("evil-portal.top",):
+        assert isinstance(hub.clock, ManualClock)
+        hub.clock.now += SECOND
+        hub.push(indicator(name, description=PERSON), who=who)
+    return waiting(hub)
+
+
+def waiting(hub: HubInProcess) -> list[Review]:
+    return hub.store.reviews.list_waiting()
+
+
+def opened(client: FlaskClient, review: Review) -> str:
+    answer = client.get(f"/console/review/{review.id}")
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def decide(client: FlaskClient, review: Review, decision: str, **more: Any) -> Any:
+    """Send a decision as the page of the item does."""
+    form = {"decision": decision, "version": str(review.revision)} | more
+    return post(client, f"/console/review/{review.id}", form)
+
+
+def work(hub: HubInProcess) -> None:
+    while hub.services.intake.work():
+        pass
+
+
+def later(hub: HubInProcess, clock: ManualClock, seconds: int = 20) -> None:
+    """Let time pass, and the workers work."""
+    clock.now += seconds * SECOND
+    work(hub)
+
+
+def descriptions(hub: HubInProcess) -> list[str]:
+    return [each["description"] for each in hub.feed("green") if "description" in each]
+
+
+def actions(hub: HubInProcess, actor: str) -> list[str]:
+    found = hub.store.journal.search(JournalFilter(actor=actor))
+    return sorted(each.action for each in found if each.action.startswith("review."))
+
+
+class TestQueue:
+    def test_says_that_nothing_waits(self, reviewer: FlaskClient) -> None:
+        assert "Nothing waits." in reviewer.get("/console/review").text
+
+    def test_lists_the_oldest_first_with_its_age(
+        self, hub: HubInProcess, clock: ManualClock, reviewer: FlaskClient
+    ) -> None:
+        ask(hub, "first.top")
+        clock.now += 1_200 * SECOND
+        ask(hub, "second.top")
+        page = reviewer.get("/console/review").text
+        assert page.index("first[.]top") < page.index("second[.]top")
+        assert "20 min" in page and "2</strong> wait for a person" in page
+
+    def test_is_filtered_and_links_carry_the_filter_on(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        ask(hub, "ours.top")
+        ask(hub, "theirs.top", who="north")
+        page = reviewer.get("/console/review?partner=north&tlp=green&type=indicator").text
+        assert "theirs[.]top" in page and "ours[.]top" not in page
+        assert re.search(r"/console/review/[0-9a-f-]+\?partner=north&amp;tlp=green", page)
+        none = reviewer.get("/console/review?partner=north&tlp=amber").text
+        assert "Nothing passes this filter" in none
+
+    def test_what_waits_for_other_objects_only_is_left_out(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(sdo("note", content="n", object_refs=[sdo("malware", name="m")["id"]]))
+        assert "1 more wait only for objects" in reviewer.get("/console/review").text
+        assert "/console/review/" in reviewer.get("/console/review?rule=references").text
+
+    def test_has_pages_of_fifty(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
+        hub.push(*(indicator(f"a{n}.top", description=PERSON) for n in range(51)))
+        first = reviewer.get("/console/review").text
+        second = reviewer.get("/console/review?page=2").text
+        assert (first.count('name="item"'), second.count('name="item"')) == (50, 1)
+        assert "page=2" in first and reviewer.get("/console/review?page=99").text.count(
+            'name="item"'
+        )
+
+
+class TestItem:
+    def test_marks_the_words_in_question_beside_the_masked_text(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        page = opened(reviewer, review)
+        assert '<mark tabindex="-1">Jane Doe</mark>' in page
+        assert "[removed: person&#39;s name]</ins>" in page
+        assert "evil-portal[.]top" in page and "TLP:GREEN" in page
+
+    def test_an_unknown_one_does_not_exist(self, reviewer: FlaskClient) -> None:
+        assert reviewer.get("/console/review/nothing").status_code == 404
+
+    def test_says_what_stands_around_it(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
+        hub.push(indicator(), who="north")
+        [review] = ask(hub)
+        page = opened(reviewer, review)
+        assert "2 sources" in page and "0 yes, 0 no so far" in page
+        assert f"/console/submissions/{review.submission}" in page
+
+    def test_another_report_can_lead(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
+        hub.push(indicator(description="Seen by north"), who="north")
+        [review] = ask(hub)
+        page = opened(reviewer, review)
+        [public] = re.findall('name="public" value="([^"]+)"', page)
+        form = {"public": public, "partner": "acme"}
+        answer = post(reviewer, f"/console/review/{review.id}/lead", form)
+        assert answer.status_code == 303
+        assert descriptions(hub) == [MASKED]
+        found = hub.store.journal.search(JournalFilter(actor=REVIEWER))
+        assert "object.lead" in {each.action for each in found}
+
+    def test_a_held_value_cannot_be_kept_masked(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        hub.push(indicator("vpn.acme.example"))
+        [review] = waiting(hub)
+        page = opened(reviewer, review)
+        assert "the marked part is a value" in page
+        decide(reviewer, review, "keep_masked")
+        later(hub, clock)
+        assert hub.feed("green") == []
+        assert "the marked part is a value" in waiting(hub)[0].returned
+        assert waiting(hub)[0].is_open
+
+    def test_a_held_text_is_published_without_the_marked_words(
+        self, store: Store, engine_uri: str, clock: ManualClock
+    ) -> None:
+        more = '[rules.personal_data]\nperson = "hold"'
+        timed = Store.connect(engine_uri, name=store._base.name, clock=clock)
+        hub = HubInProcess(timed, clock, more=more)
+        add_person(hub, REVIEWER, Role.REVIEWER)
+        client = sign_in(hub, REVIEWER)
+        [review] = ask(hub)
+        page = opened(client, review)
+        assert "Publish without the marked text" in page and "Why it is held" in page
+        assert '<mark tabindex="-1">Jane Doe</mark>' in page and " disabled>Publish" not in page
+        decide(client, review, "keep_masked")
+        later(hub, clock)
+        assert descriptions(hub) == [MASKED] and waiting(hub) == []
+        timed.close()
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "\u202egpj.exe",
+            "a\u200bb",
+            "<script>alert(1)</script>",
+            '"><img src=x onerror=alert(1)>',
+            "{{7*7}}",
+            "javascript:alert(1)",
+            "x" * 50_000,
+        ],
+    )
+    def test_hostile_text_is_shown_visibly_and_does_nothing(
+        self, hub: HubInProcess, reviewer: FlaskClient, text: str
+    ) -> None:
+        more = [{"source_name": text, "description": text, "url": "https://e.test/"}]
+        hub.push(
+            indicator(name=text, description=f"{text} {PERSON}", external_references=more)
+            | {"labels": [text[:200]]}
+        )
+        [review] = waiting(hub)
+        for page in (opened(reviewer, review), reviewer.get("/console/review").text):
+            assert "\u202e" not in page and "\u200b" not in page
+            assert "<script>alert" not in page and "<img" not in page
+            assert "49" not in re.findall(r">\s*49\s*<", page)
+            assert 'href="javascript' not in page and len(page) < 60_000
+
+
+class TestDeciding:
+    @pytest.mark.parametrize(
+        ("decision", "published"),
+        [("keep_masked", [MASKED]), ("release", [PERSON]), ("reject", [MASKED])],
+    )
+    def test_takes_effect_when_the_time_to_take_it_back_is_over(  # noqa: PLR0913
+        self,
+        hub: HubInProcess,
+        reviewer: FlaskClient,
+        clock: ManualClock,
+        decision: str,
+        published: list[str],
+    ) -> None:
+        [review] = ask(hub)
+        assert decide(reviewer, review, decision).status_code == 303
+        later(hub, clock, 19)
+        assert descriptions(hub) == [MASKED] and len(waiting(hub)) == 1
+        later(hub, clock, 1)
+        assert descriptions(hub) == published and waiting(hub) == []
+        effect = "review.reject" if decision == "reject" else "review.release"
+        assert actions(hub, REVIEWER) == ["review.decide", effect]
+
+    def test_the_next_item_opens_with_the_filter(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        one, two = ask(hub, "one.top", "two.top")
+        answer = post(
+            reviewer,
+            f"/console/review/{one.id}?partner=acme",
+            {"decision": "keep_masked", "version": str(one.revision)},
+        )
+        assert answer.location.startswith(f"/console/review/{two.id}?partner=acme&act=")
+        page = reviewer.get(answer.location).text
+        assert "Kept masked" in page and "item 1 of 1" in page
+
+    def test_the_submitter_reads_the_reason_of_a_rejection(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        status = hub.push(indicator("vpn.acme.example"))
+        [review] = waiting(hub)
+        decide(reviewer, review, "reject", reason="it names us")
+        later(hub, clock)
+        told = hub.ask(f"status/{status['id']}/").json
+        assert "it names us" in str(told) and told["failure_count"] == 1
+
+    def test_without_time_to_take_it_back_it_takes_effect_at_once(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        form = {"name": "R", "zone": "", "scheme": "", "undo_seconds": "0", "has_keys": "yes"}
+        post(reviewer, "/console/me/settings", form)
+        [review] = ask(hub)
+        decide(reviewer, review, "release")
+        assert hub.services.intake.waiting.is_set()
+        work(hub)
+        assert descriptions(hub) == [PERSON]
+
+    def test_what_cannot_take_effect_waits_again_with_the_reason(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        hub.push(indicator("vpn.acme.example"))
+        [review] = waiting(hub)
+        decide(reviewer, review, "release")
+        account = present(hub.store.accounts.find_account("acme"))
+        hub.store.accounts.update_account(replace(account, disabled=True))
+        later(hub, clock)
+        [again] = waiting(hub)
+        assert again.is_open and "may not send any more" in again.returned
+        assert "did not take effect" in opened(reviewer, again)
+        assert actions(hub, REVIEWER) == ["review.decide", "review.return"]
+
+    def test_other_rules_that_ask_since_then_undo_it(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        [review] = ask(hub)
+        decide(reviewer, review, "release")
+        base = hub.store._base.reviews
+        base.update_one({"_id": review.id}, {"$set": {"rules": ["personal_data", "urls"]}})
+        later(hub, clock)
+        [again] = waiting(hub)
+        assert again.is_open and "other rules ask" in again.returned
+        assert descriptions(hub) == [MASKED]
+
+    def test_what_its_partner_revokes_meanwhile_is_not_published(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        hub.push(sent := indicator("vpn.acme.example"))
+        [review] = waiting(hub)
+        decide(reviewer, review, "release")
+        hub.push(sent | {"revoked": True, "modified": "2026-03-01T00:00:00.000Z"})
+        later(hub, clock)
+        assert hub.feed("green") == [] and waiting(hub) == []
+
+    def test_retention_does_not_overtake_it(self, hub: HubInProcess, clock: ManualClock) -> None:
+        hub.push(indicator("vpn.acme.example"))
+        [review] = waiting(hub)
+        clock.now += 16 * DAY
+        person = present(hub.store.people.find_by_login(REVIEWER))
+        chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
+        hub.services.intake.decisions.decide(person, chosen, decision)
+        hub.services.retention.sweep()
+        assert [each.state for each in waiting(hub)] == ["waiting"]
+        later(hub, clock)
+        assert len(hub.feed("green")) == 1
+
+    def test_what_came_from_the_own_partner_is_for_others(self, hub: HubInProcess) -> None:
+        [review] = ask(hub)
+        person = Person("p", "jane@acme.example", "Jane", "acme", frozenset())
+        chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
+        with pytest.raises(Conflict, match="your own partner"):
+            hub.services.intake.decisions.decide(person, chosen, decision)
+
+    def test_answers_of_a_partner_are_counted(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        one, two, three = ask(hub, "one.top", "two.top", "three.top")
+        decide(reviewer, one, "release")
+        decide(reviewer, two, "reject")
+        later(hub, clock)
+        assert "1 yes, 1 no so far" in opened(reviewer, three)
+        assert "from question to decision" in reviewer.get("/console/review").text
+
+
+class TestEditing:
+    def test_masks_the_chosen_words_and_publishes_the_rest(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        hub.push(indicator(description=f"{PERSON}. Ask Tom\u200bmy at once."))
+        [review] = waiting(hub)
+        page = opened(reviewer, review)
+        assert 'name="mark" value="0" checked' in page
+        answer = decide(reviewer, review, "edit", words="tommy")
+        assert answer.status_code == 303, answer.text
+        later(hub, clock)
+        [text] = descriptions(hub)
+        assert text == "Reported by Jane Doe, who saw it. Ask [removed: by a reviewer] at once."
+
+    def test_the_words_in_question_can_stay_masked(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        [review] = ask(hub)
+        decide(reviewer, review, "edit", mark="0", words="saw it")
+        later(hub, clock)
+        mask = "[removed: by a reviewer]"
+        assert descriptions(hub) == [f"Reported by {mask}, who {mask}"]
+
+    def test_a_word_that_is_nowhere_is_asked_for_again(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        answer = decide(reviewer, review, "edit", words="nowhere")
+        assert answer.status_code == 422
+        assert (
+            "there is no such word" in answer.text.lower() and ">nowhere</textarea>" in answer.text
+        )
+        assert waiting(hub)[0].is_open
+
+    def test_nothing_to_mask_is_refused(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
+        [review] = ask(hub)
+        assert decide(reviewer, review, "edit").status_code == 422
+
+
+class TestUndoing:
+    def test_within_the_time_lets_the_item_wait_again(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        [review] = ask(hub)
+        act = act_of(decide(reviewer, review, "release"))
+        clock.now += 19 * SECOND
+        answer = post(reviewer, "/console/review/undo", {"act": act})
+        assert answer.location.startswith(f"/console/review/{review.id}?act=")
+        assert "Withdrawn" in reviewer.get(answer.location).text
+        later(hub, clock, 60)
+        assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
+        assert actions(hub, REVIEWER) == ["review.decide", "review.withdraw"]
+
+    def test_after_the_time_it_is_refused(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        [review] = ask(hub)
+        act = act_of(decide(reviewer, review, "release"))
+        clock.now += 20 * SECOND
+        answer = post(reviewer, "/console/review/undo", {"act": act})
+        assert answer.status_code == 409 and "has taken effect" in answer.text
+        work(hub)
+        assert descriptions(hub) == [PERSON]
+
+    def test_is_refused_when_another_worker_s_clock_was_ahead(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        [review] = ask(hub)
+        act = act_of(decide(reviewer, review, "release"))
+        later(hub, clock)
+        pending = {"$set": {"state": "pending"}}
+        hub.store._base.review_acts.update_one({"_id": act}, pending)  # not done with the last
+        clock.now -= 5 * SECOND
+        assert post(reviewer, "/console/review/undo", {"act": act}).status_code == 409
+
+    def test_is_for_the_person_alone(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        act = act_of(decide(reviewer, review, "release"))
+        assert post(other, "/console/review/undo", {"act": act}).status_code == 404
+
+    def test_the_last_ten_decisions_stay_listed(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        for review in ask(hub, *(f"a{n}.top" for n in range(12))):
+            decide(reviewer, review, "reject")
+            later(hub, clock)
+        page = reviewer.get("/console/review").text
+        assert page.count("<td>Rejected</td>") == 10
+        assert hub.store._base.review_acts.count_documents({}) == 11
+
+
+def act_of(answer: Any) -> str:
+    """The act that the page after a decision names."""
+    assert answer.status_code == 303, answer.text
+    found = re.search("[?&]act=([0-9a-f]+)", answer.location)
+    assert found is not None
+    return found[1]
+
+
+class TestTwoPeople:
+    def test_an_open_item_is_claimed_and_shown_so(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        assert "yours until" in opened(reviewer, review)
+        page = opened(other, review)
+        assert f"{REVIEWER} has it open" in page and 'name="decision"' not in page
+        assert REVIEWER in other.get("/console/review").text
+
+    def test_a_claimed_item_cannot_be_decided_by_another_one(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        opened(reviewer, review)
+        answer = decide(other, review, "release")
+        assert answer.status_code == 409 and f"{REVIEWER} has it open" in answer.text
+
+    def test_a_claim_ends_after_a_quarter_of_an_hour_or_by_skipping(
+        self,
+        hub: HubInProcess,
+        reviewer: FlaskClient,
+        other: FlaskClient,
+        clock: ManualClock,
+    ) -> None:
+        one, two = ask(hub, "one.top", "two.top")
+        opened(reviewer, one)
+        opened(reviewer, two)
+        clock.now += 15 * 60 * SECOND
+        assert "yours until" in opened(other, one)
+        clock.now += SECOND
+        opened(other, two)
+        post(other, f"/console/review/{two.id}/skip", {})
+        assert "yours until" in opened(reviewer, two)
+
+    def test_the_next_item_is_one_that_nobody_else_has_open(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
+    ) -> None:
+        one, two, three = ask(hub, "one.top", "two.top", "three.top")
+        opened(other, two)
+        answer = decide(reviewer, one, "reject")
+        assert answer.location.startswith(f"/console/review/{three.id}?")
+
+    def test_the_second_decision_is_refused_with_the_first_one(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, clock: ManualClock
+    ) -> None:
+        [review] = ask(hub)
+        decide(reviewer, review, "reject", reason="no")
+        answer = decide(other, review, "edit", words="saw it", reason="mine")
+        assert answer.status_code == 409
+        assert "it has been decided already" in answer.text
+        for text in (REVIEWER, "Reject", ">saw it</textarea>"):
+            assert text in answer.text
+        later(hub, clock)
+        assert decide(other, review, "release").status_code == 409
+        assert descriptions(hub) == [MASKED]
+
+    def test_a_decided_item_is_out_of_the_queue_at_once(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        decide(reviewer, review, "reject")
+        assert "Nothing waits." in other.get("/console/review").text
+        page = opened(other, review)
+        assert "This item is decided" in page and REVIEWER in page
+
+    def test_a_changed_item_is_looked_at_again(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        answer = post(
+            reviewer,
+            f"/console/review/{review.id}",
+            {"decision": "release", "version": str(review.revision - 1)},
+        )
+        assert answer.status_code == 409 and "has changed since you opened it" in answer.text
+
+
+class TestSeveral:
+    def test_are_decided_together_and_withdrawn_together(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        found = ask(hub, *(f"a{n}.top" for n in range(12)))
+        items = [f"{each.id}:{each.revision}" for each in found]
+        form = {"decision": "keep_masked", "item": items[:11]}
+        act = act_of(post(reviewer, "/console/review/all?partner=acme", form))
+        assert len(hub.store.review_queue.look()) == 1
+        post(reviewer, "/console/review/undo", {"act": act})
+        assert len(hub.store.review_queue.look()) == 12
+        fresh = [f"{each.id}:{each.revision}" for each in waiting(hub)]
+        post(reviewer, "/console/review/all", {"decision": "reject", "item": fresh, "reason": "x"})
+        later(hub, clock)
+        assert waiting(hub) == []
+
+    def test_are_carried_out_a_few_at_a_time_beside_other_work(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, clock: ManualClock
+    ) -> None:
+        *many, last = ask(hub, *(f"a{n}.top" for n in range(13)))
+        items = [f"{each.id}:{each.revision}" for each in many]
+        post(reviewer, "/console/review/all", {"decision": "reject", "item": items})
+        clock.now += SECOND
+        decide(other, last, "reject")
+        clock.now += 30 * SECOND
+        turns = hub.services.intake
+        left = [len(waiting(hub)) for _ in range(4) if turns.work()]
+        assert left[0] == 3 and left[-1] == 0
+
+    def test_what_is_claimed_or_changed_is_skipped_and_named(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
+    ) -> None:
+        one, two, three = ask(hub, "one.top", "two.top", "three.top")
+        opened(other, one)
+        items = [f"{one.id}:{one.revision}", f"{two.id}:0", f"{three.id}:{three.revision}"]
+        answer = post(reviewer, "/console/review/all", {"decision": "keep_masked", "item": items})
+        page = reviewer.get(answer.location).text
+        assert "Skipped 2." in page and one.id[:8] in page and two.id[:8] in page
+        assert f"{OTHER} has it open" in page
+
+    def test_release_in_full_is_not_among_the_choices(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        form = {"decision": "release", "item": [f"{review.id}:{review.revision}"]}
+        assert post(reviewer, "/console/review/all", form).status_code == 422
+        assert waiting(hub)[0].is_open
+
+    def test_more_than_five_hundred_are_refused(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        form = {"decision": "reject", "item": ["x:1"] * 501}
+        answer = post(reviewer, "/console/review/all", form)
+        assert answer.status_code == 409 and "500 at most" in answer.text
+
+    def test_all_that_match_are_counted_and_frozen(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        ask(hub, "one.top", "two.top")
+        ask(hub, "three.top", who="north")
+        page = reviewer.get("/console/review/all?partner=acme").text
+        assert page.count('name="item"') == 2 and "Keep 2 masked" in page
+
+    def test_none_chosen_changes_nothing(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
+        ask(hub)
+        answer = post(reviewer, "/console/review/all", {"decision": "reject"})
+        assert "No item was chosen" in reviewer.get(answer.location).text
+
+
+class TestRoles:
+    def test_partners_see_nothing_of_it(self, hub: HubInProcess) -> None:
+        [review] = ask(hub)
+        for role in (Role.VIEWER, Role.ANALYST):
+            add_person(hub, f"{role}@hub.example", role, partner="acme")
+            client = sign_in(hub, f"{role}@hub.example")
+            for path in ("review", f"review/{review.id}", "review/all"):
+                assert client.get(f"/console/{path}").status_code == 404
+            assert "Review" not in client.get("/console/me").text
+
+    def test_auditors_look_and_cannot_act(self, hub: HubInProcess) -> None:
+        [review] = ask(hub)
+        add_person(hub, "auditor@hub.example", Role.AUDITOR)
+        client = sign_in(hub, "auditor@hub.example")
+        page = opened(client, review)
+        assert 'name="decision"' not in page and "reviewers decide" in page
+        assert 'type="checkbox"' not in client.get("/console/review").text
+        assert decide(client, review, "release").status_code == 404
+        assert post(client, "/console/review/undo", {"act": "x"}).status_code == 404
+        assert hub.store.reviews.find(review.id) == review
+        assert waiting(hub)[0].claim is None
+
+    def test_operators_act(self, hub: HubInProcess) -> None:
+        [review] = ask(hub)
+        add_person(hub, "operator@hub.example", Role.OPERATOR)
+        assert decide(sign_in(hub, "operator@hub.example"), review, "reject").status_code == 303
+
+
+class TestAnotherProcess:
+    """A decision is in the database, so nothing depends on the process that took it."""
+
+    def test_carries_a_decision_out_that_a_dead_one_left(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, engine_uri: str
+    ) -> None:
+        [review] = ask(hub)
+        decide(reviewer, review, "release")
+        clock.now += 20 * SECOND
+        second = Store.connect(engine_uri, name=hub.store._base.name, clock=clock)
+        services = build_services_over(hub, second)
+        while services.intake.work():
+            pass
+        second.close()
+        assert descriptions(hub) == [PERSON] and waiting(hub) == []
+
+    @pytest.mark.parametrize("after", [1, 2, 3, 4])
+    def test_goes_on_where_a_worker_was_killed(  # noqa: PLR0913
+        self,
+        hub: HubInProcess,
+        reviewer: FlaskClient,
+        clock: ManualClock,
+        engine_uri: str,
+        after: int,
+    ) -> None:
+        found = ask(hub, "one.top", "two.top", "three.top")
+        items = [f"{each.id}:{each.revision}" for each in found]
+        form = {"decision": "reject", "item": items, "reason": "no"}
+        clock.now -= 100 * SECOND  # the worker's clock is that of the machine
+        post(reviewer, "/console/review/all", form)
+
+        def act() -> None:
+            work(hub)
+
+        assert run_interrupted(hub, engine_uri, act, after).left <= 0
+        clock.now += 200 * SECOND
+        work(hub)
+        assert waiting(hub) == []
+        assert actions(hub, REVIEWER) == ["review.decide", *["review.reject"] * 3]
+        [done] = hub.store.review_acts.list_latest(found_person(hub))
+        assert done.state == "done" and hub.store.outbox.lease("t", 0, 9) == []
+
+    def test_does_not_publish_what_is_withdrawn_while_it_evaluates(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, engine_uri: str
+    ) -> None:
+        [review] = ask(hub)
+        clock.now -= 100 * SECOND  # that of the worker is ahead
+        act = act_of(decide(reviewer, review, "release"))
+        person = present(hub.store.people.find_by_login(REVIEWER))
+        decisions = Decisions(hub.store, threading.Event())
+
+        def withdraw() -> None:
+            decisions.withdraw(person, act)
+
+        def run() -> None:
+            work(hub)
+
+        assert run_interrupted(hub, engine_uri, run, 1, withdraw, within=True).left <= 0
+        assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
+        assert hub.store.review_acts.list_latest(person.id)[0].state == "withdrawn"
+
+    def test_sees_in_its_queue_what_others_decide_and_add(
+        self, hub: HubInProcess, reviewer: FlaskClient, engine_uri: str
+    ) -> None:
+        second = Store.connect(engine_uri, name=hub.store._base.name)
+        one, two = ask(hub, "one.top", "two.top")
+        assert [each.id for each in second.review_queue.look()] == [one.id, two.id]
+        decide(reviewer, one, "reject")
+        [*_, three] = ask(hub, "three.top")
+        assert [each.id for each in second.review_queue.look()] == [two.id, three.id]
+        second.close()
+
+
+def found_person(hub: HubInProcess) -> str:
+    return present(hub.store.people.find_by_login(REVIEWER)).id

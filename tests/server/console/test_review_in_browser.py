@@ -1,0 +1,165 @@
+"""Review in a browser: by keyboard alone, two people at once, on a phone, without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from support.console import Visitor, add_person, serve_console, visit
+from support.hub import HubInProcess, indicator
+
+from tocsin.server.person import Role
+from tocsin.server.store import Store
+
+REVIEWER, OTHER = "reviewer@hub.example", "other@hub.example"
+PERSON = "Reported by Jane Doe, who saw it"
+HOSTILE = '"><img src=x onerror=alert(1)>\u202e{{7*7}}'
+
+
+@pytest.fixture
+def hub(store: Store) -> HubInProcess:
+    """A hub with four items that wait, the last of them hostile, and two reviewers."""
+    hub = HubInProcess(store)
+    for login in (REVIEWER, OTHER):
+        add_person(hub, login, Role.REVIEWER)
+    for n in range(3):
+        hub.push(indicator(f"host{n}.top", description=PERSON))
+    hub.push(indicator("last.top", name=HOSTILE, description=f"{HOSTILE} {PERSON}"))
+    return hub
+
+
+@pytest.fixture
+def origin(hub: HubInProcess) -> Iterator[str]:
+    with serve_console(hub) as origin:
+        yield origin
+
+
+@pytest.fixture
+def visitor(browser: Browser, origin: str) -> Iterator[Visitor]:
+    with visit(browser, origin) as visitor:
+        yield visitor
+
+
+def is_said(page: Page, text: str) -> None:
+    """Wait until the status line says it."""
+    expect(page.locator("#status")).to_contain_text(text)
+
+
+def is_at(page: Page, name: str) -> None:
+    """Wait until the item of this name is open, and its heading has the focus."""
+    expect(page.locator("h1")).to_contain_text(name)
+    expect(page.locator("h1")).to_be_focused()
+
+
+def test_the_whole_queue_is_decided_by_keyboard(hub: HubInProcess, visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, "/me")
+    page.wait_for_url("**/console/me")
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+    page.wait_for_url("**/console/review")
+    visitor.check()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/review/*")
+    is_at(page, "host0[.]top")
+    page.keyboard.press("n")
+    assert page.evaluate("document.activeElement.textContent") == "Jane Doe"
+    visitor.check()
+    page.keyboard.press("a")
+    is_said(page, "Kept masked")
+    is_at(page, "host1[.]top")
+    page.keyboard.press("u")
+    is_said(page, "Withdrawn")
+    is_at(page, "host0[.]top")
+    page.keyboard.press("r")
+    is_said(page, "Rejected")
+    is_at(page, "host1[.]top")
+    page.keyboard.press("e")
+    expect(page.locator("#words")).to_be_focused()
+    page.keyboard.type("saw it")
+    page.keyboard.press("Control+Enter")
+    is_said(page, "Published with words masked")
+    is_at(page, "host2[.]top")
+    page.keyboard.press("s")
+    is_at(page, "last[.]top")
+    visitor.check()
+    page.keyboard.press("Shift+F")
+    is_said(page, "Released in full")
+    is_at(page, "host2[.]top")
+    kinds = sorted(each.decision.kind for each in hub.store.reviews.list_waiting() if each.decision)
+    assert kinds == ["edit", "reject", "release"]
+
+
+def test_of_two_people_the_second_one_reads_what_the_first_decided(
+    hub: HubInProcess, browser: Browser, origin: str, visitor: Visitor
+) -> None:
+    review = hub.store.reviews.list_waiting()[0]
+    page = visitor.sign_in(REVIEWER, f"/review/{review.id}")
+    with visit(browser, origin) as second:
+        theirs = second.sign_in(OTHER, f"/review/{review.id}")
+        assert f"{REVIEWER} has it open" in theirs.inner_text("main")
+        assert theirs.locator("button[name=decision]").count() == 0
+        # The first one's claim ends, and the second one is faster.
+        person = hub.store.people.find_by_login(REVIEWER)
+        assert person is not None
+        hub.store.reviews.end_claim(review.id, person.id)
+        theirs.reload()
+        theirs.fill("#reason", "mine")
+        theirs.keyboard.press("Escape")
+        theirs.click("text=Reject")
+        theirs.wait_for_url("**act=*")
+    page.click("summary[data-key=e]")
+    page.fill("#words", "saw it")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=Your decision was not taken")
+    assert OTHER in page.inner_text("main")
+    assert page.input_value("#own-words") == "saw it"
+    visitor.faults.clear()  # the browser notes the status 409
+    visitor.check()
+
+
+def test_several_are_selected_and_rejected_by_keyboard(hub: HubInProcess, visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    for key in ("j", "x", "j", "x"):
+        page.keyboard.press(key)
+    page.click("text=Reject selected")
+    page.wait_for_url("**act=*")
+    is_said(page, "Rejected: 2 items")
+    assert len(hub.store.review_queue.look()) == 2
+    visitor.check()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: str) -> None:
+    size = {"width": 320, "height": 640}
+    with visit(browser, origin, viewport=size, color_scheme=scheme) as phone:
+        page = phone.sign_in(REVIEWER, "/review")
+        phone.check()
+        review = hub.store.reviews.list_waiting()[-1]
+        phone.go(f"/review/{review.id}")
+        phone.check()
+        boxes = [page.locator(each).bounding_box() for each in (".after", ".before")]
+        assert boxes[0] and boxes[1] and boxes[0]["y"] < boxes[1]["y"], "published comes first"
+        release = page.locator("button[data-key=F]")
+        assert not release.is_visible()
+        page.click("summary:has-text('More')")
+        assert release.is_visible()
+
+
+def test_works_without_scripts(hub: HubInProcess, browser: Browser, origin: str) -> None:
+    with visit(browser, origin, java_script_enabled=False) as plain:
+        page = plain.sign_in(REVIEWER, "/review")
+        page.select_option("#partner", "acme")
+        page.click("text=Filter")
+        page.click("tbody a")
+        assert "partner=acme" in page.url
+        page.click("text=Keep masked")
+        assert "Kept masked" in page.inner_text("#status") and "partner=acme" in page.url
+        page.click("text=Undo")
+        assert "Withdrawn" in page.inner_text("#status")
+        page.click("text=Edit:")
+        page.fill("#words", "who saw it")
+        page.click("text=Publish with these words masked")
+        assert "words masked" in page.inner_text("#status")
+        assert sum(not each.is_open for each in hub.store.reviews.list_waiting()) == 1

@@ -1,0 +1,156 @@
+"""The queue of reviews in memory: right after every change, and cheap however much waits."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from pymongo import MongoClient
+from pymongo.monitoring import CommandListener
+
+from tocsin.server.model import DecisionKind, PendingDecision, Review, ReviewKind
+from tocsin.server.store import Store, Transaction, review_queue
+from tocsin.server.store.review_queue import ReviewQueue
+from tocsin.server.store.schema import describe_reviews
+
+
+def made(number: int, **more: Any) -> Review:
+    subject = {"type": "malware", "name": f"m{number}", "labels": ["tlp:amber"]}
+    values: dict[str, Any] = {
+        "id": f"review-{number}",
+        "kind": ReviewKind.HELD,
+        "submission": "s",
+        "index": number,
+        "partner": "acme",
+        "source_id": f"malware--{number}",
+        "created": number,
+        "object": orjson.dumps(subject),
+        "rules": ("personal_data",),
+    }
+    return Review(**(values | more))
+
+
+def add(store: Store, *numbers: int) -> None:
+    store.commit(lambda txn: txn.add_reviews([made(number) for number in numbers]))
+
+
+def names(queue: ReviewQueue) -> list[str]:
+    return [each.id.removeprefix("review-") for each in queue.look()]
+
+
+def put_decision(txn: Transaction) -> None:
+    decision = PendingDecision("act", "jane", DecisionKind.REJECT, 1, 2)
+    txn.put_review_decision(txn.find_reviews(["review-1"]), decision)
+
+
+class CommandCount(CommandListener):
+    """Counts commands."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: Any) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None:
+        """Nothing to count."""
+
+    def failed(self, event: Any) -> None:
+        """Nothing to count."""
+
+
+@pytest.fixture
+def counted(engine_uri: str) -> Iterator[tuple[Store, CommandCount]]:
+    count = CommandCount()
+    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[count]) as client:
+        name = f"test_{uuid.uuid4().hex}"
+        store = Store(client, name)
+        store.prepare()
+        yield store, count
+        client.drop_database(name)
+
+
+def test_has_the_oldest_first_with_type_and_level(store: Store) -> None:
+    add(store, 2, 1)
+    [first, second] = store.review_queue.look()
+    assert (first.id, second.id) == ("review-1", "review-2")
+    assert (first.type, first.tlp, first.partner) == ("malware", "amber", "acme")
+
+
+def test_follows_every_change_of_another_process(store: Store) -> None:
+    queue = ReviewQueue(store._base)
+    add(store, 1, 2, 3)
+    assert names(queue) == ["1", "2", "3"]
+    store.commit(lambda txn: txn.decide_review("review-2", "released"))
+    add(store, 4)
+    assert names(queue) == ["1", "3", "4"]
+    store.commit(put_decision)
+    store.commit(lambda txn: txn.purge_review("review-3", ()))
+    assert names(queue) == ["4"]
+    store.commit(lambda txn: txn.return_review("review-1", "act", "why"))
+    assert names(queue) == ["1", "4"]
+
+
+def test_reads_all_again_when_too_much_has_changed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review_queue, "_MOST_BEHIND", 1)
+    queue = ReviewQueue(store._base)
+    add(store, 1, 2)
+    assert names(queue) == ["1", "2"]
+    for number in (1, 2):
+        store.commit(lambda txn, n=number: txn.decide_review(f"review-{n}", "rejected"))  # type: ignore[misc]
+    add(store, 3)
+    assert names(queue) == ["3"]
+
+
+def test_costs_two_commands_however_much_waits(counted: tuple[Store, CommandCount]) -> None:
+    store, count = counted
+    add(store, *range(1_000))
+    assert len(store.review_queue.look()) == 1_000
+    store.commit(lambda txn: txn.decide_review("review-7", "rejected"))
+    count.names.clear()
+    assert len(store.review_queue.look()) == 999
+    assert count.names == ["find", "find"]
+    count.names.clear()
+    store.review_queue.look()
+    assert count.names == ["find"]
+
+
+def test_a_decision_on_five_hundred_costs_few_commands(
+    counted: tuple[Store, CommandCount],
+) -> None:
+    store, count = counted
+    add(store, *range(500))
+    count.names.clear()
+
+    def write(txn: Transaction) -> None:
+        reviews = txn.find_reviews([f"review-{number}" for number in range(500)])
+        decision = PendingDecision("act", "jane", DecisionKind.REJECT, 1, 2)
+        txn.put_review_decision(reviews, decision)
+
+    store.commit(write)
+    assert len(count.names) < 40
+    assert store.review_queue.look() == ()
+
+
+def test_reviews_of_an_older_hub_are_described_by_the_migration(store: Store) -> None:
+    add(store, 1, 2)
+    old = {"revision": "", "type": "", "tlp": "", "title": ""}
+    store._base.reviews.update_many({}, {"$unset": old})
+    store._base.tails.delete_one({"_id": "reviews"})
+    describe_reviews(store._base)
+    describe_reviews(store._base)  # it can be interrupted
+    assert [each.tlp for each in ReviewQueue(store._base).look()] == ["amber", "amber"]
+    assert store.reviews.list_titles(["review-1"])["review-1"].title == "m1"
+    store.commit(lambda txn: txn.decide_review("review-1", "released"))
+    assert names(store.review_queue) == ["2"]
+
+
+def test_a_decided_review_has_no_title_any_more(store: Store) -> None:
+    add(store, 1)
+    store.commit(lambda txn: txn.decide_review("review-1", "released"))
+    assert "title" not in (store._base.reviews.find_one({}) or {})
