@@ -89,9 +89,10 @@ class Overview:
         aside = store.submissions.count_set_aside(_MOST_WAITING)
         if aside:
             yield Notice(f"{aside} submissions are set aside: `tocsin-hub submission list`.")
-        oldest = store.reviews.list_waiting(most=1)
-        if oldest and now - oldest[0].created > _LATE_REVIEW:
-            yield Notice(f"A review waits for {age(oldest[0].created, now)}.", "/review")
+        waiting = (each for each in store.review_queue.look() if each.rules != ("references",))
+        oldest = next(waiting, None)
+        if oldest is not None and now - oldest.asked > _LATE_REVIEW:
+            yield Notice(f"A review waits for {age(oldest.asked, now)}.", "/review")
         if len(shares) > 1 and shares[0].percent >= _SHARE:
             yield Notice(
                 f"{shares[0].percent:.0f} % of what was published came from {shares[0].partner}."

@@ -154,3 +154,16 @@ def test_a_decided_review_has_no_title_any_more(store: Store) -> None:
     add(store, 1)
     store.commit(lambda txn: txn.decide_review("review-1", "released"))
     assert "title" not in (store._base.reviews.find_one({}) or {})
+
+
+def test_is_read_in_the_background_only_where_it_is_shown(
+    counted: tuple[Store, CommandCount],
+) -> None:
+    store, count = counted
+    add(store, 1)
+    count.names.clear()
+    store.review_queue.refresh()
+    assert count.names == []
+    store.review_queue.is_shown = True
+    store.review_queue.refresh()
+    assert count.names == ["find", "find"]
