@@ -78,7 +78,7 @@ def draw_graph(relations: Sequence[Relation]) -> Graph:
     drawn, rest = relations[:MOST_NODES], relations[MOST_NODES:]
     on_right = (len(drawn) + 1) // 2
     rows = max(on_right, 1)
-    radius_y = max(_LEAST_RADIUS_Y, _ROW * (rows - 1) / 2)
+    radius_y = max(_LEAST_RADIUS_Y, _ROW * rows / 2)
     height = round(2 * (radius_y + _MARGIN))
     nodes: list[Node] = []
     for index, each in enumerate(drawn):

@@ -20,7 +20,7 @@ def test_nodes_lie_inside_the_picture_and_apart(count: int) -> None:
     for each in graph.nodes:
         assert 0 < each.x < graph.width and 20 < each.y < graph.height - 20
     for one, other in combinations(graph.nodes, 2):
-        assert one.is_right != other.is_right or abs(one.y - other.y) >= 20
+        assert one.is_right != other.is_right or abs(one.y - other.y) >= 24
 
 
 def test_more_neighbours_than_can_be_drawn_are_counted_by_type() -> None:
