@@ -31,7 +31,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds between two requests for a status."""
 _MOST_TOGETHER = 1000
 """Objects that are not sent and are reported together."""
-_MOST_WAITING = 16
+_MOST_WAITING = 4
 """Parts in memory whose status is not settled."""
 _MAX_SINGLE_REFUSALS = 20
 """After this many refused parts, and none accepted, envelopes are no longer halved."""

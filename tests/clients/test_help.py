@@ -17,7 +17,15 @@ from support.taxii_servers import KEY, Medallion, indicator
 
 from tocsin.clients.cli.main import main, tocsin
 
-COMMANDS = {"": tocsin, **tocsin.commands}
+CONTEXT = click.Context(tocsin)
+COMMANDS = {
+    "": tocsin,
+    **{
+        name: command
+        for name in tocsin.list_commands(CONTEXT)
+        if (command := tocsin.get_command(CONTEXT, name))
+    },
+}
 
 
 def example_lines(command: click.Command) -> list[str]:

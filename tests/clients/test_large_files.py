@@ -104,6 +104,13 @@ def test_a_file_that_changes_between_its_readings_is_not_shared(
     assert list(preview.results()) == []
 
 
+def test_processes_that_end_are_an_error_of_the_file(checker: Checker, tmp_path: Path) -> None:
+    settings = ExaminerSettings("not a policy", None, describe_submitter(SETTINGS))
+    file = InputFile("a.json", b"", path=write_bundle(tmp_path / "a.json"))
+    with CheckProcesses(settings, count=2) as broken:
+        assert "was ended; try again" in checker.preview(file, NOW, broken).error
+
+
 @pytest.mark.parametrize("content", [b"evil.top\n" * 3, b'{"type":"bundle","objects":[{]}'])
 def test_a_large_file_that_is_not_stix_is_read_as_a_whole(
     checker: Checker, tmp_path: Path, content: bytes
