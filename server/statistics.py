@@ -23,9 +23,9 @@ from tocsin.server.store.statistics import ALL, HOUR, LATENCIES, Counts
 
 POLLER_DAYS = 60
 """Days within which a poller's last delivery is looked for."""
-VALUE_SUBMISSIONS = 30
+VALUE_SUBMISSIONS = 20
 """Latest submissions of a partner whose objects are looked at for the value returned."""
-VALUE_OBJECTS = 500
+VALUE_OBJECTS = 200
 """Objects in them that are looked at."""
 
 
