@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 
 _EXPORTS = "exports"
 """The folder of the data directory with files that are made of feeds."""
+_DRAFTS = "drafts"
+"""The folder of the data directory with what people have pasted and not submitted."""
 _INLINE_OCTETS_WITH_RECOGNISER = 32_768
 """A recogniser reads about 20 KB of prose in a second; what is longer waits in the queue."""
 
@@ -77,6 +79,8 @@ class AdmissionConfig:
     warninglists: Warninglists
     examiner: Examiner | None = None
     """Examines queued submissions in other processes; None: this process does."""
+    previewer: console.PreviewExaminer | None = None
+    """Examines drafts of the console in other processes; None: this process does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class HubServices:
     search: Search
     statistics: StatisticsReader
     agreements: AgreementLifecycle
+    drafts: console.DraftFiles
+    previewer: console.PreviewExaminer | None
 
 
 def build_services(  # noqa: PLR0913
@@ -184,6 +190,8 @@ def build_services(  # noqa: PLR0913
         Search(store, clock),
         StatisticsReader(store, clock),
         AgreementLifecycle(store, publisher, clock),
+        console.DraftFiles(settings.data / _DRAFTS, clock),
+        admission.previewer,
     )
 
 
@@ -349,12 +357,12 @@ def _console_services(
         four_eyes=settings.four_eyes,
         review_days=settings.retain_reviews_days,
     )
-    store = services.store
+    store, intake, drafts = services.store, services.intake, services.drafts
     return console.ConsoleServices(
         settings=made,
         store=store,
         people=services.people,
-        intake=services.intake,
+        intake=intake,
         lifecycle=services.lifecycle,
         agreements=services.agreements,
         partners=Partners(store),
@@ -368,6 +376,9 @@ def _console_services(
         partner_data=services.partner_data,
         clock=services.clock,
         provider=_identity_provider(settings, key, origin),
+        drafts=drafts,
+        previews=console.Previews(drafts, intake, services.previewer, made.max_content_length),
+        check_room=services.disk.check_room,
     )
 
 
