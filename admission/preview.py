@@ -25,6 +25,8 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 CHANGING_ACTIONS = ("replaced", "stripped", "asked", "lowered")
 REMOVED = "(removed)"
 """Stands for a value that is left out."""
+_WORD = re.compile(r"(\[removed: [^\]\n]{1,60}\]|\s+)")
+"""Between words; a mark of what was removed is one word."""
 _MAX_NAME = 60
 """Characters of a text that stands for its object."""
 _MAX_WORDS = 2_000
@@ -125,5 +127,5 @@ def compare_texts(before: str, after: str, most_words: int = _MAX_WORDS) -> Iter
 
 def _split_words(text: str, most: int) -> Sequence[str]:
     """The words and the spaces between them; a very long text as one."""
-    words = re.split(r"(\s+)", text)
+    words = [each for each in _WORD.split(text) if each]
     return words if len(words) <= most else [text]

@@ -9,6 +9,7 @@ from tocsin.admission.model import Action, Candidate, StixObject, Tlp, Verdict
 from tocsin.admission.preview import (
     CHANGING_ACTIONS,
     REMOVED,
+    Passage,
     compare_texts,
     describe_object,
     find_changes,
@@ -135,8 +136,24 @@ def _pair(before: str, after: str) -> list[tuple[str, str]]:
         old, new, start = start[-1] + old, start[-1] + new, start[:-1]
     while end and not end[0].isspace():
         old, new, end = old + end[0], new + end[0], end[1:]
-    middle = [tuple(each) for each in compare_texts(old, new, _MOST_WORDS)] if old or new else []
-    return [(start, start), *((a, b) for a, b in middle), (end, end)]
+    middle = compare_texts(old, new, _MOST_WORDS) if old or new else ()
+    return [(start, start), *_join_differences(middle), (end, end)]
+
+
+def _join_differences(passages: Iterable[Passage]) -> list[tuple[str, str]]:
+    """The passages, those that differ joined where only spaces are between them."""
+    found: list[Passage] = []
+    for each in passages:
+        gap = found[-1].before if found and found[-1].is_equal else None
+        if not each.is_equal and gap is not None and gap.isspace() and len(found) > 1:
+            del found[-1]
+        else:
+            gap = ""
+        if not each.is_equal and found and not found[-1].is_equal:
+            before, after = found.pop()
+            each = Passage(before + gap + each.before, after + gap + each.after)
+        found.append(each)
+    return [(each.before, each.after) for each in found]
 
 
 def _common(first: str, second: str) -> int:

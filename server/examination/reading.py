@@ -15,6 +15,8 @@ from tocsin.admission.formats import ReadOptions, detect_format, explain_unreada
 from tocsin.admission.model import Candidate, Tlp, Verdict
 
 _REMEDY = "; choose its format"
+_FILE_OF_FORMATS = " (see docs/formats.md)"
+"""Left out, since the page itself lists the formats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def read_file(task: ReadTask) -> ReadFile:
     try:
         found = detect_format(task.name, task.content)
         if found is None:
-            raise Unprocessable(explain_unreadable(task.name, task.content, _REMEDY))
+            text = explain_unreadable(task.name, task.content, _REMEDY)
+            raise Unprocessable(text.removesuffix(_FILE_OF_FORMATS))
         return ReadFile(found.name, tuple(islice(_read_candidates(task), task.most + 1)))
     except Unavailable:
         raise
