@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, FilePayload, Page
 from support.clock import ManualClock
 from support.console import Visitor, add_person, post, serve_console, sign_in, visit
 from support.documents import docx, paragraph, pdf, rows, xlsx
@@ -167,8 +167,9 @@ class TestTheWholePath:
             sdo("malware", name=SCRIPT, is_family=False, malware_types=[SCRIPT]),
             sdo("note", content="w" * 50_000, object_refs=[SCRIPT], abstract=DESCRIPTION + SCRIPT),
         ]
-        upload = {"name": f"{SCRIPT}.json", "mimeType": "x/y", "buffer": bundle(*objects).encode()}
-        page.set_input_files("#file", [upload])  # type: ignore[list-item]
+        content = bundle(*objects).encode()
+        upload = FilePayload(name=f"{SCRIPT}.json", mimeType="x/y", buffer=content)
+        page.set_input_files("#file", upload)
         page.fill("#labels", '"><script>window.hurt=1</script>')
         page.click("button.main")
         page.wait_for_url("**/share/*")
