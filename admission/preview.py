@@ -25,11 +25,11 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 CHANGING_ACTIONS = ("replaced", "stripped", "asked", "lowered")
 REMOVED = "(removed)"
 """Stands for a value that is left out."""
-_WORD = re.compile(r"(\[removed: [^\]\n]{1,60}\]|\s+)")
-"""Between words; a mark of what was removed is one word."""
+_WORD = re.compile(r"\s*(?:\[removed: [^\]\n]{1,60}\]|\S)+|\s+")
+"""A word with the spaces before it; a mark of what was removed is one word."""
 _MAX_NAME = 60
 """Characters of a text that stands for its object."""
-_MAX_WORDS = 2_000
+_MAX_WORDS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +121,19 @@ def compare_texts(before: str, after: str, most_words: int = _MAX_WORDS) -> Iter
     """What two texts have in common, and what differs, in order; longer texts differ as wholes."""
     first, second = _split_words(before, most_words), _split_words(after, most_words)
     matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
-    for _, begin, end, begin_new, end_new in matcher.get_opcodes():
-        yield Passage("".join(first[begin:end]), "".join(second[begin_new:end_new]))
+    for kind, begin, end, begin_new, end_new in matcher.get_opcodes():
+        old, new = "".join(first[begin:end]), "".join(second[begin_new:end_new])
+        if kind == "replace" and (gap := _leading_spaces(old)) and gap == _leading_spaces(new):
+            yield Passage(gap, gap)
+            old, new = old[len(gap) :], new[len(gap) :]
+        yield Passage(old, new)
+
+
+def _leading_spaces(text: str) -> str:
+    return text[: len(text) - len(text.lstrip())]
 
 
 def _split_words(text: str, most: int) -> Sequence[str]:
-    """The words and the spaces between them; a very long text as one."""
-    words = [each for each in _WORD.split(text) if each]
+    """The words, each with the spaces before it; a very long text as one."""
+    words = _WORD.findall(text)
     return words if len(words) <= most else [text]

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tocsin.admission.model import Action, Candidate, StixObject, Tlp, Verdict
 from tocsin.admission.preview import (
     CHANGING_ACTIONS,
     REMOVED,
-    Passage,
+    Change,
     compare_texts,
     describe_object,
     find_changes,
 )
 from tocsin.server.console.drafts import Item, Standing
 
-_MOST_WORDS = 400
-"""Words and spaces of two texts that are compared word by word; longer ones differ as wholes."""
-_MOST_CHANGES = 12
+_MOST_WORDS = 300
+"""Words of two texts that are compared word by word; longer ones differ as wholes."""
+_MOST_CHANGES = 8
 """Changed values of one object that are shown."""
+PAGE_LENGTH = 30_000
+"""Characters of changed values on one page."""
 _CONTEXT = 80
 """Characters shown on each side of what differs."""
 _LONGEST = 2_000
+_LONGEST_WORD = 200
+_FIRST_WORD = re.compile(rf"\S{{0,{_LONGEST_WORD}}}")
 _DECIDING = {
     Standing.HELD: Action.HELD,
     Standing.REFUSED: Action.REFUSED,
@@ -67,18 +72,35 @@ class Compared:
     """Readers at the chosen level would read it."""
     changes: tuple[ValueChange, ...]
     more_changes: int
+    """Changed values for which there is no room."""
     reasons: tuple[str, ...]
     """Why it is not shared, or not all of it."""
     content: StixObject | None
     """What would be shared of it."""
 
 
-def compare(number: int, item: Item, standing: Standing, reader: Tlp) -> Compared:
+@dataclass(slots=True)
+class Room:
+    """The room that is left on a page."""
+
+    left: int = PAGE_LENGTH
+
+    def take(self, *texts: str) -> bool:
+        """Take the room for some texts; False if there is not so much."""
+        needed = sum(min(len(each), _LONGEST) for each in texts)
+        if needed > self.left:
+            return False
+        self.left -= needed
+        return True
+
+
+def compare(number: int, item: Item, standing: Standing, reader: Tlp, room: Room) -> Compared:
     """Compare an object with what a reader of a level would read of it."""
     candidate = item.candidate
     content = _content_for(candidate, reader)
     findings = [each.as_json() for each in candidate.findings]
-    changes = list(_compare_values(item.before, content, findings))
+    found = _list_changes(item.before, content, findings)
+    fitting = [c for c in found[:_MOST_CHANGES] if room.take(c.before, c.after)]
     value, kind = describe_object(item.before or candidate.object or {})
     shared = describe_object(content)[0] if content is not None else ""
     return Compared(
@@ -89,8 +111,8 @@ def compare(number: int, item: Item, standing: Standing, reader: Tlp) -> Compare
         standing=standing,
         level=candidate.tlp,
         is_visible=content is not None,
-        changes=tuple(changes[:_MOST_CHANGES]),
-        more_changes=max(0, len(changes) - _MOST_CHANGES),
+        changes=tuple(_compare_values(each, findings) for each in fitting),
+        more_changes=len(found) - len(fitting),
         reasons=_list_reasons(candidate, standing),
         content=content,
     )
@@ -110,55 +132,50 @@ def _content_for(candidate: Candidate, reader: Tlp) -> StixObject | None:
     )
 
 
-def _compare_values(
+def _list_changes(
     before: StixObject | None, after: StixObject | None, findings: list[dict[str, str]]
-) -> Iterator[ValueChange]:
-    if before is None or after is None:
-        return
-    for change in find_changes(before, after, findings):
-        is_removed = change.after == REMOVED
-        pieces = _pair(change.before, "" if is_removed else change.after)
-        gone = tuple(_abridge(Piece(old, old != new) for old, new in pieces if old))
-        come = tuple(_abridge(Piece(new, old != new) for old, new in pieces if new))
-        yield ValueChange(change.path, gone, come, _explain(change.path, findings))
+) -> list[Change]:
+    return [] if before is None or after is None else list(find_changes(before, after, findings))
+
+
+def _compare_values(change: Change, findings: list[dict[str, str]]) -> ValueChange:
+    pieces = _pair(change.before, "" if change.after == REMOVED else change.after)
+    gone = tuple(_abridge(Piece(old, old != new) for old, new in pieces if old))
+    come = tuple(_abridge(Piece(new, old != new) for old, new in pieces if new))
+    return ValueChange(change.path, gone, come, _explain(change.path, findings))
 
 
 def _pair(before: str, after: str) -> list[tuple[str, str]]:
     """The passages of two texts, with what they have in common at their ends as it is."""
-    head = _common(before, after)
-    old, new = before[head:], after[head:]
-    tail = _common(old[::-1], new[::-1])
-    end = old[len(old) - tail :] if tail else ""
-    old, new = old[: len(old) - tail], new[: len(new) - tail]
+    shorter = min(len(before), len(after))
+    head = _longest(shorter, lambda n: before[:n] == after[:n])
+    tail = _longest(shorter - head, lambda n: before[len(before) - n :] == after[len(after) - n :])
+    start, end = before[:head], before[len(before) - tail :]
     # Whole words differ, not halves of them.
-    start = before[:head]
-    while start and not start[-1].isspace():
-        old, new, start = start[-1] + old, start[-1] + new, start[:-1]
-    while end and not end[0].isspace():
-        old, new, end = old + end[0], new + end[0], end[1:]
+    start = start[: len(start) - len(_last_word(start))]
+    end = end[len(_first_word(end)) :]
+    old = before[len(start) : len(before) - len(end)]
+    new = after[len(start) : len(after) - len(end)]
     middle = compare_texts(old, new, _MOST_WORDS) if old or new else ()
-    return [(start, start), *_join_differences(middle), (end, end)]
+    return [(start, start), *((each.before, each.after) for each in middle), (end, end)]
 
 
-def _join_differences(passages: Iterable[Passage]) -> list[tuple[str, str]]:
-    """The passages, those that differ joined where only spaces are between them."""
-    found: list[Passage] = []
-    for each in passages:
-        gap = found[-1].before if found and found[-1].is_equal else None
-        if not each.is_equal and gap is not None and gap.isspace() and len(found) > 1:
-            del found[-1]
-        else:
-            gap = ""
-        if not each.is_equal and found and not found[-1].is_equal:
-            before, after = found.pop()
-            each = Passage(before + gap + each.before, after + gap + each.after)
-        found.append(each)
-    return [(each.before, each.after) for each in found]
+def _longest(most: int, holds: Callable[[int], bool]) -> int:
+    """The greatest number up to `most` for which it holds, as it does for all below."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
 
 
-def _common(first: str, second: str) -> int:
-    pairs = zip(first, second, strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+def _first_word(text: str) -> str:
+    found = _FIRST_WORD.match(text)
+    return found[0] if found else ""
+
+
+def _last_word(text: str) -> str:
+    return _first_word(text[-_LONGEST_WORD:][::-1])
 
 
 def _abridge(pieces: Iterable[Piece]) -> Iterator[Piece]:

@@ -42,7 +42,7 @@ MOST_OBJECTS = 10_000
 """Objects of one preview."""
 STALE_SECONDS = 240
 """Seconds without progress after which an examination has died with its process."""
-_STEP = 50
+_STEP = 20
 """Objects that are examined before the progress is noted."""
 _MOST_WAITING = 8
 """Drafts that wait for their examination in one process."""

@@ -17,10 +17,10 @@ from werkzeug.wrappers import Response
 from tocsin.admission.errors import Conflict, Malformed, NotFound, ShareError, TooManyRequests
 from tocsin.admission.formats import formats
 from tocsin.admission.model import CONSENTS_TO_NAME, Tlp
-from tocsin.server.console.comparison import Compared, compare
+from tocsin.server.console.comparison import Compared, Room, compare
 from tocsin.server.console.door import status_of
 from tocsin.server.console.drafts import SENT, Draft, Options, Row, Standing, State
-from tocsin.server.console.forms import again, go, text_field
+from tocsin.server.console.forms import again, go, number_field, text_field
 from tocsin.server.console.previews import MOST_OBJECTS, STALE_SECONDS
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ConsoleServices
@@ -62,12 +62,21 @@ class Selection(NamedTuple):
     everything: bool
     reader: Tlp
     page: int
+    only: int = 0
+    """The number of the only object that is shown; 0: all of them."""
+
+    def includes(self, number: int, row: Row) -> bool:
+        """True if an object is looked at."""
+        if self.only:
+            return number == self.only
+        return self.everything or row.is_changed or row.standing is not Standing.READY
 
     def query(self, **changes: Any) -> str:
         """The query string of this selection, with some changes."""
         chosen = self._replace(**changes)
         show = "all" if chosen.everything else "changed"
-        return f"show={show}&level={chosen.reader.label.replace('+', '-')}&page={chosen.page}"
+        only = f"&only={chosen.only}" if chosen.only else ""
+        return f"show={show}&level={chosen.reader.label.replace('+', '-')}&page={chosen.page}{only}"
 
 
 class _Parsed(NamedTuple):
@@ -212,11 +221,7 @@ class Share:
         values = self._form(options or draft.options)
         is_long = len(draft.rows) > _PAGE
         chosen = _parse_selection(self._partner().max_tlp, "changed" if is_long else "all")
-        rows = [
-            (number, row)
-            for number, row in enumerate(draft.rows, 1)
-            if chosen.everything or row.is_changed or row.standing is not Standing.READY
-        ]
+        rows = [each for each in enumerate(draft.rows, 1) if chosen.includes(*each)]
         page = rows[(chosen.page - 1) * _PAGE : chosen.page * _PAGE]
         to = self._find_collection(draft.options.collection)
         return again(
@@ -248,7 +253,8 @@ class Share:
         except FileNotFoundError:
             raise NotFound("this draft was discarded") from None
         pairs = zip(rows, items, strict=True)
-        return [compare(number, item, row.standing, reader) for (number, row), item in pairs]
+        room = Room()
+        return [compare(n, item, row.standing, reader, room) for (n, row), item in pairs]
 
     def _partner(self) -> Partner:
         return self.services.store.accounts.require_partner(visit().who.partner)
@@ -336,10 +342,9 @@ def _parse_selection(strictest: Tlp, show: str) -> Selection:
         reader = Tlp.parse(given.get("level", strictest.label))
     except ValueError:
         reader = strictest
-    page = given.get("page", "1")
-    number = int(page) if page.isascii() and page.isdigit() and len(page) <= 6 else 1
     everything = given.get("show", show) != "changed"
-    return Selection(everything, min(reader, strictest), max(1, number))
+    page, only = max(1, number_field("page", 1)), number_field("only", 0)
+    return Selection(everything, min(reader, strictest), page, only)
 
 
 def _file_name(given: str) -> str:

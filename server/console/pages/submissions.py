@@ -17,6 +17,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.preview import describe_object
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server import auth
+from tocsin.server.console.forms import number_field
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.console.visit import visit
@@ -108,11 +109,10 @@ class Submissions:
     def show(self, id: str) -> ResponseReturnValue:
         """What became of the objects of a submission."""
         submission = self._find(id)
-        page = request.args.get("page", "1")
-        number = int(page) if page.isascii() and page.isdigit() and len(page) <= 6 else 1
+        number = max(1, number_field("page", 1))
         verdict = request.args.get("show", "")
         verdict = verdict if verdict in _WORDS else ""
-        records = self._records(submission, max(1, number), verdict)
+        records = self._records(submission, number, verdict)
         total = submission.counts.get(verdict, 0) if verdict else submission.total
         more = f"show={verdict}&" if verdict else ""
         return flask.render_template(
