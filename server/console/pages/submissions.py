@@ -86,7 +86,7 @@ class Submissions:
             "submissions.html",
             days=[(day, list(group)) for day, group in days],
             names=names,
-            counts=count_in_words,
+            sentence=summarise,
             partner=partner,
             partners=[("", "choose a partner"), *((each.slug, each.name) for each in partners)],
             newer=f"?{more}after={_position(found[0])}" if has_newer else "",
