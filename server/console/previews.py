@@ -31,7 +31,12 @@ from tocsin.admission.model import (
 from tocsin.admission.preview import CHANGING_ACTIONS, find_changes
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.drafts import SENT, Draft, DraftFiles, Item, Standing, State
-from tocsin.server.examination.examiner import Examination, ExaminationTask, WorkerEnded
+from tocsin.server.examination.examiner import (
+    Examination,
+    ExaminationTask,
+    WorkerEnded,
+    parse_candidates,
+)
 from tocsin.server.examination.reading import ReadFile, ReadTask, read_file
 from tocsin.server.intake.evaluate import PreviewTerms
 from tocsin.server.intake.intake import Intake
@@ -49,6 +54,8 @@ _MOST_WAITING = 8
 _IDLE_SECONDS = 300.0
 """Seconds after which the process that examined is ended."""
 _MOST_NOTES = 20
+_CARE = {Standing.LEFT_OUT: 0, Standing.READY: 0, Standing.ASKED: 1, Standing.HELD: 2}
+"""How much of an object nobody reads before a reviewer has looked at it."""
 _BUSY = "the hub examines other reports: try again in a moment"
 _BUSY_SECONDS = 10
 _TOO_HARD = "this could not be examined within the limits: send it in parts"
@@ -164,15 +171,17 @@ class Previews:
         if self._files.change(draft, total=len(found.candidates), format=found.format) is None:
             return
         examined, is_anonymous = found.candidates, draft.options.anonymous
+        terms = PreviewTerms(draft.partner, tlp, draft.options.anonymous)
         if not is_verbatim:
-            terms = PreviewTerms(draft.partner, tlp, draft.options.anonymous)
             task = self._intake.plan_preview(terms, found.candidates)
             is_anonymous = task.submitter.consent not in CONSENTS_TO_NAME
-            examined = tuple(self._examine_each(draft, task))
+            examined = tuple(self._examine_each(draft, task, counts=True))
         standings = [
             find_standing(read, after)
             for read, after in zip(found.candidates, examined, strict=True)
         ]
+        if not is_verbatim and not {Standing.HELD, Standing.ASKED}.isdisjoint(standings):
+            standings = self._try_submission(draft, terms, examined, standings)
         body = self._build_body(standings, examined, tlp, is_verbatim)
         rows = self._files.write_results(
             draft,
@@ -213,7 +222,36 @@ class Previews:
             raise TooLarge(_TOO_MANY)
         return found
 
-    def _examine_each(self, draft: Draft, task: ExaminationTask) -> Iterator[Candidate]:
+    def _try_submission(
+        self,
+        draft: Draft,
+        terms: PreviewTerms,
+        examined: Sequence[Candidate],
+        standings: Sequence[Standing],
+    ) -> list[Standing]:
+        """Examine what would be sent, alone as the hub will have it.
+
+        An object can wait because of others that are not sent, for instance of a report that holds
+        it and cannot be read.  Such a one is not sent either, or nobody would look at it.
+        """
+        sent = [n for n, standing in enumerate(standings) if standing in SENT]
+        objects = [encode_object(object_to_send(examined[n], terms.tlp)) for n in sent]
+        candidates = parse_candidates(objects)
+        task = self._intake.plan_preview(terms, candidates)
+        found = list(standings)
+        tried = self._examine_each(draft, task, counts=False)
+        for n, candidate, again in zip(sent, candidates, tried, strict=True):
+            alone = find_standing(candidate, again)
+            if alone is Standing.REFUSED or _CARE[alone] < _CARE[found[n]]:
+                found[n] = Standing.REFUSED
+            elif alone in _CARE:
+                found[n] = alone
+        return found
+
+    def _examine_each(
+        self, draft: Draft, task: ExaminationTask, *, counts: bool
+    ) -> Iterator[Candidate]:
+        """Examine the candidates of a task; `counts`: note how many of them are done."""
         examination, done = self._examiner.begin(task), 0
         try:
             while done < len(task.candidates):
@@ -223,7 +261,8 @@ class Previews:
                     raise WorkerEnded("its answer is not about these objects")
                 yield from part
                 done += len(part)
-                if self._files.change(draft, done=done) is None:
+                progress = {"done": done} if counts else {}
+                if self._files.change(draft, **progress) is None:
                     raise FileNotFoundError  # discarded, or begun again
         finally:
             examination.close()

@@ -284,6 +284,22 @@ class TestPreview:
         assert b"Jane Doe" in found.raw and b"jane@" not in found.raw
         assert len(hub.store.reviews.list_waiting()) == 1
 
+    def test_what_waits_because_of_a_report_that_cannot_be_read_is_not_sent_without_it(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        unmarked = indicator("a.evil-portal.top")
+        del unmarked["object_marking_refs"]
+        held = {**indicator(), "pattern": "[email-message:to_refs[*].value = 'a@bank.example']"}
+        broken = json.dumps(sdo("report", object_refs=[unmarked["id"]]))[:-20]
+        lines = [json.dumps(unmarked), json.dumps(held), broken]
+        path = paste(client, "\n".join(lines), format="stix")
+        page = words(client.get(path).text)
+        assert "1 waits for a reviewer, 2 are refused." in page
+        assert "a report or grouping that may hold it could not be read" in page
+        submit(client, path)
+        assert [hub.feed(alias) for alias in ("clear", "green", "amber")] == [[], [], []]
+        assert len(hub.store.reviews.list_waiting()) == 1
+
     def test_a_collection_that_keeps_what_is_sent_says_so(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
