@@ -157,16 +157,17 @@ class DraftFiles:
             submission=str(uuid.uuid4()),
             renewed=now,
         )
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._place(draft.id).mkdir(mode=0o700)
-        _write(self._place(draft.id) / _INPUT, content)
+        place = self._place(person, draft.id)
+        for each in (self._folder, place.parent, place):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(place / _INPUT, content)
         self.put(draft)
         return draft
 
     def find(self, id: str, person: str) -> Draft:
         """The draft of a person.  Raises NotFound if it is not there, or another person's."""
-        draft = self._read(id) if _ID.fullmatch(id) else None
-        if draft is None or draft.person != person:
+        draft = self._read(person, id) if _ID.fullmatch(id) else None
+        if draft is None:
             raise NotFound(_GONE)
         if draft.until <= self._clock():
             self.discard(draft)
@@ -175,8 +176,8 @@ class DraftFiles:
 
     def list_of(self, person: str) -> list[Draft]:
         """The drafts of a person that are not submitted, the oldest first."""
-        found = [each for each in map(self._read, self._ids()) if each is not None]
-        own = [each for each in found if each.person == person and each.until > self._clock()]
+        found = (self._read(person, id_) for id_ in self._ids(person))
+        own = [each for each in found if each is not None and each.until > self._clock()]
         return sorted(
             (each for each in own if each.state is not State.SUBMITTED),
             key=lambda each: (each.until, each.id),
@@ -184,15 +185,15 @@ class DraftFiles:
 
     def put(self, draft: Draft) -> None:
         """Replace what is known of a draft.  Raises FileNotFoundError if it was discarded."""
-        place = self._place(draft.id)
+        place = self._place(draft.person, draft.id)
         new = place / f"{secrets.token_hex(4)}.new"
         _write(new, msgspec.json.encode(draft))
         new.replace(place / _HEAD)
 
     def change(self, draft: Draft, **fields: object) -> Draft | None:
         """Change a draft, if it is still being examined as it was; None if it is not."""
-        with self.lock(draft.id):
-            current = self._read(draft.id)
+        with self.lock(draft.person, draft.id):
+            current = self._read(draft.person, draft.id)
             if current is None or current.run != draft.run or current.state is not State.WORKING:
                 return None
             changed = msgspec.structs.replace(current, renewed=self._clock(), **fields)
@@ -201,13 +202,13 @@ class DraftFiles:
 
     def read_input(self, draft: Draft) -> bytes:
         """What was pasted.  Raises FileNotFoundError if the draft was discarded."""
-        return (self._place(draft.id) / _INPUT).read_bytes()
+        return (self._place(draft.person, draft.id) / _INPUT).read_bytes()
 
     def write_results(
         self, draft: Draft, items: Iterable[tuple[Item, Standing, bool]], body: bytes
     ) -> tuple[Row, ...]:
         """Keep a preview, and the body of the submission that it leads to."""
-        place, rows, at = self._place(draft.id), [], 0
+        place, rows, at = self._place(draft.person, draft.id), [], 0
         descriptor = _create(place / f"results-{draft.run}")
         with os.fdopen(descriptor, "wb") as file:
             for item, standing, is_changed in items:
@@ -220,18 +221,18 @@ class DraftFiles:
 
     def read_items(self, draft: Draft, rows: Sequence[Row]) -> list[Item]:
         """Some objects of a preview."""
-        path = self._place(draft.id) / f"results-{draft.run}"
+        path = self._place(draft.person, draft.id) / f"results-{draft.run}"
         with path.open("rb") as file:
             return [msgspec.msgpack.decode(_read_at(file, row), type=Item) for row in rows]
 
     def read_body(self, draft: Draft) -> bytes:
         """The body of the submission."""
-        return (self._place(draft.id) / f"body-{draft.run}").read_bytes()
+        return (self._place(draft.person, draft.id) / f"body-{draft.run}").read_bytes()
 
     def begin_again(self, draft: Draft, options: Options) -> Draft:
         """Examine a draft once more, under other options."""
         for kind in ("results", "body"):
-            (self._place(draft.id) / f"{kind}-{draft.run}").unlink(missing_ok=True)
+            (self._place(draft.person, draft.id) / f"{kind}-{draft.run}").unlink(missing_ok=True)
         again = msgspec.structs.replace(
             draft,
             options=options,
@@ -255,31 +256,38 @@ class DraftFiles:
                 draft, state=State.SUBMITTED, name="", rows=(), notes=(), options=options
             )
         )
-        for path in self._place(draft.id).iterdir():
+        for path in self._place(draft.person, draft.id).iterdir():
             if path.name != _HEAD:
                 path.unlink(missing_ok=True)
 
     def discard(self, draft: Draft) -> None:
         """Delete a draft."""
-        shutil.rmtree(self._place(draft.id), ignore_errors=True)
+        shutil.rmtree(self._place(draft.person, draft.id), ignore_errors=True)
 
     def sweep(self) -> None:
         """Delete the drafts whose time is over, and what a crash has left."""
-        for id_ in self._ids():
-            draft = self._read(id_)
-            place = self._place(id_)
-            if draft is None:
-                with suppress(FileNotFoundError):
-                    if place.stat().st_mtime < self._clock() / _SECOND - SECONDS:
-                        shutil.rmtree(place, ignore_errors=True)
-            elif draft.until <= self._clock():
-                self.discard(draft)
+        for person in _list_folder(self._folder):
+            for id_ in self._ids(person):
+                self._delete_if_due(person, id_)
+            with suppress(OSError):  # it has other drafts
+                (self._folder / person).rmdir()
+
+    def _delete_if_due(self, person: str, id: str) -> None:
+        draft, now = self._read(person, id), self._clock()
+        if draft is None:
+            with suppress(FileNotFoundError):
+                if self._place(person, id).stat().st_mtime < now / _SECOND - SECONDS:
+                    shutil.rmtree(self._place(person, id), ignore_errors=True)
+        elif draft.until <= now:
+            self.discard(draft)
 
     @contextmanager
-    def lock(self, id: str) -> Iterator[None]:
+    def lock(self, person: str, id: str) -> Iterator[None]:
         """Let no other thread or process change a draft.  Raises NotFound if there is none."""
+        if not _ID.fullmatch(id):
+            raise NotFound(_GONE)
         try:
-            descriptor = os.open(self._place(id), os.O_RDONLY)
+            descriptor = os.open(self._place(person, id), os.O_RDONLY)
         except FileNotFoundError:
             raise NotFound(_GONE) from None
         try:
@@ -288,20 +296,25 @@ class DraftFiles:
         finally:
             os.close(descriptor)
 
-    def _ids(self) -> list[str]:
-        try:
-            return sorted(filter(_ID.fullmatch, os.listdir(self._folder)))
-        except FileNotFoundError:
-            return []
+    def _ids(self, person: str) -> list[str]:
+        return [each for each in _list_folder(self._folder / person) if _ID.fullmatch(each)]
 
-    def _place(self, id: str) -> Path:
-        return self._folder / id
+    def _place(self, person: str, id: str) -> Path:
+        return self._folder / person / id
 
-    def _read(self, id: str) -> Draft | None:
+    def _read(self, person: str, id: str) -> Draft | None:
         try:
-            return msgspec.json.decode((self._place(id) / _HEAD).read_bytes(), type=Draft)
+            content = (self._place(person, id) / _HEAD).read_bytes()
+            return msgspec.json.decode(content, type=Draft)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+
+def _list_folder(path: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _create(path: Path) -> int:

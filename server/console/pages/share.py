@@ -93,8 +93,7 @@ class Share:
     def ask(self) -> ResponseReturnValue:
         """The form."""
         collections = self._collections()
-        default = self._default_options(collections)
-        return flask.render_template("share.html", errors={}, text="", **self._form(default))
+        return self._again("", self._default_options(collections), {}, 200)
 
     def take(self) -> ResponseReturnValue:
         """Keep what was pasted or dropped, and examine it."""
@@ -125,7 +124,8 @@ class Share:
 
     def _again(self, text: str, options: Options, errors: dict[str, str], status: int) -> Response:
         kept = text if len(text) <= _MOST_KEPT else ""
-        return again("share.html", errors, status, text=kept, **self._form(options))
+        drafts = self.services.drafts.list_of(visit().who.id)
+        return again("share.html", errors, status, text=kept, drafts=drafts, **self._form(options))
 
     def show(self, id: str) -> ResponseReturnValue:
         """The preview, or how far it has come."""
@@ -149,7 +149,7 @@ class Share:
         if errors:
             return self._page(self._find(id), errors, 422, options)
         self.services.previews.check_room()
-        with self.services.drafts.lock(id):
+        with self.services.drafts.lock(visit().who.id, id):
             draft = self._find(id)
             if draft.state is State.SUBMITTED:
                 return go(f"/submissions/{draft.submission}")
@@ -160,7 +160,7 @@ class Share:
     def submit(self, id: str) -> ResponseReturnValue:
         """Submit what was previewed, once; the page of its submission."""
         drafts = self.services.drafts
-        with drafts.lock(id):
+        with drafts.lock(visit().who.id, id):
             draft = self._find(id)
             if draft.state is not State.SUBMITTED:
                 is_seen = text_field("run", 20) == str(draft.run) and draft.state is State.READY
@@ -194,7 +194,7 @@ class Share:
 
     def discard(self, id: str) -> ResponseReturnValue:
         """Delete a draft."""
-        with self.services.drafts.lock(id):
+        with self.services.drafts.lock(visit().who.id, id):
             self.services.drafts.discard(self._find(id))
         return go("/share")
 
@@ -279,7 +279,6 @@ class Share:
         """What the fields of the form need."""
         partner = self._partner()
         names = [("named", partner.name)] if partner.consent in CONSENTS_TO_NAME else []
-        me = visit().who
         return {
             "section": "/console/share",
             "options": options,
@@ -290,7 +289,6 @@ class Share:
             "formats": formats(),
             "most_octets": self.services.settings.max_content_length,
             "most_objects": MOST_OBJECTS,
-            "drafts": self.services.drafts.list_of(me.id),
         }
 
     def _parse_options(self) -> _Parsed:

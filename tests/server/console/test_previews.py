@@ -133,7 +133,7 @@ def test_a_draft_can_be_discarded_while_it_is_examined(
     other = begin(client)
     await_text(client, other, "1 can be shared now")
     assert client.get(path).status_code == 404
-    assert len(list((tmp_path / "drafts").iterdir())) == 1
+    assert len(list((tmp_path / "drafts").glob("*/*"))) == 1
 
 
 def test_options_that_are_changed_meanwhile_win(store: Store, tmp_path: Path, gated: Gated) -> None:

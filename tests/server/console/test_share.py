@@ -404,11 +404,26 @@ class TestOnce:
         assert len(found) == 3 and len(set(found)) == 1
         assert len(hub.store.submissions.list_of_partner("acme", 10)) == 1
 
+    def test_a_second_click_waits_until_the_first_has_ended(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        person = hub.store.people.find_by_login(ANALYST)
+        assert person is not None
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(submit(client, path).status_code))
+        with hub.services.drafts.lock(person.id, path.rpartition("/")[2]):
+            thread.start()
+            thread.join(0.5)
+            assert found == []
+        thread.join()
+        assert found == [303]
+
     def test_a_hub_that_died_after_it_received_a_submission_does_not_receive_it_again(
         self, client: FlaskClient, hub: HubInProcess, tmp_path: Path
     ) -> None:
         path = paste(client, "seen-evil.top")
-        head = tmp_path / "drafts" / path.rpartition("/")[2]
+        (head,) = (tmp_path / "drafts").glob(f"*/{path.rpartition('/')[2]}")
         saved = {each.name: each.read_bytes() for each in head.iterdir()}
         first = submit(client, path)
         for name, content in saved.items():  # as if it had not been closed
@@ -448,7 +463,7 @@ class TestKeeping:
         assert submit(client, paths[0]).status_code == 404
         assert files(tmp_path) != []
         hub.services.drafts.sweep()
-        assert files(tmp_path) == []
+        assert list((tmp_path / "drafts").rglob("*")) == []
 
     def test_a_person_has_a_few_drafts_at_most_and_finds_them_again(
         self, client: FlaskClient
