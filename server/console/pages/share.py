@@ -362,7 +362,9 @@ def _summarise(draft: Draft) -> str:
     found = [f"{n:,} {one if n == 1 else many}" for n, one, many in parts if n]
     total = len(draft.rows)
     head = f"{total:,} object{'' if total == 1 else 's'} found."
-    return f"{head} {', '.join(found)}." if found else head
+    asked = draft.count(Standing.ASKED)
+    more = f" Of {asked:,}, a part waits for a reviewer." if asked else ""
+    return f"{head} {', '.join(found)}.{more}" if found else head
 
 
 def _sentence(error: ShareError) -> str:

@@ -277,7 +277,9 @@ class TestPreview:
         asked = indicator("a.evil-portal.top", seed="a", description="Dear Jane Doe, pay.")
         masked = indicator("b.evil-portal.top", seed="b", description="To jane@bank.example.net")
         path = paste(client, bundle(asked, masked))
-        assert "A reviewer decides about that part" in client.get(path).text
+        page = words(client.get(path).text)
+        assert "2 can be shared now. Of 1, a part waits for a reviewer." in page
+        assert "A reviewer decides about that part" in page
         (submission,) = [submit(client, path).headers["Location"].rpartition("/")[2]]
         found = hub.store.submissions.find(submission)
         assert found is not None
