@@ -29,9 +29,13 @@ SECONDS = 30 * 60
 """Seconds after which a draft is deleted."""
 MOST = 5
 """Drafts of one person."""
+MOST_WORKING = 2
+"""Drafts of one person that are examined or wait for it, so that others get their turns."""
+_PAUSE = 10
 _SECOND = 1_000_000
 _ID = re.compile(r"[0-9a-f]{24}")
 _HEAD, _INPUT = "draft.json", "input"
+_STILL_WORKING = "your other reports are still being examined: wait for one, or discard it"
 _GONE = "there is no such draft: it was submitted or discarded, or its 30 minutes are over"
 
 
@@ -142,9 +146,12 @@ class DraftFiles:
         self, person: str, partner: str, name: str, content: bytes, options: Options
     ) -> Draft:
         """Keep a new draft.  Raises TooManyRequests if the person has too many."""
-        if len(self.list_of(person)) >= MOST:
+        present = self.list_of(person)
+        if len(present) >= MOST:
             text = f"you have {MOST} drafts: submit or discard one of them first"
             raise TooManyRequests(text, SECONDS)
+        if sum(each.state is State.WORKING for each in present) >= MOST_WORKING:
+            raise TooManyRequests(_STILL_WORKING, _PAUSE)
         now = self._clock()
         draft = Draft(
             id=secrets.token_hex(12),

@@ -14,7 +14,14 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from tocsin.admission.errors import Conflict, Malformed, NotFound, ShareError, TooManyRequests
+from tocsin.admission.errors import (
+    Conflict,
+    Malformed,
+    NotFound,
+    ShareError,
+    TooManyRequests,
+    Unavailable,
+)
 from tocsin.admission.formats import formats
 from tocsin.admission.model import CONSENTS_TO_NAME, Tlp
 from tocsin.server.console.comparison import Compared, Room, compare
@@ -40,6 +47,7 @@ _MOST_KEPT = 200_000
 """Characters of a pasted text that stay in the form when something else in it is wrong."""
 _SECOND = 1_000_000
 _LOST = "The examination did not end. Examine it again, or discard the draft and send it in parts."
+_STILL_WORKING = "This report is still being examined. Wait for that, or discard it."
 _CHANGED = "The preview has changed since this page was opened. Look at it again, then submit it."
 
 
@@ -117,8 +125,10 @@ class Share:
             draft = self.services.drafts.begin(
                 me.id, me.partner, name, content or text.encode("utf-8", "replace"), options
             )
-        except TooManyRequests as error:
-            return self._again(text, options, {"text": _sentence(error)}, 429)
+        except (TooManyRequests, Unavailable) as error:
+            answer = self._again(text, options, {"text": _sentence(error)}, status_of(error))
+            answer.headers["Retry-After"] = str(error.seconds)
+            return answer
         self._examine(draft)
         return go(f"/share/{draft.id}")
 
@@ -153,6 +163,8 @@ class Share:
             draft = self._find(id)
             if draft.state is State.SUBMITTED:
                 return go(f"/submissions/{draft.submission}")
+            if draft.state is State.WORKING and not self._is_lost(draft):
+                return self._page(draft, {"progress": _STILL_WORKING}, 409)
             draft = self.services.drafts.begin_again(draft, options)
         self._examine(draft)
         return go(f"/share/{draft.id}")

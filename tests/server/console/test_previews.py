@@ -136,29 +136,31 @@ def test_a_draft_can_be_discarded_while_it_is_examined(
     assert len(list((tmp_path / "drafts").glob("*/*"))) == 1
 
 
-def test_options_that_are_changed_meanwhile_win(store: Store, tmp_path: Path, gated: Gated) -> None:
+def test_a_report_is_not_examined_twice_at_once(store: Store, tmp_path: Path, gated: Gated) -> None:
     client = sign_in(open_hub(store, tmp_path, gated), ANALYST)
     path = begin(client)
-    post(client, path, {"tlp": "green"})
+    answer = post(client, path, {"tlp": "green"})
+    assert answer.status_code == 409 and "still being examined" in answer.text
     gated.go.set()
     await_text(client, path, "1 can be shared now")
-    assert 'name="run" value="2"' in client.get(path).text
-    assert 'value="green" selected' in client.get(path).text
+    assert post(client, path, {"tlp": "green"}).status_code == 303
+    await_text(client, path, 'name="run" value="2"')
 
 
-def test_too_many_reports_at_once_are_asked_to_come_again(
+def test_one_person_has_two_reports_examined_at_most_and_a_process_eight(
     store: Store, tmp_path: Path, gated: Gated
 ) -> None:
     hub = open_hub(store, tmp_path, gated)
-    for number in range(3):
-        add_person(hub, f"p{number}@acme.example", Role.ANALYST, partner="acme")
-    clients = [sign_in(hub, f"p{number}@acme.example") for number in range(3)]
-    statuses = [
-        post(client, "/console/share", {"text": "a-evil.top"}).status_code
-        for client in clients
-        for _ in range(4)
-    ]
-    assert statuses[:8] == [303] * 8 and statuses[8:] == [503] * 4
+    names = [f"p{number}@acme.example" for number in range(5)]
+    statuses = []
+    for name in names:
+        add_person(hub, name, Role.ANALYST, partner="acme")
+        client = sign_in(hub, name)
+        for _ in range(3):
+            answer = post(client, "/console/share", {"text": "kept-evil.top"})
+            statuses.append(answer.status_code)
+    assert statuses == [303, 303, 429] * 3 + [303, 303, 503] + [503] * 3
+    assert "kept-evil.top" in answer.text and answer.headers["Retry-After"]
 
 
 def test_an_examination_that_died_with_its_process_is_offered_again(
