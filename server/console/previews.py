@@ -171,11 +171,12 @@ class Previews:
         if self._files.change(draft, total=len(found.candidates), format=found.format) is None:
             return
         examined, is_anonymous = found.candidates, draft.options.anonymous
-        terms = PreviewTerms(draft.partner, tlp, draft.options.anonymous)
+        terms = PreviewTerms(draft.partner, draft.options.collection, tlp, draft.options.anonymous)
         if not is_verbatim:
             task = self._intake.plan_preview(terms, found.candidates)
             is_anonymous = task.submitter.consent not in CONSENTS_TO_NAME
-            examined = tuple(self._examine_each(draft, task, counts=True))
+            each = tuple(self._examine_each(draft, task, counts=True))
+            examined = tuple(self._intake.bound_preview(terms, each))
         standings = [
             find_standing(read, after)
             for read, after in zip(found.candidates, examined, strict=True)
@@ -239,7 +240,9 @@ class Previews:
         candidates = parse_candidates(objects)
         task = self._intake.plan_preview(terms, candidates)
         found = list(standings)
-        tried = self._examine_each(draft, task, counts=False)
+        tried = self._intake.bound_preview(
+            terms, list(self._examine_each(draft, task, counts=False))
+        )
         for n, candidate, again in zip(sent, candidates, tried, strict=True):
             alone = find_standing(candidate, again)
             if alone is Standing.REFUSED or _CARE[alone] < _CARE[found[n]]:
