@@ -7,7 +7,7 @@ opens nothing: settings, secrets and the store are passed in (see `runtime.py`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -59,7 +59,7 @@ from tocsin.server.taxii.request_context import RequestContext, request_context
 from tocsin.server.taxii.routes import Endpoints
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from tocsin.server.console.oidc import Provider
 
@@ -327,8 +327,22 @@ def create_app(
             _console_services(services, settings, secrets.page_token_key)
         )
         mounted: dict[str, WSGIApplication] = {console.ROOT: console.Crowded(pages.wsgi_app)}
-        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounted)  # type: ignore[method-assign]
+        app.wsgi_app = _Mounts(app.wsgi_app, mounted)  # type: ignore[method-assign]
     return app
+
+
+class _Mounts(DispatcherMiddleware):
+    """Leaves the environment of a request to the console as it was.
+
+    Where the body of a form has not arrived with its head, the server asks the application again
+    later, with the same environment.
+    """
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer by the application whose path it is."""
+        if environ["PATH_INFO"].startswith(console.ROOT):
+            environ = dict(environ)
+        return super().__call__(environ, start_response)
 
 
 def serves_console(settings: HubSettings) -> bool:

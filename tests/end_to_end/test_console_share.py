@@ -46,9 +46,10 @@ def test_a_report_is_previewed_by_one_process_and_shown_by_all(hub: HubProcess) 
     session = requests.Session()
     link = f"{root}/invitation/{str(invitation['link']).rpartition('/')[2]}"
     entered = {"login": "ann@acme.example", "name": "Ann", "password": PASSWORD}
-    assert send(session, link, entered).status_code in (200, 404)
+    assert send(session, link, entered).url == f"{root}/partner"
     text = "Sent to jane.doe@bank.example.net; the page was login[.]evil-portal[.]top"
-    draft = send(session, f"{root}/share", {"text": text}).url
+    long = f"{text}\n" + "no indicator in this line\n" * 10_000  # more than one packet
+    draft = send(session, f"{root}/share", {"text": long}).url
     page = await_page(session, draft, "1 can be shared now")
     for _ in range(6):  # whichever process answers
         assert "login[.]evil-portal[.]top" in session.get(draft, timeout=60).text
