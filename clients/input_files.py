@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from tocsin.admission.errors import Malformed, Unprocessable
+from tocsin.admission.errors import Unprocessable
+from tocsin.admission.extraction import additions
+from tocsin.admission.extraction.additions import Additions
 from tocsin.admission.extraction.indicators import IndicatorDetails, build_indicator
 from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
-from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.model import Candidate, StixObject, Tlp
-from tocsin.admission.timestamps import micros, stix_time
+from tocsin.admission.model import Candidate, Tlp
 
 _REMEDY = "; name its format with --as (report.txt)"
 
@@ -59,54 +58,11 @@ def read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]:
         yield complete(candidate, file, now)
 
 
-_UNLABELLED = ("marking-definition", "bundle")
-"""Types to which no label is added, as to observables."""
-
-
 def complete(candidate: Candidate, file: InputFile, now: int) -> Candidate:
     """The candidate with what the user gave for the whole file."""
     if file.new_ids:
         candidate = _renew_id(candidate)
-    return _add_given(candidate, file, now) if file.labels or file.valid_for else candidate
-
-
-def _add_given(candidate: Candidate, file: InputFile, now: int) -> Candidate:
-    """The candidate with the labels and the end that the user gave for the whole file.
-
-    That makes it a new version, so `modified` moves to `now`.
-    """
-    subject = candidate.object
-    if subject is None or not isinstance(subject.get("type"), str):
-        return candidate
-    added = _missing_labels(subject, file.labels) | _missing_end(subject, file.valid_for, now)
-    if not added:
-        return candidate
-    if "modified" in subject and subject["modified"] != stix_time(now):
-        added["modified"] = stix_time(max(now, _parse_micros(subject["modified"], 0) + 1000))
-    version = added.get("modified", candidate.source_version)
-    return replace(candidate, object={**subject, **added}, source_version=version)
-
-
-def _missing_labels(subject: StixObject, labels: tuple[str, ...]) -> dict[str, Any]:
-    kind, present = subject["type"], subject.get("labels", [])
-    if kind in _UNLABELLED or is_observable_type(kind) or not isinstance(present, list):
-        return {}
-    missing = [label for label in dict.fromkeys(labels) if label not in present]
-    return {"labels": [*present, *missing]} if missing else {}
-
-
-def _missing_end(subject: StixObject, valid_for: int, now: int) -> dict[str, Any]:
-    if not valid_for or subject["type"] != "indicator" or "valid_until" in subject:
-        return {}
-    begin = max(now, _parse_micros(subject.get("valid_from"), now))
-    return {"valid_until": stix_time(begin + valid_for)}
-
-
-def _parse_micros(text: object, otherwise: int) -> int:
-    try:
-        return micros(str(text))
-    except Malformed:
-        return otherwise
+    return additions.complete(candidate, Additions(file.labels, file.valid_for), now)
 
 
 @dataclass(frozen=True, slots=True)

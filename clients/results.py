@@ -19,6 +19,7 @@ import msgspec
 
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import Candidate, StixObject, Verdict
+from tocsin.admission.preview import find_label
 from tocsin.clients.files import UnusableFile
 
 VERDICTS = (
@@ -31,9 +32,6 @@ VERDICTS = (
 but for `withheld`: the preview holds the object, so a push has not sent it.
 `pending`: the hub has not decided.  `unsent`: the object did not reach the hub.
 """
-
-_NAMING_PROPERTIES = ("pattern", "value", "name", "key", "path")
-"""Properties by which a person recognises an object; the first that exists is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +84,6 @@ def describe_candidate(file: str, candidate: Candidate) -> ObjectResult:
         label=find_label(candidate.object or {}),
         previewed=len(candidate.findings),
     )
-
-
-def find_label(subject: StixObject) -> str:
-    """The property by which a person recognises an object; empty if it has none."""
-    values = (subject.get(name) for name in _NAMING_PROPERTIES)
-    return next((value for value in values if isinstance(value, str) and value), "")
 
 
 def count_verdicts(results: Iterable[ObjectResult], always: Iterable[str] = ()) -> dict[str, int]:

@@ -6,31 +6,29 @@ with a line that says how many more there are.
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.admission.markings.tlp import read_markings
-from tocsin.admission.model import StixObject
-from tocsin.clients.results import ObjectResult, find_label
+from tocsin.admission.preview import (
+    CHANGING_ACTIONS,
+    REMOVED,
+    Change,
+    compare_texts,
+    describe_object,
+    find_changes,
+    find_level,
+)
+from tocsin.clients.results import ObjectResult
 from tocsin.config.command_line import printable
 
-_COMPARISON = re.compile(r"\[([a-z0-9-]+):([\w.'-]+) = '((?:[^'\\]|\\.)*)'\]")
-"""A pattern that compares one property with one value."""
-_HASH = re.compile(r"hashes\.'?([\w-]+)'?")
-_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
-"""One step of the path of a finding."""
-_CHANGING_ACTIONS = ("replaced", "stripped", "asked", "lowered")
-_NOTED_ACTIONS = ("noted", *_CHANGING_ACTIONS)
+_NOTED_ACTIONS = ("noted", *CHANGING_ACTIONS)
 _TLP_COLOURS = {"CLEAR": "", "GREEN": "green", "AMBER": "yellow", "AMBER+STRICT": "yellow"}
 MAX_ROWS = 15
 """Rows of a section that are shown at first."""
@@ -42,18 +40,7 @@ _MAX_NAME = 60
 """Characters of a text that stands for its object, or is named beside others."""
 _CONTEXT = 30
 """Characters shown on each side of a change in a long text."""
-_REMOVED = "(removed)"
 _WIDTH = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One value that is not shared as it was read."""
-
-    path: str
-    before: str
-    after: str
-    rule: str
 
 
 def print_share_preview(
@@ -192,30 +179,6 @@ class _View:
         self.console.print()
 
 
-def describe_object(subject: StixObject, label: str) -> tuple[str, str]:
-    """The value or name by which people know an object, and its type or that of the value.
-
-    >>> describe_object({}, "[domain-name:value = 'evil.top']")
-    ('evil.top', 'domain-name')
-    """
-    found = _COMPARISON.fullmatch(label or find_label(subject))
-    if not found:
-        kind = str(subject.get("type", ""))
-        language = str(subject.get("pattern_type", "stix"))
-        texts = (subject.get("content"), subject.get("relationship_type"))
-        text = next((each for each in texts if isinstance(each, str) and each), "")
-        return label or _cut(text, _MAX_NAME), kind if language == "stix" else f"{language} rule"
-    kind, path, value = found.groups()
-    digest = _HASH.fullmatch(path)
-    return re.sub(r"\\(.)", r"\1", value), digest[1] if digest else kind
-
-
-def find_level(subject: StixObject) -> str:
-    """The strictest TLP level of an object, in capitals; `-` if it states none."""
-    level = read_markings(subject, {}).tlp
-    return "-" if level is None else level.label.upper()
-
-
 def find_reason(result: ObjectResult) -> str:
     """The messages of the findings that decided the verdict."""
     deciding = [each for each in result.findings if each.get("action") == result.verdict]
@@ -232,7 +195,7 @@ def changes(result: ObjectResult) -> list[Change]:
     """The values that a rule changed or removed, from `before` to `object`."""
     if result.before is None or result.object is None:
         return []
-    return list(_find_changes(result, result.before, result.object))
+    return list(find_changes(result.before, result.object, result.findings))
 
 
 def list_notes(result: ObjectResult) -> list[str]:
@@ -245,57 +208,18 @@ def list_notes(result: ObjectResult) -> list[str]:
     ]
 
 
-def _find_changes(result: ObjectResult, before: StixObject, after: StixObject) -> Iterator[Change]:
-    seen = set()
-    for finding in result.findings:
-        path = finding.get("path", "")
-        if finding.get("action") not in _CHANGING_ACTIONS or not path or path in seen:
-            continue
-        seen.add(path)
-        old, new = _value_at(before, path), _value_at(after, path)
-        if old is not None and old != new:
-            text = _REMOVED if new is None else _format_value(new)
-            yield Change(path, _format_value(old), text, finding.get("rule", ""))
-
-
-def _value_at(subject: Any, path: str) -> Any:
-    for name, number in _STEP.findall(path):
-        if number and isinstance(subject, list) and int(number) < len(subject):
-            subject = subject[int(number)]
-        elif name and isinstance(subject, dict):
-            subject = subject.get(name)
-        else:
-            return None
-    return subject
-
-
-def _format_value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
 def _mark_difference(before: str, after: str) -> tuple[Text, Text]:
     """Both texts with what differs in colour; what long ones have in common is left out."""
-    if after == _REMOVED:
+    if after == REMOVED:
         return Text(_cut(before), style="red"), Text(after, style="dim")
     old, new = Text(), Text()
-    first, second = _split_words(before), _split_words(after)
-    matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
-    for kind, begin, end, begin_new, end_new in matcher.get_opcodes():
-        gone, come = "".join(first[begin:end]), "".join(second[begin_new:end_new])
-        if kind == "equal":
+    for passage in compare_texts(before, after):
+        gone, come = passage
+        if passage.is_equal:
             gone = come = _abridge(gone)
-        old.append(_cut(gone), style="" if kind == "equal" else "red")
-        new.append(_cut(come), style="" if kind == "equal" else "green")
+        old.append(_cut(gone), style="" if passage.is_equal else "red")
+        new.append(_cut(come), style="" if passage.is_equal else "green")
     return old, new
-
-
-_MAX_WORDS = 2_000
-
-
-def _split_words(text: str) -> Sequence[str]:
-    """The words and the spaces between them; a very long text as one."""
-    words = re.split(r"(\s+)", text)
-    return words if len(words) <= _MAX_WORDS else [text]
 
 
 def _abridge(text: str) -> str:

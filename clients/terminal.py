@@ -26,8 +26,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tocsin.admission.model import StixObject
+from tocsin.admission.preview import describe_object
 from tocsin.clients.results import ObjectResult
-from tocsin.clients.share_preview import describe_object
 from tocsin.config.command_line import (
     escape_unprintable,
     print_on_stderr,

@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from tocsin.admission.errors import Malformed
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import StixObject, Tlp
+from tocsin.admission.preview import find_label
 from tocsin.admission.timestamps import stix_time
 from tocsin.clients.check import Preview, read_unexamined
 from tocsin.clients.input_files import InputFile
-from tocsin.clients.results import ObjectResult, find_label
+from tocsin.clients.results import ObjectResult
 
 _ID = re.compile(r"([a-z][a-z0-9-]*)--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NAME = "withdrawn"

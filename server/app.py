@@ -7,7 +7,7 @@ opens nothing: settings, secrets and the store are passed in (see `runtime.py`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -59,12 +59,14 @@ from tocsin.server.taxii.request_context import RequestContext, request_context
 from tocsin.server.taxii.routes import Endpoints
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
     from tocsin.server.console.oidc import Provider
 
 _EXPORTS = "exports"
 """The folder of the data directory with files that are made of feeds."""
+_DRAFTS = "drafts"
+"""The folder of the data directory with what people have pasted and not submitted."""
 _INLINE_OCTETS_WITH_RECOGNISER = 32_768
 """A recogniser reads about 20 KB of prose in a second; what is longer waits in the queue."""
 
@@ -77,6 +79,8 @@ class AdmissionConfig:
     warninglists: Warninglists
     examiner: Examiner | None = None
     """Examines queued submissions in other processes; None: this process does."""
+    previewer: console.PreviewExaminer | None = None
+    """Examines drafts of the console in other processes; None: this process does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class HubServices:
     search: Search
     statistics: StatisticsReader
     agreements: AgreementLifecycle
+    drafts: console.DraftFiles
+    previewer: console.PreviewExaminer | None
 
 
 def build_services(  # noqa: PLR0913
@@ -184,6 +190,8 @@ def build_services(  # noqa: PLR0913
         Search(store, clock),
         StatisticsReader(store, clock),
         AgreementLifecycle(store, publisher, clock),
+        console.DraftFiles(settings.data / _DRAFTS, clock),
+        admission.previewer,
     )
 
 
@@ -319,8 +327,22 @@ def create_app(
             _console_services(services, settings, secrets.page_token_key)
         )
         mounted: dict[str, WSGIApplication] = {console.ROOT: console.Crowded(pages.wsgi_app)}
-        app.wsgi_app = DispatcherMiddleware(app.wsgi_app, mounted)  # type: ignore[method-assign]
+        app.wsgi_app = _Mounts(app.wsgi_app, mounted)  # type: ignore[method-assign]
     return app
+
+
+class _Mounts(DispatcherMiddleware):
+    """Leaves the environment of a request to the console as it was.
+
+    Where the body of a form has not arrived with its head, the server asks the application again
+    later, with the same environment.
+    """
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer by the application whose path it is."""
+        if environ["PATH_INFO"].startswith(console.ROOT):
+            environ = dict(environ)
+        return super().__call__(environ, start_response)
 
 
 def serves_console(settings: HubSettings) -> bool:
@@ -349,12 +371,12 @@ def _console_services(
         four_eyes=settings.four_eyes,
         review_days=settings.retain_reviews_days,
     )
-    store = services.store
+    store, intake, drafts = services.store, services.intake, services.drafts
     return console.ConsoleServices(
         settings=made,
         store=store,
         people=services.people,
-        intake=services.intake,
+        intake=intake,
         lifecycle=services.lifecycle,
         agreements=services.agreements,
         partners=Partners(store),
@@ -368,6 +390,9 @@ def _console_services(
         partner_data=services.partner_data,
         clock=services.clock,
         provider=_identity_provider(settings, key, origin),
+        drafts=drafts,
+        previews=console.Previews(drafts, intake, services.previewer, made.max_content_length),
+        check_room=services.disk.check_room,
     )
 
 

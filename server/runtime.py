@@ -256,7 +256,11 @@ def _connect(  # noqa: PLR0913
     limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 3)
     loaded = warning_lists_file(settings.data)
     examiner = ExaminerProcesses(processes, text, limits, loaded) if processes else None
-    admission = AdmissionConfig(policy, _load_warning_lists(loaded), examiner)
+    # Of its own, so that drafts keep no submission waiting; it starts with the first of them.
+    gentle = replace(limits, seconds=60.0, wall=150.0, niceness=5)
+    previewer = ExaminerProcesses(1, text, gentle, loaded)
+    lists = _load_warning_lists(loaded)
+    admission = AdmissionConfig(policy, lists, examiner, previewer)
     store = Store.connect(
         uri,
         name=settings.database,
@@ -282,6 +286,7 @@ def _connect(  # noqa: PLR0913
         store.close()
         if examiner is not None:
             examiner.close()
+        previewer.close()
 
 
 def _describe_process(shared: SharedFolder | None, setup: AnsweringSetup | None) -> Process:

@@ -156,8 +156,16 @@ def _write_deliveries(services: HubServices, stop: threading.Event) -> None:
 
 
 def _forget(services: HubServices, stop: threading.Event) -> None:
-    tasks = services.purger.work, services.retention.work
+    tasks = services.purger.work, services.retention.work, _sweep_drafts(services)
     run_forgetting(tasks, stop, services.store.availability.is_outage)
+
+
+def _sweep_drafts(services: HubServices) -> Callable[[], bool]:
+    def sweep() -> bool:
+        services.drafts.sweep()
+        return False
+
+    return sweep
 
 
 def run_forgetting(

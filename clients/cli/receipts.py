@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
+from tocsin.admission.preview import describe_object, find_label
 from tocsin.admission.timestamps import micros
 from tocsin.clients.cli.command import (
     COUNT,
@@ -33,8 +34,6 @@ from tocsin.clients.lookup import (
     read_history,
 )
 from tocsin.clients.responses import StatusDetail
-from tocsin.clients.results import find_label
-from tocsin.clients.share_preview import describe_object
 from tocsin.clients.terminal import open_console, print_json, print_message
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable

@@ -11,6 +11,7 @@ import click
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
+from tocsin.admission.preview import find_label
 from tocsin.admission.stix.statements import Observation, build_statement
 from tocsin.clients.cli.command import (
     TIME,
@@ -26,7 +27,7 @@ from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
 from tocsin.clients.push import PushOptions, push_results
-from tocsin.clients.results import ObjectResult, count_verdicts, find_label
+from tocsin.clients.results import ObjectResult, count_verdicts
 from tocsin.clients.terminal import open_console, print_json, print_result
 from tocsin.clients.withdraw import Target, resolve_name
 from tocsin.config import ClientSettings

@@ -2,6 +2,18 @@
 
 from tocsin.server.console.app import create_console
 from tocsin.server.console.door import Crowded
+from tocsin.server.console.drafts import DraftFiles
+from tocsin.server.console.previews import Examiner as PreviewExaminer
+from tocsin.server.console.previews import Previews
 from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
 
-__all__ = ["ROOT", "ConsoleServices", "ConsoleSettings", "Crowded", "create_console"]
+__all__ = [
+    "ROOT",
+    "ConsoleServices",
+    "ConsoleSettings",
+    "Crowded",
+    "DraftFiles",
+    "PreviewExaminer",
+    "Previews",
+    "create_console",
+]

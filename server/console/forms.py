@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -19,6 +20,12 @@ _LONGEST_PATH = 2_000
 def text_field(name: str, longest: int = _LONGEST_FIELD) -> str:
     """A field of the form, without spaces at its ends; empty if it was not sent."""
     return request.form.get(name, "")[:longest].strip()
+
+
+def number_field(name: str, otherwise: int) -> int:
+    """A number in the query string, of at most six digits."""
+    text = request.args.get(name, "")
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else otherwise
 
 
 def go(path: str) -> Response:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 from tocsin.admission.policy import Policy
 from tocsin.server.agreements import AgreementLifecycle
+from tocsin.server.console.drafts import DraftFiles
+from tocsin.server.console.previews import Previews
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
 from tocsin.server.monitoring import Monitor
@@ -74,6 +76,10 @@ class ConsoleServices:
     object_reports: ObjectReports
     purger: Purger
     partner_data: PartnerData
+    drafts: DraftFiles
+    previews: Previews
+    check_room: Callable[[], None] = lambda: None
+    """Raises Unavailable while the disk is nearly full."""
     provider: Provider | None = None
     """Where people can sign in as well; None: only here."""
 

@@ -30,6 +30,7 @@ from tocsin.admission.errors import Unavailable
 from tocsin.admission.model import Candidate
 from tocsin.server.examination.examiner import ExaminationTask, WorkerEnded
 from tocsin.server.examination.program import FRAME, Answer, Request, Setup
+from tocsin.server.examination.reading import ReadFile, ReadTask
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class ExaminerLimits:
     """Octets of address space."""
     answer: int = 100_000_000
     """Octets of the longest answer."""
+    niceness: int = 0
+    """How far other processes come first, from 0 to 19."""
 
     @classmethod
     def for_bodies(cls, octets: int, sessions: int) -> ExaminerLimits:
@@ -80,7 +83,9 @@ class ExaminerProcesses:
 
         `lists`: the file of warning lists that the operator loaded.
         """
-        self._setup = Setup(policy, limits.memory, limits.seconds, str(lists or ""))
+        self._setup = Setup(
+            policy, limits.memory, limits.seconds, limits.niceness, str(lists or "")
+        )
         self._limits = limits
         self._processes = [_Process(self._setup, limits) for _ in range(processes)]
         self._numbers = itertools.count(1)
@@ -93,6 +98,29 @@ class ExaminerProcesses:
             number = next(self._numbers)
             process.sessions.add(number)
         return RemoteExamination(process, number, task)
+
+    def read(self, task: ReadTask) -> ReadFile:
+        """Read a file in the process with the fewest examinations.
+
+        Raises Unavailable if this system is too busy, WorkerEnded if the file ended the process.
+        """
+        with self._lock:
+            process = min(self._processes, key=lambda each: len(each.sessions))
+        with process.in_turn():
+            process.start()
+            answer = process.ask(Request(0, file=task))
+        if answer.unavailable:
+            raise Unavailable(answer.unavailable)
+        if answer.file is None:
+            raise WorkerEnded("its answer is not about a file")
+        return answer.file
+
+    def end_idle(self) -> None:
+        """End the processes that examine nothing now; the next request starts others."""
+        for process in self._processes:
+            with process.in_turn():
+                if not process.sessions:
+                    process.end()
 
     def close(self) -> None:
         """End all processes; none is started any more."""

@@ -24,6 +24,7 @@ from tocsin.admission.model import Candidate
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.config.cache import load_or_build
 from tocsin.server.examination.examiner import ExaminationTask, LocalExamination
+from tocsin.server.examination.reading import ReadFile, ReadTask, read_file
 
 FRAME = struct.Struct("!Q")
 
@@ -37,6 +38,8 @@ class Setup(msgspec.Struct, frozen=True):
     """Octets of address space.  Not enforced on macOS."""
     seconds: float
     """Processor time for one request."""
+    niceness: int = 0
+    """How far others come first, from 0 to 19."""
     lists: str = ""
     """The file of warning lists that the operator loaded; empty if there cannot be one."""
 
@@ -49,6 +52,8 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     """At most so many candidates are wanted; 0: forget the submission, without an answer."""
     task: ExaminationTask | None = None
     """Given with the first request of a session."""
+    file: ReadTask | None = None
+    """Read this file instead; the answer has what was read."""
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,12 +62,14 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     candidates: list[Candidate] = []
     unavailable: str = ""
     """A reason to try again later; empty if there is none."""
+    file: ReadFile | None = None
 
 
 def main() -> None:
     """Answer requests until there are no more."""
     requests, answers = sys.stdin.buffer, _take_output()
     setup = msgspec.msgpack.decode(_read(requests) or b"", type=Setup)
+    os.nice(setup.niceness)
     _limit_memory(setup.memory)
     loaded = Path(setup.lists) if setup.lists else None
     lists = load_warning_lists(keep=load_or_build, loaded=loaded)
@@ -73,7 +80,7 @@ def main() -> None:
     while (octets := _read(requests)) is not None:
         signal.setitimer(signal.ITIMER_PROF, setup.seconds)  # its signal ends the process
         request = decoder.decode(octets)
-        if not request.most:
+        if request.file is None and not request.most:
             sessions.pop(request.session, None)
             continue
         if request.task is not None:
@@ -85,6 +92,8 @@ def main() -> None:
 
 def _answer(request: Request, sessions: dict[int, LocalExamination]) -> Answer:
     try:
+        if request.file is not None:
+            return Answer(file=read_file(request.file))
         return Answer(sessions[request.session].examine_next(request.most))
     except Unavailable as error:
         return Answer(unavailable=str(error))

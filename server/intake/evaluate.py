@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from tocsin.admission import Pipeline
-from tocsin.admission.errors import NotFound
+from tocsin.admission.errors import NotAllowed, NotFound
 from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import (
@@ -68,6 +68,7 @@ from tocsin.server.store import Store, Transaction
 from tocsin.server.store.agreements import group_by_partner
 
 _NO_WAIVER = Waiver()
+_NO_AGREEMENT = "no agreement in force allows your partner to submit to this collection"
 _ONLY_INDICATORS = Finding(
     "publish",
     "agreement",
@@ -123,6 +124,8 @@ class PreviewTerms:
     """What a person chooses for a report before it is sent."""
 
     partner: str
+    collection: str
+    """Id of the collection to which it would go."""
     tlp: Tlp
     """The level of what states none."""
     anonymous: bool
@@ -281,20 +284,41 @@ class Evaluator:
         own = self._store.accounts.require_partner(terms.partner)
         if terms.anonymous:
             own = replace(own, consent=Consent.NONE)
-        own = replace(own, default_tlp=min(terms.tlp, own.max_tlp))
+        agreed = self._agreed_for(terms)
+        level = agreed.highest_tlp(terms.collection)
+        if level is None:
+            raise NotAllowed(_NO_AGREEMENT)
+        max_tlp = min(own.max_tlp, level)
+        own = replace(own, max_tlp=max_tlp, default_tlp=min(terms.tlp, max_tlp))
+        submitter = self._submitter(own, (), candidates)
+        audience = agreed.audience(terms.collection, self._clock())
         exclusions = tuple(
             (each.type, each.value, each.reason)
             for each in self._store.exclusions.list_with_revision()[1]
         )
         return ExaminationTask(
             objects=(),
-            submitter=self._submitter(own, (), candidates),
+            submitter=replace(submitter, audience=audience.as_scope()),
             hub=self._publisher.config.hub,
             now=self._clock(),
             exclusions=exclusions,
             definitions=self._defined(own, candidates),
             candidates=tuple(candidates),
         )
+
+    def bound_preview(
+        self, terms: PreviewTerms, examined: Sequence[Candidate]
+    ) -> Sequence[Candidate]:
+        """The examined candidates of a preview, as far as agreements let them be published."""
+        audience = self._agreed_for(terms).audience(terms.collection, self._clock())
+        if audience.is_everybody:
+            return examined
+        served = [e for e in self._publisher.config.feeds() if audience.includes(e.audience)]
+        return [_refuse_unbounded(each, served) for each in examined]
+
+    def _agreed_for(self, terms: PreviewTerms) -> Terms:
+        own = self._store.agreements.list_of(terms.partner)
+        return self._terms_of(terms.partner, own)
 
     def look_ahead(self, submission: Submission) -> None:
         """Begin to examine a submission before its turn, instead of any other; see `begin`.

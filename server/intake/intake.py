@@ -195,6 +195,12 @@ class Intake:
         """See `Evaluator.plan_preview`."""
         return self._evaluator.plan_preview(terms, candidates)
 
+    def bound_preview(
+        self, terms: PreviewTerms, examined: Sequence[Candidate]
+    ) -> Sequence[Candidate]:
+        """See `Evaluator.bound_preview`."""
+        return self._evaluator.bound_preview(terms, examined)
+
     def examine_here(self, task: ExaminationTask) -> LocalExamination:
         """Examine a preview in this process, where there is no other for it."""
         return LocalExamination.begin(task, self._rules.policy, self._rules.lists)

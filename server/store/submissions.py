@@ -125,6 +125,24 @@ class Submissions:
                 break
         return found
 
+    @time_limit()
+    def list_newer_of_partner(
+        self, partner: str, limit: int, after: tuple[int, str]
+    ) -> list[Submission]:
+        """The submissions of a partner that came next after this one, the newest first."""
+        received, id_ = after
+        wanted: list[Document] = [
+            {"partner": partner, "received": received, "_id": {"$gt": id_}},
+            {"partner": partner, "received": {"$gt": received}},
+        ]
+        found: list[Submission] = []
+        for each in wanted:
+            documents = self._base.submissions.find(each).sort([("received", 1), ("_id", 1)])
+            found += map(_submission_from_document, documents.limit(limit - len(found)))
+            if len(found) == limit:
+                break
+        return found[::-1]
+
     def require(self, id: str) -> Submission:
         """The submission without its bytes; NotFound if there is none."""
         found = self.find(id, raw=False)
@@ -138,6 +156,18 @@ class Submissions:
         batches = self._base.verdicts.find({"submission": id})
         records = chain.from_iterable(map(read_records, batches))
         return sorted(map(_record_from_document, records), key=lambda record: record.index)
+
+    @time_limit()
+    def page_of_records(self, id: str, start: int, stop: int) -> list[Record]:
+        """The records with these indexes that have a verdict, by index; reads no others."""
+        heads = self._base.verdicts.find({"submission": id}, {"first": 1, "n": 1})
+        ids = [each["_id"] for each in heads if each["first"] < stop and _end(each) > start]
+        records: list[Record] = []
+        for chunk in chunk_keys(ids, _MAX_KEYS):
+            for batch in self._base.verdicts.find({"_id": {"$in": list(chunk)}}):
+                records += map(_record_from_document, read_records(batch))
+        wanted = (each for each in records if start <= each.index < stop)
+        return sorted(wanted, key=lambda record: record.index)
 
     @time_limit()
     def list_open(self, seconds: int) -> list[OpenSubmission]:
@@ -249,6 +279,11 @@ class Submissions:
 
     def _until(self, seconds: int) -> int:
         return lease_end(self._clock(), seconds)
+
+
+def _end(batch: Document) -> int:
+    """The index after the last record of a batch."""
+    return int(batch["first"]) + int(batch["n"])
 
 
 def find_submission(

@@ -24,6 +24,7 @@ from tocsin.server.app import (
     create_app,
 )
 from tocsin.server.bootstrap import create_default_collections
+from tocsin.server.console import PreviewExaminer
 from tocsin.server.examination.examiner import Examiner
 from tocsin.server.model import Account, Collection, Partner
 from tocsin.server.secrets import HubSecrets
@@ -60,6 +61,8 @@ class HubInProcess:
     settings: HubSettings = field(default_factory=HubSettings)
     examiner: Examiner | None = None
     """Examines queued submissions in other processes."""
+    previewer: PreviewExaminer | None = None
+    """Examines drafts of the console."""
     founded: bool = False
     """The store has collections and partners already."""
     services: HubServices = field(init=False)
@@ -67,7 +70,7 @@ class HubInProcess:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        admission = replace(default_admission(), examiner=self.examiner)
+        admission = replace(default_admission(), examiner=self.examiner, previewer=self.previewer)
         if self.more or self.keeps_unknown_types:
             policy = parse_policy(f"{policy_text()}\n{self.more}")
             policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy

@@ -12,12 +12,17 @@ from tocsin.server.console.pages import (
     partner,
     review,
     search,
+    share,
     sign_in,
+    submissions,
 )
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ConsoleServices
 
-_SUBJECTS = (review, search, objects, overview, partner, admin, agreements, manual, sign_in, oidc)
+_SUBJECTS = (
+    *(share, submissions, review, search, objects, overview, partner, admin, agreements),
+    *(manual, sign_in, oidc),
+)
 
 
 def register_pages(pages: Pages, services: ConsoleServices) -> None:

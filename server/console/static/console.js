@@ -23,6 +23,26 @@ if (window.trustedTypes) {
     if (event.detail.requestConfig.triggeringEvent === undefined && document.hidden) event.preventDefault();
   });
 
+  // A file that is dropped anywhere on the form is chosen as if it had been picked.
+  all("form[data-drop]").forEach((form) => {
+    const input = form.querySelector("input[type=file]");
+    const carries = (event) => event.dataTransfer && Array.from(event.dataTransfer.types).includes("Files");
+    form.addEventListener("dragover", (event) => {
+      if (!carries(event)) return;
+      event.preventDefault();
+      form.classList.add("dropping");
+    });
+    form.addEventListener("dragleave", () => form.classList.remove("dropping"));
+    form.addEventListener("drop", (event) => {
+      form.classList.remove("dropping");
+      if (!carries(event)) return;
+      event.preventDefault();
+      input.files = event.dataTransfer.files;
+      input.focus();
+      status(`Chosen: ${event.dataTransfer.files.length} file.`);
+    });
+  });
+
   if (window.matchMedia("(max-width: 46rem)").matches) {
     all("details.menu").forEach((menu) => menu.removeAttribute("open"));
   }

@@ -1,0 +1,209 @@
+"""An object of a preview beside what others would read of it, as values for a template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from tocsin.admission.model import Action, Candidate, StixObject, Tlp, Verdict
+from tocsin.admission.preview import (
+    CHANGING_ACTIONS,
+    REMOVED,
+    Change,
+    compare_texts,
+    describe_object,
+    find_changes,
+)
+from tocsin.server.console.drafts import Item, Standing
+
+_MOST_WORDS = 300
+"""Words of two texts that are compared word by word; longer ones differ as wholes."""
+_MOST_CHANGES = 8
+"""Changed values of one object that are shown."""
+PAGE_LENGTH = 30_000
+"""Characters of changed values on one page."""
+_CONTEXT = 80
+"""Characters shown on each side of what differs."""
+_LONGEST = 2_000
+_LONGEST_WORD = 200
+_FIRST_WORD = re.compile(rf"\S{{0,{_LONGEST_WORD}}}")
+_DECIDING = {
+    Standing.HELD: Action.HELD,
+    Standing.REFUSED: Action.REFUSED,
+    Standing.ASKED: Action.ASKED,
+    Standing.DRAFT: Action.HELD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a text: the same on both sides, or only on this one."""
+
+    text: str
+    is_different: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ValueChange:
+    """A value as it was read, and as it would be shared."""
+
+    path: str
+    before: tuple[Piece, ...]
+    after: tuple[Piece, ...]
+    """Empty: it is left out."""
+    why: tuple[tuple[str, str], ...]
+    """The rules that did it, each with its message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One object of a preview."""
+
+    number: int
+    """From 1, as in the report."""
+    value: str
+    """Value or name by which people know it; empty if it has none."""
+    kind: str
+    shared_value: str
+    standing: Standing
+    level: Tlp | None
+    is_visible: bool
+    """Readers at the chosen level would read it."""
+    changes: tuple[ValueChange, ...]
+    more_changes: int
+    """Changed values for which there is no room."""
+    reasons: tuple[str, ...]
+    """Why it is not shared, or not all of it."""
+    content: StixObject | None
+    """What would be shared of it."""
+
+
+@dataclass(slots=True)
+class Room:
+    """The room that is left on a page."""
+
+    left: int = PAGE_LENGTH
+
+    def take(self, *texts: str) -> bool:
+        """Take the room for some texts; False if there is not so much."""
+        needed = sum(min(len(each), _LONGEST) for each in texts)
+        if needed > self.left:
+            return False
+        self.left -= needed
+        return True
+
+
+def compare(number: int, item: Item, standing: Standing, reader: Tlp, room: Room) -> Compared:
+    """Compare an object with what a reader of a level would read of it."""
+    candidate = item.candidate
+    content = _content_for(candidate, reader)
+    findings = [each.as_json() for each in candidate.findings]
+    found = _list_changes(item.before, content, findings)
+    fitting = [c for c in found[:_MOST_CHANGES] if room.take(c.before, c.after)]
+    value, kind = describe_object(item.before or candidate.object or {})
+    shared = describe_object(content)[0] if content is not None else ""
+    return Compared(
+        number=number,
+        value=value,
+        kind=kind,
+        shared_value=shared,
+        standing=standing,
+        level=candidate.tlp,
+        is_visible=content is not None,
+        changes=tuple(_compare_values(each, findings) for each in fitting),
+        more_changes=len(found) - len(fitting),
+        reasons=_list_reasons(candidate, standing),
+        content=content,
+    )
+
+
+def _content_for(candidate: Candidate, reader: Tlp) -> StixObject | None:
+    """The layer that a reader of a level sees; None if they see none."""
+    if candidate.verdict in (Verdict.REFUSED, Verdict.DUPLICATE) or candidate.object is None:
+        return None
+    if candidate.tlp is None:  # not examined: a collection that keeps what is sent
+        return candidate.object
+    if candidate.tlp > reader:
+        return None
+    shown = candidate.object if candidate.published is None else candidate.published
+    return next(
+        (layer for level, layer in reversed(candidate.stricter_layers) if level <= reader), shown
+    )
+
+
+def _list_changes(
+    before: StixObject | None, after: StixObject | None, findings: list[dict[str, str]]
+) -> list[Change]:
+    return [] if before is None or after is None else list(find_changes(before, after, findings))
+
+
+def _compare_values(change: Change, findings: list[dict[str, str]]) -> ValueChange:
+    pieces = _pair(change.before, "" if change.after == REMOVED else change.after)
+    gone = tuple(_abridge(Piece(old, old != new) for old, new in pieces if old))
+    come = tuple(_abridge(Piece(new, old != new) for old, new in pieces if new))
+    return ValueChange(change.path, gone, come, _explain(change.path, findings))
+
+
+def _pair(before: str, after: str) -> list[tuple[str, str]]:
+    """The passages of two texts, with what they have in common at their ends as it is."""
+    shorter = min(len(before), len(after))
+    head = _longest(shorter, lambda n: before[:n] == after[:n])
+    tail = _longest(shorter - head, lambda n: before[len(before) - n :] == after[len(after) - n :])
+    start, end = before[:head], before[len(before) - tail :]
+    # Whole words differ, not halves of them.
+    start = start[: len(start) - len(_last_word(start))]
+    end = end[len(_first_word(end)) :]
+    old = before[len(start) : len(before) - len(end)]
+    new = after[len(start) : len(after) - len(end)]
+    middle = compare_texts(old, new, _MOST_WORDS) if old or new else ()
+    return [(start, start), *((each.before, each.after) for each in middle), (end, end)]
+
+
+def _longest(most: int, holds: Callable[[int], bool]) -> int:
+    """The greatest number up to `most` for which it holds, as it does for all below."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if holds(middle) else (low, middle - 1)
+    return low
+
+
+def _first_word(text: str) -> str:
+    found = _FIRST_WORD.match(text)
+    return found[0] if found else ""
+
+
+def _last_word(text: str) -> str:
+    return _first_word(text[-_LONGEST_WORD:][::-1])
+
+
+def _abridge(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The pieces, without the middle of long ones that both sides have."""
+    left = _LONGEST
+    for piece in pieces:
+        text = piece.text
+        if not piece.is_different and len(text) > 3 * _CONTEXT:
+            text = f"{text[:_CONTEXT]} … {text[-_CONTEXT:]}"
+        if left <= 0:
+            return
+        yield Piece(text if len(text) <= left else f"{text[:left]} …", piece.is_different)
+        left -= len(text)
+
+
+def _explain(path: str, findings: Iterable[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
+    found = (
+        (each["rule"], each["message"])
+        for each in findings
+        if each["path"] == path and each["action"] in CHANGING_ACTIONS
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _list_reasons(candidate: Candidate, standing: Standing) -> tuple[str, ...]:
+    if standing is Standing.READY:
+        return ()
+    deciding = [f for f in candidate.findings if f.action is _DECIDING.get(standing)]
+    chosen = deciding or list(candidate.findings[-1:])
+    texts = (f"{each.path}: {each.message}" if each.path else each.message for each in chosen)
+    return tuple(dict.fromkeys(texts))

@@ -1,0 +1,338 @@
+"""Reports that a person has pasted and not yet submitted.
+
+They are files in the data directory and not documents, because a database keeps what is deleted for
+days: in its journal, in the members of its replica set, in backups.  A file is gone when it is
+removed.  Only the person who made a draft can open it; it is deleted after 30 minutes, and as soon
+as it is submitted or discarded.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from tocsin.admission.errors import NotFound, TooManyRequests
+from tocsin.admission.model import Candidate, StixObject
+
+SECONDS = 30 * 60
+"""Seconds after which a draft is deleted."""
+MOST = 5
+"""Drafts of one person."""
+MOST_WORKING = 2
+"""Drafts of one person that are examined or wait for it, so that others get their turns."""
+_PAUSE = 10
+_SECOND = 1_000_000
+_ID = re.compile(r"[0-9a-f]{24}")
+_HEAD, _INPUT = "draft.json", "input"
+_STILL_WORKING = "your other reports are still being examined: wait for one, or discard it"
+_GONE = "there is no such draft: it was submitted or discarded, or its 30 minutes are over"
+
+
+class State(StrEnum):
+    """The state of a draft."""
+
+    WORKING = "working"  # it is being examined
+    READY = "ready"  # the preview can be seen
+    FAILED = "failed"  # it cannot be read, or not be examined
+    SUBMITTED = "submitted"  # only the id of its submission is left
+
+
+class Standing(StrEnum):
+    """What would become of an object."""
+
+    READY = "ready"  # it can be shared now
+    ASKED = "asked"  # it can be shared now, a part of it waits for a reviewer
+    HELD = "held"  # it waits for a reviewer
+    DRAFT = "draft"  # its sender has marked it as a draft
+    LEFT_OUT = "left out"  # everybody has it, or the file has it twice
+    REFUSED = "refused"  # it is not sent
+
+
+SENT = frozenset({Standing.READY, Standing.ASKED, Standing.HELD})
+"""What a submission has."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a person chooses for a report."""
+
+    collection: str
+    """Its id."""
+    tlp: str
+    """The label of the level of what states none."""
+    anonymous: bool = True
+    days: int = 0
+    """Days for which indicators without an end are valid; 0: as the report says."""
+    labels: tuple[str, ...] = ()
+    format: str = ""
+    """Empty: it is found out."""
+    drafts: bool = False
+    """Share what is marked as a draft too."""
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """One object of a preview: where it is in the file of results, and what becomes of it."""
+
+    at: int
+    length: int
+    standing: Standing
+    is_changed: bool
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One object of a preview."""
+
+    before: StixObject | None
+    """As it was read."""
+    candidate: Candidate
+    """As it was examined."""
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A draft, without its texts."""
+
+    id: str
+    person: str
+    """Id of the person."""
+    partner: str
+    until: int
+    """When it is deleted, in µs."""
+    name: str
+    """Name of the file; empty for what was pasted."""
+    octets: int
+    options: Options
+    submission: str
+    """The id that its submission will have: it can be made only once."""
+    run: int = 1
+    """Grows with each examination, so that only what was seen is submitted."""
+    state: State = State.WORKING
+    renewed: int = 0
+    """When the examination last made progress, in µs."""
+    done: int = 0
+    total: int = 0
+    """Objects that are examined, and all of them; 0 until they are read."""
+    error: str = ""
+    """Why it failed, for the person."""
+    format: str = ""
+    """As it was found out."""
+    anonymous: bool = True
+    """The partner will not be named, by choice, by agreement or by what the report says."""
+    rows: tuple[Row, ...] = ()
+    notes: tuple[tuple[str, int], ...] = ()
+    """Notes on objects, each with the number of those."""
+
+    def count(self, *standings: Standing) -> int:
+        """The number of objects of which this becomes."""
+        return sum(row.standing in standings for row in self.rows)
+
+
+class DraftFiles:
+    """The drafts in a folder.  Safe for threads and processes."""
+
+    def __init__(self, folder: Path, clock: Callable[[], int]) -> None:
+        self._folder, self._clock = folder, clock
+
+    def begin(
+        self, person: str, partner: str, name: str, content: bytes, options: Options
+    ) -> Draft:
+        """Keep a new draft.  Raises TooManyRequests if the person has too many."""
+        present = self.list_of(person)
+        if len(present) >= MOST:
+            text = f"you have {MOST} drafts: submit or discard one of them first"
+            raise TooManyRequests(text, SECONDS)
+        if sum(each.state is State.WORKING for each in present) >= MOST_WORKING:
+            raise TooManyRequests(_STILL_WORKING, _PAUSE)
+        now = self._clock()
+        draft = Draft(
+            id=secrets.token_hex(12),
+            person=person,
+            partner=partner,
+            until=now + SECONDS * _SECOND,
+            name=name,
+            octets=len(content),
+            options=options,
+            submission=str(uuid.uuid4()),
+            renewed=now,
+        )
+        place = self._place(person, draft.id)
+        for each in (self._folder, place.parent, place):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(place / _INPUT, content)
+        self.put(draft)
+        return draft
+
+    def find(self, id: str, person: str) -> Draft:
+        """The draft of a person.  Raises NotFound if it is not there, or another person's."""
+        draft = self._read(person, id) if _ID.fullmatch(id) else None
+        if draft is None:
+            raise NotFound(_GONE)
+        if draft.until <= self._clock():
+            self.discard(draft)
+            raise NotFound(_GONE)
+        return draft
+
+    def list_of(self, person: str) -> list[Draft]:
+        """The drafts of a person that are not submitted, the oldest first."""
+        found = (self._read(person, id_) for id_ in self._ids(person))
+        own = [each for each in found if each is not None and each.until > self._clock()]
+        return sorted(
+            (each for each in own if each.state is not State.SUBMITTED),
+            key=lambda each: (each.until, each.id),
+        )
+
+    def put(self, draft: Draft) -> None:
+        """Replace what is known of a draft.  Raises FileNotFoundError if it was discarded."""
+        place = self._place(draft.person, draft.id)
+        new = place / f"{secrets.token_hex(4)}.new"
+        _write(new, msgspec.json.encode(draft))
+        new.replace(place / _HEAD)
+
+    def change(self, draft: Draft, **fields: object) -> Draft | None:
+        """Change a draft, if it is still being examined as it was; None if it is not."""
+        with self.lock(draft.person, draft.id):
+            current = self._read(draft.person, draft.id)
+            if current is None or current.run != draft.run or current.state is not State.WORKING:
+                return None
+            changed = msgspec.structs.replace(current, renewed=self._clock(), **fields)
+            self.put(changed)
+            return changed
+
+    def read_input(self, draft: Draft) -> bytes:
+        """What was pasted.  Raises FileNotFoundError if the draft was discarded."""
+        return (self._place(draft.person, draft.id) / _INPUT).read_bytes()
+
+    def write_results(
+        self, draft: Draft, items: Iterable[tuple[Item, Standing, bool]], body: bytes
+    ) -> tuple[Row, ...]:
+        """Keep a preview, and the body of the submission that it leads to."""
+        place, rows, at = self._place(draft.person, draft.id), [], 0
+        descriptor = _create(place / f"results-{draft.run}")
+        with os.fdopen(descriptor, "wb") as file:
+            for item, standing, is_changed in items:
+                frame = msgspec.msgpack.encode(item)
+                file.write(frame)
+                rows.append(Row(at, len(frame), standing, is_changed))
+                at += len(frame)
+        _write(place / f"body-{draft.run}", body)
+        return tuple(rows)
+
+    def read_items(self, draft: Draft, rows: Sequence[Row]) -> list[Item]:
+        """Some objects of a preview."""
+        path = self._place(draft.person, draft.id) / f"results-{draft.run}"
+        with path.open("rb") as file:
+            return [msgspec.msgpack.decode(_read_at(file, row), type=Item) for row in rows]
+
+    def read_body(self, draft: Draft) -> bytes:
+        """The body of the submission."""
+        return (self._place(draft.person, draft.id) / f"body-{draft.run}").read_bytes()
+
+    def begin_again(self, draft: Draft, options: Options) -> Draft:
+        """Examine a draft once more, under other options."""
+        for kind in ("results", "body"):
+            (self._place(draft.person, draft.id) / f"{kind}-{draft.run}").unlink(missing_ok=True)
+        again = msgspec.structs.replace(
+            draft,
+            options=options,
+            run=draft.run + 1,
+            state=State.WORKING,
+            renewed=self._clock(),
+            done=0,
+            total=0,
+            error="",
+            rows=(),
+            notes=(),
+        )
+        self.put(again)
+        return again
+
+    def close(self, draft: Draft) -> None:
+        """Delete the texts of a draft that was submitted; the way to its submission stays."""
+        options = Options(draft.options.collection, draft.options.tlp)
+        self.put(
+            msgspec.structs.replace(
+                draft, state=State.SUBMITTED, name="", rows=(), notes=(), options=options
+            )
+        )
+        for path in self._place(draft.person, draft.id).iterdir():
+            if path.name != _HEAD:
+                path.unlink(missing_ok=True)
+
+    def discard(self, draft: Draft) -> None:
+        """Delete a draft."""
+        shutil.rmtree(self._place(draft.person, draft.id), ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Delete the drafts whose time is over, and what a crash has left."""
+        for person in _list_folder(self._folder):
+            for id_ in self._ids(person):
+                self._delete_if_due(person, id_)
+            with suppress(OSError):  # it has other drafts
+                (self._folder / person).rmdir()
+
+    def _delete_if_due(self, person: str, id: str) -> None:
+        draft, now = self._read(person, id), self._clock()
+        if draft is None:
+            with suppress(FileNotFoundError):
+                if self._place(person, id).stat().st_mtime < now / _SECOND - SECONDS:
+                    shutil.rmtree(self._place(person, id), ignore_errors=True)
+        elif draft.until <= now:
+            self.discard(draft)
+
+    @contextmanager
+    def lock(self, person: str, id: str) -> Iterator[None]:
+        """Let no other thread or process change a draft.  Raises NotFound if there is none."""
+        if not _ID.fullmatch(id):
+            raise NotFound(_GONE)
+        try:
+            descriptor = os.open(self._place(person, id), os.O_RDONLY)
+        except FileNotFoundError:
+            raise NotFound(_GONE) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _ids(self, person: str) -> list[str]:
+        return [each for each in _list_folder(self._folder / person) if _ID.fullmatch(each)]
+
+    def _place(self, person: str, id: str) -> Path:
+        return self._folder / person / id
+
+    def _read(self, person: str, id: str) -> Draft | None:
+        try:
+            content = (self._place(person, id) / _HEAD).read_bytes()
+            return msgspec.json.decode(content, type=Draft)
+        except (FileNotFoundError, msgspec.DecodeError):
+            return None
+
+
+def _list_folder(path: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with os.fdopen(_create(path), "wb") as file:
+        file.write(content)
+
+
+def _read_at(file: BinaryIO, row: Row) -> bytes:
+    file.seek(row.at)
+    return file.read(row.length)

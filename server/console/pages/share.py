@@ -1,0 +1,388 @@
+"""Share a report: paste or drop it, see what others would read, submit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import flask
+import msgspec
+from flask import request
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from tocsin.admission.errors import (
+    Conflict,
+    Malformed,
+    NotFound,
+    ShareError,
+    TooManyRequests,
+    Unavailable,
+)
+from tocsin.admission.formats import formats
+from tocsin.admission.model import CONSENTS_TO_NAME, Tlp
+from tocsin.server.console.comparison import Compared, Room, compare
+from tocsin.server.console.door import status_of
+from tocsin.server.console.drafts import SENT, Draft, Options, Row, Standing, State
+from tocsin.server.console.forms import again, go, number_field, text_field
+from tocsin.server.console.previews import MOST_OBJECTS, STALE_SECONDS
+from tocsin.server.console.registry import Pages
+from tocsin.server.console.services import ConsoleServices
+from tocsin.server.console.visit import visit
+from tocsin.server.intake.evaluate import split_envelope
+from tocsin.server.model import Collection, CollectionKind, Partner
+from tocsin.server.person import Role
+
+_ANALYSTS = (Role.ANALYST,)
+_DAYS = (0, 7, 30, 90, 180, 365)
+_LEVELS = (Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER, Tlp.AMBER_STRICT)
+_PAGE = 50
+_WAIT = 1.0
+"""Seconds in which most examinations end; longer ones have a page that shows their progress."""
+_MOST_LABELS, _LONGEST_LABEL, _LONGEST_NAME = 20, 100, 200
+_MOST_KEPT = 200_000
+"""Characters of a pasted text that stay in the form when something else in it is wrong."""
+_SECOND = 1_000_000
+_LOST = "The examination did not end. Examine it again, or discard the draft and send it in parts."
+_STILL_WORKING = "This report is still being examined. Wait for that, or discard it."
+_CHANGED = "The preview has changed since this page was opened. Look at it again, then submit it."
+
+
+def register(pages: Pages, services: ConsoleServices) -> None:
+    """Register the pages."""
+    views = Share(services)
+    pages.link("Share", "/share", "s", _ANALYSTS)
+    pages.add("/share", views.ask, _ANALYSTS)
+    pages.add("/share", views.take, _ANALYSTS, ("POST",))
+    pages.add("/share/<id>", views.show, _ANALYSTS)
+    pages.add("/share/<id>", views.change, _ANALYSTS, ("POST",))
+    pages.add("/share/<id>/submit", views.submit, _ANALYSTS, ("POST",))
+    pages.add("/share/<id>/discard", views.discard, _ANALYSTS, ("POST",))
+    pages.add("/part/share/<id>", views.progress, _ANALYSTS)
+
+
+class Selection(NamedTuple):
+    """What of a preview is looked at; all of it is in the URL."""
+
+    everything: bool
+    reader: Tlp
+    page: int
+    only: int = 0
+    """The number of the only object that is shown; 0: all of them."""
+
+    def includes(self, number: int, row: Row) -> bool:
+        """True if an object is looked at."""
+        if self.only:
+            return number == self.only
+        return self.everything or row.is_changed or row.standing is not Standing.READY
+
+    def query(self, **changes: Any) -> str:
+        """The query string of this selection, with some changes."""
+        chosen = self._replace(**changes)
+        show = "all" if chosen.everything else "changed"
+        only = f"&only={chosen.only}" if chosen.only else ""
+        return f"show={show}&level={chosen.reader.label.replace('+', '-')}&page={chosen.page}{only}"
+
+
+class _Parsed(NamedTuple):
+    options: Options
+    errors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Drafts and their previews."""
+
+    services: ConsoleServices
+
+    def ask(self) -> ResponseReturnValue:
+        """The form."""
+        collections = self._collections()
+        return self._again("", self._default_options(collections), {}, 200)
+
+    def take(self) -> ResponseReturnValue:
+        """Keep what was pasted or dropped, and examine it."""
+        options, errors = self._parse_options()
+        upload = request.files.get("file")
+        text = request.form.get("text", "").replace("\r\n", "\n")
+        content = upload.stream.read() if upload is not None and upload.filename else b""
+        name = _file_name(upload.filename or "") if content and upload is not None else ""
+        if bool(content) == bool(text.strip()):
+            errors["text"] = (
+                "Paste the report or choose its file, one of both."
+                if content
+                else "Paste a report, or choose its file."
+            )
+        if errors:
+            return self._again(text, options, errors, 422)
+        try:
+            self.services.check_room()
+            self.services.previews.check_room()
+            me = visit().who
+            draft = self.services.drafts.begin(
+                me.id, me.partner, name, content or text.encode("utf-8", "replace"), options
+            )
+        except (TooManyRequests, Unavailable) as error:
+            answer = self._again(text, options, {"text": _sentence(error)}, status_of(error))
+            answer.headers["Retry-After"] = str(error.seconds)
+            return answer
+        self._examine(draft)
+        return go(f"/share/{draft.id}")
+
+    def _again(self, text: str, options: Options, errors: dict[str, str], status: int) -> Response:
+        kept = text if len(text) <= _MOST_KEPT else ""
+        drafts = self.services.drafts.list_of(visit().who.id)
+        return again("share.html", errors, status, text=kept, drafts=drafts, **self._form(options))
+
+    def show(self, id: str) -> ResponseReturnValue:
+        """The preview, or how far it has come."""
+        draft = self._find(id)
+        if draft.state is State.SUBMITTED:
+            return go(f"/submissions/{draft.submission}")
+        return self._page(draft, {}, 200)
+
+    def progress(self, id: str) -> ResponseReturnValue:
+        """How far an examination has come; the whole page once it has ended."""
+        draft = self._find(id)
+        if draft.state is State.WORKING and not self._is_lost(draft):
+            return flask.render_template("share_progress.html", draft=draft)
+        answer = flask.make_response("", HTTPStatus.NO_CONTENT)
+        answer.headers["HX-Refresh"] = "true"
+        return answer
+
+    def change(self, id: str) -> ResponseReturnValue:
+        """Examine a draft again, under other options."""
+        options, errors = self._parse_options()
+        if errors:
+            return self._page(self._find(id), errors, 422, options)
+        self.services.previews.check_room()
+        with self.services.drafts.lock(visit().who.id, id):
+            draft = self._find(id)
+            if draft.state is State.SUBMITTED:
+                return go(f"/submissions/{draft.submission}")
+            if draft.state is State.WORKING and not self._is_lost(draft):
+                return self._page(draft, {"progress": _STILL_WORKING}, 409)
+            draft = self.services.drafts.begin_again(draft, options)
+        self._examine(draft)
+        return go(f"/share/{draft.id}")
+
+    def submit(self, id: str) -> ResponseReturnValue:
+        """Submit what was previewed, once; the page of its submission."""
+        drafts = self.services.drafts
+        with drafts.lock(visit().who.id, id):
+            draft = self._find(id)
+            if draft.state is not State.SUBMITTED:
+                is_seen = text_field("run", 20) == str(draft.run) and draft.state is State.READY
+                if not is_seen or not draft.count(*SENT):
+                    return self._page(draft, {"preview": _CHANGED}, 409)
+                try:
+                    self._receive(draft)
+                except TooManyRequests as error:
+                    return self._page(draft, {"preview": _sentence(error)}, status_of(error))
+                drafts.close(draft)
+        return go(f"/submissions/{draft.submission}")
+
+    def _receive(self, draft: Draft) -> None:
+        collection = self._find_collection(draft.options.collection)
+        if collection is None:
+            raise NotFound("this collection is not there any more")
+        self.services.check_room()
+        body, here = self.services.drafts.read_body(draft), visit()
+        try:
+            self.services.intake.receive(
+                here.rights,
+                collection,
+                split_envelope(body),
+                body,
+                here.collections,
+                id=draft.submission,
+                anonymous=draft.anonymous,
+            )
+        except Conflict:
+            return  # it was received before, and this process died before it could note that
+
+    def discard(self, id: str) -> ResponseReturnValue:
+        """Delete a draft."""
+        with self.services.drafts.lock(visit().who.id, id):
+            self.services.drafts.discard(self._find(id))
+        return go("/share")
+
+    def _find(self, id: str) -> Draft:
+        me = visit().who
+        draft = self.services.drafts.find(id, me.id)
+        if draft.partner != me.partner:
+            raise NotFound("there is no such draft")
+        return draft
+
+    def _examine(self, draft: Draft) -> None:
+        collection = self._find_collection(draft.options.collection)
+        is_verbatim = collection is not None and collection.kind is CollectionKind.VERBATIM
+        self.services.previews.begin(draft, is_verbatim=is_verbatim, wait=_WAIT)
+
+    def _is_lost(self, draft: Draft) -> bool:
+        return self.services.clock() - draft.renewed > STALE_SECONDS * _SECOND
+
+    def _page(
+        self, draft: Draft, errors: dict[str, str], status: int, options: Options | None = None
+    ) -> Response:
+        if draft.state is State.WORKING and self._is_lost(draft):
+            draft = msgspec.structs.replace(draft, state=State.FAILED, error=_LOST)
+        values = self._form(options or draft.options)
+        is_long = len(draft.rows) > _PAGE
+        chosen = _parse_selection(self._partner().max_tlp, "changed" if is_long else "all")
+        rows = [each for each in enumerate(draft.rows, 1) if chosen.includes(*each)]
+        page = rows[(chosen.page - 1) * _PAGE : chosen.page * _PAGE]
+        to = self._find_collection(draft.options.collection)
+        return again(
+            "share_preview.html",
+            errors,
+            status,
+            draft=draft,
+            to=to,
+            is_verbatim=to is not None and to.kind is CollectionKind.VERBATIM,
+            summary=_summarise(draft),
+            levels=[each for each in _LEVELS if each <= self._partner().max_tlp],
+            chosen=chosen,
+            items=self._compare(draft, page, chosen.reader),
+            shown=len(rows),
+            newer=chosen.query(page=chosen.page - 1) if chosen.page > 1 else "",
+            older=chosen.query(page=chosen.page + 1) if len(rows) > chosen.page * _PAGE else "",
+            sendable=draft.count(*SENT),
+            as_json=_as_json,
+            **values,
+        )
+
+    def _compare(
+        self, draft: Draft, rows: Sequence[tuple[int, Row]], reader: Tlp
+    ) -> list[Compared]:
+        if not rows:
+            return []
+        try:
+            items = self.services.drafts.read_items(draft, [row for _, row in rows])
+        except FileNotFoundError:
+            raise NotFound("this draft was discarded") from None
+        pairs = zip(rows, items, strict=True)
+        room = Room()
+        return [compare(n, item, row.standing, reader, room) for (n, row), item in pairs]
+
+    def _partner(self) -> Partner:
+        return self.services.store.accounts.require_partner(visit().who.partner)
+
+    def _collections(self) -> list[Collection]:
+        """The collections to which the person may submit, inboxes first."""
+        found = visit().writable()
+        return sorted(found, key=lambda c: (c.kind is not CollectionKind.INBOX, c.title, c.id))
+
+    def _find_collection(self, id: str) -> Collection | None:
+        return next((each for each in visit().writable() if each.id == id), None)
+
+    def _default_options(self, collections: Sequence[Collection]) -> Options:
+        partner = self._partner()
+        return Options(
+            collection=collections[0].id if collections else "",
+            tlp=min(partner.default_tlp, partner.max_tlp).label,
+            anonymous=partner.consent not in CONSENTS_TO_NAME,
+        )
+
+    def _form(self, options: Options) -> dict[str, object]:
+        """What the fields of the form need."""
+        partner = self._partner()
+        names = [("named", partner.name)] if partner.consent in CONSENTS_TO_NAME else []
+        return {
+            "section": "/console/share",
+            "options": options,
+            "collections": [(each.id, each.title or each.alias) for each in self._collections()],
+            "tlps": [(t.label, f"TLP:{t.label.upper()}") for t in _LEVELS if t <= partner.max_tlp],
+            "names": [*names, ("anonymous", "anonymous")],
+            "days": [(str(d), f"{d} days" if d else "as the report says") for d in _DAYS],
+            "formats": formats(),
+            "most_octets": self.services.settings.max_content_length,
+            "most_objects": MOST_OBJECTS,
+        }
+
+    def _parse_options(self) -> _Parsed:
+        """The options of the form, with an error for each field that is wrong."""
+        partner, errors = self._partner(), dict[str, str]()
+        collections = self._collections()
+        default = self._default_options(collections)
+        collection = text_field("collection", 100) or default.collection
+        if collection not in {each.id for each in collections}:
+            errors["collection"] = "Choose one of the collections."
+            collection = default.collection
+        tlp = text_field("tlp", 20) or default.tlp
+        if tlp not in {each.label for each in _LEVELS if each <= partner.max_tlp}:
+            errors["tlp"] = f"Choose a level up to TLP:{partner.max_tlp.label.upper()}."
+            tlp = default.tlp
+        days = text_field("days", 10) or "0"
+        if days not in map(str, _DAYS):
+            errors["days"], days = "Choose one of the spans.", "0"
+        try:
+            labels = _parse_labels(text_field("labels"))
+        except Malformed as error:
+            errors["labels"], labels = str(error), ()
+        chosen = text_field("format", 40)
+        is_named = text_field("named", 20) == "named" and partner.consent in CONSENTS_TO_NAME
+        options = Options(
+            collection=collection,
+            tlp=tlp,
+            anonymous=not is_named,
+            days=int(days),
+            labels=labels,
+            format=chosen if chosen in {each.name for each in formats()} else "",
+            drafts=request.form.get("drafts") == "yes",
+        )
+        return _Parsed(options, errors)
+
+
+def _parse_labels(text: str) -> tuple[str, ...]:
+    labels = tuple(dict.fromkeys(filter(None, (each.strip() for each in text.split(",")))))
+    if len(labels) > _MOST_LABELS:
+        raise Malformed(f"At most {_MOST_LABELS} labels.")
+    if any(len(each) > _LONGEST_LABEL or not each.isprintable() for each in labels):
+        raise Malformed(f"A label has at most {_LONGEST_LABEL} characters, none of them hidden.")
+    return labels
+
+
+def _parse_selection(strictest: Tlp, show: str) -> Selection:
+    given = request.args
+    try:
+        reader = Tlp.parse(given.get("level", strictest.label))
+    except ValueError:
+        reader = strictest
+    everything = given.get("show", show) != "changed"
+    page, only = max(1, number_field("page", 1)), number_field("only", 0)
+    return Selection(everything, min(reader, strictest), page, only)
+
+
+def _file_name(given: str) -> str:
+    """The last part of a file's path, as the browser sent it."""
+    return given.replace("\\", "/").rpartition("/")[2][:_LONGEST_NAME]
+
+
+def _summarise(draft: Draft) -> str:
+    """The sentence on what would become of the objects."""
+    parts = [
+        (draft.count(Standing.READY, Standing.ASKED), "can be shared now", "can be shared now"),
+        (draft.count(Standing.HELD), "waits for a reviewer", "wait for a reviewer"),
+        (draft.count(Standing.DRAFT), "is marked as a draft", "are marked as drafts"),
+        (draft.count(Standing.LEFT_OUT), "is left out", "are left out"),
+        (draft.count(Standing.REFUSED), "is refused", "are refused"),
+    ]
+    found = [f"{n:,} {one if n == 1 else many}" for n, one, many in parts if n]
+    total = len(draft.rows)
+    head = f"{total:,} object{'' if total == 1 else 's'} found."
+    asked = draft.count(Standing.ASKED)
+    more = f" Of {asked:,}, a part waits for a reviewer." if asked else ""
+    return f"{head} {', '.join(found)}.{more}" if found else head
+
+
+def _sentence(error: ShareError) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _as_json(content: object) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=2)

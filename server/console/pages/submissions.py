@@ -1,0 +1,221 @@
+"""Submissions: what became of what was sent."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+
+import flask
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.preview import describe_object
+from tocsin.admission.stix.ijson import parse_object
+from tocsin.server import auth
+from tocsin.server.console.forms import number_field
+from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.services import ConsoleServices
+from tocsin.server.console.visit import visit
+from tocsin.server.intake.evaluate import split_envelope
+from tocsin.server.model import Record, Submission
+
+_PAGE = 50
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_POSITION = re.compile(r"([0-9]{1,16})\.([0-9a-f-]{36})")
+_SECOND = 1_000_000
+_WORDS = {
+    "admitted": ("published", "published"),
+    "merged": ("merged", "merged"),
+    "duplicate": ("known already", "known already"),
+    "held": ("waits", "wait"),
+    "refused": ("refused", "refused"),
+}
+"""Verdicts in the order in which they are counted, with their words for one and for many."""
+WAITING = "in progress"
+_ROW_WORDS = {
+    "admitted": "published",
+    "merged": "published, merged with what others sent",
+    "duplicate": "known already",
+    "held": "waits for a reviewer",
+    "refused": "refused",
+}
+
+
+def register(pages: Pages, services: ConsoleServices) -> None:
+    """Register the pages."""
+    views = Submissions(services)
+    pages.add("/submissions", views.list_all, EVERYBODY)
+    pages.add("/submissions/<id>", views.show, EVERYBODY)
+    pages.add("/part/submissions/<id>", views.progress, EVERYBODY)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One object of a submission."""
+
+    record: Record
+    value: str
+    """Value or name by which people know it; empty if the text is not kept, or not theirs."""
+    kind: str
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submissions:
+    """The submissions of a partner."""
+
+    services: ConsoleServices
+
+    def list_all(self) -> ResponseReturnValue:
+        """A partner's submissions, the newest first, by day."""
+        me, store = visit().who, self.services.store
+        partner = me.partner or request.args.get("partner", "")[:64]
+        partners = store.accounts.list_partners() if me.is_of_hub else []
+        if me.is_of_hub and partner not in {each.slug for each in partners}:
+            partner = ""
+        found, has_newer, has_older = self._find_page(partner) if partner else ([], False, False)
+        more = f"partner={partner}&" if me.is_of_hub else ""
+        names = {each.id: each.title or each.alias for each in visit().collections}
+        days = groupby(found, key=lambda each: _day(each.received))
+        return flask.render_template(
+            "submissions.html",
+            days=[(day, list(group)) for day, group in days],
+            names=names,
+            sentence=summarise,
+            partner=partner,
+            partners=[("", "choose a partner"), *((each.slug, each.name) for each in partners)],
+            newer=f"?{more}after={_position(found[0])}" if has_newer else "",
+            older=f"?{more}before={_position(found[-1])}" if has_older else "",
+        )
+
+    def _find_page(self, partner: str) -> tuple[list[Submission], bool, bool]:
+        """Some submissions, and whether there are newer and older ones."""
+        submissions = self.services.store.submissions
+        before, after = (
+            _parse_position(request.args.get(name, "")) for name in ("before", "after")
+        )
+        if after is not None:
+            found = submissions.list_newer_of_partner(partner, _PAGE + 1, after)
+            if found:
+                return found[-_PAGE:], len(found) > _PAGE, True
+        found = submissions.list_of_partner(partner, _PAGE + 1, before)
+        return found[:_PAGE], bool(found) and before is not None, len(found) > _PAGE
+
+    def show(self, id: str) -> ResponseReturnValue:
+        """What became of the objects of a submission."""
+        submission = self._find(id)
+        number = max(1, number_field("page", 1))
+        verdict = request.args.get("show", "")
+        verdict = verdict if verdict in _WORDS else ""
+        records = self._records(submission, number, verdict)
+        total = submission.counts.get(verdict, 0) if verdict else submission.total
+        more = f"show={verdict}&" if verdict else ""
+        return flask.render_template(
+            "submission.html",
+            submission=submission,
+            lines=self._describe(submission, records),
+            sentence=summarise(submission),
+            kinds=[(name, _WORDS[name][1]) for name in _WORDS if submission.counts.get(name)],
+            verdict=verdict,
+            collection=self._collection_name(submission),
+            is_settled=submission.settled == submission.total,
+            newer=f"?{more}page={number - 1}" if number > 1 else "",
+            older=f"?{more}page={number + 1}" if total > number * _PAGE else "",
+        )
+
+    def progress(self, id: str) -> ResponseReturnValue:
+        """How far a submission has come; the whole page again once it is settled."""
+        submission = self._find(id)
+        if submission.settled == submission.total:
+            answer = flask.make_response("", 204)
+            answer.headers["HX-Refresh"] = "true"
+            return answer
+        return flask.render_template(
+            "submission_progress.html", submission=submission, sentence=summarise(submission)
+        )
+
+    def _find(self, id: str) -> Submission:
+        submissions = self.services.store.submissions
+        found = submissions.find(id, raw=False) if _ID.fullmatch(id) else None
+        if found is None or not auth.may_read_status(visit().rights, found):
+            raise NotFound("there is no such submission")
+        return found
+
+    def _records(self, submission: Submission, page: int, verdict: str) -> Sequence[Record]:
+        """The records of a page; those that have no verdict yet are left out."""
+        submissions, start = self.services.store.submissions, (page - 1) * _PAGE
+        if not verdict:
+            return submissions.page_of_records(submission.id, start, start + _PAGE)
+        found = [each for each in submissions.records(submission.id) if each.verdict == verdict]
+        return found[start : start + _PAGE]
+
+    def _describe(self, submission: Submission, records: Sequence[Record]) -> list[Line]:
+        """The lines of a page, with the values of the objects for the partner's own people."""
+        is_own = bool(visit().who.partner) and visit().who.partner == submission.partner
+        subjects = self._find_subjects(submission, records) if is_own and records else {}
+        lines = []
+        for record in records:
+            value, kind = describe_object(subjects.get(record.index, {}))
+            kind = kind or record.source_id.partition("--")[0]
+            word = _ROW_WORDS.get(record.verdict, record.verdict)
+            lines.append(Line(record, value, kind, word))
+        return lines
+
+    def _find_subjects(
+        self, submission: Submission, records: Sequence[Record]
+    ) -> Mapping[int, dict[str, object]]:
+        """The objects as they were sent, as long as they are kept."""
+        found = self.services.store.submissions.find(submission.id)
+        if found is None or not found.raw:
+            return {}
+        objects, subjects = split_envelope(found.raw), dict[int, dict[str, object]]()
+        for record in records:
+            try:
+                subjects[record.index] = parse_object(objects[record.index])
+            except (Malformed, IndexError):
+                continue
+        return subjects
+
+    def _collection_name(self, submission: Submission) -> str:
+        found = (each for each in visit().collections if each.id == submission.collection)
+        return next((each.title or each.alias for each in found), "")
+
+
+def summarise(submission: Submission) -> str:
+    """The sentence on what became of the objects: `7 objects: 5 published, 1 merged, 1 waits`."""
+    total = submission.total
+    head = f"{total:,} object{'' if total == 1 else 's'}"
+    return f"{head}: {count_in_words(submission)}"
+
+
+def count_in_words(submission: Submission) -> str:
+    """What became of the objects: `5 published, 1 waits, 2 in progress`."""
+    counts = Counter(dict(submission.counts))
+    found = [
+        f"{counts[name]:,} {one if counts[name] == 1 else many}"
+        for name, (one, many) in _WORDS.items()
+        if counts[name]
+    ]
+    left = submission.total - submission.settled
+    if left:
+        found.append(f"{left:,} set aside" if submission.set_aside else f"{left:,} {WAITING}")
+    return ", ".join(found) or "nothing"
+
+
+def _day(received: int) -> str:
+    day = datetime.fromtimestamp(received / _SECOND, UTC)
+    return f"{day.day} {day:%B %Y}"
+
+
+def _position(submission: Submission) -> str:
+    return f"{submission.received}.{submission.id}"
+
+
+def _parse_position(text: str) -> tuple[int, str] | None:
+    found = _POSITION.fullmatch(text)
+    return (int(found[1]), found[2]) if found else None

@@ -1,0 +1,593 @@
+"""Sharing in the console: paste, look at the preview, submit."""
+
+import json
+import logging
+import re
+import threading
+from html import unescape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from playwright.sync_api import Browser, FilePayload, Page
+from support.clock import ManualClock
+from support.console import Visitor, add_person, post, serve_console, sign_in, visit
+from support.documents import docx, paragraph, pdf, rows, xlsx
+from support.hub import HubInProcess, Object, indicator, sdo
+from support.misp_events import attribute, event
+from werkzeug.test import EnvironBuilder, run_wsgi_app
+
+from tocsin.admission.model import Consent
+from tocsin.config import HubSettings
+from tocsin.server.console.drafts import MOST, SECONDS
+from tocsin.server.model import Partner
+from tocsin.server.person import Role
+from tocsin.server.store import Store
+
+ANALYST, VIEWER = "analyst@hub.example", "viewer@hub.example"
+SECOND = 1_000_000
+DESCRIPTION = "Sent to jane.doe@bank.example.net on 3 March. Dear Jane Doe, pay at once."
+MAIL = """Received: from mail.evil-portal.top (203.0.113.77) by mx.bank.example.net; Thu, 1 Jan 2026
+Message-ID: <1@evil-portal.top>
+MIME-Version: 1.0
+From: "Billing" <billing@evil-portal.top>
+To: Jane Doe <jane.doe@bank.example.net>
+Subject: Invoice for Jane Doe
+Date: Thu, 1 Jan 2026 10:00:00 +0000
+Content-Type: text/plain
+
+Dear Jane Doe, pay at https://login.evil-portal.top/in?m=jane.doe@bank.example.net today.
+"""
+SCRIPT = '"><img src=x onerror="window.hurt=1"><script>window.hurt=1</script>{{7*7}}\u202e\u200b'
+
+
+def open_hub(
+    store: Store, data: Path, clock: ManualClock | None = None, **more: Any
+) -> HubInProcess:
+    """A hub whose drafts are in a folder of the test, with an analyst and others."""
+    hub = HubInProcess(store, clock, settings=HubSettings(data=data, **more))
+    for role in Role:
+        partner = "acme" if role in (Role.VIEWER, Role.ANALYST) else ""
+        add_person(hub, f"{role}@hub.example", role, partner=partner)
+    return hub
+
+
+@pytest.fixture
+def hub(store: Store, tmp_path: Path) -> HubInProcess:
+    return open_hub(store, tmp_path)
+
+
+@pytest.fixture
+def client(hub: HubInProcess) -> FlaskClient:
+    return sign_in(hub, ANALYST)
+
+
+def bundle(*objects: Object) -> str:
+    return json.dumps({"type": "bundle", "id": "bundle--1", "objects": objects})
+
+
+def paste(client: FlaskClient, text: str, **more: Any) -> str:
+    """Paste a report; the path of its preview."""
+    answer = post(client, "/console/share", {"text": text, **more})
+    assert answer.status_code == 303, answer.text
+    path = str(answer.headers["Location"])
+    assert re.fullmatch(r"/console/share/[0-9a-f]{24}", path)
+    await_end(client, path)
+    return path
+
+
+def await_end(client: FlaskClient, path: str) -> str:
+    """Return the text of a preview, once it has ended."""
+    for _ in range(300):
+        page = client.get(path).text
+        if 'id="progress"' not in page:
+            return words(page)
+        threading.Event().wait(0.1)
+    raise AssertionError("the examination did not end")
+
+
+def submit(client: FlaskClient, path: str) -> Any:
+    """Submit a preview as its page does."""
+    run = re.search(r'name="run" value="(\d+)"', client.get(path).text)
+    return post(client, f"{path}/submit", {"run": run[1] if run else "1"})
+
+
+def words(html: str) -> str:
+    """The text of a page."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+
+
+def files(data: Path) -> list[str]:
+    """The names of the files of drafts."""
+    return sorted(each.name for each in (data / "drafts").rglob("*") if each.is_file())
+
+
+class TestTheWholePath:
+    def test_a_mail_is_pasted_previewed_submitted_and_followed_by_keyboard(
+        self, visitor: Visitor, hub: HubInProcess
+    ) -> None:
+        page = visitor.sign_in(ANALYST)
+        page.keyboard.press("g")
+        page.keyboard.press("s")
+        page.wait_for_url("**/share")
+        visitor.check()
+        _tab_to(page, "text")
+        page.keyboard.insert_text(MAIL)
+        page.keyboard.press("Control+Enter")
+        page.wait_for_url("**/share/*")
+        text = page.inner_text("main")
+        assert "2 objects found. 2 can be shared now." in text
+        assert "jane.doe" not in text and "Jane" not in text
+        visitor.check()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_url("**/submissions/*")
+        assert "2 objects: 2 published." in page.inner_text("main")
+        visitor.check()
+        assert len(hub.feed("amber")) == 2
+
+    def test_a_report_with_a_recipient_and_a_name_is_masked_and_shared_without_javascript(
+        self, browser: Browser, hub: HubInProcess
+    ) -> None:
+        with serve_console(hub) as origin, visit(browser, origin, java_script_enabled=False) as v:
+            page = v.sign_in(ANALYST, "/share")
+            page.fill("#text", bundle(indicator("a.evil-portal.top", description=DESCRIPTION)))
+            page.click("button.main")
+            assert "jane.doe@bank.example.net" in page.inner_text("del >> nth=0")
+            assert "[removed: e-mail address]" in page.inner_text("ins >> nth=0")
+            page.click("button.main")
+            assert "/submissions/" in page.url
+            assert "1 object:" in page.inner_text("main")
+        (published,) = hub.feed("amber")
+        assert "jane" not in json.dumps(published).lower()
+
+    def test_a_file_is_dropped_on_the_form(self, visitor: Visitor) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        page.evaluate(
+            """() => {
+              const data = new DataTransfer();
+              data.items.add(new File(["dropped-evil.top"], "list.txt"));
+              document.querySelector("#text").dispatchEvent(
+                new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+            }"""
+        )
+        page.click("button.main")
+        page.wait_for_url("**/share/*")
+        assert "dropped-evil[.]top" in page.inner_text("main")
+        assert "list.txt" in page.inner_text("main")
+
+    def test_hostile_texts_in_every_field_do_nothing(
+        self, visitor: Visitor, tmp_path: Path
+    ) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        objects = [
+            indicator("a.evil-portal.top", name=SCRIPT, description=SCRIPT, labels=[SCRIPT]),
+            {**indicator(), "pattern": f"[file:name = '{SCRIPT}']"},
+            {"type": SCRIPT, "id": SCRIPT, SCRIPT: SCRIPT},
+            sdo("malware", name=SCRIPT, is_family=False, malware_types=[SCRIPT]),
+            sdo("note", content="w" * 50_000, object_refs=[SCRIPT], abstract=DESCRIPTION + SCRIPT),
+        ]
+        content = bundle(*objects).encode()
+        upload = FilePayload(name=f"{SCRIPT}.json", mimeType="x/y", buffer=content)
+        page.set_input_files("#file", upload)
+        page.fill("#labels", '"><script>window.hurt=1</script>')
+        page.click("button.main")
+        page.wait_for_url("**/share/*")
+        visitor.check()
+        assert "RLO" in page.inner_text("main") and "49" not in page.inner_text("h1")
+        page.click("button.main")
+        page.wait_for_url("**/submissions/*")
+        visitor.check()
+        assert page.evaluate("window.hurt") is None
+
+
+def _tab_to(page: Page, id: str) -> None:
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == id:
+            return
+    raise AssertionError(f"{id} cannot be reached by Tab")
+
+
+_FORMATS: list[tuple[str, bytes]] = [
+    ("a.csv", b"type,value\ndomain,the-evil.top\n"),
+    ("a.txt", b"We saw the-evil[.]top today."),
+    ("a.json", bundle(indicator("the-evil.top")).encode()),
+    ("b.json", b'["the-evil.top", "other-evil.top"]'),
+    ("event.json", json.dumps(event(attribute(value="the-evil.top"))).encode()),
+    ("a.eml", MAIL.replace("evil-portal", "the-evil").encode()),
+    ("a.html", b"<html><body><p>We saw the-evil[.]top today.</p></body></html>"),
+    ("a.docx", docx(paragraph("We saw the-evil[.]top today."))),
+    ("a.pdf", pdf(["We saw the-evil[.]top today."])),
+    ("a.xlsx", xlsx({"Sheet": rows(["the-evil.top"], ["other-evil.top"])})),
+    (
+        "a.rules",
+        b'alert dns any any -> any any (msg:"x"; dns.query; content:"the-evil.top"; sid:1;)\n',
+    ),
+    ("a.yar", b'rule a { strings: $a = "the-evil.top" condition: $a }\n'),
+    (
+        "a.yml",
+        b"title: a\nstatus: test\nlogsource: {category: dns}\n"
+        b"detection: {s: {query: the-evil.top}, condition: s}\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content"), _FORMATS, ids=[name for name, _ in _FORMATS])
+def test_each_format_is_read_and_previewed(client: FlaskClient, name: str, content: bytes) -> None:
+    answer = post(client, "/console/share", {"file": (BytesIO(content), name)})
+    page = await_end(client, answer.headers["Location"])
+    assert "can be shared now" in page and "the-evil" in page
+
+
+class TestPreview:
+    def test_objects_are_counted_in_a_sentence_with_a_reason_for_each_that_is_kept_back(
+        self, client: FlaskClient
+    ) -> None:
+        held = {**indicator(), "pattern": "[email-message:to_refs[*].value = 'a@bank.example']"}
+        private = {**indicator(), "pattern": "[ipv4-addr:value = '192.168.0.7']"}
+        page = words(client.get(paste(client, bundle(indicator(), held, private))).text)
+        assert "3 objects found. 1 can be shared now, 1 waits for a reviewer, 1 is refused." in page
+        assert "matches on who received a message" in page
+        assert "a private, reserved or documentation address" in page
+        assert "Submit 2 objects" in page
+
+    def test_the_preview_shows_what_readers_get(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        sent = indicator("a.evil-portal.top", description=DESCRIPTION, name="Seen at acme.example")
+        path = paste(client, bundle(sent))
+        page = words(client.get(path).text)
+        submit(client, path)
+        (published,) = hub.feed("green")
+        assert published["description"] in page and published["name"] in page
+
+    def test_readers_of_a_level_see_only_what_it_takes(self, client: FlaskClient) -> None:
+        path = paste(client, "seen-evil.top", tlp="amber")
+        assert "Not for readers at TLP:CLEAR" in words(client.get(f"{path}?level=clear").text)
+        assert "All that is shared of it" in client.get(f"{path}?level=amber").text
+
+    def test_other_options_are_examined_again_and_an_older_preview_cannot_be_submitted(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top", tlp="amber")
+        changed = {"tlp": "green", "labels": "one, two", "days": "30"}
+        assert post(client, path, changed).status_code == 303
+        late = post(client, f"{path}/submit", {"run": "1"})
+        assert late.status_code == 409 and "Look at it again" in late.text
+        assert hub.feed("amber") == []
+        assert submit(client, path).status_code == 303
+        (published,) = hub.feed("green")
+        assert set(published["labels"]) >= {"one", "two"} and "valid_until" in published
+
+    def test_only_changed_objects_are_shown_on_request_and_fifty_on_a_page(
+        self, client: FlaskClient
+    ) -> None:
+        many = [indicator(f"evil{n}.top", seed=str(n)) for n in range(60)]
+        path = paste(client, bundle(*many, indicator("a.top", description=DESCRIPTION)))
+        first = client.get(f"{path}?show=all").text
+        assert "evil49[.]top" in first and "evil50[.]top" not in first
+        assert "evil50[.]top" in client.get(f"{path}?show=all&page=2").text
+        changed = client.get(f"{path}?show=changed").text
+        assert "evil1[.]top" not in changed and "jane.doe@" in changed
+
+    def test_a_text_that_asks_for_a_reviewer_goes_in_as_it_was_read_and_others_masked(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        asked = indicator("a.evil-portal.top", seed="a", description="Dear Jane Doe, pay.")
+        masked = indicator("b.evil-portal.top", seed="b", description="To jane@bank.example.net")
+        path = paste(client, bundle(asked, masked))
+        page = words(client.get(path).text)
+        assert "2 can be shared now. Of 1, a part waits for a reviewer." in page
+        assert "A reviewer decides about that part" in page
+        (submission,) = [submit(client, path).headers["Location"].rpartition("/")[2]]
+        found = hub.store.submissions.find(submission)
+        assert found is not None
+        assert b"Jane Doe" in found.raw and b"jane@" not in found.raw
+        assert len(hub.store.reviews.list_waiting()) == 1
+
+    def test_what_waits_because_of_a_report_that_cannot_be_read_is_not_sent_without_it(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        unmarked = indicator("a.evil-portal.top")
+        del unmarked["object_marking_refs"]
+        held = {**indicator(), "pattern": "[email-message:to_refs[*].value = 'a@bank.example']"}
+        broken = json.dumps(sdo("report", object_refs=[unmarked["id"]]))[:-20]
+        lines = [json.dumps(unmarked), json.dumps(held), broken]
+        path = paste(client, "\n".join(lines), format="stix")
+        page = words(client.get(path).text)
+        assert "1 waits for a reviewer, 2 are refused." in page
+        assert "a report or grouping that may hold it could not be read" in page
+        submit(client, path)
+        assert [hub.feed(alias) for alias in ("clear", "green", "amber")] == [[], [], []]
+        assert len(hub.store.reviews.list_waiting()) == 1
+
+    def test_a_collection_that_keeps_what_is_sent_says_so(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        scratch = hub.collection("scratch").id
+        path = paste(client, bundle(indicator("a.top", name=DESCRIPTION)), collection=scratch)
+        assert "nothing is masked" in client.get(path).text
+        submit(client, path)
+        assert [each["name"] for each in hub.feed("scratch")] == [DESCRIPTION]
+
+    def test_a_report_that_no_format_reads_says_so_and_stays_for_another_try(
+        self, client: FlaskClient
+    ) -> None:
+        path = paste(client, "\x00\x01\x02 nothing")
+        page = words(client.get(path).text)
+        assert "cannot be shared as it is" in page and "Discard draft" in page
+
+    def test_a_partner_that_agreed_is_named_unless_its_person_says_otherwise(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("bank", "Nordic Bank", consent=Consent.EVERYONE))
+        add_person(hub, "ann@bank.example", Role.ANALYST, partner="bank")
+        client = sign_in(hub, "ann@bank.example")
+        submissions = hub.store.submissions
+        seen = {}
+        for chosen in ("named", "anonymous"):
+            path = paste(client, f"{chosen}-evil.top", named=chosen)
+            id_ = submit(client, path).headers["Location"].rpartition("/")[2]
+            seen[chosen] = submissions.require(id_).anonymous
+        assert seen == {"named": False, "anonymous": True}
+
+    def test_a_partner_that_did_not_agree_is_never_named(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top", named="named")
+        id_ = submit(client, path).headers["Location"].rpartition("/")[2]
+        assert hub.store.submissions.require(id_).anonymous
+
+
+class TestOthers:
+    def test_the_preview_says_nothing_of_what_others_sent(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        text = bundle(indicator("a.evil-portal.top", seed="mine", name="Of Secret Holding"))
+
+        def seen() -> str:
+            path = paste(client, text)
+            page = client.get(path).text
+            post(client, f"{path}/discard", {})
+            return re.sub(r"share/[0-9a-f]{24}|<time.*?</time>", "", page)
+
+        alone = seen()
+        hub.join(Partner("holding", "Secret Holding", terms=("Of Secret",), mask_everywhere=True))
+        hub.push(indicator("a.evil-portal.top", seed="theirs"), who="north")
+        assert seen() == alone
+
+    def test_a_draft_of_another_person_does_not_exist(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        add_person(hub, "bob@acme.example", Role.ANALYST, partner="acme")
+        other = sign_in(hub, "bob@acme.example")
+        part = path.replace("/share/", "/part/share/")
+        assert [other.get(each).status_code for each in (path, part)] == [404, 404]
+        acts = ("", "/submit", "/discard")
+        assert [post(other, path + act, {"run": "1"}).status_code for act in acts] == [404] * 3
+        assert other.get(path).data.count(b"seen-evil") == 0
+        assert "pasted text" not in other.get("/console/share").text
+        assert submit(client, path).status_code == 303
+
+    @pytest.mark.parametrize("role", set(Role) - {Role.ANALYST})
+    def test_only_analysts_share(self, hub: HubInProcess, role: Role) -> None:
+        client = sign_in(hub, f"{role}@hub.example")
+        assert client.get("/console/share").status_code == 404
+        assert post(client, "/console/share", {"text": "a.top"}).status_code == 404
+        assert ">Share<" not in client.get("/console/me").text
+
+
+class TestOnce:
+    def test_what_is_submitted_twice_goes_in_once(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        first, second = submit(client, path), post(client, f"{path}/submit", {"run": "1"})
+        assert first.headers["Location"] == second.headers["Location"]
+        assert client.get(path).headers["Location"] == first.headers["Location"]
+        assert post(client, path, {"tlp": "green"}).headers["Location"] == first.headers["Location"]
+        assert len(hub.store.submissions.list_of_partner("acme", 10)) == 1
+
+    def test_a_double_click_goes_in_once(self, client: FlaskClient, hub: HubInProcess) -> None:
+        path = paste(client, "seen-evil.top")
+        clients = [sign_in(hub, ANALYST) for _ in range(3)]
+        found: list[str] = []
+
+        def click(each: FlaskClient) -> None:
+            found.append(post(each, f"{path}/submit", {"run": "1"}).headers["Location"])
+
+        threads = [threading.Thread(target=click, args=(each,)) for each in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 3 and len(set(found)) == 1
+        assert len(hub.store.submissions.list_of_partner("acme", 10)) == 1
+
+    def test_a_second_click_waits_until_the_first_has_ended(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        person = hub.store.people.find_by_login(ANALYST)
+        assert person is not None
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(submit(client, path).status_code))
+        with hub.services.drafts.lock(person.id, path.rpartition("/")[2]):
+            thread.start()
+            thread.join(0.5)
+            assert found == []
+        thread.join()
+        assert found == [303]
+
+    def test_a_hub_that_died_after_it_received_a_submission_does_not_receive_it_again(
+        self, client: FlaskClient, hub: HubInProcess, tmp_path: Path
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        (head,) = (tmp_path / "drafts").glob(f"*/{path.rpartition('/')[2]}")
+        saved = {each.name: each.read_bytes() for each in head.iterdir()}
+        first = submit(client, path)
+        for name, content in saved.items():  # as if it had not been closed
+            (head / name).write_bytes(content)
+        again = submit(client, path)
+        assert again.headers["Location"] == first.headers["Location"]
+        assert len(hub.store.submissions.list_of_partner("acme", 10)) == 1
+
+
+class TestKeeping:
+    def test_a_draft_is_a_file_for_the_hub_alone_and_gone_when_it_is_submitted(
+        self, client: FlaskClient, tmp_path: Path
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        kept = list((tmp_path / "drafts").rglob("*"))
+        assert {oct(each.stat().st_mode & 0o777) for each in kept if each.is_file()} == {"0o600"}
+        assert {oct(each.stat().st_mode & 0o777) for each in kept if each.is_dir()} == {"0o700"}
+        submit(client, path)
+        assert files(tmp_path) == ["draft.json"]
+        assert b"seen-evil" not in next((tmp_path / "drafts").rglob("draft.json")).read_bytes()
+
+    def test_a_discarded_draft_leaves_nothing(self, client: FlaskClient, tmp_path: Path) -> None:
+        path = paste(client, "seen-evil.top")
+        assert post(client, f"{path}/discard", {}).headers["Location"] == "/console/share"
+        assert files(tmp_path) == [] and client.get(path).status_code == 404
+
+    def test_a_draft_ends_after_thirty_minutes(self, store: Store, tmp_path: Path) -> None:
+        clock = ManualClock(1_800_000_000 * SECOND)
+        hub = open_hub(store, tmp_path, clock)
+        client = sign_in(hub, ANALYST)
+        paths = [paste(client, f"seen-evil{n}.top") for n in range(2)]
+        clock.now += (SECONDS - 1) * SECOND
+        assert client.get(paths[0]).status_code == 200
+        clock.now += SECOND
+        client = sign_in(hub, ANALYST)
+        assert client.get(paths[0]).status_code == 404
+        assert submit(client, paths[0]).status_code == 404
+        assert files(tmp_path) != []
+        hub.services.drafts.sweep()
+        assert list((tmp_path / "drafts").rglob("*")) == []
+
+    def test_a_person_has_a_few_drafts_at_most_and_finds_them_again(
+        self, client: FlaskClient
+    ) -> None:
+        paths = [paste(client, f"seen-evil{n}.top") for n in range(MOST)]
+        answer = post(client, "/console/share", {"text": "one-more.top"})
+        assert answer.status_code == 429 and "submit or discard one" in answer.text
+        assert "one-more.top" in answer.text, "what was typed is kept"
+        assert all(path in answer.text for path in paths)
+
+    def test_nothing_of_a_report_is_logged_journaled_or_in_a_url_or_title(
+        self, client: FlaskClient, hub: HubInProcess, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        marked = indicator("zq-marker.top", description="zq-marker zq-person@bank.example.net")
+        upload = {"file": (BytesIO(bundle(marked).encode()), "zq-marker.json")}
+        path = post(client, "/console/share", {**upload, "labels": "zq-marker"}).headers["Location"]
+        page = client.get(path)
+        answer = submit(client, path)
+        followed = client.get(answer.headers["Location"])
+        assert "zq-marker" not in path + answer.headers["Location"]
+        for each in (page, followed):
+            assert "zq-marker" not in each.text.partition("</title>")[0]
+            assert each.headers["Cache-Control"] == "no-store"
+        logged = [each.getMessage() for each in caplog.records if "tocsin" in each.name]
+        assert logged and not any("zq-marker" in each for each in logged)
+        assert not any("zq-" in str(each) for each in hub.store.journal.entries())
+        assert [e.actor for e in hub.store.journal.entries() if e.action == "admit"] == [ANALYST]
+
+
+class TestLimits:
+    def test_a_report_that_is_too_long_is_not_read(self, store: Store, tmp_path: Path) -> None:
+        client = sign_in(open_hub(store, tmp_path, max_content_length=100_000), ANALYST)
+        answer = post(client, "/console/share", {"text": "a.top " * 20_000})
+        assert answer.status_code == 413 and "Send it in parts" in answer.text
+        upload = {"file": (BytesIO(b"a.top " * 20_000), "a.txt")}
+        assert post(client, "/console/share", upload).status_code == 413
+        assert not (tmp_path / "drafts").exists()
+
+    def test_objects_that_take_more_than_a_submission_may_are_refused_with_advice(
+        self, store: Store, tmp_path: Path
+    ) -> None:
+        client = sign_in(open_hub(store, tmp_path, max_content_length=20_000), ANALYST)
+        path = paste(client, "\n".join(f"a{n}-evil.top" for n in range(200)))
+        assert "tocsin push" in await_end(client, path)
+
+    def test_more_objects_than_a_preview_has_are_refused_with_advice(
+        self, client: FlaskClient
+    ) -> None:
+        path = paste(client, "\n".join(f"a{n}-evil.top" for n in range(10_001)))
+        assert "more than 10,000 objects" in await_end(client, path)
+
+    @pytest.mark.parametrize(
+        ("fields", "place"),
+        [
+            ({}, "text"),
+            ({"text": "a.top", "tlp": "red"}, "tlp"),
+            ({"text": "a.top", "tlp": SCRIPT}, "tlp"),
+            ({"text": "a.top", "collection": "green"}, "collection"),
+            ({"text": "a.top", "days": "-1"}, "days"),
+            ({"text": "a.top", "labels": "x" * 101}, "labels"),
+            ({"text": "a.top", "labels": ",".join(map(str, range(21)))}, "labels"),
+            ({"text": "a.top", "labels": "\u202ea"}, "labels"),
+        ],
+    )
+    def test_a_wrong_field_is_named_and_what_was_pasted_stays(
+        self, client: FlaskClient, fields: dict[str, str], place: str
+    ) -> None:
+        answer = post(client, "/console/share", fields)
+        assert answer.status_code == 422 and f'href="#{place}"' in answer.text
+        assert fields.get("text", "") in answer.text.partition("<textarea")[2]
+
+    def test_a_text_and_a_file_at_once_are_refused(self, client: FlaskClient) -> None:
+        both = {"text": "a.top", "file": (BytesIO(b"b.top"), "b.txt")}
+        assert post(client, "/console/share", both).status_code == 422
+
+    def test_a_quota_that_is_used_up_keeps_the_draft(self, store: Store, tmp_path: Path) -> None:
+        client = sign_in(open_hub(store, tmp_path, objects_per_day=1), ANALYST)
+        submit(client, paste(client, "one-evil.top"))
+        path = paste(client, "two-evil.top")
+        answer = submit(client, path)
+        assert answer.status_code == 429 and "Submit 1 object" in answer.text
+        assert client.get(path).status_code == 200
+
+    def test_a_form_of_another_site_submits_nothing(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        form = {"run": "1", "token": "x"}
+        assert client.post(f"{path}/submit", data=form).status_code == 403
+        assert post(client, f"{path}/submit", form).status_code == 403
+        assert hub.store.submissions.list_of_partner("acme", 1) == []
+
+
+def test_a_form_whose_body_comes_after_its_head_is_answered_by_the_console(
+    hub: HubInProcess,
+) -> None:
+    environ = EnvironBuilder(path="/console/sign-in", method="POST", data={}).get_environ()
+    for _ in range(2):  # as the server asks: once with the head, once more with the body
+        pieces, status, _ = run_wsgi_app(hub.client.application, environ)
+        assert status.startswith("403") and b"TLP" not in b"".join(pieces)
+
+
+class TestSender:
+    def test_a_queued_submission_of_a_person_is_published(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        many = bundle(*(indicator(f"evil{n}.top") for n in range(300)))
+        path = paste(client, many)
+        where = submit(client, path).headers["Location"]
+        assert "300 in progress" in words(client.get(where).text)
+        while hub.services.intake.work():
+            pass
+        assert "300 objects: 300 published." in words(client.get(where).text)
+
+    def test_nothing_of_a_person_who_was_disabled_meanwhile_is_published(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, bundle(*(indicator(f"evil{n}.top") for n in range(300))))
+        submit(client, path)
+        hub.services.people.set_disabled(ANALYST, "t", disabled=True)
+        while hub.services.intake.work():
+            pass
+        assert hub.feed("green") == []
