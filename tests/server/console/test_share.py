@@ -17,7 +17,7 @@ from support.console import Visitor, add_person, post, serve_console, sign_in, v
 from support.documents import docx, paragraph, pdf, rows, xlsx
 from support.hub import HubInProcess, Object, indicator, sdo
 from support.misp_events import attribute, event
-from werkzeug.test import EnvironBuilder, run_wsgi_app
+from werkzeug.test import EnvironBuilder
 
 from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
@@ -565,9 +565,14 @@ def test_a_form_whose_body_comes_after_its_head_is_answered_by_the_console(
     hub: HubInProcess,
 ) -> None:
     environ = EnvironBuilder(path="/console/sign-in", method="POST", data={}).get_environ()
+    statuses: list[str] = []
+
+    def start(status: str, *more: Any) -> Any:
+        statuses.append(status)
+
     for _ in range(2):  # as the server asks: once with the head, once more with the body
-        pieces, status, _ = run_wsgi_app(hub.client.application, environ)
-        assert status.startswith("403") and b"TLP" not in b"".join(pieces)
+        list(hub.client.application.wsgi_app(environ, start))
+    assert statuses == ["403 FORBIDDEN"] * 2
 
 
 class TestSender:
