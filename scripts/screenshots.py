@@ -24,14 +24,6 @@ PARTNERS = {
     "north-hospital": ("North Shore Hospital", "GB", "north-hospital.csv"),
     "city-cert": ("City CERT", "PT", "city-cert.txt"),
 }
-REPORT = """From: Jane Doe <jane.doe@bank.example>
-To: staff@bank.example
-Subject: Fwd: your parcel
-
-Jane Doe opened hxxps://parcel-tracking[.]top/login from 10.20.30.40.
-It loaded a file with the SHA-256
-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08.
-"""
 DOCUMENTED = ("overview", "share-preview", "review-item", "object", "partner", "search")
 """Pictures of the documentation, on a desktop in light colours; the first ones on a phone too."""
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
@@ -144,7 +136,7 @@ def sign_in(browser: Browser, link: str) -> Any:
 def share(page: Page, origin: str) -> str:
     """Paste a report; the path of its preview."""
     page.goto(f"{origin}/share")
-    page.fill("textarea", REPORT)
+    page.fill("textarea", (EXAMPLES / "acme-bank.stix.json").read_text("utf-8"))
     page.click("button.main")
     page.wait_for_url(re.compile(r"/share/.+"))
     page.wait_for_selector("text=Submit")

@@ -311,6 +311,15 @@ class ObjectReports:
             into = [_with_title(each, titles) for each in into]
         return Relations((*outgoing, *into), max(0, len(out) - len(outgoing)), more_incoming)
 
+    def find_titles(self, account: Account, ids: Iterable[str]) -> dict[str, str]:
+        """The titles of those of these public ids that the account may read."""
+        left, titles = set(ids), dict[str, str]()
+        for each in readable_collections(account, self._store.feeds.look().collections):
+            if left and each.kind is CollectionKind.FEED:
+                titles |= self._find_titles(each, left)
+                left -= titles.keys()
+        return titles
+
     def _find_titles(self, feed: Collection, ids: Iterable[str]) -> dict[str, str]:
         titles: dict[str, str] = {}
         every = sorted(ids)

@@ -23,6 +23,7 @@ from tocsin.server.console.services import ConsoleServices
 from tocsin.server.console.visit import visit
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.model import Record, Submission
+from tocsin.server.object_titles import single_value
 
 _PAGE = 50
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -155,12 +156,18 @@ class Submissions:
         return found[start : start + _PAGE]
 
     def _describe(self, submission: Submission, records: Sequence[Record]) -> list[Line]:
-        """The lines of a page, with the values of the objects for the partner's own people."""
+        """The lines of a page, with the values of the objects as far as the person may know them.
+
+        The partner's own people see what was sent, all others what is published.
+        """
         is_own = bool(visit().who.partner) and visit().who.partner == submission.partner
         subjects = self._find_subjects(submission, records) if is_own and records else {}
+        published = [each.public_id for each in records if each.public_id and not is_own]
+        titles = self.services.object_reports.find_titles(visit().rights, published)
         lines = []
         for record in records:
             value, kind = describe_object(subjects.get(record.index, {}))
+            value = value or single_value(titles.get(record.public_id, ""))
             kind = kind or record.source_id.partition("--")[0]
             word = _ROW_WORDS.get(record.verdict, record.verdict)
             lines.append(Line(record, value, kind, word))

@@ -65,12 +65,6 @@ def test_a_submission_of_another_partner_does_not_exist(hub: HubInProcess) -> No
     assert id_ not in client.get("/console/submissions?partner=north").text
 
 
-def test_the_hubs_people_see_ids_but_not_the_texts_that_were_sent(hub: HubInProcess) -> None:
-    id_ = send(hub, indicator("a.evil-portal.top"))
-    page = sign_in(hub, "operator@hub.example").get(f"/console/submissions/{id_}").text
-    assert "evil-portal" not in page and "indicator--" in page
-
-
 def test_progress_is_shown_until_all_is_settled(hub: HubInProcess, visitor: Visitor) -> None:
     answer = hub.ask(
         "collections/inbox/objects/",
@@ -148,3 +142,10 @@ class TestList:
         assert id_ not in client.get("/console/submissions").text
         assert id_ in client.get("/console/submissions?partner=acme").text
         assert id_ not in client.get("/console/submissions?partner=north").text
+
+
+def test_the_hubs_people_see_what_is_published_of_a_submission(hub: HubInProcess) -> None:
+    sent = indicator("shown.bad-portal.top", name="of jane.doe@acme.example")
+    status = hub.push(sent)
+    page = sign_in(hub, "reviewer@hub.example").get(f"/console/submissions/{status['id']}").text
+    assert "shown[.]bad-portal[.]top" in page and "jane" not in page
