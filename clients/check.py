@@ -23,7 +23,6 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.policy import Policy
-from tocsin.admission.survey import digest
 from tocsin.clients.check_processes import (
     Advance,
     CheckProcesses,
@@ -64,7 +63,7 @@ class Preview:
         Of a large file, only the objects that a rule changed are kept as they were read.
         """
         for each in () if self.store is None else self.store:
-            yield each if before else replace(each, before=None)
+            yield each if before or each.before is None else replace(each, before=None)
         for position, candidate in enumerate(self.candidates):
             result = describe_candidate(self.file, candidate)
             if before and self.originals:
@@ -156,7 +155,7 @@ class Checker:
                 return False
         if repeated := ahead.finish():
             again = self._read_candidates(file, ahead.work.now)
-            ahead.judge_together([one for one in again if digest(one.source_id or "") in repeated])
+            ahead.judge_together([one for one in again if hash(one.source_id or "") in repeated])
         return ahead.is_possible
 
     def _read_candidates(self, file: InputFile, now: int) -> Iterator[Candidate]:

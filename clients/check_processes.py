@@ -38,7 +38,7 @@ from tocsin.admission.formats.stix_parts import LargeStix, Part
 from tocsin.admission.markings.tlp import official_ids
 from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Verdict
 from tocsin.admission.pipeline import SubmissionContext
-from tocsin.admission.survey import SubmissionFacts, digest
+from tocsin.admission.survey import SubmissionFacts
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.files import UnusableFile
 from tocsin.clients.input_files import InputFile, complete
@@ -50,6 +50,7 @@ _PART = 500
 start of a process."""
 _PARTS_AHEAD = 4
 """Parts for each process that are read and not yet examined."""
+_OBJECTS_BETWEEN_COLLECTIONS = 20_000
 _MOST_FOR_LARGE = 2
 """Processes that examine a large STIX file: with more, it would need more memory than promised."""
 _PLAIN = frozenset(
@@ -182,20 +183,20 @@ class ExaminationAhead:
     """False if the candidates have to be examined as one."""
     _part: list[Candidate] = field(default_factory=list)
     _running: deque[Future[ResultBlock]] = field(default_factory=deque)
-    _ids: array[int] = field(default_factory=lambda: array("Q"))
+    _ids: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, candidate: Candidate) -> None:
         """Take the next candidate of the file."""
         self.is_possible = self.is_possible and is_plain(candidate)
         if not self.is_possible:
             return
-        self._ids.append(digest(candidate.source_id or str(candidate.index)))
+        self._ids.append(hash(candidate.source_id or candidate.index))
         self._part.append(candidate)
         if len(self._part) >= self.processes.part:
             self._submit_part()
 
     def finish(self) -> frozenset[int]:
-        """Wait for the results; the digests of the ids that came more than once."""
+        """Wait for the results; the hashes of the ids that came more than once."""
         try:
             self._submit_part()
             while self.is_possible and self._running:
@@ -317,6 +318,7 @@ def _begin(settings: ExaminerSettings, large: LargeFile | None) -> None:
     pipeline = build_pipeline(settings)
     _worker = _Worker(pipeline, LargeExaminer(pipeline, large) if large else None)
     gc.freeze()  # all of this lasts as long as the process
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)  # examining leaves hardly any cycles
 
 
 def _end_with_parent() -> None:

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -123,17 +123,21 @@ def print_result(console: Console, result: ObjectResult) -> None:
     """Print an object's verdict, and below it one finding a line."""
     if console.is_terminal:
         _print_result_on_terminal(console, result)
-        return
-    # Plain text without rich, which would take most of the time of a large file.
+    else:
+        write_result(console.file, result)
+
+
+def write_result(stream: IO[str], result: ObjectResult) -> None:
+    """As `print_result` does where there are no colours; a fifth of the time."""
     head = f"{result.verdict:9} {printable(result.file)}#{result.index}"
     head += f" {printable(result.source_id or '-')}"
     if result.public_id:
         head += f" -> {_shorten(result.public_id)}"
     if result.label:
         head += f"  {_shorten(result.label, _MAX_LABEL)}"
-    console.file.write(f"{head}\n")
+    stream.write(f"{head}\n")
     for line in _format_findings(result):
-        console.file.write(f"{line}\n")
+        stream.write(f"{line}\n")
 
 
 def _print_result_on_terminal(console: Console, result: ObjectResult) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import click
 from rich.console import Console
@@ -31,6 +32,7 @@ from tocsin.clients.terminal import (
     print_result,
     print_stages,
     progress_bar,
+    write_result,
 )
 from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
@@ -107,24 +109,33 @@ def _print_tables(previews: Sequence[Preview]) -> PreviewResults:
 
 def _print_previews(previews: Sequence[Preview], display: _Display) -> Iterator[ObjectResult]:
     """Print each object; its result follows."""
-    total, console = sum(preview.count for preview in previews), open_console()
+    total, print_object = sum(preview.count for preview in previews), _choose_printer(display)
     with progress_bar("writing", known_total=True, hidden=sys.stdout.isatty()) as bar:
         task = bar.add_task("", total=total)
         printed = 0
         for preview in previews:
             print_file_errors([preview], as_json=display.as_json)
             for result in preview.results(before=display.diff):
-                _print_object(console, result, display)
+                print_object(result)
                 yield result
                 printed += 1
                 if not printed % _PRINTED_TOGETHER:
                     bar.update(task, completed=printed)
 
 
-def _print_object(console: Console, result: ObjectResult, display: _Display) -> None:
+def _choose_printer(display: _Display) -> Callable[[ObjectResult], None]:
+    """The function that prints an object; chosen once, because a file may have millions."""
+    console = open_console()
     if display.as_json:
-        print_json(result.as_json())
-        return
+        return lambda result: print_json(result.as_json())
+    if display.explain or display.diff:
+        return partial(_print_details, console, display)
+    if console.is_terminal:
+        return partial(print_result, console)
+    return partial(write_result, console.file)
+
+
+def _print_details(console: Console, display: _Display, result: ObjectResult) -> None:
     print_result(console, replace(result, findings=()) if display.explain else result)
     if display.explain:
         print_stages(console, result)
