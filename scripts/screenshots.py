@@ -19,6 +19,7 @@ from tocsin.clients.cli.main import main as tocsin
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
+DOCUMENTS = ROOT / "docs" / "images" / "console"
 PARTNERS = {
     "acme-bank": ("ACME Savings Bank", "US", "acme-bank.stix.json"),
     "north-hospital": ("North Shore Hospital", "GB", "north-hospital.csv"),
@@ -106,7 +107,7 @@ def take(browser: Browser, hub: HubProcess, links: dict[str, str], target: Path 
     with_page.close()
     shots = list(find_shots(browser, states, origin, draft))
     if target is None:
-        folder = ROOT / "docs" / "images" / "console"
+        folder = DOCUMENTS
         folder.mkdir(parents=True, exist_ok=True)
         wanted = [shot for shot in shots if shot.name in DOCUMENTED]
         show(browser, states, origin, wanted, folder, "desktop", "light")
@@ -201,7 +202,8 @@ def show(  # noqa: PLR0913
     for shot in shots:
         page = contexts[shot.person].new_page()
         page.goto(f"{origin}{shot.path}")
-        page.screenshot(path=folder / f"{shot.name}-{size}-{scheme}.png", full_page=True)
+        name = f"{shot.name}-{size}-{scheme}.png"
+        page.screenshot(path=folder / name, full_page=folder != DOCUMENTS)
         page.close()
     for context in contexts.values():
         context.close()

@@ -98,7 +98,11 @@ def _labels(starts: Sequence[int]) -> tuple[Label, ...]:
     if not starts:
         return ()
     step, every = WIDTH / len(starts), max(1, len(starts) // _MOST_LABELS)
-    return tuple(Label(round(i * step, 1), _day(starts[i])) for i in range(0, len(starts), every))
+    return tuple(
+        Label(round(i * step, 1), _day(starts[i]))
+        for i in range(0, len(starts), every)
+        if i * step <= WIDTH - _LABEL_WIDTH
+    )
 
 
 def _day(micros: int) -> str:
