@@ -23,7 +23,7 @@ from tocsin.admission.model import Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
-from tocsin.config import ConfigError, HubSettings
+from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.server import console, export, taxii
 from tocsin.server.agreements import AgreementLifecycle
 from tocsin.server.auth import AuthScheme
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from tocsin.server.console.oidc import Provider
 
+_TRIALS = "trials"
 _EXPORTS = "exports"
 """The folder of the data directory with files that are made of feeds."""
 _DRAFTS = "drafts"
@@ -80,6 +81,8 @@ class AdmissionConfig:
     examiner: Examiner | None = None
     """Examines queued submissions in other processes; None: this process does."""
     previewer: console.PreviewExaminer | None = None
+    text: str = ""
+    """The text of the policy; empty: that of the settings' file."""
     """Examines drafts of the console in other processes; None: this process does."""
 
 
@@ -107,6 +110,7 @@ class HubServices:
     statistics: StatisticsReader
     agreements: AgreementLifecycle
     drafts: console.DraftFiles
+    policy_text: str
     previewer: console.PreviewExaminer | None
 
 
@@ -191,6 +195,7 @@ def build_services(  # noqa: PLR0913
         StatisticsReader(store, clock),
         AgreementLifecycle(store, publisher, clock),
         console.DraftFiles(settings.data / _DRAFTS, clock),
+        admission.text or policy_text(settings.policy),
         admission.previewer,
     )
 
@@ -381,6 +386,15 @@ def _console_services(
         agreements=services.agreements,
         partners=Partners(store),
         policy=services.policy,
+        policy_text=services.policy_text,
+        trials=console.PolicyTrials(
+            store,
+            settings.data / _TRIALS,
+            str(services.publisher.config.hub),
+            services.policy_text,
+            warning_lists_file(settings.data),
+            services.clock,
+        ),
         statistics=services.statistics,
         monitor=services.monitor,
         warning_lists=warning_lists_file(settings.data),

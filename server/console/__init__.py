@@ -3,6 +3,7 @@
 from tocsin.server.console.app import create_console
 from tocsin.server.console.door import Crowded
 from tocsin.server.console.drafts import DraftFiles
+from tocsin.server.console.policy_trial import PolicyTrials
 from tocsin.server.console.previews import Examiner as PreviewExaminer
 from tocsin.server.console.previews import Previews
 from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
@@ -13,6 +14,7 @@ __all__ = [
     "ConsoleSettings",
     "Crowded",
     "DraftFiles",
+    "PolicyTrials",
     "PreviewExaminer",
     "Previews",
     "create_console",

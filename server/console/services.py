@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 from tocsin.admission.policy import Policy
 from tocsin.server.agreements import AgreementLifecycle
 from tocsin.server.console.drafts import DraftFiles
+from tocsin.server.console.policy_trial import PolicyTrials
 from tocsin.server.console.previews import Previews
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle import Lifecycle
@@ -67,6 +68,8 @@ class ConsoleServices:
     agreements: AgreementLifecycle
     partners: Partners
     policy: Policy
+    policy_text: str
+    trials: PolicyTrials
     statistics: StatisticsReader
     monitor: Monitor
     warning_lists: Path

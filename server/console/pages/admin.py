@@ -13,13 +13,15 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from tocsin.admission.errors import Malformed, NotFound, ShareError
+from tocsin.admission.errors import Malformed, NotFound, PolicyError, ShareError
 from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp
+from tocsin.admission.policy import parse_policy
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
 from tocsin.server.console.door import status_of
 from tocsin.server.console.forms import FieldError, again, go, sentence, split_words, text_field
+from tocsin.server.console.policy_trial import count_words
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
@@ -55,6 +57,9 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/admin/feeds", overview.feeds, _SEE)
     pages.add("/admin/warning-lists", overview.warning_lists, _SEE)
     pages.add("/admin/policy", overview.policy, _SEE)
+    trials = TrialPages(services)
+    pages.add("/admin/policy/trial", trials.begin, _ACT, ("POST",))
+    pages.add("/admin/policy/trial/<id>", trials.show, _ACT)
     partners = PartnerPages(services)
     pages.add("/admin/partners", partners.list_partners, _SEE)
     pages.add("/admin/partners/new", partners.ask, _ACT)
@@ -115,10 +120,47 @@ class Overview:
         """The rules in force, and the digest of the policy's text."""
         policy = self.services.policy
         rules = [(rule, policy.settings_for(rule, "")) for rule in policy.rules]
-        return _page("admin_policy.html", "policy", policy=policy, rules=rules)
+        text = self.services.policy_text
+        return _page(
+            "admin_policy.html", "policy", policy=policy, rules=rules, text=text, errors={}
+        )
 
 
 _COUNTED = (CollectionKind.FEED, CollectionKind.VERBATIM)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPages:
+    """Trials of a policy on the latest objects."""
+
+    services: ConsoleServices
+
+    def begin(self) -> ResponseReturnValue:
+        """Begin a trial of the policy in the form."""
+        text = request.form.get("text", "").replace("\r\n", "\n")
+        try:
+            policy = parse_policy(text)
+            id = self.services.trials.begin(text, policy.sha256, visit().who.login)
+        except (PolicyError, ShareError) as error:
+            present = self.services.policy
+            rules = [(rule, present.settings_for(rule, "")) for rule in present.rules]
+            errors = {"text": sentence(error)}
+            page = _page(
+                "admin_policy.html", "policy", policy=present, rules=rules, text=text, errors=errors
+            )
+            return flask.make_response(page, 422)
+        return go(f"/admin/policy/trial/{id}")
+
+    def show(self, id: str) -> ResponseReturnValue:
+        """What the policy would have made of the objects; how far it is, until it is done."""
+        trial = self.services.trials.find(id)
+        return _page(
+            "admin_trial.html",
+            "policy",
+            trial=trial,
+            before=count_words(trial.before),
+            after=dict(count_words(trial.after)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
