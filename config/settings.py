@@ -123,7 +123,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     mail_from: Annotated[str, _text(r"(\S+@\S+)?", "a mailbox, or empty")] = ""
     """The mailbox from which notices come."""
     four_eyes: Switch = False
-    """In the console, a purge waits until a second operator confirms it."""
+    """In the console, a purge and what raises rights wait until a second operator confirms."""
     max_content_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 10 * 1024 * 1024
     """The longest request body that is accepted, in octets."""
     page_default: Annotated[int, Meta(ge=1, le=100_000)] = 1_000

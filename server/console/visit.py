@@ -29,6 +29,9 @@ class Visit:
     collections: Sequence[Collection] = ()
     """All collections of the hub, the feeds by level."""
 
+    is_confirmed: bool = False
+    """A second operator has confirmed the form that is handled."""
+
     @property
     def who(self) -> Person:
         """The person who is signed in; only pages of their own are served without one."""

@@ -25,6 +25,7 @@ from tocsin.server.metrics import Metrics
 from tocsin.server.shared_folder import Process
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
+from tocsin.server.store.admin_requests import AdminRequests
 from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.availability import Availability
 from tocsin.server.store.backup import Backups
@@ -105,6 +106,7 @@ class Store:
         self.feeds = CollectionReader(self._base, clock)
         self.accounts = Accounts(self._base)
         self.people = People(self._base)
+        self.admin_requests = AdminRequests(self._base)
         self.notices = SentNotices(self._base)
         self.agreements = Agreements(self._base)
         self.submissions = Submissions(self._base, clock)

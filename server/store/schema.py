@@ -125,6 +125,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "sessions": (("person",),),
     "invitations": (("login", "partner"),),
     "attempts": (),
+    "admin_requests": (),
     "notices": (),
     "agreements": (("partner",), ("open",)),
     "journal": (("terms",),),

@@ -36,6 +36,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import exclusions, public_objects
 from tocsin.server.store.accounts import PARTNERS_REVISION, Accounts
+from tocsin.server.store.admin_requests import AdminRequests
 from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.commits import CommitNumber
 from tocsin.server.store.connection import Base
@@ -133,6 +134,8 @@ class Transaction(Snapshot):
         """Partners, accounts and keys."""
         self.people = People(base, session)
         """People of the console."""
+        self.admin_requests = AdminRequests(base, session)
+        """Acts that wait for a second operator."""
         self.agreements = Agreements(base, session)
         """Agreements with partners."""
         self.review_acts = ReviewActs(base, session)

@@ -10,6 +10,7 @@ from tocsin.server.console.pages import (
     oidc,
     overview,
     partner,
+    requests,
     review,
     search,
     share,
@@ -21,7 +22,7 @@ from tocsin.server.console.services import ConsoleServices
 
 _SUBJECTS = (
     *(share, submissions, review, search, objects, overview, partner, admin, agreements),
-    *(manual, sign_in, oidc),
+    *(requests, manual, sign_in, oidc),
 )
 
 

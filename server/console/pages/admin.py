@@ -21,6 +21,7 @@ from tocsin.admission.timestamps import micros, timestamp
 from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
 from tocsin.server.console.door import status_of
 from tocsin.server.console.forms import FieldError, again, go, sentence, split_words, text_field
+from tocsin.server.console.pages.requests import ask_second
 from tocsin.server.console.policy_trial import count_words
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
@@ -29,6 +30,7 @@ from tocsin.server.countries import parse_country
 from tocsin.server.journal import JournalEntry
 from tocsin.server.model import CollectionKind, Marking, Partner
 from tocsin.server.partners import PartnerChange
+from tocsin.server.people import check_roles
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role
 from tocsin.server.store.journal import JournalFilter
 
@@ -95,7 +97,14 @@ class Overview:
 
     def show(self) -> ResponseReturnValue:
         """The list of what there is."""
-        return _page("admin.html", "", sections=SECTIONS)
+        waiting = len(self.services.store.admin_requests.list())
+        return _page(
+            "admin.html",
+            "",
+            sections=SECTIONS,
+            waiting=waiting,
+            has_requests=self.services.settings.four_eyes and visit().who.has(*_ACT),
+        )
 
     def feeds(self) -> ResponseReturnValue:
         """All collections, with the number of objects that were ever added."""
@@ -223,6 +232,9 @@ class PartnerPages:
         try:
             if form["mailbox"]:
                 self.services.people.check_invitation(form["mailbox"])
+            waits = ask_second(self.services, f"Add the partner {form['slug']}.")
+            if waits is not None:
+                return waits
             key = self.services.partners.add(partner, change, actor)
         except ShareError as error:
             place = "mailbox" if "mailbox" in str(error) else "slug"
@@ -285,10 +297,30 @@ class PartnerPages:
             marking=Marking(text_field("marking") or "tlp2"),
         )
         try:
+            if self._raises(slug, change, fields["max_tlp"]):
+                waits = ask_second(self.services, f"Give the partner {slug} more rights.")
+                if waits is not None:
+                    return waits
             self.services.partners.change(slug, change, visit().who.login)
         except ShareError as error:
             return self._show(slug, {"partner_name": sentence(error)}, status_of(error))
         return go(f"/admin/partners/{slug}")
+
+    def _raises(self, slug: str, change: PartnerChange, max_tlp: Tlp) -> bool:
+        """True if a change lets the partner do something that it could not do before."""
+        partners, accounts = self.services.partners, self.services.store.accounts
+        account = accounts.find_account(slug)
+        if account is None:
+            return True
+        reads, writes = (
+            partners.find_collection_ids(names or ()) for names in (change.reads, change.writes)
+        )
+        return (
+            not reads <= account.reads
+            or not writes <= account.writes
+            or max_tlp > accounts.require_partner(slug).max_tlp
+            or (account.disabled and not change.disabled)
+        )
 
     def issue_key(self, slug: str) -> ResponseReturnValue:
         """Issue a further key, and show it once."""
@@ -405,6 +437,11 @@ class PeoplePages:
             )
             if not form["mailbox"]:
                 raise Malformed("enter the person's mailbox")
+            check_roles(roles, is_of_hub=not form["partner"])
+            named = f"{form['mailbox']} as {', '.join(sorted(roles))}"
+            waits = ask_second(self.services, f"Invite {named}.")
+            if waits is not None:
+                return waits
             secret = self.services.people.invite(invitation)
         except (ShareError, ValueError) as error:
             place = "roles" if "role" in str(error) else "mailbox"
@@ -418,6 +455,12 @@ class PeoplePages:
         match act:
             case "roles":
                 roles = [Role(each) for each in request.form.getlist("roles") if each in set(Role)]
+                waits = None
+                if not person.roles.issuperset(roles):
+                    named = ", ".join(sorted(roles))
+                    waits = ask_second(self.services, f"Give {person.login} the roles {named}.")
+                if waits is not None:
+                    return waits
                 people.set_roles(person.login, roles, actor)
             case "disable" | "enable":
                 people.set_disabled(person.login, actor, disabled=act == "disable")

@@ -15,9 +15,10 @@ from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.agreements import AgreementChange
+from tocsin.server.agreements import AgreementChange, find_raised
 from tocsin.server.console.door import status_of
 from tocsin.server.console.forms import FieldError, again, go, sentence, split_words, text_field
+from tocsin.server.console.pages.requests import ask_second
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
@@ -101,6 +102,9 @@ class AgreementPages:
         form, chosen = self._read_form()
         try:
             terms = self._parse(form, chosen)
+            waits = ask_second(self.services, f"Add an agreement with {terms.partner}.")
+            if waits is not None:
+                return waits
             self.services.agreements.add(terms, visit().who.login)
         except FieldError as error:
             return self._form({error.field: error.text}, form, chosen)
@@ -141,6 +145,11 @@ class AgreementPages:
                 is_open=new.until is None,
                 note=new.note,
             )
+            if raised := find_raised(before, change.apply(before)):
+                text = f"Raise in the agreement with {before.partner}: {', '.join(raised)}."
+                waits = ask_second(self.services, text)
+                if waits is not None:
+                    return waits
             self.services.agreements.change(id, change, visit().who.login)
         except FieldError as error:
             return self._form({error.field: error.text}, form, chosen, before)

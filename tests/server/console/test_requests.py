@@ -1,0 +1,146 @@
+"""Four eyes: what raises rights waits for a second operator."""
+
+from typing import Any
+
+import pytest
+from support.console import Visitor, add_person, post, serve_console, sign_in, visit
+from support.hub import HubInProcess
+
+from tocsin.config import HubSettings
+from tocsin.server.model import Partner
+from tocsin.server.person import Role
+from tocsin.server.store import Store
+
+PARTNER = {
+    "slug": "lisbon",
+    "partner_name": "Lisbon Water",
+    "country": "PT",
+    "sectors": "",
+    "terms": "",
+    "max_tlp": "amber",
+    "consent": "none",
+    "reliability": "50",
+    "group": "",
+    "mailbox": "",
+    "reads": ["clear"],
+    "writes": ["inbox"],
+}
+ACME = PARTNER | {"slug": "acme", "partner_name": "Acme", "reads": ["clear", "green", "amber"]}
+ACME |= {"writes": ["inbox", "scratch"], "reads": ["clear", "green", "amber", "scratch"]}
+TERMS = {"partner": "acme", "max_tlp": "amber", "collections": ["green"]}
+
+
+@pytest.fixture
+def hub(store: Store) -> HubInProcess:
+    hub = HubInProcess(store, settings=HubSettings(four_eyes=True))
+    for login in ("otto@hub.example", "rita@hub.example"):
+        add_person(hub, login, Role.OPERATOR)
+    add_person(hub, "ana@acme.example", Role.VIEWER, partner="acme")
+    return hub
+
+
+def requests_of(hub: HubInProcess) -> list[str]:
+    return [each.text for each in hub.store.admin_requests.list()]
+
+
+def decide(hub: HubInProcess, login: str, act: str) -> Any:
+    """Decide about the only request, as a person."""
+    (found,) = hub.store.admin_requests.list()
+    return post(sign_in(hub, login), f"/console/admin/requests/{found.id}", {"act": act})
+
+
+def test_a_partner_is_added_when_a_second_operator_confirms(hub: HubInProcess) -> None:
+    client = sign_in(hub, "otto@hub.example")
+    answer = post(client, "/console/admin/partners/new", PARTNER)
+    assert answer.headers["Location"] == "/console/admin/requests"
+    assert hub.store.accounts.find_partner("lisbon") is None
+    assert decide(hub, "otto@hub.example", "confirm").status_code == 403
+    page = decide(hub, "rita@hub.example", "confirm").text
+    assert "has a new key" in page
+    assert hub.store.accounts.find_partner("lisbon") is not None and not requests_of(hub)
+    acts = [(e.action, e.actor) for e in hub.store.journal.entries()]
+    for expected in (
+        ("request.add", "otto@hub.example"),
+        ("request.confirm", "rita@hub.example"),
+        ("partner.add", "otto@hub.example"),
+    ):
+        assert expected in acts
+
+
+def test_a_request_is_declined_or_withdrawn(hub: HubInProcess) -> None:
+    for login in ("otto@hub.example", "rita@hub.example"):
+        post(sign_in(hub, "otto@hub.example"), "/console/admin/partners/new", PARTNER)
+        assert decide(hub, login, "decline").status_code == 303
+        assert not requests_of(hub) and hub.store.accounts.find_partner("lisbon") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "waits"),
+    [
+        ("partners/acme", ACME | {"marking": "tlp2"}, False),
+        ("partners/acme", ACME | {"marking": "tlp2", "reads": ["clear"]}, False),
+        ("partners/acme", ACME | {"marking": "tlp2", "max_tlp": "amber+strict"}, True),
+        ("partners/north", ACME | {"marking": "tlp2", "writes": ["inbox"]}, False),
+        ("agreements/new", TERMS, True),
+        ("people", {"mailbox": "x@acme.example", "partner": "acme", "roles": ["viewer"]}, True),
+    ],
+)
+def test_only_what_raises_rights_waits(
+    hub: HubInProcess, path: str, form: dict[str, Any], waits: bool
+) -> None:
+    answer = post(sign_in(hub, "otto@hub.example"), f"/console/admin/{path}", form)
+    assert answer.status_code in (200, 303), answer.text
+    assert bool(requests_of(hub)) is waits
+
+
+def test_roles_that_are_added_wait_and_those_that_are_taken_do_not(hub: HubInProcess) -> None:
+    client = sign_in(hub, "otto@hub.example")
+    ana = hub.store.people.find_by_login("ana@acme.example")
+    assert ana is not None
+    path = f"/console/admin/people/{ana.id}"
+    post(client, path, {"act": "roles", "roles": ["viewer", "analyst"]})
+    assert requests_of(hub) == ["Give ana@acme.example the roles analyst, viewer."]
+    decide(hub, "rita@hub.example", "confirm")
+    found = hub.store.people.find(ana.id)
+    assert found is not None and found.has(Role.ANALYST)
+    post(client, path, {"act": "roles", "roles": ["viewer"]})
+    found = hub.store.people.find(ana.id)
+    assert found is not None and not found.has(Role.ANALYST) and not requests_of(hub)
+
+
+def test_what_an_operator_asked_who_is_none_any_more_is_not_done(hub: HubInProcess) -> None:
+    post(sign_in(hub, "otto@hub.example"), "/console/admin/partners/new", PARTNER)
+    hub.services.people.set_disabled("otto@hub.example", "t", disabled=True)
+    assert decide(hub, "rita@hub.example", "confirm").status_code == 409
+    assert hub.store.accounts.find_partner("lisbon") is None and requests_of(hub)
+
+
+def test_what_cannot_be_carried_out_waits_again(hub: HubInProcess) -> None:
+    post(sign_in(hub, "otto@hub.example"), "/console/admin/partners/new", PARTNER)
+    hub.join(Partner("lisbon", "Another one"))
+    assert decide(hub, "rita@hub.example", "confirm").status_code == 409
+    assert requests_of(hub) == ["Add the partner lisbon."]
+
+
+def test_the_page_of_requests_looks_right(browser: Any, hub: HubInProcess) -> None:
+    form = PARTNER | {"partner_name": '"><img src=x>\u202e'}
+    post(sign_in(hub, "otto@hub.example"), "/console/admin/partners/new", form)
+    with serve_console(hub) as origin, visit(browser, origin) as visitor:
+        look(visitor)
+
+
+def look(visitor: Visitor) -> None:
+    page = visitor.sign_in("rita@hub.example", "/admin/requests")
+    page.click("summary:has-text('All fields')")
+    assert "RLO" in page.inner_text("main")
+    visitor.check()
+    page.click("button.main:has-text('Confirm')")
+    page.wait_for_selector("text=has a new key")
+
+
+def test_without_the_setting_nothing_waits(store: Store) -> None:
+    hub = HubInProcess(store)
+    add_person(hub, "otto@hub.example", Role.OPERATOR)
+    client = sign_in(hub, "otto@hub.example")
+    assert post(client, "/console/admin/partners/new", PARTNER).status_code == 200
+    assert client.get("/console/admin/requests").status_code == 404
