@@ -29,6 +29,8 @@ class BarLink:
     key: str
     """The letter that goes there, after `g`."""
     roles: frozenset[Role]
+    count: Callable[[], int] | None = None
+    """What waits there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,16 @@ class Pages:
         self.public.add(endpoint)
         self.app.add_url_rule(rule, endpoint, view, methods=list(methods))
 
-    def link(self, title: str, path: str, key: str, roles: Collection[Role]) -> None:
-        """Show a link in the bar."""
-        self.links.append(BarLink(title, f"{ROOT}{path}", key, frozenset(roles)))
+    def link(
+        self,
+        title: str,
+        path: str,
+        key: str,
+        roles: Collection[Role],
+        count: Callable[[], int] | None = None,
+    ) -> None:
+        """Show a link in the bar, with the number of what waits there."""
+        self.links.append(BarLink(title, f"{ROOT}{path}", key, frozenset(roles), count))
 
     def bar(self, person: Person) -> list[BarLink]:
         """The links that a person sees."""

@@ -74,7 +74,8 @@ _NOTHING_TYPED = {"decision": "", "reason": "", "words": ""}
 def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the pages."""
     queue, item = Queue(services), Item(services)
-    pages.link("Review", "/review", "r", _READING)
+    pages.link("Review", "/review", "r", _READING, queue.count)
+    pages.add("/part/waiting", queue.waiting, _READING)
     pages.add("/review", queue.show, _READING)
     pages.add("/review/all", queue.choose_all, _ACTING)
     pages.add("/review/all", queue.decide_all, _ACTING, ("POST",))
@@ -152,6 +153,17 @@ class Queue:
     """The list."""
 
     services: ConsoleServices
+
+    def count(self) -> int:
+        """How many items wait for a decision."""
+        return len(self.services.store.review_queue.look())
+
+    def waiting(self) -> ResponseReturnValue:
+        """The number in the bar, if it is not the one that the page shows."""
+        number = self.count()
+        if request.args.get("seen") == str(number):
+            return flask.make_response("", 204)
+        return flask.render_template("waiting.html", number=number)
 
     def show(self) -> ResponseReturnValue:
         """A page of the queue, the oldest first."""

@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from support.clock import ManualClock
 from support.console import (
+    Visitor,
     add_person,
     post,
     sign_in,
@@ -711,3 +712,25 @@ class TestAnotherProcess:
 
 def found_person(hub: HubInProcess) -> str:
     return present(hub.store.people.find_by_login(REVIEWER)).id
+
+
+def test_the_bar_says_how_many_wait_and_only_to_those_who_review(hub: HubInProcess) -> None:
+    ask(hub, "a.top", "b.top")
+    add_person(hub, "ana@acme.example", Role.VIEWER, partner="acme")
+    client = sign_in(hub, REVIEWER)
+    assert "2<span" in client.get("/console/me").text
+    assert client.get("/console/part/waiting?seen=2").status_code == 204
+    assert "2<span" in client.get("/console/part/waiting?seen=1").text
+    assert sign_in(hub, "ana@acme.example").get("/console/part/waiting").status_code == 404
+
+
+def test_the_number_in_the_bar_follows_the_queue_in_an_open_page(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    page = visitor.sign_in(REVIEWER, "/me")
+    assert page.inner_text(".waiting").split()[0] == "0"
+    ask(hub, "a.top")
+    path, how = "/console/part/waiting?seen=0", "{target: '.waiting', swap: 'outerHTML'}"
+    page.evaluate(f"htmx.ajax('GET', '{path}', {how})")
+    page.wait_for_function("document.querySelector('.waiting').innerText.startsWith('1')")
+    visitor.check()
