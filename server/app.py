@@ -327,6 +327,7 @@ def create_app(
     is_outage = services.store.availability.is_outage
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     if serves_console(settings):
+        app.add_url_rule("/", "start", _go_to_console)
         services.store.review_queue.is_shown = True
         pages = console.create_console(
             _console_services(services, settings, secrets.page_token_key)
@@ -348,6 +349,18 @@ class _Mounts(DispatcherMiddleware):
         if environ["PATH_INFO"].startswith(console.ROOT):
             environ = dict(environ)
         return super().__call__(environ, start_response)
+
+
+def _go_to_console() -> flask.Response:
+    """Who opens the hub with a browser wants the console; programs get the answer of before."""
+    if not flask.request.accept_mimetypes.accept_html or flask.request.accept_mimetypes.best in (
+        "*/*",
+        "",
+    ):
+        flask.abort(404)
+    answer = flask.Response(status=303)
+    answer.headers["Location"] = f"{console.ROOT}/"
+    return answer
 
 
 def serves_console(settings: HubSettings) -> bool:

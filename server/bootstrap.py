@@ -85,12 +85,15 @@ def invite_first_person(services: HubServices) -> str | None:
     )
 
 
-def first_start_lines(key: str) -> tuple[str, ...]:
-    """The text that the first start prints, with the operator's key, which is shown once."""
+def first_start_lines(key: str, more: str = "") -> tuple[str, ...]:
+    """The text that the first start prints, with the operator's key, which is shown once.
+
+    `more` are options by which other commands find this hub.
+    """
     return (
         f"operator account: {OPERATOR}  key: {key}",
         "  this key is shown only once; `tocsin-hub key issue operator` makes another",
-        "  next: tocsin-hub partner add acme --name 'ACME Corp' --read clear,green",
+        f"  next: tocsin-hub partner add acme --name 'ACME Corp' --read clear,green{more}",
     )
 
 

@@ -107,6 +107,16 @@ class People:
         self._store.commit(work)
         return secret
 
+    def withdraw_invitation(self, id: str, by: str) -> None:
+        """End an invitation.  Raises NotFound if it was used or has ended."""
+
+        def work(txn: Transaction) -> None:
+            if not txn.people.remove_invitation(id):
+                raise NotFound(_USED)
+            txn.add_journal_entry("person.invite_end", by, {"invitation": id[:16]})
+
+        self._store.commit(work)
+
     def check_invitation(self, login: str) -> None:
         """Raises Malformed if it is no mailbox, Conflict if somebody signs in with it."""
         if self._store.people.find_by_login(check_login(login)) is not None:

@@ -11,6 +11,7 @@ import gc
 import json
 import logging
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -359,7 +360,7 @@ def serve(
             try:
                 url = f"{scheme}://{_url_host(settings.host)}:{port}/taxii2/"
                 _record_url(settings.data, url)
-                _announce(url, key, ready, echo)
+                _announce(settings, url, key, ready, echo)
                 _announce_console(hub, echo)
                 if not tls and not _is_loopback(settings.host):
                     echo(_PLAIN_HTTP_WARNING.format(settings.host))
@@ -694,10 +695,14 @@ def find_url(settings: HubSettings) -> str:
     return f"{scheme}://{_url_host(settings.host)}:{settings.port}/taxii2/"
 
 
-def _announce(url: str, key: str | None, ready: Path | None, echo: Echo) -> None:
+def _announce(
+    settings: HubSettings, url: str, key: str | None, ready: Path | None, echo: Echo
+) -> None:
     echo(f"answering at {url}")
     if key is not None:
-        for line in first_start_lines(key):
+        is_usual = settings.data == HubSettings().data
+        more = "" if is_usual else f" --data {shlex.quote(str(settings.data))}"
+        for line in first_start_lines(key, more):
             echo(line)
     if ready is not None:
         partial = ready.with_name(f"{ready.name}.partial")

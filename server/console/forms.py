@@ -51,7 +51,7 @@ class FieldError(Exception):
 def sentence(error: Exception) -> str:
     """What an error says, as a sentence."""
     text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 def split_words(text: str) -> tuple[str, ...]:

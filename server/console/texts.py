@@ -189,6 +189,15 @@ def verdict(name: str) -> str:
     return _VERDICTS.get(name, name)
 
 
+def hour(micros: int | None) -> Markup:
+    """The hour that begins at a time, where no more is known: 27 Nov 2026 11–12 h UTC."""
+    if micros is None:
+        return Markup("–")
+    moment = datetime.fromtimestamp(micros / _SECOND, UTC)
+    text = f"{moment.day} {moment:%b %Y} {moment.hour}–{moment.hour + 1} h UTC"
+    return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%HZ}", text)
+
+
 def day(micros: int) -> str:
     """The day of a time: 27 Nov 2026."""
     moment = datetime.fromtimestamp(micros / _SECOND, UTC)
@@ -223,7 +232,7 @@ def count(value: int, one: str, many: str = "") -> str:
 
 FILTERS: dict[str, Callable[..., object]] = {
     "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
-    "count": count, "number": number, "day": day, "verdict": verdict, "span": span,
+    "count": count, "number": number, "day": day, "hour": hour, "verdict": verdict, "span": span,
     "label": label, "single_value": single_value, "short_day": short_day,
     "parts": parts,
 }  # fmt: skip

@@ -9,6 +9,7 @@ the attack, and who passed it on counts as a recipient.
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from tocsin.admission.documents import DocumentText, Mail
 from tocsin.admission.documents.bounded import (
@@ -47,6 +48,7 @@ _ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):",
 _FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECASE)
 _NOTHING = "no sender, link or attached file to share was found in the mail"
 _CARRIER = "a mail that carries others is taken for a report of them: only those are read"
+_URL_PATTERN = re.compile(r"\[url:value = '((?:[^'\\]|\\.)*)'\]")
 _LINE = 20_000
 """Characters of a line that are searched for links at a time."""
 
@@ -186,10 +188,38 @@ def _read_report(mail: Mail, recipients: Recipients, options: ReadOptions) -> It
     """The candidates of a mail that is a report: of its words, as in any text."""
     notes = ["the mail defangs values: it is read as a report, and its sender is not shared"]
     recipients = recipients.joined_by(mail.senders)
+    builder, found, reasons = CandidateBuilder(options), list[Candidate](), list[str]()
     for candidate in read_text_of(DocumentText(mail.text, notes), options):
         shown = str((candidate.object or {}).get("pattern", ""))
         if not recipients.are_named_in(shown):
-            yield candidate
+            found.append(candidate)
+            continue
+        cut, reason = _cut_candidate(candidate, shown, recipients, builder)
+        found += [cut] if cut is not None else []
+        if cut is None:
+            reasons += [*(each.message for each in candidate.findings), reason]
+    yield from with_notes(found, list(dict.fromkeys(reasons)))
+
+
+def _cut_candidate(
+    candidate: Candidate, pattern: str, recipients: Recipients, builder: CandidateBuilder
+) -> tuple[Candidate | None, str]:
+    """A candidate for the part of a link that names nobody, if there is one; and a note."""
+    link = _URL_PATTERN.fullmatch(pattern)
+    if link is None:
+        return None, "values that name a recipient or a sender are left out"
+    value, note = _cut(re.sub(r"\\(.)", r"\1", link[1]), recipients)
+    if value is None:
+        return None, note
+    about = (*candidate.findings, *_as_findings(note))
+    made = builder.build_unless_seen(value, IndicatorDetails(), 1, about)
+    if made is None or made.object is None or candidate.object is None:
+        return None, note
+    markings = candidate.object.get("object_marking_refs")
+    subject = (
+        {**made.object} if markings is None else {**made.object, "object_marking_refs": markings}
+    )
+    return without_lines(replace(made, object=subject)), note
 
 
 FORMAT = Format(

@@ -17,6 +17,7 @@ from tocsin.admission.errors import Malformed, NotFound, PolicyError, ShareError
 from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import parse_policy
+from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
 from tocsin.server.console.door import status_of
@@ -74,6 +75,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/admin/people", people.list_people, _SEE)
     pages.add("/admin/people", people.invite, _ACT, ("POST",))
     pages.add("/admin/people/<id>", people.change, _ACT, ("POST",))
+    pages.add("/admin/invitations/<id>", people.withdraw_invitation, _ACT, ("POST",))
     exclusions = ExclusionPages(services)
     pages.add("/admin/exclusions", exclusions.list_exclusions, _SEE)
     pages.add("/admin/exclusions", exclusions.add, _ACT, ("POST",))
@@ -129,9 +131,14 @@ class Overview:
         """The rules in force, and the digest of the policy's text."""
         policy = self.services.policy
         rules = [(rule, policy.settings_for(rule, "")) for rule in policy.rules]
-        text = self.services.policy_text
         return _page(
-            "admin_policy.html", "policy", policy=policy, rules=rules, text=text, errors={}
+            "admin_policy.html",
+            "policy",
+            policy=policy,
+            rules=rules,
+            text=self.services.policy_text,
+            errors={},
+            has_recogniser=is_installed(),
         )
 
 
@@ -155,7 +162,13 @@ class TrialPages:
             rules = [(rule, present.settings_for(rule, "")) for rule in present.rules]
             errors = {"text": sentence(error)}
             page = _page(
-                "admin_policy.html", "policy", policy=present, rules=rules, text=text, errors=errors
+                "admin_policy.html",
+                "policy",
+                policy=present,
+                rules=rules,
+                text=text,
+                errors=errors,
+                has_recogniser=is_installed(),
             )
             return flask.make_response(page, 422)
         return go(f"/admin/policy/trial/{id}")
@@ -250,6 +263,7 @@ class PartnerPages:
             partner=partner,
             key=key,
             link=link,
+            mailbox=form["mailbox"],
             taxii=self.services.taxii_url(),
         )
 
@@ -273,6 +287,11 @@ class PartnerPages:
             accounts=accounts,
             keys=keys,
             people=store.people.list_people(slug),
+            invitations=[
+                each
+                for each in store.people.list_invitations(self.services.clock())
+                if each.partner == slug
+            ],
             collections=[c for c in visit().collections if c.kind is not CollectionKind.INBOX],
             writable=[c for c in visit().collections if c.kind in _WRITABLE],
             aliases=self.services.partners.aliases(),
@@ -332,6 +351,7 @@ class PartnerPages:
             partner=partner,
             key=key,
             link="",
+            mailbox="",
             taxii=self.services.taxii_url(),
         )
 
@@ -346,7 +366,9 @@ class PartnerPages:
 
 
 _WRITABLE = (CollectionKind.INBOX, CollectionKind.VERBATIM)
-_LEVELS = [(level.label.lower(), f"TLP:{level.label.upper()}") for level in Tlp]
+_LEVELS = [
+    (level.label.lower(), f"TLP:{level.label.upper()}") for level in Tlp if level is not Tlp.RED
+]  # RED is for named persons: admission refuses it from everyone
 _CONSENTS = [
     (Consent.NONE.value, "nobody: it is anonymous"),
     *((each.value, each.value) for each in Consent if each is not Consent.NONE),
@@ -470,6 +492,11 @@ class PeoplePages:
                 people.remove(person.login, actor)
             case _:
                 raise Malformed("choose what to change")
+        return go("/admin/people")
+
+    def withdraw_invitation(self, id: str) -> ResponseReturnValue:
+        """End an invitation that was not taken."""
+        self.services.people.withdraw_invitation(id, visit().who.login)
         return go("/admin/people")
 
     def _require(self, id: str) -> Person:

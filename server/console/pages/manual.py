@@ -40,6 +40,7 @@ _PAGES = (
 )
 """Pages and their titles, in the order of the list."""
 _TYPES = {"png": "image/png", "svg": "image/svg+xml"}
+_PICTURE = re.compile(r"(?:[a-z0-9-]+/)?[a-z0-9-]+\.[a-z]{3}")
 _LINK = re.compile(r'href="(?!https?:|#|mailto:)([^"#]+)(#[^"]*)?"')
 _IMAGE = re.compile(r'src="(?!https?:)([^"]+)"')
 
@@ -48,7 +49,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     """Register the pages."""
     manual = Manual(_folder())
     pages.add("/help", manual.contents, EVERYBODY)
-    pages.add("/help/images/<name>", manual.image, EVERYBODY)
+    pages.add("/help/images/<path:name>", manual.image, EVERYBODY)
     pages.add("/help/<path:name>", manual.show, EVERYBODY)
 
 
@@ -74,9 +75,9 @@ class Manual:
 
     def image(self, name: str) -> ResponseReturnValue:
         """A picture of a page."""
-        file = self.folder.joinpath("images", name)
         kind = _TYPES.get(name.rpartition(".")[2])
-        if kind is None or "/" in name or not file.is_file():
+        file = self.folder.joinpath("images", *name.split("/"))
+        if kind is None or not _PICTURE.fullmatch(name) or not file.is_file():
             raise NotFound("there is no such page")
         return flask.Response(file.read_bytes(), content_type=kind)
 
@@ -105,7 +106,7 @@ def _render(file: Path, name: str) -> Markup:
         return f'href="{ROOT}/help"'
 
     text = _LINK.sub(link, text)
-    text = _IMAGE.sub(lambda found: f'src="{ROOT}/help/images/{found[1].rpartition("/")[2]}"', text)
+    text = _IMAGE.sub(lambda found: f'src="{ROOT}/help/images/{found[1].rpartition("images/")[2]}"', text)
     text = re.sub(r"<(h[1-4])>(.*?)</\1>", _with_anchor, text)
     text = text.replace("<table>", '<div class="wide"><table>')
     return Markup(text.replace("</table>", "</table></div>"))  # noqa: S704 (our own documents)

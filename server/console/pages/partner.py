@@ -18,7 +18,7 @@ from tocsin.server.person import HUB_ROLES, Role
 
 _OWN = (Role.VIEWER, Role.ANALYST)
 _DAYS, _LATEST = 30, 5
-_SERIES = ("published", "merged", "held", "refused")
+_SERIES = ("published", "merged", "refused")
 
 
 def register(pages: Pages, services: ConsoleServices) -> None:
@@ -47,7 +47,11 @@ class PartnerPages:
         }
         partners = self.services.store.accounts.list_partners()
         return flask.render_template(
-            "partners.html", section=f"{ROOT}/partners", partners=partners, shares=shares
+            "partners.html",
+            section=f"{ROOT}/partners",
+            partners=partners,
+            shares=shares,
+            may_change=visit().who.has(Role.OPERATOR),
         )
 
     def own(self) -> ResponseReturnValue:
@@ -68,13 +72,15 @@ class PartnerPages:
         accounts = store.accounts.list_accounts(slug)
         series = statistics.by_day(here.rights, _DAYS, slug)
         totals = {name: sum(getattr(series, name)) for name in _SERIES}
+        waiting = sum(each.partner == slug for each in store.review_queue.look())
         return flask.render_template(
             "partner.html",
             section=f"{ROOT}/partner" if here.who.partner else f"{ROOT}/partners",
             partner=partner,
             days=_DAYS,
             totals=totals,
-            sent=sum(totals.values()) + sum(series.duplicate),
+            waiting=waiting,
+            sent=sum(totals.values()) + sum(series.duplicate) + waiting,
             duplicates=sum(series.duplicate),
             chart=columns(series.starts, series.submissions),
             value=statistics.value_returned(here.rights, slug, _DAYS),
@@ -88,6 +94,7 @@ class PartnerPages:
             account=next((a.name for a in accounts if a.name == slug), slug),
             feeds=self._feeds(slug),
             taxii=self.services.taxii_url(),
+            may_change=here.who.has(Role.OPERATOR),
             may_rotate=here.who.has(Role.ANALYST) and bool(accounts),
         )
 

@@ -82,7 +82,9 @@ if (window.trustedTypes) {
       return;
     }
     if (document.body.dataset.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select, dialog[open]")) return;
+    const field = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
+    if (field && event.key === "Escape") { field.blur(); return; }
+    if (field || event.target.closest("dialog[open]")) return;
     const key = event.key;
     if (prefix) {
       prefix = false;

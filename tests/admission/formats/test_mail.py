@@ -86,6 +86,22 @@ class TestReading:
             "no sender, link or attached file to share was found in the mail"
         ]
 
+    def test_links_of_a_report_that_name_a_recipient_are_cut_and_that_is_said(self) -> None:
+        report = "TLP:GREEN\nhxxps://evil-bills[.]top/pay?u=" + VICTIM + " and 198[.]51[.]99[.]7"
+        found = read_mail(mail(report))
+        assert patterns(found)[0] == "[url:value = 'https://evil-bills.top/pay']"
+        assert CUT in messages(found) and VICTIM not in str(found)
+        marked = [each.object["object_marking_refs"] for each in found if each.object]
+        assert marked[0] == marked[1]
+        assert "its sender is not shared" in str(messages(found))
+
+    def test_what_is_left_out_of_a_report_is_said(self) -> None:
+        text = f"We saw {VICTIM.replace('@', '[@]')} and evil[.]com"
+        found = read_mail(mail(text, From=VICTIM))
+        assert values(found) == ["evil.com"]
+        said = str(messages(found))
+        assert "that name a recipient" in said and "its sender is not shared" in said
+
     def test_a_mail_with_defanged_values_is_a_report_and_not_an_attack(self) -> None:
         message = mail("We saw evil[.]com, see https://cert.example.org/1\n-- \nJane", From=VICTIM)
         found = read_mail(message)
