@@ -96,8 +96,8 @@ class TestReading:
         assert "its sender is not shared" in str(messages(found))
 
     def test_what_is_left_out_of_a_report_is_said(self) -> None:
-        text = f"We saw {VICTIM.replace('@', '[@]')} and evil[.]com"
-        found = read_mail(mail(text, From=VICTIM))
+        text = "We saw clerk[.]bad-host[.]com and evil[.]com"
+        found = read_mail(mail(text, From="clerk@acme-corp.com"))
         assert values(found) == ["evil.com"]
         said = str(messages(found))
         assert "that name a recipient" in said and "its sender is not shared" in said
