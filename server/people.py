@@ -42,7 +42,7 @@ _LONGEST_WAIT = 15 * 60
 _DAY_SECONDS = 24 * 3600
 _STEP = 30
 """Seconds for which a code of an authenticator app holds."""
-_BASE32 = re.compile("[A-Z2-7]{16,64}")
+_BASE32 = re.compile("[A-Z2-7]{32}")
 _WRONG = "the mailbox, the password or the code is wrong"
 _USED = "this invitation was used, has ended, or never was: ask for another one"
 
@@ -182,9 +182,10 @@ class People:
         if person is None or person.disabled or not has_password or step is None:
             self._note_failures(keys)
             raise NotAuthenticated(_WRONG)
+        changes: dict[str, object] = {"totp_step": step or person.totp_step}
         if self._hasher.check_needs_rehash(person.password):
-            person = replace(person, password=self._hash_password(attempt.password))
-        return self._begin(replace(person, totp_step=step or person.totp_step), attempt, keys)
+            changes["password"] = self._hash_password(attempt.password)
+        return self._begin(person, changes, attempt, keys)
 
     def sign_in_proven(self, login: str, name: str, client: str) -> Stay:
         """Begin a session of a person whose mailbox an identity provider has proven.
@@ -194,7 +195,7 @@ class People:
         person = self._store.people.find_by_login(login) or self._take_invitation(login, name)
         if person is None or person.disabled:
             raise NotAuthenticated("nobody was invited with this mailbox: ask an operator")
-        return self._begin(person, Attempt(person.login, "", "", "", client), {}, is_proven=True)
+        return self._begin(person, {}, Attempt(person.login, "", "", "", client), {})
 
     def _take_invitation(self, login: str, name: str) -> Person | None:
         now = self._clock()
@@ -222,8 +223,17 @@ class People:
         return self._store.commit(work)
 
     def _begin(
-        self, person: Person, attempt: Attempt, keys: Mapping[str, str], *, is_proven: bool = False
+        self,
+        person: Person,
+        changes: Mapping[str, object],
+        attempt: Attempt,
+        keys: Mapping[str, str],
     ) -> Stay:
+        """Begin a session, and change the person.
+
+        `person` is as its password and code were checked, `keys` those of the attempt; empty if an
+        identity provider has proven the mailbox.
+        """
         cookie, now = secrets.token_urlsafe(32), self._clock()
         session = Session(
             id=_hash(cookie),
@@ -232,18 +242,17 @@ class People:
             seen=now,
             token=secrets.token_urlsafe(32),
             epoch=self._store.epoch(),
-            has_second_factor=bool(person.totp) and not is_proven,
+            has_second_factor=bool(person.totp and keys),
             client=attempt.client[:_LONGEST_NAME],
         )
 
         def work(txn: Transaction) -> None:
             current = txn.people.find(person.id)
-            if current is None or current.disabled or current.totp_step > person.totp_step:
+            if current is None or current.disabled:
                 raise NotAuthenticated(_WRONG)
-            if person.totp and not is_proven and current.totp_step == person.totp_step:
-                raise NotAuthenticated(_WRONG)  # the code was used meanwhile
-            kept = replace(current, password=person.password, totp_step=person.totp_step)
-            txn.people.update(kept)
+            if keys and _proofs(current) != _proofs(person):
+                raise NotAuthenticated(_WRONG)  # changed, or the code was used, meanwhile
+            txn.people.update(replace(current, **changes))  # type: ignore[arg-type]
             txn.people.begin_session(session, now - IDLE_SECONDS * SECOND)
             txn.people.forget_failures([keys[kind] for kind in ("person", "login") if keys])
             txn.add_journal_entry("sign_in", person.login, {})
@@ -305,7 +314,10 @@ class People:
         hashed = self._hash_password(check_password(new, person.login))
 
         def work(txn: Transaction) -> None:
-            txn.people.update(replace(_require(txn, person.id), password=hashed))
+            current = _require(txn, person.id)
+            if current.password != person.password:
+                raise Conflict("the password was changed meanwhile: sign in with the new one")
+            txn.people.update(replace(current, password=hashed))
             txn.people.end_sessions(person.id, session.id)
             txn.people.forget_failures([keys[kind] for kind in ("person", "login") if keys])
             txn.add_journal_entry("person.password", person.login, {"login": person.login})
@@ -380,14 +392,20 @@ class People:
         return pyotp.TOTP(secret, issuer=title, name=person.login).provisioning_uri()
 
     def set_totp(self, person: Person, secret: str, code: str) -> None:
-        """Ask for codes of an app from now on.  Raises Malformed if this one is not of it."""
+        """Ask for codes of an app from now on.
+
+        Raises Malformed if this code is not of it, Conflict if there is an app already.
+        """
         step = _match_code(secret, code, self._clock())
         if step is None:
             raise Malformed("the code is not that of the app: enter the one that it shows now")
         sealed = self._seal(secret, person.id)
 
         def work(txn: Transaction) -> None:
-            txn.people.update(replace(_require(txn, person.id), totp=sealed, totp_step=step))
+            current = _require(txn, person.id)
+            if current.totp:
+                raise Conflict("there is an authenticator app already: an operator can remove it")
+            txn.people.update(replace(current, totp=sealed, totp_step=step))
             txn.add_journal_entry("person.second_factor", person.login, {"login": person.login})
 
         self._store.commit(work)
@@ -522,16 +540,26 @@ def _wait_after(more: int) -> int:
     return 0 if more < 0 else int(min(_LONGEST_WAIT, 2 ** min(more + 1, 20)))
 
 
+def is_totp_secret(text: str) -> bool:
+    """True for a secret as this hub makes them for authenticator apps."""
+    return _BASE32.fullmatch(text) is not None
+
+
 def _match_code(secret: str, code: str, now: int) -> int | None:
     """The step of a code, up to one before or after the present one; None if it is wrong."""
     code = "".join(code.split())
-    if not _BASE32.fullmatch(secret):
+    if not is_totp_secret(secret):
         return None
     step = now // SECOND // _STEP
     for each in (step, step - 1, step + 1):
         if hmac.compare_digest(pyotp.TOTP(secret).generate_otp(each).encode(), code.encode()):
             return each
     return None
+
+
+def _proofs(person: Person) -> tuple[str, str, int]:
+    """What an attempt to sign in is checked against."""
+    return person.password, person.totp, person.totp_step
 
 
 def _require(txn: Transaction, id: str) -> Person:

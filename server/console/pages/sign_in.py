@@ -22,7 +22,7 @@ from tocsin.server.console.forms import again, go, safe_next, sentence, text_fie
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
-from tocsin.server.people import SESSION_SECONDS, Attempt, Stay, check_name
+from tocsin.server.people import SESSION_SECONDS, Attempt, Stay, check_name, is_totp_secret
 from tocsin.server.person import Role
 
 _LONGEST_PASSWORD = 1_000
@@ -209,6 +209,13 @@ class Me:
         people, settings = self.services.people, self.services.settings
         return people.new_totp(visit().who, settings.title)
 
+    def _same_secret(self, secret: str) -> tuple[str, str]:
+        """The secret of a form and its URI; a new one if this hub did not make it."""
+        if not is_totp_secret(secret):
+            return self._new_secret()
+        title = self.services.settings.title
+        return secret, self.services.people.totp_uri(visit().who, secret, title)
+
     def _code_page(self, secret: str, uri: str, errors: dict[str, str], status: int) -> Response:
         picture = segno.make(uri, error="m").svg_inline(
             scale=4, border=2, omitsize=True, svgclass="qr", lineclass=None
@@ -220,13 +227,11 @@ class Me:
         """Ask for codes of the app from now on, if it shows the right one."""
         people, person = self.services.people, visit().who
         secret, code = text_field("secret", 64), text_field("code", 20)
-        if person.totp:
-            raise Conflict("there is an authenticator app already: an operator can remove it")
         try:
             people.set_totp(person, secret, code)
         except Malformed as error:
-            uri = people.totp_uri(person, secret, self.services.settings.title)
-            return self._code_page(secret, uri, {"code": sentence(error)}, 422)
+            errors = {"code": sentence(error)}
+            return self._code_page(*self._same_secret(secret), errors, 422)
         return go("/me")
 
     def end_sessions(self) -> ResponseReturnValue:

@@ -10,7 +10,7 @@ from support.console import PASSWORD, Visitor, add_person, post, sign_in, token_
 from support.hub import HubInProcess
 
 from tocsin.server.console import Crowded
-from tocsin.server.people import IDLE_SECONDS, SECOND, SESSION_SECONDS
+from tocsin.server.people import IDLE_SECONDS, SECOND, SESSION_SECONDS, People
 from tocsin.server.person import Invitation, Role
 from tocsin.server.store import Store
 
@@ -198,6 +198,61 @@ def test_a_changed_password_ends_all_other_sessions(hub: HubInProcess) -> None:
     assert other.get("/console/me").status_code == 303
     assert attempt(hub, "viewer@hub.example") == 401
     assert attempt(hub, "viewer@hub.example", "another good password") == 303
+
+
+def test_an_old_password_that_is_being_checked_while_it_is_changed_is_no_use(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    form = {"old_password": PASSWORD, "new_password": "another good password"}
+    verify, is_late = People._verify, [True]
+
+    def verify_and_wait(people: People, hashed: str, password: str) -> bool:
+        matches = verify(people, hashed, password)
+        if is_late.pop() if is_late else False:
+            assert post(client, "/console/me/password", form).status_code == 303
+        return matches
+
+    monkeypatch.setattr(People, "_verify", verify_and_wait)
+    assert attempt(hub, "viewer@hub.example") == 401
+    assert attempt(hub, "viewer@hub.example") == 401
+    assert attempt(hub, "viewer@hub.example", "another good password") == 303
+
+
+def test_of_two_changes_of_a_password_at_once_only_one_holds(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients = [sign_in(hub, "viewer@hub.example") for _ in range(2)]
+    forms = [{"old_password": PASSWORD, "new_password": f"good password {n}"} for n in range(2)]
+    verify, is_late = People._verify, [True]
+
+    def verify_and_wait(people: People, hashed: str, password: str) -> bool:
+        matches = verify(people, hashed, password)
+        if is_late.pop() if is_late else False:
+            assert post(clients[1], "/console/me/password", forms[1]).status_code == 303
+        return matches
+
+    token = token_of(clients[0])
+    monkeypatch.setattr(People, "_verify", verify_and_wait)
+    answer = post(clients[0], "/console/me/password", forms[0] | {"token": token})
+    assert answer.status_code == 409
+    assert attempt(hub, "viewer@hub.example", "good password 1") == 303
+
+
+@pytest.mark.parametrize("secret", ["", "A" * 8, "A" * 64, "a b", "\N{SNOWMAN}" * 32])
+def test_a_secret_that_the_hub_did_not_make_is_refused(hub: HubInProcess, secret: str) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    answer = post(client, "/console/me/code", {"secret": secret, "code": "123456"})
+    assert answer.status_code == 422
+    assert "The code is not that of the app" in answer.text
+
+
+def test_a_second_app_does_not_replace_the_first_one(hub: HubInProcess) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    for status in (303, 409):
+        secret = pyotp.random_base32()
+        form = {"secret": secret, "code": pyotp.TOTP(secret).now()}
+        assert post(client, "/console/me/code", form).status_code == status
 
 
 def test_a_hub_keeps_an_operator(hub: HubInProcess) -> None:
