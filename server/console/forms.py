@@ -15,6 +15,8 @@ from tocsin.server.console.services import ROOT
 
 _LONGEST_FIELD = 10_000
 _LONGEST_PATH = 2_000
+_MOST_DIGITS = 18
+"""Digits of a number that the database can hold."""
 
 
 def text_field(name: str, longest: int = _LONGEST_FIELD) -> str:
@@ -26,6 +28,16 @@ def number_field(name: str, otherwise: int) -> int:
     """A number in the query string, of at most six digits."""
     text = request.args.get(name, "")
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else otherwise
+
+
+def parse_number(text: str) -> int | None:
+    """A number that is written in decimal digits; None for all else, and if it is too long.
+
+    >>> parse_number("12"), parse_number("-1"), parse_number("9" * 5_000)
+    (12, None, None)
+    """
+    is_number = text.isdecimal() and len(text) <= _MOST_DIGITS
+    return int(text) if is_number else None
 
 
 def go(path: str) -> Response:

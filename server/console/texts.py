@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from markupsafe import Markup, escape
 
@@ -29,6 +29,9 @@ _MOST_MARKS = 3
 _LONG_SPAN = 60
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _SECOND = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LETTERS_WITHOUT_INK = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0})
+"""Letters and signs by their category, of which nothing is seen."""
 
 
 def shown(text: object, most: int = LONGEST) -> Markup:
@@ -96,8 +99,9 @@ def _is_hidden(character: str) -> bool:
         return False
     code = ord(character)
     is_selector = 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF
+    is_inkless = is_selector or code in _LETTERS_WITHOUT_INK
     category = unicodedata.category(character)
-    return category in _HIDDEN or category == "Zs" or is_selector
+    return category in _HIDDEN or category == "Zs" or is_inkless
 
 
 def _chip(character: str) -> Markup:
@@ -145,7 +149,7 @@ def time(micros: int | None, *, seconds: bool = False) -> Markup:
     """A time in UTC; `micros` since 1970, None for none."""
     if micros is None:
         return Markup("–")
-    moment = datetime.fromtimestamp(micros / _SECOND, UTC)
+    moment = _moment(micros)
     text = (
         f"{moment.day} {moment:%b %Y %H:%M:%S} UTC"
         if seconds
@@ -154,13 +158,18 @@ def time(micros: int | None, *, seconds: bool = False) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
 
 
+def _moment(micros: int) -> datetime:
+    """A time exactly: as a fraction of seconds, the last of the year 9999 would be rounded up."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
 def short_day(micros: int) -> str:
     """The day of a time in UTC, short, for charts.
 
     >>> short_day(0)
     '1 Jan 70'
     """
-    moment = datetime.fromtimestamp(micros / _SECOND, UTC)
+    moment = _moment(micros)
     return f"{moment.day} {moment:%b %y}"
 
 
@@ -200,7 +209,7 @@ def hour(micros: int | None) -> Markup:
 
 def day(micros: int) -> str:
     """The day of a time: 27 Nov 2026."""
-    moment = datetime.fromtimestamp(micros / _SECOND, UTC)
+    moment = _moment(micros)
     return f"{moment.day} {moment:%b %Y}"
 
 

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import DAY
-from tocsin.server.console.forms import go, text_field
+from tocsin.server.console.forms import go, parse_number, text_field
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.review_texts import Row, compare_texts, is_machinery
 from tocsin.server.console.services import ROOT, ConsoleServices
@@ -413,11 +413,11 @@ class Item:
             decision = self._read_decision(review)
         except Malformed as error:
             return self._show_open(review, {"words": _sentence(error)}, _typed(), 422)
-        version = request.form.get("version", "")
-        if not version.isdecimal():
+        version = parse_number(request.form.get("version", ""))
+        if version is None:
             raise Malformed("the form is not complete: open the item again")
         try:
-            picked = Chosen(id, int(version))
+            picked = Chosen(id, version)
             act = self.services.intake.decisions.decide(visit().who, picked, decision)
         except DecidedAlready as error:
             return self._show_conflict(error.review, str(error), chosen)
@@ -452,8 +452,8 @@ class Item:
             return []
         _, marks = self._compare(review)
         offered = _marked_words(marks)
-        numbers = {n for n in request.form.getlist("mark") if n.isdecimal()}
-        words = [offered[int(n)] for n in sorted(numbers) if int(n) < len(offered)]
+        numbers = set(map(parse_number, request.form.getlist("mark")))
+        words = [word for n, word in enumerate(offered) if n in numbers]
         words += [line.strip() for line in text_field("words").splitlines() if line.strip()]
         if not words:
             raise Malformed("choose or enter the words to mask; to publish all, release it in full")
@@ -488,14 +488,14 @@ def find_act(services: ConsoleServices) -> ReviewAct | None:
 
 
 def _page_number(total: int) -> int:
-    given = request.args.get("page", "1")
-    wanted = int(given) if given.isdecimal() and len(given) < 7 else 1  # noqa: PLR2004
+    wanted = parse_number(request.args.get("page", "1")) or 1
     return max(1, min(wanted, -(-total // _PAGE)))
 
 
 def _parse_chosen(text: str) -> Chosen:
     id, _, revision = text.partition(":")
-    return Chosen(id[:100], int(revision) if revision.isdecimal() and len(revision) < 20 else -1)  # noqa: PLR2004
+    number = parse_number(revision)
+    return Chosen(id[:100], -1 if number is None else number)
 
 
 def _marked_words(marks: Sequence[Mark]) -> list[str]:

@@ -113,6 +113,8 @@ def test_charts_have_a_column_for_each_value_and_gaps_where_there_is_none() -> N
         ("a\u202eb", "RLO"),
         ("a\u200bb", "ZWSP"),
         ("a\U000e0041b", "U+E0041"),
+        ("a\u3164b", "U+3164"),
+        ("a\u2800b", "U+2800"),
         ("a" + "\u0301" * 9, "U+0301"),
         ('"><img onerror=x>', "&lt;img"),
         ("{{7*7}}", "{{7*7}}"),

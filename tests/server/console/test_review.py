@@ -181,6 +181,18 @@ class TestItem:
         found = hub.store.journal.search(JournalFilter(actor=REVIEWER))
         assert "object.lead" in {each.action for each in found}
 
+    def test_numbers_that_no_page_has_made_are_refused(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        opened(reviewer, review)
+        for number in ("9" * 5_000, "-1", ""):
+            assert decide(reviewer, review, "reject", version=number).status_code == 422
+            assert decide(reviewer, review, "edit", mark=[number]).status_code == 422
+            item = {"decision": "reject", "item": f"{review.id}:{number}"}
+            assert post(reviewer, "/console/review/all", item).status_code == 409
+        assert waiting(hub)[0].is_open
+
     def test_a_held_value_cannot_be_kept_masked(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:

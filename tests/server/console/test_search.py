@@ -91,6 +91,8 @@ def test_times_are_echoed_in_utc_and_wrong_ones_named_at_their_field(
 ) -> None:
     text = text_of(operator.get("/console/search?from=2026-01-31&to=2030-02-01 08:00").text)
     assert "Added from 31 Jan 2026 00:00:00 UTC. Added up to 1 Feb 2030 08:00:59 UTC." in text
+    text = text_of(operator.get("/console/search?from=0001-01-01&to=9999-12-31").text)
+    assert "Added up to 31 Dec 9999 23:59:59 UTC." in text
     page = operator.get("/console/search?from=soon&q=kept").text
     assert '<a href="#from">' in page and 'value="soon"' in page and 'value="kept"' in page
     page = operator.get("/console/search?from=2026-02-01&to=2026-01-01").text
