@@ -98,6 +98,8 @@ class HubSettings(Settings, frozen=True, kw_only=True):
         str, _text(r"(https?://[^/\s]+/?)?", "an http:// or https:// URL without a path, or empty")
     ] = ""
     """Where browsers reach the hub, if a proxy stands before it: `https://hub.example`."""
+    forwarded_for: Switch = False
+    """The proxy sets X-Forwarded-For; its last address is that of the client."""
     oidc_issuer: Annotated[
         str, _text(r"(https?://\S+)?", "an http:// or https:// URL, or empty")
     ] = ""

@@ -384,6 +384,7 @@ def _console_services(
         origin=origin,
         hosts=local | {name} if name else (local if not settings.tls_certificate else frozenset()),
         is_secure=_is_secure(settings),
+        has_forwarded_for=settings.forwarded_for,
         max_content_length=settings.max_content_length,
         require_agreements=settings.require_agreements,
         four_eyes=settings.four_eyes,

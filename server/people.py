@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ipaddress
 import logging
 import re
 import secrets
@@ -530,9 +531,24 @@ def _hash(secret: str) -> str:
 
 
 def _attempt_keys(login: str, address: str) -> dict[str, str]:
-    login = login.strip().lower()
+    login, address = login.strip().lower(), _network_of(address)
     named = {"person": f"{login} {address}", "login": login, "address": address}
     return {kind: _hash(f"{kind} {text}") for kind, text in named.items()}
+
+
+def _network_of(address: str) -> str:
+    """What one client has for itself: of an address of IPv6 the first 64 bits.
+
+    >>> _network_of("192.0.2.7"), _network_of("2001:db8::7"), _network_of("a session")
+    ('192.0.2.7', '2001:db8::/64', 'a session')
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 def _wait_after(more: int) -> int:

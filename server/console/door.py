@@ -53,6 +53,8 @@ _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MOST_AT_ONCE = 4
 """Requests that a process answers at the same time, so that pollers keep their threads."""
 _BUSY_SECONDS = 2
+_LONGEST_WITHOUT_SESSION = 1 << 16
+"""Octets of a form from somebody who has not signed in; longer ones are not read."""
 _SIGN_IN = f"{ROOT}/sign-in"
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
@@ -102,6 +104,8 @@ class Door:
             collections = self.services.store.feeds.look().collections
             here.collections = sorted(collections, key=lambda c: (c.kind, c.max_tlp, c.alias))
             here.account = rights_of(here.person, self.services)
+        else:
+            request.max_content_length = _LONGEST_WITHOUT_SESSION
         if request.method not in _SAFE_METHODS:
             self._check_origin()
             # Forms that need no session have no token; their origin is checked.
@@ -154,6 +158,8 @@ class Door:
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             return self.answer_share_error(NotFound(""))
         if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            if visit().session is None:
+                return _error_page(status, "This is longer than such a form can be.")
             most = self.services.settings.max_content_length >> 20
             return _error_page(status, f"This is longer than {most} MB. Send it in parts.")
         return _error_page(status, status.description)
@@ -206,6 +212,14 @@ def status_of(error: ShareError) -> HTTPStatus:
     """The status of an error; 422 for what a person can mend in the form."""
     kinds = (kind for kind in type(error).__mro__ if kind in _STATUS)
     return next((_STATUS[kind] for kind in kinds), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def client_address(settings: ConsoleSettings) -> str:
+    """The address of the client, which the proxy names if there is one."""
+    peer = request.remote_addr or ""
+    if not settings.has_forwarded_for:
+        return peer
+    return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() or peer
 
 
 def cookie_name(settings: ConsoleSettings) -> str:

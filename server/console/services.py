@@ -45,6 +45,8 @@ class ConsoleSettings:
     """Names by which browsers may ask for it, without a port; empty: any."""
     is_secure: bool = False
     """Browsers reach it over TLS."""
+    has_forwarded_for: bool = False
+    """The proxy sets X-Forwarded-For."""
     max_content_length: int = 10 * 1024 * 1024
     require_agreements: bool = False
     """A partner without any agreement has no rights."""

@@ -17,7 +17,7 @@ from tocsin.admission.errors import (
     NotAuthenticated,
     TooManyRequests,
 )
-from tocsin.server.console.door import cookie_name, status_of
+from tocsin.server.console.door import client_address, cookie_name, status_of
 from tocsin.server.console.forms import again, go, safe_next, sentence, text_field
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
@@ -68,7 +68,7 @@ class SignIn:
             login,
             request.form.get("password", ""),
             text_field("code", 20),
-            request.remote_addr or "",
+            client_address(self.services.settings),
             request.headers.get("User-Agent", ""),
         )
         try:
@@ -129,7 +129,7 @@ class SignIn:
             place = next((f for f in ("password", "name") if f in text), "login")
             errors = {place: f"{text[:1].upper()}{text[1:]}."}
             return again("invitation.html", errors, 422, invitation=found, login=login, name=name)
-        attempt = Attempt(person.login, password, "", request.remote_addr or "")
+        attempt = Attempt(person.login, password, "", client_address(self.services.settings))
         return self.let_in(people.sign_in(attempt), f"{ROOT}/")
 
     def start(self) -> ResponseReturnValue:

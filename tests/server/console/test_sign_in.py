@@ -1,6 +1,8 @@
 """Signing in to the console: passwords, codes, invitations, sessions, other sites' forms."""
 
+import io
 import threading
+import uuid
 from typing import Any
 
 import pyotp
@@ -9,6 +11,7 @@ from support.clock import ManualClock
 from support.console import PASSWORD, Visitor, add_person, post, sign_in, token_of
 from support.hub import HubInProcess
 
+from tocsin.config.settings import HubSettings
 from tocsin.server.console import Crowded
 from tocsin.server.people import IDLE_SECONDS, SECOND, SESSION_SECONDS, People
 from tocsin.server.person import Invitation, Role
@@ -111,6 +114,59 @@ def test_attempts_must_wait_after_five_failures_but_not_from_another_address(
     assert answer.status_code == 303
     clock.now += 3 * SECOND
     assert attempt(hub, "jane@hub.example") == 303
+
+
+@pytest.mark.parametrize(
+    ("settings", "header", "status"),
+    [
+        (HubSettings(forwarded_for=True), "{n}", 401),
+        (HubSettings(forwarded_for=True), "192.0.2.1, {n}", 401),
+        (HubSettings(forwarded_for=True), "{n}, 192.0.2.1", 429),
+        (HubSettings(), "{n}", 429),
+    ],
+)
+def test_behind_a_proxy_attempts_count_by_what_it_says_of_the_client(
+    store: Store, settings: HubSettings, header: str, status: int
+) -> None:
+    hub = HubInProcess(store, settings=settings)
+    for n in range(30):
+        assert attempt_from(hub, {"X-Forwarded-For": header.format(n=f"198.51.100.{n}")}) == 401
+    assert attempt_from(hub, {"X-Forwarded-For": header.format(n="198.51.100.99")}) == status
+
+
+@pytest.mark.parametrize(("pattern", "status"), [("2001:db8::{n}", 429), ("2001:db8:{n}::1", 401)])
+def test_who_has_a_network_of_ipv6_has_one_address(
+    hub: HubInProcess, pattern: str, status: int
+) -> None:
+    for n in range(30):
+        assert attempt_from(hub, {}, pattern.format(n=n)) == 401
+    assert attempt_from(hub, {}, pattern.format(n="ff")) == status
+
+
+def attempt_from(hub: HubInProcess, headers: dict[str, str], address: str = "192.0.2.9") -> int:
+    """Try to sign in as somebody who is not known, each time another one."""
+    client = hub.client.application.test_client()
+    form = {"login": f"{uuid.uuid4().hex}@hub.example", "password": "wrong"}
+    environ = {"REMOTE_ADDR": address}
+    answer = post(client, "/console/sign-in", form, headers=headers, environ_base=environ)
+    return int(answer.status_code)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/console/sign-in", 413), ("/console/share", 401)])
+def test_a_long_form_of_somebody_who_has_not_signed_in_is_not_read(
+    hub: HubInProcess, path: str, status: int
+) -> None:
+    class Unread(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, _: object) -> int:
+            raise AssertionError("the body is read")
+
+    body = {"wsgi.input": Unread(), "CONTENT_LENGTH": "70000"}
+    client = hub.client.application.test_client()
+    answer = post(client, path, {"login": "x", "token": ""}, environ_overrides=body)
+    assert answer.status_code == status
 
 
 def test_a_session_ends_when_it_is_idle_and_at_the_latest_after_twelve_hours(
