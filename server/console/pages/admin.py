@@ -306,6 +306,7 @@ class PartnerPages:
         form = {name: text_field(name, 1_000) for name in _FIELDS} | {"slug": slug}
         try:
             fields = _parse_partner(form)
+            marking = _parse_marking(text_field("marking"))
         except FieldError as error:
             return self._show(slug, {error.field: error.text}, 422)
         change = PartnerChange(
@@ -313,7 +314,7 @@ class PartnerPages:
             request.form.getlist("reads"),
             request.form.getlist("writes"),
             disabled=request.form.get("disabled") == "yes",
-            marking=Marking(text_field("marking") or "tlp2"),
+            marking=marking,
         )
         try:
             if self._raises(slug, change, fields["max_tlp"]):
@@ -344,7 +345,7 @@ class PartnerPages:
     def issue_key(self, slug: str) -> ResponseReturnValue:
         """Issue a further key, and show it once."""
         partner = self.services.store.accounts.require_partner(slug)
-        key = self.services.partners.issue_key(text_field("account") or slug, visit().who.login)
+        key = self.services.partners.issue_key(self._account(slug), visit().who.login)
         return _page(
             "admin_key.html",
             "partners",
@@ -358,11 +359,16 @@ class PartnerPages:
     def revoke_key(self, slug: str) -> ResponseReturnValue:
         """Revoke a key."""
         self.services.store.accounts.require_partner(slug)
-        account = text_field("account")
-        if account not in {a.name for a in self.services.store.accounts.list_accounts(slug)}:
-            raise NotFound("this partner has no such account")
-        self.services.partners.revoke_key(account, text_field("key"), visit().who.login)
+        key, actor = text_field("key"), visit().who.login
+        self.services.partners.revoke_key(self._account(slug), key, actor)
         return go(f"/admin/partners/{slug}")
+
+    def _account(self, slug: str) -> str:
+        """The account of the partner that the form names."""
+        wanted = text_field("account") or slug
+        if wanted not in {a.name for a in self.services.store.accounts.list_accounts(slug)}:
+            raise NotFound("this partner has no such account")
+        return wanted
 
 
 _WRITABLE = (CollectionKind.INBOX, CollectionKind.VERBATIM)
@@ -405,6 +411,14 @@ def _parse_partner(form: Form) -> dict[str, Any]:
         fields[name] = split_words(form[name])
     fields["default_tlp"] = min(fields["max_tlp"], Tlp.AMBER)
     return fields
+
+
+def _parse_marking(text: str) -> Marking:
+    """How the partner's feeds are marked.  Raises FieldError."""
+    try:
+        return Marking(text or Marking.TLP2)
+    except ValueError as error:
+        raise FieldError("marking", "Choose one of the markings.") from error
 
 
 def _names(accounts: Mapping[str, Any], slug: str, aliases: Mapping[str, str]) -> str:

@@ -82,6 +82,21 @@ def test_a_key_is_shown_once_and_works_until_it_is_revoked(hub: HubInProcess) ->
     assert ask() == 401
 
 
+def test_the_page_of_a_partner_issues_keys_of_its_own_accounts_only(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    before = hub.services.store.accounts.list_keys("operator")
+    for account in ("operator", "north", "x"):
+        answer = post(client, "/console/admin/partners/acme/keys", {"account": account})
+        assert answer.status_code == 404
+    assert hub.services.store.accounts.list_keys("operator") == before
+
+
+def test_an_unknown_marking_is_named_at_its_field(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    answer = post(client, "/console/admin/partners/acme", PARTNER | {"marking": "tlp9"})
+    assert answer.status_code == 422 and '<a href="#marking">' in answer.text
+
+
 def test_wrong_values_of_a_partner_are_named_at_their_fields(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     for field, wrong in (
