@@ -192,3 +192,5 @@ def _check_partner(partner: Partner) -> None:
         check_slug(partner.group)
     if not partner.name.strip():
         raise Malformed("the name is empty: give the partner's name")
+    if not partner.name.isprintable():
+        raise Malformed("the name has hidden characters: write it without")

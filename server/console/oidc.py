@@ -33,6 +33,12 @@ SECONDS = 600
 _TIMEOUT = 5.0
 _KEPT_SECONDS = 3600
 """Time for which what the provider says about itself is remembered."""
+_FAILED_SECONDS = 10
+"""Time for which nobody asks again after the provider could not be reached."""
+_MOST_AT_ONCE = 2
+"""Requests to the provider at a time, so that a slow one does not hold up the whole console."""
+_PATIENCE = 1.0
+"""Seconds to wait for what others ask the provider."""
 _LONGEST = 1 << 20
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 _LEEWAY = 60
@@ -76,7 +82,8 @@ class Provider:
         """`key` seals cookies; `home` is the URL to which the provider sends browsers back."""
         self._settings, self._home = settings, home
         self._key = hmac.digest(key, b"console oidc", "sha256")
-        self._guard = threading.Lock()
+        self._guard, self._failed = threading.Lock(), float("-inf")
+        self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
         self._known: tuple[float, Mapping[str, Any], KeySet] | None = None
 
     def depart(self, target: str) -> Departure:
@@ -106,12 +113,23 @@ class Provider:
         if "code" not in query:
             raise NotAuthenticated(_REFUSED)
         about, keys = self._look()
+        token = self._fetch_token(str(about["token_endpoint"]), query["code"], kept["verifier"])
+        claims = self._check(str(token.get("id_token", "")), keys, kept["nonce"])
+        mailbox = str(claims.get("email", ""))
+        if not mailbox or claims.get("email_verified") not in (True, "true"):
+            raise NotAuthenticated("the provider has not verified a mailbox of yours")
+        return Arrival(mailbox.lower(), str(claims.get("name", "")), kept["target"])
+
+    def _fetch_token(self, url: str, code: str, verifier: str) -> Mapping[str, Any]:
+        """The answer of the provider's token endpoint."""
+        if not self._places.acquire(timeout=_PATIENCE):
+            raise Unavailable(_AWAY)
         try:
             with self._session() as session:
-                token = session.fetch_token(
-                    about["token_endpoint"],
-                    code=query["code"],
-                    code_verifier=kept["verifier"],
+                token: Mapping[str, Any] = session.fetch_token(
+                    url,
+                    code=code,
+                    code_verifier=verifier,
                     grant_type="authorization_code",
                     timeout=_TIMEOUT,
                 )
@@ -120,11 +138,9 @@ class Provider:
         except Exception as error:  # whatever the provider answers instead of a token
             log.warning("console: the provider gave no token: %s", type(error).__name__)
             raise NotAuthenticated(_REFUSED) from error
-        claims = self._check(str(token.get("id_token", "")), keys, kept["nonce"])
-        mailbox = str(claims.get("email", ""))
-        if not mailbox or claims.get("email_verified") not in (True, "true"):
-            raise NotAuthenticated("the provider has not verified a mailbox of yours")
-        return Arrival(mailbox.lower(), str(claims.get("name", "")), kept["target"])
+        finally:
+            self._places.release()
+        return token
 
     def _check(self, token: str, keys: KeySet, nonce: str) -> Mapping[str, Any]:
         """The claims of an ID token (OpenID Connect Core 1.0 section 3.1.3.7)."""
@@ -154,17 +170,38 @@ class Provider:
 
     def _look(self) -> tuple[Mapping[str, Any], KeySet]:
         """What the provider says about itself, and its keys."""
-        with self._guard:
-            if self._known is not None and time.monotonic() - self._known[0] < _KEPT_SECONDS:
-                return self._known[1:]
-            url = f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration"
-            about = _get(url)
-            if about.get("issuer") != self._settings.issuer:
-                log.warning("console: the provider calls itself otherwise than oidc_issuer")
-                raise Unavailable(_AWAY)
-            keys = KeySet.import_key_set(_get(str(about["jwks_uri"])))  # type: ignore[arg-type]
-            self._known = (time.monotonic(), about, keys)
-            return about, keys
+        known = self._known
+        if known is not None and time.monotonic() - known[0] < _KEPT_SECONDS:
+            return known[1:]
+        if not self._guard.acquire(timeout=_PATIENCE):
+            raise Unavailable(_AWAY)
+        try:
+            return self._renew()
+        finally:
+            self._guard.release()
+
+    def _renew(self) -> tuple[Mapping[str, Any], KeySet]:
+        """Ask the provider, unless it was asked meanwhile, or could not be reached just now."""
+        now = time.monotonic()
+        if self._known is not None and now - self._known[0] < _KEPT_SECONDS:
+            return self._known[1:]
+        if now - self._failed < _FAILED_SECONDS:
+            raise Unavailable(_AWAY)
+        try:
+            about, keys = self._ask()
+        except Unavailable:
+            self._failed = time.monotonic()
+            raise
+        self._known = (time.monotonic(), about, keys)
+        return about, keys
+
+    def _ask(self) -> tuple[Mapping[str, Any], KeySet]:
+        url = f"{self._settings.issuer.rstrip('/')}/.well-known/openid-configuration"
+        about = _get(url)
+        if about.get("issuer") != self._settings.issuer:
+            log.warning("console: the provider calls itself otherwise than oidc_issuer")
+            raise Unavailable(_AWAY)
+        return about, KeySet.import_key_set(_get(str(about["jwks_uri"])))  # type: ignore[arg-type]
 
     def _seal(self, values: Mapping[str, object]) -> str:
         octets = base64.urlsafe_b64encode(json.dumps(values).encode())

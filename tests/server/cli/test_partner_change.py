@@ -86,6 +86,7 @@ def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub: Any) -> N
         (("acme", "--read", "clear,nowhere"), "there is no collection 'nowhere'"),
         (("acme", "--group", "No Slug"), "lower-case letters"),
         (("acme", "--name", " "), "the name is empty"),
+        (("acme", "--name", "a\u202eb"), "the name has hidden characters"),
         (("acme", "--name", "One", "--name", "Two"), "give all terms"),
     ],
 )

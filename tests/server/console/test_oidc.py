@@ -1,17 +1,23 @@
 """Signing in at an identity provider."""
 
 import re
+import threading
+import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from authlib.integrations.requests_client import OAuth2Session
 from support.console import Visitor, add_person, serve_console, visit
 from support.hub import HUB_SECRETS, HubInProcess
 
+from tocsin.admission.errors import NotAuthenticated, Unavailable
 from tocsin.config import HubSettings
+from tocsin.server.console import oidc
 from tocsin.server.console.oidc import Provider, ProviderSettings
 from tocsin.server.person import Invitation, Role
 from tocsin.server.store import Store
@@ -140,3 +146,63 @@ def test_the_secret_of_the_hub_is_not_in_the_url(issuer: str) -> None:
     settings = ProviderSettings(issuer, "tocsin", "very-secret")
     url = Provider(settings, b"k", "http://localhost/").depart("/console/").url
     assert "very-secret" not in url and "code_challenge_method=S256" in url
+
+
+def test_a_provider_that_is_away_is_not_asked_by_every_visitor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[str]()
+
+    def fail(url: str) -> dict[str, Any]:
+        asked.append(url)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(oidc, "_get", fail)
+    provider = Provider(ProviderSettings("https://id.example", "tocsin"), b"k", "https://hub/")
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            provider.depart("/console/")
+    assert len(asked) == 1
+    later = time.monotonic() + 11
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    with pytest.raises(Unavailable):
+        provider.depart("/console/")
+    assert len(asked) == 2, "it is asked again after a while"
+
+
+def test_a_slow_provider_does_not_make_others_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = threading.Event()
+
+    def be_slow(_: str) -> dict[str, Any]:
+        end.wait(30)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(oidc, "_get", be_slow)
+    provider = Provider(ProviderSettings("https://id.example", "tocsin"), b"k", "https://hub/")
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(provider.depart, "/console/")
+        begun = time.monotonic()
+        with pytest.raises(Unavailable):
+            provider.depart("/console/")
+        assert time.monotonic() - begun < 10
+        end.set()
+        assert isinstance(first.exception(), Unavailable)
+
+
+def test_few_codes_at_a_time_are_brought_to_the_provider(
+    issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end, settings = threading.Event(), ProviderSettings(issuer, "tocsin", "s")
+    provider = Provider(settings, b"k", "http://localhost/console/oidc/return")
+    monkeypatch.setattr(OAuth2Session, "fetch_token", lambda *_, **__: end.wait(30) and {})
+    departure = provider.depart("/console/")
+    query = {"state": parse_qs(urlsplit(departure.url).query)["state"][0], "code": "x"}
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(provider.arrive, departure.cookie, query) for _ in range(2)]
+        while sum(each.running() for each in waiting) < 2:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        with pytest.raises(Unavailable):
+            provider.arrive(departure.cookie, query)
+        end.set()
+        assert all(isinstance(each.exception(), NotAuthenticated) for each in waiting)
