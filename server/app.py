@@ -332,7 +332,7 @@ def create_app(
         pages = console.create_console(
             _console_services(services, settings, secrets.page_token_key)
         )
-        mounted: dict[str, WSGIApplication] = {console.ROOT: console.Crowded(pages.wsgi_app)}
+        mounted: dict[str, WSGIApplication] = {console.ROOT: console.limit_crowds(pages.wsgi_app)}
         app.wsgi_app = _Mounts(app.wsgi_app, mounted)  # type: ignore[method-assign]
     return app
 

@@ -1,7 +1,7 @@
 """The console: web pages for the people who share, decide and run a hub."""
 
 from tocsin.server.console.app import create_console
-from tocsin.server.console.door import Crowded
+from tocsin.server.console.door import Crowded, limit_crowds
 from tocsin.server.console.drafts import DraftFiles
 from tocsin.server.console.policy_trial import PolicyTrials
 from tocsin.server.console.previews import Examiner as PreviewExaminer
@@ -13,6 +13,7 @@ __all__ = [
     "ConsoleServices",
     "ConsoleSettings",
     "Crowded",
+    "limit_crowds",
     "DraftFiles",
     "PolicyTrials",
     "PreviewExaminer",

@@ -52,6 +52,9 @@ _HEADERS = {
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _MOST_AT_ONCE = 4
 """Requests that a process answers at the same time, so that pollers keep their threads."""
+_MOST_STRANGERS = 2
+_STRANGERS = ("/sign-in", "/invitation/", "/oidc")
+"""Where the paths begin that are for people without a session."""
 _BUSY_SECONDS = 2
 _LONGEST_WITHOUT_SESSION = 1 << 16
 """Octets of a form from somebody who has not signed in; longer ones are not read."""
@@ -82,6 +85,20 @@ class Crowded:
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "2")]
         start_response("503 Service Unavailable", headers)
         return [b"The console is busy. Try again in a moment.\n"]
+
+
+def limit_crowds(application: Application) -> Application:
+    """Answer few requests at a time, and those of strangers from places of their own.
+
+    Checking a password takes long: strangers who try many must not keep out who has signed in.
+    """
+    inside, outside = Crowded(application), Crowded(application, _MOST_STRANGERS)
+
+    def answer(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        is_outside = environ.get("PATH_INFO", "").startswith(_STRANGERS)
+        return (outside if is_outside else inside)(environ, start_response)
+
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

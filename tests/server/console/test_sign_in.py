@@ -3,6 +3,7 @@
 import io
 import threading
 import uuid
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
 import pyotp
@@ -12,7 +13,7 @@ from support.console import PASSWORD, Visitor, add_person, post, sign_in, token_
 from support.hub import HubInProcess
 
 from tocsin.config.settings import HubSettings
-from tocsin.server.console import Crowded
+from tocsin.server.console import Crowded, limit_crowds
 from tocsin.server.people import IDLE_SECONDS, SECOND, SESSION_SECONDS, People
 from tocsin.server.person import Invitation, Role
 from tocsin.server.store import Store
@@ -351,6 +352,30 @@ def test_methods_say_nothing_of_pages(hub: HubInProcess, path: str) -> None:
     for method in ("OPTIONS", "PUT", "DELETE"):
         answer = client.open(f"/console{path}", method=method, headers=headers)
         assert answer.status_code == 404 and "Allow" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/invitation/x", "/oidc", "/oidc/return"])
+def test_a_crowd_of_strangers_leaves_those_who_have_signed_in_their_places(path: str) -> None:
+    release, statuses = threading.Event(), list[str]()
+
+    def answer(environ: dict[str, Any], start: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == path:
+            release.wait(30)
+        start("200 OK", [])
+        return [b""]
+
+    door = limit_crowds(answer)
+
+    def visit(path: str) -> None:
+        list(door({"PATH_INFO": path}, lambda status, _: statuses.append(status)))
+
+    with ThreadPoolExecutor(12) as pool:
+        strangers = [pool.submit(visit, path) for _ in range(12)]
+        wait(strangers, timeout=10, return_when=FIRST_COMPLETED)
+        statuses.clear()
+        visit("/review")
+        assert "200 OK" in statuses
+        release.set()
 
 
 def test_a_crowd_is_asked_to_come_again_and_a_few_may_wait() -> None:
