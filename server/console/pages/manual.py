@@ -114,6 +114,10 @@ def _render(file: Path, name: str) -> Markup:
     return Markup(text.replace("</table>", "</table></div>"))  # noqa: S704 (our own documents)
 
 
+def _picture(found: re.Match[str]) -> str:
+    return f'src="{ROOT}/help/images/{found[1].rpartition("images/")[2]}"'
+
+
 def _with_anchor(found: re.Match[str]) -> str:
     words = re.sub(r"<[^>]+>", "", found[2]).lower()
     anchor = re.sub(r"[^a-z0-9]+", "-", words).strip("-")
