@@ -387,6 +387,7 @@ def _console_services(
         has_forwarded_for=settings.forwarded_for,
         max_content_length=settings.max_content_length,
         require_agreements=settings.require_agreements,
+        requires_second_factor=settings.require_second_factor,
         four_eyes=settings.four_eyes,
         review_days=settings.retain_reviews_days,
     )

@@ -59,6 +59,7 @@ _BUSY_SECONDS = 2
 _LONGEST_WITHOUT_SESSION = 1 << 16
 """Octets of a form from somebody who has not signed in; longer ones are not read."""
 _SIGN_IN = f"{ROOT}/sign-in"
+_APP = "/me/code"
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
@@ -130,9 +131,24 @@ class Door:
                 self._check_token(here.session.token)
         if here.person is None and request.endpoint not in self.public:
             return self._ask_to_sign_in()
+        if self._needs_app():
+            return flask.redirect(f"{ROOT}{_APP}", 303)
         if request.endpoint is None:  # unknown paths, and known ones with another method
             raise NotFound("there is no such page")
         return None
+
+    def _needs_app(self) -> bool:
+        """True if the person must set up an authenticator app before anything else."""
+        person, rule = visit().person, str(request.url_rule or "")
+        return (
+            self.services.settings.requires_second_factor
+            and person is not None
+            and person.is_of_hub
+            and bool(person.password)
+            and not person.totp
+            and rule not in (_APP, "/sign-out")
+            and request.endpoint not in self.public
+        )
 
     def _check_origin(self) -> None:
         """Raises NotAllowed if a form of another site was sent here."""

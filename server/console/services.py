@@ -51,7 +51,7 @@ class ConsoleSettings:
     require_agreements: bool = False
     """A partner without any agreement has no rights."""
     requires_second_factor: bool = False
-    """People of the hub must have an authenticator app."""
+    """People of the hub who have a password must have an authenticator app."""
     four_eyes: bool = False
     """A purge waits until a second operator confirms it."""
     review_days: int = 14

@@ -1,6 +1,7 @@
 """Signing in to the console: passwords, codes, invitations, sessions, other sites' forms."""
 
 import io
+import re
 import threading
 import uuid
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -403,3 +404,22 @@ def test_a_crowd_is_asked_to_come_again_and_a_few_may_wait() -> None:
     for each in visitors:
         each.join()
     assert statuses[1:] == ["200 OK", "200 OK"]
+
+
+def test_a_hub_that_wants_a_second_factor_shows_its_people_nothing_else_before(
+    store: Store,
+) -> None:
+    hub = HubInProcess(store, settings=HubSettings(require_second_factor=True))
+    add_person(hub, "otto@hub.example", Role.OPERATOR)
+    add_person(hub, "ana@acme.example", Role.VIEWER, partner="acme")
+    client = sign_in(hub, "otto@hub.example")
+    for path in ("/overview", "/admin/people", "/me", "/no-such-page"):
+        assert client.get(f"/console{path}").headers["Location"] == "/console/me/code"
+    secret = re.findall(r'name="secret" value="([A-Z2-7]+)"', client.get("/console/me/code").text)[
+        0
+    ]
+    form = {"secret": secret, "code": pyotp.TOTP(secret).now()}
+    form["token"] = re.findall(r'data-token="([^"]+)"', client.get("/console/me/code").text)[0]
+    assert post(client, "/console/me/code", form).status_code == 303
+    assert client.get("/console/overview").status_code == 200
+    assert sign_in(hub, "ana@acme.example").get("/console/me").status_code == 200
