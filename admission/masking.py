@@ -164,7 +164,7 @@ def _report_removal(rule: str, removal: Removal) -> Finding:
     message = f"removed: {removal.reason}"
     action = Action.STRIPPED
     if removal.mode == "ask":
-        message = f"{message}; an analyst may release it"
+        message = f"{message}; a reviewer of the hub may release it"
         action = Action.ASKED
     return Finding("sanitise", rule, action, message, format_path(removal.path))
 
@@ -414,7 +414,9 @@ def _cached_mask_findings(
         message = _describe_mask(plain, removed=removed)
         findings.append(Finding("sanitise", rule, action, message, format_path(path)))
     if releasable:
-        message = f"{_describe_mask(releasable, removed=removed)}; an analyst may release it"
+        message = (
+            f"{_describe_mask(releasable, removed=removed)}; a reviewer of the hub may release it"
+        )
         findings.append(Finding("sanitise", rule, Action.ASKED, message, format_path(path)))
     return tuple(findings)
 

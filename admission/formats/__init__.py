@@ -66,7 +66,7 @@ def explain_unreadable(name: str, content: bytes, remedy: str = "") -> str:
     """The sentence about a file that no format accepts; `remedy` if its kind is unknown."""
     if kind := describe_kind(name, content):
         return kind
-    names = ", ".join(sorted(each.name for each in formats()))
+    names = ", ".join(sorted({each.name for each in formats()}))
     return f"no format reads this file{remedy}. Formats: {names} (see docs/formats.md)"
 
 

@@ -155,7 +155,7 @@ def _block_post(candidate: Candidate, mode: str) -> Candidate:
     if mode == "hold":
         message = (
             "held for review: about a person's post, most likely the one that reported it;"
-            " an analyst decides whether an attacker wrote it"
+            " a reviewer of the hub decides whether an attacker wrote it"
         )
     return hold_or_refuse(candidate, _RULE, mode, message, path)
 

@@ -48,7 +48,7 @@ _CONTRADICTORY = (
 )
 _NAMES_A_LEVEL = (
     "a statement that seems to limit sharing: send a TLP level as a TLP 2.0 marking, or leave it to"
-    " an analyst"
+    " a reviewer of the hub"
 )
 _UNREADABLE = "a marking definition that this hub cannot apply: mark with TLP 2.0"
 _RULE = "marking"

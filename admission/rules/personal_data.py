@@ -227,7 +227,7 @@ def _check_object(
         if mode == "hold":
             message = (
                 "held for review: the pattern contains an e-mail address;"
-                " an analyst decides whether it is the threat's"
+                " a reviewer of the hub decides whether it is the threat's"
             )
         return hold_or_refuse(candidate, _RULE, mode, message, "pattern")
     return candidate

@@ -53,7 +53,7 @@ _RULE = "recognised_names"
 _PER_PASSAGE = 100
 """Characters that a passage costs on top of its length; measured: a short one takes half as long
 as a long one."""
-_SEEN = "the recogniser sees a {} in this text: an analyst of the hub may be asked"
+_SEEN = "the recogniser sees a {} in this text: a reviewer of the hub may be asked"
 _EXPECTED = "the hub also asks a recogniser of names about the texts of this object"
 _UNREAD = (
     "the recogniser of names did not read all texts of this object, because the submission has"

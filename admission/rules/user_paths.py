@@ -199,6 +199,7 @@ def _block(candidate: Candidate, what: str, mode: str, path: str) -> Candidate:
         message = f"{what}: leave it out or put a variable such as %USERPROFILE% in its place"
         return hold_or_refuse(candidate, _RULE, "refuse", message, path)
     message = (
-        f"held for review: {what}; an analyst decides whether it is the threat's or a victim's"
+        f"held for review: {what};"
+        " a reviewer of the hub decides whether it is the threat's or a victim's"
     )
     return hold_or_refuse(candidate, _RULE, "hold", message, path)

@@ -165,5 +165,5 @@ def _block(candidate: Candidate, paths: Mapping[str, str]) -> Candidate:
     if "refuse" in paths:
         message = f"{message}: leave it out"
         return hold_or_refuse(candidate, _RULE, "refuse", message, paths["refuse"])
-    message = f"held for review: {message}; an analyst decides whether it may be shared"
+    message = f"held for review: {message}; a reviewer of the hub decides whether it may be shared"
     return hold_or_refuse(candidate, _RULE, "hold", message, paths["hold"])

@@ -409,7 +409,10 @@ class Reviewer:
             record = self._find_record(review)
             if record.verdict == Verdict.HELD:
                 fault = Finding(
-                    "review", "analyst", Action.REFUSED, reason or "an analyst refused it"
+                    "review",
+                    "analyst",
+                    Action.REFUSED,
+                    reason or "a reviewer of the hub refused it",
                 )
                 findings = (*record.findings, fault.as_json())
                 record = replace(record, verdict=Verdict.REFUSED.value, findings=findings)

@@ -212,7 +212,8 @@ TABLE: tuple[Row, ...] = (
         _E.NONE,
         _held(
             WITHDRAWALS,
-            "you withdrew all your reports of it several times today: an analyst must look at it",
+            "you withdrew all your reports of it several times today:"
+            " a reviewer of the hub must look at it",
         ),
     ),
     Row((), (_O.AS_WIDE,), _V.DUPLICATE, _E.NONE),

@@ -81,7 +81,9 @@ _MOST_TITLES = 5
 """Maximum number of lines above the headings."""
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
 _TRIM = '\ufeff \t"'
-READ_AS = "columns read as (--map COLUMN=KIND changes one):"
+MAP_OPTION = " (--map COLUMN=KIND changes one)"
+"""What a program with a command line can do about it; others leave this out."""
+READ_AS = f"columns read as{MAP_OPTION}:"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 _ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
 _ABOUT_REPORT |= {"source", "report"}
