@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tocsin.admission.model import Action, Candidate, StixObject, Tlp, Verdict
@@ -15,7 +15,8 @@ from tocsin.admission.preview import (
     describe_object,
     find_changes,
 )
-from tocsin.server.console.drafts import Item, Standing
+from tocsin.server.console.differences import MOST_PROPERTIES, list_properties
+from tocsin.server.console.drafts import SENT, Item, Standing
 
 _MOST_WORDS = 300
 """Words of two texts that are compared word by word; longer ones differ as wholes."""
@@ -23,11 +24,25 @@ _MOST_CHANGES = 8
 """Changed values of one object that are shown."""
 PAGE_LENGTH = 30_000
 """Characters of changed values on one page."""
+TEXTS_LENGTH = 200_000
+"""Characters of the texts on one page that readers get."""
+_LONGEST_SHORT = 300
+"""Characters of a text, or of a value, that is shown as it is; a longer one is folded."""
+_NO_TEXT = frozenset(
+    {"type", "spec_version", "id", "created", "modified", "granular_markings", "hashes"}
+    | {"pattern_type", "pattern_version", "valid_from", "valid_until", "lang"}
+)
+"""Properties into which nobody writes prose."""
+_VOCABULARY = frozenset({"kill_chain_phases"})
+"""Properties whose words are rarely of the person's own; so are those that end in `_types`."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{5,20}Z")
 _CONTEXT = 80
 """Characters shown on each side of what differs."""
 _LONGEST = 2_000
 _LONGEST_WORD = 200
 _FIRST_WORD = re.compile(rf"\S{{0,{_LONGEST_WORD}}}")
+_ABOUT_THE_VALUE = frozenset({"", "pattern", "value"})
+"""Paths that say no more than the value that stands beside."""
 _DECIDING = {
     Standing.HELD: Action.HELD,
     Standing.REFUSED: Action.REFUSED,
@@ -57,6 +72,22 @@ class ValueChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """A text that readers get, whether or not a rule looked at it."""
+
+    name: str
+    """The property that holds it."""
+    text: str
+    most: int
+    """Characters for which there is room."""
+
+    @property
+    def is_long(self) -> bool:
+        """True if it is folded at first."""
+        return len(self.text) > _LONGEST_SHORT
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """One object of a preview."""
 
@@ -73,6 +104,10 @@ class Compared:
     changes: tuple[ValueChange, ...]
     more_changes: int
     """Changed values for which there is no room."""
+    texts: tuple[Text, ...]
+    """The texts that go with the value, but for those that `changes` shows in full."""
+    more_texts: int
+    """Texts for which there is no room."""
     reasons: tuple[str, ...]
     """Why it is not shared, or not all of it."""
     content: StixObject | None
@@ -84,6 +119,17 @@ class Room:
     """The room that is left on a page."""
 
     left: int = PAGE_LENGTH
+    texts: int = TEXTS_LENGTH
+    cuts: bool = False
+    """A text that is longer than the room is cut; otherwise it is counted only."""
+
+    def fit(self, name: str, text: str) -> Text | None:
+        """Take the room for a text that readers get; None if there is not so much."""
+        if len(text) > self.texts and not self.cuts:
+            return None
+        most = min(len(text), self.texts)
+        self.texts -= most
+        return Text(name, text, most)
 
     def take(self, *texts: str) -> bool:
         """Take the room for some texts; False if there is not so much."""
@@ -101,6 +147,11 @@ def compare(number: int, item: Item, standing: Standing, reader: Tlp, room: Room
     findings = [each.as_json() for each in candidate.findings]
     found = _list_changes(item.before, content, findings)
     fitting = [c for c in found[:_MOST_CHANGES] if room.take(c.before, c.after)]
+    changes = tuple(_compare_values(each, findings) for each in fitting)
+    whole = {c.path for c, each in zip(fitting, changes, strict=True) if _is_whole(c, each)}
+    texts, more_texts = list[Text](), 0
+    if content is not None and standing in SENT:
+        texts, more_texts = _fit_texts(content, whole, room)
     value, kind = describe_object(item.before or candidate.object or {})
     shared = describe_object(content)[0] if content is not None else ""
     return Compared(
@@ -111,11 +162,64 @@ def compare(number: int, item: Item, standing: Standing, reader: Tlp, room: Room
         standing=standing,
         level=candidate.tlp,
         is_visible=content is not None,
-        changes=tuple(_compare_values(each, findings) for each in fitting),
+        changes=changes,
         more_changes=len(found) - len(fitting),
+        texts=tuple(texts),
+        more_texts=more_texts,
         reasons=_list_reasons(candidate, standing),
         content=content,
     )
+
+
+def has_own_text(content: StixObject, labels: Collection[str]) -> bool:
+    """True if an object has a text that may be of a person's own writing.
+
+    `labels`: those that the sender gave to all objects.
+    """
+    return any(
+        not (name in _VOCABULARY or name.endswith("_types"))
+        and not (name == "labels" and isinstance(value, list) and set(map(str, value)) <= {*labels})
+        for name, value in _find_texts(content).items()
+    )
+
+
+def _find_texts(content: StixObject) -> StixObject:
+    """The properties with texts that go with the value of an object."""
+    value, _ = describe_object(content)
+    is_shown = len(value) <= _LONGEST_SHORT
+    return {
+        name: each
+        for name, each in content.items()
+        if _may_be_text(name, each) and not (is_shown and (name == "pattern" or each == value))
+    }
+
+
+def _may_be_text(name: str, value: object) -> bool:
+    if name in _NO_TEXT or name.endswith(("_ref", "_refs")):
+        return False
+    if isinstance(value, str):
+        return bool(value) and not _TIME.fullmatch(value)
+    return bool(value) and isinstance(value, list | dict)
+
+
+def _fit_texts(content: StixObject, whole: Collection[str], room: Room) -> tuple[list[Text], int]:
+    """The texts for which there is room, and the number of the others."""
+    found = {name: each for name, each in _find_texts(content).items() if name not in whole}
+    texts, more = list[Text](), max(0, len(found) - MOST_PROPERTIES)
+    for each in list_properties(found):
+        between = "\n" if isinstance(found[each.name], str) else ", "
+        text = room.fit(each.name, between.join(each.lines))
+        if text is None:
+            more += 1
+        else:
+            texts.append(text)
+            more += bool(each.more)
+    return texts, more
+
+
+def _is_whole(change: Change, shown: ValueChange) -> bool:
+    """True if all of the new value is shown."""
+    return "".join(piece.text for piece in shown.after) == change.after
 
 
 def _content_for(candidate: Candidate, reader: Tlp) -> StixObject | None:
@@ -205,5 +309,8 @@ def _list_reasons(candidate: Candidate, standing: Standing) -> tuple[str, ...]:
         return ()
     deciding = [f for f in candidate.findings if f.action is _DECIDING.get(standing)]
     chosen = deciding or list(candidate.findings[-1:])
-    texts = (f"{each.path}: {each.message}" if each.path else each.message for each in chosen)
+    texts = (
+        each.message if each.path in _ABOUT_THE_VALUE else f"{each.path}: {each.message}"
+        for each in chosen
+    )
     return tuple(dict.fromkeys(texts))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -87,6 +87,8 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     length: int
     standing: Standing
     is_changed: bool
+    has_text: bool = False
+    """It has texts besides its value, which may name people whom no rule found."""
 
 
 class Item(msgspec.Struct, frozen=True):
@@ -96,6 +98,15 @@ class Item(msgspec.Struct, frozen=True):
     """As it was read."""
     candidate: Candidate
     """As it was examined."""
+
+
+class Result(NamedTuple):
+    """One object of a preview that is to be kept."""
+
+    item: Item
+    standing: Standing
+    is_changed: bool
+    has_text: bool
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -212,16 +223,16 @@ class DraftFiles:
         return (self._place(draft.person, draft.id) / _INPUT).read_bytes()
 
     def write_results(
-        self, draft: Draft, items: Iterable[tuple[Item, Standing, bool]], body: bytes
+        self, draft: Draft, results: Iterable[Result], body: bytes
     ) -> tuple[Row, ...]:
         """Keep a preview, and the body of the submission that it leads to."""
         place, rows, at = self._place(draft.person, draft.id), [], 0
         descriptor = _create(place / f"results-{draft.run}")
         with os.fdopen(descriptor, "wb") as file:
-            for item, standing, is_changed in items:
+            for item, *row in results:
                 frame = msgspec.msgpack.encode(item)
                 file.write(frame)
-                rows.append(Row(at, len(frame), standing, is_changed))
+                rows.append(Row(at, len(frame), *row))
                 at += len(frame)
         _write(place / f"body-{draft.run}", body)
         return tuple(rows)

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from tocsin.admission.errors import ShareError, TooLarge, Unavailable, Unprocessable
 from tocsin.admission.formats import formats
+from tocsin.admission.formats.csv import MAP_OPTION
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings
 from tocsin.admission.model import (
@@ -30,7 +31,16 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.preview import CHANGING_ACTIONS, find_changes
 from tocsin.admission.timestamps import DAY
-from tocsin.server.console.drafts import SENT, Draft, DraftFiles, Item, Standing, State
+from tocsin.server.console.comparison import has_own_text
+from tocsin.server.console.drafts import (
+    SENT,
+    Draft,
+    DraftFiles,
+    Item,
+    Result,
+    Standing,
+    State,
+)
 from tocsin.server.examination.examiner import (
     Examination,
     ExaminationTask,
@@ -187,7 +197,12 @@ class Previews:
         rows = self._files.write_results(
             draft,
             (
-                (Item(read.object, after), standing, is_changed(read.object, after))
+                Result(
+                    Item(read.object, after),
+                    standing,
+                    is_changed(read.object, after),
+                    has_own_text(after.object or {}, draft.options.labels),
+                )
                 for read, after, standing in zip(found.candidates, examined, standings, strict=True)
             ),
             body,
@@ -350,7 +365,7 @@ def encode_object(subject: StixObject | None) -> bytes:
 def _count_notes(examined: Sequence[Candidate]) -> tuple[tuple[str, int], ...]:
     """The commonest notes on objects that can be shared, with their number."""
     notes = Counter(
-        note
+        note.replace(MAP_OPTION, "")
         for each in examined
         for note in {f.message for f in each.findings if f.action is Action.NOTED}
         if each.verdict is not Verdict.REFUSED

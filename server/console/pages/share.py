@@ -45,6 +45,8 @@ _WAIT = 1.0
 _MOST_LABELS, _LONGEST_LABEL, _LONGEST_NAME = 20, 100, 200
 _MOST_KEPT = 200_000
 """Characters of a pasted text that stay in the form when something else in it is wrong."""
+_ALONE = 500_000
+"""Characters of the texts of an object that is shown alone."""
 _SECOND = 1_000_000
 _LOST = "The examination did not end. Examine it again, or discard the draft and send it in parts."
 _STILL_WORKING = "This report is still being examined. Wait for that, or discard it."
@@ -77,7 +79,8 @@ class Selection(NamedTuple):
         """True if an object is looked at."""
         if self.only:
             return number == self.only
-        return self.everything or row.is_changed or row.standing is not Standing.READY
+        is_plain = row.standing is Standing.READY and not (row.is_changed or row.has_text)
+        return self.everything or not is_plain
 
     def query(self, **changes: Any) -> str:
         """The query string of this selection, with some changes."""
@@ -265,7 +268,7 @@ class Share:
         except FileNotFoundError:
             raise NotFound("this draft was discarded") from None
         pairs = zip(rows, items, strict=True)
-        room = Room()
+        room = Room() if len(rows) > 1 else Room(texts=_ALONE, cuts=True)
         return [compare(n, item, row.standing, reader, room) for (n, row), item in pairs]
 
     def _partner(self) -> Partner:
@@ -298,7 +301,7 @@ class Share:
             "tlps": [(t.label, f"TLP:{t.label.upper()}") for t in _LEVELS if t <= partner.max_tlp],
             "names": [*names, ("anonymous", "anonymous")],
             "days": [(str(d), f"{d} days" if d else "as the report says") for d in _DAYS],
-            "formats": formats(),
+            "formats": list({each.name: each for each in formats()}.values()),
             "most_octets": self.services.settings.max_content_length,
             "most_objects": MOST_OBJECTS,
         }

@@ -9,7 +9,7 @@ from support.hub import default_admission
 
 from tocsin.admission import Pipeline
 from tocsin.admission.model import Candidate, StixObject, Submitter, Tlp
-from tocsin.server.console.comparison import Compared, Room, compare
+from tocsin.server.console.comparison import Compared, Room, compare, has_own_text
 from tocsin.server.console.drafts import Item
 from tocsin.server.console.previews import find_standing, object_to_send
 from tocsin.server.store import wall_clock
@@ -90,6 +90,50 @@ def test_a_text_of_a_megabyte_is_compared_quickly_and_shown_in_part() -> None:
     found = compare(1, Item(subject, masked), find_standing(long, long), Tlp.AMBER, Room())
     assert time.process_time() - began < 0.5
     assert sum(len(piece.text) for piece in found.changes[0].before) < 3_000
+
+
+def test_texts_that_no_rule_changed_are_shown_as_readers_get_them() -> None:
+    found = compared(made(name="Of Zelda Miller", description="by zelda", labels=["one", "two"]))
+    assert {each.name: each.text for each in found.texts} == {
+        "name": "Of Zelda Miller",
+        "description": "by zelda",
+        "labels": "one, two",
+    }
+    assert not any(each.is_long for each in found.texts)
+
+
+def test_a_changed_text_that_is_shown_in_part_is_there_in_full_too() -> None:
+    middle = f"{'a word ' * 40}Zelda Miller {'a word ' * 40}"
+    sent = made(description=f"a@bank.example.net {middle} b@bank.example.net")
+    (text,) = (each for each in compared(sent).texts if each.name == "description")
+    assert "Zelda Miller" in text.text and "@" not in text.text and text.is_long
+    short = compared(made(description="to a@bank.example.net today"))
+    assert [each.name for each in short.texts] == []
+
+
+def test_a_value_is_not_repeated_among_the_texts() -> None:
+    assert compared(made(name="evil-portal.top")).texts == ()
+
+
+def test_texts_for_which_a_page_has_no_room_are_counted_and_cut_where_they_stand_alone() -> None:
+    sent = made(description="long " * 1_000)
+    few = compared(sent, room=Room(texts=1_000))
+    assert (few.texts, few.more_texts) == ((), 1)
+    (alone,) = compared(sent, room=Room(texts=1_000, cuts=True)).texts
+    assert (alone.most, len(alone.text)) == (1_000, 5_000)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, False),
+        ({"description": "by zelda"}, True),
+        ({"labels": ["given"], "indicator_types": ["benign"]}, False),
+        ({"labels": ["given", "own"]}, True),
+    ],
+)
+def test_objects_with_texts_of_their_own_are_known(more: dict[str, object], expected: bool) -> None:
+    assert has_own_text(made(**more), ("given",)) is expected
 
 
 @pytest.mark.parametrize("marked", [True, False])

@@ -243,6 +243,16 @@ class TestPreview:
         (published,) = hub.feed("green")
         assert published["description"] in page and published["name"] in page
 
+    def test_a_description_that_no_rule_changed_is_shown_even_in_a_long_table(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        rows = [f"a{n}-evil.top," for n in range(60)]
+        rows[55] += "seen by zelda miller and her brother"
+        path = paste(client, "\n".join(["indicator,description", *rows]))
+        page = words(client.get(path).text.partition("All that is shared")[0])
+        assert "description seen by zelda miller and her brother" in page
+        assert "a1-evil" not in page
+
     def test_readers_of_a_level_see_only_what_it_takes(self, client: FlaskClient) -> None:
         path = paste(client, "seen-evil.top", tlp="amber")
         assert "Not for readers at TLP:CLEAR" in words(client.get(f"{path}?level=clear").text)
@@ -339,6 +349,29 @@ class TestPreview:
         path = paste(client, "seen-evil.top", named="named")
         id_ = submit(client, path).headers["Location"].rpartition("/")[2]
         assert hub.store.submissions.require(id_).anonymous
+
+
+class TestWords:
+    def test_each_format_is_offered_once(self, client: FlaskClient) -> None:
+        page = client.get("/console/share").text
+        offered = re.findall(r'<option value="(\w+)">\1</option>', page)
+        assert "stix" in offered and len(offered) == len(set(offered))
+        assert "stix, stix," not in words(page) and "TLP of objects that state none" in page
+
+    def test_options_of_a_command_line_are_not_offered(self, client: FlaskClient) -> None:
+        page = words(client.get(paste(client, "indicator,note\na-evil.top,x\nb-evil.top,y\n")).text)
+        assert "columns read as:" in page and "--map" not in page
+
+    def test_a_reviewer_of_the_hub_decides_and_the_property_of_the_value_is_not_named(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("bank", "Nordic Bank", terms=("acme.example",)))
+        add_person(hub, "ann@bank.example", Role.ANALYST, partner="bank")
+        client = sign_in(hub, "ann@bank.example")
+        path = paste(client, bundle(indicator("acme.example.login-check.test")))
+        page = words(client.get(path).text)
+        assert "a reviewer of the hub decides whether it may be shared" in page
+        assert "an analyst" not in page and "pattern:" not in page.partition("All that is")[0]
 
 
 class TestOthers:
