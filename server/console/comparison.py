@@ -143,7 +143,8 @@ class Room:
 def compare(number: int, item: Item, standing: Standing, reader: Tlp, room: Room) -> Compared:
     """Compare an object with what a reader of a level would read of it."""
     candidate = item.candidate
-    content = _content_for(candidate, reader)
+    is_out = standing is Standing.TAKEN_OUT
+    content = None if is_out else _content_for(candidate, reader)
     findings = [each.as_json() for each in candidate.findings]
     found = _list_changes(item.before, content, findings)
     fitting = [c for c in found[:_MOST_CHANGES] if room.take(c.before, c.after)]
@@ -305,7 +306,7 @@ def _explain(path: str, findings: Iterable[Mapping[str, str]]) -> tuple[tuple[st
 
 
 def _list_reasons(candidate: Candidate, standing: Standing) -> tuple[str, ...]:
-    if standing is Standing.READY:
+    if standing in (Standing.READY, Standing.TAKEN_OUT):
         return ()
     deciding = [f for f in candidate.findings if f.action is _DECIDING.get(standing)]
     chosen = deciding or list(candidate.findings[-1:])

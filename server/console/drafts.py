@@ -14,7 +14,7 @@ import re
 import secrets
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +57,7 @@ class Standing(StrEnum):
     DRAFT = "draft"  # its sender has marked it as a draft
     LEFT_OUT = "left out"  # everybody has it, or the file has it twice
     REFUSED = "refused"  # it is not sent
+    TAKEN_OUT = "taken out"  # the person leaves it out
 
 
 SENT = frozenset({Standing.READY, Standing.ASKED, Standing.HELD})
@@ -138,6 +139,10 @@ class Draft(msgspec.Struct, frozen=True):
     """As it was found out."""
     anonymous: bool = True
     """The partner will not be named, by choice, by agreement or by what the report says."""
+    taken_out: tuple[int, ...] = ()
+    """The positions, from 0, of the objects that the person leaves out."""
+    forgot_choice: bool = False
+    """The format was changed: the objects are others, so none of them is left out any more."""
     rows: tuple[Row, ...] = ()
     notes: tuple[tuple[str, int], ...] = ()
     """Notes on objects, each with the number of those."""
@@ -147,17 +152,28 @@ class Draft(msgspec.Struct, frozen=True):
         return sum(row.standing in standings for row in self.rows)
 
 
+class Origin(NamedTuple):
+    """Where a new draft comes from."""
+
+    person: str
+    """Id of the person."""
+    partner: str
+    name: str
+    """Name of the file; empty for what was pasted."""
+    instead: str = ""
+    """Id of the draft that it replaces, which is not counted."""
+
+
 class DraftFiles:
     """The drafts in a folder.  Safe for threads and processes."""
 
     def __init__(self, folder: Path, clock: Callable[[], int]) -> None:
         self._folder, self._clock = folder, clock
 
-    def begin(
-        self, person: str, partner: str, name: str, content: bytes, options: Options
-    ) -> Draft:
+    def begin(self, origin: Origin, content: bytes, options: Options) -> Draft:
         """Keep a new draft.  Raises TooManyRequests if the person has too many."""
-        present = self.list_of(person)
+        person = origin.person
+        present = [each for each in self.list_of(person) if each.id != origin.instead]
         if len(present) >= MOST:
             text = f"you have {MOST} drafts: submit or discard one of them first"
             raise TooManyRequests(text, SECONDS)
@@ -167,9 +183,9 @@ class DraftFiles:
         draft = Draft(
             id=secrets.token_hex(12),
             person=person,
-            partner=partner,
+            partner=origin.partner,
             until=now + SECONDS * _SECOND,
-            name=name,
+            name=origin.name,
             octets=len(content),
             options=options,
             submission=str(uuid.uuid4()),
@@ -247,13 +263,19 @@ class DraftFiles:
         """The body of the submission."""
         return (self._place(draft.person, draft.id) / f"body-{draft.run}").read_bytes()
 
-    def begin_again(self, draft: Draft, options: Options) -> Draft:
-        """Examine a draft once more, under other options."""
+    def begin_again(self, draft: Draft, options: Options, taken_out: Collection[int]) -> Draft:
+        """Examine a draft once more, under other options or without some objects.
+
+        In another format the objects are others, so none of them is left out then.
+        """
+        is_same = options.format == draft.options.format
         for kind in ("results", "body"):
             (self._place(draft.person, draft.id) / f"{kind}-{draft.run}").unlink(missing_ok=True)
         again = msgspec.structs.replace(
             draft,
             options=options,
+            taken_out=tuple(sorted(taken_out)) if is_same else (),
+            forgot_choice=bool(taken_out) and not is_same,
             run=draft.run + 1,
             state=State.WORKING,
             renewed=self._clock(),
@@ -271,7 +293,13 @@ class DraftFiles:
         options = Options(draft.options.collection, draft.options.tlp)
         self.put(
             msgspec.structs.replace(
-                draft, state=State.SUBMITTED, name="", rows=(), notes=(), options=options
+                draft,
+                state=State.SUBMITTED,
+                name="",
+                taken_out=(),
+                rows=(),
+                notes=(),
+                options=options,
             )
         )
         for path in self._place(draft.person, draft.id).iterdir():

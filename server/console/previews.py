@@ -12,7 +12,7 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,6 +66,8 @@ _IDLE_SECONDS = 300.0
 _MOST_NOTES = 20
 _CARE = {Standing.LEFT_OUT: 0, Standing.READY: 0, Standing.ASKED: 1, Standing.HELD: 2}
 """How much of an object nobody reads before a reviewer has looked at it."""
+_STRICTNESS = {**_CARE, Standing.DRAFT: 3, Standing.REFUSED: 4}
+"""How little becomes of an object."""
 _BUSY = "the hub examines other reports: try again in a moment"
 _BUSY_SECONDS = 10
 _TOO_HARD = "this could not be examined within the limits: send it in parts"
@@ -183,14 +185,12 @@ class Previews:
         examined, is_anonymous = found.candidates, draft.options.anonymous
         terms = PreviewTerms(draft.partner, draft.options.collection, tlp, draft.options.anonymous)
         if not is_verbatim:
-            task = self._intake.plan_preview(terms, found.candidates)
-            is_anonymous = task.submitter.consent not in CONSENTS_TO_NAME
-            each = tuple(self._examine_each(draft, task, counts=True))
-            examined = tuple(self._intake.bound_preview(terms, each))
+            examined, is_anonymous = self._examine_all(draft, terms, found.candidates)
         standings = [
             find_standing(read, after)
             for read, after in zip(found.candidates, examined, strict=True)
         ]
+        standings = _take_out(standings, draft.taken_out)
         if not is_verbatim and not {Standing.HELD, Standing.ASKED}.isdisjoint(standings):
             standings = self._try_submission(draft, terms, examined, standings)
         body = self._build_body(standings, examined, tlp, is_verbatim)
@@ -237,6 +237,30 @@ class Previews:
         if len(found.candidates) > MOST_OBJECTS:
             raise TooLarge(_TOO_MANY)
         return found
+
+    def _examine_all(
+        self, draft: Draft, terms: PreviewTerms, candidates: Sequence[Candidate]
+    ) -> tuple[Sequence[Candidate], bool]:
+        """Examine the candidates of a draft, and see if its partner is not named.
+
+        Those that a person leaves out are examined with the others first: an object of a report at
+        a stricter level, or of one that cannot be read, is not shared more widely without it.
+        """
+        task = self._intake.plan_preview(terms, candidates)
+        is_anonymous = task.submitter.consent not in CONSENTS_TO_NAME
+        each = list(self._examine_each(draft, task, counts=True))
+        examined = list(self._intake.bound_preview(terms, each))
+        out = frozenset(draft.taken_out)
+        kept = [n for n in range(len(candidates)) if n not in out]
+        if len(kept) == len(candidates) or not kept:
+            return examined, is_anonymous
+        task = self._intake.plan_preview(terms, [candidates[n] for n in kept])
+        alone = self._intake.bound_preview(
+            terms, list(self._examine_each(draft, task, counts=False))
+        )
+        for n, candidate in zip(kept, alone, strict=True):
+            examined[n] = choose_stricter(candidates[n], examined[n], candidate)
+        return examined, is_anonymous
 
     def _try_submission(
         self,
@@ -328,6 +352,24 @@ def find_standing(read: Candidate, examined: Candidate) -> Standing:
         return Standing.DRAFT if read.verdict is Verdict.HELD else Standing.HELD
     asks = any(finding.action is Action.ASKED for finding in examined.findings)
     return Standing.ASKED if asks else Standing.READY
+
+
+def choose_stricter(read: Candidate, among_all: Candidate, alone: Candidate) -> Candidate:
+    """The result for an object without those that are left out, unless more could read it then."""
+    before, after = (find_standing(read, each) for each in (among_all, alone))
+    if before is Standing.LEFT_OUT:  # the same as one that is left out
+        return alone
+    levels = [each.tlp for each in (among_all, alone)]
+    is_wider = None not in levels and levels[1] < levels[0]  # type: ignore[operator]
+    return among_all if is_wider or _STRICTNESS[after] < _STRICTNESS[before] else alone
+
+
+def _take_out(standings: Sequence[Standing], taken_out: Collection[int]) -> list[Standing]:
+    """The standings with what a person leaves out.  What is refused stays so."""
+    return [
+        Standing.TAKEN_OUT if n in taken_out and each is not Standing.REFUSED else each
+        for n, each in enumerate(standings)
+    ]
 
 
 def object_to_send(candidate: Candidate, tlp: Tlp) -> StixObject:

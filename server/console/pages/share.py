@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -26,7 +28,7 @@ from tocsin.admission.formats import formats
 from tocsin.admission.model import CONSENTS_TO_NAME, Tlp
 from tocsin.server.console.comparison import Compared, Room, compare
 from tocsin.server.console.door import status_of
-from tocsin.server.console.drafts import SENT, Draft, Options, Row, Standing, State
+from tocsin.server.console.drafts import SENT, Draft, Options, Origin, Row, Standing, State
 from tocsin.server.console.forms import again, go, number_field, text_field
 from tocsin.server.console.previews import MOST_OBJECTS, STALE_SECONDS
 from tocsin.server.console.registry import Pages
@@ -47,7 +49,9 @@ _MOST_KEPT = 200_000
 """Characters of a pasted text that stay in the form when something else in it is wrong."""
 _ALONE = 500_000
 """Characters of the texts of an object that is shown alone."""
+_LONGEST_ID = 40
 _SECOND = 1_000_000
+_NO_ROW = "Choose at least one object."
 _LOST = "The examination did not end. Examine it again, or discard the draft and send it in parts."
 _STILL_WORKING = "This report is still being examined. Wait for that, or discard it."
 _CHANGED = "The preview has changed since this page was opened. Look at it again, then submit it."
@@ -61,6 +65,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/share", views.take, _ANALYSTS, ("POST",))
     pages.add("/share/<id>", views.show, _ANALYSTS)
     pages.add("/share/<id>", views.change, _ANALYSTS, ("POST",))
+    pages.add("/share/<id>/rows", views.take_out, _ANALYSTS, ("POST",))
     pages.add("/share/<id>/submit", views.submit, _ANALYSTS, ("POST",))
     pages.add("/share/<id>/discard", views.discard, _ANALYSTS, ("POST",))
     pages.add("/part/share/<id>", views.progress, _ANALYSTS)
@@ -102,9 +107,15 @@ class Share:
     services: ConsoleServices
 
     def ask(self) -> ResponseReturnValue:
-        """The form."""
-        collections = self._collections()
-        return self._again("", self._default_options(collections), {}, 200)
+        """The form, empty or with the text of a draft that is to be changed."""
+        id = request.args.get("instead", "")
+        if not id:
+            return self._again("", self._default_options(self._collections()), {}, 200)
+        draft = self._find(id)
+        if not _is_changeable(draft):
+            raise NotFound("there is no such page")
+        text = self.services.drafts.read_input(draft).decode("utf-8", "replace")
+        return self._again(text, draft.options, {}, 200, draft.id)
 
     def take(self) -> ResponseReturnValue:
         """Keep what was pasted or dropped, and examine it."""
@@ -119,26 +130,45 @@ class Share:
                 if content
                 else "Paste a report, or choose its file."
             )
+        instead = request.form.get("instead", "")[:_LONGEST_ID]
         if errors:
-            return self._again(text, options, errors, 422)
+            return self._again(text, options, errors, 422, instead)
         try:
             self.services.check_room()
             self.services.previews.check_room()
-            me = visit().who
+            origin = Origin(visit().who.id, visit().who.partner, name, instead)
             draft = self.services.drafts.begin(
-                me.id, me.partner, name, content or text.encode("utf-8", "replace"), options
+                origin, content or text.encode("utf-8", "replace"), options
             )
         except (TooManyRequests, Unavailable) as error:
-            answer = self._again(text, options, {"text": _sentence(error)}, status_of(error))
+            answer = self._again(
+                text, options, {"text": _sentence(error)}, status_of(error), instead
+            )
             answer.headers["Retry-After"] = str(error.seconds)
             return answer
+        self._discard_former(instead)
         self._examine(draft)
         return go(f"/share/{draft.id}")
 
-    def _again(self, text: str, options: Options, errors: dict[str, str], status: int) -> Response:
+    def _discard_former(self, id: str) -> None:
+        """Delete the draft that a changed one replaces, unless it is gone or submitted."""
+        if not id:
+            return
+        with suppress(NotFound), self.services.drafts.lock(visit().who.id, id):
+            former = self._find(id)
+            if former.state is not State.SUBMITTED:
+                self.services.drafts.discard(former)
+
+    def _again(
+        self, text: str, options: Options, errors: dict[str, str], status: int, instead: str = ""
+    ) -> Response:
+        """The form with what was entered; `instead`: the draft that it replaces."""
         kept = text if len(text) <= _MOST_KEPT else ""
         drafts = self.services.drafts.list_of(visit().who.id)
-        return again("share.html", errors, status, text=kept, drafts=drafts, **self._form(options))
+        form = self._form(options)
+        return again(
+            "share.html", errors, status, text=kept, drafts=drafts, instead=instead, **form
+        )
 
     def show(self, id: str) -> ResponseReturnValue:
         """The preview, or how far it has come."""
@@ -161,6 +191,21 @@ class Share:
         options, errors = self._parse_options()
         if errors:
             return self._page(self._find(id), errors, 422, options)
+        return self._begin_again(id, options, None)
+
+    def take_out(self, id: str) -> ResponseReturnValue:
+        """Leave objects out of what is submitted, or share them again."""
+        rows = frozenset(
+            int(each) - 1
+            for each in request.form.getlist("row")[:MOST_OBJECTS]
+            if re.fullmatch(r"[0-9]{1,6}", each)
+        )
+        return self._begin_again(id, None, rows)
+
+    def _begin_again(
+        self, id: str, options: Options | None, rows: frozenset[int] | None
+    ) -> ResponseReturnValue:
+        """Examine a draft again under other options, or with a choice of its objects."""
         self.services.previews.check_room()
         with self.services.drafts.lock(visit().who.id, id):
             draft = self._find(id)
@@ -168,9 +213,18 @@ class Share:
                 return go(f"/submissions/{draft.submission}")
             if draft.state is State.WORKING and not self._is_lost(draft):
                 return self._page(draft, {"progress": _STILL_WORKING}, 409)
-            draft = self.services.drafts.begin_again(draft, options)
+            out = frozenset(draft.taken_out)
+            if rows is not None:
+                if not _is_seen(draft):
+                    return self._page(draft, {"preview": _CHANGED}, 409)
+                if not rows:
+                    return self._page(draft, {"rows": _NO_ROW}, 422)
+                chosen = frozenset(n for n, row in enumerate(draft.rows) if _may_choose(row))
+                out = (out - rows) if text_field("act", 20) == "back" else (out | rows & chosen)
+            draft = self.services.drafts.begin_again(draft, options or draft.options, out)
         self._examine(draft)
-        return go(f"/share/{draft.id}")
+        query = f"?{_parse_selection(Tlp.RED, 'all').query()}" if request.args else ""
+        return go(f"/share/{draft.id}{query}")
 
     def submit(self, id: str) -> ResponseReturnValue:
         """Submit what was previewed, once; the page of its submission."""
@@ -178,8 +232,7 @@ class Share:
         with drafts.lock(visit().who.id, id):
             draft = self._find(id)
             if draft.state is not State.SUBMITTED:
-                is_seen = text_field("run", 20) == str(draft.run) and draft.state is State.READY
-                if not is_seen or not draft.count(*SENT):
+                if not _is_seen(draft) or not draft.count(*SENT):
                     return self._page(draft, {"preview": _CHANGED}, 409)
                 try:
                     self._receive(draft)
@@ -255,6 +308,8 @@ class Share:
             older=chosen.query(page=chosen.page + 1) if len(rows) > chosen.page * _PAGE else "",
             sendable=draft.count(*SENT),
             as_json=_as_json,
+            is_changeable=_is_changeable(draft),
+            may_choose=[n for n, row in page if _may_choose(row)],
             **values,
         )
 
@@ -365,6 +420,22 @@ def _file_name(given: str) -> str:
     return given.replace("\\", "/").rpartition("/")[2][:_LONGEST_NAME]
 
 
+def _is_changeable(draft: Draft) -> bool:
+    """True if the text of a draft was pasted, and fits into the form."""
+    is_open = draft.state is not State.SUBMITTED
+    return is_open and not draft.name and draft.octets <= _MOST_KEPT
+
+
+def _is_seen(draft: Draft) -> bool:
+    """True if the form was sent from the preview as it is now."""
+    return text_field("run", 20) == str(draft.run) and draft.state is State.READY
+
+
+def _may_choose(row: Row) -> bool:
+    """True if a person may leave an object out, or has done so."""
+    return row.standing is Standing.TAKEN_OUT or row.standing in SENT
+
+
 def _summarise(draft: Draft) -> str:
     """The sentence on what would become of the objects."""
     parts = [
@@ -372,6 +443,7 @@ def _summarise(draft: Draft) -> str:
         (draft.count(Standing.HELD), "waits for a reviewer", "wait for a reviewer"),
         (draft.count(Standing.DRAFT), "is marked as a draft", "are marked as drafts"),
         (draft.count(Standing.LEFT_OUT), "is left out", "are left out"),
+        (draft.count(Standing.TAKEN_OUT), "is left out by you", "are left out by you"),
         (draft.count(Standing.REFUSED), "is refused", "are refused"),
     ]
     found = [f"{n:,} {one if n == 1 else many}" for n, one, many in parts if n]

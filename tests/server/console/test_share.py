@@ -374,6 +374,136 @@ class TestWords:
         assert "an analyst" not in page and "pattern:" not in page.partition("All that is")[0]
 
 
+def leave_out(client: FlaskClient, path: str, *rows: int, act: str = "out", run: str = "") -> Any:
+    """Leave rows of a preview out, or share them again."""
+    found = re.search(r'name="run" value="(\d+)"', client.get(path).text)
+    form = {"row": [str(each) for each in rows], "act": act, "run": run or (found or "0")[1]}
+    answer = post(client, f"{path}/rows", form)
+    await_end(client, path)
+    return answer
+
+
+class TestLeavingOut:
+    def test_rows_are_left_out_and_exactly_the_others_are_submitted(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "a-evil.top\nb-evil.top\nc-evil.top\nd-evil.top")
+        assert leave_out(client, path, 2, 3).status_code == 303
+        page = words(client.get(path).text)
+        assert "4 objects found. 2 can be shared now, 2 are left out by you." in page
+        assert page.count("Left out by you and not sent") == 2 and "Submit 2 objects" in page
+        leave_out(client, path, 3, act="back")
+        assert submit(client, path).status_code == 303
+        shared = sorted(each["name"] for each in hub.feed("amber"))
+        assert shared == ["a-evil.top", "c-evil.top", "d-evil.top"]
+
+    def test_a_preview_from_before_cannot_be_submitted_nor_be_chosen_from(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "a-evil.top\nb-evil.top")
+        leave_out(client, path, 1)
+        assert post(client, f"{path}/submit", {"run": "1"}).status_code == 409
+        assert leave_out(client, path, 2, run="1").status_code == 409
+        assert hub.feed("amber") == []
+        assert "1 is left out by you" in words(client.get(path).text)
+
+    def test_what_is_left_out_stays_so_under_other_options_but_not_in_another_format(
+        self, client: FlaskClient
+    ) -> None:
+        path = paste(client, "a-evil.top\nb-evil.top")
+        leave_out(client, path, 1)
+        post(client, path, {"tlp": "green"})
+        assert "1 is left out by you" in await_end(client, path)
+        post(client, path, {"tlp": "green", "format": "csv"})
+        page = await_end(client, path)
+        assert "2 can be shared now." in page and "none of them is left out now" in page
+
+    def test_without_a_report_its_objects_are_not_shared_more_widely(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        unmarked = indicator("a.evil-portal.top")
+        del unmarked["object_marking_refs"]
+        amber = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"
+        report = sdo("report", object_refs=[unmarked["id"]], object_marking_refs=[amber])
+        path = paste(client, bundle(report, unmarked), tlp="green")
+        leave_out(client, path, 1)
+        submit(client, path)
+        assert hub.feed("green") == []
+        assert [each["type"] for each in hub.feed("amber")] == ["indicator"]
+
+    def test_a_refused_row_cannot_be_chosen_since_others_may_depend_on_it(
+        self, client: FlaskClient
+    ) -> None:
+        private = {**indicator(), "pattern": "[ipv4-addr:value = '192.168.0.7']"}
+        path = paste(client, bundle(indicator("a.evil-portal.top"), private))
+        assert re.findall(r'name="row" value="(\d)"', client.get(path).text) == ["1"]
+        leave_out(client, path, 2)
+        assert "1 can be shared now, 1 is refused." in words(client.get(path).text)
+
+    def test_when_all_rows_are_left_out_there_is_nothing_to_submit(
+        self, client: FlaskClient
+    ) -> None:
+        path = paste(client, "a-evil.top")
+        leave_out(client, path, 1)
+        assert "Nothing to submit" in client.get(path).text
+        assert submit(client, path).status_code == 409
+        empty = leave_out(client, path)
+        assert empty.status_code == 422 and "Choose at least one object" in empty.text
+
+    def test_rows_are_left_out_in_a_browser_without_javascript(
+        self, browser: Browser, hub: HubInProcess
+    ) -> None:
+        with serve_console(hub) as origin, visit(browser, origin, java_script_enabled=False) as v:
+            page = v.sign_in(ANALYST, "/share")
+            page.fill("#text", "a-evil.top\nb-evil.top")
+            page.click("button.main")
+            page.check('input[name="row"] >> nth=0')
+            page.click("text=Leave out selected")
+            assert "Left out by you" in page.inner_text("main")
+            assert "Submit 1 object" in page.inner_text("main")
+
+
+class TestChangingTheText:
+    def test_the_text_and_the_options_of_a_draft_are_offered_again_and_replace_it(
+        self, client: FlaskClient
+    ) -> None:
+        path = paste(client, "a-evil.top\nb-evil.top", tlp="green", labels="one")
+        link = f"/console/share?instead={path.rpartition('/')[2]}"
+        assert link in client.get(path).text
+        form = client.get(link).text
+        assert "a-evil.top\nb-evil.top</textarea>" in form
+        assert 'value="green" selected' in form and 'value="one"' in form
+        later = paste(client, "a-evil.top", instead=path.rpartition("/")[2])
+        assert client.get(path).status_code == 404
+        assert "1 object found" in words(client.get(later).text)
+
+    def test_a_person_with_the_most_drafts_can_change_one(self, client: FlaskClient) -> None:
+        paths = [paste(client, f"seen-evil{n}.top") for n in range(MOST)]
+        id_ = paths[0].rpartition("/")[2]
+        assert paste(client, "other-evil.top", instead=id_) not in paths
+        assert client.get(paths[0]).status_code == 404
+
+    def test_a_form_with_an_error_still_replaces_the_draft(self, client: FlaskClient) -> None:
+        id_ = paste(client, "seen-evil.top").rpartition("/")[2]
+        answer = post(client, "/console/share", {"text": "", "instead": id_})
+        assert answer.status_code == 422 and f'name="instead" value="{id_}"' in answer.text
+
+    def test_a_file_and_the_draft_of_another_person_are_not_offered(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        upload = {"file": (BytesIO(b"seen-evil.top"), "list.txt")}
+        path = str(post(client, "/console/share", upload).headers["Location"])
+        await_end(client, path)
+        own = f"/console/share?instead={path.rpartition('/')[2]}"
+        assert own not in client.get(path).text and client.get(own).status_code == 404
+        pasted = paste(client, "seen-evil.top").rpartition("/")[2]
+        add_person(hub, "bob@acme.example", Role.ANALYST, partner="acme")
+        other = sign_in(hub, "bob@acme.example")
+        assert other.get(f"/console/share?instead={pasted}").status_code == 404
+        paste(other, "b-evil.top", instead=pasted)
+        assert client.get(f"/console/share/{pasted}").status_code == 200
+
+
 class TestOthers:
     def test_the_preview_says_nothing_of_what_others_sent(
         self, client: FlaskClient, hub: HubInProcess
