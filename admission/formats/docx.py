@@ -19,6 +19,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 FORMAT = Format(
     name="docx",
     description="a Word document (DOCX): text, tables, headers and notes, not its comments",
+    never_shared="the words around the values, comments, pictures and the author",
     extensions=(".docx", ".docm"),
     accepts=_accepts,
     read=_read_file,

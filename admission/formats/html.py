@@ -29,6 +29,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 FORMAT = Format(
     name="html",
     description="a web page (HTML): its text; menus, scripts and targets of links are left out",
+    never_shared="the words around the values, menus, scripts, comments and the targets of links",
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,

@@ -182,6 +182,7 @@ def _note_ignored_lists(lists: _Lists) -> tuple[Finding, ...]:
 FORMAT = Format(
     name="list",
     description="a block list as JSON: an array of values, or arrays named deny, block, indicators",
+    never_shared="all but the values of lists that deny or block",
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,

@@ -111,6 +111,7 @@ def _parse_details(pattern: str, rules: RuleBuilder) -> IndicatorDetails:
 FORMAT = Format(
     name="network_rules",
     description="rules of Snort or Suricata: each active rule as an indicator",
+    never_shared="comments, and rules that are commented out",
     extensions=_ENDINGS[:1],
     accepts=_accepts,
     read=_read_file,

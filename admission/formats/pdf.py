@@ -25,6 +25,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 FORMAT = Format(
     name="pdf",
     description="a report as PDF with text in it, not only pictures of text",
+    never_shared="the words around the values, pictures and the author",
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,

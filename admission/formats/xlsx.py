@@ -64,6 +64,7 @@ def _format_table(sheet: Sheet) -> str:
 FORMAT = Format(
     name="xlsx",
     description="an Excel workbook (XLSX): each visible sheet as a table, with or without headings",
+    never_shared="hidden sheets and rows, and cells of columns that the notes call ignored",
     extensions=(".xlsx", ".xlsm"),
     accepts=_accepts,
     read=_read_file,

@@ -137,6 +137,8 @@ class Draft(msgspec.Struct, frozen=True):
     """Why it failed, for the person."""
     format: str = ""
     """As it was found out."""
+    never_shared: str = ""
+    """What of the file was read and is never shared."""
     anonymous: bool = True
     """The partner will not be named, by choice, by agreement or by what the report says."""
     taken_out: tuple[int, ...] = ()
@@ -282,6 +284,7 @@ class DraftFiles:
             done=0,
             total=0,
             error="",
+            never_shared="",
             rows=(),
             notes=(),
         )

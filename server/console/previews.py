@@ -180,7 +180,8 @@ class Previews:
     def _examine(self, draft: Draft, is_verbatim: bool) -> None:
         tlp = Tlp.parse(draft.options.tlp)
         found = self._read(draft, tlp)
-        if self._files.change(draft, total=len(found.candidates), format=found.format) is None:
+        about = {"format": found.format, "never_shared": found.never_shared}
+        if self._files.change(draft, total=len(found.candidates), **about) is None:
             return
         examined, is_anonymous = found.candidates, draft.options.anonymous
         terms = PreviewTerms(draft.partner, draft.options.collection, tlp, draft.options.anonymous)

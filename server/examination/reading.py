@@ -45,6 +45,8 @@ class ReadFile:
 
     format: str = ""
     candidates: tuple[Candidate, ...] = ()
+    never_shared: str = ""
+    """What of the file is read and never shared; empty if all of it may be."""
     fault: str = ""
     """Why the file as a whole cannot be read; then there are no candidates."""
 
@@ -56,7 +58,8 @@ def read_file(task: ReadTask) -> ReadFile:
         if found is None:
             text = explain_unreadable(task.name, task.content, _REMEDY)
             raise Unprocessable(text.removesuffix(_FILE_OF_FORMATS))
-        return ReadFile(found.name, tuple(islice(_read_candidates(task), task.most + 1)))
+        candidates = tuple(islice(_read_candidates(task), task.most + 1))
+        return ReadFile(found.name, candidates, found.describe_never_shared(task.content))
     except Unavailable:
         raise
     except ShareError as error:

@@ -380,6 +380,7 @@ def _explain_no_value(row: Row, declared: str, ids: tuple[ExternalId, ...]) -> s
 FORMAT = Format(
     name="csv",
     description="a table (CSV, TSV) with or without headings, defanged or not",
+    never_shared="cells of columns that the notes call ignored",
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,

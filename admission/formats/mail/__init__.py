@@ -49,6 +49,9 @@ _FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECA
 _NOTHING = "no sender, link or attached file to share was found in the mail"
 _CARRIER = "a mail that carries others is taken for a report of them: only those are read"
 _URL_PATTERN = re.compile(r"\[url:value = '((?:[^'\\]|\\.)*)'\]")
+_STATION = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_HEAD = 262_144
 _LINE = 20_000
 """Characters of a line that are searched for links at a time."""
 
@@ -222,10 +225,19 @@ def _cut_candidate(
     return without_lines(replace(made, object=subject)), note
 
 
+def _list_never_shared(content: bytes) -> str:
+    """The parts of a mail that are read and not shared, with the stations that it passed."""
+    head = _HEAD_END.split(content[:_LONGEST_HEAD].lstrip(), maxsplit=1)[0]
+    number = 0 if content.startswith(_OLE) else len(_STATION.findall(head))
+    stations = f"{number} Received line{'' if number == 1 else 's'}, " if number else ""
+    return f"recipients, subject, text, {stations}other header lines, names and content of files"
+
+
 FORMAT = Format(
     name="mail",
     description="a phishing mail (.eml, Outlook .msg): its sender, links and the hashes of its "
     "files, never its recipients",
+    list_never_shared=_list_never_shared,
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,

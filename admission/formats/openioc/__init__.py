@@ -110,6 +110,7 @@ def _join_by_subject(comparisons: Sequence[Comparison]) -> list[str]:
 FORMAT = Format(
     name="openioc",
     description="OpenIOC 1.0 or 1.1: each alternative as an indicator",
+    never_shared="the author",
     extensions=(".ioc",),
     accepts=_accepts,
     read=_read_file,

@@ -203,6 +203,7 @@ def _is_list(lines: Sequence[str]) -> bool:
 FORMAT = Format(
     name="text",
     description="free text: a report, a list, a hosts file, Markdown or AsciiDoc, defanged or not",
+    never_shared="the words around the values",
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,

@@ -351,6 +351,31 @@ class TestPreview:
         assert hub.store.submissions.require(id_).anonymous
 
 
+class TestNeverShared:
+    def test_the_parts_of_a_mail_that_are_not_shared_are_named_and_its_stations_counted(
+        self, client: FlaskClient
+    ) -> None:
+        mail = MAIL.replace("Message-ID", "Received: from a by b; Thu, 1 Jan 2026\nMessage-ID")
+        page = words(client.get(paste(client, mail)).text)
+        assert "Read, and not shared: recipients, subject, text, 2 Received lines, other" in page
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("We saw the-evil[.]top today.", "Read, and not shared: the words around the values."),
+            ("type,value\ndomain,the-evil.top\n", "columns that the notes call ignored."),
+        ],
+    )
+    def test_other_formats_say_in_a_sentence_what_they_never_take(
+        self, client: FlaskClient, text: str, expected: str
+    ) -> None:
+        assert expected in words(client.get(paste(client, text)).text)
+
+    def test_stix_may_be_shared_as_a_whole(self, client: FlaskClient) -> None:
+        page = client.get(paste(client, bundle(indicator("a.evil-portal.top")))).text
+        assert "not shared:" not in page
+
+
 class TestWords:
     def test_each_format_is_offered_once(self, client: FlaskClient) -> None:
         page = client.get("/console/share").text
