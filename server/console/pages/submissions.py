@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -17,13 +18,16 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.preview import describe_object
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server import auth
-from tocsin.server.console.forms import number_field
+from tocsin.server.console.forms import go, number_field, text_field
+from tocsin.server.console.own_objects import Ends, find_ends, find_own_ends
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.console.visit import visit
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.model import Record, Submission
 from tocsin.server.object_titles import single_value
+from tocsin.server.person import Role
+from tocsin.server.purge import is_object_id
 
 _PAGE = 50
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -37,6 +41,8 @@ _WORDS = {
     "refused": ("refused", "refused"),
 }
 """Verdicts in the order in which they are counted, with their words for one and for many."""
+_PUBLISHED = ("admitted", "merged")
+_INDEX = re.compile(r"[0-9]{1,7}")
 WAITING = "in progress"
 _ROW_WORDS = {
     "admitted": "published",
@@ -52,6 +58,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     views = Submissions(services)
     pages.add("/submissions", views.list_all, EVERYBODY)
     pages.add("/submissions/<id>", views.show, EVERYBODY)
+    pages.add("/submissions/<id>/withdraw", views.withdraw, (Role.ANALYST,), ("POST",))
     pages.add("/part/submissions/<id>", views.progress, EVERYBODY)
 
 
@@ -64,6 +71,11 @@ class Line:
     """Value or name by which people know it; empty if the text is not kept, or not theirs."""
     kind: str
     word: str
+    is_readable: bool
+    """The person may open the page of the public object."""
+    end: str = ""
+    """How the public object ended, as far as the person may know; empty if it is in force."""
+    may_withdraw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +135,7 @@ class Submissions:
             sentence=summarise(submission),
             kinds=[(name, _WORDS[name][1]) for name in _WORDS if submission.counts.get(name)],
             verdict=verdict,
+            done=request.args.get("done") == "withdrawn",
             collection=self._collection_name(submission),
             is_settled=submission.settled == submission.total,
             newer=f"?{more}page={number - 1}" if number > 1 else "",
@@ -160,18 +173,54 @@ class Submissions:
 
         The partner's own people see what was sent, all others what is published.
         """
-        is_own = bool(visit().who.partner) and visit().who.partner == submission.partner
+        is_own = _is_own(submission)
         subjects = self._find_subjects(submission, records) if is_own and records else {}
-        published = [each.public_id for each in records if each.public_id and not is_own]
+        published = [each.public_id for each in records if each.public_id]
         titles = self.services.object_reports.find_titles(visit().rights, published)
+        ends = self._find_ends(submission, records, titles)
+        may_withdraw = ends.can_withdraw if visit().who.has(Role.ANALYST) else ()
         lines = []
         for record in records:
             value, kind = describe_object(subjects.get(record.index, {}))
             value = value or single_value(titles.get(record.public_id, ""))
-            kind = kind or record.source_id.partition("--")[0]
-            word = _ROW_WORDS.get(record.verdict, record.verdict)
-            lines.append(Line(record, value, kind, word))
+            lines.append(
+                Line(
+                    record,
+                    value,
+                    kind or record.source_id.partition("--")[0],
+                    _ROW_WORDS.get(record.verdict, record.verdict),
+                    record.public_id in titles,
+                    ends.words.get(record.index, ""),
+                    record.index in may_withdraw,
+                )
+            )
         return lines
+
+    def _find_ends(
+        self, submission: Submission, records: Sequence[Record], readable: Collection[str]
+    ) -> Ends:
+        published = [each for each in records if each.verdict in _PUBLISHED]
+        if _is_own(submission):
+            return find_own_ends(self.services.store, submission.partner, published, readable)
+        return find_ends(self.services.store, published)
+
+    def withdraw(self, id: str) -> ResponseReturnValue:
+        """Withdraw what the person's partner reported of one object, whoever may read it."""
+        submission = self._find(id)
+        index = text_field("row", 10)
+        if not _is_own(submission) or not _INDEX.fullmatch(index):
+            raise NotFound("there is no such submission")
+        start = int(index)
+        records = self.services.store.submissions.page_of_records(id, start, start + 1)
+        if not records or records[0].verdict not in _PUBLISHED:
+            raise NotFound("there is no such submission")
+        who, reason = visit().who, text_field("reason", 1_000) or "in the console"
+        with suppress(NotFound):  # it ended before: the answer tells nothing of others
+            own_id = records[0].source_id
+            name = own_id if is_object_id(own_id) else records[0].public_id
+            self.services.partner_data.withdraw(who.partner, [name], who.login, reason)
+        page = start // _PAGE + 1
+        return go(f"/submissions/{id}?page={page}&done=withdrawn#row-{start + 1}")
 
     def _find_subjects(
         self, submission: Submission, records: Sequence[Record]
@@ -191,6 +240,11 @@ class Submissions:
     def _collection_name(self, submission: Submission) -> str:
         found = (each for each in visit().collections if each.id == submission.collection)
         return next((each.title or each.alias for each in found), "")
+
+
+def _is_own(submission: Submission) -> bool:
+    """True for a person of the partner that sent it."""
+    return bool(visit().who.partner) and visit().who.partner == submission.partner
 
 
 def summarise(submission: Submission) -> str:

@@ -4,14 +4,17 @@ import re
 from html import unescape
 
 import pytest
+from flask.testing import FlaskClient
 from support.clock import ManualClock
-from support.console import Visitor, add_person, sign_in
+from support.console import Visitor, add_person, post, sign_in
 from support.hub import HubInProcess, Object, indicator
 
+from tocsin.server.model import Partner
 from tocsin.server.person import Role
 from tocsin.server.store import Store
 
 ANALYST, VIEWER = "analyst@hub.example", "viewer@hub.example"
+AMBER = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"
 DAY = 24 * 3600 * 1_000_000
 
 
@@ -149,3 +152,124 @@ def test_the_hubs_people_see_what_is_published_of_a_submission(hub: HubInProcess
     status = hub.push(sent)
     page = sign_in(hub, "reviewer@hub.example").get(f"/console/submissions/{status['id']}").text
     assert "shown[.]bad-portal[.]top" in page and "jane" not in page
+
+
+def withdraw(client: FlaskClient, id_: str, row: int, reason: str = "") -> int:
+    """Withdraw the object in a row, from 1, as the page of a submission does."""
+    form = {"row": str(row - 1), "reason": reason}
+    return int(post(client, f"/console/submissions/{id_}/withdraw", form).status_code)
+
+
+class TestWithdrawing:
+    @pytest.fixture
+    def blind(self, hub: HubInProcess) -> FlaskClient:
+        """An analyst of a partner whose account does not read TLP:AMBER, at which it shares."""
+        hub.join(Partner("bank", "Nordic Bank"), reads=("clear", "green"))
+        add_person(hub, "ann@bank.example", Role.ANALYST, partner="bank")
+        return sign_in(hub, "ann@bank.example")
+
+    def test_an_object_that_its_partner_may_not_read_is_withdrawn_and_others_stay(
+        self, hub: HubInProcess, blind: FlaskClient
+    ) -> None:
+        sent = [
+            indicator(f"{n}.evil-portal.top", seed=n, object_marking_refs=[AMBER]) for n in "ab"
+        ]
+        id_ = send(hub, *sent, who="bank")
+        page = blind.get(f"/console/submissions/{id_}").text
+        assert page.count("Withdraw our report") == 2, words(page)
+        assert "/console/objects/" not in page
+        assert withdraw(blind, id_, 2, "a mistake") == 303
+        assert [each["pattern"] for each in hub.feed("amber") if not each.get("revoked")] == [
+            sent[0]["pattern"]
+        ]
+        entry = [e for e in hub.store.journal.entries() if e.action == "partner.withdraw"][-1]
+        assert (entry.actor, entry.details["reason"]) == ("ann@bank.example", "a mistake")
+        later = blind.get(f"/console/submissions/{id_}")
+        assert "withdrawn since it was published" in words(later.text)
+        assert later.text.count("Withdraw our report") == 1
+
+    def test_the_page_is_the_same_if_others_reported_the_object_too(
+        self, hub: HubInProcess, blind: FlaskClient
+    ) -> None:
+        pages = []
+        for is_shared in (False, True):
+            name = f"{'b' if is_shared else 'a'}.evil-portal.top"
+            mine = indicator(name, seed=name, object_marking_refs=[AMBER])
+            if is_shared:
+                hub.push(indicator(name, seed=f"{name}-theirs", object_marking_refs=[AMBER]))
+            id_ = send(hub, mine, who="bank")
+            path = f"/console/submissions/{id_}"
+            seen = [words(blind.get(path).text)]
+            for _ in range(2):
+                assert withdraw(blind, id_, 1) == 303
+                seen.append(words(blind.get(path).text))
+            revoked = [e.get("revoked", False) for e in hub.feed("amber") if name in e["pattern"]]
+            assert revoked[-1] is not is_shared
+            assert "Withdraw our report" in seen[0] and "withdrawn since" in seen[1]
+            seen = [each.replace(f"{name[0]}[.]", "") for each in seen]
+            pages.append([re.sub(r"\d\d:\d\d UTC", "", each) for each in seen])
+        assert pages[0] == pages[1]
+
+    @pytest.mark.parametrize("login", [VIEWER, "operator@hub.example", "reviewer@hub.example"])
+    def test_only_analysts_of_the_partner_withdraw(self, hub: HubInProcess, login: str) -> None:
+        id_ = send(hub, indicator())
+        client = sign_in(hub, login)
+        assert "Withdraw our report" not in client.get(f"/console/submissions/{id_}").text
+        assert withdraw(client, id_, 1) == 404
+        assert not any(each.get("revoked") for each in hub.feed("green"))
+
+    def test_an_analyst_of_another_partner_finds_nothing_to_withdraw(
+        self, hub: HubInProcess, blind: FlaskClient
+    ) -> None:
+        id_ = send(hub, indicator())
+        assert withdraw(blind, id_, 1) == 404
+        assert not any(each.get("revoked") for each in hub.feed("green"))
+
+    @pytest.mark.parametrize("row", ["", "-1", "1", "x", "9" * 9])
+    def test_a_row_that_is_not_there_or_not_published_is_not_found(
+        self, hub: HubInProcess, row: str
+    ) -> None:
+        private = {**indicator(), "pattern": "[ipv4-addr:value = '192.168.0.7']"}
+        path = f"/console/submissions/{send(hub, indicator(), private)}/withdraw"
+        assert post(sign_in(hub, ANALYST), path, {"row": row}).status_code == 404
+
+    def test_a_form_of_another_site_withdraws_nothing(self, hub: HubInProcess) -> None:
+        path = f"/console/submissions/{send(hub, indicator())}/withdraw"
+        form = {"row": "0", "token": "x"}
+        assert post(sign_in(hub, ANALYST), path, form).status_code == 403
+        assert not any(each.get("revoked") for each in hub.feed("green"))
+
+    def test_the_form_opens_without_javascript_and_has_no_barrier(
+        self, hub: HubInProcess, visitor: Visitor
+    ) -> None:
+        id_ = send(hub, indicator("a.evil-portal.top"))
+        page = visitor.sign_in(ANALYST, f"/submissions/{id_}")
+        page.click("summary.button")
+        visitor.check()
+        page.fill('input[name="reason"]', "a mistake")
+        page.click("text=Withdraw our report")
+        page.wait_for_selector("text=What you reported of this object is withdrawn.")
+        visitor.check()
+
+
+class TestEnds:
+    def test_a_row_says_that_the_hub_revoked_the_object(self, hub: HubInProcess) -> None:
+        id_ = send(hub, indicator())
+        (published,) = hub.feed("green")
+        hub.services.lifecycle.revoke(published["id"], "op", "wrong")
+        for login in (ANALYST, "operator@hub.example"):
+            page = words(sign_in(hub, login).get(f"/console/submissions/{id_}").text)
+            assert "revoked by the hub since it was published" in page
+            assert "Withdraw our report" not in page
+
+    def test_what_the_partner_withdrew_itself_says_so_even_if_the_hub_revokes_it_later(
+        self, hub: HubInProcess
+    ) -> None:
+        id_ = send(hub, indicator(seed="mine"))
+        hub.push(indicator(seed="theirs"), who="north")
+        client = sign_in(hub, ANALYST)
+        withdraw(client, id_, 1)
+        (published,) = {each["id"] for each in hub.feed("green")}
+        hub.services.lifecycle.revoke(published, "op", "wrong")
+        page = words(client.get(f"/console/submissions/{id_}").text)
+        assert "withdrawn since it was published" in page and "revoked by" not in page
