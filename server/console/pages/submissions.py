@@ -18,6 +18,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.preview import describe_object
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server import auth
+from tocsin.server.console.contents import read_contents
 from tocsin.server.console.forms import go, number_field, text_field
 from tocsin.server.console.own_objects import Ends, find_ends, find_own_ends
 from tocsin.server.console.registry import EVERYBODY, Pages
@@ -92,6 +93,7 @@ class Submissions:
         if me.is_of_hub and partner not in {each.slug for each in partners}:
             partner = ""
         found, has_newer, has_older = self._find_page(partner) if partner else ([], False, False)
+        may_read = bool(me.partner) and auth.may_list_submissions(visit().rights)
         more = f"partner={partner}&" if me.is_of_hub else ""
         names = {each.id: each.title or each.alias for each in visit().collections}
         days = groupby(found, key=lambda each: _day(each.received))
@@ -100,6 +102,7 @@ class Submissions:
             days=[(day, list(group)) for day, group in days],
             names=names,
             sentence=summarise,
+            contents=read_contents(store, found) if may_read else {},
             partner=partner,
             partners=[("", "choose a partner"), *((each.slug, each.name) for each in partners)],
             newer=f"?{more}after={_position(found[0])}" if has_newer else "",

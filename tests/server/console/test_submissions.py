@@ -120,6 +120,20 @@ class TestList:
         assert found == ids[::-1]
         assert re.findall(r"<h2>(\d+ \w+ \d+)</h2>", page) == ["16 January 2027", "15 January 2027"]
 
+    def test_the_contents_of_each_are_shown_to_those_who_sent_it_while_they_are_kept(
+        self, hub: HubInProcess
+    ) -> None:
+        url = {**indicator(), "pattern": "[url:value = 'http://x.evil-portal.top/a']"}
+        names = [indicator(f"evil{n}.top") for n in range(3)]
+        id_ = send(hub, *names, url)
+        partner = sign_in(hub, VIEWER)
+        page = words(partner.get("/console/submissions").text)
+        assert "3 domains, 1 URL: evil0[.]top , evil1[.]top , evil2[.]top , …" in page
+        operator = sign_in(hub, "operator@hub.example")
+        assert "evil0" not in operator.get("/console/submissions?partner=acme").text
+        hub.store.commit(lambda txn: txn.delete_submission(id_))
+        assert "evil0" not in partner.get("/console/submissions").text
+
     def test_older_and_newer_pages_hold_every_submission_once(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
