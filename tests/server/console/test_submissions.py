@@ -199,7 +199,7 @@ class TestWithdrawing:
         entry = [e for e in hub.store.journal.entries() if e.action == "partner.withdraw"][-1]
         assert (entry.actor, entry.details["reason"]) == ("ann@bank.example", "a mistake")
         later = blind.get(f"/console/submissions/{id_}")
-        assert "withdrawn since it was published" in words(later.text)
+        assert "withdrawn (it was published)" in words(later.text)
         assert later.text.count("Withdraw our report") == 1
 
     def test_the_page_is_the_same_if_others_reported_the_object_too(
@@ -219,7 +219,7 @@ class TestWithdrawing:
                 seen.append(words(blind.get(path).text))
             revoked = [e.get("revoked", False) for e in hub.feed("amber") if name in e["pattern"]]
             assert revoked[-1] is not is_shared
-            assert "Withdraw our report" in seen[0] and "withdrawn since" in seen[1]
+            assert "Withdraw our report" in seen[0] and "withdrawn (it" in seen[1]
             seen = [each.replace(f"{name[0]}[.]", "") for each in seen]
             pages.append([re.sub(r"\d\d:\d\d UTC", "", each) for each in seen])
         assert pages[0] == pages[1]
@@ -273,7 +273,7 @@ class TestEnds:
         hub.services.lifecycle.revoke(published["id"], "op", "wrong")
         for login in (ANALYST, "operator@hub.example"):
             page = words(sign_in(hub, login).get(f"/console/submissions/{id_}").text)
-            assert "revoked by the hub since it was published" in page
+            assert "revoked by the hub (it was published)" in page
             assert "Withdraw our report" not in page
 
     def test_what_the_partner_withdrew_itself_says_so_even_if_the_hub_revokes_it_later(
@@ -286,4 +286,4 @@ class TestEnds:
         (published,) = {each["id"] for each in hub.feed("green")}
         hub.services.lifecycle.revoke(published, "op", "wrong")
         page = words(client.get(f"/console/submissions/{id_}").text)
-        assert "withdrawn since it was published" in page and "revoked by" not in page
+        assert "withdrawn (it was published)" in page and "revoked by" not in page
