@@ -247,10 +247,11 @@ class DraftFiles:
         place, rows, at = self._place(draft.person, draft.id), [], 0
         descriptor = _create(place / f"results-{draft.run}")
         with os.fdopen(descriptor, "wb") as file:
-            for item, *row in results:
-                frame = msgspec.msgpack.encode(item)
+            for each in results:
+                frame = msgspec.msgpack.encode(each.item)
                 file.write(frame)
-                rows.append(Row(at, len(frame), *row))
+                row = Row(at, len(frame), each.standing, each.is_changed, each.has_text)
+                rows.append(row)
                 at += len(frame)
         _write(place / f"body-{draft.run}", body)
         return tuple(rows)

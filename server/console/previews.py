@@ -183,7 +183,8 @@ class Previews:
         about = {"format": found.format, "never_shared": found.never_shared}
         if self._files.change(draft, total=len(found.candidates), **about) is None:
             return
-        examined, is_anonymous = found.candidates, draft.options.anonymous
+        examined: Sequence[Candidate] = found.candidates
+        is_anonymous = draft.options.anonymous
         terms = PreviewTerms(draft.partner, draft.options.collection, tlp, draft.options.anonymous)
         if not is_verbatim:
             examined, is_anonymous = self._examine_all(draft, terms, found.candidates)

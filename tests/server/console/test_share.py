@@ -539,7 +539,7 @@ class TestOthers:
             path = paste(client, text)
             page = client.get(path).text
             post(client, f"{path}/discard", {})
-            return re.sub(r"share/[0-9a-f]{24}|<time.*?</time>", "", page)
+            return re.sub(r"[0-9a-f]{24}|<time.*?</time>", "", page)
 
         alone = seen()
         hub.join(Partner("holding", "Secret Holding", terms=("Of Secret",), mask_everywhere=True))
