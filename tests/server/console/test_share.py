@@ -449,9 +449,11 @@ class TestLeavingOut:
         unmarked = indicator("a.evil-portal.top")
         del unmarked["object_marking_refs"]
         amber = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"
-        report = sdo("report", object_refs=[unmarked["id"]], object_marking_refs=[amber])
+        about = {"name": "Report", "published": "2026-01-01T00:00:00Z"}
+        report = sdo("report", object_refs=[unmarked["id"]], object_marking_refs=[amber], **about)
         path = paste(client, bundle(report, unmarked), tlp="green")
         leave_out(client, path, 1)
+        assert "1 can be shared now, 1 is left out by you." in words(client.get(path).text)
         submit(client, path)
         assert hub.feed("green") == []
         assert [each["type"] for each in hub.feed("amber")] == ["indicator"]

@@ -276,6 +276,17 @@ class TestEnds:
             assert "revoked by the hub (it was published)" in page
             assert "Withdraw our report" not in page
 
+    def test_a_row_says_so_at_a_level_that_the_partner_does_not_read(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("bank", "Nordic Bank"), reads=("clear", "green"))
+        add_person(hub, "ann@bank.example", Role.ANALYST, partner="bank")
+        id_ = send(hub, indicator(object_marking_refs=[AMBER]), who="bank")
+        (published,) = hub.feed("amber")
+        hub.services.lifecycle.revoke(published["id"], "op", "wrong")
+        page = words(sign_in(hub, "ann@bank.example").get(f"/console/submissions/{id_}").text)
+        assert "revoked by the hub (it was published)" in page
+
     def test_what_the_partner_withdrew_itself_says_so_even_if_the_hub_revokes_it_later(
         self, hub: HubInProcess
     ) -> None:
