@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.model import Path, StixObject, format_path
 from tocsin.admission.stix.free_text import free_texts
-from tocsin.server.review_comparison import Mark
+from tocsin.server.intake.marks import Mark
 
 Pieces = tuple[tuple[str, str], ...]
 """A text in pieces, each with its kind; see `texts.parts`."""

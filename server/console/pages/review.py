@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.model import StixObject
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.forms import go, parse_number, text_field
@@ -29,6 +30,7 @@ from tocsin.server.intake.decisions import (
     Decision,
     is_own,
 )
+from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
 from tocsin.server.intake.masks import find_words
 from tocsin.server.intake.review import MaskedPreview
 from tocsin.server.model import (
@@ -39,10 +41,10 @@ from tocsin.server.model import (
     Review,
     ReviewAct,
     ReviewKind,
+    Span,
     Submission,
 )
 from tocsin.server.person import Role
-from tocsin.server.review_comparison import Mark, find_marks
 from tocsin.server.store.review_acts import Answers
 from tocsin.server.store.review_queue import QueuedReview
 from tocsin.server.store.reviews import ReviewTitle
@@ -68,6 +70,7 @@ _USUAL_REASONS = {
     "references": "what it refers to has not come: send it with that",
 }
 _REASON = "a reviewer refused it"
+_NOT_KEPT = "its submission is not kept any more"
 _NOTHING_TYPED = {"decision": "", "reason": "", "words": ""}
 
 
@@ -326,6 +329,7 @@ class Item:
             holder = self.services.intake.decisions.claim(review, who)
         if holder is not None and holder.until <= self.services.clock():
             holder = None
+        original = parse_object(review.object)
         preview, marks = self._compare(review)
         rows = self._rows(review, preview, marks)
         others = [each for each in rows if not each.is_first and is_machinery(each)]
@@ -337,7 +341,8 @@ class Item:
             rows=[each for each in rows if each not in others],
             others=others,
             marks=marks,
-            words=_marked_words(marks),
+            words=_marked_words(original, marks),
+            no_edit=self._explain_no_edit(review),
             fault=preview.fault,
             is_left_alone=review.rules == _BY_ITSELF,
             why_not=_why_not(review, holder, may_act=may_act),
@@ -361,12 +366,23 @@ class Item:
         found = self.services.store.reviews.list_titles([review.id])
         return found[review.id].title if review.id in found else ""
 
-    def _compare(self, review: Review) -> tuple[MaskedPreview, Sequence[Mark]]:
+    def _preview(self, review: Review) -> MaskedPreview:
+        if not review.is_open:
+            return MaskedPreview(None)
         try:
-            preview = self.services.intake.preview_masked(review)
+            return self.services.intake.preview_masked(review)
         except NotFound:
-            preview = MaskedPreview(None, "its submission is not kept any more")
+            return MaskedPreview(None, _NOT_KEPT)
+
+    def _compare(self, review: Review) -> tuple[MaskedPreview, Sequence[Mark]]:
+        preview = self._preview(review)
         return preview, find_marks(review, parse_object(review.object), preview.object)
+
+    def _explain_no_edit(self, review: Review) -> str:
+        try:
+            return self.services.intake.explain_no_edit(review)
+        except NotFound:
+            return _NOT_KEPT
 
     def _rows(self, review: Review, preview: MaskedPreview, marks: Sequence[Mark]) -> list[Row]:
         original = parse_object(review.object)
@@ -442,16 +458,29 @@ class Item:
         if kind is None:
             raise Malformed("choose what to do")
         if kind is DecisionKind.EDIT:
-            return Decision(kind, masks=tuple(self._read_masks(review)))
+            masks = tuple(self._read_masks(review))
+            self._check_edit(review, masks)
+            return Decision(kind, masks=masks)
+        if kind is DecisionKind.KEEP_MASKED and (fault := self._preview(review).fault):
+            raise Malformed(fault)
         reason = text_field("reason", _LONGEST_REASON) if kind is DecisionKind.REJECT else ""
         return Decision(kind, reason or (_REASON if kind is DecisionKind.REJECT else ""))
 
-    def _read_masks(self, review: Review) -> Iterable[tuple[tuple[str | int, ...], int, int]]:
+    def _check_edit(self, review: Review, masks: Sequence[Span]) -> None:
+        """Raises Malformed if any of the masked words would be published all the same."""
+        if not review.is_open:
+            return  # it is refused with the decision that was made before
+        try:
+            self.services.intake.check_edit(review, masks)
+        except (Conflict, NotFound) as error:
+            raise Malformed(str(error)) from error
+
+    def _read_masks(self, review: Review) -> Iterable[Span]:
         """The places of the words that a person chose: of those in question, and of others."""
         if not review.object:
             return []
-        _, marks = self._compare(review)
-        offered = _marked_words(marks)
+        original = parse_object(review.object)
+        offered = _marked_words(original, self._compare(review)[1])
         numbers = set(map(parse_number, request.form.getlist("mark")))
         words = [word for n, word in enumerate(offered) if n in numbers]
         words += [line.strip() for line in text_field("words").splitlines() if line.strip()]
@@ -459,7 +488,7 @@ class Item:
             raise Malformed("choose or enter the words to mask; to publish all, release it in full")
         if len(words) > _MOST_WORDS:
             raise Malformed(f"{len(words)} words are too many: {_MOST_WORDS} at most")
-        return find_words(parse_object(review.object), words)
+        return find_words(original, words)
 
     def skip(self, id: str) -> ResponseReturnValue:
         """Leave the item to others, and open the next one."""
@@ -498,10 +527,9 @@ def _parse_chosen(text: str) -> Chosen:
     return Chosen(id[:100], -1 if number is None else number)
 
 
-def _marked_words(marks: Sequence[Mark]) -> list[str]:
-    """The words in question, each once; those that are as long as a text are left out."""
-    words = (word.text.strip() for mark in marks for word in mark.words)
-    return list(dict.fromkeys(word for word in words if 0 < len(word) <= _LONGEST_REASON))
+def _marked_words(subject: StixObject, marks: Sequence[Mark]) -> list[str]:
+    """The words in question that can be masked; those that are as long as a text are left out."""
+    return [each for each in list_maskable_words(subject, marks) if len(each) <= _LONGEST_REASON]
 
 
 def _usual_reason(rules: Sequence[str]) -> str:

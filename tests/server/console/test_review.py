@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from support.presence import present
 from tocsin.admission.errors import Conflict
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.decisions import Chosen, Decision, Decisions
+from tocsin.server.intake.masks import find_words
 from tocsin.server.model import DecisionKind, Review
 from tocsin.server.person import Person, Role
 from tocsin.server.store import Store, wall_clock
@@ -85,6 +87,12 @@ def decide(client: FlaskClient, review: Review, decision: str, **more: Any) -> A
     """Send a decision as the page of the item does."""
     form = {"decision": decision, "version": str(review.revision)} | more
     return post(client, f"/console/review/{review.id}", form)
+
+
+def decide_unchecked(hub: HubInProcess, review: Review, decision: Decision) -> None:
+    """Write a decision down as another version of the form might."""
+    person = present(hub.store.people.find_by_login(REVIEWER))
+    hub.services.intake.decisions.decide(person, Chosen(review.id, review.revision), decision)
 
 
 def work(hub: HubInProcess) -> None:
@@ -199,8 +207,10 @@ class TestItem:
         hub.push(indicator("vpn.acme.example"))
         [review] = waiting(hub)
         page = opened(reviewer, review)
-        assert "the marked part is a value" in page
-        decide(reviewer, review, "keep_masked")
+        assert "the marked part is a value" in page and "(pattern)" in page
+        answer = decide(reviewer, review, "keep_masked")
+        assert answer.status_code == 422 and "the marked part is a value" in answer.text.lower()
+        decide_unchecked(hub, review, Decision(DecisionKind.KEEP_MASKED))
         later(hub, clock)
         assert hub.feed("green") == []
         assert "the marked part is a value" in waiting(hub)[0].returned
@@ -406,6 +416,61 @@ class TestEditing:
             "there is no such word" in answer.text.lower() and ">nowhere</textarea>" in answer.text
         )
         assert waiting(hub)[0].is_open
+
+    @pytest.mark.parametrize("mailbox", ["nuno.faria@acme.example", "Nuno.Faria%40ACME.example"])
+    def test_is_refused_while_the_masked_words_stand_in_the_pattern(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, mailbox: str
+    ) -> None:
+        text = "https://x.club/p?u=nuno.faria@acme.example"
+        pattern = f"[url:value = 'https://x.club/p?u={mailbox}']"
+        hub.push(indicator(name=text) | {"pattern": pattern})
+        [review] = waiting(hub)
+        page = opened(reviewer, review)
+        assert "No words can be masked here" in page and "(pattern)" in page
+        assert 'name="mark"' not in page and 'name="words"' not in page
+        answer = decide(reviewer, review, "edit", words="nuno.faria@acme.example")
+        assert answer.status_code == 422 and "(pattern)" in answer.text
+        masks = tuple(find_words(json.loads(review.object), ["nuno.faria@acme.example"]))
+        decide_unchecked(hub, review, Decision(DecisionKind.EDIT, masks=masks))
+        later(hub, clock)
+        assert hub.feed("green") == [] and "(pattern)" in waiting(hub)[0].returned
+
+    @pytest.mark.parametrize("value", ["jane.doe.top", "janedoe.top"])
+    def test_is_refused_while_words_in_question_stand_where_they_cannot_be_masked(
+        self, hub: HubInProcess, reviewer: FlaskClient, value: str
+    ) -> None:
+        hub.push(indicator(value, description=PERSON))
+        [review] = waiting(hub)
+        assert "in pattern, which cannot be masked" in opened(reviewer, review)
+        answer = decide(reviewer, review, "edit", words="saw it")
+        assert answer.status_code == 422 and "in pattern, which cannot be masked" in answer.text
+
+    def test_words_in_question_that_stay_in_a_text_are_released_by_choice(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator(description=PERSON, labels=["jane%20doe"]))
+        [review] = waiting(hub)
+        assert decide(reviewer, review, "edit", mark="0").status_code == 422
+        assert decide(reviewer, review, "edit", words="saw it").status_code == 303
+
+    def test_words_of_one_s_own_are_not_masked_beside_a_value_that_has_them(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator("panel.kolibri.top", description=f"{PERSON}, at Kolibri"))
+        [review] = waiting(hub)
+        answer = decide(reviewer, review, "edit", words="kolibri")
+        assert answer.status_code == 422 and "in pattern, which cannot be masked" in answer.text
+        assert ">kolibri</textarea>" in answer.text and waiting(hub)[0].is_open
+
+    def test_words_in_another_spelling_are_asked_for(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator(description=PERSON, labels=["kolibri%20bank", "Kolibri Bank"]))
+        [review] = waiting(hub)
+        answer = decide(reviewer, review, "edit", words="Kolibri Bank")
+        assert answer.status_code == 422 and "enter them as they are written there" in answer.text
+        both = "Kolibri Bank\nkolibri%20bank"
+        assert decide(reviewer, review, "edit", words=both).status_code == 303
 
     def test_nothing_to_mask_is_refused(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
         [review] = ask(hub)
