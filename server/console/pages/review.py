@@ -19,7 +19,13 @@ from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.forms import go, parse_number, text_field
 from tocsin.server.console.registry import Pages
-from tocsin.server.console.review_texts import Row, compare_texts, is_machinery
+from tocsin.server.console.review_context import find_markings, name_acts
+from tocsin.server.console.review_texts import (
+    Row,
+    compare_texts,
+    is_machinery,
+    release_texts,
+)
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
 from tocsin.server.intake.decisions import (
@@ -32,7 +38,7 @@ from tocsin.server.intake.decisions import (
 )
 from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
 from tocsin.server.intake.masks import find_words
-from tocsin.server.intake.review import MaskedPreview
+from tocsin.server.intake.review import FullPreview, MaskedPreview
 from tocsin.server.model import (
     ActState,
     Claim,
@@ -44,6 +50,7 @@ from tocsin.server.model import (
     Span,
     Submission,
 )
+from tocsin.server.object_titles import LONGEST_TITLE
 from tocsin.server.person import Role
 from tocsin.server.store.review_acts import Answers
 from tocsin.server.store.review_queue import QueuedReview
@@ -56,6 +63,9 @@ _SECTION = f"{ROOT}/review"
 _TURNAROUND_DAYS = 7
 _LOOKED_AHEAD = 50
 """Items among which one that nobody has opened is looked for."""
+_MOST_COMPARED = 200
+"""Items of a partner among which the same value is looked for."""
+_MOST_SAME = 5
 _NO_LEVEL = "none"
 _MOST_WORDS = 100
 _LONGEST_REASON = 500
@@ -177,6 +187,7 @@ class Queue:
         shown = found[(page - 1) * _PAGE : page * _PAGE]
         here, now = visit(), self.services.clock()
         waiting = [each for each in items if each.rules != _BY_ITSELF]
+        acts, said = store.review_acts.list_latest(here.who.id), find_act(self.services)
         return flask.render_template(
             "review_queue.html",
             section=_SECTION,
@@ -191,12 +202,10 @@ class Queue:
             has_more=page * _PAGE < len(found),
             may_act=here.who.has(*_ACTING),
             turnaround=store.review_acts.median_turnaround(now, _TURNAROUND_DAYS),
-            acts=store.review_acts.list_latest(here.who.id),
-            said=self._act(),
+            acts=acts,
+            said=said,
+            named=name_acts(store, [*acts, *filter(None, [said])]),
         )
-
-    def _act(self) -> ReviewAct | None:
-        return find_act(self.services)
 
     def _lines(self, items: Sequence[QueuedReview]) -> list[Line]:
         titles = self.services.store.reviews.list_titles([each.id for each in items])
@@ -307,6 +316,7 @@ class Item:
         chosen, act = Filter.of_request(), None
         if review.decision is not None:
             act = self.services.store.review_acts.find(review.decision.act)
+        said = find_act(self.services)
         page = flask.render_template(
             "review_decided.html",
             section=_SECTION,
@@ -314,7 +324,8 @@ class Item:
             act=act,
             is_mine=act is not None and act.person == visit().who.id,
             filter=chosen,
-            said=find_act(self.services),
+            said=said,
+            named=name_acts(self.services.store, [said] if said else []),
             next_url=ROOT + self._next_url(review, chosen),
         )
         return flask.make_response(page)
@@ -332,6 +343,11 @@ class Item:
         original = parse_object(review.object)
         preview, marks = self._compare(review)
         rows = self._rows(review, preview, marks)
+        full, said, last = (
+            self._preview_full(review),
+            find_act(self.services),
+            self._last_pending(),
+        )
         others = [each for each in rows if not each.is_first and is_machinery(each)]
         page = flask.render_template(
             "review_item.html",
@@ -355,8 +371,14 @@ class Item:
             unmarked=typed.get("unmarked", "").split(),
             errors=errors,
             ends=(review.created // DAY + self.services.settings.review_days + 1) * DAY,
-            said=find_act(self.services),
-            last=self._last_pending(),
+            said=said,
+            last=last,
+            named=name_acts(self.services.store, [*filter(None, [said, last])]),
+            full=full,
+            full_rows=release_texts(rows, self._compare_full(original, full, marks)),
+            remaining=preview.remaining,
+            markings=find_markings(self.services.store, review),
+            also=self._find_same_waiting(review),
             is_held=review.kind is ReviewKind.HELD,
             whole="all" in request.args,
         )
@@ -387,6 +409,28 @@ class Item:
     def _rows(self, review: Review, preview: MaskedPreview, marks: Sequence[Mark]) -> list[Row]:
         original = parse_object(review.object)
         return compare_texts(original, preview.object, marks, whole="all" in request.args)
+
+    def _preview_full(self, review: Review) -> FullPreview:
+        try:
+            return self.services.intake.preview_full(review)
+        except NotFound:
+            return FullPreview(None, _NOT_KEPT)
+
+    def _compare_full(
+        self, original: StixObject, full: FullPreview, marks: Sequence[Mark]
+    ) -> list[Row]:
+        return compare_texts(original, full.object, marks, whole="all" in request.args)
+
+    def _find_same_waiting(self, review: Review) -> list[str]:
+        """Other items on the same value of the same partner, the latest ones."""
+        queue = self.services.store.review_queue.look()
+        type_ = next((each.type for each in queue if each.id == review.id), "")
+        same = [e.id for e in queue if (e.partner, e.type) == (review.partner, type_)]
+        titles = self.services.store.reviews.list_titles([*same[-_MOST_COMPARED:], review.id])
+        own = titles[review.id].title if review.id in titles else ""
+        is_whole = len(own) <= LONGEST_TITLE
+        found = [id for id in same if id in titles and id != review.id and titles[id].title == own]
+        return found[-_MOST_SAME:] if own and is_whole else []
 
     def _around(self, review: Review) -> Around:
         store = self.services.store

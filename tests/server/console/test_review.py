@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -89,6 +90,11 @@ def decide(client: FlaskClient, review: Review, decision: str, **more: Any) -> A
     return post(client, f"/console/review/{review.id}", form)
 
 
+def part_of(page: str, begin: str, end: str) -> str:
+    """What stands between two texts of a page."""
+    return page.partition(begin)[2].partition(end)[0]
+
+
 def decide_unchecked(hub: HubInProcess, review: Review, decision: Decision) -> None:
     """Write a decision down as another version of the form might."""
     person = present(hub.store.people.find_by_login(REVIEWER))
@@ -127,6 +133,7 @@ class TestQueue:
         ask(hub, "second.top")
         page = reviewer.get("/console/review").text
         assert page.index("first[.]top") < page.index("second[.]top")
+        assert "shows all keys" in page and "shows all keys" in opened(reviewer, waiting(hub)[0])
         assert "20 min" in page and "2</strong> wait for a person" in page
 
     def test_is_filtered_and_links_carry_the_filter_on(
@@ -232,6 +239,59 @@ class TestItem:
         later(hub, clock)
         assert descriptions(hub) == [MASKED] and waiting(hub) == []
         timed.close()
+
+    def test_shows_what_a_release_in_full_publishes_and_which_rules_still_act(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        hub.push(indicator(description=f"{PERSON}; call +44 20 7946 0958"))
+        [review] = waiting(hub)
+        full = part_of(opened(reviewer, review), 'id="full"', "</section>")
+        assert "Reported by Jane Doe, who saw it; call" in full and "7946" not in full
+        assert "[removed: telephone number]" in full and "telephone number masked" in full
+        decide(reviewer, review, "release")
+        later(hub, clock)
+        assert descriptions(hub) == [f"{PERSON}; call [removed: telephone number]"]
+
+    def test_says_when_nothing_else_is_masked_in_full(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        assert "No rule masks anything else." in opened(reviewer, review)
+
+    def test_an_unknown_marking_is_what_is_asked_about_and_shown(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        marking = sdo("marking-definition", definition_type="statement") | {
+            "definition": {"statement": "Restricted: TLP:AMBER, members only"},
+            "name": "Circle",
+        }
+        unknown = "marking-definition--" + str(uuid.uuid4())
+        hub.push(marking, indicator("a.top", object_marking_refs=[marking["id"]]))
+        hub.push(indicator("b.top", object_marking_refs=[unknown]))
+        pages = {each.source_id: opened(reviewer, each) for each in waiting(hub)}
+        page = next(each for each in pages.values() if unknown in each)
+        assert "its marking is in question" in page and "the marked part" not in page
+        shown = part_of(page, "The marking in question", "</section>")
+        assert unknown in shown and "has not come" in shown
+        [known] = [each for each in pages.values() if "a[.]top" in each]
+        shown = part_of(known, "The marking in question", "</section>")
+        assert marking["id"] in shown and "Restricted: TLP:AMBER, members only" in shown
+
+    def test_times_versions_and_ids_are_shown_as_they_are(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        page = opened(reviewer, review)
+        assert "2026-01-01T00:00:00.000Z" in page and ">2.1<" in page
+
+    def test_names_other_items_on_the_same_value_of_the_partner(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        one, two, three = ask(hub, "a.top", "a.top", "b.top")
+        ask(hub, "a.top", who="north")
+        assert f"/console/review/{two.id}" in opened(reviewer, one)
+        assert f"/console/review/{one.id}" in opened(reviewer, two)
+        assert "also waits as" not in opened(reviewer, three)
 
     @pytest.mark.parametrize(
         "text",
@@ -380,7 +440,7 @@ class TestDeciding:
         decide(reviewer, two, "reject")
         later(hub, clock)
         assert "1 yes, 1 no so far" in opened(reviewer, three)
-        assert "from question to decision" in reviewer.get("/console/review").text
+        assert "half of the decisions" in reviewer.get("/console/review").text
 
 
 class TestEditing:
@@ -512,6 +572,32 @@ class TestUndoing:
         hub.store._base.review_acts.update_one({"_id": act}, pending)  # not done with the last
         clock.now -= 5 * SECOND
         assert post(reviewer, "/console/review/undo", {"act": act}).status_code == 409
+
+    @pytest.mark.parametrize(
+        ("decision", "value"), [("keep_masked", True), ("release", True), ("reject", False)]
+    )
+    def test_the_value_is_named_while_it_is_kept_or_published(  # noqa: PLR0913
+        self,
+        hub: HubInProcess,
+        reviewer: FlaskClient,
+        clock: ManualClock,
+        decision: str,
+        value: bool,
+    ) -> None:
+        hub.push(indicator("vpn.acme.example", description=PERSON))
+        ask(hub, "b.top")
+        [review] = [each for each in waiting(hub) if each.kind == "held"]
+        if decision == "keep_masked":
+            [review] = [each for each in waiting(hub) if each.kind != "held"]
+        named = "b[.]top" if decision == "keep_masked" else "vpn[.]acme[.]example"
+        answer = decide(reviewer, review, decision)
+        status = part_of(reviewer.get(answer.location).text, 'id="status"', "</p>")
+        assert named in status
+        page = reviewer.get("/console/review").text
+        assert named in part_of(page, "Your last decisions", "</table>")
+        later(hub, clock)
+        page = reviewer.get("/console/review").text
+        assert (named in part_of(page, "Your last decisions", "</table>")) == value
 
     def test_is_for_the_person_alone(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
