@@ -277,10 +277,6 @@ class Intake:
         """See `Reviewer.preview_full`."""
         return self._reviewer.preview_full(review)
 
-    def explain_no_edit(self, review: Review) -> str:
-        """See `Reviewer.explain_no_edit`."""
-        return self._reviewer.explain_no_edit(review)
-
     def check_edit(self, review: Review, masks: Sequence[Span]) -> None:
         """See `Reviewer.check_edit`."""
         self._reviewer.check_edit(review, masks)

@@ -141,7 +141,10 @@ class MaskedPreview:
     fault: str = ""
     """Why it cannot be published so; empty: it can."""
     remaining: str = ""
-    """The path of a place that still has masked words; empty if there is none."""
+    """A place that still has masked words, as a path; empty if there is none."""
+    no_edit: str = ""
+    """Why no choice of words to mask can be published, so that a release in full or a rejection
+    decides: a marked part would stay that nobody has released.  Empty: one can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,17 +205,20 @@ class Reviewer:
 
         Raises NotFound if its submission is not kept any more.
         """
-        if review.kind is ReviewKind.REDACTED:
-            published = self.examine(review).object
-            return MaskedPreview(published, remaining=_find_fixed_words(review, published))
-        candidate = self.examine(review, Waiver(frozenset(review.rules), without_text=True))
-        if fault := _find_obstacle(review, candidate):
-            return MaskedPreview(candidate.object, fault)
-        remaining = _find_fixed_words(review, candidate.object)
-        fault = _find_fixed_part(review, candidate.object)
-        if remaining and not fault:
-            fault = _STILL_THERE.format(remaining)
-        return MaskedPreview(candidate.object, fault, remaining)
+        is_published = review.kind is ReviewKind.REDACTED
+        waiver = Waiver() if is_published else Waiver(frozenset(review.rules), without_text=True)
+        candidate = self.examine(review, waiver)
+        masked = candidate.object
+        place = _find_fixed_words(review, masked)
+        remaining = _STILL_THERE.format(place) if place else ""
+        no_edit = _find_fixed_part(review, masked, but_texts=True) or remaining
+        fault = ""
+        if not is_published:
+            fault = _find_obstacle(review, candidate) or _find_fixed_part(review, masked)
+            fault = fault or remaining
+        if candidate.verdict is Verdict.REFUSED:
+            masked = None
+        return MaskedPreview(masked, fault, place, no_edit)
 
     def preview_full(self, review: Review) -> FullPreview:
         """The object of a review as it would be published if it was released in full.
@@ -227,27 +233,13 @@ class Reviewer:
         why = "; ".join(dict.fromkeys(each.message for each in deciding))
         return FullPreview(None, why or _NOT_ALONE, acting)
 
-    def explain_no_edit(self, review: Review) -> str:
-        """Why no choice of words to mask can be published; empty if one can.
-
-        Then a marked part would stay that nobody has released: only a release in full or a
-        rejection decides it.  Raises NotFound if its submission is not kept any more.
-        """
-        is_published = review.kind is ReviewKind.REDACTED
-        waiver = Waiver() if is_published else Waiver(frozenset(review.rules), without_text=True)
-        masked = self.examine(review, waiver).object
-        if fault := _find_fixed_part(review, masked, but_texts=True):
-            return fault
-        place = _find_fixed_words(review, masked)
-        return _STILL_THERE.format(place) if place else ""
-
     def check_edit(self, review: Review, masks: Sequence[Span]) -> None:
         """Raises Conflict if an object with these masks must not be published.
 
         That is if any of the masked words still stands somewhere in it, or a marked part stays
         that cannot be masked.  Raises NotFound if its submission is not kept any more.
         """
-        if fault := self.explain_no_edit(review):
+        if fault := self.preview_masked(review).no_edit:
             raise Conflict(fault)
         original = parse_object(review.object)
         edited = replace(review, object=canonical_json(mask_parts(original, masks)))

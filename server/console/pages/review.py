@@ -358,7 +358,7 @@ class Item:
             others=others,
             marks=marks,
             words=_marked_words(original, marks),
-            no_edit=self._explain_no_edit(review),
+            no_edit=preview.no_edit,
             fault=preview.fault,
             is_left_alone=review.rules == _BY_ITSELF,
             why_not=_why_not(review, holder, may_act=may_act),
@@ -394,17 +394,11 @@ class Item:
         try:
             return self.services.intake.preview_masked(review)
         except NotFound:
-            return MaskedPreview(None, _NOT_KEPT)
+            return MaskedPreview(None, _NOT_KEPT, no_edit=_NOT_KEPT)
 
     def _compare(self, review: Review) -> tuple[MaskedPreview, Sequence[Mark]]:
         preview = self._preview(review)
         return preview, find_marks(review, parse_object(review.object), preview.object)
-
-    def _explain_no_edit(self, review: Review) -> str:
-        try:
-            return self.services.intake.explain_no_edit(review)
-        except NotFound:
-            return _NOT_KEPT
 
     def _rows(self, review: Review, preview: MaskedPreview, marks: Sequence[Mark]) -> list[Row]:
         original = parse_object(review.object)
@@ -507,7 +501,8 @@ class Item:
             return Decision(kind, masks=masks)
         if kind is DecisionKind.KEEP_MASKED and (fault := self._preview(review).fault):
             raise Malformed(fault)
-        reason = text_field("reason", _LONGEST_REASON) if kind is DecisionKind.REJECT else ""
+        given = text_field("reason", _LONGEST_REASON) if kind is DecisionKind.REJECT else ""
+        reason = " ".join(given.split())
         return Decision(kind, reason or (_REASON if kind is DecisionKind.REJECT else ""))
 
     def _check_edit(self, review: Review, masks: Sequence[Span]) -> None:

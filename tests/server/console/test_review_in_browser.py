@@ -106,8 +106,7 @@ def test_of_two_people_the_second_one_reads_what_the_first_decided(
         hub.store.reviews.end_claim(review.id, person.id)
         theirs.reload()
         theirs.fill("#reason", "mine")
-        theirs.keyboard.press("Escape")
-        theirs.click("text=Reject")
+        theirs.keyboard.press("Enter")
         theirs.wait_for_url("**act=*")
     page.click("summary[data-key=e]")
     page.fill("#words", "saw it")
@@ -146,6 +145,10 @@ def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: 
         assert boxes[0] and boxes[1] and boxes[0]["y"] < boxes[1]["y"], "published comes first"
         assert page.locator(".before .text").first.is_visible()
         assert page.locator("#reason").is_visible(), "nobody sends a reason unseen"
+        hidden = page.evaluate(
+            "(e => e.scrollHeight - e.clientHeight)(document.querySelector('#reason'))"
+        )
+        assert hidden <= 0, "all of the reason is seen"
         release = page.locator("button[data-key=F]")
         assert not release.is_visible()
         page.click("summary:has-text('More')")
