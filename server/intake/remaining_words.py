@@ -32,6 +32,10 @@ _CHECKED_BY_THE_SCHEMA: frozenset[Path] = frozenset((("type",), ("spec_version",
 _A_NAME = "the name of a property"
 
 
+_Place = tuple[str, frozenset[str]]
+"""A path, and all readings of the text there."""
+
+
 class RemainingWords:
     """Where words still stand in an object as it would be published."""
 
@@ -39,14 +43,14 @@ class RemainingWords:
         """`original` is what was sent: a mask that stands there is a text like any other."""
         sent = {mask for _, text in _leaves(original) for mask in _MASK.findall(text)}
         maskable = {path for path, _ in free_texts(published)}
-        self._places = [
-            (format_path(path), path in maskable, _fold_readings(part))
-            for path, text in _leaves(published)
-            if path not in _CHECKED_BY_THE_SCHEMA
-            for part in _split_at_masks(text, sent)
-        ]
-        names = (*custom_names(published), *nested_custom_names(published))
-        self._places += [(_A_NAME, False, _fold_readings(name)) for _, name in names]
+        self._fixed: list[_Place] = []
+        self._maskable: list[_Place] = []
+        for path, text in _leaves(published):
+            if path not in _CHECKED_BY_THE_SCHEMA:
+                places = self._maskable if path in maskable else self._fixed
+                places.append((format_path(path), _fold_readings(_split_at_masks(text, sent))))
+        for _, name in (*custom_names(published), *nested_custom_names(published)):
+            self._fixed.append((_A_NAME, _fold_readings([name])))
 
     def find(self, word: str, *, fixed: bool = False) -> str:
         """A place where a word stands, as a path; empty if there is none.
@@ -54,9 +58,7 @@ class RemainingWords:
         `fixed`: only places that cannot be masked.
         """
         searches = [_Search(each) for each in {*_readings(word), normalise_email_address(word)}]
-        for path, is_maskable, readings in self._places:
-            if fixed and is_maskable:
-                continue
+        for path, readings in (*self._fixed, *(() if fixed else self._maskable)):
             if any(search.finds_in(text) for search in searches for text in readings):
                 return path
         return ""
@@ -69,12 +71,14 @@ class _Search:
         self._word = _fold(word).strip()
         squeezed = _NOT_OF_A_WORD.sub("", self._word)
         self._squeezed = squeezed if len(squeezed) >= _SQUEEZED_LENGTH else ""
-        self._pattern = re.compile(rf"(?<![^\W_]){re.escape(self._word)}(?![^\W_])")
 
     def finds_in(self, text: str) -> bool:
         if self._squeezed:
             return self._squeezed in text
-        return self._word != "" and self._pattern.search(text) is not None
+        if not self._word or self._word not in text:
+            return False
+        alone = rf"(?<![^\W_]){re.escape(self._word)}(?![^\W_])"
+        return re.search(alone, text) is not None
 
 
 def _split_at_masks(text: str, sent: Collection[str]) -> Iterator[str]:
@@ -113,9 +117,9 @@ def _readings(text: str) -> Iterator[str]:
         yield text
 
 
-def _fold_readings(text: str) -> frozenset[str]:
+def _fold_readings(texts: Iterable[str]) -> frozenset[str]:
     """Each reading in one case and in plain letters; and the same without signs and blanks."""
-    folded = {_fold(each) for each in _readings(text)}
+    folded = {_fold(each) for text in texts for each in _readings(text)}
     return frozenset(folded | {_NOT_OF_A_WORD.sub("", each) for each in folded})
 
 

@@ -536,17 +536,29 @@ def _find_fixed_part(review: Review, masked: StixObject | None, *, but_texts: bo
     `but_texts`: parts that a reviewer may mask as they choose do not count.
     """
     subject = parse_object(review.object)
-    left = {format_path(path): value for path, value in _walk(masked)}
-    sent = {format_path(path): value for path, value in _walk(subject)}
-    texts = {format_path(path) for path, _ in free_texts(subject)} if but_texts else set()
-    for path in (f.get("path", "") for f in review.findings if f.get("action") == Action.HELD):
-        if not path:
+    texts = {path for path, _ in free_texts(subject)}
+    sent = {format_path(path): (path, value) for path, value in _walk(subject)}
+    left = dict(_walk(masked))
+    for name in (f.get("path", "") for f in review.findings if f.get("action") == Action.HELD):
+        if not name:
             return _THE_OBJECT
-        if path.startswith(_MARKINGS):
+        if name.startswith(_MARKINGS):
             return _ITS_MARKING
-        if path in sent and path not in texts and (masked is None or left.get(path) == sent[path]):
-            return _NOT_A_TEXT.format(path)
+        path, value = sent.get(name, ((), None))
+        if not path or (but_texts and path in texts):
+            continue
+        if masked is None or _is_left(path, value, left.get(path), is_text=path in texts):
+            return _NOT_A_TEXT.format(name)
     return ""
+
+
+def _is_left(path: Path, sent: object, left: object, *, is_text: bool) -> bool:
+    """True if what was sent at a path stays: a value also does in its canonical spelling.
+
+    A text or a number may be masked or rounded, and the items of a list move up.
+    """
+    may_change = is_text or isinstance(sent, int | float) or isinstance(path[-1], int)
+    return left == sent if may_change else left is not None
 
 
 def _find_fixed_words(review: Review, masked: StixObject | None) -> str:

@@ -223,6 +223,14 @@ class TestItem:
         assert "the marked part is a value" in waiting(hub)[0].returned
         assert waiting(hub)[0].is_open
 
+    def test_a_held_value_stays_one_in_its_canonical_spelling(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator(pattern="[domain-name:value='VPN.acme.example']"))
+        [review] = waiting(hub)
+        assert "the marked part is a value" in opened(reviewer, review)
+        assert decide(reviewer, review, "keep_masked").status_code == 422
+
     def test_a_held_text_is_published_without_the_marked_words(
         self, store: Store, engine_uri: str, clock: ManualClock
     ) -> None:
