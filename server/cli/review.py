@@ -19,10 +19,11 @@ from tocsin.server.cli.command import (
     with_hub,
     with_open_hub,
 )
+from tocsin.server.intake.marks import Mark
 from tocsin.server.model import Record, Review
 from tocsin.server.object_titles import object_title
 from tocsin.server.retention import WARNING_DAYS
-from tocsin.server.review_comparison import Mark, compare_review
+from tocsin.server.review_comparison import compare_review
 from tocsin.server.runtime import Runtime
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.model import Path, StixObject, format_path
 from tocsin.admission.stix.free_text import free_texts
-from tocsin.server.review_comparison import Mark
+from tocsin.server.intake.marks import Mark
 
 Pieces = tuple[tuple[str, str], ...]
 """A text in pieces, each with its kind; see `texts.parts`."""
@@ -28,6 +28,9 @@ _AROUND = 300
 """Characters on each side of what is shown of a long text."""
 _LONGEST_MARK = 600
 """A longer word in question is shown by its begin and its end."""
+_LITERAL = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z|[a-z][a-z0-9-]{0,100}--[0-9a-f-]{36}"
+)
 _MASK = re.compile(r"\[removed: [^\]]*\]")
 _FIRST = ("pattern", "value", "name", "description", "content", "abstract")
 _MACHINERY = frozenset(
@@ -52,6 +55,8 @@ class Row:
     """It differs or is in question."""
     is_cut: bool
     """Only a part of it is shown."""
+    is_literal: bool = False
+    """A time, a version of the standard or an id: nothing makes a link of it."""
 
 
 def compare_texts(
@@ -77,9 +82,17 @@ def compare_texts(
         is_first = bool(marked) or left != text
         is_value = path not in prose
         shown = None if left is None else masked
-        rows.append(Row(name, pieces, shown, is_value, is_first, is_cut or is_cut_too))
+        is_literal = name == "spec_version" or _LITERAL.fullmatch(text) is not None
+        rows.append(Row(name, pieces, shown, is_value, is_first, is_cut or is_cut_too, is_literal))
     rows.sort(key=_rank)
     return rows[:MOST_ROWS]
+
+
+def release_texts(rows: Sequence[Row], released: Sequence[Row]) -> list[Row]:
+    """Of the texts of an object released in full, those that differ or are in question."""
+    first = {row.path for row in rows if row.is_first}
+    chosen = [row for row in released if row.is_first or row.path in first]
+    return [row for row in chosen if not is_machinery(row) or row.path in first]
 
 
 def is_machinery(row: Row) -> bool:

@@ -115,8 +115,12 @@ def _short_name(character: str) -> str:
     return _NAMES.get(code, f"U+{code:04X}")
 
 
-def parts(pieces: Iterable[tuple[str, str]], *, is_value: bool = False) -> Markup:
+def parts(
+    pieces: Iterable[tuple[str, str]], *, is_value: bool = False, is_literal: bool = False
+) -> Markup:
     """A text in pieces, each with its kind, as HTML: as `shown`, or as `value`.
+
+    `is_literal`: a value of which nothing can make a link, as a time; it is not defanged.
 
     `mark`: words in question; `mask`: what stands in the place of something; `gap`: what the hub
     says of a part that is left out; empty: all else.
@@ -129,7 +133,11 @@ def parts(pieces: Iterable[tuple[str, str]], *, is_value: bool = False) -> Marku
     }
     inner = Markup("").join(
         shapes[kind].format(
-            _visible(defang(text) if is_value else text, len(text) * 3, has_lines=not is_value)
+            _visible(
+                defang(text) if is_value and not is_literal else text,
+                len(text) * 3,
+                has_lines=not is_value,
+            )
         )
         for kind, text in pieces
     )

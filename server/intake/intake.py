@@ -36,7 +36,7 @@ from tocsin.server.intake.admission import (
 from tocsin.server.intake.decisions import Decisions
 from tocsin.server.intake.evaluate import Evaluator, PreviewTerms, Rules, Sent, split_envelope
 from tocsin.server.intake.queue import Contents, InlineBudget, Pauses, Turns, place
-from tocsin.server.intake.review import MaskedPreview, Reviewer
+from tocsin.server.intake.review import FullPreview, MaskedPreview, Reviewer
 from tocsin.server.model import (
     Account,
     Collection,
@@ -45,6 +45,7 @@ from tocsin.server.model import (
     Receipt,
     Record,
     Review,
+    Span,
     Submission,
     VersionKeyword,
 )
@@ -271,6 +272,14 @@ class Intake:
     def preview_masked(self, review: Review) -> MaskedPreview:
         """See `Reviewer.preview_masked`."""
         return self._reviewer.preview_masked(review)
+
+    def preview_full(self, review: Review) -> FullPreview:
+        """See `Reviewer.preview_full`."""
+        return self._reviewer.preview_full(review)
+
+    def check_edit(self, review: Review, masks: Sequence[Span]) -> None:
+        """See `Reviewer.check_edit`."""
+        self._reviewer.check_edit(review, masks)
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """See `Reviewer.reject`."""

@@ -21,6 +21,7 @@ from itertools import count
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.admission.markings.tlp import read_markings
+from tocsin.admission.merge.content import canonical_json
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -32,11 +33,14 @@ from tocsin.admission.model import (
     Waiver,
     format_path,
 )
+from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server.auth import Terms
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
-from tocsin.server.intake.masks import mask_object
+from tocsin.server.intake.marks import find_marks, list_maskable_words
+from tocsin.server.intake.masks import mask_object, mask_parts
+from tocsin.server.intake.remaining_words import RemainingWords
 from tocsin.server.intake.sender import find_sender
 from tocsin.server.model import (
     ActState,
@@ -47,6 +51,7 @@ from tocsin.server.model import (
     Review,
     ReviewAct,
     ReviewKind,
+    Span,
     Submission,
 )
 from tocsin.server.publishing.findings import (
@@ -80,6 +85,8 @@ TAKEN = 100
 
 _NO_WAIVER = Waiver()
 _INTAKE = "intake"
+_CHANGES = frozenset((Action.REPLACED, Action.STRIPPED, Action.ASKED))
+_DECIDES = frozenset((Action.HELD, Action.REFUSED))
 _BY_ITSELF = (("references",), ("marking",))
 """Reviews for these rules alone need no analyst once what they wait for has arrived."""
 
@@ -102,8 +109,23 @@ _INVALID_WITHOUT = (
 
 
 _NOT_A_TEXT = (
-    "the marked part is a value, which cannot be masked: release it as a whole, or reject it"
+    "the marked part is a value, which cannot be masked ({}): release it as a whole, or reject it"
 )
+_ITS_MARKING = (
+    "its marking is in question, which cannot be masked: release it as a whole, or reject it"
+)
+_THE_OBJECT = (
+    "the object as a whole is in question, and masks change nothing of that: release it as a whole,"
+    " or reject it"
+)
+_STILL_THERE = (
+    "words to be masked would still be published in {}, which cannot be masked: release it as a"
+    " whole, or reject it"
+)
+_STILL_IN_TEXT = (
+    "words to be masked would still be published in {}: enter them as they are written there, too"
+)
+_MARKINGS = ("object_marking_refs", "granular_markings")
 _NOT_ALONE = "it waits for something else as well: no decision can publish it now"
 _LOCKED_OUT = "the account {} may not send any more: reject it, or let the account in again"
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
@@ -118,6 +140,23 @@ class MaskedPreview:
     """None: it would not be valid."""
     fault: str = ""
     """Why it cannot be published so; empty: it can."""
+    remaining: str = ""
+    """A place that still has masked words, as a path; empty if there is none."""
+    no_edit: str = ""
+    """Why no choice of words to mask can be published, so that a release in full or a rejection
+    decides: a marked part would stay that nobody has released.  Empty: one can."""
+
+
+@dataclass(frozen=True, slots=True)
+class FullPreview:
+    """What is published of an object if what a review asks is answered with yes."""
+
+    object: StixObject | None = field(repr=False)
+    """None: it would be refused."""
+    fault: str = ""
+    """Why it would not be published all the same; empty: it would be."""
+    acting: tuple[Finding, ...] = ()
+    """The findings of rules that change it all the same."""
 
 
 class Reviewer:
@@ -166,17 +205,49 @@ class Reviewer:
 
         Raises NotFound if its submission is not kept any more.
         """
-        if review.kind is ReviewKind.REDACTED:
-            return MaskedPreview(self.examine(review).object)
-        candidate = self.examine(review, Waiver(frozenset(review.rules), without_text=True))
+        is_published = review.kind is ReviewKind.REDACTED
+        waiver = Waiver() if is_published else Waiver(frozenset(review.rules), without_text=True)
+        candidate = self.examine(review, waiver)
+        masked = candidate.object
+        place = _find_fixed_words(review, masked)
+        remaining = _STILL_THERE.format(place) if place else ""
+        no_edit = _find_fixed_part(review, masked, but_texts=True) or remaining
+        fault = ""
+        if not is_published:
+            fault = _find_obstacle(review, candidate) or _find_fixed_part(review, masked)
+            fault = fault or remaining
         if candidate.verdict is Verdict.REFUSED:
-            why = candidate.findings[-1].message if candidate.findings else ""
-            return MaskedPreview(None, _INVALID_WITHOUT.format(why))
-        if review.rules == ("references",) or not candidate.is_open or candidate.object is None:
-            return MaskedPreview(candidate.object, _NOT_ALONE)
-        if _names_what_stays(review, candidate.object):
-            return MaskedPreview(candidate.object, _NOT_A_TEXT)
-        return MaskedPreview(candidate.object)
+            masked = None
+        return MaskedPreview(masked, fault, place, no_edit)
+
+    def preview_full(self, review: Review) -> FullPreview:
+        """The object of a review as it would be published if it was released in full.
+
+        Raises NotFound if its submission is not kept any more.
+        """
+        candidate = self.examine(review, Waiver(frozenset(review.rules)))
+        acting = tuple(each for each in candidate.findings if each.action in _CHANGES)
+        if candidate.is_open and candidate.object is not None:
+            return FullPreview(candidate.object, acting=acting)
+        deciding = (each for each in candidate.findings if each.action in _DECIDES)
+        why = "; ".join(dict.fromkeys(each.message for each in deciding))
+        return FullPreview(None, why or _NOT_ALONE, acting)
+
+    def check_edit(self, review: Review, masks: Sequence[Span]) -> None:
+        """Raises Conflict if an object with these masks must not be published.
+
+        That is if any of the masked words still stands somewhere in it, or a marked part stays
+        that cannot be masked.  Raises NotFound if its submission is not kept any more.
+        """
+        if fault := self.preview_masked(review).no_edit:
+            raise Conflict(fault)
+        original = parse_object(review.object)
+        edited = replace(review, object=canonical_json(mask_parts(original, masks)))
+        candidate = self.examine(edited, Waiver(frozenset(review.rules)))
+        if fault := _find_obstacle(review, candidate) or _find_masked_word(
+            original, candidate.object, masks
+        ):
+            raise Conflict(fault)
 
     def reject(self, review: Review, who: str, reason: str) -> Record:
         """Refuse a held object; one that was published without some parts stays as it is."""
@@ -267,6 +338,7 @@ class Reviewer:
         if act.kind is DecisionKind.REJECT:
             _, left = self._refuse(review, order, act.reason)
         elif act.kind is DecisionKind.EDIT:
+            self.check_edit(review, review.decision.masks if review.decision else ())
             edited = replace(review, object=mask_object(review))
             _, left = self._release(edited, order, without_text=False)
         else:
@@ -451,14 +523,68 @@ class Reviewer:
         raise NotFound(f"the submission of review {review.id} is not kept any more")
 
 
-def _names_what_stays(review: Review, masked: StixObject) -> bool:
-    """True if a part that holds an object is still in its masked copy."""
+def _find_obstacle(review: Review, candidate: Candidate) -> str:
+    """Why a candidate with masks cannot be published now; empty if it can."""
+    if candidate.verdict is Verdict.REFUSED:
+        why = candidate.findings[-1].message if candidate.findings else ""
+        return _INVALID_WITHOUT.format(why)
+    if review.rules == ("references",) or not candidate.is_open or candidate.object is None:
+        return _NOT_ALONE
+    return ""
+
+
+def _find_fixed_part(review: Review, masked: StixObject | None, *, but_texts: bool = False) -> str:
+    """Why masks do not answer what holds an object: a part of it that stays; empty if they do.
+
+    `but_texts`: parts that a reviewer may mask as they choose do not count.
+    """
     subject = parse_object(review.object)
-    sent, left = (
-        {format_path(path): text for path, text in _walk(each)} for each in (subject, masked)
-    )
-    held = [f.get("path", "") for f in review.findings if f.get("action") == Action.HELD]
-    return any(not path or (path in sent and left.get(path) == sent[path]) for path in held)
+    texts = {path for path, _ in free_texts(subject)}
+    sent = {format_path(path): (path, value) for path, value in _walk(subject)}
+    left = dict(_walk(masked))
+    for name in (f.get("path", "") for f in review.findings if f.get("action") == Action.HELD):
+        if not name:
+            return _THE_OBJECT
+        if name.startswith(_MARKINGS):
+            return _ITS_MARKING
+        path, value = sent.get(name, ((), None))
+        if not path or (but_texts and path in texts):
+            continue
+        if masked is None or _is_left(path, value, left.get(path), is_text=path in texts):
+            return _NOT_A_TEXT.format(name)
+    return ""
+
+
+def _is_left(path: Path, sent: object, left: object, *, is_text: bool) -> bool:
+    """True if what was sent at a path stays: a value also does in its canonical spelling.
+
+    A text or a number may be masked or rounded, and the items of a list move up.
+    """
+    may_change = is_text or isinstance(sent, int | float) or isinstance(path[-1], int)
+    return left == sent if may_change else left is not None
+
+
+def _find_fixed_words(review: Review, masked: StixObject | None) -> str:
+    """The place of marked words that masks cannot take out; empty if there is none."""
+    if masked is None:
+        return ""
+    original = parse_object(review.object)
+    remaining = RemainingWords(original, masked)
+    words = list_maskable_words(original, find_marks(review, original, masked))
+    return next(filter(None, (remaining.find(each, fixed=True) for each in words)), "")
+
+
+def _find_masked_word(
+    original: StixObject, published: StixObject | None, masks: Sequence[Span]
+) -> str:
+    """Why masks do not hide what they stand for; empty if they do."""
+    texts, published = dict(free_texts(original)), published or {}
+    remaining = RemainingWords(original, published)
+    maskable = {format_path(path) for path, _ in free_texts(published)}
+    for word in dict.fromkeys(texts[path][start:end] for path, start, end in masks):
+        if place := remaining.find(word):
+            return (_STILL_IN_TEXT if place in maskable else _STILL_THERE).format(place)
+    return ""
 
 
 def _walk(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:

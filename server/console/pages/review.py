@@ -14,11 +14,18 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.model import StixObject
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.forms import go, parse_number, text_field
 from tocsin.server.console.registry import Pages
-from tocsin.server.console.review_texts import Row, compare_texts, is_machinery
+from tocsin.server.console.review_context import find_markings, name_acts
+from tocsin.server.console.review_texts import (
+    Row,
+    compare_texts,
+    is_machinery,
+    release_texts,
+)
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
 from tocsin.server.intake.decisions import (
@@ -29,8 +36,9 @@ from tocsin.server.intake.decisions import (
     Decision,
     is_own,
 )
+from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
 from tocsin.server.intake.masks import find_words
-from tocsin.server.intake.review import MaskedPreview
+from tocsin.server.intake.review import FullPreview, MaskedPreview
 from tocsin.server.model import (
     ActState,
     Claim,
@@ -39,10 +47,11 @@ from tocsin.server.model import (
     Review,
     ReviewAct,
     ReviewKind,
+    Span,
     Submission,
 )
+from tocsin.server.object_titles import LONGEST_TITLE
 from tocsin.server.person import Role
-from tocsin.server.review_comparison import Mark, find_marks
 from tocsin.server.store.review_acts import Answers
 from tocsin.server.store.review_queue import QueuedReview
 from tocsin.server.store.reviews import ReviewTitle
@@ -54,6 +63,9 @@ _SECTION = f"{ROOT}/review"
 _TURNAROUND_DAYS = 7
 _LOOKED_AHEAD = 50
 """Items among which one that nobody has opened is looked for."""
+_MOST_COMPARED = 200
+"""Items of a partner among which the same value is looked for."""
+_MOST_SAME = 5
 _NO_LEVEL = "none"
 _MOST_WORDS = 100
 _LONGEST_REASON = 500
@@ -68,6 +80,7 @@ _USUAL_REASONS = {
     "references": "what it refers to has not come: send it with that",
 }
 _REASON = "a reviewer refused it"
+_NOT_KEPT = "its submission is not kept any more"
 _NOTHING_TYPED = {"decision": "", "reason": "", "words": ""}
 
 
@@ -174,6 +187,7 @@ class Queue:
         shown = found[(page - 1) * _PAGE : page * _PAGE]
         here, now = visit(), self.services.clock()
         waiting = [each for each in items if each.rules != _BY_ITSELF]
+        acts, said = store.review_acts.list_latest(here.who.id), find_act(self.services)
         return flask.render_template(
             "review_queue.html",
             section=_SECTION,
@@ -188,12 +202,10 @@ class Queue:
             has_more=page * _PAGE < len(found),
             may_act=here.who.has(*_ACTING),
             turnaround=store.review_acts.median_turnaround(now, _TURNAROUND_DAYS),
-            acts=store.review_acts.list_latest(here.who.id),
-            said=self._act(),
+            acts=acts,
+            said=said,
+            named=name_acts(store, [*acts, *filter(None, [said])]),
         )
-
-    def _act(self) -> ReviewAct | None:
-        return find_act(self.services)
 
     def _lines(self, items: Sequence[QueuedReview]) -> list[Line]:
         titles = self.services.store.reviews.list_titles([each.id for each in items])
@@ -304,6 +316,7 @@ class Item:
         chosen, act = Filter.of_request(), None
         if review.decision is not None:
             act = self.services.store.review_acts.find(review.decision.act)
+        said = find_act(self.services)
         page = flask.render_template(
             "review_decided.html",
             section=_SECTION,
@@ -311,7 +324,8 @@ class Item:
             act=act,
             is_mine=act is not None and act.person == visit().who.id,
             filter=chosen,
-            said=find_act(self.services),
+            said=said,
+            named=name_acts(self.services.store, [said] if said else []),
             next_url=ROOT + self._next_url(review, chosen),
         )
         return flask.make_response(page)
@@ -326,8 +340,14 @@ class Item:
             holder = self.services.intake.decisions.claim(review, who)
         if holder is not None and holder.until <= self.services.clock():
             holder = None
+        original = parse_object(review.object)
         preview, marks = self._compare(review)
         rows = self._rows(review, preview, marks)
+        full, said, last = (
+            self._preview_full(review),
+            find_act(self.services),
+            self._last_pending(),
+        )
         others = [each for each in rows if not each.is_first and is_machinery(each)]
         page = flask.render_template(
             "review_item.html",
@@ -337,7 +357,8 @@ class Item:
             rows=[each for each in rows if each not in others],
             others=others,
             marks=marks,
-            words=_marked_words(marks),
+            words=_marked_words(original, marks),
+            no_edit=preview.no_edit,
             fault=preview.fault,
             is_left_alone=review.rules == _BY_ITSELF,
             why_not=_why_not(review, holder, may_act=may_act),
@@ -350,8 +371,14 @@ class Item:
             unmarked=typed.get("unmarked", "").split(),
             errors=errors,
             ends=(review.created // DAY + self.services.settings.review_days + 1) * DAY,
-            said=find_act(self.services),
-            last=self._last_pending(),
+            said=said,
+            last=last,
+            named=name_acts(self.services.store, [*filter(None, [said, last])]),
+            full=full,
+            full_rows=release_texts(rows, self._compare_full(original, full, marks)),
+            remaining=preview.remaining,
+            markings=find_markings(self.services.store, review),
+            also=self._find_same_waiting(review),
             is_held=review.kind is ReviewKind.HELD,
             whole="all" in request.args,
         )
@@ -361,16 +388,43 @@ class Item:
         found = self.services.store.reviews.list_titles([review.id])
         return found[review.id].title if review.id in found else ""
 
-    def _compare(self, review: Review) -> tuple[MaskedPreview, Sequence[Mark]]:
+    def _preview(self, review: Review) -> MaskedPreview:
+        if not review.is_open:
+            return MaskedPreview(None)
         try:
-            preview = self.services.intake.preview_masked(review)
+            return self.services.intake.preview_masked(review)
         except NotFound:
-            preview = MaskedPreview(None, "its submission is not kept any more")
+            return MaskedPreview(None, _NOT_KEPT, no_edit=_NOT_KEPT)
+
+    def _compare(self, review: Review) -> tuple[MaskedPreview, Sequence[Mark]]:
+        preview = self._preview(review)
         return preview, find_marks(review, parse_object(review.object), preview.object)
 
     def _rows(self, review: Review, preview: MaskedPreview, marks: Sequence[Mark]) -> list[Row]:
         original = parse_object(review.object)
         return compare_texts(original, preview.object, marks, whole="all" in request.args)
+
+    def _preview_full(self, review: Review) -> FullPreview:
+        try:
+            return self.services.intake.preview_full(review)
+        except NotFound:
+            return FullPreview(None, _NOT_KEPT)
+
+    def _compare_full(
+        self, original: StixObject, full: FullPreview, marks: Sequence[Mark]
+    ) -> list[Row]:
+        return compare_texts(original, full.object, marks, whole="all" in request.args)
+
+    def _find_same_waiting(self, review: Review) -> list[str]:
+        """Other items on the same value of the same partner, the latest ones."""
+        queue = self.services.store.review_queue.look()
+        type_ = next((each.type for each in queue if each.id == review.id), "")
+        same = [e.id for e in queue if (e.partner, e.type) == (review.partner, type_)]
+        titles = self.services.store.reviews.list_titles([*same[-_MOST_COMPARED:], review.id])
+        own = titles[review.id].title if review.id in titles else ""
+        is_whole = len(own) <= LONGEST_TITLE
+        found = [id for id in same if id in titles and id != review.id and titles[id].title == own]
+        return found[-_MOST_SAME:] if own and is_whole else []
 
     def _around(self, review: Review) -> Around:
         store = self.services.store
@@ -442,16 +496,30 @@ class Item:
         if kind is None:
             raise Malformed("choose what to do")
         if kind is DecisionKind.EDIT:
-            return Decision(kind, masks=tuple(self._read_masks(review)))
-        reason = text_field("reason", _LONGEST_REASON) if kind is DecisionKind.REJECT else ""
+            masks = tuple(self._read_masks(review))
+            self._check_edit(review, masks)
+            return Decision(kind, masks=masks)
+        if kind is DecisionKind.KEEP_MASKED and (fault := self._preview(review).fault):
+            raise Malformed(fault)
+        given = text_field("reason", _LONGEST_REASON) if kind is DecisionKind.REJECT else ""
+        reason = " ".join(given.split())
         return Decision(kind, reason or (_REASON if kind is DecisionKind.REJECT else ""))
 
-    def _read_masks(self, review: Review) -> Iterable[tuple[tuple[str | int, ...], int, int]]:
+    def _check_edit(self, review: Review, masks: Sequence[Span]) -> None:
+        """Raises Malformed if any of the masked words would be published all the same."""
+        if not review.is_open:
+            return  # it is refused with the decision that was made before
+        try:
+            self.services.intake.check_edit(review, masks)
+        except (Conflict, NotFound) as error:
+            raise Malformed(str(error)) from error
+
+    def _read_masks(self, review: Review) -> Iterable[Span]:
         """The places of the words that a person chose: of those in question, and of others."""
         if not review.object:
             return []
-        _, marks = self._compare(review)
-        offered = _marked_words(marks)
+        original = parse_object(review.object)
+        offered = _marked_words(original, self._compare(review)[1])
         numbers = set(map(parse_number, request.form.getlist("mark")))
         words = [word for n, word in enumerate(offered) if n in numbers]
         words += [line.strip() for line in text_field("words").splitlines() if line.strip()]
@@ -459,7 +527,7 @@ class Item:
             raise Malformed("choose or enter the words to mask; to publish all, release it in full")
         if len(words) > _MOST_WORDS:
             raise Malformed(f"{len(words)} words are too many: {_MOST_WORDS} at most")
-        return find_words(parse_object(review.object), words)
+        return find_words(original, words)
 
     def skip(self, id: str) -> ResponseReturnValue:
         """Leave the item to others, and open the next one."""
@@ -498,10 +566,9 @@ def _parse_chosen(text: str) -> Chosen:
     return Chosen(id[:100], -1 if number is None else number)
 
 
-def _marked_words(marks: Sequence[Mark]) -> list[str]:
-    """The words in question, each once; those that are as long as a text are left out."""
-    words = (word.text.strip() for mark in marks for word in mark.words)
-    return list(dict.fromkeys(word for word in words if 0 < len(word) <= _LONGEST_REASON))
+def _marked_words(subject: StixObject, marks: Sequence[Mark]) -> list[str]:
+    """The words in question that can be masked; those that are as long as a text are left out."""
+    return [each for each in list_maskable_words(subject, marks) if len(each) <= _LONGEST_REASON]
 
 
 def _usual_reason(rules: Sequence[str]) -> str:

@@ -76,6 +76,12 @@ if (window.trustedTypes) {
     return true;
   };
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("textarea[data-line]")) {
+      // One line of text that is shown on several: Enter submits it.
+      event.preventDefault();
+      event.target.form.requestSubmit(event.target.form.querySelector("button[name]"));
+      return;
+    }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       const form = event.target.closest("form") || document.querySelector("form[data-main]");
       if (form) { event.preventDefault(); form.requestSubmit(form.querySelector("button.main") || undefined); }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -24,6 +26,7 @@ from support.presence import present
 from tocsin.admission.errors import Conflict
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.decisions import Chosen, Decision, Decisions
+from tocsin.server.intake.masks import find_words
 from tocsin.server.model import DecisionKind, Review
 from tocsin.server.person import Person, Role
 from tocsin.server.store import Store, wall_clock
@@ -87,6 +90,17 @@ def decide(client: FlaskClient, review: Review, decision: str, **more: Any) -> A
     return post(client, f"/console/review/{review.id}", form)
 
 
+def part_of(page: str, begin: str, end: str) -> str:
+    """What stands between two texts of a page."""
+    return page.partition(begin)[2].partition(end)[0]
+
+
+def decide_unchecked(hub: HubInProcess, review: Review, decision: Decision) -> None:
+    """Write a decision down as another version of the form might."""
+    person = present(hub.store.people.find_by_login(REVIEWER))
+    hub.services.intake.decisions.decide(person, Chosen(review.id, review.revision), decision)
+
+
 def work(hub: HubInProcess) -> None:
     while hub.services.intake.work():
         pass
@@ -119,6 +133,7 @@ class TestQueue:
         ask(hub, "second.top")
         page = reviewer.get("/console/review").text
         assert page.index("first[.]top") < page.index("second[.]top")
+        assert "shows all keys" in page and "shows all keys" in opened(reviewer, waiting(hub)[0])
         assert "20 min" in page and "2</strong> wait for a person" in page
 
     def test_is_filtered_and_links_carry_the_filter_on(
@@ -199,12 +214,22 @@ class TestItem:
         hub.push(indicator("vpn.acme.example"))
         [review] = waiting(hub)
         page = opened(reviewer, review)
-        assert "the marked part is a value" in page
-        decide(reviewer, review, "keep_masked")
+        assert "the marked part is a value" in page and "(pattern)" in page
+        answer = decide(reviewer, review, "keep_masked")
+        assert answer.status_code == 422 and "the marked part is a value" in answer.text.lower()
+        decide_unchecked(hub, review, Decision(DecisionKind.KEEP_MASKED))
         later(hub, clock)
         assert hub.feed("green") == []
         assert "the marked part is a value" in waiting(hub)[0].returned
         assert waiting(hub)[0].is_open
+
+    def test_a_held_value_stays_one_in_its_canonical_spelling(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator(pattern="[domain-name:value='VPN.acme.example']"))
+        [review] = waiting(hub)
+        assert "the marked part is a value" in opened(reviewer, review)
+        assert decide(reviewer, review, "keep_masked").status_code == 422
 
     def test_a_held_text_is_published_without_the_marked_words(
         self, store: Store, engine_uri: str, clock: ManualClock
@@ -222,6 +247,59 @@ class TestItem:
         later(hub, clock)
         assert descriptions(hub) == [MASKED] and waiting(hub) == []
         timed.close()
+
+    def test_shows_what_a_release_in_full_publishes_and_which_rules_still_act(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        hub.push(indicator(description=f"{PERSON}; call +44 20 7946 0958"))
+        [review] = waiting(hub)
+        full = part_of(opened(reviewer, review), 'id="full"', "</section>")
+        assert "Reported by Jane Doe, who saw it; call" in full and "7946" not in full
+        assert "[removed: telephone number]" in full and "telephone number masked" in full
+        decide(reviewer, review, "release")
+        later(hub, clock)
+        assert descriptions(hub) == [f"{PERSON}; call [removed: telephone number]"]
+
+    def test_says_when_nothing_else_is_masked_in_full(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        assert "No rule masks anything else." in opened(reviewer, review)
+
+    def test_an_unknown_marking_is_what_is_asked_about_and_shown(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        marking = sdo("marking-definition", definition_type="statement") | {
+            "definition": {"statement": "Restricted: TLP:AMBER, members only"},
+            "name": "Circle",
+        }
+        unknown = "marking-definition--" + str(uuid.uuid4())
+        hub.push(marking, indicator("a.top", object_marking_refs=[marking["id"]]))
+        hub.push(indicator("b.top", object_marking_refs=[unknown]))
+        pages = {each.source_id: opened(reviewer, each) for each in waiting(hub)}
+        page = next(each for each in pages.values() if unknown in each)
+        assert "its marking is in question" in page and "the marked part" not in page
+        shown = part_of(page, "The marking in question", "</section>")
+        assert unknown in shown and "has not come" in shown
+        [known] = [each for each in pages.values() if "a[.]top" in each]
+        shown = part_of(known, "The marking in question", "</section>")
+        assert marking["id"] in shown and "Restricted: TLP:AMBER, members only" in shown
+
+    def test_times_versions_and_ids_are_shown_as_they_are(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        page = opened(reviewer, review)
+        assert "2026-01-01T00:00:00.000Z" in page and ">2.1<" in page
+
+    def test_names_other_items_on_the_same_value_of_the_partner(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        one, two, three = ask(hub, "a.top", "a.top", "b.top")
+        ask(hub, "a.top", who="north")
+        assert f"/console/review/{two.id}" in opened(reviewer, one)
+        assert f"/console/review/{one.id}" in opened(reviewer, two)
+        assert "also waits as" not in opened(reviewer, three)
 
     @pytest.mark.parametrize(
         "text",
@@ -370,7 +448,7 @@ class TestDeciding:
         decide(reviewer, two, "reject")
         later(hub, clock)
         assert "1 yes, 1 no so far" in opened(reviewer, three)
-        assert "from question to decision" in reviewer.get("/console/review").text
+        assert "half of the decisions" in reviewer.get("/console/review").text
 
 
 class TestEditing:
@@ -406,6 +484,61 @@ class TestEditing:
             "there is no such word" in answer.text.lower() and ">nowhere</textarea>" in answer.text
         )
         assert waiting(hub)[0].is_open
+
+    @pytest.mark.parametrize("mailbox", ["nuno.faria@acme.example", "Nuno.Faria%40ACME.example"])
+    def test_is_refused_while_the_masked_words_stand_in_the_pattern(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, mailbox: str
+    ) -> None:
+        text = "https://x.club/p?u=nuno.faria@acme.example"
+        pattern = f"[url:value = 'https://x.club/p?u={mailbox}']"
+        hub.push(indicator(name=text) | {"pattern": pattern})
+        [review] = waiting(hub)
+        page = opened(reviewer, review)
+        assert "No words can be masked here" in page and "(pattern)" in page
+        assert 'name="mark"' not in page and 'name="words"' not in page
+        answer = decide(reviewer, review, "edit", words="nuno.faria@acme.example")
+        assert answer.status_code == 422 and "(pattern)" in answer.text
+        masks = tuple(find_words(json.loads(review.object), ["nuno.faria@acme.example"]))
+        decide_unchecked(hub, review, Decision(DecisionKind.EDIT, masks=masks))
+        later(hub, clock)
+        assert hub.feed("green") == [] and "(pattern)" in waiting(hub)[0].returned
+
+    @pytest.mark.parametrize("value", ["jane.doe.top", "janedoe.top"])
+    def test_is_refused_while_words_in_question_stand_where_they_cannot_be_masked(
+        self, hub: HubInProcess, reviewer: FlaskClient, value: str
+    ) -> None:
+        hub.push(indicator(value, description=PERSON))
+        [review] = waiting(hub)
+        assert "in pattern, which cannot be masked" in opened(reviewer, review)
+        answer = decide(reviewer, review, "edit", words="saw it")
+        assert answer.status_code == 422 and "in pattern, which cannot be masked" in answer.text
+
+    def test_words_in_question_that_stay_in_a_text_are_released_by_choice(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator(description=PERSON, labels=["jane%20doe"]))
+        [review] = waiting(hub)
+        assert decide(reviewer, review, "edit", mark="0").status_code == 422
+        assert decide(reviewer, review, "edit", words="saw it").status_code == 303
+
+    def test_words_of_one_s_own_are_not_masked_beside_a_value_that_has_them(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator("panel.kolibri.top", description=f"{PERSON}, at Kolibri"))
+        [review] = waiting(hub)
+        answer = decide(reviewer, review, "edit", words="kolibri")
+        assert answer.status_code == 422 and "in pattern, which cannot be masked" in answer.text
+        assert ">kolibri</textarea>" in answer.text and waiting(hub)[0].is_open
+
+    def test_words_in_another_spelling_are_asked_for(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator(description=PERSON, labels=["kolibri%20bank", "Kolibri Bank"]))
+        [review] = waiting(hub)
+        answer = decide(reviewer, review, "edit", words="Kolibri Bank")
+        assert answer.status_code == 422 and "enter them as they are written there" in answer.text
+        both = "Kolibri Bank\nkolibri%20bank"
+        assert decide(reviewer, review, "edit", words=both).status_code == 303
 
     def test_nothing_to_mask_is_refused(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
         [review] = ask(hub)
@@ -447,6 +580,32 @@ class TestUndoing:
         hub.store._base.review_acts.update_one({"_id": act}, pending)  # not done with the last
         clock.now -= 5 * SECOND
         assert post(reviewer, "/console/review/undo", {"act": act}).status_code == 409
+
+    @pytest.mark.parametrize(
+        ("decision", "value"), [("keep_masked", True), ("release", True), ("reject", False)]
+    )
+    def test_the_value_is_named_while_it_is_kept_or_published(  # noqa: PLR0913
+        self,
+        hub: HubInProcess,
+        reviewer: FlaskClient,
+        clock: ManualClock,
+        decision: str,
+        value: bool,
+    ) -> None:
+        hub.push(indicator("vpn.acme.example", description=PERSON))
+        ask(hub, "b.top")
+        [review] = [each for each in waiting(hub) if each.kind == "held"]
+        if decision == "keep_masked":
+            [review] = [each for each in waiting(hub) if each.kind != "held"]
+        named = "b[.]top" if decision == "keep_masked" else "vpn[.]acme[.]example"
+        answer = decide(reviewer, review, decision)
+        status = part_of(reviewer.get(answer.location).text, 'id="status"', "</p>")
+        assert named in status
+        page = reviewer.get("/console/review").text
+        assert named in part_of(page, "Your last decisions", "</table>")
+        later(hub, clock)
+        page = reviewer.get("/console/review").text
+        assert (named in part_of(page, "Your last decisions", "</table>")) == value
 
     def test_is_for_the_person_alone(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient

@@ -106,8 +106,7 @@ def test_of_two_people_the_second_one_reads_what_the_first_decided(
         hub.store.reviews.end_claim(review.id, person.id)
         theirs.reload()
         theirs.fill("#reason", "mine")
-        theirs.keyboard.press("Escape")
-        theirs.click("text=Reject")
+        theirs.keyboard.press("Enter")
         theirs.wait_for_url("**act=*")
     page.click("summary[data-key=e]")
     page.fill("#words", "saw it")
@@ -136,11 +135,20 @@ def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: 
     with visit(browser, origin, viewport=size, color_scheme=scheme) as phone:
         page = phone.sign_in(REVIEWER, "/review")
         phone.check()
+        assert not page.locator("#rule").is_visible(), "the filters are folded"
+        page.click("summary:has-text('Filter')")
+        assert page.locator("#rule").is_visible()
         review = hub.store.reviews.list_waiting()[-1]
         phone.go(f"/review/{review.id}")
         phone.check()
         boxes = [page.locator(each).bounding_box() for each in (".after", ".before")]
         assert boxes[0] and boxes[1] and boxes[0]["y"] < boxes[1]["y"], "published comes first"
+        assert page.locator(".before .text").first.is_visible()
+        assert page.locator("#reason").is_visible(), "nobody sends a reason unseen"
+        hidden = page.evaluate(
+            "(e => e.scrollHeight - e.clientHeight)(document.querySelector('#reason'))"
+        )
+        assert hidden <= 0, "all of the reason is seen"
         release = page.locator("button[data-key=F]")
         assert not release.is_visible()
         page.click("summary:has-text('More')")
@@ -151,7 +159,7 @@ def test_works_without_scripts(hub: HubInProcess, browser: Browser, origin: str)
     with visit(browser, origin, java_script_enabled=False) as plain:
         page = plain.sign_in(REVIEWER, "/review")
         page.select_option("#partner", "acme")
-        page.click("text=Filter")
+        page.click("button:has-text('Filter')")
         page.click("tbody a")
         assert "partner=acme" in page.url
         page.click("text=Keep masked")
