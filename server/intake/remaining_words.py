@@ -58,6 +58,7 @@ class RemainingWords:
         `fixed`: only places that cannot be masked.
         """
         searches = [_Search(each) for each in {*_readings(word), normalise_email_address(word)}]
+        path: str
         for path, readings in (*self._fixed, *(() if fixed else self._maskable)):
             if any(search.finds_in(text) for search in searches for text in readings):
                 return path
