@@ -35,6 +35,7 @@ def test_each_object_has_a_row_with_what_became_of_it_and_why(hub: HubInProcess)
     assert "3 objects: 1 published, 1 waits, 1 refused." in page
     assert "a[.]evil-portal[.]top published" in page
     assert "a private, reserved or documentation address" in page
+    assert "pattern" not in page
 
 
 def test_rows_of_one_verdict_are_shown_on_request_and_fifty_on_a_page(hub: HubInProcess) -> None:
