@@ -327,7 +327,6 @@ def create_app(
     is_outage = services.store.availability.is_outage
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     if serves_console(settings):
-        app.add_url_rule("/", "start", _go_to_console)
         services.store.review_queue.is_shown = True
         pages = console.create_console(
             _console_services(services, settings, secrets.page_token_key)
@@ -338,29 +337,22 @@ def create_app(
 
 
 class _Mounts(DispatcherMiddleware):
-    """Leaves the environment of a request to the console as it was.
+    """The console below its root; who opens the hub with a browser is sent there.
 
-    Where the body of a form has not arrived with its head, the server asks the application again
-    later, with the same environment.
+    It leaves the environment of a request to the console as it was: where the body of a form
+    has not arrived with its head, the server asks the application again later, with the same one.
     """
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer by the application whose path it is."""
-        if environ["PATH_INFO"].startswith(console.ROOT):
+        path = environ["PATH_INFO"]
+        if path == "/" and "text/html" in environ.get("HTTP_ACCEPT", ""):
+            headers = [("Location", f"{console.ROOT}/"), ("Content-Length", "0")]
+            start_response("303 See Other", headers)
+            return []
+        if path.startswith(console.ROOT):
             environ = dict(environ)
         return super().__call__(environ, start_response)
-
-
-def _go_to_console() -> flask.Response:
-    """Who opens the hub with a browser wants the console; programs get the answer of before."""
-    if not flask.request.accept_mimetypes.accept_html or flask.request.accept_mimetypes.best in (
-        "*/*",
-        "",
-    ):
-        flask.abort(404)
-    answer = flask.Response(status=303)
-    answer.headers["Location"] = f"{console.ROOT}/"
-    return answer
 
 
 def serves_console(settings: HubSettings) -> bool:

@@ -123,7 +123,7 @@ def test_what_cannot_be_carried_out_waits_again(hub: HubInProcess) -> None:
 
 
 def test_the_page_of_requests_looks_right(browser: Any, hub: HubInProcess) -> None:
-    form = PARTNER | {"partner_name": '"><img src=x>\u202e'}
+    form = PARTNER | {"partner_name": '"><img src=x>'}
     post(sign_in(hub, "otto@hub.example"), "/console/admin/partners/new", form)
     with serve_console(hub) as origin, visit(browser, origin) as visitor:
         look(visitor)
@@ -132,7 +132,7 @@ def test_the_page_of_requests_looks_right(browser: Any, hub: HubInProcess) -> No
 def look(visitor: Visitor) -> None:
     page = visitor.sign_in("rita@hub.example", "/admin/requests")
     page.click("summary:has-text('All fields')")
-    assert "RLO" in page.inner_text("main")
+    assert "<img src=x>" in page.inner_text("main")
     visitor.check()
     page.click("button.main:has-text('Confirm')")
     page.wait_for_selector("text=has a new key")
