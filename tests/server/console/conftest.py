@@ -33,3 +33,12 @@ def visitor(browser: Browser, hub: HubInProcess) -> Iterator[Visitor]:
     """A visitor of the hub."""
     with serve_console(hub) as origin, visit(browser, origin) as visitor:
         yield visitor
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests in a browser are slow ones, but for those of signing in."""
+    for item in items:
+        if not {"browser", "visitor"}.isdisjoint(getattr(item, "fixturenames", ())) and (
+            item.path.name != "test_sign_in.py" and item.path.parent.name == "console"
+        ):
+            item.add_marker("slow")

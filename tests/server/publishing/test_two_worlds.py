@@ -44,7 +44,7 @@ def pair(engine_uri: str) -> Iterator[Pair]:
 
 @pytest.mark.long
 @settings(
-    max_examples=examples(50, 5),  # 2,000 with $TOCSIN_TEST_EXAMPLES
+    max_examples=examples(30, 5),  # 2,000 with $TOCSIN_TEST_EXAMPLES
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
