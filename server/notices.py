@@ -72,9 +72,9 @@ class Notice:
     path: str
     """Page of the console about it."""
     partner: str = ""
-    """The partner whose people are told; empty: the hub's own people only."""
+    """The partner whose people get it too; empty: only the hub's own people do."""
     roles: frozenset[Role] = frozenset({Role.OPERATOR})
-    """Roles of the hub's own people who are told."""
+    """Roles of the hub's own people who get it."""
 
 
 class Notices:

@@ -195,7 +195,7 @@ class People:
         """
         person = self._store.people.find_by_login(login) or self._take_invitation(login, name)
         if person is None or person.disabled:
-            raise NotAuthenticated("nobody was invited with this mailbox: ask an operator")
+            raise NotAuthenticated("there is no invitation for this mailbox: ask an operator")
         return self._begin(person, {}, Attempt(person.login, "", "", "", client), {})
 
     def _take_invitation(self, login: str, name: str) -> Person | None:
@@ -593,7 +593,7 @@ def _require_login(txn: Transaction, login: str) -> Person:
 
 
 def _check_operator_left(txn: Transaction, changed: Person) -> None:
-    """Raises Conflict if nobody could run the hub after a change."""
+    """Raises Conflict if the hub would be without an operator after a change."""
     people = [changed if each.id == changed.id else each for each in txn.people.list_people("")]
     if any(Role.OPERATOR in each.roles and not each.disabled for each in people):
         return

@@ -32,7 +32,7 @@ _NO_TEXT = frozenset(
     {"type", "spec_version", "id", "created", "modified", "granular_markings", "hashes"}
     | {"pattern_type", "pattern_version", "valid_from", "valid_until", "lang"}
 )
-"""Properties into which nobody writes prose."""
+"""Properties that hold no prose."""
 _VOCABULARY = frozenset({"kill_chain_phases"})
 """Properties whose words are rarely of the person's own; so are those that end in `_types`."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]{5,20}Z")

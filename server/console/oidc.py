@@ -34,7 +34,7 @@ _TIMEOUT = 5.0
 _KEPT_SECONDS = 3600
 """Time for which what the provider says about itself is remembered."""
 _FAILED_SECONDS = 10
-"""Time for which nobody asks again after the provider could not be reached."""
+"""Time before the next attempt after the provider could not be reached."""
 _MOST_AT_ONCE = 2
 """Requests to the provider at a time, so that a slow one does not hold up the whole console."""
 _PATIENCE = 1.0

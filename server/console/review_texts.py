@@ -6,15 +6,15 @@ question is shown, unless all of it is asked for.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.model import Path, StixObject, format_path
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.server.intake.marks import Mark
+from tocsin.server.intake.remaining_words import leaves
 
 Pieces = tuple[tuple[str, str], ...]
 """A text in pieces, each with its kind; see `texts.parts`."""
@@ -69,10 +69,10 @@ def compare_texts(
     spans: dict[str, list[tuple[int, int]]] = {}
     for mark in marks:
         spans.setdefault(mark.path, []).extend((word.start, word.end) for word in mark.words)
-    after = {format_path(path): text for path, text in _leaves(published)}
+    after = {format_path(path): text for path, text in leaves(published)}
     prose = _prose_paths(original)
     rows = []
-    for path, text in _leaves(original):
+    for path, text in leaves(original):
         name = format_path(path)
         marked = _merge(spans.get(name, ()))
         left = after.get(name) if published is not None else None
@@ -110,19 +110,6 @@ def _prose_paths(subject: StixObject) -> frozenset[Path]:
         return frozenset(path for path, _ in free_texts(subject))
     except Unprocessable:
         return frozenset()
-
-
-def _leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
-    """Every text, number and truth value within an object, as a text."""
-    inner: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, Mapping):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    elif value is not None:
-        yield path, value if isinstance(value, str) else json.dumps(value)
-    for step, each in inner:
-        yield from _leaves(each, (*path, step))
 
 
 def _merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

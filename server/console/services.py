@@ -55,7 +55,7 @@ class ConsoleSettings:
     four_eyes: bool = False
     """A purge waits until a second operator confirms it."""
     review_days: int = 14
-    """Days after which what nobody reviewed is refused."""
+    """Days after which an item without a decision is refused."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,11 @@ class RemainingWords:
 
     def __init__(self, original: StixObject, published: StixObject) -> None:
         """`original` is what was sent: a mask that stands there is a text like any other."""
-        sent = {mask for _, text in _leaves(original) for mask in _MASK.findall(text)}
+        sent = {mask for _, text in leaves(original) for mask in _MASK.findall(text)}
         maskable = {path for path, _ in free_texts(published)}
         self._fixed: list[_Place] = []
         self._maskable: list[_Place] = []
-        for path, text in _leaves(published):
+        for path, text in leaves(published):
             if path not in _CHECKED_BY_THE_SCHEMA:
                 places = self._maskable if path in maskable else self._fixed
                 places.append((format_path(path), _fold_readings(_split_at_masks(text, sent))))
@@ -92,7 +92,7 @@ def _split_at_masks(text: str, sent: Collection[str]) -> Iterator[str]:
     yield text[at:]
 
 
-def _leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """Every text and number in an object, as texts."""
     inner: Iterable[tuple[str | int, object]] = ()
     if isinstance(value, Mapping):
@@ -102,7 +102,7 @@ def _leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
     elif value is not None:
         yield path, value if isinstance(value, str) else json.dumps(value)
     for step, each in inner:
-        yield from _leaves(each, (*path, step))
+        yield from leaves(each, (*path, step))
 
 
 def _readings(text: str) -> Iterator[str]:

@@ -104,7 +104,7 @@ def test_an_invitation_is_taken_at_the_provider(hub: HubInProcess) -> None:
 @pytest.mark.parametrize(
     ("subject", "change", "text"),
     [
-        ("rui", {}, "nobody was invited"),
+        ("rui", {}, "no invitation for this mailbox"),
         ("eve", {}, "has not verified"),
         ("jane", {"state": "other"}, "did not confirm"),
         ("jane", {"code": "other"}, "did not confirm"),
