@@ -25,31 +25,31 @@ from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.server import console, export, taxii
-from tocsin.server.agreements import AgreementLifecycle
 from tocsin.server.auth import AuthScheme
 from tocsin.server.examination.examiner import Examiner
 from tocsin.server.intake.evaluate import Rules
 from tocsin.server.intake.intake import Intake
 from tocsin.server.intake.queue import Limits
-from tocsin.server.lifecycle import Lifecycle
+from tocsin.server.lifecycle.lifecycle import Lifecycle
+from tocsin.server.lifecycle.purge import Purger
+from tocsin.server.lifecycle.retention import Retention, RetentionPeriods
 from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Quota
 from tocsin.server.monitoring import HubProcesses, Monitor
 from tocsin.server.notices import Notices, NoticeSettings
-from tocsin.server.object_report import ObjectReports
-from tocsin.server.partner_data import PartnerData
-from tocsin.server.partners import Partners
-from tocsin.server.people import People
+from tocsin.server.partners.administration import Partners
+from tocsin.server.partners.agreements import AgreementLifecycle
+from tocsin.server.partners.partner_data import PartnerData
+from tocsin.server.partners.people import People
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
 from tocsin.server.publishing.publisher import Publisher
-from tocsin.server.purge import Purger
-from tocsin.server.receivers import Receivers
-from tocsin.server.retention import Retention, RetentionPeriods
-from tocsin.server.search import Search
+from tocsin.server.reports.object_report import ObjectReports
+from tocsin.server.reports.receivers import Receivers
+from tocsin.server.reports.search import Search
+from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.shared_folder import Numbers
-from tocsin.server.statistics import StatisticsReader
 from tocsin.server.store import Availability, Clock, DiskSpace, Store
 from tocsin.server.taxii import monitoring, openapi
 from tocsin.server.taxii.long_poll import LongPolls

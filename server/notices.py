@@ -19,7 +19,7 @@ import requests
 
 from tocsin.server.model import Account, Agreement
 from tocsin.server.person import Person, Role
-from tocsin.server.statistics import StatisticsReader
+from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.store import Store
 
 log = logging.getLogger(__name__)

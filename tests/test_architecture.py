@@ -263,16 +263,13 @@ class TestTheChecksCanFail:
             ("server/intake/intake.py", "import requests"),
             ("admission/stix/validate.py", "from tocsin.server.model import Partner"),
             ("admission/stix/validate.py", "from tocsin.config import policy_text"),
-            ("server/publishing/publisher.py", "from tocsin.server.lifecycle import sweep"),
+            ("server/publishing/publisher.py", "from tocsin.server.lifecycle import purge"),
             ("config/__init__.py", "from tocsin.admission.model import Tlp"),
         ],
     )
     def test_a_forbidden_import_is_named(self, house: Any, file: str, line: str) -> None:
         root = house(
-            {
-                **dict.fromkeys(("server/auth.py", "server/lifecycle.py"), ""),
-                file: line,
-            }
+            {**dict.fromkeys(("server/auth.py", "server/lifecycle/purge.py"), ""), file: line}
         )
         (complaint,) = trespasses(root)
         module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")

@@ -12,7 +12,6 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples
-from tocsin.server.agreements import AgreementChange
 from tocsin.server.auth import strictest_content
 from tocsin.server.cli.collection import (
     format_audience,
@@ -32,7 +31,8 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.model import Agreement, Collection, CollectionKind
-from tocsin.server.partners import Partners
+from tocsin.server.partners.administration import Partners
+from tocsin.server.partners.agreements import AgreementChange
 from tocsin.server.runtime import Runtime
 
 _OPTIONS = (

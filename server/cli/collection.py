@@ -32,9 +32,9 @@ from tocsin.server.cli.command import (
     with_hub,
     with_new_hub,
 )
-from tocsin.server.countries import parse_country
 from tocsin.server.model import Collection, CollectionKind, View
-from tocsin.server.partners import check_slug
+from tocsin.server.partners.administration import check_slug
+from tocsin.server.partners.countries import parse_country
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, Transaction
 

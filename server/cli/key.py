@@ -10,7 +10,7 @@ from tocsin.config.command_line import format_examples
 from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.http.tls import first_certificate
-from tocsin.server.partners import Partners
+from tocsin.server.partners.administration import Partners
 from tocsin.server.runtime import Runtime, find_url
 from tocsin.server.store import Transaction
 

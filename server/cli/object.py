@@ -11,8 +11,8 @@ from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
-from tocsin.server.purge import is_object_id
-from tocsin.server.receivers import Receiver
+from tocsin.server.lifecycle.purge import is_object_id
+from tocsin.server.reports.receivers import Receiver
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.feeds.block_cache import FORGOTTEN
 

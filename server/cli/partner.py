@@ -31,9 +31,9 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.cli.key import credential_of
-from tocsin.server.countries import parse_country
 from tocsin.server.model import Account, Marking, Partner
-from tocsin.server.partners import PartnerChange, Partners, describe_account
+from tocsin.server.partners.administration import PartnerChange, Partners, describe_account
+from tocsin.server.partners.countries import parse_country
 from tocsin.server.runtime import Runtime
 
 _SETTLED = tuple(verdict for verdict in Verdict if verdict is not Verdict.OPEN)

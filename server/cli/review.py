@@ -20,10 +20,10 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.intake.marks import Mark
+from tocsin.server.intake.review_comparison import compare_review
+from tocsin.server.lifecycle.retention import WARNING_DAYS
 from tocsin.server.model import Record, Review
-from tocsin.server.object_titles import object_title
-from tocsin.server.retention import WARNING_DAYS
-from tocsin.server.review_comparison import compare_review
+from tocsin.server.reports.object_titles import object_title
 from tocsin.server.runtime import Runtime
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tocsin.admission.merge.statistics import ConfidenceSteps
-from tocsin.server.object_report import Relation
+from tocsin.server.reports.object_report import Relation
 
 MOST_NODES = 60
 GRAPH_WIDTH = 1_160

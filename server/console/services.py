@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from tocsin.server.console.oidc import Provider
 
 from tocsin.admission.policy import Policy
-from tocsin.server.agreements import AgreementLifecycle
 from tocsin.server.console.drafts import DraftFiles
 from tocsin.server.console.policy_trial import PolicyTrials
 from tocsin.server.console.previews import Previews
 from tocsin.server.intake.intake import Intake
-from tocsin.server.lifecycle import Lifecycle
+from tocsin.server.lifecycle.lifecycle import Lifecycle
+from tocsin.server.lifecycle.purge import Purger
 from tocsin.server.monitoring import Monitor
-from tocsin.server.object_report import ObjectReports
-from tocsin.server.partner_data import PartnerData
-from tocsin.server.partners import Partners
-from tocsin.server.people import People
-from tocsin.server.purge import Purger
-from tocsin.server.search import Search
-from tocsin.server.statistics import StatisticsReader
+from tocsin.server.partners.administration import Partners
+from tocsin.server.partners.agreements import AgreementLifecycle
+from tocsin.server.partners.partner_data import PartnerData
+from tocsin.server.partners.people import People
+from tocsin.server.reports.object_report import ObjectReports
+from tocsin.server.reports.search import Search
+from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.store import Store
 
 ROOT = "/console"

@@ -20,8 +20,8 @@ from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
-from tocsin.server.agreements import AgreementChange, AgreementLifecycle
 from tocsin.server.model import Agreement, AgreementState, Collection, CollectionKind, Partner, View
+from tocsin.server.partners.agreements import AgreementChange, AgreementLifecycle
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
 

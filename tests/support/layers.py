@@ -10,19 +10,20 @@ LAYERS = (
     ("tocsin.server.bootstrap", "tocsin.server.worker", "tocsin.server.answering"),
     ("tocsin.server.http",),
     ("tocsin.server.app",),
-    ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export")
-    + ("tocsin.server.retention",),
-    ("tocsin.server.object_report", "tocsin.server.partner_data", "tocsin.server.notices"),
-    ("tocsin.server.receivers", "tocsin.server.review_comparison")
-    + ("tocsin.server.search", "tocsin.server.statistics"),
-    ("tocsin.server.purge", "tocsin.server.monitoring"),
-    ("tocsin.server.intake", "tocsin.server.lifecycle")
-    + ("tocsin.server.people", "tocsin.server.partners", "tocsin.server.agreements"),
+    ("tocsin.server.taxii", "tocsin.server.console", "tocsin.server.export"),
+    ("tocsin.server.notices",),
+    ("tocsin.server.partners", "tocsin.server.reports"),
+    ("tocsin.server.lifecycle", "tocsin.server.monitoring"),
+    ("tocsin.server.intake",),
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),
     ("tocsin.server.value_terms",),
     ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
-    + ("tocsin.server.countries", "tocsin.server.examination", "tocsin.server.object_titles"),
+    + (
+        "tocsin.server.partners.countries",
+        "tocsin.server.examination",
+        "tocsin.server.reports.object_titles",
+    ),
     ("tocsin.server.model", "tocsin.server.person", "tocsin.server.metrics", "tocsin.clients"),
     ("tocsin.server.shared_folder", "tocsin.mirror"),
     ("tocsin.admission",),

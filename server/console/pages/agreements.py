@@ -15,15 +15,15 @@ from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.agreements import AgreementChange, find_raised
 from tocsin.server.console.door import status_of
 from tocsin.server.console.forms import FieldError, again, go, sentence, split_words, text_field
 from tocsin.server.console.pages.requests import ask_second
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
-from tocsin.server.countries import parse_country
 from tocsin.server.model import Agreement, AgreementState
+from tocsin.server.partners.agreements import AgreementChange, find_raised
+from tocsin.server.partners.countries import parse_country
 from tocsin.server.person import Role
 
 _SEE, _ACT = (Role.OPERATOR, Role.AUDITOR), (Role.OPERATOR,)

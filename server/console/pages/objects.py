@@ -32,9 +32,9 @@ from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import LONGEST, defang
 from tocsin.server.console.visit import visit
 from tocsin.server.model import Collection, CollectionKind, Receipt
-from tocsin.server.object_report import ObjectReport, PublishedCopy, Relation
-from tocsin.server.object_titles import object_title, single_value
 from tocsin.server.person import Role
+from tocsin.server.reports.object_report import ObjectReport, PublishedCopy, Relation
+from tocsin.server.reports.object_titles import object_title, single_value
 from tocsin.server.store.journal import JournalFilter
 
 _STATE = (Role.ANALYST, Role.OPERATOR)

@@ -15,7 +15,7 @@ from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import age
 from tocsin.server.console.visit import visit
 from tocsin.server.person import Role
-from tocsin.server.statistics import Poller, Share
+from tocsin.server.reports.statistics import Poller, Share
 
 _WHO = (Role.OPERATOR, Role.AUDITOR)
 _SPANS = (7, 30, 90)

@@ -50,8 +50,8 @@ from tocsin.server.model import (
     Span,
     Submission,
 )
-from tocsin.server.object_titles import LONGEST_TITLE
 from tocsin.server.person import Role
+from tocsin.server.reports.object_titles import LONGEST_TITLE
 from tocsin.server.store.review_acts import Answers
 from tocsin.server.store.review_queue import QueuedReview
 from tocsin.server.store.reviews import ReviewTitle

@@ -22,7 +22,7 @@ from tocsin.server.console.forms import again, go, safe_next, sentence, text_fie
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
-from tocsin.server.people import SESSION_SECONDS, Attempt, Stay, check_name, is_totp_secret
+from tocsin.server.partners.people import SESSION_SECONDS, Attempt, Stay, check_name, is_totp_secret
 from tocsin.server.person import Role
 
 _LONGEST_PASSWORD = 1_000

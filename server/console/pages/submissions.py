@@ -25,10 +25,10 @@ from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.console.visit import visit
 from tocsin.server.intake.evaluate import split_envelope
+from tocsin.server.lifecycle.purge import is_object_id
 from tocsin.server.model import Record, Submission
-from tocsin.server.object_titles import single_value
 from tocsin.server.person import Role
-from tocsin.server.purge import is_object_id
+from tocsin.server.reports.object_titles import single_value
 
 _PAGE = 50
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -15,7 +15,7 @@ from tocsin.server.bootstrap import create_operator
 from tocsin.server.cli.key import issue_key, revoke_key
 from tocsin.server.cli.partner import add_partner, change_partner
 from tocsin.server.model import Partner
-from tocsin.server.partners import PartnerChange
+from tocsin.server.partners.administration import PartnerChange
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 

@@ -8,7 +8,7 @@ from tocsin.config.command_line import run_command
 from tocsin.server.cli import partner
 from tocsin.server.cli.command import join_lists
 from tocsin.server.cli.deprecated import modernise
-from tocsin.server.countries import parse_country
+from tocsin.server.partners.countries import parse_country
 
 NAME = ("--name", "ACME Corp")
 

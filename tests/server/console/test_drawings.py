@@ -6,7 +6,7 @@ import pytest
 
 from tocsin.admission.merge.statistics import ConfidenceSteps
 from tocsin.server.console.drawings import MOST_NODES, draw_confidence, draw_graph
-from tocsin.server.object_report import Relation
+from tocsin.server.reports.object_report import Relation
 
 
 def relations(count: int, kind: str = "indicates") -> list[Relation]:

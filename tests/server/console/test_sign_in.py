@@ -15,7 +15,7 @@ from support.hub import HubInProcess
 
 from tocsin.config.settings import HubSettings
 from tocsin.server.console import Crowded, limit_crowds
-from tocsin.server.people import IDLE_SECONDS, SECOND, SESSION_SECONDS, People
+from tocsin.server.partners.people import IDLE_SECONDS, SECOND, SESSION_SECONDS, People
 from tocsin.server.person import Invitation, Role
 from tocsin.server.store import Store
 

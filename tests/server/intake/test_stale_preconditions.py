@@ -15,7 +15,7 @@ from tocsin.config import HubSettings
 from tocsin.server.cli.partner import change_partner
 from tocsin.server.intake import admission
 from tocsin.server.model import Partner
-from tocsin.server.partners import PartnerChange
+from tocsin.server.partners.administration import PartnerChange
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 

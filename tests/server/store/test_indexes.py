@@ -19,7 +19,7 @@ from support.stix_objects import TIME
 from tocsin.server.intake.decisions import Chosen, Decision
 from tocsin.server.model import Account, DecisionKind
 from tocsin.server.person import Person
-from tocsin.server.search import SearchFilters
+from tocsin.server.reports.search import SearchFilters
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
 

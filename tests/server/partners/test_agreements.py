@@ -21,10 +21,10 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
-from tocsin.server.agreements import PAUSE, AgreementChange
 from tocsin.server.auth import hash_secret
 from tocsin.server.journal import JournalEntry
 from tocsin.server.model import Account, Agreement, AgreementState
+from tocsin.server.partners.agreements import PAUSE, AgreementChange
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
 from tocsin.server.worker import run_intake

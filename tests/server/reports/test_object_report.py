@@ -9,7 +9,7 @@ from support.hub import AMBER, HubInProcess, indicator, relationship, sdo
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import Account, Partner
-from tocsin.server.object_report import ObjectReport
+from tocsin.server.reports.object_report import ObjectReport
 
 OPERATOR = Account("operator", "", operator=True)
 
@@ -208,7 +208,7 @@ class TestRelations:
             each["id"]: each["x_tocsin_public_id"]
             for each in hub.push(malware, *abouts, *links)["successes"]
         }
-        monkeypatch.setattr("tocsin.server.object_report.MOST_RELATIONS", 2)
+        monkeypatch.setattr("tocsin.server.reports.object_report.MOST_RELATIONS", 2)
         found = report(hub, ids[malware["id"]]).relations
         incoming = [each for each in found.listed if each.kind == "indicates"]
         assert (len(incoming), found.more_incoming) == (2, 3)

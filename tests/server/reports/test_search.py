@@ -9,7 +9,7 @@ from support.hub import AMBER, CLEAR, HubInProcess, indicator, sdo
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.server.model import Account, Collection, CollectionKind, Partner, View
-from tocsin.server.search import SearchFilters, SearchResult
+from tocsin.server.reports.search import SearchFilters, SearchResult
 from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.value_terms import SearchKind
 
@@ -231,7 +231,7 @@ class TestHits:
     def test_what_was_added_last_comes_first_and_more_is_said(
         self, hub: HubInProcess, find: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tocsin.server.search.MOST_HITS", 3)
+        monkeypatch.setattr("tocsin.server.reports.search.MOST_HITS", 3)
         for number in range(5):
             hub.push(indicator(f"n{number}.evil-portal.top"))
         found = find("evil-portal.top")
@@ -286,7 +286,7 @@ class TestIndex:
     def test_entries_beyond_the_unindexed_ones_that_are_compared_are_counted(
         self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tocsin.server.search.MOST_UNINDEXED", 10)
+        monkeypatch.setattr("tocsin.server.reports.search.MOST_UNINDEXED", 10)
         hub.push(*(indicator(f"n{number}.evil-portal.top") for number in range(20)))
         assert ask(hub, "evil-portal.top").unsearched > 0
         index(hub)

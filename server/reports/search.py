@@ -28,7 +28,7 @@ from tocsin.server.model import (
     Query,
     TermFilter,
 )
-from tocsin.server.object_titles import object_title
+from tocsin.server.reports.object_titles import object_title
 from tocsin.server.store import Store
 from tocsin.server.value_terms import (
     SearchedText,

@@ -24,7 +24,7 @@ from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.intake.intake import LEASE, Intake
-from tocsin.server.lifecycle import Lifecycle
+from tocsin.server.lifecycle.lifecycle import Lifecycle
 from tocsin.server.model import (
     OPERATOR_SLUG,
     Collection,

@@ -17,14 +17,14 @@ from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import Contribution
 from tocsin.admission.timestamps import stix_time, timestamp
-from tocsin.server.agreements import end_agreement
 from tocsin.server.intake.intake import Intake
-from tocsin.server.lifecycle import Lifecycle
+from tocsin.server.lifecycle.lifecycle import Lifecycle
+from tocsin.server.lifecycle.purge import is_object_id, observable_id_of
 from tocsin.server.model import Agreement, AgreementState, PublicObject, Review
+from tocsin.server.partners.agreements import end_agreement
 from tocsin.server.publishing.public_objects import remove_contribution
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
-from tocsin.server.purge import is_object_id, observable_id_of
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.purge import is_mentioned

@@ -16,11 +16,11 @@ from support.presence import present
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.config import HubSettings
-from tocsin.server import purge
 from tocsin.server.cli.object import purge_objects
 from tocsin.server.intake.evaluate import split_envelope
+from tocsin.server.lifecycle import purge
+from tocsin.server.lifecycle.purge import Purger
 from tocsin.server.model import Purge
-from tocsin.server.purge import Purger
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
@@ -274,7 +274,7 @@ class TestWhatIsNotSettledYet:
                 time.sleep(0.3)
             return split_envelope(raw)
 
-        monkeypatch.setattr("tocsin.server.purge.split_envelope", interrupted)
+        monkeypatch.setattr("tocsin.server.lifecycle.purge.split_envelope", interrupted)
         with ThreadPoolExecutor(1) as pool:
             hub.services.purger.purge_value("second-value.top", "operator", WHY)
             begun[0].result()

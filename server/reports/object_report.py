@@ -31,14 +31,14 @@ from tocsin.server.model import (
     PublicObject,
     Query,
 )
-from tocsin.server.object_titles import object_title
 from tocsin.server.publishing.public_objects import (
     Merge,
     PublishingConfig,
     explain_public_confidence,
     find_leader,
 )
-from tocsin.server.receivers import Receiver, Receivers, VersionStamps, date_stamps
+from tocsin.server.reports.object_titles import object_title
+from tocsin.server.reports.receivers import Receiver, Receivers, VersionStamps, date_stamps
 from tocsin.server.store import Store
 
 MOST_RELATIONS = 40

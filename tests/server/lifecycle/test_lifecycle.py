@@ -22,7 +22,7 @@ from support.presence import present
 from support.processes import HubProcess
 
 from tocsin.admission.errors import Malformed, NotFound
-from tocsin.server.lifecycle import PAUSE, Lifecycle
+from tocsin.server.lifecycle.lifecycle import PAUSE, Lifecycle
 from tocsin.server.model import Partner
 from tocsin.server.publishing.public_objects import HOUR
 from tocsin.server.store import Store

@@ -13,8 +13,8 @@ from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
 from tocsin.server.cli.review import list_reviews
 from tocsin.server.intake.intake import Intake
+from tocsin.server.lifecycle.retention import PAUSE, Retention
 from tocsin.server.model import Record, Review
-from tocsin.server.retention import PAUSE, Retention
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.deliveries import Deliveries

@@ -17,7 +17,7 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.config import HubSettings
 from tocsin.server.cli.partner import export_partner, withdraw
 from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
-from tocsin.server.partner_data import PartnerData, Withdrawal
+from tocsin.server.partners.partner_data import PartnerData, Withdrawal
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.journal import JournalFilter
 from tocsin.server.store.partner_data import PartnerDocuments

@@ -10,7 +10,7 @@ from support.hub import GREEN, HubInProcess, indicator
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import Account
-from tocsin.server.statistics import Series, find_quantile
+from tocsin.server.reports.statistics import Series, find_quantile
 from tocsin.server.store import Store
 from tocsin.server.store.statistics import KEPT_DAYS, LATENCIES
 

@@ -60,5 +60,5 @@ def _spellings(country: Country) -> Iterator[str]:
 
 @cache
 def _countries() -> tuple[Country, ...]:
-    with files("tocsin.server").joinpath("countries.csv").open(encoding="utf-8") as lines:
+    with files("tocsin.server.partners").joinpath("countries.csv").open(encoding="utf-8") as lines:
         return tuple(Country(*row) for row in csv.reader(lines))[1:]

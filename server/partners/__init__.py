@@ -1,0 +1,1 @@
+"""Partners: their records, accounts, people, agreements and data."""
