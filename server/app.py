@@ -281,17 +281,18 @@ def _export_services(services: HubServices, hub: TaxiiServices) -> export.Export
     return export.ExportServices(authenticate, services.exports, hub.deliveries)
 
 
-def create_app(
+def create_app(  # noqa: PLR0913
     services: HubServices,
     secrets: HubSecrets,
     settings: HubSettings,
     stopping: threading.Event | None = None,
     numbers: Numbers | None = None,
+    pages: WSGIApplication | None = None,
 ) -> flask.Flask:
     """Build the WSGI application of a hub.
 
     Once `stopping` is set, long polls are answered at once.  `numbers` hold the quotas of
-    requests, for all processes; None: this one is alone.
+    requests, for all processes; None: this one is alone.  `pages` is the console; None: it is made.
     """
     long_polls = LongPolls.for_threads(settings.threads, stopping or threading.Event())
     services.store.listeners.append(long_polls.wake)
@@ -327,13 +328,20 @@ def create_app(
     is_outage = services.store.availability.is_outage
     taxii.register(app, hub, monitoring.PATHS, (export.ROOT,), is_outage)
     if serves_console(settings):
-        services.store.review_queue.is_shown = True
-        pages = console.create_console(
-            _console_services(services, settings, secrets.page_token_key)
-        )
-        mounted: dict[str, WSGIApplication] = {console.ROOT: console.limit_crowds(pages.wsgi_app)}
+        pages = pages or create_console_app(services, secrets, settings)
+        mounted: dict[str, WSGIApplication] = {console.ROOT: console.limit_crowds(pages)}
         app.wsgi_app = _Mounts(app.wsgi_app, mounted)  # type: ignore[method-assign]
     return app
+
+
+def create_console_app(
+    services: HubServices, secrets: HubSecrets, settings: HubSettings
+) -> WSGIApplication:
+    """Build the WSGI application of the console, which is mounted at its root."""
+    services.store.review_queue.is_shown = True
+    return console.create_console(
+        _console_services(services, settings, secrets.page_token_key)
+    ).wsgi_app
 
 
 class _Mounts(DispatcherMiddleware):

@@ -48,6 +48,7 @@ _MOST_REVIEWS = 10_000
 """Up to here the metrics count, so that a scrape costs the same whatever has piled up."""
 _ROLES = (
     ("examiner", b"tocsin.server.examination"),
+    ("console", b"tocsin.server.answering.program\0console"),
     ("answering", b"tocsin.server.answering"),
     ("engine", b"secantus"),
 )

@@ -18,11 +18,14 @@ import threading
 import time
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
+
+from msgspec import structs
 
 from tocsin.admission import parse_policy
 from tocsin.admission.errors import PolicyError, Unavailable
@@ -32,12 +35,24 @@ from tocsin.admission.warninglists.index import WarningLists, load_warning_lists
 from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.config.cache import load_or_build
 from tocsin.server.answering.connections import SharedConnections
-from tocsin.server.answering.processes import PROGRAM, AnsweringProcesses, AnsweringSetup
+from tocsin.server.answering.console import (
+    ConsoleServer,
+    RemoteConsole,
+    bind_console,
+    console_socket,
+)
+from tocsin.server.answering.processes import (
+    CONSOLE,
+    PROGRAM,
+    AnsweringProcesses,
+    AnsweringSetup,
+)
 from tocsin.server.app import (
     AdmissionConfig,
     HubServices,
     build_services,
     create_app,
+    create_console_app,
     create_monitoring_app,
     serves_console,
     warning_lists_file,
@@ -48,7 +63,7 @@ from tocsin.server.bootstrap import (
     first_start_lines,
     invite_first_person,
 )
-from tocsin.server.console import ROOT as CONSOLE
+from tocsin.server.console import ROOT as CONSOLE_ROOT
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import (
@@ -87,6 +102,7 @@ _URL_FILE = "url"
 _SIGNAL_SECONDS = 0.5
 """Seconds after which the main thread looks if a signal has come."""
 _METRICS_THREADS = 2
+_CONSOLE_NICENESS = 5
 _MOST_ANSWERING = 4
 """Processes that answer, if the settings do not say how many."""
 _METRICS_DRAIN = 5
@@ -375,21 +391,43 @@ def serve(
     echo("stopped")
 
 
+class _Apart(NamedTuple):
+    """The processes that answer."""
+
+    requests: AnsweringProcesses
+    pages: AnsweringProcesses | None
+    """The one that serves the console."""
+    pages_socket: socket.socket
+
+    def stop(self) -> None:
+        """End all of them; they finish the requests that they have begun."""
+        self.requests.stop()
+        if self.pages is not None:
+            self.pages.stop()
+
+
 @contextmanager
 def _start_answering(
     settings: HubSettings, listening: socket.socket, program: Sequence[str]
-) -> Iterator[AnsweringProcesses | None]:
+) -> Iterator[_Apart | None]:
     """Start the processes that answer requests; None if this one does it itself.
 
     They load their program while this one opens the database.
     """
     count = _count_answering(settings)
-    processes = AnsweringProcesses(count, listening, program) if count else None
-    try:
-        yield processes
-    finally:
-        if processes is not None:
-            processes.stop()
+    if count == 0:
+        yield None
+        return
+    with console_socket() as pages_socket:
+        requests = AnsweringProcesses(count, listening, program)
+        pages = None
+        if serves_console(settings):
+            pages = AnsweringProcesses(1, pages_socket, (*program, CONSOLE))
+        apart = _Apart(requests, pages, pages_socket)
+        try:
+            yield apart
+        finally:
+            apart.stop()
 
 
 @contextmanager
@@ -413,9 +451,7 @@ def _answer(
 
 
 @contextmanager
-def _answer_elsewhere(
-    hub: Runtime, listening: socket.socket, processes: AnsweringProcesses
-) -> Iterator[None]:
+def _answer_elsewhere(hub: Runtime, listening: socket.socket, processes: _Apart) -> Iterator[None]:
     """Let other processes answer requests."""
     store, shared = hub.services.store, hub.shared
     with _open_notifier(shared) as notifier:
@@ -429,10 +465,12 @@ def _answer_elsewhere(
             hub.settings, hub.policy_text, hub.uri, folder, listening.fileno(), count, os.getpid()
         )
         if hub.settings.tls_certificate is not None:
-            _forward_sighup(processes)
+            _forward_sighup(processes.requests)
         with _config_error_of(hub.settings):
             listening.listen()  # of two hubs at one address, one fails here
-        processes.begin(setup, partial(_note_death, hub))
+        if processes.pages is not None and shared is not None:
+            setup = _begin_console(processes.pages, processes.pages_socket, setup, hub)
+        processes.requests.begin(setup, partial(_note_death, hub))
         try:
             yield
         finally:
@@ -447,19 +485,50 @@ def answer_apart(
     clock: Clock = wall_clock,
 ) -> Iterator[None]:
     """Answer requests in a process of its own, for a hub whose first process admits."""
-    settings = setup.settings
-    tls = _tls_contexts(settings, lambda text: None)
+    tls = _tls_contexts(setup.settings, lambda text: None)
     if tls is not None:  # one that came while this process was starting is heard now
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    with _work_apart(setup, stop, clock, lambda hub: _answer(hub, listening, tls, stop, setup)):
+        yield
+
+
+@contextmanager
+def answer_console_apart(
+    setup: AnsweringSetup,
+    bound: socket.socket,
+    stop: threading.Event,
+    clock: Clock = wall_clock,
+) -> Iterator[None]:
+    """Serve the console in a process of its own, which leaves the processors to the others."""
+    os.nice(_CONSOLE_NICENESS)
+    with _work_apart(setup, stop, clock, partial(_serve_console, bound)):
+        yield
+
+
+@contextmanager
+def _serve_console(bound: socket.socket, hub: Runtime) -> Iterator[None]:
+    server = ConsoleServer(bound, create_console_app(hub.services, hub.secrets, hub.settings))
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop(DRAIN)
+
+
+@contextmanager
+def _work_apart(
+    setup: AnsweringSetup,
+    stop: threading.Event,
+    clock: Clock,
+    serve_with: Callable[[Runtime], AbstractContextManager[None]],
+) -> Iterator[None]:
+    """Open the hub that another process prepared; hear what its processes do, and tell them."""
     shared = _join_folder(setup.shared_folder)
-    with _connect(settings, setup.uri, clock, shared=shared, setup=setup) as hub:
+    with _connect(setup.settings, setup.uri, clock, shared=shared, setup=setup) as hub:
         services = hub.services
         notify: Callable[[], None] | None = None
         services.store.deliveries.begin(alone=False)
-        with (
-            _open_notifier(shared) as notifier,
-            _answer(hub, listening, tls, stop, setup),
-        ):
+        with _open_notifier(shared) as notifier, serve_with(hub):
             if notifier is not None:
                 notifier.listen(partial(_wake, tuple(services.store.listeners)))
                 services.store.listeners.append(partial(notifier.notify, _COMMITTED))
@@ -472,6 +541,28 @@ def answer_apart(
                 stop.set()
         join_workers(workers, DRAIN)
         _end_deliveries(services.store)
+
+
+def _begin_console(
+    process: AnsweringProcesses, unbound: socket.socket, setup: AnsweringSetup, hub: Runtime
+) -> AnsweringSetup:
+    """Let the console's process serve it; the setup that lets the others hand requests over."""
+    assert hub.shared is not None  # noqa: S101  (the caller has looked)
+    try:
+        path = bind_console(unbound, hub.shared.path)
+    except OSError as error:
+        log.warning("the console has no process of its own: %s", error.strerror or error)
+        return setup
+    setup = structs.replace(setup, console=path)
+    process.begin(
+        structs.replace(setup, socket_fd=unbound.fileno()), partial(_forget, hub.services.store)
+    )
+    return setup
+
+
+def _forget(store: Store, place: int, name: str) -> None:  # noqa: ARG001
+    """Let go of what the console's process had begun."""
+    store.forget_process(name)
 
 
 def _note_death(hub: Runtime, place: int, name: str) -> None:
@@ -582,7 +673,8 @@ def _build_server(
         unfinished_per_address=settings.unfinished_per_address,
     )
     numbers = None if shared is None else shared.numbers(_REQUESTS)
-    app = create_app(hub.services, hub.secrets, settings, stop, numbers)
+    pages = RemoteConsole(setup.console) if setup is not None and setup.console else None
+    app = create_app(hub.services, hub.secrets, settings, stop, numbers, pages)
     others = None
     if setup is not None and shared is not None and processes > 1:
         others = SharedConnections(shared, setup.place, processes)
@@ -716,10 +808,10 @@ def _announce(
 def find_console_url(settings: HubSettings) -> str:
     """The URL at which browsers open the console, without a slash at the end."""
     if settings.public_url:
-        return settings.public_url.rstrip("/") + CONSOLE
+        return settings.public_url.rstrip("/") + CONSOLE_ROOT
     url = find_url(settings).removesuffix("/taxii2/")
     # Browsers let passkeys and copying work at this name, and not at an address.
-    return url.replace("//127.0.0.1:", "//localhost:") + CONSOLE
+    return url.replace("//127.0.0.1:", "//localhost:") + CONSOLE_ROOT
 
 
 def _announce_console(hub: Runtime, echo: Echo) -> None:

@@ -30,6 +30,8 @@ from tocsin.server.metrics import SHARING
 log = logging.getLogger(__name__)
 
 PROGRAM = (sys.executable, "-m", "tocsin.server.answering.program")
+CONSOLE = "console"
+"""The argument of the one that serves the console."""
 READY = b"ready\n"
 """The line by which a process says that it answers."""
 _START_SECONDS = 60
@@ -62,6 +64,8 @@ class AnsweringSetup(msgspec.Struct, frozen=True):
     """The place of the process itself among them, from 0."""
     name: str = ""
     """The name of the process itself, under which it leases submissions and tasks."""
+    console: str = ""
+    """The path of the console's socket; empty: those that answer also serve the console."""
 
 
 def encode_setup(setup: AnsweringSetup) -> bytes:

@@ -1,6 +1,7 @@
-"""The program of a process that answers requests: `python -m tocsin.server.answering.program`.
+"""The program of a process that answers: `python -m tocsin.server.answering.program [console]`.
 
-It reads its `AnsweringSetup` from standard input, and ends when that ends.
+It answers the requests of clients, or the console's.  It reads its `AnsweringSetup` from standard
+input, and ends when that ends.
 """
 
 from __future__ import annotations
@@ -12,8 +13,14 @@ import sys
 import threading
 import time
 
-from tocsin.server.answering.processes import READY, decode_setup
-from tocsin.server.runtime import LOG_FORMAT, answer_apart, await_stop, stop_on_signal
+from tocsin.server.answering.processes import CONSOLE, READY, decode_setup
+from tocsin.server.runtime import (
+    LOG_FORMAT,
+    answer_apart,
+    answer_console_apart,
+    await_stop,
+    stop_on_signal,
+)
 from tocsin.server.store import Clock, wall_clock
 
 _STDIN, _STDOUT = 0, 1
@@ -22,13 +29,14 @@ _END_SECONDS = 3
 """Seconds to finish requests when the first process is gone."""
 
 
-def main(clock: Clock = wall_clock) -> int:
-    """Answer requests until SIGTERM, or until the hub's first process ends."""
+def main(clock: Clock = wall_clock, *, serves_console: bool = False) -> int:
+    """Answer until SIGTERM, or until the hub's first process ends."""
     stop = threading.Event()
     stop_on_signal(stop)
     setup = decode_setup(_read_line())
     logging.basicConfig(level=setup.settings.log_level.upper(), format=LOG_FORMAT)
-    with answer_apart(setup, socket.socket(fileno=setup.socket_fd), stop, clock):
+    answer = answer_console_apart if serves_console else answer_apart
+    with answer(setup, socket.socket(fileno=setup.socket_fd), stop, clock):
         threading.Thread(target=_await_end, args=(stop,), daemon=True).start()
         os.write(_STDOUT, READY)
         await_stop(stop)
@@ -56,4 +64,4 @@ def _await_end(stop: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(serves_console=CONSOLE in sys.argv[1:]))

@@ -16,9 +16,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
-from tocsin.server.http.parser import NAME, BodyReader, Fault, Head, format_error_response
+from tocsin.server.http.parser import NAME, Fault, Head, format_error_response
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,25 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 """A WSGI application."""
 
 _SAFE_HEADER = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class Body(Protocol):
+    """The body of a request, of which the rest may still arrive; see `parser.BodyReader`."""
+
+    @property
+    def complete(self) -> bool:
+        """True if nothing more arrives."""
+        ...
+
+    @property
+    def octets(self) -> bytes | bytearray:
+        """What has arrived."""
+        ...
+
+    @property
+    def fault(self) -> Exception | None:
+        """Why it is malformed or cut off."""
+        ...
 
 
 class BodyPending(BaseException):
@@ -39,7 +58,7 @@ class _Input(io.RawIOBase):
     OSError.
     """
 
-    def __init__(self, body: BodyReader) -> None:
+    def __init__(self, body: Body) -> None:
         self._body, self._at = body, 0
 
     def readable(self) -> bool:
@@ -120,9 +139,7 @@ def build_environ(
     return environ | connection
 
 
-def run_application(
-    application: Application, environ: dict[str, Any], body: BodyReader
-) -> Answer | None:
+def run_application(application: Application, environ: dict[str, Any], body: Body) -> Answer | None:
     """The application's answer; None if it needs the body, which is incomplete."""
     environ["wsgi.input"] = _Input(body)
     try:

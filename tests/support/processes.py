@@ -73,10 +73,14 @@ def list_open_files(process: int) -> list[str]:
     return found
 
 
-def _answers(process: int) -> bool:
+def _command(process: int) -> bytes:
     with contextlib.suppress(*ENDED):
-        return b"answer" in Path(f"/proc/{process}/cmdline").read_bytes()
-    return False
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    return b""
+
+
+def _has_console(process: int) -> bool:
+    return _command(process).endswith(b"\0console\0")
 
 
 def free_port() -> int:
@@ -211,12 +215,19 @@ class HubProcess:
 
     def answering(self) -> list[int]:
         """Return the process ids of those that answer requests for the first one."""
+        return [each for each in self._apart() if not _has_console(each)]
+
+    def console(self) -> list[int]:
+        """Return the process id of the one that serves the console, if there is one."""
+        return [each for each in self._apart() if _has_console(each)]
+
+    def _apart(self) -> list[int]:
         assert self.process is not None
         found = []
         for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
             with contextlib.suppress(*ENDED):
                 found += [int(child) for child in path.read_text().split()]
-        return sorted(filter(_answers, found))
+        return sorted(each for each in found if b"answer" in _command(each))
 
     def engine(self) -> int:
         """Return the process id of the embedded engine."""

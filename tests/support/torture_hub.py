@@ -2,7 +2,7 @@
 
     python tests/support/torture_hub.py --clock FILE --data DIR --port N --ready-file F
     python tests/support/torture_hub.py --clock FILE --data DIR --work
-    python tests/support/torture_hub.py --clock FILE --answer
+    python tests/support/torture_hub.py --clock FILE --answer [console]
 
 The second form is a worker, which does not serve requests; with the third one, the first starts
 the processes that answer.  FILE holds the error of the clock in seconds; it may be replaced at
@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--ready-file", type=Path)
     parser.add_argument("--work", action="store_true")
     parser.add_argument("--answer", action="store_true")
+    parser.add_argument("role", nargs="?")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     arguments: dict[str, Any] = {
@@ -43,7 +44,7 @@ def main() -> int:
         return time.time_ns() // 1_000 + int(float(options.clock.read_text()) * 1_000_000)
 
     if options.answer:
-        return answer(clock)
+        return answer(clock, serves_console=options.role == "console")
     settings = load_hub(None, os.environ, arguments)
     if options.work:
         run_worker(settings, _print_error, clock)
