@@ -71,6 +71,10 @@ class Stay:
     cookie: str
 
 
+HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
+"""RFC 9106 with less memory: 32 MiB, one at a time, so that pollers keep theirs."""
+
+
 class People:
     """People of the console.  Safe for threads."""
 
@@ -78,8 +82,7 @@ class People:
         """`key` seals the secrets of authenticator apps; it is not in the database."""
         self._store, self._clock = store, clock
         self._key = hmac.digest(key, b"console people", "sha256")
-        # RFC 9106 with less memory: 32 MiB, one at a time, so that pollers keep theirs.
-        self._hasher = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
+        self._hasher = HASHER
         self._guard = threading.Lock()
         self._absent = ""
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
-from support.console import Visitor, add_person, open_browser, serve_console, visit
+from support.console import CHEAP_HASHER, Visitor, add_person, open_browser, serve_console, visit
 from support.hub import HubInProcess
 
+from tocsin.server.partners import people
 from tocsin.server.person import Role
 from tocsin.server.store import Store
 
@@ -16,6 +17,12 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
     with open_browser() as browser:
         yield browser
+
+
+@pytest.fixture(autouse=True)
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check passwords at once."""
+    monkeypatch.setattr(people, "HASHER", CHEAP_HASHER)
 
 
 @pytest.fixture
