@@ -87,6 +87,26 @@ def explain_leading_version(new: Contribution, others: Sequence[Contribution]) -
     return [Finding("merge", "versions", Action.NOTED, message)]
 
 
+def explain_narrowed_level(
+    before: Sequence[Contribution], after: Sequence[Contribution]
+) -> list[Finding]:
+    """A finding if a partner's reports of one thing reach fewer readers than before.
+
+    `before` and `after` are all that the partner had published of it, and has now.
+    """
+    if not before or not after:
+        return []
+    was, level = min(each.tlp for each in before), min(each.tlp for each in after)
+    if level <= was:
+        return []
+    old, new = (f"TLP:{each.label.upper()}" for each in (was, level))
+    message = (
+        f"replaces your earlier report at {old} by one at {new}: those who may only read {old} "
+        f"do not get it from you any more; if you did not mean that, send it again at {old}"
+    )
+    return [Finding("merge", "marking", Action.NOTED, message)]
+
+
 def limit_findings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """At most 3 × `MAX_BATCHES_PER_STEP` findings, the reasons for the verdict among them."""
     if len(findings) <= 2 * MOST:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.markings.granular import stricter_properties
@@ -48,6 +49,7 @@ from tocsin.server.publishing.findings import (
     Sender,
     explain_dropped_references,
     explain_leading_version,
+    explain_narrowed_level,
     explain_raised_level,
     explain_what_stays,
 )
@@ -897,6 +899,8 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     own_ids = (c.source_id for c in copy.contributions if c.partner == partner)
     every = (task.find_own(copy.id, source) for source in own_ids)
     others = [c for c in every if c is not None and c is not mine]
+    reports = partial(_find_reports, task, (task.source_ids.public_id(new.source_id), copy.id))
+    earlier = reports()
     _leave_former_object(task, copy.id, new)
     joined = add_contribution(copy, new, work.merge)
     hidden = public is PublicState.HIDDEN or new.tlp > task.batch.sees
@@ -907,6 +911,7 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     candidate = proposal.candidate
     if others:
         candidate = candidate.with_findings(*explain_leading_version(new, others))
+    candidate = candidate.with_findings(*explain_narrowed_level(earlier, reports()))
     decision = _conclude(candidate, find_row(public, own), copy.id).decision
     waits: PendingReferences | None = None
     if proposal.awaited or (mine is not None and mine.unresolved_layers):
@@ -914,6 +919,15 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
         waits = PendingReferences(copy.id, partner, sees, awaited, new.source_id)
     is_wider = copy.public is None or copy.public.revoked or copy.public.tlp > new.tlp
     return _Outcome(replace(decision, joined=True), waits, is_wider)
+
+
+def _find_reports(task: _Task, public_ids: Sequence[str]) -> list[Contribution]:
+    """The partner's own contributions to these objects that are published now."""
+    found: list[Contribution] = []
+    for name in dict.fromkeys(public_ids):
+        every = task.work.find(name).contributions
+        found += (each for each in every if each.partner == task.batch.partner.slug)
+    return [each for each in found if is_valid(each, task.batch.now)]
 
 
 def _note_generation(task: _Task, proposal: _Proposal) -> None:
