@@ -48,7 +48,7 @@ from tocsin.admission.stix.free_text import (
 from tocsin.admission.stix.memo import memoize_nested
 
 TEXT_MODES = ("replace", "ask", "hold", "refuse", "keep")
-"""Modes for texts; `replace` masks a text, `ask` masks it and asks an analyst."""
+"""Modes for texts; `replace` masks a text, `ask` masks it and asks a reviewer."""
 VALUE_MODES = ("hold", "refuse", "keep")
 """Modes for patterns and observables, which are never masked."""
 PROPERTY_MODES = ("strip", "ask", "hold", "refuse", "keep")
@@ -56,15 +56,15 @@ PROPERTY_MODES = ("strip", "ask", "hold", "refuse", "keep")
 NOTE = "note"
 """A mode that changes nothing: a finding says what was seen."""
 QUESTION_MODES = ("ask", "hold", NOTE, "keep")
-"""Modes for what is too uncertain to be masked or refused without an analyst."""
+"""Modes for what is too uncertain to be masked or refused without a reviewer."""
 
 GENERALISE = "generalise"
 """Mode for values: the pattern is generalised, or held if that would change its meaning."""
 GENERALISE_OR_KEEP = "widen"
-"""Mode for values after an analyst's approval: the pattern is generalised, or kept if that would
+"""Mode for values after a reviewer's approval: the pattern is generalised, or kept if that would
 change its meaning.  Not for policy.toml."""
 APPROVED = "decided"
-"""An internal setting: an analyst approved, so a rule refuses but no longer holds."""
+"""An internal setting: a reviewer approved, so a rule refuses but no longer holds."""
 
 _MODE_AFTER_APPROVAL: Mapping[object, str] = {
     "ask": "keep",
@@ -76,7 +76,7 @@ _MODE_AFTER_APPROVAL: Mapping[object, str] = {
 def approve_settings(
     settings: Mapping[str, object], modes: Mapping[str, Sequence[str]], *, without_text: bool
 ) -> dict[str, object]:
-    """The settings after an analyst's approval: held and reviewed content is kept.
+    """The settings after a reviewer's approval: held and reviewed content is kept.
 
     What a rule removes without asking, and what it refuses, it still does.  `modes` are the
     rule's `MODES`.  Approved `without_text`, an object loses what can be taken out of it: texts
@@ -94,7 +94,7 @@ def approve_settings(
 def _approve_mode(mode: object, possible: Sequence[str], *, without_text: bool) -> object:
     removals = [each for each in ("replace", "strip") if each in possible]
     if possible == QUESTION_MODES:
-        removals = ["replace"]  # the analyst has decided
+        removals = ["replace"]  # the reviewer has decided
     if without_text and removals and mode in ("ask", "hold"):
         return removals[0]
     return _MODE_AFTER_APPROVAL.get(mode, mode)
@@ -407,7 +407,7 @@ def _cached_mask_findings(
     plain: tuple[str, ...],
     releasable: tuple[str, ...],
 ) -> tuple[Finding, ...]:
-    """One finding on the kinds that were masked, one on those that an analyst may release."""
+    """One finding on the kinds that were masked, one on those that a reviewer may release."""
     findings = []
     if plain:
         action = Action.STRIPPED if removed else Action.REPLACED

@@ -28,7 +28,7 @@ class Verdict(StrEnum):
     ADMITTED = "admitted"  # published as a new object     -> TAXII success
     MERGED = "merged"  # published with what others sent       -> TAXII success
     DUPLICATE = "duplicate"  # says nothing that was not known     -> TAXII success
-    HELD = "held"  # waits for an analyst                  -> TAXII pending
+    HELD = "held"  # waits for a reviewer                  -> TAXII pending
     REFUSED = "refused"  # not taken; the findings say why     -> TAXII failure
 
 
@@ -39,9 +39,9 @@ class Action(StrEnum):
     REPAIRED = "repaired"  # another spelling of the same meaning
     REPLACED = "replaced"  # masked in place
     STRIPPED = "stripped"  # the property was removed
-    ASKED = "asked"  # removed now, an analyst may release it
+    ASKED = "asked"  # removed now, a reviewer may release it
     LOWERED = "lowered"  # confidence was lowered
-    HELD = "held"  # the whole object waits for an analyst
+    HELD = "held"  # the whole object waits for a reviewer
     REFUSED = "refused"  # the whole object is not taken
 
 
@@ -107,7 +107,7 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """An analyst's release of an object."""
+    """A reviewer's release of an object."""
 
     rules: frozenset[str] = frozenset()
     """The rules whose findings are released."""
@@ -144,7 +144,7 @@ class Candidate:
     scope: str = ""
     """The sharing scope: the TLP word, then what the other markings mean, joined by `|`."""
     original: StixObject | None = field(default=None, repr=False)
-    """The object before the first rule, if an analyst must decide about it."""
+    """The object before the first rule, if a reviewer must decide about it."""
     stricter_layers: tuple[Layer, ...] = field(default=(), repr=False)
     """The object as each stricter level sees it, the strictest last; empty without such parts."""
     raw: bytes = field(default=b"", repr=False)
@@ -216,12 +216,12 @@ class Candidate:
         return self._with({"object": to, "tlp": tlp, "scope": scope, **more})
 
     def refuse(self, *findings: Finding) -> Candidate:
-        """A refused copy; findings that asked an analyst are dropped."""
+        """A refused copy; findings that asked a reviewer are dropped."""
         findings_ = tuple(f for f in self.findings + findings if f.action not in _FOR_ANALYSTS)
         return self._with({"verdict": Verdict.REFUSED, "findings": findings_})
 
     def without_questions(self, finding: Finding) -> Candidate:
-        """A copy in which nothing that was removed waits for an analyst; `finding` says why."""
+        """A copy in which nothing that was removed waits for a reviewer; `finding` says why."""
         settled = tuple(
             f._replace(action=Action.STRIPPED) if f.action is Action.ASKED else f
             for f in self.findings
@@ -229,7 +229,7 @@ class Candidate:
         return self._with({"findings": (*settled, finding)})
 
     def hold(self, *findings: Finding) -> Candidate:
-        """A copy that waits for an analyst; keeps `original`."""
+        """A copy that waits for a reviewer; keeps `original`."""
         original = self.original if self.original is not None else self.object
         more = {"findings": self.findings + findings}
         return self._with({"verdict": Verdict.HELD, "original": original, **more})

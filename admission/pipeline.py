@@ -7,8 +7,8 @@ partners that are masked everywhere, which only the hub knows.
 
 The sanitising rules run in the order of the policy; each sees the result of the
 one before.  After a rule refuses a candidate no other runs.  After one holds it
-the others still run: a later refusal spares the analyst the work, and the
-findings name everything that the analyst decides about.
+the others still run: a later refusal spares the reviewer the work, and the
+findings name everything that the reviewer decides about.
 
 Knows nothing of the network, the database or what is published already.
 """
@@ -464,7 +464,7 @@ class Pipeline:
 def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
     """Apply the rules in order until one refuses the candidate.
 
-    `original` is set to the object before the first rule if an analyst must decide.
+    `original` is set to the object before the first rule if a reviewer must decide.
     """
     full, refused = candidate.object, Verdict.REFUSED
     for apply in rules:
@@ -479,7 +479,7 @@ def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
 def _collect_settings(
     policy: Policy, partner: str, waiver: Waiver
 ) -> dict[str, Mapping[str, object]]:
-    """The settings of each rule, in order; a waived rule still removes what needs no analyst."""
+    """The settings of each rule, in order; a waived rule still removes what needs no reviewer."""
     settings: dict[str, Mapping[str, object]] = {}
     for name in policy.rules:
         table = policy.settings_for(name, partner)

@@ -71,7 +71,7 @@ class Policy:
     def for_preview(self) -> "Policy":
         """The policy of a preview, in which a recogniser's questions are only noted.
 
-        Only the hub has analysts; what a client holds or masks would never reach them.
+        Only the hub has reviewers; what a client holds or masks would never reach them.
         """
         name = _RECOGNISER_RULE
         if name not in self.rules:

@@ -1,7 +1,7 @@
 """Submit what the preview found fit to a collection, and report the verdict on each object.
 
 Only candidates that are open after the preview are sent, in their sanitised form, and on request
-those that it holds, for an analyst of the hub to look at.  They are cut
+those that it holds, for a reviewer of the hub to look at.  They are cut
 into envelopes that the server accepts.  An envelope that the server refuses as a whole is halved
 until the faulty object is found, so that one bad object costs only itself.  Sending an object
 twice is safe, so a request whose response was lost is repeated.

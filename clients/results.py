@@ -51,7 +51,7 @@ class ObjectResult:
     before: StixObject | None = field(default=None, repr=False)
     """The object as it was read; only on request."""
     held: StixObject | None = field(default=None, repr=False)
-    """The object as it would be sent to an analyst, if the preview holds it; not in the JSON."""
+    """The object as it would be sent to a reviewer, if the preview holds it; not in the JSON."""
     label: str = field(default="", repr=False)
     """Its pattern, value or name, for people; not part of the JSON."""
     previewed: int = field(default=0, repr=False, compare=False)

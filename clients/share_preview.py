@@ -58,7 +58,7 @@ def print_share_preview(
     view.print_objects()
     view.print_changes()
     view.print_notes()
-    view.print_reasons("held", "Held for an analyst of the hub to look at", "yellow")
+    view.print_reasons("held", "Held for a reviewer of the hub to look at", "yellow")
     view.print_reasons("refused", "Refused, never sent", "red")
     view.print_reasons("duplicate", "Not sent, it is known already", "cyan")
 

@@ -157,7 +157,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     retain_refused_days: Annotated[int, Meta(ge=1, le=3650)] = 1
     """The same of submissions of which nothing was taken."""
     retain_reviews_days: Annotated[int, Meta(ge=1, le=3650)] = 14
-    """Days for which an object waits for an analyst before it is refused."""
+    """Days for which an object waits for a reviewer before it is refused."""
     retain_statuses_days: Annotated[int, Meta(ge=1, le=3650)] = 90
     """Days for which the status of a submission can be read."""
     retain_journal_days: Annotated[int, Meta(ge=0, le=36_500)] = 0

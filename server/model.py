@@ -442,7 +442,7 @@ class PublicObject:
     due_hour: int = 0
     """The hour, counted from 1970, in which the sweep must look at it; 0: never."""
     lead: str = ""
-    """The partner that an analyst lets lead; empty: see `Precedence`."""
+    """The partner that a reviewer lets lead; empty: see `Precedence`."""
     generation: int = 0
     """Of the first id of a thing: the number of the newest id that it was published under."""
     withdrawals: tuple[Withdrawals, ...] = ()
@@ -492,7 +492,7 @@ class RevocationReason(StrEnum):
 
     WITHDRAWN = "withdrawn"  # no contribution was left
     EXPIRED = "expired"  # its valid_until passed
-    DECIDED = "decided"  # an analyst revoked it, or forbade its value
+    DECIDED = "decided"  # a reviewer revoked it, or forbade its value
     PURGED = "purged"  # an operator had its content deleted
 
 
@@ -549,7 +549,7 @@ class Exclusion:
 
 
 class ReviewKind(StrEnum):
-    """Why something waits for an analyst."""
+    """Why something waits for a reviewer."""
 
     HELD = "held"  # nothing was published
     REDACTED = "asked"  # a shortened copy was published; the full text waits
@@ -600,7 +600,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One question for an analyst."""
+    """One question for a reviewer."""
 
     id: str
     kind: ReviewKind

@@ -163,7 +163,7 @@ class Monitor:
         )
         yield _gauge(
             "tocsin_reviews_waiting",
-            f"Objects and texts that wait for an analyst, counted up to {_MOST_REVIEWS}",
+            f"Objects and texts that wait for a reviewer, counted up to {_MOST_REVIEWS}",
             reviews,
         )
 

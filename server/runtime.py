@@ -98,6 +98,8 @@ _REQUESTS, _STATE = "requests", "state"
 """Names of shared tables: the rate limiter's, and the monitor's."""
 _BIND_SECONDS, _BIND_PAUSE = 3.0, 0.1
 """Seconds for the processes of a hub that was killed to free its address."""
+_READ_AHEAD = 5.0
+"""Seconds for which requests wait at most until the queue of reviews is read."""
 _URL_FILE = "url"
 _SIGNAL_SECONDS = 0.5
 """Seconds after which the main thread looks if a signal has come."""
@@ -440,6 +442,7 @@ def _answer(
 ) -> Iterator[None]:
     """Answer requests in this process; `setup` if it is one of several that do."""
     server = _build_server(hub, stop, tls, setup)
+    _read_reviews(hub)
     server.prepare(listening)
     http = threading.Thread(target=server.serve, name="http", daemon=True)
     http.start()
@@ -448,6 +451,24 @@ def _answer(
     finally:
         server.stop()
         http.join(DRAIN)
+
+
+def _read_reviews(hub: Runtime) -> None:
+    """Read the queue of reviews before the first request, so that no page of the console has to.
+
+    10,000 of them take a second or two on the embedded engine.  Requests wait in the socket, for
+    `_READ_AHEAD` at most; what takes longer goes on beside them.
+    """
+
+    def read() -> None:
+        try:
+            hub.services.store.review_queue.refresh()
+        except Exception as error:  # the background work tries it again every second
+            log.warning("the queue of reviews is read later: %s", str(error)[:200])
+
+    reader = threading.Thread(target=read, name="reviews", daemon=True)
+    reader.start()
+    reader.join(_READ_AHEAD)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ is sent, held or released alone later has the same ones.
 
 A container covers its members whatever else is wrong with it, so it is read more leniently than
 it is validated: any type, lists in any shape, ids in any case.  If a record cannot be read at all,
-nobody knows what it holds: `find_without_level` finds the objects that only an analyst may release.
+nobody knows what it holds: `find_without_level` finds the objects that only a reviewer may release.
 """
 
 from __future__ import annotations

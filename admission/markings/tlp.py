@@ -51,7 +51,7 @@ _OFFICIAL: Mapping[str, Tlp] = {
     id_: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id_ in table.items()
 }
 _NAMES_A_LEVEL = re.compile(r"\bTLP\b|\b(?:strictly )?confidential\b|\bclassified\b", re.IGNORECASE)
-"""A statement with such words limits sharing, so an analyst must read it."""
+"""A statement with such words limits sharing, so a reviewer must read it."""
 _LABEL = re.compile(
     r"(?<![^\W_])tlp[\W_]{0,4}(?P<level>white|clear|green|amber(?:[\W_]{0,3}strict)?|red)(?![^\W_])"
 )
@@ -255,7 +255,7 @@ def is_contradictory(definition: StixObject) -> bool:
 
 
 def names_a_level(definition: StixObject) -> bool:
-    """True for a statement that seems to limit sharing: an analyst must read it."""
+    """True for a statement that seems to limit sharing: a reviewer must read it."""
     texts = f"{definition.get('name', '')}\n{definition.get('definition')}"
     return _NAMES_A_LEVEL.search(texts) is not None
 

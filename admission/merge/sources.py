@@ -34,7 +34,7 @@ class Precedence:
 
     public_id: str = ""
     chosen: str = ""
-    """The partner that an analyst lets lead; empty: none was chosen."""
+    """The partner that a reviewer lets lead; empty: none was chosen."""
     secret: bytes = field(default=b"", repr=False)
     """The hub's; decides between contributions that were received at the same moment."""
 

@@ -85,7 +85,7 @@ def setting_choices(name: str) -> Mapping[str, Sequence[str]]:
 
 
 def is_waived(name: str, waived: Collection[str]) -> bool:
-    """True if an analyst released what the rule found, or what another found in its place."""
+    """True if a reviewer released what the rule found, or what another found in its place."""
     others: Sequence[str] = getattr(_load_module(name), "RELEASED_WITH", ())
     return name in waived or not set(others).isdisjoint(waived)
 
@@ -120,7 +120,7 @@ def check_settings(name: str, settings: Mapping[str, object], table: str = "rule
 def approve_settings(
     name: str, settings: Mapping[str, object], *, without_text: bool = False
 ) -> dict[str, object]:
-    """The rule's settings after an analyst's approval; see `masking.approve_settings`."""
+    """The rule's settings after a reviewer's approval; see `masking.approve_settings`."""
     whole = {**default_settings(name), **settings}
     return masking.approve_settings(whole, setting_modes(name), without_text=without_text)
 

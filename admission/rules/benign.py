@@ -79,7 +79,7 @@ def _is_wide(observable: Observable) -> bool:
 
 
 class _ListModes:
-    """The mode of each warning list; after an analyst's approval only the hub's own list counts."""
+    """The mode of each warning list; after a reviewer's approval only the hub's own list counts."""
 
     __slots__ = ("_by_list", "_default", "approved")
 

@@ -1,7 +1,7 @@
 """Remove the recipients of e-mail messages, which identify the victim.
 
 Recipients and the route of the message are removed; sender and date stay.  Subject and
-body may say as much: they are removed and an analyst is asked.  A pattern on a recipient
+body may say as much: they are removed and a reviewer is asked.  A pattern on a recipient
 is held.
 """
 

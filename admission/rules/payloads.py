@@ -2,7 +2,7 @@
 
 An artifact with its content is held; its hashes and its name pass.  Traffic loses what was
 sent, a process its environment, an account its password, a document the names of its authors.
-A command line is removed and an analyst is asked; one in a pattern stays, since the indicator
+A command line is removed and a reviewer is asked; one in a pattern stays, since the indicator
 matches on it.
 """
 

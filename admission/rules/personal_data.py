@@ -2,7 +2,7 @@
 
 The pattern of an indicator and the values of an observable stay: the phisher's address is
 the threat.  The same address in the object's own texts stays too; every other one is
-masked.  Names and postal addresses are only guessed, so an analyst is asked.  An identity
+masked.  Names and postal addresses are only guessed, so a reviewer is asked.  An identity
 that describes a person is held.
 """
 
@@ -75,7 +75,7 @@ from tocsin.admission.model import (
 from tocsin.admission.patterns.prose import find_prose
 
 DEFAULTS: Mapping[str, object] = {
-    # Each kind is replaced by a mask, or an analyst is asked about the mask,
+    # Each kind is replaced by a mask, or a reviewer is asked about the mask,
     # or the object is held or refused for it, or it is kept.
     "email": "replace",
     "telephone": "replace",

@@ -1,4 +1,4 @@
-"""Ask an analyst about persons and postal addresses that a recogniser sees in texts.
+"""Ask a reviewer about persons and postal addresses that a recogniser sees in texts.
 
 The recogniser is an extra (see `admission/recogniser/`).  Without it this rule does nothing,
 unless the policy says that the hub has it: then it notes that the hub asks it too.  It runs

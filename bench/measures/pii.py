@@ -39,7 +39,7 @@ GUESSED = {
     "STREET_ADDRESS": POSTAL_ADDRESS,
     "ADDRESS": POSTAL_ADDRESS,
 }
-"""Kinds that a rule only asks an analyst about: recall is low, precision should be high."""
+"""Kinds that a rule only asks a reviewer about: recall is low, precision should be high."""
 LABELS = {**KINDS, **GUESSED}
 Span = tuple[int, int, str]
 Text = tuple[str, list[Span]]

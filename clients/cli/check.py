@@ -75,7 +75,7 @@ def check_command(
     Verdicts:
       ready      would be sent to a hub
       duplicate  the hub publishes it anyway
-      held       an analyst of the hub would look at it; push --send-held sends it
+      held       a reviewer of the hub would look at it; push --send-held sends it
       refused    never shared; the findings say why
 
     On a terminal it shows the tables that push shows; elsewhere, a line for each

@@ -461,7 +461,7 @@ def push_exit_code(pushed: Sequence[PushResult], counts: Mapping[str, int], *, w
     if withheld := counts.get("withheld"):
         print_message(
             f"{count_objects(withheld)} not sent: held by the check; with --send-held "
-            "an analyst of the hub looks at what it holds"
+            "a reviewer of the hub looks at what it holds"
         )
     return exit_code(counts, wait=wait)
 

@@ -92,7 +92,7 @@ class _Job:
 @click.option(
     "--send-held/--keep-held",
     default=None,
-    help="Send what the check holds, for an analyst of the hub to look at, or keep it. "
+    help="Send what the check holds, for a reviewer of the hub to look at, or keep it. "
     "Default: ask on a terminal, elsewhere keep it.",
 )
 @click.option(
@@ -142,14 +142,14 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     is away, files wait.
 
     What the check refuses is never sent. What it holds is sent if you say so:
-    then an analyst of the hub looks at it. To send a file twice is safe.
+    then a reviewer of the hub looks at it. To send a file twice is safe.
 
     \b
     Verdicts:
       admitted   published
       merged     merged with what others reported
       duplicate  the hub has it already
-      held       an analyst of the hub looks at it
+      held       a reviewer of the hub looks at it
       withheld   the check holds it, and it was not sent; see --send-held
       refused    never shared; the findings say why
       pending    not decided yet
@@ -236,7 +236,7 @@ def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:
     options = job.options
     if held and send_held is None:
         objects = "held object" if held == 1 else f"{held} held objects"
-        question = f"Send the {objects} too, for an analyst of the hub to look at?"
+        question = f"Send the {objects} too, for a reviewer of the hub to look at?"
         options = replace(options, send_held=ask_for_word(question, "yn") == "y")
     count = ready + (held if options.send_held else 0)
     if not count:

@@ -1,4 +1,4 @@
-"""`tocsin-hub review`: objects that wait for an analyst's decision."""
+"""`tocsin-hub review`: objects that wait for a reviewer's decision."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tocsin.server.runtime import Runtime
 
 @click.group("review")
 def review_command() -> None:
-    """Objects that wait for an analyst's decision."""
+    """Objects that wait for a reviewer's decision."""
 
 
 @review_command.command(

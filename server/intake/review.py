@@ -1,4 +1,4 @@
-"""Decide on what waits: an analyst does, or the arrival of what it waited for.
+"""Decide on what waits: a reviewer does, or the arrival of what it waited for.
 
 What arrives in a transaction may be what other objects waited for.  Looking after
 them is a task in the outbox, left in that same transaction and done when it is
@@ -88,7 +88,7 @@ _INTAKE = "intake"
 _CHANGES = frozenset((Action.REPLACED, Action.STRIPPED, Action.ASKED))
 _DECIDES = frozenset((Action.HELD, Action.REFUSED))
 _BY_ITSELF = (("references",), ("marking",))
-"""Reviews for these rules alone need no analyst once what they wait for has arrived."""
+"""Reviews for these rules alone need no reviewer once what they wait for has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,7 +482,7 @@ class Reviewer:
             if record.verdict == Verdict.HELD:
                 fault = Finding(
                     "review",
-                    "analyst",
+                    "reviewer",
                     Action.REFUSED,
                     reason or "a reviewer of the hub refused it",
                 )

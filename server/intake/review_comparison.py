@@ -14,7 +14,7 @@ from tocsin.server.model import Review
 
 @dataclass(frozen=True, slots=True)
 class ReviewComparison:
-    """What an analyst compares to decide a review."""
+    """What a reviewer compares to decide a review."""
 
     review: Review
     original: StixObject = field(repr=False)

@@ -1,6 +1,6 @@
 """Retention: what the hub kept long enough is deleted automatically.
 
-Bodies of submissions, statuses, what is left of reviews, and objects that no analyst
+Bodies of submissions, statuses, what is left of reviews, and objects that no reviewer
 decided on in time.
 Each step is one small transaction that looks for itself if there is anything to
 delete, so several workers may sweep at once and a crash costs nothing.

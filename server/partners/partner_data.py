@@ -46,7 +46,7 @@ class Withdrawal:
     revoked: int
     """Those of them that were revoked, because nobody else reported them."""
     reviews: int
-    """Objects, or texts of published ones, that waited for an analyst."""
+    """Objects, or texts of published ones, that waited for a reviewer."""
 
     def __add__(self, other: Withdrawal) -> Withdrawal:
         """What both changed."""

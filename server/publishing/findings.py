@@ -1,4 +1,4 @@
-"""Findings for submitters, and questions for analysts.
+"""Findings for submitters, and questions for reviewers.
 
 Findings beyond those of the table of verdicts, the record of an object in its
 submission's status, and the review that it leaves, if it does.
@@ -152,7 +152,7 @@ class Decision:
 
     @property
     def asks(self) -> bool:
-        """True if it leaves a question for an analyst."""
+        """True if it leaves a question for a reviewer."""
         return self.verdict is Verdict.HELD or bool(self._asking_rules() and self.joined)
 
     def _asking_rules(self) -> list[str]:
@@ -160,7 +160,7 @@ class Decision:
         return sorted({f.rule for f in self.candidate.findings if f.action is action})
 
     def reviews(self, sender: Sender) -> list[Review]:
-        """The question for an analyst, if there is one.
+        """The question for a reviewer, if there is one.
 
         Of what joined, the parts that rules took out are asked about; nothing is asked of what
         was decided before.

@@ -211,7 +211,7 @@ def find_leader(public: PublicObject | None, merge: Merge) -> str:
 
 
 def is_withdrawn_often(copy: WorkingCopy, partner: str, now: int) -> bool:
-    """True if an analyst must look at the partner's reports of it; others' are not concerned."""
+    """True if a reviewer must look at the partner's reports of it; others' are not concerned."""
     for each in copy.withdrawals:
         if each.partner == partner:
             return each.times >= MOST_WITHDRAWALS and now - each.last < WITHDRAWALS_KEPT

@@ -137,7 +137,7 @@ class Batch:
     feeds: Sequence[Collection] | None = None
     """The hub's feeds, if they were looked up."""
     waived: frozenset[str] = frozenset()
-    """Rules that an analyst has overruled."""
+    """Rules that a reviewer has overruled."""
     is_review: bool = False
     """Its object waits already: if it must wait on, it takes no further room."""
     refused: frozenset[str] = frozenset()
@@ -244,7 +244,7 @@ class Publisher:
         return after
 
     def give_up(self, txn: Transaction, review: Review, now: int) -> None:
-        """Let nothing wait any more for an object that an analyst refused."""
+        """Let nothing wait any more for an object that a reviewer refused."""
         if review.source_id and not txn.find_public_ids(review.partner, [review.source_id]):
             txn.add_public_ids(review.partner, review.submission, {review.source_id: ""})
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
@@ -485,7 +485,7 @@ def _keep_admission_verdict(task: _Task, candidate: Candidate) -> Decision:
 
 
 def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
-    """Carry a revocation out, which needs no analyst whatever else it says; None if it is none."""
+    """Carry a revocation out, which needs no reviewer whatever else it says; None if it is none."""
     subject, source = candidate.object or {}, candidate.source_id or ""
     if subject.get("revoked") is not True or candidate.from_hub or _is_hubs_own(task, candidate):
         return None
@@ -614,7 +614,7 @@ def _find_stricter_observables(task: _Task, sent: Candidate, raised: Candidate) 
 
     An observable is one object at all levels, and a less strict report of it may still come.  If
     the candidate had been published above that level, it would be missing there, and show that
-    something stricter came first.  An analyst may publish it above.
+    something stricter came first.  A reviewer may publish it above.
     """
     if raised.effective_tlp <= sent.effective_tlp or "references" in task.batch.waived:
         return ()
@@ -876,7 +876,7 @@ def _is_withdrawn_often(task: _Task, copy: WorkingCopy) -> bool:
 def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: bool) -> OwnState:
     """Compare the existing contribution with the one that comes under the same id.
 
-    `released`: an analyst overruled rules; `asks`: rules took parts out that an analyst may
+    `released`: a reviewer overruled rules; `asks`: rules took parts out that a reviewer may
     release.
     """
     if is_repeat(new, mine):

@@ -86,7 +86,7 @@ class Row(NamedTuple):
 WITHDRAWN = "your contribution is withdrawn"
 """The message of a revocation that took effect."""
 WITHDRAWALS = "withdrawals"
-"""The rule that holds what a partner withdrew several times; an analyst may waive it."""
+"""The rule that holds what a partner withdrew several times; a reviewer may waive it."""
 
 
 def _noted(rule: str, message: str) -> Finding:

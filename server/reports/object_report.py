@@ -149,7 +149,7 @@ class PrivateReport:
     revocation_reason: str
     """A `RevocationReason`; empty while it is in force."""
     lead: str
-    """The partner that an analyst lets lead; empty: none was chosen."""
+    """The partner that a reviewer lets lead; empty: none was chosen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Reviews: objects that wait for an analyst's decision."""
+"""Reviews: objects that wait for a reviewer's decision."""
 
 from __future__ import annotations
 

@@ -302,7 +302,7 @@ class Transaction(Snapshot):
         replace_record(self._base, self._read_session(), submission, record, self.now)
 
     def add_reviews(self, reviews: Sequence[Review]) -> None:
-        """Store reviews for an analyst."""
+        """Store reviews for a reviewer."""
         self._reviews.insert(reviews)
 
     def count_waiting_reviews(self, partner: str, most: int) -> int:

@@ -82,7 +82,7 @@ _OUTCOMES: dict[str, str] = {
     "admitted": "published",
     "merged": "published, merged with an object that is published already",
     "duplicate": "published already; nothing changed",
-    "held": "waits for an analyst",
+    "held": "waits for a reviewer",
     "refused": "refused",
     "pending": "waits for admission",
 }

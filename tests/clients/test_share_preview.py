@@ -74,7 +74,7 @@ class TestTable:
     def test_held_and_refused_objects_are_shown_with_the_reason(self) -> None:
         private = {**indicator(2), "pattern": "[ipv4-addr:value = '10.0.4.12']"}
         text = " ".join(" ".join(shown(write("a.json", HELD, private))).split())
-        assert "Held for an analyst of the hub to look at (1)" in text
+        assert "Held for a reviewer of the hub to look at (1)" in text
         assert "pattern: held for review" in text
         assert "Refused, never sent (1)" in text
         assert "10.0.4.12" in text and "a private, reserved or" in text

@@ -1,4 +1,4 @@
-"""`tocsin-hub review`: an analyst sees what is asked about, and releases all of it or part."""
+"""`tocsin-hub review`: a reviewer sees what is asked about, and releases all of it or part."""
 
 import contextlib
 import io

@@ -47,7 +47,7 @@ ONE, OTHER = indicator("one.top"), sdo("malware", name="evil", is_family=False)
 JOINED = relationship(ONE, "indicates", OTHER)
 LISTED = sdo("report", name="r", published=TIME, object_refs=[JOINED["id"]])
 CARRYING = indicator("two.top", object_marking_refs=[GREEN, STATEMENT["id"]])
-OWN = sco("domain-name", value="north.example")  # a partner's own: an analyst looks
+OWN = sco("domain-name", value="north.example")  # a partner's own: a reviewer looks
 OUTSIDE = sco("ipv4-addr", value="45.77.1.1")
 TRAFFIC = sco("network-traffic", protocols=["tcp"], src_ref=OWN["id"], dst_ref=OUTSIDE["id"])
 LATEST = {"revoked": True, "modified": "2026-03-01T00:00:00.000Z"}
@@ -71,7 +71,7 @@ def push(*objects: Any) -> Any:
 
 
 def decide(hub: HubInProcess, decided: Callable[[Review], object]) -> None:
-    """What an analyst does until it is done."""
+    """What a reviewer does until it is done."""
     for review in hub.store.reviews.list_waiting():
         if review.rules != ("references",):
             decided(review)
@@ -97,9 +97,9 @@ SCENES = {
     ),
     "the definition of a marking comes": Scene([(CARRYING,)], push(STATEMENT)),
     "what many list comes": Scene([(ONE, *MANY)], push(OTHER)),
-    "an analyst releases what others wait for": Scene(ABOUT_OWN, release),
-    "an analyst rejects what others wait for": Scene(ABOUT_OWN, reject),
-    "what waits for an analyst is revoked": Scene([(HELD, *NOTES)], push(HELD | LATEST)),
+    "a reviewer releases what others wait for": Scene(ABOUT_OWN, release),
+    "a reviewer rejects what others wait for": Scene(ABOUT_OWN, reject),
+    "what waits for a reviewer is revoked": Scene([(HELD, *NOTES)], push(HELD | LATEST)),
     "much is sent at once": Scene([], push(*LARGE)),
 }
 

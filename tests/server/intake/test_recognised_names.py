@@ -1,4 +1,4 @@
-"""A hub with the recogniser asks an analyst, whose decision is final.  Needs the extra."""
+"""A hub with the recogniser asks a reviewer, whose decision is final.  Needs the extra."""
 
 from typing import Any
 

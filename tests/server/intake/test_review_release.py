@@ -1,4 +1,4 @@
-"""What an analyst's yes does, from the question to the feed."""
+"""What a reviewer's yes does, from the question to the feed."""
 
 from typing import Any
 

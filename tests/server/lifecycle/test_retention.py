@@ -1,4 +1,4 @@
-"""What the hub keeps, it keeps for a time: bodies, statuses, and what waits for an analyst."""
+"""What the hub keeps, it keeps for a time: bodies, statuses, and what waits for a reviewer."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,7 @@ UNKNOWN = "marking-definition--00000000-0000-4000-8000-000000000009"
 
 @pytest.fixture
 def held(hub: HubInProcess) -> Any:
-    """The status of a submission whose object waits for an analyst."""
+    """The status of a submission whose object waits for a reviewer."""
     status = hub.push(indicator(object_marking_refs=[UNKNOWN]))
     assert hub.verdicts(status) == ["held"]
     return status

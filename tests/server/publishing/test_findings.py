@@ -14,7 +14,7 @@ def test_few_findings_are_all_shown() -> None:
 
 
 def test_of_many_findings_the_reasons_for_the_verdict_are_shown_wherever_they_stand() -> None:
-    why = Finding("sanitise", "victim_terms", Action.HELD, "an analyst decides")
+    why = Finding("sanitise", "victim_terms", Action.HELD, "a reviewer decides")
     many = [noted(n) for n in range(6 * MOST)]
     many[3 * MOST] = why
     assert limit_findings(tuple(many)) == (*many[:MOST], why, *many[-MOST:])

@@ -286,7 +286,7 @@ class TestCompleting:
         assert hub.feed("green") == []
 
     def test_what_an_analyst_refuses_is_waited_for_no_longer(self, hub: HubInProcess) -> None:
-        inside = sco("domain-name", value="north.example")  # its own: an analyst looks
+        inside = sco("domain-name", value="north.example")  # its own: a reviewer looks
         outside = sco("ipv4-addr", value="45.77.1.1")
         ends = {"src_ref": inside["id"], "dst_ref": outside["id"]}
         hub.push(outside, sco("network-traffic", protocols=["tcp"], **ends), inside, who="north")

@@ -87,7 +87,7 @@ def test_an_object_sent_after_its_revocation_is_not_published(
 
 
 class TestRevokedWhileWaiting:
-    """What waits for an analyst, or for what it refers to, may be revoked like anything else."""
+    """What waits for a reviewer, or for what it refers to, may be revoked like anything else."""
 
     @pytest.fixture
     def held(self) -> Any:

@@ -262,7 +262,7 @@ def test_the_terms_of_a_partner_that_asks_are_masked_in_the_reports_of_others(
     hub.push(report("two.top", 2, GREEN, **seen_there), report("x.quiet.example", 3, GREEN))
     names = [each["name"] for each in hub.feed("green") if "two.top" in each["pattern"]]
     assert names == ["seen at [removed: victim's name, domain or network]"]
-    assert len(hub.feed("green")) == 2  # an indicator about a term waits for an analyst
+    assert len(hub.feed("green")) == 2  # an indicator about a term waits for a reviewer
 
 
 def test_the_objects_of_a_submission_are_not_published_in_its_order(hub: HubInProcess) -> None:

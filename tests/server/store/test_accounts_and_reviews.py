@@ -1,4 +1,4 @@
-"""Who shares, what waits for an analyst, and what partners have contributed."""
+"""Who shares, what waits for a reviewer, and what partners have contributed."""
 
 from dataclasses import replace
 

@@ -126,7 +126,7 @@ def test_8_1_a_settled_status_is_complete_and_counts_every_record(taxii: Any) ->
 def test_8_3_what_is_held_is_pending_though_settled(taxii: Any) -> None:
     told = follow(taxii, *SETTLED, HELD)
     assert (told["status"], told["pending_count"], told["x_tocsin_settled"]) == ("pending", 1, True)
-    assert told["pendings"][0]["message"] == "waits for an analyst: marked TLP:RED"
+    assert told["pendings"][0]["message"] == "waits for a reviewer: marked TLP:RED"
 
 
 def test_8_3_what_nobody_looked_at_yet_is_pending_and_unsettled(taxii: Any) -> None:
