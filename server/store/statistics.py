@@ -32,6 +32,7 @@ from tocsin.server.store.connection import (
     chunk_keys,
     time_limit,
 )
+from tocsin.server.store.senders import SenderNotes, SenderRecord, find_senders, forget_senders
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,11 @@ class Statistics:
         """The counts of a series in some hours, given in hours since 1970 UTC."""
         return self._read([_hour_key(series, hour) for hour in hours])
 
+    @time_limit()
+    def senders(self, accounts: Sequence[str]) -> dict[str, SenderRecord]:
+        """When these accounts submit, by account; those that never did are left out."""
+        return find_senders(self._base, accounts, self._clock())
+
     def forget(self) -> int:
         """Delete what was kept long enough; how many documents."""
         today = self._clock() // DAY
@@ -127,6 +133,8 @@ class Statistics:
         first, last = now // DAY - KEPT_DAYS, now // DAY
         keys = [_day_key(slug, day) for day in range(first, last + 1)]
         keys += [_hour_key(slug, hour) for hour in range((last - 4) * 24, (last + 1) * 24)]
+        accounts = [each["_id"] for each in self._base.accounts.find({"partner": slug}, {"_id": 1})]
+        forget_senders(self._base, accounts)
         for chunk in chunk_keys(keys, _KEYS):
             self._base.stats.delete_many({"_id": {"$in": list(chunk)}})
 
@@ -147,7 +155,7 @@ class Statistics:
         if not batches:
             return False
         ids = sorted({each["submission"] for each in batches})
-        wanted = {"partner": 1, "received": 1}
+        wanted = {"partner": 1, "account": 1, "received": 1}
         submissions = {
             each["_id"]: each
             for chunk in chunk_keys(ids, _KEYS)
@@ -159,6 +167,7 @@ class Statistics:
         for batch in batches:
             sums.add_batch(batch, submissions.get(batch["submission"]))
         self._write(sums, session)
+        sums.senders.write(self._base, session)
         change = {"$set": {"counted": True}, "$unset": {"uncounted": "", "decided": ""}}
         for part in chunk_keys([each["_id"] for each in batches], _KEYS):
             self._base.verdicts.update_many({"_id": {"$in": list(part)}}, change, session=session)
@@ -212,6 +221,7 @@ class _Sums:
     by_key: dict[str, Counter[str]] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
     """The day on which each document may be deleted."""
+    senders: SenderNotes = field(default_factory=SenderNotes)
 
     def add_batch(self, batch: Document, submission: Document | None) -> None:
         """Add a batch of verdicts; of a deleted submission only the verdicts, for all."""
@@ -223,6 +233,8 @@ class _Sums:
                 took = batch["at"] - submission["received"]
                 bucket = bisect_left(LATENCIES, took)
                 self._add({f"latency.{bucket}": published}, batch["at"], partner)
+            if submission is not None:
+                self.senders.add(batch, submission)
             if submission is not None and batch["first"] == 0:
                 self._add({"submissions": 1}, submission["received"], partner)
         for each in batch.get("decided", ()):

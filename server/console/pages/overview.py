@@ -10,12 +10,14 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from tocsin.server.console.charts import columns, lines
+from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import age
 from tocsin.server.console.visit import visit
 from tocsin.server.person import Role
-from tocsin.server.reports.statistics import Poller, Share
+from tocsin.server.reports.statistics import Poller, Sender, Share
+from tocsin.server.store.review_queue import QueuedReview
 
 _WHO = (Role.OPERATOR, Role.AUDITOR)
 _SPANS = (7, 30, 90)
@@ -25,6 +27,8 @@ _HOUR = 3_600_000_000
 _SILENT = 24 * _HOUR
 _LATE_REVIEW = 3 * _HOUR
 _MOST_WAITING = 10_000
+_BY_ITSELF = ("references",)
+"""The rules of reviews that no person needs to decide."""
 _SERIES = ("published", "merged", "held", "refused")
 _CLASSES = {"published": "admitted"}
 
@@ -58,7 +62,9 @@ class Overview:
         statistics, account = self.services.statistics, visit().rights
         series = statistics.by_day(account, days)
         shares = statistics.concentration(account, days)
-        pollers = statistics.pollers(account)
+        pollers, senders = statistics.pollers(account), statistics.senders(account)
+        queue = self.services.store.review_queue.look()
+        waiting = [each for each in queue if each.rules != _BY_ITSELF]
         charts = [
             (name, _CLASSES.get(name, name), columns(series.starts, getattr(series, name)))
             for name in _SERIES
@@ -69,18 +75,24 @@ class Overview:
             section=f"{ROOT}/overview",
             days=days,
             spans=_SPANS,
-            notices=list(self._notices(shares, pollers)),
+            notices=[
+                *self._notices(shares, waiting),
+                *self._silences(pollers, senders),
+            ],
             charts=charts,
             rows=rows[::-1],
             totals={name: sum(getattr(series, name)) for name in _SERIES},
             latency=lines(series.starts, series.median, series.p95),
             last=_last_figures(series.median, series.p95),
             pollers=pollers,
+            senders=senders,
+            waiting=len(waiting),
+            ages=count_ages(waiting, self.services.clock()),
             shares=shares,
             health=self.services.monitor.check(),
         )
 
-    def _notices(self, shares: list[Share], pollers: list[Poller]) -> Iterator[Notice]:
+    def _notices(self, shares: list[Share], waiting: list[QueuedReview]) -> Iterator[Notice]:
         """What is not well, the worst first."""
         store, now = self.services.store, self.services.clock()
         for part, is_well in self.services.monitor.check().items():
@@ -89,19 +101,27 @@ class Overview:
         aside = store.submissions.count_set_aside(_MOST_WAITING)
         if aside:
             yield Notice(f"{aside} submissions are set aside: `tocsin-hub submission list`.")
-        waiting = (each for each in store.review_queue.look() if each.rules != ("references",))
-        oldest = next(waiting, None)
-        if oldest is not None and now - oldest.asked > _LATE_REVIEW:
-            yield Notice(f"A review waits for {age(oldest.asked, now)}.", "/review")
+        if waiting and now - waiting[0].asked > _LATE_REVIEW:
+            yield Notice(f"A review waits for {age(waiting[0].asked, now)}.", "/review")
         if len(shares) > 1 and shares[0].percent >= _SHARE:
             yield Notice(
                 f"{shares[0].percent:.0f} % of what was published came from {shares[0].partner}."
             )
+
+    def _silences(self, pollers: list[Poller], senders: list[Sender]) -> Iterator[Notice]:
+        """Accounts that read or submit, and have not for longer than usual."""
+        now = self.services.clock()
         for each in pollers:
             if each.silent_since is not None and now - each.silent_since > _SILENT:
                 name = each.collection.alias or each.collection.id
                 span = age(each.silent_since, now)
                 yield Notice(f"{each.account} was served nothing of {name} for {span}.")
+        for sender in senders:
+            if sender.silent and sender.usual is not None:
+                span, usual = age(sender.last, now), age(0, sender.usual)
+                yield Notice(
+                    f"{sender.account} has submitted nothing for {span}; usual is every {usual}."
+                )
 
 
 def _last_figures(*series: tuple[int | None, ...]) -> list[int | None]:

@@ -18,6 +18,7 @@ from tocsin.admission.model import StixObject
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.forms import go, parse_number, text_field
+from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.review_context import find_markings, name_acts
 from tocsin.server.console.review_texts import (
@@ -198,6 +199,7 @@ class Queue:
             waiting=len(waiting),
             by_itself=len(items) - len(waiting),
             oldest=waiting[0].asked if waiting else None,
+            ages=count_ages(waiting, now),
             page=page,
             has_more=page * _PAGE < len(found),
             may_act=here.who.has(*_ACTING),

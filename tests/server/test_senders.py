@@ -1,0 +1,144 @@
+"""Accounts that submit: when they did last, how often they usually do, and how much is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from support.clock import ManualClock
+from support.hub import HubInProcess, indicator
+from support.presence import present
+
+from tocsin.admission.errors import NotAllowed
+from tocsin.admission.timestamps import DAY
+from tocsin.server.model import Account
+from tocsin.server.statistics import Sender, find_usual_gap
+from tocsin.server.store import Store, wall_clock
+from tocsin.server.store.senders import KEPT_DAYS, KEPT_RUNS
+
+OPERATOR = Account("operator", "", operator=True)
+MINUTE, HOUR = DAY // 1440, DAY // 24
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(wall_clock())
+
+
+@pytest.fixture
+def hub(store: Store, engine_uri: str, clock: ManualClock) -> Iterator[HubInProcess]:
+    """A hub whose database has the clock that tests can move, too."""
+    HubInProcess(store)
+    moved = Store.connect(engine_uri, name=store._base.name, clock=clock)
+    yield HubInProcess(moved, clock, founded=True)
+    moved.close()
+
+
+def submit(hub: HubInProcess, clock: ManualClock, times: int, every: int = HOUR) -> None:
+    """Submit an indicator so many times, and count."""
+    for number in range(times):
+        clock.now += every
+        hub.push(indicator(f"a{number}.top"))
+    count(hub)
+
+
+def count(hub: HubInProcess) -> None:
+    while hub.store.statistics.count_next():
+        pass
+
+
+def senders(hub: HubInProcess) -> dict[str, Sender]:
+    return {each.account: each for each in hub.services.statistics.senders(OPERATOR)}
+
+
+def test_a_rhythm_is_known_after_five_runs(hub: HubInProcess, clock: ManualClock) -> None:
+    submit(hub, clock, 4)
+    assert senders(hub)["acme"].usual is None
+    submit(hub, clock, 1)
+    acme = senders(hub)["acme"]
+    assert (acme.usual, acme.last, acme.silent, acme.partner) == (HOUR, clock.now, False, "acme")
+
+
+def test_an_account_is_silent_after_three_times_its_usual_pause(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    submit(hub, clock, 6)
+    clock.now += 3 * HOUR
+    assert not senders(hub)["acme"].silent
+    clock.now += MINUTE
+    assert senders(hub)["acme"].silent
+
+
+def test_submissions_that_follow_each_other_closely_are_one_run(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    for _ in range(5):
+        submit(hub, clock, 1)
+        submit(hub, clock, 3, MINUTE)
+    assert senders(hub)["acme"].usual == HOUR + 3 * MINUTE
+
+
+def test_an_account_without_a_rhythm_is_never_called_silent(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    for pause in (HOUR, 40 * HOUR, HOUR, 60 * HOUR, 2 * HOUR, 50 * HOUR):
+        submit(hub, clock, 1, pause)
+    clock.now += 30 * DAY
+    acme = senders(hub)["acme"]
+    assert (acme.usual, acme.silent) == (None, False)
+
+
+def test_what_was_refused_is_counted_for_a_day(hub: HubInProcess, clock: ManualClock) -> None:
+    hub.push(indicator("one.top"), {"type": "indicator"})
+    count(hub)
+    acme = senders(hub)["acme"]
+    assert (acme.objects, acme.refused) == (2, 1)
+    clock.now += DAY
+    acme = senders(hub)["acme"]
+    assert (acme.objects, acme.refused) == (0, 0)
+
+
+def test_nothing_is_counted_twice_and_only_the_latest_runs_are_kept(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    submit(hub, clock, KEPT_RUNS + 3)
+    count(hub)
+    record = hub.store.statistics.senders(["acme"])["acme"]
+    assert (len(record.runs), record.objects) == (KEPT_RUNS, 24)
+
+
+def test_an_account_that_never_submitted_or_is_disabled_is_not_listed(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    submit(hub, clock, 1)
+    assert list(senders(hub)) == ["acme"]
+    acme = present(hub.store.accounts.find_account("acme"))
+    hub.store.commit(lambda txn: txn.accounts.update_account(replace(acme, disabled=True)))
+    assert senders(hub) == {}
+
+
+def test_a_partner_may_not_ask_for_it(hub: HubInProcess) -> None:
+    with pytest.raises(NotAllowed):
+        hub.services.statistics.senders(Account("acme", "acme"))
+
+
+def test_it_is_forgotten_with_its_partner_and_after_a_time(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    submit(hub, clock, 1)
+    hub.push(indicator("b.top"), who="north")
+    count(hub)
+    hub.store.statistics.forget_partner("acme")
+    assert list(senders(hub)) == ["north"]
+    clock.now += (KEPT_DAYS + 1) * DAY
+    hub.store.statistics.forget()
+    assert senders(hub) == {}
+
+
+@pytest.mark.parametrize(
+    ("gaps", "usual"),
+    [([], None), ([5] * 3, None), ([5] * 4, 5), ([5, 5, 5, 90], 5), ([1, 50, 2, 90], None)],
+)
+def test_a_rhythm_needs_several_pauses_that_are_alike(gaps: list[int], usual: int | None) -> None:
+    assert find_usual_gap(gaps) == usual
