@@ -45,6 +45,13 @@ def go(path: str) -> Response:
     return flask.redirect(f"{ROOT}{path}", HTTPStatus.SEE_OTHER)
 
 
+def refuse(page: str, status: int) -> Response:
+    """After a form that was not taken: a page without an address, so that the browser keeps its."""
+    answer = flask.make_response(page, status)
+    answer.headers["HX-Push-Url"] = "false"
+    return answer
+
+
 def url_with(**changes: object) -> str:
     """The URL of this page with other values in its query; an empty one goes."""
     query = request.args.to_dict() | {name: str(value) for name, value in changes.items()}

@@ -17,7 +17,7 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import DAY
-from tocsin.server.console.forms import go, parse_number, text_field
+from tocsin.server.console.forms import go, parse_number, refuse, text_field
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.review_context import find_markings, name_acts
@@ -269,7 +269,7 @@ class Queue:
                 own=_NOTHING_TYPED,
                 next_url=f"{ROOT}{back.url('/review')}",
             )
-            return flask.make_response(page, HTTPStatus.CONFLICT)
+            return refuse(page, HTTPStatus.CONFLICT)
         if len(act.reviews) == 1:
             return go(f"{back.url(f'/review/{act.reviews[0]}', act=act.id)}#item")
         return go(back.url("/review", act=act.id))
@@ -384,7 +384,7 @@ class Item:
             is_held=review.kind is ReviewKind.HELD,
             whole="all" in request.args,
         )
-        return flask.make_response(page, status)
+        return flask.make_response(page) if status == HTTPStatus.OK else refuse(page, status)
 
     def _title(self, review: Review) -> str:
         found = self.services.store.reviews.list_titles([review.id])
@@ -490,7 +490,7 @@ class Item:
             own=_typed(),
             next_url=ROOT + self._next_url(review, chosen),
         )
-        return flask.make_response(page, HTTPStatus.CONFLICT)
+        return refuse(page, HTTPStatus.CONFLICT)
 
     def _read_decision(self, review: Review) -> Decision:
         kinds = {each.value: each for each in DecisionKind}

@@ -18,6 +18,11 @@ if (window.trustedTypes) {
   document.addEventListener("htmx:configRequest", (event) => {
     event.detail.headers["X-Tocsin-Token"] = document.body.dataset.token || "";
   });
+  ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => document.addEventListener(name, (event) => {
+    if (!event.detail.elt.matches("form")) return;
+    const answer = event.detail.xhr && event.detail.xhr.status;
+    status(`${answer ? `The hub answered ${answer}` : "The hub did not answer"}. Reload the page to see how it stands.`);
+  }));
   document.addEventListener("htmx:beforeRequest", (event) => {
     // A page that nobody looks at asks for nothing.
     if (event.detail.requestConfig.triggeringEvent === undefined && document.hidden) event.preventDefault();
@@ -79,12 +84,15 @@ if (window.trustedTypes) {
     if (event.key === "Enter" && event.target.matches("textarea[data-line]")) {
       // One line of text that is shown on several: Enter submits it.
       event.preventDefault();
-      event.target.form.requestSubmit(event.target.form.querySelector("button[name]"));
+      event.target.form.querySelector("button[name]").click();
       return;
     }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       const form = event.target.closest("form") || document.querySelector("form[data-main]");
-      if (form) { event.preventDefault(); form.requestSubmit(form.querySelector("button.main") || undefined); }
+      if (!form) return;
+      event.preventDefault();
+      const button = form.querySelector("button.main");
+      if (button) button.click(); else form.requestSubmit();
       return;
     }
     if (document.body.dataset.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -102,6 +110,8 @@ if (window.trustedTypes) {
     if (key === "?") { const list = document.getElementById("keys"); if (list) list.showModal(); return; }
     if (rows().length && (key === "j" || key === "k")) { event.preventDefault(); choose(key === "j" ? row + 1 : row - 1); return; }
     if (rows().length && key === "x") { toggle(); return; }
+    // A key that is held down decides one item only.
+    if (event.repeat) return;
     if (key.length === 1 && press(key)) event.preventDefault();
   });
 })();
@@ -160,47 +170,59 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
 // Decisions: the new heading has the focus, the outcome is said, n goes through the marked words.
 (() => {
   const all = (selector) => Array.from(document.querySelectorAll(selector));
-  const heading = document.querySelector("h1[data-focus]");
-  if (heading && !document.querySelector(".errors")) heading.focus({ preventScroll: true });
-
   const line = document.getElementById("status");
+  let timer = 0;
+
+  const count = () => {
+    clearInterval(timer);
+    const button = line.querySelector("[data-left]"), text = line.querySelector("[data-countdown]");
+    if (!button) return;
+    const end = Date.now() + Number(button.dataset.left) * 1000;
+    text.setAttribute("aria-hidden", "true");
+    const tick = () => {
+      const left = Math.ceil((end - Date.now()) / 1000);
+      text.textContent = left > 0 ? `${left} s` : "";
+      if (left <= 0) { button.remove(); clearInterval(timer); }
+    };
+    timer = setInterval(tick, 500);
+    tick();
+  };
+
+  const begin = () => {
+    const heading = document.querySelector("h1[data-focus]"), errors = document.querySelector(".errors");
+    if (errors) errors.focus(); else if (heading) heading.focus({ preventScroll: true });
+    if (window.matchMedia("(max-width: 46rem)").matches) {
+      all("details[data-fold]").forEach((each) => each.removeAttribute("open"));
+    }
+    const marks = () => all("main mark");
+    const next = document.getElementById("next-mark");
+    if (next && marks().length) {
+      let at = -1;
+      next.hidden = false;
+      next.querySelector("button").addEventListener("click", () => {
+        const found = marks();
+        at = (at + 1) % found.length;
+        const folded = found[at].closest("details");
+        if (folded) folded.open = true;
+        found[at].focus({ preventScroll: true });
+        found[at].scrollIntoView({ block: "center" });
+      });
+    }
+    const edit = document.getElementById("edit");
+    if (edit) edit.addEventListener("toggle", () => { if (edit.open) document.getElementById("words").focus(); });
+  };
+
+  begin();
   if (line.textContent.trim()) {
     // What is there from the beginning is not said; what comes later is.
     const said = Array.from(line.childNodes);
     line.replaceChildren();
-    setTimeout(() => line.replaceChildren(...said), 150);
-    const button = said.find((each) => each.nodeType === 1 && each.dataset.left);
-    if (button) {
-      const end = Date.now() + Number(button.dataset.left) * 1000;
-      const text = said.find((each) => each.nodeType === 1 && "countdown" in each.dataset);
-      text.setAttribute("aria-hidden", "true");
-      let timer = 0;
-      const tick = () => {
-        const left = Math.ceil((end - Date.now()) / 1000);
-        text.textContent = left > 0 ? `${left} s` : "";
-        if (left <= 0) { button.remove(); clearInterval(timer); }
-      };
-      timer = setInterval(tick, 500);
-      tick();
-    }
+    setTimeout(() => { line.replaceChildren(...said); count(); }, 150);
   }
-  if (window.matchMedia("(max-width: 46rem)").matches) {
-    all("details[data-fold]").forEach((each) => each.removeAttribute("open"));
-  }
-  const marks = () => all("main mark");
-  const next = document.getElementById("next-mark");
-  if (next && marks().length) {
-    let at = -1;
-    next.hidden = false;
-    next.querySelector("button").addEventListener("click", () => {
-      const found = marks();
-      at = (at + 1) % found.length;
-      const folded = found[at].closest("details");
-      if (folded) folded.open = true;
-      found[at].focus({ preventScroll: true });
-      found[at].scrollIntoView({ block: "center" });
-    });
-  }
-  const edit = document.getElementById("edit");
-  if (edit) edit.addEventListener("toggle", () => { if (edit.open) document.getElementById("words").focus(); });
+  // Another page has come in the place of this one, after a form.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    if (event.target.id !== "main") return;
+    begin();
+    count();
+  });
 })();

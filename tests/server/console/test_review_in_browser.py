@@ -108,14 +108,110 @@ def test_of_two_people_the_second_one_reads_what_the_first_decided(
         theirs.fill("#reason", "mine")
         theirs.keyboard.press("Enter")
         theirs.wait_for_url("**act=*")
+    stay(page)
+    before = page.url
     page.click("summary[data-key=e]")
     page.fill("#words", "saw it")
     page.keyboard.press("Control+Enter")
     page.wait_for_selector("text=Your decision was not taken")
+    expect(page.locator("h1")).to_be_focused()
+    assert (has_stayed(page), page.url) == (True, before)
     assert OTHER in page.inner_text("main")
     assert page.input_value("#own-words") == "saw it"
     visitor.faults.clear()  # the browser notes the status 409
     visitor.check()
+
+
+def stay(page: Page) -> None:
+    """Mark the document, to see later if it is still the same one."""
+    page.evaluate("window.stayed = true")
+
+
+def has_stayed(page: Page) -> bool:
+    return bool(page.evaluate("window.stayed === true"))
+
+
+def test_the_next_item_comes_without_loading_the_page_and_back_leads_to_the_one_before(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    first, second = (each.id for each in hub.store.reviews.list_waiting()[:2])
+    page = visitor.sign_in(REVIEWER, f"/review/{first}?partner=acme")
+    is_at(page, "host0[.]top")
+    stay(page)
+    page.keyboard.press("a")
+    is_at(page, "host1[.]top")
+    is_said(page, "Kept masked: host0[.]top")
+    assert has_stayed(page)
+    assert f"/console/review/{second}?partner=acme&act=" in page.url
+    expect(page.locator("#waiting")).to_contain_text("3")
+    assert page.evaluate("window.scrollY") == 0
+    page.keyboard.press("n")
+    assert page.evaluate("document.activeElement.textContent") == "Jane Doe"
+    visitor.check()
+    page.reload()
+    is_at(page, "host1[.]top")
+    page.go_back()
+    expect(page.locator("h1")).to_contain_text("This item is decided")
+    assert page.url.endswith(f"/console/review/{first}?partner=acme")
+    page.go_forward()
+    is_at(page, "host1[.]top")
+    visitor.check()
+
+
+def test_the_queue_comes_after_the_last_item_without_loading_the_page(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    for review in hub.store.reviews.list_waiting()[1:]:
+        hub.services.intake.reject(review, "operator", "no")
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    stay(page)
+    page.keyboard.press("r")
+    is_said(page, "Rejected")
+    expect(page.locator("main")).to_contain_text("Nothing waits.")
+    assert has_stayed(page)
+    assert "/console/review?act=" in page.url
+    page.keyboard.press("u")
+    is_at(page, "host0[.]top")
+    assert has_stayed(page)
+    visitor.check()
+
+
+def test_what_is_wrong_with_an_edit_is_said_in_the_page_and_the_address_stays(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    stay(page)
+    before = page.url
+    page.keyboard.press("e")
+    for box in page.locator("input[name=mark]").all():
+        box.uncheck()
+    page.fill("#words", "no such words")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".errors")).to_be_focused()
+    assert page.input_value("#words") == "no such words"
+    assert (has_stayed(page), page.url) == (True, before)
+    visitor.faults.clear()  # the browser notes the status 422
+    visitor.check()
+
+
+def test_a_decision_that_does_not_reach_the_hub_is_said(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    page.route("**/console/review/*", lambda route: route.fulfill(status=503, body="busy"))
+    page.keyboard.press("a")
+    is_said(page, "The hub answered 503. Reload the page to see how it stands.")
+    assert not any(each.decision for each in hub.store.reviews.list_waiting())
+
+
+def test_a_key_that_is_held_down_decides_one_item(hub: HubInProcess, visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    page.keyboard.down("a")
+    is_at(page, "host1[.]top")
+    page.keyboard.down("a")
+    page.keyboard.up("a")
+    is_at(page, "host1[.]top")
+    assert sum(each.decision is not None for each in hub.store.reviews.list_waiting()) == 1
 
 
 def test_several_are_selected_and_rejected_by_keyboard(hub: HubInProcess, visitor: Visitor) -> None:
