@@ -20,6 +20,11 @@ def fill(hub: HubInProcess) -> None:
     """Let two partners share a few objects, and count them."""
     hub.push(*(indicator(f"a{n}.bad-portal.top") for n in range(4)))
     hub.push(indicator("a1.bad-portal.top"), who="north")
+    fill_statistics(hub)
+
+
+def fill_statistics(hub: HubInProcess) -> None:
+    """Count what was settled."""
     while hub.store.statistics.count_next():
         pass
 
@@ -132,3 +137,43 @@ def test_long_text_is_cut_and_says_by_how_much() -> None:
 def test_values_make_no_links() -> None:
     assert "hxxps://evil[.]test/a.b" in value("https://evil.test/a.b")
     assert "jane[@]bank[.]test" in value("jane@bank.test")
+
+
+def test_the_overview_says_which_accounts_submit_less_often_than_usual(
+    store: Store, engine_uri: str
+) -> None:
+    HubInProcess(store)
+    clock = ManualClock(wall_clock())
+    moved = Store.connect(engine_uri, name=store._base.name, clock=clock)
+    hub = HubInProcess(moved, clock, founded=True)
+    add_person(hub, "operator@hub.example", Role.OPERATOR)
+    for number in range(6):
+        clock.now += HOUR
+        hub.push(indicator(f"a{number}.top"), {"type": "indicator"})
+        fill_statistics(hub)
+    page = sign_in(hub, "operator@hub.example").get("/console/overview").text
+    row = page.partition("Collectors and other senders")[2].partition("</tbody>")[0]
+    assert "every 1 h" in row and "as usual" in row and "6 of 12 (50 %)" in row
+    clock.now += 5 * HOUR
+    page = sign_in(hub, "operator@hub.example").get("/console/overview").text
+    assert "acme has submitted nothing for 5 h; usual is every 1 h." in page
+    assert "silent for 5 h" in page
+    moved.close()
+
+
+@pytest.mark.parametrize("path", ["/overview", "/review"])
+def test_the_ages_of_the_queue_stand_on_the_overview_and_above_the_queue(
+    store: Store, path: str
+) -> None:
+    clock = ManualClock(wall_clock())
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "operator@hub.example", Role.OPERATOR)
+    for pause in (30 * HOUR, 2 * HOUR, 0):
+        hub.push(indicator(description="Reported by Jane Doe, who saw it"))
+        clock.now += pause
+    page = sign_in(hub, "operator@hub.example").get(f"/console{path}").text
+    table = page.partition('<table class="ages">')[2].partition("</table>")[0]
+    heads = re.findall(r"<th scope[^>]*>([^<]*)", table)
+    counts = map(int, re.findall(r"</svg> (\d+)</td>", table))
+    expected = {"under 1 h": 1, "1–4 h": 1, "4–24 h": 0, "1–3 days": 1, "longer": 0}
+    assert dict(zip(heads, counts, strict=True)) == expected
