@@ -25,6 +25,7 @@ from tocsin.server.store.statistics import ALL, HOUR, LATENCIES, Counts
 
 POLLER_DAYS = 60
 """Days within which a poller's last delivery is looked for."""
+_MINUTE = 60_000_000
 _FEWEST_GAPS = 4
 """Times between runs from which on an account can have a rhythm."""
 VALUE_SUBMISSIONS = 20
@@ -98,7 +99,8 @@ class Sender:
     last: int
     """When its last submission was received, in µs since 1970 UTC."""
     usual: int | None
-    """The median time between its latest runs, in µs; None: too few, or without a rhythm."""
+    """The median time between its latest runs, in µs, to the minute; None: too few, or without a
+    rhythm."""
     silent: bool
     """It has a rhythm, and has been silent for clearly longer than usual."""
     objects: int
@@ -288,7 +290,8 @@ def _sender(account: Account, record: SenderRecord, now: int) -> Sender:
     usual = find_usual_gap(gaps)
     silent = usual is not None and now - last > _longest_silence(gaps, usual)
     counts = record.objects, record.refused
-    return Sender(account.name, account.partner, last, usual, silent, *counts)
+    rounded = None if usual is None else max(1, round(usual / _MINUTE)) * _MINUTE
+    return Sender(account.name, account.partner, last, rounded, silent, *counts)
 
 
 def find_usual_gap(gaps: Sequence[int]) -> int | None:

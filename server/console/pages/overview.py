@@ -13,7 +13,7 @@ from tocsin.server.console.charts import columns, lines
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.console.texts import age
+from tocsin.server.console.texts import age, count
 from tocsin.server.console.visit import visit
 from tocsin.server.person import Role
 from tocsin.server.reports.statistics import Poller, Sender, Share
@@ -100,7 +100,8 @@ class Overview:
                 yield Notice(f"Not well: {part}. docs/operate.md says what to do.")
         aside = store.submissions.count_set_aside(_MOST_WAITING)
         if aside:
-            yield Notice(f"{aside} submissions are set aside: `tocsin-hub submission list`.")
+            text = f"{count(aside, 'submission')} {'is' if aside == 1 else 'are'} set aside"
+            yield Notice(f"{text}: `tocsin-hub submission list`.")
         if waiting and now - waiting[0].asked > _LATE_REVIEW:
             yield Notice(f"A review waits for {age(waiting[0].asked, now)}.", "/review")
         if len(shares) > 1 and shares[0].percent >= _SHARE:
