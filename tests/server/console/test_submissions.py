@@ -38,6 +38,16 @@ def test_each_object_has_a_row_with_what_became_of_it_and_why(hub: HubInProcess)
     assert "pattern" not in page
 
 
+def test_a_report_that_reaches_fewer_readers_than_the_one_before_says_so(
+    hub: HubInProcess,
+) -> None:
+    sent = indicator("a.evil-portal.top")
+    send(hub, sent)
+    later = sent | {"modified": "2026-02-01T00:00:00.000Z", "object_marking_refs": [AMBER]}
+    page = words(sign_in(hub, VIEWER).get(f"/console/submissions/{send(hub, later)}").text)
+    assert "replaces your earlier report at TLP:GREEN by one at TLP:AMBER" in page
+
+
 def test_rows_of_one_verdict_are_shown_on_request_and_fifty_on_a_page(hub: HubInProcess) -> None:
     private = {**indicator(), "pattern": "[ipv4-addr:value = '192.168.0.7']"}
     id_ = send(hub, *(indicator(f"evil{n}.top") for n in range(60)), private)

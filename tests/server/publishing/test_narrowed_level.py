@@ -11,6 +11,7 @@ from support.hub import AMBER, GREEN, HubInProcess, findings, indicator
 from tocsin.server.store import Store, wall_clock
 
 JANUARY, FEBRUARY = "2026-01-01T00:00:00.000Z", "2026-01-20T00:00:00.000Z"
+MARCH = "2026-03-01T00:00:00.000Z"
 NARROWED = (
     "replaces your earlier report at TLP:GREEN by one at TLP:AMBER: those who may only read "
     "TLP:GREEN do not get it from you any more; if you did not mean that, send it again at "
@@ -39,6 +40,8 @@ def test_a_stricter_version_of_the_same_report_is_said_to_reach_fewer_readers(
     assert is_in_green(hub)
     assert NARROWED in messages(hub.push(report(AMBER, modified=FEBRUARY)))
     assert not is_in_green(hub)
+    hub.push(report(GREEN, modified=MARCH))
+    assert is_in_green(hub)
 
 
 def test_it_is_said_of_an_observable_too(hub: HubInProcess) -> None:
