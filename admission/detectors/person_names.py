@@ -2,7 +2,7 @@
 
 No names are known, only titles (`Mrs`), words that announce a person (`reported by`,
 `contact`), labels of form fields (`Surname:`), salutations, the recipients in the header of a
-message, and the lines of a business card.  So most persons are not found, and an analyst
+message, and the lines of a business card.  So most persons are not found, and a reviewer
 judges what is found.  Malware, tools, actors, companies and teams are passed over.  The
 words stand in `words/person_*.txt`, `salutations.txt` and `not_person_names.txt`.
 """
