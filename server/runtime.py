@@ -457,7 +457,8 @@ def _read_reviews(hub: Runtime) -> None:
     """Read the queue of reviews before the first request, so that no page of the console has to.
 
     10,000 of them take a second or two on the embedded engine.  Requests wait in the socket, for
-    `_READ_AHEAD` at most; what takes longer goes on beside them.
+    `_READ_AHEAD` at most; what takes longer goes on beside them.  A process that shows no pages
+    reads nothing.
     """
 
     def read() -> None:
@@ -529,6 +530,7 @@ def answer_console_apart(
 @contextmanager
 def _serve_console(bound: socket.socket, hub: Runtime) -> Iterator[None]:
     server = ConsoleServer(bound, create_console_app(hub.services, hub.secrets, hub.settings))
+    _read_reviews(hub)
     server.start()
     try:
         yield
