@@ -20,11 +20,12 @@ from typing import TypeVar
 
 import pymongo
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from tocsin.server.store.connection import (
+    INTERNAL_ERROR,
     MAJORITY_JOURNALED,
     NOT_DONE,
     UNKNOWN,
@@ -126,7 +127,7 @@ class Commits:
                     if pauses.is_over:
                         return self._look(number, error)
                     pauses.wait(error)
-                elif error.has_error_label(NOT_DONE):
+                elif error.has_error_label(NOT_DONE) or _is_internal(error):
                     # The driver may have sent it twice; the first may be made, and forgotten.
                     return self._look(number, error, ended=True)
                 else:
@@ -181,6 +182,11 @@ class _Pauses:
             raise error
         time.sleep(self._next * random.random())  # noqa: S311
         self._next = min(self._next * _GROWTH, _LONGEST_PAUSE)
+
+
+def _is_internal(error: PyMongoError) -> bool:
+    """True if the database says no more than that; the embedded engine does so in a conflict."""
+    return isinstance(error, OperationFailure) and error.code == INTERNAL_ERROR
 
 
 def _give_up(session: ClientSession) -> None:

@@ -80,6 +80,7 @@ COMMIT_SECONDS = 75.0
 It is longer than a server keeps the transaction of a hub that was killed, which is a minute:
 that transaction has the clock, and the hub that is started next must outwait it.
 """
+INTERNAL_ERROR = 1
 AUTHENTICATION_FAILED = 18
 _OLDEST_WIRE_VERSION = 17
 """That of MongoDB 6.0."""

@@ -105,6 +105,15 @@ def lose_to_another(proxy: WireProxy) -> None:
     proxy.fail("commitTransaction", 251, TRANSIENT)
 
 
+def lose_to_another_without_a_reason(proxy: WireProxy) -> None:
+    """As the embedded engine does where two transactions have changed the same document."""
+    proxy.fail("commitTransaction", 1, times=2)
+
+
+def fail_inside_after_the_commit(proxy: WireProxy) -> None:
+    proxy.fail("commitTransaction", 1, forwarded=True)
+
+
 def take_too_long(proxy: WireProxy) -> None:
     proxy.fail("commitTransaction", 50, UNKNOWN, forwarded=True)
 
@@ -130,6 +139,8 @@ def conflict(proxy: WireProxy) -> None:
         pytest.param(fail_to_replicate(91), marks=pytest.mark.slow),
         pytest.param(step_down, marks=pytest.mark.slow),  # the driver waits for another primary
         lose_to_another,
+        lose_to_another_without_a_reason,
+        fail_inside_after_the_commit,
         take_too_long,
         lose_a_write,
         conflict,
