@@ -39,6 +39,7 @@ from tocsin.server.notices import Notices, NoticeSettings
 from tocsin.server.partners.administration import Partners
 from tocsin.server.partners.agreements import AgreementLifecycle
 from tocsin.server.partners.partner_data import PartnerData
+from tocsin.server.partners.passkeys import Passkeys
 from tocsin.server.partners.people import People
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
@@ -396,6 +397,7 @@ def _console_services(
         settings=made,
         store=store,
         people=services.people,
+        passkeys=Passkeys(services.store, services.people, key, services.clock),
         intake=intake,
         lifecycle=services.lifecycle,
         agreements=services.agreements,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -19,6 +18,24 @@ class Role(StrEnum):
 
 HUB_ROLES = frozenset({Role.REVIEWER, Role.OPERATOR, Role.AUDITOR})
 """Roles of the hub's own people; the others are those of a partner's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passkey:
+    """A key in a person's authenticator (Web Authentication); the hub has the public half."""
+
+    id: str
+    """Id of the credential, in base64url; unique over all people."""
+    name: str
+    """Chosen by the person."""
+    public_key: str
+    """Attested credential data (Web Authentication section 6.5.2), in base64url."""
+    added: int
+    """µs since 1970 UTC."""
+    used: int = 0
+    """Time of the last sign-in with it; 0: none yet."""
+    count: int = 0
+    """The highest signature counter that was seen; 0: the authenticator does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +67,19 @@ class Person:
     created: int = 0
     wants_mail: bool = False
     """Gets notices by mail."""
-    passkeys: tuple[Mapping[str, object], ...] = ()
+    passkeys: tuple[Passkey, ...] = ()
+    last_challenge: int = 0
+    """Time, in µs, of the newest challenge that a passkey has answered; older ones are used up."""
 
     @property
     def is_of_hub(self) -> bool:
         """True for the hub's own people."""
         return not self.partner
+
+    @property
+    def has_second_factor(self) -> bool:
+        """True if a password alone is not enough to sign in."""
+        return bool(self.totp or self.passkeys)
 
     def has(self, *roles: Role) -> bool:
         """True if the person has any of these roles."""

@@ -39,6 +39,7 @@ DOORS = {
     "tocsin.server.app",
 }
 LIVES_IN = {
+    "fido2": {"tocsin.server.partners.webauthn"},
     "flask": DOORS,
     "werkzeug": DOORS,
     "zstandard": {"tocsin.server.taxii", "tocsin.server.store"},

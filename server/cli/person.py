@@ -8,7 +8,7 @@ import click
 
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import AS_JSON, Answer, print_table, with_acting_hub, with_open_hub
-from tocsin.server.person import Invitation, Role
+from tocsin.server.person import Invitation, Person, Role
 from tocsin.server.runtime import Runtime, find_console_url
 
 _ROLES = click.Choice([role.value for role in Role])
@@ -38,7 +38,8 @@ def person_command() -> None:
 def _invite(hub: Runtime, mailbox: str, partner: str, roles: tuple[str, ...], name: str) -> Answer:
     """Make a link with which a person sets a password and signs in, once, within seven days.
 
-    For a person who can sign in already, it sets a new password, and removes the authenticator app.
+    For a person who can sign in already, it sets a new password, and removes
+    the authenticator app and passkeys.
     """
     return invite(hub, mailbox, partner, roles, name)
 
@@ -119,6 +120,11 @@ def invite(
     return {"mailbox": mailbox, "link": f"{find_console_url(hub.settings)}/invitation/{secret}"}
 
 
+def _second_factor(person: Person) -> str:
+    named = (("app", person.totp), ("passkey", person.passkeys))
+    return ",".join(name for name, has in named if has) or "-"
+
+
 def list_people(hub: Runtime) -> list[Answer]:
     """People and invitations, by mailbox."""
     people = hub.services.store.people
@@ -129,7 +135,7 @@ def list_people(hub: Runtime) -> list[Answer]:
             "partner": each.partner or "-",
             "roles": ",".join(sorted(each.roles)),
             "state": "disabled" if each.disabled else "active",
-            "code": "yes" if each.totp else "no",
+            "second_factor": _second_factor(each),
         }
         for each in people.list_people()
     ]
@@ -140,7 +146,7 @@ def list_people(hub: Runtime) -> list[Answer]:
             "partner": each.partner or "-",
             "roles": ",".join(sorted(each.roles)),
             "state": "invited",
-            "code": "-",
+            "second_factor": "-",
         }
         for each in people.list_invitations(hub.services.store.clock())
     ]

@@ -30,7 +30,7 @@ def create_console(services: ConsoleServices) -> flask.Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(texts.FILTERS, lookup=lambda key, table: table.get(key, key))
     door = Door(services)
-    pages = Pages(app, door.public)
+    pages = Pages(app, door.public, door.long)
     assets.register(app, door.public)
     register_pages(pages, services)
     app.context_processor(lambda: _common(services, pages))

@@ -12,7 +12,7 @@ import flask
 from tocsin.server.console.services import ROOT
 
 _TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-_NAMES = ("console.css", "console.js", "htmx.min.js", "icon.svg")
+_NAMES = ("console.css", "console.js", "passkeys.js", "htmx.min.js", "icon.svg")
 _PREFIX = "/static"
 
 

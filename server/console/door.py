@@ -58,8 +58,12 @@ _STRANGERS = ("/sign-in", "/invitation/", "/oidc")
 _BUSY_SECONDS = 2
 _LONGEST_WITHOUT_SESSION = 1 << 16
 """Octets of a form from somebody who has not signed in; longer ones are not read."""
+_LONGEST_FORM = 1 << 18
+"""Octets of a form from somebody who has, but for pages that take documents (`Pages.take_long`)."""
 _SIGN_IN = f"{ROOT}/sign-in"
 _APP = "/me/code"
+_SECOND_FACTORS = (_APP, "/me/passkeys", "/me/passkeys/new", "/sign-out")
+"""Where a person may go who must have a second factor, and has none yet."""
 Environ = dict[str, Any]
 Application = Callable[[Environ, Any], Iterable[bytes]]
 
@@ -109,6 +113,8 @@ class Door:
     services: ConsoleServices
     public: set[str] = field(default_factory=set)
     """Endpoints that are served without a session."""
+    long: set[str] = field(default_factory=set)
+    """Endpoints that take documents."""
 
     def enter(self) -> flask.typing.ResponseReturnValue | None:
         """Find the session; refuse what other sites have browsers send."""
@@ -122,8 +128,7 @@ class Door:
             collections = self.services.store.feeds.look().collections
             here.collections = sorted(collections, key=lambda c: (c.kind, c.max_tlp, c.alias))
             here.account = rights_of(here.person, self.services)
-        else:
-            request.max_content_length = _LONGEST_WITHOUT_SESSION
+        request.max_content_length = self._longest_form()
         if request.method not in _SAFE_METHODS:
             self._check_origin()
             # Forms that need no session have no token; their origin is checked.
@@ -131,22 +136,29 @@ class Door:
                 self._check_token(here.session.token)
         if here.person is None and request.endpoint not in self.public:
             return self._ask_to_sign_in()
-        if self._needs_app():
+        if self._needs_second_factor():
             return flask.redirect(f"{ROOT}{_APP}", 303)
         if request.endpoint is None:  # unknown paths, and known ones with another method
             raise NotFound("there is no such page")
         return None
 
-    def _needs_app(self) -> bool:
-        """True if the person must set up an authenticator app before anything else."""
+    def _longest_form(self) -> int:
+        """Octets of a form; longer ones are not read."""
+        most = self.services.settings.max_content_length
+        if visit().session is None:
+            return min(most, _LONGEST_WITHOUT_SESSION)
+        return most if request.endpoint in self.long else min(most, _LONGEST_FORM)
+
+    def _needs_second_factor(self) -> bool:
+        """True if the person must set up a second factor before anything else."""
         person, rule = visit().person, str(request.url_rule or "")
         return (
             self.services.settings.requires_second_factor
             and person is not None
             and person.is_of_hub
             and bool(person.password)
-            and not person.totp
-            and rule not in (_APP, "/sign-out")
+            and not person.has_second_factor
+            and rule not in _SECOND_FACTORS
             and request.endpoint not in self.public
         )
 
@@ -177,10 +189,7 @@ class Door:
         status = status_of(error)
         if isinstance(error, NotFound):
             return _error_page(status, "There is no such page, or it is not yours to open.")
-        answer = _error_page(status, str(error))
-        if isinstance(error, (Unavailable, TooManyRequests)):
-            answer.headers["Retry-After"] = str(error.seconds)
-        return answer
+        return say_when(_error_page(status, str(error)), error)
 
     def answer_http_exception(self, error: HTTPException) -> Response:
         """An error raised by Flask; a method that is not served has the answer of an unknown page.
@@ -191,7 +200,7 @@ class Door:
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             return self.answer_share_error(NotFound(""))
         if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            if visit().session is None:
+            if request.endpoint not in self.long or visit().session is None:
                 return _error_page(status, "This is longer than such a form can be.")
             most = self.services.settings.max_content_length >> 20
             return _error_page(status, f"This is longer than {most} MB. Send it in parts.")
@@ -245,6 +254,13 @@ def status_of(error: ShareError) -> HTTPStatus:
     """The status of an error; 422 for what a person can mend in the form."""
     kinds = (kind for kind in type(error).__mro__ if kind in _STATUS)
     return next((_STATUS[kind] for kind in kinds), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def say_when(answer: Response, error: Exception) -> Response:
+    """Add when to try again, if the error says so (RFC 9110 section 10.2.3)."""
+    if isinstance(error, (Unavailable, TooManyRequests)):
+        answer.headers["Retry-After"] = str(error.seconds)
+    return answer
 
 
 def client_address(settings: ConsoleSettings) -> str:

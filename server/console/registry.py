@@ -39,6 +39,8 @@ class Pages:
 
     app: flask.Flask
     public: set[str]
+    long: set[str]
+    """Endpoints that take documents."""
     links: list[BarLink] = field(default_factory=list)
 
     def add(
@@ -56,6 +58,10 @@ class Pages:
             return view(**values)
 
         self.app.add_url_rule(rule, _endpoint(rule, methods), guarded, methods=list(methods))
+
+    def take_long(self, *rules: str) -> None:
+        """Let the forms of these pages be as long as any request; others are short."""
+        self.long.update(_endpoint(rule, ("POST",)) for rule in rules)
 
     def add_public(self, rule: str, view: View, methods: Collection[str] = ("GET",)) -> None:
         """Serve a page without a session too."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import request
 
@@ -23,6 +24,7 @@ from tocsin.server.monitoring import Monitor
 from tocsin.server.partners.administration import Partners
 from tocsin.server.partners.agreements import AgreementLifecycle
 from tocsin.server.partners.partner_data import PartnerData
+from tocsin.server.partners.passkeys import Passkeys, Site, site_of
 from tocsin.server.partners.people import People
 from tocsin.server.reports.object_report import ObjectReports
 from tocsin.server.reports.search import Search
@@ -51,7 +53,7 @@ class ConsoleSettings:
     require_agreements: bool = False
     """A partner without any agreement has no rights."""
     requires_second_factor: bool = False
-    """People of the hub who have a password must have an authenticator app."""
+    """People of the hub who have a password must have an authenticator app or a passkey."""
     four_eyes: bool = False
     """A purge waits until a second operator confirms it."""
     review_days: int = 14
@@ -65,6 +67,7 @@ class ConsoleServices:
     settings: ConsoleSettings
     store: Store
     people: People
+    passkeys: Passkeys
     intake: Intake
     lifecycle: Lifecycle
     agreements: AgreementLifecycle
@@ -101,6 +104,23 @@ class ConsoleServices:
     def taxii_url(self) -> str:
         """The URL that clients are given."""
         return f"{self._site()}/taxii2/"
+
+    def passkey_site(self) -> Site | None:
+        """The hub as passkeys know it; None where they do not work.
+
+        A name that the browser alone says is not trusted, but for `localhost`.
+        """
+        origin = self._site()
+        is_known = self.settings.origin or urlsplit(origin).hostname == "localhost"
+        return site_of(origin, self.settings.title) if is_known else None
+
+    def local_origin(self) -> str:
+        """The console at `localhost`, if the browser asked this machine by an address; or empty."""
+        parts = urlsplit(f"//{request.host}")
+        if self.settings.origin or parts.hostname not in ("127.0.0.1", "::1"):
+            return ""
+        port = f":{parts.port}" if parts.port else ""
+        return f"{request.scheme}://localhost{port}{ROOT}"
 
     def _site(self) -> str:
         return self.settings.origin or f"{request.scheme}://{request.host}"

@@ -1,8 +1,8 @@
 """Who signs in to the console, and how: invitations, passwords, codes, sessions.
 
 A password is stored as an Argon2id hash.  Failures cost the same whether the login, the password or
-the code is wrong, and after a few of them every attempt must wait, so that neither who can sign in
-nor a password can be found by trying.
+the code is wrong, and after a few of them every attempt must wait (`attempts`), so that neither who
+can sign in nor a password can be found by trying.  Passkeys are in `passkeys`.
 """
 
 from __future__ import annotations
@@ -10,41 +10,32 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
-import logging
 import re
 import secrets
 import threading
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from tocsin.admission.errors import Conflict, Malformed, NotAuthenticated, NotFound, TooManyRequests
+from tocsin.admission.errors import Conflict, Malformed, NotAuthenticated, NotFound
+from tocsin.server.partners.attempts import SECOND, Attempts, forget_failures
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role, Session
 from tocsin.server.store import Store, Transaction
 
-log = logging.getLogger(__name__)
-
-SECOND = 1_000_000
 SESSION_SECONDS, IDLE_SECONDS = 12 * 3600, 30 * 60
 """Seconds after which a session ends, and those without a request after which it ends."""
 INVITATION_SECONDS = 7 * 24 * 3600
 SHORTEST_PASSWORD = 12
 _LONGEST_PASSWORD = 1_000
 _LONGEST_NAME = 200
-_FREE_FAILURES = {"person": 5, "login": 50, "address": 30}
-"""Failed attempts in a row that need no wait: of one address as one person, as one person, of one
-address.  So others can hardly lock a person out who comes from elsewhere."""
-_LONGEST_WAIT = 15 * 60
-_DAY_SECONDS = 24 * 3600
 _STEP = 30
 """Seconds for which a code of an authenticator app holds."""
 _BASE32 = re.compile("[A-Z2-7]{32}")
-_WRONG = "the mailbox, the password or the code is wrong"
+_WRONG = "the mailbox, the password or the code is wrong, or a passkey is needed"
 _USED = "this invitation was used, has ended, or never was: ask for another one"
 
 
@@ -60,6 +51,22 @@ class Attempt:
     """Address of the client."""
     client: str = ""
     """What its browser calls itself."""
+    device: str = ""
+    """The cookie of a browser in which the person has signed in before; see `attempts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a person has proven to sign in."""
+
+    person: Person
+    change: Callable[[Person], Person] = lambda current: current
+    """Changes the person as it is now.  Raises NotAuthenticated if the proof no longer holds."""
+    has_second_factor: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Under what failures of this attempt are counted."""
+    details: Mapping[str, object] = field(default_factory=dict)
+    """For the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class Stay:
     person: Person
     session: Session
     cookie: str
+    device: str
+    """The cookie by which the browser is known from now on."""
 
 
 HASHER = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
@@ -82,6 +91,7 @@ class People:
         """`key` seals the secrets of authenticator apps; it is not in the database."""
         self._store, self._clock = store, clock
         self._key = hmac.digest(key, b"console people", "sha256")
+        self.attempts = Attempts(store, key, clock)
         self._hasher = HASHER
         self._guard = threading.Lock()
         self._absent = ""
@@ -151,7 +161,7 @@ class People:
             if invitation.person and known is None:
                 raise NotFound(_USED)
             if known is not None:
-                person = replace(known, password=hashed, totp="", totp_step=0)
+                person = replace(_without_second_factors(known), password=hashed)
                 txn.people.update(person)
                 txn.people.end_sessions(person.id)
                 action = "person.password"
@@ -178,18 +188,24 @@ class People:
 
         Raises NotAuthenticated, always with the same text, and TooManyRequests after many failures.
         """
-        keys = _attempt_keys(attempt.login, attempt.address)
-        self._check_failures(keys)
+        keys = self.attempts.keys_of(attempt.login, attempt.address, attempt.device)
+        self.attempts.check(keys)
         person = self._store.people.find_by_login(attempt.login.strip())
-        has_password = self._verify(person.password if person else "", attempt.password)
+        has_password = self.is_password(person, attempt.password)
         step = self._find_step(person, attempt.code) if person else None
         if person is None or person.disabled or not has_password or step is None:
-            self._note_failures(keys)
+            self.attempts.note_failure(keys)
             raise NotAuthenticated(_WRONG)
-        changes: dict[str, object] = {"totp_step": step or person.totp_step}
-        if self._hasher.check_needs_rehash(person.password):
-            changes["password"] = self._hash_password(attempt.password)
-        return self._begin(person, changes, attempt, keys)
+        checked, used, hashed = person, step or person.totp_step, person.password
+        if self._hasher.check_needs_rehash(hashed):
+            hashed = self._hash_password(attempt.password)
+
+        def change(current: Person) -> Person:
+            if _proofs(current) != _proofs(checked):
+                raise NotAuthenticated(_WRONG)  # changed, or the code was used, meanwhile
+            return replace(current, totp_step=used, password=hashed)
+
+        return self.begin(Proof(person, change, bool(person.totp), keys), attempt.client)
 
     def sign_in_proven(self, login: str, name: str, client: str) -> Stay:
         """Begin a session of a person whose mailbox an identity provider has proven.
@@ -199,7 +215,7 @@ class People:
         person = self._store.people.find_by_login(login) or self._take_invitation(login, name)
         if person is None or person.disabled:
             raise NotAuthenticated("there is no invitation for this mailbox: ask an operator")
-        return self._begin(person, {}, Attempt(person.login, "", "", "", client), {})
+        return self.begin(Proof(person), client)
 
     def _take_invitation(self, login: str, name: str) -> Person | None:
         now = self._clock()
@@ -226,19 +242,12 @@ class People:
 
         return self._store.commit(work)
 
-    def _begin(
-        self,
-        person: Person,
-        changes: Mapping[str, object],
-        attempt: Attempt,
-        keys: Mapping[str, str],
-    ) -> Stay:
-        """Begin a session, and change the person.
+    def begin(self, proof: Proof, client: str) -> Stay:
+        """Begin a session of a person who has proven who they are, and change the person.
 
-        `person` is as its password and code were checked, `keys` those of the attempt; empty if an
-        identity provider has proven the mailbox.
+        Raises NotAuthenticated if the person was removed or disabled, or the proof does not hold.
         """
-        cookie, now = secrets.token_urlsafe(32), self._clock()
+        cookie, now, person = secrets.token_urlsafe(32), self._clock(), proof.person
         session = Session(
             id=_hash(cookie),
             person=person.id,
@@ -246,23 +255,21 @@ class People:
             seen=now,
             token=secrets.token_urlsafe(32),
             epoch=self._store.epoch(),
-            has_second_factor=bool(person.totp and keys),
-            client=attempt.client[:_LONGEST_NAME],
+            has_second_factor=proof.has_second_factor,
+            client=client[:_LONGEST_NAME],
         )
 
         def work(txn: Transaction) -> None:
             current = txn.people.find(person.id)
             if current is None or current.disabled:
                 raise NotAuthenticated(_WRONG)
-            if keys and _proofs(current) != _proofs(person):
-                raise NotAuthenticated(_WRONG)  # changed, or the code was used, meanwhile
-            txn.people.update(replace(current, **changes))  # type: ignore[arg-type]
+            txn.people.update(proof.change(current))
             txn.people.begin_session(session, now - IDLE_SECONDS * SECOND)
-            txn.people.forget_failures([keys[kind] for kind in ("person", "login") if keys])
-            txn.add_journal_entry("sign_in", person.login, {})
+            forget_failures(txn, proof.keys)
+            txn.add_journal_entry("sign_in", person.login, dict(proof.details))
 
         self._store.commit(work)
-        return Stay(person, session, cookie)
+        return Stay(person, session, cookie, self.attempts.new_device(person.login))
 
     def find_session(self, cookie: str) -> tuple[Person, Session] | None:
         """The person and the session of a cookie; None if it has ended."""
@@ -310,23 +317,28 @@ class People:
 
         Raises NotAuthenticated if the old one is wrong, Malformed if the new one is too short.
         """
-        keys = _attempt_keys(person.login, f"session {session.id}")
-        self._check_failures(keys)
-        if not self._verify(person.password, old):
-            self._note_failures(keys)
-            raise NotAuthenticated("the present password is wrong")
+        self.confirm(person, session, old)
         hashed = self._hash_password(check_password(new, person.login))
 
         def work(txn: Transaction) -> None:
-            current = _require(txn, person.id)
-            if current.password != person.password:
-                raise Conflict("the password was changed meanwhile: sign in with the new one")
+            current = require_unchanged(txn, person)
             txn.people.update(replace(current, password=hashed))
             txn.people.end_sessions(person.id, session.id)
-            txn.people.forget_failures([keys[kind] for kind in ("person", "login") if keys])
             txn.add_journal_entry("person.password", person.login, {"login": person.login})
 
         self._store.commit(work)
+
+    def confirm(self, person: Person, session: Session, password: str) -> None:
+        """Check the password again before something that decides how the person signs in.
+
+        Raises NotAuthenticated if it is wrong, TooManyRequests after many failures.
+        """
+        keys = self.attempts.keys_of_session(session.id)
+        self.attempts.check(keys)
+        if not self.is_password(person, password):
+            self.attempts.note_failure(keys)
+            raise NotAuthenticated("the present password is wrong")
+        self._store.people.forget_failures(list(keys.values()))
 
     def change(self, person: Person, **settings: object) -> Person:
         """Change what people set for themselves: zone, has_keys, scheme, undo_seconds, name."""
@@ -396,7 +408,7 @@ class People:
         return pyotp.TOTP(secret, issuer=title, name=person.login).provisioning_uri()
 
     def set_totp(self, person: Person, secret: str, code: str) -> None:
-        """Ask for codes of an app from now on.
+        """Ask for codes of an app from now on; the password was confirmed.
 
         Raises Malformed if this code is not of it, Conflict if there is an app already.
         """
@@ -406,30 +418,51 @@ class People:
         sealed = self._seal(secret, person.id)
 
         def work(txn: Transaction) -> None:
-            current = _require(txn, person.id)
+            current = require_unchanged(txn, person)
             if current.totp:
-                raise Conflict("there is an authenticator app already: an operator can remove it")
+                raise Conflict("there is an authenticator app already: remove it first")
             txn.people.update(replace(current, totp=sealed, totp_step=step))
             txn.add_journal_entry("person.second_factor", person.login, {"login": person.login})
 
         self._store.commit(work)
 
-    def remove_totp(self, login: str, by: str) -> None:
-        """Ask for no code any more."""
+    def remove_totp(self, person: Person) -> None:
+        """Ask for no code any more; the password was confirmed."""
+
+        def work(txn: Transaction) -> None:
+            current = require_unchanged(txn, person)
+            if not current.totp:
+                raise NotFound("there is no authenticator app")
+            txn.people.update(replace(current, totp="", totp_step=0))
+            details = {"login": person.login}
+            txn.add_journal_entry("person.second_factor_end", person.login, details)
+
+        self._store.commit(work)
+
+    def remove_second_factors(self, login: str, by: str) -> None:
+        """Remove a person's authenticator app and passkeys, which were lost."""
 
         def work(txn: Transaction) -> None:
             person = _require_login(txn, login)
-            txn.people.update(replace(person, totp="", totp_step=0))
-            txn.add_journal_entry("person.second_factor_end", by, {"login": login})
+            txn.people.update(_without_second_factors(person))
+            details = {"login": login, "passkeys": len(person.passkeys)}
+            txn.add_journal_entry("person.second_factor_end", by, details)
 
         self._store.commit(work)
 
     def _find_step(self, person: Person, code: str) -> int | None:
-        """The step of a person's code; 0 if none is asked for, None if it is wrong or used."""
+        """The step of a person's code; 0 if none is asked for, None if it is wrong or used.
+
+        None as well if the person has passkeys only: the password alone is not enough.
+        """
         if not person.totp:
-            return 0
+            return None if person.passkeys else 0
         step = _match_code(self._unseal(person.totp, person.id), code, self._clock())
         return step if step is not None and step > person.totp_step else None
+
+    def is_password(self, person: Person | None, password: str) -> bool:
+        """True if it is the person's password; it costs the same without a person."""
+        return self._verify(person.password if person else "", password)
 
     def _verify(self, hashed: str, password: str) -> bool:
         """True if it is the password; without a hash it costs the same."""
@@ -445,25 +478,6 @@ class People:
     def _hash_password(self, password: str) -> str:
         with self._guard:
             return self._hasher.hash(password)
-
-    def _check_failures(self, keys: Mapping[str, str]) -> None:
-        """Raises TooManyRequests while attempts under one of these keys must wait."""
-        now = self._clock()
-        for kind, key in keys.items():
-            count, at = self._store.people.count_failures(key)
-            wait = _wait_after(count - _FREE_FAILURES[kind]) * SECOND - (now - at)
-            if wait > 0:
-                seconds = -(-wait // SECOND)
-                raise TooManyRequests(f"too many attempts: try again in {seconds} s", seconds)
-
-    def _note_failures(self, keys: Mapping[str, str]) -> None:
-        now = self._clock()
-        for kind, key in keys.items():
-            count, at = self._store.people.count_failures(key)
-            count = 1 if now - at > _DAY_SECONDS * SECOND else count + 1
-            self._store.people.note_failure(key, count, now)
-            if count == _FREE_FAILURES[kind]:
-                log.warning("console: %d failed attempts to sign in from one %s", count, kind)
 
     def _pad(self, nonce: bytes, id: str, label: bytes) -> bytes:
         return hmac.digest(self._key, label + nonce + id.encode(), "sha256")
@@ -533,32 +547,6 @@ def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _attempt_keys(login: str, address: str) -> dict[str, str]:
-    login, address = login.strip().lower(), _network_of(address)
-    named = {"person": f"{login} {address}", "login": login, "address": address}
-    return {kind: _hash(f"{kind} {text}") for kind, text in named.items()}
-
-
-def _network_of(address: str) -> str:
-    """What one client has for itself: of an address of IPv6 the first 64 bits.
-
-    >>> _network_of("192.0.2.7"), _network_of("2001:db8::7"), _network_of("a session")
-    ('192.0.2.7', '2001:db8::/64', 'a session')
-    """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
-
-
-def _wait_after(more: int) -> int:
-    """Seconds to wait after so many failures more than are free."""
-    return 0 if more < 0 else int(min(_LONGEST_WAIT, 2 ** min(more + 1, 20)))
-
-
 def is_totp_secret(text: str) -> bool:
     """True for a secret as this hub makes them for authenticator apps."""
     return _BASE32.fullmatch(text) is not None
@@ -576,9 +564,22 @@ def _match_code(secret: str, code: str, now: int) -> int | None:
     return None
 
 
-def _proofs(person: Person) -> tuple[str, str, int]:
+def _proofs(person: Person) -> tuple[object, ...]:
     """What an attempt to sign in is checked against."""
-    return person.password, person.totp, person.totp_step
+    passkeys = tuple(each.id for each in person.passkeys)
+    return person.password, person.totp, person.totp_step, passkeys
+
+
+def _without_second_factors(person: Person) -> Person:
+    return replace(person, totp="", totp_step=0, passkeys=())
+
+
+def require_unchanged(txn: Transaction, person: Person) -> Person:
+    """The person as it is now.  Raises Conflict if its password was changed meanwhile."""
+    current = _require(txn, person.id)
+    if current.password != person.password:
+        raise Conflict("the password was changed meanwhile: sign in with the new one")
+    return current
 
 
 def _require(txn: Transaction, id: str) -> Person:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
-from tocsin.server.person import Invitation, Person, Role, Session
+from tocsin.server.person import Invitation, Passkey, Person, Role, Session
 from tocsin.server.store.connection import Base, Document, time_limit
 from tocsin.server.store.connection import Session as Transactional
 
@@ -59,6 +59,11 @@ class People:
     def find_by_login(self, login: str) -> Person | None:
         """The person who signs in with this mailbox, or None."""
         return _to_person(self._people.find_one({"login": login.lower()}, session=self._session))
+
+    @time_limit()
+    def find_by_passkey(self, id: str) -> Person | None:
+        """The person who has the passkey with this id, or None."""
+        return _to_person(self._people.find_one({"passkeys.id": id}, session=self._session))
 
     @time_limit()
     def list_people(self, partner: str | None = None) -> list[Person]:
@@ -147,7 +152,7 @@ def _to_document(value: Person | Invitation | Session) -> Document:
     if "roles" in document:
         document["roles"] = sorted(document["roles"])
     if "passkeys" in document:
-        document["passkeys"] = [dict(each) for each in document["passkeys"]]
+        document["passkeys"] = list(document["passkeys"])
     return document
 
 
@@ -164,6 +169,5 @@ def _roles(document: Mapping[str, list[str]]) -> frozenset[Role]:
 def _to_person(document: Document | None) -> Person | None:
     if document is None:
         return None
-    return _make(
-        Person, document, roles=_roles(document), passkeys=tuple(document.get("passkeys", ()))
-    )
+    passkeys = tuple(Passkey(**each) for each in document.get("passkeys", ()))
+    return _make(Person, document, roles=_roles(document), passkeys=passkeys)

@@ -6,6 +6,7 @@ from tocsin.server.console.pages import (
     admin,
     agreements,
     manual,
+    me,
     objects,
     oidc,
     overview,
@@ -13,6 +14,7 @@ from tocsin.server.console.pages import (
     requests,
     review,
     search,
+    second_factors,
     share,
     sign_in,
     submissions,
@@ -22,7 +24,7 @@ from tocsin.server.console.services import ConsoleServices
 
 _SUBJECTS = (
     *(share, submissions, review, search, objects, overview, partner, admin, agreements),
-    *(requests, manual, sign_in, oidc),
+    *(requests, manual, sign_in, me, second_factors, oidc),
 )
 
 

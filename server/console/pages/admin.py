@@ -62,6 +62,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/admin/policy", overview.policy, _SEE)
     trials = TrialPages(services)
     pages.add("/admin/policy/trial", trials.begin, _ACT, ("POST",))
+    pages.take_long("/admin/policy/trial")
     pages.add("/admin/policy/trial/<id>", trials.show, _ACT)
     partners = PartnerPages(services)
     pages.add("/admin/partners", partners.list_partners, _SEE)
@@ -500,8 +501,8 @@ class PeoplePages:
                 people.set_roles(person.login, roles, actor)
             case "disable" | "enable":
                 people.set_disabled(person.login, actor, disabled=act == "disable")
-            case "code":
-                people.remove_totp(person.login, actor)
+            case "factors":
+                people.remove_second_factors(person.login, actor)
             case "remove":
                 people.remove(person.login, actor)
             case _:

@@ -9,8 +9,8 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from tocsin.admission.errors import NotAuthenticated, Unavailable
-from tocsin.server.console.door import cookie_name, status_of
-from tocsin.server.console.forms import again, safe_next, sentence
+from tocsin.server.console.door import cookie_name, say_when, status_of
+from tocsin.server.console.forms import safe_next, sentence
 from tocsin.server.console.pages.sign_in import SignIn
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
@@ -69,7 +69,7 @@ class OidcPages:
     def _refuse(self, error: NotAuthenticated | Unavailable) -> ResponseReturnValue:
         status = 401 if isinstance(error, NotAuthenticated) else status_of(error)
         errors = {"login": sentence(error)}
-        return again("sign_in.html", errors, status, next=f"{ROOT}/", login="")
+        return say_when(SignIn(self.services).form(f"{ROOT}/", "", errors, status), error)
 
     def _cookie(self) -> str:
         return f"{cookie_name(self.services.settings)}-oidc"

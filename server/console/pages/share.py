@@ -68,6 +68,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/share/<id>/rows", views.take_out, _ANALYSTS, ("POST",))
     pages.add("/share/<id>/submit", views.submit, _ANALYSTS, ("POST",))
     pages.add("/share/<id>/discard", views.discard, _ANALYSTS, ("POST",))
+    pages.take_long("/share")
     pages.add("/part/share/<id>", views.progress, _ANALYSTS)
 
 

@@ -4,18 +4,22 @@ import io
 import re
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
 import pyotp
 import pytest
+from flask.testing import FlaskClient
 from support.clock import ManualClock
 from support.console import PASSWORD, Visitor, add_person, post, sign_in, token_of
 from support.hub import HubInProcess
+from werkzeug.test import TestResponse
 
 from tocsin.config.settings import HubSettings
 from tocsin.server.console import Crowded, limit_crowds
-from tocsin.server.partners.people import IDLE_SECONDS, SECOND, SESSION_SECONDS, People
+from tocsin.server.partners.attempts import DEVICE_SECONDS, SECOND
+from tocsin.server.partners.people import IDLE_SECONDS, SESSION_SECONDS, People
 from tocsin.server.person import Invitation, Role
 from tocsin.server.store import Store
 
@@ -75,8 +79,10 @@ def test_a_code_of_an_app_is_asked_for_once_it_is_set_up(
     page = visitor.sign_in("viewer@hub.example")
     visitor.go("/me/code")
     secret = page.inner_text("figcaption")
+    assert page.is_visible("figure svg.qr")
     visitor.check()
     page.fill("#code", pyotp.TOTP(secret).now())
+    page.fill("#password", PASSWORD)
     page.click("button.main")
     stored = hub.services.store.people.find_by_login("viewer@hub.example")
     assert stored is not None and stored.totp and secret not in stored.totp
@@ -300,7 +306,9 @@ def test_of_two_changes_of_a_password_at_once_only_one_holds(
 @pytest.mark.parametrize("secret", ["", "A" * 8, "A" * 64, "a b", "\N{SNOWMAN}" * 32])
 def test_a_secret_that_the_hub_did_not_make_is_refused(hub: HubInProcess, secret: str) -> None:
     client = sign_in(hub, "viewer@hub.example")
-    answer = post(client, "/console/me/code", {"secret": secret, "code": "123456"})
+    answer = post(
+        client, "/console/me/code", {"secret": secret, "code": "123456", "password": PASSWORD}
+    )
     assert answer.status_code == 422
     assert "The code is not that of the app" in answer.text
 
@@ -309,7 +317,7 @@ def test_a_second_app_does_not_replace_the_first_one(hub: HubInProcess) -> None:
     client = sign_in(hub, "viewer@hub.example")
     for status in (303, 409):
         secret = pyotp.random_base32()
-        form = {"secret": secret, "code": pyotp.TOTP(secret).now()}
+        form = {"secret": secret, "code": pyotp.TOTP(secret).now(), "password": PASSWORD}
         assert post(client, "/console/me/code", form).status_code == status
 
 
@@ -418,8 +426,172 @@ def test_a_hub_that_wants_a_second_factor_shows_its_people_nothing_else_before(
     secret = re.findall(r'name="secret" value="([A-Z2-7]+)"', client.get("/console/me/code").text)[
         0
     ]
-    form = {"secret": secret, "code": pyotp.TOTP(secret).now()}
+    form = {"secret": secret, "code": pyotp.TOTP(secret).now(), "password": PASSWORD}
     form["token"] = re.findall(r'data-token="([^"]+)"', client.get("/console/me/code").text)[0]
     assert post(client, "/console/me/code", form).status_code == 303
     assert client.get("/console/overview").status_code == 200
     assert sign_in(hub, "ana@acme.example").get("/console/me").status_code == 200
+
+
+def try_as(
+    hub: HubInProcess, client: FlaskClient, address: str, password: str = PASSWORD
+) -> TestResponse:
+    """Try to sign in as the viewer, from an address."""
+    form = {"login": "viewer@hub.example", "password": password}
+    answer: TestResponse = post(
+        client, "/console/sign-in", form, environ_base={"REMOTE_ADDR": address}
+    )
+    return answer
+
+
+def lock_out_viewer(hub: HubInProcess) -> None:
+    """Fail as the viewer from so many addresses that all must wait who are not known."""
+    attempts = hub.services.people.attempts
+    for n in range(50):
+        attempts.note_failure(attempts.keys_of("viewer@hub.example", f"198.51.100.{n // 5}"))
+    client = hub.client.application.test_client()
+    assert try_as(hub, client, "192.0.2.7").status_code == 429
+
+
+class TestKnownBrowsers:
+    def test_strangers_cannot_lock_a_person_out_of_a_browser_used_before(
+        self, hub: HubInProcess
+    ) -> None:
+        client = sign_in(hub, "viewer@hub.example")
+        post(client, "/console/sign-out", {})
+        lock_out_viewer(hub)
+        assert try_as(hub, client, "192.0.2.7").status_code == 303
+        stranger = hub.client.application.test_client()
+        assert try_as(hub, stranger, "192.0.2.8").status_code == 429, "it helps only that browser"
+
+    def test_a_known_browser_has_five_attempts_and_then_must_wait(self, hub: HubInProcess) -> None:
+        client = sign_in(hub, "viewer@hub.example")
+        statuses = [try_as(hub, client, f"192.0.2.{n}", "no").status_code for n in range(6)]
+        assert statuses == [401] * 5 + [429]
+        stranger = hub.client.application.test_client()
+        assert try_as(hub, stranger, "192.0.2.9").status_code == 303, "others need not wait for it"
+
+    def test_a_browser_is_known_as_the_person_who_signed_in_there_only(
+        self, hub: HubInProcess
+    ) -> None:
+        client = sign_in(hub, "analyst@hub.example")
+        lock_out_viewer(hub)
+        assert try_as(hub, client, "192.0.2.7").status_code == 429
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda cookie: "",
+            lambda cookie: f"9{cookie}",
+            lambda cookie: cookie[:-1] + ("0" if cookie[-1] != "0" else "1"),
+            lambda cookie: cookie.replace(".", ".A", 1)[: len(cookie)],
+            lambda cookie: "é" * 200,
+        ],
+    )
+    def test_a_cookie_that_was_changed_makes_no_browser_known(
+        self, hub: HubInProcess, change: Callable[[str], str]
+    ) -> None:
+        cookie = sign_in(hub, "viewer@hub.example").get_cookie("tocsin-console-device")
+        assert cookie is not None
+        lock_out_viewer(hub)
+        client = hub.client.application.test_client()
+        client.set_cookie("tocsin-console-device", change(cookie.value))
+        assert try_as(hub, client, "192.0.2.7").status_code == 429
+
+    def test_a_browser_is_known_for_half_a_year(self, store: Store, clock: ManualClock) -> None:
+        hub = HubInProcess(store, clock=clock)
+        attempts = hub.services.people.attempts
+        cookie = attempts.new_device("jane@hub.example")
+        assert set(attempts.keys_of("Jane@hub.example ", "192.0.2.7", cookie)) == {"device"}
+        clock.now += DEVICE_SECONDS * SECOND
+        assert "device" not in attempts.keys_of("jane@hub.example", "192.0.2.7", cookie)
+
+    def test_an_invitation_works_while_strangers_try_the_mailbox(self, hub: HubInProcess) -> None:
+        lock_out_viewer(hub)
+        known = hub.services.store.people.find_by_login("viewer@hub.example")
+        assert known is not None
+        made = Invitation("", known.login, "", "acme", known.roles, 0, "t", person=known.id)
+        secret = hub.services.people.invite(made)
+        client = hub.client.application.test_client()
+        form = {"name": "Vi", "password": "another good password"}
+        assert post(client, f"/console/invitation/{secret}", form).status_code == 303
+
+    def test_the_cookie_does_not_say_who_signed_in(self, hub: HubInProcess) -> None:
+        client = hub.client.application.test_client()
+        answer = try_as(hub, client, "192.0.2.7")
+        headers = [each for each in answer.headers.getlist("Set-Cookie") if "-device=" in each]
+        assert len(headers) == 1 and "viewer" not in headers[0]
+        assert "HttpOnly" in headers[0] and "SameSite=Lax" in headers[0]
+
+
+def test_who_must_wait_reads_for_how_long(store: Store, clock: ManualClock) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.OPERATOR)
+    client = hub.client.application.test_client()
+    form = {"login": "jane@hub.example", "password": "wrong"}
+    for _ in range(5):
+        assert post(client, "/console/sign-in", form).status_code == 401
+    for seconds in ("2", "4", "8"):
+        answer = post(client, "/console/sign-in", form)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, seconds)
+        clock.now += int(seconds) * SECOND
+        assert post(client, "/console/sign-in", form).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/me/password", "/me/code", "/me/code/remove"])
+def test_who_guesses_the_password_in_an_open_session_must_wait(
+    hub: HubInProcess, path: str
+) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    token = token_of(client)
+    form = {"old_password": "wrong", "new_password": "another good password", "token": token}
+    statuses = [post(client, f"/console{path}", form | {"password": "wrong"}) for _ in range(6)]
+    assert [each.status_code for each in statuses] == [422] * 5 + [429]
+    assert statuses[-1].headers["Retry-After"] == "2"
+
+
+def test_strangers_do_not_keep_a_person_from_changing_the_password(hub: HubInProcess) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    lock_out_viewer(hub)
+    form = {"old_password": PASSWORD, "new_password": "another good password"}
+    assert post(client, "/console/me/password", form).status_code == 303
+
+
+def test_an_app_is_set_up_and_removed_only_with_the_password(hub: HubInProcess) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    secret = pyotp.random_base32()
+    form = {"secret": secret, "code": pyotp.TOTP(secret).now()}
+    for password, has_app in (("wrong", False), (PASSWORD, True)):
+        post(client, "/console/me/code", form | {"password": password})
+        assert has_second_factor(hub) == has_app
+    for password, has_app in (("wrong", True), (PASSWORD, False)):
+        post(client, "/console/me/code/remove", {"password": password})
+        assert has_second_factor(hub) == has_app
+    actions = [each.action for each in hub.services.store.journal.entries()]
+    assert {"person.second_factor", "person.second_factor_end"} <= set(actions)
+
+
+def has_second_factor(hub: HubInProcess) -> bool:
+    found = hub.services.store.people.find_by_login("viewer@hub.example")
+    return found is not None and found.has_second_factor
+
+
+@pytest.mark.parametrize(
+    ("login", "path", "status"),
+    [
+        ("viewer", "/me/settings", 413),
+        ("viewer", "/me/password", 413),
+        ("viewer", "/me/passkeys", 413),
+        ("reviewer", "/review/all", 413),
+        ("operator", "/admin/exclusions", 413),
+        ("operator", "/admin/policy/trial", 422),
+        ("analyst", "/share", 303),
+    ],
+)
+def test_only_forms_for_documents_take_long_ones(
+    hub: HubInProcess, login: str, path: str, status: int
+) -> None:
+    client = sign_in(hub, f"{login}@hub.example")
+    answer = post(client, f"/console{path}", {"text": "x" * 300_000})
+    assert answer.status_code == status
+    assert ("This is longer than such a form can be" in answer.text) == (status == 413)

@@ -1,0 +1,102 @@
+"""What people set for themselves: settings, password, sessions."""
+
+from __future__ import annotations
+
+import zoneinfo
+from dataclasses import dataclass
+
+import flask
+from flask import request
+from flask.typing import ResponseReturnValue
+from werkzeug.wrappers import Response
+
+from tocsin.admission.errors import Malformed, NotAuthenticated, TooManyRequests
+from tocsin.server.console.door import say_when, status_of
+from tocsin.server.console.forms import go, sentence, text_field
+from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.services import ConsoleServices
+from tocsin.server.console.visit import visit
+from tocsin.server.partners.passkeys import MOST_PASSKEYS, passkey_handle
+from tocsin.server.partners.people import check_name
+
+_UNDO_SECONDS = (0, 20, 60)
+_SCHEMES = ("", "light", "dark")
+
+
+def register(pages: Pages, services: ConsoleServices) -> None:
+    """Register the pages."""
+    me = Me(services)
+    pages.add("/me", me.show, EVERYBODY)
+    pages.add("/me/settings", me.change, EVERYBODY, ("POST",))
+    pages.add("/me/password", me.change_password, EVERYBODY, ("POST",))
+    pages.add("/me/sessions", me.end_sessions, EVERYBODY, ("POST",))
+
+
+@dataclass(frozen=True, slots=True)
+class Me:
+    """What people set for themselves."""
+
+    services: ConsoleServices
+
+    def show(self) -> ResponseReturnValue:
+        """The page."""
+        return self._page({}, 200)
+
+    def _page(self, errors: dict[str, str], status: int) -> Response:
+        here = visit()
+        page = flask.render_template(
+            "me.html",
+            errors=errors,
+            passkey_site=self.services.passkey_site(),
+            local_origin=self.services.local_origin(),
+            most_passkeys=MOST_PASSKEYS,
+            handle=passkey_handle,
+            sessions=self.services.people.sessions(here.who),
+            session=here.session,
+            zones=sorted(zoneinfo.available_timezones()),
+            undo_seconds=_UNDO_SECONDS,
+        )
+        return flask.make_response(page, status)
+
+    def change(self) -> ResponseReturnValue:
+        """Take over the settings."""
+        zone, scheme, undo = (text_field(name) for name in ("zone", "scheme", "undo_seconds"))
+        errors = {}
+        if zone and zone not in zoneinfo.available_timezones():
+            errors["zone"] = "Choose a time zone of the list, for instance Europe/Lisbon."
+        if scheme not in _SCHEMES or undo not in map(str, _UNDO_SECONDS):
+            errors["scheme"] = "Choose one of the values."
+        try:
+            name = check_name(text_field("name"))
+        except Malformed as error:
+            errors["name"] = f"{error}."
+        if errors:
+            return self._page(errors, 422)
+        self.services.people.change(
+            visit().who,
+            name=name,
+            zone=zone,
+            scheme=scheme,
+            undo_seconds=int(undo),
+            wants_mail=request.form.get("wants_mail") == "yes",
+            has_keys=request.form.get("has_keys") == "yes",
+        )
+        return go("/me")
+
+    def change_password(self) -> ResponseReturnValue:
+        """Set another password."""
+        here = visit()
+        old, new = (request.form.get(name, "") for name in ("old_password", "new_password"))
+        try:
+            self.services.people.change_password(here.who, here.stay, old, new)
+        except (NotAuthenticated, TooManyRequests) as error:
+            return say_when(self._page({"old_password": sentence(error)}, status_of(error)), error)
+        except Malformed as error:
+            return self._page({"new_password": sentence(error)}, 422)
+        return go("/me")
+
+    def end_sessions(self) -> ResponseReturnValue:
+        """End the sessions in other browsers."""
+        here = visit()
+        self.services.people.end_other_sessions(here.who, here.stay)
+        return go("/me")
