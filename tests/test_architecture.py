@@ -39,7 +39,7 @@ DOORS = {
     "tocsin.server.app",
 }
 LIVES_IN = {
-    "fido2": {"tocsin.server.partners.webauthn"},
+    "fido2": {"tocsin.server.partners"},
     "flask": DOORS,
     "werkzeug": DOORS,
     "zstandard": {"tocsin.server.taxii", "tocsin.server.store"},
