@@ -125,7 +125,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     mail_from: Annotated[str, _text(r"(\S+@\S+)?", "a mailbox, or empty")] = ""
     """The mailbox from which notices come."""
     require_second_factor: Switch = False
-    """People of the hub must have an authenticator app, or sign in at the identity provider."""
+    """People of the hub must have a second factor, or sign in at the identity provider."""
     four_eyes: Switch = False
     """In the console, a purge and what raises rights wait until a second operator confirms."""
     max_content_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 10 * 1024 * 1024
