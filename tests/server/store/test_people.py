@@ -1,0 +1,37 @@
+"""People in the database."""
+
+from dataclasses import replace
+
+from tocsin.server.person import Passkey, Person, Role
+from tocsin.server.store import Store
+
+KEYS = (
+    Passkey("aWQ", "laptop", "a2V5", added=1, used=2, count=3),
+    Passkey("aWQy", "phone", "a2V5", added=4),
+)
+JANE = Person("p", "jane@hub.example", "Jane", "", frozenset({Role.OPERATOR}), passkeys=KEYS)
+
+
+def test_a_person_is_kept_with_all_passkeys(store: Store) -> None:
+    store.commit(lambda txn: txn.people.add(replace(JANE, last_challenge=5)))
+    found = store.people.find("p")
+    assert found is not None
+    assert (found.passkeys, found.last_challenge) == (KEYS, 5)
+
+
+def test_a_person_is_found_by_each_passkey(store: Store) -> None:
+    store.commit(lambda txn: txn.people.add(JANE))
+    other = replace(JANE, id="q", login="otto@hub.example", passkeys=())
+    store.commit(lambda txn: txn.people.add(other))
+    for passkey in KEYS:
+        found = store.people.find_by_passkey(passkey.id)
+        assert found is not None and found.id == "p"
+    assert store.people.find_by_passkey("eA") is None
+
+
+def test_a_person_of_an_earlier_version_has_no_passkeys(store: Store) -> None:
+    store.commit(lambda txn: txn.people.add(replace(JANE, passkeys=())))
+    store._base.people.update_one({"_id": "p"}, {"$unset": {"passkeys": "", "last_challenge": ""}})
+    found = store.people.find("p")
+    assert found is not None
+    assert not found.has_second_factor and found.last_challenge == 0
