@@ -6,8 +6,17 @@ from typing import Any
 import pyotp
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser
 from support.clock import ManualClock
-from support.console import PASSWORD, Visitor, add_person, post, sign_in
+from support.console import (
+    PASSWORD,
+    Visitor,
+    add_person,
+    post,
+    serve_console,
+    sign_in,
+    visit,
+)
 from support.hub import HubInProcess
 from support.passkeys import (
     Authenticator,
@@ -129,6 +138,18 @@ class TestInABrowser:
         visitor.check()
         page.click("a[href*=localhost]")
         assert "//localhost:" in page.url
+
+    def test_without_script_the_form_is_as_it_was(
+        self, browser: Browser, hub: HubInProcess
+    ) -> None:
+        with (
+            serve_console(hub) as origin,
+            visit(browser, origin, java_script_enabled=False) as visitor,
+        ):
+            page = visitor.go("/sign-in")
+            assert not page.is_visible("text=Sign in with a passkey")
+            page = visitor.sign_in(LOGIN, "/me/passkeys/new")
+            assert "Passkeys need JavaScript" in page.inner_text("main")
 
 
 class TestAdding:
