@@ -84,8 +84,9 @@ class Attempts:
                 raise TooManyRequests(f"too many attempts: try again in {seconds} s", seconds)
 
     def note_failure(self, keys: Mapping[str, str]) -> None:
-        """Count a failed attempt."""
+        """Count a failed attempt, and forget those that no longer matter."""
         now = self._clock()
+        self._store.people.forget_old_failures(now)
         for kind, key in keys.items():
             count, at = self._store.people.count_failures(key)
             count = 1 if now - at > _DAY_SECONDS * SECOND else count + 1

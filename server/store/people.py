@@ -12,6 +12,7 @@ from typing import TypeVar
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.timestamps import DAY
 from tocsin.server.person import Invitation, Passkey, Person, Role, Session
 from tocsin.server.store.connection import Base, Document, time_limit
 from tocsin.server.store.connection import Session as Transactional
@@ -138,8 +139,14 @@ class People:
 
     def note_failure(self, key: str, count: int, at: int) -> None:
         """Note the number of failed attempts under this key, and the time of the last one."""
-        change = {"$set": {"count": count, "at": at}}
+        change = {"$set": {"count": count, "at": at, "day": at // DAY}}
         self._attempts.update_one({"_id": key}, change, upsert=True, session=self._session)
+
+    def forget_old_failures(self, now: int) -> None:
+        """Delete what failed the day before yesterday, and in the week before."""
+        today = now // DAY
+        days = list(range(today - 8, today - 1))
+        self._attempts.delete_many({"day": {"$in": days}}, session=self._session)
 
     def forget_failures(self, keys: list[str]) -> None:
         """Note that an attempt under these keys succeeded."""

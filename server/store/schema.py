@@ -124,7 +124,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "people": (("login",), ("partner",)),
     "sessions": (("person",),),
     "invitations": (("login", "partner"),),
-    "attempts": (),
+    "attempts": (("day",),),
     "admin_requests": (),
     "notices": (),
     "agreements": (("partner",), ("open",)),

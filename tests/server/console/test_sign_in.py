@@ -524,6 +524,15 @@ class TestKnownBrowsers:
         assert "HttpOnly" in headers[0] and "SameSite=Lax" in headers[0]
 
 
+def test_attempts_of_strangers_do_not_fill_the_database(store: Store, clock: ManualClock) -> None:
+    hub = HubInProcess(store, clock=clock)
+    for _ in range(3):
+        assert attempt_from(hub, {}) == 401
+        clock.now += 2 * DAY
+    assert attempt_from(hub, {}) == 401
+    assert len(list(store._base.attempts.find())) == 3, "those of the last attempt"
+
+
 def test_who_must_wait_reads_for_how_long(store: Store, clock: ManualClock) -> None:
     hub = HubInProcess(store, clock=clock)
     add_person(hub, "jane@hub.example", Role.OPERATOR)

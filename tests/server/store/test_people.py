@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tocsin.admission.timestamps import DAY
 from tocsin.server.person import Passkey, Person, Role
 from tocsin.server.store import Store
 
@@ -27,6 +28,14 @@ def test_a_person_is_found_by_each_passkey(store: Store) -> None:
         found = store.people.find_by_passkey(passkey.id)
         assert found is not None and found.id == "p"
     assert store.people.find_by_passkey("eA") is None
+
+
+def test_failed_attempts_are_forgotten_after_two_days(store: Store) -> None:
+    store.people.note_failure("a", 3, at=10 * DAY)
+    store.people.note_failure("b", 3, at=11 * DAY)
+    store.people.forget_old_failures(12 * DAY)
+    assert store.people.count_failures("a") == (0, 0)
+    assert store.people.count_failures("b") == (3, 11 * DAY)
 
 
 def test_a_person_of_an_earlier_version_has_no_passkeys(store: Store) -> None:
