@@ -57,6 +57,7 @@ _STIX_ID = re.compile(
 _CVE = re.compile(r"CVE[-\u2010\u2011\u2013](\d{4})[-\u2010\u2011\u2013](\d{4,10})", re.IGNORECASE)
 _ATTACK = re.compile(r"(?:TA|T|S|G|M|C|DS|DET|AN|A)\d{4}(?:\.\d{3})?", re.IGNORECASE | re.ASCII)
 _HASH = re.compile(r"[0-9A-Fa-f]{32,128}")
+_HOST_NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.){1,20}[A-Za-z]{2,63}\.?")
 _FILE_NAME = re.compile(r"[^\\/:*?\"<>|\s][^\\/:*?\"<>|]{0,250}\.[A-Za-z][A-Za-z0-9]{1,7}")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -174,10 +175,14 @@ def _search_address(found: RecognisedIoc) -> _Understood:
 
 
 def _search_domain(found: RecognisedIoc) -> _Understood:
-    keys = [f"domain:{each}" for each in _parents(found.value)] + [f"host:{found.value}"]
-    if registrable_domain(found.value) == found.value:
-        keys.append(f"site:{found.value}")
-    return SearchKind.DOMAIN, found.value, keys, ""
+    return SearchKind.DOMAIN, found.value, _domain_keys(found.value), ""
+
+
+def _domain_keys(host: str) -> list[str]:
+    keys = [f"domain:{each}" for each in _parents(host)] + [f"host:{host}"]
+    if registrable_domain(host) == host:
+        keys.append(f"site:{host}")
+    return keys
 
 
 def _search_url(found: RecognisedIoc) -> _Understood:
@@ -210,9 +215,12 @@ _SEARCHES: dict[IocType, Callable[[RecognisedIoc], _Understood]] = {
 
 
 def _recognise_file(word: str) -> _Understood | None:
-    if not _FILE_NAME.fullmatch(word):
+    """A file name, or a host whose top-level domain is unknown here: a new or an internal one."""
+    is_host = _HOST_NAME.fullmatch(word)
+    if not is_host and not _FILE_NAME.fullmatch(word):
         return None
-    return SearchKind.FILE, word, [_text(word)], ""
+    keys = [_text(word), *(_domain_keys(canonical_host(word)) if is_host else ())]
+    return SearchKind.FILE if _FILE_NAME.fullmatch(word) else SearchKind.DOMAIN, word, keys, ""
 
 
 def _search_words(plain: str) -> SearchedText:

@@ -34,6 +34,8 @@ _MOST_SPANS = 64
 """Spans that one query covers."""
 _BATCH = 1_000
 """Entries that are read at once."""
+_FIRST_BATCH = 128
+"""Entries that a search reads first: most show one page of them."""
 _MOST_KEYS = 500
 _CLOCKS_DIFFER = 3_600_000_000
 """µs by which the times of neighbouring entries may be out of order."""
@@ -100,8 +102,7 @@ class Journal:
         first = self.first_sequence()
         start = self._first_since(wanted.since, first, end) if wanted.since else first
         for sequences in self._sequences_back(wanted.rarest_term(), start, end):
-            for first in range(0, len(sequences), _BATCH):
-                part = sequences[first : first + _BATCH]
+            for part in _growing_parts(sequences):
                 found = self._base.journal.find({"_id": {"$in": part}})
                 entries = sorted(map(_entry_from_document, found), key=lambda e: -e.sequence)
                 yield from filter(wanted.selects, entries)
@@ -245,6 +246,14 @@ def forget(base: Base, session: ClientSession, before: int, most: int) -> tuple[
         keys = [each["_id"] for each in old[start : start + _MOST_KEYS]]
         base.journal.delete_many({"_id": {"$in": keys}}, session=session)
     return kept, len(old)
+
+
+def _growing_parts(sequences: list[int]) -> Iterator[list[int]]:
+    """The sequences in order, few at first."""
+    start, size = 0, _FIRST_BATCH
+    while part := sequences[start : start + size]:
+        yield part
+        start, size = start + size, min(2 * size, _BATCH)
 
 
 def _last(base: Base, session: Session = None) -> JournalEntry | None:

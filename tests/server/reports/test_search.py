@@ -11,7 +11,7 @@ from tocsin.admission.errors import NotAllowed
 from tocsin.server.model import Account, Collection, CollectionKind, Partner, View
 from tocsin.server.reports.search import SearchFilters, SearchResult
 from tocsin.server.store.feeds.packing import Packer
-from tocsin.server.value_terms import SearchKind
+from tocsin.server.value_terms import SearchKind, has_terms, understand_text, value_terms
 
 OPERATOR = Account("operator", "", operator=True)
 
@@ -88,6 +88,14 @@ class TestSpellings:
             on("[domain-name:value = 'one.top' AND url:value = 'http://two.top/x'] REPEATS 2 TIMES")
         )
         assert len(find("one.top")) == len(find("http://two.top/x")) == 1
+
+    @pytest.mark.parametrize("text", ["files.newtopdom", "Files[.]NewTopDom"])
+    def test_a_host_is_found_whose_top_level_domain_is_unknown(self, text: str) -> None:
+        terms = value_terms(on("[domain-name:value = 'files.newtopdom']"))
+        assert has_terms(terms, understand_text(text).filters)
+        assert not has_terms(
+            value_terms(on("[domain-name:value = 'newtopdom']")), understand_text(text).filters
+        )
 
     def test_any_text_is_answered(self, find: Any) -> None:
         for text in ("\x00", "'\"><img>", "[.]", "://", "a" * 100_000, "1.2.3.4/99", "--", "@"):
