@@ -212,7 +212,7 @@ class _Running:
     answer: Connection
     began: float
     deadline: float
-    """In seconds of `time.monotonic`."""
+    """Seconds of `time.monotonic`."""
 
     @classmethod
     def start(cls, source: Source, task: tuple[Any, ...]) -> _Running:

@@ -24,7 +24,7 @@ from tocsin.admission.output_formats import IndicatorRecord, ListedValue
 from tocsin.admission.output_formats.entries import FeedEntry, read_entry
 
 _VERSION = 2
-"""To be raised whenever a state file, or what `read_entry` finds in an object, changes."""
+"""Raised with every change of a state file, or of what `read_entry` finds in an object."""
 _SCHEMA = """
 CREATE TABLE sources (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, cursor TEXT NOT NULL);

@@ -151,7 +151,7 @@ class Terms:
 
     @property
     def until(self) -> int | None:
-        """When one of those in force ends, so that everything must be decided again."""
+        """Time at which the next of those in force ends and rights must be decided again."""
         return min((each.until for each in self.in_force if each.until is not None), default=None)
 
     def highest_tlp(self, collection: str) -> Tlp | None:

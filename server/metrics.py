@@ -1,4 +1,4 @@
-"""What a hub counts of its work, for Prometheus.
+"""Counters of a hub's work, for Prometheus.
 
 `Metrics` are the counters of one process.  With a folder, all processes of a hub count in files of
 it, and any of them can give the sums (`collect`).  A process that is killed loses nothing that it

@@ -32,7 +32,7 @@ class ListedValue(NamedTuple):
     kind: str
     """One of `listed_values.KINDS`."""
     value: str
-    """In its one spelling, checked: see `listed_values`."""
+    """The value in its one spelling, checked: see `listed_values`."""
     indicator: str
     """The id of the indicator with the greatest confidence."""
     confidence: int | None

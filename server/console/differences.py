@@ -53,7 +53,7 @@ class Change:
     name: str
     is_prose: bool
     segments: tuple[Segment, ...]
-    """Of a property of several lines, each is a number of whole lines."""
+    """Its parts, in order; for a property of several lines each is a number of whole lines."""
     is_whole: bool = False
     """It is on one side only."""
     has_lines: bool = False

@@ -61,18 +61,18 @@ class Departure:
 
     url: str
     cookie: str
-    """To be given to `arrive`."""
+    """The value to give to `arrive`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Who came back from the provider."""
+    """A person who came back from the provider."""
 
     login: str
     """The mailbox that the provider has verified, in lower case."""
     name: str
     target: str
-    """Where the person wanted to go."""
+    """The page that the person asked for before signing in."""
 
 
 class Provider:
@@ -169,7 +169,7 @@ class Provider:
         )
 
     def _look(self) -> tuple[Mapping[str, Any], KeySet]:
-        """What the provider says about itself, and its keys."""
+        """The provider's metadata and its keys."""
         known = self._known
         if known is not None and time.monotonic() - known[0] < _KEPT_SECONDS:
             return known[1:]

@@ -61,7 +61,7 @@ class ExaminerLimits:
     answer: int = 100_000_000
     """Octets of the longest answer."""
     niceness: int = 0
-    """How far other processes come first, from 0 to 19."""
+    """Precedence that it gives other processes, from 0 to 19 (see nice(2))."""
 
     @classmethod
     def for_bodies(cls, octets: int, sessions: int) -> ExaminerLimits:

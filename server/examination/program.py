@@ -39,7 +39,7 @@ class Setup(msgspec.Struct, frozen=True):
     seconds: float
     """Processor time for one request."""
     niceness: int = 0
-    """How far others come first, from 0 to 19."""
+    """Precedence that it gives other processes, from 0 to 19 (see nice(2))."""
     lists: str = ""
     """The file of warning lists that the operator loaded; empty if there cannot be one."""
 

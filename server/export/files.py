@@ -81,7 +81,7 @@ class FileRequest(NamedTuple):
     name: str
     least_confidence: int
     account: str
-    """Who asks: no account keeps others from their files."""
+    """The account that asks: no account keeps others from their files."""
 
     @property
     def key(self) -> str:

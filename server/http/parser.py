@@ -61,7 +61,7 @@ class Head:
     minor: int
     """1 in HTTP/1.1, 0 in HTTP/1.0."""
     fields: dict[bytes, bytes]
-    """By name in title case; values of repeated fields are joined."""
+    """Values by name in title case; those of repeated fields are joined."""
 
     @property
     def path(self) -> bytes:

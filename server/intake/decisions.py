@@ -54,13 +54,13 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decides."""
+    """A person's decision on a review."""
 
     kind: DecisionKind
     reason: str = ""
-    """Of a rejection; the submitter reads it."""
+    """Reason of a rejection; the submitter reads it."""
     masks: tuple[Span, ...] = ()
-    """Of an edit."""
+    """Spans to mask in an edit."""
 
 
 class Decisions:
@@ -217,5 +217,5 @@ def is_own(review: Review, person: Person) -> bool:
 
 
 def _describe(review: Review) -> dict[str, str]:
-    """What a list of decisions says of a review when its text is gone."""
+    """The details of a review that a list of decisions keeps when the text is gone."""
     return {"partner": review.partner, "rule": ", ".join(review.rules), "tlp": review.tlp}

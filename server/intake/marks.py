@@ -45,7 +45,7 @@ class Mark:
     """An `Action`."""
     reason: str
     words: tuple[MarkedWords, ...] = ()
-    """In the text at that path, in order; all of it if it was not masked."""
+    """Words of the text at that path, in order; all of it if it was not masked."""
 
 
 def find_marks(review: Review, original: object, sanitised: object) -> tuple[Mark, ...]:

@@ -74,7 +74,7 @@ _HEAD = msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the queue must know of the objects of a submission."""
+    """Facts about the objects of a submission that the queue relies on."""
 
     digests: frozenset[bytes]
     """Digests of the ids of its objects."""

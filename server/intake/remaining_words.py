@@ -37,7 +37,7 @@ _Place = tuple[str, frozenset[str]]
 
 
 class RemainingWords:
-    """Where words still stand in an object as it would be published."""
+    """Finds words that still stand in an object as it would be published."""
 
     def __init__(self, original: StixObject, published: StixObject) -> None:
         """`original` is what was sent: a mask that stands there is a text like any other."""

@@ -134,7 +134,7 @@ _GONE = "the shortened copy is not published any more: it was withdrawn, revoked
 
 @dataclass(frozen=True, slots=True)
 class MaskedPreview:
-    """What is published of an object without the texts that a review is about."""
+    """The object as it would be published without the texts that a review is about."""
 
     object: StixObject | None = field(repr=False)
     """None: it would not be valid."""
@@ -149,7 +149,7 @@ class MaskedPreview:
 
 @dataclass(frozen=True, slots=True)
 class FullPreview:
-    """What is published of an object if what a review asks is answered with yes."""
+    """The object as it would be published if the review were released in full."""
 
     object: StixObject | None = field(repr=False)
     """None: it would be refused."""

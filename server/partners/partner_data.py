@@ -1,4 +1,4 @@
-"""What the hub holds of one partner: withdraw it, hand it over, or remove all of it.
+"""Withdraw, hand over or remove the data that the hub holds of one partner.
 
 Each step is one transaction that may be repeated without harm.  A command that was
 interrupted goes on when it is run again.
@@ -39,7 +39,7 @@ _WITHDRAWN = "it was withdrawn"
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """What a withdrawal changed."""
+    """The counts of what a withdrawal changed."""
 
     objects: int
     """Public objects to which the partner contributed."""
@@ -49,7 +49,7 @@ class Withdrawal:
     """Objects, or texts of published ones, that waited for a reviewer."""
 
     def __add__(self, other: Withdrawal) -> Withdrawal:
-        """What both changed."""
+        """The sum of both."""
         return Withdrawal(
             self.objects + other.objects,
             self.revoked + other.revoked,
@@ -59,7 +59,7 @@ class Withdrawal:
 
 @dataclass(slots=True)
 class _Names:
-    """What an operator names to withdraw."""
+    """The ids and values that an operator names to withdraw."""
 
     public_ids: set[str] = field(default_factory=set)
     own_ids: set[str] = field(default_factory=set)

@@ -125,7 +125,7 @@ class Batch:
 
     submission: str
     partner: Partner
-    """As it wants to be known in this submission."""
+    """The partner, with the consent that holds for this submission."""
     candidates: tuple[Candidate, ...]
     refs: Mapping[str, PublicRef]
     """The public meaning of each source id of the whole submission."""
@@ -151,7 +151,7 @@ class Batch:
     defined: frozenset[str] = frozenset()
     """Marking definitions that the partner sent before and that were at hand."""
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By the object that they are about: source ids of sightings and opinions that earlier
+    """Source ids, by the object that they are about, of sightings and opinions that earlier
     batches of the submission settled when that object was not yet published."""
 
     def contribution(self, candidate: Candidate, version: str) -> Contribution:
@@ -177,7 +177,7 @@ class Settlement:
     """The outcome of a batch."""
 
     records: tuple[Record, ...]
-    """By index."""
+    """Records in order of index."""
     reviews: tuple[Review, ...]
     arrivals: ArrivedIds
     """The ids for which other objects may have waited."""
@@ -262,7 +262,7 @@ class _SourceIds:
     revoked: set[str]
     """Own ids that the partner revoked, in this batch or before; they cannot be used again."""
     waiting: dict[str, int]
-    """By own id, the newest version that is held for its references, in µs since 1970 UTC."""
+    """The newest version held for its references, by own id, in µs since 1970 UTC."""
     assigned: dict[str, str] = field(default_factory=dict)
     """Own ids that stand for something else since this batch."""
     withdrawn: dict[str, str] = field(default_factory=dict)

@@ -72,7 +72,7 @@ class UnitOfWork:
         now: int,
         feeds: Sequence[Collection] | None = None,
     ) -> UnitOfWork:
-        """For the feeds, which are looked up unless they are known already."""
+        """The unit of work for the feeds, which are looked up unless they are known already."""
         return cls(txn, Merge(config, now), config.feeds() if feeds is None else feeds)
 
     def strictest_feed(self, audience: Audience) -> Tlp:

@@ -83,9 +83,9 @@ that transaction has the clock, and the hub that is started next must outwait it
 INTERNAL_ERROR = 1
 AUTHENTICATION_FAILED = 18
 _OLDEST_WIRE_VERSION = 17
-"""That of MongoDB 6.0."""
+"""Wire version of MongoDB 6.0."""
 _MOST_SKEW_SECONDS = 5.0
-"""By how much the clocks of this machine and of the database may differ."""
+"""Seconds by which the clocks of this machine and of the database may differ."""
 _MESSAGE_LENGTH = 200
 _DUPLICATE_KEY = 11000
 

@@ -91,7 +91,7 @@ class Purges:
         return found
 
     def undecided_bodies(self) -> Iterator[tuple[str, str, bytes]]:
-        """What is not settled, with what was set aside: submission, partner and body."""
+        """Submissions that are not settled or were set aside: the id, partner and body of each."""
         for state in ("open", "aside"):
             yield from self._bodies({state: True})
 

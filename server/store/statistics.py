@@ -67,14 +67,14 @@ class Counts:
     """The counts of one series in one day or hour."""
 
     submissions: int = 0
-    """By when they were received."""
+    """Submissions by the time of their receipt."""
     verdicts: Mapping[str, int] = field(default_factory=dict)
     """Objects by verdict, by when it was reached.  One that is published after a review counts as
     held, and later as published."""
     latencies: tuple[int, ...] = (0,) * (len(LATENCIES) + 1)
     """Published objects by the bucket of their time from receipt to feed, without reviewed ones."""
     shares: Mapping[str, int] = field(default_factory=dict)
-    """Of all partners: published objects by partner."""
+    """Published objects by partner; only in the counts of all partners."""
 
     @property
     def published(self) -> int:

@@ -139,7 +139,7 @@ class Transaction(Snapshot):
         self.agreements = Agreements(base, session)
         """Agreements with partners."""
         self.review_acts = ReviewActs(base, session)
-        """What reviewers decided last."""
+        """The latest decisions of reviewers."""
         self._reviews = ReviewWriter(base, session, self.now)
         self._journal = JournalWriter(base, session, self.now)
         self._clock = HubClock(base, session, self.now)

@@ -174,7 +174,7 @@ class TrialPages:
         return go(f"/admin/policy/trial/{id}")
 
     def show(self, id: str) -> ResponseReturnValue:
-        """What the policy would have made of the objects; how far it is, until it is done."""
+        """Show the results of the trial; its progress, until it is done."""
         trial = self.services.trials.find(id)
         return _page(
             "admin_trial.html",
@@ -414,7 +414,7 @@ def _parse_partner(form: Form) -> dict[str, Any]:
 
 
 def _parse_marking(text: str) -> Marking:
-    """How the partner's feeds are marked.  Raises FieldError."""
+    """The marking of the partner's feeds.  Raises FieldError."""
     try:
         return Marking(text or Marking.TLP2)
     except ValueError as error:

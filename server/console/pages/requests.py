@@ -60,7 +60,7 @@ class Requests:
     services: ConsoleServices
 
     def list_requests(self) -> ResponseReturnValue:
-        """What waits, and who has asked."""
+        """List the requests that wait, with the person who made each."""
         return flask.render_template(
             "admin_requests.html",
             section=f"{ROOT}/admin",

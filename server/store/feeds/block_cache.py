@@ -37,7 +37,7 @@ class Block:
     objects: bytes
     """All entries in one representation, joined by commas; empty where an entry was removed."""
     ends: Sequence[int]
-    """Where each entry ends in `objects`."""
+    """Index in `objects` at which each entry ends."""
     stamps: Sequence[int]
     gone: frozenset[int]
     """Indexes of the entries that were removed."""
@@ -100,13 +100,13 @@ class Superseded:
     """The entries of a block that are no last versions."""
 
     positions: Sequence[int]
-    """In order."""
+    """Positions of the entries, in ascending order."""
     writes: int
     """The feed's number of writes for which this holds."""
 
     @classmethod
     def of(cls, documents: Iterable[Document], writes: int) -> Superseded:
-        """Of the status bit documents of a block."""
+        """Read the status bit documents of a block."""
         found = {
             int(document["_id"].rpartition("/")[2]) + i
             for document in documents
