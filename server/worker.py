@@ -31,7 +31,7 @@ _COUNT_IDLE = 5.0
 _INDEX_IDLE = 1.0
 """Seconds between checks for values to index."""
 _INDEX_REST = 30
-"""While something is published, indexing rests so many times as long as its last step took."""
+"""While something is published, indexing rests for this multiple of its last step's time."""
 _INDEX_MOST_REST = 10.0
 """Seconds that it rests at most."""
 _INDEX_SECONDS = 15.0

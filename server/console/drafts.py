@@ -89,7 +89,7 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     standing: Standing
     is_changed: bool
     has_text: bool = False
-    """It has texts besides its value, which may name people whom no rule found."""
+    """It has texts other than its value, which may name people whom no rule found."""
 
 
 class Item(msgspec.Struct, frozen=True):

@@ -377,7 +377,7 @@ def _take_out(standings: Sequence[Standing], taken_out: Collection[int]) -> list
 def object_to_send(candidate: Candidate, tlp: Tlp) -> StixObject:
     """The object that a submission has.
 
-    Masked already, so that the hub keeps nothing that nobody reads; as it was read only where a
+    Masked already, so that the hub keeps no text without need; as it was read only where a
     reviewer must decide about the text.  That one states its level, since it may have none.
     """
     original = candidate.original

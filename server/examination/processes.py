@@ -67,7 +67,7 @@ class ExaminerLimits:
     def for_bodies(cls, octets: int, sessions: int) -> ExaminerLimits:
         """Limits for submissions of up to this many octets, `sessions` of them at a time.
 
-        So many that none of them can fail because of the others.
+        High enough that none of them can fail because of the others.
         """
         memory = _LOADED + sessions * _MEMORY_PER_OCTET * octets
         return cls(memory=memory, answer=100_000_000 + 8 * octets)

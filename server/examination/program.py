@@ -49,7 +49,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
 
     session: int
     most: int = 0
-    """At most so many candidates are wanted; 0: forget the submission, without an answer."""
+    """Number of candidates wanted at most; 0: forget the submission, without an answer."""
     task: ExaminationTask | None = None
     """Given with the first request of a session."""
     file: ReadTask | None = None

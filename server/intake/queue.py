@@ -169,7 +169,7 @@ class InlineBudget:
 
     @contextmanager
     def enter(self, sender: str, octets: int) -> Iterator[bool]:
-        """Admit a submission of so many octets inside its request, if True is given.
+        """Admit a submission of this size inside its request, if True is given.
 
         What happens within is charged to the sender.
         """
@@ -270,7 +270,7 @@ class Turns:
         return sorted(chosen, key=lambda each: (self._last.get(each.sender, 0), each.received))
 
     def take(self, chosen: OpenSubmission, *, has_large: bool, seconds: float = 0.0) -> None:
-        """Note that a submission had a turn of so many seconds.
+        """Note that a submission had a turn of `seconds`.
 
         `has_large`: its partner's large one waits.
         """

@@ -24,7 +24,7 @@ _MASK = re.compile(r"\[removed: [^\]]*\]")
 _NOT_OF_A_WORD = re.compile(r"[\W_]+")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SQUEEZED_LENGTH = 6
-"""From so many letters and digits on, signs between them do not count: `jane.doe` is `Jane Doe`."""
+"""Letters and digits from which on signs between them do not count: `jane.doe` is `Jane Doe`."""
 _UNQUOTED = 3
 """Times that percent signs are decoded."""
 _CHECKED_BY_THE_SCHEMA: frozenset[Path] = frozenset((("type",), ("spec_version",)))

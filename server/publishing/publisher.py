@@ -334,8 +334,8 @@ class _Task:
     def find_own(self, public_id: str, source: str) -> Contribution | None:
         """The partner's contribution under its id, if it is published there.
 
-        Where the partner may not read, one that has ended counts as gone, whoever else keeps
-        the object in force.
+        Where the partner may not read, one that has ended counts as gone, also if others
+        keep the object in force.
         """
         copy = self.work.find(public_id)
         mine = copy.contribution(self.batch.partner.slug, source)
@@ -657,7 +657,7 @@ def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> Pu
     """The state that forbids a statement about an object; None if its partner leads the object.
 
     Where the partner may not read, others that it does not know of may lead; so no statement
-    is taken there, whoever does.
+    is taken there, whichever leads.
     """
     public = task.work.find_public(subject)
     hidden = not task.is_visible(public) and can_be_shared(subject)

@@ -202,8 +202,8 @@ class ObjectReports:
     def report(self, account: Account, object_id: str) -> ObjectReport:
         """The report on the object with this public id.
 
-        Raises NotFound if no collection that the account may read has it: then the account is
-        not told if there is one.
+        Raises NotFound if no collection that the account may read has it: then the account
+        does not learn if there is one.
         """
         collections = readable_collections(account, self._store.feeds.look().collections)
         copies = self._find_copies(collections, object_id)

@@ -237,7 +237,7 @@ def time_limit(seconds: float = QUERY_SECONDS) -> Iterator[None]:
 _PROBE_KEYS = 2_000
 """Keys of one look-up that most probably finds little."""
 _FEW = 3
-"""So many documents are few."""
+"""Documents; a look-up that finds fewer has found all."""
 
 
 def find_by_keys(

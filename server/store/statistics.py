@@ -3,7 +3,7 @@
 A document has the counts of one series, of all partners or of one, in one day or
 hour, so that a chart of 90 days is one read of 90 keys.  `settle` leaves a mark and a
 tally in each batch of verdicts; a step in the background adds up some marked batches and
-removes their marks, in one transaction: each batch is counted once, whatever is interrupted.
+removes their marks, in one transaction: each batch is counted once, in spite of interruptions.
 
 What was settled by an earlier version has no mark.  Its days are added up once, from
 the submissions that are still kept.

@@ -301,7 +301,7 @@ def find_submission(
 
 
 def find_body(base: Base, session: Session, id: str, pieces: int) -> bytes | None:
-    """A body of so many pieces; None if one is missing, because it was replaced meanwhile."""
+    """A body of `pieces` pieces; None if one is missing, because it was replaced meanwhile."""
     names = piece_ids(id, pieces)
     found: dict[str, bytes] = {}
     for chunk in chunk_keys(names, _MAX_KEYS):

@@ -208,7 +208,7 @@ class Submissions:
         return find_ends(self.services.store, published)
 
     def withdraw(self, id: str) -> ResponseReturnValue:
-        """Withdraw what the person's partner reported of one object, whoever may read it."""
+        """Withdraw the partner's report on one object; the person need not be able to read it."""
         submission = self._find(id)
         index = text_field("row", 10)
         if not _is_own(submission) or not _INDEX.fullmatch(index):

@@ -25,7 +25,7 @@ _MOST_OCTETS = 64 << 20
 FORGOTTEN = 2.0
 """Seconds after which no process of the hub has in memory any more what was removed."""
 _OVERHEAD = 20_000
-"""Octets of a full block besides its objects, roughly."""
+"""Octets of a full block without its objects, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Block:
         return bisect_right(self.stamps, stamp)
 
     def fit(self, begin: int, end: int, octets: int) -> int:
-        """The greatest end, up to `end`, of a slice from `begin` on of at most so many octets."""
+        """The greatest end, up to `end`, of a slice from `begin` on of at most `octets`."""
         start = self.ends[begin - 1] + 1 if begin else 0
         return max(begin, min(end, bisect_right(self.ends, start + octets)))
 
@@ -97,7 +97,7 @@ def _shown(batch: Document, i: int, representation: Representation) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The entries of a block that are no last versions."""
+    """The entries of a block that are not last versions."""
 
     positions: Sequence[int]
     """Positions of the entries, in ascending order."""
@@ -146,7 +146,7 @@ class BlockCache:
     """Blocks of all feeds, and their superseded entries.  Safe among threads."""
 
     def __init__(self, most_octets: int = _MOST_OCTETS) -> None:
-        """Keep blocks of at most so many octets, those that were used last."""
+        """Keep the blocks that were used last, `most_octets` in all."""
         self._most_octets = most_octets
         self._lock = threading.Lock()
         self._feeds: dict[str, _Feed] = {}
