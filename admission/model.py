@@ -6,7 +6,7 @@ STIX object inside included.  Knows nothing of the network, the database or the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -405,6 +405,18 @@ def format_path(path: Path) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+def walk_values(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Every value within a JSON value, itself first, each with its path."""
+    yield path, value
+    inner: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for step, each in inner:
+        yield from walk_values(each, (*path, step))
 
 
 Rule = Callable[[Candidate], Candidate]

@@ -243,12 +243,8 @@ class _Process:
         child, self.child = self.child, None
         if child is None:
             return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        with suppress(OSError), child:  # closes its pipes, and waits for its end
+            child.kill()
 
     def _send(self, octets: bytes, deadline: float) -> None:
         assert self.child is not None  # noqa: S101  (it was started)

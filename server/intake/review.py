@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -32,6 +32,7 @@ from tocsin.admission.model import (
     Verdict,
     Waiver,
     format_path,
+    walk_values,
 )
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
@@ -540,8 +541,8 @@ def _find_fixed_part(review: Review, masked: StixObject | None, *, but_texts: bo
     """
     subject = parse_object(review.object)
     texts = {path for path, _ in free_texts(subject)}
-    sent = {format_path(path): (path, value) for path, value in _walk(subject)}
-    left = dict(_walk(masked))
+    sent = {format_path(path): (path, value) for path, value in walk_values(subject)}
+    left = dict(walk_values(masked))
     for name in (f.get("path", "") for f in review.findings if f.get("action") == Action.HELD):
         if not name:
             return _THE_OBJECT
@@ -585,18 +586,6 @@ def _find_masked_word(
         if place := remaining.find(word):
             return (_STILL_IN_TEXT if place in maskable else _STILL_THERE).format(place)
     return ""
-
-
-def _walk(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
-    """Every value within an object, with its path."""
-    yield path, value
-    inner: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    for step, each in inner:
-        yield from _walk(each, (*path, step))
 
 
 def _stands(review: Review, act: ReviewAct) -> bool:
