@@ -5,7 +5,7 @@ stored as a SHA-256 only, so one look-up decides.  Every failure gives the same 
 same work, whether the account is unknown, the secret wrong or the account disabled.  A collection
 that an account may not see does not exist for it: the error is that of an unknown name.
 
-What an account may do is what its record says, within the agreements of its partner that are in
+The rights of an account are those of its record, within the agreements of its partner that are in
 force at that moment (`Terms`).
 
 Knows neither HTTP status codes nor the database.

@@ -137,8 +137,8 @@ class Agreement:
     """The partners to which the partner's data may go."""
     note: str = ""
     recorded: AgreementState = AgreementState.PLANNED
-    """Its state as far as the journal has it.  What the journal has as ended stays so, even if the
-    machine's clock is set back."""
+    """Its state as far as the journal has it.  One that the journal has as ended stays so, even if
+    the machine's clock is set back."""
     withdraws: bool = False
     """A withdrawal is due: it bounded where data may go, and has ended or changed.  Objects that
     were published under it end unless another agreement allows them."""

@@ -178,8 +178,8 @@ def _withdraw(  # noqa: PLR0913
 ) -> Answer:
     """Withdraw what a partner sent, observables included.
 
-    What nobody else reported is revoked; the rest is computed without the partner. What it
-    withdrew it cannot send again under the same ids. Objects that are still in its queue are not
+    Objects that nobody else reported are revoked; the rest is computed without the partner.
+    It cannot send withdrawn objects again under the same ids. Objects that are still in its queue are not
     withdrawn: use --disable of `partner change` first. Objects in verbatim collections stay:
     delete them over TAXII, or use `object purge`.
     """

@@ -1,7 +1,7 @@
 """Sign-in at an identity provider: OpenID Connect Core 1.0, authorization code with PKCE.
 
-The provider proves a mailbox; who may sign in here, and as what, is decided here alone.  What has
-to be remembered between the two requests is in a sealed cookie of the browser that began.
+The provider proves a mailbox; who may sign in here, and as what, is decided here alone.  The
+state between the two requests is in a sealed cookie of the browser that began.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Examine drafts as their submissions would be, beside the threads that answer.
 
-What parses a report runs in a process with limits (`server/examination`).  One draft at a time is
+Parsers of reports run in a process with limits (`server/examination`).  One draft at a time is
 examined in each process of the hub; where it takes longer, its page shows how far it has come.
 Nothing of a draft reaches the log.
 """

@@ -4,7 +4,7 @@ A hard submission then keeps no request waiting, and one that ends its process o
 exceeds a limit ends nothing else: the next request starts another process.  The
 processes end with this one, because their standard input does.
 
-What they answer is decoded into values and nothing else, so a process that was
+Their answers are decoded into values and nothing else, so a process that was
 taken over by its input cannot run code in this one.
 """
 

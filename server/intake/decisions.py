@@ -1,7 +1,7 @@
 """Decisions of reviewers, which take effect after a time in which they can be taken back.
 
-What pollers have read cannot be undone.  So a decision is written down at once, in one
-transaction with a task in the outbox that carries it out when it is due (`review.py`),
+An object that pollers have read cannot be taken back.  So a decision is written down at once, in
+one transaction with a task in the outbox that carries it out when it is due (`review.py`),
 whichever process does that.  Of two people who decide the same review, the second one is
 refused with the first one's decision.
 """

@@ -2,9 +2,9 @@
 
 A submission that is small and cheap is admitted inside its request, others wait
 in a queue.  Partners take turns; of one partner, small submissions go before
-large ones, and a turn of a large one is one batch.  What may depend on another
-submission of the same partner waits for it: everything in a verbatim collection,
-and elsewhere what has an id of an earlier one, whether it creates, changes or
+large ones, and a turn of a large one is one batch.  A submission that may depend on
+another one of the same partner waits for it: each one in a verbatim collection,
+and elsewhere one with an id of an earlier one, whether it creates, changes or
 revokes the object.  Pure: the store is not known here.
 """
 
@@ -154,7 +154,7 @@ def _shares_ids(other: OpenSubmission, digests: frozenset[bytes]) -> bool:
 class InlineBudget:
     """The processor time that partners may use inside their requests.  Safe for threads.
 
-    Who has used it up waits in the queue, where partners take turns and other processes
+    A partner that has used it up waits in the queue, where partners take turns and other processes
     examine, so that hard submissions do not delay the answers to others.
     """
 

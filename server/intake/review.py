@@ -1,11 +1,11 @@
-"""Decide on what waits: a reviewer does, or the arrival of what it waited for.
+"""Decide reviews: a reviewer does, or the arrival of the object that was waited for.
 
-What arrives in a transaction may be what other objects waited for.  Looking after
+Other objects may wait for one that arrives in a transaction.  Looking after
 them is a task in the outbox, left in that same transaction and done when it is
-over; what is admitted then may leave a task again.  If the worker that left it
+over; an object that is admitted then may leave a task again.  If the worker that left it
 dies, another one does it.  A task may be done twice without harm.
 
-What a person decides in the console is a task as well, which is due after the time
+A decision that a person takes in the console is a task as well, which is due after the time
 in which it can be taken back (`decisions.py`).
 """
 

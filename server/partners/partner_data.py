@@ -125,7 +125,7 @@ class PartnerData:
     def remove(self, slug: str, who: str, reason: str) -> Withdrawal:
         """Remove a partner: its access, what it contributed, and what is held about it.
 
-        What it reported with others is computed without it; the journal keeps its short name.
+        Objects that others reported too are computed without it; the journal keeps its short name.
         Raises NotFound if there is no such partner.
         """
         self._store.accounts.require_partner(slug)

@@ -346,7 +346,7 @@ class _Task:
     def is_visible(self, public: PublicObject | None) -> bool:
         """True if the submitter may read it.
 
-        What may go to some partners only exists for those alone that send the same.
+        An object for some partners only exists just for those that send the same.
         """
         if public is None or public.audience not in (EVERYBODY, self.batch.audience):
             return False
@@ -456,7 +456,7 @@ def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
 def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
     """The outcome, if it asks nothing or there is room for one more review; else without it.
 
-    What would be held is refused; what was published with texts removed stays so.
+    An object that would be held is refused; one published with texts removed stays so.
     """
     decision = outcome.decision
     if not decision.asks or task.room.take():
@@ -705,7 +705,7 @@ def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
 def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:
     """Under the first id that is not revoked, or that is this partner's own and was withdrawn.
 
-    What has expired is published again, under the next id, if the new report is still valid.
+    An expired object is published again, under the next id, if the new report is still valid.
     """
     work, batch, ids = task.work, task.batch, task.ids
     work.load([resolved.id])

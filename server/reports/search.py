@@ -230,7 +230,7 @@ class Search:
     ) -> None:
         """Search a view of collections that the account may not read themselves.
 
-        What is not indexed yet is not found in it; of very many hits the first ones are.
+        Entries that are not indexed yet are not found; of very many hits the first ones are.
         """
         understood, filters = wanted
         page = self._store.feeds.page(view.id, replace(query, limit=MOST_EXAMINED))

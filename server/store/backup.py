@@ -193,8 +193,8 @@ class Backups:
     def begin_epoch(self, manifest: Manifest, after: int) -> ClockState:
         """Let the clock go on later than everything that may have been stamped before.
 
-        That is the time now, and `after` if an operator knows of a later stamp.  What processes
-        served since the backup is noted as unknown.
+        That is the time now, and `after` if an operator knows of a later stamp.  Pages that
+        processes served since the backup are noted as unknown.
         """
         now = self._clock()
         latest = max(now, manifest.stamp, after)

@@ -162,7 +162,7 @@ class Deliveries:
     def flush(self) -> None:
         """Write what was recorded since the last time, and then the mark.
 
-        What cannot be written stays recorded; the error is raised.
+        Records that cannot be written stay in memory; the error is raised.
         """
         now = self._clock()
         with self._lock:

@@ -71,7 +71,7 @@ class Purges:
     def find_submissions(self, purge: Purge, beat: Callable[[], None]) -> set[str]:
         """The submissions in which a purged object was settled, or one of the values was sent.
 
-        `beat` is called again and again.  What is not settled yet: `undecided_bodies`.
+        `beat` is called again and again.  For those that are not settled yet: `undecided_bodies`.
         """
         own = {source for _, source in purge.sources}
         found: set[str] = set()

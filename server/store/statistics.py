@@ -5,7 +5,7 @@ hour, so that a chart of 90 days is one read of 90 keys.  `settle` leaves a mark
 tally in each batch of verdicts; a step in the background adds up some marked batches and
 removes their marks, in one transaction: each batch is counted once, in spite of interruptions.
 
-What was settled by an earlier version has no mark.  Its days are added up once, from
+Objects that an earlier version settled have no mark.  Their days are added up once, from
 the submissions that are still kept.
 """
 

@@ -84,7 +84,7 @@ class BulkWriteSupport:
 class Writes:
     """Collects the writes of one transaction.
 
-    What is read afterwards does not have them before `flush`.  Writes to one collection keep their
+    Reads do not see them before `flush`.  Writes to one collection keep their
     order.
     """
 

@@ -1,7 +1,7 @@
 """The page of one published object: what is published, how it came about, who received it.
 
-A person sees what `ObjectReports` gives for their rights.  What it may not read has the answer of
-an object that never was, for acts too.
+A person sees what `ObjectReports` gives for their rights.  An object that they may not read is
+answered like one that never existed, for acts too.
 """
 
 from __future__ import annotations

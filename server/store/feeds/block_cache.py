@@ -1,7 +1,7 @@
 """Blocks of feeds in memory, so that a page costs no look-up of what has not changed.
 
-The entries of a block never change, apart from removals; the tail grows.  What changes
-are the entries that later ones supersede, and then the feed's head changes too.  So a
+The entries of a block never change, apart from removals; the tail grows.  Later ones
+may supersede entries, and then the feed's head changes too.  So a
 block is remembered for a number of removals, its superseded entries for a number of
 writes, and one look-up of the head tells if both still hold.
 """

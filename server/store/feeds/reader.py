@@ -397,7 +397,7 @@ class FeedReader:
     ) -> tuple[FeedHead, ObjectPage] | None:
         """A page in a representation, and the head at which it is what the query selects.
 
-        `known` is the head as it was read a moment ago.  What has not changed comes from memory.
+        `known` is the head as it was read a moment ago.  Unchanged blocks come from memory.
         None if that is not possible for such a query, or the feed is written to all the time.
         """
         if all_filters(query) or not (query.ids or VersionFilter(query).plain):
