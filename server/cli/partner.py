@@ -179,9 +179,9 @@ def _withdraw(  # noqa: PLR0913
     """Withdraw what a partner sent, observables included.
 
     Objects that nobody else reported are revoked; the rest is computed without the partner.
-    It cannot send withdrawn objects again under the same ids. Objects that are still in its queue are not
-    withdrawn: use --disable of `partner change` first. Objects in verbatim collections stay:
-    delete them over TAXII, or use `object purge`.
+    It cannot send withdrawn objects again under the same ids. Objects that are still in its
+    queue are not withdrawn: use --disable of `partner change` first. Objects in verbatim
+    collections stay: delete them over TAXII, or use `object purge`.
     """
     return withdraw(hub, slug, None if everything else (*ids, *values), reason)
 

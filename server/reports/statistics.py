@@ -97,7 +97,7 @@ class Sender:
     account: str
     partner: str
     last: int
-    """When its last submission was received, in µs since 1970 UTC."""
+    """Time of receipt of its last submission, in µs since 1970 UTC."""
     usual: int | None
     """The median time between its latest runs, in µs, to the minute; None: too few, or without a
     rhythm."""

@@ -118,7 +118,7 @@ class Statistics:
 
     @time_limit()
     def senders(self, accounts: Sequence[str]) -> dict[str, SenderRecord]:
-        """When these accounts submit, by account; those that never did are left out."""
+        """Summaries of these accounts' submissions; those that never submitted are left out."""
         return find_senders(self._base, accounts, self._clock())
 
     def forget(self) -> int:
