@@ -6,7 +6,7 @@ STIX object inside included.  Knows nothing of the network, the database or the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -243,7 +243,7 @@ class Candidate:
 
 
 class Consent(StrEnum):
-    """Which readers may learn the submitter's name (AIS consent)."""
+    """The readers who may learn the submitter's name (AIS consent)."""
 
     NONE = "none"  # nobody: the default
     USG = "usg"  # readers of the United States government
@@ -336,9 +336,9 @@ class Contribution:
     group: str = ""
     """The partner's group; the partners of a group count as one source."""
     first_reported: int = 0
-    """When the partner first reported it, in µs; 0: when it was received."""
+    """Time of the partner's first report, in µs; 0: the time of receipt."""
     last_reported: int = 0
-    """When the partner last reported it, in µs; 0: when it was received."""
+    """Time of the partner's last report, in µs; 0: the time of receipt."""
     unmarked: bool = False
     """True for a marking definition that was sent without a TLP marking."""
     may_be_named: bool = False
@@ -364,7 +364,7 @@ class Assessment:
     """The partner's own id of the sighting or opinion."""
     kind: AssessmentKind
     when: int
-    """When it was sighted or stated, in µs; never later than it was received."""
+    """Time of the sighting or statement, in µs; never later than its receipt."""
     tlp: Tlp
     scope: str
     reliability: int = 50
@@ -405,6 +405,18 @@ def format_path(path: Path) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+def walk_values(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Every value within a JSON value, itself first, each with its path."""
+    yield path, value
+    inner: Iterable[tuple[str | int, object]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    for step, each in inner:
+        yield from walk_values(each, (*path, step))
 
 
 Rule = Callable[[Candidate], Candidate]

@@ -1,4 +1,4 @@
-"""What a preview says about an object: its name for people, its level, and what is changed in it.
+"""The lines of a preview on an object: its name for people, its level, and its changes.
 
 The clients show it before a push, the console before a person submits.
 """
@@ -118,7 +118,7 @@ def _format_value(value: Any) -> str:
 
 
 def compare_texts(before: str, after: str, most_words: int = _MAX_WORDS) -> Iterator[Passage]:
-    """What two texts have in common, and what differs, in order; longer texts differ as wholes."""
+    """The common and the differing passages of two texts, in order; long texts differ as wholes."""
     first, second = _split_words(before, most_words), _split_words(after, most_words)
     matcher = difflib.SequenceMatcher(None, first, second, autojunk=False)
     for kind, begin, end, begin_new, end_new in matcher.get_opcodes():

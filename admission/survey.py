@@ -1,4 +1,4 @@
-"""What the objects of one submission say about each other, found without keeping the objects.
+"""The facts that objects of one submission state about each other, found without keeping them.
 
 Admission judges an object by itself, but for a few facts that other objects of its submission
 state: definitions of markings, reports that restrict what they list, names of the submitter,

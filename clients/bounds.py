@@ -73,7 +73,7 @@ class ResponseBounds:
     max_length: int
     """Octets of the body after decompression."""
     seconds: float
-    """For sending the request and reading its whole response, each time that it is sent."""
+    """Seconds to send the request and read its whole response, each time that it is sent."""
     advice: str = ""
     """Follows the message of ResponseTooLong; empty or beginning with `; `."""
     public_only: bool = False

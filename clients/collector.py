@@ -2,7 +2,7 @@
 
 Each run has a process of its own, so a source that hangs, or is large, delays no other one, and
 can be stopped.  A source that fails is tried again after growing pauses, or after the pause that
-its server asks for.  What became of the runs is in a file, `status.json`, which is replaced after
+its server asks for.  The outcomes of the runs are in a file, `status.json`, which is replaced after
 each run.
 """
 
@@ -212,7 +212,7 @@ class _Running:
     answer: Connection
     began: float
     deadline: float
-    """In seconds of `time.monotonic`."""
+    """Seconds of `time.monotonic`."""
 
     @classmethod
     def start(cls, source: Source, task: tuple[Any, ...]) -> _Running:

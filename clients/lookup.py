@@ -1,6 +1,6 @@
 """Look up single objects in the collections that a key may read.
 
-What comes of it is only what anyone with that key reads in the collections anyway.  The hub's
+The result is only what anyone with that key reads in the collections anyway.  The hub's
 filters are used; a server that ignores them costs more pages, and its objects are filtered here.
 """
 

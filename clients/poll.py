@@ -63,7 +63,7 @@ _BACKWARDS = (
 
 @dataclass(frozen=True, slots=True)
 class PollQuery:
-    """Which objects of a collection to read."""
+    """The objects of a collection to read."""
 
     types: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()

@@ -156,7 +156,7 @@ class StatusReport:
     pending: int
     details: tuple[StatusDetail, ...]
     resource: Mapping[str, Any] = field(repr=False)
-    """As received."""
+    """The status resource as received."""
 
     def common_outcome(self) -> str:
         """The outcome that all objects have; empty if they differ or nothing was counted."""

@@ -55,7 +55,7 @@ class ObjectResult:
     label: str = field(default="", repr=False)
     """Its pattern, value or name, for people; not part of the JSON."""
     previewed: int = field(default=0, repr=False, compare=False)
-    """How many of the findings, the first ones, are those of the preview."""
+    """Number of findings of the preview; they are the first ones."""
 
     def as_json(self) -> dict[str, Any]:
         """The result as `--json` prints it; `public_id` and `before` only if they are known."""

@@ -7,7 +7,8 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from importlib import import_module
+from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import shell_complete
@@ -16,6 +17,8 @@ from tocsin.config import stdio
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """click's settings for the outermost group."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _PIECE = 4096
 _NARROWEST = 40
@@ -83,6 +86,26 @@ def print_on_stderr(text: str) -> None:
     print(wrap_words(shown, width, "  ") if width else shown, file=sys.stderr, flush=True)
 
 
+class LazyGroup(click.Group):
+    """Imports a command when it is asked for, so that each starts fast."""
+
+    def __init__(self, package: str, modules: Mapping[str, str], **attributes: Any) -> None:
+        """`modules`: the module in `package` of each command, in the order of the help."""
+        super().__init__(**attributes)
+        self._package, self._modules = package, modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See click."""
+        return list(self._modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See click."""
+        if cmd_name not in self._modules:
+            return None
+        module = import_module(f"{self._package}.{self._modules[cmd_name]}")
+        return cast(click.Command, getattr(module, f"{cmd_name}_command"))
+
+
 class ParsedValue(click.ParamType[Any]):
     """The type of an option whose value `parse` reads.
 
@@ -108,6 +131,17 @@ class ParsedValue(click.ParamType[Any]):
             return self._parse(value)
         except self._errors as error:
             self.fail(str(error), param, ctx)
+
+
+def with_options(*options: Callable[[Any], Any]) -> Callable[[_Command], _Command]:
+    """Decorate a command with these options, in the order of its help."""
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 def format_examples(*lines: str) -> str:

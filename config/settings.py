@@ -97,7 +97,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     public_url: Annotated[
         str, _text(r"(https?://[^/\s]+/?)?", "an http:// or https:// URL without a path, or empty")
     ] = ""
-    """Where browsers reach the hub, if a proxy stands before it: `https://hub.example`."""
+    """URL at which browsers reach the hub, if a proxy stands before it: `https://hub.example`."""
     forwarded_for: Switch = False
     """The proxy sets X-Forwarded-For; its last address is that of the client."""
     oidc_issuer: Annotated[
@@ -111,13 +111,13 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     notice_webhook: Annotated[
         str, _text(r"(https?://\S+)?", "an http:// or https:// URL, or empty", secret=True)
     ] = ""
-    """Where notices for operators are posted as JSON; empty: nowhere. May hold a secret."""
+    """URL to which notices for operators are posted as JSON; empty: none. May hold a secret."""
     smtp_host: Annotated[str, _text(r"\S*", "a host name, or empty")] = ""
     """The server that sends notices by mail; empty: none are sent."""
     smtp_port: Annotated[int, Meta(ge=1, le=65535)] = 587
     """The port of `smtp_host`."""
     smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
-    """How the connection to `smtp_host` is encrypted."""
+    """Encryption of the connection to `smtp_host`."""
     smtp_user: Annotated[str, _text(r"\S*", "text without spaces")] = ""
     """The user at `smtp_host`; empty: none is needed."""
     smtp_password: Annotated[str, _text(r".*", "one line of text", secret=True)] = ""
@@ -167,7 +167,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     metrics_address: Annotated[
         str, _text(r"((\[[0-9A-Fa-f:.]+\]|[^\s:]+):[0-9]{1,5})?", "an address:port, or empty")
     ] = ""
-    """Where metrics are served without a credential, as `127.0.0.1:9464`; empty: nowhere."""
+    """Address that serves metrics without a credential, as `127.0.0.1:9464`; empty: none."""
     policy: Path | None = None
     """The admission policy; None: the shipped one."""
     log_level: LogLevel = "info"
@@ -205,7 +205,7 @@ class ClientSettings(Settings, frozen=True, kw_only=True):
     terms: tuple[str, ...] = ()
     """The partner's own domains, products and networks, masked in what is shared."""
     consent: ConsentWord = "none"
-    """Who may learn the partner's name."""
+    """The readers who may learn the partner's name."""
     default_tlp: TlpWord = "amber"
     """The level of objects without a TLP marking."""
     record_pushes: Switch = True

@@ -1,6 +1,6 @@
 """A TAXII client for one server: credentials, headers, retries.
 
-What the checks know of a server beyond its answers is in `subject.py`.
+Other facts about the server are in `subject.py`.
 """
 
 from __future__ import annotations

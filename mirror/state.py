@@ -2,7 +2,7 @@
 
 A batch of objects and the cursor that holds after it are written in one transaction, so a program
 that is killed has either both or neither.  An object that was revoked or deleted leaves its row
-without content, so that an older version that comes late cannot bring it back.  What has expired
+without content, so that an older version that comes late cannot bring it back.  An expired object
 stays in the file and is left out when it is read: a clock that was wrong for a while does no harm.
 """
 
@@ -24,7 +24,7 @@ from tocsin.admission.output_formats import IndicatorRecord, ListedValue
 from tocsin.admission.output_formats.entries import FeedEntry, read_entry
 
 _VERSION = 2
-"""To be raised whenever a state file, or what `read_entry` finds in an object, changes."""
+"""Raised with every change of a state file, or of what `read_entry` finds in an object."""
 _SCHEMA = """
 CREATE TABLE sources (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, cursor TEXT NOT NULL);

@@ -5,7 +5,7 @@ stored as a SHA-256 only, so one look-up decides.  Every failure gives the same 
 same work, whether the account is unknown, the secret wrong or the account disabled.  A collection
 that an account may not see does not exist for it: the error is that of an unknown name.
 
-What an account may do is what its record says, within the agreements of its partner that are in
+The rights of an account are those of its record, within the agreements of its partner that are in
 force at that moment (`Terms`).
 
 Knows neither HTTP status codes nor the database.
@@ -151,7 +151,7 @@ class Terms:
 
     @property
     def until(self) -> int | None:
-        """When one of those in force ends, so that everything must be decided again."""
+        """Time at which the next of those in force ends and rights must be decided again."""
         return min((each.until for each in self.in_force if each.until is not None), default=None)
 
     def highest_tlp(self, collection: str) -> Tlp | None:

@@ -12,7 +12,7 @@ term instead, which says only that a search for a value of this field must look
 at the object itself.
 
 Also here: the `Visibility` of an object, by which views select: TLP level,
-revoked, expiry.  What cannot be read counts as the least visible.
+revoked, expiry.  Properties that cannot be read count as the least visible.
 
 Pure; neither HTTP nor the database is known here.
 """
@@ -128,7 +128,7 @@ _LEVELS = {id: level for table in (TLP_1_IDS, TLP_2_IDS) for level, id in table.
 class BucketScale:
     """Buckets of numbers: some of the finest make one of the next size, and so on.
 
-    What lies outside counts as the first or the last; in the edge of a bound the numbers
+    A number outside counts as the first or the last; in the edge of a bound the numbers
     themselves are compared, so that does no harm.
     """
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import rfc8785
 
+from tocsin.admission.timestamps import timestamp
+
 GENESIS = "0" * 64
 """Stands in place of a hash before the first entry."""
 FORGET = "journal.forget"
@@ -99,8 +101,17 @@ def _has_own_hash(entry: JournalEntry) -> bool:
         return False
 
 
+def entry_as_json(entry: JournalEntry) -> dict[str, object]:
+    """An entry as it is exported."""
+    return _fields(entry) | {"at": timestamp(entry.at), "hash": entry.hash}
+
+
 def _hash(entry: JournalEntry) -> str:
-    words = {
+    return hashlib.sha256(rfc8785.dumps(_fields(entry))).hexdigest()  # type: ignore[arg-type]
+
+
+def _fields(entry: JournalEntry) -> dict[str, object]:
+    return {
         "sequence": entry.sequence,
         "at": entry.at,
         "act": entry.action,
@@ -108,4 +119,3 @@ def _hash(entry: JournalEntry) -> str:
         "what": dict(entry.details),
         "previous": entry.previous,
     }
-    return hashlib.sha256(rfc8785.dumps(words)).hexdigest()  # type: ignore[arg-type]

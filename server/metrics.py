@@ -1,4 +1,4 @@
-"""What a hub counts of its work, for Prometheus.
+"""Counters of a hub's work, for Prometheus.
 
 `Metrics` are the counters of one process.  With a folder, all processes of a hub count in files of
 it, and any of them can give the sums (`collect`).  A process that is killed loses nothing that it
@@ -158,7 +158,7 @@ class Metrics:
 
     @_without_failing
     def count_page(self, collection: str, objects: int) -> None:
-        """Count a page with so many entries of a collection."""
+        """Count a page of a collection, with its number of entries."""
         found = self._by_collection.get(collection)
         if found is None:
             found = self._pages.labels(collection), self._objects_served.labels(collection)
@@ -184,7 +184,7 @@ class Metrics:
 
     @_without_failing
     def count_settled(self, seconds: float) -> None:
-        """Count a submission that was settled so many seconds after its receipt."""
+        """Count a submission that was settled, with the seconds since its receipt."""
         self._settled.observe(max(0.0, seconds))
 
     @_without_failing

@@ -137,8 +137,8 @@ class Agreement:
     """The partners to which the partner's data may go."""
     note: str = ""
     recorded: AgreementState = AgreementState.PLANNED
-    """Its state as far as the journal has it.  What the journal has as ended stays so, even if the
-    machine's clock is set back."""
+    """Its state as far as the journal has it.  One that the journal has as ended stays so, even if
+    the machine's clock is set back."""
     withdraws: bool = False
     """A withdrawal is due: it bounded where data may go, and has ended or changed.  Objects that
     were published under it end unless another agreement allows them."""
@@ -280,7 +280,7 @@ class Page:
 
 
 class Representation(NamedTuple):
-    """How a page represents its entries: as objects, or as records of a manifest."""
+    """Form of the entries of a page: objects, or records of a manifest."""
 
     name: str
     render: Callable[[Entry], bytes] | None = None
@@ -438,17 +438,17 @@ class PublicObject:
     assessments: tuple[Assessment, ...] = ()
     """Sightings and opinions of it."""
     figures: HubStatistics | None = None
-    """As they were last published."""
+    """The statistics as they were last published."""
     due_hour: int = 0
     """The hour, counted from 1970, in which the sweep must look at it; 0: never."""
     lead: str = ""
     """The partner that a reviewer lets lead; empty: see `Precedence`."""
     generation: int = 0
-    """Of the first id of a thing: the number of the newest id that it was published under."""
+    """Number of the newest id under which a thing was published; kept at its first id."""
     withdrawals: tuple[Withdrawals, ...] = ()
-    """By partner; under each further id of the same thing those under the former ones too."""
+    """Counts by partner; a further id of the same thing includes those of the former ones."""
     statements: tuple[LeaderStatement, ...] = ()
-    """What the leading partner alone may say about it; it ends when another one leads."""
+    """Statements that only the leading partner may make; they end when another one leads."""
 
     @property
     def audience(self) -> Audience:
@@ -543,7 +543,7 @@ class Exclusion:
     property: str
     """The property within it: `value`, `hashes.'SHA-256'`."""
     value: str
-    """In its one spelling."""
+    """The value in its one spelling."""
     reason: str
     since: int
 
@@ -556,7 +556,7 @@ class ReviewKind(StrEnum):
 
 
 class DecisionKind(StrEnum):
-    """What a reviewer decides."""
+    """Kinds of a reviewer's decision."""
 
     KEEP_MASKED = "keep_masked"  # published without the texts in question
     RELEASE = "release"  # published as it was sent
@@ -580,11 +580,11 @@ class PendingDecision:
     at: int
     """µs since 1970 UTC."""
     due: int
-    """When it takes effect; until then it can be withdrawn."""
+    """Time at which it takes effect; until then it can be withdrawn."""
     rules: tuple[str, ...] = ()
     """The rules that asked when it was decided."""
     masks: tuple[Span, ...] = ()
-    """Of an edit: what is masked."""
+    """Spans to mask in an edit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -629,7 +629,7 @@ class Review:
     returned: str = ""
     """Why the last decision did not take effect."""
     decided_by: str = ""
-    """Who decided it in the end; empty while it waits, and for older ones."""
+    """The person who decided it in the end; empty while it waits, and for older ones."""
     decided_at: int = 0
 
     @property
@@ -639,7 +639,7 @@ class Review:
 
 
 class ActState(StrEnum):
-    """How far a reviewer's act has come."""
+    """State of a reviewer's act."""
 
     PENDING = "pending"  # can be withdrawn until it is due
     DONE = "done"  # has taken effect
@@ -660,7 +660,7 @@ class ReviewAct:
     reviews: tuple[str, ...]
     """Ids."""
     reason: str = ""
-    """Of a rejection; the submitter reads it."""
+    """Reason of a rejection; the submitter reads it."""
     about: Mapping[str, str] = field(default_factory=dict)
     """Type, level, partner and rule of a single review; nothing of its content."""
     state: ActState = ActState.PENDING
@@ -709,7 +709,7 @@ class Submission:
     after: tuple[str, ...] = ()
     """Submissions of the same partner that must be settled first."""
     set_aside: int = 0
-    """When it was set aside, in µs, because its worker ended three times; 0: it is not."""
+    """Time at which it was set aside, in µs, because its worker ended three times; 0: it is not."""
     anonymous: bool = False
     """Its sender wanted the partner not to be named, whatever it agreed to."""
 
@@ -745,7 +745,7 @@ class OpenSubmission:
     attempts: int
     """Attempts that began and brought no progress, the current one included."""
     lease: int
-    """When its lease ends, in µs; 0: it is free."""
+    """Time of the end of its lease, in µs; 0: it is free."""
     is_free: bool
     """True if no lease is running."""
     is_queued: bool
@@ -780,6 +780,6 @@ class OutboxTask:
     revoked_ids: frozenset[str] = frozenset()
     """Ids that the partner revoked: reviews that wait under them are closed."""
     due: int = 0
-    """Not before then, in µs since 1970 UTC."""
+    """The earliest time for it, in µs since 1970 UTC."""
     is_act: bool = False
     """It carries out the `ReviewAct` with the same id, and nothing else."""

@@ -1,4 +1,4 @@
-"""Whether a hub can serve, and its metrics as text for Prometheus.
+"""Health of a hub, and its metrics as text for Prometheus.
 
 The checks are kept up to date by the background work and are read from memory, so that nobody
 who asks again and again costs the database anything.
@@ -80,7 +80,7 @@ class Monitor:
         self._processes = processes or HubProcesses()
         self.metrics = store.metrics
         self._looked: float | None = None
-        """When the feeds could be read last."""
+        """Time at which the feeds could last be read; None: not yet."""
 
     def note_turn(self) -> None:
         """Note that the worker begins a turn; called every second or so."""
@@ -185,9 +185,9 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 class _Usage(NamedTuple):
     role: str
     seconds: float
-    """Of processor time."""
+    """Seconds of processor time."""
     octets: int
-    """Of memory."""
+    """Octets of memory."""
 
 
 def _collect_processes(first: int) -> Iterator[Metric]:

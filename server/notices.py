@@ -31,7 +31,7 @@ _DAY = 24 * 3_600_000_000
 _HOUR = _DAY // 24
 _FOR_EVER = 1 << 62
 _SOON = 14 * _DAY
-"""How long before its end an agreement is said to end."""
+"""Time before the end of an agreement at which a notice says so."""
 _SILENT = 3 * _DAY
 _LATE = _HOUR
 """Age of the oldest review that is worth a notice."""
@@ -39,7 +39,7 @@ _LATE = _HOUR
 
 @dataclass(frozen=True, slots=True)
 class NoticeSettings:
-    """How notices leave the hub; nothing leaves it without an address."""
+    """Addresses and means by which notices are sent; without an address none is."""
 
     title: str
     console: str

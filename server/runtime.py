@@ -122,7 +122,7 @@ class Runtime:
     services: HubServices
     policy: Policy
     actor: str = OPERATOR
-    """Who acts through it, as the journal names them."""
+    """The person who acts through it, as the journal names them."""
     policy_text: str = ""
     """The text of the policy."""
     uri: str = field(default="", repr=False)

@@ -86,7 +86,7 @@ class SearchedText:
 
     kind: SearchKind
     value: str
-    """In the spelling in which it is looked up."""
+    """The value in the spelling in which it is looked up."""
     was_refanged: bool = False
     filters: tuple[TermFilter, ...] = ()
     """An object must match all of them; empty for an id, and if everything is wanted."""
@@ -115,7 +115,7 @@ def has_terms(terms: Iterable[str], wanted: Iterable[TermFilter]) -> bool:
 
 
 def understand_text(text: str) -> SearchedText:
-    """What a text that a person pasted stands for; any text stands for something."""
+    """The meaning of a text that a person pasted; any text has one."""
     plain = text.strip()[:LONGEST_TEXT].strip()
     if not plain:
         return SearchedText(SearchKind.EVERYTHING, "")

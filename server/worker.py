@@ -1,7 +1,7 @@
 """Background work of a hub process: evaluate submissions, sweep, pack, write deliveries, delete.
 
 Each task has a thread of its own, which survives a failure of one piece of work and waits while
-the database is unreachable.  What fills the disk rests while that is nearly full.
+the database is unreachable.  Work that fills the disk rests while that is nearly full.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COUNT_IDLE = 5.0
 _INDEX_IDLE = 1.0
 """Seconds between checks for values to index."""
 _INDEX_REST = 30
-"""While something is published, indexing rests so many times as long as its last step took."""
+"""While something is published, indexing rests for this multiple of its last step's time."""
 _INDEX_MOST_REST = 10.0
 """Seconds that it rests at most."""
 _INDEX_SECONDS = 15.0

@@ -1,6 +1,6 @@
 """Parts of a text that are technical: URLs, IP addresses, dates, versions, host names.
 
-Numbers are everywhere in texts about attacks.  One inside such a part is no
+Numbers are everywhere in texts about attacks.  One inside such a part is not a
 telephone, card or social security number.
 """
 

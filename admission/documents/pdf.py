@@ -146,7 +146,7 @@ def _group_parts(lengths: list[int]) -> list[int]:
     """The number of lines of each hash in a run; empty if the parts do not fit any size.
 
     All hashes of a run have the same size, the smallest that fits.  Words that are hashes by
-    themselves are no parts, unless others in the run are.  The run may begin with parts whose
+    themselves are not parts, unless others in the run are.  The run may begin with parts whose
     beginning stands on the page before.
     """
     if all(length in _HASH_DIGITS for length in lengths):

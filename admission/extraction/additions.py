@@ -1,4 +1,4 @@
-"""What a person adds to all objects of a file: labels, and an end for indicators without one."""
+"""Additions to all objects of a file: labels, and an end for indicators without one."""
 
 from __future__ import annotations
 

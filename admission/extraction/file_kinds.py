@@ -71,7 +71,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 _RTF = b"{\\rtf"
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
-"""Words that begin like a signature are no sign without one of these."""
+"""A text can begin like a signature; the signature counts only with one of these."""
 _HEAD = 1_024
 _RIFF = {b"WEBP": _IMAGE, b"WAVE": _MEDIA, b"AVI ": _MEDIA}
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -43,14 +43,14 @@ class Format:
     read: Callable[[str, bytes, ReadOptions], Iterator[Candidate]]
     """See the function `read`."""
     never_shared: str = ""
-    """What of a file is read and never becomes a part of an object, for users."""
+    """The parts of a file that are read and never become part of an object, for users."""
     list_never_shared: Callable[[bytes], str] | None = None
     """The same for one file, where it can be counted cheaply."""
     rank: int = 0
     """Formats are asked in this order; those that accept nearly everything come last."""
 
     def describe_never_shared(self, content: bytes) -> str:
-        """What of a file is never shared; empty if all of it may be."""
+        """The parts of a file that are never shared; empty if all of it may be."""
         return self.list_never_shared(content) if self.list_never_shared else self.never_shared
 
 

@@ -56,10 +56,10 @@ class ContainerMarkings:
     """The markings that the containers of one submission give to what they hold."""
 
     levels: Mapping[str, Tlp] = field(default_factory=dict)
-    """By id of a member: the strictest level of all containers around it."""
+    """The strictest level of all containers around a member, by its id."""
     _definitions: Mapping[str, StixObject] = field(default_factory=dict)
     _others: Mapping[str, Mapping[str, None]] = field(default_factory=dict)
-    """By id of a member: markings other than TLP."""
+    """Markings other than TLP, by the id of the member."""
 
     @classmethod
     def read(

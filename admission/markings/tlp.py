@@ -146,7 +146,7 @@ def parse_tlp_label(label: str) -> Tlp | None:
 
 
 def _plain_text(label: str) -> str:
-    """In small letters, without wide letters and invisible characters."""
+    """The text in small letters, without wide letters and invisible characters."""
     if label.isascii():
         return label.lower()
     wide = unicodedata.normalize("NFKC", label).casefold()

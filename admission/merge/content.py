@@ -121,8 +121,8 @@ def merge_by_tlp(
 ) -> list[Layer]:
     """Merge the contributions at each level, the least strict first.
 
-    Parts are removed before merging.  What a layer has beyond the less strict ones gets a
-    granular marking with the level that it needs.  A layer that has nothing more is left out.
+    Parts are removed before merging.  The parts that a layer adds to the less strict ones
+    get a granular marking with the level that they need.  A layer that adds nothing is left out.
     """
     least = min(contribution.tlp for contribution in contributions)
     if not any(

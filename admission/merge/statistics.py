@@ -45,7 +45,7 @@ class HubStatistics:
     """Independent sources that call it a false positive."""
     confidence: int | None
     next_decay: int | None = field(default=None, compare=False)
-    """When confidence falls next if nothing else happens, in µs since 1970; None: never."""
+    """Time at which confidence falls next without new evidence, in µs since 1970; None: never."""
 
 
 def compute_statistics(
@@ -150,7 +150,7 @@ class _CountedEvidence:
     sighted: Sequence[Evidence]
     denials: Sequence[Sequence[Evidence]]
     last: int
-    """When it was last reported or sighted, in µs."""
+    """Time of its last report or sighting, in µs."""
 
     @property
     def sources(self) -> list[list[Evidence]]:

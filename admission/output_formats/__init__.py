@@ -7,8 +7,8 @@ A file depends on the current state alone: never on the order in which objects c
 or on chance.  So a file of an unchanged feed has the same octets, and a reader with an ETag need
 not fetch it again.
 
-What a feed says is hostile until it is checked: block lists, rules and zones hold only values that
-`listed_values` has checked, and each format escapes the texts that it copies.
+The content of a feed is hostile until it is checked: block lists, rules and zones hold only
+values that `listed_values` has checked, and each format escapes the texts that it copies.
 """
 
 import importlib
@@ -32,7 +32,7 @@ class ListedValue(NamedTuple):
     kind: str
     """One of `listed_values.KINDS`."""
     value: str
-    """In its one spelling, checked: see `listed_values`."""
+    """The value in its one spelling, checked: see `listed_values`."""
     indicator: str
     """The id of the indicator with the greatest confidence."""
     confidence: int | None

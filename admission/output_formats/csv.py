@@ -1,7 +1,7 @@
 """CSV: one row for each object.
 
-What a feed says may be meant for the program that opens the file.  No spreadsheet takes a part of
-it for a formula, and it holds no control characters.
+The content of a feed may be meant for the program that opens the file.  No spreadsheet takes a
+part of it for a formula, and it holds no control characters.
 """
 
 import csv

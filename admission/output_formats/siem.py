@@ -16,7 +16,7 @@ class SiemIndicator(NamedTuple):
     name: str
     description: str
     tlp: str
-    """In lower case; empty without a marking."""
+    """The level in lower case; empty without a marking."""
 
 
 def siem_indicators(state: CurrentState) -> Iterator[SiemIndicator]:

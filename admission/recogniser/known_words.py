@@ -1,4 +1,4 @@
-"""Words with a capital that are no names of people: malware, actors, tools, vendors, countries."""
+"""Words with a capital that are not names of people: malware, actors, tools, vendors, countries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plain_word(word: str) -> str:
 
 @cache
 def common_words() -> frozenset[str]:
-    """Words that are no part of a person's name, in lower case."""
+    """Words that are not part of a person's name, in lower case."""
     return frozenset(
         (
             *load_words(_DETECTORS, "not_person_names"),

@@ -32,7 +32,7 @@ _SMALL = re.compile(r"[a-zß-ÿ]{3}")
 
 
 def find_passages(text: str) -> Iterator[tuple[int, str]]:
-    """Where each passage worth reading begins, and the passage."""
+    """Each passage worth reading, with the index at which it begins."""
     for start, end in _split(text):
         passage = text[start:end]
         if _may_hold_name(passage):
@@ -55,7 +55,7 @@ def _split(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _find_cut(text: str, start: int) -> int:
-    """Where to cut a stretch that is too long: behind its last sentence, or its last word."""
+    """The index at which to cut a stretch that is too long: behind its last sentence, or word."""
     end = start + LONGEST
     ends = [found.end() for found in _SENTENCE_END.finditer(text, start + LONGEST // 3, end)]
     blank = text.rfind(" ", start + LONGEST // 3, end)

@@ -1,7 +1,7 @@
 """From a model's figures to persons and postal addresses.
 
 A person begins with a capital and consists of whole words; a postal address has a street and a
-number.  Words that are known to be malware, actors, tools or vendors are no persons.
+number.  Words that are known to be malware, actors, tools or vendors are not persons.
 """
 
 from __future__ import annotations

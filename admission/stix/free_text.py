@@ -130,7 +130,7 @@ def nested_free_texts(subject: StixObject) -> Iterator[tuple[Path, str]]:
 
 @lru_cache(maxsize=1024)
 def _skipped(kind: str, has_dates: bool) -> frozenset[str]:  # noqa: FBT001
-    """The properties of a type that are no texts: checked by a schema, or values."""
+    """The properties of a type that are not texts: checked by a schema, or values."""
     schema = schemas().get(kind)
     if schema is not None:
         return (_MACHINERY & schema.properties) | _VALUES.get(kind, frozenset())

@@ -166,7 +166,7 @@ _last_valid = _LastValid()
 _OWN_ID = re.compile(
     r"indicator--[0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 )
-"""What the schema demands of an id, and `_shape_fault`."""
+"""The form of an id that the schema and `_shape_fault` demand."""
 _OWN_PROPERTIES = frozenset(("id", "name", "pattern"))
 
 

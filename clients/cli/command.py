@@ -47,7 +47,7 @@ from tocsin.config import (
     stdio,
 )
 from tocsin.config.cache import load_or_build
-from tocsin.config.command_line import ParsedValue, printable
+from tocsin.config.command_line import ParsedValue, printable, with_options
 
 if TYPE_CHECKING:  # a check loads no HTTP client
     from tocsin.clients.push import PushResult
@@ -111,29 +111,24 @@ def with_settings(command: Callable[..., int]) -> Callable[..., int]:
     return run
 
 
-def with_connection_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that say which hub, and with which key; they become settings."""
-    for option in reversed(
-        (
-            click.option("--url", metavar="URL", help="The hub's discovery URL, or an API root's."),
-            click.option(
-                "--key",
-                metavar="KEY",
-                help="account:secret; with TOCSIN_KEY it is not in the list of processes.",
-            ),
-            click.option(
-                "--cert",
-                type=FILE,
-                metavar="FILE",
-                help="A client certificate with its private key, in PEM.",
-            ),
-            click.option(
-                "--ca", type=FILE, metavar="FILE", help="The CA of the hub's certificate, in PEM."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+with_connection_options = with_options(
+    click.option("--url", metavar="URL", help="The hub's discovery URL, or an API root's."),
+    click.option(
+        "--key",
+        metavar="KEY",
+        help="account:secret; with TOCSIN_KEY it is not in the list of processes.",
+    ),
+    click.option(
+        "--cert",
+        type=FILE,
+        metavar="FILE",
+        help="A client certificate with its private key, in PEM.",
+    ),
+    click.option(
+        "--ca", type=FILE, metavar="FILE", help="The CA of the hub's certificate, in PEM."
+    ),
+)
+"""Add the options that say which hub, and with which key; they become settings."""
 
 
 def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
@@ -195,39 +190,6 @@ def _read_columns(maps: Sequence[str], profile: Path | None) -> dict[str, str]:
     return columns
 
 
-def with_sending_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that say where objects are sent, and that nothing is asked."""
-    asked = click.option("--yes", is_flag=True, help="Send without asking.")
-    return with_target_options(asked(command))
-
-
-def with_target_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that say where objects are sent, and how long to wait for the verdicts."""
-    for option in reversed(
-        (
-            click.option(
-                "--to",
-                required=True,
-                metavar="COLLECTION",
-                help="The collection's id, alias or title.",
-            ),
-            click.option("--no-wait", is_flag=True, help="Do not wait for the hub's verdicts."),
-            click.option(
-                "--timeout",
-                type=SECONDS,
-                default=300.0,
-                show_default="300",
-                help="The longest wait for the hub's verdicts.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
-
-
 def _parse_seconds(text: str) -> float:
     message = "must be a number of seconds greater than 0"
     try:
@@ -240,6 +202,32 @@ def _parse_seconds(text: str) -> float:
 
 
 SECONDS = ParsedValue("SECONDS", _parse_seconds)
+
+
+def with_sending_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that say where objects are sent, and that nothing is asked."""
+    asked = click.option("--yes", is_flag=True, help="Send without asking.")
+    return with_target_options(asked(command))
+
+
+with_target_options = with_options(
+    click.option(
+        "--to",
+        required=True,
+        metavar="COLLECTION",
+        help="The collection's id, alias or title.",
+    ),
+    click.option("--no-wait", is_flag=True, help="Do not wait for the hub's verdicts."),
+    click.option(
+        "--timeout",
+        type=SECONDS,
+        default=300.0,
+        show_default="300",
+        help="The longest wait for the hub's verdicts.",
+    ),
+)
+"""Add the options that say where objects are sent, and how long to wait for the verdicts."""
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 
 
 def _parse_count(text: str) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
-from typing import cast
 
 import click
 
@@ -17,7 +15,7 @@ from tocsin.admission.errors import (
 )
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.config import ConfigError, stdio
-from tocsin.config.command_line import CONTEXT, EXIT_CODES, format_examples, run_command
+from tocsin.config.command_line import CONTEXT, EXIT_CODES, LazyGroup, format_examples, run_command
 
 _COMMANDS = {
     "check": "check",
@@ -47,23 +45,10 @@ _EXIT_CODES: dict[type[Exception], int] = {
 }
 
 
-class _LazyGroup(click.Group):
-    """Loads a command when it is needed, so that each starts fast."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order in which they are used."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command with a name."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module = importlib.import_module(f"tocsin.clients.cli.{_COMMANDS[cmd_name]}")
-        return cast(click.Command, getattr(module, f"{cmd_name}_command"))
-
-
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    package="tocsin.clients.cli",
+    modules=_COMMANDS,
     context_settings=CONTEXT,
     epilog="\n\n".join(
         (

@@ -141,8 +141,9 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     `sent` inside DIR, or to `failed` if nothing of it was taken. While the hub
     is away, files wait.
 
-    What the check refuses is never sent. What it holds is sent if you say so:
-    then a reviewer of the hub looks at it. To send a file twice is safe.
+    Objects that the check refuses are never sent. Those that it holds are sent
+    if you say so: then a reviewer of the hub looks at them. To send a file
+    twice is safe.
 
     \b
     Verdicts:

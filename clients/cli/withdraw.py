@@ -94,7 +94,7 @@ def withdraw_command(
     not the hub's. Of a FILE that you sent, everything is withdrawn except
     identities, markings and observables.
 
-    What nobody else reported is revoked at the hub. Only ids are sent, no
+    An object that nobody else reported is revoked. Only ids are sent, no
     content. A withdrawn id cannot be used again: to report the value again, use
     push --new-ids. To withdraw it then, give the id that push printed.
 

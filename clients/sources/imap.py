@@ -20,7 +20,7 @@ from tocsin.clients.sources import Document, Memory, Source
 _SIZE = re.compile(rb"RFC822\.SIZE (\d{1,12})")
 _FOLDER = re.compile(r'[^"\\\r\n\0]{1,200}')
 _SECONDS = 60.0
-"""For each answer of the server."""
+"""Seconds for each answer of the server."""
 _MAX_ANSWER = 4 * 1024 * 1024
 """Octets of the answer to a command, without those of a message."""
 _LINE_COST = 200

@@ -19,7 +19,7 @@ _MAX_BRACES = 40 * _MAX_EVENTS
 
 
 class _Event(msgspec.Struct, gc=False):
-    """What is read of an event in a manifest."""
+    """The fields of an event in a manifest that are read."""
 
     timestamp: msgspec.Raw = msgspec.Raw(b"0")
 

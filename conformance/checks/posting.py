@@ -22,7 +22,7 @@ _CROWD = 200_000
 
 
 def _there(on: Server, *ids: str) -> Response:
-    """Which of these objects are in the collection."""
+    """Ask which of these objects are in the collection."""
     query = {"match[id]": ",".join(ids), "match[version]": "all"}
     return on.read(f"{on.writable_path}objects/", query)
 

@@ -231,9 +231,5 @@ def _is_ready(child: subprocess.Popen[bytes], deadline: float) -> bool:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    child.kill()
-    child.wait()
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with suppress(OSError):
-                pipe.close()
+    with suppress(OSError), child:  # closes its pipes, and waits for its end
+        child.kill()

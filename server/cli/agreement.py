@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -11,7 +11,7 @@ import click
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
-from tocsin.config.command_line import ParsedValue, format_examples
+from tocsin.config.command_line import ParsedValue, format_examples, with_options
 from tocsin.server.auth import strictest_content
 from tocsin.server.cli.collection import (
     format_audience,
@@ -35,7 +35,7 @@ from tocsin.server.partners.administration import Partners
 from tocsin.server.partners.agreements import AgreementChange
 from tocsin.server.runtime import Runtime
 
-_OPTIONS = (
+_agreement_options = with_options(
     click.option(
         "--max-tlp", type=TLP, help="The strictest level that it may send and receive (amber)."
     ),
@@ -65,12 +65,6 @@ _OPTIONS = (
     click.option("--note", help="A text for the operators of this hub."),
 )
 _INBOXES = (CollectionKind.INBOX, CollectionKind.VERBATIM)
-
-
-def _agreement_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 @click.group("agreement")

@@ -21,7 +21,7 @@ from tocsin.server.cli.command import (
     with_hub,
     with_open_hub,
 )
-from tocsin.server.journal import JournalEntry
+from tocsin.server.journal import JournalEntry, entry_as_json
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.journal import JournalFilter
 
@@ -85,7 +85,7 @@ def _list(  # noqa: PLR0913  (one for each option)
     entries = list(islice(found, limit + 1))
     page = entries[:limit][::-1]
     if as_json:
-        print(json.dumps(list(map(_format_entry, page))))
+        print(json.dumps(list(map(entry_as_json, page))))
         return
     for entry in page:
         print(_format_line(entry))
@@ -103,7 +103,7 @@ def _show(hub: Runtime, number: int) -> Answer:
     entry = hub.services.store.journal.find(number)
     if entry is None:
         raise NotFound(f"the journal has no entry {number}")
-    return _format_entry(entry)
+    return entry_as_json(entry)
 
 
 @journal_command.command("verify", epilog=format_examples("tocsin-hub journal verify"))
@@ -152,19 +152,7 @@ def _verify(hub: Runtime, known: tuple[int, str] | None, as_json: bool) -> int:
 def _export(hub: Runtime, after: int) -> None:
     """Print every entry in order, one JSON object on each line."""
     for entry in hub.services.store.journal.entries(after):
-        print(json.dumps(_format_entry(entry)))
-
-
-def _format_entry(entry: JournalEntry) -> Answer:
-    return {
-        "sequence": entry.sequence,
-        "at": timestamp(entry.at),
-        "act": entry.action,
-        "who": entry.actor,
-        "what": dict(entry.details),
-        "previous": entry.previous,
-        "hash": entry.hash,
-    }
+        print(json.dumps(entry_as_json(entry)))
 
 
 def _format_line(entry: JournalEntry) -> str:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from importlib.util import find_spec
 
 import click
 
 from tocsin.admission.errors import PolicyError, ShareError, Unavailable
 from tocsin.config import ConfigError, stdio
-from tocsin.config.command_line import CONTEXT, EXIT_CODES, format_examples, run_command
+from tocsin.config.command_line import CONTEXT, EXIT_CODES, LazyGroup, format_examples, run_command
 from tocsin.server.cli.deprecated import modernise
 
 _COMMANDS = {
@@ -55,20 +54,10 @@ _EXIT_CODES = {
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = import_module(f"tocsin.server.cli.{_COMMANDS[cmd_name]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
-        return command
-
-
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    package="tocsin.server.cli",
+    modules=_COMMANDS,
     context_settings=CONTEXT,
     epilog="\n\n".join(
         (

@@ -41,7 +41,7 @@ def migrate_command(settings: HubSettings, as_json: bool, person: str) -> None:
 def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
     """Migrate the database of these settings; its schema versions before and after.
 
-    What was changed is in the journal with `actor`.
+    The journal records the changes with `actor`.
 
     Raises NotFound if the data directory has no hub, Unavailable if the database is newer than
     this program.

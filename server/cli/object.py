@@ -114,7 +114,7 @@ def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer
 
 
 def _accounts_that_received(hub: Runtime, name: str) -> list[str]:
-    """The accounts that were served an object, surely or possibly, while that can be told."""
+    """The accounts that were served an object, surely or possibly, while that is known."""
     try:
         return sorted({str(row["account"]) for row in find_receivers(hub, [name])})
     except NotFound:

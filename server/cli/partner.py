@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp, Verdict
 from tocsin.admission.timestamps import timestamp
-from tocsin.config.command_line import ParsedValue, format_examples
+from tocsin.config.command_line import ParsedValue, format_examples, with_options
 from tocsin.server.cli.command import (
     AS_JSON,
     LIST,
@@ -37,7 +37,7 @@ from tocsin.server.partners.countries import parse_country
 from tocsin.server.runtime import Runtime
 
 _SETTLED = tuple(verdict for verdict in Verdict if verdict is not Verdict.OPEN)
-_OPTIONS = (
+_partner_options = with_options(
     click.option(
         "--country",
         type=ParsedValue("CODE", parse_country),
@@ -75,12 +75,6 @@ _OPTIONS = (
         help="Mask its terms in the reports of others too: they can see the masks.",
     ),
 )
-
-
-def _partner_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
 
 
 @click.group("partner")
@@ -184,10 +178,10 @@ def _withdraw(  # noqa: PLR0913
 ) -> Answer:
     """Withdraw what a partner sent, observables included.
 
-    What nobody else reported is revoked; the rest is computed without the partner. What it
-    withdrew it cannot send again under the same ids. Objects that are still in its queue are not
-    withdrawn: use --disable of `partner change` first. Objects in verbatim collections stay:
-    delete them over TAXII, or use `object purge`.
+    Objects that nobody else reported are revoked; the rest is computed without the partner.
+    It cannot send withdrawn objects again under the same ids. Objects that are still in its
+    queue are not withdrawn: use --disable of `partner change` first. Objects in verbatim
+    collections stay: delete them over TAXII, or use `object purge`.
     """
     return withdraw(hub, slug, None if everything else (*ids, *values), reason)
 

@@ -212,7 +212,7 @@ def _format_summary(review: Review) -> Answer:
 
 
 def _format_end(review: Review, days: int, now: int) -> Answer:
-    """When a review ends without a decision, with a warning if that is soon."""
+    """The day on which a review ends without a decision, with a warning if that is soon."""
     end = (review.created // DAY + days + 1) * DAY
     left = max(0, end - now) // DAY
     answer: Answer = {"ends": stix_time(end)}

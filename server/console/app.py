@@ -43,7 +43,7 @@ def create_console(services: ConsoleServices) -> flask.Flask:
 
 
 def _common(services: ConsoleServices, pages: Pages) -> dict[str, object]:
-    """What every template knows."""
+    """The variables of every template."""
     here = visit()
     return {
         "hub_title": services.settings.title,

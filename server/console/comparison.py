@@ -111,7 +111,7 @@ class Compared:
     reasons: tuple[str, ...]
     """Why it is not shared, or not all of it."""
     content: StixObject | None
-    """What would be shared of it."""
+    """The object as it would be shared."""
 
 
 @dataclass(slots=True)

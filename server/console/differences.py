@@ -53,7 +53,7 @@ class Change:
     name: str
     is_prose: bool
     segments: tuple[Segment, ...]
-    """Of a property of several lines, each is a number of whole lines."""
+    """Its parts, in order; for a property of several lines each is a number of whole lines."""
     is_whole: bool = False
     """It is on one side only."""
     has_lines: bool = False
@@ -152,7 +152,7 @@ def _pieces(pattern: re.Pattern[str], text: str, most: int) -> list[str]:
 
 
 def _compare(old: Sequence[str], new: Sequence[str], between: str) -> Iterator[Segment]:
-    # Frequent words are no anchors (autojunk): without that, hostile texts would take 12 s.
+    # Frequent words are not anchors (autojunk): without that, hostile texts would take 12 s.
     for change, a, b, c, d in SequenceMatcher(None, old, new).get_opcodes():
         if change == "equal":
             yield Segment("same", between.join(new[c:d]))

@@ -49,7 +49,7 @@ class State(StrEnum):
 
 
 class Standing(StrEnum):
-    """What would become of an object."""
+    """The outcome for an object if the draft were submitted."""
 
     READY = "ready"  # it can be shared now
     ASKED = "asked"  # it can be shared now, a part of it waits for a reviewer
@@ -61,11 +61,11 @@ class Standing(StrEnum):
 
 
 SENT = frozenset({Standing.READY, Standing.ASKED, Standing.HELD})
-"""What a submission has."""
+"""The outcomes whose objects become part of the submission."""
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a person chooses for a report."""
+    """A person's choices for a report."""
 
     collection: str
     """Its id."""
@@ -89,16 +89,16 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     standing: Standing
     is_changed: bool
     has_text: bool = False
-    """It has texts besides its value, which may name people whom no rule found."""
+    """It has texts other than its value, which may name people whom no rule found."""
 
 
 class Item(msgspec.Struct, frozen=True):
     """One object of a preview."""
 
     before: StixObject | None
-    """As it was read."""
+    """The object as it was read."""
     candidate: Candidate
-    """As it was examined."""
+    """The object after its examination."""
 
 
 class Result(NamedTuple):
@@ -118,7 +118,7 @@ class Draft(msgspec.Struct, frozen=True):
     """Id of the person."""
     partner: str
     until: int
-    """When it is deleted, in µs."""
+    """Time of its deletion, in µs."""
     name: str
     """Name of the file; empty for what was pasted."""
     octets: int
@@ -129,16 +129,16 @@ class Draft(msgspec.Struct, frozen=True):
     """Grows with each examination, so that only what was seen is submitted."""
     state: State = State.WORKING
     renewed: int = 0
-    """When the examination last made progress, in µs."""
+    """Time of the examination's last progress, in µs."""
     done: int = 0
     total: int = 0
     """Objects that are examined, and all of them; 0 until they are read."""
     error: str = ""
     """Why it failed, for the person."""
     format: str = ""
-    """As it was found out."""
+    """The format that was recognised."""
     never_shared: str = ""
-    """What of the file was read and is never shared."""
+    """The parts of the file that were read and are never shared."""
     anonymous: bool = True
     """The partner will not be named, by choice, by agreement or by what the report says."""
     taken_out: tuple[int, ...] = ()
@@ -155,7 +155,7 @@ class Draft(msgspec.Struct, frozen=True):
 
 
 class Origin(NamedTuple):
-    """Where a new draft comes from."""
+    """The origin of a new draft."""
 
     person: str
     """Id of the person."""
@@ -237,7 +237,7 @@ class DraftFiles:
             return changed
 
     def read_input(self, draft: Draft) -> bytes:
-        """What was pasted.  Raises FileNotFoundError if the draft was discarded."""
+        """Return the text that was pasted.  Raises FileNotFoundError if the draft was discarded."""
         return (self._place(draft.person, draft.id) / _INPUT).read_bytes()
 
     def write_results(

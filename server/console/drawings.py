@@ -19,7 +19,7 @@ _ROW = 26
 """Distance of neighbouring nodes on one side, so that no two labels touch."""
 _RADIUS_X, _LEAST_RADIUS_Y, _MARGIN = 220, 90, 40
 _KIND_AT = 0.64
-"""Where the name of a kind stands, between the centre (0) and its nodes (1)."""
+"""Position of the name of a kind, between the centre (0) and its nodes (1)."""
 _MOST_FALLS = 6
 CHART_WIDTH, CHART_HEIGHT = 720, 200
 _LEFT, _TOP, _BOTTOM, _STEP_HEIGHT = 36, 24, 44, 132
@@ -115,7 +115,7 @@ class Bar:
     why: str
     value: int
     at: int | None
-    """When it comes, in µs since 1970 UTC; None: it was taken already."""
+    """Time of the step, in µs since 1970 UTC; None: it was taken already."""
     x: int
     y: int
     height: int

@@ -68,7 +68,7 @@ class FieldError(Exception):
 
 
 def sentence(error: Exception) -> str:
-    """What an error says, as a sentence."""
+    """The text of an error as a sentence."""
     text = str(error)
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 

@@ -1,7 +1,7 @@
 """Sign-in at an identity provider: OpenID Connect Core 1.0, authorization code with PKCE.
 
-The provider proves a mailbox; who may sign in here, and as what, is decided here alone.  What has
-to be remembered between the two requests is in a sealed cookie of the browser that began.
+The provider proves a mailbox; who may sign in here, and as what, is decided here alone.  The
+state between the two requests is in a sealed cookie of the browser that began.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ class Departure:
 
     url: str
     cookie: str
-    """To be given to `arrive`."""
+    """The value to give to `arrive`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Who came back from the provider."""
+    """A person who came back from the provider."""
 
     login: str
     """The mailbox that the provider has verified, in lower case."""
     name: str
     target: str
-    """Where the person wanted to go."""
+    """The page that the person asked for before signing in."""
 
 
 class Provider:
@@ -169,7 +169,7 @@ class Provider:
         )
 
     def _look(self) -> tuple[Mapping[str, Any], KeySet]:
-        """What the provider says about itself, and its keys."""
+        """The provider's metadata and its keys."""
         known = self._known
         if known is not None and time.monotonic() - known[0] < _KEPT_SECONDS:
             return known[1:]

@@ -28,7 +28,7 @@ class Ends:
     """The ends of the objects of some records, by the index of the record."""
 
     words: Mapping[int, str]
-    """How it ended; objects in force are left out."""
+    """The end of each object in words; objects in force are left out."""
     can_withdraw: Collection[int]
     """Records whose object may be withdrawn by its partner."""
 
@@ -70,7 +70,7 @@ class _Known:
     """Public ids by the partner's own ids, and by the names of those that it revoked."""
 
     def find_end(self, record: Record, readable: Collection[str]) -> tuple[str, bool]:
-        """How an object ended, empty if it did not or if that tells of others.
+        """The end of an object; empty if it has none, or if that would reveal others' reports.
 
         With it, whether the partner may withdraw it.
         """

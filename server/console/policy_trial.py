@@ -234,7 +234,7 @@ def _differ(one: Candidate, other: Candidate) -> bool:
 
 
 def _published(candidate: Candidate) -> object:
-    """What would be published of a candidate; None if nothing is."""
+    """The object as it would be published, all its levels joined; None if it would not be."""
     return join_layers(candidate) if candidate.is_open else None
 
 

@@ -1,6 +1,6 @@
 """Examine drafts as their submissions would be, beside the threads that answer.
 
-What parses a report runs in a process with limits (`server/examination`).  One draft at a time is
+Parsers of reports run in a process with limits (`server/examination`).  One draft at a time is
 examined in each process of the hub; where it takes longer, its page shows how far it has come.
 Nothing of a draft reaches the log.
 """
@@ -65,9 +65,9 @@ _IDLE_SECONDS = 300.0
 """Seconds after which the process that examined is ended."""
 _MOST_NOTES = 20
 _CARE = {Standing.LEFT_OUT: 0, Standing.READY: 0, Standing.ASKED: 1, Standing.HELD: 2}
-"""How much of an object nobody reads before a reviewer has looked at it."""
+"""Order of outcomes by how much of an object waits for a reviewer."""
 _STRICTNESS = {**_CARE, Standing.DRAFT: 3, Standing.REFUSED: 4}
-"""How little becomes of an object."""
+"""Order of outcomes by how little of an object is shared."""
 _BUSY = "the hub examines other reports: try again in a moment"
 _BUSY_SECONDS = 10
 _TOO_HARD = "this could not be examined within the limits: send it in parts"
@@ -345,7 +345,7 @@ def name_for(name: str, format: str) -> str:
 
 
 def find_standing(read: Candidate, examined: Candidate) -> Standing:
-    """What would become of an object that was read, and then examined."""
+    """The outcome for an object that was read, and then examined."""
     if examined.verdict is Verdict.REFUSED:
         return Standing.REFUSED
     if examined.verdict is Verdict.DUPLICATE:
@@ -377,7 +377,7 @@ def _take_out(standings: Sequence[Standing], taken_out: Collection[int]) -> list
 def object_to_send(candidate: Candidate, tlp: Tlp) -> StixObject:
     """The object that a submission has.
 
-    Masked already, so that the hub keeps nothing that nobody reads; as it was read only where a
+    Masked already, so that the hub keeps no text without need; as it was read only where a
     reviewer must decide about the text.  That one states its level, since it may have none.
     """
     original = candidate.original

@@ -1,4 +1,4 @@
-"""How long reviews have waited, in a few bins for a small chart with its numbers."""
+"""Ages of the reviews that wait, in a few bins for a small chart with its numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BINS = (
     ("4–24 h", 24 * _HOUR),
     ("1–3 days", 72 * _HOUR),
 )
-"""What each bin is called, and the age in µs at which the next one begins."""
+"""Name of each bin, and the age in µs at which the next one begins."""
 _LAST = "longer"
 HEIGHT = 24
 """Height of the largest bar."""
@@ -26,7 +26,7 @@ _LOWEST = 2
 
 @dataclass(frozen=True, slots=True)
 class AgeBin:
-    """How many reviews have waited for so long."""
+    """Number of reviews of that age."""
 
     label: str
     count: int

@@ -30,7 +30,7 @@ class BarLink:
     """The letter that goes there, after `g`."""
     roles: frozenset[Role]
     count: Callable[[], int] | None = None
-    """What waits there."""
+    """The number of things that wait there, shown beside the link."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the review pages look up beside an item: values of decisions, definitions of markings."""
+"""The facts that review pages show beside an item: values of decisions, marking definitions."""
 
 from __future__ import annotations
 

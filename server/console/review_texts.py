@@ -89,7 +89,7 @@ def compare_texts(
 
 
 def release_texts(rows: Sequence[Row], released: Sequence[Row]) -> list[Row]:
-    """Of the texts of an object released in full, those that differ or are in question."""
+    """The texts of an object released in full that differ or are in question."""
     first = {row.path for row in rows if row.is_first}
     chosen = [row for row in released if row.is_first or row.path in first]
     return [row for row in chosen if not is_machinery(row) or row.path in first]

@@ -1,4 +1,4 @@
-"""What the console is given: the hub's services and its own settings."""
+"""The hub's services that the console uses, and its own settings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ConsoleSettings:
     """The settings of the console."""
 
     title: str
-    """That of the hub."""
+    """Title of the hub."""
     origin: str = ""
     """`https://hub.example`, where browsers reach it; empty: as they ask for it."""
     hosts: frozenset[str] = frozenset()
@@ -89,7 +89,7 @@ class ConsoleServices:
     check_room: Callable[[], None] = lambda: None
     """Raises Unavailable while the disk is nearly full."""
     provider: Provider | None = None
-    """Where people can sign in as well; None: only here."""
+    """Identity provider at which people can sign in as well; None: there is none."""
 
     def require_provider(self) -> Provider:
         """The identity provider; only its pages ask."""

@@ -1,4 +1,4 @@
-"""How texts are shown: hostile characters visibly, values defanged, times in UTC.
+"""Texts as they are shown: hostile characters visibly, values defanged, times in UTC.
 
 Every text of a partner's passes `shown` or `value`; nothing of it can act in a page.
 """
@@ -202,7 +202,7 @@ _VERDICTS = {"admitted": "published", "open": "in progress"}
 
 
 def verdict(name: str) -> str:
-    """What became of an object, in a word."""
+    """The verdict on an object, in a word."""
     return _VERDICTS.get(name, name)
 
 

@@ -1,4 +1,4 @@
-"""Who asks, and what they may: the state of one request."""
+"""The state of one request: the person, the session and the rights."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class ExaminationTask:
     definitions: Mapping[str, StixObject] = field(default_factory=dict)
     """Marking definitions that the submitter sent before, by id."""
     candidates: tuple[Candidate, ...] = field(default=(), repr=False)
-    """What was read of a file, instead of `objects`."""
+    """The candidates that were read from a file, instead of `objects`."""
 
 
 class Examination(Protocol):

@@ -4,7 +4,7 @@ A hard submission then keeps no request waiting, and one that ends its process o
 exceeds a limit ends nothing else: the next request starts another process.  The
 processes end with this one, because their standard input does.
 
-What they answer is decoded into values and nothing else, so a process that was
+Their answers are decoded into values and nothing else, so a process that was
 taken over by its input cannot run code in this one.
 """
 
@@ -61,13 +61,13 @@ class ExaminerLimits:
     answer: int = 100_000_000
     """Octets of the longest answer."""
     niceness: int = 0
-    """How far other processes come first, from 0 to 19."""
+    """Precedence that it gives other processes, from 0 to 19 (see nice(2))."""
 
     @classmethod
     def for_bodies(cls, octets: int, sessions: int) -> ExaminerLimits:
         """Limits for submissions of up to this many octets, `sessions` of them at a time.
 
-        So many that none of them can fail because of the others.
+        High enough that none of them can fail because of the others.
         """
         memory = _LOADED + sessions * _MEMORY_PER_OCTET * octets
         return cls(memory=memory, answer=100_000_000 + 8 * octets)
@@ -243,12 +243,8 @@ class _Process:
         child, self.child = self.child, None
         if child is None:
             return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        with suppress(OSError), child:  # closes its pipes, and waits for its end
+            child.kill()
 
     def _send(self, octets: bytes, deadline: float) -> None:
         assert self.child is not None  # noqa: S101  (it was started)

@@ -39,7 +39,7 @@ class Setup(msgspec.Struct, frozen=True):
     seconds: float
     """Processor time for one request."""
     niceness: int = 0
-    """How far others come first, from 0 to 19."""
+    """Precedence that it gives other processes, from 0 to 19 (see nice(2))."""
     lists: str = ""
     """The file of warning lists that the operator loaded; empty if there cannot be one."""
 
@@ -49,7 +49,7 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
 
     session: int
     most: int = 0
-    """At most so many candidates are wanted; 0: forget the submission, without an answer."""
+    """Number of candidates wanted at most; 0: forget the submission, without an answer."""
     task: ExaminationTask | None = None
     """Given with the first request of a session."""
     file: ReadTask | None = None

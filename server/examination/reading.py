@@ -46,7 +46,7 @@ class ReadFile:
     format: str = ""
     candidates: tuple[Candidate, ...] = ()
     never_shared: str = ""
-    """What of the file is read and never shared; empty if all of it may be."""
+    """The parts of the file that are read and never shared; empty if all of it may be."""
     fault: str = ""
     """Why the file as a whole cannot be read; then there are no candidates."""
 

@@ -49,7 +49,7 @@ _UNUSED_SECONDS = 7 * 24 * 3600
 _MOST_FILES = 400
 """Files of one folder; beyond that, those that were made first are deleted."""
 _MOST_OCTETS, _TIMES_STATE = 64 << 20, 10
-"""Octets of the files of one folder, likewise: the first number, or so many times its state.
+"""Octets of the files of one folder, likewise: the first number, or this multiple of its state.
 
 Every minimum confidence is a file of its own, so a reader could fill the disk."""
 _MOST_REMEMBERED = 1000
@@ -81,7 +81,7 @@ class FileRequest(NamedTuple):
     name: str
     least_confidence: int
     account: str
-    """Who asks: no account keeps others from their files."""
+    """The account that asks: no account keeps others from their files."""
 
     @property
     def key(self) -> str:

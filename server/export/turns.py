@@ -38,9 +38,9 @@ class Turns:
         self._busy_since: float | None = None
         self._waiting: Counter[str] = Counter()
         self._refused: dict[str, float] = {}
-        """When an account was refused that had no turn since."""
+        """Time of the last refusal of each account that had no turn since."""
         self._rests: dict[str, float] = {}
-        """Until when an account rests if others are refused."""
+        """Time until which an account rests if others are refused."""
 
     @contextmanager
     def take(self, account: str, *, is_shared: bool = False) -> Iterator[None]:

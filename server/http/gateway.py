@@ -38,7 +38,7 @@ class Body(Protocol):
 
     @property
     def octets(self) -> bytes | bytearray:
-        """What has arrived."""
+        """The part that has arrived."""
         ...
 
     @property
@@ -79,7 +79,7 @@ class _Input(io.RawIOBase):
 
 @dataclass(slots=True)
 class Answer:
-    """What the application answers."""
+    """The application's response."""
 
     status: str = "500 Internal Server Error"
     headers: list[tuple[str, str]] = field(default_factory=list)

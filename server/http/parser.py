@@ -40,7 +40,7 @@ _MAX_LINE = 4096
 """Maximum octets of a line between chunks."""
 _MAX_TRAILERS = 64
 _FREE_CHUNKS, _MEAN_CHUNK = 1024, 64
-"""So many chunks may be of any size; beyond them a chunk has at least so many octets on average."""
+"""Number of chunks of any size; octets that further chunks have at least on average."""
 _CUT_OFF = "the body is incomplete"
 
 
@@ -61,7 +61,7 @@ class Head:
     minor: int
     """1 in HTTP/1.1, 0 in HTTP/1.0."""
     fields: dict[bytes, bytes]
-    """By name in title case; values of repeated fields are joined."""
+    """Values by name in title case; those of repeated fields are joined."""
 
     @property
     def path(self) -> bytes:

@@ -89,7 +89,7 @@ class PeerServers(Protocol):
         ...
 
     count_of_others: int
-    """How many they are."""
+    """The number of other servers."""
 
     def note_total(self, connections: int) -> None:
         """Tell them how many connections this one has in all."""

@@ -68,7 +68,7 @@ class TlsSession:
         return self._outgoing.read()
 
     def take_output(self) -> bytes:
-        """What the handshake, or an alert, has for the client."""
+        """Take the octets of the handshake, or of an alert, that are to be sent to the client."""
         return self._outgoing.read()
 
     def close_notify(self) -> bytes:

@@ -97,7 +97,7 @@ class InboxAdmission:
         self._evaluation: Evaluation | None = None
         self._whole: Batch | None = None
         self._until: int | None = None
-        """When an agreement ends by which `_whole` was examined; None: no time."""
+        """Time at which the first agreement by which `_whole` was examined ends; None: never."""
 
     @property
     def is_examined(self) -> bool:

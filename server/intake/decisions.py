@@ -1,7 +1,7 @@
 """Decisions of reviewers, which take effect after a time in which they can be taken back.
 
-What pollers have read cannot be undone.  So a decision is written down at once, in one
-transaction with a task in the outbox that carries it out when it is due (`review.py`),
+An object that pollers have read cannot be taken back.  So a decision is written down at once, in
+one transaction with a task in the outbox that carries it out when it is due (`review.py`),
 whichever process does that.  Of two people who decide the same review, the second one is
 refused with the first one's decision.
 """
@@ -54,13 +54,13 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decides."""
+    """A person's decision on a review."""
 
     kind: DecisionKind
     reason: str = ""
-    """Of a rejection; the submitter reads it."""
+    """Reason of a rejection; the submitter reads it."""
     masks: tuple[Span, ...] = ()
-    """Of an edit."""
+    """Spans to mask in an edit."""
 
 
 class Decisions:
@@ -217,5 +217,5 @@ def is_own(review: Review, person: Person) -> bool:
 
 
 def _describe(review: Review) -> dict[str, str]:
-    """What a list of decisions says of a review when its text is gone."""
+    """The details of a review that a list of decisions keeps when the text is gone."""
     return {"partner": review.partner, "rule": ", ".join(review.rules), "tlp": review.tlp}

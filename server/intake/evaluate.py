@@ -112,7 +112,7 @@ class Sent:
 
     submission: Submission
     account: Account | None = None
-    """Whose it is; looked up if it is not given."""
+    """The account that sent it; looked up if it is not given."""
     feeds: tuple[Collection, ...] = ()
     """The hub's feeds; looked up if they are not given."""
     anonymous: bool = False
@@ -121,7 +121,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class PreviewTerms:
-    """What a person chooses for a report before it is sent."""
+    """A person's choices for a report before it is sent."""
 
     partner: str
     collection: str
@@ -155,7 +155,7 @@ class Evaluation:
 
     sent: Sent
     candidates: Sequence[Candidate]
-    """As they were sent."""
+    """The objects as they were sent."""
     partner: Partner
     authors: frozenset[str]
     """Identities in whose place the hub's own stands."""
@@ -186,19 +186,19 @@ class Evaluation:
 
 
 def _origin(candidate: Candidate) -> tuple[object, ...]:
-    """What examination does not change."""
+    """The fields of a candidate that examination does not change."""
     c = candidate
     return c.index, c.source_id, c.source_version, c.from_hub, c.raw
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What evaluation knows about others; if it has changed, `Evaluator.check` finds out."""
+    """Facts about partners that evaluation relies on; `Evaluator.check` notices their changes."""
 
     preconditions: Preconditions
     partners: Mapping[str, Partner]
     agreements: Mapping[str, Sequence[Agreement]]
-    """By partner."""
+    """Agreements by partner."""
     exclusions: tuple[tuple[str, str, str], ...]
     """Type, value and reason."""
     lists: Warninglists
@@ -400,7 +400,7 @@ class Evaluator:
     def _find_sender(
         self, sent: Sent, candidates: Sequence[Candidate], known: _Known
     ) -> tuple[Partner, Submitter, dict[str, StixObject]]:
-        """Whose a submission is, and the marking definitions that were sent before."""
+        """The partner of a submission, its terms, and marking definitions that were sent before."""
         submission = sent.submission
         own = known.partners.get(submission.partner) if submission.partner else None
         partner = own or _operator(submission)
@@ -453,7 +453,7 @@ class Evaluator:
         return self._store.read(lambda known: find_definitions(known, partner.slug, wanted))
 
     def _find_known(self, partner: str) -> _Known:
-        """What was known last, unless the partner is newer."""
+        """The facts that were read last; read again if the partner is newer."""
         known = self._last_known
         if known is None or (partner and partner not in known.partners):
             revision = self._store.accounts.partners_revision()

@@ -120,9 +120,9 @@ class Intake:
         self._pauses = Pauses()
         self._listed: dict[str, OpenSubmission] = {}
         self._list_until = 0.0
-        """When the list must be read again, in seconds of the monotonic clock."""
+        """Time at which the list must be read again, in seconds of the monotonic clock."""
         self._renew_at = 0
-        """When leases are renewed, in µs of the clock."""
+        """Time at which leases are renewed, in µs of the clock."""
         self.waiting = threading.Event()
         """Set when a submission was received that waits in the queue, or a task is due."""
         self.decisions = Decisions(store, self.waiting)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tocsin.admission.model import Action, Path, StixObject, format_path
+from tocsin.admission.model import Action, StixObject, format_path, walk_values
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.server.intake.masks import visible_characters
 from tocsin.server.model import Review
@@ -45,12 +45,15 @@ class Mark:
     """An `Action`."""
     reason: str
     words: tuple[MarkedWords, ...] = ()
-    """In the text at that path, in order; all of it if it was not masked."""
+    """Words of the text at that path, in order; all of it if it was not masked."""
 
 
 def find_marks(review: Review, original: object, sanitised: object) -> tuple[Mark, ...]:
     """The findings that changed or hold something, each with the words that it is about."""
-    before, after = dict(_flatten(original)), dict(_flatten(sanitised))
+    before, after = (
+        {format_path(path): value for path, value in walk_values(each)}
+        for each in (original, sanitised)
+    )
     marks: list[Mark] = []
     for finding in review.findings:
         action, path = finding.get("action", ""), finding.get("path", "")
@@ -60,18 +63,6 @@ def find_marks(review: Review, original: object, sanitised: object) -> tuple[Mar
                 Mark(path, finding.get("rule", ""), action, finding.get("message", ""), words)
             )
     return tuple(marks)
-
-
-def _flatten(value: object, path: Path = ()) -> Iterator[tuple[str, object]]:
-    """Every value within a value, by its path."""
-    yield format_path(path), value
-    inner: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    for step, each in inner:
-        yield from _flatten(each, (*path, step))
 
 
 def _mark_words(before: object, after: object) -> tuple[MarkedWords, ...]:

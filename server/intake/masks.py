@@ -34,7 +34,7 @@ def mask_object(review: Review) -> bytes:
 def mask_parts(subject: StixObject, masks: Iterable[Span]) -> StixObject:
     """The object with masks in the place of parts of its texts.
 
-    What means nothing with a mask in it, as a keyword or a hash, goes as a whole.
+    A text that means nothing with a mask in it, as a keyword or a hash, is removed as a whole.
     """
     texts = dict(free_texts(subject))
     by_path: dict[Path, list[DetectedSpan]] = {}

@@ -5,7 +5,7 @@ object needs a type, an id of that type, and valid timestamps, and no stricter
 marking than its partner may send.  An id belongs to the partner that sent it
 first: nobody else replaces or revokes the object.
 
-An account that may not read the collection is told what follows from its object
+An account that may not read the collection learns only what follows from its object
 alone, since anything more would say which objects others have here.
 """
 
@@ -65,7 +65,7 @@ _NOT_BOUNDED = Finding(
 _FOREIGN = "this id belongs to another partner here: send it under an id of your own"
 _CONFLICT = "this id and version are here with other content; raise `modified`"
 UNTOLD = (
-    "taken; what readers see is not told to an account that may not read the collection: "
+    "taken; an account that may not read the collection does not learn what readers see: "
     "an id belongs to the partner that sent it first, and a version keeps its first content"
 )
 """The message to an account that may not read the collection."""
@@ -80,7 +80,7 @@ class Depositor:
     max_tlp: Tlp = Tlp.RED
     """The strictest marking that it may send."""
     reads: bool = True
-    """It may read the collection, and so be told what is in it."""
+    """It may read the collection, and so learn its content."""
 
     @classmethod
     def find(

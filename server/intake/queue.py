@@ -2,9 +2,9 @@
 
 A submission that is small and cheap is admitted inside its request, others wait
 in a queue.  Partners take turns; of one partner, small submissions go before
-large ones, and a turn of a large one is one batch.  What may depend on another
-submission of the same partner waits for it: everything in a verbatim collection,
-and elsewhere what has an id of an earlier one, whether it creates, changes or
+large ones, and a turn of a large one is one batch.  A submission that may depend on
+another one of the same partner waits for it: each one in a verbatim collection,
+and elsewhere one with an id of an earlier one, whether it creates, changes or
 revokes the object.  Pure: the store is not known here.
 """
 
@@ -74,7 +74,7 @@ _HEAD = msgspec.json.Decoder(_Head)
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What the queue must know of the objects of a submission."""
+    """Facts about the objects of a submission that the queue relies on."""
 
     digests: frozenset[bytes]
     """Digests of the ids of its objects."""
@@ -154,7 +154,7 @@ def _shares_ids(other: OpenSubmission, digests: frozenset[bytes]) -> bool:
 class InlineBudget:
     """The processor time that partners may use inside their requests.  Safe for threads.
 
-    Who has used it up waits in the queue, where partners take turns and other processes
+    A partner that has used it up waits in the queue, where partners take turns and other processes
     examine, so that hard submissions do not delay the answers to others.
     """
 
@@ -169,7 +169,7 @@ class InlineBudget:
 
     @contextmanager
     def enter(self, sender: str, octets: int) -> Iterator[bool]:
-        """Admit a submission of so many octets inside its request, if True is given.
+        """Admit a submission of this size inside its request, if True is given.
 
         What happens within is charged to the sender.
         """
@@ -270,7 +270,7 @@ class Turns:
         return sorted(chosen, key=lambda each: (self._last.get(each.sender, 0), each.received))
 
     def take(self, chosen: OpenSubmission, *, has_large: bool, seconds: float = 0.0) -> None:
-        """Note that a submission had a turn of so many seconds.
+        """Note that a submission had a turn of `seconds`.
 
         `has_large`: its partner's large one waits.
         """

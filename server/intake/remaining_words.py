@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from urllib.parse import unquote
 
 from tocsin.admission.detectors.decoding import decode_text
 from tocsin.admission.detectors.disguises import encoded_texts, fold_letters
 from tocsin.admission.detectors.email_addresses import normalise_email_address
 from tocsin.admission.detectors.property_names import custom_names, nested_custom_names
-from tocsin.admission.model import Path, StixObject, format_path
+from tocsin.admission.model import Path, StixObject, format_path, walk_values
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.server.intake.masks import visible_characters
 
@@ -24,7 +24,7 @@ _MASK = re.compile(r"\[removed: [^\]]*\]")
 _NOT_OF_A_WORD = re.compile(r"[\W_]+")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SQUEEZED_LENGTH = 6
-"""From so many letters and digits on, signs between them do not count: `jane.doe` is `Jane Doe`."""
+"""Letters and digits from which on signs between them do not count: `jane.doe` is `Jane Doe`."""
 _UNQUOTED = 3
 """Times that percent signs are decoded."""
 _CHECKED_BY_THE_SCHEMA: frozenset[Path] = frozenset((("type",), ("spec_version",)))
@@ -37,7 +37,7 @@ _Place = tuple[str, frozenset[str]]
 
 
 class RemainingWords:
-    """Where words still stand in an object as it would be published."""
+    """Finds words that still stand in an object as it would be published."""
 
     def __init__(self, original: StixObject, published: StixObject) -> None:
         """`original` is what was sent: a mask that stands there is a text like any other."""
@@ -92,17 +92,11 @@ def _split_at_masks(text: str, sent: Collection[str]) -> Iterator[str]:
     yield text[at:]
 
 
-def leaves(value: object, path: Path = ()) -> Iterator[tuple[Path, str]]:
+def leaves(subject: object) -> Iterator[tuple[Path, str]]:
     """Every text and number in an object, as texts."""
-    inner: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, Mapping):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    elif value is not None:
-        yield path, value if isinstance(value, str) else json.dumps(value)
-    for step, each in inner:
-        yield from leaves(each, (*path, step))
+    for path, value in walk_values(subject):
+        if value is not None and not isinstance(value, dict | list):
+            yield path, value if isinstance(value, str) else json.dumps(value)
 
 
 def _readings(text: str) -> Iterator[str]:

@@ -1,11 +1,11 @@
-"""Decide on what waits: a reviewer does, or the arrival of what it waited for.
+"""Decide reviews: a reviewer does, or the arrival of the object that was waited for.
 
-What arrives in a transaction may be what other objects waited for.  Looking after
+Other objects may wait for one that arrives in a transaction.  Looking after
 them is a task in the outbox, left in that same transaction and done when it is
-over; what is admitted then may leave a task again.  If the worker that left it
+over; an object that is admitted then may leave a task again.  If the worker that left it
 dies, another one does it.  A task may be done twice without harm.
 
-What a person decides in the console is a task as well, which is due after the time
+A decision that a person takes in the console is a task as well, which is due after the time
 in which it can be taken back (`decisions.py`).
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -32,6 +32,7 @@ from tocsin.admission.model import (
     Verdict,
     Waiver,
     format_path,
+    walk_values,
 )
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
@@ -134,7 +135,7 @@ _GONE = "the shortened copy is not published any more: it was withdrawn, revoked
 
 @dataclass(frozen=True, slots=True)
 class MaskedPreview:
-    """What is published of an object without the texts that a review is about."""
+    """The object as it would be published without the texts that a review is about."""
 
     object: StixObject | None = field(repr=False)
     """None: it would not be valid."""
@@ -149,7 +150,7 @@ class MaskedPreview:
 
 @dataclass(frozen=True, slots=True)
 class FullPreview:
-    """What is published of an object if what a review asks is answered with yes."""
+    """The object as it would be published if the review were released in full."""
 
     object: StixObject | None = field(repr=False)
     """None: it would be refused."""
@@ -540,8 +541,8 @@ def _find_fixed_part(review: Review, masked: StixObject | None, *, but_texts: bo
     """
     subject = parse_object(review.object)
     texts = {path for path, _ in free_texts(subject)}
-    sent = {format_path(path): (path, value) for path, value in _walk(subject)}
-    left = dict(_walk(masked))
+    sent = {format_path(path): (path, value) for path, value in walk_values(subject)}
+    left = dict(walk_values(masked))
     for name in (f.get("path", "") for f in review.findings if f.get("action") == Action.HELD):
         if not name:
             return _THE_OBJECT
@@ -585,18 +586,6 @@ def _find_masked_word(
         if place := remaining.find(word):
             return (_STILL_IN_TEXT if place in maskable else _STILL_THERE).format(place)
     return ""
-
-
-def _walk(value: object, path: Path = ()) -> Iterator[tuple[Path, object]]:
-    """Every value within an object, with its path."""
-    yield path, value
-    inner: Iterable[tuple[str | int, object]] = ()
-    if isinstance(value, dict):
-        inner = value.items()
-    elif isinstance(value, list):
-        inner = enumerate(value)
-    for step, each in inner:
-        yield from _walk(each, (*path, step))
 
 
 def _stands(review: Review, act: ReviewAct) -> bool:

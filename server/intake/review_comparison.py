@@ -14,13 +14,13 @@ from tocsin.server.model import Review
 
 @dataclass(frozen=True, slots=True)
 class ReviewComparison:
-    """What a reviewer compares to decide a review."""
+    """The versions of an object that a reviewer compares to decide a review."""
 
     review: Review
     original: StixObject = field(repr=False)
     """The object as it was sent."""
     sanitised: StixObject | None = field(repr=False)
-    """As the rules leave it; None if they leave nothing, or the submission is not kept any more."""
+    """The object after the rules; None if they leave nothing, or the submission was deleted."""
     marks: tuple[Mark, ...]
 
 

@@ -1,4 +1,4 @@
-"""Who sent a submission: an account, or a person who shared in the console."""
+"""The sender of a submission: an account, or a person who shared in the console."""
 
 from __future__ import annotations
 

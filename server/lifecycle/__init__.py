@@ -1,1 +1,1 @@
-"""What becomes of published objects and stored data: expiry, revocation, purge, retention."""
+"""The later life of published objects and stored data: expiry, revocation, purge, retention."""

@@ -57,7 +57,7 @@ _REASON = "its content was purged"
 
 @dataclass(frozen=True, slots=True)
 class PurgeReport:
-    """What a purge deleted."""
+    """The ids of the objects that a purge deleted, and its counts."""
 
     ids: tuple[str, ...]
     """The public objects, and objects of verbatim collections."""

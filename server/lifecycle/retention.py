@@ -72,7 +72,7 @@ class Retention:
         self._next = 0
         self._lock = threading.Lock()
         self._failed: set[tuple[Kept, str]] = set()
-        """What could not be deleted in this sweep."""
+        """Kind and id of everything that could not be deleted in this sweep."""
         self.periods = periods
 
     def work(self) -> bool:
@@ -150,7 +150,7 @@ class Retention:
             self._store.commit(lambda txn: txn.forget_body(id_, again))
 
     def _end_day(self, kept: Kept, last: int) -> None:
-        """What is done once a day, when everything of one kind has been deleted."""
+        """Do the work of once a day, when everything of one kind has been deleted."""
         if kept is Kept.REVIEW:
             self._warn_of_reviews(last)
         elif kept is Kept.BODY:

@@ -1,4 +1,4 @@
-"""What the hub holds of one partner: withdraw it, hand it over, or remove all of it.
+"""Withdraw, hand over or remove the data that the hub holds of one partner.
 
 Each step is one transaction that may be repeated without harm.  A command that was
 interrupted goes on when it is run again.
@@ -39,7 +39,7 @@ _WITHDRAWN = "it was withdrawn"
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """What a withdrawal changed."""
+    """The counts of what a withdrawal changed."""
 
     objects: int
     """Public objects to which the partner contributed."""
@@ -49,7 +49,7 @@ class Withdrawal:
     """Objects, or texts of published ones, that waited for a reviewer."""
 
     def __add__(self, other: Withdrawal) -> Withdrawal:
-        """What both changed."""
+        """The sum of both."""
         return Withdrawal(
             self.objects + other.objects,
             self.revoked + other.revoked,
@@ -59,7 +59,7 @@ class Withdrawal:
 
 @dataclass(slots=True)
 class _Names:
-    """What an operator names to withdraw."""
+    """The ids and values that an operator names to withdraw."""
 
     public_ids: set[str] = field(default_factory=set)
     own_ids: set[str] = field(default_factory=set)
@@ -125,7 +125,7 @@ class PartnerData:
     def remove(self, slug: str, who: str, reason: str) -> Withdrawal:
         """Remove a partner: its access, what it contributed, and what is held about it.
 
-        What it reported with others is computed without it; the journal keeps its short name.
+        Objects that others reported too are computed without it; the journal keeps its short name.
         Raises NotFound if there is no such partner.
         """
         self._store.accounts.require_partner(slug)

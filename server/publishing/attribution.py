@@ -28,7 +28,7 @@ from tocsin.server.model import Partner, PublicObject
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """Who may be named now."""
+    """The names of partners that may be published now."""
 
     partners: Callable[[], Iterable[Partner]]
     acs_custodian: str = ""

@@ -117,11 +117,11 @@ def limit_findings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whose object a record and a review are about."""
+    """The sender of the object that a record or a review is about."""
 
     submission: str
     partner: Partner
-    """As it wants to be known in this submission."""
+    """The partner, with the consent that holds for this submission."""
     now: int
 
 

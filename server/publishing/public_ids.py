@@ -67,7 +67,7 @@ class ResolvedCandidate:
     fuller: tuple[Layer, ...] = ()
     """The stricter layers, with references rewritten."""
     generation: int = 0
-    """How many ids of the same thing were revoked before this one."""
+    """Number of ids of the same thing that were revoked before this one."""
     first_id: str = ""
     """The first of them; empty if this is it."""
 

@@ -96,7 +96,7 @@ class PublishingConfig:
     tie_secret: bytes = field(default=b"", repr=False)
     """See Precedence.secret."""
     max_waiting_reviews: int = 0
-    """Of one partner; 0: no limit."""
+    """Limit for each partner; 0: no limit."""
 
     @property
     def hub(self) -> str:
@@ -136,7 +136,7 @@ class WorkingCopy:
 
     @property
     def withdrawals(self) -> tuple[Withdrawals, ...]:
-        """How often partners withdrew all their reports of it."""
+        """Counts of how often each partner withdrew all its reports of it."""
         return self.public.withdrawals if self.public is not None else self.former
 
     def contribution(self, partner: str, source_id: str) -> Contribution | None:
@@ -441,7 +441,7 @@ def _withdrawn_layers(before: PublicObject | None, level: Tlp, merge: Merge) -> 
 
 
 def explain_public_confidence(public: PublicObject, merge: Merge) -> ConfidenceSteps | None:
-    """How the confidence of a public object came about; None if it is revoked or states none."""
+    """The steps to the confidence of a public object; None if it is revoked or states none."""
     if not public.contributions:
         return None
     scale, precedence = merge.config.scale, _precedence(public, merge)
@@ -488,7 +488,7 @@ def _next_hour(
 
 
 def _expiry(public: PublicObject, content: StixObject) -> int | None:
-    """When it must be revoked; None if never, or if it had expired before it was published."""
+    """Time at which to revoke it; None if never, or if it had expired before it was published."""
     until = content.get("valid_until")
     at = None if until is None else micros(until)
     return at if at is not None and at > public.created else None

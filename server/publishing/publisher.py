@@ -125,7 +125,7 @@ class Batch:
 
     submission: str
     partner: Partner
-    """As it wants to be known in this submission."""
+    """The partner, with the consent that holds for this submission."""
     candidates: tuple[Candidate, ...]
     refs: Mapping[str, PublicRef]
     """The public meaning of each source id of the whole submission."""
@@ -151,7 +151,7 @@ class Batch:
     defined: frozenset[str] = frozenset()
     """Marking definitions that the partner sent before and that were at hand."""
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """By the object that they are about: source ids of sightings and opinions that earlier
+    """Source ids, by the object that they are about, of sightings and opinions that earlier
     batches of the submission settled when that object was not yet published."""
 
     def contribution(self, candidate: Candidate, version: str) -> Contribution:
@@ -177,7 +177,7 @@ class Settlement:
     """The outcome of a batch."""
 
     records: tuple[Record, ...]
-    """By index."""
+    """Records in order of index."""
     reviews: tuple[Review, ...]
     arrivals: ArrivedIds
     """The ids for which other objects may have waited."""
@@ -262,7 +262,7 @@ class _SourceIds:
     revoked: set[str]
     """Own ids that the partner revoked, in this batch or before; they cannot be used again."""
     waiting: dict[str, int]
-    """By own id, the newest version that is held for its references, in µs since 1970 UTC."""
+    """The newest version held for its references, by own id, in µs since 1970 UTC."""
     assigned: dict[str, str] = field(default_factory=dict)
     """Own ids that stand for something else since this batch."""
     withdrawn: dict[str, str] = field(default_factory=dict)
@@ -334,8 +334,8 @@ class _Task:
     def find_own(self, public_id: str, source: str) -> Contribution | None:
         """The partner's contribution under its id, if it is published there.
 
-        Where the partner may not read, one that has ended counts as gone, whoever else keeps
-        the object in force.
+        Where the partner may not read, one that has ended counts as gone, also if others
+        keep the object in force.
         """
         copy = self.work.find(public_id)
         mine = copy.contribution(self.batch.partner.slug, source)
@@ -346,7 +346,7 @@ class _Task:
     def is_visible(self, public: PublicObject | None) -> bool:
         """True if the submitter may read it.
 
-        What may go to some partners only exists for those alone that send the same.
+        An object for some partners only exists just for those that send the same.
         """
         if public is None or public.audience not in (EVERYBODY, self.batch.audience):
             return False
@@ -456,7 +456,7 @@ def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
 def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
     """The outcome, if it asks nothing or there is room for one more review; else without it.
 
-    What would be held is refused; what was published with texts removed stays so.
+    An object that would be held is refused; one published with texts removed stays so.
     """
     decision = outcome.decision
     if not decision.asks or task.room.take():
@@ -657,7 +657,7 @@ def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> Pu
     """The state that forbids a statement about an object; None if its partner leads the object.
 
     Where the partner may not read, others that it does not know of may lead; so no statement
-    is taken there, whoever does.
+    is taken there, whichever leads.
     """
     public = task.work.find_public(subject)
     hidden = not task.is_visible(public) and can_be_shared(subject)
@@ -705,7 +705,7 @@ def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
 def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:
     """Under the first id that is not revoked, or that is this partner's own and was withdrawn.
 
-    What has expired is published again, under the next id, if the new report is still valid.
+    An expired object is published again, under the next id, if the new report is still valid.
     """
     work, batch, ids = task.work, task.batch, task.ids
     work.load([resolved.id])

@@ -91,7 +91,7 @@ def revoked_version(subject: StixObject) -> StixObject:
 
 
 def purged_version(subject: StixObject, tlp: Tlp, hub: str) -> StixObject:
-    """What is left of a purged object in a feed of level `tlp`: that there was one.
+    """The rest of a purged object in a feed of level `tlp`: it says only that there was one.
 
     Of `subject` it has the type, id, author and times.  References that STIX requires lead to
     `hub`, the id of the hub's identity, or to a reserved address.

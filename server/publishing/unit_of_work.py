@@ -72,7 +72,7 @@ class UnitOfWork:
         now: int,
         feeds: Sequence[Collection] | None = None,
     ) -> UnitOfWork:
-        """For the feeds, which are looked up unless they are known already."""
+        """The unit of work for the feeds, which are looked up unless they are known already."""
         return cls(txn, Merge(config, now), config.feeds() if feeds is None else feeds)
 
     def strictest_feed(self, audience: Audience) -> Tlp:
@@ -124,7 +124,7 @@ class UnitOfWork:
     def note_report(self, id_: str) -> None:
         """Note that an object was reported: if it has lost a name, its next version is due.
 
-        To be referenced is no reason, since what refers to it may be hidden from its readers.
+        A reference to it is not a reason, since what refers to it may be hidden from its readers.
         """
         self._reported.add(id_)
 
@@ -161,13 +161,13 @@ class UnitOfWork:
         one level are in the order of a keyed hash.
         """
         silent = [each for each in changed if each.level_of_news is None]
-        told = [each for each in changed if each.level_of_news is not None]
-        told.sort(key=self._rank)
-        feeds = [feed.id for feed in self.feeds if any(_takes(feed, each) for each in told)]
+        visible = [each for each in changed if each.level_of_news is not None]
+        visible.sort(key=self._rank)
+        feeds = [feed.id for feed in self.feeds if any(_takes(feed, each) for each in visible)]
         if feeds:
             self._publication = begun = self.txn.begin_publication(feeds)
-            told = [date_versions(each, begun.window(i)) for i, each in enumerate(told)]
-        return [*silent, *told]
+            visible = [date_versions(each, begun.window(i)) for i, each in enumerate(visible)]
+        return [*silent, *visible]
 
     def _rank(self, copy: WorkingCopy) -> tuple[bool, int, bytes]:
         key = self.merge.config.tie_secret

@@ -1,1 +1,1 @@
-"""What people look at: search, the report on an object, its receivers, statistics."""
+"""Reports for people: search, the report on an object, its receivers, statistics."""

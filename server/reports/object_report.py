@@ -65,7 +65,7 @@ class PublishedCopy:
 
 @dataclass(frozen=True, slots=True)
 class ReportedContribution:
-    """What one partner reported of an object; private."""
+    """The report of one partner on an object; private."""
 
     partner: str
     source_id: str
@@ -76,7 +76,7 @@ class ReportedContribution:
     first_reported: int
     last_reported: int
     confidence: int | None
-    """As the partner stated it."""
+    """Confidence as the partner stated it."""
     reliability: int | None
     """The partner's, by which it counts; for the hub's own people, as the next one."""
     leads: bool | None
@@ -138,10 +138,10 @@ class PublishedFigures:
 
 @dataclass(frozen=True, slots=True)
 class PrivateReport:
-    """What only the hub's own people may know of an object."""
+    """Facts about an object that only the hub's own people may know."""
 
     confidence: ConfidenceSteps | None
-    """As it is computed now; readers see a rise after the quiet period.  None if the object is
+    """Confidence as computed now; readers see a rise after the quiet period.  None if the object is
     revoked, or no report states a confidence."""
     received: tuple[Receiver, ...]
     not_received: tuple[Account, ...]
@@ -154,7 +154,7 @@ class PrivateReport:
 
 @dataclass(frozen=True, slots=True)
 class ObjectReport:
-    """What an account may know of a published object."""
+    """Facts about a published object that an account may know."""
 
     id: str
     type: str
@@ -168,11 +168,11 @@ class ObjectReport:
     """µs since 1970 UTC; 0 if it cannot be read."""
     tlp: Tlp
     confidence: int | None
-    """As it is published."""
+    """The object as it is published."""
     figures: PublishedFigures | None
     """None for everything but indicators."""
     contributions: tuple[ReportedContribution, ...]
-    """Of all partners for the hub's own people, else of the account's partner."""
+    """Reports of all partners for the hub's own people, else those of the account's partner."""
     assessments: tuple[ReportedAssessment, ...]
     relations: Relations
     private: PrivateReport | None = field(default=None, repr=False)
@@ -202,8 +202,8 @@ class ObjectReports:
     def report(self, account: Account, object_id: str) -> ObjectReport:
         """The report on the object with this public id.
 
-        Raises NotFound if no collection that the account may read has it: then the account is
-        not told if there is one.
+        Raises NotFound if no collection that the account may read has it: then the account
+        does not learn if there is one.
         """
         collections = readable_collections(account, self._store.feeds.look().collections)
         copies = self._find_copies(collections, object_id)

@@ -57,7 +57,7 @@ class VersionStamps(NamedTuple):
 
 @dataclass(slots=True)
 class _Receipt:
-    """How sure it is that an account was served an object, and in which hours."""
+    """The hours in which an account was served an object, and how certain that is."""
 
     certain: bool = False
     why: str = ""

@@ -52,7 +52,7 @@ _EVERYTHING = TermFilter("level", tuple(sorted(f"level={level.label}" for level 
 
 @dataclass(frozen=True, slots=True)
 class SearchFilters:
-    """What restricts a search, beside its text."""
+    """Filters of a search, beside its text."""
 
     types: frozenset[str] = frozenset()
     """STIX types; empty: all."""
@@ -80,7 +80,7 @@ class SearchHit:
     collection: Collection
     """The fullest of the readable collections in which it was found."""
     stamp: int
-    """When its current version was added there."""
+    """Stamp of its current version there."""
     in_force: bool
 
 
@@ -90,7 +90,7 @@ class SearchResult:
 
     understood: SearchedText
     hits: tuple[SearchHit, ...]
-    """What was added last first, each object once."""
+    """Hits in descending order of time added, each object once."""
     more: bool = False
     """There are further hits, or not all that might be one was examined."""
     unsearched: int = 0
@@ -102,7 +102,7 @@ class SearchResult:
 
 @dataclass(slots=True)
 class _Found:
-    """What the collections searched so far gave."""
+    """Results of the collections searched so far."""
 
     hits: dict[str, SearchHit] = field(default_factory=dict)
     more: bool = False
@@ -121,7 +121,7 @@ class Search:
     def search(
         self, account: Account, text: str, filters: SearchFilters | None = None
     ) -> SearchResult:
-        """What the account may read and the text stands for.
+        """Find the objects that the text stands for and the account may read.
 
         Raises NotAllowed if it filters by partner and may not know who contributed.
         """
@@ -230,7 +230,7 @@ class Search:
     ) -> None:
         """Search a view of collections that the account may not read themselves.
 
-        What is not indexed yet is not found in it; of very many hits the first ones are.
+        Entries that are not indexed yet are not found; of very many hits the first ones are.
         """
         understood, filters = wanted
         page = self._store.feeds.page(view.id, replace(query, limit=MOST_EXAMINED))
@@ -247,7 +247,7 @@ class Search:
                 found.hits[entry.id] = _make_hit(entry, collection, now)
 
     def _of_partner(self, found: _Found, partner: str) -> _Found:
-        """What a partner contributed to, the newest first, as many as are shown and one more."""
+        """The newest hits to which a partner contributed, as many as are shown and one more."""
         ordered = sorted(found.hits.values(), key=lambda hit: (hit.stamp, hit.id), reverse=True)
         own: dict[str, SearchHit] = {}
         for start in range(0, len(ordered), _PORTION):

@@ -82,7 +82,7 @@ class Poller:
 
     @property
     def silent_since(self) -> int | None:
-        """When it was last served something, if there is something that it was not served."""
+        """The hour in which it was last served something, if it is behind; else None."""
         return self.last_served if self.behind else None
 
 
@@ -97,7 +97,7 @@ class Sender:
     account: str
     partner: str
     last: int
-    """When its last submission was received, in µs since 1970 UTC."""
+    """Time of receipt of its last submission, in µs since 1970 UTC."""
     usual: int | None
     """The median time between its latest runs, in µs, to the minute; None: too few, or without a
     rhythm."""
@@ -111,12 +111,12 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class ValueReturned:
-    """What came back to a partner; its own objects are counted among the latest ones only."""
+    """The use that a partner had from the hub; of its own objects only the latest ones count."""
 
     objects: int
     """Objects of its latest submissions that were looked at, at most `VALUE_OBJECTS`."""
     seen_by_others: int
-    """Of those, indicators that other sources reported too, as readers see it."""
+    """Those of them that are indicators and were reported by other sources, as readers see it."""
     sightings: int
     """Independent sources that sighted them."""
     received: int
@@ -192,7 +192,7 @@ class StatisticsReader:
         return sorted(senders, key=lambda each: (not each.silent, each.account))
 
     def value_returned(self, account: Account, partner: str, days: int = 30) -> ValueReturned:
-        """What came back to a partner for what it sent.  About 50 reads at most.
+        """The use that a partner had from the hub.  About 50 reads at most.
 
         Only objects count that the account may read.  Raises NotAllowed as `by_day` does.
         """

@@ -17,11 +17,11 @@ class AdminRequest:
 
     id: str
     path: str
-    """Of the form, below the root of the console."""
+    """Path of the form, below the root of the console."""
     form: Mapping[str, Sequence[str]]
     """Its fields, without the token."""
     text: str
-    """What it does, in a sentence."""
+    """Its effect, in a sentence."""
     by: str
     """Id of the person."""
     login: str

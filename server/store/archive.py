@@ -49,7 +49,7 @@ _SHORTEST = 5
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a backup holds."""
+    """The manifest of a backup."""
 
     created: int
     """The moment of which it is, in µs since 1970 UTC by the clock of the machine."""

@@ -30,7 +30,7 @@ _AWAY = "the database cannot be reached; try again in a moment"
 
 
 class Availability:
-    """Whether one database answers.  Safe for threads."""
+    """Remembers if one database answers.  Safe for threads."""
 
     def __init__(self, base: Base) -> None:
         """It counts as available until `probe` finds otherwise."""

@@ -61,7 +61,7 @@ _TOO_OLD = (
 _BROKEN = "the database ended the snapshot before the backup was complete: try again"
 
 Progress = Callable[[str, int], None]
-"""Told the collection in hand and the number of its documents so far."""
+"""Called with the collection in hand and the number of its documents so far."""
 
 
 class Backups:
@@ -193,8 +193,8 @@ class Backups:
     def begin_epoch(self, manifest: Manifest, after: int) -> ClockState:
         """Let the clock go on later than everything that may have been stamped before.
 
-        That is the time now, and `after` if an operator knows of a later stamp.  What processes
-        served since the backup is noted as unknown.
+        That is the time now, and `after` if an operator knows of a later stamp.  Pages that
+        processes served since the backup are noted as unknown.
         """
         now = self._clock()
         latest = max(now, manifest.stamp, after)
@@ -235,7 +235,7 @@ class _SmallReads:
     """
 
     def __init__(self, base: Base, session: ClientSession, least_publics: int) -> None:
-        """Read in `session`.  There are at least so many public objects: they stay for ever."""
+        """Read in `session`.  `least_publics`: public objects at least; they are never deleted."""
         self._base, self._session = base, session
         self._least_publics = least_publics
         self._feeds: list[tuple[str, int]] = []

@@ -36,11 +36,11 @@ class Configuration:
     revision: int
     collections: Sequence[Collection]
     agreements: Mapping[str, Sequence[Agreement]] = field(default_factory=dict)
-    """By partner, whether in force or not."""
+    """Agreements by partner, in force or not."""
     partners: Mapping[str, Partner] = field(default_factory=dict)
-    """By slug."""
+    """Partners by slug."""
     accounts: dict[str, Account] = field(default_factory=dict)
-    """By credential.  Those that do not exist are not remembered."""
+    """Accounts by credential; unknown credentials are not remembered."""
     read_at: float = field(default_factory=time.monotonic)
 
     def holds_at(self, revision: int) -> bool:

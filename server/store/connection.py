@@ -83,9 +83,9 @@ that transaction has the clock, and the hub that is started next must outwait it
 INTERNAL_ERROR = 1
 AUTHENTICATION_FAILED = 18
 _OLDEST_WIRE_VERSION = 17
-"""That of MongoDB 6.0."""
+"""Wire version of MongoDB 6.0."""
 _MOST_SKEW_SECONDS = 5.0
-"""By how much the clocks of this machine and of the database may differ."""
+"""Seconds by which the clocks of this machine and of the database may differ."""
 _MESSAGE_LENGTH = 200
 _DUPLICATE_KEY = 11000
 
@@ -237,7 +237,7 @@ def time_limit(seconds: float = QUERY_SECONDS) -> Iterator[None]:
 _PROBE_KEYS = 2_000
 """Keys of one look-up that most probably finds little."""
 _FEW = 3
-"""So many documents are few."""
+"""Documents; a look-up that finds fewer has found all."""
 
 
 def find_by_keys(

@@ -1,4 +1,4 @@
-"""Who received what: the stamps that each account was served, by the hour.
+"""Receipts: the stamps that each account was served, by the hour.
 
 A page is recorded in memory, so that it costs its request nothing, and written behind by
 `flush`.  Pages of one hour are merged into ranges of stamps.  An exact range says that the account
@@ -119,7 +119,7 @@ class Deliveries:
         self._ends: dict[tuple[str, str], tuple[int, int]] = {}
         """Position and stamp of the last entry served, by account and collection."""
         self._mark: int | None = None
-        """When the mark was written last; None while this process does not serve."""
+        """Time at which the mark was last written; None while this process does not serve."""
         self._lost_since: int | None = None
 
     def begin(self, *, alone: bool) -> None:
@@ -162,7 +162,7 @@ class Deliveries:
     def flush(self) -> None:
         """Write what was recorded since the last time, and then the mark.
 
-        What cannot be written stays recorded; the error is raised.
+        Records that cannot be written stay in memory; the error is raised.
         """
         now = self._clock()
         with self._lock:

@@ -26,7 +26,7 @@ _RESERVE_PART = 8
 _WORK_PART = 2
 """Queued submissions are admitted until half of that room is used."""
 _COPIES_TIMES = 2
-"""Files that can be made again at any time are made only while so many times that room is free."""
+"""Multiple of that room that must be free to make files that can be made again at any time."""
 _HYSTERESIS_PART = 16
 """A sixteenth more must be free before submissions are taken again."""
 _RETRY_SECONDS = 30
@@ -151,7 +151,7 @@ class DiskSpace:
 
 
 def _allocate(path: Path, octets: int) -> None:
-    """Make a file that really occupies so many octets, readable by its owner only."""
+    """Make a file that really occupies that room, readable by its owner only."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         if hasattr(os, "posix_fallocate"):

@@ -552,37 +552,35 @@ def _check_empty(uri: str, folder: Path) -> None:
         )
 
 
-@contextlib.contextmanager
-def _lock_for_engine(data: Path) -> Iterator[int]:
+def _lock_for_engine(data: Path) -> contextlib.AbstractContextManager[int]:
     """The lock of the directory, as a descriptor for the engine to inherit.
 
     Raises Unavailable if it is not free in time; an engine that is stopping may hold it a moment.
     """
-    deadline = time.monotonic() + _LOCK_SECONDS
-    descriptor = os.open(data / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "w") as lock:
-        while not _take_lock(lock):
-            if time.monotonic() > deadline:
-                raise Unavailable(f"another process is using the database in {data}: stop it")
-            time.sleep(_PAUSE_SECONDS)
-        yield descriptor
+    refusal = f"another process is using the database in {data}: stop it"
+    return _hold_lock(data / _LOCK, _LOCK_SECONDS, refusal)
 
 
-@contextlib.contextmanager
-def _lock_for_hub(data: Path) -> Iterator[None]:
+def _lock_for_hub(data: Path) -> contextlib.AbstractContextManager[int]:
     """The lock of the hub itself; the kernel releases it however the hub ends.
 
     Raises Unavailable if another hub has it.  It waits only for an engine without a hub, or a
     command.
     """
-    deadline = time.monotonic() + _PROBE_SECONDS
-    descriptor = os.open(data / _HUB_LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+    refusal = f"another hub is using {data}: stop it, or name another --data"
+    return _hold_lock(data / _HUB_LOCK, _PROBE_SECONDS, refusal)
+
+
+@contextlib.contextmanager
+def _hold_lock(path: Path, seconds: float, refusal: str) -> Iterator[int]:
+    deadline = time.monotonic() + seconds
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "w") as lock:
         while not _take_lock(lock):
             if time.monotonic() > deadline:
-                raise Unavailable(f"another hub is using {data}: stop it, or name another --data")
+                raise Unavailable(refusal)
             time.sleep(_PAUSE_SECONDS)
-        yield
+        yield descriptor
 
 
 def _is_locked(path: Path) -> bool:

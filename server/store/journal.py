@@ -142,7 +142,7 @@ class Journal:
         return 1 if head is None else int(head.get("first", 1))
 
     def _announced_first(self) -> object:
-        """What the latest entry about deleted entries names as the first that is kept."""
+        """The first number that is kept, by the latest entry about deleted entries."""
         latest = next(self.search(JournalFilter(action=FORGET)), None)
         return 1 if latest is None else latest.details.get("first")
 

@@ -1,4 +1,4 @@
-"""Which notices were sent and still last."""
+"""The notices that were sent and are still in force."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Purges:
     def find_submissions(self, purge: Purge, beat: Callable[[], None]) -> set[str]:
         """The submissions in which a purged object was settled, or one of the values was sent.
 
-        `beat` is called again and again.  What is not settled yet: `undecided_bodies`.
+        `beat` is called again and again.  For those that are not settled yet: `undecided_bodies`.
         """
         own = {source for _, source in purge.sources}
         found: set[str] = set()
@@ -91,7 +91,7 @@ class Purges:
         return found
 
     def undecided_bodies(self) -> Iterator[tuple[str, str, bytes]]:
-        """What is not settled, with what was set aside: submission, partner and body."""
+        """Submissions that are not settled or were set aside: the id, partner and body of each."""
         for state in ("open", "aside"):
             yield from self._bodies({state: True})
 

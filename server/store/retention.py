@@ -25,7 +25,7 @@ _MAX_KEYS = 100
 
 
 class Kept(Enum):
-    """What is kept for a time: its collection in the database, and the field with its day."""
+    """Kinds of data kept for a time: the collection in the database, and the field with the day."""
 
     BODY = ("submissions", "body_day")
     REFUSED_BODY = ("submissions", "refused_day")  # nothing in it was taken

@@ -1,4 +1,4 @@
-"""What reviewers decided last, and figures about that.
+"""The latest decisions of reviewers, and figures about them.
 
 Of each person the last acts are kept, so the collection stays small.  An act names reviews and
 holds nothing of their content.
@@ -24,7 +24,7 @@ _SECOND = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """How often a partner's reviews for a rule were released, and how often rejected."""
+    """Counts of a partner's reviews for a rule that were released (yes) and rejected (no)."""
 
     yes: int = 0
     no: int = 0

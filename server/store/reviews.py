@@ -56,7 +56,7 @@ class Overtaken(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class ReviewTitle:
-    """What a list shows of a review and does not keep in memory."""
+    """Fields of a review that a list shows and does not keep in memory."""
 
     title: str
     """The value that the object is about, else its name; empty if it has neither."""
@@ -82,7 +82,7 @@ class Reviews:
 
     @time_limit()
     def count_waiting(self, most: int) -> int:
-        """How many reviews of all partners wait, up to `most`."""
+        """Count the reviews of all partners that wait, up to `most`."""
         found = self._base.reviews.find({"state": WAITING}, {"_id": 0, "state": 1}).limit(most)
         return sum(1 for _ in found)
 
@@ -108,7 +108,7 @@ class Reviews:
 
     @time_limit()
     def list_titles(self, ids: Sequence[str]) -> dict[str, ReviewTitle]:
-        """What lists show of open reviews, by id; a page of them."""
+        """The titles of a page of open reviews, by id."""
         found = self._base.reviews.find({"_id": {"$in": list(ids)}}, _TITLE_FIELDS)
         return {
             each["_id"]: ReviewTitle(each.get("title", ""), _claim_from_document(each))
@@ -391,7 +391,7 @@ def _review_to_document(review: Review) -> Document:
 
 
 def describe(body: bytes, tlp: str = "") -> Document:
-    """What lists show of an object that waits: its type, level and title.
+    """The fields of an object that waits as lists show them: its type, level and title.
 
     `tlp` is the label of its level if that is known.
     """

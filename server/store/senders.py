@@ -1,4 +1,4 @@
-"""When accounts submit: the latest runs of each, and what was refused in the last day.
+"""Times at which accounts submit: the latest runs of each, and its refusals of the last day.
 
 An operator wants to know that a collector still submits.  The hub sees its submissions only, so
 it keeps when they came.  The step that fills the statistics notes them, in its
@@ -29,12 +29,12 @@ _KEYS = 100
 _HOURS = 24
 
 Run = tuple[int, int]
-"""When the first and the last submission of a run were received, in µs since 1970 UTC."""
+"""Times of receipt of the first and the last submission of a run, in µs since 1970 UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class SenderRecord:
-    """What is known of one account's submissions."""
+    """Summary of one account's submissions."""
 
     runs: tuple[Run, ...]
     """Its latest runs, the oldest first."""
@@ -58,7 +58,7 @@ def forget_senders(base: Base, accounts: Sequence[str]) -> None:
 
 @dataclass(slots=True)
 class SenderNotes:
-    """What one step is to add to the records of accounts."""
+    """Additions of one step to the records of accounts."""
 
     received: dict[str, list[int]] = field(default_factory=dict)
     """By account, when its submissions came, in µs since 1970 UTC."""

@@ -3,9 +3,9 @@
 A document has the counts of one series, of all partners or of one, in one day or
 hour, so that a chart of 90 days is one read of 90 keys.  `settle` leaves a mark and a
 tally in each batch of verdicts; a step in the background adds up some marked batches and
-removes their marks, in one transaction: each batch is counted once, whatever is interrupted.
+removes their marks, in one transaction: each batch is counted once, in spite of interruptions.
 
-What was settled by an earlier version has no mark.  Its days are added up once, from
+Objects that an earlier version settled have no mark.  Their days are added up once, from
 the submissions that are still kept.
 """
 
@@ -67,14 +67,14 @@ class Counts:
     """The counts of one series in one day or hour."""
 
     submissions: int = 0
-    """By when they were received."""
+    """Submissions by the time of their receipt."""
     verdicts: Mapping[str, int] = field(default_factory=dict)
     """Objects by verdict, by when it was reached.  One that is published after a review counts as
     held, and later as published."""
     latencies: tuple[int, ...] = (0,) * (len(LATENCIES) + 1)
     """Published objects by the bucket of their time from receipt to feed, without reviewed ones."""
     shares: Mapping[str, int] = field(default_factory=dict)
-    """Of all partners: published objects by partner."""
+    """Published objects by partner; only in the counts of all partners."""
 
     @property
     def published(self) -> int:
@@ -118,7 +118,7 @@ class Statistics:
 
     @time_limit()
     def senders(self, accounts: Sequence[str]) -> dict[str, SenderRecord]:
-        """When these accounts submit, by account; those that never did are left out."""
+        """Summaries of these accounts' submissions; those that never submitted are left out."""
         return find_senders(self._base, accounts, self._clock())
 
     def forget(self) -> int:

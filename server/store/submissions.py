@@ -35,7 +35,7 @@ _SECOND = 1_000_000
 
 
 def lease_end(now: int, seconds: int) -> int:
-    """When a lease ends that is given now."""
+    """The end of a lease that is given now, in µs."""
     return now + seconds * _SECOND
 
 
@@ -206,7 +206,7 @@ class Submissions:
 
     @time_limit()
     def measure_queue(self, most: int) -> tuple[int, int | None]:
-        """How many submissions are not settled, and when the oldest was received (µs).
+        """Count the submissions that are not settled; also the time of receipt of the oldest (µs).
 
         Those that requests are evaluating count too.  It counts up to `most`, and is None if
         there is none.
@@ -217,7 +217,7 @@ class Submissions:
 
     @time_limit()
     def count_set_aside(self, most: int) -> int:
-        """How many submissions wait for the operator, up to `most`."""
+        """Count the submissions that wait for the operator, up to `most`."""
         return sum(1 for _ in self._base.submissions.find({"aside": True}, {"_id": 1}).limit(most))
 
     @bounded()
@@ -301,7 +301,7 @@ def find_submission(
 
 
 def find_body(base: Base, session: Session, id: str, pieces: int) -> bytes | None:
-    """A body of so many pieces; None if one is missing, because it was replaced meanwhile."""
+    """A body of `pieces` pieces; None if one is missing, because it was replaced meanwhile."""
     names = piece_ids(id, pieces)
     found: dict[str, bytes] = {}
     for chunk in chunk_keys(names, _MAX_KEYS):

@@ -114,7 +114,7 @@ class Transaction(Snapshot):
     """One transaction; `Store.commit` makes it.
 
     Feeds, public objects and ids, verdicts, the state of submissions, journal and clock are written
-    at its end (`Writes`).  What reads any of these collections takes `_read_session`.
+    at its end (`Writes`).  A method that reads one of these collections takes `_read_session`.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Transaction(Snapshot):
         self.agreements = Agreements(base, session)
         """Agreements with partners."""
         self.review_acts = ReviewActs(base, session)
-        """What reviewers decided last."""
+        """The latest decisions of reviewers."""
         self._reviews = ReviewWriter(base, session, self.now)
         self._journal = JournalWriter(base, session, self.now)
         self._clock = HubClock(base, session, self.now)
@@ -458,9 +458,9 @@ class Transaction(Snapshot):
         self._writes.flush()
 
     def _read_session(self, *collections: str) -> ClientSession:
-        """The session for what reads some collections of the database, or any of them.
+        """The session for a read of some collections of the database, or of any.
 
-        What was left to the end is written first if it changes one of them.
+        Writes that were left to the end are sent first if they change one of them.
         """
         if self._writes.has_any(*collections):
             self._writes.flush()

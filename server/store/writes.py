@@ -31,7 +31,7 @@ _BULK_WRITE_VERSION = 25
 """The wire version of MongoDB 8.0."""
 _REFUSALS = frozenset((9, 13, 59, 72, 115, 238, 303, 40415))
 """Errors of a server that does not have the command, or does not permit it: one that is older, or
-that was not told to use what its version has new."""
+whose compatibility version does not allow what is new in it."""
 _DUPLICATE_KEY = 11000
 _REFUSED = "the database has refused several writes in one command and will get them singly: retry"
 
@@ -84,7 +84,7 @@ class BulkWriteSupport:
 class Writes:
     """Collects the writes of one transaction.
 
-    What is read afterwards does not have them before `flush`.  Writes to one collection keep their
+    Reads do not see them before `flush`.  Writes to one collection keep their
     order.
     """
 

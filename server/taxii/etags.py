@@ -23,7 +23,7 @@ from tocsin.server.model import (
 from tocsin.server.taxii.query import ParsedQuery
 
 _FORMAT = 1
-"""To be increased whenever the same feed and query give a page of other octets."""
+"""Increased with every change by which the same feed and query give a page of other octets."""
 _OCTETS = 15
 _KEY_OCTETS = hashlib.blake2b.MAX_KEY_SIZE
 

@@ -168,7 +168,7 @@ def _set_etag(response: AnyResponse, coding: str) -> None:
 def _compress(response: AnyResponse, coding: str) -> None:
     """Apply the negotiated coding, and the tag of the coded answer.
 
-    What is sent from the disk is not compressed.
+    A file that is sent from the disk is not compressed.
     """
     if (
         not coding

@@ -42,7 +42,7 @@ class ClientCertificate(NamedTuple):
     """A client certificate that was verified in the TLS handshake."""
 
     fingerprint: str
-    """As in `auth.certificate_fingerprint`."""
+    """Fingerprint, as in `auth.certificate_fingerprint`."""
     expires: float
     """Seconds since 1970 UTC; a connection may outlive it."""
 
@@ -164,7 +164,7 @@ class StatusReader(Protocol):
 
 
 class Readiness(Protocol):
-    """What the hub can do at present."""
+    """Ability of the hub to serve at present."""
 
     def check_database(self) -> None:
         """Raises Unavailable, at once, if the database is known not to answer."""
@@ -205,7 +205,7 @@ class TaxiiSettings:
     max_content_length: int = 10 * 1024 * 1024
     """Octets of a request body."""
     max_objects: int = 100_000
-    """In one envelope."""
+    """Objects in one envelope."""
     page_size: int = 1_000
     """Objects per page without `limit`."""
     page_cap: int = 10_000

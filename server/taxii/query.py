@@ -100,7 +100,7 @@ class ParsedQuery:
 
 @dataclass(frozen=True, slots=True)
 class DeleteQuery:
-    """Which versions of an object to delete."""
+    """The versions of an object to delete."""
 
     keywords: frozenset[VersionKeyword] | None
     """None, and no `versions`: all versions."""

@@ -53,7 +53,7 @@ class RateLimiter:
         """
         self._quota, self._clock = quota, clock
         self._full_at = numbers or LocalNumbers()
-        """When each bucket is full again, in seconds of the clock."""
+        """Time at which each bucket is full again, in seconds of the clock."""
 
     def take(self, account: str) -> None:
         """Count one request of an account.  Raises TooManyRequests if none is left."""

@@ -351,8 +351,8 @@ def _message(record: Record) -> str:
     outcome = _OUTCOMES.get(record.verdict, record.verdict)
     if record.verdict in ("refused", "held"):
         reported = [f for f in record.findings if f.get("action") == record.verdict]
-    elif told := [f["message"] for f in record.findings if f.get("message") in _INSTEAD]:
-        return told[0]
+    elif instead := [f["message"] for f in record.findings if f.get("message") in _INSTEAD]:
+        return instead[0]
     else:
         reported = [f for f in record.findings if f.get("action") not in _UNREPORTED]
     reasons = "; ".join(dict.fromkeys(f["message"] for f in reported if f.get("message")))

@@ -2,29 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.hub import HubInProcess, indicator
 from support.paths import ROOT
-from support.taxii_servers import serve_app
 
 from tocsin.clients.api import Client, ClientSettings, PushOptions, ShareError
-from tocsin.server.store import Store
 
 HELD = b"[email-message:to_refs[*].value = 'jo@northmole.example']"
-
-
-@pytest.fixture
-def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
-    """A hub on a socket, to which the variables of the partner `acme` point."""
-    hub = HubInProcess(store)
-    with serve_app(hub.client.application) as origin:
-        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
-        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
-        yield hub
 
 
 def test_the_examples_of_the_documentation_run_in_order(

@@ -7,30 +7,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.hub import HubInProcess
-from support.taxii_servers import serve_app
-
-from tocsin.config import HubSettings
-from tocsin.server.store import Store
 
 Run = Callable[..., Any]
 VALUES = 1_500
 KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))
-
-
-@pytest.fixture
-def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
-    """A hub on a socket without a limit of requests, to which the variables of `acme` point."""
-    hub = HubInProcess(store, settings=HubSettings(requests_per_minute=0))
-    with serve_app(hub.client.application) as origin:
-        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
-        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
-        yield hub
 
 
 def published(hub: HubInProcess) -> Counter[str]:

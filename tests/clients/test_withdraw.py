@@ -2,13 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.hub import HubInProcess, indicator, sdo
-from support.taxii_servers import COLLECTION, Answer, Medallion, serve_app, serve_script
+from support.taxii_servers import COLLECTION, Answer, Medallion, serve_script
 from support.terminal import run_on_terminal
 from support.warning_lists import warning_lists
 
@@ -20,21 +20,10 @@ from tocsin.clients.check import read_unexamined
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.withdraw import Target, list_targets, resolve_name, revoked_version
 from tocsin.config import policy_text
-from tocsin.server.store import Store
 
 NOW = 1_780_000_000_000_000
 INDICATOR, TOOL = indicator(seed="1"), sdo("tool", name="Remote shell")
 Run = Callable[..., Any]
-
-
-@pytest.fixture
-def served(store: Store, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubInProcess]:
-    """A hub on a socket, to which the variables of the partner `acme` point."""
-    hub = HubInProcess(store)
-    with serve_app(hub.client.application) as origin:
-        monkeypatch.setenv("TOCSIN_URL", f"{origin}/taxii2/")
-        monkeypatch.setenv("TOCSIN_KEY", "acme:acme")
-        yield hub
 
 
 def in_force(hub: HubInProcess, who: str = "acme") -> list[str]:

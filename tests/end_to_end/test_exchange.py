@@ -19,6 +19,7 @@ from support.hub import (
     sdo,
 )
 from support.presence import present
+from support.statement_marking import STATEMENT
 
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
@@ -375,14 +376,7 @@ class TestMarkings:
         assert [o["id"] for o in found] == [hub.identity, CLEAR, GREEN, AUTHOR_ID, EXTENSION_ID]
 
     def test_a_statement_goes_with_the_objects_that_carry_it(self, hub: HubInProcess) -> None:
-        statement = {
-            "type": "marking-definition",
-            "spec_version": "2.1",
-            "id": "marking-definition--22222222-2222-4222-8222-222222222222",
-            "created": "2026-01-01T00:00:00.000Z",
-            "definition_type": "statement",
-            "definition": {"statement": "Copyright Acme Corporation"},
-        }
+        statement = STATEMENT | {"definition": {"statement": "Copyright Acme Corporation"}}
         hub.push(statement, indicator(object_marking_refs=[GREEN, statement["id"]]))
         found = {o["id"]: o for o in hub.ask("collections/green/objects/").json["objects"]}
         [carrier] = [o for o in found.values() if o["type"] == "indicator"]
@@ -390,14 +384,6 @@ class TestMarkings:
         assert carried["definition"]["statement"] == "Copyright [removed: submitter's name]"
 
     def test_an_object_waits_rather_than_lose_a_marking(self, hub: HubInProcess) -> None:
-        strict = {
-            "type": "marking-definition",
-            "spec_version": "2.1",
-            "id": "marking-definition--22222222-2222-4222-8222-222222222222",
-            "created": "2026-01-01T00:00:00.000Z",
-            "definition_type": "statement",
-            "definition": {"statement": "ours"},
-            "object_marking_refs": [AMBER],
-        }
+        strict = STATEMENT | {"object_marking_refs": [AMBER]}
         status = hub.push(strict, indicator(object_marking_refs=[GREEN, strict["id"]]))
         assert hub.verdicts(status) == ["admitted", "held"]

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
-from pymongo.monitoring import CommandListener
+from support.databases import open_watched_store
 from support.hub import HUB_SECRETS, HubInProcess, default_admission, indicator
 from support.processes import HubProcess, indicators
 
@@ -286,39 +285,18 @@ def test_ranges_that_touch_are_merged() -> None:
     assert merge_ranges([(5, 9), (1, 2), (3, 4), (20, 20)]) == [(1, 9), (20, 20)]
 
 
-class Writes(CommandListener):
-    """Counts the commands that write."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def started(self, event: Any) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: Any) -> None:
-        """Nothing to count."""
-
-    def failed(self, event: Any) -> None:
-        """Nothing to count."""
-
-
 @pytest.fixture
 def counted(engine_uri: str) -> Iterator[Any]:
-    writes = Writes()
-    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[writes]) as client:
-        name = f"test_{uuid.uuid4().hex}"
-        store = Store(client, name)
-        store.prepare()
-        yield HubInProcess(store), writes
-        client.drop_database(name)
+    with open_watched_store(engine_uri) as (store, commands):
+        yield HubInProcess(store), commands
 
 
 def test_a_page_writes_nothing_within_its_request(counted: Any) -> None:
-    hub, writes = counted
+    hub, commands = counted
     publish(hub)
-    writes.names.clear()
+    commands.names.clear()
     hub.feed("green", who="north")
-    assert {"update", "insert", "findAndModify", "delete"} & set(writes.names) == set()
+    assert {"update", "insert", "findAndModify", "delete"} & set(commands.names) == set()
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymongo import MongoClient, ReplaceOne
+from pymongo.monitoring import CommandListener
 
 from tocsin.server.store import Store
 from tocsin.server.store.connection import Base
@@ -43,6 +44,33 @@ def open_empty_store(uri: str) -> Iterator[Store]:
         elif "TOCSIN_TEST_MONGO" in os.environ:
             drop(uri, prepared.name)
         store.close()
+
+
+class CommandNames(CommandListener):
+    """The names of the commands that a connection sent."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: Any) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: Any) -> None:
+        """Nothing more to note."""
+
+    def failed(self, event: Any) -> None:
+        """Nothing more to note."""
+
+
+@contextmanager
+def open_watched_store(uri: str) -> Iterator[tuple[Store, CommandNames]]:
+    """Open a store on a new database, with the names of the commands that it sends."""
+    commands, name = CommandNames(), f"test_{uuid.uuid4().hex}"
+    with MongoClient[dict[str, Any]](uri, event_listeners=[commands]) as client:
+        store = Store(client, name)
+        store.prepare()
+        yield store, commands
+        client.drop_database(name)
 
 
 def drop_all() -> None:

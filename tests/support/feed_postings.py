@@ -1,9 +1,12 @@
 """Entries for the tests of feeds, and a feed to publish them in."""
 
 import hashlib
+import random
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tocsin.server.model import (
     Entry,
@@ -66,3 +69,23 @@ class Feed:
             yield from page.entries
             more = page.more
             query = replace(query, position=page.entries[-1].position if more else 0)
+
+
+def follow(
+    feed: Feed, how: str, done: threading.Event, keywords: frozenset[VersionKeyword] = ALL
+) -> list[Entry]:
+    """All that a poller is given until the writers are done, by next, added_after or both."""
+    log: list[Entry] = []
+    dice = random.Random(how)
+    while True:
+        ended = done.is_set()
+        query = Query(limit=dice.randrange(1, 50), keywords=keywords)
+        if log:
+            last = {"position": log[-1].position, "added_after": log[-1].stamp}
+            names = last if how == "both" else [how]
+            changes: dict[str, Any] = {each: last[each] for each in names}
+            query = replace(query, **changes)
+        page = feed.store.feeds.page(feed.id, query)
+        log.extend(page.entries)
+        if ended and not page.more:
+            return log

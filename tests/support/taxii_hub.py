@@ -393,6 +393,11 @@ def address(number: int = 1) -> dict[str, Any]:
     }
 
 
+def objects(taxii: TaxiiHub, query: str = "") -> Any:
+    """The response to a request for the objects of the collection `green`."""
+    return taxii.get(f"green/objects/{query}")
+
+
 def ids(response: TestResponse) -> list[int]:
     """Return the numbers of the objects on a page."""
     return [int(one["id"][-12:]) for one in present(response.json).get("objects", [])]

@@ -82,7 +82,7 @@ _MOST_TITLES = 5
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
 _TRIM = '\ufeff \t"'
 MAP_OPTION = " (--map COLUMN=KIND changes one)"
-"""What a program with a command line can do about it; others leave this out."""
+"""The hint to users of a command line; other programs leave it out."""
 READ_AS = f"columns read as{MAP_OPTION}:"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 _ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))

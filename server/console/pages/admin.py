@@ -18,7 +18,7 @@ from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.recogniser.recogniser import is_installed
-from tocsin.admission.timestamps import micros, timestamp
+from tocsin.admission.timestamps import micros
 from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
 from tocsin.server.console.door import status_of
 from tocsin.server.console.forms import FieldError, again, go, sentence, split_words, text_field
@@ -27,7 +27,7 @@ from tocsin.server.console.policy_trial import count_words
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
-from tocsin.server.journal import JournalEntry
+from tocsin.server.journal import JournalEntry, entry_as_json
 from tocsin.server.model import CollectionKind, Marking, Partner
 from tocsin.server.partners.administration import PartnerChange
 from tocsin.server.partners.countries import parse_country
@@ -175,7 +175,7 @@ class TrialPages:
         return go(f"/admin/policy/trial/{id}")
 
     def show(self, id: str) -> ResponseReturnValue:
-        """What the policy would have made of the objects; how far it is, until it is done."""
+        """Show the results of the trial; its progress, until it is done."""
         trial = self.services.trials.find(id)
         return _page(
             "admin_trial.html",
@@ -415,7 +415,7 @@ def _parse_partner(form: Form) -> dict[str, Any]:
 
 
 def _parse_marking(text: str) -> Marking:
-    """How the partner's feeds are marked.  Raises FieldError."""
+    """The marking of the partner's feeds.  Raises FieldError."""
     try:
         return Marking(text or Marking.TLP2)
     except ValueError as error:
@@ -594,7 +594,7 @@ class JournalPages:
         after = request.args.get("after", "0")
         start = int(after) if after.isdecimal() and len(after) < _MOST_DIGITS else 0
         found = islice(self.services.store.journal.entries(start), _MOST_EXPORTED)
-        lines = (json.dumps(_format_entry(entry)) + "\n" for entry in found)
+        lines = (json.dumps(entry_as_json(entry)) + "\n" for entry in found)
         answer = flask.Response("".join(lines), content_type="application/x-ndjson")
         answer.headers["Content-Disposition"] = 'attachment; filename="journal.jsonl"'
         return answer
@@ -609,15 +609,3 @@ def _details(entry: JournalEntry) -> str:
         f"{name}: {value if isinstance(value, str | int) else json.dumps(value)}"
         for name, value in entry.details.items()
     )
-
-
-def _format_entry(entry: JournalEntry) -> dict[str, object]:
-    return {
-        "sequence": entry.sequence,
-        "at": timestamp(entry.at),
-        "act": entry.action,
-        "who": entry.actor,
-        "what": dict(entry.details),
-        "previous": entry.previous,
-        "hash": entry.hash,
-    }

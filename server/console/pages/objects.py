@@ -1,7 +1,7 @@
 """The page of one published object: what is published, how it came about, who received it.
 
-A person sees what `ObjectReports` gives for their rights.  What it may not read has the answer of
-an object that never was, for acts too.
+A person sees what `ObjectReports` gives for their rights.  An object that they may not read is
+answered like one that never existed, for acts too.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ DONE = {
     "declined": "The request to purge it was declined.",
     "purging": "The object was revoked for good. Its content is deleted within a minute.",
 }
-"""What the status line says after an act."""
+"""The text of the status line after an act."""
 
 
 def register(pages: Pages, services: ConsoleServices) -> None:
@@ -197,7 +197,7 @@ class ObjectPage:
 
 @dataclass(frozen=True, slots=True)
 class ObjectActs:
-    """What people do with an object."""
+    """The acts on an object, each with its form."""
 
     services: ConsoleServices
 
@@ -233,7 +233,7 @@ class ObjectActs:
         return _back(id, "lead")
 
     def ask_to_revoke(self, id: str) -> ResponseReturnValue:
-        """What a revocation does, in numbers, and the form for its reason."""
+        """Show the effects of a revocation, in numbers, and the form for its reason."""
         return self._ask("object_revoke.html", id, {})
 
     def _ask(
@@ -268,7 +268,7 @@ class ObjectActs:
         return _back(id, "revoked")
 
     def ask_to_purge(self, id: str) -> ResponseReturnValue:
-        """What a purge deletes, and the form that asks for the end of the value."""
+        """Show what a purge deletes, and the form that asks for the end of the value."""
         return self._ask("object_purge.html", id, {})
 
     def purge(self, id: str) -> ResponseReturnValue:

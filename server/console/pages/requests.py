@@ -60,7 +60,7 @@ class Requests:
     services: ConsoleServices
 
     def list_requests(self) -> ResponseReturnValue:
-        """What waits, and who has asked."""
+        """List the requests that wait, with the person who made each."""
         return flask.render_template(
             "admin_requests.html",
             section=f"{ROOT}/admin",
@@ -86,7 +86,7 @@ class Requests:
         if confirms and (
             requester is None or requester.disabled or not requester.has(Role.OPERATOR)
         ):
-            raise Conflict("who asked for this is no operator any more: decline it")
+            raise Conflict("the person who asked for this is not an operator any more: decline it")
         self.services.store.commit(work)
         if not confirms:
             return go("/admin/requests")

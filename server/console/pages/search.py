@@ -64,7 +64,7 @@ class SearchPage:
     services: ConsoleServices
 
     def search(self) -> ResponseReturnValue:
-        """What was found; a single hit opens its object at once."""
+        """Show the hits; a single hit opens its object at once."""
         text = request.args.get("q", "")[:LONGEST_TEXT].strip()
         given = {name: request.args.get(name, "")[:_LONGEST_FIELD].strip() for name in _FIELDS}
         before = request.args.get("before", "")
@@ -114,7 +114,7 @@ class SearchPage:
         return [(each.alias or each.id, each.title) for each in visit().readable()]
 
     def _partners(self) -> list[tuple[str, str]]:
-        """What the hub's own people may filter by; empty for all others."""
+        """The partners by which the hub's own people may filter; empty for all others."""
         if not visit().who.is_of_hub:
             return []
         every = self.services.store.accounts.list_partners()

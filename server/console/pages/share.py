@@ -73,7 +73,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
 
 
 class Selection(NamedTuple):
-    """What of a preview is looked at; all of it is in the URL."""
+    """The view of a preview: its filters and its page, all of it in the URL."""
 
     everything: bool
     reader: Tlp
@@ -179,7 +179,7 @@ class Share:
         return self._page(draft, {}, 200)
 
     def progress(self, id: str) -> ResponseReturnValue:
-        """How far an examination has come; the whole page once it has ended."""
+        """Show the progress of an examination; the whole page once it has ended."""
         draft = self._find(id)
         if draft.state is State.WORKING and not self._is_lost(draft):
             return flask.render_template("share_progress.html", draft=draft)
@@ -347,7 +347,7 @@ class Share:
         )
 
     def _form(self, options: Options) -> dict[str, object]:
-        """What the fields of the form need."""
+        """The variables of the form."""
         partner = self._partner()
         names = [("named", partner.name)] if partner.consent in CONSENTS_TO_NAME else []
         return {

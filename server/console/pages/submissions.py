@@ -75,7 +75,7 @@ class Line:
     is_readable: bool
     """The person may open the page of the public object."""
     end: str = ""
-    """How the public object ended, as far as the person may know; empty if it is in force."""
+    """The end of the public object, as far as the person may know; empty if it is in force."""
     may_withdraw: bool = False
 
 
@@ -123,7 +123,7 @@ class Submissions:
         return found[:_PAGE], bool(found) and before is not None, len(found) > _PAGE
 
     def show(self, id: str) -> ResponseReturnValue:
-        """What became of the objects of a submission."""
+        """Show the verdicts on the objects of a submission."""
         submission = self._find(id)
         number = max(1, number_field("page", 1))
         verdict = request.args.get("show", "")
@@ -146,7 +146,7 @@ class Submissions:
         )
 
     def progress(self, id: str) -> ResponseReturnValue:
-        """How far a submission has come; the whole page again once it is settled."""
+        """Show the progress of a submission; the whole page again once it is settled."""
         submission = self._find(id)
         if submission.settled == submission.total:
             answer = flask.make_response("", 204)
@@ -208,7 +208,7 @@ class Submissions:
         return find_ends(self.services.store, published)
 
     def withdraw(self, id: str) -> ResponseReturnValue:
-        """Withdraw what the person's partner reported of one object, whoever may read it."""
+        """Withdraw the partner's report on one object; the person need not be able to read it."""
         submission = self._find(id)
         index = text_field("row", 10)
         if not _is_own(submission) or not _INDEX.fullmatch(index):
@@ -258,7 +258,7 @@ def summarise(submission: Submission) -> str:
 
 
 def count_in_words(submission: Submission) -> str:
-    """What became of the objects: `5 published, 1 waits, 2 in progress`."""
+    """The verdicts in numbers: `5 published, 1 waits, 2 in progress`."""
     counts = Counter(dict(submission.counts))
     found = [
         f"{counts[name]:,} {one if counts[name] == 1 else many}"

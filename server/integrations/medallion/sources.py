@@ -174,7 +174,7 @@ _Key = tuple[str, int | str]
 def _read_manifest(
     manifest: Sequence[str],
 ) -> tuple[dict[_Key, tuple[int, int]], list[SkippedObject]]:
-    """When each object version was added, with its place in the manifest."""
+    """The time at which each object version was added, with its place in the manifest."""
     dates: dict[_Key, tuple[int, int]] = {}
     faults: list[SkippedObject] = []
     for place, text in enumerate(manifest):

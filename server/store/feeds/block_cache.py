@@ -1,7 +1,7 @@
 """Blocks of feeds in memory, so that a page costs no look-up of what has not changed.
 
-The entries of a block never change, apart from removals; the tail grows.  What changes
-are the entries that later ones supersede, and then the feed's head changes too.  So a
+The entries of a block never change, apart from removals; the tail grows.  Later ones
+may supersede entries, and then the feed's head changes too.  So a
 block is remembered for a number of removals, its superseded entries for a number of
 writes, and one look-up of the head tells if both still hold.
 """
@@ -25,7 +25,7 @@ _MOST_OCTETS = 64 << 20
 FORGOTTEN = 2.0
 """Seconds after which no process of the hub has in memory any more what was removed."""
 _OVERHEAD = 20_000
-"""Octets of a full block besides its objects, roughly."""
+"""Octets of a full block without its objects, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Block:
     objects: bytes
     """All entries in one representation, joined by commas; empty where an entry was removed."""
     ends: Sequence[int]
-    """Where each entry ends in `objects`."""
+    """Index in `objects` at which each entry ends."""
     stamps: Sequence[int]
     gone: frozenset[int]
     """Indexes of the entries that were removed."""
@@ -79,7 +79,7 @@ class Block:
         return bisect_right(self.stamps, stamp)
 
     def fit(self, begin: int, end: int, octets: int) -> int:
-        """The greatest end, up to `end`, of a slice from `begin` on of at most so many octets."""
+        """The greatest end, up to `end`, of a slice from `begin` on of at most `octets`."""
         start = self.ends[begin - 1] + 1 if begin else 0
         return max(begin, min(end, bisect_right(self.ends, start + octets)))
 
@@ -97,16 +97,16 @@ def _shown(batch: Document, i: int, representation: Representation) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The entries of a block that are no last versions."""
+    """The entries of a block that are not last versions."""
 
     positions: Sequence[int]
-    """In order."""
+    """Positions of the entries, in ascending order."""
     writes: int
     """The feed's number of writes for which this holds."""
 
     @classmethod
     def of(cls, documents: Iterable[Document], writes: int) -> Superseded:
-        """Of the status bit documents of a block."""
+        """Read the status bit documents of a block."""
         found = {
             int(document["_id"].rpartition("/")[2]) + i
             for document in documents
@@ -146,7 +146,7 @@ class BlockCache:
     """Blocks of all feeds, and their superseded entries.  Safe among threads."""
 
     def __init__(self, most_octets: int = _MOST_OCTETS) -> None:
-        """Keep blocks of at most so many octets, those that were used last."""
+        """Keep the blocks that were used last, `most_octets` in all."""
         self._most_octets = most_octets
         self._lock = threading.Lock()
         self._feeds: dict[str, _Feed] = {}

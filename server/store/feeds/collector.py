@@ -113,7 +113,7 @@ class PageCollector:
     ) -> None:
         """`known` is the head at which blocks in memory must hold.
 
-        What must be read is read in order, up to the end of `reading`.
+        Blocks that must be read are read in order, up to the end of `reading`.
         """
         self._reader, self._feed, self._known = reader, feed, known
         self._representation = representation

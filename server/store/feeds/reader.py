@@ -222,7 +222,7 @@ class FeedReader:
         self._first_stamps: dict[tuple[str, int], int] = {}
         self._reader = ConsistentReader(base)
         self.blocks = BlockCache()
-        """What this process remembers of the feeds."""
+        """Blocks of the feeds that this process keeps in memory."""
 
     @time_limit()
     def collections(self) -> list[Collection]:
@@ -352,7 +352,7 @@ class FeedReader:
 
     @time_limit()
     def count_matches(self, feed: str, query: Query, most: int) -> int:
-        """How many current entries a query's filters select, up to `most`.
+        """Count the current entries that a query's filters select, up to `most`.
 
         By the index alone: objects that it does not know completely count as matches.
         """
@@ -364,7 +364,7 @@ class FeedReader:
         return count
 
     def _count_current(self, feed: str, matches: Mapping[int, Match]) -> int:
-        """How many of these entries no later version has replaced."""
+        """Count those of these entries that no later version has replaced."""
         blocks = sorted({block_number(position) for position in matches})
         superseded: set[int] = set()
         for chunk in chunk_keys(blocks, MAX_KEYS):
@@ -397,7 +397,7 @@ class FeedReader:
     ) -> tuple[FeedHead, ObjectPage] | None:
         """A page in a representation, and the head at which it is what the query selects.
 
-        `known` is the head as it was read a moment ago.  What has not changed comes from memory.
+        `known` is the head as it was read a moment ago.  Unchanged blocks come from memory.
         None if that is not possible for such a query, or the feed is written to all the time.
         """
         if all_filters(query) or not (query.ids or VersionFilter(query).plain):

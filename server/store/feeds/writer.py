@@ -316,7 +316,7 @@ def _outcome(
 
 
 def _keep_owner(posting: NewEntry, entries: Sequence[IndexedEntry]) -> NewEntry:
-    """The entry with the owner of its object, whoever sends a further version."""
+    """The entry with the owner of its object: a further version does not change it."""
     if not entries or entries[0].owner == posting.owner:
         return posting
     return replace(posting, owner=entries[0].owner)

@@ -7,7 +7,6 @@ import http.client
 import json
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.certificates import SERVER, make_authority, write_private_file
+from support.socket_peers import serve_application
 from support.taxii_hub import MT, TaxiiHub, basic
 
 from tocsin.admission.errors import Malformed, NotAuthenticated, Unavailable
@@ -24,7 +24,7 @@ from tocsin.clients.tls import TlsFiles
 from tocsin.config import ConfigError
 from tocsin.server import auth
 from tocsin.server.auth import AuthScheme
-from tocsin.server.http.server import ListenAddress, build_server
+from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.tls import first_certificate, server_context
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
@@ -56,13 +56,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def serving(application: Any, folder: Any) -> Iterator[Any]:
     """The port of a hub with two threads that takes certificates of the authority."""
     tls = server_context(folder / "hub.pem", None, folder / "ca.pem")
-    server = build_server(ListenAddress("127.0.0.1", 0, 2, lambda: tls), application)
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    yield server.port
-    server.stop()
-    thread.join()
+    with serve_application(application, ConnectionLimits(), tls) as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

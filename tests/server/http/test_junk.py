@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
@@ -18,7 +17,6 @@ from support.socket_peers import (
     Peer,
     chunk,
     get,
-    serve_hub,
     still_answers,
 )
 from support.taxii_hub import MT
@@ -43,19 +41,6 @@ SCRAPS = (
     b"-1",
     b"HTTP/1.1",
 )
-
-
-@pytest.fixture(scope="module")
-def port() -> Iterator[Any]:
-    with serve_hub() as port:
-        yield port
-
-
-@pytest.fixture
-def peer(port: Any) -> Iterator[Any]:
-    peer = Peer(port)
-    yield peer
-    peer.close()
 
 
 class TestPathsAndQueries:

@@ -33,19 +33,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[Any]:
-    with serve_hub() as port:
-        yield port
-
-
-@pytest.fixture
-def peer(port: Any) -> Iterator[Any]:
-    peer = Peer(port)
-    yield peer
-    peer.close()
-
-
 class TestInvalidRequests:
     @pytest.mark.parametrize(
         "octets",

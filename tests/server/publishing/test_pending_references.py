@@ -22,6 +22,7 @@ from support.hub import (
 )
 from support.observables import sco
 from support.presence import present
+from support.statement_marking import STATEMENT
 
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.server.model import Partner
@@ -319,14 +320,7 @@ class TestCompleting:
         assert ids.assign([refused, *candidates], frozenset()).keys() == {candidates[2].source_id}
 
     def test_a_definition_that_came_before_is_known(self, hub: HubInProcess) -> None:
-        statement = {
-            "type": "marking-definition",
-            "spec_version": "2.1",
-            "id": "marking-definition--22222222-2222-4222-8222-222222222222",
-            "created": "2026-01-01T00:00:00.000Z",
-            "definition_type": "statement",
-            "definition": {"statement": "Copyright"},
-        }
+        statement = STATEMENT | {"definition": {"statement": "Copyright"}}
         hub.push(statement, indicator("a.top", object_marking_refs=[GREEN, statement["id"]]))
         status = hub.push(indicator("b.top", object_marking_refs=[GREEN, statement["id"]]))
         assert hub.verdicts(status) == ["admitted"]

@@ -4,36 +4,16 @@ from dataclasses import replace
 
 import pytest
 from support.presence import present
+from support.stored_values import public, review
 
 from tocsin.admission.errors import Conflict, NotFound
-from tocsin.admission.model import Consent, Contribution, Tlp
+from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import (
     Account,
     ArrivedIds,
     Partner,
-    PublicObject,
-    Review,
-    ReviewKind,
 )
 from tocsin.server.store import Store
-
-
-def review(number: int = 1, partner: str = "acme", **changes: object) -> Review:
-    kept = Review(
-        f"review-{number}", ReviewKind.REDACTED, "submission", 0, partner, f"report--{number}",
-        number, object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
-    )  # fmt: skip
-    return replace(kept, **changes)  # type: ignore[arg-type]
-
-
-def public(number: int = 1, *partners: str) -> PublicObject:
-    contributions = tuple(
-        Contribution(p, f"indicator--{number}", "v", 5, Tlp.GREEN, "green", {"n": [number, None]})
-        for p in partners
-    )
-    return PublicObject(
-        f"public--{number}", 1, 2, b"d" * 16, Tlp.AMBER_STRICT, "amber+strict", contributions
-    )
 
 
 class TestPeople:

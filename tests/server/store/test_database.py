@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from pymongo.errors import OperationFailure
 from support.presence import present
+from support.stored_values import public, review
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
-from tocsin.admission.model import Contribution, Tlp
 from tocsin.server.journal import first_invalid_sequence
 from tocsin.server.model import (
     Collection,
@@ -27,12 +27,9 @@ from tocsin.server.model import (
     FeedHead,
     NewEntry,
     Partner,
-    PublicObject,
     PublishOutcome,
     Query,
     Record,
-    Review,
-    ReviewKind,
     Submission,
 )
 from tocsin.server.store import Store, Transaction
@@ -66,24 +63,6 @@ def records(*verdicts: str, start: int = 0) -> list[Record]:
         Record(i, verdict, f"indicator--{i}", "v", f"public--{i}", ({"rule": "schema"},))
         for i, verdict in enumerate(verdicts, start)
     ]
-
-
-def review(number: int = 1, partner: str = "acme", **changes: object) -> Review:
-    kept = Review(
-        f"review-{number}", ReviewKind.REDACTED, "submission", 0, partner, f"report--{number}",
-        number, object=b"{}", rules=("person_names",), findings=({"rule": "person_names"},),
-    )  # fmt: skip
-    return replace(kept, **changes)  # type: ignore[arg-type]
-
-
-def public(number: int = 1, *partners: str) -> PublicObject:
-    contributions = tuple(
-        Contribution(p, f"indicator--{number}", "v", 5, Tlp.GREEN, "green", {"n": [number, None]})
-        for p in partners
-    )
-    return PublicObject(
-        f"public--{number}", 1, 2, b"d" * 16, Tlp.AMBER_STRICT, "amber+strict", contributions
-    )
 
 
 def posting(number: int) -> NewEntry:

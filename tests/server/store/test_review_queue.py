@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
-from pymongo import MongoClient
-from pymongo.monitoring import CommandListener
+from support.databases import CommandNames, open_watched_store
 
 from tocsin.server.model import DecisionKind, PendingDecision, Review, ReviewKind
 from tocsin.server.store import Store, Transaction, review_queue
@@ -46,31 +44,10 @@ def put_decision(txn: Transaction) -> None:
     txn.put_review_decision(txn.find_reviews(["review-1"]), decision)
 
 
-class CommandCount(CommandListener):
-    """Counts commands."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def started(self, event: Any) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: Any) -> None:
-        """Nothing to count."""
-
-    def failed(self, event: Any) -> None:
-        """Nothing to count."""
-
-
 @pytest.fixture
-def counted(engine_uri: str) -> Iterator[tuple[Store, CommandCount]]:
-    count = CommandCount()
-    with MongoClient[dict[str, Any]](engine_uri, event_listeners=[count]) as client:
-        name = f"test_{uuid.uuid4().hex}"
-        store = Store(client, name)
-        store.prepare()
-        yield store, count
-        client.drop_database(name)
+def counted(engine_uri: str) -> Iterator[tuple[Store, CommandNames]]:
+    with open_watched_store(engine_uri) as watched:
+        yield watched
 
 
 def test_has_the_oldest_first_with_type_and_level(store: Store) -> None:
@@ -107,7 +84,7 @@ def test_reads_all_again_when_too_much_has_changed(
     assert names(queue) == ["3"]
 
 
-def test_costs_two_commands_however_much_waits(counted: tuple[Store, CommandCount]) -> None:
+def test_costs_two_commands_however_much_waits(counted: tuple[Store, CommandNames]) -> None:
     store, count = counted
     add(store, *range(1_000))
     assert len(store.review_queue.look()) == 1_000
@@ -121,7 +98,7 @@ def test_costs_two_commands_however_much_waits(counted: tuple[Store, CommandCoun
 
 
 def test_a_decision_on_five_hundred_costs_few_commands(
-    counted: tuple[Store, CommandCount],
+    counted: tuple[Store, CommandNames],
 ) -> None:
     store, count = counted
     add(store, *range(500))
@@ -157,7 +134,7 @@ def test_a_decided_review_has_no_title_any_more(store: Store) -> None:
 
 
 def test_is_read_in_the_background_only_where_it_is_shown(
-    counted: tuple[Store, CommandCount],
+    counted: tuple[Store, CommandNames],
 ) -> None:
     store, count = counted
     add(store, 1)

@@ -5,17 +5,11 @@ from typing import Any
 import pytest
 from support.taxii_hub import (
     SCRATCH,
-    filled_hub,
     ids,
     indicator,
 )
 
 ONE = indicator(1)["id"]
-
-
-@pytest.fixture
-def taxii() -> Any:
-    return filled_hub()
 
 
 def delete(taxii: Any, query: Any = "", id: Any = ONE) -> Any:

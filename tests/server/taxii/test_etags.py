@@ -9,7 +9,6 @@ from support.taxii_hub import (
     GREEN,
     SCRATCH,
     TaxiiHub,
-    filled_hub,
     indicator,
 )
 
@@ -18,11 +17,6 @@ from tocsin.server.store import Store
 ONE = indicator(1)["id"]
 PAGES = ["objects/", "manifest/", f"objects/{ONE}/", f"objects/{ONE}/versions/"]
 RESOURCES = ["/taxii2/", "/hub/", "/hub/collections/", "/hub/collections/green/"]
-
-
-@pytest.fixture
-def taxii() -> Any:
-    return filled_hub()
 
 
 def get_if_changed(taxii: Any, path: Any, tag: Any, **more: Any) -> Any:

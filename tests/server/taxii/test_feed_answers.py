@@ -6,26 +6,17 @@ import pytest
 from support.taxii_hub import (
     SCRATCH,
     address,
-    filled_hub,
     ids,
     indicator,
+    objects,
     stamp,
 )
 
 ONE = indicator(1)["id"]
 
 
-@pytest.fixture
-def taxii() -> Any:
-    return filled_hub()
-
-
 FIRST, LAST = "X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last"
 ENDPOINTS = ["manifest/", "objects/", f"objects/{ONE}/", f"objects/{ONE}/versions/"]
-
-
-def objects(taxii: Any, query: Any = "") -> Any:
-    return taxii.get(f"green/objects/{query}")
 
 
 def test_11_1_an_envelope_is_no_bundle(taxii: Any) -> None:

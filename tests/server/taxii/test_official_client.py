@@ -4,12 +4,12 @@ import gzip
 import http.client
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+from support.socket_peers import serve_application
 from support.taxii_hub import (
     GREEN,
     MT,
@@ -20,7 +20,7 @@ from support.taxii_hub import (
 from taxii2client.v21 import Collection, Server, as_pages
 
 from tocsin.clients.http import Hub
-from tocsin.server.http.server import ListenAddress, build_server
+from tocsin.server.http.connection import ConnectionLimits
 
 AUTH = {"Authorization": basic("acme", "acme-robot-key"), "Accept": MT}
 LIMIT = 5000
@@ -30,13 +30,8 @@ LIMIT = 5000
 def port() -> Iterator[Any]:
     taxii = TaxiiHub(max_content_length=LIMIT)
     taxii.feeds.add(GREEN.id, *(indicator(n) for n in range(1, 24)))
-    server = build_server(ListenAddress("127.0.0.1", 0, 2), taxii.app)
-    server.prepare()
-    thread = threading.Thread(target=server.serve)
-    thread.start()
-    yield server.port
-    server.stop()
-    thread.join()
+    with serve_application(taxii.app, ConnectionLimits()) as port:
+        yield port
 
 
 @contextmanager

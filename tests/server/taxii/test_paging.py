@@ -7,25 +7,16 @@ from support.taxii_hub import (
     GREEN,
     SCRATCH,
     TaxiiHub,
-    filled_hub,
     ids,
     indicator,
+    objects,
     stamp,
 )
 
 ONE = indicator(1)["id"]
 
 
-@pytest.fixture
-def taxii() -> Any:
-    return filled_hub()
-
-
 LAST = "X-TAXII-Date-Added-Last"
-
-
-def objects(taxii: Any, query: Any = "") -> Any:
-    return taxii.get(f"green/objects/{query}")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 9, 1000, 10**30])

@@ -6,9 +6,9 @@ import pytest
 from support.taxii_hub import (
     EPOCH,
     SCRATCH,
-    filled_hub,
     ids,
     indicator,
+    objects,
     stamp,
 )
 
@@ -20,16 +20,7 @@ from tocsin.server.taxii.query import Endpoint
 ONE = indicator(1)["id"]
 
 
-@pytest.fixture
-def taxii() -> Any:
-    return filled_hub()
-
-
 ENDPOINTS = ["manifest/", "objects/", f"objects/{ONE}/", f"objects/{ONE}/versions/"]
-
-
-def objects(taxii: Any, query: Any = "") -> Any:
-    return taxii.get(f"green/objects/{query}")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pymongo import MongoClient, monitoring
+from pymongo import MongoClient
+from support.databases import CommandNames
 from support.feed_postings import Feed, object_id, posting
 
 from tocsin.server import model
@@ -174,7 +175,7 @@ def test_a_page_past_the_end_is_empty_at_the_head_that_was_looked_up(
 def test_a_full_page_of_a_feed_at_rest_is_one_look_up(engine_uri: str, new: Any) -> None:
     feed = new()
     feed.publish(*(posting(number) for number in range(3)))
-    listener = Commands()
+    listener = CommandNames()
     with MongoClient[dict[str, Any]](engine_uri, event_listeners=[listener]) as client:
         store = Store(client, feed.store._base.name)
         one = replace(Query(), ids=frozenset({object_id(1)}))
@@ -185,22 +186,6 @@ def test_a_full_page_of_a_feed_at_rest_is_one_look_up(engine_uri: str, new: Any)
                 state = store.feeds.look(feed.id)
                 store.feeds.objects(collection(feed), query, state, representation)
                 assert len(listener.names) <= most, listener.names
-
-
-class Commands(monitoring.CommandListener):
-    """The names of the commands that were sent."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def started(self, event: Any) -> None:
-        self.names.append(event.command_name)
-
-    def succeeded(self, event: Any) -> None:
-        """Nothing more to note."""
-
-    def failed(self, event: Any) -> None:
-        """Nothing more to note."""
 
 
 class TestMemory:

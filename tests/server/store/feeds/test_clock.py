@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from support.feed_postings import (
-    ALL,
     EVERY,
     LAST,
     Feed,
+    follow,
     object_id,
     posting,
 )
@@ -22,20 +22,9 @@ from tocsin.admission.errors import Conflict
 from tocsin.server.model import (
     Collection,
     CollectionKind,
-    Entry,
     Query,
 )
 from tocsin.server.store import Store
-
-
-@pytest.fixture
-def one(new: Callable[[], Feed]) -> Any:
-    return new()
-
-
-@pytest.fixture
-def other(new: Callable[[], Feed]) -> Any:
-    return new()
 
 
 def test_stamps_of_all_feeds_are_unique_and_in_the_order_of_writing(one: Any, other: Any) -> None:
@@ -124,24 +113,6 @@ def write(store: Store, feeds: list[str], number: int) -> None:
         sent.append(posting(7_777, at=number * 15 + batch))
         into = feeds if batch % 3 == 0 else [dice.choice(feeds)]
         publish_to_all(store, into, sent)
-
-
-def follow(feed: Feed, how: str, done: threading.Event, keywords: Any = ALL) -> list[Entry]:
-    """All that a poller is given until the writers are done, by next, added_after or both."""
-    log: list[Entry] = []
-    dice = random.Random(how)
-    while True:
-        ended = done.is_set()
-        query = Query(limit=dice.randrange(1, 50), keywords=keywords)
-        if log:
-            last = {"position": log[-1].position, "added_after": log[-1].stamp}
-            names = last if how == "both" else [how]
-            changes: dict[str, Any] = {each: last[each] for each in names}
-            query = replace(query, **changes)
-        page = feed.store.feeds.page(feed.id, query)
-        log.extend(page.entries)
-        if ended and not page.more:
-            return log
 
 
 @pytest.mark.slow

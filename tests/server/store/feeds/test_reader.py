@@ -18,6 +18,7 @@ from support.feed_postings import (
     LAST,
     STORED,
     Feed,
+    follow,
     object_id,
     posting,
     version,
@@ -353,23 +354,6 @@ def write(store: Store, feed: str, number: int) -> None:
         sent = [posting(start + i) for i in range(dice.randrange(1, 14))]
         sent.append(posting(7_777, at=batch))
         publish(store, feed, sent)
-
-
-def follow(feed: Feed, how: str, done: threading.Event) -> list[Entry]:
-    """All that a poller is given until the writers are done, by position or by added_after."""
-    log: list[Entry] = []
-    dice = random.Random(how)
-    while True:
-        ended = done.is_set()
-        query = Query(limit=dice.randrange(1, 50), keywords=ALL)
-        if log:
-            last = {"position": log[-1].position, "added_after": log[-1].stamp}
-            changes: dict[str, Any] = {how: last[how]}
-            query = replace(query, **changes)
-        page = feed.store.feeds.page(feed.id, query)
-        log.extend(page.entries)
-        if ended and not page.more:
-            return log
 
 
 def test_four_writers_and_two_followers_at_once_lose_and_repeat_nothing(

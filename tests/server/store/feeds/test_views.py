@@ -44,16 +44,6 @@ INDICATORS = frozenset({"indicator"})
 ADDRESSES = frozenset({"ipv4-addr"})
 
 
-@pytest.fixture
-def one(new: Callable[[], Feed]) -> Any:
-    return new()
-
-
-@pytest.fixture
-def other(new: Callable[[], Feed]) -> Any:
-    return new()
-
-
 class TestUnion:
     def test_is_its_sources_in_the_order_in_which_they_were_written(
         self, one: Any, other: Any
