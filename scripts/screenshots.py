@@ -162,7 +162,8 @@ def find_shots(browser: Browser, states: dict[str, Any], origin: str, draft: str
     yield Shot("submissions", "/submissions", "analyst")
     yield Shot("submission", first("/partners/city-cert", r'href="(/console/submissions/[^"]+)"'))
     yield Shot("review", "/review")
-    yield Shot("review-item", first("/review", r'href="(/console/review/[0-9a-z-]{8,}[^"]*)"'))
+    last = r'(?s).*href="(/console/review/[0-9a-z-]{8,}[^"]*)"'
+    yield Shot("review-item", first("/review", last))  # a text with words in question
     yield Shot("search", "/search?q=parcel-tracking.top")
     yield Shot("search-none", "/search?q=nothing.example")
     found = first("/search?q=parcel-tracking.top", r'href="(/console/objects/[^"?]+)')
