@@ -63,6 +63,11 @@ GENERALISE = "generalise"
 GENERALISE_OR_KEEP = "widen"
 """Mode for values after a reviewer's approval: the pattern is generalised, or kept if that would
 change its meaning.  Not for policy.toml."""
+CUT = "cut"
+"""Mode for values: the part is cut out, or the object held if that would change its meaning."""
+CUT_OR_KEEP = "cut or keep"
+"""Mode for values after an analyst's approval: the part is cut out, or kept if that would change
+the meaning.  Not for policy.toml."""
 APPROVED = "decided"
 """An internal setting: a reviewer approved, so a rule refuses but no longer holds."""
 
@@ -70,6 +75,7 @@ _MODE_AFTER_APPROVAL: Mapping[object, str] = {
     "ask": "keep",
     "hold": "keep",
     GENERALISE: GENERALISE_OR_KEEP,
+    CUT: CUT_OR_KEEP,
 }
 
 
