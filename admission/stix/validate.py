@@ -413,10 +413,14 @@ def _stix_faults(subject: StixObject) -> Iterator[Finding]:
 def _find_impossible_value(observable: Observable) -> str:
     """The fault of a value that nothing can be equal to; empty for a possible one.
 
-    URLs are left out: those without a scheme are common, and tools compare them in their own ways.
+    URLs may have no scheme: such ones are common, and tools compare them in their own ways.
     """
     kind, value = observable.kind, observable.value
-    if kind not in _CHECKED_KINDS or observable.property != "value" or observable.operator != "=":
+    if observable.property != "value" or observable.operator != "=":
+        return ""
+    if kind == "url" and (fault := syntax.find_url_fault(value)):
+        return f"the URL {fault}"
+    if kind not in _CHECKED_KINDS:
         return ""
     found = syntax.find_value_fault({"type": kind, "value": value})
     if found is None:
