@@ -40,11 +40,13 @@ _VERSION = re.compile(r"v?\d[\d.]*(?:[.-].*)?")
 """The version of a package: `vue@2.6.14.min.js`."""
 _may_hold_address = contains_any("@", "%40", "%2540", "[at]")
 _FANGS = re.compile(r"[\[\](){}\\]")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,400}(?:=|%3D){0,2}", re.IGNORECASE)
+_BASE64 = re.compile(
+    r"(?:(?<![A-Za-z0-9+_-])|(?<=%3[Dd])|(?<=%2[Ff]))(?:[A-Za-f][A-Za-z0-9+/_-]{3}){3,100}(?:[A-Za-f][A-Za-z0-9+/_-]{1,2})?"
+    r"(?:=|%3[Dd]){0,2}(?![A-Za-z0-9+_-])"
+)
+"""Base64 of ASCII: of each four characters, the first is one of 32.  A path may end it."""
 _PADDING = re.compile(r"(?:=|%3D)+\Z", re.IGNORECASE)
 _URL_SAFE = str.maketrans("-_", "+/")
-_ASCII_IN_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
-"""The first of each four base64 characters, if they encode ASCII."""
 _SHORTEST_BASE64 = 12
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?:[2-7][0-9a-f]){8,200}(?![A-Za-z0-9])", re.IGNORECASE)
 """Printed characters of ASCII in hexadecimal digits."""
@@ -178,9 +180,6 @@ def _pieces(found: re.Match[str]) -> Iterable[tuple[int, int]]:
 def _find_in_base64(encoded: str) -> re.Match[str] | None:
     for _ in range(_MOST_ENCODINGS):
         bare = _PADDING.sub("", encoded).translate(_URL_SAFE)
-        # Every fourth character rules out nearly all runs before anything is decoded.
-        if len(bare) % 4 == 1 or bare[::4].strip(_ASCII_IN_BASE64):
-            return None
         try:
             octets = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
             encoded = octets.decode("ascii").strip()

@@ -12,7 +12,11 @@ from typing import Any
 
 from tocsin.admission.markings.selectors import is_language_code
 from tocsin.admission.model import StixObject
-from tocsin.admission.observables.canonical_values import canonical_host, canonical_registry_key
+from tocsin.admission.observables.canonical_values import (
+    PLAIN_IPV4,
+    canonical_host,
+    canonical_registry_key,
+)
 from tocsin.admission.observables.placeholders import has_placeholder
 
 _DOMAIN = re.compile(
@@ -87,9 +91,12 @@ def find_url_fault(text: str) -> str:
     if _DEFANGED.match(text):
         return "is defanged: write it with http:// or https://"
     found = _AUTHORITY.match(text)
-    if found is None or has_placeholder(text):
-        return ""
-    user, _, place = found[1].rpartition("@")
+    fault = _find_authority_fault(found[1]) if found else ""
+    return "" if fault and has_placeholder(text) else fault
+
+
+def _find_authority_fault(authority: str) -> str:
+    user, _, place = authority.rpartition("@")
     host = _PORT.sub("", place)
     if "@" in user:
         return "has two @ before its path: write every @ but the last as %40"
@@ -136,6 +143,8 @@ def address(version: int) -> Callable[[str], bool]:
     """A test for addresses and networks of that IP version."""
 
     def is_one(text: str) -> bool:
+        if PLAIN_IPV4.fullmatch(text):
+            return version == 4
         try:
             return ipaddress.ip_network(text, strict=False).version == version
         except ValueError:

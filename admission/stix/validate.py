@@ -158,8 +158,10 @@ class _LastValid:
         if not all(type(text) is str for text in texts) or not _OWN_ID.fullmatch(subject["id"]):
             return False
         # The terms last: nothing else is compared as slowly.
-        same = all(subject.get(name) == value for name, value in last.items())
-        return same and last_terms[1:] == terms[1:] and last_terms[0] is terms[0]
+        for name, value in last.items():  # noqa: SIM110  all() takes twice the time
+            if subject.get(name) != value:
+                return False
+        return last_terms[1:] == terms[1:] and last_terms[0] is terms[0]
 
 
 _last_valid = _LastValid()
