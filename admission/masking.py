@@ -63,6 +63,11 @@ GENERALISE = "generalise"
 GENERALISE_OR_KEEP = "widen"
 """Mode for values after a reviewer's approval: the pattern is generalised, or kept if that would
 change its meaning.  Not for policy.toml."""
+CUT = "cut"
+"""Mode for values: the part is cut out, or the object held if that would change its meaning."""
+CUT_OR_KEEP = "cut or keep"
+"""Mode for values after an analyst's approval: the part is cut out, or kept if that would change
+the meaning.  Not for policy.toml."""
 APPROVED = "decided"
 """An internal setting: a reviewer approved, so a rule refuses but no longer holds."""
 
@@ -70,6 +75,7 @@ _MODE_AFTER_APPROVAL: Mapping[object, str] = {
     "ask": "keep",
     "hold": "keep",
     GENERALISE: GENERALISE_OR_KEEP,
+    CUT: CUT_OR_KEEP,
 }
 
 
@@ -225,18 +231,20 @@ class TextSearch:
 
     def find_in_object(self, subject: StixObject) -> list[tuple[ObjectText, Sequence[Span]]]:
         """The texts of an object that have spans, or that are disguised."""
-        texts: Iterable[ObjectText] = _outer_texts(subject)
-        if self._spares:
-            own = own_values(subject)
-            texts = [each for each in texts if not self._is_spared(each, own)]
-        return [*self._find_in(texts), *self._find_nested(subject)]
+        texts, own = _outer_texts(subject)
+        nested = self._find_nested(subject)
+        if own and self._spares is not None:
+            spared = [each for each in own if self._is_spared(each)]
+            if len(spared) == len(texts):  # most objects of a list have no other text
+                return [*nested]
+            texts = tuple(each for each in texts if each not in spared)
+        return [*self._find_in(texts), *nested]
 
-    def _is_spared(self, each: ObjectText, own: Sequence[str]) -> bool:
-        """True if a text is an own value as it stands, and would be left as it is."""
-        _, text, is_name, decoded = each
-        if is_name or decoded or text not in own or not text.isascii():
-            return False
-        return self._spares is not None and self._spares(text)
+    def _is_spared(self, each: ObjectText) -> bool:
+        """True if an own value would be left as it is, however it is read."""
+        spares = self._spares
+        assert spares is not None  # noqa: S101  (the caller looked)
+        return spares(each.text) and all(spares(decoded.text) for decoded in each.decoded)
 
     def _find_in(self, texts: Iterable[ObjectText]) -> list[tuple[ObjectText, Sequence[Span]]]:
         found: list[tuple[ObjectText, Sequence[Span]]] = []
@@ -249,18 +257,28 @@ class TextSearch:
         return found
 
 
-_last_outer_texts: tuple[StixObject | None, tuple[ObjectText, ...]] = (None, ())
+_Texts = tuple[ObjectText, ...]
+_last_outer_texts: tuple[StixObject | None, tuple[_Texts, _Texts]] = (None, ((), ()))
 """The last object and its texts: rule after rule asks for the same, and none changes it."""
 
 
-def _outer_texts(subject: StixObject) -> tuple[ObjectText, ...]:
-    """The names and texts that are the object's own, names first."""
+def _outer_texts(subject: StixObject) -> tuple[_Texts, _Texts]:
+    """The names and texts that are the object's own, names first; those that are own values."""
     global _last_outer_texts  # noqa: PLW0603
     last, texts = _last_outer_texts
     if last is not subject:
-        texts = _decode(custom_names(subject), outer_free_texts(subject))
+        found = _decode(custom_names(subject), outer_free_texts(subject))
+        values = own_values(subject) if found else ()
+        texts = found, tuple(each for each in found if _is_value(each, values))
         _last_outer_texts = subject, texts
     return texts
+
+
+def _is_value(each: ObjectText, values: Sequence[str]) -> bool:
+    """True if a text is an own value as it stands, in ASCII in all its forms."""
+    if each.is_name or each.text not in values or not each.text.isascii():
+        return False
+    return all(decoded.text.isascii() for decoded in each.decoded)
 
 
 @memoize_nested

@@ -6,7 +6,7 @@ TLP 2.0.  Idempotent.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -217,11 +217,13 @@ def _normalise_markings(
     subject = candidate.object
     assert subject is not None  # noqa: S101  (the caller looked)
     marks = markings.read_markings(subject, definitions)
-    findings = tuple(
-        _repair_finding(f"{old} is not an official TLP marking; read as {new}")
-        for old, new in marks.repaired
-    )
-    labelled = markings.labelled_level(subject)
+    findings: tuple[Finding, ...] = ()
+    if marks.repaired:
+        findings = tuple(
+            _repair_finding(f"{old} is not an official TLP marking; read as {new}")
+            for old, new in marks.repaired
+        )
+    labelled = markings.labelled_level(subject) if "labels" in subject else None
     if labelled is not None and markings.TLP_2_IDS[labelled] not in markings.marking_ids(subject):
         findings += (_label_finding(labelled),)
     tlp = marks.tlp
@@ -235,10 +237,17 @@ def _normalise_markings(
         message = "TLP marking rewritten with the id of TLP 2.0"
         place = "object_marking_refs"
         findings = (Finding("normalise", "spelling", Action.REPAIRED, message, place),)
-    meanings = sorted({defaults.meanings.get(each, each) for each in marks.other_ids})
-    audience = [defaults.audience] if defaults.audience else []
-    scope = "|".join((tlp.label, *meanings, *audience))
+    scope = _join_scope(tlp, marks.other_ids, defaults)
     return candidate.with_tlp(tlp, scope, marked, *findings)
+
+
+def _join_scope(tlp: Tlp, others: Sequence[str], defaults: MarkingContext) -> str:
+    """The sharing scope: the level, the meanings of further markings, the audience."""
+    if not (others or defaults.audience):  # most objects have neither
+        return tlp.label
+    meanings = sorted({defaults.meanings.get(each, each) for each in others})
+    audience = [defaults.audience] if defaults.audience else []
+    return "|".join((tlp.label, *meanings, *audience))
 
 
 @cache

@@ -1,19 +1,14 @@
-"""E-mail addresses in a text, and those that URLs carry behind their host."""
+"""E-mail addresses in a text.  Those inside URLs: `url_mailboxes`."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Iterator
 
 from tocsin.admission.detectors.spans import Span
-from tocsin.admission.detectors.text_search import DOT, contains_any
-from tocsin.admission.detectors.urls import find_urls, path_start
-from tocsin.admission.observables.domain_names import is_known_tld
+from tocsin.admission.detectors.text_search import DOT
 
 EMAIL = "e-mail address"
-EMAIL_IN_URL = "e-mail address in a URL"
 
 _AT = r"(?:@|%40|\s{0,2}[\[({]\s?(?:at|@)\s?[\])}]\s{0,2}|\(a\)|\s?<\s?at\s?>\s?|\s-at-\s)"
 _ADDRESS = re.compile(
@@ -39,27 +34,6 @@ _BRACKETED_AT = re.compile(r"[\[({<]\s?at\s?[\])}>]|\s-at-\s")
 _IMAGE_FILE = re.compile(r"@\dx\.(?:png|jpe?g|gif|svg|webp)", re.IGNORECASE)
 """`logo@2x.png`."""
 
-_ADDRESS_IN_URL = re.compile(
-    rf"(?<![^\W_])([\w.+-]{{1,64}})(?:@|%40|\[@\]|\[at\])((?:[a-z0-9-]{{1,63}}{DOT}){{1,6}}[a-z][a-z-]{{1,23}})(?![\w.-]*@)",
-    re.IGNORECASE,
-)
-_PLACEHOLDER_USER = re.compile(
-    r"(?:.*[._-])?(?:redacted|removed|anonymi[sz]ed)(?:[._-].*)?"
-    r"|x{2,}|a{3,}|e?mail|user(?:name)?|victim|test|someone|name",
-    re.IGNORECASE,
-)
-_PLACEHOLDER_DOMAIN = re.compile(
-    r"(?:.*[.])?(?:example(?:[.][a-z]{2,3}){0,2}|test|invalid|localhost)|v?\d[\d.]*(?:[.-].*)?",
-    re.IGNORECASE,
-)
-"""A domain reserved for examples, or the version of a package (`vue@2.6.14.min.js`)."""
-_may_hold_address = contains_any("@", "%40", "[at]")
-_FANGS = re.compile(r"[\[\](){}\\]")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{12,200}={0,2}")
-_URL_SAFE = str.maketrans("-_", "+/")
-_ASCII_IN_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
-"""The first of each four base64 characters, if they encode ASCII."""
-
 
 def find_email_addresses(text: str) -> Iterator[Span]:
     """E-mail addresses, also defanged or spoken (`jane at bank dot test`)."""
@@ -74,20 +48,6 @@ def find_email_addresses(text: str) -> Iterator[Span]:
         yield from (Span(*found.span(), EMAIL) for found in _SPOKEN_ADDRESS.finditer(text))
 
 
-def find_email_addresses_in_urls(text: str) -> Iterator[Span]:
-    """E-mail addresses behind the host of a URL, also in base64.  Examples are passed over."""
-    for start, url in find_urls(text):
-        path = path_start(url)
-        if path < 0:
-            continue
-        for found in _ADDRESS_IN_URL.finditer(url, path) if _may_hold_address(url) else ():
-            if not _is_placeholder_address(found[1], found[2]):
-                yield Span(start + found.start(), start + found.end(), EMAIL_IN_URL)
-        for found in _BASE64.finditer(url, path):
-            if _encodes_address(found[0]):
-                yield Span(start + found.start(), start + found.end(), EMAIL_IN_URL)
-
-
 def normalise_email_address(address: str) -> str:
     """The address refanged and in lower case."""
     spoken = address.lower().replace(" at ", "@").replace(" dot ", ".")
@@ -99,23 +59,3 @@ def _may_hide_at_sign(text: str) -> bool:
     if "%40" in plain or "(a)" in plain:
         return True
     return "at" in plain and (" dot " in plain or _BRACKETED_AT.search(plain) is not None)
-
-
-def _is_placeholder_address(user: str, domain: str) -> bool:
-    plain = _FANGS.sub("", domain).lower()
-    if _PLACEHOLDER_USER.fullmatch(user) or _PLACEHOLDER_DOMAIN.fullmatch(plain):
-        return True
-    return not is_known_tld(plain.rpartition(".")[2])
-
-
-def _encodes_address(encoded: str) -> bool:
-    bare = encoded.rstrip("=").translate(_URL_SAFE)
-    # Every fourth character rules out nearly all runs before anything is decoded.
-    if len(bare) % 4 == 1 or bare[::4].strip(_ASCII_IN_BASE64):
-        return False
-    try:
-        text = base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
-        return False
-    found = _ADDRESS_IN_URL.fullmatch(text.strip())
-    return found is not None and not _is_placeholder_address(found[1], found[2])

@@ -92,10 +92,10 @@ def _parse_number(text: str) -> Network | None:
 
 
 _NAMED_HOST = re.compile(
-    r"[a-z][a-z0-9+.-]{0,20}://(?:[a-z0-9_-]{1,63}\.){1,30}[a-z]{2,63}(?::\d{1,5})?(?:[/?#]|\Z)",
+    r"(?:[a-z][a-z0-9+.-]{0,20}://)?(?:[a-z0-9_-]{1,63}\.){1,30}[a-z]{2,63}(?::\d{1,5})?(?:[/?#]|\Z)",
     re.IGNORECASE | re.ASCII,
 )
-"""A URL whose host ends with a label of letters, behind a dot: no address, nor `localhost`."""
+"""The name of a host, or a URL with one: it ends with letters behind a dot, so it is no address."""
 
 
 def parse_network(value: str) -> Network | None:

@@ -44,5 +44,7 @@ def find_handles(text: str) -> Iterator[Span]:
 
 def is_post(url: str) -> bool:
     """True if a URL begins with a link to a post, not only to a profile."""
+    if not _POST.search(url):  # far cheaper than the links
+        return False
     link = _LINK.match(url)
     return link is not None and _POST.search(link[0]) is not None

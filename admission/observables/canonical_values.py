@@ -28,6 +28,9 @@ _DROPPED = re.compile(r"[\t\r\n]")
 _AROUND = "".join(map(chr, range(33))) + "\x85\xa0\u3000"
 _AFTER = _AROUND + "."
 _LONGEST = 8192
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+PLAIN_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
+"""An address in its canonical form; `ipaddress` takes ten times as long to say so."""
 
 
 def canonical_host(text: str) -> str:
@@ -52,6 +55,8 @@ def canonical_address(text: str) -> str:
     ('198.51.100.0/24', '2001:db8::1')
     """
     plain = text.strip()
+    if PLAIN_IPV4.fullmatch(plain):
+        return plain
     try:
         if "/" not in plain:
             return str(ipaddress.ip_address(plain))

@@ -12,7 +12,12 @@ from typing import Any
 
 from tocsin.admission.markings.selectors import is_language_code
 from tocsin.admission.model import StixObject
-from tocsin.admission.observables.canonical_values import canonical_host, canonical_registry_key
+from tocsin.admission.observables.canonical_values import (
+    PLAIN_IPV4,
+    canonical_host,
+    canonical_registry_key,
+)
+from tocsin.admission.observables.placeholders import has_placeholder
 
 _DOMAIN = re.compile(
     r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_-]{1,63})*", re.ASCII
@@ -20,6 +25,11 @@ _DOMAIN = re.compile(
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+-]*:(?!\d+(?:/|$))[^\s\x00-\x20]", re.ASCII)
 _WEB = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,39}://[^/?#\s]", re.ASCII)
 _LOCAL_FILE = re.compile(r"file:///?\S", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?:https?|ftps?|sftp|wss?)://([^/?#\\]{0,1024})", re.IGNORECASE)
+_PORT = re.compile(r":\d{0,9}\Z", re.ASCII)
+_NOT_IN_HOST = re.compile(r"""[\s\x00-\x20\x7f<>"'`{}|^:\[\]]""")
+_DEFANGED = re.compile(r"hxxps?:", re.IGNORECASE)
+_LAST_PORT = 65_535
 _UNPRINTED = re.compile(r"[\x00-\x1f\x7f]")
 _MAIL = re.compile(r"""(?:[^\s@"<>(),:;\\]{1,128}|"[^"\r\n]{1,128}")@([^\s@<>(),;\\]{1,255})""")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
@@ -48,7 +58,12 @@ def find_value_fault(subject: StixObject) -> tuple[str, str] | None:
     if rule is None:
         return None
     name, well_written, complaint = rule
-    return None if name not in subject or well_written(subject[name]) else (name, complaint)
+    if name not in subject:
+        return None
+    if not well_written(subject[name]):
+        return name, complaint
+    fault = find_url_fault(subject[name]) if subject["type"] == "url" else ""
+    return (name, fault) if fault else None
 
 
 def is_domain_name(text: str) -> bool:
@@ -63,6 +78,46 @@ def is_url(text: str) -> bool:
     if "://" in text[:40]:
         return bool(_WEB.match(text) or _LOCAL_FILE.match(text))
     return _SCHEME.match(text) is not None
+
+
+def find_url_fault(text: str) -> str:
+    """The reason for which no client opens a URL as it is written; empty if there is none.
+
+    Only the part before the path is looked at, and only of schemes that have a host.
+
+    >>> find_url_fault("http://a@b@evil.com/")
+    'has two @ before its path: write every @ but the last as %40'
+    """
+    if _DEFANGED.match(text):
+        return "is defanged: write it with http:// or https://"
+    found = _AUTHORITY.match(text)
+    fault = _find_authority_fault(found[1]) if found else ""
+    return "" if fault and has_placeholder(text) else fault
+
+
+def _find_authority_fault(authority: str) -> str:
+    user, _, place = authority.rpartition("@")
+    host = _PORT.sub("", place)
+    if "@" in user:
+        return "has two @ before its path: write every @ but the last as %40"
+    if not host:
+        return "has no host"
+    if not _is_ipv6(host) and _NOT_IN_HOST.search(host):
+        return "has a host with spaces, brackets or other characters that no host has"
+    if int(place[len(host) + 1 :] or 0) > _LAST_PORT:
+        return f"has a port above {_LAST_PORT}"
+    return ""
+
+
+def _is_ipv6(host: str) -> bool:
+    """True for an address of version 6 in brackets."""
+    if not (host.startswith("[") and host.endswith("]")):
+        return False
+    try:
+        ipaddress.IPv6Address(host[1:-1])
+    except ValueError:
+        return False
+    return True
 
 
 def is_email_address(text: str) -> bool:
@@ -88,6 +143,8 @@ def address(version: int) -> Callable[[str], bool]:
     """A test for addresses and networks of that IP version."""
 
     def is_one(text: str) -> bool:
+        if PLAIN_IPV4.fullmatch(text):
+            return version == 4
         try:
             return ipaddress.ip_network(text, strict=False).version == version
         except ValueError:

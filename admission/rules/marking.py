@@ -69,12 +69,15 @@ def _check_markings(
     if tlp is not None and (tlp is Tlp.RED or tlp > context.submitter.max_tlp):
         return candidate.refuse(_report_too_strict(tlp, context.submitter.max_tlp))
     carried = _acs_markings(candidate, subject, context)
-    if any(is_classified(definition) for definition, _ in carried):
+    if carried and any(is_classified(definition) for definition, _ in carried):
         message = "marked as classified: only U (unclassified) may be shared through this hub"
         return candidate.refuse(_finding(Action.REFUSED, message))
-    others = read_markings(subject, context.definitions).other_ids
-    unknown = [id_ for id_ in marking_ids(subject) if id_ not in _TLP_IDS and id_ not in others]
-    obstacles = dict.fromkeys(_explain(context.definitions.get(id_)) for id_ in unknown)
+    obstacles: dict[str, None] = {}
+    ids = marking_ids(subject)
+    if not _TLP_IDS.issuperset(ids):
+        others = read_markings(subject, context.definitions).other_ids
+        unknown = [id_ for id_ in ids if id_ not in _TLP_IDS and id_ not in others]
+        obstacles = dict.fromkeys(_explain(context.definitions.get(id_)) for id_ in unknown)
     if subject.get("type") == "marking-definition" and is_contradictory(subject):
         obstacles[_CONTRADICTORY] = None
     if obstacles and settings["unknown"] == "refuse":

@@ -1,9 +1,10 @@
 r"""Mask user names, account names and secrets in paths, URLs and texts.
 
-`C:\Users\jane\…` names a person, `?email=` often the victim, and a session id lets its
-holder in.  In texts they are masked.  What an indicator matches on is never changed
+`C:\Users\jane\…` names a person, `?email=` nearly always the victim, and a session id lets
+its holder in.  In texts they are masked.  What an indicator matches on is never changed
 silently: a pattern or an observable that names somebody is held, or the pattern is
-widened to everybody's folder if the policy says `generalise`.
+widened to everybody's folder if the policy says `generalise`.  A URL loses an e-mail
+address that is a parameter, because phishers write the next victim's into its place.
 """
 
 from __future__ import annotations
@@ -24,16 +25,20 @@ from tocsin.admission.detectors.credentials import (
     find_tokens,
     find_url_credentials,
 )
-from tocsin.admission.detectors.email_addresses import (
-    EMAIL_IN_URL,
-    find_email_addresses_in_urls,
-)
 from tocsin.admission.detectors.home_directories import (
     USER_IN_PATH,
     find_user_names_in_paths,
 )
 from tocsin.admission.detectors.spans import Span
+from tocsin.admission.detectors.url_mailboxes import (
+    EMAIL_IN_URL,
+    cut_mailboxes,
+    find_email_addresses_in_urls,
+    find_mailboxes,
+)
 from tocsin.admission.masking import (
+    CUT,
+    CUT_OR_KEEP,
     GENERALISE,
     GENERALISE_OR_KEEP,
     TEXT_MODES,
@@ -43,6 +48,7 @@ from tocsin.admission.masking import (
     hold_or_refuse,
     mask_texts,
 )
+from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -53,7 +59,7 @@ from tocsin.admission.model import (
     format_path,
 )
 from tocsin.admission.observables.extract import extract_observables
-from tocsin.admission.patterns.generalise import generalise_pattern
+from tocsin.admission.patterns.generalise import cut_urls, generalise_pattern
 from tocsin.admission.stix.free_text import matched_values
 
 DEFAULTS: Mapping[str, object] = {
@@ -65,16 +71,20 @@ DEFAULTS: Mapping[str, object] = {
     "value_users": "hold",  # or generalise, refuse, keep
     "value_credentials": "hold",
     "value_tokens": "keep",  # nearly always the attacker's, and what tells one page from another
-    "value_emails": "hold",
+    "value_emails": "cut",  # or generalise, hold, refuse, keep
 }
 MODES = {
     **dict.fromkeys(("users", "credentials", "tokens", "emails"), TEXT_MODES),
     **dict.fromkeys(
-        ("value_users", "value_credentials", "value_tokens", "value_emails"),
-        (GENERALISE, *VALUE_MODES),
+        ("value_users", "value_credentials", "value_tokens"), (GENERALISE, *VALUE_MODES)
     ),
+    "value_emails": (CUT, GENERALISE, *VALUE_MODES),
 }
 
+_CUT_OUT = (
+    "shared without the e-mail address in the query or fragment of the URL,"
+    " which is most often the victim's"
+)
 Find = Callable[[str], Iterable[Span]]
 _RULE = "user_paths"
 _KINDS: Mapping[str, tuple[str, Find]] = {
@@ -89,6 +99,8 @@ _ONLY_IN_TEXTS: Mapping[str, Find] = {"users": find_account_names, "tokens": fin
 _ONLY_IN_VALUES: Mapping[str, Find] = {"users": find_security_identifiers}
 """By setting: a further detector for patterns and observables."""
 _MAILBOX = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_KEEPING = ("keep", GENERALISE_OR_KEEP, CUT_OR_KEEP)
+"""Modes in which a value that cannot be changed stays as it is."""
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Characters that are not seen, and may split the name of a folder."""
 _WITH_MAILBOX: Mapping[str, str] = {
@@ -110,6 +122,8 @@ def build_rule(context: RuleContext) -> Rule:
         if candidate.object is None:
             return candidate
         if any(_may_match(value) for _, value in matched_values(candidate.object)):
+            if settings["value_emails"] in (CUT, CUT_OR_KEEP):
+                candidate = _cut_emails(candidate)
             for name, mode in value_modes:
                 candidate = _check_values(candidate, name, mode)
                 if candidate.verdict is Verdict.REFUSED:
@@ -149,6 +163,8 @@ def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> 
         setting = ""
         if last == "credential":
             setting, what = "value_credentials", "password of an account"
+        elif each.kind == "url" and "://" not in each.value and _has_mailbox(each.value):
+            setting, what = "value_emails", EMAIL_IN_URL
         elif last in _WITH_MAILBOX and _MAILBOX.search(each.value):
             setting, what = "value_emails", _WITH_MAILBOX[last]
         elif last == "display_name" and (
@@ -156,11 +172,35 @@ def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> 
         ):
             setting, what = "value_users", "name of the owner of an account"
         mode = str(settings[setting]) if setting else "keep"
-        if mode in ("keep", GENERALISE_OR_KEEP):
+        if mode in _KEEPING:
             continue
         path = "pattern" if candidate.object.get("type") == "indicator" else last
         return _block(candidate, what, mode, path)
     return candidate
+
+
+def _has_mailbox(address: str) -> bool:
+    """True if a URL without its scheme, or a part of one, has an e-mail address."""
+    return any(find_email_addresses_in_urls(f"http://_/{address}"))
+
+
+def _cut_emails(candidate: Candidate) -> Candidate:
+    """The indicator without e-mail addresses in the parameters of its URLs, if it can be.
+
+    Reports that differ in the victim only have the same key afterwards.
+    """
+    subject = candidate.object or {}
+    old = subject.get("pattern")
+    if not (isinstance(old, str) and _is_stix_pattern(candidate) and find_mailboxes(old)):
+        return candidate
+    new = cut_urls(old, cut_mailboxes)
+    if new is None or new == old:
+        return candidate
+    finding = Finding("sanitise", _RULE, Action.REPLACED, _CUT_OUT, "pattern")
+    changed = candidate.with_object({**subject, "pattern": new}, finding)
+    return (
+        changed.with_key(indicator_key("stix", new, candidate.scope)) if candidate.key else changed
+    )
 
 
 def _check_values(candidate: Candidate, name: str, mode: str) -> Candidate:
@@ -184,7 +224,7 @@ def _check_values(candidate: Candidate, name: str, mode: str) -> Candidate:
                 message = f"{what}: the pattern now matches any, with LIKE and `%` in its place"
                 finding = Finding("sanitise", _RULE, Action.REPLACED, message, "pattern")
                 return candidate.with_object({**candidate.object, "pattern": widened}, finding)
-        if mode != GENERALISE_OR_KEEP:
+        if mode not in _KEEPING:
             return _block(candidate, what, mode, format_path(path))
     return candidate
 

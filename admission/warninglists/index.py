@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tocsin.admission.model import WarninglistHit, Warninglists
-from tocsin.admission.warninglists.packed_list import Network, PackedList, pack
+from tocsin.admission.warninglists.packed_list import ListNumbers, Network, PackedList, pack
 
 
 class Reach(Enum):
@@ -122,6 +122,8 @@ _BESIDES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """Further lists, with their titles: certificates with public keys sign harmless files too."""
 
 _FILE = Path(__file__).with_name("misp_lists.json.xz")
+_MOST_LAST_LABELS = 2_000
+"""More than there are top-level domains."""
 _HOSTS = frozenset(("domain-name", "url"))
 _ADDRESSES = frozenset(("ipv4-addr", "ipv6-addr"))
 _DIGESTS = frozenset(("file", "artifact", "x509-certificate"))
@@ -151,6 +153,7 @@ class WarningLists:
 
     def _read(self, block: bytes | memoryview) -> None:
         self._listed = PackedList(block)
+        self._last_labels: dict[str, ListNumbers] = {}
         self._lists = [
             ListAbout(name, Reach(reach), mode) for name, reach, mode in self._listed.about
         ]
@@ -186,8 +189,19 @@ class WarningLists:
             yield from ((number, hit and whole) for number, hit in self._address_hits(host))
             return
         while host:
-            yield from ((number, whole) for number in self._listed.names(host))
+            found = self._listed.names(host) if "." in host else self._names_of_last(host)
+            for number in found:
+                yield number, whole
             host, whole = host.partition(".")[2], False
+
+    def _names_of_last(self, label: str) -> ListNumbers:
+        """The lists that name a last label; remembered, because `com` comes again and again."""
+        found = self._last_labels.get(label)
+        if found is None:
+            found = self._listed.names(label)
+            if len(self._last_labels) < _MOST_LAST_LABELS:
+                self._last_labels[label] = found
+        return found
 
     def _address_hits(self, value: str) -> Iterator[tuple[int, bool]]:
         place = _parse_network(value)

@@ -34,6 +34,8 @@ _COMMANDS = {
     "man": "shell",
 }
 """The module of each command, which is loaded when the command is run."""
+_SLOW_TO_START = frozenset(("check", "push"))
+"""Commands that load all of admission, which takes seconds on a busy machine."""
 _EXIT_CODES: dict[type[Exception], int] = {
     WrongUsage: stdio.WRONG_USAGE,
     ConfigError: stdio.WRONG_USAGE,
@@ -45,8 +47,17 @@ _EXIT_CODES: dict[type[Exception], int] = {
 }
 
 
+class _Commands(LazyGroup):
+    """The commands; of slow ones, a note says on a terminal that they start."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """See LazyGroup."""
+        with stdio.passing_note("tocsin: starting …" if cmd_name in _SLOW_TO_START else ""):
+            return super().get_command(ctx, cmd_name)
+
+
 @click.group(
-    cls=LazyGroup,
+    cls=_Commands,
     package="tocsin.clients.cli",
     modules=_COMMANDS,
     context_settings=CONTEXT,

@@ -99,7 +99,7 @@ def run_trial(trial: Any, waived: Any = (), partner: Any = None) -> Any:
 
 def expected_mode(trial: Any) -> Any:
     """The mode whose effect the trial must show."""
-    if trial.mode == "generalise":
+    if trial.mode in ("generalise", "cut"):
         plain = trial.subject["type"] == "indicator" and " = " in trial.subject["pattern"]
         return "replace" if plain else "hold"
     return REQUIRED_PROPERTIES.get((trial.rule, trial.setting), {}).get(trial.mode, trial.mode)

@@ -19,6 +19,7 @@ from support.taxii_servers import (
     indicator,
     serve_script,
 )
+from support.terminal import lines_of, run_on_terminal
 
 from tocsin.clients.cli.main import main
 
@@ -435,6 +436,26 @@ class TestExitCodes:
             )
         assert (code, json.loads(lines[0])["verdict"]) == (3, "unsent")
         assert "says 500: Gone" in stderr
+
+
+def test_a_check_says_on_a_terminal_that_it_starts_before_it_loads_admission() -> None:
+    Path("list.txt").write_text("evil.top\n")
+    code, written = run_on_terminal([*COMMAND, "check", "list.txt"], 100, 60)
+    assert code == 0
+    assert written.startswith("tocsin: starting …\r")
+    assert "starting" not in "".join(lines_of(written))
+
+
+def test_no_note_of_the_start_is_written_where_standard_error_is_a_file() -> None:
+    Path("list.txt").write_text("evil.top\n")
+    done = subprocess.run([*COMMAND, "check", "list.txt"], capture_output=True, text=True)
+    assert (done.returncode, "starting" in done.stderr) == (0, False)
+
+
+def test_the_command_line_is_read_before_admission_is_loaded() -> None:
+    code = "import sys, tocsin.clients.cli.main; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "tocsin.admission.pipeline" not in done.stdout.split()
 
 
 def test_the_clients_load_neither_the_web_framework_nor_the_database() -> None:

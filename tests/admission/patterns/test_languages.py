@@ -92,7 +92,9 @@ class TestAllLanguages:
         assert [f.rule for f in result.findings] == ["unknown_patterns"]
 
     def test_no_pattern_library_is_imported_before_its_first_use(self) -> None:
-        code = "import sys, tocsin.clients.cli.main, tocsin.admission; print(*sys.modules)"
+        code = (
+            "import sys, tocsin.clients.cli.check, tocsin.admission.pipeline; print(*sys.modules)"
+        )
         completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert completed.returncode == 0, completed.stderr
         assert not {"sigma", "yara_x", "yaml", "suricataparser"} & set(completed.stdout.split())

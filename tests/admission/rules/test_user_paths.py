@@ -4,9 +4,10 @@ import base64
 from typing import Any
 
 import pytest
-from support.rules import apply_rule, indicator, sanitise_description
+from support.rules import apply_rule, indicator, rule_context, sanitise_description
 
-from tocsin.admission.model import Action, Verdict
+from tocsin.admission.model import Action, Candidate, Verdict
+from tocsin.admission.rules import build_rule
 
 RULE = "user_paths"
 HIDDEN = base64.b64encode(b"jane.doe@bank.com").decode()
@@ -117,9 +118,6 @@ class TestInPatternsAndObservables:
             r"[file:name = 'C:\\Users\\jdoe\\x.exe']",
             r"[directory:path = 'C:\\Users\\jdoe']",
             "[process:command_line LIKE '%/home/jdoe/x%']",
-            "[url:value = 'https://evil.test/?to=jane@bank.com']",
-            "[url:value = 'https://evil.test/?to=test.jane@bank.com']",
-            f"[url:value = 'https://evil.test/#{HIDDEN}']",
             "[url:value = 'ftp://jane:hunter2@evil.test/']",
             "[url:value = 'https://bank-my.sharepoint.test/personal/jane_bank_com/a.zip']",
         ],
@@ -135,8 +133,8 @@ class TestInPatternsAndObservables:
             r"[file:name = 'C:\\Users\\Public\\x.exe']",
             r"[directory:path = '%USERPROFILE%\\x']",
             "[url:value = 'https://evil.test/?token=4ac98b2d&email=']",
-            "[url:value = 'https://evil.test/?to=REDACTED@bank.com']",
-            "[url:value = 'https://evil.test/?to=jane@example.or.jp']",
+            "[url:value = 'https://evil.test/jane@example.or.jp/']",
+            "[url:value = 'https://www.bank.co.jpkacpzn@evil.test/']",
             r"[file:name = 'C:\\Users\\viktor\\loader.pdb']",
         ],
     )
@@ -162,6 +160,119 @@ class TestInPatternsAndObservables:
         subject = indicator(r"[file:name = 'C:\\Users\\jdoe\\x.exe']")
         assert apply_rule(RULE, subject, {"value_users": "refuse"}).verdict is Verdict.REFUSED
         assert apply_rule(RULE, subject, {"value_users": "keep"}).object == subject
+
+
+def url_indicator(url: str, **more: Any) -> Any:
+    return indicator(f"[url:value = '{url}']", **more)
+
+
+class TestMailboxesInUrls:
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [
+            ("https://evil.test/in?to=jane@bank.com", "https://evil.test/in?to="),
+            ("https://evil.test/in?to=test.jane@bank.com&a=1", "https://evil.test/in?to=&a=1"),
+            ("https://evil.test/in?a=1&to=jane%40bank.com", "https://evil.test/in?a=1&to="),
+            ("https://evil.test/in?to=jane%2540bank.com", "https://evil.test/in?to="),
+            ("https://evil.test/in?jane@bank.com", "https://evil.test/in"),
+            ("https://evil.test/#jane@bank.com", "https://evil.test/"),
+            (
+                "https://evil.test/a#/in?to=mailto:jane@bank.com",
+                "https://evil.test/a#/in?to=mailto:",
+            ),
+            ("https://evil.test/a?b=1#jane@bank.com", "https://evil.test/a?b=1"),
+            (f"https://evil.test/#{HIDDEN}", "https://evil.test/"),
+            (f"https://evil.test/in?to={HIDDEN}%3D&a=1", "https://evil.test/in?to=&a=1"),
+            (f"https://evil.test/in?id={b'jane.doe@bank.com'.hex()}", "https://evil.test/in?id="),
+            (
+                "https://evil.test/?r=https%3A%2F%2Fx.test%2F%3Fto%3Djane%40bank.com",
+                "https://evil.test/?r=https%3A%2F%2Fx.test%2F%3Fto%3D",
+            ),
+            ("https://evil.test/in?to=REDACTED@bank.com", "https://evil.test/in?to="),
+            ("https://evil.test/in?to=jane@bank.example", "https://evil.test/in?to="),
+        ],
+    )
+    def test_a_mailbox_in_a_parameter_is_cut_out_of_the_url_and_a_finding_says_so(
+        self, before: str, after: str
+    ) -> None:
+        candidate = apply_rule(RULE, url_indicator(before), secrets=["jane", "bank"])
+        assert candidate.is_open
+        assert candidate.object["pattern"] == f"[url:value = '{after}']"
+        [finding] = candidate.findings
+        assert (finding.action, finding.path) == (Action.REPLACED, "pattern")
+        assert "without the e-mail address" in finding.message
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://evil.test/jane@bank.com/in",
+            f"https://evil.test/in/{HIDDEN}",
+            "https://jane%40bank.com@evil.test/",
+            "https://evil.test/jane@bank.com/?to=jane@bank.com",
+            "https://evil.test/?jane@bank.com",
+            "https://evil.test/in?jane@bank.com=1",
+            "https://evil.test/in?d=05%7C01%7Cjane@bank.com%7Cab",
+            "https://evil.test/in?to=Jane%20Doe%20jane@bank.com",
+            f"https://evil.test/in?r={base64.b64encode(b'http://x.test/?to=jane@bank.com').decode()}",
+            "https://evil.test/in?to=jane@bank.com&name=jane",
+            "https://evil.test/in?to=jane@bank.com&logo=bank.com",
+            "evil.test/in?to=jane@bank.com",
+        ],
+    )
+    def test_a_url_that_would_be_another_or_still_name_somebody_is_held_unchanged(
+        self, url: str
+    ) -> None:
+        candidate = apply_rule(RULE, url_indicator(url), secrets=["jane", "bank"])
+        assert candidate.verdict is Verdict.HELD
+        assert candidate.object["pattern"] == f"[url:value = '{url}']"
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[url:value != 'https://evil.test/in?to=jane@bank.com']",
+            "[url:value LIKE 'https://evil.test/in?to=jane@bank.com%']",
+            "[url:value LIKE '%to=jane@bank.com%']",
+            r"[url:value MATCHES '^https://evil\\.test/in\\?to=jane@bank\\.com']",
+            "[network-traffic:extensions.'http-request-ext'.request_value = '/i?t=j@bank.com']",
+        ],
+    )
+    def test_a_mailbox_in_another_comparison_is_held(self, pattern: str) -> None:
+        assert apply_rule(RULE, indicator(pattern)).verdict is Verdict.HELD
+
+    def test_of_several_urls_only_those_with_a_mailbox_are_cut(self) -> None:
+        urls = "('https://b.test/', 'https://evil.test/in?to=jane@bank.com')"
+        candidate = apply_rule(RULE, indicator(f"[url:value IN {urls}]"))
+        assert candidate.object["pattern"] == (
+            "[url:value IN ('https://b.test/', 'https://evil.test/in?to=')]"
+        )
+
+    def test_the_mailbox_is_masked_in_the_name_too(self) -> None:
+        url = "https://evil.test/in?to=jane@bank.com"
+        candidate = apply_rule(RULE, url_indicator(url, name=url))
+        assert "jane" not in str(candidate.object)
+
+    def test_an_observable_is_held_because_its_id_follows_from_its_value(self) -> None:
+        subject = {"type": "url", "value": "https://evil.test/in?to=jane@bank.com"}
+        assert apply_rule(RULE, subject).verdict is Verdict.HELD
+
+    def test_reports_that_differ_in_the_victim_only_have_the_same_key(self) -> None:
+        keys = {
+            build_rule(RULE, rule_context())(
+                Candidate(0, url_indicator(f"https://evil.test/in?to={victim}"), key=victim)
+            ).key
+            for victim in ("jane@bank.com", "joe@mill.com")
+        }
+        assert len(keys) == 1
+
+    def test_the_policy_may_hold_or_keep_it(self) -> None:
+        subject = url_indicator("https://evil.test/in?to=jane@bank.com")
+        assert apply_rule(RULE, subject, {"value_emails": "hold"}).verdict is Verdict.HELD
+        assert apply_rule(RULE, subject, {"value_emails": "keep"}).object == subject
+
+    @pytest.mark.parametrize("piece", ["a@b.", "YWJj", "61", "&a=", "j@a.de&", "/aaaaaaaaaaaa"])
+    def test_searching_a_hostile_url_takes_linear_time(self, piece: str) -> None:
+        apply_rule(RULE, url_indicator(f"http://x.test/?{piece * 800}"))
+        apply_rule(RULE, indicator(description=f"http://x.test/{piece * 20_000}"))
 
 
 class TestGeneralise:

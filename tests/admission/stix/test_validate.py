@@ -22,6 +22,18 @@ from tocsin.config import policy_text
 NOW = 1_790_000_000_000_000
 POLICY = parse_policy(policy_text(None))
 MARKING = ref("marking-definition")
+UNUSABLE_URLS = (
+    *(
+        "http://a@bad@evil-shop.ru/",
+        "http:///a",
+        "http://@/a",
+        "http://:80/",
+        "http://evil shop.ru/",
+    ),
+    *("http://evil-shop.ru:65536/", "http://evil-shop.ru:8a/", "http://evil-shop[.]ru/"),
+    *("hxxp://evil-shop.ru/", "http://[evil-shop.ru]/", "wss://evil<shop.ru"),
+)
+"""URLs that no client opens as they are written."""
 ALL_TYPES = sorted({**DOMAIN_OBJECTS, **OBSERVABLES})
 
 
@@ -286,6 +298,7 @@ class TestValues:
             ("url", "value", "evil-shop.ru/a"),
             ("url", "value", "https:///a"),
             ("url", "value", "https://evil\n.ru"),
+            *(("url", "value", url) for url in UNUSABLE_URLS),
             ("email-addr", "value", "evil-shop.ru"),
             ("email-addr", "value", "Evil <a@evil-shop.ru>"),
             ("email-addr", "value", "a@b@evil-shop.ru"),
@@ -330,6 +343,7 @@ class TestValues:
             "ipv4-addr:value = '45[.]12.0.1'",
             "ipv6-addr:value = '45.12.0.1'",
             "email-addr:value = 'Evil <a@evil-shop.ru>'",
+            *(f"url:value = '{url}'" for url in UNUSABLE_URLS),
         ],
     )
     def test_a_pattern_that_compares_with_an_impossible_value_is_refused(
@@ -349,6 +363,9 @@ class TestValues:
             "ipv4-addr:value = '45.12.0.0/16'",
             "email-addr:value = '\"a b\"@evil-shop.ru'",
             "url:value = 'evil-shop.ru/a'",
+            "url:value = 'http://bank.com%40x@evil-shop.ru:8080/a b@c'",
+            "url:value = 'http://[2a00:1::1]:8080/'",
+            "url:value LIKE 'http://%@evil-shop.ru@%'",
         ],
     )
     def test_a_pattern_that_compares_with_an_unusual_value_is_accepted(

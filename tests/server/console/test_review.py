@@ -489,8 +489,8 @@ class TestEditing:
     def test_is_refused_while_the_masked_words_stand_in_the_pattern(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, mailbox: str
     ) -> None:
-        text = "https://x.club/p?u=nuno.faria@acme.example"
-        pattern = f"[url:value = 'https://x.club/p?u={mailbox}']"
+        text = "https://x.club/nuno.faria@acme.example/p"
+        pattern = f"[url:value = 'https://x.club/{mailbox}/p']"
         hub.push(indicator(name=text) | {"pattern": pattern})
         [review] = waiting(hub)
         page = opened(reviewer, review)
