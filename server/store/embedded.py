@@ -88,6 +88,8 @@ _MOST_UNANSWERED = 3
 """Look-ups in a row that are not answered at least, in case the hub itself stood still."""
 _LOG_OCTETS = 16 * 1024 * 1024
 """Octets of the engine's log beyond which it begins a new one at its next start."""
+_INTERPRETER = str(Path(engine_launcher.__file__).with_name("engine_interpreter"))
+"""The folder of `sitecustomize.py`, for the engine's interpreter."""
 _CONNECTIONS_PER_SIGNAL = 10
 _IDLE_MS = 240_000
 """Connections are closed after this, since the engine closes them after 300 s."""
@@ -456,7 +458,7 @@ def _launch(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, "SECANTUS_FORCE_DURABLE": "1"},
+            env={**os.environ, "SECANTUS_FORCE_DURABLE": "1", "PYTHONPATH": _INTERPRETER},
             pass_fds=(lock,),
             umask=0o077,
             start_new_session=True,  # Ctrl-C is for its parent

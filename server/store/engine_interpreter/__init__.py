@@ -1,0 +1,1 @@
+"""The folder that the embedded engine's interpreter loads its settings from."""
