@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -24,7 +25,7 @@ EMAIL_IN_URL = "e-mail address in a URL"
 
 _ADDRESS = re.compile(
     rf"(?:(?<=%)[0-9a-f]{{2}}|(?<![^\W_]))([\w.+-]{{1,64}})(?:@|%(?:25)?40|\[@\]|\[at\])"
-    rf"((?:[a-z0-9-]{{1,63}}{DOT}){{1,6}}[a-z][a-z-]{{1,23}})(?![\w.-]*@)",
+    rf"((?:(?:[^\W_]|-){{1,63}}{DOT}){{1,6}}[^\W\d_](?:[^\W_]|-){{1,23}})(?![\w.-]*@)",
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"(?<=//)([^/?#:]{3,200})(?::[^/?#@]{0,200})?@")
@@ -52,6 +53,13 @@ _HEX = re.compile(r"(?<![A-Za-z0-9])(?:[2-7][0-9a-f]){8,200}(?![A-Za-z0-9])", re
 """Printed characters of ASCII in hexadecimal digits."""
 _MOST_ENCODINGS = 2
 """Maximum number of encodings in base64 upon each other."""
+_MOST_CUT = 50
+"""Addresses that are cut out of one URL: the whole rest is searched for each of them."""
+_TOKEN = re.compile(r"[^/?#&;=\s]{6,}")
+_MOST_ESCAPES = 4
+"""Maximum number of percent-encodings upon each other."""
+_WIDE_AT = "\uff20"
+_HAS_SCHEME = re.compile(r"[a-z][a-z0-9+.|:-]{0,40}://", re.IGNORECASE)
 
 _PARAMETERS = re.compile(r"[?#]")
 _VALUE_BEGINS = re.compile(r"(?:[?&;#=]|%(?:3D|26|3F|23))(?:mailto(?::|%3A))?\Z", re.IGNORECASE)
@@ -104,6 +112,15 @@ def find_mailboxes_in_url(url: str) -> Iterator[Mailbox]:
         yield from _find_behind(url, path)
 
 
+def has_mailbox(url: str) -> bool:
+    """True if a whole URL, with or without its scheme, or a part of one, has an e-mail address.
+
+    Unlike a URL in a text, it may have spaces, quotes and any length.
+    """
+    whole = url if _HAS_SCHEME.match(url) else f"http://_/{url}"
+    return any(not each.is_example for each in find_mailboxes_in_url(whole))
+
+
 def cut_mailboxes(url: str) -> str | None:
     """The URL without the e-mail addresses in its query and fragment; None if one has to stay.
 
@@ -113,8 +130,10 @@ def cut_mailboxes(url: str) -> str | None:
     ('http://evil.com/?u=&x=1', 'http://evil.com/')
     >>> cut_mailboxes("http://evil.com/jane@bank.com/")
     """
-    whole = url if "://" in url else f"http://{url}"
-    found = sorted(find_mailboxes_in_url(whole), reverse=True)
+    whole = url if _HAS_SCHEME.match(url) else f"http://{url}"
+    found = sorted(islice(find_mailboxes_in_url(whole), _MOST_CUT + 1), reverse=True)
+    if len(found) > _MOST_CUT:
+        return None
     parameters = _PARAMETERS.search(whole, path_start(whole)) if path_start(whole) >= 0 else None
     rest, earliest = whole, len(whole)
     for each in found:
@@ -124,7 +143,7 @@ def cut_mailboxes(url: str) -> str | None:
         if (
             not each.is_alone
             or each.end > earliest
-            or not (_VALUE_BEGINS.search(before[-16:]) and _VALUE_ENDS.match(behind))
+            or not (_begins_value(before) and _VALUE_ENDS.match(behind))
         ):
             return None
         earliest = each.start
@@ -132,6 +151,12 @@ def cut_mailboxes(url: str) -> str | None:
     if _is_other_page(whole, rest) or any(_is_named(each, rest) for each in found):
         return None
     return rest[len(whole) - len(url) :]
+
+
+def _begins_value(before: str) -> bool:
+    """True if a parameter's value begins here; a second `=` may be of the mailbox's own name."""
+    separator = max(map(before.rfind, "?&;#"))
+    return before.count("=", separator + 1) <= 1 and _VALUE_BEGINS.search(before[-16:]) is not None
 
 
 def _is_other_page(before: str, after: str) -> bool:
@@ -154,6 +179,7 @@ def _find_before_host(url: str) -> Iterator[Mailbox]:
 def _find_behind(url: str, path: int) -> Iterator[Mailbox]:
     for found in _ADDRESS.finditer(url, path) if _may_hold_address(url) else ():
         yield from _read(found, (found.start(1), found.end()))
+    yield from _find_escaped(url, path)
     for found in _BASE64.finditer(url, path):
         for place in _pieces(found):
             if address := _find_in_base64(url[slice(*place)]):
@@ -163,6 +189,26 @@ def _find_behind(url: str, path: int) -> Iterator[Mailbox]:
             digits = found[0][: len(found[0]) // 2 * 2]
             if address := _ADDRESS.search(bytes.fromhex(digits).decode("ascii")):
                 yield from _read(address, found.span(), is_encoded=True)
+
+
+def _find_escaped(url: str, path: int) -> Iterator[Mailbox]:
+    """E-mail addresses that only show when more than their @ is unescaped."""
+    if "%" not in url and _WIDE_AT not in url:
+        return
+    for found in _TOKEN.finditer(url, path):
+        plain = _unescape(found[0])
+        addresses = _ADDRESS.findall(plain) if plain != found[0] and "@" in plain else []
+        if len(addresses) > len(_ADDRESS.findall(found[0])):
+            for address in _ADDRESS.finditer(plain):
+                yield from _read(address, found.span(), is_encoded=True)
+
+
+def _unescape(text: str) -> str:
+    for _ in range(_MOST_ESCAPES):
+        if "%" not in text:
+            break
+        text = unquote(text)
+    return text.replace(_WIDE_AT, "@")
 
 
 def _pieces(found: re.Match[str]) -> Iterable[tuple[int, int]]:

@@ -35,6 +35,7 @@ from tocsin.admission.detectors.url_mailboxes import (
     cut_mailboxes,
     find_email_addresses_in_urls,
     find_mailboxes,
+    has_mailbox,
 )
 from tocsin.admission.masking import (
     CUT,
@@ -163,7 +164,7 @@ def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> 
         setting = ""
         if last == "credential":
             setting, what = "value_credentials", "password of an account"
-        elif each.kind == "url" and "://" not in each.value and _has_mailbox(each.value):
+        elif each.kind == "url" and has_mailbox(each.value):
             setting, what = "value_emails", EMAIL_IN_URL
         elif last in _WITH_MAILBOX and _MAILBOX.search(each.value):
             setting, what = "value_emails", _WITH_MAILBOX[last]
@@ -177,11 +178,6 @@ def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> 
         path = "pattern" if candidate.object.get("type") == "indicator" else last
         return _block(candidate, what, mode, path)
     return candidate
-
-
-def _has_mailbox(address: str) -> bool:
-    """True if a URL without its scheme, or a part of one, has an e-mail address."""
-    return any(find_email_addresses_in_urls(f"http://_/{address}"))
 
 
 def _cut_emails(candidate: Candidate) -> Candidate:
