@@ -9,6 +9,7 @@ head alone.
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import socket
 import sys
@@ -151,12 +152,23 @@ class ConsoleServer:
         self._socket.settimeout(_LOOK_SECONDS)
         while not self._stopping.is_set():
             try:
-                accepted, _ = self._socket.accept()
+                self._accept_one()
             except TimeoutError:
                 continue
+            except (OSError, RuntimeError) as error:  # no descriptor or no thread left, for now
+                log.warning("the console cannot take a request: %s", error)
+                self._stopping.wait(_LOOK_SECONDS)
+
+    def _accept_one(self) -> None:
+        accepted, _ = self._socket.accept()
+        with accepted:
             accepted.setblocking(True)
-            connection = Connection(accepted.detach())
+            connection = Connection(os.dup(accepted.fileno()))
+        try:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        except RuntimeError:
+            connection.close()
+            raise
 
     def _serve(self, connection: Connection) -> None:
         with suppress(OSError, EOFError), connection:

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import requests
@@ -129,6 +130,25 @@ def test_a_request_whose_process_dies_is_answered_by_503_and_not_sent_again(
     assert answer.status == "503 Service Unavailable"
     assert ("Retry-After", "2") in answer.headers
     assert len(taken) == 1
+
+
+def test_the_console_goes_on_after_it_had_no_descriptor_for_a_connection(tmp_path: Path) -> None:
+    class Bound(socket.socket):
+        faults: ClassVar = [OSError(24, "Too many open files")]
+
+        def accept(self) -> Any:
+            if self.faults:
+                raise self.faults.pop()
+            return super().accept()
+
+    with Bound(socket.AF_UNIX) as bound:
+        remote = RemoteConsole(bind_console(bound, tmp_path))
+        server = ConsoleServer(bound, echo)
+        server.start()
+        answer = ask(remote)
+        assert not Bound.faults
+        assert answer is not None and answer.status == "200 OK"
+        server.stop(5)
 
 
 @pytest.mark.slow
