@@ -13,6 +13,7 @@ import ipaddress
 import logging
 import re
 import secrets
+import threading
 from collections.abc import Callable, Mapping
 
 from tocsin.admission.errors import TooManyRequests
@@ -38,6 +39,7 @@ class Attempts:
         """`key` signs the cookies of known browsers."""
         self._store, self._clock = store, clock
         self._key = hmac.digest(key, b"console devices", "sha256")
+        self._guard = threading.Lock()
 
     def keys_of(self, login: str, address: str, device: str = "") -> dict[str, str]:
         """Under what an attempt as this person counts: alone, if it is from a known browser."""
@@ -88,9 +90,10 @@ class Attempts:
         now = self._clock()
         self._store.people.forget_old_failures(now)
         for kind, key in keys.items():
-            count, at = self._store.people.count_failures(key)
-            count = 1 if now - at > _DAY_SECONDS * SECOND else count + 1
-            self._store.people.note_failure(key, count, now)
+            with self._guard:  # else those at the same time would count as one
+                count, at = self._store.people.count_failures(key)
+                count = 1 if now - at > _DAY_SECONDS * SECOND else count + 1
+                self._store.people.note_failure(key, count, now)
             if count == _FREE_FAILURES[kind]:
                 log.warning("console: %d failed attempts to sign in from one %s", count, kind)
 

@@ -524,6 +524,15 @@ class TestKnownBrowsers:
         assert "HttpOnly" in headers[0] and "SameSite=Lax" in headers[0]
 
 
+def test_failures_at_the_same_time_count_each(hub: HubInProcess) -> None:
+    attempts = hub.services.people.attempts
+    keys = attempts.keys_of("viewer@hub.example", "192.0.2.7")
+    with ThreadPoolExecutor(8) as pool:
+        for each in [pool.submit(attempts.note_failure, keys) for _ in range(8)]:
+            each.result()
+    assert hub.store.people.count_failures(keys["person"])[0] == 8
+
+
 def test_attempts_of_strangers_do_not_fill_the_database(store: Store, clock: ManualClock) -> None:
     hub = HubInProcess(store, clock=clock)
     for _ in range(3):
