@@ -106,7 +106,7 @@ class DiskSpace:
             was_low = self._is_low
             self._is_low = free < self._threshold(was_low)
             self._is_very_low = free < self._threshold(self._is_very_low) // _WORK_PART
-            changed = self._is_low is not was_low and self._is_first_to_know()
+            changed = self._is_low is not was_low and self._is_first_to_know(was_low=was_low)
         if changed and self._is_low:
             log.error(
                 "the disk of %s is nearly full: %d MiB are free, min_free_octets is %d MiB.  "
@@ -119,11 +119,15 @@ class DiskSpace:
         elif changed:
             log.warning("the disk of %s has room again: submissions are accepted", self._data)
 
-    def _is_first_to_know(self) -> bool:
+    def _is_first_to_know(self, *, was_low: bool) -> bool:
         """True unless another process has noticed it before; tells the others."""
         known: list[float] = []
 
         def note(number: float) -> float:
+            # Again, in turn with the others: another one may have seen the end of it meanwhile.
+            free = self.measure()
+            if free is not None:
+                self._is_low = free < self._threshold(was_low)
             known.append(number)
             return float(self._is_low)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tocsin.admission.errors import Unavailable
+from tocsin.server.shared_folder import LocalNumbers
 from tocsin.server.store.disk import DiskSpace, measure_free_octets, release_reserve
 
 MIN_FREE = 160_000
@@ -113,3 +114,17 @@ class TestTheReserve:
 
 def test_a_folder_that_is_not_there_has_no_known_room(tmp_path: Path) -> None:
     assert measure_free_octets(tmp_path / "none") is None
+
+
+def test_a_process_that_measured_before_another_one_says_nothing_after_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    numbers = LocalNumbers()
+    measured = iter([MIN_FREE - 1, MIN_FREE - 1, 10 * MIN_FREE, 10 * MIN_FREE])
+    first = DiskSpace(tmp_path, MIN_FREE, lambda folder: next(measured), numbers)
+    first.look()
+    first.look()
+    late = iter([MIN_FREE - 1, 10 * MIN_FREE])
+    second = DiskSpace(tmp_path, MIN_FREE, lambda folder: next(late), numbers)
+    second.look()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
