@@ -77,7 +77,7 @@ class TestWhatIsShown:
         hub.services.lifecycle.lead(name, "north", "operator@hub.example")
         page = analyst.get(path(name)).text
         assert "What you reported" in page and sent["id"] in page
-        for hidden in ("north", "Received by", "Reliability", "History", "leads", "now:"):
+        for hidden in ("north", "Received by", "Reliability", ">History<", "leads", "now:"):
             assert hidden not in page
         viewer = sign_in(hub, "viewer@hub.example").get(path(name)).text
         assert "Seen it" not in viewer and "Withdraw" not in viewer and "Revoke" not in viewer
