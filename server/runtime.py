@@ -79,9 +79,16 @@ from tocsin.server.journal import OPERATOR
 from tocsin.server.metrics import Metrics, stop_sharing
 from tocsin.server.monitoring import HubProcesses
 from tocsin.server.secrets import HubSecrets, load_secrets
-from tocsin.server.shared_folder import LocalNumbers, Notifier, Numbers, Process, SharedFolder
+from tocsin.server.shared_folder import (
+    CommitCount,
+    LocalNumbers,
+    Notifier,
+    Numbers,
+    Process,
+    SharedFolder,
+)
 from tocsin.server.store import Clock, Store, wall_clock
-from tocsin.server.store.embedded import Engine, database
+from tocsin.server.store.embedded import Engine, announced_folder, database
 from tocsin.server.worker import join_workers, start_answering_workers, start_workers
 
 log = logging.getLogger(__name__)
@@ -153,6 +160,22 @@ def open_runtime(
         yield hub
 
 
+def _count_commits(settings: HubSettings, shared: SharedFolder | None) -> CommitCount:
+    """Counts the commits of all that write to the hub's database.
+
+    Nothing is known of them if other hubs may write to it, or without a shared folder.
+    """
+    if settings.mongo_uri:
+        return CommitCount()
+    try:
+        if shared is None:  # of a command; the hub may be running
+            path = announced_folder(settings.data)
+            return SharedFolder(Path(path)).commit_count() if path else CommitCount()
+        return shared.commit_count()
+    except OSError:
+        return CommitCount()
+
+
 def _load_warning_lists(loaded: Path) -> WarningLists:
     try:
         return load_warning_lists(keep=load_or_build, loaded=loaded)
@@ -167,8 +190,8 @@ def open_serving_runtime(
     """Open the hub for `serve`, which keeps the embedded engine alive for all commands."""
     uri = settings.mongo_uri
     with (
-        nullcontext(uri) if uri else _embedded_engine(settings, echo) as found,
         _shared_folder(_count_answering(settings)) as shared,
+        nullcontext(uri) if uri else _embedded_engine(settings, echo, shared) as found,
         _connect(
             settings, found, clock, _count_examiners(settings), prepare=True, shared=shared
         ) as hub,
@@ -190,9 +213,11 @@ def _check_recogniser() -> None:
 
 
 @contextmanager
-def _embedded_engine(settings: HubSettings, echo: Echo) -> Iterator[str]:
+def _embedded_engine(
+    settings: HubSettings, echo: Echo, shared: SharedFolder | None
+) -> Iterator[str]:
     """Start and supervise the embedded engine; gives its URI."""
-    engine = Engine.start(settings.data, echo)
+    engine = Engine.start(settings.data, echo, "" if shared is None else str(shared.path))
     try:
         echo(f"database: the embedded engine, in {settings.data}")
         engine.watch()
@@ -285,7 +310,7 @@ def _connect(  # noqa: PLR0913
         name=settings.database,
         clock=clock,
         metrics=_make_metrics(settings, shared),
-        process=_describe_process(shared, setup),
+        process=_describe_process(settings, shared, setup),
     )
     numbers: Numbers | None = LocalNumbers() if setup is None else None
     if shared is not None:
@@ -308,8 +333,11 @@ def _connect(  # noqa: PLR0913
         previewer.close()
 
 
-def _describe_process(shared: SharedFolder | None, setup: AnsweringSetup | None) -> Process:
+def _describe_process(
+    settings: HubSettings, shared: SharedFolder | None, setup: AnsweringSetup | None
+) -> Process:
     process = Process() if setup is None else Process(setup.name)
+    process = replace(process, commits=_count_commits(settings, shared))
     return process if shared is None else replace(process, commit_lock=shared.commit_lock())
 
 

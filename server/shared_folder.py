@@ -33,6 +33,7 @@ _DIGEST_OCTETS = 16
 _SLOTS = 4096
 _PROBES = 16
 """Slots in which a name may be."""
+_COMMITS = "commits"
 _MAX_MESSAGE = 64
 _PATIENCE = 1.0
 """Seconds that a thread waits for its turn while other processes have theirs."""
@@ -206,6 +207,27 @@ class SharedCommitLock:
         return True
 
 
+class CommitCount:
+    """The number of commits of all processes of a hub.  Safe for threads.
+
+    As long as it stays the same, what a process has read still holds.  It is raised before a
+    commit is acknowledged, so what was acknowledged is seen by all that read afterwards.
+    """
+
+    def __init__(self, numbers: Numbers | None = None) -> None:
+        """`numbers` of all processes that write; None: others may write without counting."""
+        self._numbers = numbers
+
+    def read(self) -> float | None:
+        """The number; None if it says nothing."""
+        return None if self._numbers is None else self._numbers.get(_COMMITS)
+
+    def note(self) -> None:
+        """Count a commit, or what may have become one."""
+        if self._numbers is not None:
+            self._numbers.update(_COMMITS, lambda number: number + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A process among those of its hub."""
@@ -214,6 +236,7 @@ class Process:
     """The owner under which the process leases submissions and tasks."""
     commit_lock: CommitLock = field(default_factory=threading.Lock)
     """Lets the processes of a hub commit one after the other, so that they need not try again."""
+    commits: CommitCount = field(default_factory=CommitCount)
 
 
 def _write_zeros(descriptor: int, size: int) -> None:
@@ -273,6 +296,10 @@ class SharedFolder:
         if name not in self._numbers:
             self._numbers[name] = SharedNumbers(self.path / f"{name}.numbers")
         return self._numbers[name]
+
+    def commit_count(self) -> CommitCount:
+        """Counts the commits of all that share the folder.  Raises OSError if there is no room."""
+        return CommitCount(self.numbers(_COMMITS))
 
     def commit_lock(self) -> SharedCommitLock:
         """Lets one process after the other write.  Raises OSError if the file system is full."""

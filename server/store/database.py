@@ -103,7 +103,8 @@ class Store:
         self._commits = Commits(client, self._base, self.process)
         self._bulk_write = BulkWriteSupport()
         self.availability = Availability(self._base)
-        self.feeds = CollectionReader(self._base, clock)
+        self._commit_count = process.commits
+        self.feeds = CollectionReader(self._base, clock, process.commits)
         self.accounts = Accounts(self._base)
         self.people = People(self._base)
         self.admin_requests = AdminRequests(self._base)
@@ -121,7 +122,7 @@ class Store:
         self.deliveries = Deliveries(self._base, clock, self.process)
         self.purges = Purges(self._base)
         self.expired = Expired(self._base)
-        self.partner_data = PartnerDocuments(self._base)
+        self.partner_data = PartnerDocuments(self._base, process.commits)
         self.backups = Backups(client, self._base, clock)
         self.packing = Packer(client, self._base, self._lock)
         self.statistics = Statistics(client, self._base, clock)
@@ -222,7 +223,10 @@ class Store:
         self.availability.check_clock()
         deadline = time.monotonic() + COMMIT_SECONDS
         with without_contents(), self._turn(deadline):
-            result = self._repeat(work, deadline)
+            try:
+                result = self._repeat(work, deadline)
+            finally:  # an error may hide a commit
+                self._commit_count.note()
         for listener in self.listeners:
             listener()
         return result

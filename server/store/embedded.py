@@ -121,12 +121,15 @@ class Engine:
         self._data, self._print = data, report
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self._shared = ""
         self._stopping = threading.Event()
         self._hub_lock = contextlib.ExitStack()
 
     @classmethod
-    def start(cls, data: Path, report: Report) -> Engine:
+    def start(cls, data: Path, report: Report, shared: str = "") -> Engine:
         """Start a hub's engine on `data`, and announce its port to the operator's commands.
+
+        With it, `shared` is announced: the path of the folder that the hub's processes share.
 
         Call it on a thread that lives as long as the engine: the engine ends with it.
 
@@ -134,6 +137,7 @@ class Engine:
         directory.
         """
         engine = cls(data, report)
+        engine._shared = shared
         with contextlib.ExitStack() as lock:
             engine._prepare()
             lock.enter_context(_lock_for_hub(data))
@@ -247,6 +251,7 @@ class Engine:
 
     def _announce(self) -> None:
         address = {"host": _HOST, "port": self._port, "pid": self.pid, "hub": os.getpid()}
+        address["shared"] = self._shared
         _write(self._data / _ADDRESS, json.dumps(address))
 
     def _keep_alive(self) -> None:
@@ -600,6 +605,16 @@ def _take_lock(lock: TextIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def announced_folder(data: Path) -> str:
+    """The path of the folder that the processes of a running hub share; empty if there is none."""
+    if not _is_locked(data / _HUB_LOCK):
+        return ""
+    try:
+        return str(json.loads((data / _ADDRESS).read_text()).get("shared", ""))
+    except FileNotFoundError:
+        return ""
 
 
 def _announced_port(data: Path) -> int:

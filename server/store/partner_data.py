@@ -6,6 +6,7 @@ reads them as a whole, which it may, because it runs rarely and for an operator.
 
 from __future__ import annotations
 
+from tocsin.server.shared_folder import CommitCount
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.configuration import raise_revision
@@ -16,9 +17,9 @@ from tocsin.server.store.review_acts import forget_answers
 class PartnerDocuments:
     """The documents of one partner, of all kinds but feeds and journal."""
 
-    def __init__(self, base: Base) -> None:
-        """`base` is the hub's database."""
-        self._base = base
+    def __init__(self, base: Base, commits: CommitCount) -> None:
+        """`base` is the hub's database; `commits` counts those of all that write to it."""
+        self._base, self._commits = base, commits
 
     def partner_document(self, slug: str) -> Document:
         """The partner's record as it is stored; NotFound if there is none."""
@@ -56,3 +57,4 @@ class PartnerDocuments:
         base.quotas.delete_one({"_id": slug})
         forget_answers(base, slug)
         Accounts(base).remove_partner(slug)
+        self._commits.note()

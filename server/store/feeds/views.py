@@ -13,6 +13,7 @@ entry from a source can make another one visible that it hid.
 
 from __future__ import annotations
 
+import time
 from collections.abc import (
     Callable,
     Iterator,
@@ -46,6 +47,7 @@ from tocsin.server.model import (
     VersionKeyword,
     View,
 )
+from tocsin.server.shared_folder import CommitCount
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.agreements import Agreements, group_by_partner
 from tocsin.server.store.configuration import CONFIGURATION, Configuration
@@ -225,15 +227,41 @@ class HubState:
 
 
 _NEVER_CHANGED: Document = {"revision": 0}
+_LOOK_SECONDS = 1.0
+"""Age at which a look-up is made again in any case: a process may be killed after its commit and
+before it counts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A look-up, as long as it is known that nothing was committed since."""
+
+    commits: float | None
+    """The number of commits before it; None: not known."""
+    at: float
+    configuration: Configuration
+    documents: Mapping[str, Document]
+
+    def holds_at(self, commits: float | None, configuration: Configuration) -> bool:
+        """True if a new one would find the same."""
+        is_same = commits is not None and commits == self.commits
+        is_fresh = time.monotonic() - self.at < _LOOK_SECONDS
+        return is_same and is_fresh and configuration is self.configuration
 
 
 class CollectionReader(FeedReader):
     """All collections for readers: feeds, and the views of them."""
 
-    def __init__(self, base: Base, clock: Callable[[], int]) -> None:
-        """`base` is the hub's database; entries expire by `clock`."""
+    def __init__(
+        self, base: Base, clock: Callable[[], int], commits: CommitCount | None = None
+    ) -> None:
+        """`base` is the hub's database; entries expire by `clock`.
+
+        `commits` counts those of all that write to the database; None: it is not known.
+        """
         super().__init__(base)
-        self._clock = clock
+        self._clock, self._commits = clock, commits or CommitCount()
+        self._looks: dict[frozenset[str], _Look] = {}
         self._views: dict[str, View | None] = {}
         self._accounts = Accounts(base)
         self._configuration = Configuration(revision=-1, collections=())
@@ -250,15 +278,20 @@ class CollectionReader(FeedReader):
         if collection.view is not None:
             self._check(collection.view)
         super().add(collection)
+        self._commits.note()
 
     @time_limit()
     def look(self, name: str = "") -> HubState:
         """The configuration in force now, and what the collection of this id or alias is at.
 
-        One look-up, unless the configuration has changed.
+        One look-up, unless the configuration has changed; none if nothing was committed since the
+        last one, and that was a moment ago.
         """
-        configuration = self._configuration
+        configuration, commits = self._configuration, self._commits.read()
         wanted = configuration.feeds_of(name)
+        last = self._looks.get(wanted)
+        if last is not None and last.holds_at(commits, configuration):
+            return HubState(self, configuration, last.documents)
         documents = self._find_heads({CONFIGURATION, *wanted})
         revision = int(documents.pop(CONFIGURATION, _NEVER_CHANGED)["revision"])
         if not configuration.holds_at(revision):
@@ -267,9 +300,12 @@ class CollectionReader(FeedReader):
             partners = {each.slug: each for each in self._accounts.list_partners()}
             configuration = Configuration(revision, collections, agreements, partners)
             self._configuration = configuration
-            documents |= self._find_heads(configuration.feeds_of(name) - documents.keys())
+            self._looks.clear()
+            wanted = configuration.feeds_of(name)
+            documents |= self._find_heads(wanted - documents.keys())
         for feed, document in documents.items():
             self.blocks.note(feed, PackedHead.of(document).head)
+        self._looks[wanted] = _Look(commits, time.monotonic(), configuration, documents)
         return HubState(self, configuration, documents)
 
     def _find_heads(self, ids: Some[str]) -> dict[str, Document]:
