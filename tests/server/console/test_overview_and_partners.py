@@ -85,6 +85,11 @@ def test_an_analyst_rotates_a_key_of_the_own_partner_only(hub: HubInProcess) -> 
         answer = post(analyst, "/console/partner/keys/revoke", form)
         assert answer.status_code in (403, 404)
     assert hub.store.accounts.list_keys("north") == [others]
+    page = analyst.get("/console/partner").text
+    (asked, *_) = [
+        each for each in re.findall(r"<details>.*?</details>", page) if "Revoke key" in each
+    ]
+    assert "refused at once" in asked
     old = next(key for key in hub.store.accounts.list_keys("acme"))
     assert post(analyst, "/console/partner/keys/revoke", {"key": old}).status_code == 303
 
