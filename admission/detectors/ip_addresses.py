@@ -95,7 +95,7 @@ _NAMED_HOST = re.compile(
     r"(?:[a-z][a-z0-9+.-]{0,20}://)?(?:[a-z0-9_-]{1,63}\.){1,30}[a-z]{2,63}(?::\d{1,5})?(?:[/?#]|\Z)",
     re.IGNORECASE | re.ASCII,
 )
-"""The name of a host, or a URL with one: it ends with letters behind a dot, so it is no address."""
+"""A host name, or a URL with one: it ends with a dot and letters, unlike an IP address."""
 
 
 def parse_network(value: str) -> Network | None:

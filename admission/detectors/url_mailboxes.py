@@ -124,7 +124,7 @@ def has_mailbox(url: str) -> bool:
 def cut_mailboxes(url: str) -> str | None:
     """The URL without the e-mail addresses in its query and fragment; None if one has to stay.
 
-    It has to if it is no parameter, or part of one, or if the rest still names it.
+    An address stays that is not the whole value of a parameter, or that the rest still names.
 
     >>> cut_mailboxes("http://evil.com/?u=jane@bank.com&x=1"), cut_mailboxes("http://evil.com/#j@a.de")
     ('http://evil.com/?u=&x=1', 'http://evil.com/')

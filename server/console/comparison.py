@@ -103,11 +103,11 @@ class Compared:
     """Readers at the chosen level would read it."""
     changes: tuple[ValueChange, ...]
     more_changes: int
-    """Changed values for which there is no room."""
+    """Number of changed values that are not shown."""
     texts: tuple[Text, ...]
     """The texts that go with the value, but for those that `changes` shows in full."""
     more_texts: int
-    """Texts for which there is no room."""
+    """Number of texts that are not shown."""
     reasons: tuple[str, ...]
     """Why it is not shared, or not all of it."""
     content: StixObject | None

@@ -341,7 +341,7 @@ class People:
         self._store.people.forget_failures(list(keys.values()))
 
     def change(self, person: Person, **settings: object) -> Person:
-        """Change what people set for themselves: zone, has_keys, scheme, undo_seconds, name."""
+        """Change a person's own settings: zone, has_keys, scheme, undo_seconds, name."""
 
         def work(txn: Transaction) -> Person:
             changed = replace(_require(txn, person.id), **settings)  # type: ignore[arg-type]

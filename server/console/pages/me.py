@@ -1,4 +1,4 @@
-"""What people set for themselves: settings, password, sessions."""
+"""A person's own page: settings, password, sessions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """What people set for themselves."""
+    """The page on which people change their own settings."""
 
     services: ConsoleServices
 
