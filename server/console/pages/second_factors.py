@@ -1,7 +1,7 @@
 """A person's second factors: the authenticator app and passkeys.
 
-Whoever adds or removes one enters the password again, since a browser that was left open must not
-be enough to take over how a person signs in.
+To add or remove one, the person enters the password again: a browser that was left open must not
+be enough to take over how that person signs in.
 """
 
 from __future__ import annotations
