@@ -91,5 +91,7 @@ def _quote(text: object) -> str:
     return ascii(str(text)[:60])
 
 
-DAY = 86_400_000_000
+HOUR = 3_600_000_000
+"""One hour in µs."""
+DAY = 24 * HOUR
 """One day in µs."""

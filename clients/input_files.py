@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction import additions
 from tocsin.admission.extraction.additions import Additions
-from tocsin.admission.extraction.indicators import IndicatorDetails, build_indicator
+from tocsin.admission.extraction.indicators import renew_id
 from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
 from tocsin.admission.model import Candidate, Tlp
 
@@ -61,22 +60,5 @@ def read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]:
 def complete(candidate: Candidate, file: InputFile, now: int) -> Candidate:
     """The candidate with what the user gave for the whole file."""
     if file.new_ids:
-        candidate = _renew_id(candidate)
+        candidate = renew_id(candidate)
     return additions.complete(candidate, Additions(file.labels, file.valid_for), now)
-
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    value: str
-    pattern: str
-
-
-def _renew_id(candidate: Candidate) -> Candidate:
-    """The candidate under a random id, if its id follows from its value."""
-    subject = candidate.object or {}
-    value = _Value("", str(subject.get("pattern")))
-    derived = build_indicator(value, IndicatorDetails(), ReadOptions(now=0))["id"]
-    if subject.get("id") != derived:
-        return candidate
-    id = f"indicator--{uuid.uuid4()}"
-    return replace(candidate, object={**subject, "id": id}, source_id=id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -422,7 +423,13 @@ def _console_services(
         clock=services.clock,
         provider=_identity_provider(settings, key, origin),
         drafts=drafts,
-        previews=console.Previews(drafts, intake, services.previewer, made.max_content_length),
+        previews=console.Previews(
+            drafts,
+            intake,
+            services.previewer,
+            partial(console.find_withdrawn, store),
+            made.max_content_length,
+        ),
         check_room=services.disk.check_room,
     )
 

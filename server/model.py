@@ -181,6 +181,17 @@ class Account:
     """The time, in µs, at which an agreement ends that these rights come from; None: no time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A key or client certificate that opens an account."""
+
+    account: str
+    id: str
+    """Hex SHA-256 of the key's secret, or fingerprint of the certificate."""
+    issued: int
+    """Time at which it was added, in µs since 1970 UTC; 0: it is not known."""
+
+
 class VersionKeyword(StrEnum):
     """The keywords of `match[version]` (TAXII 2.1 section 3.4.1)."""
 

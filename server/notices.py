@@ -17,6 +17,7 @@ from email.utils import formatdate, make_msgid
 
 import requests
 
+from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.model import Account, Agreement
 from tocsin.server.person import Person, Role
 from tocsin.server.reports.statistics import StatisticsReader
@@ -27,13 +28,11 @@ log = logging.getLogger(__name__)
 SECONDS = 300.0
 """Seconds between two looks for what needs a person."""
 _TIMEOUT = 10.0
-_DAY = 24 * 3_600_000_000
-_HOUR = _DAY // 24
 _FOR_EVER = 1 << 62
-_SOON = 14 * _DAY
+_SOON = 14 * DAY
 """Time before the end of an agreement at which a notice says so."""
-_SILENT = 3 * _DAY
-_LATE = _HOUR
+_SILENT = 3 * DAY
+_LATE = HOUR
 """Age of the oldest review that is worth a notice."""
 
 

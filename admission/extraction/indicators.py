@@ -6,7 +6,7 @@ indicators.
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha1
 from typing import Any, Protocol
@@ -130,6 +130,15 @@ def build_indicator(
 ) -> StixObject:
     """A STIX 2.1 indicator that matches `value`."""
     return _build(value.value, value.pattern, details, options)
+
+
+def renew_id(candidate: Candidate) -> Candidate:
+    """The candidate under a random id, if its id was derived from its pattern."""
+    subject = candidate.object or {}
+    if subject.get("id") != f"indicator--{_uuid5(str(subject.get('pattern')))}":
+        return candidate
+    id = f"indicator--{uuid.uuid4()}"
+    return replace(candidate, object={**subject, "id": id}, source_id=id)
 
 
 def refused_candidate(index: int, message: str) -> Candidate:

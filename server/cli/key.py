@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
@@ -82,7 +83,7 @@ def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
     digest = certificate_fingerprint(first_certificate(file))
 
     def work(txn: Transaction) -> Answer:
-        txn.accounts.add_key(account, digest)
+        txn.accounts.add_key(account, digest, txn.now)
         txn.add_journal_entry("key.certificate", hub.actor, {"account": account, "id": digest})
         return {"account": account, "id": digest}
 
@@ -90,15 +91,16 @@ def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
 
 
 def list_keys(hub: Runtime, account: str) -> list[Answer]:
-    """The SHA-256 of each key and certificate of an account."""
+    """The SHA-256 of each key and certificate of an account, with the time of its issue."""
     Partners(hub.services.store).require_account(account)
     return [
         {
             "account": account,
-            "kind": "certificate" if is_certificate_fingerprint(digest) else "key",
-            "id": digest,
+            "kind": "certificate" if is_certificate_fingerprint(each.id) else "key",
+            "id": each.id,
+            "issued": timestamp(each.issued) if each.issued else "",
         }
-        for digest in hub.services.store.accounts.list_keys(account)
+        for each in hub.services.store.accounts.list_credentials(account)
     ]
 
 

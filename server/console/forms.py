@@ -59,12 +59,13 @@ def url_with(**changes: object) -> str:
     return f"{ROOT}{request.path}{'?' if text else ''}{text}"
 
 
-class FieldError(Exception):
-    """A field of a form that cannot be read."""
+class FieldErrors(Exception):
+    """Fields of a form that cannot be read."""
 
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field, self.text = field, text
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        """`errors`: a sentence for each field, by its name."""
+        super().__init__(*errors.values())
+        self.errors = dict(errors)
 
 
 def sentence(error: Exception) -> str:

@@ -50,6 +50,15 @@ def find_own_ends(
     )
 
 
+def find_withdrawn(store: Store, partner: str, ids: Collection[str]) -> frozenset[str]:
+    """Those of a partner's own ids that it withdrew: they cannot be used again."""
+    names = {id: revocation_name(id) for id in ids}
+    if not names:
+        return frozenset()
+    found = store.read(lambda snapshot: snapshot.find_public_ids(partner, names.values()))
+    return frozenset(id for id, name in names.items() if name in found)
+
+
 def find_ends(store: Store, records: Sequence[Record]) -> Ends:
     """The ends of objects, for the hub's own people."""
     ids = {each.public_id for each in records if each.public_id}

@@ -12,11 +12,12 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tocsin.admission.errors import ShareError, TooLarge, Unavailable, Unprocessable
+from tocsin.admission.extraction.indicators import renew_id
 from tocsin.admission.formats import formats
 from tocsin.admission.formats.csv import MAP_OPTION
 from tocsin.admission.markings.granular import join_layers
@@ -25,6 +26,7 @@ from tocsin.admission.model import (
     CONSENTS_TO_NAME,
     Action,
     Candidate,
+    Finding,
     StixObject,
     Tlp,
     Verdict,
@@ -80,6 +82,13 @@ _TOO_LONG = (
     " with `tocsin push`, which cuts it"
 )
 _NOTHING = "nothing to share was found in this"
+_WITHDRAWN_VALUE = (
+    "your organisation withdrew this value, and its id cannot be used again: to share it once more,"
+    " choose “Share withdrawn values again” above"
+)
+_WITHDRAWN_ID = (
+    "your organisation withdrew this id, which cannot be used again: give the object a new id"
+)
 _FAULT = "this could not be examined: the hub's operator finds the reason in the log"
 
 
@@ -117,13 +126,23 @@ class LocalExaminer:
         """See `Examiner.end_idle`."""
 
 
+FindWithdrawn = Callable[[str, Collection[str]], Collection[str]]
+"""Those of a partner's own ids that it withdrew."""
+
+
 class Previews:
     """The examinations of drafts in this process."""
 
     def __init__(
-        self, files: DraftFiles, intake: Intake, examiner: Examiner | None, max_octets: int
+        self,
+        files: DraftFiles,
+        intake: Intake,
+        examiner: Examiner | None,
+        find_withdrawn: FindWithdrawn,
+        max_octets: int,
     ) -> None:
         """`max_octets`: of the body of a submission."""
+        self._find_withdrawn = find_withdrawn
         self._files, self._intake = files, intake
         self._examiner = examiner or LocalExaminer(intake)
         self._max_octets = max_octets
@@ -180,7 +199,14 @@ class Previews:
     def _examine(self, draft: Draft, is_verbatim: bool) -> None:
         tlp = Tlp.parse(draft.options.tlp)
         found = self._read(draft, tlp)
-        about = {"format": found.format, "never_shared": found.never_shared}
+        withdrawn = 0
+        if not is_verbatim:
+            found, withdrawn = self._answer_withdrawn(draft, found)
+        about = {
+            "format": found.format,
+            "never_shared": found.never_shared,
+            "withdrawn": withdrawn,
+        }
         if self._files.change(draft, total=len(found.candidates), **about) is None:
             return
         examined: Sequence[Candidate] = found.candidates
@@ -239,6 +265,26 @@ class Previews:
         if len(found.candidates) > MOST_OBJECTS:
             raise TooLarge(_TOO_MANY)
         return found
+
+    def _answer_withdrawn(self, draft: Draft, found: ReadFile) -> tuple[ReadFile, int]:
+        """A file in which what the partner withdrew has a new id or is refused.
+
+        With it, how many of its values can be shared under a new id.
+        """
+        ids = {each.source_id for each in found.candidates if each.source_id}
+        withdrawn = self._find_withdrawn(draft.partner, ids) if ids else ()
+        candidates, count = list(found.candidates), 0
+        for n, candidate in enumerate(candidates):
+            if candidate.source_id not in withdrawn or not candidate.is_open:
+                continue
+            renewed = renew_id(candidate)
+            has_new_id = renewed is not candidate
+            count += has_new_id
+            if has_new_id and draft.options.renewed:
+                candidates[n] = renewed
+            else:
+                candidates[n] = _refuse_withdrawn(candidate, is_value=has_new_id)
+        return replace(found, candidates=tuple(candidates)), count
 
     def _examine_all(
         self, draft: Draft, terms: PreviewTerms, candidates: Sequence[Candidate]
@@ -336,6 +382,12 @@ class Previews:
             self._timer = threading.Timer(_IDLE_SECONDS, self._examiner.end_idle)
             self._timer.daemon = True
             self._timer.start()
+
+
+def _refuse_withdrawn(candidate: Candidate, *, is_value: bool) -> Candidate:
+    message = _WITHDRAWN_VALUE if is_value else _WITHDRAWN_ID
+    finding = Finding("publish", "versions", Action.REFUSED, message)
+    return replace(candidate.with_findings(finding), verdict=Verdict.REFUSED)
 
 
 def name_for(name: str, format: str) -> str:

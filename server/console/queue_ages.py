@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tocsin.admission.timestamps import HOUR
 from tocsin.server.store.review_queue import QueuedReview
 
-_HOUR = 3_600_000_000
 _BINS = (
-    ("under 1 h", _HOUR),
-    ("1–4 h", 4 * _HOUR),
-    ("4–24 h", 24 * _HOUR),
-    ("1–3 days", 72 * _HOUR),
+    ("under 1 h", HOUR),
+    ("1–4 h", 4 * HOUR),
+    ("4–24 h", 24 * HOUR),
+    ("1–3 days", 72 * HOUR),
 )
 """Name of each bin, and the age in µs at which the next one begins."""
 _LAST = "longer"

@@ -130,6 +130,11 @@ _MARKINGS = ("object_marking_refs", "granular_markings")
 _NOT_ALONE = "it waits for something else as well: no decision can publish it now"
 _LOCKED_OUT = "the account {} may not send any more: reject it, or let the account in again"
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
+_REFUSED = "a reviewer of the hub refused it"
+_RELEASED = "a reviewer released it"
+_RELEASED_MASKED = "a reviewer released it without the text in question"
+_STAYS_OUT = "what was taken out stays out: {}"
+_KEPT_MASKED = "a reviewer kept it masked"
 _GONE = "the shortened copy is not published any more: it was withdrawn, revoked or has ended"
 
 
@@ -447,9 +452,11 @@ class Reviewer:
                 entry = _entry(review) | {"verdict": record.verdict}
                 entry |= {"without_text": True} if without_text else {}
                 txn.add_journal_entry("review.release", order.who, entry)
-                txn.replace_record(
-                    review.submission, merge_records(self._find_record(review), record)
-                )
+                merged = merge_records(self._find_record(review), record)
+                if order.waiver.rules:
+                    message = _RELEASED_MASKED if without_text else _RELEASED
+                    merged = _with_answer(merged, Action.NOTED, message)
+                txn.replace_record(review.submission, merged)
             if order.done:
                 txn.remove_outbox_task(order.done)
             return record, self.leave_task(txn, batch, settlement)
@@ -481,16 +488,14 @@ class Reviewer:
             txn.add_journal_entry("review.reject", order.who, _entry(review) | {"reason": reason})
             record = self._find_record(review)
             if record.verdict == Verdict.HELD:
-                fault = Finding(
-                    "review",
-                    "reviewer",
-                    Action.REFUSED,
-                    reason or "a reviewer of the hub refused it",
-                )
-                findings = (*record.findings, fault.as_json())
-                record = replace(record, verdict=Verdict.REFUSED.value, findings=findings)
+                refused = replace(record, verdict=Verdict.REFUSED.value)
+                record = _with_answer(refused, Action.REFUSED, reason or _REFUSED)
                 txn.replace_record(review.submission, record)
                 self._publisher.give_up(txn, review, self._clock())
+            elif review.kind is ReviewKind.REDACTED:
+                message = _STAYS_OUT.format(reason or _REFUSED)
+                record = _with_answer(record, Action.NOTED, message)
+                txn.replace_record(review.submission, record)
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
             return record, self._put_task(txn, OutboxTask("", arrivals))
 
@@ -505,8 +510,11 @@ class Reviewer:
             _count_answer(txn, review, order, yes=True)
             entry = _entry(review) | {"without_text": True}
             txn.add_journal_entry("review.release", order.who, entry)
+            message = _STAYS_OUT.format(_KEPT_MASKED)
+            record = _with_answer(self._find_record(review), Action.NOTED, message)
+            txn.replace_record(review.submission, record)
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
-            return self._find_record(review), self._put_task(txn, OutboxTask("", arrivals))
+            return record, self._put_task(txn, OutboxTask("", arrivals))
 
         return self._store.commit(write)
 
@@ -592,6 +600,12 @@ def _stands(review: Review, act: ReviewAct) -> bool:
     """True if the decision of an act on a review has not taken effect yet."""
     decision = review.decision
     return review.state == "waiting" and decision is not None and decision.act == act.id
+
+
+def _with_answer(record: Record, action: Action, message: str) -> Record:
+    """A record with the answer of a reviewer, which its submitter reads."""
+    answer = Finding("review", "reviewer", action, message)
+    return replace(record, findings=(*record.findings, answer.as_json()))
 
 
 def _check_act(txn: Transaction, review: Review, order: _Order) -> None:

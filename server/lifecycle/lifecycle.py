@@ -19,10 +19,10 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.patterns.grammar import quote_string
+from tocsin.admission.timestamps import HOUR
 from tocsin.server.model import Exclusion, PublicObject, RevocationReason
 from tocsin.server.publishing.public_ids import GENERATIONS
 from tocsin.server.publishing.public_objects import (
-    HOUR,
     Merge,
     apply_time,
     choose_leader,

@@ -177,7 +177,7 @@ def describe_account(account: Account, aliases: Mapping[str, str]) -> dict[str, 
 def issue_key(txn: Transaction, account: str) -> str:
     """Issue a new key (256 bits) for an account; only its SHA-256 is stored."""
     secret = token_urlsafe(32)
-    txn.accounts.add_key(account, hash_secret(secret))
+    txn.accounts.add_key(account, hash_secret(secret), txn.now)
     return secret
 
 

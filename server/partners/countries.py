@@ -26,31 +26,35 @@ class Country(NamedTuple):
 
 
 def parse_country(text: str) -> str:
-    """A country's code in capitals; empty for an empty text.
+    """A country's code in capitals, from its code or its English name; empty for an empty text.
 
-    >>> parse_country("us")
-    'US'
+    >>> parse_country("us"), parse_country("Portugal")
+    ('US', 'PT')
 
     Raises ValueError with the code that was probably meant.
     """
     code = text.strip().upper()
     if not code or any(code == country.alpha_2 for country in _countries()):
         return code
-    probable = _suggest(text)
-    hint = f"; did you mean {' or '.join(probable)}?" if probable else ", for instance US"
-    raise ValueError(f"{text!r} is not an ISO 3166-1 alpha-2 code; use two letters{hint}")
-
-
-def _suggest(text: str) -> list[str]:
-    """Countries that are written so, or whose names contain the text; none if that fits many."""
     word = " ".join(text.replace(".", "").split()).casefold()
     exact = [country for country in _countries() if word in _spellings(country)]
-    near = exact or [
-        country
-        for country in _countries()
-        if len(word) >= _MIN_PART and word in country.name.casefold()
-    ]
-    return [f"{c.alpha_2} ({c.name})" for c in near] if len(near) <= _MAX_SUGGESTIONS else []
+    if len(exact) == 1:
+        return exact[0].alpha_2
+    probable = exact or _find_similar(word)
+    names = " or ".join(f"{each.alpha_2} ({each.name})" for each in probable)
+    hint = f"; did you mean {names}?" if probable else ", for instance US"
+    raise ValueError(
+        f"{text!r} is neither an ISO 3166-1 alpha-2 code nor a country's name;"
+        f" use two letters{hint}"
+    )
+
+
+def _find_similar(word: str) -> list["Country"]:
+    """Countries whose names contain a text; none if it fits many."""
+    if len(word) < _MIN_PART:
+        return []
+    found = [country for country in _countries() if word in country.name.casefold()]
+    return found if len(found) <= _MAX_SUGGESTIONS else []
 
 
 def _spellings(country: Country) -> Iterator[str]:

@@ -42,7 +42,7 @@ from tocsin.admission.model import (
     StixObject,
     Tlp,
 )
-from tocsin.admission.timestamps import DAY, micros, stix_time
+from tocsin.admission.timestamps import DAY, HOUR, micros, stix_time
 from tocsin.server.index_terms import index_terms, visibility
 from tocsin.server.model import (
     Collection,
@@ -61,8 +61,6 @@ from tocsin.server.publishing.tlp_versions import (
     replace_pending,
 )
 
-HOUR = 3_600_000_000
-"""µs; the sweep's schedule is kept by the hour."""
 MOST_CONTRIBUTIONS = 20
 """Contributions kept per partner and public object."""
 MOST_OCTETS = 2_000_000

@@ -13,13 +13,13 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from tocsin.admission.errors import NotFound
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import HOUR, micros
 from tocsin.server.auth import may_read
 from tocsin.server.lifecycle.lifecycle import Lifecycle
 from tocsin.server.lifecycle.purge import is_object_id
 from tocsin.server.model import Account, Collection, CollectionKind, Query, VersionKeyword
 from tocsin.server.store import Store
-from tocsin.server.store.deliveries import HOUR, Delivery, DeliveryGap
+from tocsin.server.store.deliveries import Delivery, DeliveryGap
 from tocsin.server.store.exclusions import parse_exclusion
 
 _MOST_VERSIONS = 10_000

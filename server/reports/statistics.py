@@ -10,24 +10,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
-from statistics import median
+from itertools import accumulate
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import Tlp
-from tocsin.admission.timestamps import DAY
+from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.auth import may_read, may_read_contributions, readable_collections
 from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, PublicObject
+from tocsin.server.reports.senders import Sender, describe_sender
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Delivery
-from tocsin.server.store.senders import SenderRecord
-from tocsin.server.store.statistics import ALL, HOUR, LATENCIES, Counts
+from tocsin.server.store.statistics import ALL, LATENCIES, Counts
 
 POLLER_DAYS = 60
 """Days within which a poller's last delivery is looked for."""
-_MINUTE = 60_000_000
-_FEWEST_GAPS = 4
-"""Times between runs from which on an account can have a rhythm."""
 VALUE_SUBMISSIONS = 20
 """Latest submissions of a partner whose objects are looked at for the value returned."""
 VALUE_OBJECTS = 200
@@ -84,29 +80,6 @@ class Poller:
     def silent_since(self) -> int | None:
         """The hour in which it was last served something, if it is behind; else None."""
         return self.last_served if self.behind else None
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """An account that submits, as the hub sees it: by when its submissions come.
-
-    The hub does not see what a collector reads, nor requests that it refused before they were
-    submissions.  A collector that finds nothing new submits nothing.
-    """
-
-    account: str
-    partner: str
-    last: int
-    """Time of receipt of its last submission, in µs since 1970 UTC."""
-    usual: int | None
-    """The median time between its latest runs, in µs, to the minute; None: too few, or without a
-    rhythm."""
-    silent: bool
-    """It has a rhythm, and has been silent for clearly longer than usual."""
-    objects: int
-    """Objects of it that got a verdict in the last 24 hours."""
-    refused: int
-    """Those of them that were refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +161,9 @@ class StatisticsReader:
         _check(account, ALL)
         every = {a.name: a for a in self._store.accounts.list_accounts() if not a.disabled}
         now, found = self._clock(), self._store.statistics.senders(list(every))
-        senders = [_sender(every[name], each, now) for name, each in found.items() if each.runs]
+        senders = [
+            describe_sender(every[name], each, now) for name, each in found.items() if each.runs
+        ]
         return sorted(senders, key=lambda each: (not each.silent, each.account))
 
     def value_returned(self, account: Account, partner: str, days: int = 30) -> ValueReturned:
@@ -283,36 +258,6 @@ def _check(account: Account, partner: str) -> None:
     is_own = partner != ALL and account.partner == partner
     if not (is_own or may_read_contributions(account)):
         raise NotAllowed("this account may not read the statistics of others")
-
-
-def _sender(account: Account, record: SenderRecord, now: int) -> Sender:
-    last, gaps = record.runs[-1][1], [b[0] - a[0] for a, b in pairwise(record.runs)]
-    usual = find_usual_gap(gaps)
-    silent = usual is not None and now - last > _longest_silence(gaps, usual)
-    counts = record.objects, record.refused
-    rounded = None if usual is None else max(1, round(usual / _MINUTE)) * _MINUTE
-    return Sender(account.name, account.partner, last, rounded, silent, *counts)
-
-
-def find_usual_gap(gaps: Sequence[int]) -> int | None:
-    """The median of the times between runs; None if they are few, or have no rhythm.
-
-    There is a rhythm if three of four are between half and twice as long as the median.
-
-    >>> find_usual_gap([10, 11, 9, 10]), find_usual_gap([1, 50, 2, 90]), find_usual_gap([10])
-    (10, None, None)
-    """
-    if len(gaps) < _FEWEST_GAPS:
-        return None
-    usual = round(median(gaps))
-    alike = sum(usual <= 2 * each and each <= 2 * usual for each in gaps)
-    return usual if alike >= 0.75 * len(gaps) else None
-
-
-def _longest_silence(gaps: Sequence[int], usual: int) -> float:
-    """µs of silence that are nothing unusual: a pause that comes each night or weekend is none."""
-    long = sorted(gaps)[(9 * len(gaps) - 1) // 10]  # nine of ten were at most so long
-    return max(3.0 * usual, 1.5 * long)
 
 
 def _last_stamp(delivery: Delivery) -> int:

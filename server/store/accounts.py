@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.model import Consent, Tlp
-from tocsin.server.model import Account, Marking, Partner
+from tocsin.server.model import Account, Credential, Marking, Partner
 from tocsin.server.store.configuration import raise_revision
 from tocsin.server.store.connection import Base, Document, Session, time_limit
 
@@ -102,14 +102,16 @@ class Accounts:
         found = self._accounts.find(query, session=self._session)
         return sorted(map(_account_from_document, found), key=lambda account: account.name)
 
-    def add_key(self, account: str, digest: str) -> None:
+    def add_key(self, account: str, digest: str, issued: int = 0) -> None:
         """Add a key to an account; `digest` is the hex SHA-256 of the secret.
 
+        `issued`: the time, in µs; 0: it is not known.
         Raises NotFound if there is no such account, Conflict if the key is in use.
         """
         if self.find_account(account) is None:
             raise NotFound(f"there is no account {account}")
-        self._add(self._keys, {"_id": digest, "account": account}, "this key is in use already")
+        document = {"_id": digest, "account": account} | ({"issued": issued} if issued else {})
+        self._add(self._keys, document, "this key is in use already")
 
     @time_limit()
     def find_account_by_credential(self, digest: str) -> Account | None:
@@ -117,10 +119,15 @@ class Accounts:
         key = self._keys.find_one({"_id": digest}, session=self._session)
         return None if key is None else self.find_account(key["account"])
 
+    def list_credentials(self, account: str) -> list[Credential]:
+        """An account's keys and certificates, in the order in which they were added."""
+        found = self._keys.find({"account": account}, session=self._session)
+        credentials = (Credential(account, key["_id"], key.get("issued", 0)) for key in found)
+        return sorted(credentials, key=lambda each: (each.issued, each.id))
+
     def list_keys(self, account: str) -> list[str]:
         """The digests of an account's keys, in order."""
-        found = self._keys.find({"account": account}, session=self._session)
-        return sorted(key["_id"] for key in found)
+        return sorted(each.id for each in self.list_credentials(account))
 
     def revoke_key(self, digest: str) -> None:
         """Delete a key; NotFound if there is no such key."""

@@ -19,12 +19,10 @@ from dataclasses import dataclass, field, replace
 
 from pymongo import UpdateOne
 
-from tocsin.admission.timestamps import timestamp
+from tocsin.admission.timestamps import HOUR, timestamp
 from tocsin.server.model import Collection, ObjectPage, Query, VersionKeyword, View
 from tocsin.server.store.connection import Base, Document, chunk_keys
 
-HOUR = 3_600_000_000
-"""µs."""
 _HEARTBEAT = 60_000_000
 """µs after which an idle process renews its mark."""
 _DEAD = 90_000_000

@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from pymongo import ReplaceOne
 from pymongo.client_session import ClientSession
 
-from tocsin.admission.timestamps import DAY
+from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.store.connection import Base, Document, Session, chunk_keys
 
-HOUR = 3_600_000_000
-"""µs."""
 RUN_GAP = HOUR // 12
 """µs between two submissions up to which both belong to one run."""
 KEPT_RUNS = 50

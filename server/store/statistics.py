@@ -22,7 +22,7 @@ from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
-from tocsin.admission.timestamps import DAY
+from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.model import OPERATOR_SLUG
 from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,
@@ -36,8 +36,6 @@ from tocsin.server.store.senders import SenderNotes, SenderRecord, find_senders,
 
 log = logging.getLogger(__name__)
 
-HOUR = 3_600_000_000
-"""µs."""
 ALL = ""
 """The series of all partners together."""
 LATENCIES = (

@@ -13,13 +13,14 @@ from support.hub import HUB_SECRETS, HubInProcess, default_admission, indicator
 from support.processes import HubProcess, indicators
 
 from tocsin.admission.errors import NotFound
+from tocsin.admission.timestamps import HOUR
 from tocsin.config import HubSettings
 from tocsin.server.cli.collection import CollectionSpec, add_collection, define_collection
 from tocsin.server.cli.object import find_receivers
 from tocsin.server.model import Collection, CollectionKind, Entry, ObjectPage, Page, Partner, Query
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
-from tocsin.server.store.deliveries import HOUR, Deliveries, merge_ranges
+from tocsin.server.store.deliveries import Deliveries, merge_ranges
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,8 @@ from typing import Any
 from support.hub import HubInProcess, Object, sdo
 
 from tocsin.admission.stix.history_extension import EXTENSION_ID
-from tocsin.admission.timestamps import DAY, stix_time
+from tocsin.admission.timestamps import DAY, HOUR, stix_time
 from tocsin.server.model import Partner
-from tocsin.server.publishing.public_objects import HOUR
 from tocsin.server.store import Store, wall_clock
 
 LATER = "2026-02-01T00:00:00.000Z"

@@ -32,10 +32,9 @@ from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import indicator_key, observable_id, public_id
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.output_formats import output_formats
-from tocsin.admission.timestamps import micros, stix_time, timestamp
+from tocsin.admission.timestamps import HOUR, micros, stix_time, timestamp
 from tocsin.config import HubSettings
 from tocsin.server.model import Collection, CollectionKind, Partner
-from tocsin.server.publishing.public_objects import HOUR
 from tocsin.server.store import Store, Transaction
 
 T = TypeVar("T")

@@ -21,7 +21,7 @@ from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.timestamps import micros
 from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
 from tocsin.server.console.door import status_of
-from tocsin.server.console.forms import FieldError, again, go, sentence, split_words, text_field
+from tocsin.server.console.forms import FieldErrors, again, go, sentence, split_words, text_field
 from tocsin.server.console.pages.requests import ask_second
 from tocsin.server.console.policy_trial import count_words
 from tocsin.server.console.registry import Pages
@@ -29,7 +29,7 @@ from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
 from tocsin.server.journal import JournalEntry, entry_as_json
 from tocsin.server.model import CollectionKind, Marking, Partner
-from tocsin.server.partners.administration import PartnerChange
+from tocsin.server.partners.administration import PartnerChange, check_slug
 from tocsin.server.partners.countries import parse_country
 from tocsin.server.partners.people import check_roles
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role
@@ -235,24 +235,21 @@ class PartnerPages:
         """Add a partner, and show its key and the invitation of its first person, once."""
         form = {name: text_field(name, 1_000) for name in _FIELDS}
         try:
-            fields = _parse_partner(form)
-        except FieldError as error:
-            return self._form({error.field: error.text}, form, 422)
+            fields = self._parse_new(form)
+        except FieldErrors as error:
+            return self._form(error.errors, form, 422)
         partner = Partner(form["slug"], **fields)
         change = PartnerChange(
             reads=request.form.getlist("reads"), writes=request.form.getlist("writes")
         )
         actor = visit().who.login
         try:
-            if form["mailbox"]:
-                self.services.people.check_invitation(form["mailbox"])
             waits = ask_second(self.services, f"Add the partner {form['slug']}.")
             if waits is not None:
                 return waits
             key = self.services.partners.add(partner, change, actor)
         except ShareError as error:
-            place = "mailbox" if "mailbox" in str(error) else "slug"
-            return self._form({place: sentence(error)}, form, status_of(error))
+            return self._form({"slug": sentence(error)}, form, status_of(error))
         link = ""
         if form["mailbox"]:
             roles = frozenset({Role.ANALYST})
@@ -268,6 +265,26 @@ class PartnerPages:
             taxii=self.services.taxii_url(),
         )
 
+    def _parse_new(self, form: Form) -> dict[str, Any]:
+        """The fields of a new partner but its short name.  Raises FieldErrors."""
+        errors, fields = dict[str, str](), dict[str, Any]()
+        try:
+            check_slug(form["slug"])
+        except ShareError as error:
+            errors["slug"] = sentence(error)
+        try:
+            fields = _parse_partner(form)
+        except FieldErrors as error:
+            errors |= error.errors
+        try:
+            if form["mailbox"]:
+                self.services.people.check_invitation(form["mailbox"])
+        except ShareError as error:
+            errors["mailbox"] = sentence(error)
+        if errors:
+            raise FieldErrors(errors)
+        return fields
+
     def show(self, slug: str) -> ResponseReturnValue:
         """One partner with its rights, keys and people."""
         return self._show(slug, {}, 200)
@@ -276,7 +293,7 @@ class PartnerPages:
         store = self.services.store
         partner = store.accounts.require_partner(slug)
         accounts = store.accounts.list_accounts(slug)
-        keys = [(a.name, key) for a in accounts for key in store.accounts.list_keys(a.name)]
+        keys = [c for a in accounts for c in store.accounts.list_credentials(a.name)]
         return again(
             "admin_partner.html",
             errors,
@@ -308,8 +325,8 @@ class PartnerPages:
         try:
             fields = _parse_partner(form)
             marking = _parse_marking(text_field("marking"))
-        except FieldError as error:
-            return self._show(slug, {error.field: error.text}, 422)
+        except FieldErrors as error:
+            return self._show(slug, error.errors, 422)
         change = PartnerChange(
             fields,
             request.form.getlist("reads"),
@@ -362,7 +379,7 @@ class PartnerPages:
         self.services.store.accounts.require_partner(slug)
         key, actor = text_field("key"), visit().who.login
         self.services.partners.revoke_key(self._account(slug), key, actor)
-        return go(f"/admin/partners/{slug}")
+        return go(f"/admin/partners/{slug}?done=revoked#key")
 
     def _account(self, slug: str) -> str:
         """The account of the partner that the form names."""
@@ -393,9 +410,10 @@ _DEFAULT_RIGHTS = {"reads": {"clear", "green"}, "writes": {"inbox"}}
 
 
 def _parse_partner(form: Form) -> dict[str, Any]:
-    """The fields of a partner but its short name.  Raises FieldError."""
+    """The fields of a partner but its short name.  Raises FieldErrors."""
+    errors = dict[str, str]()
     if not form["partner_name"]:
-        raise FieldError("partner_name", "Enter the name of the organisation.")
+        errors["partner_name"] = "Enter the name of the organisation."
     readers = {
         "country": parse_country,
         "max_tlp": Tlp.parse,
@@ -407,7 +425,9 @@ def _parse_partner(form: Form) -> dict[str, Any]:
         try:
             fields[name] = read(form[name])
         except (ValueError, ShareError) as error:
-            raise FieldError(name, sentence(error)) from error
+            errors[name] = sentence(error)
+    if errors:
+        raise FieldErrors(errors)
     for name in ("sectors", "terms"):
         fields[name] = split_words(form[name])
     fields["default_tlp"] = min(fields["max_tlp"], Tlp.AMBER)
@@ -415,11 +435,11 @@ def _parse_partner(form: Form) -> dict[str, Any]:
 
 
 def _parse_marking(text: str) -> Marking:
-    """The marking of the partner's feeds.  Raises FieldError."""
+    """The marking of the partner's feeds.  Raises FieldErrors."""
     try:
         return Marking(text or Marking.TLP2)
     except ValueError as error:
-        raise FieldError("marking", "Choose one of the markings.") from error
+        raise FieldErrors({"marking": "Choose one of the markings."}) from error
 
 
 def _names(accounts: Mapping[str, Any], slug: str, aliases: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.console.door import status_of
-from tocsin.server.console.forms import FieldError, again, go, sentence, split_words, text_field
+from tocsin.server.console.forms import FieldErrors, again, go, sentence, split_words, text_field
 from tocsin.server.console.pages.requests import ask_second
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
@@ -106,8 +106,8 @@ class AgreementPages:
             if waits is not None:
                 return waits
             self.services.agreements.add(terms, visit().who.login)
-        except FieldError as error:
-            return self._form({error.field: error.text}, form, chosen)
+        except FieldErrors as error:
+            return self._form(error.errors, form, chosen)
         except ShareError as error:
             return self._form({"until": sentence(error)}, form, chosen)
         return go("/admin/agreements")
@@ -151,8 +151,8 @@ class AgreementPages:
                 if waits is not None:
                     return waits
             self.services.agreements.change(id, change, visit().who.login)
-        except FieldError as error:
-            return self._form({error.field: error.text}, form, chosen, before)
+        except FieldErrors as error:
+            return self._form(error.errors, form, chosen, before)
         except ShareError as error:
             return self._form({"until": sentence(error)}, form, chosen, before)
         return go("/admin/agreements")
@@ -183,16 +183,16 @@ class AgreementPages:
         return form, set(request.form.getlist("collections"))
 
     def _parse(self, form: Form, chosen: set[str]) -> Agreement:
-        """The terms in a form.  Raises FieldError."""
+        """The terms in a form.  Raises FieldErrors."""
         if self.services.store.accounts.find_partner(form["partner"]) is None:
-            raise FieldError("partner", "Choose a partner.")
+            raise FieldErrors({"partner": "Choose a partner."})
         if not chosen:
-            raise FieldError("collections", "Choose at least one collection.")
+            raise FieldErrors({"collections": "Choose at least one collection."})
         try:
             collections = self.services.partners.find_collection_ids(chosen)
             level = Tlp.parse(form["max_tlp"])
         except (ShareError, ValueError) as error:
-            raise FieldError("max_tlp", sentence(error)) from error
+            raise FieldErrors({"max_tlp": sentence(error)}) from error
         starts = _parse_time("starts", form["starts"])
         return Agreement(
             id="",
@@ -218,8 +218,8 @@ def _parse_time(field: str, text: str) -> int | None:
     try:
         return micros(whole)
     except ShareError as error:
-        raise FieldError(
-            field, "Write the time in UTC, like 2026-12-31 or 2026-12-31T12:00."
+        raise FieldErrors(
+            {field: "Write the time in UTC, like 2026-12-31 or 2026-12-31T12:00."}
         ) from error
 
 
@@ -227,9 +227,9 @@ def _parse_audience(form: Form) -> Audience:
     try:
         countries = frozenset(parse_country(each) for each in split_words(form["countries"]))
     except ValueError as error:
-        raise FieldError("countries", sentence(error)) from error
+        raise FieldErrors({"countries": sentence(error)}) from error
     sectors = frozenset(each.lower() for each in split_words(form["sectors"]))
     for word in sectors:
         if not SLUG.fullmatch(word):
-            raise FieldError("sectors", "A sector has lower-case letters, digits and hyphens.")
+            raise FieldErrors({"sectors": "A sector has lower-case letters, digits and hyphens."})
     return Audience(countries or None, sectors or None)

@@ -23,6 +23,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import AssessmentKind, StixObject
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.statements import Observation, build_statement
+from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.differences import compare_versions, list_properties
 from tocsin.server.console.door import status_of
 from tocsin.server.console.drawings import Graph, draw_confidence, draw_graph
@@ -49,6 +50,8 @@ _MOST_ENTRIES = 20
 """Entries of the journal on the page."""
 _LONGEST_WHOLE = 100_000
 """Characters of a text where somebody asks for all of it."""
+_COUNTED_ONCE = HOUR
+"""µs within which a second click on the same button says nothing new."""
 _TYPED = 6
 """Characters of the value that are typed before it is purged."""
 _HIDDEN = frozenset(
@@ -69,6 +72,7 @@ _STATEMENTS = {
 DONE = {
     "seen": "Your sighting was taken. It counts after the quiet period.",
     "false-alarm": "Your false alarm was taken. It counts after the quiet period.",
+    "said": "Your organisation said so within the last hour already; that is counted once.",
     "held": "What you reported waits for a reviewer.",
     "refused": "What you reported was refused; the submission says why.",
     "queued": "What you reported is stored and will be examined in a moment.",
@@ -208,6 +212,8 @@ class ObjectActs:
         if report.type != "indicator" or report.revoked or inbox is None:
             raise NotFound("there is no such page")
         is_false_alarm = text_field("statement") == "false-alarm"
+        if self._has_said(report, is_false_alarm=is_false_alarm):
+            return _back(id, "said")
         observation = Observation(false_alarm=is_false_alarm)
         statement = build_statement(report.body, observation, self.services.clock(), uuid.uuid4())
         one = orjson.dumps(statement)
@@ -216,6 +222,13 @@ class ObjectActs:
         receipt = self.services.intake.receive(rights, inbox, [one], raw, every)
         outcome = _outcome(receipt, "false-alarm" if is_false_alarm else "seen")
         return _back(id, outcome, receipt.submission.id)
+
+    def _has_said(self, report: ObjectReport, *, is_false_alarm: bool) -> bool:
+        """True if the person's partner has said the same a short while ago."""
+        kind = AssessmentKind.FALSE_POSITIVE if is_false_alarm else AssessmentKind.SIGHTING
+        since = self.services.clock() - _COUNTED_ONCE
+        own = (each for each in report.assessments if each.partner == visit().who.partner)
+        return any(each.kind is kind and each.when >= since for each in own)
 
     def withdraw(self, id: str) -> ResponseReturnValue:
         """Withdraw what the person's partner reported of the object."""
@@ -343,10 +356,15 @@ def _own_link(name: str, id: str) -> str:
 
 
 def _choose(report: ObjectReport) -> _Chosen:
-    """The copy, version and comparison that the URL names; else the fullest and the current one."""
+    """The copy, version and comparison that the URL names; else the fullest and the current one.
+
+    Of several copies that are as full, that of the collection with most readers.
+    """
     name = request.args.get("level", "")
     copies = {_name(each.collection): each for each in report.copies}
-    copy = copies.get(name, report.copies[-1])
+    fullest = report.copies[-1].current.body
+    widest = next(each for each in report.copies if each.current.body == fullest)
+    copy = copies.get(name, widest)
     total = len(copy.versions)
     current = copy.versions.index(copy.current) + 1
     number = _number("version", total) or current

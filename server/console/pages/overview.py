@@ -9,6 +9,7 @@ import flask
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.charts import columns, lines
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
@@ -16,16 +17,16 @@ from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import age, count
 from tocsin.server.console.visit import visit
 from tocsin.server.person import Role
-from tocsin.server.reports.statistics import Poller, Sender, Share
+from tocsin.server.reports.senders import Sender
+from tocsin.server.reports.statistics import Poller, Share
 from tocsin.server.store.review_queue import QueuedReview
 
 _WHO = (Role.OPERATOR, Role.AUDITOR)
 _SPANS = (7, 30, 90)
 _SHARE = 50
 """Percent of one partner that is worth a sentence."""
-_HOUR = 3_600_000_000
-_SILENT = 24 * _HOUR
-_LATE_REVIEW = 3 * _HOUR
+_SILENT = 24 * HOUR
+_LATE_REVIEW = 3 * HOUR
 _MOST_WAITING = 10_000
 _BY_ITSELF = ("references",)
 """The rules of reviews that no person needs to decide."""

@@ -89,7 +89,7 @@ class PartnerPages:
                 p for p in statistics.pollers(here.rights, slug) if p.collection.id in readable
             ],
             aliases=self.services.partners.aliases(),
-            keys=[(a.name, key) for a in accounts for key in store.accounts.list_keys(a.name)],
+            keys=[c for a in accounts for c in store.accounts.list_credentials(a.name)],
             people=store.people.list_people(slug),
             account=next((a.name for a in accounts if a.name == slug), slug),
             feeds=self._feeds(slug),
@@ -126,7 +126,7 @@ class PartnerPages:
         slug = visit().who.partner
         account = self._account(slug)
         self.services.partners.revoke_key(account, text_field("key"), visit().who.login)
-        return go("/partner")
+        return go("/partner?done=revoked#key")
 
     def _account(self, slug: str) -> str:
         """The account that the form names, if it is the partner's."""

@@ -368,7 +368,7 @@ class Item:
             around=self._around(review),
             place=self._place(review, chosen),
             filter=chosen,
-            reason=typed.get("reason") or _usual_reason(review.rules),
+            reason=typed.get("reason") or _usual_reason(review),
             typed=typed.get("words", ""),
             unmarked=typed.get("unmarked", "").split(),
             errors=errors,
@@ -573,8 +573,11 @@ def _marked_words(subject: StixObject, marks: Sequence[Mark]) -> list[str]:
     return [each for each in list_maskable_words(subject, marks) if len(each) <= _LONGEST_REASON]
 
 
-def _usual_reason(rules: Sequence[str]) -> str:
-    return next((_USUAL_REASONS[rule] for rule in rules if rule in _USUAL_REASONS), _REASON)
+def _usual_reason(review: Review) -> str:
+    """The reason that is offered: of what is published already, nothing is to be sent again."""
+    found = (_USUAL_REASONS[rule] for rule in review.rules if rule in _USUAL_REASONS)
+    reason = next(found, _REASON)
+    return reason if review.kind is ReviewKind.HELD else reason.partition(":")[0]
 
 
 def _why_not(review: Review, holder: Claim | None, *, may_act: bool) -> str:

@@ -28,7 +28,16 @@ from tocsin.admission.formats import formats
 from tocsin.admission.model import CONSENTS_TO_NAME, Tlp
 from tocsin.server.console.comparison import Compared, Room, compare
 from tocsin.server.console.door import status_of
-from tocsin.server.console.drafts import SENT, Draft, Options, Origin, Row, Standing, State
+from tocsin.server.console.drafts import (
+    SENT,
+    Draft,
+    Item,
+    Options,
+    Origin,
+    Row,
+    Standing,
+    State,
+)
 from tocsin.server.console.forms import again, go, number_field, text_field
 from tocsin.server.console.previews import MOST_OBJECTS, STALE_SECONDS
 from tocsin.server.console.registry import Pages
@@ -113,10 +122,25 @@ class Share:
         if not id:
             return self._again("", self._default_options(self._collections()), {}, 200)
         draft = self._find(id)
-        if not _is_changeable(draft):
+        text = self._read_text(draft)
+        if text is None:
             raise NotFound("there is no such page")
-        text = self.services.drafts.read_input(draft).decode("utf-8", "replace")
-        return self._again(text, draft.options, {}, 200, draft.id)
+        options = draft.options
+        if draft.name and not options.format:  # a text without a file's name, read as before
+            options = msgspec.structs.replace(options, format=draft.format)
+        return self._again(text, options, {}, 200, draft.id)
+
+    def _read_text(self, draft: Draft) -> str | None:
+        """The text of a draft, if a person can change it in the form; None if not."""
+        if draft.state is State.SUBMITTED or draft.octets > _MOST_KEPT:
+            return None
+        try:
+            content = self.services.drafts.read_input(draft)
+            return content.decode("utf-8-sig", "strict" if draft.name else "replace")
+        except FileNotFoundError:
+            raise NotFound("this draft was discarded") from None
+        except UnicodeDecodeError:
+            return None
 
     def take(self) -> ResponseReturnValue:
         """Keep what was pasted or dropped, and examine it."""
@@ -289,9 +313,13 @@ class Share:
             draft = msgspec.structs.replace(draft, state=State.FAILED, error=_LOST)
         values = self._form(options or draft.options)
         is_long = len(draft.rows) > _PAGE
-        chosen = _parse_selection(self._partner().max_tlp, "changed" if is_long else "all")
+        strictest = self._partner().max_tlp
+        chosen = _parse_selection(strictest, "changed" if is_long else "all")
         rows = [each for each in enumerate(draft.rows, 1) if chosen.includes(*each)]
         page = rows[(chosen.page - 1) * _PAGE : chosen.page * _PAGE]
+        items = self._read_items(draft, [row for _, row in page])
+        if "level" not in request.args:
+            chosen = chosen._replace(reader=min(strictest, _find_level(items)))
         to = self._find_collection(draft.options.collection)
         return again(
             "share_preview.html",
@@ -303,29 +331,22 @@ class Share:
             summary=_summarise(draft),
             levels=[each for each in _LEVELS if each <= self._partner().max_tlp],
             chosen=chosen,
-            items=self._compare(draft, page, chosen.reader),
+            items=_compare_all(page, items, chosen.reader),
             shown=len(rows),
             newer=chosen.query(page=chosen.page - 1) if chosen.page > 1 else "",
             older=chosen.query(page=chosen.page + 1) if len(rows) > chosen.page * _PAGE else "",
             sendable=draft.count(*SENT),
             as_json=_as_json,
-            is_changeable=_is_changeable(draft),
+            is_changeable=self._read_text(draft) is not None,
             may_choose=[n for n, row in page if _may_choose(row)],
             **values,
         )
 
-    def _compare(
-        self, draft: Draft, rows: Sequence[tuple[int, Row]], reader: Tlp
-    ) -> list[Compared]:
-        if not rows:
-            return []
+    def _read_items(self, draft: Draft, rows: Sequence[Row]) -> list[Item]:
         try:
-            items = self.services.drafts.read_items(draft, [row for _, row in rows])
+            return self.services.drafts.read_items(draft, rows) if rows else []
         except FileNotFoundError:
             raise NotFound("this draft was discarded") from None
-        pairs = zip(rows, items, strict=True)
-        room = Room() if len(rows) > 1 else Room(texts=_ALONE, cuts=True)
-        return [compare(n, item, row.standing, reader, room) for (n, row), item in pairs]
 
     def _partner(self) -> Partner:
         return self.services.store.accounts.require_partner(visit().who.partner)
@@ -392,8 +413,22 @@ class Share:
             labels=labels,
             format=chosen if chosen in {each.name for each in formats()} else "",
             drafts=request.form.get("drafts") == "yes",
+            renewed=request.form.get("renewed") == "yes",
         )
         return _Parsed(options, errors)
+
+
+def _find_level(items: Sequence[Item]) -> Tlp:
+    """The level whose readers would read all of some objects."""
+    return max((i.candidate.tlp for i in items if i.candidate.tlp is not None), default=Tlp.RED)
+
+
+def _compare_all(
+    rows: Sequence[tuple[int, Row]], items: Sequence[Item], reader: Tlp
+) -> list[Compared]:
+    room = Room() if len(rows) > 1 else Room(texts=_ALONE, cuts=True)
+    pairs = zip(rows, items, strict=True)
+    return [compare(n, item, row.standing, reader, room) for (n, row), item in pairs]
 
 
 def _parse_labels(text: str) -> tuple[str, ...]:
@@ -419,12 +454,6 @@ def _parse_selection(strictest: Tlp, show: str) -> Selection:
 def _file_name(given: str) -> str:
     """The last part of a file's path, as the browser sent it."""
     return given.replace("\\", "/").rpartition("/")[2][:_LONGEST_NAME]
-
-
-def _is_changeable(draft: Draft) -> bool:
-    """True if the text of a draft was pasted, and fits into the form."""
-    is_open = draft.state is not State.SUBMITTED
-    return is_open and not draft.name and draft.octets <= _MOST_KEPT
 
 
 def _is_seen(draft: Draft) -> bool:

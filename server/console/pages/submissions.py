@@ -15,6 +15,8 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.markings.tlp import read_markings
+from tocsin.admission.model import Action, StixObject, Tlp
 from tocsin.admission.preview import describe_object
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server import auth
@@ -77,6 +79,10 @@ class Line:
     end: str = ""
     """The end of the public object, as far as the person may know; empty if it is in force."""
     may_withdraw: bool = False
+    part_waits: bool = False
+    """A part that a rule took out waits for a reviewer."""
+    tlp: Tlp | None = None
+    """The level at which it was sent, if the person may know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +190,8 @@ class Submissions:
         may_withdraw = ends.can_withdraw if visit().who.has(Role.ANALYST) else ()
         lines = []
         for record in records:
-            value, kind = describe_object(subjects.get(record.index, {}))
+            subject = subjects.get(record.index, {})
+            value, kind = describe_object(subject)
             value = value or single_value(titles.get(record.public_id, ""))
             lines.append(
                 Line(
@@ -195,6 +202,8 @@ class Submissions:
                     record.public_id in titles,
                     ends.words.get(record.index, ""),
                     record.index in may_withdraw,
+                    _part_waits(record),
+                    _find_level(subject),
                 )
             )
         return lines
@@ -248,6 +257,20 @@ class Submissions:
 def _is_own(submission: Submission) -> bool:
     """True for a person of the partner that sent it."""
     return bool(visit().who.partner) and visit().who.partner == submission.partner
+
+
+def _part_waits(record: Record) -> bool:
+    actions = {each.get("action") for each in record.findings}
+    is_answered = any(each.get("rule") == "reviewer" for each in record.findings)
+    return record.verdict in _PUBLISHED and Action.ASKED in actions and not is_answered
+
+
+def _find_level(subject: StixObject) -> Tlp | None:
+    """The level that an object states; None if it states none that can be read."""
+    try:
+        return read_markings(subject, {}).tlp
+    except Malformed:
+        return None
 
 
 def summarise(submission: Submission) -> str:

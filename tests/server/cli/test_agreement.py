@@ -122,7 +122,7 @@ def test_the_journal_has_the_person(hub: Any) -> None:
         (("add", "acme", "--collection", "green", "--until", "2001-01-01T00:00:00Z"), "ends after"),
         (("change", "nothing", "--open-end"), "there is no agreement nothing"),
         (("change", "nothing"), "name what to change"),
-        (("add", "acme", "--collection", "inbox", "--country", "Germany"), "did you mean DE"),
+        (("add", "acme", "--collection", "inbox", "--country", "Germania"), "for instance US"),
         (("add", "acme", "--collection", "inbox", "--sector", "a|b"), "must be lower-case"),
         (("change", "x", "--anywhere", "--country", "DE"), "--anywhere excludes"),
         (("end", "nothing", "--reason", "x"), "there is no agreement nothing"),

@@ -102,7 +102,7 @@ def test_wrong_values_of_a_partner_are_named_at_their_fields(hub: HubInProcess) 
     for field, wrong in (
         ("slug", "No Slug"),
         ("slug", "acme"),
-        ("country", "Portugal"),
+        ("country", "Atlantis"),
         ("reliability", "Z"),
         ("max_tlp", "blue"),
         ("consent", "x"),
@@ -113,6 +113,13 @@ def test_wrong_values_of_a_partner_are_named_at_their_fields(hub: HubInProcess) 
         assert answer.status_code in (409, 422) and f'<a href="#{field}">' in answer.text, field
         assert "lisbon.example" in answer.text, "what was typed stays"
     assert hub.services.store.accounts.find_partner("lisbon") is None
+
+
+def test_all_wrong_values_of_a_new_partner_are_named_at_once(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    wrong = {"slug": "No Slug", "country": "Atlantis", "reliability": "Z"}
+    page = post(client, "/console/admin/partners/new", PARTNER | wrong).text
+    assert all(f'<a href="#{field}">' in page for field in wrong)
 
 
 def test_a_change_of_rights_holds_from_the_next_request_on(hub: HubInProcess) -> None:

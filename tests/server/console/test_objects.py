@@ -290,6 +290,15 @@ class TestStatements:
         entries = hub.store.journal.list_entries()
         assert "admit" in {e.action for e in entries if e.actor == "analyst@hub.example"}
 
+    def test_the_same_said_twice_within_an_hour_is_counted_once(
+        self, hub: HubInProcess, analyst: FlaskClient
+    ) -> None:
+        name = publish(hub, indicator(), who="north")
+        answers = [post(analyst, path(name, "/statement"), {"statement": "seen"}) for _ in range(2)]
+        assert "counted once" in analyst.get(answers[1].location).text
+        [public] = hub.store.read(lambda known: known.public_objects([name])).values()
+        assert len(public.assessments) == 1
+
     def test_a_false_alarm_replaces_a_sighting(
         self, hub: HubInProcess, analyst: FlaskClient, operator: FlaskClient
     ) -> None:

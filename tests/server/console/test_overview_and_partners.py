@@ -91,7 +91,11 @@ def test_an_analyst_rotates_a_key_of_the_own_partner_only(hub: HubInProcess) -> 
     ]
     assert "refused at once" in asked
     old = next(key for key in hub.store.accounts.list_keys("acme"))
-    assert post(analyst, "/console/partner/keys/revoke", {"key": old}).status_code == 303
+    answer = post(analyst, "/console/partner/keys/revoke", {"key": old})
+    assert answer.status_code == 303
+    page = analyst.get(answer.location).text
+    assert "The key is revoked" in page
+    assert re.search(r"acme</td><td><time ", page), "the time of the issue is shown"
 
 
 def test_the_documentation_is_in_the_console(visitor: Visitor, hub: HubInProcess) -> None:

@@ -116,6 +116,12 @@ def descriptions(hub: HubInProcess) -> list[str]:
     return [each["description"] for each in hub.feed("green") if "description" in each]
 
 
+def answers(hub: HubInProcess, review: Review) -> list[str]:
+    """What the submitter reads of a reviewer's decision."""
+    [record] = hub.store.submissions.records(review.submission)
+    return [each["message"] for each in record.findings if each["rule"] == "reviewer"]
+
+
 def actions(hub: HubInProcess, actor: str) -> list[str]:
     found = hub.store.journal.search(JournalFilter(actor=actor))
     return sorted(each.action for each in found if each.action.startswith("review."))
@@ -373,6 +379,44 @@ class TestDeciding:
         later(hub, clock)
         told = hub.ask(f"status/{status['id']}/").json
         assert "it names us" in str(told) and told["failure_count"] == 1
+
+    def test_refusing_the_text_of_what_is_published_leaves_it_so_and_tells_the_reason(
+        self, hub: HubInProcess, clock: ManualClock, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        page = opened(reviewer, review)
+        assert "Refuse the text <kbd>r" in page and "Reject <kbd>r" not in page
+        decide(reviewer, review, "reject", reason="it names the victim")
+        later(hub, clock)
+        assert descriptions(hub) == [MASKED]
+        assert answers(hub, review) == ["what was taken out stays out: it names the victim"]
+
+    @pytest.mark.parametrize(
+        ("decision", "answer"),
+        [
+            ("keep_masked", "what was taken out stays out: a reviewer kept it masked"),
+            ("release", "a reviewer released it"),
+        ],
+    )
+    def test_the_submitter_reads_what_was_decided(
+        self,
+        hub: HubInProcess,
+        clock: ManualClock,
+        reviewer: FlaskClient,
+        decision: str,
+        answer: str,
+    ) -> None:
+        [review] = ask(hub)
+        add_person(hub, "ann@acme.example", Role.ANALYST, partner="acme")
+        analyst, page = (
+            sign_in(hub, "ann@acme.example"),
+            f"/console/submissions/{review.submission}",
+        )
+        assert "a part waits for a reviewer" in analyst.get(page).text
+        decide(reviewer, review, decision)
+        later(hub, clock)
+        assert answers(hub, review) == [answer]
+        assert "a part waits for a reviewer" not in analyst.get(page).text
 
     def test_without_time_to_take_it_back_it_takes_effect_at_once(
         self, hub: HubInProcess, reviewer: FlaskClient

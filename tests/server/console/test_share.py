@@ -515,10 +515,23 @@ class TestChangingTheText:
         answer = post(client, "/console/share", {"text": "", "instead": id_})
         assert answer.status_code == 422 and f'name="instead" value="{id_}"' in answer.text
 
-    def test_a_file_and_the_draft_of_another_person_are_not_offered(
+    def test_the_text_of_a_file_is_offered_and_read_in_the_same_format(
+        self, client: FlaskClient
+    ) -> None:
+        table = b"\xef\xbb\xbfvalue;comment\nseen-evil.top;ask Jane Doe\n"
+        upload = {"file": (BytesIO(table), "list.csv")}
+        path = str(post(client, "/console/share", upload).headers["Location"])
+        await_end(client, path)
+        link = f"/console/share?instead={path.rpartition('/')[2]}"
+        assert link in client.get(path).text
+        form = client.get(link).text
+        assert "value;comment\nseen-evil.top;ask Jane Doe\n</textarea>" in unescape(form)
+        assert '<option value="csv" selected>' in form
+
+    def test_a_file_without_text_and_the_draft_of_another_person_are_not_offered(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
-        upload = {"file": (BytesIO(b"seen-evil.top"), "list.txt")}
+        upload = {"file": (BytesIO(docx(paragraph("seen-evil.top"))), "list.docx")}
         path = str(post(client, "/console/share", upload).headers["Location"])
         await_end(client, path)
         own = f"/console/share?instead={path.rpartition('/')[2]}"
@@ -529,6 +542,51 @@ class TestChangingTheText:
         assert other.get(f"/console/share?instead={pasted}").status_code == 404
         paste(other, "b-evil.top", instead=pasted)
         assert client.get(f"/console/share/{pasted}").status_code == 200
+
+
+class TestWhatWasWithdrawn:
+    def withdraw(self, client: FlaskClient, path: str) -> None:
+        """Submit a draft of one object, and withdraw it."""
+        sent = str(submit(client, path).headers["Location"])
+        assert "1 object: 1 published" in words(client.get(sent).text)
+        assert post(client, f"{sent}/withdraw", {"row": "0"}).status_code == 303
+        assert "1 object on this page has ended" in words(client.get(sent).text)
+
+    def test_a_value_is_shared_again_under_a_new_id_by_choice(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        self.withdraw(client, paste(client, "again-evil.top"))
+        path = paste(client, "again-evil.top\nnew-evil.top")
+        page = words(client.get(path).text)
+        assert "1 can be shared now, 1 is refused" in page
+        assert "choose “Share withdrawn values again”" in page
+        form = {"tlp": "amber", "days": "0", "renewed": "yes"}
+        assert post(client, path, form).status_code == 303
+        await_end(client, path)
+        assert "2 can be shared now" in words(client.get(path).text)
+        sent = str(submit(client, path).headers["Location"])
+        assert "2 objects: 2 published" in words(client.get(sent).text)
+        force = [each for each in hub.feed("amber") if not each.get("revoked")]
+        assert len({each["pattern"] for each in force}) == len(force) == 2
+
+    def test_an_id_of_the_partner_s_own_stays_refused(self, client: FlaskClient) -> None:
+        report = bundle(indicator("again-evil.top"))
+        self.withdraw(client, paste(client, report))
+        page = client.get(paste(client, report)).text
+        assert "give the object a new id" in words(page) and 'name="renewed"' not in page
+
+    def test_what_another_partner_withdrew_says_nothing(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        self.withdraw(client, paste(client, "again-evil.top"))
+        add_person(hub, "ann@north.example", Role.ANALYST, partner="north")
+        other = sign_in(hub, "ann@north.example")
+        assert "1 can be shared now." in words(other.get(paste(other, "again-evil.top")).text)
+
+
+def test_the_preview_opens_at_the_level_of_what_is_shared(client: FlaskClient) -> None:
+    page = client.get(paste(client, "seen-evil.top", tlp="green")).text
+    assert "Others would read at TLP:GREEN" in words(page)
 
 
 class TestOthers:

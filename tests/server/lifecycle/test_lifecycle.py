@@ -22,9 +22,9 @@ from support.presence import present
 from support.processes import HubProcess
 
 from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.timestamps import HOUR
 from tocsin.server.lifecycle.lifecycle import PAUSE, Lifecycle
 from tocsin.server.model import Partner
-from tocsin.server.publishing.public_objects import HOUR
 from tocsin.server.store import Store
 from tocsin.server.worker import run_intake
 

@@ -26,12 +26,11 @@ from support.two_worlds import (
 from tocsin.admission.merge import statistics
 from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Consent, Tlp
-from tocsin.admission.timestamps import stix_time
+from tocsin.admission.timestamps import HOUR, stix_time
 from tocsin.server.intake import review
 from tocsin.server.intake.evaluate import Evaluator
 from tocsin.server.model import Partner
 from tocsin.server.publishing import pending_references, public_objects, publisher
-from tocsin.server.publishing.public_objects import HOUR
 from tocsin.server.reports import object_report, search
 from tocsin.server.store.feeds.clock import MILLISECOND, HubClock, Windows
 

@@ -13,7 +13,7 @@ from support.presence import present
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import Account
-from tocsin.server.reports.statistics import Sender, find_usual_gap
+from tocsin.server.reports.senders import Sender, find_usual_gap
 from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.senders import KEPT_DAYS, KEPT_RUNS
 
