@@ -16,10 +16,11 @@ from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.auth import may_read, may_read_contributions, readable_collections
-from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, PublicObject
+from tocsin.server.model import Account, Collection, CollectionKind, FeedHead
 from tocsin.server.reports.senders import Sender, describe_sender
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Delivery
+from tocsin.server.store.public_objects import PublicState
 from tocsin.server.store.statistics import ALL, LATENCIES, Counts
 
 POLLER_DAYS = 60
@@ -218,19 +219,18 @@ class StatisticsReader:
             served.setdefault((delivery.account, delivery.collection), []).append(delivery)
         return served
 
-    def _find_own(self, partner: str, sees: Tlp | None) -> list[PublicObject]:
+    def _find_own(self, partner: str, sees: Tlp | None) -> list[PublicState]:
         """Public objects in force of the partner's latest submissions that the reader may read."""
         ids: dict[str, None] = {}
         for each in self._store.submissions.list_of_partner(partner, VALUE_SUBMISSIONS):
-            records = self._store.submissions.records(each.id)
+            records = self._store.submissions.page_of_records(each.id, 0, VALUE_OBJECTS)
             ids |= dict.fromkeys(record.public_id for record in records if record.public_id)
             if len(ids) >= VALUE_OBJECTS:
                 break
         wanted = list(ids)[:VALUE_OBJECTS]
-        found = self._store.read(lambda known: known.public_objects(wanted))
         return [
             each
-            for each in found.values()
+            for each in self._store.public_states(wanted)
             if sees is not None and each.tlp <= sees and not each.revoked
         ]
 

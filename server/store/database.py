@@ -10,7 +10,7 @@ visible at once, or none.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -52,7 +52,7 @@ from tocsin.server.store.notices import SentNotices
 from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.partner_data import PartnerDocuments
 from tocsin.server.store.people import People
-from tocsin.server.store.public_objects import Schedule
+from tocsin.server.store.public_objects import PublicState, Schedule, find_states
 from tocsin.server.store.purge import Purges
 from tocsin.server.store.quotas import Quotas
 from tocsin.server.store.retention import Expired
@@ -255,6 +255,11 @@ class Store:
             yield
         finally:
             self._lock.release()
+
+    @time_limit()
+    def public_states(self, ids: Sequence[str]) -> list[PublicState]:
+        """The states of public objects by their ids; those without one are left out."""
+        return find_states(self._base, ids)
 
     @time_limit()
     def read(self, work: Callable[[Snapshot], T]) -> T:

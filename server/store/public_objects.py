@@ -20,6 +20,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from typing import NamedTuple
 
 import orjson
 from bson import ObjectId
@@ -39,6 +40,8 @@ from tocsin.server.store.connection import Base, Document, chunk_keys, find_by_k
 from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
 from tocsin.server.store.writes import Writes
 
+_STATES_AT_ONCE = 32
+"""Keys of one look-up: the embedded engine compares each document that it finds with all keys."""
 Batch = tuple[str, str, int]
 """Partner, submission, and time in µs since 1970 UTC."""
 
@@ -177,6 +180,30 @@ class PublicObjects:
         portions, fields = list(chunk_keys(ids, MAX_KEYS)), {"_id": 1}
         for document in find_by_keys(self._publics, portions, _with_ids, self._session, fields):
             self._looked_up[document["_id"]] = True
+
+
+class PublicState(NamedTuple):
+    """The few things of a public object that its figures are about."""
+
+    id: str
+    tlp: Tlp
+    revoked: bool
+    figures: HubStatistics | None
+
+
+def find_states(base: Base, ids: Sequence[str]) -> list[PublicState]:
+    """The states of public objects, without their contributions; unknown ids are left out."""
+    fields = {"tlp": 1, "revoked": 1, "figures": 1}
+    return [
+        PublicState(
+            each["_id"],
+            Tlp.parse(each["tlp"]),
+            each["revoked"],
+            _statistics_from_document(each.get("figures")),
+        )
+        for portion in chunk_keys(ids, _STATES_AT_ONCE)
+        for each in base.publics.find(_with_ids(portion), fields)
+    ]
 
 
 def _with_ids(ids: Sequence[str]) -> Document:
