@@ -17,7 +17,6 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -380,7 +379,7 @@ class Connection(asyncio.Protocol):
         connection = "close" if closes else ""
         if not closes and self._head is not None and self._head.minor == 0:
             connection = "Keep-Alive"
-        head = answer.head(formatdate(usegmt=True), connection)
+        head = answer.head(parser.format_date(), connection)
         self._begin_writing([head, *answer.pieces], closes=closes)
 
     def _can_go_on(self) -> bool:

@@ -15,16 +15,24 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, Protocol
 
+from tocsin.server.event_loop import MustWait
 from tocsin.server.http.parser import NAME, Fault, Head, format_error_response
 
 log = logging.getLogger(__name__)
 
-Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+Environ = dict[str, Any]
+"""The environment of a request."""
+Application = Callable[[Environ, Any], Iterable[bytes]]
 """A WSGI application."""
 
+_CONNECTION = len("connection")
+_SHORT_NAME = 64
+"""Octets of a field's name up to which its name in the environ is remembered."""
 _SAFE_HEADER = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -88,7 +96,8 @@ class Answer:
     @property
     def closes(self) -> bool:
         """True if the application asks to close the connection."""
-        return any(n.lower() == "connection" and v.lower() == "close" for n, v in self.headers)
+        values = [v for n, v in self.headers if len(n) == _CONNECTION and n.lower() == "connection"]
+        return any(each.lower() == "close" for each in values)
 
     def head(self, date: str, connection: str) -> bytes:
         """The status line and header fields; `connection` "" where there is nothing to say."""
@@ -131,20 +140,30 @@ def build_environ(
         "wsgi.run_once": False,
     }
     for name, value in head.fields.items():
-        key = name.decode("ascii").upper().replace("-", "_")
-        environ[f"HTTP_{key}"] = value.decode("latin-1")
+        convert = _short_name_in_environ if len(name) <= _SHORT_NAME else _name_in_environ
+        environ[convert(name)] = value.decode("latin-1")
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if f"HTTP_{key}" in environ:
             environ[key] = environ.pop(f"HTTP_{key}")
     return environ | connection
 
 
+def _name_in_environ(name: bytes) -> str:
+    return f"HTTP_{name.decode('ascii').upper().replace('-', '_')}"
+
+
+_short_name_in_environ = lru_cache(maxsize=256)(_name_in_environ)
+
+
 def run_application(application: Application, environ: dict[str, Any], body: Body) -> Answer | None:
-    """The application's answer; None if it needs the body, which is incomplete."""
+    """The application's answer; None if it needs the body, which is incomplete.
+
+    Also None on the thread of the event loop, if it would have to wait.
+    """
     environ["wsgi.input"] = _Input(body)
     try:
         return _call(application, environ)
-    except BodyPending:
+    except (BodyPending, MustWait):
         return None
     except BaseException:  # nothing may end the thread, which serves others too
         log.exception("the application failed")
@@ -173,9 +192,9 @@ def _call(application: Application, environ: dict[str, Any]) -> Answer:
     if environ["REQUEST_METHOD"] == "HEAD":
         answer.headers = _with_length(answer)
         answer.pieces.clear()
-    for text in (answer.status, *(text for header in answer.headers for text in header)):
-        if not _SAFE_HEADER.fullmatch(text):
-            raise ValueError("the application answered with a control character in its head")
+    texts = chain((answer.status,), chain.from_iterable(answer.headers))
+    if not _SAFE_HEADER.fullmatch("".join(texts)):
+        raise ValueError("the application answered with a control character in its head")
     return answer
 
 

@@ -10,8 +10,10 @@ request are TAXII errors, like all others.
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
@@ -91,6 +93,16 @@ class Head:
     def expects_continue(self) -> bool:
         """True if the client waits for 100 (Continue) before it sends the body."""
         return self.minor > 0 and self.fields.get(b"Expect", b"").lower() == b"100-continue"
+
+
+def format_date() -> str:
+    """The present time, as the field `Date` has it (RFC 9110 section 5.6.7)."""
+    return _format_second(int(time.time()))
+
+
+@lru_cache(maxsize=2)
+def _format_second(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 def find_head(buffer: bytearray, start: int) -> int:
@@ -293,7 +305,7 @@ def format_error_response(fault: Fault, *, with_body: bool = True) -> bytes:
         f"HTTP/1.1 {code.value} {code.phrase}",
         f"Content-Type: {MEDIA_TYPE}",
         f"Content-Length: {len(octets)}",
-        f"Date: {formatdate(usegmt=True)}",
+        f"Date: {format_date()}",
         f"Server: {NAME}",
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",

@@ -21,8 +21,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
+from tocsin.server.event_loop import run_without_waiting
 from tocsin.server.http.connection import UNFINISHED, Connection, ConnectionLimits
-from tocsin.server.http.gateway import Application, WorkerPool, run_application
+from tocsin.server.http.gateway import (
+    Answer,
+    Application,
+    Environ,
+    WorkerPool,
+    run_application,
+)
 from tocsin.server.http.parser import BodyReader
 from tocsin.server.http.tls import TlsContextSource, TlsSession
 
@@ -50,6 +57,8 @@ _RESERVED_FILES = 200
 """File descriptors that are left for the database and files."""
 _MAX_NOT_SENT = 256 * 1024
 """Octets of an answer in the kernel that are not yet on their way."""
+_MOST_UNTRIED = 63
+"""Quick requests in a row that are handed over without a try."""
 _REPORT_INTERVAL = 10
 """Seconds between two lines in the log about connections that were closed to make room."""
 
@@ -105,9 +114,10 @@ def build_server(
     application: Application,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  (frozen)
     others: PeerServers | None = None,
+    is_quick: Callable[[Environ], bool] = lambda environ: False,
 ) -> HttpServer:
     """Build a server for a WSGI application; call `prepare`, `serve` and `stop`."""
-    return HttpServer(address, application, limits, others)
+    return HttpServer(address, application, limits, others, is_quick)
 
 
 class HttpServer:
@@ -119,8 +129,15 @@ class HttpServer:
         application: Application,
         limits: ConnectionLimits,
         others: PeerServers | None = None,
+        is_quick: Callable[[Environ], bool] = lambda environ: False,
     ) -> None:
-        """`others` share the socket and the limits of each address; None: this one is alone."""
+        """`others` share the socket and the limits of each address; None: this one is alone.
+
+        `is_quick` knows the requests that can often be answered from memory.
+        """
+        self._is_quick = is_quick
+        self._handed_over = self._tried_next = 0
+        """Quick requests that were handed over without a try, and of how many that is done."""
         self.limits = replace(limits, total=min(limits.total, _available_files()))
         self.port = address.port
         """The port that was bound; see `prepare`."""
@@ -298,6 +315,10 @@ class HttpServer:
     ) -> None:
         """See `connection.Front`."""
         loop = asyncio.get_running_loop()
+        answer = self._try_at_once(*job)
+        if answer is not None:
+            loop.call_soon(done, answer)  # others have their turns before the next request
+            return
 
         def work() -> None:
             answer = run_application(self._application, *job)
@@ -305,6 +326,23 @@ class HttpServer:
                 loop.call_soon_threadsafe(done, answer)
 
         self._pool.submit(key, work)
+
+    def _try_at_once(self, environ: Environ, body: BodyReader) -> Answer | None:
+        """The answer to a request for which all is in memory; None if it is to be handed over.
+
+        After a request that would have had to wait, some others are handed over without a try:
+        on a MongoDB each poll looks if something has changed, so a try would be wasted.
+        """
+        if not body.complete or not self._is_quick(environ):
+            return None
+        if self._handed_over < self._tried_next:
+            self._handed_over += 1
+            return None
+        answer = run_without_waiting(lambda: run_application(self._application, environ, body))
+        failed = answer is None
+        self._tried_next = min(2 * self._tried_next + 1, _MOST_UNTRIED) if failed else 0
+        self._handed_over = 0
+        return answer
 
     def release(self, connection: Connection) -> None:
         """See `connection.Front`."""

@@ -24,6 +24,7 @@ import pymongo
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as Documents
+from pymongo.cursor import Cursor
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
@@ -41,6 +42,7 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from tocsin.admission.errors import Unavailable
+from tocsin.server.event_loop import check_may_wait
 
 Document = dict[str, Any]
 """A document as the driver reads and writes it."""
@@ -182,9 +184,32 @@ def find_clock_fault(client: Client) -> str:
     return _CLOCK.format(abs(skew), way)
 
 
+class _Database(Database[Document]):
+    """A database whose collections are not asked on the thread of the event loop."""
+
+    def __getitem__(self, name: str) -> Documents[Document]:
+        """The collection of this name."""
+        return _Documents(self, name)
+
+
+class _Documents(Documents[Document]):
+    """A collection; see `_Database`.  What is written on the way of a poll goes through commits."""
+
+    def find(self, *args: Any, **kwargs: Any) -> Cursor[Document]:
+        """See pymongo; `find_one` calls this too."""
+        check_may_wait()
+        return super().find(*args, **kwargs)
+
+    def count_documents(self, *args: Any, **kwargs: Any) -> int:
+        """See pymongo."""
+        check_may_wait()
+        return super().count_documents(*args, **kwargs)
+
+
 def open_database(client: Client, name: str) -> Base:
     """The database with the concerns and the preference that the store relies on."""
-    return client.get_database(
+    return _Database(
+        client,
         name,
         read_preference=ReadPreference.PRIMARY,
         read_concern=MAJORITY,

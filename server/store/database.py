@@ -21,6 +21,7 @@ from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
+from tocsin.server.event_loop import check_may_wait
 from tocsin.server.metrics import Metrics
 from tocsin.server.shared_folder import Process
 from tocsin.server.store import schema
@@ -220,6 +221,7 @@ class Store:
         OutcomeUnknown if the database has not said in time that it is kept, and PyMongoError if
         it cannot be reached.
         """
+        check_may_wait()
         self.availability.check_clock()
         deadline = time.monotonic() + COMMIT_SECONDS
         with without_contents(), self._turn(deadline):
@@ -267,6 +269,8 @@ class Store:
 
         It may run more than once.
         """
+
+        check_may_wait()
 
         def attempt(session: ClientSession) -> T:
             found = work(Snapshot(self._base, session))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.request import parse_http_list
 
+from tocsin.server.event_loop import check_may_wait
 from tocsin.server.model import FeedHead
 
 MAX_WAIT = 60
@@ -93,6 +94,7 @@ class LongPolls:
     @contextmanager
     def slot(self, account: str) -> Iterator[bool]:
         """Hold one of the account's slots during the block; False if none is free."""
+        check_may_wait()
         with self._lock:
             total, own = self._waiting.total(), self._waiting[account]
             free = total < self._total and own < self._per_account

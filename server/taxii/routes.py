@@ -6,8 +6,9 @@ query or the body.  `resources.py` formats the answers, `auth.py` decides rights
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import flask
 from flask import request
@@ -29,10 +30,17 @@ from tocsin.server.taxii.request_context import request_context
 
 DISCOVERY = "/taxii2/"
 
+_POLL = re.compile(rf"{resources.ROOT}collections/[^/]{{1,100}}/(?:objects|manifest)/?")
 _NOT_MODIFIED = 304
 _STATUS_ID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII
 )
+
+
+def is_poll(environ: Mapping[str, Any]) -> bool:
+    """True for a request for a page or a manifest, given its WSGI environment."""
+    is_read = environ["REQUEST_METHOD"] in ("GET", "HEAD")
+    return is_read and _POLL.fullmatch(environ["PATH_INFO"]) is not None
 
 
 def blueprint(services: TaxiiServices) -> flask.Blueprint:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +21,12 @@ from support.taxii_hub import (
 )
 
 from tocsin.server.http.connection import ConnectionLimits
+from tocsin.server.http.gateway import Environ
 from tocsin.server.http.server import ListenAddress, PeerServers, build_server
 
 LIMIT = 20_000
+LOOP = "event loop"
+"""The name of the thread that reads and writes all connections."""
 WHO = f"Authorization: {basic('acme', 'acme-robot-key')}\r\n"
 HOST = "Host: hub.example\r\n"
 ROOT = f"GET /hub/ HTTP/1.1\r\n{HOST}{WHO}\r\n".encode()
@@ -140,12 +143,13 @@ def serve_application(
     limits: ConnectionLimits,
     tls: ssl.SSLContext | None = None,
     others: PeerServers | None = None,
+    is_quick: Callable[[Environ], bool] = lambda environ: False,
 ) -> Iterator[int]:
     """Serve a WSGI application with the hub's own server on two threads; yield its port."""
     address = ListenAddress("127.0.0.1", 0, 2, (lambda: tls) if tls else None)
-    server = build_server(address, application, limits, others)
+    server = build_server(address, application, limits, others, is_quick)
     server.prepare()
-    thread = threading.Thread(target=server.serve, daemon=True)
+    thread = threading.Thread(target=server.serve, name=LOOP, daemon=True)
     thread.start()
     yield server.port
     server.stop()
