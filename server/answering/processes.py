@@ -34,6 +34,8 @@ CONSOLE = "console"
 """The argument of the one that serves the console."""
 READY = b"ready\n"
 """The line by which a process says that it answers."""
+_MEMORY_POOLS = "2"
+"""Pools of memory for all threads of a process, with the C library of GNU; see mallopt(3)."""
 _START_SECONDS = 60
 _STOP_SECONDS = 70
 """Seconds that a process has to finish its requests: longer than the server drains."""
@@ -145,6 +147,8 @@ class AnsweringProcesses:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if name != SHARING}
+        # One thread computes at a time, so more pools of memory would only keep what is free.
+        environment.setdefault("MALLOC_ARENA_MAX", _MEMORY_POOLS)
         # The child has SIGHUP blocked until it can read the certificate again.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
