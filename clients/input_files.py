@@ -9,7 +9,7 @@ from pathlib import Path
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction import additions
 from tocsin.admission.extraction.additions import Additions
-from tocsin.admission.extraction.indicators import renew_id
+from tocsin.admission.extraction.indicators import replace_derived_id
 from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
 from tocsin.admission.model import Candidate, Tlp
 
@@ -60,5 +60,5 @@ def read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]:
 def complete(candidate: Candidate, file: InputFile, now: int) -> Candidate:
     """The candidate with what the user gave for the whole file."""
     if file.new_ids:
-        candidate = renew_id(candidate)
+        candidate = replace_derived_id(candidate)
     return additions.complete(candidate, Additions(file.labels, file.valid_for), now)

@@ -427,7 +427,7 @@ def _console_services(
             drafts,
             intake,
             services.previewer,
-            partial(console.find_withdrawn, store),
+            partial(console.find_ended_ids, store),
             made.max_content_length,
         ),
         check_room=services.disk.check_room,

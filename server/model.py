@@ -188,7 +188,7 @@ class Credential:
     account: str
     id: str
     """Hex SHA-256 of the key's secret, or fingerprint of the certificate."""
-    issued: int
+    added: int
     """Time at which it was added, in µs since 1970 UTC; 0: it is not known."""
 
 

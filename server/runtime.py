@@ -89,7 +89,7 @@ from tocsin.server.shared_folder import (
 )
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, announced_folder, database
-from tocsin.server.taxii import is_poll
+from tocsin.server.taxii import is_quick_poll
 from tocsin.server.worker import join_workers, start_answering_workers, start_workers
 
 log = logging.getLogger(__name__)
@@ -730,7 +730,7 @@ def _build_server(
     others = None
     if setup is not None and shared is not None and processes > 1:
         others = SharedConnections(shared, setup.place, processes)
-    return build_server(address, app, limits, others, is_quick=is_poll)
+    return build_server(address, app, limits, others, is_quick=is_quick_poll)
 
 
 @contextmanager

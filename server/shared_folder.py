@@ -25,6 +25,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
+from tocsin.server.nonblocking import check_may_block
+
 _PREFIX = "tocsin-hub-"
 _SLOT = struct.Struct("16sd")
 """A digest of the name, and the number."""
@@ -134,12 +136,24 @@ class SharedNumbers:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with self._lock:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        if not self._lock.acquire(blocking=False):
+            check_may_block()
+            self._lock.acquire()
+        try:
+            self._lock_file()
             try:
                 yield
             finally:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        finally:
+            self._lock.release()
+
+    def _lock_file(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            check_may_block()
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
 
 class CommitLock(Protocol):

@@ -132,8 +132,8 @@ def build_indicator(
     return _build(value.value, value.pattern, details, options)
 
 
-def renew_id(candidate: Candidate) -> Candidate:
-    """The candidate under a random id, if its id was derived from its pattern."""
+def replace_derived_id(candidate: Candidate) -> Candidate:
+    """The candidate with a random id, if its id is derived from its pattern; else the same one."""
     subject = candidate.object or {}
     if subject.get("id") != f"indicator--{_uuid5(str(subject.get('pattern')))}":
         return candidate

@@ -34,8 +34,8 @@ CONSOLE = "console"
 """The argument of the one that serves the console."""
 READY = b"ready\n"
 """The line by which a process says that it answers."""
-_MEMORY_POOLS = "2"
-"""Pools of memory for all threads of a process, with the C library of GNU; see mallopt(3)."""
+_MALLOC_ARENAS = "2"
+"""Arenas of glibc's malloc in a process; see M_ARENA_MAX in mallopt(3)."""
 _START_SECONDS = 60
 _STOP_SECONDS = 70
 """Seconds that a process has to finish its requests: longer than the server drains."""
@@ -147,8 +147,8 @@ class AnsweringProcesses:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if name != SHARING}
-        # One thread computes at a time, so more pools of memory would only keep what is free.
-        environment.setdefault("MALLOC_ARENA_MAX", _MEMORY_POOLS)
+        # One thread computes at a time: more arenas would only hold on to freed memory.
+        environment.setdefault("MALLOC_ARENA_MAX", _MALLOC_ARENAS)
         # The child has SIGHUP blocked until it can read the certificate again.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:

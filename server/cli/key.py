@@ -91,14 +91,14 @@ def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
 
 
 def list_keys(hub: Runtime, account: str) -> list[Answer]:
-    """The SHA-256 of each key and certificate of an account, with the time of its issue."""
+    """The SHA-256 of each key and certificate of an account, and when it was added."""
     Partners(hub.services.store).require_account(account)
     return [
         {
             "account": account,
             "kind": "certificate" if is_certificate_fingerprint(each.id) else "key",
             "id": each.id,
-            "issued": timestamp(each.issued) if each.issued else "",
+            "added": timestamp(each.added) if each.added else "",
         }
         for each in hub.services.store.accounts.list_credentials(account)
     ]

@@ -41,7 +41,7 @@ _partner_options = with_options(
     click.option(
         "--country",
         type=ParsedValue("CODE", parse_country),
-        help="ISO 3166-1 alpha-2 code, for instance US.",
+        help="ISO 3166-1 code or English name, for instance US.",
     ),
     click.option("--sector", type=LIST, multiple=True, help="Its sectors."),
     click.option(

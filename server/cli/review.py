@@ -172,7 +172,7 @@ def decide_reviews(
         if release:
             record = intake.release(review, hub.actor, without_text=without_text)
         else:
-            record = intake.reject(review, hub.actor, reason)
+            record = intake.reject(review, hub.actor, reason, is_answer=True)
         answers.append(_format_decision(review, record))
     return answers
 

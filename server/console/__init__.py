@@ -3,7 +3,7 @@
 from tocsin.server.console.app import create_console
 from tocsin.server.console.door import Crowded, limit_crowds
 from tocsin.server.console.drafts import DraftFiles
-from tocsin.server.console.own_objects import find_withdrawn
+from tocsin.server.console.own_objects import find_ended_ids
 from tocsin.server.console.policy_trial import PolicyTrials
 from tocsin.server.console.previews import Examiner as PreviewExaminer
 from tocsin.server.console.previews import Previews
@@ -20,5 +20,5 @@ __all__ = [
     "PreviewExaminer",
     "Previews",
     "create_console",
-    "find_withdrawn",
+    "find_ended_ids",
 ]

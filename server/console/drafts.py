@@ -79,8 +79,8 @@ class Options(msgspec.Struct, frozen=True):
     """Empty: it is found out."""
     drafts: bool = False
     """Share what is marked as a draft too."""
-    renewed: bool = False
-    """Share again, under new ids, values that the partner withdrew."""
+    new_ids: bool = False
+    """Share values that the partner withdrew again, under new ids."""
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
@@ -147,8 +147,8 @@ class Draft(msgspec.Struct, frozen=True):
     """The positions, from 0, of the objects that the person leaves out."""
     forgot_choice: bool = False
     """The format was changed: the objects are others, so none of them is left out any more."""
-    withdrawn: int = 0
-    """Values that the partner withdrew, which can be shared again under new ids."""
+    withdrawn_count: int = 0
+    """Number of withdrawn values that can be shared again under new ids."""
     rows: tuple[Row, ...] = ()
     notes: tuple[tuple[str, int], ...] = ()
     """Notes on objects, each with the number of those."""
@@ -290,7 +290,7 @@ class DraftFiles:
             total=0,
             error="",
             never_shared="",
-            withdrawn=0,
+            withdrawn_count=0,
             rows=(),
             notes=(),
         )

@@ -12,12 +12,12 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tocsin.admission.errors import ShareError, TooLarge, Unavailable, Unprocessable
-from tocsin.admission.extraction.indicators import renew_id
+from tocsin.admission.extraction.indicators import replace_derived_id
 from tocsin.admission.formats import formats
 from tocsin.admission.formats.csv import MAP_OPTION
 from tocsin.admission.markings.granular import join_layers
@@ -83,12 +83,11 @@ _TOO_LONG = (
 )
 _NOTHING = "nothing to share was found in this"
 _WITHDRAWN_VALUE = (
-    "your organisation withdrew this value, and its id cannot be used again: to share it once more,"
-    " choose “Share withdrawn values again” above"
+    "your organisation withdrew this value, so its id cannot be used again: to share it under a new"
+    " id, tick “Share withdrawn values again, under new ids” above and choose “Examine again”"
 )
-_WITHDRAWN_ID = (
-    "your organisation withdrew this id, which cannot be used again: give the object a new id"
-)
+_WITHDRAWN_ID = "this id was revoked and cannot be used again; send it under a new id"
+_REMOVED_BY_HUB = "the hub's operator removed this object; its id cannot be used again"
 _FAULT = "this could not be examined: the hub's operator finds the reason in the log"
 
 
@@ -126,8 +125,8 @@ class LocalExaminer:
         """See `Examiner.end_idle`."""
 
 
-FindWithdrawn = Callable[[str, Collection[str]], Collection[str]]
-"""Those of a partner's own ids that it withdrew."""
+FindEndedIds = Callable[[str, Collection[str]], Mapping[str, bool]]
+"""See `own_objects.find_ended_ids`."""
 
 
 class Previews:
@@ -138,11 +137,11 @@ class Previews:
         files: DraftFiles,
         intake: Intake,
         examiner: Examiner | None,
-        find_withdrawn: FindWithdrawn,
+        find_ended_ids: FindEndedIds,
         max_octets: int,
     ) -> None:
         """`max_octets`: of the body of a submission."""
-        self._find_withdrawn = find_withdrawn
+        self._find_ended_ids = find_ended_ids
         self._files, self._intake = files, intake
         self._examiner = examiner or LocalExaminer(intake)
         self._max_octets = max_octets
@@ -201,11 +200,11 @@ class Previews:
         found = self._read(draft, tlp)
         withdrawn = 0
         if not is_verbatim:
-            found, withdrawn = self._answer_withdrawn(draft, found)
+            found, withdrawn = self._renew_or_refuse_withdrawn(draft, found)
         about = {
             "format": found.format,
             "never_shared": found.never_shared,
-            "withdrawn": withdrawn,
+            "withdrawn_count": withdrawn,
         }
         if self._files.change(draft, total=len(found.candidates), **about) is None:
             return
@@ -266,24 +265,30 @@ class Previews:
             raise TooLarge(_TOO_MANY)
         return found
 
-    def _answer_withdrawn(self, draft: Draft, found: ReadFile) -> tuple[ReadFile, int]:
-        """A file in which what the partner withdrew has a new id or is refused.
+    def _renew_or_refuse_withdrawn(self, draft: Draft, found: ReadFile) -> tuple[ReadFile, int]:
+        """The file with new ids for withdrawn values, if the person wants them, else without these.
 
-        With it, how many of its values can be shared under a new id.
+        With it, the number of withdrawn values that can have a new id.
         """
         ids = {each.source_id for each in found.candidates if each.source_id}
-        withdrawn = self._find_withdrawn(draft.partner, ids) if ids else ()
+        ended = self._find_ended_ids(draft.partner, ids) if ids else {}
         candidates, count = list(found.candidates), 0
         for n, candidate in enumerate(candidates):
-            if candidate.source_id not in withdrawn or not candidate.is_open:
+            was_withdrawn = ended.get(candidate.source_id or "")
+            if was_withdrawn is None or not candidate.is_open:
                 continue
-            renewed = renew_id(candidate)
+            if not was_withdrawn:
+                candidates[n] = _refuse_ended(candidate, _REMOVED_BY_HUB)
+                continue
+            renewed = replace_derived_id(candidate)
             has_new_id = renewed is not candidate
             count += has_new_id
-            if has_new_id and draft.options.renewed:
+            if has_new_id and draft.options.new_ids:
                 candidates[n] = renewed
             else:
-                candidates[n] = _refuse_withdrawn(candidate, is_value=has_new_id)
+                candidates[n] = _refuse_ended(
+                    candidate, _WITHDRAWN_VALUE if has_new_id else _WITHDRAWN_ID
+                )
         return replace(found, candidates=tuple(candidates)), count
 
     def _examine_all(
@@ -384,8 +389,7 @@ class Previews:
             self._timer.start()
 
 
-def _refuse_withdrawn(candidate: Candidate, *, is_value: bool) -> Candidate:
-    message = _WITHDRAWN_VALUE if is_value else _WITHDRAWN_ID
+def _refuse_ended(candidate: Candidate, message: str) -> Candidate:
     finding = Finding("publish", "versions", Action.REFUSED, message)
     return replace(candidate.with_findings(finding), verdict=Verdict.REFUSED)
 

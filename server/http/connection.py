@@ -379,7 +379,7 @@ class Connection(asyncio.Protocol):
         connection = "close" if closes else ""
         if not closes and self._head is not None and self._head.minor == 0:
             connection = "Keep-Alive"
-        head = answer.head(parser.format_date(), connection)
+        head = answer.head(parser.current_http_date(), connection)
         self._begin_writing([head, *answer.pieces], closes=closes)
 
     def _can_go_on(self) -> bool:

@@ -20,19 +20,18 @@ from http import HTTPStatus
 from itertools import chain
 from typing import Any, Protocol
 
-from tocsin.server.event_loop import MustWait
 from tocsin.server.http.parser import NAME, Fault, Head, format_error_response
+from tocsin.server.nonblocking import WouldBlock
 
 log = logging.getLogger(__name__)
 
 Environ = dict[str, Any]
-"""The environment of a request."""
+"""A WSGI environ (PEP 3333)."""
 Application = Callable[[Environ, Any], Iterable[bytes]]
 """A WSGI application."""
 
-_CONNECTION = len("connection")
-_SHORT_NAME = 64
-"""Octets of a field's name up to which its name in the environ is remembered."""
+_MAX_CACHED_NAME = 64
+"""Octets of a field's name up to which its key in the environ is cached."""
 _SAFE_HEADER = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -96,8 +95,7 @@ class Answer:
     @property
     def closes(self) -> bool:
         """True if the application asks to close the connection."""
-        values = [v for n, v in self.headers if len(n) == _CONNECTION and n.lower() == "connection"]
-        return any(each.lower() == "close" for each in values)
+        return any(n.lower() == "connection" and v.lower() == "close" for n, v in self.headers)
 
     def head(self, date: str, connection: str) -> bytes:
         """The status line and header fields; `connection` "" where there is nothing to say."""
@@ -140,7 +138,7 @@ def build_environ(
         "wsgi.run_once": False,
     }
     for name, value in head.fields.items():
-        convert = _short_name_in_environ if len(name) <= _SHORT_NAME else _name_in_environ
+        convert = _cached_environ_key if len(name) <= _MAX_CACHED_NAME else _environ_key
         environ[convert(name)] = value.decode("latin-1")
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if f"HTTP_{key}" in environ:
@@ -148,11 +146,11 @@ def build_environ(
     return environ | connection
 
 
-def _name_in_environ(name: bytes) -> str:
+def _environ_key(name: bytes) -> str:
     return f"HTTP_{name.decode('ascii').upper().replace('-', '_')}"
 
 
-_short_name_in_environ = lru_cache(maxsize=256)(_name_in_environ)
+_cached_environ_key = lru_cache(maxsize=256)(_environ_key)
 
 
 def run_application(application: Application, environ: dict[str, Any], body: Body) -> Answer | None:
@@ -163,7 +161,8 @@ def run_application(application: Application, environ: dict[str, Any], body: Bod
     environ["wsgi.input"] = _Input(body)
     try:
         return _call(application, environ)
-    except (BodyPending, MustWait):
+    except (BodyPending, WouldBlock) as end:
+        end.__traceback__ = None  # a frame on it keeps the exception, and with it the page
         return None
     except BaseException:  # nothing may end the thread, which serves others too
         log.exception("the application failed")

@@ -32,7 +32,9 @@ _START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]{1,32}) ([^ ]+) HTTP/([0-9])\.([0-9])")
 _TARGET = re.compile(rb"/(?:[!\"$-.0->@-~][!\"$->@-~]*)?(?:\?[!\"$-~]*)?")
 """Origin form: a path that does not begin with `//`, and a query, without a fragment."""
-_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
+"""Name and value; blanks around the value are cut off afterwards, since a pattern that does it can
+be made to try for minutes."""
 _SINGLE_FIELDS = frozenset((b"Authorization", b"Content-Length", b"Content-Type", b"Host"))
 _HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=:\[\]-]*")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -95,8 +97,8 @@ class Head:
         return self.minor > 0 and self.fields.get(b"Expect", b"").lower() == b"100-continue"
 
 
-def format_date() -> str:
-    """The present time, as the field `Date` has it (RFC 9110 section 5.6.7)."""
+def current_http_date() -> str:
+    """The current time in the format of the field `Date` (RFC 9110 section 5.6.7)."""
     return _format_second(int(time.time()))
 
 
@@ -164,7 +166,7 @@ def _parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
         field = _FIELD.fullmatch(line)
         if field is None:
             raise Fault("a header field is malformed, folded or cut off")
-        name, value = field[1].title(), field[2]
+        name, value = field[1].title(), field[2].strip(b" \t")
         if b"_" in name:
             continue  # in WSGI it would collide with the name that has a hyphen
         if name in found and name in _SINGLE_FIELDS:
@@ -305,7 +307,7 @@ def format_error_response(fault: Fault, *, with_body: bool = True) -> bytes:
         f"HTTP/1.1 {code.value} {code.phrase}",
         f"Content-Type: {MEDIA_TYPE}",
         f"Content-Length: {len(octets)}",
-        f"Date: {format_date()}",
+        f"Date: {current_http_date()}",
         f"Server: {NAME}",
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",

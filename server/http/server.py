@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
-from tocsin.server.event_loop import run_without_waiting
 from tocsin.server.http.connection import UNFINISHED, Connection, ConnectionLimits
 from tocsin.server.http.gateway import (
     Answer,
@@ -32,6 +31,7 @@ from tocsin.server.http.gateway import (
 )
 from tocsin.server.http.parser import BodyReader
 from tocsin.server.http.tls import TlsContextSource, TlsSession
+from tocsin.server.nonblocking import run_nonblocking
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,10 @@ _RESERVED_FILES = 200
 """File descriptors that are left for the database and files."""
 _MAX_NOT_SENT = 256 * 1024
 """Octets of an answer in the kernel that are not yet on their way."""
-_MOST_UNTRIED = 63
-"""Quick requests in a row that are handed over without a try."""
+_MAX_TURN = 0.005
+"""Seconds that one turn of the event loop may spend on answers."""
+_MAX_SKIPPED = 63
+"""Quick requests in a row that go straight to the pool after failed attempts."""
 _REPORT_INTERVAL = 10
 """Seconds between two lines in the log about connections that were closed to make room."""
 
@@ -133,11 +135,14 @@ class HttpServer:
     ) -> None:
         """`others` share the socket and the limits of each address; None: this one is alone.
 
-        `is_quick` knows the requests that can often be answered from memory.
+        `is_quick`: true for a request that can often be answered from memory.
         """
         self._is_quick = is_quick
-        self._handed_over = self._tried_next = 0
-        """Quick requests that were handed over without a try, and of how many that is done."""
+        self._skipped = self._to_skip = 0
+        """Quick requests sent straight to the pool since the last attempt, and how many are to be
+        before the next one."""
+        self._turn_began: float | None = None
+        """Time of the first attempt in this turn of the event loop."""
         self.limits = replace(limits, total=min(limits.total, _available_files()))
         self.port = address.port
         """The port that was bound; see `prepare`."""
@@ -315,7 +320,7 @@ class HttpServer:
     ) -> None:
         """See `connection.Front`."""
         loop = asyncio.get_running_loop()
-        answer = self._try_at_once(*job)
+        answer = self._try_on_loop(*job)
         if answer is not None:
             loop.call_soon(done, answer)  # others have their turns before the next request
             return
@@ -327,22 +332,35 @@ class HttpServer:
 
         self._pool.submit(key, work)
 
-    def _try_at_once(self, environ: Environ, body: BodyReader) -> Answer | None:
-        """The answer to a request for which all is in memory; None if it is to be handed over.
+    def _try_on_loop(self, environ: Environ, body: BodyReader) -> Answer | None:
+        """The answer to a request for which all is in memory; None if the pool is to answer it.
 
-        After a request that would have had to wait, some others are handed over without a try:
-        on a MongoDB each poll looks if something has changed, so a try would be wasted.
+        Failed attempts back off exponentially: on a MongoDB each poll looks if something has
+        changed, so all of them would be wasted.
         """
-        if not body.complete or not self._is_quick(environ):
+        if not body.complete or not self._is_quick(environ) or not self._has_time():
             return None
-        if self._handed_over < self._tried_next:
-            self._handed_over += 1
+        if self._skipped < self._to_skip:
+            self._skipped += 1
             return None
-        answer = run_without_waiting(lambda: run_application(self._application, environ, body))
-        failed = answer is None
-        self._tried_next = min(2 * self._tried_next + 1, _MOST_UNTRIED) if failed else 0
-        self._handed_over = 0
+        answer = run_nonblocking(lambda: run_application(self._application, environ, body))
+        self._to_skip = min(2 * self._to_skip + 1, _MAX_SKIPPED) if answer is None else 0
+        self._skipped = 0
         return answer
+
+    def _has_time(self) -> bool:
+        """True if requests have not been answered for too long in this turn of the event loop.
+
+        The pool gives each address its turn, and the other connections wait meanwhile.
+        """
+        now = time.monotonic()
+        if self._turn_began is None:
+            self._turn_began = now
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return now - self._turn_began < _MAX_TURN
+
+    def _end_turn(self) -> None:
+        self._turn_began = None
 
     def release(self, connection: Connection) -> None:
         """See `connection.Front`."""

@@ -281,9 +281,9 @@ class Intake:
         """See `Reviewer.check_edit`."""
         self._reviewer.check_edit(review, masks)
 
-    def reject(self, review: Review, who: str, reason: str) -> Record:
+    def reject(self, review: Review, who: str, reason: str, *, is_answer: bool = False) -> Record:
         """See `Reviewer.reject`."""
-        return self._reviewer.reject(review, who, reason)
+        return self._reviewer.reject(review, who, reason, is_answer=is_answer)
 
     def set_aside(self, chosen: OpenSubmission) -> bool:
         """Take a submission out of the queue that ended its worker again and again."""

@@ -102,6 +102,8 @@ class _Order:
     """The task that is removed in the same transaction; empty: none."""
     act: str = ""
     """The reviewer's act that is carried out; empty: it is decided at once."""
+    is_answer: bool = False
+    """A person decides at once, by a command."""
 
 
 _INVALID_WITHOUT = (
@@ -130,10 +132,10 @@ _MARKINGS = ("object_marking_refs", "granular_markings")
 _NOT_ALONE = "it waits for something else as well: no decision can publish it now"
 _LOCKED_OUT = "the account {} may not send any more: reject it, or let the account in again"
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
-_REFUSED = "a reviewer of the hub refused it"
-_RELEASED = "a reviewer released it"
-_RELEASED_MASKED = "a reviewer released it without the text in question"
-_STAYS_OUT = "what was taken out stays out: {}"
+_REJECTED = "a reviewer rejected it"
+_RELEASED = "a reviewer released it as it was sent"
+_RELEASED_MASKED = "a reviewer released it with the text masked"
+_STAYS_MASKED = "the masked text is not published: {}"
 _KEPT_MASKED = "a reviewer kept it masked"
 _GONE = "the shortened copy is not published any more: it was withdrawn, revoked or has ended"
 
@@ -255,9 +257,12 @@ class Reviewer:
         ):
             raise Conflict(fault)
 
-    def reject(self, review: Review, who: str, reason: str) -> Record:
-        """Refuse a held object; one that was published without some parts stays as it is."""
-        record, left = self._refuse(review, _Order(who), reason)
+    def reject(self, review: Review, who: str, reason: str, *, is_answer: bool = False) -> Record:
+        """Refuse a held object; one that was published without some parts stays as it is.
+
+        `is_answer`: a person decides, so the submitter reads the reason in both cases.
+        """
+        record, left = self._refuse(review, _Order(who, is_answer=is_answer), reason)
         self.follow(left)
         return record
 
@@ -489,11 +494,11 @@ class Reviewer:
             record = self._find_record(review)
             if record.verdict == Verdict.HELD:
                 refused = replace(record, verdict=Verdict.REFUSED.value)
-                record = _with_answer(refused, Action.REFUSED, reason or _REFUSED)
+                record = _with_answer(refused, Action.REFUSED, reason or _REJECTED)
                 txn.replace_record(review.submission, record)
                 self._publisher.give_up(txn, review, self._clock())
-            elif review.kind is ReviewKind.REDACTED:
-                message = _STAYS_OUT.format(reason or _REFUSED)
+            elif order.act or order.is_answer:
+                message = _STAYS_MASKED.format(reason or _REJECTED)
                 record = _with_answer(record, Action.NOTED, message)
                 txn.replace_record(review.submission, record)
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
@@ -510,7 +515,7 @@ class Reviewer:
             _count_answer(txn, review, order, yes=True)
             entry = _entry(review) | {"without_text": True}
             txn.add_journal_entry("review.release", order.who, entry)
-            message = _STAYS_OUT.format(_KEPT_MASKED)
+            message = _STAYS_MASKED.format(_KEPT_MASKED)
             record = _with_answer(self._find_record(review), Action.NOTED, message)
             txn.replace_record(review.submission, record)
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))

@@ -42,11 +42,8 @@ def parse_country(text: str) -> str:
         return exact[0].alpha_2
     probable = exact or _find_similar(word)
     names = " or ".join(f"{each.alpha_2} ({each.name})" for each in probable)
-    hint = f"; did you mean {names}?" if probable else ", for instance US"
-    raise ValueError(
-        f"{text!r} is neither an ISO 3166-1 alpha-2 code nor a country's name;"
-        f" use two letters{hint}"
-    )
+    hint = f"; did you mean {names}?" if probable else "; use a code, for instance US"
+    raise ValueError(f"{text!r} is not the ISO 3166-1 code or English name of a country{hint}")
 
 
 def _find_similar(word: str) -> list["Country"]:

@@ -20,7 +20,7 @@ from tocsin.server.model import Account, Collection, CollectionKind, FeedHead
 from tocsin.server.reports.senders import Sender, describe_sender
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Delivery
-from tocsin.server.store.public_objects import PublicState
+from tocsin.server.store.public_objects import PublicSummary
 from tocsin.server.store.statistics import ALL, LATENCIES, Counts
 
 POLLER_DAYS = 60
@@ -219,7 +219,7 @@ class StatisticsReader:
             served.setdefault((delivery.account, delivery.collection), []).append(delivery)
         return served
 
-    def _find_own(self, partner: str, sees: Tlp | None) -> list[PublicState]:
+    def _find_own(self, partner: str, sees: Tlp | None) -> list[PublicSummary]:
         """Public objects in force of the partner's latest submissions that the reader may read."""
         ids: dict[str, None] = {}
         for each in self._store.submissions.list_of_partner(partner, VALUE_SUBMISSIONS):
@@ -230,7 +230,7 @@ class StatisticsReader:
         wanted = list(ids)[:VALUE_OBJECTS]
         return [
             each
-            for each in self._store.public_states(wanted)
+            for each in self._store.public_summaries(wanted)
             if sees is not None and each.tlp <= sees and not each.revoked
         ]
 

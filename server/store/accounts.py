@@ -102,15 +102,15 @@ class Accounts:
         found = self._accounts.find(query, session=self._session)
         return sorted(map(_account_from_document, found), key=lambda account: account.name)
 
-    def add_key(self, account: str, digest: str, issued: int = 0) -> None:
+    def add_key(self, account: str, digest: str, added: int = 0) -> None:
         """Add a key to an account; `digest` is the hex SHA-256 of the secret.
 
-        `issued`: the time, in µs; 0: it is not known.
+        `added`: the time, in µs; 0: it is not known.
         Raises NotFound if there is no such account, Conflict if the key is in use.
         """
         if self.find_account(account) is None:
             raise NotFound(f"there is no account {account}")
-        document = {"_id": digest, "account": account} | ({"issued": issued} if issued else {})
+        document = {"_id": digest, "account": account} | ({"added": added} if added else {})
         self._add(self._keys, document, "this key is in use already")
 
     @time_limit()
@@ -122,8 +122,8 @@ class Accounts:
     def list_credentials(self, account: str) -> list[Credential]:
         """An account's keys and certificates, in the order in which they were added."""
         found = self._keys.find({"account": account}, session=self._session)
-        credentials = (Credential(account, key["_id"], key.get("issued", 0)) for key in found)
-        return sorted(credentials, key=lambda each: (each.issued, each.id))
+        credentials = (Credential(account, key["_id"], key.get("added", 0)) for key in found)
+        return sorted(credentials, key=lambda each: (each.added, each.id))
 
     def list_keys(self, account: str) -> list[str]:
         """The digests of an account's keys, in order."""

@@ -18,13 +18,13 @@ from collections.abc import (
 )
 from contextlib import contextmanager
 from datetime import UTC
+from functools import wraps
 from typing import Any, TypeVar
 
 import pymongo
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as Documents
-from pymongo.cursor import Cursor
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
@@ -42,7 +42,7 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.event_loop import check_may_wait
+from tocsin.server.nonblocking import check_may_block
 
 Document = dict[str, Any]
 """A document as the driver reads and writes it."""
@@ -185,7 +185,7 @@ def find_clock_fault(client: Client) -> str:
 
 
 class _Database(Database[Document]):
-    """A database whose collections are not asked on the thread of the event loop."""
+    """A database whose collections are not used on the event loop's thread."""
 
     def __getitem__(self, name: str) -> Documents[Document]:
         """The collection of this name."""
@@ -193,17 +193,27 @@ class _Database(Database[Document]):
 
 
 class _Documents(Documents[Document]):
-    """A collection; see `_Database`.  What is written on the way of a poll goes through commits."""
+    """A collection; see `_Database`."""
 
-    def find(self, *args: Any, **kwargs: Any) -> Cursor[Document]:
-        """See pymongo; `find_one` calls this too."""
-        check_may_wait()
-        return super().find(*args, **kwargs)
 
-    def count_documents(self, *args: Any, **kwargs: Any) -> int:
-        """See pymongo."""
-        check_may_wait()
-        return super().count_documents(*args, **kwargs)
+def _guard(name: str) -> None:
+    """Let a method of collections raise WouldBlock on the event loop's thread."""
+
+    @wraps(getattr(Documents, name))
+    def guarded(self: _Documents, *args: Any, **kwargs: Any) -> Any:
+        check_may_block()
+        return getattr(super(_Documents, self), name)(*args, **kwargs)
+
+    setattr(_Documents, name, guarded)
+
+
+for _name in (
+    *("aggregate", "bulk_write", "count_documents", "delete_many", "delete_one", "distinct"),
+    *("estimated_document_count", "find", "find_one_and_delete", "find_one_and_replace"),
+    *("find_one_and_update", "insert_many", "insert_one", "replace_one", "update_many"),
+    "update_one",
+):
+    _guard(_name)
 
 
 def open_database(client: Client, name: str) -> Base:

@@ -21,8 +21,8 @@ from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
-from tocsin.server.event_loop import check_may_wait
 from tocsin.server.metrics import Metrics
+from tocsin.server.nonblocking import check_may_block
 from tocsin.server.shared_folder import Process
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
@@ -53,7 +53,7 @@ from tocsin.server.store.notices import SentNotices
 from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.partner_data import PartnerDocuments
 from tocsin.server.store.people import People
-from tocsin.server.store.public_objects import PublicState, Schedule, find_states
+from tocsin.server.store.public_objects import PublicSummary, Schedule, find_summaries
 from tocsin.server.store.purge import Purges
 from tocsin.server.store.quotas import Quotas
 from tocsin.server.store.retention import Expired
@@ -221,7 +221,7 @@ class Store:
         OutcomeUnknown if the database has not said in time that it is kept, and PyMongoError if
         it cannot be reached.
         """
-        check_may_wait()
+        check_may_block()
         self.availability.check_clock()
         deadline = time.monotonic() + COMMIT_SECONDS
         with without_contents(), self._turn(deadline):
@@ -259,9 +259,9 @@ class Store:
             self._lock.release()
 
     @time_limit()
-    def public_states(self, ids: Sequence[str]) -> list[PublicState]:
-        """The states of public objects by their ids; those without one are left out."""
-        return find_states(self._base, ids)
+    def public_summaries(self, ids: Sequence[str]) -> list[PublicSummary]:
+        """The summaries of public objects by their ids; unknown ids are left out."""
+        return find_summaries(self._base, ids)
 
     @time_limit()
     def read(self, work: Callable[[Snapshot], T]) -> T:
@@ -270,7 +270,7 @@ class Store:
         It may run more than once.
         """
 
-        check_may_wait()
+        check_may_block()
 
         def attempt(session: ClientSession) -> T:
             found = work(Snapshot(self._base, session))

@@ -126,9 +126,9 @@ class People:
         """End a session."""
         self._sessions.delete_one({"_id": id}, session=self._session)
 
-    def end_sessions(self, person: str, but: str = "") -> None:
-        """End all sessions of a person, except one."""
-        ids = [each.id for each in self.list_sessions(person) if each.id != but]
+    def end_sessions(self, person: str, keep: str = "") -> None:
+        """End all sessions of a person but the one with the id `keep`."""
+        ids = [each.id for each in self.list_sessions(person) if each.id != keep]
         if ids:
             self._sessions.delete_many({"_id": {"$in": ids}}, session=self._session)
 

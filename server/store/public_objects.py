@@ -40,7 +40,7 @@ from tocsin.server.store.connection import Base, Document, chunk_keys, find_by_k
 from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
 from tocsin.server.store.writes import Writes
 
-_STATES_AT_ONCE = 32
+_SUMMARIES_AT_ONCE = 32
 """Keys of one look-up: the embedded engine compares each document that it finds with all keys."""
 Batch = tuple[str, str, int]
 """Partner, submission, and time in µs since 1970 UTC."""
@@ -182,8 +182,8 @@ class PublicObjects:
             self._looked_up[document["_id"]] = True
 
 
-class PublicState(NamedTuple):
-    """The few things of a public object that its figures are about."""
+class PublicSummary(NamedTuple):
+    """Level, revocation and statistics of a public object, without its contributions."""
 
     id: str
     tlp: Tlp
@@ -191,17 +191,17 @@ class PublicState(NamedTuple):
     figures: HubStatistics | None
 
 
-def find_states(base: Base, ids: Sequence[str]) -> list[PublicState]:
-    """The states of public objects, without their contributions; unknown ids are left out."""
+def find_summaries(base: Base, ids: Sequence[str]) -> list[PublicSummary]:
+    """The summaries of public objects by their ids; unknown ids are left out."""
     fields = {"tlp": 1, "revoked": 1, "figures": 1}
     return [
-        PublicState(
+        PublicSummary(
             each["_id"],
             Tlp.parse(each["tlp"]),
             each["revoked"],
             _statistics_from_document(each.get("figures")),
         )
-        for portion in chunk_keys(ids, _STATES_AT_ONCE)
+        for portion in chunk_keys(ids, _SUMMARIES_AT_ONCE)
         for each in base.publics.find(_with_ids(portion), fields)
     ]
 

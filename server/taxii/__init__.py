@@ -5,6 +5,6 @@ register(app, services)
 """
 
 from tocsin.server.taxii.middleware import register
-from tocsin.server.taxii.routes import blueprint, is_poll
+from tocsin.server.taxii.routes import blueprint, is_quick_poll
 
-__all__ = ["blueprint", "is_poll", "register"]
+__all__ = ["blueprint", "is_quick_poll", "register"]

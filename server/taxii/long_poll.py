@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.request import parse_http_list
 
-from tocsin.server.event_loop import check_may_wait
 from tocsin.server.model import FeedHead
+from tocsin.server.nonblocking import check_may_block
 
 MAX_WAIT = 60
 """Seconds; a longer wait is shortened to this."""
@@ -94,7 +94,7 @@ class LongPolls:
     @contextmanager
     def slot(self, account: str) -> Iterator[bool]:
         """Hold one of the account's slots during the block; False if none is free."""
-        check_may_wait()
+        check_may_block()
         with self._lock:
             total, own = self._waiting.total(), self._waiting[account]
             free = total < self._total and own < self._per_account

@@ -14,7 +14,6 @@ from flask import request
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server import auth
-from tocsin.server.event_loop import check_may_wait
 from tocsin.server.model import (
     OBJECTS,
     Collection,
@@ -24,6 +23,7 @@ from tocsin.server.model import (
     Query,
     Representation,
 )
+from tocsin.server.nonblocking import check_may_block
 from tocsin.server.taxii import (
     content,
     etags,
@@ -44,9 +44,9 @@ IGNORED_NEXT = "X-Tocsin-Ignored-Next"
 PREFERENCE_APPLIED = "Preference-Applied"
 
 _MAX_IGNORED = 20
-_QUICK, _QUICK_CODED = 1_000, 150
-"""Entries of a page that are answered within a millisecond from memory; compressed ones take as
-long as several plain ones."""
+_MAX_OCTETS_ON_LOOP, _MAX_CHANGED_ON_LOOP = 1 << 20, 1 << 17
+"""Octets of a page that may be answered on the event loop's thread, as they are, and compressed or
+with other markings: about 1 ms of work."""
 _NOT_MODIFIED = 304
 _REPRESENTATIONS = {
     Endpoint.OBJECTS: OBJECTS,
@@ -132,11 +132,12 @@ class PageRequest:
             answer = flask.Response(status=_NOT_MODIFIED)
             answer.set_etag(known_tag)
         elif representation := _REPRESENTATIONS.get(self.endpoint):
-            if not head.is_past_end(query) and query.limit > (_QUICK_CODED if coding else _QUICK):
-                check_may_wait()
             at, page = self.services.feeds.objects(self.feed, query, state, representation)
             self._check_rights()  # so that nothing published after the end is served
             self._check(page.count, more=page.more)
+            is_changed = bool(coding) or self._shows_tlp1()
+            if len(page.objects) > (_MAX_CHANGED_ON_LOOP if is_changed else _MAX_OCTETS_ON_LOOP):
+                check_may_block()
             answer = self._answer_page(query, page, representation)
             if representation is OBJECTS:
                 self._record(query, page)

@@ -25,7 +25,8 @@ LAYERS = (
         "tocsin.server.reports.object_titles",
     ),
     ("tocsin.server.model", "tocsin.server.person", "tocsin.server.metrics", "tocsin.clients"),
-    ("tocsin.server.shared_folder", "tocsin.server.event_loop", "tocsin.mirror"),
+    ("tocsin.server.shared_folder", "tocsin.mirror"),
+    ("tocsin.server.nonblocking",),
     ("tocsin.admission",),
 )
 """Top to bottom.  A package imports only from lines below its own, never from its own line.

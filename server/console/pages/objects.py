@@ -50,8 +50,8 @@ _MOST_ENTRIES = 20
 """Entries of the journal on the page."""
 _LONGEST_WHOLE = 100_000
 """Characters of a text where somebody asks for all of it."""
-_COUNTED_ONCE = HOUR
-"""µs within which a second click on the same button says nothing new."""
+_REPEAT_WINDOW = HOUR
+"""µs within which the same statement of the same partner is not counted again."""
 _TYPED = 6
 """Characters of the value that are typed before it is purged."""
 _HIDDEN = frozenset(
@@ -72,7 +72,7 @@ _STATEMENTS = {
 DONE = {
     "seen": "Your sighting was taken. It counts after the quiet period.",
     "false-alarm": "Your false alarm was taken. It counts after the quiet period.",
-    "said": "Your organisation said so within the last hour already; that is counted once.",
+    "repeated": "Your organisation reported this within the last hour. It was not counted again.",
     "held": "What you reported waits for a reviewer.",
     "refused": "What you reported was refused; the submission says why.",
     "queued": "What you reported is stored and will be examined in a moment.",
@@ -212,8 +212,8 @@ class ObjectActs:
         if report.type != "indicator" or report.revoked or inbox is None:
             raise NotFound("there is no such page")
         is_false_alarm = text_field("statement") == "false-alarm"
-        if self._has_said(report, is_false_alarm=is_false_alarm):
-            return _back(id, "said")
+        if self._has_reported_lately(report, is_false_alarm=is_false_alarm):
+            return _back(id, "repeated")
         observation = Observation(false_alarm=is_false_alarm)
         statement = build_statement(report.body, observation, self.services.clock(), uuid.uuid4())
         one = orjson.dumps(statement)
@@ -223,10 +223,10 @@ class ObjectActs:
         outcome = _outcome(receipt, "false-alarm" if is_false_alarm else "seen")
         return _back(id, outcome, receipt.submission.id)
 
-    def _has_said(self, report: ObjectReport, *, is_false_alarm: bool) -> bool:
-        """True if the person's partner has said the same a short while ago."""
+    def _has_reported_lately(self, report: ObjectReport, *, is_false_alarm: bool) -> bool:
+        """True if the person's partner has stated the same within the last hour."""
         kind = AssessmentKind.FALSE_POSITIVE if is_false_alarm else AssessmentKind.SIGHTING
-        since = self.services.clock() - _COUNTED_ONCE
+        since = self.services.clock() - _REPEAT_WINDOW
         own = (each for each in report.assessments if each.partner == visit().who.partner)
         return any(each.kind is kind and each.when >= since for each in own)
 

@@ -80,7 +80,7 @@ _USUAL_REASONS = {
     "marking": "its marking is not known here: send it with a TLP marking",
     "references": "what it refers to has not come: send it with that",
 }
-_REASON = "a reviewer refused it"
+_REASON = "a reviewer rejected it"
 _NOT_KEPT = "its submission is not kept any more"
 _NOTHING_TYPED = {"decision": "", "reason": "", "words": ""}
 

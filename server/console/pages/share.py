@@ -313,13 +313,13 @@ class Share:
             draft = msgspec.structs.replace(draft, state=State.FAILED, error=_LOST)
         values = self._form(options or draft.options)
         is_long = len(draft.rows) > _PAGE
-        strictest = self._partner().max_tlp
-        chosen = _parse_selection(strictest, "changed" if is_long else "all")
+        max_tlp = self._partner().max_tlp
+        chosen = _parse_selection(max_tlp, "changed" if is_long else "all")
         rows = [each for each in enumerate(draft.rows, 1) if chosen.includes(*each)]
         page = rows[(chosen.page - 1) * _PAGE : chosen.page * _PAGE]
         items = self._read_items(draft, [row for _, row in page])
         if "level" not in request.args:
-            chosen = chosen._replace(reader=min(strictest, _find_level(items)))
+            chosen = chosen._replace(reader=min(max_tlp, _strictest_level(items)))
         to = self._find_collection(draft.options.collection)
         return again(
             "share_preview.html",
@@ -413,13 +413,13 @@ class Share:
             labels=labels,
             format=chosen if chosen in {each.name for each in formats()} else "",
             drafts=request.form.get("drafts") == "yes",
-            renewed=request.form.get("renewed") == "yes",
+            new_ids=request.form.get("new_ids") == "yes",
         )
         return _Parsed(options, errors)
 
 
-def _find_level(items: Sequence[Item]) -> Tlp:
-    """The level whose readers would read all of some objects."""
+def _strictest_level(items: Sequence[Item]) -> Tlp:
+    """The strictest level among some objects: its readers would read all of them."""
     return max((i.candidate.tlp for i in items if i.candidate.tlp is not None), default=Tlp.RED)
 
 

@@ -79,10 +79,10 @@ class Line:
     end: str = ""
     """The end of the public object, as far as the person may know; empty if it is in force."""
     may_withdraw: bool = False
-    part_waits: bool = False
-    """A part that a rule took out waits for a reviewer."""
+    text_waits: bool = False
+    """Text that a rule masked waits for a reviewer."""
     tlp: Tlp | None = None
-    """The level at which it was sent, if the person may know."""
+    """The level that the object states, if the person may know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +202,8 @@ class Submissions:
                     record.public_id in titles,
                     ends.words.get(record.index, ""),
                     record.index in may_withdraw,
-                    _part_waits(record),
-                    _find_level(subject),
+                    _text_waits(record),
+                    _read_stated_level(subject),
                 )
             )
         return lines
@@ -259,13 +259,13 @@ def _is_own(submission: Submission) -> bool:
     return bool(visit().who.partner) and visit().who.partner == submission.partner
 
 
-def _part_waits(record: Record) -> bool:
+def _text_waits(record: Record) -> bool:
     actions = {each.get("action") for each in record.findings}
     is_answered = any(each.get("rule") == "reviewer" for each in record.findings)
     return record.verdict in _PUBLISHED and Action.ASKED in actions and not is_answered
 
 
-def _find_level(subject: StixObject) -> Tlp | None:
+def _read_stated_level(subject: StixObject) -> Tlp | None:
     """The level that an object states; None if it states none that can be read."""
     try:
         return read_markings(subject, {}).tlp

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from tocsin.server.model import MAX_PAGE_OCTETS, FeedHead, ObjectPage, Query, Representation
+from tocsin.server.nonblocking import check_may_block
 from tocsin.server.store.connection import Document
 from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE, block_number
 from tocsin.server.store.feeds.versions import IndexedEntry
 
+_QUICK_BLOCKS = 4
+"""Blocks that are looked at on the event loop's thread: most entries of more may be superseded."""
 _MOST_BLOCKS = 4
 """Maximum number of blocks that are read as a whole for a page of a few objects."""
 
@@ -139,7 +142,9 @@ class PageCollector:
     def collect(self, query: Query) -> ObjectPage:
         """The page."""
         page = _UnfinishedPage(query.limit)
-        for number, begin, last in self._spans(query):
+        for visited, (number, begin, last) in enumerate(self._spans(query)):
+            if visited == _QUICK_BLOCKS:
+                check_may_block()
             if page.count == query.limit:
                 page.more = self._has_entries(number, begin, last)
             else:

@@ -85,13 +85,13 @@ class TestCountry:
         self, command: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         said = complaint(capsys, command, "acme", *NAME, "--country", "korea")
-        assert "neither an ISO 3166-1 alpha-2 code nor a country's name" in " ".join(said.split())
+        assert "not the ISO 3166-1 code or English name of a country" in " ".join(said.split())
         expected = "; did you mean KP (North Korea) or KR (South Korea)?"
         assert expected in " ".join(said.split())
 
     @pytest.mark.parametrize("written", ["XK", "AN", "ZZ", "EU", "land", "..", "1"])
     def test_a_text_that_fits_no_country_gets_no_suggestion(self, written: str) -> None:
-        with pytest.raises(ValueError, match="two letters, for instance US"):
+        with pytest.raises(ValueError, match="use a code, for instance US"):
             parse_country(written)
 
     def test_the_codes_are_those_of_the_standard(self) -> None:

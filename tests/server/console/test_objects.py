@@ -295,7 +295,7 @@ class TestStatements:
     ) -> None:
         name = publish(hub, indicator(), who="north")
         answers = [post(analyst, path(name, "/statement"), {"statement": "seen"}) for _ in range(2)]
-        assert "counted once" in analyst.get(answers[1].location).text
+        assert "not counted again" in analyst.get(answers[1].location).text
         [public] = hub.store.read(lambda known: known.public_objects([name])).values()
         assert len(public.assessments) == 1
 

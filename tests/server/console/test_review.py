@@ -380,22 +380,27 @@ class TestDeciding:
         told = hub.ask(f"status/{status['id']}/").json
         assert "it names us" in str(told) and told["failure_count"] == 1
 
-    def test_refusing_the_text_of_what_is_published_leaves_it_so_and_tells_the_reason(
+    def test_rejecting_the_text_of_a_published_object_keeps_it_masked_and_gives_the_reason(
         self, hub: HubInProcess, clock: ManualClock, reviewer: FlaskClient
     ) -> None:
         [review] = ask(hub)
         page = opened(reviewer, review)
-        assert "Refuse the text <kbd>r" in page and "Reject <kbd>r" not in page
+        assert "Reject the full text <kbd>r" in page and "Reject <kbd>r" not in page
         decide(reviewer, review, "reject", reason="it names the victim")
         later(hub, clock)
         assert descriptions(hub) == [MASKED]
-        assert answers(hub, review) == ["what was taken out stays out: it names the victim"]
+        assert answers(hub, review) == ["the masked text is not published: it names the victim"]
+
+    def test_what_no_person_decided_has_no_answer_of_a_reviewer(self, hub: HubInProcess) -> None:
+        [review] = ask(hub)
+        hub.services.intake.reject(review, "retention", "not reviewed in time: send it again")
+        assert answers(hub, review) == []
 
     @pytest.mark.parametrize(
         ("decision", "answer"),
         [
-            ("keep_masked", "what was taken out stays out: a reviewer kept it masked"),
-            ("release", "a reviewer released it"),
+            ("keep_masked", "the masked text is not published: a reviewer kept it masked"),
+            ("release", "a reviewer released it as it was sent"),
         ],
     )
     def test_the_submitter_reads_what_was_decided(
@@ -412,11 +417,11 @@ class TestDeciding:
             sign_in(hub, "ann@acme.example"),
             f"/console/submissions/{review.submission}",
         )
-        assert "a part waits for a reviewer" in analyst.get(page).text
+        assert "masked text waits for a reviewer" in analyst.get(page).text
         decide(reviewer, review, decision)
         later(hub, clock)
         assert answers(hub, review) == [answer]
-        assert "a part waits for a reviewer" not in analyst.get(page).text
+        assert "masked text waits for a reviewer" not in analyst.get(page).text
 
     def test_without_time_to_take_it_back_it_takes_effect_at_once(
         self, hub: HubInProcess, reviewer: FlaskClient

@@ -550,7 +550,7 @@ class TestWhatWasWithdrawn:
         sent = str(submit(client, path).headers["Location"])
         assert "1 object: 1 published" in words(client.get(sent).text)
         assert post(client, f"{sent}/withdraw", {"row": "0"}).status_code == 303
-        assert "1 object on this page has ended" in words(client.get(sent).text)
+        assert "1 object on this page is no longer in force" in words(client.get(sent).text)
 
     def test_a_value_is_shared_again_under_a_new_id_by_choice(
         self, client: FlaskClient, hub: HubInProcess
@@ -559,8 +559,8 @@ class TestWhatWasWithdrawn:
         path = paste(client, "again-evil.top\nnew-evil.top")
         page = words(client.get(path).text)
         assert "1 can be shared now, 1 is refused" in page
-        assert "choose “Share withdrawn values again”" in page
-        form = {"tlp": "amber", "days": "0", "renewed": "yes"}
+        assert "tick “Share withdrawn values again, under new ids”" in page
+        form = {"tlp": "amber", "days": "0", "new_ids": "yes"}
         assert post(client, path, form).status_code == 303
         await_end(client, path)
         assert "2 can be shared now" in words(client.get(path).text)
@@ -569,13 +569,24 @@ class TestWhatWasWithdrawn:
         force = [each for each in hub.feed("amber") if not each.get("revoked")]
         assert len({each["pattern"] for each in force}) == len(force) == 2
 
-    def test_an_id_of_the_partner_s_own_stays_refused(self, client: FlaskClient) -> None:
+    def test_a_withdrawn_object_with_its_own_id_stays_refused(self, client: FlaskClient) -> None:
         report = bundle(indicator("again-evil.top"))
         self.withdraw(client, paste(client, report))
         page = client.get(paste(client, report)).text
-        assert "give the object a new id" in words(page) and 'name="renewed"' not in page
+        assert "send it under a new id" in words(page) and 'name="new_ids"' not in page
 
-    def test_what_another_partner_withdrew_says_nothing(
+    def test_what_the_operator_purged_is_not_offered(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        submit(client, paste(client, "again-evil.top"))
+        [public] = [each["id"] for each in hub.feed("amber")]
+        hub.services.purger.begin(public, "operator", "it names a victim")
+        while hub.services.purger.work():
+            pass
+        page = client.get(paste(client, "again-evil.top")).text
+        assert "removed this object" in words(page) and 'name="new_ids"' not in page
+
+    def test_the_preview_reveals_nothing_of_what_another_partner_withdrew(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
         self.withdraw(client, paste(client, "again-evil.top"))

@@ -1,4 +1,4 @@
-"""Polls that are answered on the thread of the event loop, and what never happens there."""
+"""Polls that are answered on the event loop's thread, and what never happens there."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from support.hub import HubInProcess, indicator
 from support.socket_peers import LOOP, Peer, Response, serve_application
 from support.taxii_hub import MT, basic
 
-from tocsin.server.event_loop import MustWait, check_may_wait, run_without_waiting
+from tocsin.server.http import server
 from tocsin.server.http.connection import ConnectionLimits
+from tocsin.server.nonblocking import WouldBlock, check_may_block, run_nonblocking
 from tocsin.server.shared_folder import CommitCount, LocalNumbers, Process
 from tocsin.server.store import Store
-from tocsin.server.taxii import is_poll
+from tocsin.server.taxii import is_quick_poll
 
 
-def test_nothing_waits_within_and_all_may_again_afterwards() -> None:
-    with pytest.raises(MustWait):
-        run_without_waiting(check_may_wait)
-    check_may_wait()
+def test_blocking_is_refused_during_an_attempt_and_allowed_after_it() -> None:
+    with pytest.raises(WouldBlock):
+        run_nonblocking(check_may_block)
+    check_may_block()
     with pytest.raises(ValueError, match="a fault"):
-        run_without_waiting(lambda: fail(ValueError("a fault")))
-    check_may_wait()
+        run_nonblocking(lambda: fail(ValueError("a fault")))
+    check_may_block()
 
 
 def fail(error: Exception) -> None:
@@ -36,18 +37,28 @@ def fail(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "is_one"),
+    ("more", "is_quick"),
     [
-        ("GET", "/hub/collections/green/objects/", True),
-        ("HEAD", "/hub/collections/green/objects", True),
-        ("GET", "/hub/collections/green/manifest/", True),
-        ("POST", "/hub/collections/green/objects/", False),
-        ("GET", "/hub/collections/green/objects/indicator--1/", False),
-        ("GET", "/console/overview", False),
+        ({}, True),
+        ({"REQUEST_METHOD": "HEAD", "PATH_INFO": "/hub/collections/green/objects"}, True),
+        ({"PATH_INFO": "/hub/collections/green/manifest/"}, True),
+        ({"QUERY_STRING": "limit=1000&next=abc"}, True),
+        ({"REQUEST_METHOD": "POST"}, False),
+        ({"PATH_INFO": "/hub/collections/green/objects/indicator--1/"}, False),
+        ({"PATH_INFO": "/console/overview"}, False),
+        ({"QUERY_STRING": "match[type]=indicator"}, False),
+        ({"QUERY_STRING": "match%5Btype%5D=indicator"}, False),
+        ({"HTTP_PREFER": "wait=20"}, False),
+        ({"HTTP_ACCEPT_ENCODING": "a," * 3_000}, False),
+        ({"QUERY_STRING": "limit=1&" * 1_000}, False),
     ],
 )
-def test_pages_and_manifests_are_polls(method: str, path: str, is_one: bool) -> None:  # noqa: FBT001
-    assert is_poll({"REQUEST_METHOD": method, "PATH_INFO": path}) is is_one
+def test_polls_without_filters_and_long_heads_are_quick(
+    more: dict[str, str],
+    is_quick: bool,  # noqa: FBT001
+) -> None:
+    usual = {"REQUEST_METHOD": "GET", "PATH_INFO": "/hub/collections/green/objects/"}
+    assert is_quick_poll(usual | {"QUERY_STRING": ""} | more) is is_quick
 
 
 @dataclass
@@ -60,7 +71,7 @@ class Application:
         """A WSGI application."""
         self.threads.append(threading.current_thread().name)
         if environ["PATH_INFO"] == "/waits":
-            check_may_wait()
+            check_may_block()
         if environ["PATH_INFO"] == "/fails":
             raise ValueError("a fault")
         start_response("200 OK", [("Content-Length", "2")])
@@ -68,7 +79,7 @@ class Application:
 
     @property
     def on_loop(self) -> list[bool]:
-        """For each run, if it was on the thread of the event loop."""
+        """For each run, if it was on the event loop's thread."""
         return [name == LOOP for name in self.threads]
 
 
@@ -107,25 +118,30 @@ class TestServer:
         assert statuses(peer, "/quick", "/slow", "/quick") == [200] * 3
         assert application.on_loop == [True, False, True]
 
-    def test_one_that_must_wait_is_answered_elsewhere(
+    def test_a_request_that_would_block_is_answered_on_a_thread_of_the_pool(
         self, peer: Peer, application: Application
     ) -> None:
         assert statuses(peer, "/waits") == [200]
         assert application.on_loop == [True, False]
 
-    def test_after_those_that_must_wait_others_are_not_tried(
-        self, peer: Peer, application: Application
-    ) -> None:
+    def test_failed_attempts_back_off(self, peer: Peer, application: Application) -> None:
         assert statuses(peer, *["/waits"] * 1_000) == [200] * 1_000
         assert sum(application.on_loop) < 30
         application.threads.clear()
         assert statuses(peer, *["/quick"] * 100) == [200] * 100
         assert sum(application.on_loop) > 30, "but now and then one is tried"
 
+    def test_a_turn_of_the_loop_answers_for_some_milliseconds_only(
+        self, peer: Peer, application: Application, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(server, "_MAX_TURN", 0)
+        assert statuses(peer, *["/quick"] * 20) == [200] * 20
+        assert application.on_loop == [False] * 20
+
     def test_a_fault_is_a_server_error(self, peer: Peer, application: Application) -> None:
         assert statuses(peer, "/fails") == [500] and application.on_loop == [True]
 
-    def test_a_body_that_has_not_come_is_not_waited_for_there(
+    def test_a_request_whose_body_has_not_come_goes_to_the_pool(
         self, peer: Peer, application: Application
     ) -> None:
         peer.send(b"POST /quick HTTP/1.1\r\nHost: hub.example\r\nContent-Length: 2\r\n\r\n")
@@ -171,15 +187,20 @@ class Served:
         self.latest = answer
         return answer.status
 
-    def is_asked_by(self, *args: str, **headers: str) -> set[str]:
+    def threads_that_query(self, *args: str, **headers: str) -> set[str]:
         """The threads that ask the database for a poll."""
         self.commands.names.clear()
+        self.threads.clear()
         assert self.poll(*args, **headers) == 200
+        assert self.threads[0] == LOOP, "each was tried there"
         return set(self.commands.names)
 
 
 @pytest.fixture
-def served(store: Store, engine_uri: str) -> Iterator[Served]:
+def served(store: Store, engine_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A hub that tries every request on the event loop first."""
+    monkeypatch.setattr(server, "_MAX_SKIPPED", 0)
+    monkeypatch.setattr(server, "_MAX_TURN", 60)
     commands = Threads()
     with MongoClient[dict[str, Any]](engine_uri, event_listeners=[commands]) as client:
         process = Process(commits=CommitCount(LocalNumbers()))
@@ -192,14 +213,14 @@ def served(store: Store, engine_uri: str) -> Iterator[Served]:
             return hub.client.application(environ, start_response)
 
         with (
-            serve_application(note_thread, ConnectionLimits(), is_quick=is_poll) as port,
+            serve_application(note_thread, ConnectionLimits(), is_quick=lambda _: True) as port,
             closing(Peer(port)) as peer,
         ):
             yield Served(hub, peer, commands, threads)
 
 
 class TestHub:
-    def test_the_database_is_never_asked_on_that_thread(self, served: Served) -> None:
+    def test_the_event_loop_never_asks_the_database(self, served: Served) -> None:
         everything = [
             *("", "?limit=1", "?limit=5000", "?match[type]=indicator", "?match[version]=all"),
             *("?added_after=2020-01-01T00:00:00Z", "?added_after=2999-01-01T00:00:00Z"),
@@ -209,26 +230,27 @@ class TestHub:
             served.hub.push(indicator())
             for path in ("green/objects", "green/manifest", "clear/objects", "scratch/objects"):
                 for query in everything:
-                    assert LOOP not in served.is_asked_by(query, path)
-        assert LOOP not in served.is_asked_by("", Accept_Encoding="gzip")
-        assert LOOP not in served.is_asked_by("", Prefer="wait=1")
-        assert LOOP not in served.is_asked_by("?added_after=2999-01-01T00:00:00Z", Prefer="wait=1")
+                    assert LOOP not in served.threads_that_query(query, path)
+        assert LOOP not in served.threads_that_query("", Accept_Encoding="gzip")
+        assert LOOP not in served.threads_that_query("", Prefer="wait=1")
+        assert LOOP not in served.threads_that_query(
+            "?added_after=2999-01-01T00:00:00Z", Prefer="wait=1"
+        )
 
-    def test_a_poll_in_memory_is_answered_there_and_a_new_object_is_in_the_next(
+    def test_polls_in_memory_are_answered_on_the_event_loop_and_the_next_has_what_is_new(
         self, served: Served
     ) -> None:
         for _ in range(200):
             assert served.poll() == 200
         assert served.threads.count(LOOP) > 100
         served.hub.push(indicator("new.evil-portal.top"))
-        assert served.is_asked_by() <= {"http-0", "http-1"} and served.commands.names
+        assert served.threads_that_query() <= {"http-0", "http-1"} and served.commands.names
         assert "new.evil-portal.top" in served.latest.body.decode()
 
     def test_a_request_is_counted_once(self, served: Served) -> None:
         left = []
-        for _ in range(20):
-            served.hub.push(indicator(), who="north")  # so that it is tried, then handed over
-            assert served.poll() == 200
+        for _ in range(40):  # a filter asks the database after the request was counted
+            served.threads_that_query("?match[value]=other.evil-portal.top")
+            assert len(served.threads) == 2
             left.append(int(served.latest.headers["ratelimit"].split("r=")[1].split(";")[0]))
-        assert served.threads.count(LOOP) > 1
-        assert left[0] - left[-1] <= 19, "less than twice, though the allowance refills meanwhile"
+        assert left[0] - left[-1] <= 39, "less than twice, though the allowance refills meanwhile"
