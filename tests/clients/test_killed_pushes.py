@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from support.hub import HubInProcess
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Any]
 VALUES = 1_500
 KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))

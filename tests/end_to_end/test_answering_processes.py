@@ -247,6 +247,7 @@ def is_ready(hub: HubProcess) -> bool:
     return all(requests.get(url).status_code == 200 for _ in range(6))
 
 
+@pytest.mark.slow
 class TestEnds:
     def test_a_process_that_is_killed_is_replaced_and_loses_nothing(self, start: Start) -> None:
         hub = start()

@@ -91,6 +91,7 @@ def ask(url: str, query: str) -> list[dict[str, Any]]:
     return list(answer.json()["data"]["result"]) if answer.ok else []
 
 
+@pytest.mark.slow
 def test_prometheus_scrapes_both_addresses(
     hub: HubProcess, prometheus: str, metrics_port: int, tmp_path: Path
 ) -> None:
@@ -142,6 +143,7 @@ def find_check(url: str, check: str) -> float | None:
     return find_value(text, "tocsin_check_passed", check=check)
 
 
+@pytest.mark.slow
 def test_a_hub_is_not_ready_while_its_database_is_away(hub: HubProcess, metrics_port: int) -> None:
     url = f"http://127.0.0.1:{metrics_port}"
 
@@ -165,6 +167,7 @@ def test_a_hub_is_not_ready_while_its_database_is_away(hub: HubProcess, metrics_
     wait_for(lambda: all(read_checks().values()))
 
 
+@pytest.mark.slow
 def test_a_hub_that_was_killed_counts_from_0_again(hub: HubProcess, metrics_port: int) -> None:
     def count_admitted() -> float | None:
         text = requests.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).text

@@ -452,5 +452,6 @@ RENEWS = Act(renew_fenced, "its agreement is replaced", hidden=True)
         max_size=10,
     )
 )
+@pytest.mark.slow
 def test_whatever_is_bounded_changes_no_answer_to_others(pair: Pair, history: list[Act]) -> None:
     assert pair.differences([JOINS, *history]) == []

@@ -145,6 +145,7 @@ def set_aside_new(hub: HubProcess) -> str:
                     return posted.id
 
 
+@pytest.mark.slow
 def test_examples_run(
     prepared: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

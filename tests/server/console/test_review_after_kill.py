@@ -13,6 +13,8 @@ from support.console import PASSWORD
 from support.hub import indicator
 from support.processes import HubProcess
 
+pytestmark = pytest.mark.slow
+
 PERSON = "Reported by Jane Doe, who saw it"
 SECONDS = 60.0
 

@@ -43,6 +43,8 @@ from tocsin.server.model import Review
 from tocsin.server.publishing import pending_references
 from tocsin.server.store import Store
 
+pytestmark = pytest.mark.slow
+
 ONE, OTHER = indicator("one.top"), sdo("malware", name="evil", is_family=False)
 JOINED = relationship(ONE, "indicates", OTHER)
 LISTED = sdo("report", name="r", published=TIME, object_refs=[JOINED["id"]])

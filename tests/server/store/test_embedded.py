@@ -223,6 +223,7 @@ class TestEnding:
         assert messages == ["the database engine ended (SIGKILL); starting it again"]
 
 
+@pytest.mark.slow
 class TestAWatchedEngine:
     def test_that_finds_no_room_for_its_journal_is_started_again(
         self, engine: Engine, messages: list[str], connect: Callable[[str], Store]

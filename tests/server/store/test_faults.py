@@ -38,6 +38,8 @@ from tocsin.server.store.connection import Base, is_outage_error
 from tocsin.server.store.schema import try_transactions
 from tocsin.server.store.writes import MOST_OCTETS, BulkWriteSupport
 
+pytestmark = pytest.mark.slow
+
 TRANSIENT, UNKNOWN = "TransientTransactionError", "UnknownTransactionCommitResult"
 ALWAYS = 1_000_000
 
