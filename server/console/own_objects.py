@@ -50,20 +50,17 @@ def find_own_ends(
     )
 
 
-def find_ended_ids(store: Store, partner: str, ids: Collection[str]) -> dict[str, bool]:
-    """The ids among these that cannot be used again: True if the partner withdrew what they named.
+def find_ended_ids(store: Store, partner: str, ids: Collection[str]) -> frozenset[str]:
+    """The ids among these that the partner cannot use again.
 
-    False if the hub's people removed it.
+    It withdrew what they named, or the hub purged it.  Which of both is not said: after the
+    partner's own withdrawal that would tell if others reported the same.
     """
     names = {id: revocation_name(id) for id in ids}
-
-    def read(snapshot: Snapshot) -> dict[str, bool]:
-        found = snapshot.find_public_ids(partner, names.values())
-        publics = snapshot.public_objects(set(found.values()))
-        removed = {each.id for each in publics.values() if each.revocation_reason in _BY_HUB}
-        return {id: found[name] not in removed for id, name in names.items() if name in found}
-
-    return store.read(read) if names else {}
+    if not names:
+        return frozenset()
+    found = store.read(lambda snapshot: snapshot.find_public_ids(partner, names.values()))
+    return frozenset(id for id, name in names.items() if name in found)
 
 
 def find_ends(store: Store, records: Sequence[Record]) -> Ends:

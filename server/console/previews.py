@@ -12,7 +12,7 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -82,12 +82,12 @@ _TOO_LONG = (
     " with `tocsin push`, which cuts it"
 )
 _NOTHING = "nothing to share was found in this"
-_WITHDRAWN_VALUE = (
-    "your organisation withdrew this value, so its id cannot be used again: to share it under a new"
-    " id, tick “Share withdrawn values again, under new ids” above and choose “Examine again”"
+_ENDED_VALUE = (
+    "what your organisation shared under this id has ended, and the id cannot be used again: to"
+    " share the value under a new id, tick “Share withdrawn values again, under new ids” above and"
+    " choose “Examine again”"
 )
-_WITHDRAWN_ID = "this id was revoked and cannot be used again; send it under a new id"
-_REMOVED_BY_HUB = "the hub's operator removed this object; its id cannot be used again"
+_ENDED_ID = "this id was revoked and cannot be used again; send it under a new id"
 _FAULT = "this could not be examined: the hub's operator finds the reason in the log"
 
 
@@ -125,7 +125,7 @@ class LocalExaminer:
         """See `Examiner.end_idle`."""
 
 
-FindEndedIds = Callable[[str, Collection[str]], Mapping[str, bool]]
+FindEndedIds = Callable[[str, Collection[str]], Collection[str]]
 """See `own_objects.find_ended_ids`."""
 
 
@@ -271,14 +271,10 @@ class Previews:
         With it, the number of withdrawn values that can have a new id.
         """
         ids = {each.source_id for each in found.candidates if each.source_id}
-        ended = self._find_ended_ids(draft.partner, ids) if ids else {}
+        ended = self._find_ended_ids(draft.partner, ids) if ids else ()
         candidates, count = list(found.candidates), 0
         for n, candidate in enumerate(candidates):
-            was_withdrawn = ended.get(candidate.source_id or "")
-            if was_withdrawn is None or not candidate.is_open:
-                continue
-            if not was_withdrawn:
-                candidates[n] = _refuse_ended(candidate, _REMOVED_BY_HUB)
+            if candidate.source_id not in ended or not candidate.is_open:
                 continue
             renewed = replace_derived_id(candidate)
             has_new_id = renewed is not candidate
@@ -286,9 +282,7 @@ class Previews:
             if has_new_id and draft.options.new_ids:
                 candidates[n] = renewed
             else:
-                candidates[n] = _refuse_ended(
-                    candidate, _WITHDRAWN_VALUE if has_new_id else _WITHDRAWN_ID
-                )
+                candidates[n] = _refuse_ended(candidate, _ENDED_VALUE if has_new_id else _ENDED_ID)
         return replace(found, candidates=tuple(candidates)), count
 
     def _examine_all(

@@ -349,7 +349,7 @@ class HttpServer:
         return answer
 
     def _has_time(self) -> bool:
-        """True if requests have not been answered for too long in this turn of the event loop.
+        """True while this turn of the event loop may answer further requests.
 
         The pool gives each address its turn, and the other connections wait meanwhile.
         """

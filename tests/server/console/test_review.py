@@ -117,7 +117,7 @@ def descriptions(hub: HubInProcess) -> list[str]:
 
 
 def answers(hub: HubInProcess, review: Review) -> list[str]:
-    """What the submitter reads of a reviewer's decision."""
+    """The findings by which the submitter reads a reviewer's decision."""
     [record] = hub.store.submissions.records(review.submission)
     return [each["message"] for each in record.findings if each["rule"] == "reviewer"]
 

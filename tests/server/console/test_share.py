@@ -575,16 +575,32 @@ class TestWhatWasWithdrawn:
         page = client.get(paste(client, report)).text
         assert "send it under a new id" in words(page) and 'name="new_ids"' not in page
 
-    def test_what_the_operator_purged_is_not_offered(
-        self, client: FlaskClient, hub: HubInProcess
+    @pytest.mark.parametrize("purges", [False, True])
+    def test_the_preview_is_the_same_whether_others_reported_it_too(
+        self,
+        client: FlaskClient,
+        hub: HubInProcess,
+        purges: bool,  # noqa: FBT001
     ) -> None:
-        submit(client, paste(client, "again-evil.top"))
-        [public] = [each["id"] for each in hub.feed("amber")]
-        hub.services.purger.begin(public, "operator", "it names a victim")
-        while hub.services.purger.work():
-            pass
-        page = client.get(paste(client, "again-evil.top")).text
-        assert "removed this object" in words(page) and 'name="new_ids"' not in page
+        """The hub's people remove what others kept in force after the partner's withdrawal."""
+        pages = []
+        for value, others in (("one-evil.top", False), ("two-evil.top", True)):
+            if others:
+                hub.push(indicator(value), who="north")
+            sent = str(submit(client, paste(client, value)).headers["Location"])
+            assert post(client, f"{sent}/withdraw", {"row": "0"}).status_code == 303
+            public = next(e["id"] for e in hub.feed("amber") if value in e["pattern"])
+            if others and purges:
+                hub.services.purger.begin(public, "operator", "it names a victim")
+                while hub.services.purger.work():
+                    pass
+            elif others:
+                hub.services.lifecycle.revoke(public, "operator", "a mistake")
+            page = words(client.get(paste(client, value)).text)
+            pages.append(page[page.index("1 object found") : page.index("Discard draft")])
+        assert "has ended" in pages[0] and pages[0].replace("one-", "two-") == pages[1].replace(
+            "one-", "two-"
+        ), pages
 
     def test_the_preview_reveals_nothing_of_what_another_partner_withdrew(
         self, client: FlaskClient, hub: HubInProcess
