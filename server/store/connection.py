@@ -27,6 +27,7 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as Documents
 from pymongo.database import Database
 from pymongo.errors import (
+    AutoReconnect,
     BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
@@ -196,24 +197,40 @@ class _Documents(Documents[Document]):
     """A collection; see `_Database`."""
 
 
-def _guard(name: str) -> None:
-    """Let a method of collections raise WouldBlock on the event loop's thread."""
+def _guard(name: str, *, writes: bool) -> None:
+    """Let a method of collections raise WouldBlock on the event loop's thread.
+
+    What writes is tried again once if the connection breaks and the driver does not do so
+    (`retryWrites=false`): the embedded engine has ended, and is back in a moment.  Outside
+    transactions the hub writes nothing that does harm when it is done twice.
+    """
 
     @wraps(getattr(Documents, name))
     def guarded(self: _Documents, *args: Any, **kwargs: Any) -> Any:
         check_may_block()
-        return getattr(super(_Documents, self), name)(*args, **kwargs)
+        method = getattr(super(_Documents, self), name)
+        try:
+            return method(*args, **kwargs)
+        except AutoReconnect as error:
+            is_broken = type(error) is AutoReconnect and not error.timeout
+            session = kwargs.get("session")
+            in_transaction = session is not None and session.in_transaction
+            is_repeated = in_transaction or self.database.client.options.retry_writes
+            if not (writes and is_broken) or is_repeated:
+                raise
+        return method(*args, **kwargs)
 
     setattr(_Documents, name, guarded)
 
 
+for _name in ("aggregate", "count_documents", "distinct", "estimated_document_count", "find"):
+    _guard(_name, writes=False)
 for _name in (
-    *("aggregate", "bulk_write", "count_documents", "delete_many", "delete_one", "distinct"),
-    *("estimated_document_count", "find", "find_one_and_delete", "find_one_and_replace"),
+    *("bulk_write", "delete_many", "delete_one", "find_one_and_delete", "find_one_and_replace"),
     *("find_one_and_update", "insert_many", "insert_one", "replace_one", "update_many"),
     "update_one",
 ):
-    _guard(_name)
+    _guard(_name, writes=True)
 
 
 def open_database(client: Client, name: str) -> Base:

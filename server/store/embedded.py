@@ -676,6 +676,7 @@ def _uri(data: Path, port: int) -> str:
         f"mongodb://{secret['user']}:{secret['password']}@{_HOST}:{port}/"
         "?authSource=admin&authMechanism=SCRAM-SHA-256&directConnection=true"
         f"&maxIdleTimeMS={_IDLE_MS}"
+        "&retryWrites=false"  # of each such write the engine looks through all of half an hour
     )
 
 

@@ -51,9 +51,13 @@ class CommandNames(CommandListener):
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.numbered: list[str] = []
+        """Those with a transaction number: in a transaction, or sent as a retryable write."""
 
     def started(self, event: Any) -> None:
         self.names.append(event.command_name)
+        if "txnNumber" in event.command:
+            self.numbered.append(event.command_name)
 
     def succeeded(self, event: Any) -> None:
         """Nothing more to note."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import flask
 from flask.testing import FlaskClient
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from support.databases import PreparedDatabase, fill, find_filled, snapshot
 from support.warning_lists import warning_lists
 
@@ -22,6 +26,8 @@ from tocsin.server.app import (
     HubServices,
     build_services,
     create_app,
+    create_console_app,
+    serves_console,
 )
 from tocsin.server.bootstrap import create_default_collections
 from tocsin.server.console import PreviewExaminer
@@ -30,10 +36,47 @@ from tocsin.server.model import Account, Collection, Partner
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store, wall_clock
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 MT = "application/taxii+json;version=2.1"
 HUB_SECRETS = HubSecrets(uuid.UUID(int=7), b"k" * 32)
 
 Object = dict[str, Any]
+
+
+class _CompiledTemplates(BytecodeCache):
+    """Templates that were compiled in this process; each hub would compile them again."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
+flask.Flask.jinja_options = {"bytecode_cache": _CompiledTemplates()}
+
+
+class _ConsoleWhenAsked:
+    """The console of a hub, built at the first request for a page of it: most tests need none."""
+
+    def __init__(self, services: HubServices, settings: HubSettings) -> None:
+        self._parts = services, HUB_SECRETS, settings
+        self._lock = threading.Lock()
+        self._app: WSGIApplication | None = None
+        services.store.review_queue.is_shown = serves_console(settings)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer as the console does."""
+        with self._lock:
+            self._app = self._app or create_console_app(*self._parts)
+        return self._app(environ, start_response)
+
 
 _FOUNDATIONS = ("collections", "accounts", "partners", "journal", "unwanted")
 """The database's collections of which one has a document if a test began before the hub."""
@@ -76,7 +119,8 @@ class HubInProcess:
             policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy
             admission = replace(admission, policy=policy)
         self.services = build_services(self.store, HUB_SECRETS, settings, admission, self.clock)
-        self.client = create_app(self.services, HUB_SECRETS, settings).test_client()
+        pages = _ConsoleWhenAsked(self.services, settings)
+        self.client = create_app(self.services, HUB_SECRETS, settings, pages=pages).test_client()
         if not self.founded:
             self._found()
 

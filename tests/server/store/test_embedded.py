@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
+from support.databases import CommandNames
 from support.presence import present
 from support.processes import is_running
 
@@ -176,6 +177,20 @@ def test_threads_of_the_engine_take_short_turns(engine: Engine) -> None:
     print_interval = "import sys; print(sys.getswitchinterval())"
     command = [sys.executable, "-P", "-c", print_interval]
     assert subprocess.check_output(command, env=environment) == b"0.001\n"
+
+
+def test_writes_are_not_sent_as_retryable_since_the_engine_keeps_and_searches_those(
+    engine: Engine,
+) -> None:
+    commands = CommandNames()
+
+    with MongoClient[dict[str, Any]](engine.uri, event_listeners=[commands]) as client:
+        client["trial"]["things"].insert_one({"_id": 1})
+        client["trial"]["things"].find_one_and_update({"_id": 1}, {"$set": {"n": 1}})
+        client["trial"]["things"].delete_one({"_id": 1})
+
+    assert {"insert", "findAndModify", "delete"} <= set(commands.names)
+    assert commands.numbered == []
 
 
 class TestEnding:
