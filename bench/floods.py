@@ -50,7 +50,7 @@ STRANGERS_GET = b"GET /hub/ HTTP/1.1\r\nHost: hub.example\r\n\r\n"
 Flood = Callable[[int], Awaitable[None]]
 
 
-def serve(told: Any, folder: str) -> None:
+def serve(pipe: Any, folder: str) -> None:
     """Serve in this process; sends the port, and later answers with the process's peak memory."""
     taxii = TaxiiHub(page_cap=1000)
     taxii.feeds.add(GREEN.id, *(indicator(n) | {"name": "n" * 100_000} for n in range(1, 51)))
@@ -59,11 +59,11 @@ def serve(told: Any, folder: str) -> None:
     server = build_server(address, taxii.app)
     server.prepare()
     threading.Thread(target=server.serve, daemon=True).start()
-    told.send(server.port)
+    pipe.send(server.port)
     while True:
-        told.recv()
+        pipe.recv()
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        told.send((usage.ru_maxrss // 1024, usage.ru_utime + usage.ru_stime))
+        pipe.send((usage.ru_maxrss // 1024, usage.ru_utime + usage.ru_stime))
 
 
 async def _drip(port: int, start: bytes, *, drips: bool = True) -> None:
@@ -166,7 +166,7 @@ def _secure(plain: socket.socket, trusting: ssl.SSLContext | None) -> socket.soc
     return trusting.wrap_socket(plain, server_hostname="localhost") if trusting else plain
 
 
-def read_pages(port: int, seconds: float, told: Any, folder: str) -> None:
+def read_pages(port: int, seconds: float, pipe: Any, folder: str) -> None:
     """Read pages over four connections; sends how many."""
     counts = [0] * 4
     until = time.monotonic() + seconds
@@ -192,7 +192,7 @@ def read_pages(port: int, seconds: float, told: Any, folder: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    told.send(sum(counts))
+    pipe.send(sum(counts))
 
 
 def _trusting(folder: str) -> ssl.SSLContext | None:

@@ -95,8 +95,8 @@ class Hub:
         words = ["partner", "add", "acme", "--name", "ACME", "--read", "scratch"]
         command = [str(BIN / "tocsin-hub"), *words, "--write", "scratch", "--json"]
         command += ["--data", str(self.data)]
-        told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-        self.session.auth = (told["account"], told["key"])
+        created = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        self.session.auth = (created["account"], created["key"])
         self.session.headers.update({"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE})
 
     def stop(self) -> None:
@@ -122,11 +122,11 @@ class Hub:
         body = json.dumps({"objects": objects})
         answer = self.session.post(f"{self.url}{OBJECTS}", data=body, timeout=120)
         answer.raise_for_status()
-        told = answer.json()
-        while not told["x_tocsin_settled"]:
+        status = answer.json()
+        while not status["x_tocsin_settled"]:
             time.sleep(0.02)
-            told = self.get(f"status/{told['id']}/")
-        return told["request_timestamp"], objects[0]["id"]
+            status = self.get(f"status/{status['id']}/")
+        return status["request_timestamp"], objects[0]["id"]
 
     def await_rest(self) -> None:
         """Wait until what was written is packed, or a minute: packing goes on in the background."""

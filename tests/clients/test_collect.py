@@ -157,6 +157,7 @@ class TestFailing:
         failures = {each["source"]: each["failures"] for each in map(json.loads, lines)}
         assert (code, failures) == (1, {"broken": 1, "iocs": 0})
 
+    @pytest.mark.slow
     def test_a_source_that_hangs_is_stopped_and_delays_no_other(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:

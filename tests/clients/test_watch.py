@@ -154,6 +154,7 @@ class TestWatching:
         with serve_script(lambda request: None) as server, watching(server.url) as wait_for:
             wait_for("out/failed/a.txt")
 
+    @pytest.mark.slow
     def test_a_file_waits_while_the_hub_is_away(self) -> None:
         answers = [Answer({"title": "Away"}, 500)] * 2
 

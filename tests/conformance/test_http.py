@@ -120,7 +120,7 @@ def test_a_body_without_end_is_cut_off() -> None:
     assert (answer.cut, len(answer.body)) == (True, 1_000_000)
 
 
-def test_a_redirect_is_told_and_not_followed() -> None:
+def test_a_redirect_is_reported_and_not_followed() -> None:
     moved = (
         b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.example/\r\nContent-Length: 0\r\n\r\n"
     )
@@ -196,20 +196,20 @@ ODD: tuple[Any, ...] = (None, [], 7, "x", {"a": None}, [[], 7, "x"])
 @pytest.mark.parametrize("inside", [False, True], ids=["properties", "parts"])
 def test_no_answer_is_too_odd_for_a_check(odd: Any, inside: bool) -> None:
     def strange(x: Any) -> None:
-        told = x.json
-        for name in told:
-            parts = told[name] if isinstance(told[name], list) else []
+        content = x.json
+        for name in content:
+            parts = content[name] if isinstance(content[name], list) else []
             if inside:
-                told[name] = [dict.fromkeys(p, odd) if isinstance(p, dict) else p for p in parts]
+                content[name] = [dict.fromkeys(p, odd) if isinstance(p, dict) else p for p in parts]
             elif x.path not in ("/taxii2/", "/hub/collections/"):
-                told[name] = odd
-        if told and not (inside and x.path == "/hub/collections/"):
-            x.json = told
+                content[name] = odd
+        if content and not (inside and x.path == "/hub/collections/"):
+            x.json = content
 
     with serve_with_fault(TaxiiHub().app, Fault("odd", (), on_response=strange)) as url:
         results = ConformanceHub(url, "acme-robot:acme-robot-key", "blind:blind-key").run_checks()
-    told = {c.expected for result in results for c in result.complaints}
-    assert [each for each in told if each.startswith("an answer that can be read")] == []
+    expected = {c.expected for result in results for c in result.complaints}
+    assert [each for each in expected if each.startswith("an answer that can be read")] == []
     assert Outcome.FAILED in {each.outcome for each in results}
 
 

@@ -50,9 +50,9 @@ def bench_peers() -> ModuleType:
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with bench_peers().medallion(sys.executable, tmp_path_factory.mktemp("medallion")) as peer:
         line = [HUB, "conformance", *peer.arguments(), "--json"]
-        told = subprocess.run(line, capture_output=True, timeout=300)
-    assert (told.returncode, told.stderr) == (1, b"")
-    found: dict[str, Any] = json.loads(told.stdout)
+        result = subprocess.run(line, capture_output=True, timeout=300)
+    assert (result.returncode, result.stderr) == (1, b"")
+    found: dict[str, Any] = json.loads(result.stdout)
     return found
 
 
@@ -73,8 +73,8 @@ def test_what_medallion_does_right_is_not_blamed(report: dict[str, Any], number:
 def test_a_complaint_has_the_request_the_answer_and_what_was_expected(
     report: dict[str, Any],
 ) -> None:
-    told = next(each for each in report["results"] if each["number"] == "16.1")
-    first = told["complaints"][0]
+    entry = next(each for each in report["results"] if each["number"] == "16.1")
+    first = entry["complaints"][0]
     assert first["expected"] == "400 for added_after=yesterday"
     assert first["request"][0].startswith("GET /peer/collections/")
     assert (first["status"], first["headers"]["Content-Type"][:9]) == (500, "text/html")
@@ -82,7 +82,7 @@ def test_a_complaint_has_the_request_the_answer_and_what_was_expected(
 
 
 def test_no_credential_is_in_a_report(report: dict[str, Any]) -> None:
-    told = json.dumps(report, ensure_ascii=False)
-    assert "let-me-in" not in told
-    assert "Authorization: …" in told
-    assert "Authorization: Basic" not in told
+    text = json.dumps(report, ensure_ascii=False)
+    assert "let-me-in" not in text
+    assert "Authorization: …" in text
+    assert "Authorization: Basic" not in text

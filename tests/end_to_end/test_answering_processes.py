@@ -338,6 +338,7 @@ def shown_certificate(hub: HubProcess) -> str:
     return ssl.get_server_certificate(("127.0.0.1", hub.port))
 
 
+@pytest.mark.slow
 class TestBadMoments:
     def test_a_hub_that_cannot_start_says_so_at_once(self, start: Start) -> None:
         hub = start()

@@ -227,16 +227,16 @@ class TestWhoSpeaks:
     def test_nobody_learns_from_an_id_that_something_stricter_is_there(
         self, hub: HubInProcess, more: Any
     ) -> None:
-        """Who got hold of an id that only readers of AMBER know is told what he would be anyway."""
+        """Knowing an id that only readers of AMBER know changes no answer."""
         hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
         hub.push(indicator("evil.top", object_marking_refs=[AMBER]))
         [secret] = hub.feed("amber", "north")
-        told = []
+        verdicts = []
         for name in (secret["id"], indicator()["id"]):
             own = indicator(f"{name[-9:]}.top", id=name, created_by_ref=secret["created_by_ref"])
             sent = {k: v for k, v in (own | more).items() if v is not None}
-            told.append(hub.verdicts(hub.push(sent, who="low")))
-        assert told[0] == told[1] == (["admitted"] if more else ["refused"])
+            verdicts.append(hub.verdicts(hub.push(sent, who="low")))
+        assert verdicts[0] == verdicts[1] == (["admitted"] if more else ["refused"])
 
     def test_authors_of_notes_are_people_and_stay_unnamed(self, hub: HubInProcess) -> None:
         one = indicator()
@@ -274,7 +274,7 @@ class TestWhoSpeaks:
         assert "to_refs" not in public and "received_lines" not in public
         assert public["from_ref"].startswith("email-addr--")
 
-    def test_terms_are_kept_out_whoever_writes_them_for_a_partner_that_asks(
+    def test_terms_are_kept_out_of_all_reports_for_a_partner_that_asks(
         self, hub: HubInProcess
     ) -> None:
         partner = hub.store.accounts.find_partner("acme")
@@ -331,7 +331,7 @@ class TestMarkings:
         assert hub.verdicts(status) == ["refused"]
         assert "RED" in details(status)[0]["message"]
 
-    def test_who_makes_it_red_is_told_that_the_version_before_stays(
+    def test_the_status_of_a_stricter_version_says_that_the_one_before_stays(
         self, hub: HubInProcess
     ) -> None:
         sent = indicator("evil.top")

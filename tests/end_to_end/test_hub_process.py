@@ -286,8 +286,8 @@ def test_two_pollers_follow_four_writers_without_loss() -> None:
         [sys.executable, FOLLOW, "--seconds", "4", "--json"], capture_output=True, timeout=120
     )
     assert followed.returncode == 0, followed
-    told = json.loads(followed.stdout)
-    assert told["faults"] == [] and told["indicators acknowledged"] > 0
+    report = json.loads(followed.stdout)
+    assert report["faults"] == [] and report["indicators acknowledged"] > 0
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ TORTURE = (sys.executable, "-m", "support.torture")
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("more", [["--workers", "0"], ["--apart", "--workers", "2"]])
-def test_nothing_is_lost_whatever_is_killed(more: Any) -> None:
+def test_nothing_is_lost_in_a_torture_run(more: Any) -> None:
     asked = ["--minutes", "0.2", "--every", "3", "--writers", "3", "--json", *more]
     tortured = subprocess.run(
         [*TORTURE, *asked],
@@ -130,4 +130,4 @@ class TestTheJudge:
 
     @pytest.mark.parametrize("kind", ["missing", "unsettled", "refused", "strange"])
     def test_finds_whatever_else_went_wrong(self, record: Any, kind: str) -> None:
-        assert len(kinds(replace(record, **{kind: ["told"]}))) == 1
+        assert len(kinds(replace(record, **{kind: ["fault"]}))) == 1

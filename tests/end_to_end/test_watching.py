@@ -118,17 +118,17 @@ def test_promtool_finds_no_fault(
     hub: HubProcess, promtool: str, metrics_port: int, tmp_path: Path
 ) -> None:
     text = requests.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=10).text
-    told = subprocess.run(
+    result = subprocess.run(
         [promtool, "check", "metrics"], input=text, capture_output=True, text=True
     )
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     for title in ("tocsin.rules.yml", "prometheus.yml"):
         (tmp_path / title).write_text(read_block(title))
     for words in (("rules", "tocsin.rules.yml"), ("config", "--syntax-only", "prometheus.yml")):
-        told = subprocess.run(
+        result = subprocess.run(
             [promtool, "check", *words], cwd=tmp_path, capture_output=True, text=True
         )
-        assert told.returncode == 0, told.stdout + told.stderr
+        assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_metric_of_an_alert_is_served(hub: HubProcess, metrics_port: int) -> None:
@@ -149,9 +149,9 @@ def test_a_hub_is_not_ready_while_its_database_is_away(hub: HubProcess, metrics_
 
     def read_checks() -> dict[str, bool]:
         answer = requests.get(hub.url.replace("taxii2/", "readyz"), timeout=10)
-        told = json.loads(answer.text)
-        assert (answer.status_code == 200) is told["ready"]
-        return dict(told["checks"])
+        result = json.loads(answer.text)
+        assert (answer.status_code == 200) is result["ready"]
+        return dict(result["checks"])
 
     wait_for(lambda: all(read_checks().values()))
     stop = subprocess.run(["kill", "-STOP", str(hub.engine())])

@@ -453,5 +453,5 @@ RENEWS = Act(renew_fenced, "its agreement is replaced", hidden=True)
     )
 )
 @pytest.mark.slow
-def test_whatever_is_bounded_changes_no_answer_to_others(pair: Pair, history: list[Act]) -> None:
+def test_bounds_change_no_answer_to_others(pair: Pair, history: list[Act]) -> None:
     assert pair.differences([JOINS, *history]) == []

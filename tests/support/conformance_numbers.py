@@ -29,7 +29,7 @@ NUMBERS = [f"{section}.{row}" for section, rows in ROWS.items() for row in range
 ELSEWHERE = {
     "1.7": "server/taxii/test_access.py::test_3_2_a_disabled_scheme_is_neither_accepted_nor_named",
     "3.2": "server/taxii/test_access.py::test_3_2_each_scheme_authenticates",
-    "3.9": "server/taxii/test_resources.py::test_9_4_rights_are_told_for_the_one_who_asks",
+    "3.9": "server/taxii/test_resources.py::test_9_4_rights_are_those_of_the_account_that_asks",
     "6.8": "server/taxii/test_access.py::"
     "test_6_8_public_discovery_needs_no_credential_but_refuses_a_wrong_one",
     "8.11": "server/taxii/test_resources.py::"

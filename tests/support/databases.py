@@ -7,7 +7,7 @@ tenth of that.  So used databases are emptied and reused.
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ class PreparedDatabase:
     documents: dict[str, list[dict[str, Any]]]
 
 
+_WIRE_VERSION_8 = 25
 _FREE: defaultdict[str, list[PreparedDatabase]] = defaultdict(list)
 """Databases that can be reused, by the server's URI."""
 
@@ -111,20 +112,43 @@ def restore(base: Base, prepared: PreparedDatabase) -> bool:
     """Restore the initial documents; False if a test created or dropped a collection."""
     if set(base.list_collection_names()) != set(prepared.documents):
         return False
-    for name in find_filled(base, list(prepared.documents)):
-        base[name].delete_many({})
-    for name, documents in prepared.documents.items():
-        if documents:
-            base[name].insert_many(documents)
+    _write(base, prepared.documents, empty=True)
     return True
 
 
 def fill(base: Base, prepared: PreparedDatabase) -> None:
     """Bring an untouched database to another state than that of a new one."""
-    for name, documents in prepared.documents.items():
-        if documents:
-            puts = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents]
-            base[name].bulk_write(puts)
+    _write(base, prepared.documents)
+
+
+def _write(
+    base: Base, documents: Mapping[str, Sequence[dict[str, Any]]], *, empty: bool = False
+) -> None:
+    """Put documents into their collections, which are emptied first if `empty`."""
+    if not _has_bulk_write(base):
+        for name, each in documents.items():
+            puts = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in each]
+            if empty:
+                base[name].delete_many({})
+            if puts:
+                base[name].bulk_write(puts)
+        return
+    ops: list[dict[str, Any]] = []
+    for number, each in enumerate(documents.values()):
+        if empty:
+            ops.append({"delete": number, "filter": {}, "multi": True})
+        for one in each:
+            key = {"_id": one["_id"]}
+            put = {"update": number, "filter": key, "updateMods": one, "upsert": True}
+            ops.append({"insert": number, "document": one} if empty else put)
+    namespaces = [{"ns": f"{base.name}.{name}"} for name in documents]
+    answer = base.client.admin.command({"bulkWrite": 1, "ops": ops, "nsInfo": namespaces})
+    assert answer["nErrors"] == 0, answer
+
+
+def _has_bulk_write(base: Base) -> bool:
+    """True if the server has a command that writes to several collections: from 8.0 on."""
+    return int(base.client.admin.command("hello")["maxWireVersion"]) >= _WIRE_VERSION_8
 
 
 def find_filled(base: Base, names: Sequence[str]) -> list[str]:

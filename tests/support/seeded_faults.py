@@ -218,7 +218,7 @@ FAULTS = (
         403, 422, where=posts)),
     Fault("403 for DELETE is 404", ("3.8",), on_response=set_status(403, 404, where=deletes)),
     Fault("hidden is forbidden", ("3.10", "9.8"), on_response=set_status(404, 403)),
-    Fault("a status is told to all", ("3.13",), on_response=lambda x: "/status/" in x.path
+    Fault("a status is shown to all", ("3.13",), on_response=lambda x: "/status/" in x.path
         and set_status(404, 200)(x)),
     Fault("no title", ("2.13", "4.1", "4.5"), on_response=edit(lambda x, r: {
         n: v for n, v in r.items() if n != "title"} if is_error(x) else None)),

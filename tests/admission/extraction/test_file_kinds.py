@@ -50,7 +50,7 @@ def refusal(name: str, content: bytes) -> str:
         (b"<a>evil.com</a>", "XML, but neither STIX 1.x nor OpenIOC"),
     ],
 )
-def test_a_file_that_no_format_reads_is_told_apart_by_its_content(
+def test_a_file_that_no_format_reads_is_recognised_by_its_content(
     content: bytes, words: str
 ) -> None:
     assert words in refusal("file.bin" if content[:1] not in b"<{" else "a.json", content)

@@ -36,8 +36,8 @@ class TestNamesOfProperties:
         assert not any(name in f"{f.path} {f.message}" for f in candidate.findings)
 
     def test_the_value_of_a_removed_name_is_not_searched_again(self) -> None:
-        told = {"jane@bank.test": {"of": "joan@bank.test"}}
-        reference = {"source_name": "a", "external_id": "1", "x_more": told}
+        inner = {"jane@bank.test": {"of": "joan@bank.test"}}
+        reference = {"source_name": "a", "external_id": "1", "x_more": inner}
         candidate = examine(make_object("malware", external_references=[reference]), KEEPING)
         assert candidate.object["external_references"] == [{"source_name": "a", "external_id": "1"}]
         assert [f.path for f in candidate.findings if f.rule == "personal_data"] == [
@@ -49,8 +49,8 @@ class TestNamesOfProperties:
         assert candidate.verdict is Verdict.REFUSED
 
     def test_names_of_the_standard_and_harmless_names_stay(self) -> None:
-        told = {"document_info_dict": {"Producer": "nobody", "quux": "b", "Title": "c"}}
-        candidate = examine(make_object("file", name="a.pdf", extensions={"pdf-ext": told}))
+        inner = {"document_info_dict": {"Producer": "nobody", "quux": "b", "Title": "c"}}
+        candidate = examine(make_object("file", name="a.pdf", extensions={"pdf-ext": inner}))
         assert candidate.object["extensions"]["pdf-ext"] == {
             "document_info_dict": {"Producer": "nobody", "Title": "c"}
         }
@@ -62,8 +62,8 @@ class TestDisguises:
         "text", ["jane.doe@bank.test", "10.1.2.3", "Quux Motors", "DE89 3704 0044 0532 0130 00"]
     )
     def test_private_data_is_masked_in_every_disguise(self, text: str, spelling: Any) -> None:
-        told = examine_description(f"Seen: {SPELLINGS[spelling](text)} today")
-        assert told.startswith("Seen: [removed: ") and told.endswith("] today")
+        description = examine_description(f"Seen: {SPELLINGS[spelling](text)} today")
+        assert description.startswith("Seen: [removed: ") and description.endswith("] today")
 
     @pytest.mark.parametrize(
         "text",
@@ -94,8 +94,8 @@ class TestDisguises:
         ]
 
     def test_a_password_in_a_defanged_url_is_masked(self) -> None:
-        told = examine_description("hxxps://jane:hunter2[@]evil[.]top/x")
-        assert told == "hxxps://[removed: credentials in a URL]evil[.]top/x"
+        description = examine_description("hxxps://jane:hunter2[@]evil[.]top/x")
+        assert description == "hxxps://[removed: credentials in a URL]evil[.]top/x"
 
 
 class TestPlaces:
@@ -155,14 +155,14 @@ class TestCodesOfLanguages:
         candidate = examine(make_object("malware", lang=code))
         assert candidate.is_open and "lang" not in candidate.object
         marked = [{"lang": code, "selectors": ["name"]}]
-        told = examine(make_object("malware", granular_markings=marked))
-        assert not told.is_open or "quux" not in str(told.object).lower()
+        examined = examine(make_object("malware", granular_markings=marked))
+        assert not examined.is_open or "quux" not in str(examined.object).lower()
 
     @pytest.mark.parametrize("code", ["de", "pt-BR", "zh-Hant-TW", "es-419", "de-CH-1996"])
     def test_language_codes_that_name_a_language_stay(self, code: str) -> None:
         marked = [{"lang": code, "selectors": ["name"]}]
-        told = examine(make_object("malware", lang=code, granular_markings=marked)).object
-        assert (told["lang"], told["granular_markings"]) == (code, marked)
+        examined = examine(make_object("malware", lang=code, granular_markings=marked)).object
+        assert (examined["lang"], examined["granular_markings"]) == (code, marked)
 
 
 class TestOwnValues:
@@ -174,7 +174,7 @@ class TestOwnValues:
         ],
     )
     def test_stay_in_the_object_s_own_texts_though_they_are_read_otherwise(self, url: str) -> None:
-        told = {"pattern": f"[url:value = '{url}']", "pattern_type": "stix"}
+        fields = {"pattern": f"[url:value = '{url}']", "pattern_type": "stix"}
         more = {"valid_from": "2026-01-01T00:00:00Z", "name": url}
-        candidate = examine(make_object("indicator", **told, **more))
+        candidate = examine(make_object("indicator", **fields, **more))
         assert candidate.object["name"] == url

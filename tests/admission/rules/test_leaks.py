@@ -126,9 +126,9 @@ def examine(subject: Any, submitter: Any = ACME) -> Any:
 
 
 def plain(candidate: Any) -> Any:
-    """All that goes on or is told, without defanging, in lower case."""
-    told = [finding.as_json() for finding in candidate.findings]
-    text = dumps([candidate.object if candidate.is_open else None, told], ensure_ascii=False)
+    """All that goes on or is findings, without defanging, in lower case."""
+    findings = [finding.as_json() for finding in candidate.findings]
+    text = dumps([candidate.object if candidate.is_open else None, findings], ensure_ascii=False)
     return text.replace("[.]", ".").replace("[@]", "@").lower()
 
 

@@ -318,7 +318,7 @@ def test_what_was_ended_after_the_backup_is_repeated(
     assert new.answer("journal", "verify")["valid"] is True
 
 
-def test_without_a_journal_the_operator_is_told_what_to_repeat(
+def test_without_a_journal_the_message_says_what_to_repeat(
     lost: tuple[Place, Path, Path], new_place: Any
 ) -> None:
     new = new_place()

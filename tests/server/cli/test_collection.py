@@ -95,7 +95,7 @@ def test_a_source_counts_once_by_whatever_name(collections_store: Any) -> None:
     assert present(view).sources == ("green-id", "feed")
 
 
-def test_an_aggregate_shows_all_of_a_verbatim_collection_only_if_told_so(
+def test_an_aggregate_shows_all_of_a_verbatim_collection_only_if_asked_to(
     collections_store: Any,
 ) -> None:
     spec = CollectionSpec(("verbatim",), max_tlp=Tlp.RED)
@@ -158,9 +158,7 @@ class TestCommands:
         assert (listed["iocs"], listed["then"]) == (answer, pinned)
         assert "sources" not in listed["clear"]
 
-    def test_what_is_refused_is_told_with_an_exit_code(
-        self, run: Any, capsys: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_a_refusal_has_an_exit_code(self, run: Any, capsys: pytest.CaptureFixture[str]) -> None:
         words = ("collection", "add", "x", "--kind", "aggregate", "--source")
         assert run(*words, "inbox") == (
             1,

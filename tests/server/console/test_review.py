@@ -377,8 +377,8 @@ class TestDeciding:
         [review] = waiting(hub)
         decide(reviewer, review, "reject", reason="it names us")
         later(hub, clock)
-        told = hub.ask(f"status/{status['id']}/").json
-        assert "it names us" in str(told) and told["failure_count"] == 1
+        settled = hub.ask(f"status/{status['id']}/").json
+        assert "it names us" in str(settled) and settled["failure_count"] == 1
 
     def test_rejecting_the_text_of_a_published_object_keeps_it_masked_and_gives_the_reason(
         self, hub: HubInProcess, clock: ManualClock, reviewer: FlaskClient

@@ -415,7 +415,7 @@ def test_what_was_revoked_leaves_the_files_that_nobody_asks_for_too(
     assert left.read_text() == "b.bad-portal.top\n"
 
 
-def test_the_files_of_a_collection_have_a_bounded_size_whatever_is_asked(
+def test_the_files_of_a_collection_have_a_bounded_size_for_every_request(
     hub: HubInProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.push(listed("a.bad-portal.top", confidence=99))

@@ -98,8 +98,8 @@ def shaken(port: Any, trusting: Any, **more: Any) -> Any:
 
 class TestTransport:
     def test_1_1_discovery_is_answered_over_https(self, port: Any, trusting: Any) -> None:
-        answer, told = ask(port, trusting, **KEY)
-        assert (answer.status, json.loads(told)["default"]) == (200, "/hub/")
+        answer, response = ask(port, trusting, **KEY)
+        assert (answer.status, json.loads(response)["default"]) == (200, "/hub/")
         assert answer.headers["Content-Type"] == MT
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -115,8 +115,8 @@ class TestTransport:
         message = b"\x01" + len(hello).to_bytes(3) + hello
         with socket.create_connection(("127.0.0.1", port), 10) as bare:
             bare.sendall(b"\x16\x03\x01" + len(message).to_bytes(2) + message)
-            told = bare.recv(7)
-        assert (told[0], told[6]) == (21, 70)  # an alert: protocol version
+            response = bare.recv(7)
+        assert (response[0], response[6]) == (21, 70)  # an alert: protocol version
 
     @pytest.mark.parametrize(
         "suite", ["AES128-SHA", "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA256"]
@@ -173,18 +173,18 @@ class TestTransport:
         assert len(one) == 512  # so that the hub's buffer ends where a request does
         with shaken(port, trusting) as made:
             made.sendall(one * 24)
-            told = b""
-            while told.count(b"HTTP/1.1 404") < 24:
+            response = b""
+            while response.count(b"HTTP/1.1 404") < 24:
                 piece = made.recv(65536)
-                assert piece, told[-100:]
-                told += piece
+                assert piece, response[-100:]
+                response += piece
 
     def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(
         self, port: Any, trusting: Any
     ) -> None:
         path, headers = "/hub/collections/scratch/objects/", KEY | {"Content-Type": MT}
-        answer, told = ask(port, trusting, path, "POST", b" " * 8_000_000, **headers)
-        assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
+        answer, response = ask(port, trusting, path, "POST", b" " * 8_000_000, **headers)
+        assert (answer.status, json.loads(response)["http_status"]) == (413, "413")
 
 
 class TestClientCertificates:
@@ -195,11 +195,11 @@ class TestClientCertificates:
     def test_a_registered_certificate_authenticates_its_account(
         self, port: Any, folder: Any, trusting: Any
     ) -> None:
-        answer, told = ask(
+        answer, response = ask(
             port, self.with_certificate(folder, trusting, "acme"), "/hub/collections/"
         )
         assert answer.status == 200
-        assert "inbox" in {one["alias"] for one in json.loads(told)["collections"]}
+        assert "inbox" in {one["alias"] for one in json.loads(response)["collections"]}
 
     def test_a_client_certificate_is_optional(self, port: Any, trusting: Any) -> None:
         assert ask(port, trusting, **KEY)[0].status == 200
@@ -249,7 +249,7 @@ class TestClientCertificates:
         taxii = TaxiiHub(schemes=frozenset(AuthScheme))
         print_ = auth.certificate_fingerprint(ACME.der)
         taxii.people.by_digest[print_] = taxii.acme
-        told = [
+        response = [
             taxii.ask(
                 "/hub/",
                 by=None,
@@ -257,7 +257,7 @@ class TestClientCertificates:
             )
             for at in (time.time() + 60, time.time() - 1)
         ]
-        assert [answer.status_code for answer in told] == [200, 401]
+        assert [answer.status_code for answer in response] == [200, 401]
 
 
 class TestClients:

@@ -255,8 +255,8 @@ class TestRefusedByTheHead:
         self, port: int, head: str, status: int, more: str
     ) -> None:
         with closing(Peer(port)) as peer:
-            told = present(peer.send(f"{head}{more}\r\n".encode()).receive())
-            assert (told.status, told.is_taxii) == (status, True)
+            response = present(peer.send(f"{head}{more}\r\n".encode()).receive())
+            assert (response.status, response.is_taxii) == (status, True)
 
     def test_an_expected_100_is_sent_only_for_a_body_that_is_wanted(self, port: int) -> None:
         with closing(Peer(port)) as peer:
@@ -269,8 +269,8 @@ class TestRefusedByTheHead:
             peer.send(f"{STRANGER}Content-Length: {len(ROOT)}\r\n\r\n".encode())
             assert present(peer.receive()).status == 401
             peer.send(ROOT).send(get("/hub/collections/"))
-            told = present(peer.receive())
-            assert (told.status, b"collections" in told.body) == (200, True)
+            response = present(peer.receive())
+            assert (response.status, b"collections" in response.body) == (200, True)
 
     def test_a_far_too_long_body_is_not_held_in_memory(self, port: int) -> None:
         head = f"{STRANGER}Content-Length: 400000000\r\n\r\n".encode()
@@ -289,8 +289,8 @@ class TestRefusedByTheHead:
         ):
             peer.send(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
             time.sleep(0.3)
-            told = present(peer.send(BODY).receive())
-            assert (told.status, "r=599" in told.headers["ratelimit"]) == (202, True)
+            response = present(peer.send(BODY).receive())
+            assert (response.status, "r=599" in response.headers["ratelimit"]) == (202, True)
 
     def test_an_account_closed_while_its_body_arrives_is_refused(self) -> None:
         taxii = TaxiiHub(max_content_length=LIMIT)

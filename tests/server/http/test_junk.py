@@ -62,9 +62,9 @@ class TestPathsAndQueries:
         ],
     )
     def test_junk_in_a_path_is_not_found(self, port: Any, peer: Any, path: str) -> None:
-        told = peer.send(get(path)).receive()
-        assert (told.status, told.is_taxii) == (404, True)
-        assert "x-injected" not in told.headers
+        response = peer.send(get(path)).receive()
+        assert (response.status, response.is_taxii) == (404, True)
+        assert "x-injected" not in response.headers
 
     @pytest.mark.parametrize(
         ("query", "status"),
@@ -88,10 +88,10 @@ class TestPathsAndQueries:
     def test_junk_in_a_query_is_refused_or_ignored(
         self, peer: Any, query: Any, status: int
     ) -> None:
-        told = peer.send(get(f"/hub/collections/green/objects/?{query}")).receive()
-        assert told.status == status
-        assert status == 200 or told.is_taxii
-        assert "x-injected" not in told.headers
+        response = peer.send(get(f"/hub/collections/green/objects/?{query}")).receive()
+        assert response.status == status
+        assert status == 200 or response.is_taxii
+        assert "x-injected" not in response.headers
         assert peer.send(ROOT).receive().status == 200
 
     @pytest.mark.parametrize(
@@ -112,8 +112,8 @@ class TestPathsAndQueries:
         ],
     )
     def test_odd_header_fields_are_harmless(self, peer: Any, fields: str) -> None:
-        told = peer.send(get("/hub/collections/green/manifest/", fields)).receive()
-        assert told.status == 200
+        response = peer.send(get("/hub/collections/green/manifest/", fields)).receive()
+        assert response.status == 200
         assert peer.send(ROOT).receive().status == 200
 
     @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ class TestPathsAndQueries:
     )
     def test_long_blanks_in_a_field_cost_nothing(self, peer: Any, field: str, status: int) -> None:
         octets = get("/hub/collections/green/manifest/", f"{field}\r\n")
-        told = peer.send(octets).receive()
-        assert told.status == status
+        response = peer.send(octets).receive()
+        assert response.status == status
 
     @pytest.mark.parametrize(
         "credential",
@@ -136,8 +136,8 @@ class TestPathsAndQueries:
     )
     def test_an_odd_credential_is_401(self, peer: Any, credential: str) -> None:
         octets = f"GET /hub/ HTTP/1.1\r\n{HOST}Authorization: {credential}\r\n\r\n"
-        told = peer.send(octets.encode("latin-1")).receive()
-        assert (told.status, told.is_taxii) == (401, True)
+        response = peer.send(octets.encode("latin-1")).receive()
+        assert (response.status, response.is_taxii) == (401, True)
 
 
 def mutated(chance: random.Random) -> bytes:
@@ -156,12 +156,12 @@ def test_every_mutated_request_is_answered_or_disconnected(port: Any) -> None:
     for number in range(CASES):
         octets = mutated(chance)
         with closing(Peer(port)) as peer:
-            told = peer.send(octets).shut_down_sending().receive()
-            seen.add(told and told.status)
-            if told is not None:
-                assert told.status < 500 or told.status in (501, 505), octets
-                assert told.headers["content-type"] == MT, octets
-                assert not told.body or isinstance(json.loads(told.body), dict), octets
+            response = peer.send(octets).shut_down_sending().receive()
+            seen.add(response and response.status)
+            if response is not None:
+                assert response.status < 500 or response.status in (501, 505), octets
+                assert response.headers["content-type"] == MT, octets
+                assert not response.body or isinstance(json.loads(response.body), dict), octets
         assert number % 200 or still_answers(port)
     assert still_answers(port)
     assert {200, 202, 400, 401, 404, 415} <= seen

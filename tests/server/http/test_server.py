@@ -62,8 +62,12 @@ class TestInvalidRequests:
     def test_an_invalid_request_gets_an_error_and_the_connection_closes(
         self, port: Any, peer: Any, octets: bytes
     ) -> None:
-        told = peer.send(octets).receive()
-        assert (told.status, told.is_taxii, told.headers["connection"]) == (400, True, "close")
+        response = peer.send(octets).receive()
+        assert (response.status, response.is_taxii, response.headers["connection"]) == (
+            400,
+            True,
+            "close",
+        )
         assert peer.receive() is None
         assert still_answers(port)
 
@@ -81,13 +85,13 @@ class TestInvalidRequests:
     def test_the_status_names_what_is_wrong_with_an_invalid_request(
         self, port: Any, peer: Any, octets: Any, status: int
     ) -> None:
-        told = peer.send(octets).receive()
-        assert (told.status, told.is_taxii) == (status, True)
+        response = peer.send(octets).receive()
+        assert (response.status, response.is_taxii) == (status, True)
         assert still_answers(port)
 
     def test_an_invalid_head_request_gets_an_error_without_a_body(self, peer: Any) -> None:
-        told = peer.send(b"HEAD /hub/ HTTP/1.1\r\nno colon\r\n\r\n").shut_down_sending()
-        head, body = told.file.read().split(b"\r\n\r\n")
+        response = peer.send(b"HEAD /hub/ HTTP/1.1\r\nno colon\r\n\r\n").shut_down_sending()
+        head, body = response.file.read().split(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 ") and not body
 
     def test_a_client_that_stays_after_an_error_holds_no_thread(self, port: Any) -> None:
@@ -122,8 +126,8 @@ class TestBodyLength:
         ],
     )
     def test_an_ambiguous_body_length_is_refused(self, peer: Any, fields: str) -> None:
-        told = peer.send(f"{POST}{fields}\r\nabcde{ROOT.decode()}".encode()).receive()
-        assert (told.status, told.is_taxii) == (400, True)
+        response = peer.send(f"{POST}{fields}\r\nabcde{ROOT.decode()}".encode()).receive()
+        assert (response.status, response.is_taxii) == (400, True)
         assert peer.receive() is None
 
     def test_a_header_field_with_an_underscore_is_ignored(self, peer: Any) -> None:
@@ -154,9 +158,9 @@ class TestBodyLength:
         self, port: Any, peer: Any, start: Any, chunks: Any
     ) -> None:
         head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
-        told = peer.send(head + chunks + ROOT).receive()
-        assert (told.status, told.is_taxii) == (400 if start == POST else 401, True)
-        assert told.headers["connection"] == "close"
+        response = peer.send(head + chunks + ROOT).receive()
+        assert (response.status, response.is_taxii) == (400 if start == POST else 401, True)
+        assert response.headers["connection"] == "close"
         assert peer.receive() is None
         assert still_answers(port)
 
@@ -173,9 +177,9 @@ class TestBodyLength:
     ) -> None:
         head = f"{start}Transfer-Encoding: chunked\r\n\r\n".encode()
         before = peak()
-        told = peer.send(head + size + b"\r\n" + b"a" * 3 * LIMIT).receive()
-        assert (told.status, told.is_taxii) == (413 if start == POST else 401, True)
-        assert told.headers["connection"] == "close"
+        response = peer.send(head + size + b"\r\n" + b"a" * 3 * LIMIT).receive()
+        assert (response.status, response.is_taxii) == (413 if start == POST else 401, True)
+        assert response.headers["connection"] == "close"
         assert peak() - before < 64 * 1024
 
 
@@ -206,8 +210,8 @@ class TestBodies:
         ],
     )
     def test_broken_json_keeps_the_connection_usable(self, peer: Any, octets: Any) -> None:
-        told = self.send(peer, octets)
-        assert (told.status, told.is_taxii) == (400, True)
+        response = self.send(peer, octets)
+        assert (response.status, response.is_taxii) == (400, True)
         assert self.send(peer, BODY).status == 202
 
     @pytest.mark.parametrize(
@@ -224,17 +228,17 @@ class TestBodies:
     def test_broken_gzip_keeps_the_connection_usable(
         self, port: Any, peer: Any, octets: Any, status: int
     ) -> None:
-        told = self.send(peer, octets, "Content-Encoding: gzip\r\n")
-        assert (told.status, told.is_taxii) == (status, True)
-        closed = told.headers.get("connection") == "close"
+        response = self.send(peer, octets, "Content-Encoding: gzip\r\n")
+        assert (response.status, response.is_taxii) == (status, True)
+        closed = response.headers.get("connection") == "close"
         assert peer.receive() is None if closed else self.send(peer, BODY).status == 202
         assert still_answers(port)
 
     def test_a_body_shorter_than_announced_is_malformed(self, port: Any, peer: Any) -> None:
         peer.send(f"{POST}Content-Length: {len(BODY) + 5}\r\n\r\n".encode() + BODY)
         peer.socket.shutdown(socket.SHUT_WR)
-        told = peer.receive()
-        assert (told.status, told.is_taxii) == (400, True)
+        response = peer.receive()
+        assert (response.status, response.is_taxii) == (400, True)
         assert still_answers(port)
 
     def test_octets_after_a_body_are_the_next_request(self, peer: Any) -> None:
@@ -297,7 +301,12 @@ class TestSlowPeers:
         self, impatient: Any, start: Any
     ) -> None:
         slow = [Peer(impatient).send(start) for _ in range(2)]
-        assert {told and told.status for told in send_slowly(slow)} <= {408, 400, 401, None}
+        assert {response and response.status for response in send_slowly(slow)} <= {
+            408,
+            400,
+            401,
+            None,
+        }
         assert still_answers(impatient)
 
     def test_a_steady_slow_body_is_accepted(self, impatient: Any) -> None:

@@ -68,8 +68,8 @@ def peer(port: Any, trusting: Any) -> Iterator[Any]:
 def test_an_invalid_request_gets_an_error_and_the_connection_closes(
     port: Any, trusting: Any, peer: Any, octets: Any, status: int
 ) -> None:
-    told = peer.send(octets).receive()
-    assert (told.status, told.is_taxii) == (status, True)
+    response = peer.send(octets).receive()
+    assert (response.status, response.is_taxii) == (status, True)
     assert peer.receive() is None
     assert still_answers(port, trusting)
 
@@ -121,5 +121,5 @@ def test_a_client_below_the_minimum_rate_is_disconnected(
 ) -> None:
     with serve_hub(0.5, 200, server_context(certificate_folder / "hub.pem")) as impatient:
         slow = [Peer(impatient, trusting).send(start) for _ in range(2)]
-        assert {told and told.status for told in send_slowly(slow)} <= {408, 400, None}
+        assert {response and response.status for response in send_slowly(slow)} <= {408, 400, None}
         assert still_answers(impatient, trusting)

@@ -69,7 +69,7 @@ class TestRequests:
         stored = sum(len(each["raw"]) for each in store._base.raws.find({}))
         assert stored <= 20_000
 
-    def test_a_partner_has_only_so_many_submissions_in_the_queue(self, store: Store) -> None:
+    def test_the_submissions_of_a_partner_in_the_queue_are_limited(self, store: Store) -> None:
         hub = HubInProcess(store, settings=HubSettings(queued_submissions=2))
         bomb = indicator(pattern_type="yara", pattern=yara_bomb(100))
         assert [post(hub, bomb).status_code for _ in range(3)] == [202, 202, 429]

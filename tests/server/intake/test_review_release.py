@@ -134,12 +134,12 @@ class TestMarkings:
         status = hub.push(control(classification="S"), indicator(object_marking_refs=marks))
         assert hub.verdicts(status) == ["refused", "refused"] and waiting(hub) == []
 
-    def test_all_reasons_are_told_before_the_yes(self, hub: HubInProcess) -> None:
+    def test_all_reasons_are_shown_before_the_decision(self, hub: HubInProcess) -> None:
         marks = [AMBER, ID, UNKNOWN]
         status = hub.push(control(), indicator(object_marking_refs=marks))
-        told = [each["message"] for each in details(status)[1]["x_tocsin_findings"]]
-        assert any("without a known definition" in each for each in told)
-        assert any(each.startswith("ACS marking") for each in told)
+        messages = [each["message"] for each in details(status)[1]["x_tocsin_findings"]]
+        assert any("without a known definition" in each for each in messages)
+        assert any(each.startswith("ACS marking") for each in messages)
 
 
 class TestTheHubsOwnList:

@@ -378,7 +378,7 @@ class TestVerbatim:
         assert hub.verdicts(hub.push({**sent, "name": "second"}, to="scratch")) == ["refused"]
         assert hub.feed("scratch")[0]["name"] == "first"
 
-    def test_8_7_an_object_without_a_version_is_told_one_and_the_same_everywhere(
+    def test_8_7_an_object_without_a_version_has_the_same_one_everywhere(
         self, hub: HubInProcess
     ) -> None:
         sco = {"type": "ipv4-addr", "spec_version": "2.1", "value": "198.51.100.7"}
@@ -389,8 +389,8 @@ class TestVerbatim:
         path = f"collections/scratch/objects/{sco['id']}/"
         (listed,) = hub.ask(f"collections/scratch/manifest/?match[id]={sco['id']}").json["objects"]
         (version,) = hub.ask(f"{path}versions/").json["versions"]
-        told = {first["version"], again["version"], other["version"], listed["version"]}
-        assert told == {version} == {listed["date_added"]}
+        versions = {first["version"], again["version"], other["version"], listed["version"]}
+        assert versions == {version} == {listed["date_added"]}
         assert hub.ask(f"{path}?match[version]={version}").json["objects"] == [sco]
 
     def test_who_may_read_and_write_may_delete(self, hub: HubInProcess) -> None:

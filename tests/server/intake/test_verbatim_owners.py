@@ -57,7 +57,7 @@ class TestOwners:
         everything = hub.feed("scratch", **{"match[version]": "all"})
         assert everything == hub.feed("scratch") == [sent]
 
-    def test_a_reader_is_told_that_the_id_belongs_to_another_partner(
+    def test_a_reader_learns_that_the_id_belongs_to_another_partner(
         self, hub: HubInProcess
     ) -> None:
         sent = indicator()
@@ -66,7 +66,7 @@ class TestOwners:
         assert hub.verdicts(status) == ["refused", "admitted"]
         assert "belongs to another partner" in details(status)[0]["message"]
 
-    def test_the_same_version_again_succeeds_whoever_sends_it(self, hub: HubInProcess) -> None:
+    def test_the_same_version_again_succeeds_from_every_partner(self, hub: HubInProcess) -> None:
         sent = indicator()
         post(hub, sent, who="acme")
         assert hub.verdicts(post(hub, sent, who="north")) == ["duplicate"]
@@ -151,27 +151,29 @@ class TestAggregates:
 
 
 class TestAnAccountThatMayNotRead:
-    def test_it_is_told_the_same_whatever_others_have(self, hub: HubInProcess) -> None:
+    def test_its_answer_does_not_depend_on_what_others_have(self, hub: HubInProcess) -> None:
         sco = {"type": "ipv4-addr", "spec_version": "2.1", "value": "198.51.100.7"}
         sco["id"] = f"ipv4-addr--{uuid.uuid4()}"
         known, plain = indicator("known.top"), indicator("plain.top")
         post(hub, known, sco, who="acme")
         mine = [newer(known, name="x"), {**sco, "x_a": 1}, newer(plain, name="x"), plain]
-        told = [details(post(hub, each, who="blind"))[0] for each in mine]
-        for each in told:
+        answers = [details(post(hub, each, who="blind"))[0] for each in mine]
+        for each in answers:
             for name in ("id", "version", "x_tocsin_public_id"):
                 each.pop(name)
-        assert told == [told[0]] * 4
-        assert (told[0]["x_tocsin_verdict"], told[0]["message"]) == ("admitted", UNTOLD)
+        assert answers == [answers[0]] * 4
+        assert (answers[0]["x_tocsin_verdict"], answers[0]["message"]) == ("admitted", UNTOLD)
 
-    def test_a_version_that_it_sends_twice_is_told_like_a_new_one(self, hub: HubInProcess) -> None:
+    def test_a_version_that_it_sends_twice_is_answered_like_a_new_one(
+        self, hub: HubInProcess
+    ) -> None:
         sent = indicator()
         first, again = (post(hub, sent, who="blind") for _ in range(2))
         other = post(hub, {**sent, "name": "other"}, who="blind")
         assert details(first) == details(again) == details(other)
         assert hub.feed("scratch") == [sent]
 
-    def test_what_is_wrong_with_its_object_is_told(self, hub: HubInProcess) -> None:
+    def test_a_fault_of_its_object_is_named(self, hub: HubInProcess) -> None:
         assert hub.verdicts(post(hub, indicator(modified="soon"), who="blind")) == ["refused"]
 
 

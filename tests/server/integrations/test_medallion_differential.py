@@ -45,8 +45,8 @@ def test_every_documented_difference_occurs(report: Any) -> None:
 
 
 def test_the_documentation_lists_every_difference_word_for_word() -> None:
-    told = " ".join(PAGE.read_text("utf-8").split())
-    assert [rule.reason for rule in ALLOWED if rule.reason not in told] == []
+    text = " ".join(PAGE.read_text("utf-8").split())
+    assert [rule.reason for rule in ALLOWED if rule.reason not in text] == []
 
 
 class TestTheComparisonCanFail:

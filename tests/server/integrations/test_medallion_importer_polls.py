@@ -175,9 +175,9 @@ class TestItsDatabase:
     def test_the_error_for_an_unreachable_database_has_no_password(
         self, home: Any, place: str
     ) -> None:
-        with pytest.raises(Unavailable, match="medallion") as told:
+        with pytest.raises(Unavailable, match="medallion") as raised:
             home.run_import(f"mongodb://user:let-me-in@{place}")
-        assert "let-me-in" not in str(told.value)
+        assert "let-me-in" not in str(raised.value)
 
     def test_a_database_without_medallion_is_reported(self, home: Any, engine_uri: str) -> None:
         with MongoClient[dict[str, Any]](engine_uri) as client:

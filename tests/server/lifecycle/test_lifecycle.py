@@ -38,19 +38,19 @@ def second(store: Store, engine_uri: str) -> Iterator[Any]:
 
 
 class TestAge:
-    def test_confidence_falls_by_steps_and_pollers_are_told(
+    def test_confidence_falls_by_steps_and_pollers_receive_each(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
         hub.push(indicator(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80))
-        told = []
+        values = []
         for _ in range(61):
             clock.advance(days=1)
             hub.services.lifecycle.sweep()
             [public] = hub.feed("green")
-            told.append(public["confidence"])
+            values.append(public["confidence"])
         versions = hub.ask(f"collections/green/objects/{public['id']}/versions/").json["versions"]
-        assert told[0] == 80 and told[29] == 50 and told[30] == 40
-        assert (told[-1], len(versions)) == (20, 7)
+        assert values[0] == 80 and values[29] == 50 and values[30] == 40
+        assert (values[-1], len(versions)) == (20, 7)
 
     def test_a_day_on_which_nothing_falls_costs_nothing(
         self, hub: HubInProcess, clock: ManualClock

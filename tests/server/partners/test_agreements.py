@@ -290,7 +290,7 @@ class TestSubmissions:
         both = (indicator(object_marking_refs=[AMBER]), indicator(object_marking_refs=[GREEN]))
         assert hub.verdicts(hub.push(*both, to="scratch")) == ["refused", "admitted"]
 
-    def test_an_account_that_may_not_read_a_verbatim_collection_is_told_nothing_of_it(
+    def test_an_account_that_may_not_read_a_verbatim_collection_learns_nothing_of_it(
         self, hub: HubInProcess
     ) -> None:
         taken = indicator(seed="taken")

@@ -262,10 +262,10 @@ class TestRemoving:
         hub.push(indicator("one.top"), who="north")
         found = data.remove("acme", "operator", WHY)
         assert found == Withdrawal(objects=2, revoked=1, reviews=0)
-        told = {
+        states = {
             o["pattern"].split("'")[1]: o.get("revoked", False) for o in hub.feed("green", "north")
         }
-        assert told == {"one.top": False, "two.top": True}
+        assert states == {"one.top": False, "two.top": True}
 
     def test_it_is_locked_out_at_once(self, hub: HubInProcess, data: PartnerData) -> None:
         data.remove("acme", "operator", WHY)

@@ -60,14 +60,14 @@ def test_an_object_that_waits_for_several_things_is_published_with_the_last(
     one, other = indicator(), sdo("malware", name="evil", is_family=False)
     marks = [GREEN, STATEMENT["id"]]
     waiting = hub.push(relationship(one, "indicates", other, object_marking_refs=marks))
-    told = []
+    messages = []
     for each in (STATEMENT, one, other):
         hub.push(each)
         [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
-        told.append(entry["message"])
-    assert all(other["id"] in said and "definition" not in said for said in told[:2])
-    assert one["id"] in told[0] and one["id"] not in told[1]
-    assert told[2] == "published" and hub.store.reviews.list_waiting() == []
+        messages.append(entry["message"])
+    assert all(other["id"] in said and "definition" not in said for said in messages[:2])
+    assert one["id"] in messages[0] and one["id"] not in messages[1]
+    assert messages[2] == "published" and hub.store.reviews.list_waiting() == []
 
 
 def test_the_definitions_that_an_object_waits_for_are_limited(hub: HubInProcess) -> None:

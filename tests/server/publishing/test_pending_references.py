@@ -62,13 +62,13 @@ def graph(tag: Any) -> Any:
         "sighting", sighting_of_ref=found["id"], observed_data_refs=[seen["id"]], description=tag
     )
     members = [bad, joined, found, domain, sighted, seen]
-    told = sdo(
+    report = sdo(
         "report",
         name=tag,
         published="2026-01-01T00:00:00Z",
         object_refs=[each["id"] for each in members],
     )
-    together = [found, bad, joined, told, sighted, seen, domain, address, traffic]
+    together = [found, bad, joined, report, sighted, seen, domain, address, traffic]
     return {each["type"]: each for each in together}
 
 
@@ -168,8 +168,8 @@ class TestCompleting:
     ) -> None:
         first, late = indicator("one.top"), indicator("two.top")
         refs = [late["id"], first["id"]]
-        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
-        hub.push(first, told)
+        report = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
+        hub.push(first, report)
         [early] = [o for o in hub.feed("green") if o["type"] == "report"]
         hub.push(late)
         full = {o["type"]: o for o in hub.feed("green")}["report"]
@@ -181,8 +181,8 @@ class TestCompleting:
     def test_an_arrival_that_completes_nothing_makes_no_version(self, hub: HubInProcess) -> None:
         member = indicator("one.top")
         refs = [member["id"], f"indicator--{uuid.uuid4()}"]
-        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
-        hub.push(member, told)
+        report = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
+        hub.push(member, report)
         before = hub.feed("green")
         hub.push(indicator("else.top", object_marking_refs=[AMBER]))
         assert hub.feed("green") == before
@@ -231,10 +231,10 @@ class TestCompleting:
         assert hub.feed("green", **{"match[version]": "all"}) == before
 
     def test_a_member_that_only_others_may_see_is_in_their_copy(self, hub: HubInProcess) -> None:
-        told = sdo("report", name="r", published="2026-01-01T00:00:00Z")
+        report = sdo("report", name="r", published="2026-01-01T00:00:00Z")
         seen, hidden = indicator("one.top"), indicator("two.top", object_marking_refs=[AMBER])
-        told["object_refs"] = [seen["id"], hidden["id"]]
-        hub.push(seen, hidden, told)
+        report["object_refs"] = [seen["id"], hidden["id"]]
+        hub.push(seen, hidden, report)
         counts = {
             feed: len(o["object_refs"])
             for feed in ("green", "amber")
@@ -282,8 +282,10 @@ class TestCompleting:
 
     def test_nothing_refers_to_what_is_held(self, hub: HubInProcess) -> None:
         joined = relationship(indicator("a.top"), "indicates", sdo("malware", name="m"))
-        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=[joined["id"]])
-        assert hub.verdicts(hub.push(told, joined)) == ["held", "held"]
+        report = sdo(
+            "report", name="r", published="2026-01-01T00:00:00Z", object_refs=[joined["id"]]
+        )
+        assert hub.verdicts(hub.push(report, joined)) == ["held", "held"]
         assert hub.feed("green") == []
 
     def test_what_an_analyst_refuses_is_waited_for_no_longer(self, hub: HubInProcess) -> None:
@@ -301,8 +303,8 @@ class TestCompleting:
     ) -> None:
         one, two = indicator("one.top"), indicator("two.top", object_marking_refs=[RED])
         refs = [two["id"], one["id"]]
-        told = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
-        hub.push(one, two, told)
+        report = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=refs)
+        hub.push(one, two, report)
         right = {"object_marking_refs": [GREEN], "modified": "2026-02-01T00:00:00.000Z"}
         hub.push({**two, **right})
         assert [len(o["object_refs"]) for o in hub.feed("green") if o["type"] == "report"] == [2]
@@ -329,10 +331,10 @@ class TestCompleting:
 
     def test_the_status_tells_at_last_that_all_is_out(self, hub: HubInProcess) -> None:
         found, bad = indicator("a.top"), sdo("malware", name="m", is_family=True)
-        told = sdo("report", name="r", published="2026-01-01T00:00:00Z")
+        report = sdo("report", name="r", published="2026-01-01T00:00:00Z")
         joined = relationship(found, "indicates", bad)
-        told["object_refs"] = [joined["id"]]
-        ids = [hub.push(each)["id"] for each in (told, joined, bad, found)]
+        report["object_refs"] = [joined["id"]]
+        ids = [hub.push(each)["id"] for each in (report, joined, bad, found)]
         statuses = [hub.ask(f"status/{id}/").json for id in ids]
         assert [details(s)[0]["x_tocsin_verdict"] for s in statuses] == ["admitted"] * 4
 
@@ -365,9 +367,9 @@ class TestStricterReferences:
         assert hub.feed("green", "north") == []
         [public] = [each for each in hub.feed("amber", "north") if each["type"] == kind]
         assert len(public["object_refs"]) == 2
-        [told] = [each for each in findings(status) if each["rule"] == "marking"]
+        [finding] = [each for each in findings(status) if each["rule"] == "marking"]
         assert (
-            told["message"]
+            finding["message"]
             == "raised to TLP:AMBER because an object that it references is TLP:AMBER"
         )
 

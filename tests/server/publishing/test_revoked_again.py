@@ -107,9 +107,9 @@ class TestRevokedWhileWaiting:
             status = hub.push(held)
             assert verdicts(hub, revoke(held)) == ["duplicate"]
         assert hub.store.reviews.list_waiting() == []
-        told = hub.ask(f"status/{status['id']}/").json
-        assert details(told)[0]["message"] == "refused: was revoked while it waited"
-        assert told["status"] == "complete"
+        settled = hub.ask(f"status/{status['id']}/").json
+        assert details(settled)[0]["message"] == "refused: was revoked while it waited"
+        assert settled["status"] == "complete"
 
     def test_a_refused_revocation_closes_the_review(self, hub: HubInProcess, held: Any) -> None:
         hub.push(held)

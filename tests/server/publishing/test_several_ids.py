@@ -199,8 +199,8 @@ class TestLevelsOfSeveralIds:
         one, other = older(object_marking_refs=[AMBER]), newer()
         hub.push(one), hub.push(other), hub.push(revoke(other))
         assert visible_descriptions(hub) == {"evil.top": None}
-        told = {o.get("description", ""): o.get("revoked", False) for o in hub.feed("amber")}
-        assert told == {"": True, "the older": False}
+        revoked = {o.get("description", ""): o.get("revoked", False) for o in hub.feed("amber")}
+        assert revoked == {"": True, "the older": False}
 
     @pytest.mark.parametrize("left", ["acme", "north"])
     def test_an_observable_left_at_amber_is_revoked_in_green(

@@ -43,7 +43,7 @@ class TestTheExtension:
             found = hub.ask(f"collections/{feed}/objects/").json["objects"]
             assert {AUTHOR_ID, EXTENSION_ID} <= {each["id"] for each in found}
 
-    def test_what_only_rises_waits_for_the_quiet_period_and_then_is_told_once(
+    def test_what_only_rises_waits_for_the_quiet_period_and_then_is_published_once(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
         hub.push(indicator(confidence=60), who="acme")

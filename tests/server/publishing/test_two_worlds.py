@@ -329,7 +329,7 @@ class Mutation(NamedTuple):
 
 
 MUTATIONS: dict[str, Mutation] = {
-    "ids of hidden objects are told": Mutation(
+    "ids of hidden objects are shown": Mutation(
         publisher,
         "_without_hidden_id",
         always(lambda _, decision: decision),

@@ -54,7 +54,7 @@ def test_an_object_that_the_partner_may_not_read_counts_as_not_published() -> No
         assert find_row(PublicState.HIDDEN, own) is find_row(PublicState.ABSENT, own)
 
 
-def test_a_revoked_id_is_refused_whatever_is_published() -> None:
+def test_a_revoked_id_is_refused_in_every_state_of_the_public_object() -> None:
     living = (PublicState.ABSENT, PublicState.OWN, PublicState.SHARED, PublicState.HIDDEN)
     verdicts = {find_row(public, OwnState.REVOKED).verdict for public in living}
     assert verdicts == {Verdict.REFUSED}

@@ -69,7 +69,7 @@ class TestSpellings:
         hub.push(on("[url:value = 'http://evil-portal.top/A']"))
         assert find(text) == ["[url:value = 'http://evil-portal.top/A']"]
 
-    def test_what_was_understood_is_told(self, hub: HubInProcess) -> None:
+    def test_what_was_understood_is_shown(self, hub: HubInProcess) -> None:
         found = ask(hub, "hxxps[://]evil[.]com/a").understood
         assert (found.kind, found.value) == (SearchKind.URL, "https://evil.com/a")
         assert found.was_refanged

@@ -172,7 +172,7 @@ class TestWhoMayRead:
 
 
 class TestConcentration:
-    def test_the_share_of_each_partner_in_what_was_published_is_told(
+    def test_the_share_of_each_partner_in_what_was_published_is_shown(
         self, hub: HubInProcess
     ) -> None:
         hub.push(*(indicator(f"n{number}.top") for number in range(9)))

@@ -100,7 +100,9 @@ class TestConnecting:
         with pytest.raises(Unavailable, match="user or password"):
             Store.connect(wrong)
 
-    def test_a_server_without_a_replica_set_is_told_how_to_become_one(self, tmp_path: Path) -> None:
+    def test_for_a_server_without_a_replica_set_the_message_says_how_to_make_one(
+        self, tmp_path: Path
+    ) -> None:
         with (
             standalone_server(tmp_path) as uri,
             pytest.raises(Unavailable, match=r"--replSet .* rs\.initiate\(\)"),

@@ -152,14 +152,14 @@ class TestTheDirectory:
         again.stop()
         assert again.uri.split("@")[0] == former.split("@")[0]
 
-    def test_that_cannot_be_made_is_told(self, tmp_path: Path) -> None:
+    def test_that_cannot_be_made_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(Unprocessable, match="cannot keep the database in"):
             Engine.start(tmp_path / "file", print)
 
 
 class TestTheDoor:
-    def test_is_closed_to_whoever_has_no_password(self, engine: Engine) -> None:
+    def test_is_closed_without_the_password(self, engine: Engine) -> None:
         without = "mongodb://" + engine.uri.partition("@")[2].partition("/")[0]
         with (
             MongoClient[dict[str, Any]](without) as client,

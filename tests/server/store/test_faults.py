@@ -604,7 +604,7 @@ def test_nothing_is_published_while_the_clocks_differ(
         (OperationFailure("x"), False),
     ],
 )
-def test_an_error_that_passes_is_told_from_one_of_the_command(
+def test_an_error_that_passes_differs_from_one_of_the_command(
     error: PyMongoError, expected: bool
 ) -> None:
     assert is_outage_error(error) is expected

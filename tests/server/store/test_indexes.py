@@ -153,7 +153,7 @@ def test_every_query_has_one(hub: Any, recorder: Any) -> None:
         if place in SMALL or (place, fields) == WHOLE:
             continue
         command = {"find": place, "filter": query} | ({"sort": order} if order else {})
-        told = base.command("explain", command, verbosity="queryPlanner")
-        if "COLLSCAN" in json.dumps(told["queryPlanner"]["winningPlan"], default=str):
+        plan = base.command("explain", command, verbosity="queryPlanner")
+        if "COLLSCAN" in json.dumps(plan["queryPlanner"]["winningPlan"], default=str):
             scans.append((place, fields))
     assert scans == []

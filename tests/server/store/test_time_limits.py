@@ -1,4 +1,4 @@
-"""How long a read may take: the reader is told, and the database stops working on it."""
+"""How long a read may take: the reader gets an error, and the database stops working on it."""
 
 import uuid
 from typing import Any
@@ -18,11 +18,11 @@ class Limits(CommandListener):
     """The maxTimeMS of every find, by collection."""
 
     def __init__(self) -> None:
-        self.told: dict[str, Any] = {}
+        self.by_collection: dict[str, Any] = {}
 
     def started(self, event: Any) -> None:
         if event.command_name == "find":
-            self.told[event.command["find"]] = event.command.get("maxTimeMS")
+            self.by_collection[event.command["find"]] = event.command.get("maxTimeMS")
 
     def succeeded(self, event: Any) -> None: ...
 
@@ -41,7 +41,7 @@ def test_a_read_works_again_after_one_that_took_too_long(feed: Feed) -> None:
     assert len(feed.page()) == 1
 
 
-def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri: str) -> None:
+def test_each_read_of_a_poll_sends_its_time_limit_to_the_database(engine_uri: str) -> None:
     limits = Limits()
     with MongoClient[dict[str, Any]](engine_uri, event_listeners=[limits]) as client:
         store = Store(client, f"test_{uuid.uuid4().hex}")
@@ -49,7 +49,7 @@ def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri: 
         id = str(uuid.uuid4())
         store.feeds.add(Collection(id, "timely", CollectionKind.FEED, "A feed"))
         Feed(store, id).publish(posting(1))
-        limits.told.clear()
+        limits.by_collection.clear()
         store.accounts.find_account_by_credential("nobody")
         store.feeds.collections()
         store.feeds.page(id, Query())
@@ -57,5 +57,5 @@ def test_the_database_is_told_how_long_each_read_of_a_poll_may_take(engine_uri: 
         store.submissions.records("none")
         client.drop_database(store.feeds._base.name)
     reads = {"keys", "collections", "heads", "runs", "marks", "submissions", "verdicts"}
-    assert set(limits.told) == reads
-    assert all(0 < each <= QUERY_SECONDS * 1_000 for each in limits.told.values())
+    assert set(limits.by_collection) == reads
+    assert all(0 < each <= QUERY_SECONDS * 1_000 for each in limits.by_collection.values())

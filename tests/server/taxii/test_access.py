@@ -151,10 +151,12 @@ def test_3_12_a_page_token_grants_no_rights(taxii: Any) -> None:
 def test_3_13_a_status_is_readable_by_its_submitter_only(taxii: Any) -> None:
     taxii.account("colleague", "acme", set(), set())
     id = taxii.post("inbox", {"objects": [indicator()]}).json["id"]
-    told = {by: taxii.ask(f"/hub/status/{id}/", by=by) for by in ("colleague", "operator", "blind")}
-    assert [answer.status_code for answer in told.values()] == [200, 200, 404]
+    answers = {
+        by: taxii.ask(f"/hub/status/{id}/", by=by) for by in ("colleague", "operator", "blind")
+    }
+    assert [answer.status_code for answer in answers.values()] == [200, 200, 404]
     unknown = taxii.ask("/hub/status/00000000-0000-4000-8000-000000000000/")
-    assert told["blind"].data == unknown.data
+    assert answers["blind"].data == unknown.data
 
 
 GOOD = {"Accept": MT, "Content-Type": MT}
@@ -235,7 +237,7 @@ class TestWithoutADatabase:
         answer = taxii.ask(path)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
-    def test_who_has_no_credential_is_told_so(self, taxii: Any) -> None:
+    def test_a_request_without_a_credential_gets_a_message_that_says_so(self, taxii: Any) -> None:
         taxii.readiness.database = False
         assert taxii.ask("/hub/", by=None).status_code == 401
 

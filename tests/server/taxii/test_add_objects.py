@@ -48,8 +48,8 @@ def test_12_3_the_same_version_with_other_content_fails_alone(taxii: Any) -> Non
 
 def test_12_7_one_bad_object_does_not_sink_the_others(taxii: Any) -> None:
     objects = [indicator(1), {"type": "indicator"}, 7, indicator(2)]
-    told = taxii.post("scratch", {"objects": objects}).json
-    assert (told["success_count"], told["failure_count"]) == (2, 2)
+    status = taxii.post("scratch", {"objects": objects}).json
+    assert (status["success_count"], status["failure_count"]) == (2, 2)
 
 
 def test_11_5_objects_arrive_octet_for_octet() -> None:
@@ -64,8 +64,8 @@ def test_the_intake_is_given_the_body_as_received(taxii: Any) -> None:
 
 
 def test_12_10_custom_properties_of_the_envelope_are_ignored(taxii: Any) -> None:
-    told = taxii.post("scratch", {"objects": [indicator()], "x_a": {"b": []}, "more": False})
-    assert (told.status_code, told.json["total_count"]) == (202, 1)
+    status = taxii.post("scratch", {"objects": [indicator()], "x_a": {"b": []}, "more": False})
+    assert (status.status_code, status.json["total_count"]) == (202, 1)
 
 
 @pytest.mark.parametrize(

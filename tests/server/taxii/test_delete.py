@@ -50,8 +50,8 @@ def test_14_5_delete_without_filters_deletes_every_version(scratch: Any) -> None
 )
 def test_14_6_delete_can_name_versions(scratch: Any, query: str, left: Any) -> None:
     assert delete(scratch, query).status_code == 200
-    told = scratch.get(f"scratch/objects/{ONE}/versions/").json["versions"]
-    assert [version[:4] for version in told] == left
+    listed = scratch.get(f"scratch/objects/{ONE}/versions/").json["versions"]
+    assert [version[:4] for version in listed] == left
 
 
 def test_14_6_delete_of_all_versions_in_every_spec_leaves_nothing(scratch: Any) -> None:

@@ -48,8 +48,8 @@ def test_10_1_a_manifest_lists_the_objects_of_the_same_query(taxii: Any, query: 
 
 
 def test_10_2_a_record_per_version_with_its_date(taxii: Any) -> None:
-    told = taxii.get(f"green/manifest/?match[id]={ONE}&match[version]=all").json["objects"]
-    assert told == [
+    listed = taxii.get(f"green/manifest/?match[id]={ONE}&match[version]=all").json["objects"]
+    assert listed == [
         {
             "id": ONE,
             "date_added": stamp(position),
@@ -68,8 +68,8 @@ def test_10_6_a_record_names_its_stix_version(taxii: Any) -> None:
     old = indicator(1)
     del old["spec_version"]
     taxii.feeds.add(SCRATCH.id, old)
-    told = taxii.get("scratch/manifest/").json["objects"]
-    assert told[0]["media_type"] == "application/stix+json;version=2.0"
+    listed = taxii.get("scratch/manifest/").json["objects"]
+    assert listed[0]["media_type"] == "application/stix+json;version=2.0"
 
 
 def test_11_5_objects_leave_octet_for_octet(taxii: Any) -> None:
@@ -125,8 +125,8 @@ def test_13_7_an_explicit_version_that_is_not_there_is_not_found(
 
 
 def test_15_1_versions_by_date_added(taxii: Any) -> None:
-    told = taxii.get(f"green/objects/{ONE}/versions/").json
-    assert told["versions"] == [
+    listed = taxii.get(f"green/objects/{ONE}/versions/").json
+    assert listed["versions"] == [
         "2020-01-01T00:00:00.000Z",
         "2022-01-01T00:00:00Z",
         "2021-01-01T00:00:00.000Z",
@@ -172,8 +172,8 @@ def test_18_4_the_date_added_headers_of_an_empty_page_repeat_added_after(
     taxii: Any, tail: Any
 ) -> None:
     answer = taxii.get(f"green/{tail}?added_after=2999-01-01T00:00:00Z")
-    told = (answer.headers[FIRST], answer.headers[LAST])
-    assert told == ("2999-01-01T00:00:00.000000Z",) * 2
+    listed = (answer.headers[FIRST], answer.headers[LAST])
+    assert listed == ("2999-01-01T00:00:00.000000Z",) * 2
 
 
 @pytest.mark.parametrize("query", ["", "?match[type]=malware"])

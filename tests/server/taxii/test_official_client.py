@@ -105,16 +105,16 @@ def test_4_5_invalid_http_gets_a_taxii_error_and_the_connection_closes(
         bare.sendall(said)
         answer = http.client.HTTPResponse(bare)
         answer.begin()
-        told = json.loads(answer.read())
+        content = json.loads(answer.read())
         assert bare.recv(1) == b""
     assert answer.headers["Content-Type"] == MT and answer.headers["Date"]
-    assert told["http_status"] == str(answer.status) and answer.status >= 400
+    assert content["http_status"] == str(answer.status) and answer.status >= 400
 
 
 def test_7_6_a_far_too_long_body_gets_its_413_before_the_connection_closes(port: Any) -> None:
     with connected(port) as connection:
-        answer, told = send(connection, "POST", POST, b" " * 8_000_000, Content_Type=MT)
-    assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
+        answer, content = send(connection, "POST", POST, b" " * 8_000_000, Content_Type=MT)
+    assert (answer.status, json.loads(content)["http_status"]) == (413, "413")
 
 
 def test_idle_connections_do_not_block_others(port: Any) -> None:
@@ -171,14 +171,14 @@ def test_7_6_a_body_in_chunks_is_taken(port: Any) -> None:
     body = json.dumps({"objects": [indicator()]}).encode()
     pieces = iter([body[:50], body[50:]])
     with connected(port) as connection:
-        answer, told = send(connection, "POST", POST, pieces, **CHUNKED)
-    assert (answer.status, json.loads(told)["success_count"]) == (202, 1)
+        answer, content = send(connection, "POST", POST, pieces, **CHUNKED)
+    assert (answer.status, json.loads(content)["success_count"]) == (202, 1)
 
 
 def test_7_6_too_many_chunks_are_refused(port: Any) -> None:
     with connected(port) as connection:
-        answer, told = send(connection, "POST", POST, chunks(LIMIT + 1), **CHUNKED)
-    assert (answer.status, json.loads(told)["http_status"]) == (413, "413")
+        answer, content = send(connection, "POST", POST, chunks(LIMIT + 1), **CHUNKED)
+    assert (answer.status, json.loads(content)["http_status"]) == (413, "413")
     assert answer.headers["Content-Type"] == MT
 
 
@@ -199,5 +199,5 @@ def test_the_body_of_a_refused_request_is_not_taken_for_the_next_one(
         path = "/hub/collections/never-was/objects/"
         answer, _ = send(connection, method, path, iter([smuggled]), Transfer_Encoding="chunked")
         assert answer.status in (404, 405)
-        answer, told = send(connection, "GET", "/hub/")
-        assert (answer.status, json.loads(told)["title"]) == (200, "Tocsin")
+        answer, content = send(connection, "GET", "/hub/")
+        assert (answer.status, json.loads(content)["title"]) == (200, "Tocsin")

@@ -273,6 +273,7 @@ class TestThePath:
 class TestTheHub:
     """Real answers, checked by schemathesis; TOCSIN_TEST_EXAMPLES=500 tries harder."""
 
+    @pytest.mark.slow
     @pytest.mark.long
     def test_it_answers_as_described(self, hub: HubInProcess) -> None:
         with serve_on_socket(build_app(hub)) as url:
@@ -298,13 +299,13 @@ def changed(
     def wrapped(environ: Any, start_response: Any) -> Any:
         if Request(environ).path == "/openapi.json":
             return app(environ, start_response)
-        told: dict[str, Any] = {}
+        content: dict[str, Any] = {}
 
         def start(status: Any, headers: Any, exc_info: Any = None) -> None:
-            told["status"], told["headers"] = int(status.split()[0]), dict(headers)
+            content["status"], content["headers"] = int(status.split()[0]), dict(headers)
 
         octets = b"".join(app({**environ, "HTTP_ACCEPT_ENCODING": ""}, start))
-        status, headers, octets = change(told["status"], told["headers"], octets)
+        status, headers, octets = change(content["status"], content["headers"], octets)
         headers["Content-Length"] = str(len(octets))
         start_response(f"{status} Whatever", list(headers.items()))
         return [octets]
@@ -318,8 +319,8 @@ def body(**changes: object) -> Callable[..., Any]:
     def change(status: Any, headers: Any, octets: Any) -> Any:
         if not octets:
             return status, headers, octets
-        told = json.loads(octets) | changes
-        kept = {name: value for name, value in told.items() if value is not None}
+        content = json.loads(octets) | changes
+        kept = {name: value for name, value in content.items() if value is not None}
         return status, headers, json.dumps(kept).encode()
 
     return change
@@ -327,7 +328,7 @@ def body(**changes: object) -> Callable[..., Any]:
 
 def header(name: str, value: str | None) -> Callable[..., Any]:
     def change(status: Any, headers: Any, octets: Any) -> Any:
-        others = {key: told for key, told in headers.items() if key != name}
+        others = {key: value for key, value in headers.items() if key != name}
         return status, others | ({name: value} if value else {}), octets
 
     return change

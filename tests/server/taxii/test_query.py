@@ -119,8 +119,8 @@ def test_16_14_the_latest_spec_version_by_default(taxii: Any) -> None:
     taxii.feeds.add(SCRATCH.id, old, indicator(1))
 
     def specs(query: Any) -> Any:
-        told = taxii.get(f"scratch/manifest/?{query}").json["objects"]
-        return [one["media_type"][-3:] for one in told]
+        listed = taxii.get(f"scratch/manifest/?{query}").json["objects"]
+        return [one["media_type"][-3:] for one in listed]
 
     assert specs("") == specs("match[version]=all") == ["2.1"]
     assert specs("match[spec_version]=2.0") == ["2.0"]
@@ -184,7 +184,7 @@ def test_16_20_the_version_is_chosen_before_added_after_acts(taxii: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("tail", "query", "told"),
+    ("tail", "query", "ignored"),
     [
         ("objects/", "match[foo]=1", "match[foo]"),
         ("objects/", "match[a]=1&match[b]=2&limit=3", "match[a], match[b]"),
@@ -194,11 +194,11 @@ def test_16_20_the_version_is_chosen_before_added_after_acts(taxii: Any) -> None
         (f"objects/{ONE}/versions/", "match[version]=last", "match[version]"),
     ],
 )
-def test_16_8_match_fields_left_out_are_told(
-    taxii: Any, tail: str, query: str, told: None | str
+def test_16_8_ignored_match_fields_are_named(
+    taxii: Any, tail: str, query: str, ignored: None | str
 ) -> None:
     answer = taxii.get(f"green/{tail}?{query}")
-    assert (answer.status_code, answer.headers.get("X-Tocsin-Ignored-Filters")) == (200, told)
+    assert (answer.status_code, answer.headers.get("X-Tocsin-Ignored-Filters")) == (200, ignored)
 
 
 @pytest.mark.parametrize("endpoint", list(Endpoint))

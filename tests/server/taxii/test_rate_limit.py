@@ -64,7 +64,7 @@ def test_a_refused_request_counts_and_an_unknown_credential_uses_up_nobodys(taxi
     assert rate_limit_headers(taxii.ask("/hub/"))[1].startswith('"account";r=1')
 
 
-def test_nobody_counts_unless_told_to() -> None:
+def test_without_a_limit_nothing_is_counted() -> None:
     taxii = TaxiiHub()
     assert [taxii.ask("/hub/").status_code for _ in range(50)] == [200] * 50
     assert "RateLimit" not in taxii.ask("/hub/").headers
@@ -118,7 +118,7 @@ class TestTheAllowance:
         clock.now += 86_400
         assert (present(rates.allowance("a")).left, self.count_admitted(rates, 9)) == (6, 6)
 
-    def test_whoever_comes_back_when_told_is_let_in(self, clock: Any) -> None:
+    def test_a_client_that_waits_as_long_as_it_should_is_let_in(self, clock: Any) -> None:
         rates = RateLimiter(7, clock)
         assert self.count_admitted(rates, 7) == 7
         for _ in range(20):

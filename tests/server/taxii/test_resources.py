@@ -48,8 +48,8 @@ def test_6_2_the_root_that_discovery_names_answers(taxii: Any) -> None:
 
 
 def test_7_2_the_api_root_tells_versions_and_length(taxii: Any) -> None:
-    told = taxii.ask("/hub/").json
-    assert told == {
+    content = taxii.ask("/hub/").json
+    assert content == {
         "title": "Tocsin",
         "versions": [MT],
         "max_content_length": 10 * 1024 * 1024,
@@ -71,16 +71,16 @@ def test_9_1_without_collections_the_key_is_left_out(taxii: Any) -> None:
 
 
 def test_9_2_collections_come_by_ascending_id_every_time(taxii: Any) -> None:
-    told = [c["id"] for c in taxii.ask("/hub/collections/").json["collections"]]
+    content = [c["id"] for c in taxii.ask("/hub/collections/").json["collections"]]
     taxii.feeds.known.reverse()
     again = [c["id"] for c in taxii.ask("/hub/collections/").json["collections"]]
-    assert told == again == sorted(told)
+    assert content == again == sorted(content)
 
 
-def test_9_4_rights_are_told_for_the_one_who_asks(taxii: Any) -> None:
+def test_9_4_rights_are_those_of_the_account_that_asks(taxii: Any) -> None:
     def flags(by: Any) -> Any:
-        told = taxii.ask("/hub/collections/", by=by).json["collections"]
-        return {c["alias"]: (c["can_read"], c["can_write"]) for c in told}
+        content = taxii.ask("/hub/collections/", by=by).json["collections"]
+        return {c["alias"]: (c["can_read"], c["can_write"]) for c in content}
 
     assert flags("acme-robot") == {
         "green": (True, False),
@@ -113,33 +113,41 @@ HELD = Record(4, "held", "indicator--d", "2020", findings=(finding("held", "mark
 
 
 def test_8_1_a_settled_status_is_complete_and_counts_every_record(taxii: Any) -> None:
-    told = follow(taxii, *SETTLED)
-    assert UUID4.fullmatch(told["id"])
-    assert SIX_DECIMALS.fullmatch(told["request_timestamp"])
-    assert told["status"] == "complete"
-    counts = [told[f"{name}_count"] for name in ("total", "success", "failure", "pending")]
+    content = follow(taxii, *SETTLED)
+    assert UUID4.fullmatch(content["id"])
+    assert SIX_DECIMALS.fullmatch(content["request_timestamp"])
+    assert content["status"] == "complete"
+    counts = [content[f"{name}_count"] for name in ("total", "success", "failure", "pending")]
     assert counts == [4, 3, 1, 0]
-    assert told["x_tocsin_counts"] == {"admitted": 1, "merged": 1, "duplicate": 1, "refused": 1}
-    assert told["x_tocsin_settled"] is True
+    assert content["x_tocsin_counts"] == {"admitted": 1, "merged": 1, "duplicate": 1, "refused": 1}
+    assert content["x_tocsin_settled"] is True
 
 
 def test_8_3_what_is_held_is_pending_though_settled(taxii: Any) -> None:
-    told = follow(taxii, *SETTLED, HELD)
-    assert (told["status"], told["pending_count"], told["x_tocsin_settled"]) == ("pending", 1, True)
-    assert told["pendings"][0]["message"] == "waits for a reviewer: marked TLP:RED"
+    content = follow(taxii, *SETTLED, HELD)
+    assert (content["status"], content["pending_count"], content["x_tocsin_settled"]) == (
+        "pending",
+        1,
+        True,
+    )
+    assert content["pendings"][0]["message"] == "waits for a reviewer: marked TLP:RED"
 
 
 def test_8_3_what_nobody_looked_at_yet_is_pending_and_unsettled(taxii: Any) -> None:
-    told = follow(taxii, *SETTLED, Record(4, "pending"))
-    assert (told["status"], told["x_tocsin_settled"]) == ("pending", False)
-    assert told["x_tocsin_counts"]["pending"] == 1
+    content = follow(taxii, *SETTLED, Record(4, "pending"))
+    assert (content["status"], content["x_tocsin_settled"]) == ("pending", False)
+    assert content["x_tocsin_counts"]["pending"] == 1
 
 
 def test_8_3_records_that_are_not_there_yet_count_as_pending(taxii: Any) -> None:
     sent = taxii.statuses.add(taxii.acme, INBOX, [Record(0, "pending"), Record(1, "pending")])
-    told = resources.format_status(sent, [])
-    assert (told["total_count"], told["pending_count"], told["status"]) == (2, 2, "pending")
-    assert "pendings" not in told
+    content = resources.format_status(sent, [])
+    assert (content["total_count"], content["pending_count"], content["status"]) == (
+        2,
+        2,
+        "pending",
+    )
+    assert "pendings" not in content
 
 
 def test_8_4_a_status_is_not_complete_before_its_submission_is(taxii: Any) -> None:
@@ -148,20 +156,20 @@ def test_8_4_a_status_is_not_complete_before_its_submission_is(taxii: Any) -> No
 
 
 def test_8_5_lists_are_left_out_when_empty(taxii: Any) -> None:
-    told = follow(taxii, SETTLED[0])
-    assert "successes" in told and not {"failures", "pendings"} & told.keys()
+    content = follow(taxii, SETTLED[0])
+    assert "successes" in content and not {"failures", "pendings"} & content.keys()
 
 
 def test_8_6_every_entry_has_id_version_and_what_became_of_it(taxii: Any) -> None:
-    told = follow(taxii, *SETTLED, HELD)
-    entries = told["successes"] + told["failures"] + told["pendings"]
+    content = follow(taxii, *SETTLED, HELD)
+    entries = content["successes"] + content["failures"] + content["pendings"]
     assert all(entry["id"] and entry["version"] and entry["message"] for entry in entries)
     assert [entry["x_tocsin_index"] for entry in entries] == [0, 1, 2, 3, 4]
-    assert told["successes"][0]["x_tocsin_public_id"] == "indicator--p"
-    [index] = told["failures"][0]["x_tocsin_finding_indexes"]
-    assert told["x_tocsin_findings"][index] == finding("refused", "it has no id")
-    assert "x_tocsin_finding_indexes" not in told["successes"][0]
-    assert "x_tocsin_public_id" not in told["failures"][0]
+    assert content["successes"][0]["x_tocsin_public_id"] == "indicator--p"
+    [index] = content["failures"][0]["x_tocsin_finding_indexes"]
+    assert content["x_tocsin_findings"][index] == finding("refused", "it has no id")
+    assert "x_tocsin_finding_indexes" not in content["successes"][0]
+    assert "x_tocsin_public_id" not in content["failures"][0]
 
 
 def test_8_6_an_object_without_an_id_goes_by_its_place(taxii: Any) -> None:
@@ -174,7 +182,7 @@ def test_8_6_an_object_without_an_id_goes_by_its_place(taxii: Any) -> None:
 @pytest.mark.parametrize(
     "id", ["8", "indicator--1", "a--00000000-0000-4000-8000-000000000000", "x\n", "\ud7ff" * 300]
 )
-def test_8_6_what_is_no_stix_id_is_not_told_as_one(taxii: Any, id: str) -> None:
+def test_8_6_a_text_that_is_not_a_stix_id_is_not_returned_as_one(taxii: Any, id: str) -> None:
     (entry,) = follow(taxii, Record(5, "refused", id, findings=(finding("refused", "so"),)))[
         "failures"
     ]
@@ -182,27 +190,29 @@ def test_8_6_what_is_no_stix_id_is_not_told_as_one(taxii: Any, id: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["soon", "2020", "2020-13-01T00:00:00Z", "1\n"])
-def test_8_7_what_is_no_timestamp_is_not_told_as_a_version(taxii: Any, version: str) -> None:
-    told = follow(taxii, Record(0, "refused", indicator()["id"], version))
-    (entry,) = told["failures"]
+def test_8_7_a_text_that_is_not_a_timestamp_is_not_returned_as_a_version(
+    taxii: Any, version: str
+) -> None:
+    content = follow(taxii, Record(0, "refused", indicator()["id"], version))
+    (entry,) = content["failures"]
     assert entry["id"] == indicator()["id"]
-    assert entry["version"] == told["request_timestamp"]
+    assert entry["version"] == content["request_timestamp"]
 
 
 def test_8_7_an_object_without_a_version_has_the_time_of_receipt(taxii: Any) -> None:
-    told = follow(taxii, *SETTLED)
-    assert told["failures"][0]["version"] == told["request_timestamp"]
+    content = follow(taxii, *SETTLED)
+    assert content["failures"][0]["version"] == content["request_timestamp"]
 
 
-def test_8_7_a_version_is_told_as_it_was_sent(taxii: Any) -> None:
+def test_8_7_a_version_is_returned_as_it_was_sent(taxii: Any) -> None:
     assert follow(taxii, *SETTLED)["successes"][0]["version"] == "2020-01-01T00:00:00Z"
 
 
 def test_a_message_names_what_was_done_and_stays_short(taxii: Any) -> None:
     many = tuple(finding("stripped", f"took out {n}") for n in range(200))
     noted = finding("repaired", "spelling")
-    told = follow(taxii, Record(0, "admitted", "indicator--a", "2020", findings=(noted, *many)))
-    message = told["successes"][0]["message"]
+    content = follow(taxii, Record(0, "admitted", "indicator--a", "2020", findings=(noted, *many)))
+    message = content["successes"][0]["message"]
     assert message.startswith("published: took out 0; took out 1")
     assert "spelling" not in message and len(message) <= 500
 
@@ -227,6 +237,6 @@ def walk(value: Any) -> Iterator[Any]:
 
 @pytest.mark.parametrize("by", ["acme-robot", "operator", "blind"])
 def test_5_4_no_list_is_empty_and_nothing_is_null(taxii: Any, by: str) -> None:
-    told = [taxii.ask(path, by=by).json for path in ("/taxii2/", "/hub/", "/hub/collections/")]
-    told += [taxii.get(f"scratch/{tail}/", by=by).json for tail in ("objects", "manifest")]
-    assert not [value for value in walk(told) if value is None or value == []]
+    content = [taxii.ask(path, by=by).json for path in ("/taxii2/", "/hub/", "/hub/collections/")]
+    content += [taxii.get(f"scratch/{tail}/", by=by).json for tail in ("objects", "manifest")]
+    assert not [value for value in walk(content) if value is None or value == []]

@@ -92,8 +92,8 @@ def put(hub: Any, objects: Any, to: Any) -> None:
 
 def ask(hub: Any, path: Any, method: Any = "GET", who: Any = "operator", **headers: Any) -> Any:
     """A request below the collections."""
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
-    return hub.ask(f"collections/{path}", who, method, headers=told)
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return hub.ask(f"collections/{path}", who, method, headers=fields)
 
 
 def page(hub: Any, name: Any, who: Any = "operator", **query: Any) -> Any:
@@ -115,7 +115,7 @@ class TestReading:
         stamps = [each["date_added"] for each in pages[0]]
         assert stamps == sorted(set(stamps))
 
-    def test_whoever_goes_by_the_date_is_given_each_once(self, hub: Any) -> None:
+    def test_a_reader_by_date_receives_each_once(self, hub: Any) -> None:
         got, query = [], {"limit": 7}
         while found := ids(answer := page(hub, "both", **query)):
             got += found

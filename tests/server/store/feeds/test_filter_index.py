@@ -146,10 +146,10 @@ class TestEveryFilter:
     def test_the_manifest_is_of_the_same_entries(self, library: Any) -> None:
         asked = query(("relationships-all", [OWNERS[3]]), limit=60)
         store = library.feed.store
-        told = store.feeds.page(library.feed.id, asked, bodies=False)
+        listed = store.feeds.page(library.feed.id, asked, bodies=False)
         page = store.feeds.page(library.feed.id, asked)
-        assert (keys(told.entries), told.more) == (keys(page.entries), page.more)
-        assert not any(entry.body for entry in told.entries)
+        assert (keys(listed.entries), listed.more) == (keys(page.entries), page.more)
+        assert not any(entry.body for entry in listed.entries)
 
 
 class Watch(monitoring.CommandListener):
@@ -215,9 +215,9 @@ class TestReading:
         examined = 0
         for command in [command for name, command in watch.asked if name == "find"]:
             plain = {name: command[name] for name in ("find", "filter")}
-            told = base.command("explain", plain, verbosity="executionStats")
-            assert "COLLSCAN" not in str(told["queryPlanner"]["winningPlan"])
-            examined += told["executionStats"]["totalDocsExamined"]
+            plan = base.command("explain", plain, verbosity="executionStats")
+            assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
+            examined += plan["executionStats"]["totalDocsExamined"]
         assert examined == len(watch.given)
 
     def test_a_card_is_read_only_where_the_facet_is_on_it(self, watched: Any) -> None:
@@ -286,12 +286,12 @@ class TestBounds:
     def test_the_index_alone_tells_which_instants_are_within(
         self, instant: Any, bound: Any
     ) -> None:
-        told, asked = (f"{each.isoformat(timespec='microseconds')}Z" for each in (instant, bound))
+        text, asked = (f"{each.isoformat(timespec='microseconds')}Z" for each in (instant, bound))
         for field, within in (
             ("modified-gte", instant >= bound),
             ("modified-lte", instant <= bound),
         ):
-            assert indexed({"modified": told}, parse_filter(field, [asked])) is within
+            assert indexed({"modified": text}, parse_filter(field, [asked])) is within
 
     @pytest.mark.parametrize("field", BOUNDED)
     def test_a_bound_is_few_facets(self, field: Any) -> None:

@@ -52,7 +52,7 @@ def runs(feed: Feed) -> list[dict[str, Any]]:
 
 
 def answers(feed: Feed) -> list[object]:
-    """What readers of many kinds are told."""
+    """What readers of many kinds receive."""
     whole = feed.page(replace(EVERY, specs=frozenset({"2.0", "2.1"})))
     middle = whole[len(whole) // 2]
     queries = [
@@ -204,7 +204,7 @@ class TestABlock:
 
 class TestReaders:
     @pytest.mark.parametrize("seed", range(2))
-    def test_are_told_the_same_whatever_the_history(self, feed: Feed, seed: Any) -> None:
+    def test_receive_the_same_after_every_history(self, feed: Feed, seed: Any) -> None:
         dice = random.Random(seed)
         for _ in range(6):
             for _ in range(4):
@@ -261,7 +261,7 @@ class TestReaders:
 
     @pytest.mark.parametrize("asked", ["all", "filtered", "doubtful", "by id", "filtered by id"])
     @pytest.mark.parametrize("collection", ["cards", "runs", "marks", "shelves"])
-    def test_are_told_the_same_when_it_is_packed_between_two_questions(
+    def test_receive_the_same_when_it_is_packed_between_two_requests(
         self, feed: Feed, engine_uri: str, asked: str, collection: str
     ) -> None:
         for i in range(30):

@@ -184,7 +184,7 @@ class TestBlocks:
             feed.publish(*(posting(i) for i in itertools.islice(numbers, size)))
         return feed
 
-    def test_no_border_is_seen_by_whoever_walks(self, long: Any) -> None:
+    def test_no_border_is_visible_page_by_page(self, long: Any) -> None:
         whole = long.page()
         assert [entry.id for entry in whole] == [object_id(i) for i in range(2_500)]
         assert [entry.position for entry in whole] == list(range(1, 2_501))

@@ -93,7 +93,7 @@ def build_views(one: Feed, other: Feed) -> dict[str, Feed]:
 
 
 def answers(shown: Feed) -> list[object]:
-    """What readers of many kinds are told."""
+    """What readers of many kinds receive."""
     whole = shown.page(EVERY)
     middle, some = whole[len(whole) // 2].stamp, frozenset(map(object_id, range(9)))
     queries = [
@@ -122,7 +122,7 @@ class TestPacking:
     def test_changes_no_view(self, sources: Any) -> None:
         views = build_views(*sources)
         before = {kind: answers(shown) for kind, shown in views.items()}
-        assert all(told[0] for told in before.values())
+        assert all(each[0] for each in before.values())
         assert pack(*sources) >= 2
         for kind, shown in views.items():
             assert answers(shown) == before[kind], kind
@@ -211,8 +211,8 @@ class TestFilters:
         entries = shelf["union"].page(Query(5_000))
         for value in values_of("tlp"):
             asked = Query(5_000, filters=(parse_filter("tlp", [value]),))
-            told = [entry.stamp for entry in shelf["union"].page(asked)]
-            assert told == true(entries, "tlp", [value]) != []
+            stamps = [entry.stamp for entry in shelf["union"].page(asked)]
+            assert stamps == true(entries, "tlp", [value]) != []
 
     def test_by_level_never_widen_what_a_view_shows(self, shelf: Any) -> None:
         asked = Query(5_000, keywords=ALL, filters=(parse_filter("tlp", ["red", "amber"]),))

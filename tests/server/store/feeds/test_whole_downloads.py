@@ -73,7 +73,7 @@ class TestAFeed:
         assert {entry.version for entry in page.entries} == {version(2)} and not page.more
 
     @pytest.mark.parametrize("limit", [1, 2, 4, 5])
-    def test_shows_each_to_whoever_walks(self, six: Any, meddle: Any, limit: int) -> None:
+    def test_shows_each_page_by_page(self, six: Any, meddle: Any, limit: int) -> None:
         meddle(renewed(six))
         assert names(walk(six, Query(limit=limit))) == [object_id(number) for number in SIX]
 
@@ -88,7 +88,7 @@ class TestAFeed:
         (entry,) = six.page(Query(ids=frozenset({object_id(3)}), filters=wanted))
         assert entry.id == object_id(3) and version(1) in entry.body.decode()
 
-    def test_shows_all_versions_to_whoever_asks_for_them(self, six: Any, meddle: Any) -> None:
+    def test_shows_all_versions_on_request(self, six: Any, meddle: Any) -> None:
         meddle(renewed(six))
         found = six.page(Query(limit=99, keywords=ALL))
         assert [entry.position for entry in found] == list(range(1, 13))
@@ -120,7 +120,7 @@ class TestAView:
         meddle(renewed(sources[1], numbers=(4, 6)))
         assert names(both.page(Query(limit=9))) == [object_id(number) for number in SIX]
 
-    def test_shows_each_to_whoever_walks(self, sources: Any, meddle: Any) -> None:
+    def test_shows_each_page_by_page(self, sources: Any, meddle: Any) -> None:
         both = add_view(*sources)
         meddle(renewed(sources[0], numbers=(1, 2, 3)))
         assert names(walk(both, Query(limit=2))) == [object_id(number) for number in SIX]
