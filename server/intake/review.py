@@ -12,6 +12,7 @@ in which it can be taken back (`decisions.py`).
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -83,6 +84,9 @@ CARRIED_OUT = 10
 
 TAKEN = 100
 """Tasks that are taken over together."""
+
+_LOOK = 0.5
+"""Seconds between two looks for tasks, while there is other work."""
 
 _NO_WAIVER = Waiver()
 _INTAKE = "intake"
@@ -179,6 +183,8 @@ class Reviewer:
         self._clock = clock
         self._owner = store.process
         self._taken: list[OutboxTask] = []
+        self._look_at = 0.0
+        """Time, in seconds of the monotonic clock, until which no task need be looked for."""
 
     def release(self, review: Review, who: str, *, without_text: bool = False) -> Record:
         """Admit a waiting object as its partner's contribution, its review's rules waived.
@@ -292,11 +298,21 @@ class Reviewer:
                 *_, review, running = heappop(queue)
                 self._decide_next(review, running, tasks)
 
+    @property
+    def may_have_task(self) -> bool:
+        """False if there was none a moment ago: who has other work need not look yet."""
+        return bool(self._taken) or time.monotonic() >= self._look_at
+
+    def look_soon(self) -> None:
+        """Another part of this process has left a task."""
+        self._look_at = 0.0
+
     def work(self, before_task: Callable[[], None] = lambda: None) -> bool:
         """Do one task that another worker left, after `before_task`; False if there is none."""
         if not self._taken:
             self._taken = self._store.outbox.lease(self._owner, LEASE, TAKEN)[::-1]
         if not self._taken:
+            self._look_at = time.monotonic() + _LOOK
             return False
         task = self._taken.pop()  # whatever goes wrong with it, the next one comes next
         if self._renew(task):
