@@ -31,9 +31,8 @@ from tocsin.clients.check_processes import (
     LargeFile,
     PlainWork,
     is_plain,
-    open_input,
 )
-from tocsin.clients.input_files import InputFile, complete, read_candidates
+from tocsin.clients.input_files import InputFile, complete, open_input, read_candidates
 from tocsin.clients.results import ObjectResult, ResultBlock, ResultStore, describe_candidate
 from tocsin.config import ClientSettings
 

@@ -23,12 +23,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -40,8 +39,7 @@ from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Ve
 from tocsin.admission.pipeline import SubmissionContext
 from tocsin.admission.survey import SubmissionFacts
 from tocsin.admission.warninglists.index import load_warning_lists
-from tocsin.clients.files import UnusableFile
-from tocsin.clients.input_files import InputFile, complete
+from tocsin.clients.input_files import InputFile, complete, open_input
 from tocsin.clients.results import ResultBlock, ResultStore, encode_results
 from tocsin.config.cache import load_or_build
 
@@ -51,6 +49,7 @@ start of a process."""
 _PARTS_AHEAD = 4
 """Parts for each process that are read and not yet examined."""
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
+_MOST_SORTED = 500_000
 _MOST_FOR_LARGE = 2
 """Processes that examine a large STIX file: with more, it would need more memory than promised."""
 _PLAIN = frozenset(
@@ -203,8 +202,7 @@ class ExaminationAhead:
                 self._take_oldest()
         except BrokenProcessPool:
             self.is_possible = False
-        ids = sorted(self._ids)
-        return frozenset(one for one, next_ in pairwise(ids) if one == next_)
+        return _find_repeated(self._ids)
 
     def judge_together(self, repeated: Sequence[Candidate]) -> None:
         """Examine all occurrences of ids that came more than once, together."""
@@ -228,6 +226,16 @@ class ExaminationAhead:
         block = self._running.popleft().result()
         self.results.add(block)
         self.advance(sum(block.counts.values()))
+
+
+def _find_repeated(numbers: array[int]) -> frozenset[int]:
+    """The numbers that occur more than once; sorted in shares, so that few are objects at once."""
+    shares = len(numbers) // _MOST_SORTED + 1
+    found: set[int] = set()
+    for share in range(shares):
+        ordered = sorted(each for each in numbers if each % shares == share)
+        found.update(one for one, next_ in pairwise(ordered) if one == next_)
+    return frozenset(found)
 
 
 def _pack(part: Sequence[Candidate]) -> bytes:
@@ -277,16 +285,6 @@ class LargeExaminer:
         candidates = [complete(each, large.file, large.now) for each in read]
         examined = self._pipeline.examine_part(candidates, self._context)
         return _encode(candidates, examined, keep_before=large.file.keep_before)
-
-
-@contextmanager
-def open_input(file: InputFile) -> Iterator[BinaryIO]:
-    """The file, whose content is not in memory."""
-    try:
-        with open(file.path or file.name, "rb") as stream:
-            yield stream
-    except OSError as error:
-        raise UnusableFile(f"cannot be read: {error.strerror}") from error
 
 
 def _encode(

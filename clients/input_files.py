@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction import additions
 from tocsin.admission.extraction.additions import Additions
 from tocsin.admission.extraction.indicators import replace_derived_id
-from tocsin.admission.formats import ReadOptions, detect_format, explain_unreadable, read
+from tocsin.admission.formats import (
+    ReadOptions,
+    detect_format,
+    explain_unreadable,
+    read,
+    read_large,
+)
 from tocsin.admission.model import Candidate, Tlp
+from tocsin.clients.files import UnusableFile
 
 _REMEDY = "; name its format with --as (report.txt)"
 
@@ -49,12 +58,29 @@ def read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]:
 
     Raises ShareError if no format reads it.
     """
-    name, content = file.form or file.name, file.read()
+    name = file.form or file.name
+    options = ReadOptions(now=now, tlp=tlp, columns=file.columns)
+    if file.path is not None:
+        with open_input(file) as stream:
+            found = read_large(name, stream, options)
+            if found is not None:
+                yield from (complete(each, file, now) for each in found)
+                return
+    content = file.read()
     if detect_format(name, content) is None:
         raise Unprocessable(explain_unreadable(name, content, _REMEDY))
-    options = ReadOptions(now=now, tlp=tlp, columns=file.columns)
     for candidate in read(name, content, options):
         yield complete(candidate, file, now)
+
+
+@contextmanager
+def open_input(file: InputFile) -> Iterator[BinaryIO]:
+    """The file, whose content is not in memory."""
+    try:
+        with open(file.path or file.name, "rb") as stream:
+            yield stream
+    except OSError as error:
+        raise UnusableFile(f"cannot be read: {error.strerror}") from error
 
 
 def complete(candidate: Candidate, file: InputFile, now: int) -> Candidate:

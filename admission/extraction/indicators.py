@@ -12,6 +12,7 @@ from hashlib import sha1
 from typing import Any, Protocol
 
 from tocsin.admission.extraction.external_ids import MOST_IDS, ExternalId, format_ids
+from tocsin.admission.extraction.places import Places
 from tocsin.admission.formats import ReadOptions
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import (
@@ -78,7 +79,7 @@ class CandidateBuilder:
     """Numbers the candidates of one file and detects values that it repeats."""
 
     options: ReadOptions
-    places: dict[str, int] = field(default_factory=dict)
+    places: Places = field(default_factory=Places)
     """The line or entry on which each pattern came first."""
     count: int = 0
     """Candidates so far; the index of the next."""
@@ -97,9 +98,8 @@ class CandidateBuilder:
     ) -> Candidate | None:
         """The next candidate, an indicator for `value`; None if an earlier line has the value."""
         pattern = value.pattern
-        if pattern in self.places:
+        if self.places.note(pattern, line) is not None:
             return None
-        self.places[pattern] = line
         subject = _build(value.value, pattern, details, self.options)
         return Candidate.from_object(self.next_index(), subject, *findings)
 
@@ -116,9 +116,9 @@ class CandidateBuilder:
         """
         unit, number = place
         pattern = value.pattern
-        before = self.places.setdefault(pattern, number)
+        before = self.places.note(pattern, number)
         subject = _build(value.value, pattern, details, self.options)
-        if before == number:
+        if before is None or before == number:
             return Candidate.from_object(self.next_index(), subject, *findings)
         message = f"{unit} {number}: duplicate of {unit} {before}"
         noted = (*findings, Finding("validate", "format", Action.NOTED, message))

@@ -11,10 +11,17 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import BinaryIO
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction.file_kinds import describe_binary, describe_kind
 from tocsin.admission.model import Candidate, Tlp
+
+_HEAD = 1_000_000
+"""Octets by which the format of a large file is detected."""
+_BLANKS = b" \t\r\n\xef\xbb\xbf"
+_NEED_THEIR_END = (b"{", b"[", b"<", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""Beginnings of files whose format only the whole content shows: JSON, XML, containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Format:
     """True if a file, by its name and content, is in this format."""
     read: Callable[[str, bytes, ReadOptions], Iterator[Candidate]]
     """See the function `read`."""
+    read_large: Callable[[str, BinaryIO, ReadOptions], Iterator[Candidate] | None] | None = None
+    """See the function of this name; None: files of this format are read as a whole."""
     never_shared: str = ""
     """The parts of a file that are read and never become part of an object, for users."""
     list_never_shared: Callable[[bytes], str] | None = None
@@ -90,3 +99,18 @@ def read(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]
     if format_ is None:
         raise Unprocessable(explain_unreadable(name, content))
     return format_.read(name, content, options)
+
+
+def read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Candidate] | None:
+    """The candidates of a file that is too large for memory; None if it must be read as a whole.
+
+    They are those of `read`.  The stream must stay open while they are read, which raises
+    Unprocessable if the file changes meanwhile.
+    """
+    head = stream.read(_HEAD)
+    if head.lstrip(_BLANKS).startswith(_NEED_THEIR_END):
+        return None
+    format_ = detect_format(name, head)
+    if format_ is None or format_.read_large is None:
+        return None
+    return format_.read_large(name, stream, options)

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from tocsin.admission.errors import Malformed, Unprocessable
+from tocsin.admission.extraction.file_lines import CHANGED
 from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.extraction.json_split import split_object
 from tocsin.admission.extraction.json_stream import (
@@ -97,7 +98,7 @@ class LargeStix:
             else list(find_elements(octets))
         )
         if _digest(raws) != part.digest:
-            raise Unprocessable("the file changed while it was read: try again")
+            raise Unprocessable(CHANGED)
         return self._parse(list(enumerate(raws, part.place)), part.index)
 
     def _find(self, stream: BinaryIO) -> Iterator[tuple[int, Element]]:

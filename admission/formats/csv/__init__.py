@@ -6,9 +6,10 @@ report does not.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
+from typing import BinaryIO
 
 from tocsin.admission.extraction.dates import parse_date
 from tocsin.admission.extraction.external_ids import (
@@ -19,6 +20,7 @@ from tocsin.admission.extraction.external_ids import (
     may_have_external_ids,
     take_external_ids,
 )
+from tocsin.admission.extraction.file_lines import FileLines
 from tocsin.admission.extraction.indicator_types import drop_indicator_types, find_indicator_types
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
@@ -125,12 +127,19 @@ def _has_several_roles(columns: Columns) -> bool:
 
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
-    text = decode_text(content)
-    ending = name.lower()[-4:]
-    rows = parse_rows(text, _detect_separator(text, ending))
+    yield from _read_rows(decode_text(content).split("\n"), name, options)
+
+
+def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Candidate] | None:
+    lines = FileLines.open(stream)
+    return None if lines is None else _read_rows(lines, name, options)
+
+
+def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterator[Candidate]:
+    rows = parse_rows(lines, _detect_separator(_take_start(lines), name.lower()[-4:]))
     sample = list(islice(rows, _SAMPLE))
     start, columns = _find_columns(sample, options.columns)
-    level, notes = find_strictest_tlp(_find_lines_about_table(text, sample, start))
+    level, notes = find_strictest_tlp(_find_lines_about_table(lines, sample, start))
     builder = CandidateBuilder(options)
     table = _Table(columns, builder, level, notes)
     candidates = (
@@ -144,9 +153,21 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     yield from with_note_of_unrelated_ids(chain(first, candidates), table.unrelated, builder)
 
 
+def _take_start(lines: Iterable[str]) -> str:
+    """The first characters of a table, as text."""
+    taken: list[str] = []
+    length = 0
+    for line in lines:
+        taken.append(line)
+        length += len(line) + 1
+        if length > _LONGEST_START:
+            break
+    return "\n".join(taken)[:_LONGEST_START]
+
+
 def _detect_separator(text: str, ending: str) -> str:
     """The delimiter; none if the first line is a single heading, so that URLs stay whole."""
-    lines = (line for line in text[:_LONGEST_START].split("\n") if _has_cells(line))
+    lines = (line for line in text.split("\n") if _has_cells(line))
     first = next(lines, "")
     single = parse_headings((first,)) is not None and not any(each in first for each in DELIMITERS)
     return NO_DELIMITER if single else detect_delimiter(text, ending)
@@ -156,10 +177,12 @@ def _has_cells(line: str) -> bool:
     return bool(line.strip()) and not line.startswith("#")
 
 
-def _find_lines_about_table(text: str, sample: list[Row], start: int) -> Iterator[tuple[int, str]]:
+def _find_lines_about_table(
+    lines: Iterable[str], sample: list[Row], start: int
+) -> Iterator[tuple[int, str]]:
     """The lines that speak of the whole table: titles above it, and comments."""
     top = sample[start].line if 0 < start < len(sample) else _find_first_value(sample)
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(lines, 1):
         if number < top or line.lstrip(_TRIM).startswith(_COMMENTS):
             yield number, line
 
@@ -384,5 +407,6 @@ FORMAT = Format(
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,
+    read_large=_read_large,
     rank=10,
 )

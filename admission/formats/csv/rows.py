@@ -41,9 +41,8 @@ class Row:
         return self.comment or (len(filled) == 1 and self.cells[0].endswith(":"))
 
 
-def parse_rows(text: str, delimiter: str) -> Iterator[Row]:
+def parse_rows(lines: Sequence[str], delimiter: str) -> Iterator[Row]:
     """Every row of a table, broken ones included."""
-    lines = text.split("\n")
     number = 0
     while number < len(lines):
         line = lines[number]

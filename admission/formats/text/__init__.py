@@ -6,9 +6,12 @@ reads the syntax of hosts files and block lists.  A TLP level that the text stat
 applies to all of it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
+from typing import BinaryIO
 
 from tocsin.admission.extraction.boilerplate import (
     LineRole,
@@ -18,7 +21,11 @@ from tocsin.admission.extraction.boilerplate import (
     find_in_boilerplate,
     remove_read_more_links,
 )
-from tocsin.admission.extraction.external_ids import find_lines_with_external_ids
+from tocsin.admission.extraction.external_ids import (
+    find_lines_with_external_ids,
+    take_external_ids,
+)
+from tocsin.admission.extraction.file_lines import FileLines
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
@@ -66,10 +73,33 @@ def _accepts(name: str, content: bytes) -> bool:
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     text = decode_text(content)
-    lines = text.split("\n")
-    level, notes = find_strictest_tlp(enumerate(lines, 1) if may_state_tlp(text) else ())
-    reader = _TextReader(lines, name.lower())
-    related = reader.relate_ids(find_lines_with_external_ids(text))
+    reader = _TextReader(text.split("\n"), name.lower())
+    yield from _read_candidates(reader, [(0, text)], options)
+
+
+def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Candidate] | None:
+    """The candidates of a list; None for other texts, whose lines say something of each other."""
+    lines = FileLines.open(stream)
+    if lines is None or _is_markup(name) or not _is_list(lines):
+        return None
+    return _read_candidates(_TextReader(lines, name.lower()), lines.blocks(), options)
+
+
+def _read_candidates(
+    reader: _TextReader, blocks: Iterable[tuple[int, str]], options: ReadOptions
+) -> Iterator[Candidate]:
+    """`blocks` are the pieces of the text, each with the number from 0 of its first line."""
+    levels: list[tuple[int, str]] = []
+    numbers: list[int] = []
+    for first, text in blocks:
+        if may_state_tlp(text):
+            numbered = enumerate(text.split("\n"), first + 1)
+            levels += [each for each in numbered if may_state_tlp(each[1])]
+        if found := find_lines_with_external_ids(text):
+            lines = text.split("\n")
+            numbers += [first + each for each in found if take_external_ids(lines[each])[1]]
+    level, notes = find_strictest_tlp(levels)
+    related = reader.relate_ids(numbers)
     builder = CandidateBuilder(options)
     candidates = _build_candidates(
         reader.find_values(related), related, _Context(IndicatorDetails(tlp=level), notes, builder)
@@ -107,8 +137,9 @@ class _TextReader:
     """Finds the values in the lines of one text."""
 
     def __init__(self, lines: Sequence[str], name: str) -> None:
+        """`name` is that of the file, in lower case."""
         self._lines = lines
-        self._markup = name.endswith(_MARKUP)
+        self._markup = _is_markup(name)
         self._asciidoc = name.endswith(_ASCIIDOC)
         self._listing = not self._markup and _is_list(lines)
         self._find = self._find_in_entry if self._listing else self._prose_finder()
@@ -193,6 +224,10 @@ def _cut(line: str) -> Iterator[str]:
     yield line[start:]
 
 
+def _is_markup(name: str) -> bool:
+    return name.lower().endswith(_MARKUP)
+
+
 def _is_list(lines: Sequence[str]) -> bool:
     """True if most lines of a sample are one value, or an address and a host."""
     spread = lines[:: max(1, len(lines) // _SAMPLE)]
@@ -207,5 +242,6 @@ FORMAT = Format(
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,
+    read_large=_read_large,
     rank=20,
 )
