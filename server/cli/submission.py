@@ -40,7 +40,7 @@ def _list(hub: Runtime) -> list[Answer]:
 def _retry(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
     """Put submissions back into the queue, for instance after an update of the hub."""
     for id in ids:
-        hub.services.intake.retry(id, hub.actor)
+        hub.services.intake.set_aside.retry(id, hub.actor)
         yield {"submission": id, "state": "queued"}
 
 
@@ -57,7 +57,8 @@ def _retry(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
 def _drop(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Refuse what is left of submissions and delete their bodies."""
     for id in ids:
-        yield {"submission": id, "refused": hub.services.intake.drop(id, hub.actor, reason)}
+        refused = hub.services.intake.set_aside.drop(id, hub.actor, reason)
+        yield {"submission": id, "refused": refused}
 
 
 def _format_submission(submission: Submission) -> Answer:

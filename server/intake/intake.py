@@ -4,7 +4,7 @@
 promised; what is above a quota is not stored at all.  Small and cheap submissions
 are admitted within the request, others wait in the queue (`queue.py`), whose next
 turn `work` takes.  A submission that ends its worker three times, or keeps failing in
-it, is set aside for the operator.
+it, is set aside for the operator (`set_aside.py`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotAllowed, NotFound, TooManyRequests, Unavailable
-from tocsin.admission.model import Action, Candidate, Finding, Verdict
-from tocsin.admission.timestamps import DAY
+from tocsin.admission.model import Candidate
 from tocsin.server.examination.examiner import (
     ExaminationTask,
     LocalExamination,
     WorkerEnded,
-    parse_candidates,
 )
 from tocsin.server.intake.admission import (
     Admission,
@@ -33,10 +31,11 @@ from tocsin.server.intake.admission import (
     InboxAdmission,
     VerbatimAdmission,
 )
-from tocsin.server.intake.decisions import Decisions
 from tocsin.server.intake.evaluate import Evaluator, PreviewTerms, Rules, Sent, split_envelope
 from tocsin.server.intake.queue import Contents, InlineBudget, Pauses, Turns, place
 from tocsin.server.intake.review import FullPreview, MaskedPreview, Reviewer
+from tocsin.server.intake.review_decisions import Decisions
+from tocsin.server.intake.set_aside import MOST_ATTEMPTS, SetAside
 from tocsin.server.model import (
     Account,
     Collection,
@@ -58,13 +57,6 @@ LEASE = 90
 """Seconds after which another worker may take over a submission that was not finished: longer
 than a commit may take (`COMMIT_SECONDS`), so that no two work on one because of it."""
 
-MOST_ATTEMPTS = 3
-"""Attempts without progress after which a submission is set aside.
-
-One may be counted when it is read ahead and one when its turn begins, so two accidents in a row
-would set an innocent one aside.
-"""
-
 _REMOTE_LEASE = 110
 """Seconds of a lease where other processes examine: longer than one may take to start and answer
 (`ExaminerLimits`)."""
@@ -79,8 +71,6 @@ _QUEUE_FULL = (
 _QUEUE_SECONDS = 30
 _RENEWALS = 10
 """Number of renewals of a lease in the time after which it would end."""
-_DROPPED_AT_ONCE = 5_000
-"""Records in one document."""
 
 
 class Intake:
@@ -127,6 +117,8 @@ class Intake:
         """Set when a submission was received that waits in the queue, or a task is due."""
         self.decisions = Decisions(store, self.waiting)
         """Decisions of reviewers, which take effect later."""
+        self.set_aside = SetAside(store, clock)
+        """Submissions that wait for the operator."""
 
     def receive(  # noqa: PLR0913
         self,
@@ -286,70 +278,6 @@ class Intake:
         """See `Reviewer.reject`."""
         return self._reviewer.reject(review, who, reason, is_answer=is_answer)
 
-    def set_aside(self, chosen: OpenSubmission) -> bool:
-        """Take a submission out of the queue that ended its worker again and again."""
-
-        def write(txn: Transaction) -> bool:
-            done = txn.set_submission_aside(chosen)
-            if done:
-                details = {"submission": chosen.id, "attempts": chosen.attempts}
-                txn.add_journal_entry("submission.set_aside", chosen.account, details)
-            return done
-
-        done = self._store.commit(write)
-        if done:
-            log.error(
-                "submission=%s account=%s is set aside after %d attempts without progress: "
-                "`tocsin-hub submission list` shows it, `retry` or `drop` decides",
-                chosen.id,
-                chosen.account,
-                chosen.attempts,
-            )
-        return done
-
-    def retry(self, id: str, who: str) -> None:
-        """Put a submission that was set aside back into the queue; NotFound if it was not."""
-
-        def write(txn: Transaction) -> None:
-            txn.readmit_submission(id)
-            txn.add_journal_entry("submission.retry", who, {"submission": id})
-
-        self._store.commit(write)
-
-    def drop(self, id: str, who: str, reason: str) -> int:
-        """Refuse what is left of a submission that was set aside; how many objects.
-
-        Its body is deleted.  Raises NotFound if it was not set aside.
-        """
-        submission = self._store.submissions.find(id)
-        if submission is None or not submission.set_aside:
-            raise NotFound(f"no submission {id} is set aside")
-        message = "could not be examined, and was dropped by the operator"
-        fault = Finding(
-            "validate", "fault", Action.REFUSED, f"{message}: {reason}" if reason else message
-        )
-        left = parse_candidates(split_envelope(submission.raw))[submission.settled :]
-        records = [
-            Record(
-                index=each.index,
-                verdict=Verdict.REFUSED.value,
-                source_id=(each.source_id or "")[:300],
-                version=(each.source_version or "")[:64],
-                findings=(fault.as_json(),),
-            )
-            for each in left
-        ]
-
-        def write(txn: Transaction) -> None:
-            for start in range(0, len(records), _DROPPED_AT_ONCE):
-                txn.settle(id, records[start : start + _DROPPED_AT_ONCE], total=submission.total)
-            details = {"submission": id, "objects": len(records), "reason": reason}
-            txn.forget_body(id, self._clock() // DAY)
-            txn.add_journal_entry("submission.drop", who, details)
-
-        self._store.commit(write)
-        return len(records)
-
     def _check_quotas(self, submission: Submission, waiting: Sequence[OpenSubmission]) -> None:
         """Raises TooManyRequests if a quota of the partner is used up.  Operators have none."""
         limits = self._rules.limits
@@ -508,7 +436,7 @@ class Intake:
                 self._blamed = chosen.id, attempts
         else:
             if chosen.attempts >= MOST_ATTEMPTS:
-                return self.set_aside(chosen)
+                return self.set_aside.add(chosen)
             self._clear_blame()
             leased = self._store.submissions.lease(chosen, self._owner, self._lease)
             if leased is None:

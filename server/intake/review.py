@@ -6,7 +6,7 @@ over; an object that is admitted then may leave a task again.  If the worker tha
 dies, another one does it.  A task may be done twice without harm.
 
 A decision that a person takes in the console is a task as well, which is due after the time
-in which it can be taken back (`decisions.py`).
+in which it can be taken back (`review_decisions.py`).
 """
 
 from __future__ import annotations

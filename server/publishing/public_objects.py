@@ -52,7 +52,7 @@ from tocsin.server.model import (
     Withdrawals,
 )
 from tocsin.server.publishing.attribution import Attribution
-from tocsin.server.publishing.revoked_versions import revoked_version
+from tocsin.server.publishing.revoked_and_purged_versions import revoked_version
 from tocsin.server.publishing.tlp_versions import (
     MILLISECOND,
     NextVersion,

@@ -29,7 +29,10 @@ from tocsin.server.console.review_texts import (
 )
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
-from tocsin.server.intake.decisions import (
+from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
+from tocsin.server.intake.masks import find_words
+from tocsin.server.intake.review import FullPreview, MaskedPreview
+from tocsin.server.intake.review_decisions import (
     MOST_AT_ONCE,
     OWN,
     Chosen,
@@ -37,9 +40,6 @@ from tocsin.server.intake.decisions import (
     Decision,
     is_own,
 )
-from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
-from tocsin.server.intake.masks import find_words
-from tocsin.server.intake.review import FullPreview, MaskedPreview
 from tocsin.server.model import (
     ActState,
     Claim,

@@ -141,7 +141,7 @@ def set_aside_new(hub: HubProcess) -> str:
             one = json.dumps(indicators(1)[0]).encode()
             posted = intake.receive(city, inbox, [one], b'{"objects": [' + one + b"]}").submission
             for listed in store.submissions.list_open(60):
-                if listed.id == posted.id and intake.set_aside(listed):
+                if listed.id == posted.id and intake.set_aside.add(listed):
                     return posted.id
 
 

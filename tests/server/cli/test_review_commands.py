@@ -27,7 +27,7 @@ from tocsin.server.cli.review import (
     review_command,
     show_review,
 )
-from tocsin.server.intake.decisions import Chosen, Decision
+from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.model import DecisionKind
 from tocsin.server.person import Person
 from tocsin.server.runtime import Runtime

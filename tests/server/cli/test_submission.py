@@ -26,7 +26,7 @@ def aside(hub: HubInProcess) -> Object:
     body = json.dumps({"objects": [indicator("a.top"), indicator("b.top")]})
     posted = hub.ask("collections/inbox/objects/", method="POST", data=body).json
     [waiting] = hub.store.submissions.list_open(60)
-    assert hub.services.intake.set_aside(waiting)
+    assert hub.services.intake.set_aside.add(waiting)
     return dict(posted)
 
 

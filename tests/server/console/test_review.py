@@ -25,8 +25,8 @@ from support.presence import present
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.timestamps import DAY
-from tocsin.server.intake.decisions import Chosen, Decision, Decisions
 from tocsin.server.intake.masks import find_words
+from tocsin.server.intake.review_decisions import Chosen, Decision, Decisions
 from tocsin.server.model import DecisionKind, Review
 from tocsin.server.person import Person, Role
 from tocsin.server.store import Store, wall_clock

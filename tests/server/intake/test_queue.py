@@ -21,7 +21,8 @@ from tocsin.admission.errors import Unavailable
 from tocsin.config import HubSettings
 from tocsin.server.intake import queue
 from tocsin.server.intake.admission import InboxAdmission
-from tocsin.server.intake.intake import MOST_ATTEMPTS, Intake
+from tocsin.server.intake.intake import Intake
+from tocsin.server.intake.set_aside import MOST_ATTEMPTS
 from tocsin.server.model import OpenSubmission, Partner
 from tocsin.server.store import Store, wall_clock
 
@@ -459,7 +460,7 @@ class TestSetAside:
         for _ in range(MOST_ATTEMPTS):
             self.crash(hub, engine_uri)
         work_off(hub.services.intake)
-        hub.services.intake.retry(posted["id"], "operator")
+        hub.services.intake.set_aside.retry(posted["id"], "operator")
         work_off(hub.services.intake)
         assert status(hub, posted)["success_count"] == 30
 
@@ -470,7 +471,9 @@ class TestSetAside:
         for _ in range(MOST_ATTEMPTS):
             self.crash(hub, engine_uri)
         work_off(hub.services.intake)
-        assert hub.services.intake.drop(posted["id"], "operator", "send less at once") == 30
+        assert (
+            hub.services.intake.set_aside.drop(posted["id"], "operator", "send less at once") == 30
+        )
         answer = status(hub, posted)
         assert (answer["status"], answer["failure_count"]) == ("complete", 30)
         assert "send less at once" in details(answer)[0]["message"]

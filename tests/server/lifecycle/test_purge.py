@@ -236,7 +236,7 @@ class TestWhatIsNotSettledYet:
     def test_so_is_one_that_was_set_aside(self, hub: HubInProcess, sent: dict[str, Any]) -> None:
         queue(hub, {**sent, "modified": LATER})
         (waiting,) = hub.store.submissions.list_open(60)
-        hub.services.intake.set_aside(waiting)
+        hub.services.intake.set_aside.add(waiting)
         report = hub.services.purger.purge(indicators(hub)[0]["id"], "operator", WHY)
         assert report.in_progress == 0 and places(hub.store) == set()
 

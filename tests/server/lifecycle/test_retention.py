@@ -117,9 +117,9 @@ class TestBodies:
         hub.store.clock = clock
         status = queue(hub, {"type": "x"})
         (waiting,) = hub.store.submissions.list_open(60)
-        hub.services.intake.set_aside(waiting)
+        hub.services.intake.set_aside.add(waiting)
         after(hub, clock, 55)
-        hub.services.intake.retry(status["id"], "operator")
+        hub.services.intake.set_aside.retry(status["id"], "operator")
         while hub.services.intake.work():
             pass
         after(hub, clock, 2)
@@ -130,7 +130,7 @@ class TestBodies:
     ) -> None:
         queue(hub)
         (waiting,) = hub.store.submissions.list_open(60)
-        hub.services.intake.set_aside(waiting)
+        hub.services.intake.set_aside.add(waiting)
         after(hub, clock, 1)
         assert "keep their bodies until you decide: 1;" in caplog.text
 

@@ -10,7 +10,7 @@ from support.stix_objects import DOMAIN_OBJECTS, OBSERVABLES, TIME, make_object,
 
 from tocsin.admission.model import Tlp
 from tocsin.admission.stix.schemas import schema_for
-from tocsin.server.publishing.revoked_versions import purged_version, revoked_version
+from tocsin.server.publishing.revoked_and_purged_versions import purged_version, revoked_version
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from support.hub import (
 )
 from support.stix_objects import TIME
 
-from tocsin.server.intake.decisions import Chosen, Decision
+from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.model import Account, DecisionKind
 from tocsin.server.person import Person
 from tocsin.server.reports.search import SearchFilters
