@@ -131,13 +131,14 @@ class Checker:
         self, file: InputFile, now: int, processes: CheckProcesses | None, advance: Advance
     ) -> list[Candidate] | ResultStore:
         """The candidates of a file; of many that are plain, the results."""
-        fewest = processes.fewest if processes and processes.capacity else 0
+        is_useful = processes and (processes.capacity or file.path is not None)
+        fewest = processes.fewest if processes and is_useful else 0
         candidates: list[Candidate] = []
         found = self._read_candidates(file, now)
         for each in found:
             candidates.append(each)
             if processes and len(candidates) == fewest and all(map(is_plain, candidates)):
-                work = PlainWork(now, file.keep_before)
+                work = PlainWork(now, file.keep_before, file.new_ids)
                 ahead = ExaminationAhead(processes, work, advance, ResultStore(file.name))
                 if self._examine_ahead(file, ahead, chain(candidates, found)):
                     return ahead.results
@@ -153,8 +154,7 @@ class Checker:
             if not ahead.is_possible:
                 return False
         if repeated := ahead.finish():
-            again = self._read_candidates(file, ahead.work.now)
-            ahead.judge_together([one for one in again if hash(one.source_id or "") in repeated])
+            ahead.judge_together(self._read_candidates(file, ahead.work.now), repeated)
         return ahead.is_possible
 
     def _read_candidates(self, file: InputFile, now: int) -> Iterator[Candidate]:

@@ -15,6 +15,7 @@ Results are kept on disk.  A worker process ends with the program, even if that 
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import signal
 import threading
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
@@ -32,7 +33,8 @@ from pathlib import Path
 import msgspec
 
 from tocsin.admission import Pipeline, parse_policy
-from tocsin.admission.errors import Unavailable
+from tocsin.admission.errors import Unavailable, Unprocessable
+from tocsin.admission.extraction.file_lines import CHANGED
 from tocsin.admission.formats.stix_parts import LargeStix, Part
 from tocsin.admission.markings.tlp import official_ids
 from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Verdict
@@ -50,6 +52,7 @@ _PARTS_AHEAD = 4
 """Parts for each process that are read and not yet examined."""
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 _MOST_SORTED = 500_000
+"""Numbers of which objects are made at once: an object takes four times the room of a number."""
 _MOST_FOR_LARGE = 2
 """Processes that examine a large STIX file: with more, it would need more memory than promised."""
 _PLAIN = frozenset(
@@ -168,6 +171,28 @@ class PlainWork:
 
     now: int
     keep_before: bool
+    new_ids: bool = False
+    """See `InputFile.new_ids`."""
+
+
+class Fingerprint:
+    """Tells if the candidates of two readings of a file are the same."""
+
+    def __init__(self, *, new_ids: bool) -> None:
+        """With `new_ids`, ids may be random and differ."""
+        self._hash = hashlib.blake2b()
+        self._new_ids = new_ids
+
+    def add(self, candidate: Candidate) -> None:
+        """Take the next plain candidate."""
+        if self._new_ids and candidate.object is not None:
+            candidate = replace(candidate, object={**candidate.object, "id": ""})
+        self._hash.update(_pack([candidate]))
+
+    @property
+    def digest(self) -> bytes:
+        """The same for the same candidates."""
+        return self._hash.digest()
 
 
 @dataclass(slots=True)
@@ -183,12 +208,17 @@ class ExaminationAhead:
     _part: list[Candidate] = field(default_factory=list)
     _running: deque[Future[ResultBlock]] = field(default_factory=deque)
     _ids: array[int] = field(default_factory=lambda: array("q"))
+    _read: Fingerprint = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._read = Fingerprint(new_ids=self.work.new_ids)
 
     def add(self, candidate: Candidate) -> None:
         """Take the next candidate of the file."""
         self.is_possible = self.is_possible and is_plain(candidate)
         if not self.is_possible:
             return
+        self._read.add(candidate)
         self._ids.append(hash(candidate.source_id or candidate.index))
         self._part.append(candidate)
         if len(self._part) >= self.processes.part:
@@ -204,10 +234,20 @@ class ExaminationAhead:
             self.is_possible = False
         return _find_repeated(self._ids)
 
-    def judge_together(self, repeated: Sequence[Candidate]) -> None:
-        """Examine all occurrences of ids that came more than once, together."""
+    def judge_together(self, again: Iterable[Candidate], repeated: frozenset[int]) -> None:
+        """Examine all occurrences of ids that came more than once, by their hashes, together.
+
+        `again` are all candidates, read a second time.  Raises Unprocessable if they are others.
+        """
+        read, together = Fingerprint(new_ids=self.work.new_ids), list[Candidate]()
+        for each in again:
+            read.add(each)
+            if hash(each.source_id or each.index) in repeated:
+                together.append(each)
+        if read.digest != self._read.digest:
+            raise Unprocessable(CHANGED)
         try:
-            self.results.replace(self.processes.submit(repeated, self.work, together=True).result())
+            self.results.replace(self.processes.submit(together, self.work, together=True).result())
         except BrokenProcessPool:
             self.is_possible = False
 
@@ -229,12 +269,13 @@ class ExaminationAhead:
 
 
 def _find_repeated(numbers: array[int]) -> frozenset[int]:
-    """The numbers that occur more than once; sorted in shares, so that few are objects at once."""
-    shares = len(numbers) // _MOST_SORTED + 1
+    """The numbers that occur more than once."""
+    shares = [array("q") for _ in range(len(numbers) // _MOST_SORTED + 1)]
+    for each in numbers:
+        shares[each % len(shares)].append(each)
     found: set[int] = set()
-    for share in range(shares):
-        ordered = sorted(each for each in numbers if each % shares == share)
-        found.update(one for one, next_ in pairwise(ordered) if one == next_)
+    for share in shares:
+        found.update(one for one, next_ in pairwise(sorted(share)) if one == next_)
     return frozenset(found)
 
 

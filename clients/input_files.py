@@ -56,7 +56,8 @@ class InputFile:
 def read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]:
     """The candidates of a file, with what the user adds to all of them.
 
-    Raises ShareError if no format reads it.
+    Raises ShareError if no format reads it, and, after some of them, if a large one changes or
+    cannot be read any more.
     """
     name = file.form or file.name
     options = ReadOptions(now=now, tlp=tlp, columns=file.columns)

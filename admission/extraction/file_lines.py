@@ -42,8 +42,8 @@ class FileLines(Sequence[str]):
     def open(cls, stream: BinaryIO) -> FileLines | None:
         """The lines of a file; None if it has to be decoded as a whole.
 
-        That is the case in UTF-16, with NULs or carriage returns within lines, or with a line of
-        more than 8 MB.
+        That is the case in UTF-16, with NULs, with carriage returns that no line feed follows, or
+        with a line of more than 8 MB; and an empty file has no blocks.
         """
         lines = cls(stream)
         return lines if lines._find_blocks() else None

@@ -98,7 +98,7 @@ class CandidateBuilder:
     ) -> Candidate | None:
         """The next candidate, an indicator for `value`; None if an earlier line has the value."""
         pattern = value.pattern
-        if self.places.note(pattern, line) is not None:
+        if self.places.find_or_add(pattern, line) is not None:
             return None
         subject = _build(value.value, pattern, details, self.options)
         return Candidate.from_object(self.next_index(), subject, *findings)
@@ -116,7 +116,7 @@ class CandidateBuilder:
         """
         unit, number = place
         pattern = value.pattern
-        before = self.places.note(pattern, number)
+        before = self.places.find_or_add(pattern, number)
         subject = _build(value.value, pattern, details, self.options)
         if before is None or before == number:
             return Candidate.from_object(self.next_index(), subject, *findings)

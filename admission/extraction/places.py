@@ -25,8 +25,8 @@ class Places:
         """The number of values."""
         return sum(each.count for each in self._tables)
 
-    def note(self, value: str, place: int) -> int | None:
-        """The place, from 0, at which a value came first; None if it is new and came at `place`."""
+    def find_or_add(self, value: str, place: int) -> int | None:
+        """The place, from 0, at which a value came first; None if it is new: `place` is kept."""
         high, low = _DIGEST.unpack(
             blake2b(value.encode("utf-8", "surrogatepass"), digest_size=_DIGEST.size).digest()
         )

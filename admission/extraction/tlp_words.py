@@ -28,16 +28,24 @@ def find_tlp_levels(text: str) -> Iterable[Tlp]:
         yield Tlp.parse(word) if not amber else Tlp.AMBER_STRICT if strict else Tlp.AMBER
 
 
+def find_strictest_line(lines: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The first of the numbered lines that state the strictest level; empty if none states any."""
+    found = [(level, -number, line) for number, line in lines for level in find_tlp_levels(line)]
+    _, number, line = max(found, default=(None, 0, ""))
+    return [(-number, line)] if found else []
+
+
 def find_strictest_tlp(
     lines: Iterable[tuple[int, str]],
 ) -> tuple[Tlp | None, tuple[Finding, ...]]:
     """The strictest level that numbered lines state, and a finding that reports it."""
-    found = [(level, -number) for number, line in lines for level in find_tlp_levels(line)]
-    if not found:
+    strictest = find_strictest_line(lines)
+    if not strictest:
         return None, ()
-    level, number = max(found)
+    [(number, line)] = strictest
+    level = max(find_tlp_levels(line))
     message = (
-        f"TLP:{level.label.upper()} on line {-number} is the strictest level in the file"
+        f"TLP:{level.label.upper()} on line {number} is the strictest level in the file"
         " and applies to all of it"
     )
     return level, (Finding("validate", "format", Action.NOTED, message, "object_marking_refs"),)

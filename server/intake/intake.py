@@ -206,7 +206,6 @@ class Intake:
         if self.waiting.is_set():
             self.waiting.clear()
             self._list_until = 0.0
-            self._reviewer.look_soon()
         self._outbox_first = not self._outbox_first
         if self._outbox_first and self._reviewer.may_have_task:
             return self._reviewer.work(self._clear_blame) or self._next()

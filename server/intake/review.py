@@ -85,7 +85,7 @@ CARRIED_OUT = 10
 TAKEN = 100
 """Tasks that are taken over together."""
 
-_LOOK = 0.5
+_LOOK_SECONDS = 0.5
 """Seconds between two looks for tasks, while there is other work."""
 
 _NO_WAIVER = Waiver()
@@ -303,16 +303,12 @@ class Reviewer:
         """False if there was none a moment ago: who has other work need not look yet."""
         return bool(self._taken) or time.monotonic() >= self._look_at
 
-    def look_soon(self) -> None:
-        """Another part of this process has left a task."""
-        self._look_at = 0.0
-
     def work(self, before_task: Callable[[], None] = lambda: None) -> bool:
         """Do one task that another worker left, after `before_task`; False if there is none."""
         if not self._taken:
             self._taken = self._store.outbox.lease(self._owner, LEASE, TAKEN)[::-1]
         if not self._taken:
-            self._look_at = time.monotonic() + _LOOK
+            self._look_at = time.monotonic() + _LOOK_SECONDS
             return False
         task = self._taken.pop()  # whatever goes wrong with it, the next one comes next
         if self._renew(task):

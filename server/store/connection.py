@@ -197,12 +197,12 @@ class _Documents(Documents[Document]):
     """A collection; see `_Database`."""
 
 
-def _guard(name: str, *, writes: bool) -> None:
+def _guard(name: str, *, repeats: bool) -> None:
     """Let a method of collections raise WouldBlock on the event loop's thread.
 
-    What writes is tried again once if the connection breaks and the driver does not do so
-    (`retryWrites=false`): the embedded engine has ended, and is back in a moment.  Outside
-    transactions the hub writes nothing that does harm when it is done twice.
+    With `repeats` it is called again, once, if the connection to an embedded engine breaks: the
+    engine has ended, and is back in a moment.  Elsewhere the driver repeats single writes, unless
+    the URI says otherwise (`retryWrites`).
     """
 
     @wraps(getattr(Documents, name))
@@ -214,23 +214,30 @@ def _guard(name: str, *, writes: bool) -> None:
         except AutoReconnect as error:
             is_broken = type(error) is AutoReconnect and not error.timeout
             session = kwargs.get("session")
-            in_transaction = session is not None and session.in_transaction
-            is_repeated = in_transaction or self.database.client.options.retry_writes
-            if not (writes and is_broken) or is_repeated:
+            is_single = session is None or not session.in_transaction
+            if not (repeats and is_broken and is_single and _is_engine(self.database.client)):
                 raise
         return method(*args, **kwargs)
 
     setattr(_Documents, name, guarded)
 
 
-for _name in ("aggregate", "count_documents", "distinct", "estimated_document_count", "find"):
-    _guard(_name, writes=False)
+def _is_engine(client: Client) -> bool:
+    """True if the URI is like that of an embedded engine: one server, and no retryable writes."""
+    options = client.options
+    return not options.retry_writes and options.direct_connection is True
+
+
 for _name in (
-    *("bulk_write", "delete_many", "delete_one", "find_one_and_delete", "find_one_and_replace"),
-    *("find_one_and_update", "insert_many", "insert_one", "replace_one", "update_many"),
-    "update_one",
+    *("aggregate", "count_documents", "delete_many", "distinct", "estimated_document_count"),
+    *("find", "update_many"),
 ):
-    _guard(_name, writes=True)
+    _guard(_name, repeats=False)
+for _name in (
+    *("bulk_write", "delete_one", "find_one_and_delete", "find_one_and_replace"),
+    *("find_one_and_update", "insert_many", "insert_one", "replace_one", "update_one"),
+):
+    _guard(_name, repeats=True)
 
 
 def open_database(client: Client, name: str) -> Base:

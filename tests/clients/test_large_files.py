@@ -19,7 +19,12 @@ from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
 from tocsin.clients import check, results
 from tocsin.clients.check import Checker, Preview, describe_submitter
-from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, LargeExaminer
+from tocsin.clients.check_processes import (
+    CheckProcesses,
+    ExaminationAhead,
+    ExaminerSettings,
+    LargeExaminer,
+)
 from tocsin.clients.cli import command
 from tocsin.clients.input_files import InputFile
 from tocsin.config import ClientSettings, policy_text
@@ -102,6 +107,39 @@ def test_a_file_that_changes_between_its_readings_is_not_shared(
     preview = checker.preview(InputFile("a.json", b"", path=path), NOW)
     assert "the file changed while it was read" in preview.error
     assert list(preview.results()) == []
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_table_that_changes_before_its_repeated_values_are_read_again_is_not_shared(
+    several: bool, checker: Checker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"bad{number}.top,seen" for number in range(100)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["domain,description", *rows, rows[5]]))
+    settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
+    with CheckProcesses(settings, count=2 if several else 1, part=5) as processes:
+        file = InputFile("a.csv", b"", path=path)
+        unchanged = checker.preview(file, NOW, processes)
+        assert unchanged.store is not None and unchanged.count == 101
+        judge = ExaminationAhead.judge_together
+
+        def change_and_judge(ahead: Any, *arguments: Any) -> None:
+            path.write_text("\n".join(["domain,description", "new.top,seen", *rows, rows[5]]))
+            judge(ahead, *arguments)
+
+        monkeypatch.setattr(ExaminationAhead, "judge_together", change_and_judge)
+        preview = checker.preview(file, NOW, processes)
+    assert "the file changed while it was read" in preview.error
+    assert list(preview.results()) == []
+
+
+def test_new_ids_are_no_change_of_the_file(
+    checker: Checker, processes: CheckProcesses, tmp_path: Path
+) -> None:
+    given = [indicator(number) for number in range(4_001)]
+    lines = "\n".join(json.dumps(each) for each in [*given, given[7]])
+    file = InputFile("a.jsonl", lines.encode(), new_ids=True)
+    assert len(list_results(checker.preview(file, NOW, processes))) == 4_002
 
 
 def test_processes_that_end_are_an_error_of_the_file(checker: Checker, tmp_path: Path) -> None:

@@ -39,7 +39,11 @@ from tocsin.admission.extraction.prose import (
     remove_placeholders,
 )
 from tocsin.admission.extraction.text_encoding import decode_text, is_plain_text
-from tocsin.admission.extraction.tlp_words import find_strictest_tlp, may_state_tlp
+from tocsin.admission.extraction.tlp_words import (
+    find_strictest_line,
+    find_strictest_tlp,
+    may_state_tlp,
+)
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.text.host_lists import (
     is_bare_value,
@@ -89,16 +93,16 @@ def _read_candidates(
     reader: _TextReader, blocks: Iterable[tuple[int, str]], options: ReadOptions
 ) -> Iterator[Candidate]:
     """`blocks` are the pieces of the text, each with the number from 0 of its first line."""
-    levels: list[tuple[int, str]] = []
+    stated: list[tuple[int, str]] = []
+    """The lines with the strictest level of each block."""
     numbers: list[int] = []
     for first, text in blocks:
         if may_state_tlp(text):
-            numbered = enumerate(text.split("\n"), first + 1)
-            levels += [each for each in numbered if may_state_tlp(each[1])]
+            stated += find_strictest_line(enumerate(text.split("\n"), first + 1))
         if found := find_lines_with_external_ids(text):
             lines = text.split("\n")
             numbers += [first + each for each in found if take_external_ids(lines[each])[1]]
-    level, notes = find_strictest_tlp(levels)
+    level, notes = find_strictest_tlp(stated)
     related = reader.relate_ids(numbers)
     builder = CandidateBuilder(options)
     candidates = _build_candidates(
@@ -230,9 +234,9 @@ def _is_markup(name: str) -> bool:
 
 def _is_list(lines: Sequence[str]) -> bool:
     """True if most lines of a sample are one value, or an address and a host."""
-    spread = lines[:: max(1, len(lines) // _SAMPLE)]
-    sample = [line for line in spread if line.strip() and not is_comment(line)]
-    return bool(sample) and sum(map(is_entry, sample)) * 10 >= len(sample) * 6
+    spread = (lines[each] for each in range(0, len(lines), max(1, len(lines) // _SAMPLE)))
+    entries = [is_entry(line) for line in spread if line.strip() and not is_comment(line)]
+    return bool(entries) and sum(entries) * 10 >= len(entries) * 6
 
 
 FORMAT = Format(

@@ -6,11 +6,16 @@ from tocsin.admission.extraction.places import Places
 def test_the_first_place_of_each_value_is_kept() -> None:
     places = Places()
     values = [f"[domain-name:value = 'host{number}.top']" for number in range(5_000)]
-    assert {places.note(each, number) for number, each in enumerate(values)} == {None}
-    assert [places.note(each, 9_999) for each in values] == list(range(5_000))
+    assert {places.find_or_add(each, number) for number, each in enumerate(values)} == {None}
+    assert [places.find_or_add(each, 9_999) for each in values] == list(range(5_000))
     assert len(places) == 5_000
 
 
 def test_every_text_is_a_value() -> None:
     places = Places()
-    assert [places.note(each, 7) for each in ("", "ü", "\ud800", "")] == [None, None, None, 7]
+    assert [places.find_or_add(each, 7) for each in ("", "ü", "\ud800", "")] == [
+        None,
+        None,
+        None,
+        7,
+    ]
