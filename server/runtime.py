@@ -388,7 +388,9 @@ def serve(
         open_serving_runtime(settings, echo, clock) as hub,
         _serve_metrics(hub, echo),
     ):
+        # All that needs the database is asked before requests are served: later it may be away.
         key = create_operator(hub.services.store)
+        invitation = invite_first_person(hub.services) if serves_console(settings) else None
         if not settings.mongo_uri:
             # Only this process uses the engine, so the holders of these leases are dead.
             hub.services.store.submissions.release_all()
@@ -408,7 +410,7 @@ def serve(
                 url = f"{scheme}://{_url_host(settings.host)}:{port}/taxii2/"
                 _record_url(settings.data, url)
                 _announce(settings, url, key, ready, echo)
-                _announce_console(hub, echo)
+                _announce_console(settings, invitation, echo)
                 if not tls and not _is_loopback(settings.host):
                     echo(_PLAIN_HTTP_WARNING.format(settings.host))
                 await_stop(stop)
@@ -866,17 +868,16 @@ def find_console_url(settings: HubSettings) -> str:
     return url.replace("//127.0.0.1:", "//localhost:") + CONSOLE_ROOT
 
 
-def _announce_console(hub: Runtime, echo: Echo) -> None:
-    settings = hub.settings
+def _announce_console(settings: HubSettings, invitation: str | None, echo: Echo) -> None:
     if not serves_console(settings):
         if settings.console:
             echo("no console: it needs TLS, or a proxy with TLS named by public_url")
         return
-    url, secret = find_console_url(settings), invite_first_person(hub.services)
-    if secret is None:
+    url = find_console_url(settings)
+    if invitation is None:
         echo(f"console: {url}/")
     else:
-        echo(f"console: {url}/invitation/{secret}")
+        echo(f"console: {url}/invitation/{invitation}")
         echo("  with this link you become its first person; it works once")
 
 

@@ -438,3 +438,41 @@ def _all_there(hub: Any, writers: Any) -> None:
     assert len(writers.patterns) >= 12 * 20
     assert writers.patterns <= set(counted)
     assert max(counted.values()) == 1
+
+
+_KILLS_ITS_DATABASE = """
+import fcntl, json, os, signal, sys, threading
+from tocsin.server import runtime
+from tocsin.server.cli.main import main
+
+announce = runtime._announce
+
+def announce_and_kill(settings, *arguments):
+    announce(settings, *arguments)
+    os.kill(json.loads((settings.data / "engine.json").read_text())["pid"], signal.SIGKILL)
+    lock = (settings.data / "engine.lock").open("a")  # no other engine can start meanwhile
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    threading.Timer(30, lock.close).start()
+
+runtime._announce = announce_and_kill
+sys.exit(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_database_that_ends_while_the_hub_says_where_it_answers_does_not_end_the_hub(
+    founded: Any, tmp_path: Path
+) -> None:
+    hub = copied(founded, tmp_path)
+    assert hub.stop() == 0
+    hub.program = (sys.executable, "-c", _KILLS_ITS_DATABASE, "serve")
+    hub.start()
+    deadline = time.monotonic() + 90
+    while "starting it again" not in (log := hub.read_log()) or log.count("console: http") < 2:
+        assert hub.process.poll() is None and time.monotonic() < deadline, hub.read_log()
+        time.sleep(0.1)
+    while hub.ask("collections/").status_code == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert hub.ask("collections/").status_code == 200
+    assert hub.stop() == 0
