@@ -190,7 +190,8 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
 
   const begin = () => {
     const heading = document.querySelector("h1[data-focus]"), errors = document.querySelector(".errors");
-    if (errors) errors.focus(); else if (heading) heading.focus({ preventScroll: true });
+    const typing = document.activeElement && document.activeElement.id === "words";
+    if (errors) errors.focus(); else if (heading && !typing) heading.focus({ preventScroll: true });
     if (window.matchMedia("(max-width: 46rem)").matches) {
       all("details[data-fold]").forEach((each) => each.removeAttribute("open"));
     }
@@ -208,9 +209,11 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
         found[at].scrollIntoView({ block: "center" });
       });
     }
-    const edit = document.getElementById("edit");
-    if (edit) edit.addEventListener("toggle", () => { if (edit.open) document.getElementById("words").focus(); });
   };
+  // Heard from the document, which is there before an item that comes in the place of another.
+  document.addEventListener("toggle", (event) => {
+    if (event.target.id === "edit" && event.target.open) document.getElementById("words").focus();
+  }, true);
 
   begin();
   if (line.textContent.trim()) {
