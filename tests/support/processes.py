@@ -284,7 +284,7 @@ class Writers:
                 self.statuses.append(answer.json()["id"])
                 self.patterns |= {each["pattern"] for each in objects}
 
-    def wait_for(self, more: int, seconds: float = 60) -> None:
+    def wait_for(self, more: int, seconds: float = 120) -> None:
         """Wait until `more` further submissions have been acknowledged."""
         enough, deadline = len(self.statuses) + more, time.monotonic() + seconds
         while len(self.statuses) < enough:

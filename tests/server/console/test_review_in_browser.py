@@ -42,8 +42,9 @@ def visitor(browser: Browser, origin: str) -> Iterator[Visitor]:
 
 
 def is_said(page: Page, text: str) -> None:
-    """Wait until the status line says it."""
+    """Wait until the status line says it, and the page that came with it is ready for keys."""
     expect(page.locator("#status")).to_contain_text(text)
+    expect(page.locator(".htmx-swapping, .htmx-settling")).to_have_count(0)
 
 
 def is_at(page: Page, name: str) -> None:
