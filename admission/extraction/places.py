@@ -5,11 +5,14 @@ A dictionary takes 250 for each of the millions of values of a large list.
 
 from __future__ import annotations
 
+import os
 import struct
 from array import array
 from hashlib import blake2b
 
 _DIGEST = struct.Struct("=QQ")
+_KEY = os.urandom(16)
+"""Of the digests, so that nobody can choose values that all fall into one slot."""
 _TABLES = 16
 """Tables that grow one by one, so that there is never much room for two copies of all."""
 _FIRST_SLOTS = 64
@@ -27,9 +30,9 @@ class Places:
 
     def find_or_add(self, value: str, place: int) -> int | None:
         """The place, from 0, at which a value came first; None if it is new: `place` is kept."""
-        high, low = _DIGEST.unpack(
-            blake2b(value.encode("utf-8", "surrogatepass"), digest_size=_DIGEST.size).digest()
-        )
+        octets = value.encode("utf-8", "surrogatepass")
+        digest = blake2b(octets, digest_size=_DIGEST.size, key=_KEY).digest()
+        high, low = _DIGEST.unpack(digest)
         number: int = low % _TABLES
         table = self._tables[number]
         slot = table.find(high, low)

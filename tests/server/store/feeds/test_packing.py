@@ -52,7 +52,7 @@ def runs(feed: Feed) -> list[dict[str, Any]]:
 
 
 def answers(feed: Feed) -> list[object]:
-    """What readers of many kinds receive."""
+    """The pages and manifests of readers with different filters."""
     whole = feed.page(replace(EVERY, specs=frozenset({"2.0", "2.1"})))
     middle = whole[len(whole) // 2]
     queries = [

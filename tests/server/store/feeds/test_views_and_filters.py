@@ -93,7 +93,7 @@ def build_views(one: Feed, other: Feed) -> dict[str, Feed]:
 
 
 def answers(shown: Feed) -> list[object]:
-    """What readers of many kinds receive."""
+    """The pages and manifests of readers with different filters."""
     whole = shown.page(EVERY)
     middle, some = whole[len(whole) // 2].stamp, frozenset(map(object_id, range(9)))
     queries = [
