@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Protocol
 
-from tocsin.admission.model import Action, Finding, Verdict
+from tocsin.admission.model import Action, Candidate, Finding, Verdict
 from tocsin.server.examination.examiner import parse_candidates, step_length
 from tocsin.server.intake.evaluate import (
     Evaluation,
@@ -24,7 +25,7 @@ from tocsin.server.intake.review import Reviewer
 from tocsin.server.intake.sender import find_sender, may_send
 from tocsin.server.model import Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
-from tocsin.server.store import Store, Transaction
+from tocsin.server.store import Store, Transaction, TransactionTooLarge
 
 _DISABLED = Finding(
     "validate",
@@ -34,7 +35,9 @@ _DISABLED = Finding(
 )
 
 BATCH = 500
-"""Records that one transaction settles."""
+"""Records that one transaction settles at most."""
+BATCH_OCTETS = 4_000_000
+"""Octets of their objects at most: databases refuse transactions that would fill their cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class InboxAdmission:
         self._objects = objects
         self._elsewhere = elsewhere
         self._settled = sent.submission.settled
+        self._most = BATCH
         self._evaluation: Evaluation | None = None
         self._whole: Batch | None = None
         self._until: int | None = None
@@ -125,7 +129,7 @@ class InboxAdmission:
 
     def _left(self) -> tuple[int, Sequence[bytes]]:
         """The next batch that is not settled, with its first index."""
-        return self._settled, self._objects[self._settled : self._settled + BATCH]
+        return self._settled, _next_batch(self._objects, self._settled)
 
     def _find_lockout(self) -> Finding | None:
         """Why nothing of this may be published any more; None if it may."""
@@ -151,20 +155,24 @@ class InboxAdmission:
             return False
         self._whole = self._services.evaluator.finish(self._evaluation)
         self._until = self._evaluation.terms.until
-        if len(self._objects) > BATCH:
-            earlier = group_assessments(self._whole.candidates)
-            self._whole = replace(self._whole, earlier=earlier)
+        if len(self._next_part(self._whole, 0)) < len(self._objects):
+            self._whole = _with_earlier(self._whole)
         self.close()
         return self._settled >= len(self._objects)
 
     def _settle_next(self, whole: Batch) -> bool:
         """Settle one batch; where what it was evaluated by has changed, evaluate again."""
-        part = whole.candidates[self._settled : self._settled + BATCH]
+        part = self._next_part(whole, self._settled)
         batch = replace(whole, candidates=part, now=self._services.clock())
         try:
             records, task = self._services.store.commit(lambda txn: self._settle(txn, batch))
         except StalePreconditions:
             self._whole, self._sent = None, replace(self._sent, account=None, feeds=())
+            return False
+        except TransactionTooLarge:  # with the public objects that these are merged into
+            if len(part) == 1:
+                raise
+            self._most, self._whole = len(part) // 2, _with_earlier(whole)
             return False
         self.records += records
         self._settled += len(part)
@@ -173,6 +181,11 @@ class InboxAdmission:
             self.is_final = False
             self._services.reviewer.follow(task)
         return self._settled >= len(self._objects)
+
+    def _next_part(self, whole: Batch, first: int) -> tuple[Candidate, ...]:
+        """What one transaction settles, from index `first` on."""
+        most = min(self._most, len(_next_batch(self._objects, first)))
+        return whole.candidates[first : first + most]
 
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
@@ -213,7 +226,7 @@ class VerbatimAdmission:
     def step(self) -> bool:
         """See `Admission.step`."""
         store, submission = self._services.store, self.submission
-        first, part = self._settled, self._objects[self._settled : self._settled + BATCH]
+        first, part = self._settled, _next_batch(self._objects, self._settled)
 
         def deposit(txn: Transaction) -> list[Record] | Finding:
             account = find_sender(txn.accounts, txn.people, submission.account)
@@ -237,6 +250,17 @@ class VerbatimAdmission:
 
     def close(self) -> None:
         """See `Admission.close`."""
+
+
+def _with_earlier(whole: Batch) -> Batch:
+    """The same if several transactions settle it."""
+    return replace(whole, earlier=group_assessments(whole.candidates))
+
+
+def _next_batch(objects: Sequence[bytes], first: int) -> Sequence[bytes]:
+    """The objects that one transaction settles, from index `first` on: at least one."""
+    lengths = accumulate(map(len, objects[first : first + BATCH]))
+    return objects[first : first + max(1, sum(octets <= BATCH_OCTETS for octets in lengths))]
 
 
 def _refuse_next(

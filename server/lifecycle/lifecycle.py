@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.identity import indicator_key
@@ -38,7 +39,7 @@ from tocsin.server.store.exclusions import parse_exclusion
 log = logging.getLogger(__name__)
 
 BATCH = 200
-"""Public objects in one transaction of a sweep."""
+"""Public objects in one transaction of a sweep at most."""
 
 READ = 5_000
 """Ids that one read of the schedule gives; the transaction looks if each is still due."""
@@ -99,7 +100,8 @@ class Lifecycle:
                 self._waiting = dues.find_due(range(first - OVERLAP, hour + 1), READ)
             names, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         if names:
-            self._store.commit(lambda txn: self._sweep(txn, names, now))
+            for _ in self._store.commit_portions(names, BATCH, partial(self._sweep, now)):
+                pass
         elif swept is None or swept < hour:
             dues.mark_swept(hour)
         return bool(names)
@@ -231,7 +233,7 @@ class Lifecycle:
         self._store.commit(remove)
         return old
 
-    def _sweep(self, txn: Transaction, ids: Sequence[str], now: int) -> None:
+    def _sweep(self, now: int, txn: Transaction, ids: Sequence[str]) -> None:
         work = self._begin(txn, now)
         work.load(ids)
         publics = {public_id: work.find_public(public_id) for public_id in ids}

@@ -35,7 +35,7 @@ MOST_PURPOSES = 20
 LONGEST_PURPOSE = 200
 """Characters of a purpose."""
 STEP = 100
-"""Public objects that one transaction computes anew."""
+"""Public objects that one transaction computes anew at most."""
 LONGEST_NOTE = 2_000
 """Characters of a note."""
 _ENDED = "agreement {} has ended, for good: add another one"
@@ -185,9 +185,7 @@ class AgreementLifecycle:
         If it is interrupted, the next turn begins anew.
         """
         public_ids = sorted(self._store.partner_data.public_ids(agreement.partner))
-        for start in range(0, len(public_ids), STEP):
-            portion = public_ids[start : start + STEP]
-            found = self._store.commit(partial(self._end, agreement=agreement, portion=portion))
+        for found in self._store.commit_portions(public_ids, STEP, partial(self._end, agreement)):
             while self._store.commit(partial(self._delete_versions, publics=found)):
                 pass
 
@@ -200,7 +198,7 @@ class AgreementLifecycle:
             self._store.commit(finish)
 
     def _end(
-        self, txn: Transaction, agreement: Agreement, portion: Sequence[str]
+        self, agreement: Agreement, txn: Transaction, portion: Sequence[str]
     ) -> list[PublicObject]:
         """End contributions among these objects; the objects in whose past the partner may be."""
         slug, now = agreement.partner, self._clock()

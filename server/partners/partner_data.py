@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import orjson
 
@@ -33,7 +34,7 @@ Line = dict[str, object]
 """One JSON object of an export."""
 
 STEP = 100
-"""Public objects that one transaction recomputes."""
+"""Public objects that one transaction recomputes at most."""
 _WITHDRAWN = "it was withdrawn"
 
 
@@ -190,20 +191,13 @@ class PartnerData:
     def _withdraw(self, order: _Order, public_ids: Sequence[str]) -> tuple[Withdrawal, set[str]]:
         """Withdraw contributions to these objects; the partner's own ids of them as well."""
         found, sources = Withdrawal(0, 0, 0), set[str]()
-        for start in range(0, len(public_ids), STEP):
-            portion = public_ids[start : start + STEP]
-
-            def step(
-                txn: Transaction, portion: Sequence[str] = portion
-            ) -> tuple[Withdrawal, set[str]]:
-                return self._remove_contributions(txn, order, portion)
-
-            changed, own = self._store.commit(step)
+        remove = partial(self._remove_contributions, order)
+        for changed, own in self._store.commit_portions(public_ids, STEP, remove):
             found, sources = found + changed, sources | own
         return found, sources
 
     def _remove_contributions(
-        self, txn: Transaction, order: _Order, portion: Sequence[str]
+        self, order: _Order, txn: Transaction, portion: Sequence[str]
     ) -> tuple[Withdrawal, set[str]]:
         """One portion of `_withdraw`, and its entry in the journal."""
         work = UnitOfWork.begin(txn, self._publisher.config, self._lifecycle.now())
@@ -231,20 +225,16 @@ class PartnerData:
     def _forget_withdrawals(self, slug: str) -> bool:
         """Forget how often the partner took things back; True if it contributes to any still."""
         public_ids = sorted(self._store.partner_data.public_ids(slug))
-        contributes = False
-        for start in range(0, len(public_ids), STEP):
-            portion = public_ids[start : start + STEP]
 
-            def forget(txn: Transaction, portion: Sequence[str] = portion) -> bool:
-                publics = txn.public_objects(portion).values()
-                for public in publics:
-                    others = tuple(each for each in public.withdrawals if each.partner != slug)
-                    if others != public.withdrawals:
-                        txn.put_public_objects([replace(public, withdrawals=others)])
-                return any(_contributions(public, slug, None) for public in publics)
+        def forget(txn: Transaction, portion: Sequence[str]) -> bool:
+            publics = txn.public_objects(portion).values()
+            for public in publics:
+                others = tuple(each for each in public.withdrawals if each.partner != slug)
+                if others != public.withdrawals:
+                    txn.put_public_objects([replace(public, withdrawals=others)])
+            return any(_contributions(public, slug, None) for public in publics)
 
-            contributes |= self._store.commit(forget)
-        return contributes
+        return any(list(self._store.commit_portions(public_ids, STEP, forget)))
 
     def _close_reviews(self, waiting: Iterable[Review], who: str) -> int:
         """Reject reviews; how many."""

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Protocol
 
 import orjson
 
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.merge.identity import contributing_properties, is_observable_type
+from tocsin.admission.merge.shortening import stored_octets
 from tocsin.admission.model import (
     Contribution,
     Layer,
@@ -29,7 +31,11 @@ from tocsin.server.publishing.public_objects import add_contribution, is_valid
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 
 PORTION = 200
-"""Contributions that one transaction completes."""
+"""Contributions that one transaction completes at most."""
+PORTION_OCTETS = 4_000_000
+"""Octets of the public objects that they belong to, after which it completes no more."""
+_LOADED = 10
+"""Contributions whose public objects are read together."""
 MOST_AWAITED = 1_000
 """Objects that one contribution waits for."""
 
@@ -142,11 +148,18 @@ def resolve_contribution(
 def complete_waiting(work: UnitOfWork, arrivals: ArrivedIds, after: str = "") -> str:
     """Complete a portion of what waits for what has arrived; where the next begins, if any."""
     waits = work.txn.find_pending_references(arrivals, after, PORTION)
-    arrived = {name for wait in waits for name in arrivals.public_ids & wait.targets}
-    work.load({wait.public_id for wait in waits} | arrived)
-    concerned = [wait for wait in waits if _has_arrived(work, wait, arrivals)]
-    work.txn.put_pending_references([_complete(work, wait) for wait in concerned])
-    return waits[-1].key if len(waits) == PORTION else ""
+    work.load({name for wait in waits for name in arrivals.public_ids & wait.targets})
+    completed, done, octets = list[PendingReferences](), 0, 0
+    while done < len(waits) and octets < PORTION_OCTETS:
+        portion = waits[done : done + _LOADED]
+        work.load({wait.public_id for wait in portion})
+        concerned = [wait for wait in portion if _has_arrived(work, wait, arrivals)]
+        completed += [_complete(work, wait) for wait in concerned]
+        every = chain.from_iterable(work.find(each.public_id).contributions for each in concerned)
+        octets += sum(map(stored_octets, every))
+        done += len(portion)
+    work.txn.put_pending_references(completed)
+    return waits[done - 1].key if done < len(waits) or len(waits) == PORTION else ""
 
 
 def _has_arrived(work: UnitOfWork, wait: PendingReferences, arrivals: ArrivedIds) -> bool:

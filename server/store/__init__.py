@@ -1,7 +1,7 @@
 """MongoDB: the only package that knows its driver (feeds.md)."""
 
 from tocsin.server.store.availability import Availability
-from tocsin.server.store.connection import DATABASE_ERRORS, OutcomeUnknown
+from tocsin.server.store.connection import DATABASE_ERRORS, OutcomeUnknown, TransactionTooLarge
 from tocsin.server.store.database import Clock, Store, wall_clock
 from tocsin.server.store.disk import DiskSpace
 from tocsin.server.store.feeds.writer import Publication
@@ -19,5 +19,6 @@ __all__ = [
     "Snapshot",
     "Store",
     "Transaction",
+    "TransactionTooLarge",
     "wall_clock",
 ]

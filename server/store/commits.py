@@ -33,6 +33,7 @@ from tocsin.server.store.connection import (
     Client,
     Document,
     OutcomeUnknown,
+    TransactionTooLarge,
 )
 
 T = TypeVar("T")
@@ -43,6 +44,8 @@ _LAST_LOOK_SECONDS = 5.0
 """The last seconds of a commit's time, to look if it is kept though nothing has said so."""
 _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.005, 1.5, 0.5
 """Seconds before another attempt, at most: 5 ms, then half as much more each time."""
+_TOO_LARGE = frozenset((257, 388))
+"""Errors of a transaction that is too large for the cache of the database, or for its oplog."""
 _UNKNOWN = (
     "the database has not confirmed this in time, so it may or may not be done; "
     "look, or send it again: what was done is not done twice"
@@ -83,8 +86,8 @@ class Commits:
         """Run `work` in a transaction and commit it; `deadline` is in seconds of `time.monotonic`.
 
         `work` gets the commit's number, which it must write, and may run more than once.  Raises
-        OutcomeUnknown if nothing is known of the commit in time; after every other error nothing
-        is kept.
+        OutcomeUnknown if nothing is known of the commit in time, and TransactionTooLarge; after
+        every error but the first nothing is kept.
         """
         session, number = self._session, self._begin()
         pauses = _Pauses(deadline)
@@ -97,6 +100,8 @@ class Commits:
                     result = work(session, CommitNumber(self._id, number))
             except BaseException as error:
                 _give_up(session)
+                if isinstance(error, OperationFailure) and error.code in _TOO_LARGE:
+                    raise TransactionTooLarge(str(error)) from error
                 if not isinstance(error, PyMongoError) or not error.has_error_label(NOT_DONE):
                     raise
                 pauses.wait(error)

@@ -115,6 +115,10 @@ class OutcomeUnknown(Unavailable):
     """A commit was sent, and the database has not said in time if it is kept."""
 
 
+class TransactionTooLarge(Exception):
+    """A transaction was to write more than fits into the cache of the database."""
+
+
 def open_client(uri: str, listeners: Sequence[CommandListener] = ()) -> Client:
     """Open a client of the database at `uri` and test it; `listeners` hear of its commands.
 

@@ -35,6 +35,7 @@ from tocsin.server.store.commits import CommitNumber, Commits
 from tocsin.server.store.connection import (
     COMMIT_SECONDS,
     Client,
+    TransactionTooLarge,
     bounded,
     is_key_collision,
     open_client,
@@ -65,6 +66,7 @@ from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.transaction import Snapshot, Transaction
 from tocsin.server.store.writes import BulkWriteSupport
 
+A = TypeVar("A")
 T = TypeVar("T")
 Clock = Callable[[], int]
 _ATTEMPTS = 5
@@ -218,8 +220,8 @@ class Store:
         `commit` itself.  When this returns, the outcome is in the journal of a majority.
 
         Raises Unavailable if its turn does not come in time or the machine's clock is wrong,
-        OutcomeUnknown if the database has not said in time that it is kept, and PyMongoError if
-        it cannot be reached.
+        OutcomeUnknown if the database has not said in time that it is kept, TransactionTooLarge,
+        and PyMongoError if it cannot be reached.
         """
         check_may_block()
         self.availability.check_clock()
@@ -232,6 +234,30 @@ class Store:
         for listener in self.listeners:
             listener()
         return result
+
+    def commit_portions(
+        self, items: Sequence[A], most: int, work: Callable[[Transaction, Sequence[A]], T]
+    ) -> Iterator[T]:
+        """Do `work` for all items in order; each transaction, as in `commit`, has at most `most`.
+
+        Where they are too large for the database, they have fewer from then on.
+        """
+        start = 0
+        while start < len(items):
+            portion = items[start : start + most]
+
+            def work_on(txn: Transaction, portion: Sequence[A] = portion) -> T:
+                return work(txn, portion)
+
+            try:
+                result = self.commit(work_on)
+            except TransactionTooLarge:
+                if len(portion) == 1:
+                    raise
+                most = len(portion) // 2
+                continue
+            start += len(portion)
+            yield result
 
     def _repeat(self, work: Callable[[Transaction], T], deadline: float) -> T:
         """Do `work` once, or again if others wrote the same keys at the same moment."""

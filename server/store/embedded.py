@@ -105,9 +105,11 @@ max_entries = 1000
 
 [storage]
 sync_on_commit = true
+cache_size = "512M"
 """
 """Every commit is on disk before it is acknowledged: the engine honours the journal flag of
-single writes but not that of a transaction."""
+single writes but not that of a transaction.  A transaction must fit into the cache several times
+(see `BATCH_OCTETS`); a larger cache than this was no faster."""
 
 Report = Callable[[str], None]
 """Prints a line for the operator."""

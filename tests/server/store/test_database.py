@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,7 +32,7 @@ from tocsin.server.model import (
     Record,
     Submission,
 )
-from tocsin.server.store import Store, Transaction
+from tocsin.server.store import Store, Transaction, TransactionTooLarge
 from tocsin.server.store.commits import CommitNumber
 
 HOLDING = """
@@ -225,6 +225,39 @@ class TestCommitting:
         acts = store.journal.list_entries()
         assert sorted(int(str(act.details["number"])) for act in acts) == list(range(8))
         assert first_invalid_sequence(acts) is None
+
+
+class TestPortions:
+    def test_each_item_is_committed_once_in_order(self, store: Store) -> None:
+        def read(txn: Transaction, portion: Sequence[int]) -> list[int]:
+            return list(portion)
+
+        assert list(store.commit_portions(range(5), 2, read)) == [[0, 1], [2, 3], [4]]
+
+    def test_what_the_database_finds_too_large_is_done_in_smaller_portions(
+        self, store: Store
+    ) -> None:
+        """These documents, 7 MB each, take more than its cache has for one transaction."""
+        done, text = list[int](), "x" * 7_000_000
+
+        def write(txn: Transaction, portion: Sequence[int]) -> int:
+            txn.put_public_objects([replace(public(n), scope=text) for n in portion])
+            return len(portion)
+
+        done += store.commit_portions(range(16), 16, write)
+        assert sum(done) == 16 and 1 < len(done) < 16
+        found = store.read(lambda known: known.public_objects([public(n).id for n in range(17)]))
+        assert len(found) == 16
+
+    def test_one_item_that_is_too_large_is_an_error(self, store: Store) -> None:
+        text = "x" * 7_000_000
+
+        def write(txn: Transaction, portion: Sequence[int]) -> None:
+            txn.put_public_objects([replace(public(n), scope=text) for n in range(20)])
+
+        with pytest.raises(TransactionTooLarge):
+            list(store.commit_portions([1], 9, write))
+        assert not store.read(lambda known: known.public_objects([public(1).id]))
 
 
 def lease_next(store: Store, owner: str, seconds: int) -> Submission | None:
