@@ -33,21 +33,25 @@ from report import STYLE, describe_machine, find_commit
 BIN = Path(sys.executable).parent
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 A_POST = 1_000
+_LOOK, _QUIET_LOOKS = 3, 3
+"""Seconds of a look at the processor time; looks in a row that make a hub one at rest."""
 REPEATS = 40
-_REST = 60
-"""Seconds."""
+_REST = 600
+"""Seconds in which packing ends at the latest."""
 TIMED = {
     "page of 1,000 at the start, ms": "start",
     "page of 1,000 in the middle, ms": "middle",
     "page of 1,000 at the end, ms": "end",
     "page of 100 at the end, ms": "short",
-    "one object, ms": "one",
+    "one object, not read before, ms": "one",
+    "one object, again, ms": "again",
     "nothing new, ms": "idle",
     "POST of one object, ms": "post",
 }
 """Labels of the figures that are times, by the key under which they are kept."""
 OTHERS = {
     "taking in, objects/s": "rate",
+    "packed, s after the last POST": "packed",
     "memory of the first process, MB": "first",
     "memory of the answering process, MB": "answering",
     "memory of the engine, MB": "engine",
@@ -116,8 +120,8 @@ class Hub:
         answer = self.session.get(f"{self.url}{path}", params=query, timeout=120)
         answer.raise_for_status()
 
-    def post(self, count: int) -> tuple[str, str]:
-        """Post new objects; when the hub received them, and the id of one."""
+    def post(self, count: int) -> str:
+        """Post new objects; the id of the first."""
         objects = [new_indicator() for _ in range(count)]
         body = json.dumps({"objects": objects})
         answer = self.session.post(f"{self.url}{OBJECTS}", data=body, timeout=120)
@@ -126,16 +130,21 @@ class Hub:
         while not status["x_tocsin_settled"]:
             time.sleep(0.02)
             status = self.get(f"status/{status['id']}/")
-        return status["request_timestamp"], objects[0]["id"]
+        return str(objects[0]["id"])
 
-    def await_rest(self) -> None:
-        """Wait until what was written is packed, or a minute: packing goes on in the background."""
-        until = time.monotonic() + _REST
-        while time.monotonic() < until:
+    def find_date(self, id_: str) -> str:
+        """When an object was added to the collection."""
+        found = self.get("collections/scratch/manifest/", **{"match[id]": id_})
+        return str(found["objects"][0]["date_added"])
+
+    def await_rest(self) -> float:
+        """Wait until what was written is packed, in the background; how many seconds it took."""
+        began, quiet = time.monotonic(), 0
+        while time.monotonic() - began < _REST and quiet < _QUIET_LOOKS:
             before = self.processor_time()
-            time.sleep(3)
-            if self.processor_time() - before < 0.3:
-                return
+            time.sleep(_LOOK)
+            quiet = quiet + 1 if self.processor_time() - before < _LOOK / 20 else 0
+        return time.monotonic() - began - quiet * _LOOK
 
     def processor_time(self) -> float:
         """The seconds of processor time that its processes have taken so far."""
@@ -209,14 +218,14 @@ def time_median(ask: Callable[[], object], repeats: int = REPEATS) -> float:
     return statistics.median(taken)
 
 
-def measure(hub: Hub, marks: Sequence[tuple[str, str]], rate: float) -> Figures:
-    """All figures at the present size; `marks` are what was posted: when, and an id."""
-    last = hub.get("collections/scratch/manifest/", limit=1, added_after=marks[-1][0])
-    end = last["objects"][0]["date_added"]
-    middle, late = marks[len(marks) // 2][0], marks[-2][0]
-    ids = iter([marks[i * (len(marks) - 1) // REPEATS][1] for i in range(REPEATS + 1)] * 2)
-    newest = hub.session.get(f"{hub.url}{OBJECTS}", params={"added_after": end, "limit": 10_000})
+def measure(hub: Hub, marks: Sequence[str], rate: float) -> Figures:
+    """All figures at the present size; `marks` are the first ids of what was posted."""
+    middle, late, last = (hub.find_date(marks[n]) for n in (len(marks) // 2, -2, -1))
+    chosen = [marks[i * (len(marks) - 1) // REPEATS] for i in range(REPEATS)]
+    ids = iter([*chosen, *chosen])
+    newest = hub.session.get(f"{hub.url}{OBJECTS}", params={"added_after": last, "limit": "10000"})
     head = newest.headers["X-TAXII-Date-Added-Last"]
+    assert not hub.get(OBJECTS, added_after=head).get("objects")  # noqa: S101
     hub.fetch(OBJECTS, limit=1000)  # what follows a start is not measured here
     return {
         "start": time_median(lambda: hub.fetch(OBJECTS, limit=1000)),
@@ -224,6 +233,7 @@ def measure(hub: Hub, marks: Sequence[tuple[str, str]], rate: float) -> Figures:
         "end": time_median(lambda: hub.fetch(OBJECTS, limit=1000, added_after=late)),
         "short": time_median(lambda: hub.fetch(OBJECTS, limit=100, added_after=late)),
         "one": time_median(lambda: hub.fetch(f"{OBJECTS}{next(ids)}/")),
+        "again": time_median(lambda: hub.fetch(f"{OBJECTS}{next(ids)}/")),
         "idle": time_median(lambda: hub.fetch(OBJECTS, added_after=head)),
         "post": time_median(lambda: hub.post(1)),
         "rate": rate,
@@ -234,7 +244,7 @@ def measure(hub: Hub, marks: Sequence[tuple[str, str]], rate: float) -> Figures:
 def grow(sizes: Sequence[int]) -> dict[int, Figures]:
     """The figures at each size."""
     found: dict[int, Figures] = {}
-    marks: list[tuple[str, str]] = []
+    marks: list[str] = []
     with running_hub() as hub:
         for size in sizes:
             began, before = time.perf_counter(), len(marks)
@@ -242,8 +252,8 @@ def grow(sizes: Sequence[int]) -> dict[int, Figures]:
                 marks.append(hub.post(A_POST))
                 _show_progress(len(marks) * A_POST, sizes[-1])
             rate = (len(marks) - before) * A_POST / (time.perf_counter() - began)
-            hub.await_rest()
-            found[size] = measure(hub, marks, rate)
+            packed = hub.await_rest()
+            found[size] = measure(hub, marks, rate) | {"packed": packed}
             hub.stop()
             hub.start()
             found[size]["started"] = hub.started
@@ -338,9 +348,8 @@ def main() -> int:
         chosen.out.mkdir(parents=True, exist_ok=True)
         (chosen.out / "growth.svg").write_text(draw(found))
         words = (
-            "# Growth\n\nOne verbatim collection on the embedded database, at most a minute after "
-            "it was filled: blocks of very many objects are still being packed then. "
-            "`scripts/bench --growth` measures anew.\n\n"
+            "# Growth\n\nOne verbatim collection on the embedded database, when what was posted is "
+            "packed, which goes on in the background. `scripts/bench --growth` measures anew.\n\n"
             f"Measured on {datetime.now(UTC):%Y-%m-%d} at commit "
             f"{find_commit()}: {describe_machine()}.\n\n"
             f"![Milliseconds of one request](growth.svg)\n\n{table}"
