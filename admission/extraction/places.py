@@ -12,15 +12,13 @@ from array import array
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from tocsin.admission.extraction.sorted_records import SortedRuns
+from tocsin.admission.extraction.sorted_records import MOST_IN_MEMORY, SortedRuns
 
 _DIGEST = 16
 _PLACE = 8
 _HALVES = struct.Struct("=QQ")
 _KEY = os.urandom(16)
 """Of the digests, so that nobody can choose values that collide."""
-_MOST_IN_MEMORY = 65_536
-"""Values in the dictionary, which takes some 150 octets for each."""
 _BITS = 12
 """Bits of the filter for each value; it takes one new value of a hundred for a known one."""
 _FIRST_CAPACITY = 1 << 20
@@ -35,7 +33,7 @@ class Places:
     """
 
     def __init__(
-        self, most_in_memory: int = _MOST_IN_MEMORY, first_capacity: int = _FIRST_CAPACITY
+        self, most_in_memory: int = MOST_IN_MEMORY, first_capacity: int = _FIRST_CAPACITY
     ) -> None:
         """The first filter, made with the first run, is for `first_capacity` values."""
         self._most_in_memory = most_in_memory

@@ -23,6 +23,8 @@ _READ = 1_024
 """Records that are read at once when all are."""
 _MOST_RUNS = 8
 """So many runs of about one size are merged into one."""
+MOST_IN_MEMORY = 65_536
+"""Records in memory before they are written; some 100 octets each."""
 
 
 class SortedRuns:
@@ -56,6 +58,27 @@ class SortedRuns:
             if rest is not None:
                 return rest
         return None
+
+
+class RecordSorter:
+    """Sorts more records than should be in memory."""
+
+    def __init__(self, length: int, most_in_memory: int = MOST_IN_MEMORY) -> None:
+        """`length` is that of a record, in octets; at least eight."""
+        self._newest: list[bytes] = []
+        self._most_in_memory = most_in_memory
+        self._runs = SortedRuns(length)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All records, in order."""
+        return heapq.merge(sorted(self._newest), self._runs)
+
+    def add(self, record: bytes) -> None:
+        """Add a record.  Raises Unavailable if the disk has no room."""
+        self._newest.append(record)
+        if len(self._newest) >= self._most_in_memory:
+            self._runs.add(sorted(self._newest))
+            self._newest.clear()
 
 
 class _Run:
