@@ -10,13 +10,16 @@ parts.
 from __future__ import annotations
 
 import hashlib
+import struct
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tocsin.admission.errors import Malformed, TooLarge
+from tocsin.admission.extraction.sorted_records import RecordSorter
 from tocsin.admission.markings.containers import ContainerMarkings, is_container_property
 from tocsin.admission.markings.tlp import (
     TLP_2_IDS,
@@ -43,7 +46,7 @@ _MARKED_DIFFERENTLY = Finding(
 )
 _MOST_KEPT = 2_000_000
 """References and other values that a survey keeps; about 250 MB."""
-_BUCKETS = 256
+_COPY = struct.Struct(">QQ")
 _STATEMENTS: Mapping[str, tuple[str, ...]] = {
     "identity": ("type", "id", "name", "labels", "identity_class"),
     "sighting": ("type", "where_sighted_refs"),
@@ -128,7 +131,7 @@ class Survey:
     """True if a record that could not be read may be a container."""
     _creators: set[str] = field(default_factory=set)
     _kept: int = 0
-    _copies: list[array[int]] = field(default_factory=lambda: [array("Q") for _ in range(_BUCKETS)])
+    _copies: RecordSorter = field(default_factory=lambda: RecordSorter(_COPY.size))
     """For each object two digests, of `copy_key` and of its markings."""
 
     def add(self, candidate: Candidate) -> None:
@@ -148,15 +151,12 @@ class Survey:
 
     def find_contested(self) -> frozenset[int]:
         """Digests of the `copy_key` of objects that come more than once, marked differently."""
-        contested: set[int] = set()
-        for bucket in self._copies:
-            markings: dict[int, int] = {}
-            for place in range(0, len(bucket), 2):
-                key, marked = bucket[place], bucket[place + 1]
-                if markings.setdefault(key, marked) != marked:
-                    contested.add(key)
-        self._copies = []
-        return frozenset(contested)
+        copies = map(_COPY.unpack, self._copies)
+        return frozenset(
+            key
+            for (key, marked), (next_key, other) in pairwise(copies)
+            if key == next_key and marked != other
+        )
 
     def _add_unread(self, candidate: Candidate) -> None:
         if candidate.salvaged:
@@ -167,9 +167,7 @@ class Survey:
     def _add_copy(self, candidate: Candidate, subject: StixObject) -> None:
         if candidate.source_id and subject.get("type") != "marking-definition":
             key = digest(repr(copy_key(candidate)))
-            bucket = self._copies[key % _BUCKETS]
-            bucket.append(key)
-            bucket.append(digest(markings_of(subject)))
+            self._copies.add(_COPY.pack(key, digest(markings_of(subject))))
 
     def _keep(self, candidate: Candidate, statements: StixObject) -> None:
         self._kept += 1 + sum(map(_weigh, statements.values()))

@@ -154,7 +154,8 @@ class Checker:
             if not ahead.is_possible:
                 return False
         if repeated := ahead.finish():
-            ahead.judge_together(self._read_candidates(file, ahead.work.now), repeated)
+            again = self._read_candidates(file, ahead.work.now)
+            ahead.judge_together(again, repeated, self._pipeline)
         return ahead.is_possible
 
     def _read_candidates(self, file: InputFile, now: int) -> Iterator[Candidate]:

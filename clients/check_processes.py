@@ -19,16 +19,16 @@ import hashlib
 import os
 import signal
 import threading
-from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -37,12 +37,13 @@ from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.admission.extraction.file_lines import CHANGED
 from tocsin.admission.formats.stix_parts import LargeStix, Part
 from tocsin.admission.markings.tlp import official_ids
-from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Verdict
+from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Tlp, Verdict
 from tocsin.admission.pipeline import SubmissionContext
-from tocsin.admission.survey import SubmissionFacts
+from tocsin.admission.survey import CopyKey, SubmissionFacts, copy_key
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.input_files import InputFile, complete, open_input
-from tocsin.clients.results import ResultBlock, ResultStore, encode_results
+from tocsin.clients.repeated_ids import Positions, RepeatedIds
+from tocsin.clients.results import OctetStore, ResultBlock, ResultStore, encode_results
 from tocsin.config.cache import load_or_build
 
 _PART = 500
@@ -51,8 +52,6 @@ start of a process."""
 _PARTS_AHEAD = 4
 """Parts for each process that are read and not yet examined."""
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
-_MOST_SORTED = 500_000
-"""Numbers of which objects are made at once: an object takes four times the room of a number."""
 _MOST_FOR_LARGE = 2
 """Processes that examine a large STIX file: with more, it would need more memory than promised."""
 _PLAIN = frozenset(
@@ -124,16 +123,18 @@ class CheckProcesses:
         return self._count * _PARTS_AHEAD if self._count > 1 else 0
 
     def submit(
-        self, part: Sequence[Candidate], work: PlainWork, *, together: bool = False
+        self,
+        part: Sequence[Candidate],
+        work: PlainWork,
+        copies: Mapping[CopyKey, Tlp] = MappingProxyType({}),
     ) -> Future[ResultBlock]:
         """Examine plain candidates in one of the processes.
 
-        `together`: an id may come several times among them.
+        `copies`: see SubmissionFacts; of these candidates.
         """
         if not self._executor:
             self._executor = self._start(None)
-        examine = _examine_together if together else _examine_plain
-        return self._executor.submit(examine, _pack(part), work)
+        return self._executor.submit(_examine_plain, _pack(part), work, dict(copies))
 
     def examine_large(self, large: LargeFile, parts: Iterable[Part]) -> Iterator[ResultBlock]:
         """Yield the results of the parts of a large file, in order.
@@ -207,7 +208,7 @@ class ExaminationAhead:
     """False if the candidates have to be examined as one."""
     _part: list[Candidate] = field(default_factory=list)
     _running: deque[Future[ResultBlock]] = field(default_factory=deque)
-    _ids: array[int] = field(default_factory=lambda: array("q"))
+    _ids: RepeatedIds = field(default_factory=RepeatedIds)
     _read: Fingerprint = field(init=False)
 
     def __post_init__(self) -> None:
@@ -219,37 +220,58 @@ class ExaminationAhead:
         if not self.is_possible:
             return
         self._read.add(candidate)
-        self._ids.append(hash(candidate.source_id or candidate.index))
+        self._ids.add(candidate.source_id or candidate.index)
         self._part.append(candidate)
         if len(self._part) >= self.processes.part:
             self._submit_part()
 
-    def finish(self) -> frozenset[int]:
-        """Wait for the results; the hashes of the ids that came more than once."""
+    def finish(self) -> Positions:
+        """Wait for the results; the positions of candidates whose id came more than once."""
         try:
             self._submit_part()
             while self.is_possible and self._running:
                 self._take_oldest()
         except BrokenProcessPool:
             self.is_possible = False
-        return _find_repeated(self._ids)
+        return self._ids.find()
 
-    def judge_together(self, again: Iterable[Candidate], repeated: frozenset[int]) -> None:
-        """Examine all occurrences of ids that came more than once, by their hashes, together.
+    def judge_together(
+        self, again: Iterable[Candidate], repeated: Positions, pipeline: Pipeline
+    ) -> None:
+        """Examine candidates whose id came more than once, given all that have it.
 
         `again` are all candidates, read a second time.  Raises Unprocessable if they are others.
         """
-        read, together = Fingerprint(new_ids=self.work.new_ids), list[Candidate]()
-        for each in again:
-            read.add(each)
-            if hash(each.source_id or each.index) in repeated:
-                together.append(each)
+        read, parts = Fingerprint(new_ids=self.work.new_ids), OctetStore()
+        for part in cut_parts(self._select(again, repeated, read), self.processes.part):
+            parts.add(_pack(part))
         if read.digest != self._read.digest:
             raise Unprocessable(CHANGED)
+        copies = pipeline.survey(lambda: chain.from_iterable(map(_unpack, parts))).copies
         try:
-            self.results.replace(self.processes.submit(together, self.work, together=True).result())
+            self.results.replace(self._examine_again(map(_unpack, parts), copies))
         except BrokenProcessPool:
             self.is_possible = False
+
+    def _select(
+        self, again: Iterable[Candidate], repeated: Positions, read: Fingerprint
+    ) -> Iterator[Candidate]:
+        for position, candidate in enumerate(again):
+            read.add(candidate)
+            if position in repeated:
+                yield candidate
+
+    def _examine_again(
+        self, parts: Iterable[list[Candidate]], copies: Mapping[CopyKey, Tlp]
+    ) -> Iterator[ResultBlock]:
+        for part in parts:
+            keys = map(copy_key, part) if copies else ()
+            own = {key: copies[key] for key in keys if key in copies}
+            self._running.append(self.processes.submit(part, self.work, own))
+            if len(self._running) > self.processes.capacity:
+                yield self._running.popleft().result()
+        while self._running:
+            yield self._running.popleft().result()
 
     def _submit_part(self) -> None:
         """Hand over what has been read, and wait while too much is in hand."""
@@ -268,15 +290,10 @@ class ExaminationAhead:
         self.advance(sum(block.counts.values()))
 
 
-def _find_repeated(numbers: array[int]) -> frozenset[int]:
-    """The numbers that occur more than once."""
-    shares = [array("q") for _ in range(len(numbers) // _MOST_SORTED + 1)]
-    for each in numbers:
-        shares[each % len(shares)].append(each)
-    found: set[int] = set()
-    for share in shares:
-        found.update(one for one, next_ in pairwise(sorted(share)) if one == next_)
-    return frozenset(found)
+def cut_parts(candidates: Iterable[Candidate], length: int) -> Iterator[list[Candidate]]:
+    """The candidates in lists of this length; the last may be shorter."""
+    remaining = iter(candidates)
+    return iter(lambda: list(islice(remaining, length)), [])
 
 
 def _pack(part: Sequence[Candidate]) -> bytes:
@@ -367,20 +384,16 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _examine_plain(part: bytes, work: PlainWork) -> ResultBlock:
+def _examine_plain(part: bytes, work: PlainWork, copies: dict[CopyKey, Tlp]) -> ResultBlock:
     assert _worker is not None  # noqa: S101  (set by _begin)
     candidates = _unpack(part)
     if _worker.plain is None or _worker.plain.now != work.now:
-        facts = _worker.pipeline.survey(lambda: ())  # plain candidates state none
+        facts = _worker.pipeline.survey(lambda: ())  # plain candidates state no others
         _worker.plain = _worker.pipeline.build_context(facts, work.now)
-    examined = _worker.pipeline.examine_part(candidates, _worker.plain)
-    return _encode(candidates, examined, keep_before=work.keep_before)
-
-
-def _examine_together(part: bytes, work: PlainWork) -> ResultBlock:
-    assert _worker is not None  # noqa: S101  (set by _begin)
-    candidates = _unpack(part)
-    examined = _worker.pipeline.examine_each(candidates, work.now)
+    context = _worker.plain
+    if copies:
+        context = replace(context, facts=replace(context.facts, copies=copies))
+    examined = _worker.pipeline.examine_part(candidates, context)
     return _encode(candidates, examined, keep_before=work.keep_before)
 
 

@@ -164,20 +164,42 @@ def _decode_row(file: str, row: list[Any]) -> ObjectResult:
     )
 
 
-class ResultStore:
-    """The results of a large file, in a temporary file that has no name and ends with the program.
+class OctetStore:
+    """Pieces of octets in a temporary file that has no name and ends with the program.
 
-    Raises UnusableFile if there is no room for it.
+    They are read in the order in which they were added, as often as they are needed.  Raises
+    UnusableFile if there is no room.
     """
 
-    def __init__(self, file: str) -> None:
-        """`file` is the name that the results have."""
-        self._name = file
+    def __init__(self) -> None:
+        """Make the file."""
         with writing_results():
             self._stream = tempfile.TemporaryFile()  # noqa: SIM115
         weakref.finalize(self, self._stream.close)
         self._ends = array("Q", [0])
-        self._replaced: dict[int, list[Any]] = {}
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The pieces, in order."""
+        for start, end in pairwise(self._ends):
+            self._stream.seek(start)
+            yield self._stream.read(end - start)
+
+    def add(self, piece: bytes) -> None:
+        """Add the next piece."""
+        with writing_results():
+            self._stream.seek(self._ends[-1])
+            self._stream.write(piece)
+        self._ends.append(self._ends[-1] + len(piece))
+
+
+class ResultStore:
+    """The results of a large file, on disk.  Raises UnusableFile if there is no room for them."""
+
+    def __init__(self, file: str) -> None:
+        """`file` is the name that the results have."""
+        self._name = file
+        self._blocks = OctetStore()
+        self._replacements: OctetStore | None = None
         self.counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -186,25 +208,37 @@ class ResultStore:
 
     def __iter__(self) -> Iterator[ObjectResult]:
         """The results, in order."""
-        for start, end in pairwise(self._ends):
-            self._stream.seek(start)
-            for row in _DECODER.decode(self._stream.read(end - start)):
-                yield _decode_row(self._name, self._replaced.get(row[0], row))
+        for row, replacement in self._rows():
+            yield _decode_row(self._name, replacement or row)
 
     def add(self, block: ResultBlock) -> None:
         """Add the results that come next."""
-        with writing_results():
-            self._stream.seek(self._ends[-1])
-            self._stream.write(block.octets)
-        self._ends.append(self._ends[-1] + len(block.octets))
+        self._blocks.add(block.octets)
         self.counts.update(block.counts)
 
-    def replace(self, block: ResultBlock) -> None:
-        """Replace the results that have the same indexes."""
-        rows = {row[0]: row for row in _DECODER.decode(block.octets)}
-        self.counts.subtract(each.verdict for each in self if each.index in rows)
-        self.counts.update(block.counts)
-        self._replaced.update(rows)
+    def replace(self, blocks: Iterable[ResultBlock]) -> None:
+        """Replace the results that have the same indexes; called once, with blocks in order."""
+        self._replacements = OctetStore()
+        for block in blocks:
+            self._replacements.add(block.octets)
+            self.counts.update(block.counts)
+        self.counts.subtract(row[2] for row, replacement in self._rows() if replacement)
+
+    def _rows(self) -> Iterator[tuple[list[Any], list[Any] | None]]:
+        """The encoded results that were added, in order, each with the one that replaces it."""
+        replacements = _decode_rows(self._replacements or ())
+        replacement = next(replacements, None)
+        for row in _decode_rows(self._blocks):
+            if replacement and replacement[0] == row[0]:
+                yield row, replacement
+                replacement = next(replacements, None)
+            else:
+                yield row, None
+
+
+def _decode_rows(pieces: Iterable[bytes]) -> Iterator[list[Any]]:
+    for piece in pieces:
+        yield from _DECODER.decode(piece)
 
 
 @contextmanager

@@ -35,6 +35,8 @@ _FILLERS = "\u115f\u1160\u3164\uffa0"
 """Letters without a glyph."""
 _LONGEST_CACHED = 200
 """Length up to which decoded texts are cached: labels and phrases recur."""
+_SINGLE = tuple((i, i + 1) for i in range(_LONGEST_CACHED))
+"""The places of single characters, made once: the cache has hundreds of thousands."""
 
 
 class DecodedText(NamedTuple):
@@ -95,7 +97,7 @@ def _append_fold(
         decoded = _fold(text[i])
         if decoded:
             characters.append(decoded)
-            places.append((i, i + 1))
+            places.append(_SINGLE[i] if i < _LONGEST_CACHED else (i, i + 1))
 
 
 def _unescape(found: re.Match[str]) -> str:

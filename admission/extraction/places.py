@@ -1,6 +1,7 @@
-"""Where each value of a file came first, in some 35 octets for a value, however long it is.
+"""Where each value of a file came first, in memory that hardly grows with their number.
 
-A dictionary takes 250 for each of the millions of values of a large list.
+The newest values are in a dictionary, all others in sorted runs on disk.  A filter in memory tells
+of most new values that no run has them.
 """
 
 from __future__ import annotations
@@ -8,71 +9,92 @@ from __future__ import annotations
 import os
 import struct
 from array import array
+from collections.abc import Iterable
 from hashlib import blake2b
 
-_DIGEST = struct.Struct("=QQ")
+from tocsin.admission.extraction.sorted_records import MOST_IN_MEMORY, SortedRuns
+
+_DIGEST = 16
+_PLACE = 8
+_HALVES = struct.Struct("=QQ")
 _KEY = os.urandom(16)
-"""Of the digests, so that nobody can choose values that all fall into one slot."""
-_TABLES = 16
-"""Tables that grow one by one, so that there is never much room for two copies of all."""
-_FIRST_SLOTS = 64
+"""Of the digests, so that nobody can choose values that collide."""
+_BITS = 12
+"""Bits of the filter for each value; it takes one new value of a hundred for a known one."""
+_FIRST_CAPACITY = 1 << 20
+_LAST_CAPACITY = 1 << 24
+"""Values for which a filter is made, of 25 MB; with more of them it errs more often."""
 
 
 class Places:
-    """Digests of 128 bits in hash tables, with the places of their values."""
+    """Digests of 128 bits with the places of their values.
 
-    def __init__(self) -> None:
-        self._tables = [_Table(_FIRST_SLOTS) for _ in range(_TABLES)]
+    Raises Unavailable if the disk has no room for them.
+    """
+
+    def __init__(
+        self, most_in_memory: int = MOST_IN_MEMORY, first_capacity: int = _FIRST_CAPACITY
+    ) -> None:
+        """The first filter, made with the first run, is for `first_capacity` values."""
+        self._most_in_memory = most_in_memory
+        self._first_capacity = first_capacity
+        self._newest: dict[bytes, int] = {}
+        self._runs = SortedRuns(_DIGEST + _PLACE)
+        self._on_disk = 0
+        self._filter = _Filter(0)
 
     def __len__(self) -> int:
         """The number of values."""
-        return sum(each.count for each in self._tables)
+        return len(self._newest) + self._on_disk
 
     def find_or_add(self, value: str, place: int) -> int | None:
         """The place, from 0, at which a value came first; None if it is new: `place` is kept."""
         octets = value.encode("utf-8", "surrogatepass")
-        digest = blake2b(octets, digest_size=_DIGEST.size, key=_KEY).digest()
-        high, low = _DIGEST.unpack(digest)
-        number: int = low % _TABLES
-        table = self._tables[number]
-        slot = table.find(high, low)
-        if table.places[slot]:
-            return table.places[slot] - 1
-        table.put(slot, high, low, place + 1)
-        if table.count * 4 > len(table.places) * 3:
-            self._tables[number] = table.copy(len(table.places) * 3 // 2)
-        return None
-
-
-class _Table:
-    """A hash table with open addressing; a place of 0 marks a free slot."""
-
-    __slots__ = ("count", "highs", "lows", "places")
-
-    def __init__(self, slots: int) -> None:
-        self.highs: array[int] = array("Q", bytes(8 * slots))
-        self.lows: array[int] = array("Q", bytes(8 * slots))
-        self.places: array[int] = array("I", bytes(4 * slots))
-        self.count = 0
-
-    def find(self, high: int, low: int) -> int:
-        """The slot of a digest, or the free one in which it belongs."""
-        highs, lows, places = self.highs, self.lows, self.places
-        slots = len(places)
-        slot = high % slots
-        while places[slot] and (highs[slot] != high or lows[slot] != low):
-            slot = slot + 1 if slot + 1 < slots else 0
-        return slot
-
-    def put(self, slot: int, high: int, low: int, place: int) -> None:
-        """Fill a free slot."""
-        self.highs[slot], self.lows[slot], self.places[slot] = high, low, place
-        self.count += 1
-
-    def copy(self, slots: int) -> _Table:
-        """A table with more slots and the same content."""
-        found = _Table(slots)
-        for high, low, place in zip(self.highs, self.lows, self.places, strict=True):
-            if place:
-                found.put(found.find(high, low), high, low, place)
+        digest = blake2b(octets, digest_size=_DIGEST, key=_KEY).digest()
+        found = self._newest.get(digest)
+        if found is None and self._on_disk and self._filter.may_have(digest):
+            kept = self._runs.find(digest)
+            found = None if kept is None else int.from_bytes(kept, "big")
+        if found is None:
+            self._newest[digest] = place
+            if len(self._newest) >= self._most_in_memory:
+                self._write_newest()
         return found
+
+    def _write_newest(self) -> None:
+        newest = self._newest
+        records = sorted(each + newest[each].to_bytes(_PLACE, "big") for each in newest)
+        self._runs.add(records)
+        self._on_disk += len(records)
+        newest.clear()
+        if self._on_disk > self._filter.capacity < _LAST_CAPACITY:
+            self._filter = _Filter(max(self._filter.capacity * 4, self._first_capacity))
+            self._filter.add(self._runs)
+        else:
+            self._filter.add(records)
+
+
+class _Filter:
+    """A Bloom filter in words of 64 bits: each digest sets four bits of one word."""
+
+    def __init__(self, capacity: int) -> None:
+        """`capacity` is the number of digests for which it is made; it may have more."""
+        self.capacity = capacity
+        self._words = array("Q", [0]) * (capacity * _BITS // 64 + 1)
+
+    def add(self, records: Iterable[bytes]) -> None:
+        """Add the digests with which records begin."""
+        for record in records:
+            number, bits = self._locate(record)
+            self._words[number] |= bits
+
+    def may_have(self, digest: bytes) -> bool:
+        """False if a digest was not added."""
+        number, bits = self._locate(digest)
+        return self._words[number] & bits == bits
+
+    def _locate(self, record: bytes) -> tuple[int, int]:
+        """The number of the digest's word, and its bits there."""
+        one, other = _HALVES.unpack_from(record)
+        bits = 1 << (one & 63) | 1 << (one >> 6 & 63) | 1 << (one >> 12 & 63)
+        return other % len(self._words), bits | 1 << (one >> 18 & 63)

@@ -8,8 +8,8 @@ Formats (URI, host name) are not asserted here; `validate` and
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Protocol
@@ -35,11 +35,12 @@ class Validator(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Schema:
     """The standard's rules for one type."""
 
-    validator: Validator
+    body: dict[str, Any] = field(repr=False)
+    """The JSON schema."""
     properties: frozenset[str]
     """Every property that the standard defines for the type."""
     extensions: frozenset[str]
@@ -49,17 +50,22 @@ class Schema:
     observable: bool
     """True for a STIX Cyber-observable Object (SCO)."""
 
+    @cached_property
+    def validator(self) -> Validator:
+        """Compiled when it is first needed: those of all types take 35 MB and 0.3 s."""
+        return jsonschema_rs.Draft202012Validator(self.body, registry=_registry())
+
 
 @cache
 def schemas() -> Mapping[str, Schema]:
-    """Every type of STIX 2.1 with its schema.  Compiled once for each process, in 0.3 s."""
+    """Every type of STIX 2.1 with its schema."""
     found: dict[str, Schema] = {}
     for name, body in documents().items():
         folder, _, file = name.partition("/")
         kind = file.removesuffix(".json")
         if kind in standard_types():
             found[kind] = Schema(
-                validator=_compile(body),
+                body=body,
                 properties=frozenset(_property_names(name)),
                 extensions=frozenset(_extension_names(body)),
                 times=tuple(sorted(set(_timestamp_names(name)))),
@@ -84,7 +90,7 @@ def _generic_schema(*, observable: bool) -> Schema:
     name = "common/cyber-observable-core.json" if observable else "common/core.json"
     texts = {} if observable else {each: {"type": "string"} for each in ("name", "description")}
     return Schema(
-        validator=_compile({"allOf": [{"$ref": _BASE + name}], "properties": texts}),
+        body={"allOf": [{"$ref": _BASE + name}], "properties": texts},
         properties=frozenset((*_property_names(name), *texts)),
         extensions=frozenset(),
         times=tuple(sorted(set(_timestamp_names(name)))),
@@ -135,10 +141,6 @@ def documents() -> Mapping[str, dict[str, Any]]:
 @cache
 def _registry() -> jsonschema_rs.Registry:
     return jsonschema_rs.Registry([(_BASE + name, body) for name, body in documents().items()])
-
-
-def _compile(body: dict[str, Any]) -> Validator:
-    return jsonschema_rs.Draft202012Validator(body, registry=_registry())
 
 
 def _root() -> Traversable:

@@ -3,10 +3,12 @@
 import gc
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from tocsin.config import ClientSettings, policy_text
 PLAIN = {**indicator(1), "pattern": "[domain-name:value = 'evil.top']"}
 NOW = 1_780_000_000_000_000
 SETTINGS = ClientSettings(terms=("acme.example",))
+LEVELS = ("green", "green", "green", "amber", "red", "")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,43 @@ def test_a_value_with_several_levels_in_a_table_gets_the_strictest_one(
     one, several, _ = preview_both_ways(checker, processes, InputFile("a.csv", table.encode()))
     assert several == one
     assert {each.verdict for each in one} == {"ready", "duplicate"}
+
+
+def test_many_repeated_values_of_a_table_are_judged_as_one_process_judges_them(
+    checker: Checker, processes: CheckProcesses
+) -> None:
+    choose = random.Random(7)
+    notes = ("seen", "ask jane@bank.test", "at vpn.acme.example")
+    rows = [
+        f"h{choose.randrange(150)}.evil-portal.top,{choose.choice(LEVELS)},{choose.choice(notes)}"
+        for _ in range(300)
+    ]
+    table = "\n".join(["domain,tlp,description", *rows])
+    one, several, advances = preview_both_ways(
+        checker, processes, InputFile("a.csv", table.encode())
+    )
+    assert several == one
+    assert {each.verdict for each in one} == {"ready", "duplicate", "refused"}
+    assert sum("strictest" in str(each.findings) for each in one) > 10
+    assert sum(advances) == len(one) == 300
+
+
+def test_repeated_values_are_kept_on_disk_until_they_are_judged(
+    checker: Checker, tmp_path: Path
+) -> None:
+    settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
+    path = tmp_path / "a.csv"
+    with CheckProcesses(settings, count=1, part=50) as processes:
+        peaks = []
+        for count in (1_000, 1_000, 5_000):
+            rows = (f"h{n % 300}.evil-portal.top,{'x' * 3_000}" for n in range(count))
+            path.write_text("\n".join(["domain,description", *rows]))
+            tracemalloc.start()
+            preview = checker.preview(InputFile("a.csv", b"", path=path), NOW, processes)
+            assert preview.store is not None and preview.store.counts["ready"] == 300
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert peaks[2] < peaks[1] + 2_000_000
 
 
 @pytest.mark.parametrize(
