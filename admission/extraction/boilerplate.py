@@ -5,14 +5,18 @@ count only if the text defangs them (`evil[.]com`).  A mailbox beside a person's
 name never counts.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
+from typing import overload
 
 from tocsin.admission.extraction import mailboxes
+from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
@@ -34,6 +38,7 @@ class LineRole(Enum):
     IDS_RULE = auto()  # of Snort or Suricata
 
 
+_ROLES: tuple[LineRole | None, ...] = (None, *LineRole)
 _PACKAGE = "tocsin.admission.extraction"
 _COMMENT_SIGNS = ("#", "//", ";", "!")
 _BULLET = r"[\s>#/;!*_+-]*+(?:\[?\d{1,3}[\].)]\s*+[*_]*+)?+"
@@ -83,13 +88,15 @@ _FREE_MAIL = frozenset(load_words(_PACKAGE, "free_mail_providers"))
 _MAY_NAME_MAILBOXES = (None, LineRole.PEOPLE, LineRole.COMMENT)
 _NOT_IN_HOSTS = re.compile(r"[^a-z0-9.-]+")
 _CELLS = re.compile(r"[|\t]")
+_SEARCHED = 1_000
+"""Lines that are searched together."""
 _UNDEFANGED_KINDS = frozenset((IocType.IPV4, IocType.IPV6, *HASH_TYPES.values()))
 """Kinds that count in boilerplate although they are not defanged."""
 
 
-def classify_lines(lines: Sequence[str], markup: bool) -> list[LineRole | None]:
+def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | None]:
     """The role of each line; in `markup` a line that begins with `#` is a heading."""
-    found: list[LineRole | None] = []
+    found = _Roles()
     in_references = in_people = False
     rule_ends = _find_yara_rules(lines)
     end = 0
@@ -104,6 +111,33 @@ def classify_lines(lines: Sequence[str], markup: bool) -> list[LineRole | None]:
         rule = number < end
         found.append(LineRole.YARA_RULE if rule else _classify_line(line, markup) or section)
     return found
+
+
+class _Roles(Sequence[LineRole | None]):
+    """Roles of lines, in one octet for each: a text may have millions of lines."""
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+
+    def append(self, role: LineRole | None) -> None:
+        self._octets.append(0 if role is None else role.value)
+
+    def __len__(self) -> int:
+        return len(self._octets)
+
+    def __iter__(self) -> Iterator[LineRole | None]:
+        return map(_ROLES.__getitem__, self._octets)
+
+    @overload
+    def __getitem__(self, number: int) -> LineRole | None: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[LineRole | None]: ...
+
+    def __getitem__(self, number: int | slice) -> LineRole | None | list[LineRole | None]:
+        if isinstance(number, slice):
+            return [_ROLES[each] for each in self._octets[number]]
+        return _ROLES[self._octets[number]]
 
 
 def _classify_line(line: str, markup: bool) -> LineRole | None:
@@ -210,6 +244,39 @@ def _find_defanged(line: str, role: LineRole, markup: bool) -> Iterator[Recognis
             yield value
 
 
+class _Hosts:
+    """The hosts of a text, of which there may be more than should be in memory."""
+
+    def __init__(self) -> None:
+        self._hosts, self._above = Places(), Places()
+
+    def __bool__(self) -> bool:
+        return len(self._hosts) > 0
+
+    def __contains__(self, host: str) -> bool:
+        return host in self._hosts
+
+    def add(self, host: str) -> None:
+        if self._hosts.find_or_add(host, 0) is None:
+            for each in _with_parents(host):
+                self._above.find_or_add(each, 0)
+
+    def has_above_or_below(self, domain: str) -> bool:
+        """True if one of the hosts is the domain, above it or below it."""
+        return domain in self._above or any(each in self._hosts for each in _with_parents(domain))
+
+
+def _with_parents(host: str) -> Iterator[str]:
+    """A host and the domains above it.
+
+    >>> list(_with_parents("c2.evil.com"))
+    ['c2.evil.com', 'evil.com', 'com']
+    """
+    while host:
+        yield host
+        host = host.partition(".")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class BystanderFilter:
     """Excludes the hosts and mailboxes of a text's authors, contacts and victims."""
@@ -218,7 +285,7 @@ class BystanderFilter:
     """Domains of the mailboxes next to names of people, and in comments."""
     defangs_mailboxes: bool
     """True if the text defangs mailboxes, so that one written plainly is a bystander's."""
-    defanged_hosts: frozenset[str]
+    defanged_hosts: _Hosts
     """Hosts that the text defangs; if there are any, mailboxes elsewhere are bystanders'."""
     ransom_note: bool
     """True if the words before a mailbox never make it a bystander's: an attacker writes."""
@@ -231,7 +298,7 @@ class BystanderFilter:
             return True
         host = value.value.partition("://")[2] or value.value.rpartition("@")[2]
         host = _AFTER_HOST.split(host, maxsplit=1)[0]
-        if not any(_is_below(host, each) for each in self.domains):
+        if self.domains.isdisjoint(_with_parents(host)):
             return False
         return host in _lower(line) and "hxxp" not in _lower(line)
 
@@ -253,18 +320,12 @@ class BystanderFilter:
 
     def _is_elsewhere(self, address: str) -> bool:
         domain = address.rpartition("@")[2]
-        return bool(self.defanged_hosts) and not any(
-            _is_below(domain, each) or _is_below(each, domain) for each in self.defanged_hosts
-        )
+        return bool(self.defanged_hosts) and not self.defanged_hosts.has_above_or_below(domain)
 
 
 @lru_cache(maxsize=2)  # called for every value of the same line
 def _lower(line: str) -> str:
     return line.lower()
-
-
-def _is_below(host: str, domain: str) -> bool:
-    return host == domain or host.endswith("." + domain)
 
 
 def _stands_alone(address: str, line: str) -> bool:
@@ -275,13 +336,16 @@ def _stands_alone(address: str, line: str) -> bool:
 
 def find_bystanders(lines: Sequence[str], roles: Sequence[LineRole | None]) -> BystanderFilter:
     """The bystanders of a text, given the roles of its lines."""
-    ordinary = [line for line, role in zip(lines, roles, strict=True) if line and role is None]
-    text = "\0".join(ordinary)  # one search for all lines; NUL matches no space between words
-    defangs = mailboxes.DEFANGED.search(text)
-    hosts = frozenset(_find_defanged_hosts(ordinary) if defangs else ())
-    known = BystanderFilter(
-        frozenset(), mailboxes.has_defanged_mailbox(text), hosts, mailboxes.is_ransom_note(text)
-    )
+    hosts, defangs_mailboxes, ransom_note = _Hosts(), False, False
+    ordinary = (line for line, role in zip(lines, roles, strict=True) if line and role is None)
+    while portion := list(islice(ordinary, _SEARCHED)):
+        text = "\0".join(portion)  # one search for many lines; NUL matches no space between words
+        if mailboxes.DEFANGED.search(text):
+            for host in _find_defanged_hosts(portion):
+                hosts.add(host)
+        defangs_mailboxes = defangs_mailboxes or mailboxes.has_defanged_mailbox(text)
+        ransom_note = ransom_note or mailboxes.is_ransom_note(text)
+    known = BystanderFilter(frozenset(), defangs_mailboxes, hosts, ransom_note)
     people: set[str] = set()
     attacked: set[str] = set()
     attackers: set[str] = set()
@@ -294,7 +358,8 @@ def find_bystanders(lines: Sequence[str], roles: Sequence[LineRole | None]) -> B
                 bystander = known.owns_mailbox(address, line[:1000])
                 (attacked if bystander else attackers).add(domain)
     domains = people | (attacked - attackers)
-    return replace(known, domains=frozenset(domains - _FREE_MAIL - hosts))
+    domains = {each for each in domains - _FREE_MAIL if each not in hosts}
+    return replace(known, domains=frozenset(domains))
 
 
 def _find_mailboxes(line: str) -> Iterator[str]:

@@ -47,18 +47,25 @@ class Places:
         """The number of values."""
         return len(self._newest) + self._on_disk
 
+    def __contains__(self, value: str) -> bool:
+        """True if a value was added."""
+        return self._find(_digest(value)) is not None
+
     def find_or_add(self, value: str, place: int) -> int | None:
         """The place, from 0, at which a value came first; None if it is new: `place` is kept."""
-        octets = value.encode("utf-8", "surrogatepass")
-        digest = blake2b(octets, digest_size=_DIGEST, key=_KEY).digest()
-        found = self._newest.get(digest)
-        if found is None and self._on_disk and self._filter.may_have(digest):
-            kept = self._runs.find(digest)
-            found = None if kept is None else int.from_bytes(kept, "big")
+        digest = _digest(value)
+        found = self._find(digest)
         if found is None:
             self._newest[digest] = place
             if len(self._newest) >= self._most_in_memory:
                 self._write_newest()
+        return found
+
+    def _find(self, digest: bytes) -> int | None:
+        found = self._newest.get(digest)
+        if found is None and self._on_disk and self._filter.may_have(digest):
+            kept = self._runs.find(digest)
+            found = None if kept is None else int.from_bytes(kept, "big")
         return found
 
     def _write_newest(self) -> None:
@@ -72,6 +79,11 @@ class Places:
             self._filter.add(self._runs)
         else:
             self._filter.add(records)
+
+
+def _digest(value: str) -> bytes:
+    octets = value.encode("utf-8", "surrogatepass")
+    return blake2b(octets, digest_size=_DIGEST, key=_KEY).digest()
 
 
 class _Filter:

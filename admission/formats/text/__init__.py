@@ -82,9 +82,9 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 
 
 def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Candidate] | None:
-    """The candidates of a list; None for other texts, whose lines say something of each other."""
+    """The candidates, read line by line; None if the text has to be decoded as a whole."""
     lines = FileLines.open(stream)
-    if lines is None or _is_markup(name) or not _is_list(lines):
+    if lines is None:
         return None
     return _read_candidates(_TextReader(lines, name.lower()), lines.blocks(), options)
 

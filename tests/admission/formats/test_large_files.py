@@ -1,4 +1,4 @@
-"""Lists and tables that are larger than memory give the candidates of small ones."""
+"""Lists, tables and texts that are larger than memory give the candidates of small ones."""
 
 import io
 
@@ -6,7 +6,7 @@ import pytest
 
 from tocsin.admission import formats
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.extraction import file_lines
+from tocsin.admission.extraction import boilerplate, file_lines
 from tocsin.admission.model import Tlp
 
 _OPTIONS = formats.ReadOptions(now=1_790_000_000_000_000, tlp=Tlp.GREEN)
@@ -42,6 +42,42 @@ def test_the_candidates_are_those_of_the_whole(text: str, encoding: str) -> None
     assert found == list(formats.read("list.txt", content, _OPTIONS))
 
 
+_REPORT = """\
+TLP:AMBER report on the operators
+
+Author: Jane Doe <jane@lab.org>
+They wrote from op@mail.evil.net, and used
+c2[.]evil[.]net and hxxp://evil[.]org/a.bin with www.lab.org. They exploit CVE-2021-44228.
+
+rule Named {
+  strings: $a = "not.one.net"
+  condition: $a
+}
+Victims
+* Bank Ltd, bob@bank.example-host.top
+
+# References
+https://blog.example-host.top/report
+"""
+_TEXTS = {
+    "a report": _REPORT * 20,
+    "a ransom note at the end": _REPORT * 20 + "your files are encrypted, contact us: a@evil.biz\n",
+    "hosts that are defanged at the end": "seen x@evil.net then\n" * 90 + "from evil[.]net there\n",
+}
+
+
+@pytest.mark.parametrize("text", _TEXTS.values(), ids=_TEXTS)
+@pytest.mark.parametrize("name", ["report.txt", "report.md", "report.adoc"])
+def test_the_candidates_of_a_report_are_those_of_the_whole(
+    text: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(formats.read(name, text.encode(), _OPTIONS))
+    monkeypatch.setattr(boilerplate, "_SEARCHED", 3)
+    large = formats.read_large(name, io.BytesIO(text.encode()), _OPTIONS)
+    assert large is not None
+    assert list(large) == whole and whole
+
+
 _ROWS = "".join(
     f'bad{n}.top,{90 - n % 50},"seen by ""a sensor"", twice",2026-05-{n % 28 + 1:02}\n'
     for n in range(400)
@@ -71,9 +107,7 @@ def test_the_candidates_of_a_table_are_those_of_the_whole(text: str, name: str) 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("list.md", _HOSTS.encode()),
         ("list.txt", _HOSTS.encode("utf-16")),
-        ("report.txt", b"The actor used evil[.]com and other hosts in May.\n" * 50),
         ("list.json", b'["evil.com", "evil.org"]'),
         ("list.txt", b'[\n"evil.com",\n"evil.org"]\n'),
         ("list.csv", b"domain,seen\revil.com,2026-01-01\r"),
