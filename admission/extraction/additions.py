@@ -30,6 +30,8 @@ def complete(candidate: Candidate, additions: Additions, now: int) -> Candidate:
     That makes it a new version, so `modified` moves to `now`.
     """
     subject = candidate.object
+    if not (additions.labels or additions.valid_for):
+        return candidate
     if subject is None or not isinstance(subject.get("type"), str):
         return candidate
     added = _missing_labels(subject, additions.labels)
