@@ -229,15 +229,12 @@ class Pipeline:
         facts = self._build_facts(relevant)
         if facts.definitions or contested:
             again = (
-                []
-                if not contested
-                else [
-                    facts.containers.mark(each)
-                    for each in read()
-                    if digest(repr(copy_key(each))) in contested
-                ]
+                each
+                for each in (read() if contested else ())
+                if digest(repr(copy_key(each))) in contested
             )
-            facts = self._complete(facts, map(facts.containers.mark, read()), again)
+            mark = facts.containers.mark
+            facts = self._complete(facts, map(mark, read()), map(mark, again))
         if survey.has_unreadable:
             unmarked = IdSet(find_without_level(read(), facts.definitions))
             facts = replace(facts, unmarked=unmarked)

@@ -237,16 +237,17 @@ def find_copies(
     copies: Iterable[Candidate], definitions: Mapping[str, StixObject], default: Tlp
 ) -> dict[CopyKey, Tlp]:
     """The strictest level of each object that comes more than once with different markings."""
-    found: dict[CopyKey, tuple[set[str], Tlp]] = {}
+    found: dict[CopyKey, tuple[str, Tlp, bool]] = {}
     for each in copies:
         subject = each.object
         if subject is None or not each.source_id or subject.get("type") == "marking-definition":
             continue
         read = read_markings(subject, definitions).tlp
         level = default if read is None else read
-        markings, before = found.get(copy_key(each), (set(), level))
-        found[copy_key(each)] = (markings | {markings_of(subject)}, max(level, before))
-    return {key: level for key, (markings, level) in found.items() if len(markings) > 1}
+        key, markings = copy_key(each), markings_of(subject)
+        first, before, differs = found.get(key, (markings, level, False))
+        found[key] = first, max(level, before), differs or markings != first
+    return {key: level for key, (_, level, differs) in found.items() if differs}
 
 
 def _raise_copy(

@@ -23,7 +23,7 @@ from tocsin.clients.check import Checker, describe_submitter
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, is_plain
 from tocsin.clients.cli.command import FREEZE_AFTER, freeze_between
 from tocsin.clients.input_files import InputFile
-from tocsin.clients.results import ObjectResult
+from tocsin.clients.results import ObjectResult, encode_results
 from tocsin.config import ClientSettings, policy_text
 
 PLAIN = {**indicator(1), "pattern": "[domain-name:value = 'evil.top']"}
@@ -78,6 +78,15 @@ def test_a_value_with_several_levels_in_a_table_gets_the_strictest_one(
     one, several, _ = preview_both_ways(checker, processes, InputFile("a.csv", table.encode()))
     assert several == one
     assert {each.verdict for each in one} == {"ready", "duplicate"}
+
+
+def test_the_results_of_a_list_take_little_more_room_than_the_list(checker: Checker) -> None:
+    content = "\n".join(f"http://h{n}.evil-portal.top/{n}/payload.bin" for n in range(500))
+    found = checker.preview(InputFile("a.txt", content.encode()), NOW)
+    pairs = zip(found.originals, found.candidates, strict=True)
+    block = encode_results(pairs, keep_before=False)
+    assert block.counts == {"ready": 500}
+    assert len(block.octets) < 2 * len(content)
 
 
 def test_many_repeated_values_of_a_table_are_judged_as_one_process_judges_them(
