@@ -28,11 +28,15 @@ class Places:
         """The number of values."""
         return sum(each.count for each in self._tables)
 
+    def __contains__(self, value: str) -> bool:
+        """True if the value has a place."""
+        high, low = _digest(value)
+        table = self._tables[low % _TABLES]
+        return table.places[table.find(high, low)] > 0
+
     def find_or_add(self, value: str, place: int) -> int | None:
         """The place, from 0, at which a value came first; None if it is new: `place` is kept."""
-        octets = value.encode("utf-8", "surrogatepass")
-        digest = blake2b(octets, digest_size=_DIGEST.size, key=_KEY).digest()
-        high, low = _DIGEST.unpack(digest)
+        high, low = _digest(value)
         number: int = low % _TABLES
         table = self._tables[number]
         slot = table.find(high, low)
@@ -42,6 +46,12 @@ class Places:
         if table.count * 4 > len(table.places) * 3:
             self._tables[number] = table.copy(len(table.places) * 3 // 2)
         return None
+
+
+def _digest(value: str) -> tuple[int, int]:
+    octets = value.encode("utf-8", "surrogatepass")
+    high, low = _DIGEST.unpack(blake2b(octets, digest_size=_DIGEST.size, key=_KEY).digest())
+    return high, low
 
 
 class _Table:

@@ -107,7 +107,7 @@ def test_an_endless_string_ends_the_reading_in_bounded_memory() -> None:
 
     endless = Endless()
     with pytest.raises(Malformed, match="longer than"):
-        list(ArrayStream(endless, longest=1_000_000).read())  # type: ignore[arg-type]
+        list(ArrayStream(endless, longest=1_000_000).read())
     assert endless.octets < 20_000_000
 
 
