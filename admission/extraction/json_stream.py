@@ -19,8 +19,10 @@ _LONGEST_MEMBER = 1_000_000
 _PIECE = 1 << 20
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_UP_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([{}\[\]])', re.DOTALL)
-"""Whole strings and other signs, and the next bracket."""
+_UP_TO_BRACKET = re.compile(
+    rb'(?:[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+([{}\[\]])?', re.DOTALL
+)
+"""Whole strings and other signs, and the next bracket if there is one."""
 _SCALAR = re.compile(rb"[^\s,:\]}\[{\"]*")
 _OPENING = frozenset(b"{[")
 _NESTED = frozenset((b"{", b"[", b'"'))
@@ -282,7 +284,7 @@ def read_members(stream: Octets, start: int, longest: int) -> Iterator[Member]:
 def measure_depth(octets: bytes) -> int:
     """The number of arrays and objects of a value that are in each other."""
     depth = deepest = place = 0
-    while (found := _UP_TO_BRACKET.match(octets, place)) is not None:
+    while (found := _UP_TO_BRACKET.match(octets, place)) is not None and found[1]:
         place = found.end()
         depth += 1 if octets[place - 1] in _OPENING else -1
         deepest = max(deepest, depth)
@@ -299,6 +301,8 @@ def _find_end(octets: bytes, place: int, depth: int) -> tuple[int, int, bool]:
         return (found.end(), 0, True) if found else (place, 0, False)
     while (found := _UP_TO_BRACKET.match(octets, place)) is not None:
         place = found.end()
+        if found[1] is None:
+            break
         depth += 1 if octets[place - 1] in _OPENING else -1
         if not depth:
             return place, 0, True

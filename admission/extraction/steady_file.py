@@ -6,6 +6,9 @@ next.
 
 from __future__ import annotations
 
+import codecs
+import io
+from collections.abc import Iterator
 from hashlib import blake2b
 from typing import BinaryIO
 
@@ -48,6 +51,14 @@ class SteadyFile:
             parts.append(self._read_block(number)[start : start + end - self._place])
             self._place += len(parts[-1])
         return b"".join(parts)
+
+    def read_text(self) -> Iterator[str]:
+        """Pieces of the text of a file in UTF-8, whose lines end in a line feed only."""
+        decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        lines = io.IncrementalNewlineDecoder(decoder, translate=True)
+        for number in range(len(self._digests)):
+            yield lines.decode(self._read_block(number))
+        yield lines.decode(b"", final=True)
 
     def _read_block(self, number: int) -> bytes:
         if self._last[0] != number:

@@ -41,6 +41,10 @@ class _Unsuitable(Exception):
     """The file has to be read as a whole, or is not MISP."""
 
 
+class _NotParsed(_Unsuitable):
+    """Another parser may be able to read it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _LongEvent:
     """Places in the file of a long event."""
@@ -85,8 +89,10 @@ def find_events(file: SteadyFile) -> LargeMisp | None:
     for parse in (orjson.loads, _parse_leniently):
         try:
             return _Finder(file, parse).find()
-        except (_Unsuitable, Malformed):
+        except _NotParsed:
             continue
+        except (_Unsuitable, Malformed):
+            break
     return None
 
 
@@ -132,10 +138,14 @@ class _Finder:
         is_misp, count = False, 0
         for each in read_elements(self.file, events.start, _LONGEST_EVENT):
             count += 1
+            is_object = each.raw is not None and each.raw.startswith(b"{")
             if each.raw is not None:
+                if count == 1 and not is_object:
+                    raise _Unsuitable  # a long list of values, as a rule
                 self._check(each.raw)
-                is_object = each.raw.startswith(b"{")
                 is_misp = is_misp or (is_object and unwrap(each.raw) is not None)
+            elif self._opening(each) != b"{":
+                raise _Unsuitable
             else:
                 members = self._read_members(each)
                 is_misp = is_misp or find_wrapper(members) is not None
@@ -206,7 +216,7 @@ class _Finder:
         try:
             self.parse(raw)
         except (ValueError, RecursionError):
-            raise _Unsuitable from None
+            raise _NotParsed from None
 
 
 @dataclass(frozen=True, slots=True)
