@@ -218,12 +218,18 @@ class Pipeline:
     def survey(self, read: Callable[[], Iterable[Candidate]]) -> SubmissionFacts:
         """The facts of a submission that is larger than memory.
 
-        `read` reads its candidates; it is called up to four times.  Raises TooLarge if the facts
+        `read` reads its candidates; it is called up to five times.  Raises TooLarge if the facts
         do not fit into memory either.
         """
-        survey = Survey()
+        survey = Survey(omits_containers=not self._definitions)
         for each in read():
             survey.add(each)
+            if survey.is_incomplete:
+                break
+        if survey.is_incomplete:
+            survey = Survey()
+            for each in read():
+                survey.add(each)
         relevant = [*survey.relevant, *_find_addressed(survey.relevant, read)]
         contested = survey.find_contested()
         facts = self._build_facts(relevant)

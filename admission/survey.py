@@ -129,6 +129,14 @@ class Survey:
     """Candidates so far."""
     has_unreadable: bool = False
     """True if a record that could not be read may be a container."""
+    omits_containers: bool = False
+    """Omit containers while all objects have a level of their own, and nothing else to pass on.
+
+    What a container gives its members, they have then.
+    """
+    is_incomplete: bool = False
+    """True if containers were omitted that may mark an object; then all must be read again."""
+    _has_omitted: bool = False
     _creators: set[str] = field(default_factory=set)
     _kept: int = 0
     _copies: RecordSorter = field(default_factory=lambda: RecordSorter(_COPY.size))
@@ -141,12 +149,16 @@ class Survey:
         if subject is None:
             self._add_unread(candidate)
             return
+        self.omits_containers = self.omits_containers and _has_own_level(subject)
+        self._check_complete()
         self._add_copy(candidate, subject)
         creator = subject.get("created_by_ref")
         if isinstance(creator, str) and creator not in self._creators:
             self._creators.add(creator)
             self._keep(candidate, {"created_by_ref": creator})
-        if kept := _select_statements(subject):
+        if self.omits_containers and _only_holds_others(subject):
+            self._has_omitted = True
+        elif kept := _select_statements(subject):
             self._keep(candidate, kept)
 
     def find_contested(self) -> frozenset[int]:
@@ -158,7 +170,13 @@ class Survey:
             if key == next_key and marked != other
         )
 
+    def _check_complete(self) -> None:
+        self.is_incomplete = self._has_omitted and not self.omits_containers
+
     def _add_unread(self, candidate: Candidate) -> None:
+        if candidate.salvaged is not None:
+            self.omits_containers = False
+            self._check_complete()
         if candidate.salvaged:
             self._keep(candidate, candidate.salvaged)
         elif candidate.salvaged is not None:
@@ -198,6 +216,26 @@ def _select_statements(subject: StixObject) -> StixObject | None:
         if any(end.startswith("identity--") for end in ends):
             names = ("type", "id", "source_ref", "target_ref")
     return {name: subject[name] for name in names if name in subject} or None
+
+
+def _has_own_level(subject: StixObject) -> bool:
+    """True if an object has a TLP level as a whole, and no other marking."""
+    if subject.get("type") == "marking-definition" or "granular_markings" in subject:
+        return False
+    refs = subject.get("object_marking_refs")
+    if not isinstance(refs, list) or _marking_properties(subject) != ["object_marking_refs"]:
+        return False  # a container is read in any spelling
+    if not all(isinstance(each, str) for each in refs):
+        return False
+    marks = read_markings(subject, {})
+    return marks.tlp is not None and not (marks.other_ids or marks.unknown_ids)
+
+
+def _only_holds_others(subject: StixObject) -> bool:
+    """True for a container that says nothing about other objects but how they are marked."""
+    if "objects" in subject or subject.get("type") in _STATEMENTS:
+        return False
+    return any(map(is_container_property, subject))
 
 
 def _marking_properties(subject: StixObject) -> list[str]:

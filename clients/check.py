@@ -12,7 +12,8 @@ from itertools import chain
 from typing import BinaryIO
 
 from tocsin.admission import Pipeline
-from tocsin.admission.errors import ShareError, Unavailable
+from tocsin.admission.errors import ShareError, Unavailable, Unprocessable
+from tocsin.admission.extraction.file_lines import CHANGED
 from tocsin.admission.formats.stix_parts import LargeStix, Part, detect_large
 from tocsin.admission.model import (
     Candidate,
@@ -27,14 +28,23 @@ from tocsin.clients.check_processes import (
     Advance,
     CheckProcesses,
     ExaminationAhead,
+    Fingerprint,
     LargeExaminer,
     LargeFile,
     PlainWork,
+    Surveyed,
+    SurveyedExaminer,
+    cut_parts,
     is_plain,
 )
-from tocsin.clients.input_files import InputFile, complete, open_input, read_candidates
+from tocsin.clients.input_files import CandidateReader, InputFile, complete, open_input
 from tocsin.clients.results import ObjectResult, ResultBlock, ResultStore, describe_candidate
 from tocsin.config import ClientSettings
+
+_MOST_KEPT = 4_000
+"""Candidates of a large file that are kept, if there are no processes."""
+_PART = 500
+"""Candidates that are examined at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +142,27 @@ class Checker:
     ) -> list[Candidate] | ResultStore:
         """The candidates of a file; of many that are plain, the results."""
         is_useful = processes and (processes.capacity or file.path is not None)
-        fewest = processes.fewest if processes and is_useful else 0
+        fewest = processes.fewest if processes else _MOST_KEPT
+        reader = CandidateReader(file, now, self.submitter.default_tlp)
         candidates: list[Candidate] = []
-        found = self._read_candidates(file, now)
+        found = iter(reader)
         for each in found:
             candidates.append(each)
-            if processes and len(candidates) == fewest and all(map(is_plain, candidates)):
+            if len(candidates) != fewest:
+                continue
+            if processes and is_useful and all(map(is_plain, candidates)):
                 work = PlainWork(now, file.keep_before, file.new_ids)
                 ahead = ExaminationAhead(processes, work, advance, ResultStore(file.name))
-                if self._examine_ahead(file, ahead, chain(candidates, found)):
+                if self._examine_ahead(reader, ahead, chain(candidates, found)):
                     return ahead.results
-                return list(self._read_candidates(file, now))
+                if not reader.is_streamed or file.new_ids:
+                    return list(reader)
+            if reader.is_streamed and not file.new_ids:
+                return self._examine_surveyed(reader, processes, advance)
         return candidates
 
     def _examine_ahead(
-        self, file: InputFile, ahead: ExaminationAhead, candidates: Iterable[Candidate]
+        self, reader: CandidateReader, ahead: ExaminationAhead, candidates: Iterable[Candidate]
     ) -> bool:
         """Examine the candidates while they are read; False if they must be examined as one."""
         for each in candidates:
@@ -154,12 +170,26 @@ class Checker:
             if not ahead.is_possible:
                 return False
         if repeated := ahead.finish():
-            again = self._read_candidates(file, ahead.work.now)
-            ahead.judge_together(again, repeated, self._pipeline)
+            ahead.judge_together(reader, repeated, self._pipeline)
         return ahead.is_possible
 
-    def _read_candidates(self, file: InputFile, now: int) -> Iterator[Candidate]:
-        return read_candidates(file, now, self.submitter.default_tlp)
+    def _examine_surveyed(
+        self, reader: CandidateReader, processes: CheckProcesses | None, advance: Advance
+    ) -> ResultStore:
+        """The results of a file whose candidates are not kept, and may concern each other."""
+        readings = _EqualReadings(reader)
+        facts = self._pipeline.survey(readings.read)
+        surveyed = Surveyed(facts, reader.now, reader.file.keep_before)
+        parts = cut_parts(readings.read(), _PART)
+        if processes and processes.capacity:
+            blocks = processes.examine_surveyed(surveyed, parts)
+        else:
+            blocks = map(SurveyedExaminer(self._pipeline, surveyed).examine, parts)
+        store = ResultStore(reader.file.name)
+        for block in blocks:
+            store.add(block)
+            advance(sum(block.counts.values()))
+        return store
 
     def _examine_large(
         self, file: InputFile, now: int, processes: CheckProcesses | None, advance: Advance
@@ -220,6 +250,25 @@ class _PartsReader:
             yield self.layout.read_part(part, self.stream)
 
 
+@dataclass(slots=True)
+class _EqualReadings:
+    """Reads the candidates of a file again and again, and they must be the same."""
+
+    reader: CandidateReader
+    digest: bytes = b""
+    """Of the first reading."""
+
+    def read(self) -> Iterator[Candidate]:
+        """Read the file.  Raises Unprocessable at the end if it changed since the first time."""
+        fingerprint = Fingerprint(new_ids=False)
+        for each in self.reader:
+            fingerprint.add(each)
+            yield each
+        self.digest = self.digest or fingerprint.digest
+        if fingerprint.digest != self.digest:
+            raise Unprocessable(CHANGED)
+
+
 def describe_submitter(settings: ClientSettings, tlp: str = "") -> Submitter:
     """The partner as the preview knows it; `tlp` overrides the default level of the settings.
 
@@ -241,6 +290,6 @@ def read_unexamined(file: InputFile, now: int, tlp: Tlp) -> Preview:
     `now` in µs since 1970 UTC.
     """
     try:
-        return Preview(file.name, tuple(read_candidates(file, now, tlp)))
+        return Preview(file.name, tuple(CandidateReader(file, now, tlp)))
     except ShareError as error:
         return Preview(file.name, error=str(error))

@@ -6,8 +6,9 @@ being read.  An object that occurs several times is judged together with its oth
 soon as such a file has anything else (a report, a marking definition, an author), it is examined as
 one, in this process.
 
-A large STIX file is read once for the facts that its objects state about each other
-(`admission/survey.py`); with these, each process reads and examines its parts by itself.
+Another large file is read once for the facts that its objects state about each other
+(`admission/survey.py`); with these, its parts are examined by themselves.  Parts of a STIX file are
+read by the process that examines them, those of others by this one.
 
 Results are kept on disk.  A worker process ends with the program, even if that is killed.
 """
@@ -29,6 +30,7 @@ from itertools import chain, islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
@@ -53,7 +55,7 @@ _PARTS_AHEAD = 4
 """Parts for each process that are read and not yet examined."""
 _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 _MOST_FOR_LARGE = 2
-"""Processes that examine a large STIX file: with more, it would need more memory than promised."""
+"""Processes that have the facts of a large file: more would need more memory than promised."""
 _PLAIN = frozenset(
     (
         *("type", "spec_version", "id", "created", "modified", "name", "description", "labels"),
@@ -62,6 +64,8 @@ _PLAIN = frozenset(
     )
 )
 """Properties of an indicator that concern nothing else in its file."""
+
+_Argument = TypeVar("_Argument")
 
 Advance = Callable[[int], None]
 """Called with the number of further candidates that are examined."""
@@ -92,6 +96,15 @@ class LargeFile:
     layout: LargeStix
     facts: SubmissionFacts
     now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """The facts of a file whose candidates are examined in parts."""
+
+    facts: SubmissionFacts
+    now: int
+    keep_before: bool
 
 
 class CheckProcesses:
@@ -137,16 +150,30 @@ class CheckProcesses:
         return self._executor.submit(_examine_plain, _pack(part), work, dict(copies))
 
     def examine_large(self, large: LargeFile, parts: Iterable[Part]) -> Iterator[ResultBlock]:
-        """Yield the results of the parts of a large file, in order.
+        """Yield the results of the parts of a large STIX file, in order.
 
         Raises Unavailable if a process ends.
         """
+        return self._examine_all(large, _examine_part, parts)
+
+    def examine_surveyed(
+        self, surveyed: Surveyed, parts: Iterable[Sequence[Candidate]]
+    ) -> Iterator[ResultBlock]:
+        """Yield the results of candidates of another large file; see `examine_large`."""
+        return self._examine_all(surveyed, _examine_surveyed, map(_pack, parts))
+
+    def _examine_all(
+        self,
+        large: LargeFile | Surveyed,
+        examine: Callable[[_Argument], ResultBlock],
+        parts: Iterable[_Argument],
+    ) -> Iterator[ResultBlock]:
         self._end()  # so that there are never more processes than processors
         running: deque[Future[ResultBlock]] = deque()
         with self._start(large) as executor:
             try:
                 for part in parts:
-                    running.append(executor.submit(_examine_part, part))
+                    running.append(executor.submit(examine, part))
                     if len(running) > _MOST_FOR_LARGE * _PARTS_AHEAD:
                         yield running.popleft().result()
                 while running:
@@ -156,7 +183,7 @@ class CheckProcesses:
             finally:
                 executor.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self, large: LargeFile | None) -> ProcessPoolExecutor:
+    def _start(self, large: LargeFile | Surveyed | None) -> ProcessPoolExecutor:
         count = min(self._count, _MOST_FOR_LARGE) if large else self._count
         return ProcessPoolExecutor(count, get_context("spawn"), _begin, (self._settings, large))
 
@@ -177,7 +204,7 @@ class PlainWork:
 
 
 class Fingerprint:
-    """Tells if the candidates of two readings of a file are the same."""
+    """Tells if the candidates of two readings of a file that is not STIX are the same."""
 
     def __init__(self, *, new_ids: bool) -> None:
         """With `new_ids`, ids may be random and differ."""
@@ -185,7 +212,7 @@ class Fingerprint:
         self._new_ids = new_ids
 
     def add(self, candidate: Candidate) -> None:
-        """Take the next plain candidate."""
+        """Take the next candidate."""
         if self._new_ids and candidate.object is not None:
             candidate = replace(candidate, object={**candidate.object, "id": ""})
         self._hash.update(_pack([candidate]))
@@ -297,17 +324,25 @@ def cut_parts(candidates: Iterable[Candidate], length: int) -> Iterator[list[Can
 
 
 def _pack(part: Sequence[Candidate]) -> bytes:
-    """Plain candidates as octets, which costs a third of pickling them."""
+    """Candidates that were just read, as octets: this costs a third of pickling them.
+
+    Not those of STIX, which may be salvaged.
+    """
     return _PACK.encode([(each.index, each.object, each.verdict, each.findings) for each in part])
 
 
 def _unpack(octets: bytes) -> list[Candidate]:
-    return [
-        Candidate(index, None, verdict=verdict, findings=findings)
-        if subject is None
-        else Candidate.from_object(index, subject, *findings, verdict=verdict)
-        for index, subject, verdict, findings in _UNPACK.decode(octets)
-    ]
+    return [_build(*each) for each in _UNPACK.decode(octets)]
+
+
+def _build(
+    index: int, subject: StixObject | None, verdict: Verdict, findings: tuple[Finding, ...]
+) -> Candidate:
+    if subject is None:
+        return Candidate(index, None, verdict=verdict, findings=findings)
+    if verdict is Verdict.HELD:
+        return Candidate.from_object(index, subject, *findings).hold()
+    return Candidate.from_object(index, subject, *findings, verdict=verdict)
 
 
 _PACK = msgspec.msgpack.Encoder()
@@ -345,6 +380,21 @@ class LargeExaminer:
         return _encode(candidates, examined, keep_before=large.file.keep_before)
 
 
+class SurveyedExaminer:
+    """Examines candidates of a file whose facts are known, in this process."""
+
+    def __init__(self, pipeline: Pipeline, surveyed: Surveyed) -> None:
+        """Prepare the examination."""
+        self._pipeline = pipeline
+        self._keep_before = surveyed.keep_before
+        self._context = pipeline.build_context(surveyed.facts, surveyed.now)
+
+    def examine(self, candidates: Sequence[Candidate]) -> ResultBlock:
+        """The results of some candidates that follow each other."""
+        examined = self._pipeline.examine_part(candidates, self._context)
+        return _encode(candidates, examined, keep_before=self._keep_before)
+
+
 def _encode(
     candidates: Sequence[Candidate], examined: Iterable[Candidate], *, keep_before: bool
 ) -> ResultBlock:
@@ -357,7 +407,8 @@ class _Worker:
     """The state of a worker process."""
 
     pipeline: Pipeline
-    examiner: LargeExaminer | None
+    examiner: LargeExaminer | None = None
+    surveyed: SurveyedExaminer | None = None
     plain: SubmissionContext | None = None
     """The context of plain candidates, at the time of the last part."""
 
@@ -366,13 +417,17 @@ _worker: _Worker | None = None
 """None if this process is not a worker."""
 
 
-def _begin(settings: ExaminerSettings, large: LargeFile | None) -> None:
+def _begin(settings: ExaminerSettings, large: LargeFile | Surveyed | None) -> None:
     """Prepare a worker process.  An interrupt is the business of the program that started it."""
     global _worker  # noqa: PLW0603
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pipeline = build_pipeline(settings)
-    _worker = _Worker(pipeline, LargeExaminer(pipeline, large) if large else None)
+    _worker = _Worker(pipeline)
+    if isinstance(large, LargeFile):
+        _worker.examiner = LargeExaminer(pipeline, large)
+    elif large is not None:
+        _worker.surveyed = SurveyedExaminer(pipeline, large)
     gc.freeze()  # all of this lasts as long as the process
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)  # examining leaves hardly any cycles
 
@@ -400,6 +455,11 @@ def _examine_plain(part: bytes, work: PlainWork, copies: dict[CopyKey, Tlp]) -> 
 def _examine_part(part: Part) -> ResultBlock:
     assert _worker is not None and _worker.examiner is not None  # noqa: S101  (set by _begin)
     return _worker.examiner.examine(part)
+
+
+def _examine_surveyed(part: bytes) -> ResultBlock:
+    assert _worker is not None and _worker.surveyed is not None  # noqa: S101  (set by _begin)
+    return _worker.surveyed.examine(_unpack(part))
 
 
 def count_processors() -> int:

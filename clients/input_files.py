@@ -53,25 +53,39 @@ class InputFile:
         return self.content if self.path is None else self.path.read_bytes()
 
 
-def read_candidates(file: InputFile, now: int, tlp: Tlp) -> Iterator[Candidate]:
-    """The candidates of a file, with what the user adds to all of them.
+@dataclass(slots=True)
+class CandidateReader:
+    """Reads the candidates of a file, with what the user adds to all of them, again and again.
 
     Raises ShareError if no format reads it, and, after some of them, if a large one changes or
     cannot be read any more.
     """
-    name = file.form or file.name
-    options = ReadOptions(now=now, tlp=tlp, columns=file.columns)
-    if file.path is not None:
-        with open_input(file) as stream:
-            found = read_large(name, stream, options)
-            if found is not None:
-                yield from (complete(each, file, now) for each in found)
-                return
-    content = file.read()
-    if detect_format(name, content) is None:
-        raise Unprocessable(explain_unreadable(name, content, _REMEDY))
-    for candidate in read(name, content, options):
-        yield complete(candidate, file, now)
+
+    file: InputFile
+    now: int
+    """µs since 1970 UTC."""
+    tlp: Tlp
+    """The level of what has none."""
+    is_streamed: bool = False
+    """True if a reading has begun, and the file is not in memory."""
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """Read the file from its beginning."""
+        file, now = self.file, self.now
+        name = file.form or file.name
+        options = ReadOptions(now=now, tlp=self.tlp, columns=file.columns)
+        if file.path is not None:
+            with open_input(file) as stream:
+                found = read_large(name, stream, options)
+                if found is not None:
+                    self.is_streamed = True
+                    yield from (complete(each, file, now) for each in found)
+                    return
+        content = file.read()
+        if detect_format(name, content) is None:
+            raise Unprocessable(explain_unreadable(name, content, _REMEDY))
+        for candidate in read(name, content, options):
+            yield complete(candidate, file, now)
 
 
 @contextmanager

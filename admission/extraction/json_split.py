@@ -43,7 +43,8 @@ def _scan(raw: bytes, opening: bytes) -> list[tuple[str, bytes]] | None:
     if not raw.lstrip().startswith(opening):
         return None
     try:
-        json.loads(raw)  # fails early, before the scan, if the syntax is broken
+        # fails early, before the scan, if the syntax is broken; keeps no objects of a long file
+        json.loads(raw, object_pairs_hook=lambda members: None)
         return list(_scan_parts(raw.decode(), opening == b"{"))
     except (ValueError, RecursionError):
         return None

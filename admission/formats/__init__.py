@@ -20,7 +20,8 @@ from tocsin.admission.model import Candidate, Tlp
 _HEAD = 1_000_000
 """Octets by which the format of a large file is detected."""
 _BLANKS = b" \t\r\n\xef\xbb\xbf"
-_NEED_THEIR_END = (b"{", b"[", b"<", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_JSON = (b"{", b"[")
+_NEED_THEIR_END = (*_JSON, b"<", b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 """Beginnings of files whose format only the whole content shows: JSON, XML, containers."""
 
 
@@ -51,6 +52,8 @@ class Format:
     """See the function `read`."""
     read_large: Callable[[str, BinaryIO, ReadOptions], Iterator[Candidate] | None] | None = None
     """See the function of this name; None: files of this format are read as a whole."""
+    judges_whole: bool = False
+    """True if `read_large` reads a whole file before it says that it is in this format."""
     never_shared: str = ""
     """The parts of a file that are read and never become part of an object, for users."""
     list_never_shared: Callable[[bytes], str] | None = None
@@ -108,9 +111,22 @@ def read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Ca
     Unprocessable if the file changes meanwhile.
     """
     head = stream.read(_HEAD)
+    if head.lstrip(_BLANKS).startswith(_JSON):
+        return None if describe_binary(head) else _read_large_json(name, stream, options)
     if head.lstrip(_BLANKS).startswith(_NEED_THEIR_END):
         return None
     format_ = detect_format(name, head)
     if format_ is None or format_.read_large is None:
         return None
     return format_.read_large(name, stream, options)
+
+
+def _read_large_json(
+    name: str, stream: BinaryIO, options: ReadOptions
+) -> Iterator[Candidate] | None:
+    for each in formats():
+        if each.judges_whole and each.read_large is not None:
+            found = each.read_large(name, stream, options)
+            if found is not None:
+                return found
+    return None

@@ -2,15 +2,16 @@
 
 Entries of arrays whose name denies, blocks or speaks of indicators become
 indicators; those of all other arrays do not.  An entry that the same file also
-allows is refused.
+allows is refused.  Long arrays of a large file are read from it in parts, several times.
 """
 
 import re
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice, pairwise
 from pathlib import PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 from tocsin.admission.errors import Malformed, Unprocessable
 from tocsin.admission.extraction.external_ids import format_ids, take_external_ids
@@ -20,9 +21,19 @@ from tocsin.admission.extraction.indicators import (
     recognise_declared,
     refused_candidate,
 )
+from tocsin.admission.extraction.json_stream import (
+    LONGEST_ELEMENT,
+    Element,
+    find_document,
+    measure_depth,
+    read_elements,
+    read_members,
+)
+from tocsin.admission.extraction.places import Places
+from tocsin.admission.extraction.steady_file import SteadyFile
 from tocsin.admission.extraction.text_encoding import decode_text
-from tocsin.admission.extraction.tlp_words import find_strictest_tlp
-from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.extraction.tlp_words import find_strictest_in_pieces, find_strictest_tlp
+from tocsin.admission.formats import Format, ReadOptions, formats
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -32,7 +43,7 @@ from tocsin.admission.model import (
 from tocsin.admission.observables.ioc_types import RecognisedIoc
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.observables.refang import refang
-from tocsin.admission.stix.ijson import parse_json
+from tocsin.admission.stix.ijson import MAX_DEPTH, parse_json
 from tocsin.admission.word_lists import load_alternation, load_words
 
 _ENDINGS = (".json",)
@@ -50,15 +61,41 @@ _ALLOWED = "the same file allows it: remove it from one of the two lists"
 _DEEPEST = 3
 _SAMPLE = 400
 _LONGEST_NAME = 60
+_LONGEST_KEPT = 65_536
+"""Octets of a value in a large file that is kept, and of a part of an array."""
+_MOST_KEPT = 8_000_000
+"""Octets of names and values of a large file that are kept."""
 _TRIM = " \t\r\n\u00a0\ufeff\u200b\"'`<>,;|"
+
+
+@dataclass(frozen=True, slots=True)
+class _LongArray:
+    """An array in a file, read from it each time."""
+
+    file: SteadyFile
+    parts: Sequence[int]
+    """The first octet of each part, and the end of the last; parts are cut between elements."""
+    count: int
+
+    def __iter__(self) -> Iterator[Any]:
+        """Read the array."""
+        for start, end in pairwise(self.parts):
+            yield from _read_part(self.file, start, end)
+
+    def __len__(self) -> int:
+        """The number of elements."""
+        return self.count
+
+
+_Array = list[Any] | _LongArray
 
 
 @dataclass(slots=True)
 class _Lists:
-    """The lists of one file, sorted by their names."""
+    """The lists of one file, sorted by their names.  A name may come more than once."""
 
-    denied: dict[str, list[Any]] = field(default_factory=dict)
-    allowed: dict[str, list[Any]] = field(default_factory=dict)
+    denied: dict[str, list[_Array]] = field(default_factory=dict)
+    allowed: dict[str, list[_Array]] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
     levels: list[str] = field(default_factory=list)
     """Values of members named `tlp` or `marking`."""
@@ -69,24 +106,22 @@ class _Lists:
         if isinstance(value, dict):
             for key, each in value.items() if depth < _DEEPEST else ():
                 self.sort(f"{name}.{key}" if name else key, each, depth + 1)
-        elif isinstance(value, list) and value:
+        elif isinstance(value, list | _LongArray) and value:
             self._sort_list(name, value, words)
         elif isinstance(value, str) and words & _TLP_NAMES:
             self.levels.append(value)
 
-    def _sort_list(self, name: str, entries: list[Any], words: frozenset[str]) -> None:
+    def _sort_list(self, name: str, entries: _Array, words: frozenset[str]) -> None:
         if _allows(words, _ALLOW_WORDS):
-            self.allowed.setdefault(name, []).extend(entries)
+            self.allowed.setdefault(name, []).append(entries)
         elif words & _DENY_WORDS or not name:
-            self.denied.setdefault(name, []).extend(entries)
+            self.denied.setdefault(name, []).append(entries)
         else:
             self.others.append(name)
 
 
 def _accepts(name: str, content: bytes) -> bool:
-    if decode_text(content[:256]).lstrip("\ufeff \t\n")[:1] not in ("{", "["):
-        return False
-    if _allows(_split_name(PurePath(name).stem), _ALLOW_FILE_WORDS):
+    if not _may_accept(name, content):
         return False
     try:
         lists = _sort_lists(content)
@@ -95,9 +130,42 @@ def _accepts(name: str, content: bytes) -> bool:
     return any(map(_are_mostly_values, lists.denied.values()))
 
 
+def _may_accept(name: str, content: bytes) -> bool:
+    """False if the name, or the beginning, shows that a file is no such list."""
+    if decode_text(content[:256]).lstrip("\ufeff \t\n")[:1] not in ("{", "["):
+        return False
+    return not _allows(_split_name(PurePath(name).stem), _ALLOW_FILE_WORDS)
+
+
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     lists = _sort_lists(content)
-    level, notes = _find_tlp(lists, content)
+    stated = find_strictest_tlp(enumerate(decode_text(content).split("\n"), 1))
+    yield from _read_lists(lists, stated, options)
+
+
+def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Candidate] | None:
+    """The candidates of a large list; None if the file must be read as a whole, or is none."""
+    file = SteadyFile(stream)
+    if not name.lower().endswith(_ENDINGS) or not _may_accept(name, file.read(256)):
+        return None
+    try:
+        lists = _Finder(name, file).find()
+    except (_Unsuitable, Malformed):
+        return None
+    if not any(map(_are_mostly_values, lists.denied.values())):
+        return None
+    return _read_found(lists, file, options)
+
+
+def _read_found(lists: _Lists, file: SteadyFile, options: ReadOptions) -> Iterator[Candidate]:
+    yield from _read_lists(lists, find_strictest_in_pieces(file.read_text()), options)
+
+
+def _read_lists(
+    lists: _Lists, stated: tuple[Tlp | None, tuple[Finding, ...]], options: ReadOptions
+) -> Iterator[Candidate]:
+    """`stated`: the strictest level in the words of the file, with a finding."""
+    level, notes = _find_level(lists, stated[0]), stated[1]
     found = _build_candidates(lists, IndicatorDetails(tlp=level), notes, CandidateBuilder(options))
     yield from (each.with_findings(*_note_ignored_lists(lists)) for each in islice(found, 1))
     yield from found
@@ -106,13 +174,17 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 def _build_candidates(
     lists: _Lists, details: IndicatorDetails, notes: Sequence[Finding], builder: CandidateBuilder
 ) -> Iterator[Candidate]:
-    allowed = {
-        value for some in lists.allowed.values() for each in some if (value := _recognise(each))
-    }
-    every = ((name, each) for name, entries in lists.denied.items() for each in entries)
+    allowed = Places()
+    for some in chain.from_iterable(lists.allowed.values()):
+        for each in some:
+            if value := _recognise(each):
+                allowed.find_or_add(" ".join(value), 0)
+    every = (
+        (name, each) for name, arrays in lists.denied.items() for some in arrays for each in some
+    )
     for number, (name, entry) in enumerate(every, 1):
         value = _recognise(entry)
-        if value is None or value in allowed:
+        if value is None or " ".join(value) in allowed:
             place = f"entry {number}" + (f", in {name[:_LONGEST_NAME]!a}" if name else "")
             why = _explain_no_value(entry) if value is None else _ALLOWED
             yield refused_candidate(builder.next_index(), f"{place}: {why}")
@@ -153,19 +225,19 @@ def _explain_no_value(entry: object) -> str:
     return f"{format_ids(ids)} describes indicators but is not one" if ids else _NOTHING
 
 
-def _are_mostly_values(entries: list[Any]) -> bool:
-    sample = entries[:: max(1, len(entries) // _SAMPLE)]
+def _are_mostly_values(arrays: Sequence[_Array]) -> bool:
+    step = max(1, sum(map(len, arrays)) // _SAMPLE)
+    sample = list(islice(chain.from_iterable(arrays), 0, None, step))
     return sum(_recognise(each) is not None for each in sample) * 10 >= len(sample) * 6
 
 
-def _find_tlp(lists: _Lists, content: bytes) -> tuple[Tlp | None, tuple[Finding, ...]]:
-    """The strictest level that the file states anywhere."""
+def _find_level(lists: _Lists, level: Tlp | None) -> Tlp | None:
+    """The strictest level that the file states in its words, or in a member."""
     try:
         stated = [Tlp.parse(word) for word in lists.levels]
     except ValueError as error:
         raise Unprocessable(str(error)) from None
-    level, notes = find_strictest_tlp(enumerate(decode_text(content).split("\n"), 1))
-    return max([*stated, *([] if level is None else [level])], default=None), notes
+    return max([*stated, *([] if level is None else [level])], default=None)
 
 
 def _note_ignored_lists(lists: _Lists) -> tuple[Finding, ...]:
@@ -179,6 +251,120 @@ def _note_ignored_lists(lists: _Lists) -> tuple[Finding, ...]:
     return (Finding("validate", "format", Action.NOTED, message + more),)
 
 
+class _Unsuitable(Exception):
+    """The file has to be read as a whole, or is no such list."""
+
+
+@dataclass(slots=True)
+class _Finder:
+    """Sorts the lists of a large file, and checks all of it.  Raises Malformed or _Unsuitable."""
+
+    name: str
+    file: SteadyFile
+    kept: int = 0
+    """Octets of names and values that are kept."""
+
+    def find(self) -> _Lists:
+        """The lists of the file."""
+        document = find_document(self.file)
+        lists = _Lists()
+        if self._opening(document) == b"[":
+            lists.sort("", self._read_array(document, is_document=True))
+        else:
+            members = self._read_members(document)
+            if self._is_other_format(members):
+                raise _Unsuitable
+            self._sort_members(lists, "", members, 0)
+        return lists
+
+    def _is_other_format(self, members: dict[bytes, Element]) -> bool:
+        """True if a format that is asked before takes an object with these members."""
+        if any(parse_json(name) == "response" for name in members):
+            return True
+        empty = {b"[": b"[]", b"{": b"{}"}
+        outline = b",".join(
+            name + b":" + (each.raw or empty.get(self._opening(each), b'""'))
+            for name, each in members.items()
+        )
+        before = (each for each in formats() if each.rank < FORMAT.rank)
+        return any(each.accepts(self.name, b"{" + outline + b"}") for each in before)
+
+    def _sort_members(
+        self, lists: _Lists, name: str, members: dict[bytes, Element], depth: int
+    ) -> None:
+        for key, each in members.items():
+            path = f"{name}.{parse_json(key)}" if name else str(parse_json(key))
+            opening = self._opening(each)
+            if each.raw is not None:
+                lists.sort(path, parse_json(each.raw), depth + 1)
+            elif opening == b"[":
+                lists.sort(path, self._read_array(each), depth + 1)
+            elif opening == b"{" and depth + 1 < _DEEPEST:
+                self._sort_members(lists, path, self._read_members(each), depth + 1)
+            else:
+                raise _Unsuitable
+
+    def _read_members(self, value: Element) -> dict[bytes, Element]:
+        """The members of an object by their names as written; those with octets are checked."""
+        members = list(self._take_members(value))
+        if len({parse_json(each) for each, _ in members}) < len(members):
+            raise _Unsuitable
+        return dict(members)
+
+    def _take_members(self, value: Element) -> Iterator[tuple[bytes, Element]]:
+        for name, each in read_members(self.file, value.start, _LONGEST_KEPT):
+            self.kept += len(name) + len(each.raw or b"") + 100
+            if self.kept > _MOST_KEPT:
+                raise _Unsuitable
+            if each.raw is not None:
+                _check_depth(each.raw)
+                parse_json(each.raw)
+            yield name, each
+
+    def _read_array(self, value: Element, *, is_document: bool = False) -> _LongArray:
+        """Cut an array into parts, and check them."""
+        parts, count, end = array("q"), 0, 0
+        for each in read_elements(self.file, value.start, 0):
+            if not parts:
+                parts.append(each.start)
+            if each.end - parts[-1] > _LONGEST_KEPT and end > parts[-1]:
+                self._check_part(parts[-1], end, is_document)
+                parts.append(each.start)
+            count, end = count + 1, each.end
+        if parts:
+            self._check_part(parts[-1], end, is_document)
+            parts.append(end)
+        return _LongArray(self.file, parts, count)
+
+    def _check_part(self, start: int, end: int, is_document: bool) -> None:
+        if end - start > LONGEST_ELEMENT:
+            raise _Unsuitable
+        found = _read_part(self.file, start, end)
+        if is_document and any(isinstance(each, dict | list) for each in found):
+            raise _Unsuitable  # it may be STIX or MISP
+
+    def _opening(self, value: Element) -> bytes:
+        self.file.seek(value.start)
+        return self.file.read(1)
+
+
+def _read_part(file: SteadyFile, start: int, end: int) -> list[Any]:
+    """The elements in a part of an array, or of the whole but a comma at its end."""
+    file.seek(start)
+    octets = file.read(end - start).rstrip(b" \t\r\n").removesuffix(b",")
+    _check_depth(octets)
+    found = parse_json(b"[" + octets + b"]")
+    assert isinstance(found, list)  # noqa: S101
+    return found
+
+
+def _check_depth(raw: bytes) -> None:
+    """Raise _Unsuitable if a value may be too deep in the arrays and objects around it."""
+    deepest = MAX_DEPTH - _DEEPEST - 3
+    if raw.count(b"[") + raw.count(b"{") > deepest and measure_depth(raw) > deepest:
+        raise _Unsuitable
+
+
 FORMAT = Format(
     name="list",
     description="a block list as JSON: an array of values, or arrays named deny, block, indicators",
@@ -186,5 +372,7 @@ FORMAT = Format(
     extensions=_ENDINGS,
     accepts=_accepts,
     read=_read_file,
+    read_large=_read_large,
+    judges_whole=True,
     rank=5,
 )

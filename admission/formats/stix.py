@@ -17,7 +17,7 @@ from tocsin.admission.extraction.json_split import split_array, split_object
 from tocsin.admission.extraction.text_encoding import detect_encoding, normalise_json_bytes
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import Action, Candidate, Finding
-from tocsin.admission.stix.ijson import parse_object, salvage_object
+from tocsin.admission.stix.ijson import check_syntax, parse_object, salvage_object
 from tocsin.admission.stix.upgrade import split_observed_data
 
 _ENDINGS = (".json", ".stix", ".stix2", ".jsonl", ".ndjson")
@@ -107,7 +107,8 @@ def _split_file(raw: bytes) -> Iterable[tuple[str, bytes]]:
     lines = [(n, line) for n, line in enumerate(raw.split(b"\n"), 1) if line.strip()]
     if len(lines) > 1 and _is_json_lines([line.strip() for _, line in lines[:_FIRST_LINES]]):
         return [part for n, line in lines for part in split_json_line(n, line)]
-    parse_object(raw)  # raises with the place of the syntax error
+    check_syntax(raw)  # raises with the place of the error
+    parse_object(raw)
     raise Malformed("not STIX: send a bundle, a list of objects or one object per line")
 
 

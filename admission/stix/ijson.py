@@ -48,6 +48,14 @@ def parse_object(raw: bytes) -> StixObject:
     return value
 
 
+def check_syntax(raw: bytes) -> None:
+    """Raise Malformed as `parse_object` does for broken syntax, but without keeping any object.
+
+    A long file whose end is missing would need ten times its length otherwise.
+    """
+    _decode_text(_decode_utf8(raw), _CHECKER)
+
+
 def parse_json(raw: bytes) -> Any:
     """Parse a JSON value of any type; otherwise as `parse_object`."""
     value = _decode_unambiguous(raw)
@@ -90,18 +98,22 @@ def _strings(value: Any) -> int:
 
 def _decode_strictly(raw: bytes) -> Any:
     text = _decode_utf8(raw)
-    try:
-        value = _DECODER.decode(text)
-    except RecursionError:
-        raise _too_deep() from None
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        raise Malformed(f"not JSON: {error.msg.lower()} at {place}") from error
+    value = _decode_text(text, _DECODER)
     if text.count("{") + text.count("[") > MAX_DEPTH:
         _measure(value)
     if "\\u" in text:
         _check_surrogates(value)
     return value
+
+
+def _decode_text(text: str, decoder: json.JSONDecoder) -> Any:
+    try:
+        return decoder.decode(text)
+    except RecursionError:
+        raise _too_deep() from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise Malformed(f"not JSON: {error.msg.lower()} at {place}") from error
 
 
 def salvage_object(raw: bytes) -> StixObject | None:
@@ -191,6 +203,17 @@ _DECODER = json.JSONDecoder(
 )
 
 
+def _check_members(pairs: list[tuple[str, Any]]) -> None:
+    """Raise Malformed if a name occurs twice."""
+    _members(pairs)
+
+
+_CHECKER = json.JSONDecoder(
+    object_pairs_hook=_check_members,
+    parse_constant=_no_constant,
+    parse_float=_number,
+    parse_int=_integer,
+)
 _ABOUT_OTHERS = frozenset(("type", "id", "labels", "granular_markings", "objects"))
 _MAY_HOLD = re.compile("ref|objects", re.IGNORECASE)
 """Names of references, in any spelling."""

@@ -223,8 +223,36 @@ def test_facts_beyond_a_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(surveys, "_MOST_KEPT", 100)
     ids = [indicator()["id"] for _ in range(200)]
     report = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=ids)
+    del report["object_marking_refs"]
     with pytest.raises(TooLarge, match="split the file"):
         pipeline().survey(lambda: [Candidate.from_object(0, report)])
+
+
+def test_containers_are_not_kept_while_every_object_has_a_level_of_its_own() -> None:
+    member = indicator(object_marking_refs=[TLP_2_IDS[Tlp.GREEN]])
+    report = sdo("report", name="r", published="2026-01-01T00:00:00Z", object_refs=[member["id"]])
+    survey = surveys.Survey(omits_containers=True)
+    for n, each in enumerate([member, report]):
+        survey.add(Candidate.from_object(n, each))
+    assert survey.relevant == [] and not survey.is_incomplete
+    survey.add(Candidate.from_object(2, indicator()))
+    assert survey.is_incomplete
+
+
+@pytest.mark.parametrize("seed", range(examples(20, 8)))
+def test_a_mixture_of_marked_objects_has_the_same_verdicts_one_by_one(seed: int) -> None:
+    chance = random.Random(seed)
+    unmarked = chance.choice([0, 0.03])
+    objects = []
+    for each in mixture(chance):
+        if each["type"] == "marking-definition" and chance.random() >= unmarked:
+            continue
+        if chance.random() >= unmarked:
+            each = each | {"object_marking_refs": [chance.choice(LEVELS)]}
+            each.pop("granular_markings", None)
+        objects.append(each)
+    chance.shuffle(objects)
+    assert_alike(objects)
 
 
 def test_a_survey_keeps_nothing_of_objects_that_say_nothing_about_others() -> None:

@@ -15,6 +15,7 @@ from support.taxii_servers import Answer, indicator, serve_script
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
+from tocsin.admission.formats.misp import large
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
 from tocsin.clients import check, results
@@ -24,6 +25,7 @@ from tocsin.clients.check_processes import (
     ExaminationAhead,
     ExaminerSettings,
     LargeExaminer,
+    SurveyedExaminer,
 )
 from tocsin.clients.cli import command
 from tocsin.clients.input_files import InputFile
@@ -104,6 +106,71 @@ def test_a_file_that_changes_between_its_readings_is_not_shared(
             path.write_bytes(path.read_bytes().replace(b"bad700.test", b"bad701.test"))
 
     monkeypatch.setattr(check, "LargeExaminer", Changing)
+    preview = checker.preview(InputFile("a.json", b"", path=path), NOW)
+    assert "the file changed while it was read" in preview.error
+    assert list(preview.results()) == []
+
+
+def write_search(path: Path, *, published: bool = True) -> Path:
+    """A search for MISP events; the last of them has a list that is read in pieces."""
+    events = [
+        {
+            "Event": {
+                "info": f"seen by vpn.acme.example {first}",
+                "published": published,
+                "Attribute": [
+                    {
+                        "type": "domain",
+                        "value": f"bad{number}.top",
+                        "to_ids": True,
+                        "uuid": indicator(number)["id"][11:],
+                        "comment": "seen by vpn.acme.example" if number % 10 == 0 else "",
+                        "Sighting": [{"date_sighting": "1770000000", "type": "0"}],
+                    }
+                    for number in range(first, first + count)
+                ],
+            }
+        }
+        for first, count in ((0, 5), (3, 5), (100, 300))
+    ]
+    path.write_text(json.dumps({"response": events}))
+    return path
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("published", [True, False])
+def test_the_results_of_a_large_search_in_misp_are_those_of_a_small_one(
+    several: bool,
+    published: bool,
+    checker: Checker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(check, "_MOST_KEPT", 40)
+    monkeypatch.setattr(large, "_LONGEST_EVENT", 5_000)
+    path = write_search(tmp_path / "a.json", published=published)
+    given: dict[str, Any] = {"labels": ("phishing",), "valid_for": 10**12}
+    small = checker.preview(InputFile("a.json", path.read_bytes(), **given), NOW)
+    file = InputFile("a.json", b"", path=path, keep_before=True, **given)
+    settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
+    with CheckProcesses(settings, count=2, part=5) as processes:
+        found = checker.preview(file, NOW, processes if several else None)
+    assert found.store is not None and found.count == small.count > 600
+    assert list_results(found) == list_results(small)
+
+
+def test_a_search_in_misp_that_changes_between_its_readings_is_not_shared(
+    checker: Checker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "_MOST_KEPT", 40)
+    path = write_search(tmp_path / "a.json")
+
+    class Changing(SurveyedExaminer):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            path.write_bytes(path.read_bytes().replace(b"bad399.top", b"bad398.top"))
+
+    monkeypatch.setattr(check, "SurveyedExaminer", Changing)
     preview = checker.preview(InputFile("a.json", b"", path=path), NOW)
     assert "the file changed while it was read" in preview.error
     assert list(preview.results()) == []

@@ -1,8 +1,12 @@
-"""One MISP event: which of its attributes become indicators, and which are left out."""
+"""One MISP event: which of its attributes become indicators, and which are left out.
 
+An event may be larger than memory: its attributes are read several times, one after another.
+"""
+
+import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -10,6 +14,8 @@ import msgspec
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.extraction.json_split import split_array, split_object
+from tocsin.admission.extraction.json_stream import read_members
+from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.tlp_words import find_tlp_levels
 from tocsin.admission.formats import ReadOptions
 from tocsin.admission.formats.misp.attribute_types import (
@@ -18,7 +24,12 @@ from tocsin.admission.formats.misp.attribute_types import (
     is_private_type,
 )
 from tocsin.admission.formats.misp.distribution import refuse_distribution
-from tocsin.admission.formats.misp.private_names import LONGEST_TEXT, MASK, find_private_names
+from tocsin.admission.formats.misp.private_names import (
+    LONGEST_TEXT,
+    MASK,
+    PrivateNames,
+    find_private_names,
+)
 from tocsin.admission.formats.misp.stix_objects import (
     ObjectContext,
     StixBuilder,
@@ -36,9 +47,10 @@ from tocsin.admission.model import (
     StixObject,
     Verdict,
 )
-from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.stix.ijson import parse_json, parse_object
 
-_LISTS = ("Attribute", "Object")
+LISTS = ("Attribute", "Object")
+"""The members of an event that may be long."""
 _MOST_MEMBERS = 1_000
 """Objects that a report lists; events with more get no report."""
 _MOST_KINDS = 12
@@ -63,7 +75,8 @@ class CandidateCollector:
 
     options: ReadOptions
     count: int = 0
-    seen: dict[str, StixObject] = field(default_factory=dict)
+    seen: Places = field(default_factory=Places)
+    """The ids so far, and the content that each had first."""
 
     def next_index(self) -> int:
         """The index of the next candidate."""
@@ -72,11 +85,13 @@ class CandidateCollector:
 
     def add(self, subject: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
         """The next candidate; a duplicate if the file holds the same object already."""
-        before = self.seen.setdefault(subject["id"], subject)
-        candidate = Candidate.from_object(self.next_index(), subject, *findings)
-        if before is subject:
+        index = self.next_index()
+        candidate = Candidate.from_object(index, subject, *findings)
+        content = msgspec.json.encode(subject, order="sorted").decode()
+        if self.seen.find_or_add(subject["id"], index) is None:
+            self.seen.find_or_add(content, index)
             return candidate
-        if before == subject or subject["type"] == "vulnerability":
+        if content in self.seen or subject["type"] == "vulnerability":
             duplicate = replace(candidate, verdict=Verdict.DUPLICATE)
             return duplicate.with_findings(_finding(Action.NOTED, "duplicate within the file"))
         message = "another attribute in the file has the same uuid: give each its own"
@@ -99,47 +114,89 @@ class _Attribute:
         return [self.body] if self.owner is None else [self.owner, self.body]
 
 
-@dataclass(slots=True)
-class Event:
-    """A MISP event whose frame is readable; single attributes may not be."""
+@dataclass(frozen=True, slots=True)
+class EventParts:
+    """The JSON of an event, taken apart."""
 
     body: StixObject
-    attributes: list[_Attribute]
-    builder: StixBuilder
-    collector: CandidateCollector
-    place: str
-    broken: list[str]
-    """Messages about unreadable parts, each with its place."""
-    left: Counter[str] = field(default_factory=Counter)
-    """Numbers of parts that are not shared, by type and reason."""
-    shared: list[str] = field(default_factory=list)
-    """Ids of the objects that the report lists."""
+    """The event without its attributes and objects."""
+    attributes: Iterable[bytes]
+    """The JSON of each; may be read again and again."""
+    objects: Iterable[bytes]
+    is_large: bool = False
+    """True if attributes and objects are read from a file each time."""
 
     @classmethod
-    def parse(cls, raw: bytes, place: str, collector: CandidateCollector) -> "Event":
-        """Parse the JSON of an event.
+    def split(cls, raw: bytes) -> "EventParts":
+        """The parts of an event in memory.
 
-        Raises Malformed if it cannot be read or must not be shared at all.
+        Raises Malformed if it cannot be read.
         """
         parts = split_object(raw)
         if parts is None:
             raise Malformed("not an event: send a JSON object with attributes")
         body = _parse_frame(raw, parts)
-        lists = {name: _split_list(parts, name) for name in _LISTS}
-        if why := refuse_distribution(body):
+        attributes, objects = (list(map(bytes, _split_list(parts, name))) for name in LISTS)
+        return cls(body, attributes, objects)
+
+
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """The attributes of an event, those of its objects included; may be read again and again."""
+
+    parts: EventParts
+    prefix: str
+    """The beginning of their places."""
+
+    def __iter__(self) -> Iterator[_Attribute | str]:
+        """Each attribute; of a part that cannot be read, a message with its place."""
+        yield from _parse_attributes(self.parts.attributes, self.prefix)
+        for number, each in enumerate(self.parts.objects, 1):
+            yield from _parse_object(each, f"{self.prefix}object {number}")
+
+
+@dataclass(slots=True)
+class Event:
+    """A MISP event whose frame is readable; single attributes may not be."""
+
+    body: StixObject
+    items: Iterable[_Attribute | str]
+    """See `_Items`."""
+    builder: StixBuilder
+    collector: CandidateCollector
+    place: str
+    is_broken: bool
+    """True if some part cannot be read."""
+    left: Counter[str] = field(default_factory=Counter)
+    """Numbers of parts that are not shared, by type and reason."""
+    shared: dict[str, None] = field(default_factory=dict)
+    """Ids of the objects that the report lists; one more than it may list, if they are more."""
+
+    @classmethod
+    def read(cls, parts: EventParts, place: str, collector: CandidateCollector) -> "Event":
+        """Find out what applies to all attributes of an event.
+
+        Raises Malformed if it cannot be read or must not be shared at all.
+        """
+        if why := refuse_distribution(parts.body):
             raise Malformed(why)
-        broken: list[str] = []
-        prefix = f"{place}, " if place else ""
-        attributes = list(_parse_attributes(lists["Attribute"], prefix, broken))
-        for number, each in enumerate(lists["Object"], 1):
-            attributes += _parse_object(bytes(each), f"{prefix}object {number}", broken)
-        named = [(_object_name(each), each.body) for each in attributes]
-        parts_with_proposals = (body, *(each.body for each in attributes))
-        proposed = [each for part in parts_with_proposals for each in _find_proposals(part)]
-        names = find_private_names(body, [*named, *proposed])
-        links = [url for url in _find_public_links(attributes) if not names.occur_in(url)]
-        builder = StixBuilder(body, names, collector.options, tuple(links[:_MOST_LINKS]))
-        return cls(body, attributes, builder, collector, place, broken)
+        found = _Items(parts, f"{place}, " if place else "")
+        items: Iterable[_Attribute | str] = found if parts.is_large else list(found)
+        is_broken = has_links = False
+
+        def name_owners() -> Iterator[tuple[str, StixObject]]:
+            nonlocal is_broken, has_links
+            for each in items:
+                if isinstance(each, str):
+                    is_broken = True
+                else:
+                    has_links = has_links or _is_report_link(each)
+                    yield _object_name(each), each.body
+
+        names = find_private_names(parts.body, name_owners())
+        links = _find_public_links(items, names) if has_links else ()
+        builder = StixBuilder(parts.body, names, collector.options, links)
+        return cls(parts.body, items, builder, collector, place, is_broken)
 
     @property
     def is_draft(self) -> bool:
@@ -164,13 +221,16 @@ class Event:
         yield from self._build_end(last)
 
     def _build_parts(self) -> Iterator[Candidate]:
-        for message in self.broken:
-            yield refused_candidate(self.collector.next_index(), message)
-        for attribute in self.attributes:
+        for each in self.items if self.is_broken else ():
+            if isinstance(each, str):
+                yield refused_candidate(self.collector.next_index(), each)
+        for each in self.items:
+            if isinstance(each, str):
+                continue
             try:
-                yield from self._build_attribute(attribute)
+                yield from self._build_attribute(each)
             except Malformed as error:
-                message = f"{attribute.place} ({attribute.kind}): {error}"
+                message = f"{each.place} ({each.kind}): {error}"
                 yield refused_candidate(self.collector.next_index(), message)
 
     def _build_attribute(self, attribute: _Attribute) -> Iterator[Candidate]:
@@ -219,8 +279,8 @@ class Event:
 
     def _add_to_report(self, subject: StixObject, findings: Sequence[Finding] = ()) -> Candidate:
         candidate = self.collector.add(subject, findings)
-        if candidate.verdict is not Verdict.REFUSED:
-            self.shared.append(subject["id"])
+        if candidate.verdict is not Verdict.REFUSED and len(self.shared) <= _MOST_MEMBERS:
+            self.shared[subject["id"]] = None
         return candidate
 
     def _reason_to_leave_out(self, attribute: _Attribute) -> str:
@@ -245,7 +305,7 @@ class Event:
 
     def _build_end(self, last: Candidate | None) -> Iterator[Candidate]:
         """The last candidate and the report; a finding counts the parts that are not shared."""
-        counts, listed = self._count_left_out(), list(dict.fromkeys(self.shared))
+        counts, listed = self._count_left_out(), list(self.shared)
         notes = [_finding(Action.NOTED, f"{self._title}: {counts}")] if counts else []
         if len(listed) > _MOST_MEMBERS and last is not None:
             message = f"{self._title}: no report, since it would list over {_MOST_MEMBERS} objects"
@@ -294,12 +354,28 @@ _UNSHARED_LISTS = {"ShadowAttribute": "proposals", "EventReport": "reports as te
 
 def _parse_frame(raw: bytes, parts: dict[str, msgspec.Raw]) -> StixObject:
     """An event or object without its attributes and objects."""
+    lists = [bytes(parts.get(name, b"")) for name in LISTS]
+    lists = [each for each in lists if each.startswith(b"[") and len(each) > len(b"[]")]
+    places = [raw.find(each) for each in lists]
+    if any(raw.find(each, at + 1) >= 0 for each, at in zip(lists, places, strict=True)):
+        return parse_object(_cut_lists(raw))  # another member has the same octets
     rest = raw
-    for name in _LISTS:
-        items = bytes(parts.get(name, b""))
-        if items.startswith(b"[") and len(items) > 2:
-            rest = rest.replace(items, b"null", 1)
+    for each in lists:
+        rest = rest.replace(each, b"null", 1)
     return parse_object(rest)
+
+
+def _cut_lists(raw: bytes) -> bytes:
+    """The JSON of an event or object, with null in place of its attributes and objects."""
+    members = read_members(io.BytesIO(raw), 0, len(raw))
+    values = {parse_json(name): value for name, value in members}
+    cuts = sorted(value for name, value in values.items() if name in LISTS)
+    rest, at = b"", 0
+    for start, end, value in cuts:
+        if value and value.startswith(b"["):
+            rest += raw[at:start] + b"null"
+            at = end
+    return rest + raw[at:]
 
 
 def _split_list(parts: dict[str, msgspec.Raw], name: str) -> list[msgspec.Raw]:
@@ -310,34 +386,35 @@ def _split_list(parts: dict[str, msgspec.Raw], name: str) -> list[msgspec.Raw]:
     return found
 
 
-def _parse_attributes(
-    items: Sequence[msgspec.Raw], prefix: str, broken: list[str]
-) -> Iterator[_Attribute]:
+def _parse_attributes(items: Iterable[bytes], prefix: str) -> Iterator[_Attribute | str]:
     for number, each in enumerate(items, 1):
         place = f"{prefix}attribute {number}"
         try:
-            body = parse_object(bytes(each))
+            body = parse_object(each)
         except Malformed as error:
-            broken.append(f"{place}: {error}")
-            continue
-        yield _Attribute(place, body, attribute_type(body))
+            yield f"{place}: {error}"
+        else:
+            yield _Attribute(place, body, attribute_type(body))
 
 
-def _parse_object(raw: bytes, place: str, broken: list[str]) -> list[_Attribute]:
+def _parse_object(raw: bytes, place: str) -> Iterator[_Attribute | str]:
     try:
         parts = split_object(raw)
         if parts is None:
             raise Malformed("not a JSON object")
         owner, items = _parse_frame(raw, parts), _split_list(parts, "Attribute")
     except Malformed as error:
-        broken.append(f"{place}: {error}")
-        return []
-    found = list(_parse_attributes(items, f"{place}, ", broken))
-    context = ObjectContext.parse([each.body for each in found])
-    return [
-        replace(each, owner=owner, context=context, kind=_correct_type(owner, each.body))
-        for each in found
-    ]
+        yield f"{place}: {error}"
+        return
+    found = list(_parse_attributes(map(bytes, items), f"{place}, "))
+    attributes = [each for each in found if isinstance(each, _Attribute)]
+    context = ObjectContext.parse([each.body for each in attributes])
+    for each in found:
+        if isinstance(each, str):
+            yield each
+        else:
+            kind = _correct_type(owner, each.body)
+            yield replace(each, owner=owner, context=context, kind=kind)
 
 
 def _correct_type(owner: StixObject, body: StixObject) -> str:
@@ -349,21 +426,33 @@ def _correct_type(owner: StixObject, body: StixObject) -> str:
     return _TYPES_BY_OBJECT.get(key, kind)
 
 
-def _find_public_links(attributes: Sequence[_Attribute]) -> Iterator[str]:
-    """Links to public reports, except those restricted further than the event."""
+def _find_public_links(items: Iterable[_Attribute | str], names: PrivateNames) -> tuple[str, ...]:
+    """The first links to public reports, except those restricted further than the event."""
     found: dict[str, None] = {}
-    restricted: dict[int, bool] = {}  # by id(): an object is checked once for its attributes
-    for each in attributes:
-        url = each.body.get("value")
-        public = _is_report_link(each) and each.body.get("category") == _PUBLIC
-        if not public or not isinstance(url, str) or not _LINK.fullmatch(url.strip()):
+    last: tuple[StixObject | None, bool] = None, False
+    """The last object, and True if it is restricted: checked once for all its attributes."""
+    for each in items:
+        if isinstance(each, str) or not _is_public_link(each):
             continue
-        for part in each.parts:
-            if id(part) not in restricted:
-                restricted[id(part)] = _is_deleted(part) or _is_restricted(part)
-        if not any(restricted[id(part)] for part in each.parts):
-            found[url.strip()] = None
-    yield from found
+        owner, url = each.owner, each.body["value"].strip()
+        if last[0] is not owner:
+            last = owner, owner is not None and _is_withheld(owner)
+        is_restricted = _is_withheld(each.body) or (owner is not None and last[1])
+        if not is_restricted and not names.occur_in(url):
+            found[url] = None
+        if len(found) == _MOST_LINKS:
+            break
+    return tuple(found)
+
+
+def _is_public_link(attribute: _Attribute) -> bool:
+    url = attribute.body.get("value")
+    public = _is_report_link(attribute) and attribute.body.get("category") == _PUBLIC
+    return public and isinstance(url, str) and _LINK.fullmatch(url.strip()) is not None
+
+
+def _is_withheld(part: StixObject) -> bool:
+    return _is_deleted(part) or _is_restricted(part)
 
 
 def _is_report_link(attribute: _Attribute) -> bool:
@@ -389,11 +478,6 @@ def _object_name(attribute: _Attribute) -> str:
 
 def _strip(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
-
-
-def _find_proposals(part: StixObject) -> Iterator[tuple[str, StixObject]]:
-    """Proposed changes, as pairs (no object, attribute): they name people as well."""
-    yield from (("", each) for each in _list(part, "ShadowAttribute") if isinstance(each, dict))
 
 
 def _list(body: StixObject, name: str) -> list[object]:

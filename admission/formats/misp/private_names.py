@@ -5,7 +5,7 @@ sanitising rules find other personal data, but do not know these names.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.admission.formats.misp.attribute_types import is_private_type
@@ -65,13 +65,22 @@ class PrivateNames:
 def find_private_names(
     body: StixObject, attributes: Iterable[tuple[str, StixObject]]
 ) -> PrivateNames:
-    """The names in an event; `attributes` are pairs (name of its object, attribute)."""
-    listed = list(attributes)
-    parts = (body, *(attribute for _, attribute in listed))
-    senders = [
-        each for part in parts for each in _find_senders(part) if each.lower() not in _NOBODY
-    ]
-    victims = dict(_find_victims(listed))
+    """The names in an event, and in its proposals.
+
+    `attributes` are pairs (name of its object, attribute), which are read once.
+    """
+    senders = dict.fromkeys(_find_senders(body))
+    victims: dict[str, str] = {}
+    proposed = dict(_find_proposed_victims(body))
+    for owner, attribute in attributes:
+        senders.update(dict.fromkeys(_find_senders(attribute)))
+        victims.update(_find_victims(owner, attribute))
+        proposed.update(_find_proposed_victims(attribute))
+    return _combine([each for each in senders if each.lower() not in _NOBODY], victims | proposed)
+
+
+def _combine(senders: Sequence[str], victims: Mapping[str, str]) -> PrivateNames:
+    """`victims`: the names of victims, each with the type of its attribute."""
     found = {_PUNCTUATION.sub("", each) for each in (*senders, *victims)}
     terms = [term for term in found if _SHORTEST <= len(term) <= _LONGEST]
     attacked = [*senders, *(value for value, kind in victims.items() if kind.startswith("target"))]
@@ -112,12 +121,19 @@ def _find_senders(part: object) -> Iterator[str]:
                 yield from _find_senders(value)
 
 
-def _find_victims(attributes: Iterable[tuple[str, StixObject]]) -> Iterator[tuple[str, str]]:
-    """Values of attributes on people and victims, each with its type."""
-    for owner, attribute in attributes:
-        kind, value = attribute.get("type"), attribute.get("value")
-        if not isinstance(kind, str) or not isinstance(value, str):
-            continue
-        naming = owner in _PERSON_OBJECTS and attribute.get("object_relation") in _NAME_RELATIONS
-        if naming or (is_private_type(kind) and kind not in _NO_NAMES):
-            yield value.strip(), kind
+def _find_victims(owner: str, attribute: StixObject) -> Iterator[tuple[str, str]]:
+    """The value of an attribute on people and victims, with its type."""
+    kind, value = attribute.get("type"), attribute.get("value")
+    if not isinstance(kind, str) or not isinstance(value, str):
+        return
+    naming = owner in _PERSON_OBJECTS and attribute.get("object_relation") in _NAME_RELATIONS
+    if naming or (is_private_type(kind) and kind not in _NO_NAMES):
+        yield value.strip(), kind
+
+
+def _find_proposed_victims(part: StixObject) -> Iterator[tuple[str, str]]:
+    """Those of proposed changes, which name people as well."""
+    proposals = part.get("ShadowAttribute")
+    for each in proposals if isinstance(proposals, list) else ():
+        if isinstance(each, dict):
+            yield from _find_victims("", each)

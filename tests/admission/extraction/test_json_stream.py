@@ -7,7 +7,14 @@ import pytest
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction import json_stream
-from tocsin.admission.extraction.json_stream import ArrayStream, find_elements
+from tocsin.admission.extraction.json_stream import (
+    ArrayStream,
+    find_document,
+    find_elements,
+    measure_depth,
+    read_elements,
+    read_members,
+)
 
 ELEMENTS = [
     {"a": 'braces } ] { [ and \\" quotes \\\\', "b": [1, [2, {"c": "\\"}]]},
@@ -97,6 +104,38 @@ def test_an_element_that_is_too_long_is_left_out_and_the_rest_is_not() -> None:
     assert split(f"[1,{long},2,{long}]", longest=100) == [b"1", None, b"2", None]
 
 
+def test_a_long_value_without_brackets_inside_is_passed_over() -> None:
+    long = ", ".join(['"value"'] * 600_000)
+    assert split(f'[[{long}], 2, {{"a": [{long}], "b": []}}, []]', 100) == [None, b"2", None, b"[]"]
+
+
+@pytest.mark.usefixtures("piece")
+def test_members_and_elements_are_found_from_any_place() -> None:
+    text = b' {"a": [1, [2]], "b\\"": {"c": "]"}, "long": ["xxxxxxxxxx", {}]} '
+    stream = io.BytesIO(text)
+    document = find_document(stream)
+    assert (document.start, document.end) == (1, len(text) - 1)
+    members = list(read_members(stream, document.start, 8))
+    assert [name for name, _ in members] == [b'"a"', b'"b\\""', b'"long"']
+    assert [value.raw for _, value in members] == [b"[1, [2]]", None, None]
+    assert [text[each.start : each.end] for _, each in members][1:] == [
+        b'{"c": "]"}',
+        b'["xxxxxxxxxx", {}]',
+    ]
+    long = members[2][1].start
+    assert [each.raw for each in read_elements(stream, long, 5)] == [None, b"{}"]
+
+
+@pytest.mark.parametrize("text", ["", "5", "[1", "[1] 2", '{"a": 1}]', "[[1, 2]"])
+def test_a_file_with_anything_but_one_value_is_not_a_document(text: str) -> None:
+    with pytest.raises(Malformed, match="not JSON"):
+        find_document(io.BytesIO(text.encode()))
+
+
+def test_the_depth_counts_brackets_outside_of_strings() -> None:
+    assert measure_depth(b'{"a[[[": [[], {"b": 1}], "c": [[[1]]]}') == 4
+
+
 def test_an_endless_string_ends_the_reading_in_bounded_memory() -> None:
     class Endless(io.RawIOBase):
         octets = 0
@@ -107,7 +146,7 @@ def test_an_endless_string_ends_the_reading_in_bounded_memory() -> None:
 
     endless = Endless()
     with pytest.raises(Malformed, match="longer than"):
-        list(ArrayStream(endless, longest=1_000_000).read())  # type: ignore[arg-type]
+        list(ArrayStream(endless, longest=1_000_000).read())
     assert endless.octets < 20_000_000
 
 

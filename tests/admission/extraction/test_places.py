@@ -69,3 +69,11 @@ def test_every_text_is_a_value() -> None:
         None,
         7,
     ]
+
+
+def test_only_values_that_were_added_are_in_it() -> None:
+    places = Places()
+    for number in range(300):
+        places.find_or_add(f"h{number}.top", 0)
+    assert all(f"h{number}.top" in places for number in range(300))
+    assert not any(f"h{number}.top" in places for number in range(300, 600))

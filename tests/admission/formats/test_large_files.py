@@ -108,7 +108,7 @@ def test_the_candidates_of_a_table_are_those_of_the_whole(text: str, name: str) 
     ("name", "content"),
     [
         ("list.txt", _HOSTS.encode("utf-16")),
-        ("list.json", b'["evil.com", "evil.org"]'),
+        ("list.json", b'["evil.com", {"deny": "evil.org"}]'),
         ("list.txt", b'[\n"evil.com",\n"evil.org"]\n'),
         ("list.csv", b"domain,seen\revil.com,2026-01-01\r"),
         ("list.txt", b"%PDF-1.7\nevil.com\n"),

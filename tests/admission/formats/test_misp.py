@@ -27,7 +27,8 @@ from support.presence import present
 
 from tocsin.admission import formats
 from tocsin.admission.errors import Malformed
-from tocsin.admission.model import Verdict
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Tlp, Verdict
 
 
 class TestWrappers:
@@ -56,6 +57,12 @@ class TestWrappers:
     def test_a_search_of_attributes_is_refused_since_it_lacks_the_tags_of_events(self) -> None:
         with pytest.raises(Malformed, match="search for events"):
             read({"response": {"Attribute": [attribute()]}})
+
+    def test_a_list_with_the_octets_of_the_tags_does_not_hide_them(self) -> None:
+        tags = [{"name": "tlp:amber"}]
+        body = {"Tag": tags, "Object": tags, **event(attribute())["Event"]}
+        (indicator,) = built_objects({"Event": body})
+        assert indicator["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]
 
     def test_a_broken_event_does_not_spoil_the_others(self) -> None:
         candidates = read([{"Event": "gone"}, event(attribute())])

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.stix.ijson import MAX_DEPTH, parse_json, parse_object, salvage_object
+from tocsin.admission.stix.ijson import (
+    MAX_DEPTH,
+    check_syntax,
+    parse_json,
+    parse_object,
+    salvage_object,
+)
 
 
 def nested_object(levels: Any) -> Any:
@@ -139,3 +145,24 @@ class TestSalvaged:
     @pytest.mark.parametrize("raw", [b"7", b'"object_refs"', b'{"name": }', b"null", b"[" * 9000])
     def test_what_cannot_be_a_container_is_none(self, raw: Any) -> None:
         assert salvage_object(raw) is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a": [1, 2}',
+        b'{"a": "x',
+        b'{"a": {"b": 1, "b": 2}, "c": ',
+        b'{"a": NaN, "c": ',
+        b'{"a": 1e999}',
+        b'{"a": "\xff"}',
+        b'{"a":' * 2_000,
+        b"\xef\xbb\xbf{}",
+    ],
+)
+def test_broken_syntax_is_found_without_keeping_objects_and_explained_alike(raw: bytes) -> None:
+    with pytest.raises(Malformed) as parsed:
+        parse_object(raw)
+    with pytest.raises(Malformed) as checked:
+        check_syntax(raw)
+    assert str(checked.value) == str(parsed.value)
