@@ -116,7 +116,7 @@ def _push_all(data: Path, work: Path, url: str, keys: dict[str, str]) -> dict[st
             options = ["--tlp", "green", "--yes", "--json", "--timeout", "900"]
             pushed = subprocess.run([*command, *options], capture_output=True, env=environment)
             lines = [json.loads(line) for line in pushed.stdout.splitlines()]
-            crashed = pushed.returncode not in (0, 1) or b"Traceback" in pushed.stderr
+            crashed = pushed.returncode not in (0, 1, 4) or b"Traceback" in pushed.stderr
             crashes += crashed
             if crashed or not lines:
                 print(pushed.stderr.decode()[-2000:], file=sys.stderr)
