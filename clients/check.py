@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import ShareError, Unavailable, Unprocessable
-from tocsin.admission.extraction.file_lines import CHANGED
+from tocsin.admission.extraction.steady_file import CHANGED
 from tocsin.admission.formats.stix_parts import LargeStix, Part, detect_large
 from tocsin.admission.model import (
     Candidate,

@@ -1,7 +1,7 @@
 """The lines of a text file that is too large for memory, read from it when they are needed.
 
-They are those of `decode_text(content).split("\\n")`.  The file is read once to find blocks of
-about 64 KB that end with a line; a block that is read again must have the same octets.
+They are those of `decode_text(content).split("\\n")`, in blocks of about 64 KB that end with a
+line.
 """
 
 from __future__ import annotations
@@ -10,30 +10,26 @@ import codecs
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from typing import BinaryIO, overload
 
-from tocsin.admission.errors import Unprocessable
+from tocsin.admission.extraction.steady_file import SteadyFile
 from tocsin.admission.extraction.text_encoding import detect_encoding
 
 _BLOCK = 65_536
 """Octets of a block, and of what is read at once."""
 _LONGEST_LINE = 8_000_000
 """Octets; a file with a longer line is not read in blocks."""
-_DIGEST = 16
-CHANGED = "the file changed while it was read: try again"
 
 
 class FileLines(Sequence[str]):
     """The lines of a file, which must stay open."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, file: SteadyFile) -> None:
         """Use `open` instead."""
-        self._stream = stream
+        self._file = file
         self._encoding, self._mark = "utf-8", 0
         self._starts, self._numbers = array("q"), array("q")
         """For each block its first octet, and the number of its first line."""
-        self._digests: list[bytes] = []
         self._end = self._count = 0
         self._last: tuple[int, list[str]] = (-1, [])
         """The block that was read last, and its lines."""
@@ -45,7 +41,7 @@ class FileLines(Sequence[str]):
         That is the case in UTF-16, with NULs, with carriage returns that no line feed follows, or
         with a line of more than 8 MB; and an empty file has no blocks.
         """
-        lines = cls(stream)
+        lines = cls(SteadyFile(stream))
         return lines if lines._find_blocks() else None
 
     def __len__(self) -> int:
@@ -82,8 +78,8 @@ class FileLines(Sequence[str]):
 
     def _find_blocks(self) -> bool:
         """Read the whole file; False if its lines cannot be read in blocks."""
-        self._stream.seek(0)
-        rest = self._stream.read(_BLOCK)
+        self._file.seek(0)
+        rest = self._file.read(_BLOCK)
         if detect_encoding(rest) == "utf-16":
             return False
         self._mark = len(codecs.BOM_UTF8) if rest.startswith(codecs.BOM_UTF8) else 0
@@ -95,7 +91,7 @@ class FileLines(Sequence[str]):
             except UnicodeDecodeError:
                 self._encoding = "cp1252"
                 decoder = codecs.getincrementaldecoder("cp1252")("replace")
-            more = self._stream.read(_BLOCK)
+            more = self._file.read(_BLOCK)
             cut = rest.rfind(b"\n") + 1 if more else len(rest)
             if cut and not self._add_block(rest[:cut], is_last=not more):
                 return False
@@ -115,7 +111,6 @@ class FileLines(Sequence[str]):
             return False
         self._starts.append(self._end)
         self._numbers.append(self._count)
-        self._digests.append(_digest(octets))
         self._end += len(octets)
         self._count += octets.count(b"\n") + is_last
         return True
@@ -124,14 +119,8 @@ class FileLines(Sequence[str]):
         """The text of a block, without the line feed at its end."""
         start, last = self._starts[block], len(self._starts) - 1
         end = self._end if block == last else self._starts[block + 1]
-        self._stream.seek(start)
-        octets = self._stream.read(end - start)
-        if _digest(octets) != self._digests[block]:
-            raise Unprocessable(CHANGED)
+        self._file.seek(start)
+        octets = self._file.read(end - start)
         octets = octets[self._mark :] if block == 0 else octets
         text = octets.decode(self._encoding, "replace").replace("\r\n", "\n")
         return text if block == last else text.removesuffix("\n")
-
-
-def _digest(octets: bytes) -> bytes:
-    return blake2b(octets, digest_size=_DIGEST).digest()

@@ -13,10 +13,10 @@ from hashlib import blake2b
 from typing import BinaryIO
 
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.extraction.file_lines import CHANGED
 
 _BLOCK = 262_144
 _DIGEST = 16
+CHANGED = "the file changed while it was read: try again"
 
 
 class SteadyFile:

@@ -13,7 +13,6 @@ from itertools import islice
 from typing import BinaryIO
 
 from tocsin.admission.errors import Malformed, Unprocessable
-from tocsin.admission.extraction.file_lines import CHANGED
 from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.extraction.json_split import split_object
 from tocsin.admission.extraction.json_stream import (
@@ -23,6 +22,7 @@ from tocsin.admission.extraction.json_stream import (
     Element,
     find_elements,
 )
+from tocsin.admission.extraction.steady_file import CHANGED
 from tocsin.admission.formats import detect_format
 from tocsin.admission.formats.stix import FORMAT, is_container, parse_place, split_json_line
 from tocsin.admission.model import Candidate
