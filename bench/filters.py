@@ -144,7 +144,7 @@ class Bench:
             seconds.append(time.perf_counter() - started)
             print_progress(f"{start + len(objects):,} published")
         first_block = {"feed": str(ID), "block": 0}
-        documents = list(self._base.cards.find(first_block, {"facets": 1, "_id": 0}))
+        documents = list(self._base.filter_index.find(first_block, {"facets": 1, "_id": 0}))
         self.published = {
             "entries": entries,
             "parsing and index terms, µs per object": round(indexed / entries * 1e6),

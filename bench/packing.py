@@ -98,7 +98,7 @@ def measure_reading(store: Store, name: str, entries: int) -> tuple[Row, str]:
         digest.update(repr(entry).encode())
     seconds = time.monotonic() - started
     base = store._base
-    sizes = [size_of(base[name].find({})) for name in ("runs", "shelves", "marks")]
+    sizes = [size_of(base[name].find({})) for name in ("entry_batches", "id_index", "status_bits")]
     row: Row = {
         "": name,
         "first page, ms": round(statistics.median(first) * 1000, 1),

@@ -91,19 +91,19 @@ class Lifecycle:
     def sweep_once(self, now: int) -> bool:
         """At most one batch of what is due; False if nothing is."""
         hour = now // HOUR
-        dues = self._store.schedule
-        swept = dues.swept_hour()
-        since = dues.earliest_hour() if swept is None else swept
+        schedule = self._store.schedule
+        swept = schedule.swept_hour()
+        since = schedule.earliest_hour() if swept is None else swept
         first = hour if since is None else min(since, hour)
         with self._lock:
             if not self._waiting:
-                self._waiting = dues.find_due(range(first - OVERLAP, hour + 1), READ)
+                self._waiting = schedule.find_due(range(first - OVERLAP, hour + 1), READ)
             names, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         if names:
             for _ in self._store.commit_portions(names, BATCH, partial(self._sweep, now)):
                 pass
         elif swept is None or swept < hour:
-            dues.mark_swept(hour)
+            schedule.mark_swept(hour)
         return bool(names)
 
     def revoke(self, public_id: str, who: str, reason: str) -> None:

@@ -24,7 +24,7 @@ _NO_PARTNER = "there is no partner {}; `tocsin-hub partner list` shows them"
 def raise_partners_revision(base: Base, session: Session = None) -> None:
     """Say that partners, their accounts or agreements have changed: evaluations begin anew."""
     change = {"$inc": {"revision": 1}}
-    base.tails.update_one({"_id": PARTNERS_REVISION}, change, upsert=True, session=session)
+    base.hub_state.update_one({"_id": PARTNERS_REVISION}, change, upsert=True, session=session)
 
 
 class Accounts:
@@ -33,7 +33,7 @@ class Accounts:
     def __init__(self, base: Base, session: Session = None) -> None:
         """Read and write in `session`, if there is one."""
         self._partners, self._accounts, self._keys = base.partners, base.accounts, base.keys
-        self._revisions = base.tails
+        self._revisions = base.hub_state
         self._base, self._session = base, session
 
     def add_partner(self, partner: Partner) -> None:

@@ -2,13 +2,13 @@
 
 It is a tar archive, so an operator can look into it with common tools.  Its members, in order:
 
-| member                       | content                                                |
-|------------------------------|--------------------------------------------------------|
-| format.json                  | the version of this format                             |
-| secrets.json                 | the hub's secrets, as in the data directory            |
-| database/runs/000000.bson.zst| documents of a collection, as many as make about 4 MB  |
-| manifest.json                | what was backed up, from when, and how many documents  |
-| SHA256SUMS                   | a line for each member before, as `sha256sum` takes it |
+| member                        | content                                                |
+|-------------------------------|--------------------------------------------------------|
+| format.json                   | the version of this format                             |
+| secrets.json                  | the hub's secrets, as in the data directory            |
+| database/heads/000000.bson.zst| documents of a collection, as many as make about 4 MB  |
+| manifest.json                 | what was backed up, from when, and how many documents  |
+| SHA256SUMS                    | a line for each member before, as `sha256sum` takes it |
 
 Nothing is extracted from an archive: a member is its octets.  The reader computes
 the head that the writer gives a member of such a name and length, and takes no other:

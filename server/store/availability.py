@@ -68,7 +68,7 @@ class Availability:
         began = time.monotonic()
         try:
             with pymongo.timeout(_PROBE_SECONDS):
-                self._base.tails.find_one({"_id": "probe"})
+                self._base.hub_state.find_one({"_id": "probe"})
                 if began - self._compared >= _CLOCK_SECONDS:
                     self.compare_clocks()
         except PyMongoError as error:

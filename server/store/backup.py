@@ -32,7 +32,7 @@ from tocsin.server.store.archive import (
     split_documents,
 )
 from tocsin.server.store.configuration import CONFIGURATION
-from tocsin.server.store.connection import Base, Client, Document
+from tocsin.server.store.connection import Base, Client, Document, is_embedded
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE
 from tocsin.server.store.feeds.clock import ClockState, begin_epoch, read_clock
 from tocsin.server.store.journal import HEAD, last_number_and_hash
@@ -42,11 +42,16 @@ MARGIN = 300_000_000
 """µs by which the clock of a restored hub begins later than every stamp that is known.  It
 covers a clock that ran ahead, as it does while much is published at once.  Less than the
 clients accept: they doubt stamps more than ten minutes ahead of their own clock."""
-_LATE = ("shelves", "sources", "submissions", "tails", "publics", "raws", "verdicts", "journal")
+_NAMING = ("heads", "entry_batches", "id_index", "public_ids", "submissions", "hub_state")
+"""Collections whose documents name keys of others."""
+_LATE = (
+    *("id_index", "public_ids", "submissions", "hub_state"),
+    *("public_objects", "submission_bodies", "verdicts", "journal"),
+)
 _ORDER = (*(name for name in schema.INDEXES if name not in _LATE), *_LATE)
 """All collections.  A collection comes after those that name its keys: see `_SmallReads`."""
-_BY_BLOCK = frozenset(("runs", "cards", "marks"))
-_PUBLICS_IN = {"shelves": "ids", "sources": "publics"}
+_BY_BLOCK = frozenset(("entry_batches", "filter_index", "status_bits"))
+_PUBLICS_IN = {"id_index": "ids", "public_ids": "publics"}
 _KEYS = 50
 """Documents that one query selects by their keys; the engine's cost grows with the square."""
 _PIECES = 4
@@ -88,16 +93,20 @@ class Backups:
         `secrets` is the hub's secrets file.  Raises Unavailable if the snapshot cannot be kept
         until the end.
         """
+        base = schema.open_for_backup(self._base)
         archive.begin(secrets)
-        least = self._base.publics.estimated_document_count()  # not possible in a transaction
+        least = base.public_objects.estimated_document_count()  # not possible in a transaction
         with _snapshot(self._client) as session:
-            clock = read_clock(self._base, session)
+            clock = read_clock(base, session)
             created = self._clock()
-            version = schema.find_version(self._base, session)
-            journal = last_number_and_hash(self._base, session)
-            read = self._choose_reader(session, least)
-            counts = {
-                name: self._write_collection(archive, name, read(name), progress) for name in _ORDER
+            version = schema.find_version(base, session)
+            journal = last_number_and_hash(base, session)
+            read = self._choose_reader(base, session, least)
+            counts = {  # by the names in the database, so that a hub of its version can restore it
+                base[name].name: self._write_collection(
+                    archive, base[name].name, read(name), progress
+                )
+                for name in _ORDER
             }
         return Manifest(
             created=created,
@@ -111,12 +120,12 @@ class Backups:
         )
 
     def _choose_reader(
-        self, session: ClientSession, least: int
+        self, base: Base, session: ClientSession, least: int
     ) -> Callable[[str], Iterator[bytes]]:
         """A function that reads the documents of a collection, in batches."""
-        if _is_embedded(self._client):
-            return _SmallReads(self._base, session, least).read
-        return lambda name: _find_raw(self._base, name, {}, session)
+        if is_embedded(self._client):
+            return _SmallReads(base, session, least).read
+        return lambda name: _find_raw(base, name, {}, session)
 
     def _write_collection(
         self, archive: ArchiveWriter, name: str, batches: Iterator[bytes], progress: Progress
@@ -157,19 +166,20 @@ class Backups:
         return name
 
     def load(self, archive: ArchiveReader, progress: Progress) -> None:
-        """Write the documents of a checked archive.
+        """Write the documents of a checked archive, also of one with former names of collections.
 
         Raises Malformed if the archive has changed since it was checked.
         """
         counts: dict[str, int] = {}
         for part in archive.parts():
-            if part.collection not in schema.INDEXES:
+            name = schema.CURRENT_NAMES.get(part.collection, part.collection)
+            if name not in schema.INDEXES:
                 raise Malformed(f"the backup has a collection {part.collection}: it is of no hub")
             documents = [RawBSONDocument(each) for each in part.documents]
             with _failure("write the documents"):
-                self._base.get_collection(part.collection).insert_many(documents, ordered=False)
-            counts[part.collection] = counts.get(part.collection, 0) + len(documents)
-            progress(part.collection, counts[part.collection])
+                self._base.get_collection(name).insert_many(documents, ordered=False)
+            counts[name] = counts.get(name, 0) + len(documents)
+            progress(name, counts[name])
         for name, count in counts.items():
             found = self._count(name)
             if found != count + (name == schema.COLLECTION):  # the mark
@@ -181,7 +191,7 @@ class Backups:
         The embedded engine counts without reading documents only if asked for an estimate.
         """
         with _failure("count the documents"):
-            if _is_embedded(self._client):
+            if is_embedded(self._client):
                 return self._base[name].estimated_document_count()
             return self._base[name].count_documents({})
 
@@ -246,7 +256,7 @@ class _SmallReads:
 
     def read(self, name: str) -> Iterator[bytes]:
         """The documents of a collection, in batches."""
-        if name == "publics":
+        if name == "public_objects":
             yield from self._read_publics()
             return
         for wanted in self._selections(name):
@@ -255,13 +265,13 @@ class _SmallReads:
     def _read_publics(self) -> Iterator[bytes]:
         """The public objects that others name; if these are not all, the rest in one piece."""
         seen = set[object]()
-        for wanted in self._selections("publics"):
-            for batch in self._find("publics", wanted):
+        for wanted in self._selections("public_objects"):
+            for batch in self._find("public_objects", wanted):
                 seen.update(RawBSONDocument(each)["_id"] for each in split_documents(batch))
                 yield batch
         if len(seen) >= self._least_publics:
             return
-        for batch in self._find("publics", {}):
+        for batch in self._find("public_objects", {}):
             for each in split_documents(batch):
                 if RawBSONDocument(each)["_id"] not in seen:
                     yield each
@@ -273,17 +283,17 @@ class _SmallReads:
 
     def _note_keys(self, name: str, batch: bytes) -> None:
         """Note the keys of other collections that these documents name."""
-        if name not in ("heads", "runs", "shelves", "sources", "submissions", "tails"):
+        if name not in _NAMING:
             return
         documents = map(RawBSONDocument, split_documents(batch))
         for each in (each for each in documents if each["_id"] != CONFIGURATION):
             if name == "heads":
                 self._feeds.append((each["_id"], int(each["position"])))
-            elif name == "runs":
+            elif name == "entry_batches":
                 self._runs.append(each["_id"])
             elif name == "submissions":
                 self._submissions.append((each["_id"], int(each["pieces"])))
-            elif name in ("shelves", "sources"):
+            elif name in ("id_index", "public_ids"):
                 self._publics.update(dict.fromkeys(each[_PUBLICS_IN[name]]))
             elif each["_id"] == HEAD:
                 self._entries = list(range(int(each.get("first", 1)), int(each["sequence"]) + 1))
@@ -296,15 +306,15 @@ class _SmallReads:
                 for feed, last in self._feeds
                 for block in range(last // BLOCK_SIZE + 1)
             )
-        if name == "shelves":
+        if name == "id_index":
             return ({"run": run} for run in self._runs)
-        if name == "publics":
+        if name == "public_objects":
             return _by_id(list(self._publics), _KEYS)
         if name == "journal":
             return _by_id(self._entries, _KEYS)
         if name == "verdicts":
             return ({"submission": id_} for id_, _ in self._submissions)
-        if name == "raws":  # pieces that no submission names are of none that was acknowledged
+        if name == "submission_bodies":  # without those that no acknowledged submission names
             pieces = chain.from_iterable(piece_ids(*each) for each in self._submissions)
             return _by_id(list(pieces), _PIECES)
         return iter(({},))
@@ -320,10 +330,6 @@ def _by_id(keys: Sequence[object], size: int) -> Iterator[Document]:
         yield {"_id": {"$in": list(keys[first : first + size])}}
 
 
-def _is_embedded(client: Client) -> bool:
-    return "secantusVersion" in client.admin.command("buildInfo")
-
-
 @contextmanager
 def _failure(work: str) -> Iterator[None]:
     """Raise Unavailable, without content of documents, if the database cannot do this work."""
@@ -336,15 +342,15 @@ def _failure(work: str) -> Iterator[None]:
 @contextmanager
 def _snapshot(client: Client) -> Iterator[ClientSession]:
     """A session in which every read is of one moment.  Raises Unavailable if it is lost."""
-    is_embedded = _is_embedded(client)
+    embedded = is_embedded(client)
     try:
-        with client.start_session(snapshot=not is_embedded) as session:
-            if is_embedded:
+        with client.start_session(snapshot=not embedded) as session:
+            if embedded:
                 session.start_transaction(
                     ReadConcern("snapshot"), read_preference=ReadPreference.PRIMARY
                 )
             yield session
-            if is_embedded:
+            if embedded:
                 session.abort_transaction()  # there is nothing to commit
     except OperationFailure as error:
         if error.code in _NO_SNAPSHOT:

@@ -14,6 +14,7 @@ import time
 from collections.abc import (
     Callable,
     Iterator,
+    Mapping,
     Sequence,
 )
 from contextlib import contextmanager
@@ -197,6 +198,24 @@ class _Database(Database[Document]):
         return _Documents(self, name)
 
 
+class _RenamedDatabase(_Database):
+    """A database some of whose collections have other names than the program knows."""
+
+    def __init__(self, base: Base, names: Mapping[str, str]) -> None:
+        super().__init__(
+            base.client,
+            base.name,
+            read_preference=base.read_preference,
+            read_concern=base.read_concern,
+            write_concern=base.write_concern,
+        )
+        self._names = names
+
+    def __getitem__(self, name: str) -> Documents[Document]:
+        """The collection that the program knows by this name."""
+        return super().__getitem__(self._names.get(name, name))
+
+
 class _Documents(Documents[Document]):
     """A collection; see `_Database`."""
 
@@ -253,6 +272,16 @@ def open_database(client: Client, name: str) -> Base:
         read_concern=MAJORITY,
         write_concern=MAJORITY_JOURNALED,
     )
+
+
+def under_names(base: Base, names: Mapping[str, str]) -> Base:
+    """The database with collections that have other names in it: `names`, by the program's."""
+    return _RenamedDatabase(base, names)
+
+
+def is_embedded(client: Client) -> bool:
+    """True if the server is the engine that a hub embeds, SecantusDB, wherever it runs."""
+    return "secantusVersion" in client.admin.command("buildInfo")
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from tocsin.admission.observables.refang import refang
 from tocsin.server.model import Exclusion
 from tocsin.server.store.connection import Base, Document, Session
 
-REVISION = "unwanted"
+REVISION = "unwanted"  # as in the first databases
 
 
 class Exclusions:
@@ -40,7 +40,7 @@ class Exclusions:
         revision, cached = revision_of(self._base), self._cached
         if revision != cached[0]:
             found = sorted(
-                map(_exclusion_from_document, self._base.unwanted.find({})),
+                map(_exclusion_from_document, self._base.exclusions.find({})),
                 key=lambda each: each.value,
             )
             self._cached = cached = (revision, tuple(found))
@@ -49,23 +49,23 @@ class Exclusions:
 
 def revision_of(base: Base, session: Session = None) -> int:
     """See `Transaction.exclusions_revision`."""
-    document = base.tails.find_one({"_id": REVISION}, session=session)
+    document = base.hub_state.find_one({"_id": REVISION}, session=session)
     return 0 if document is None else int(document["revision"])
 
 
 def add_exclusion(base: Base, session: ClientSession, new: Exclusion) -> bool:
     """See `Transaction.add_exclusion`."""
     name = _key(new.type, new.value)
-    if base.unwanted.find_one({"_id": name}, session=session) is not None:
+    if base.exclusions.find_one({"_id": name}, session=session) is not None:
         return False
-    base.unwanted.insert_one(_exclusion_to_document(new), session=session)
+    base.exclusions.insert_one(_exclusion_to_document(new), session=session)
     _increment_revision(base, session)
     return True
 
 
 def remove_exclusion(base: Base, session: ClientSession, kind: str, value: str) -> bool:
     """See `Transaction.remove_exclusion`."""
-    deleted = base.unwanted.delete_one({"_id": _key(kind, value)}, session=session).deleted_count
+    deleted = base.exclusions.delete_one({"_id": _key(kind, value)}, session=session).deleted_count
     if deleted:
         _increment_revision(base, session)
     return bool(deleted)
@@ -86,7 +86,7 @@ def scopes(base: Base, session: ClientSession) -> Iterator[str]:
 
 def _increment_revision(base: Base, session: ClientSession) -> None:
     key = {"_id": REVISION}
-    base.tails.update_one(key, {"$inc": {"revision": 1}}, upsert=True, session=session)
+    base.hub_state.update_one(key, {"$inc": {"revision": 1}}, upsert=True, session=session)
 
 
 def _key(kind: str, text: str) -> str:

@@ -113,7 +113,7 @@ class Journal:
         Reads the journal from the first entry that is kept, a bounded number at a time.  That
         those before it were deleted by retention, an entry says.
         """
-        head = self._base.tails.find_one({"_id": HEAD}) or {"sequence": 0}
+        head = self._base.hub_state.find_one({"_id": HEAD}) or {"sequence": 0}
         first, last = int(head.get("first", 1)), int(head["sequence"])
         if first != self._announced_first():
             return first
@@ -138,7 +138,7 @@ class Journal:
 
     def first_sequence(self) -> int:
         """The sequence of the first entry that is kept; 1 if none was deleted."""
-        head = self._base.tails.find_one({"_id": HEAD})
+        head = self._base.hub_state.find_one({"_id": HEAD})
         return 1 if head is None else int(head.get("first", 1))
 
     def _announced_first(self) -> object:
@@ -147,7 +147,7 @@ class Journal:
         return 1 if latest is None else latest.details.get("first")
 
     def _last_sequence(self) -> int:
-        head = self._base.tails.find_one({"_id": HEAD})
+        head = self._base.hub_state.find_one({"_id": HEAD})
         return 0 if head is None else int(head["sequence"])
 
     def _first_since(self, since: int, first: int, last: int) -> int:
@@ -207,7 +207,7 @@ class JournalWriter:
         writes.insert("journal", map(_entry_to_document, chained))
         last = chained[-1]
         head = {"sequence": last.sequence, "hash": last.hash, "hash_of": last.sequence}
-        writes.update("tails", {"_id": HEAD}, {"$set": head})
+        writes.update("hub_state", {"_id": HEAD}, {"$set": head})
 
     def _last_sequence_and_hash(self) -> tuple[int, str]:
         """Sequence and hash of the last entry."""
@@ -218,7 +218,7 @@ def last_number_and_hash(
     base: Base, session: Session = None, head: Document | None = None
 ) -> tuple[int, str]:
     """Sequence and hash of the last entry; `head` is the journal's head, if it was read already."""
-    head = head or base.tails.find_one({"_id": HEAD}, session=session)
+    head = head or base.hub_state.find_one({"_id": HEAD}, session=session)
     if head is None or not head["sequence"]:
         return 0, GENESIS
     if head.get("hash_of") == head["sequence"]:  # an older program does not update the hash
@@ -229,7 +229,7 @@ def last_number_and_hash(
 
 def forget(base: Base, session: ClientSession, before: int, most: int) -> tuple[int, int] | None:
     """See `Transaction.forget_journal`."""
-    head = base.tails.find_one({"_id": HEAD}, session=session)
+    head = base.hub_state.find_one({"_id": HEAD}, session=session)
     if head is None:
         return None
     first = int(head.get("first", 1))
@@ -241,7 +241,7 @@ def forget(base: Base, session: ClientSession, before: int, most: int) -> tuple[
         return None
     kept = int(old[-1]["_id"]) + 1
     change = {"$set": {"first": kept, "anchor": old[-1]["hash"]}}
-    base.tails.update_one({"_id": HEAD}, change, session=session)
+    base.hub_state.update_one({"_id": HEAD}, change, session=session)
     for start in range(0, len(old), _MOST_KEYS):
         keys = [each["_id"] for each in old[start : start + _MOST_KEYS]]
         base.journal.delete_many({"_id": {"$in": keys}}, session=session)
@@ -257,7 +257,7 @@ def _growing_parts(sequences: list[int]) -> Iterator[list[int]]:
 
 
 def _last(base: Base, session: Session = None) -> JournalEntry | None:
-    head = base.tails.find_one({"_id": HEAD}, session=session)
+    head = base.hub_state.find_one({"_id": HEAD}, session=session)
     if head is None or not head["sequence"]:
         return None
     found = base.journal.find_one({"_id": head["sequence"]}, session=session)

@@ -20,7 +20,7 @@ class Outbox:
 
     def __init__(self, base: Base, clock: Callable[[], int]) -> None:
         """`clock` returns µs since 1970 UTC; leases expire by it."""
-        self._base, self._tasks, self._clock = base, base.errands, clock
+        self._base, self._tasks, self._clock = base, base.outbox, clock
 
     def lease(self, owner: str, seconds: int, most: int) -> list[OutboxTask]:
         """Lease at most `most` free tasks that are due, the oldest first, for `seconds`."""
@@ -65,14 +65,14 @@ def _is_due(document: Document, now: int) -> bool:
 
 def put_task(base: Base, session: ClientSession, task: OutboxTask, lease: Document) -> None:
     """See `Transaction.put_outbox_task`."""
-    base.errands.replace_one(
+    base.outbox.replace_one(
         {"_id": task.id}, _task_to_document(task) | lease, upsert=True, session=session
     )
 
 
 def remove_task(base: Base, id: str, session: Session = None) -> None:
     """See `Transaction.remove_outbox_task`."""
-    base.errands.delete_one({"_id": id}, session=session)
+    base.outbox.delete_one({"_id": id}, session=session)
 
 
 def _task_to_document(task: OutboxTask) -> Document:

@@ -30,7 +30,7 @@ class PartnerDocuments:
     def public_ids(self, slug: str) -> set[str]:
         """The public ids that the partner's own ids ever stood for."""
         found: set[str] = set()
-        for each in self._base.sources.find({"partner": slug}, {"publics": 1}):
+        for each in self._base.public_ids.find({"partner": slug}, {"publics": 1}):
             found.update(each["publics"])
         return found - {""}
 
@@ -47,7 +47,7 @@ class PartnerDocuments:
         """
         base = self._base
         names = [each["_id"] for each in base.accounts.find({"partner": slug}, {"_id": 1})]
-        for name in ("reviews", "sources", "waits"):
+        for name in ("reviews", "public_ids", "pending_references"):
             base[name].delete_many({"partner": slug})
         for name in names:
             base.keys.delete_many({"account": name})

@@ -23,9 +23,11 @@ def put_pending_references(
     for each in references:
         key = {"_id": each.key}
         if each.targets:
-            base.waits.replace_one(key, key | _to_document(each), upsert=True, session=session)
+            base.pending_references.replace_one(
+                key, key | _to_document(each), upsert=True, session=session
+            )
         else:
-            base.waits.delete_one(key, session=session)
+            base.pending_references.delete_one(key, session=session)
 
 
 def find_pending_references(
@@ -34,7 +36,7 @@ def find_pending_references(
     """See `Transaction.find_pending_references`."""
     found: dict[str, Document] = {}
     portions = list(chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS))
-    for document in find_by_keys(base.waits, portions, _with_targets, session):
+    for document in find_by_keys(base.pending_references, portions, _with_targets, session):
         if concerns(arrivals, document["partner"], document["targets"]):
             found[document["_id"]] = document
     return [_from_document(found[name]) for name in sorted(found) if name > after][:most]

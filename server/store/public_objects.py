@@ -1,11 +1,11 @@
 """The public objects with their private contributions, found by their ids alone.
 
-- `publics`: one document per public object, without further indexes, each of
+- `public_objects`: one document per public object, without further indexes, each of
   which would halve the speed of writing.
-- `sources`: the public id assigned to each of a partner's own ids; the newest
+- `public_ids`: the public id assigned to each of a partner's own ids; the newest
   counts.  Stored in batches, in the buckets of the id index and for the same
   reason (`feeds/blocks.py`).
-- `dues`: the hour in which the sweep must examine a public object again.  Most
+- `schedule`: the hour in which the sweep must examine a public object again.  Most
   are never due, so this is a separate collection.  A sweep queries the hours since
   the last one individually, not as an open range, so its cost depends only on the
   objects that are due.
@@ -60,7 +60,7 @@ def insert_public_ids(writes: Writes, batch: Batch, pairs: Mapping[str, str]) ->
         }
         for sources in group_by_bucket(pairs)
     )
-    writes.insert("sources", documents)
+    writes.insert("public_ids", documents)
 
 
 def find_public_ids(
@@ -68,7 +68,7 @@ def find_public_ids(
 ) -> dict[str, str]:
     """See `Transaction.find_public_ids`."""
     found = find_by_keys(
-        base.sources,
+        base.public_ids,
         group_by_bucket(ids),
         lambda wanted: {"partner": partner, "sources": {"$in": wanted}},
         session,
@@ -99,26 +99,26 @@ class Schedule:
         for start in range(0, len(hours), _HOURS):
             wanted = {"hour": {"$in": list(hours[start : start + _HOURS])}}
             left = limit - len(found)
-            found += [d["_id"] for d in self._base.dues.find(wanted, {"_id": 1}).limit(left)]
+            found += [d["_id"] for d in self._base.schedule.find(wanted, {"_id": 1}).limit(left)]
             if len(found) >= limit:
                 break
         return found
 
     def swept_hour(self) -> int | None:
         """The hour up to which everything was swept; None before the first sweep."""
-        document = self._base.tails.find_one({"_id": _SWEEP})
+        document = self._base.hub_state.find_one({"_id": _SWEEP})
         return None if document is None else int(document["hour"])
 
     def earliest_hour(self) -> int | None:
         """The first hour in which anything is due; used once, before the first sweep."""
-        first = self._base.dues.find_one({}, {"hour": 1}, sort=[("hour", 1)])
+        first = self._base.schedule.find_one({}, {"hour": 1}, sort=[("hour", 1)])
         return None if first is None else int(first["hour"])
 
     def mark_swept(self, hour: int) -> None:
         """Record that everything up to this hour was swept; never goes back."""
-        tails = self._base.tails
-        tails.update_one({"_id": _SWEEP}, {"$setOnInsert": {"hour": hour}}, upsert=True)
-        tails.update_one({"_id": _SWEEP, "hour": {"$lt": hour}}, {"$set": {"hour": hour}})
+        state = self._base.hub_state
+        state.update_one({"_id": _SWEEP}, {"$setOnInsert": {"hour": hour}}, upsert=True)
+        state.update_one({"_id": _SWEEP, "hour": {"$lt": hour}}, {"$set": {"hour": hour}})
 
 
 def write_schedule(
@@ -130,7 +130,7 @@ def write_schedule(
     """
     new = [{"_id": id, "hour": hour} for id, hour in hours.items() if hour and id in new_ids]
     if new:
-        base.dues.insert_many(new, session=session)
+        base.schedule.insert_many(new, session=session)
     changes = [
         ReplaceOne({"_id": id}, {"_id": id, "hour": hour}, upsert=True)
         if hour
@@ -139,7 +139,7 @@ def write_schedule(
         if id not in new_ids
     ]
     if changes:
-        base.dues.bulk_write(changes, session=session)
+        base.schedule.bulk_write(changes, session=session)
 
 
 class PublicObjects:
@@ -147,7 +147,7 @@ class PublicObjects:
 
     def __init__(self, base: Base, session: ClientSession) -> None:
         """Caches which ids were looked up."""
-        self._base, self._publics, self._session = base, base.publics, session
+        self._base, self._publics, self._session = base, base.public_objects, session
         self._looked_up: dict[str, bool] = {}
         self._due: dict[str, int] = {}
 
@@ -166,10 +166,12 @@ class PublicObjects:
         latest = {public.id: public for public in publics}
         self._look_up([id for id in latest if id not in self._looked_up])
         new = {id for id in latest if not self._looked_up[id]}
-        writes.insert("publics", (_public_to_document(latest[id]) for id in latest if id in new))
+        writes.insert(
+            "public_objects", (_public_to_document(latest[id]) for id in latest if id in new)
+        )
         for id, public in latest.items():
             if id not in new:
-                writes.replace("publics", _public_to_document(public))
+                writes.replace("public_objects", _public_to_document(public))
         self._looked_up.update((id, True) for id in latest)
         hours = {id: p.due_hour for id, p in latest.items() if p.due_hour != self._due.get(id, 0)}
         write_schedule(self._base, self._session, hours, new)
@@ -202,7 +204,7 @@ def find_summaries(base: Base, ids: Sequence[str]) -> list[PublicSummary]:
             _statistics_from_document(each.get("figures")),
         )
         for portion in chunk_keys(ids, _SUMMARIES_AT_ONCE)
-        for each in base.publics.find(_with_ids(portion), fields)
+        for each in base.public_objects.find(_with_ids(portion), fields)
     ]
 
 

@@ -63,7 +63,7 @@ class Purges:
     def find_sources(self, public_ids: Collection[str]) -> set[tuple[str, str]]:
         """The partners' own ids of public objects, each with its partner."""
         found: set[tuple[str, str]] = set()
-        for each in self._base.sources.find({}, {"partner": 1, "sources": 1, "publics": 1}):
+        for each in self._base.public_ids.find({}, {"partner": 1, "sources": 1, "publics": 1}):
             pairs = zip(each["sources"], each["publics"], strict=True)
             found |= {(each["partner"], own) for own, public in pairs if public in public_ids}
         return found
@@ -107,7 +107,7 @@ class Purges:
     def find_mentions(self, values: Sequence[str]) -> list[str]:
         """The ids of objects in any feed or collection whose content names one of the values."""
         found: set[str] = set()
-        for batch in self._base.runs.find({}, {"body": 1, "zstd": 1, "ends": 1, "ids": 1}):
+        for batch in self._base.entry_batches.find({}, {"body": 1, "zstd": 1, "ends": 1, "ids": 1}):
             plain = decompress_batch(batch)
             bodies = ((id, entry_body(plain, i)) for i, id in enumerate(plain["ids"]))
             found |= {id for id, body in bodies if id and is_mentioned(body, values)}

@@ -61,19 +61,19 @@ class Expired:
 
     def swept_day(self, kept: Kept) -> int | None:
         """The day up to which everything of this kind was deleted; None if none is stored."""
-        document = self._base.tails.find_one({"_id": f"kept {kept.name}"})
+        document = self._base.hub_state.find_one({"_id": f"kept {kept.name}"})
         return None if document is None else int(document["day"])
 
     def begin(self, today: int) -> None:
         """Record for a new database that nothing in it came before today."""
         for kept in Kept:
             change = {"$setOnInsert": {"day": today - 1}}
-            self._base.tails.update_one({"_id": f"kept {kept.name}"}, change, upsert=True)
+            self._base.hub_state.update_one({"_id": f"kept {kept.name}"}, change, upsert=True)
 
     def mark_swept(self, kept: Kept, day: int) -> None:
         """Record that everything of this kind was deleted up to this day."""
         change = {"$set": {"day": day}}
-        self._base.tails.update_one({"_id": f"kept {kept.name}"}, change, upsert=True)
+        self._base.hub_state.update_one({"_id": f"kept {kept.name}"}, change, upsert=True)
 
 
 def _is_undecided(document: Document) -> bool:

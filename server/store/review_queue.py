@@ -75,7 +75,7 @@ class ReviewQueue:
     def look(self) -> Sequence[QueuedReview]:
         """All open reviews as they are now, the oldest first."""
         with self._lock, in_order(self._base):
-            found = self._base.tails.find_one({"_id": REVISION})
+            found = self._base.hub_state.find_one({"_id": REVISION})
             revision = 0 if found is None else int(found["revision"])
             if revision != self._revision:
                 self._catch_up(revision)

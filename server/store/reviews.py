@@ -41,7 +41,7 @@ _ORDER = {"asked": 1, "submission": 1, "index": 1}
 """The fields by which reviews are put in order."""
 ANSWERS = ("released", "rejected")
 REVISION = "reviews"
-"""The document in `tails` with the number of the last change of reviews, claims left out."""
+"""The document in `hub_state` with the number of the last change of reviews, claims left out."""
 _NO_CLAIM = ("claimed_by", "claimed_login", "claimed_until")
 _TITLE_FIELDS = dict.fromkeys(("title", "state", *_NO_CLAIM), 1)
 _CLAIM_FIELDS = dict.fromkeys(("state", "decision", *_NO_CLAIM), 1)
@@ -283,7 +283,7 @@ class ReviewWriter:
 
 def raise_revision(base: Base, session: Session = None) -> int:
     """Raise the revision of the queue, and return it."""
-    found = base.tails.find_one_and_update(
+    found = base.hub_state.find_one_and_update(
         {"_id": REVISION},
         {"$inc": {"revision": 1}},
         upsert=True,

@@ -4,28 +4,35 @@ Every read is an equality or a bounded set of keys, never an open range, so it
 costs the same at every size (feeds.md section 3).
 
 A change of documents that the program cannot read as they are raises
-`SCHEMA_VERSION` and appends a function to `MIGRATIONS`.
+`SCHEMA_VERSION` and appends a function to `MIGRATIONS`.  So does a change of a
+collection's name; `FORMER_NAMES` has what it was called before.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, cast
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.collection import Collection as Documents
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
+from tocsin.server.store.archive import split_documents
 from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,
     Base,
     Document,
     Session,
+    is_embedded,
     is_outage_error,
+    under_names,
 )
 from tocsin.server.store.feeds.clock import ensure_clock
 from tocsin.server.store.journal import add_missing_terms
@@ -57,8 +64,115 @@ def describe_reviews(base: Base) -> None:
         base.reviews.update_one({"_id": each["_id"]}, {"$set": change})
 
 
-MIGRATIONS: tuple[Migration, ...] = (add_missing_terms, add_days, describe_reviews)
-"""In order: the first one leads from version 1 to version 2."""
+FORMER_NAMES = {
+    "hub_state": "tails",
+    "entry_batches": "runs",
+    "filter_index": "cards",
+    "id_index": "shelves",
+    "status_bits": "marks",
+    "public_objects": "publics",
+    "public_ids": "sources",
+    "schedule": "dues",
+    "exclusions": "unwanted",
+    "submission_bodies": "raws",
+    "pending_references": "waits",
+    "outbox": "errands",
+}
+"""The names of collections up to version 4, by those of today, in the order of their renaming.
+
+`hub_state` comes first: an older hub that is started between two attempts writes a new `tails`,
+which has a document of the same id, so the second attempt notices.
+"""
+CURRENT_NAMES = {former: name for name, former in FORMER_NAMES.items()}
+"""The names of today, by those up to version 4."""
+_MOVED, _MOVED_OCTETS = 100, 2_000_000
+"""Documents that are moved in one transaction, and their octets, unless one alone is longer."""
+_IN_BOTH = (
+    "the collections {} and {} have documents of the same id: an older tocsin-hub wrote after a "
+    "migration was interrupted; restore the backup that was made before it"
+)
+_HALF_MIGRATED = "`tocsin-hub migrate` was interrupted: run it again before you make a backup"
+
+
+def rename_collections(base: Base) -> None:
+    """Give the collections of an older database the names of today.  Idempotent.
+
+    Raises Unavailable if an older hub has written after an earlier attempt was interrupted.
+    """
+    present = set(base.list_collection_names())
+    for name, former in FORMER_NAMES.items():
+        if former in present:
+            _rename(base, former, name)
+
+
+def _rename(base: Base, former: str, name: str) -> None:
+    """Rename a collection; an empty one of the new name is dropped, one with documents kept.
+
+    MongoDB renames at once, with all indexes.  The embedded engine deletes all documents and then
+    inserts them again, each by itself: it takes 20 ms for each, and loses some if it is killed.
+    So they are moved there, in transactions.
+    """
+    is_free = base[name].find_one({}, {"_id": 1}) is None
+    if is_free and not is_embedded(base.client):
+        base[former].rename(name, dropTarget=True)
+        return
+    _prepare_collection(base, name, set(base.list_collection_names()))
+    batches = cast(Iterator[bytes], base[former].find_raw_batches({}))
+    documents = (RawBSONDocument(each) for batch in batches for each in split_documents(batch))
+    for portion in _portions(documents):
+        _move(base, former, name, portion)
+    base.drop_collection(former)
+
+
+def _portions(documents: Iterable[RawBSONDocument]) -> Iterator[list[RawBSONDocument]]:
+    portion: list[RawBSONDocument] = []
+    octets = 0
+    for each in documents:
+        if portion and (len(portion) == _MOVED or octets + len(each.raw) > _MOVED_OCTETS):
+            yield portion
+            portion, octets = [], 0
+        portion.append(each)
+        octets += len(each.raw)
+    if portion:
+        yield portion
+
+
+def _move(base: Base, former: str, name: str, documents: Sequence[RawBSONDocument]) -> None:
+    """Move documents in one transaction, so that each of them is always in one of both."""
+    target: Documents[Any] = base[name]
+    keys = [each["_id"] for each in documents]
+
+    def write(session: ClientSession) -> None:
+        target.insert_many(documents, session=session)
+        base[former].delete_many({"_id": {"$in": keys}}, session=session)
+
+    try:
+        with base.client.start_session() as session:
+            session.with_transaction(write, *_TERMS)
+    except BulkWriteError as error:
+        raise Unavailable(_IN_BOTH.format(former, name)) from error
+
+
+def open_for_backup(base: Base) -> Base:
+    """The database with its collections by the names of today, also before its migration.
+
+    Raises Unavailable if the migration was interrupted between two collections.
+    """
+    present = set(base.list_collection_names())
+    names = {name: former for name, former in FORMER_NAMES.items() if former in present}
+    if names and present & FORMER_NAMES.keys():
+        raise Unavailable(_HALF_MIGRATED)
+    return under_names(base, names) if names else base
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    add_missing_terms,
+    add_days,
+    describe_reviews,
+    rename_collections,
+)
+"""In order: the first one leads from version 1 to version 2.  All use the names of today, which
+`migrate` gives first."""
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
 """The version that this program reads and writes."""
 COLLECTION = "schema"
@@ -68,6 +182,8 @@ _TRIED = "tried"
 _MARK = "restore"
 """The mark of a database into which a backup is being restored."""
 _EXISTS = 48
+_TERMS = (ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY)
+"""Of each transaction here."""
 _NO_TRANSACTIONS = (
     "the database does not do transactions over two collections with snapshot reads and majority "
     "writes ({}): use MongoDB 6.0 or newer; Amazon DocumentDB, Azure Cosmos DB and FerretDB are "
@@ -79,16 +195,16 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "collections": (),
     "heads": (),
     "clock": (),
-    "runs": (("feed", "block", "first"),),
-    "cards": (("feed", "facets"), ("feed", "block")),
-    "shelves": (("feed", "ids"), ("run",)),
-    "marks": (("feed", "block"),),
+    "entry_batches": (("feed", "block", "first"),),
+    "filter_index": (("feed", "facets"), ("feed", "block")),
+    "id_index": (("feed", "ids"), ("run",)),
+    "status_bits": (("feed", "block"),),
     "packing": (),
-    "publics": (),
-    "dues": (("hour",),),
-    "unwanted": (),
+    "public_objects": (),
+    "schedule": (("hour",),),
+    "exclusions": (),
     "scopes": (),
-    "sources": (("partner", "sources"),),
+    "public_ids": (("partner", "sources"),),
     "submissions": (
         ("open", "received"),
         ("partner", "open"),
@@ -100,7 +216,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("day",),
     ),
     "quotas": (),
-    "raws": (),
+    "submission_bodies": (),
     "verdicts": (("submission", "first"), ("uncounted",)),
     "stats": (("ends",),),
     "deliveries": (("bucket",),),
@@ -116,8 +232,8 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "review_acts": (),
     "review_figures": (),
-    "waits": (("targets",),),
-    "errands": (),
+    "pending_references": (("targets",),),
+    "outbox": (),
     "partners": (),
     "accounts": (("partner",),),
     "keys": (("account",),),
@@ -129,18 +245,16 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "notices": (),
     "agreements": (("partner",), ("open",)),
     "journal": (("terms",),),
-    "tails": (),
+    "hub_state": (),
     "secrets": (),
     "purges": (),
     "purge_requests": (),
 }
 """Each collection with its indexes, apart from the one on `_id`.
 
-The names are those of existing databases; what they hold today is called:
-runs: entry batches; cards: filter index; shelves: id index; marks: status bits;
-publics: public objects; dues: schedule; unwanted: exclusion list; sources:
-public ids by source id; raws: bodies of submissions; waits: pending references;
-errands: outbox; tails: heads of the journal and of the sweep; clock: commit checks too.
+`hub_state` has a small document for each thing that the hub counts or remembers once: the head of
+the journal, revisions, and how far the sweep, the value index and the statistics are.  `clock` has
+the commit checks too.
 """
 
 
@@ -170,16 +284,12 @@ def prepare_unchecked(base: Base) -> bool:
     new = _stamp(base)
     check(base)
     present = set(base.list_collection_names())
-    for name, indexes in INDEXES.items():
-        if name not in present:
-            _create(base, name)
-        if indexes:
-            keys = ([(field, ASCENDING) for field in fields] for fields in indexes)
-            base[name].create_indexes([IndexModel(key) for key in keys])
+    for name in INDEXES:
+        _prepare_collection(base, name, present)
     base.collections.create_indexes([IndexModel([("alias", ASCENDING)], unique=True)])
     try_transactions(base)
     ensure_clock(base)
-    base.tails.update_one({"_id": "journal"}, {"$setOnInsert": {"sequence": 0}}, upsert=True)
+    base.hub_state.update_one({"_id": "journal"}, {"$setOnInsert": {"sequence": 0}}, upsert=True)
     return new
 
 
@@ -194,21 +304,20 @@ def try_transactions(base: Base) -> None:
     if tried is not None and tried["server"] == version:
         return
     key = {"_id": f"trial-{uuid.uuid4().hex}"}
-    places = (base.schema, base.tails)
+    places = (base.schema, base.hub_state)
 
     def write(session: ClientSession) -> bool:
         for place in places:
             place.insert_one(dict(key), session=session)
         return all(place.find_one(key, session=session) for place in places)
 
-    terms = (ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY)
     try:
         with base.client.start_session() as session:
-            session.start_transaction(*terms)
+            session.start_transaction(*_TERMS)
             write(session)
             session.abort_transaction()
             left = any(place.find_one(key) for place in places)
-            seen = session.with_transaction(write, *terms)
+            seen = session.with_transaction(write, *_TERMS)
             kept = all(place.find_one(key) for place in places)
     except OperationFailure as error:
         if is_outage_error(error):
@@ -282,6 +391,8 @@ def migrate_unchecked(base: Base, migrations: Sequence[Migration] = MIGRATIONS) 
     before, supported = find_version(base), 1 + len(migrations)
     if before > supported:
         check(base, supported)
+    if before < supported:
+        rename_collections(base)  # first: each migration uses the names of today
     for version, migration in enumerate(migrations[before - 1 :], before + 1):
         migration(base)
         base.schema.update_one({"_id": _VERSION}, {"$set": {"version": version}}, upsert=True)
@@ -299,6 +410,15 @@ def _stamp(base: Base) -> bool:
     except DuplicateKeyError:
         return False  # another hub was preparing it at the same moment
     return version == SCHEMA_VERSION
+
+
+def _prepare_collection(base: Base, name: str, present: Collection[str]) -> None:
+    """Create a collection with its indexes, if they are missing."""
+    if name not in present:
+        _create(base, name)
+    if indexes := INDEXES[name]:
+        keys = ([(field, ASCENDING) for field in fields] for fields in indexes)
+        base[name].create_indexes([IndexModel(key) for key in keys])
 
 
 def _create(base: Base, name: str) -> None:

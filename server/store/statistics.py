@@ -174,7 +174,7 @@ class Statistics:
     def _backfill(self, session: ClientSession) -> bool:
         """Add up the submissions of a few former days; False if none is left."""
         today = self._clock() // DAY
-        state = self._base.tails.find_one({"_id": _STATE}, session=session)
+        state = self._base.hub_state.find_one({"_id": _STATE}, session=session)
         first, day = (today, today) if state is None else (state["first"], state["day"])
         last = first - BACKFILLED_DAYS
         if day <= last:
@@ -185,7 +185,7 @@ class Statistics:
             day -= 1
         self._write(sums, session)
         change = {"$set": {"first": first, "day": day}}
-        self._base.tails.update_one({"_id": _STATE}, change, upsert=True, session=session)
+        self._base.hub_state.update_one({"_id": _STATE}, change, upsert=True, session=session)
         return True
 
     def _add_day(self, day: int, sums: _Sums, session: ClientSession) -> int:

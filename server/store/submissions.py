@@ -84,7 +84,7 @@ class Submissions:
         document = _submission_to_document(submission, len(pieces)) | lease
         document |= {"digests": digests, "queued": owner is None, "attempts": int(bool(owner))}
         if pieces:
-            self._base.raws.bulk_write(pieces)
+            self._base.submission_bodies.bulk_write(pieces)
         try:
             self._base.submissions.insert_one(document)
         except DuplicateKeyError as error:
@@ -305,7 +305,7 @@ def find_body(base: Base, session: Session, id: str, pieces: int) -> bytes | Non
     names = piece_ids(id, pieces)
     found: dict[str, bytes] = {}
     for chunk in chunk_keys(names, _MAX_KEYS):
-        for piece in base.raws.find({"_id": {"$in": list(chunk)}}, session=session):
+        for piece in base.submission_bodies.find({"_id": {"$in": list(chunk)}}, session=session):
             found[piece["_id"]] = piece["raw"]
     return b"".join(found[name] for name in names) if len(found) == pieces else None
 
@@ -449,14 +449,14 @@ def put_body(base: Base, session: ClientSession, submission: str, body: bytes) -
         return
     old = piece_ids(submission, document["pieces"])
     for chunk in chunk_keys(old, _MAX_KEYS):
-        base.raws.delete_many({"_id": {"$in": list(chunk)}}, session=session)
+        base.submission_bodies.delete_many({"_id": {"$in": list(chunk)}}, session=session)
     starts = range(0, len(body), _PIECE_OCTETS)
     pieces = [
         {"_id": _piece_id(submission, i), "raw": body[start : start + _PIECE_OCTETS]}
         for i, start in enumerate(starts)
     ]
     if pieces:
-        base.raws.insert_many(pieces, session=session)
+        base.submission_bodies.insert_many(pieces, session=session)
     # The counter makes it a change in any case: a worker that leases it meanwhile reads it anew.
     change = {"$set": {"pieces": len(pieces)}, "$inc": {"edits": 1}}
     base.submissions.update_one({"_id": submission}, change, session=session)

@@ -94,12 +94,12 @@ class Snapshot:
 
     def public_objects(self, ids: Collection[str]) -> dict[str, PublicObject]:
         """The public objects with these ids, by id; ids without one are left out."""
-        self._read_session("publics")
+        self._read_session("public_objects")
         return self._publics.read(ids)
 
     def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
         """The newest public id of each of a partner's own ids that has one."""
-        return find_public_ids(self._base, self._read_session("sources"), partner, ids)
+        return find_public_ids(self._base, self._read_session("public_ids"), partner, ids)
 
     def scopes(self) -> Iterator[str]:
         """Every recorded scope."""
@@ -166,7 +166,7 @@ class Transaction(Snapshot):
 
         The number of commands does not depend on the number of feeds.
         """
-        session = self._read_session("heads", "runs", "shelves")
+        session = self._read_session("heads", "entry_batches", "id_index")
         return Publication(self._base, session, self._writes, self._clock, feeds)
 
     def find_first_added(self, feed: str, ids: Collection[str]) -> dict[tuple[str, str], str]:
@@ -232,8 +232,8 @@ class Transaction(Snapshot):
     def find_revisions(self) -> tuple[int, int]:
         """The revisions of the partners and of the exclusion list."""
         wanted = {"_id": {"$in": [PARTNERS_REVISION, exclusions.REVISION, HEAD]}}
-        tails = self._base.tails.find(wanted, session=self._read_session("tails"))
-        found = {each["_id"]: each for each in tails}
+        state = self._base.hub_state.find(wanted, session=self._read_session("hub_state"))
+        found = {each["_id"]: each for each in state}
         self._journal.head = found.get(HEAD)  # the caller writes the journal too
         first = {"revision": 0}
         partners = found.get(PARTNERS_REVISION, first)["revision"]

@@ -78,7 +78,7 @@ class _ConsoleWhenAsked:
         return self._app(environ, start_response)
 
 
-_FOUNDATIONS = ("collections", "accounts", "partners", "journal", "unwanted")
+_FOUNDATIONS = ("collections", "accounts", "partners", "journal", "exclusions")
 """The database's collections of which one has a document if a test began before the hub."""
 _FOUNDED: dict[str, PreparedDatabase] = {}
 """The content of a database that `HubInProcess` has founded, by the hub's title."""

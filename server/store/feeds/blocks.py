@@ -1,11 +1,11 @@
 """The documents of a feed: entry batches, the id index and status bits.  Pure.
 
-An entry *batch* (collection `runs`) is written and read as one document: up to
+An entry *batch* (collection `entry_batches`) is written and read as one document: up to
 1,000 consecutive entries with their bodies one after the other.  Its *id
-documents* (`shelves`) hold the ids, so that looking an object up never touches a
+documents* (`id_index`) hold the ids, so that looking an object up never touches a
 body; each has about 32 entries, chosen by a hash of the id, because the cost of
 comparing a list of wanted ids with a list of present ones is the product of both.
-Its *status bits* (`marks`) say which entries are superseded; they change, batches
+Its *status bits* (`status_bits`) say which entries are superseded; they change, batches
 do not.
 
 Many small batches are *packed* into one later: such a batch lists its stamps,

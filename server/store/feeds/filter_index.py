@@ -1,6 +1,6 @@
 """The filter index of a feed: which entries have an index term, and the search in it.
 
-A batch has one document (collection `cards`) for about 32 terms, with the places
+A batch has one document (collection `filter_index`) for about 32 terms, with the places
 of their entries, so a search reads small documents and no body.  Places count
 within a block and never change: a document stays true however the batches of its
 block are rewritten.
@@ -282,7 +282,7 @@ class FilterSearch:
         width = max(1, MAX_KEYS_PER_QUERY // len(terms))
         for i in range(0, len(spans), width):
             query = {"feed": self._feed, "facets": {"$in": term_keys(spans[i : i + width], terms)}}
-            for document in self._base.cards.find(query):
+            for document in self._base.filter_index.find(query):
                 before = document["block"] * BLOCK_SIZE + 1
                 for term, entries in read_terms(document, terms):
                     target = found.doubtful if term == wanted.recheck_term else found.sure

@@ -26,7 +26,7 @@ def find_entries(
     groups = group_by_bucket(ids)
     every = frozenset(id for group in groups for id in group)
     documents = find_by_keys(
-        base.shelves, groups, lambda wanted: {"feed": feed, "ids": {"$in": wanted}}, session
+        base.id_index, groups, lambda wanted: {"feed": feed, "ids": {"$in": wanted}}, session
     )
     found = {document["_id"]: document for document in documents}
     return [entry for each in found.values() for entry in indexed_entries(each, every)]
@@ -37,7 +37,7 @@ def find_status_documents(
 ) -> dict[str, Document]:
     """The status bit documents of these batches, by batch id; a batch may have none."""
     portions = list(chunk_keys(sorted(set(batch_ids)), MAX_KEYS))
-    found = find_by_keys(base.marks, portions, lambda ids: {"_id": {"$in": ids}}, session)
+    found = find_by_keys(base.status_bits, portions, lambda ids: {"_id": {"$in": ids}}, session)
     return {document["_id"]: document for document in found}
 
 

@@ -157,7 +157,7 @@ class Packer:
 def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
     """Pack the first batches of the block that fit together; False if there are none."""
     block = {"feed": due.feed, "block": due.block}
-    sizes = list(base.runs.find(block, _SIZES, session=session).sort("first", 1))
+    sizes = list(base.entry_batches.find(block, _SIZES, session=session).sort("first", 1))
     group = _next_group(sizes, full=due.full)
     if group is None:
         return False
@@ -166,7 +166,7 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
     batches = [
         batch
         for chunk in chunk_keys(ids, MAX_KEYS)
-        for batch in base.runs.find({"_id": {"$in": list(chunk)}}, session=session)
+        for batch in base.entry_batches.find({"_id": {"$in": list(chunk)}}, session=session)
     ]
     batches.sort(key=lambda batch: int(batch["first"]))
     packed = merge_batches(batches)
@@ -175,18 +175,18 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
         return False
     id_documents = _find_id_documents(base, session, ids)
     status_documents = [
-        each for each in base.marks.find(block, session=session) if each["_id"] in ids
+        each for each in base.status_bits.find(block, session=session) if each["_id"] in ids
     ]
-    base.runs.replace_one({"_id": packed["_id"]}, packed, session=session)
+    base.entry_batches.replace_one({"_id": packed["_id"]}, packed, session=session)
     for chunk in chunk_keys(ids[1:], MAX_KEYS):
-        base.runs.delete_many({"_id": {"$in": list(chunk)}}, session=session)
+        base.entry_batches.delete_many({"_id": {"$in": list(chunk)}}, session=session)
     for chunk in chunk_keys(ids, MAX_KEYS):
-        base.shelves.delete_many({"run": {"$in": list(chunk)}}, session=session)
+        base.id_index.delete_many({"run": {"$in": list(chunk)}}, session=session)
     new_documents = merge_id_documents(
         due.feed, first, chain.from_iterable(map(_all_entries, id_documents))
     )
     if new_documents:
-        base.shelves.insert_many(new_documents, session=session)
+        base.id_index.insert_many(new_documents, session=session)
     _write_status_bits(base, session, batches, status_documents)
     _merge_filter_documents(base, session, block, {batch["first"] for batch in batches})
     _write_head(base, session, due.feed)
@@ -237,7 +237,7 @@ def _find_id_documents(base: Base, session: ClientSession, ids: Sequence[str]) -
     return [
         id_document
         for chunk in chunk_keys(ids, MAX_KEYS)
-        for id_document in base.shelves.find({"run": {"$in": list(chunk)}}, session=session)
+        for id_document in base.id_index.find({"run": {"$in": list(chunk)}}, session=session)
     ]
 
 
@@ -250,12 +250,12 @@ def _write_status_bits(
     if not status_documents:
         return
     packed = merge_status_bits(batches, status_documents)
-    base.marks.replace_one({"_id": packed["_id"]}, packed, upsert=True, session=session)
+    base.status_bits.replace_one({"_id": packed["_id"]}, packed, upsert=True, session=session)
     others = [
         due_block["_id"] for due_block in status_documents if due_block["_id"] != packed["_id"]
     ]
     for chunk in chunk_keys(others, MAX_KEYS):
-        base.marks.delete_many({"_id": {"$in": list(chunk)}}, session=session)
+        base.status_bits.delete_many({"_id": {"$in": list(chunk)}}, session=session)
 
 
 def _merge_filter_documents(
@@ -263,17 +263,17 @@ def _merge_filter_documents(
 ) -> None:
     """Merge the filter documents of the batches that begin at `firsts` into those of one."""
     filter_documents = [
-        each for each in base.cards.find(block, session=session) if each["first"] in firsts
+        each for each in base.filter_index.find(block, session=session) if each["first"] in firsts
     ]
     for chunk in chunk_keys(
         [filter_document["_id"] for filter_document in filter_documents], MAX_KEYS
     ):
-        base.cards.delete_many({"_id": {"$in": list(chunk)}}, session=session)
+        base.filter_index.delete_many({"_id": {"$in": list(chunk)}}, session=session)
     new_documents = build_filter_documents(
         block["feed"], min(firsts), merge_terms(filter_documents)
     )
     if new_documents:
-        base.cards.insert_many(new_documents, session=session)
+        base.filter_index.insert_many(new_documents, session=session)
 
 
 def merge_batches(batches: Sequence[Document]) -> Document:

@@ -268,7 +268,7 @@ class FeedReader:
     def knows(self, feed: str, object_id: str) -> bool:
         """True if any version of the object is in the feed."""
         wanted = {"feed": feed, "ids": object_id}
-        return self._base.shelves.find_one(wanted, {"_id": 1}) is not None
+        return self._base.id_index.find_one(wanted, {"_id": 1}) is not None
 
     @time_limit()
     def page(self, feed: str, query: Query, *, bodies: bool = True) -> Page:
@@ -307,7 +307,9 @@ class FeedReader:
             return 0
         block = self._block_after(feed, Query(added_after=max(stamp, 0)), block_number(last))
         position = block * BLOCK_SIZE
-        for batch in self._base.runs.find({"feed": feed, "block": block}, _POSITION_FIELDS):
+        for batch in self._base.entry_batches.find(
+            {"feed": feed, "block": block}, _POSITION_FIELDS
+        ):
             if batch["stamp"] <= stamp:
                 passed = min(index_after(batch, stamp), batch["n"])
                 position = max(position, batch["first"] - 1 + passed)
@@ -369,7 +371,7 @@ class FeedReader:
         superseded: set[int] = set()
         for chunk in chunk_keys(blocks, MAX_KEYS):
             wanted = {"feed": feed, "block": {"$in": list(chunk)}}
-            for document in self._base.marks.find(wanted):
+            for document in self._base.status_bits.find(wanted):
                 first = int(document["_id"].rpartition("/")[2])
                 superseded |= {first + i for i in (*document["old"], *document["shadowed"])}
         return len(matches.keys() - superseded)
@@ -454,7 +456,7 @@ class FeedReader:
         """The superseded entries of some blocks from the database."""
         wanted = {"feed": feed, "block": {"$in": list(numbers)}}
         found: dict[int, list[Document]] = {number: [] for number in numbers}
-        for document in self._base.marks.find(wanted):
+        for document in self._base.status_bits.find(wanted):
             found[document["block"]].append(document)
         writes = known.head.writes
         return {number: Superseded.of(each, writes) for number, each in found.items()}
@@ -486,7 +488,7 @@ class FeedReader:
             return False
 
         def superseded_positions() -> set[int]:
-            documents = self._base.marks.find({"feed": feed, "block": block_number(position)})
+            documents = self._base.status_bits.find({"feed": feed, "block": block_number(position)})
             return {
                 int(document["_id"].rpartition("/")[2]) + i
                 for document in documents
@@ -558,7 +560,7 @@ class FeedReader:
         self, ids: Sequence[str], fields: Document
     ) -> tuple[list[Document], dict[str, StatusBits]]:
         """The existing batches, in order, and their status bits, read after them."""
-        found = self._base.runs.find({"_id": {"$in": ids}}, fields)
+        found = self._base.entry_batches.find({"_id": {"$in": ids}}, fields)
         batches = sorted(found, key=lambda batch: int(batch["first"]))
         documents = find_status_documents(self._base, ids)
         status_bits = {batch: read_status_bits(document) for batch, document in documents.items()}
@@ -582,10 +584,10 @@ class FeedReader:
         wanted = {"feed": feed, "block": block}
 
         def read() -> tuple[list[Document], dict[str, StatusBits]] | None:
-            batches = list(self._base.runs.find(wanted, fields).sort("first", 1))
+            batches = list(self._base.entry_batches.find(wanted, fields).sort("first", 1))
             if not _is_complete(batches, block, last):
                 return None
-            documents = self._base.marks.find(wanted)
+            documents = self._base.status_bits.find(wanted)
             status_bits = {document["_id"]: read_status_bits(document) for document in documents}
             return [decompress_batch(batch) for batch in batches], status_bits
 
@@ -609,7 +611,7 @@ class FeedReader:
         """The stamp of a block's first entry, which never changes."""
         if (feed, block) not in self._first_stamps:
             wanted = {"feed": feed, "block": block, "first": block * BLOCK_SIZE + 1}
-            batch = self._base.runs.find_one(wanted, {"stamp": 1})
+            batch = self._base.entry_batches.find_one(wanted, {"stamp": 1})
             if batch is None:
                 raise Unavailable("the collection is being reorganised; try again in a moment")
             self._first_stamps[feed, block] = batch["stamp"]
@@ -652,7 +654,7 @@ class FeedReader:
         batches = {
             batch["_id"]: decompress_batch(batch)
             for chunk in chunk_keys(sorted(wanted), MAX_KEYS)
-            for batch in self._base.runs.find({"_id": {"$in": chunk}}, _BODY_FIELDS)
+            for batch in self._base.entry_batches.find({"_id": {"$in": chunk}}, _BODY_FIELDS)
         }
         return batches if batches.keys() == wanted else None
 

@@ -86,7 +86,7 @@ class ValueIndexer:
     def indexed(self, feeds: Sequence[str]) -> dict[str, int]:
         """The position up to which each of these feeds is indexed."""
         keys = [_CURSOR + feed for feed in feeds]
-        found = self._base.tails.find({"_id": {"$in": keys}})
+        found = self._base.hub_state.find({"_id": {"$in": keys}})
         cursors = {each["_id"].removeprefix(_CURSOR): int(each["position"]) for each in found}
         return {feed: cursors.get(feed, 0) for feed in feeds}
 
@@ -106,7 +106,7 @@ class ValueIndexer:
         wanted = {"feed": part.feed, "block": block_number(part.start)}
         fields = {"first": 1, "n": 1, "ends": 1, "body": 1, "zstd": 1, "gone": 1}
         documents: list[Document] = []
-        for batch in self._base.runs.find(wanted, fields):
+        for batch in self._base.entry_batches.find(wanted, fields):
             places = range(
                 max(part.start - batch["first"], 0), min(part.end - batch["first"] + 1, batch["n"])
             )
@@ -132,15 +132,15 @@ class ValueIndexer:
 
     def _is_as_read(self, part: _Part, session: ClientSession) -> bool:
         head = self._base.heads.find_one({"_id": part.feed}, session=session) or {}
-        cursor = self._base.tails.find_one({"_id": _CURSOR + part.feed}, session=session)
+        cursor = self._base.hub_state.find_one({"_id": _CURSOR + part.feed}, session=session)
         names = ("packs", "removals")
         same = all(head.get(name, 0) == part.head.get(name, 0) for name in names)
         return same and (0 if cursor is None else cursor["position"]) == part.start - 1
 
     def _write(self, part: _Part, documents: Sequence[Document], session: ClientSession) -> None:
         if documents:
-            self._base.cards.insert_many(documents, session=session)
-        self._base.tails.update_one(
+            self._base.filter_index.insert_many(documents, session=session)
+        self._base.hub_state.update_one(
             {"_id": _CURSOR + part.feed},
             {"$set": {"position": part.end}},
             upsert=True,

@@ -154,12 +154,12 @@ class Writer:
     ) -> Iterator[tuple[str, list[Document]]]:
         """The documents to insert for some batches, by the name of the database's collection."""
         feed = self._feed
-        yield "runs", [batch_document(feed, entries, packed=packed) for entries in batches]
+        yield "entry_batches", [batch_document(feed, entries, packed=packed) for entries in batches]
         yield (
-            "shelves",
+            "id_index",
             [each for batch in batches for each in id_documents(feed, batch, packed=packed)],
         )
-        yield "cards", [each for batch in batches for each in filter_documents(feed, batch)]
+        yield "filter_index", [each for batch in batches for each in filter_documents(feed, batch)]
 
     def update_status_bits(
         self, entries: Sequence[IndexedEntry], cleared: Sequence[IndexedEntry] = ()
@@ -182,18 +182,18 @@ class Writer:
             if document != documents.get(batch)
         ]
         if changes:
-            self._base.marks.bulk_write(changes, session=self._session)
+            self._base.status_bits.bulk_write(changes, session=self._session)
 
     def _remove_from_batch(self, batch: str, indexes: frozenset[int]) -> None:
-        document = self._base.runs.find_one({"_id": batch}, session=self._session)
+        document = self._base.entry_batches.find_one({"_id": batch}, session=self._session)
         if document is None:
             raise LookupError(f"no batch {batch}")
         change = {"$set": batch_without(document, indexes)}
-        self._base.runs.update_one({"_id": batch}, change, session=self._session)
-        for id_document in list(self._base.shelves.find({"run": batch}, session=self._session)):
+        self._base.entry_batches.update_one({"_id": batch}, change, session=self._session)
+        for id_document in list(self._base.id_index.find({"run": batch}, session=self._session)):
             if indexes.intersection(id_document["at"]):
                 change = {"$set": id_document_without(id_document, indexes)}
-                self._base.shelves.update_one(
+                self._base.id_index.update_one(
                     {"_id": id_document["_id"]}, change, session=self._session
                 )
         self._remove_from_filter_documents(document, indexes)
@@ -201,9 +201,9 @@ class Writer:
     def _remove_from_filter_documents(self, batch: Document, indexes: frozenset[int]) -> None:
         places = {(batch["first"] + index - 1) % BLOCK_SIZE for index in indexes}
         wanted = {"feed": self._feed, "block": batch["block"]}
-        for filter_document in list(self._base.cards.find(wanted, session=self._session)):
+        for filter_document in list(self._base.filter_index.find(wanted, session=self._session)):
             if (change := filter_document_without(filter_document, places)) is not None:
-                self._base.cards.update_one(
+                self._base.filter_index.update_one(
                     {"_id": filter_document["_id"]}, {"$set": change}, session=self._session
                 )
 

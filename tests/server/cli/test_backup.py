@@ -106,7 +106,7 @@ def test_a_restored_database_has_all_documents_and_indexes(
     new = new_place()
     restored = new.answer("restore", file)
     before, after = old.dump(), new.dump()
-    changing = {"journal", "tails", "clock", "turns", "delivery_marks"}
+    changing = {"journal", "hub_state", "clock", "turns", "delivery_marks"}
     assert set(before) == set(after)
     for name in set(before) - changing:
         assert before[name] == after[name], name
@@ -227,14 +227,14 @@ def test_a_half_restored_database_is_refused_until_the_restore_is_run_again(
     place = new_place()
     with MongoClient[dict[str, Any]](place.uri) as client:
         client[place.database].schema.insert_one({"_id": "restore", "name": "killed"})
-        client[place.database].runs.insert_one({"_id": "of the killed one"})
+        client[place.database].entry_batches.insert_one({"_id": "of the killed one"})
     place.data.mkdir()
     (place.data / "secrets.json").write_bytes((kept[0].data / "secrets.json").read_bytes())
     for words in (("collection", "list"), ("migrate",), ("backup", tmp_path / "y.tar")):
         code, _, err = place.run(*words)
         assert code == 3 and "half restored" in err and "run it again" in err
     place.answer("restore", kept[1])
-    assert "of the killed one" not in [each["_id"] for each in place.dump()["runs"]]
+    assert "of the killed one" not in [each["_id"] for each in place.dump()["entry_batches"]]
     assert {each["alias"] for each in place.answer("collection", "list")} >= {"green", "inbox"}
 
 
@@ -310,8 +310,8 @@ def test_what_was_ended_after_the_backup_is_repeated(
     looked_at = [json.loads(line) for line in journal.read_text().splitlines()]
     acts = [each["act"] for each in looked_at if each["sequence"] in done["look_at"]]
     assert acts == ["object.purge", "partner.change"]
-    purged = [each for each in new.dump()["publics"] if each["ended"] == "purged"]
-    assert len(purged) == 1 and EVIL not in str(new.dump()["runs"])
+    purged = [each for each in new.dump()["public_objects"] if each["ended"] == "purged"]
+    assert len(purged) == 1 and EVIL not in str(new.dump()["entry_batches"])
     assert [each["value"] for each in new.answer("exclusion", "list")] == ["bad.top"]
     assert new.answer("key", "list", "acme") == []
     assert new.answer("journal", "list", "--act", "object.purge", "--who", "jane")
@@ -324,7 +324,7 @@ def test_without_a_journal_the_message_says_what_to_repeat(
     new = new_place()
     code, _, err = new.run("restore", lost[1])
     assert code == 0 and "do again what must hold: purges" in err
-    assert [each for each in new.dump()["publics"] if each["ended"] == "purged"] == []
+    assert [each for each in new.dump()["public_objects"] if each["ended"] == "purged"] == []
 
 
 @pytest.mark.parametrize("change", ["another hub", "a gap", "no journal"])

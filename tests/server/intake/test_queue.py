@@ -477,7 +477,7 @@ class TestSetAside:
         answer = status(hub, posted)
         assert (answer["status"], answer["failure_count"]) == ("complete", 30)
         assert "send less at once" in details(answer)[0]["message"]
-        assert hub.store._base.raws.count_documents({}) == 0
+        assert hub.store._base.submission_bodies.count_documents({}) == 0
         assert hub.store.submissions.list_set_aside() == []
 
     def test_a_worker_that_stops_gives_back_what_it_began(self, hub: HubInProcess) -> None:

@@ -26,7 +26,7 @@ def post(hub: HubInProcess, *objects: object, who: str = "acme") -> Any:
 def count_kept(hub: HubInProcess) -> tuple[int, int]:
     """Return the numbers of submissions and of pieces of bodies in the database."""
     base = hub.store._base
-    return base.submissions.count_documents({}), base.raws.count_documents({})
+    return base.submissions.count_documents({}), base.submission_bodies.count_documents({})
 
 
 class TestRequests:
@@ -66,7 +66,7 @@ class TestRequests:
         hub = HubInProcess(store, settings=HubSettings(octets_kept=20_000))
         answers = [post(hub, indicator(description="x" * 6_000)).status_code for _ in range(40)]
         assert answers == [202] * 3 + [429] * 37
-        stored = sum(len(each["raw"]) for each in store._base.raws.find({}))
+        stored = sum(len(each["raw"]) for each in store._base.submission_bodies.find({}))
         assert stored <= 20_000
 
     def test_the_submissions_of_a_partner_in_the_queue_are_limited(self, store: Store) -> None:

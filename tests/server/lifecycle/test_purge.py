@@ -77,7 +77,9 @@ def test_the_marker_is_found_before_the_purge(hub: HubInProcess) -> None:
     publish_at_every_level(hub)
     while hub.store.packing.pack_next():
         pass
-    assert {"runs", "cards", "publics", "raws"} <= places(hub.store)
+    assert {"entry_batches", "filter_index", "public_objects", "submission_bodies"} <= places(
+        hub.store
+    )
 
 
 def test_nothing_of_it_is_in_any_collection_of_the_database(hub: HubInProcess) -> None:
@@ -406,7 +408,7 @@ def test_a_second_purge_of_an_object_adds_to_an_unfinished_one(
     monkeypatch.undo()
     clock.advance(hours=1)
     assert purger.work()
-    assert "raws" not in places(hub.store) and hub.store.purges.unfinished() == []
+    assert "submission_bodies" not in places(hub.store) and hub.store.purges.unfinished() == []
 
 
 def test_what_came_to_a_purge_while_it_ran_is_not_forgotten(hub: HubInProcess) -> None:

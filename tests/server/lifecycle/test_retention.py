@@ -72,7 +72,7 @@ class TestBodies:
         assert body(hub, status)
         after(hub, clock, 1)
         assert body(hub, status) == b""
-        assert hub.store._base.raws.count_documents({}) == 0
+        assert hub.store._base.submission_bodies.count_documents({}) == 0
         assert status_of(hub, status).json["status"] == "complete"
 
     def test_of_a_refused_submission_for_one(self, hub: HubInProcess, clock: ManualClock) -> None:
@@ -279,7 +279,7 @@ class TestTheSweep:
     def test_one_that_an_older_hub_never_swept_is_swept_from_long_before(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
-        hub.store._base.tails.delete_many({"_id": {"$in": [f"kept {k.name}" for k in Kept]}})
+        hub.store._base.hub_state.delete_many({"_id": {"$in": [f"kept {k.name}" for k in Kept]}})
         status = hub.push(indicator())
         after(hub, clock, 3_000)
         assert status_of(hub, status).status_code == 404
@@ -337,7 +337,9 @@ class TestJournal:
         found = list(hub.store.journal.entries())
         base = hub.store._base
         base.journal.delete_one({"_id": 1})
-        base.tails.update_one({"_id": "journal"}, {"$set": {"first": 2, "anchor": found[0].hash}})
+        base.hub_state.update_one(
+            {"_id": "journal"}, {"$set": {"first": 2, "anchor": found[0].hash}}
+        )
         assert hub.store.journal.first_invalid_sequence() == 2
 
     def test_who_received_what_goes_with_it(self, hub: HubInProcess, clock: ManualClock) -> None:

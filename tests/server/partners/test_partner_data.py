@@ -219,7 +219,7 @@ class TestRemoving:
         data.remove("acme", "operator", WHY)
         thread.join()
         base = hub.store._base
-        assert base.publics.count_documents({"contributions.partner": "acme"}) == 0
+        assert base.public_objects.count_documents({"contributions.partner": "acme"}) == 0
         assert base.submissions.count_documents({}) == 0 == base.verdicts.count_documents({})
         assert hub.feed("green", "north") == [] == hub.feed("scratch", "north")
 

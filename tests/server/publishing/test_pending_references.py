@@ -398,7 +398,7 @@ class TestWhatIsGoneWaitsForNothing:
         sample = f"file--{uuid.uuid4()}"
         malware = sdo("malware", name="m", is_family=False, sample_refs=[sample])
         hub.push(malware)
-        assert hub.store._base.waits.count_documents({}) == 1
+        assert hub.store._base.pending_references.count_documents({}) == 1
         return malware
 
     @pytest.mark.parametrize("way", ["purge", "revoke", "withdraw", "revoked by its sender"])
@@ -412,4 +412,4 @@ class TestWhatIsGoneWaitsForNothing:
             services.partner_data.withdraw("acme", [name], "operator", "why")
         else:
             hub.push({**sent, "revoked": True, "modified": "2026-02-01T00:00:00.000Z"})
-        assert list(hub.store._base.waits.find({})) == []
+        assert list(hub.store._base.pending_references.find({})) == []

@@ -344,15 +344,15 @@ class TestSeveralIdsWaiting:
     def test_what_an_earlier_build_left_waiting_is_completed_too(self, hub: HubInProcess) -> None:
         first = domain("to1.top", 1)
         hub.push(domain("evil.top", 3, resolves_to_refs=[first["id"]]))
-        waits = hub.store._base.waits
-        [new] = waits.find()
-        waits.delete_one({"_id": new["_id"]})
+        pending = hub.store._base.pending_references
+        [new] = pending.find()
+        pending.delete_one({"_id": new["_id"]})
         level: Any = None
         old = PendingReferences(new["public"], new["partner"], level, frozenset())
-        waits.insert_one({k: v for k, v in {**new, "_id": old.key}.items() if k != "source"})
+        pending.insert_one({k: v for k, v in {**new, "_id": old.key}.items() if k != "source"})
         hub.push(first)
         assert any(o.get("resolves_to_refs") for o in hub.feed("green"))
-        assert waits.count_documents({}) == 0
+        assert pending.count_documents({}) == 0
 
 
 class TestBounds:

@@ -29,7 +29,7 @@ def test_an_object_that_no_feed_takes_is_refused_with_the_reason(hub: HubInProce
     status = push(hub, indicator(object_marking_refs=[STRICT]))
     assert (status["status"], status["failure_count"]) == ("complete", 1)
     assert "no feed of this hub takes" in details(status)[0]["message"]
-    assert hub.store._base.publics.find_one({"tlp": "amber+strict"}) is None
+    assert hub.store._base.public_objects.find_one({"tlp": "amber+strict"}) is None
 
 
 def test_it_is_taken_as_soon_as_a_feed_takes_it(hub: HubInProcess) -> None:

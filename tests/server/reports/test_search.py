@@ -274,11 +274,11 @@ class TestIndex:
     def test_a_purged_value_is_not_kept_in_it(self, hub: HubInProcess) -> None:
         hub.push(indicator("victim-name.top"))
         index(hub)
-        assert b"victim-name" in cards(hub)
+        assert b"victim-name" in index_documents(hub)
         hub.services.purger.purge_value("victim-name.top", "operator", "it names a victim")
-        assert b"victim-name" not in cards(hub)
+        assert b"victim-name" not in index_documents(hub)
         index(hub)
-        assert b"victim-name" not in cards(hub)
+        assert b"victim-name" not in index_documents(hub)
 
     def test_what_is_removed_while_it_is_being_indexed_is_not_indexed(
         self, hub: HubInProcess
@@ -289,7 +289,7 @@ class TestIndex:
         hub.services.purger.purge_value("victim-name.top", "operator", "it names a victim")
         for part, documents in parts:
             values._try(part, documents)
-        assert b"victim-name" not in cards(hub)
+        assert b"victim-name" not in index_documents(hub)
 
     def test_entries_beyond_the_unindexed_ones_that_are_compared_are_counted(
         self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
@@ -301,10 +301,10 @@ class TestIndex:
         assert ask(hub, "evil-portal.top").unsearched == 0
 
 
-def cards(hub: HubInProcess) -> bytes:
+def index_documents(hub: HubInProcess) -> bytes:
     """Everything in the filter index."""
     return json.dumps([str(each) for each in _documents(hub)]).encode()
 
 
 def _documents(hub: HubInProcess) -> Iterator[Any]:
-    yield from hub.store._base.cards.find({})
+    yield from hub.store._base.filter_index.find({})

@@ -38,10 +38,10 @@ def build_archive() -> bytes:
     file = io.BytesIO()
     writer = ArchiveWriter(file)
     writer.begin(b"{}")
-    writer.add("runs", encode(*DOCUMENTS[:30]))
-    writer.add("runs", encode(*DOCUMENTS[30:]))
+    writer.add("entry_batches", encode(*DOCUMENTS[:30]))
+    writer.add("entry_batches", encode(*DOCUMENTS[30:]))
     writer.add("heads", encode({"_id": "a"}))
-    writer.finish(manifest(runs=40, heads=1, journal=0))
+    writer.finish(manifest(entry_batches=40, heads=1, journal=0))
     return file.getvalue()
 
 
@@ -77,12 +77,15 @@ def test_the_documents_that_were_written_are_read_in_order() -> None:
     reader = read(ARCHIVE)
     parts = list(reader.parts())
     found = [
-        bson.decode(each) for part in parts if part.collection == "runs" for each in part.documents
+        bson.decode(each)
+        for part in parts
+        if part.collection == "entry_batches"
+        for each in part.documents
     ]
-    assert [part.collection for part in parts] == ["runs", "runs", "heads"]
+    assert [part.collection for part in parts] == ["entry_batches", "entry_batches", "heads"]
     assert found == DOCUMENTS
     assert reader.secrets == b"{}"
-    assert reader.manifest == manifest(runs=40, heads=1, journal=0)
+    assert reader.manifest == manifest(entry_batches=40, heads=1, journal=0)
 
 
 def test_common_tools_read_it_and_verify_its_checksums(tmp_path: Path) -> None:
@@ -90,7 +93,7 @@ def test_common_tools_read_it_and_verify_its_checksums(tmp_path: Path) -> None:
     subprocess.run(["tar", "xf", "x.tar"], cwd=tmp_path, check=True)
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path, check=True)
     assert done.returncode == 0
-    assert (tmp_path / "database/runs/000001.bson.zst").exists()
+    assert (tmp_path / "database/entry_batches/000001.bson.zst").exists()
 
 
 def test_an_archive_that_is_cut_off_anywhere_is_refused() -> None:
@@ -129,7 +132,7 @@ def test_an_unchanged_rebuilt_archive_is_read() -> None:
         {"name": "/etc/passwd"},
         {"name": "../secrets.json"},
         {"name": "database/../runs/000000.bson.zst"},
-        {"name": "database/runs/000007.bson.zst"},
+        {"name": "database/entry_batches/000007.bson.zst"},
         {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"},
         {"type": tarfile.LNKTYPE, "linkname": "secrets.json"},
         {"type": tarfile.CHRTYPE},
@@ -173,8 +176,8 @@ def test_a_manifest_with_other_numbers_is_refused() -> None:
     file = io.BytesIO()
     writer = ArchiveWriter(file)
     writer.begin(b"{}")
-    writer.add("runs", encode({"_id": 1}))
-    writer.finish(manifest(runs=2))
+    writer.add("entry_batches", encode({"_id": 1}))
+    writer.finish(manifest(entry_batches=2))
     with pytest.raises(Malformed, match="number of its documents"):
         read(file.getvalue())
 
@@ -184,9 +187,9 @@ def test_documents_that_are_none_are_refused(octets: bytes) -> None:
     file = io.BytesIO()
     writer = ArchiveWriter(file)
     writer.begin(b"{}")
-    writer.add("runs", octets)
-    writer.finish(manifest(runs=1))
-    with pytest.raises(Malformed, match="damaged at database/runs/000000.bson.zst"):
+    writer.add("entry_batches", octets)
+    writer.finish(manifest(entry_batches=1))
+    with pytest.raises(Malformed, match="damaged at database/entry_batches/000000.bson.zst"):
         read(file.getvalue())
 
 

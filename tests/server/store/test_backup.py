@@ -58,9 +58,9 @@ def test_what_is_written_while_it_is_made_is_not_in_it(hub: HubInProcess) -> Non
 
 def test_a_public_object_that_nothing_names_is_in_it(hub: HubInProcess) -> None:
     hub.push(indicator("one.top"))
-    public = hub.store._base.publics.find_one({})
+    public = hub.store._base.public_objects.find_one({})
     assert public is not None
-    hub.store._base.publics.insert_one(public | {"_id": "indicator--lost"})
+    hub.store._base.public_objects.insert_one(public | {"_id": "indicator--lost"})
     assert back_up(hub.store) == dump(hub.store)
 
 
@@ -68,7 +68,7 @@ def test_on_a_mongodb_whole_collections_are_read_in_a_snapshot_session(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.push(*(indicator(f"a{each}.top") for each in range(150)))
-    monkeypatch.setattr(backup, "_is_embedded", lambda client: False)
+    monkeypatch.setattr(backup, "is_embedded", lambda client: False)
     assert back_up(hub.store) == dump(hub.store)
 
 

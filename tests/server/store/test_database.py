@@ -427,4 +427,6 @@ class TestTheJournal:
 
 def test_a_failure_of_the_database_is_not_hidden(store: Store) -> None:
     with pytest.raises(OperationFailure):
-        store.commit(lambda txn: txn._base.runs.find_one({"$nonsense": 1}, session=txn._session))
+        store.commit(
+            lambda txn: txn._base.entry_batches.find_one({"$nonsense": 1}, session=txn._session)
+        )

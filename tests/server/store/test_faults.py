@@ -495,7 +495,7 @@ class TestContents:
         self, far: Store, proxy: WireProxy, caplog: pytest.LogCaptureFixture
     ) -> None:
         reply = error_reply(2, message=f"bad value: '{self.SECRET}'")
-        proxy.add(Fault("find", "shelves", forwarded=False, change=lambda _: reply))
+        proxy.add(Fault("find", "id_index", forwarded=False, change=lambda _: reply))
         try:
             far.commit(publish(1))
         except PyMongoError:
@@ -550,7 +550,7 @@ class TestStarting:
     @pytest.mark.parametrize(
         "fault",
         [
-            Fault("insert", "tails", forwarded=False, change=lambda _: error_reply(263)),
+            Fault("insert", "hub_state", forwarded=False, change=lambda _: error_reply(263)),
             Fault("abortTransaction", rewrite=as_commit),
             Fault("commitTransaction", rewrite=as_abort),
         ],
@@ -565,7 +565,7 @@ class TestStarting:
         with pytest.raises(Unavailable, match="does not do transactions over two collections"):
             far.prepare()
         assert fault.met == 1
-        assert not list(base.tails.find({"_id": re.compile("trial")}))
+        assert not list(base.hub_state.find({"_id": re.compile("trial")}))
         proxy.clear()
         far.prepare()
 

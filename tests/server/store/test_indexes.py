@@ -24,17 +24,8 @@ from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
 
 SMALL = {
-    *(
-        "agreements",
-        "collections",
-        "delivery_marks",
-        "errands",
-        "heads",
-        "packing",
-        "partners",
-        "scopes",
-    ),
-    *("tails", "unwanted"),
+    *("agreements", "collections", "delivery_marks", "exclusions", "heads", "hub_state", "outbox"),
+    *("packing", "partners", "scopes"),
 }
 """They hold what there is few of, and are read as wholes."""
 WHOLE = ("accounts", ())

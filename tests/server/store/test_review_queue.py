@@ -118,7 +118,7 @@ def test_reviews_of_an_older_hub_are_described_by_the_migration(store: Store) ->
     add(store, 1, 2)
     old = {"revision": "", "type": "", "tlp": "", "title": ""}
     store._base.reviews.update_many({}, {"$unset": old})
-    store._base.tails.delete_one({"_id": "reviews"})
+    store._base.hub_state.delete_one({"_id": "reviews"})
     describe_reviews(store._base)
     describe_reviews(store._base)  # it can be interrupted
     assert [each.tlp for each in ReviewQueue(store._base).look()] == ["amber", "amber"]

@@ -198,7 +198,7 @@ class TestReading:
         watch, feed, base = watched
         page = feed.store.feeds.page(feed.id, query(*asked, limit=1_000, keywords=ALL))
         runs = [document for document in watch.given if "versions" in document]
-        spans = [(run["first"], run["n"]) for run in base.runs.find({"feed": feed.id})]
+        spans = [(run["first"], run["n"]) for run in base.entry_batches.find({"feed": feed.id})]
         holding = [
             first
             for first, length in spans
@@ -224,10 +224,10 @@ class TestReading:
         watch, feed, _ = watched
         rare = query(("name", ["name 1"]), limit=1_000)
         feed.store.feeds.page(feed.id, rare)
-        cards = [document for document in watch.given if "facets" in document]
-        assert cards
-        for card in cards:
-            assert {f.partition("|")[2] for f in card["facets"]} & {"name=name 1", "name?"}
+        documents = [document for document in watch.given if "facets" in document]
+        assert documents
+        for each in documents:
+            assert {f.partition("|")[2] for f in each["facets"]} & {"name=name 1", "name?"}
 
     def test_the_first_page_of_a_common_value_reads_no_further_than_it_must(
         self, watched: Any
@@ -240,31 +240,31 @@ class TestReading:
     def test_a_rare_value_of_a_long_feed_takes_few_questions(
         self, feed: Feed, engine_uri: str
     ) -> None:
-        """400 blocks, of which the cards alone are written, and nothing is in them but one."""
+        """400 blocks, of which the index alone is written, and nothing is in them but one."""
         publish(feed, [make_object(1, random.Random(1))])
         base, watch = feed.store._base, Watch()
         base.heads.update_one({"_id": feed.id}, {"$set": {"position": 400_000}})
         with MongoClient[dict[str, Any]](engine_uri, event_listeners=[watch]) as client:
             there = Feed(Store(client, base.name), feed.id)
             assert not there.page(query(("name", ["nowhere"])))
-        assert Counter(command.get("find") for _, command in watch.asked)["cards"] == 7
+        assert Counter(command.get("find") for _, command in watch.asked)["filter_index"] == 7
 
 
 class TestPackedBlocks:
     @pytest.mark.slow
-    def test_give_the_same_answers_from_fewer_cards(self, new: Callable[[], Feed]) -> None:
+    def test_give_the_same_answers_from_fewer_documents(self, new: Callable[[], Feed]) -> None:
         feed = new()
         objects = make_objects(400, seed=9)
         for start in range(0, 400, 20):
             publish(feed, objects[start : start + 20])
         asked = [query((field, [values_of(field)[1]]), limit=1_000) for field in EVERY_FIELD]
-        before, cards = [keys(feed.page(each)) for each in asked], feed.store._base.cards
-        many = cards.count_documents({"feed": feed.id})
+        before, index = [keys(feed.page(each)) for each in asked], feed.store._base.filter_index
+        many = index.count_documents({"feed": feed.id})
         packing = Packer(feed.store._client, feed.store._base, threading.Lock(), after_writes=1)
         while packing.pack_next():
             pass
         assert packing.packed and any(before)
-        assert cards.count_documents({"feed": feed.id}) < many / 2
+        assert index.count_documents({"feed": feed.id}) < many / 2
         assert [keys(feed.page(each)) for each in asked] == before
         assert [keys(feed.walk(replace(each, limit=3))) for each in asked[::5]] == before[::5]
 
@@ -316,8 +316,8 @@ class TestHostileObjects:
         many = make_object(1, random.Random(1)) | {"labels": [f"label {n}" for n in range(100_000)]}
         few = make_object(2, random.Random(2)) | {"labels": ["label 99999"], "modified": version(1)}
         publish(feed, [many, few])
-        cards = list(feed.store._base.cards.find({"feed": feed.id}))
-        assert sum(len(str(card)) for card in cards) < 50_000
+        documents = list(feed.store._base.filter_index.find({"feed": feed.id}))
+        assert sum(len(str(each)) for each in documents) < 50_000
         both = [many["id"], few["id"]]
         assert [each.id for each in feed.page(query(("labels", ["label 99999"])))] == both
         assert [each.id for each in feed.page(query(("labels", ["label 5"])))] == both[:1]
@@ -347,4 +347,4 @@ class TestHostileObjects:
         publish(feed, objects)
         feed.remove(objects[0]["id"])
         assert [e.id for e in feed.page(query(("labels", ["shared"])))] == [objects[1]["id"]]
-        assert "own 1" not in str(list(feed.store._base.cards.find({"feed": feed.id})))
+        assert "own 1" not in str(list(feed.store._base.filter_index.find({"feed": feed.id})))

@@ -47,7 +47,7 @@ def remove(store: Store, feed: str, id: str) -> None:
 
 
 def runs(feed: Feed) -> list[dict[str, Any]]:
-    found = feed.store._base.runs.find({"feed": feed.id})
+    found = feed.store._base.entry_batches.find({"feed": feed.id})
     return sorted(found, key=lambda run: run["first"])
 
 
@@ -194,10 +194,12 @@ class TestABlock:
 
     def test_takes_far_fewer_documents_and_octets(self, small: Any) -> None:
         base = small.store._base
-        counted = [base[c].count_documents({"feed": small.id}) for c in ("runs", "shelves")]
+        counted = [
+            base[c].count_documents({"feed": small.id}) for c in ("entry_batches", "id_index")
+        ]
         octets = sum(len(run["body"]) for run in runs(small))
         pack(small)
-        fewer = [base[c].count_documents({"feed": small.id}) for c in ("runs", "shelves")]
+        fewer = [base[c].count_documents({"feed": small.id}) for c in ("entry_batches", "id_index")]
         assert all(after < before for after, before in zip(fewer, counted, strict=True))
         assert sum(len(run["body"]) for run in runs(small)) < octets / 2
 
@@ -230,23 +232,23 @@ class TestReaders:
         pack(small)
         assert [*begun, *walk] == list(small.page())
 
-    def test_find_entries_by_their_facets_on_fewer_cards(self, feed: Feed) -> None:
+    def test_find_entries_by_their_facets_in_fewer_documents(self, feed: Feed) -> None:
         for i in range(PACK_AFTER_WRITES):
             feed.publish(posting(i, body=f"label {i % 3}"))
         asked = [replace(EVERY, filters=(TermFilter("labels", (f"label {i}",)),)) for i in range(3)]
-        before, cards = [feed.page(each) for each in asked], feed.store._base.cards
-        assert cards.count_documents({"feed": feed.id}) == PACK_AFTER_WRITES
+        before, index = [feed.page(each) for each in asked], feed.store._base.filter_index
+        assert index.count_documents({"feed": feed.id}) == PACK_AFTER_WRITES
         pack(feed)
         assert [feed.page(each) for each in asked] == before
         assert sum(map(len, before)) == PACK_AFTER_WRITES
-        assert cards.count_documents({"feed": feed.id}) == 1
+        assert index.count_documents({"feed": feed.id}) == 1
 
     def test_meet_every_field_in_a_packed_run_that_others_have(self, small: Any) -> None:
         pack(small)
         packed, *_, fresh = runs(small)
         assert packed.keys() == fresh.keys() | {"stamps", "zstd"}
-        shelves = small.store._base.shelves
-        of_packed, of_fresh = (shelves.find_one({"run": run["_id"]}) for run in (packed, fresh))
+        id_index = small.store._base.id_index
+        of_packed, of_fresh = (id_index.find_one({"run": run["_id"]}) for run in (packed, fresh))
         assert of_packed.keys() == of_fresh.keys() - {"stamp"} | {"stamps"}
 
     def test_read_again_what_was_packed_while_they_read(self, small: Any) -> None:
@@ -260,7 +262,9 @@ class TestReaders:
         assert looks == [1, 0]
 
     @pytest.mark.parametrize("asked", ["all", "filtered", "doubtful", "by id", "filtered by id"])
-    @pytest.mark.parametrize("collection", ["cards", "runs", "marks", "shelves"])
+    @pytest.mark.parametrize(
+        "collection", ["filter_index", "entry_batches", "status_bits", "id_index"]
+    )
     def test_receive_the_same_when_it_is_packed_between_two_requests(
         self, feed: Feed, engine_uri: str, asked: str, collection: str
     ) -> None:
@@ -305,7 +309,7 @@ class TestWriters:
         assert found == {id: entry for id, entry in before.items() if id in some}
         documents = [
             document
-            for collection in ("runs", "shelves", "marks")
+            for collection in ("entry_batches", "id_index", "status_bits")
             for document in small.store._base[collection].find({"feed": small.id})
         ]
         assert "jane-doe" not in str(documents) and object_id(3) not in str(documents)

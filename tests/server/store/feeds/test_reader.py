@@ -192,7 +192,7 @@ class TestBlocks:
             assert tuple(long.walk(Query(limit=limit))) == whole
 
     def test_no_run_crosses_a_border(self, long: Any) -> None:
-        for run in long.store._base.runs.find({"feed": long.id}):
+        for run in long.store._base.entry_batches.find({"feed": long.id}):
             assert (run["first"] - 1) // 1_000 == (run["first"] + run["n"] - 2) // 1_000
 
     def test_more_is_exact_at_every_border(self, long: Any) -> None:
@@ -326,7 +326,7 @@ class TestRemoving:
         base = feed.store._base
         kept = [
             d
-            for collection in ("runs", "shelves", "cards", "marks")
+            for collection in ("entry_batches", "id_index", "filter_index", "status_bits")
             for d in base[collection].find({"feed": feed.id})
         ]
         assert "jane-doe" not in str(kept)
@@ -334,7 +334,7 @@ class TestRemoving:
         assert posting(1, body="jane-doe").digest not in b"".join(
             d.get("digests", b"") for d in kept
         )
-        assert present(base.cards.find_one({"feed": feed.id}))["facets"] == [
+        assert present(base.filter_index.find_one({"feed": feed.id}))["facets"] == [
             "0|kept",
             "0|labels=a",
             "0|level=red",

@@ -281,7 +281,7 @@ class TestFilters:
     def test_entries_of_which_nothing_was_written_down_are_left_out(self, one: Any) -> None:
         strict, active = add_view(one, max_tlp=Tlp.AMBER_STRICT), add_view(one, active=True)
         one.publish(marked_posting(1, "clear"))
-        one.store._base.shelves.update_many({"feed": one.id}, {"$unset": {"traits": 1}})
+        one.store._base.id_index.update_many({"feed": one.id}, {"$unset": {"traits": 1}})
         assert not strict.page() and not active.page()
         assert len(add_view(one).page()) == 1
 
