@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -213,7 +213,7 @@ def find_occurrences(
     return found
 
 
-def occurrences_in_text(lines: list[str], kinds: list[LineRole | None]) -> Iterator[Occurrence]:
+def occurrences_in_text(lines: list[str], kinds: Sequence[LineRole | None]) -> Iterator[Occurrence]:
     for line, aside in zip(lines, kinds, strict=True):
         for word in line.split():
             pointed = word not in remove_read_more_links(line)
