@@ -125,7 +125,8 @@ def _push_all(data: Path, work: Path, url: str, keys: dict[str, str]) -> dict[st
             counts.update(lines[-1]["counts"])
             print(f"{slug} {at + 40}/{len(paths)} {dict(counts)}", file=sys.stderr)
     seconds = time.monotonic() - started
-    settled = sum(counts[v] for v in ("admitted", "merged", "duplicate", "held", "refused"))
+    ends = ("admitted", "merged", "duplicate", "held", "refused")
+    settled = sum(counts[each] for each in (*ends, "withheld"))  # the check held what was not sent
     return {
         "files": files,
         "unclaimed": unclaimed,
