@@ -58,7 +58,7 @@ OTHERS = {
     "start, s": "started",
 }
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 880, 360, 70, 250, 40, 50
-_COLOURS = ("#0969da", "#1a7f37", "#bf3989", "#bc4c00", "#8250df", "#6e7781", "#cf222e")
+_COLOURS = ("#0969da", "#1a7f37", "#bf3989", "#bc4c00", "#8250df", "#6e7781", "#cf222e", "#0a7ea4")
 
 Figures = dict[str, float]
 

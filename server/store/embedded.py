@@ -90,6 +90,11 @@ _LOG_OCTETS = 16 * 1024 * 1024
 """Octets of the engine's log beyond which it begins a new one at its next start."""
 _INTERPRETER = str(Path(engine_launcher.__file__).with_name("engine_interpreter"))
 """The folder of `sitecustomize.py`, for the engine's interpreter."""
+_ENVIRONMENT = {
+    "SECANTUS_FORCE_DURABLE": "1",
+    "PYTHONPATH": _INTERPRETER,
+    "MALLOC_ARENA_MAX": "2",  # else the allocator keeps a share of free memory for each thread
+}
 _CONNECTIONS_PER_SIGNAL = 10
 _IDLE_MS = 240_000
 """Connections are closed after this, since the engine closes them after 300 s."""
@@ -465,7 +470,7 @@ def _launch(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, "SECANTUS_FORCE_DURABLE": "1", "PYTHONPATH": _INTERPRETER},
+            env={**os.environ, **_ENVIRONMENT},
             pass_fds=(lock,),
             umask=0o077,
             start_new_session=True,  # Ctrl-C is for its parent
