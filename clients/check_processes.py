@@ -137,17 +137,17 @@ class CheckProcesses:
 
     def submit(
         self,
-        part: Sequence[Candidate],
+        part: bytes,
         work: PlainWork,
         copies: Mapping[CopyKey, Tlp] = MappingProxyType({}),
     ) -> Future[ResultBlock]:
-        """Examine plain candidates in one of the processes.
+        """Examine plain candidates, as octets, in one of the processes.
 
         `copies`: see SubmissionFacts; of these candidates.
         """
         if not self._executor:
             self._executor = self._start(None)
-        return self._executor.submit(_examine_plain, _pack(part), work, dict(copies))
+        return self._executor.submit(_examine_plain, part, work, dict(copies))
 
     def examine_large(self, large: LargeFile, parts: Iterable[Part]) -> Iterator[ResultBlock]:
         """Yield the results of the parts of a large STIX file, in order.
@@ -217,9 +217,17 @@ class Fingerprint:
             candidate = replace(candidate, object={**candidate.object, "id": ""})
         self._hash.update(_pack([candidate]))
 
+    def add_part(self, part: Sequence[Candidate], octets: bytes) -> None:
+        """Take the next candidates, given as octets too: the same ones at each reading."""
+        if not self._new_ids:
+            self._hash.update(octets)
+            return
+        for each in part:
+            self.add(each)
+
     @property
     def digest(self) -> bytes:
-        """The same for the same candidates."""
+        """The same for the same candidates, or the same parts."""
         return self._hash.digest()
 
 
@@ -246,7 +254,6 @@ class ExaminationAhead:
         self.is_possible = self.is_possible and is_plain(candidate)
         if not self.is_possible:
             return
-        self._read.add(candidate)
         self._ids.add(candidate.source_id or candidate.index)
         self._part.append(candidate)
         if len(self._part) >= self.processes.part:
@@ -276,23 +283,26 @@ class ExaminationAhead:
             raise Unprocessable(CHANGED)
         copies = pipeline.survey(lambda: chain.from_iterable(map(_unpack, parts))).copies
         try:
-            self.results.replace(self._examine_again(map(_unpack, parts), copies))
+            self.results.replace(self._examine_again(parts, copies))
         except BrokenProcessPool:
             self.is_possible = False
 
     def _select(
         self, again: Iterable[Candidate], repeated: Positions, read: Fingerprint
     ) -> Iterator[Candidate]:
-        for position, candidate in enumerate(again):
-            read.add(candidate)
-            if position in repeated:
-                yield candidate
+        position = 0
+        for part in cut_parts(again, self.processes.part):
+            read.add_part(part, _pack(part))
+            for candidate in part:
+                if position in repeated:
+                    yield candidate
+                position += 1
 
     def _examine_again(
-        self, parts: Iterable[list[Candidate]], copies: Mapping[CopyKey, Tlp]
+        self, parts: Iterable[bytes], copies: Mapping[CopyKey, Tlp]
     ) -> Iterator[ResultBlock]:
         for part in parts:
-            keys = map(copy_key, part) if copies else ()
+            keys = map(copy_key, _unpack(part)) if copies else ()
             own = {key: copies[key] for key in keys if key in copies}
             self._running.append(self.processes.submit(part, self.work, own))
             if len(self._running) > self.processes.capacity:
@@ -304,7 +314,9 @@ class ExaminationAhead:
         """Hand over what has been read, and wait while too much is in hand."""
         try:
             if self._part:
-                self._running.append(self.processes.submit(self._part, self.work))
+                octets = _pack(self._part)
+                self._read.add_part(self._part, octets)
+                self._running.append(self.processes.submit(octets, self.work))
             if len(self._running) > self.processes.capacity:
                 self._take_oldest()
         except BrokenProcessPool:
