@@ -202,7 +202,7 @@ class TestInAHub:
 
     @pytest.mark.slow
     def test_what_ends_its_process_twice_is_set_aside(self, store: Store) -> None:
-        examiner = ExaminerProcesses(1, policy_text(), ExaminerLimits(seconds=0.05))
+        examiner = ExaminerProcesses(1, policy_text(), ExaminerLimits(seconds=0.02))
         hub = HubInProcess(store, settings=HubSettings(inline_objects=20), examiner=examiner)
         try:
             posted = self.post(hub, 400)
