@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import subprocess
 import sys
 import threading
@@ -234,6 +235,7 @@ class TestPortions:
 
         assert list(store.commit_portions(range(5), 2, read)) == [[0, 1], [2, 3], [4]]
 
+    @pytest.mark.skipif("TOCSIN_TEST_MONGO" in os.environ, reason="its cache is large enough")
     def test_what_the_database_finds_too_large_is_done_in_smaller_portions(
         self, store: Store
     ) -> None:
@@ -249,6 +251,7 @@ class TestPortions:
         found = store.read(lambda known: known.public_objects([public(n).id for n in range(17)]))
         assert len(found) == 16
 
+    @pytest.mark.skipif("TOCSIN_TEST_MONGO" in os.environ, reason="its cache is large enough")
     def test_one_item_that_is_too_large_is_an_error(self, store: Store) -> None:
         text = "x" * 7_000_000
 
