@@ -67,13 +67,13 @@ def test_completing_what_waits_is_bounded_in_octets(
 ) -> None:
     monkeypatch.setattr(pending_references, "PORTION_OCTETS", 5_000)
     monkeypatch.setattr(pending_references, "_LOADED", 1)
-    hub, missing = HubInProcess(store), indicator("late.top")
-    words = {"abstract": "seen", "content": "rented " * 300, "object_refs": [missing["id"]]}
-    notes = [sdo("note", **words, authors=[str(n)]) for n in range(7)]
-    hub.push(*notes)
-    assert hub.feed("green") == []
+    hub, one, missing = HubInProcess(store), indicator(), indicator("late.top")
+    words = {"description": "rented " * 300, "published": "2026-01-01T00:00:00Z"}
+    refs = [one["id"], missing["id"]]
+    hub.push(one, *(sdo("report", name=f"R{n}", object_refs=refs, **words) for n in range(7)))
     commits = list[bool]()
     store.listeners.append(lambda: commits.append(True))
     hub.push(missing)
-    assert len(hub.feed("green")) == 8
+    listed = [each["object_refs"] for each in hub.feed("green") if each["type"] == "report"]
+    assert [len(each) for each in listed] == [2] * 7
     assert len(commits) >= 3
