@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import ShareError, Unavailable, Unprocessable
-from tocsin.admission.extraction.steady_file import CHANGED
+from tocsin.admission.extraction.verified_file import CHANGED
 from tocsin.admission.formats.stix_parts import LargeStix, Part, detect_large
 from tocsin.admission.model import (
     Candidate,
@@ -256,7 +256,7 @@ class _EqualReadings:
 
     reader: CandidateReader
     digest: bytes = b""
-    """Of the first reading."""
+    """The digest of the first reading."""
 
     def read(self) -> Iterator[Candidate]:
         """Read the file.  Raises Unprocessable at the end if it changed since the first time."""

@@ -36,7 +36,7 @@ import msgspec
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.errors import Unavailable, Unprocessable
-from tocsin.admission.extraction.steady_file import CHANGED
+from tocsin.admission.extraction.verified_file import CHANGED
 from tocsin.admission.formats.stix_parts import LargeStix, Part
 from tocsin.admission.markings.tlp import official_ids
 from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Tlp, Verdict

@@ -12,8 +12,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, overload
 
-from tocsin.admission.extraction.steady_file import SteadyFile
 from tocsin.admission.extraction.text_encoding import detect_encoding
+from tocsin.admission.extraction.verified_file import VerifiedFile
 
 _BLOCK = 65_536
 """Octets of a block, and of what is read at once."""
@@ -24,7 +24,7 @@ _LONGEST_LINE = 8_000_000
 class FileLines(Sequence[str]):
     """The lines of a file, which must stay open."""
 
-    def __init__(self, file: SteadyFile) -> None:
+    def __init__(self, file: VerifiedFile) -> None:
         """Use `open` instead."""
         self._file = file
         self._encoding, self._mark = "utf-8", 0
@@ -41,7 +41,7 @@ class FileLines(Sequence[str]):
         That is the case in UTF-16, with NULs, with carriage returns that no line feed follows, or
         with a line of more than 8 MB; and an empty file has no blocks.
         """
-        lines = cls(SteadyFile(stream))
+        lines = cls(VerifiedFile(stream))
         return lines if lines._find_blocks() else None
 
     def __len__(self) -> int:

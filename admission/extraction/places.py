@@ -18,7 +18,7 @@ _DIGEST = 16
 _PLACE = 8
 _HALVES = struct.Struct("=QQ")
 _KEY = os.urandom(16)
-"""Of the digests, so that nobody can choose values that collide."""
+"""The key of the digests: without it nobody can choose values that collide."""
 _BITS = 12
 """Bits of the filter for each value; it takes one new value of a hundred for a known one."""
 _FIRST_CAPACITY = 1 << 20

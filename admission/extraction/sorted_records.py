@@ -22,7 +22,7 @@ _BLOCK = 64
 _READ = 1_024
 """Records that are read at once when all are."""
 _MOST_RUNS = 8
-"""So many runs of about one size are merged into one."""
+"""Runs of about the same size before they are merged into one."""
 MOST_IN_MEMORY = 65_536
 """Records in memory before they are written; some 100 octets each."""
 

@@ -73,9 +73,9 @@ class _LineScan:
     So the greatest pair is the one that is wanted.
     """
     _number: int = 1
-    """Of the last line."""
+    """The number of the last line."""
     _end: str = ""
-    """Of the last line: what may be the beginning of a level, and one character before it."""
+    """The end of the last line, in which a level may begin, and one character before it."""
     _is_cut: bool = False
     """True if the last line is longer than that."""
     _may_state: bool = False

@@ -30,9 +30,9 @@ from tocsin.admission.extraction.json_stream import (
     read_members,
 )
 from tocsin.admission.extraction.places import Places
-from tocsin.admission.extraction.steady_file import SteadyFile
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_strictest_in_pieces, find_strictest_tlp
+from tocsin.admission.extraction.verified_file import VerifiedFile
 from tocsin.admission.formats import Format, ReadOptions, formats
 from tocsin.admission.model import (
     Action,
@@ -72,7 +72,7 @@ _TRIM = " \t\r\n\u00a0\ufeff\u200b\"'`<>,;|"
 class _LongArray:
     """An array in a file, read from it each time."""
 
-    file: SteadyFile
+    file: VerifiedFile
     parts: Sequence[int]
     """The first octet of each part, and the end of the last; parts are cut between elements."""
     count: int
@@ -131,7 +131,7 @@ def _accepts(name: str, content: bytes) -> bool:
 
 
 def _may_accept(name: str, content: bytes) -> bool:
-    """False if the name, or the beginning, shows that a file is no such list."""
+    """False if the name, or the beginning, shows that a file is not a block list."""
     if decode_text(content[:256]).lstrip("\ufeff \t\n")[:1] not in ("{", "["):
         return False
     return not _allows(_split_name(PurePath(name).stem), _ALLOW_FILE_WORDS)
@@ -145,7 +145,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 
 def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Candidate] | None:
     """The candidates of a large list; None if the file must be read as a whole, or is none."""
-    file = SteadyFile(stream)
+    file = VerifiedFile(stream)
     if not name.lower().endswith(_ENDINGS) or not _may_accept(name, file.read(256)):
         return None
     try:
@@ -157,7 +157,7 @@ def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[C
     return _read_found(lists, file, options)
 
 
-def _read_found(lists: _Lists, file: SteadyFile, options: ReadOptions) -> Iterator[Candidate]:
+def _read_found(lists: _Lists, file: VerifiedFile, options: ReadOptions) -> Iterator[Candidate]:
     yield from _read_lists(lists, find_strictest_in_pieces(file.read_text()), options)
 
 
@@ -252,7 +252,7 @@ def _note_ignored_lists(lists: _Lists) -> tuple[Finding, ...]:
 
 
 class _Unsuitable(Exception):
-    """The file has to be read as a whole, or is no such list."""
+    """The file has to be read as a whole, or is not a block list."""
 
 
 @dataclass(slots=True)
@@ -260,7 +260,7 @@ class _Finder:
     """Sorts the lists of a large file, and checks all of it.  Raises Malformed or _Unsuitable."""
 
     name: str
-    file: SteadyFile
+    file: VerifiedFile
     kept: int = 0
     """Octets of names and values that are kept."""
 
@@ -348,7 +348,7 @@ class _Finder:
         return self.file.read(1)
 
 
-def _read_part(file: SteadyFile, start: int, end: int) -> list[Any]:
+def _read_part(file: VerifiedFile, start: int, end: int) -> list[Any]:
     """The elements in a part of an array, or of the whole but a comma at its end."""
     file.seek(start)
     octets = file.read(end - start).rstrip(b" \t\r\n").removesuffix(b",")

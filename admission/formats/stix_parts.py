@@ -22,7 +22,7 @@ from tocsin.admission.extraction.json_stream import (
     Element,
     find_elements,
 )
-from tocsin.admission.extraction.steady_file import CHANGED
+from tocsin.admission.extraction.verified_file import CHANGED
 from tocsin.admission.formats import detect_format
 from tocsin.admission.formats.stix import FORMAT, is_container, parse_place, split_json_line
 from tocsin.admission.model import Candidate

@@ -37,7 +37,7 @@ _DISABLED = Finding(
 BATCH = 500
 """Records that one transaction settles at most."""
 BATCH_OCTETS = 4_000_000
-"""Octets of their objects at most: databases refuse transactions that would fill their cache."""
+"""Octets of their objects at most: a database refuses a transaction that would fill its cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +184,8 @@ class InboxAdmission:
 
     def _next_part(self, whole: Batch, first: int) -> tuple[Candidate, ...]:
         """What one transaction settles, from index `first` on."""
-        most = min(self._most, len(_next_batch(self._objects, first)))
-        return whole.candidates[first : first + most]
+        objects = _next_batch(self._objects, first)[: self._most]
+        return whole.candidates[first : first + len(objects)]
 
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
@@ -253,7 +253,7 @@ class VerbatimAdmission:
 
 
 def _with_earlier(whole: Batch) -> Batch:
-    """The same if several transactions settle it."""
+    """The batch with its sightings and opinions, as it needs them if it is settled in parts."""
     return replace(whole, earlier=group_assessments(whole.candidates))
 
 

@@ -148,7 +148,7 @@ def _move(base: Base, former: str, name: str, documents: Sequence[RawBSONDocumen
 
     try:
         with base.client.start_session() as session:
-            session.with_transaction(write, *_TERMS)
+            session.with_transaction(write, *_TRANSACTION)
     except BulkWriteError as error:
         raise Unavailable(_IN_BOTH.format(former, name)) from error
 
@@ -182,8 +182,8 @@ _TRIED = "tried"
 _MARK = "restore"
 """The mark of a database into which a backup is being restored."""
 _EXISTS = 48
-_TERMS = (ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY)
-"""Of each transaction here."""
+_TRANSACTION = (ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY)
+"""The options of each transaction here."""
 _NO_TRANSACTIONS = (
     "the database does not do transactions over two collections with snapshot reads and majority "
     "writes ({}): use MongoDB 6.0 or newer; Amazon DocumentDB, Azure Cosmos DB and FerretDB are "
@@ -313,11 +313,11 @@ def try_transactions(base: Base) -> None:
 
     try:
         with base.client.start_session() as session:
-            session.start_transaction(*_TERMS)
+            session.start_transaction(*_TRANSACTION)
             write(session)
             session.abort_transaction()
             left = any(place.find_one(key) for place in places)
-            seen = session.with_transaction(write, *_TERMS)
+            seen = session.with_transaction(write, *_TRANSACTION)
             kept = all(place.find_one(key) for place in places)
     except OperationFailure as error:
         if is_outage_error(error):

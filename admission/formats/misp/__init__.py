@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.indicators import refused_candidate
-from tocsin.admission.extraction.steady_file import SteadyFile
 from tocsin.admission.extraction.text_encoding import normalise_json_bytes
+from tocsin.admission.extraction.verified_file import VerifiedFile
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats.misp.event import CandidateCollector, Event, EventParts
 from tocsin.admission.formats.misp.large import LargeMisp, find_events
@@ -43,7 +43,7 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
 
 
 def _read_large(name: str, stream: BinaryIO, options: ReadOptions) -> Iterator[Candidate] | None:
-    large = find_events(SteadyFile(stream))
+    large = find_events(VerifiedFile(stream))
     return None if large is None else _read_found(large, options)
 
 

@@ -22,7 +22,7 @@ from tocsin.admission.extraction.json_stream import (
     read_elements,
     read_members,
 )
-from tocsin.admission.extraction.steady_file import SteadyFile
+from tocsin.admission.extraction.verified_file import VerifiedFile
 from tocsin.admission.formats.misp.event import LISTS, EventParts
 from tocsin.admission.formats.misp.wrappers import find_wrapper, unwrap
 from tocsin.admission.stix.ijson import parse_json, parse_object
@@ -59,7 +59,7 @@ class _LongEvent:
 class LargeMisp:
     """The events of a file."""
 
-    file: SteadyFile
+    file: VerifiedFile
     start: int = -1
     """The list of events; -1 for one event without a list."""
     count: int = 1
@@ -81,7 +81,7 @@ class LargeMisp:
                 yield partial(EventParts.split, unwrap(raw) or raw)
 
 
-def find_events(file: SteadyFile) -> LargeMisp | None:
+def find_events(file: VerifiedFile) -> LargeMisp | None:
     """The events of a file; None if it has to be read as a whole, or is not MISP.
 
     The parsers differ in what they let pass, and one of them must be able to read all.
@@ -105,7 +105,7 @@ def _parse_leniently(raw: bytes) -> object:
 class _Finder:
     """Finds the events, and checks everything.  Raises Malformed or _Unsuitable."""
 
-    file: SteadyFile
+    file: VerifiedFile
     parse: Callable[[bytes], object]
     long: dict[int, _LongEvent] = field(default_factory=dict)
 
@@ -223,7 +223,7 @@ class _Finder:
 class _Elements:
     """The elements of an array in a file, again and again."""
 
-    file: SteadyFile
+    file: VerifiedFile
     start: int
 
     def __iter__(self) -> Iterator[bytes]:
@@ -232,7 +232,7 @@ class _Elements:
             yield each.raw or b""
 
 
-def _split(file: SteadyFile, event: _LongEvent) -> EventParts:
+def _split(file: VerifiedFile, event: _LongEvent) -> EventParts:
     """The parts of a long event; see `EventParts.split`."""
     frame, at = b"", event.start
     for start, end, _ in sorted(event.lists.values()):
@@ -248,6 +248,6 @@ def _split(file: SteadyFile, event: _LongEvent) -> EventParts:
     return EventParts(body, attributes, objects, is_large=True)
 
 
-def _read(file: SteadyFile, start: int, end: int) -> bytes:
+def _read(file: VerifiedFile, start: int, end: int) -> bytes:
     file.seek(start)
     return file.read(end - start)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.extraction import file_lines, steady_file
+from tocsin.admission.extraction import file_lines, verified_file
 from tocsin.admission.extraction.file_lines import FileLines
 from tocsin.admission.extraction.text_encoding import decode_text
 
@@ -23,7 +23,7 @@ def open_lines(content: bytes) -> FileLines:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_lines, "_BLOCK", 16)
-    monkeypatch.setattr(steady_file, "_BLOCK", 24)
+    monkeypatch.setattr(verified_file, "_BLOCK", 24)
 
 
 @given(st.lists(st.sampled_from(_PIECES), min_size=1), st.booleans())

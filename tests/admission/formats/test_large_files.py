@@ -6,7 +6,7 @@ import pytest
 
 from tocsin.admission import formats
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.extraction import boilerplate, file_lines, steady_file
+from tocsin.admission.extraction import boilerplate, file_lines, verified_file
 from tocsin.admission.model import Tlp
 
 _OPTIONS = formats.ReadOptions(now=1_790_000_000_000_000, tlp=Tlp.GREEN)
@@ -29,7 +29,7 @@ _LISTS = {
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_lines, "_BLOCK", 512)
-    monkeypatch.setattr(steady_file, "_BLOCK", 700)
+    monkeypatch.setattr(verified_file, "_BLOCK", 700)
 
 
 @pytest.mark.parametrize("text", _LISTS.values(), ids=_LISTS)

@@ -11,7 +11,7 @@ from support.examples import examples
 
 from tocsin.admission import formats
 from tocsin.admission.errors import ShareError, Unprocessable
-from tocsin.admission.extraction import json_stream, steady_file, tlp_words
+from tocsin.admission.extraction import json_stream, tlp_words, verified_file
 from tocsin.admission.extraction.tlp_words import find_strictest_in_pieces, find_strictest_tlp
 from tocsin.admission.formats import json_list
 from tocsin.admission.model import Candidate, Tlp, Verdict
@@ -22,7 +22,7 @@ HOSTS = [f"host{number}.bad-portal.top" for number in range(200)]
 
 @pytest.fixture(autouse=True)
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steady_file, "_BLOCK", 512)
+    monkeypatch.setattr(verified_file, "_BLOCK", 512)
     monkeypatch.setattr(json_list, "_LONGEST_KEPT", 300)
 
 

@@ -12,7 +12,7 @@ from support.misp_events import MD5, NOW, STAMP, attribute, event, object_, uuid
 
 from tocsin.admission import formats
 from tocsin.admission.errors import ShareError, Unprocessable
-from tocsin.admission.extraction import json_stream, steady_file
+from tocsin.admission.extraction import json_stream, verified_file
 from tocsin.admission.formats.misp import large
 from tocsin.admission.model import Candidate, Tlp
 
@@ -21,7 +21,7 @@ OPTIONS = formats.ReadOptions(now=NOW, tlp=Tlp.GREEN)
 
 @pytest.fixture(autouse=True)
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steady_file, "_BLOCK", 512)
+    monkeypatch.setattr(verified_file, "_BLOCK", 512)
     monkeypatch.setattr(large, "_LONGEST_EVENT", 2_000)
     monkeypatch.setattr(large, "_LONGEST_KEPT", 100)
 

@@ -6,19 +6,19 @@ import random
 import pytest
 
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.extraction import steady_file
-from tocsin.admission.extraction.steady_file import SteadyFile
+from tocsin.admission.extraction import verified_file
+from tocsin.admission.extraction.verified_file import VerifiedFile
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steady_file, "_BLOCK", 64)
+    monkeypatch.setattr(verified_file, "_BLOCK", 64)
 
 
 def test_any_part_is_read_as_it_was() -> None:
     chance = random.Random(1)
     content = chance.randbytes(1_000)
-    file = SteadyFile(io.BytesIO(content))
+    file = VerifiedFile(io.BytesIO(content))
     for _ in range(200):
         start, size = chance.randrange(1_100), chance.randrange(300)
         file.seek(start)
@@ -29,7 +29,7 @@ def test_any_part_is_read_as_it_was() -> None:
 @pytest.mark.parametrize("change", ["overwrite", "cut", "append"])
 def test_a_part_that_has_changed_is_an_error(change: str) -> None:
     stream = io.BytesIO(b"x" * 1_000)
-    file = SteadyFile(stream)
+    file = VerifiedFile(stream)
     if change == "overwrite":
         stream.seek(999)
         stream.write(b"y")

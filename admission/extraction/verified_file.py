@@ -19,7 +19,7 @@ _DIGEST = 16
 CHANGED = "the file changed while it was read: try again"
 
 
-class SteadyFile:
+class VerifiedFile:
     """Reads a file, which must stay open, in blocks with known digests."""
 
     def __init__(self, stream: BinaryIO) -> None:
