@@ -113,7 +113,8 @@ def _decode_text(text: str, decoder: json.JSONDecoder) -> Any:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
-        raise Malformed(f"not JSON: {error.msg.lower()} at {place}") from error
+        fault = error.msg.lower().removesuffix(" at")  # "unterminated string starting at"
+        raise Malformed(f"not JSON: {fault} at {place}") from error
 
 
 def salvage_object(raw: bytes) -> StixObject | None:

@@ -248,13 +248,19 @@ def _write_output(
     format = (options["formats"] or ("jsonl",))[0]
     output = open_output(format, path, open_stdout(), append=append)
     hidden = path is None and sys.stdout.isatty()
+    total = 0
 
     def poll_all() -> Iterator[int]:
+        nonlocal total
         for each in collections:
-            yield from poll(hub, each, query, output, state)
+            for count in poll(hub, each, query, output, state):
+                total += count
+                yield count
 
     with closing(output):
         _follow(poll_all, options["follow"], hidden)
+    if format == "list" and (sys.stderr.isatty() or log.isEnabledFor(logging.INFO)):
+        print_message(f"{total} objects received; a list has only the values of indicators")
 
 
 def _mirror(

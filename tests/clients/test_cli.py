@@ -230,6 +230,14 @@ class TestPoll:
         assert (code, stderr) == (0, "")
         assert [json.loads(each) for each in lines] == [indicator(n) for n in range(5)]
 
+    def test_a_list_without_values_is_explained(
+        self, tocsin: Callable[..., Any], partner: Medallion
+    ) -> None:
+        partner.add({**indicator(1), "pattern": "[file:size > 1]"})
+        code, lines, stderr = tocsin("poll", COLLECTION, "--format", "list", "--verbose")
+        assert (code, lines) == (0, [])
+        assert "1 objects received; a list has only the values of indicators" in stderr
+
     @pytest.mark.parametrize("limit", ["1", "3", "1000"])
     def test_poll_with_a_state_file_appends_only_new_objects(
         self, tocsin: Callable[..., Any], partner: Medallion, limit: str
