@@ -120,8 +120,9 @@ class Purges:
         return {source for partner, source in purge.sources if partner == sender}
 
     def _bodies(self, query: Document) -> Iterator[tuple[str, str, bytes]]:
-        for each in self._base.submissions.find(query, {"pieces": 1, "partner": 1}):
-            body = find_body(self._base, None, each["_id"], each["pieces"])
+        fields = {"body": 1, "pieces": 1, "partner": 1}
+        for each in self._base.submissions.find(query, fields):
+            body = find_body(self._base, None, each)
             yield each["_id"], each["partner"] or OPERATOR_SLUG, body or b""
 
 

@@ -22,6 +22,8 @@ FIRST = 3_650
 _DAYS = 500
 """Days in one `$in`."""
 _MAX_KEYS = 100
+_DECIDED_BY = {"open": 1, "aside": 1, "counts": 1}
+"""The fields of a submission that tell if it may be forgotten."""
 
 
 class Kept(Enum):
@@ -83,7 +85,7 @@ def _is_undecided(document: Document) -> bool:
 
 def forget_body(base: Base, session: ClientSession, submission: str, again: int) -> bool:
     """See `Transaction.forget_body`."""
-    document = base.submissions.find_one({"_id": submission}, session=session)
+    document = base.submissions.find_one({"_id": submission}, _DECIDED_BY, session=session)
     if document is None:
         return False
     key = {"_id": submission}
@@ -98,7 +100,7 @@ def forget_body(base: Base, session: ClientSession, submission: str, again: int)
 
 def forget_submission(base: Base, session: ClientSession, submission: str, again: int) -> bool:
     """See `Transaction.forget_submission`."""
-    document = base.submissions.find_one({"_id": submission}, session=session)
+    document = base.submissions.find_one({"_id": submission}, _DECIDED_BY, session=session)
     if document is None:
         return False
     key = {"_id": submission}

@@ -44,9 +44,10 @@ Migration = Callable[[Base], None]
 
 def add_days(base: Base) -> None:
     """Add the days by which retention finds what has expired; empty what was decided."""
-    for each in base.submissions.find({"day": {"$exists": False}}, {"received": 1, "pieces": 1}):
+    fields = {"received": 1, "pieces": 1, "body": 1}
+    for each in base.submissions.find({"day": {"$exists": False}}, fields):
         day = each["received"] // DAY
-        days = {"day": day} | ({"body_day": day} if each["pieces"] else {})
+        days = {"day": day} | ({"body_day": day} if each["pieces"] or each.get("body") else {})
         base.submissions.update_one({"_id": each["_id"]}, {"$set": days})
     for each in base.reviews.find({}, {"asked": 1, "state": 1}):
         waits = each["state"] == "waiting"
@@ -165,11 +166,20 @@ def open_for_backup(base: Base) -> Base:
     return under_names(base, names) if names else base
 
 
+def allow_short_bodies(base: Base) -> None:
+    """Change nothing: from version 6 on, a submission's document may have its body.
+
+    Bodies in pieces stay as they are.  A hub of an older version would take the short ones for
+    empty, so it must refuse the database.
+    """
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     add_missing_terms,
     add_days,
     describe_reviews,
     rename_collections,
+    allow_short_bodies,
 )
 """In order: the first one leads from version 1 to version 2.  All use the names of today, which
 `migrate` gives first."""

@@ -1,7 +1,8 @@
 """Submissions: stored before they are evaluated, with the progress of the evaluation.
 
-The raw bytes are stored separately, in pieces, and never changed; the verdicts
-are stored in the batches in which they were reached.  A worker leases a
+A short body is stored in the submission's document, so one write takes a submission of a few
+objects; a longer one is stored before it, in pieces.  Only a purge changes it.  The verdicts are
+stored in the batches in which they were reached.  A worker leases a
 submission for a limited time; when the lease has expired, another one may take it.
 An attempt is counted before it begins, and the count ends with the next batch that
 is settled: so it is known after a crash how often a submission ended its worker.
@@ -12,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import (
     Callable,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -49,6 +49,9 @@ def is_free(document: Document, now: int, seconds: int) -> bool:
 
 
 _PIECE_OCTETS = 8_000_000
+_SHORT_BODY = 16_384
+"""Octets of a body that is stored in the submission's document."""
+_WITHOUT_BODY: Document = {"body": 0}
 _MAX_KEYS = 100
 _MOST_LISTED = 20_000
 _READS = 5
@@ -79,12 +82,12 @@ class Submissions:
         those of its ids, kept until it is settled.  Raises Conflict if there is a submission with
         this id.
         """
-        pieces = list(_pieces(submission))
+        stored, pieces = _split_body(submission.id, submission.raw)
         lease = {"lease": self._until(seconds), "owner": owner} if owner else FREE
-        document = _submission_to_document(submission, len(pieces)) | lease
+        document = _submission_to_document(submission) | stored | lease
         document |= {"digests": digests, "queued": owner is None, "attempts": int(bool(owner))}
         if pieces:
-            self._base.submission_bodies.bulk_write(pieces)
+            self._base.submission_bodies.bulk_write(list(map(_insert_if_missing, pieces)))
         try:
             self._base.submissions.insert_one(document)
         except DuplicateKeyError as error:
@@ -99,7 +102,8 @@ class Submissions:
 
     def list_latest(self, account: str, limit: int) -> list[Submission]:
         """The latest submissions of an account without their bytes, the newest first."""
-        found = self._base.submissions.find({"account": account}).sort("received", -1)
+        found = self._base.submissions.find({"account": account}, _WITHOUT_BODY)
+        found = found.sort("received", -1)
         return [_submission_from_document(document) for document in found.limit(limit)]
 
     @time_limit()
@@ -119,7 +123,8 @@ class Submissions:
             ]
         found: list[Submission] = []
         for each in wanted:  # two look-ups, each in the order of the index
-            documents = self._base.submissions.find(each).sort([("received", -1), ("_id", -1)])
+            documents = self._base.submissions.find(each, _WITHOUT_BODY)
+            documents = documents.sort([("received", -1), ("_id", -1)])
             found += map(_submission_from_document, documents.limit(limit - len(found)))
             if len(found) == limit:
                 break
@@ -137,7 +142,8 @@ class Submissions:
         ]
         found: list[Submission] = []
         for each in wanted:
-            documents = self._base.submissions.find(each).sort([("received", 1), ("_id", 1)])
+            documents = self._base.submissions.find(each, _WITHOUT_BODY)
+            documents = documents.sort([("received", 1), ("_id", 1)])
             found += map(_submission_from_document, documents.limit(limit - len(found)))
             if len(found) == limit:
                 break
@@ -200,7 +206,7 @@ class Submissions:
     @time_limit()
     def list_set_aside(self) -> list[Submission]:
         """The submissions that wait for the operator, without their bytes, the oldest first."""
-        found = self._base.submissions.find({"aside": True})
+        found = self._base.submissions.find({"aside": True}, _WITHOUT_BODY)
         listed = [_submission_from_document(each) for each in found]
         return sorted(listed, key=lambda each: each.received)
 
@@ -290,24 +296,30 @@ def find_submission(
     base: Base, session: Session, id: str, *, raw: bool = True
 ) -> Submission | None:
     """See `Submissions.find`."""
+    fields = None if raw else _WITHOUT_BODY
     for _ in range(_READS):
-        document = base.submissions.find_one({"_id": id}, session=session)
+        document = base.submissions.find_one({"_id": id}, fields, session=session)
         if document is None:
             return None
-        body = find_body(base, session, id, document["pieces"]) if raw else b""
+        body = find_body(base, session, document) if raw else b""
         if body is not None:
             return _submission_from_document(document, body)
     raise Unavailable("the body of a submission changes again and again; try again in a moment")
 
 
-def find_body(base: Base, session: Session, id: str, pieces: int) -> bytes | None:
-    """A body of `pieces` pieces; None if one is missing, because it was replaced meanwhile."""
-    names = piece_ids(id, pieces)
+def find_body(base: Base, session: Session, submission: Document) -> bytes | None:
+    """The body of a submission, whose document has `body` or `pieces`.
+
+    None if a piece is missing, because the body was replaced meanwhile.
+    """
+    if short := submission.get("body"):
+        return bytes(short)
+    names = piece_ids(submission["_id"], submission["pieces"])
     found: dict[str, bytes] = {}
     for chunk in chunk_keys(names, _MAX_KEYS):
         for piece in base.submission_bodies.find({"_id": {"$in": list(chunk)}}, session=session):
             found[piece["_id"]] = piece["raw"]
-    return b"".join(found[name] for name in names) if len(found) == pieces else None
+    return b"".join(found[name] for name in names) if len(found) == len(names) else None
 
 
 def _submission_from_document(document: Document, body: bytes = b"") -> Submission:
@@ -398,7 +410,7 @@ def _unexpected(base: Base, session: ClientSession, submission: str) -> Callable
     """Makes the error that a submission is not as far as it was taken to be."""
 
     def make() -> Exception:
-        document = base.submissions.find_one({"_id": submission}, session=session)
+        document = base.submissions.find_one({"_id": submission}, {"settled": 1}, session=session)
         if document is None:
             return NotFound(_NO_SUCH)
         return Conflict(
@@ -450,20 +462,16 @@ def put_body(base: Base, session: ClientSession, submission: str, body: bytes) -
     old = piece_ids(submission, document["pieces"])
     for chunk in chunk_keys(old, _MAX_KEYS):
         base.submission_bodies.delete_many({"_id": {"$in": list(chunk)}}, session=session)
-    starts = range(0, len(body), _PIECE_OCTETS)
-    pieces = [
-        {"_id": _piece_id(submission, i), "raw": body[start : start + _PIECE_OCTETS]}
-        for i, start in enumerate(starts)
-    ]
+    stored, pieces = _split_body(submission, body)
     if pieces:
         base.submission_bodies.insert_many(pieces, session=session)
     # The counter makes it a change in any case: a worker that leases it meanwhile reads it anew.
-    change = {"$set": {"pieces": len(pieces)}, "$inc": {"edits": 1}}
+    change = {"$set": {"pieces": 0, "body": b""} | stored, "$inc": {"edits": 1}}
     base.submissions.update_one({"_id": submission}, change, session=session)
 
 
 def _find_submission(base: Base, session: ClientSession, submission: str) -> Document:
-    document = base.submissions.find_one({"_id": submission}, session=session)
+    document = base.submissions.find_one({"_id": submission}, _WITHOUT_BODY, session=session)
     if document is None:
         raise NotFound(_NO_SUCH)
     return document
@@ -475,12 +483,19 @@ def _add_counts(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str,
     return {verdict: count for verdict, count in total.items() if count}
 
 
-def _pieces(submission: Submission) -> Iterator[UpdateOne]:
-    """Yield writes of the raw bytes in pieces, which do nothing if the pieces exist."""
-    for i, start in enumerate(range(0, len(submission.raw), _PIECE_OCTETS)):
-        piece = {"raw": submission.raw[start : start + _PIECE_OCTETS]}
-        key = {"_id": _piece_id(submission.id, i)}
-        yield UpdateOne(key, {"$setOnInsert": piece}, upsert=True)
+def _split_body(id: str, body: bytes) -> tuple[Document, list[Document]]:
+    """The fields of the submission's document for a body, and the pieces of a long one."""
+    if len(body) <= _SHORT_BODY:
+        return {"pieces": 0, "body": body}, []
+    pieces: list[Document] = [
+        {"_id": _piece_id(id, i), "raw": body[start : start + _PIECE_OCTETS]}
+        for i, start in enumerate(range(0, len(body), _PIECE_OCTETS))
+    ]
+    return {"pieces": len(pieces)}, pieces
+
+
+def _insert_if_missing(piece: Document) -> UpdateOne:
+    return UpdateOne({"_id": piece["_id"]}, {"$setOnInsert": {"raw": piece["raw"]}}, upsert=True)
 
 
 def piece_ids(submission: str, pieces: int) -> list[str]:
@@ -492,7 +507,7 @@ def _piece_id(submission: str, number: int) -> str:
     return f"{submission}/{number}"
 
 
-def _submission_to_document(submission: Submission, pieces: int) -> Document:
+def _submission_to_document(submission: Submission) -> Document:
     return {
         "_id": submission.id,
         "account": submission.account,
@@ -500,7 +515,6 @@ def _submission_to_document(submission: Submission, pieces: int) -> Document:
         "collection": submission.collection,
         "received": submission.received,
         "total": submission.total,
-        "pieces": pieces,
         "settled": submission.settled,
         "counts": dict(submission.counts),
         "open": submission.settled < submission.total,
@@ -509,7 +523,7 @@ def _submission_to_document(submission: Submission, pieces: int) -> Document:
         "lane": submission.lane,
         "after": list(submission.after),
         "anonymous": submission.anonymous,
-    } | ({"body_day": submission.received // DAY} if pieces else {})
+    } | ({"body_day": submission.received // DAY} if submission.raw else {})
 
 
 def _open_from_document(document: Document, now: int, seconds: int) -> OpenSubmission:

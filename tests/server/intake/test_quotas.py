@@ -13,6 +13,7 @@ from tocsin.config import HubSettings
 from tocsin.server.model import Quota
 from tocsin.server.store import Store
 from tocsin.server.store.quotas import Quotas
+from tocsin.server.store.submissions import find_body
 
 NOON = 20_000 * 86_400_000_000 + 43_200_000_000
 
@@ -23,10 +24,16 @@ def post(hub: HubInProcess, *objects: object, who: str = "acme") -> Any:
     return hub.ask("collections/inbox/objects/", who, "POST", data=body)
 
 
-def count_kept(hub: HubInProcess) -> tuple[int, int]:
-    """Return the numbers of submissions and of pieces of bodies in the database."""
+def bodies(hub: HubInProcess) -> list[bytes]:
+    """The bodies that are kept, short and long."""
     base = hub.store._base
-    return base.submissions.count_documents({}), base.submission_bodies.count_documents({})
+    found = [find_body(base, None, each) for each in base.submissions.find({})]
+    return [body for body in found if body]
+
+
+def count_kept(hub: HubInProcess) -> tuple[int, int]:
+    """Return the numbers of submissions, and of bodies that are kept."""
+    return hub.store._base.submissions.count_documents({}), len(bodies(hub))
 
 
 class TestRequests:
@@ -62,12 +69,13 @@ class TestRequests:
         assert post(hub, indicator("b.top")).status_code == 429
         assert post(hub, indicator("c.top"), who="north").status_code == 202
 
-    def test_octets_beyond_the_quota_are_not_kept(self, store: Store) -> None:
-        hub = HubInProcess(store, settings=HubSettings(octets_kept=20_000))
-        answers = [post(hub, indicator(description="x" * 6_000)).status_code for _ in range(40)]
+    @pytest.mark.parametrize("length", [6_000, 30_000], ids=["short", "long"])
+    def test_octets_beyond_the_quota_are_not_kept(self, store: Store, length: int) -> None:
+        quota = length * 10 // 3
+        hub = HubInProcess(store, settings=HubSettings(octets_kept=quota))
+        answers = [post(hub, indicator(description="x" * length)).status_code for _ in range(40)]
         assert answers == [202] * 3 + [429] * 37
-        stored = sum(len(each["raw"]) for each in store._base.submission_bodies.find({}))
-        assert stored <= 20_000
+        assert length * 3 < sum(map(len, bodies(hub))) <= quota
 
     def test_the_submissions_of_a_partner_in_the_queue_are_limited(self, store: Store) -> None:
         hub = HubInProcess(store, settings=HubSettings(queued_submissions=2))

@@ -430,7 +430,8 @@ class TestDurability:
     def test_a_body_that_is_purged_while_it_is_read_is_read_again(
         self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        status, find = hub.push(indicator()), submissions.find_body
+        status = hub.push(indicator(description="x" * 20_000))
+        find = submissions.find_body
 
         def late(*arguments: Any) -> bytes | None:
             hub.store.commit(lambda txn: txn.purge_submission(status["id"], b"", ()))
@@ -438,6 +439,19 @@ class TestDurability:
 
         monkeypatch.setattr(submissions, "find_body", late)
         assert present(hub.store.submissions.find(status["id"])).raw == b""
+
+    def test_a_short_body_that_an_older_hub_stored_in_a_piece_is_read_and_forgotten(
+        self, hub: HubInProcess
+    ) -> None:
+        status, base = hub.push(indicator("old.top")), hub.store._base
+        before = present(hub.store.submissions.find(status["id"])).raw
+        base.submission_bodies.insert_one({"_id": f"{status['id']}/0", "raw": before})
+        change = {"$set": {"pieces": 1}, "$unset": {"body": ""}}
+        base.submissions.update_one({"_id": status["id"]}, change)
+        assert b"old.top" in present(hub.store.submissions.find(status["id"])).raw
+        hub.store.commit(lambda txn: txn.purge_submission(status["id"], b"{}", ()))
+        assert present(hub.store.submissions.find(status["id"])).raw == b"{}"
+        assert base.submission_bodies.count_documents({}) == 0
 
     def test_a_status_belongs_to_its_submitter(self, hub: HubInProcess) -> None:
         status = hub.push(indicator(), who="acme")

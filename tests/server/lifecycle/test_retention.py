@@ -66,12 +66,16 @@ def after(hub: HubInProcess, clock: ManualClock, days: float) -> None:
 
 
 class TestBodies:
-    def test_a_body_is_kept_for_14_days(self, hub: HubInProcess, clock: ManualClock) -> None:
-        status = hub.push(indicator())
+    @pytest.mark.parametrize("length", [10, 20_000], ids=["short", "long"])
+    def test_a_body_is_kept_for_14_days(
+        self, hub: HubInProcess, clock: ManualClock, length: int
+    ) -> None:
+        status = hub.push(indicator(description="x" * length))
         after(hub, clock, 14)
         assert body(hub, status)
         after(hub, clock, 1)
         assert body(hub, status) == b""
+        assert not present(hub.store._base.submissions.find_one({"_id": status["id"]}))["body"]
         assert hub.store._base.submission_bodies.count_documents({}) == 0
         assert status_of(hub, status).json["status"] == "complete"
 
