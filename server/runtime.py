@@ -16,7 +16,6 @@ import signal
 import socket
 import threading
 import time
-from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -78,6 +77,7 @@ from tocsin.server.intake.queue import MOST_BEGUN
 from tocsin.server.journal import OPERATOR
 from tocsin.server.metrics import Metrics, stop_sharing
 from tocsin.server.monitoring import HubProcesses
+from tocsin.server.process import await_stop, stop_on_signal
 from tocsin.server.secrets import HubSecrets, load_secrets
 from tocsin.server.shared_folder import (
     CommitCount,
@@ -98,8 +98,6 @@ _NO_RECOGNISER = (
     "policy: [rules.recognised_names] expected = true, but the recogniser is not installed on this"
     " system: docs/operate.md says how, or set it to false"
 )
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-"""The format of a line in the log, the same in every process of a hub."""
 _COMMITTED, _QUEUED = b"commit", b"queued"
 """Messages between a hub's processes: something was committed; a submission is queued."""
 _REQUESTS, _STATE = "requests", "state"
@@ -109,8 +107,6 @@ _BIND_SECONDS, _BIND_PAUSE = 3.0, 0.1
 _READ_AHEAD = 5.0
 """Seconds for which requests wait at most until the queue of reviews is read."""
 _URL_FILE = "url"
-_SIGNAL_SECONDS = 0.5
-"""Seconds after which the main thread looks if a signal has come."""
 _METRICS_THREADS = 2
 _CONSOLE_NICENESS = 5
 _MOST_ANSWERING = 4
@@ -186,13 +182,16 @@ def _load_warning_lists(loaded: Path) -> WarningLists:
 
 @contextmanager
 def open_serving_runtime(
-    settings: HubSettings, echo: Echo, clock: Clock = wall_clock
+    settings: HubSettings, echo: Echo, clock: Clock = wall_clock, engine: Engine | None = None
 ) -> Iterator[Runtime]:
-    """Open the hub for `serve`, which keeps the embedded engine alive for all commands."""
+    """Open the hub for `serve`, which keeps the embedded engine alive for all commands.
+
+    `engine`: that of the settings' data directory, if it has been started already.
+    """
     uri = settings.mongo_uri
     with (
         _shared_folder(_count_answering(settings)) as shared,
-        nullcontext(uri) if uri else _embedded_engine(settings, echo, shared) as found,
+        nullcontext(uri) if uri else _embedded_engine(settings, echo, shared, engine) as found,
         _connect(
             settings, found, clock, _count_examiners(settings), prepare=True, shared=shared
         ) as hub,
@@ -215,11 +214,12 @@ def _check_recogniser() -> None:
 
 @contextmanager
 def _embedded_engine(
-    settings: HubSettings, echo: Echo, shared: SharedFolder | None
+    settings: HubSettings, echo: Echo, shared: SharedFolder | None, engine: Engine | None
 ) -> Iterator[str]:
-    """Start and supervise the embedded engine; gives its URI."""
-    engine = Engine.start(settings.data, echo, "" if shared is None else str(shared.path))
+    """Supervise the embedded engine, started here if it was not; gives its URI."""
+    engine = engine or Engine.start(settings.data, echo)
     try:
+        engine.announce("" if shared is None else str(shared.path))
         echo(f"database: the embedded engine, in {settings.data}")
         engine.watch()
         yield engine.uri
@@ -367,25 +367,30 @@ def _count_examiners(settings: HubSettings) -> int:
     return 2
 
 
-def serve(
+def serve(  # noqa: PLR0913
     settings: HubSettings,
     ready: Path | None,
     echo: Echo,
     clock: Clock = wall_clock,
     program: Sequence[str] = PROGRAM,
+    *,
+    engine: Engine | None = None,
+    stop: threading.Event | None = None,
 ) -> None:
     """Serve requests, and work in the background, until SIGTERM or SIGINT.
 
     `ready` is a file to write, with the URL and the process id as JSON, once requests are served.
-    `program` is that of the processes that answer requests.
+    `program` is that of the processes that answer requests.  `engine` has been started already,
+    and is stopped by the caller if this raises; `stop` is set by signals already.
     """
-    stop = threading.Event()
-    stop_on_signal(stop)
+    if stop is None:
+        stop = threading.Event()
+        stop_on_signal(stop)
     tls = _tls_contexts(settings, echo)
     with (
         _bound_socket(settings) as listening,
         _start_answering(settings, listening, program) as processes,
-        open_serving_runtime(settings, echo, clock) as hub,
+        open_serving_runtime(settings, echo, clock, engine) as hub,
         _serve_metrics(hub, echo),
     ):
         # All that needs the database is asked before requests are served: later it may be away.
@@ -800,26 +805,6 @@ def _tls_contexts(settings: HubSettings, echo: Echo) -> TlsContextSource | None:
     return reload_at_sighup(
         settings.tls_certificate, settings.tls_key, settings.tls_client_ca, echo
     )
-
-
-def stop_on_signal(stop: threading.Event) -> None:
-    """Set `stop` at SIGTERM or SIGINT."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        # Not here: this thread may hold the lock that `set` takes (`await_stop`).
-        start_new_thread(stop.set, ())
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
-
-
-def await_stop(stop: threading.Event) -> None:
-    """Wait until `stop` is set.  For the main thread.
-
-    The system may hand a signal to another thread; its handler runs when this one wakes up.
-    """
-    while not stop.wait(_SIGNAL_SECONDS):
-        pass
 
 
 def _record_url(data: Path, url: str) -> None:

@@ -23,16 +23,9 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.admission.timestamps import timestamp
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import (
-    AS_JSON,
-    AS_PERSON,
-    TIME,
-    Answer,
-    print_notice,
-    print_result,
-    with_settings,
-)
+from tocsin.server.cli.command import AS_JSON, AS_PERSON, TIME, Answer, print_result
 from tocsin.server.cli.repeat import read_later_entries, repeat_acts
+from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.journal import OPERATOR, operator_name
 from tocsin.server.runtime import open_runtime
 from tocsin.server.secrets import (

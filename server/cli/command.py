@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
 import pwd
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,11 +16,12 @@ import click
 from tocsin.admission.errors import NotFound, ShareError
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.config import HubSettings, load_hub
+from tocsin.config import HubSettings
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
+from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.journal import operator_name
-from tocsin.server.runtime import LOG_FORMAT, Runtime, open_runtime
+from tocsin.server.runtime import Runtime, open_runtime
 from tocsin.server.secrets import has_secrets
 
 Answer = dict[str, object]
@@ -34,23 +32,8 @@ If one of the latter cannot be made, those before it are printed all the same.
 """
 
 
-_SETTINGS = ("data", "mongo_uri", "host", "port", "answering_processes") + (
-    "tls_certificate",
-    "tls_key",
-    "tls_client_ca",
-)
-"""The settings that are options of some command."""
 _LONGEST_NAME = 64
 """Characters of a person's name."""
-
-
-def print_notice(text: str) -> None:
-    """Print a sentence for the operator on standard error; nothing if its disk is full."""
-    try:
-        print(text, file=sys.stderr, flush=True)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
 
 
 def parse_person(text: str) -> str:
@@ -86,26 +69,6 @@ AS_PERSON = click.option(
     default=login_name,
     help="Who does it, for the journal.",
 )
-
-
-def with_settings(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Pass the hub's settings to a command, from its options, the environment and hub.toml."""
-
-    @click.option(
-        "--data", type=click.Path(path_type=Path), metavar="DIR", help="The data directory."
-    )
-    @click.option("--mongo-uri", metavar="URI", help="A MongoDB instead of the embedded engine.")
-    @click.option(
-        "--config", type=click.Path(path_type=Path), metavar="FILE", help="A hub.toml to read."
-    )
-    @wraps(command)
-    def run(config: Path | None, **arguments: Any) -> int | None:
-        overrides = {name: arguments.pop(name, None) for name in _SETTINGS}
-        settings = load_hub(config, os.environ, overrides)
-        logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
-        return command(settings, **arguments)
-
-    return run
 
 
 def with_open_hub(command: Callable[..., int | None]) -> Callable[..., int | None]:

@@ -12,15 +12,8 @@ from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples, printable
 from tocsin.config.stdio import DONE, FAILED
-from tocsin.server.cli.command import (
-    AS_JSON,
-    TIME,
-    Answer,
-    print_notice,
-    print_result,
-    with_hub,
-    with_open_hub,
-)
+from tocsin.server.cli.command import AS_JSON, TIME, Answer, print_result, with_hub, with_open_hub
+from tocsin.server.cli.settings import print_notice
 from tocsin.server.journal import JournalEntry, entry_as_json
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.journal import JournalFilter

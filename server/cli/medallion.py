@@ -9,7 +9,8 @@ import click
 from tocsin.admission.errors import ShareError
 from tocsin.admission.timestamps import micros
 from tocsin.config.command_line import ParsedValue, format_examples
-from tocsin.server.cli.command import CommandResult, print_notice, with_new_hub
+from tocsin.server.cli.command import CommandResult, with_new_hub
+from tocsin.server.cli.settings import print_notice
 from tocsin.server.integrations.medallion.importer import (
     NOTICE,
     ImportOptions,

@@ -11,14 +11,8 @@ import click
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
-from tocsin.server.cli.command import (
-    AS_JSON,
-    Answer,
-    print_notice,
-    with_acting_hub,
-    with_hub,
-    with_open_hub,
-)
+from tocsin.server.cli.command import AS_JSON, Answer, with_acting_hub, with_hub, with_open_hub
+from tocsin.server.cli.settings import print_notice
 from tocsin.server.intake.marks import Mark
 from tocsin.server.intake.review_comparison import compare_review
 from tocsin.server.lifecycle.retention import WARNING_DAYS

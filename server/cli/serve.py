@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
-from tocsin.server import runtime
-from tocsin.server.cli.command import print_notice, with_settings
+from tocsin.server.cli.settings import print_notice, with_settings
+from tocsin.server.process import stop_on_signal
+from tocsin.server.store.embedded import Engine
 
 _FILE = click.Path(path_type=Path)
+_RUNTIME = "tocsin.server.runtime"
+"""The hub's program."""
 
 
 @click.command(
@@ -59,7 +64,16 @@ _FILE = click.Path(path_type=Path)
 @with_settings
 def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
     """Answer TAXII 2.1 requests until SIGTERM."""
-    runtime.serve(settings, ready_file, print_notice)
+    stop = threading.Event()
+    stop_on_signal(stop)
+    # The hub's program is imported while the engine starts, which takes about as long.
+    threading.Thread(target=import_module, args=(_RUNTIME,), daemon=True).start()
+    engine = None if settings.mongo_uri else Engine.start(settings.data, print_notice)
+    try:
+        import_module(_RUNTIME).serve(settings, ready_file, print_notice, engine=engine, stop=stop)
+    finally:
+        if engine is not None:
+            engine.stop()
 
 
 @click.command(
@@ -71,4 +85,4 @@ def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
 @with_settings
 def work_command(settings: HubSettings) -> None:
     """Process submissions beside the hubs of a MongoDB."""
-    runtime.run_worker(settings, print_notice)
+    import_module(_RUNTIME).run_worker(settings, print_notice)

@@ -133,10 +133,8 @@ class Engine:
         self._hub_lock = contextlib.ExitStack()
 
     @classmethod
-    def start(cls, data: Path, report: Report, shared: str = "") -> Engine:
-        """Start a hub's engine on `data`, and announce its port to the operator's commands.
-
-        With it, `shared` is announced: the path of the folder that the hub's processes share.
+    def start(cls, data: Path, report: Report) -> Engine:
+        """Start a hub's engine on `data`.
 
         Call it on a thread that lives as long as the engine: the engine ends with it.
 
@@ -144,13 +142,11 @@ class Engine:
         directory.
         """
         engine = cls(data, report)
-        engine._shared = shared
         with contextlib.ExitStack() as lock:
             engine._prepare()
             lock.enter_context(_lock_for_hub(data))
             (data / _ADDRESS).unlink(missing_ok=True)  # of a hub that was killed
             engine._start_with_reserve()
-            engine._announce()
             engine._hub_lock = lock.pop_all()
         return engine
 
@@ -161,6 +157,11 @@ class Engine:
         engine._prepare()
         engine._start_with_reserve()
         return engine
+
+    def announce(self, shared: str = "") -> None:
+        """Tell the operator's commands its port, and the folder that the hub's processes share."""
+        self._shared = shared
+        self._announce()
 
     @property
     def uri(self) -> str:

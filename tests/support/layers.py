@@ -26,7 +26,7 @@ LAYERS = (
     ),
     ("tocsin.server.model", "tocsin.server.person", "tocsin.server.metrics", "tocsin.clients"),
     ("tocsin.server.shared_folder", "tocsin.mirror"),
-    ("tocsin.server.nonblocking",),
+    ("tocsin.server.nonblocking", "tocsin.server.process"),
     ("tocsin.admission",),
 )
 """Top to bottom.  A package imports only from lines below its own, never from its own line.

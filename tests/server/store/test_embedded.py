@@ -106,6 +106,7 @@ def used(original: Path, data: Path) -> Path:
 @pytest.fixture
 def engine(used: Path, messages: list[str]) -> Iterator[Engine]:
     engine = Engine.start(used, messages.append)
+    engine.announce()
     yield engine
     engine.stop()
 
@@ -126,6 +127,7 @@ def connect(engine: Engine) -> Iterator[Callable[[str], Store]]:
 class TestTheDirectory:
     def test_is_for_nobody_else(self, data: Path) -> None:
         engine = Engine.start(data, print)
+        engine.announce()
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
         files = [path for path in data.rglob("*") if path.is_file()]
         assert {"engine.secret", "engine.json", "engine.log", "engine.lock"} <= {
