@@ -201,6 +201,14 @@ def test_the_clients_load_neither_flask_nor_pymongo() -> None:
     assert not {"flask", "werkzeug", "pymongo", "tocsin.server"} & set(loaded.stdout.split())
 
 
+def test_the_engine_is_started_before_the_hub_is_imported() -> None:
+    code = "import sys, tocsin.server.cli.serve; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert loaded.returncode == 0, loaded.stderr
+    assert "tocsin.server.store.embedded" in loaded.stdout.split()
+    assert not {"flask", "tocsin.server.runtime", "tocsin.server.app"} & set(loaded.stdout.split())
+
+
 @pytest.fixture
 def house(tmp_path: Path) -> Any:
     """Builds a small house from {path: text}; folders get an __init__.py and are shipped."""
