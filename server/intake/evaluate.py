@@ -14,7 +14,6 @@ import msgspec
 
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import NotAllowed, NotFound
-from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import (
     Action,
@@ -29,6 +28,7 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.policy import Policy
+from tocsin.admission.rules.anonymise_source import apply_consent_labels
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.warninglists.index import WithExclusions
 from tocsin.server.auth import Terms

@@ -16,8 +16,8 @@ from typing import Protocol
 import orjson
 
 from tocsin.admission.markings.granular import layers_of, stricter_properties
+from tocsin.admission.merge.content import stored_octets
 from tocsin.admission.merge.identity import contributing_properties, is_observable_type
-from tocsin.admission.merge.shortening import stored_octets
 from tocsin.admission.model import (
     Contribution,
     Layer,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from tocsin.admission.markings.audience import Audience
-from tocsin.admission.merge.assessments import parse_assessments
+from tocsin.admission.merge.statistics import parse_assessments
 from tocsin.admission.model import Assessment, Contribution, Tlp
 from tocsin.server.model import Collection, NewEntry, PendingReferences, PublicObject
 from tocsin.server.publishing.leader_statements import (
