@@ -22,9 +22,9 @@ from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings, load_hub
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
-from tocsin.server.journal import operator_name
 from tocsin.server.runtime import LOG_FORMAT, Runtime, open_runtime
 from tocsin.server.secrets import has_secrets
+from tocsin.server.store.journal import operator_name
 
 Answer = dict[str, object]
 CommandResult = Answer | list[Answer] | Iterator[Answer]

@@ -17,9 +17,9 @@ from tocsin.server.cli.command import (
     print_result,
     with_settings,
 )
-from tocsin.server.journal import OPERATOR, operator_name
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import database, rewrite
+from tocsin.server.store.journal import OPERATOR, operator_name
 
 
 @click.command(
