@@ -25,8 +25,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
 
-from tocsin.admission.detectors.decoding import DecodedText, decode_text
-from tocsin.admission.detectors.property_names import custom_names, nested_custom_names
+from tocsin.admission.detectors.disguises import DecodedText, decode_text
 from tocsin.admission.detectors.spans import Span, SpanIndex, merge_overlapping_spans
 from tocsin.admission.markings.granular import is_still_valid
 from tocsin.admission.model import (
@@ -38,9 +37,11 @@ from tocsin.admission.model import (
     StixObject,
     format_path,
 )
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.stix.free_text import (
     DIGEST,
+    custom_names,
+    nested_custom_names,
     nested_free_texts,
     outer_free_texts,
     replace_texts,

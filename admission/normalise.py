@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from tocsin.admission.markings import tlp as markings
-from tocsin.admission.markings.selectors import drop_selectors, selects_items_of
+from tocsin.admission.markings.granular import drop_selectors, selects_items_of
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -23,8 +23,8 @@ from tocsin.admission.model import (
     StixObject,
     Tlp,
 )
-from tocsin.admission.observables.canonical_values import canonical_value
 from tocsin.admission.observables.hashes import hash_name
+from tocsin.admission.observables.values import canonical_value
 from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.stix.free_text import free_texts, replace_texts
 from tocsin.admission.stix.memo import memoize_nested

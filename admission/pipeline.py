@@ -24,7 +24,6 @@ import orjson
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.admission.markings.acs import anonymise_definition, find_errors, is_acs
-from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.containers import ContainerMarkings, find_without_level
 from tocsin.admission.markings.granular import TlpSplit, split_by_tlp
 from tocsin.admission.markings.tlp import (
@@ -54,7 +53,7 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.normalise import MarkingContext, normalise
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.checker import PatternChecker
 from tocsin.admission.policy import Policy
 from tocsin.admission.rules import (
@@ -63,6 +62,7 @@ from tocsin.admission.rules import (
     check_settings,
     is_waived,
 )
+from tocsin.admission.rules.anonymise_source import apply_consent_labels
 from tocsin.admission.stix.history_extension import AUTHOR_ID
 from tocsin.admission.stix.validate import validate
 from tocsin.admission.survey import (

@@ -17,8 +17,7 @@ from typing import Any
 from tocsin.admission import rules
 from tocsin.admission.errors import PolicyError
 from tocsin.admission.masking import NOTE
-from tocsin.admission.merge.confidence import ConfidenceSettings
-from tocsin.admission.merge.decay import DECAY_KINDS
+from tocsin.admission.merge.confidence import DECAY_KINDS, ConfidenceSettings
 from tocsin.admission.timestamps import DAY
 
 

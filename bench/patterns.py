@@ -26,7 +26,7 @@ from stix2patterns.validator import run_validator
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Candidate, Observable, StixObject
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.canonical import (
     canonical_path,
     canonical_pattern,

@@ -45,6 +45,40 @@ class AccountLookup(Protocol):
         ...
 
 
+class AccountsByName(Protocol):
+    """Accounts by name."""
+
+    def find_account(self, name: str) -> Account | None:
+        """The account with this name, or None."""
+        ...
+
+    def list_accounts(self, partner: str) -> Sequence[Account]:
+        """The accounts of a partner."""
+        ...
+
+
+class PeopleByLogin(Protocol):
+    """People by login."""
+
+    def find_by_login(self, login: str) -> Person | None:
+        """The person who signs in with this mailbox, or None."""
+        ...
+
+
+class Senders(Protocol):
+    """All who may send submissions; the store and a transaction implement it."""
+
+    @property
+    def accounts(self) -> AccountsByName:
+        """The accounts."""
+        ...
+
+    @property
+    def people(self) -> PeopleByLogin:
+        """The people of the console."""
+        ...
+
+
 class AuthScheme(StrEnum):
     """The ways in which a request can authenticate."""
 
@@ -321,6 +355,27 @@ def rights_of(person: Person, accounts: Iterable[Account]) -> Account:
         writes if may_send else frozenset(),
         disabled=person.disabled or not enabled,
     )
+
+
+def find_sender(known: Senders, name: str) -> Account | None:
+    """The sender of a submission, with the rights they have now; None if there is none any more.
+
+    The account of this name, or the person who signs in with it and shared in the console.
+    """
+    account = known.accounts.find_account(name)
+    if account is not None:
+        return account
+    person = known.people.find_by_login(name)
+    if person is None:
+        return None
+    own = () if person.is_of_hub else known.accounts.list_accounts(person.partner)
+    return rights_of(person, own)
+
+
+def may_send(known: Senders, name: str) -> bool:
+    """True if the sender of a submission is still there and not disabled."""
+    found = find_sender(known, name)
+    return found is not None and not found.disabled
 
 
 def visible_collections(account: Account, collections: Iterable[Collection]) -> list[Collection]:

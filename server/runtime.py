@@ -74,7 +74,6 @@ from tocsin.server.http.server import (
 )
 from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
-from tocsin.server.journal import OPERATOR
 from tocsin.server.metrics import Metrics, stop_sharing
 from tocsin.server.monitoring import HubProcesses
 from tocsin.server.process import await_stop, stop_on_signal
@@ -89,6 +88,7 @@ from tocsin.server.shared_folder import (
 )
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, announced_folder, database
+from tocsin.server.store.journal import OPERATOR
 from tocsin.server.taxii import is_quick_poll
 from tocsin.server.worker import join_workers, start_answering_workers, start_workers
 

@@ -3,7 +3,7 @@
 When are two reports the same?        `identity`
 Whose name and description win?       `content`
 Which sources are independent?        `sources`
-What do sightings and opinions count? `assessments`
-How is confidence worked out?         `confidence`, and with age `decay`
+How is confidence worked out?         `confidence`
+What do sightings and opinions count? `statistics`
 What does the hub itself state?       `statistics`
 """

@@ -1,10 +1,13 @@
-"""Confidence from several sources: the formula of docs/merging.md.
+"""Confidence from several sources, and its decay with age: the formula of docs/merging.md.
 
 Exact: fractions until the last step, so neither the order of the sources nor
 intermediate rounding matters.  The result never exceeds the ceiling, never
 falls when a source joins, is more reliable or more confident, and never rises
 with a false positive.  If no source states a confidence, the result is None.
-Age is the matter of `decay`, the grouping into sources that of `sources`.
+The grouping into sources is the matter of `sources`.
+
+The confidence of indicators decays, in steps along a half-life per kind of
+observable; no other object's does (docs/merging.md, "Age").
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+
+from tocsin.admission.model import StixObject
+from tocsin.admission.observables.values import extract_observables
 
 NEUTRAL = 50
 """The reliability of an unrated source: its stated confidence is unchanged."""
@@ -109,3 +115,48 @@ def merge_sources(sources: Sequence[Source]) -> Source:
     """One source in place of several that share an origin."""
     confidences = [source.confidence for source in sources if source.confidence is not None]
     return Source(max(s.reliability for s in sources), max(confidences, default=None))
+
+
+DECAY_KINDS: Mapping[str, str] = {
+    "ipv4-addr": "ipv4",
+    "ipv6-addr": "ipv6",
+    "domain-name": "domain",
+    "url": "url",
+    "email-addr": "email",
+}
+"""The policy's name of each SCO type with its own half-life; else `hash` or `other`."""
+
+
+def decay_confidence(confidence: int, age: int, half_life: int, step: int) -> int:
+    """The confidence left after `age` µs: it falls to multiples of `step`, and never to 0.
+
+    It never is lower for a higher confidence.  A `half_life` of 0 means no decay.
+    """
+    if half_life == 0 or age <= 0:
+        return confidence
+    left: float = confidence * 2.0 ** (-age / half_life)
+    return min(confidence, step * max(1, math.ceil(left / step)))
+
+
+def next_decay(confidence: int, age: int, half_life: int, step: int) -> int | None:
+    """The age in µs at which confidence falls by the next step; None if it falls no further."""
+    remaining = step * math.ceil(decay_confidence(confidence, age, half_life, step) / step - 1)
+    if half_life == 0 or remaining <= 0:
+        return None
+    return max(age + 1, math.ceil(half_life * math.log2(confidence / remaining)))
+
+
+def half_life(subject: StixObject, scale: ConfidenceSettings) -> int:
+    """The half-life of the object's confidence in µs; 0 if it does not decay.
+
+    The longest half-life among the observables of an indicator's pattern counts.
+    """
+    if subject["type"] != "indicator":
+        return 0
+    kinds = {_kind(o.kind, o.property) for o in extract_observables(subject) if not o.negated}
+    lives = [scale.half_lives[kind] for kind in kinds or {"other"}]
+    return max(lives) if all(lives) else 0
+
+
+def _kind(kind: str, path: str) -> str:
+    return "hash" if ".hashes." in f".{path}" else DECAY_KINDS.get(kind, "other")

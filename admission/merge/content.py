@@ -4,7 +4,14 @@ One contribution leads and the content is what it says; of an indicator, others 
 words of closed vocabularies and a later end.  The content is computed from all
 contributions every time, so their order does not matter.  What each TLP level
 shows is decided here too.  The hub's own statements are in `statistics`.
+
+A public object is one document with all its contributions, and documents are limited.
+Where they do not fit, the contributions that do not lead are shortened (`shorten`): a
+merge still has what they add to the object, and who reported it when.  A digest of
+what was left out tells whether the partner sends the same again.
 """
+
+from __future__ import annotations
 
 import hashlib
 from collections.abc import (
@@ -23,9 +30,10 @@ from tocsin.admission.markings.granular import (
     layer_at,
     layers_of,
     mark_additions,
+    resolve_selector,
+    value_at,
 )
-from tocsin.admission.markings.selectors import resolve_selector, value_at
-from tocsin.admission.merge.shortening import shorten
+from tocsin.admission.merge.identity import contributing_properties
 from tocsin.admission.merge.sources import BY_RECEIPT, Precedence
 from tocsin.admission.model import (
     Contribution,
@@ -265,3 +273,92 @@ def _merge_lists(lists: Iterable[Sequence[Any]]) -> list[Any]:
     for items in lists:
         by_text.update({orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in items})
     return [by_text[text] for text in sorted(by_text)]
+
+
+SHORT_OCTETS = 256
+"""Octets of a property, as JSON, that may stay whatever it says."""
+SHORT_OCTETS_OF_ALL = 4_096
+"""Octets of all such properties together."""
+REFERENCE_OCTETS = 65_536
+"""Octets of the external references that stay; they tell independent sources apart."""
+_MERGED = frozenset(
+    (
+        *("type", "spec_version", "pattern", "pattern_type", "pattern_version"),
+        *("valid_from", "valid_until", "indicator_types", "kill_chain_phases", "confidence"),
+        *("relationship_type", "start_time", "stop_time", "definition", "definition_type"),
+    )
+)
+"""Properties that a merge or the standard needs, apart from references to objects."""
+_OF_REFERENCES = ("source_name", "url", "external_id")
+
+
+def shorten(contribution: Contribution) -> Contribution:
+    """The contribution without long texts; what was shortened before stays as it is."""
+    if contribution.removed:
+        return contribution
+    removed: list[StixObject] = []
+
+    def cut(subject: StixObject) -> StixObject:
+        kept, left_out = _split(subject)
+        removed.append(left_out)
+        return kept
+
+    subject = cut(contribution.object)
+    stricter = tuple((level, cut(layer)) for level, layer in contribution.stricter_layers)
+    digest = _digest(removed)
+    drafts = tuple((level, cut(layer)) for level, layer in contribution.unresolved_layers)
+    return replace(
+        contribution,
+        object=subject,
+        stricter_layers=stricter,
+        unresolved_layers=drafts,
+        removed=digest,
+    )
+
+
+def stored_octets(contribution: Contribution) -> int:
+    """About how many octets the contribution takes where it is stored."""
+    layers = (*contribution.stricter_layers, *contribution.unresolved_layers)
+    texts = (contribution.object, *(layer for _, layer in layers))
+    return 500 + len(contribution.raw) + sum(len(orjson.dumps(each)) for each in texts)
+
+
+def _split(subject: StixObject) -> tuple[StixObject, StixObject]:
+    """The properties that stay, and those that are left out."""
+    needed = _MERGED | set(contributing_properties(subject["type"]))
+    kept: StixObject = {}
+    left_out: StixObject = {}
+    room = SHORT_OCTETS_OF_ALL
+    for name in sorted(subject):
+        value = subject[name]
+        if name in needed or name.endswith(("_ref", "_refs")):
+            kept[name] = value
+        elif name == "external_references":
+            kept[name] = _shorten_references(value)
+            if kept[name] != value:
+                left_out[name] = value
+        elif (octets := len(orjson.dumps(value))) <= min(SHORT_OCTETS, room):
+            kept[name] = value
+            room -= octets
+        else:
+            left_out[name] = value
+    if left_out and "granular_markings" in kept:  # they name properties that are gone
+        left_out["granular_markings"] = kept.pop("granular_markings")
+    return kept, left_out
+
+
+def _shorten_references(references: list[Any]) -> list[Any]:
+    kept: list[Any] = []
+    room = REFERENCE_OCTETS
+    for each in references:
+        short = {name: each[name] for name in _OF_REFERENCES if name in each}
+        room -= len(orjson.dumps(short))
+        if room < 0:
+            break
+        kept.append(short)
+    return kept
+
+
+def _digest(removed: list[StixObject]) -> bytes:
+    text = orjson.dumps(removed, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=16).digest()

@@ -1,23 +1,27 @@
 """The statistics that the hub publishes in its own name: counts, days, confidence.
 
 They stand in the hub's property extension of an indicator and in `confidence`.
-The numbers come from `sources`, `assessments`, `confidence` and `decay`.
+The numbers come from `sources` and `confidence`, and from assessments: sightings
+and opinions, of which each partner's newest counts.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tocsin.admission.merge.assessments import newest_by_partner, select_visible
 from tocsin.admission.merge.confidence import (
     ConfidenceSettings,
     Source,
     combine_confidence,
+    decay_confidence,
+    half_life,
     lower_by_denials,
     merge_sources,
+    next_decay,
     weigh_confidence,
 )
 from tocsin.admission.merge.content import latest_by_partner
-from tocsin.admission.merge.decay import decay_confidence, half_life, next_decay
 from tocsin.admission.merge.sources import BY_RECEIPT, Evidence, Precedence, group_by_origin
 from tocsin.admission.model import (
     Assessment,
@@ -26,7 +30,7 @@ from tocsin.admission.model import (
     StixObject,
 )
 from tocsin.admission.stix.history_extension import EXTENSION_ID
-from tocsin.admission.timestamps import DAY, stix_time
+from tocsin.admission.timestamps import DAY, micros, stix_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,3 +221,79 @@ def _apply_decay(
         return None, None
     half = half_life(subject, scale)
     return decay_confidence(full, age, half, scale.step), next_decay(full, age, half, scale.step)
+
+
+def select_visible(assessments: Iterable[Assessment], about: Contribution) -> list[Assessment]:
+    """Select the assessments that every reader of the object `about` may know of.
+
+    One at a stricter TLP level, or under a further marking, is left out.
+    """
+    marks = _other_markings(about.scope)
+    return [t for t in assessments if t.tlp <= about.tlp and _other_markings(t.scope) <= marks]
+
+
+def newest_by_partner(assessments: Iterable[Assessment]) -> list[Assessment]:
+    """The newest assessment of each partner, which is the partner's only voice."""
+    latest: dict[str, Assessment] = {}
+    for each in sorted(assessments, key=assessment_order):
+        latest[each.partner] = each
+    return list(latest.values())
+
+
+def trim_assessments(assessments: Iterable[Assessment]) -> tuple[Assessment, ...]:
+    """Keep the newest MAX_ASSESSMENTS_PER_PARTNER of each partner, by partner, oldest first."""
+    by_partner: dict[str, list[Assessment]] = {}
+    for each in sorted(assessments, key=assessment_order):
+        by_partner.setdefault(each.partner, []).append(each)
+    return tuple(
+        t for name in sorted(by_partner) for t in by_partner[name][-MAX_ASSESSMENTS_PER_PARTNER:]
+    )
+
+
+def parse_assessments(contribution: Contribution) -> dict[str, Assessment]:
+    """Parse a sighting or an opinion into assessments, by the id of the indicator it is about.
+
+    Empty for any other type and for targets that are not indicators.
+    """
+    subject = contribution.object
+    if subject["type"] == "sighting":
+        targets = [subject["sighting_of_ref"]]
+        word = (
+            AssessmentKind.FALSE_POSITIVE if subject.get("count") == 0 else AssessmentKind.SIGHTING
+        )
+    elif subject["type"] == "opinion":
+        targets = subject["object_refs"]
+        word = (
+            AssessmentKind.FALSE_POSITIVE
+            if "disagree" in subject["opinion"]
+            else AssessmentKind.OTHER
+        )
+    else:
+        return {}
+    at = subject.get("last_seen") or subject.get("first_seen") or contribution.version
+    assessment = Assessment(
+        partner=contribution.partner,
+        source_id=contribution.source_id,
+        kind=word,
+        when=min(micros(at), contribution.received) if at else contribution.received,
+        tlp=contribution.tlp,
+        scope=contribution.scope,
+        reliability=contribution.reliability,
+        group=contribution.group,
+    )
+    return {target: assessment for target in targets if target.startswith("indicator--")}
+
+
+MAX_ASSESSMENTS_PER_PARTNER = 20
+"""Sightings and opinions kept per partner and object."""
+
+
+def _other_markings(scope: str) -> set[str]:
+    """The ids of the markings of a scope that are not a TLP level."""
+    return set(scope.split("|")[1:])
+
+
+def assessment_order(assessment: Assessment) -> tuple[int, bool, str, str]:
+    """Sort key, newest last; at the same moment a false positive counts as the newer."""
+    denies = assessment.kind is AssessmentKind.FALSE_POSITIVE
+    return (assessment.when, denies, assessment.source_id, assessment.kind.value)

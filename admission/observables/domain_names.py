@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 
 from publicsuffixlist import PublicSuffixList
 
-from tocsin.admission.observables.canonical_values import canonical_host
+from tocsin.admission.observables.values import canonical_host
 
 _HOST = re.compile(
     r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,60}([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"

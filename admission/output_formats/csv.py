@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
 from tocsin.admission.output_formats.entries import parse_object, tlp_label
 

@@ -22,14 +22,14 @@ from typing import Any
 from urllib.parse import quote
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.observables.canonical_values import (
+from tocsin.admission.observables.domain_names import is_public_suffix
+from tocsin.admission.observables.values import (
     canonical_address,
     canonical_email,
     canonical_host,
     canonical_url,
+    is_email_address,
 )
-from tocsin.admission.observables.domain_names import is_public_suffix
-from tocsin.admission.observables.syntax import is_email_address
 from tocsin.admission.patterns.grammar import (
     SIMPLE_PATTERN,
     Comparison,

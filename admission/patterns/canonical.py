@@ -1,7 +1,7 @@
 """The canonical form of a STIX pattern: patterns that match the same get the same text.
 
 1. Each comparison: path, operator and values in one spelling.  A value whose
-   field has a canonical form takes it (`observables/canonical_values.py`); every
+   field has a canonical form takes it (`observables/values.py`); every
    other value keeps every character.
 2. The structure of AND and OR: flat, without duplicates, alternatives merged
    into IN.  A small structure is then multiplied out, redundant alternatives
@@ -21,7 +21,8 @@ from functools import lru_cache
 from itertools import chain, product
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.observables.canonical_values import (
+from tocsin.admission.observables.hashes import hash_name
+from tocsin.admission.observables.values import (
     canonical_address,
     canonical_email,
     canonical_host,
@@ -29,7 +30,6 @@ from tocsin.admission.observables.canonical_values import (
     canonical_registry_key,
     canonicalizer,
 )
-from tocsin.admission.observables.hashes import hash_name
 from tocsin.admission.patterns.grammar import (
     KEYWORDS,
     MAX_CHARACTERS,

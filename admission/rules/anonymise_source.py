@@ -4,12 +4,16 @@ The hub publishes under its own identity, so the reference to the author is remo
 submitter's names are masked, unless the submitter consents to be named to everyone.
 Handles of reporters (`@name`, links to their posts) belong to people who were not asked,
 so they are masked whatever the submitter consents to.
+
+AIS consent labels on a submitter's own identities can only reduce its consent: anybody who
+forwards an identity can add one, so a label never grants more than the partner agreed to.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from tocsin.admission.detectors.social_media import HANDLE, find_handles, is_post
@@ -26,6 +30,7 @@ from tocsin.admission.model import (
     CONSENTS_TO_NAME,
     Action,
     Candidate,
+    Consent,
     Finding,
     Path,
     Rule,
@@ -34,7 +39,7 @@ from tocsin.admission.model import (
     Submitter,
     format_path,
 )
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.stix.free_text import replace_texts
 from tocsin.admission.stix.schemas import standard_types
 from tocsin.admission.timestamps import micros, stix_time
@@ -45,6 +50,7 @@ DEFAULTS: Mapping[str, object] = {
 }
 MODES = {"posts": VALUE_MODES}
 
+_REDUCING_LABELS = {f"ais-consent-{each.value}": each for each in (Consent.NONE, Consent.USG)}
 _SUBMITTER = "submitter's name"
 _RULE = "anonymise_source"
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -80,6 +86,23 @@ def build_rule(context: RuleContext) -> Rule:
         return mask_texts(candidate, _RULE, search, filter_spans=_exclude_own_handles)
 
     return apply
+
+
+def apply_consent_labels(submitter: Submitter, subjects: Iterable[StixObject]) -> Submitter:
+    """Reduce the submitter's consent to what its identities in this submission state."""
+    if submitter.consent not in CONSENTS_TO_NAME:
+        return submitter
+    sent = list(subjects)
+    creators = {str(each.get("created_by_ref")) for each in sent}
+    names = {name.casefold() for name in submitter.names}
+    for each in sent:
+        own = str(each.get("id")) in creators or str(each.get("name", "")).casefold() in names
+        labels = each.get("labels")
+        if own and each.get("type") == "identity" and isinstance(labels, list):
+            consents = (_REDUCING_LABELS.get(str(label).strip().lower()) for label in labels)
+            if reduced := next(filter(None, consents), None):
+                return replace(submitter, consent=reduced)
+    return submitter
 
 
 def anonymise_object(subject: StixObject, submitter: Submitter) -> StixObject:

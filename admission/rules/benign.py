@@ -25,7 +25,7 @@ from tocsin.admission.model import (
     WarninglistHit,
     Warninglists,
 )
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 
 DEFAULTS: Mapping[str, object] = {
     "exact": "refuse",  # for an exact hit; lists of popular sites and mail servers only hold

@@ -24,7 +24,7 @@ from tocsin.admission.model import (
     RuleContext,
     StixObject,
 )
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 
 DEFAULTS: Mapping[str, object] = {
     "recipients": "strip",  # to, cc, bcc

@@ -35,7 +35,7 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.observables.domain_names import parse_known_host
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 
 PRIVATE: tuple[Network, ...] = tuple(
     ip_network(text)

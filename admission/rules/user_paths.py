@@ -59,7 +59,7 @@ from tocsin.admission.model import (
     Verdict,
     format_path,
 )
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.generalise import cut_urls, generalise_pattern
 from tocsin.admission.stix.free_text import matched_values
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
 
-from tocsin.admission.detectors.decoding import decode_text
+from tocsin.admission.detectors.disguises import decode_text
 from tocsin.admission.detectors.ip_addresses import Network, find_ip_networks, overlaps_any
 from tocsin.admission.detectors.lookalikes import holds_lookalike, skeletons
 from tocsin.admission.detectors.spans import Span

@@ -1,8 +1,12 @@
-"""Find the free text of an object, and replace it.
+"""Find the texts that people write into an object, and replace them.
 
 A string counts as free text unless it is known to be structural: unknown and
 custom properties are text, so that the privacy rules examine them.  The values
 that an indicator matches or that identify an observable are never text.
+
+People choose the names of custom properties, of entries of dictionaries, hashes
+and references too, so a name may hold as much private data as a text
+(`custom_names`).
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import Any
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.memo import memoize_nested
-from tocsin.admission.stix.schemas import schemas
+from tocsin.admission.stix.schemas import schemas, standard_property_names, standard_types
 
 MAX_DEPTH = 100
 """Maximum depth below an object's root; deeper objects are refused."""
@@ -269,3 +273,45 @@ def _selects(before: Any, subject: Any, selector: object) -> bool:
         else:
             return False
     return True
+
+
+def custom_names(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Path and name of the object's own properties that the standard does not define.
+
+    A custom type is such a name too, at the path `("type",)`.
+    """
+    if (kind := str(subject.get("type"))) not in standard_types():
+        yield ("type",), kind
+    known = standard_property_names()
+    for name in subject:
+        if name not in known:
+            yield (name,), name
+
+
+def nested_custom_names(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """Path and name of custom properties inside lists and dictionaries.
+
+    Values deeper than `MAX_DEPTH` are passed over; an object that holds them is refused.
+    """
+    known = standard_property_names()
+    waiting: list[tuple[Path, Any]] = [
+        ((name,), value)
+        for name, value in subject.items()
+        if type(value) is dict or type(value) is list
+    ]
+    while waiting:
+        path, value = waiting.pop()
+        if len(path) >= MAX_DEPTH:
+            continue
+        if type(value) is dict:
+            for name, inside in value.items():
+                if name not in known:
+                    yield (*path, name), name
+                if type(inside) is dict or type(inside) is list:
+                    waiting.append(((*path, name), inside))
+        else:
+            waiting += (
+                ((*path, i), inside)
+                for i, inside in enumerate(value)
+                if type(inside) is dict or type(inside) is list
+            )

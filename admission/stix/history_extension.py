@@ -69,13 +69,3 @@ def extension_definition() -> StixObject:
         "version": "1.0.0",
         "extension_types": ["property-extension"],
     }
-
-
-def claims_hub_authorship(subject: StixObject | None, hub: str) -> bool:
-    """True if an object claims that the hub with this identity created it, under any id."""
-    if subject is None:
-        return False
-    extensions = subject.get("extensions")
-    own = extensions.get(EXTENSION_ID) if isinstance(extensions, dict) else None
-    hub_ref = own.get("hub_ref") if isinstance(own, dict) else None
-    return hub in (subject.get("created_by_ref"), hub_ref) and subject.get("id") != hub

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.markings.selectors import drop_selectors, selects_items_of
+from tocsin.admission.markings.granular import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Finding, StixObject, format_path
-from tocsin.admission.observables.canonical_values import canonical_value
 from tocsin.admission.observables.hashes import find_contradictions, find_hash_tables, hash_name
+from tocsin.admission.observables.values import canonical_value
 from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import Schema
 from tocsin.admission.stix.upgrade import upgrade

@@ -3,7 +3,7 @@
 The schema files are vendored in `oasis_schemas/`, with their licence.  They are
 compiled by jsonschema-rs: microseconds for an object instead of milliseconds.
 Formats (URI, host name) are not asserted here; `validate` and
-`observables/syntax.py` have rules of their own.
+`observables/values.py` have rules of their own.
 """
 
 import json

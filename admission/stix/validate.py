@@ -15,7 +15,11 @@ from itertools import islice
 import orjson
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.markings import selectors
+from tocsin.admission.markings.granular import (
+    drop_selectors,
+    find_marking_errors,
+    format_selector,
+)
 from tocsin.admission.model import (
     Action,
     Candidate,
@@ -25,10 +29,14 @@ from tocsin.admission.model import (
     StixObject,
     format_path,
 )
-from tocsin.admission.observables import syntax
-from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.observables.hashes import find_hash_faults, hash_fault
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
+from tocsin.admission.observables.values import (
+    extract_observables,
+    find_url_fault,
+    find_value_fault,
+    is_language_code,
+)
 from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.patterns.checker import PatternChecker
 from tocsin.admission.patterns.languages import LANGUAGES
@@ -43,6 +51,7 @@ from tocsin.admission.timestamps import micros
 _ID = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LONGEST_ID = 288
 _VERSION = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}(?:[-+][0-9A-Za-z.+-]{1,100})?", re.ASCII)
+_PROPERTY_NAME = re.compile(r"[a-z0-9_]{3,250}", re.ASCII)
 _TOPLEVEL = "toplevel-property-extension"
 _MOST_FAULTS = 10
 _PAIRS = (
@@ -247,9 +256,7 @@ def _within(
         smaller = remove_properties(subject, foreign)
         if smaller.get("extensions") == {}:
             del smaller["extensions"]
-        subject = selectors.drop_selectors(
-            smaller, [selectors.format_selector(path) for path in foreign]
-        )
+        subject = drop_selectors(smaller, [format_selector(path) for path in foreign])
     return subject, findings
 
 
@@ -279,7 +286,7 @@ def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
 
 
 def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterator[Finding]:
-    for path, message in selectors.find_marking_errors(subject):
+    for path, message in find_marking_errors(subject):
         yield _fault("selectors", message, format_path(path))
     for path, message in find_hash_faults(subject):
         yield _fault("hashes", message, format_path(path))
@@ -288,7 +295,7 @@ def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterat
             yield _fault("value", _NO_CONTROLS, format_path(path))
     if subject["type"] == "indicator":
         yield from _pattern_faults(subject, policy)
-    elif schema.observable and (found := syntax.find_value_fault(subject)):
+    elif schema.observable and (found := find_value_fault(subject)):
         yield _fault("value", found[1], found[0])
 
 
@@ -305,13 +312,26 @@ def _explain_schema_error(place: str, message: str) -> str:
 
 
 def _word_faults(subject: StixObject) -> Iterator[Finding]:
-    if "lang" in subject and not selectors.is_language_code(subject["lang"]):
+    if "lang" in subject and not is_language_code(subject["lang"]):
         yield _fault("lang", "not a language code (RFC 5646), such as en or pt-BR", "lang")
     if subject["type"] == "language-content":
-        for path, message in selectors.find_translation_errors(subject):
+        for path, message in _find_translation_errors(subject):
             yield _fault("lang", message, format_path(path))
     elif subject["type"] == "extension-definition":
         yield from _definition_faults(subject)
+
+
+def _find_translation_errors(subject: StixObject) -> Iterator[tuple[Path, str]]:
+    """The errors in the translations of a language-content object (STIX 2.1 section 7.1)."""
+    for code, texts in subject["contents"].items():
+        if not is_language_code(code):
+            yield ("contents", code[:40]), "not a language code (RFC 5646), such as en or pt-BR"
+        if not isinstance(texts, dict) or not texts:
+            yield ("contents", code[:40]), "must be a dictionary of translated properties"
+            continue
+        for name in texts:
+            if not _PROPERTY_NAME.fullmatch(name):
+                yield ("contents", code[:40], name[:40]), "not the name of a property"
 
 
 def _definition_faults(subject: StixObject) -> Iterator[Finding]:
@@ -420,11 +440,11 @@ def _find_impossible_value(observable: Observable) -> str:
     kind, value = observable.kind, observable.value
     if observable.property != "value" or observable.operator != "=":
         return ""
-    if kind == "url" and (fault := syntax.find_url_fault(value)):
+    if kind == "url" and (fault := find_url_fault(value)):
         return f"the URL {fault}"
     if kind not in _CHECKED_KINDS:
         return ""
-    found = syntax.find_value_fault({"type": kind, "value": value})
+    found = find_value_fault({"type": kind, "value": value})
     if found is None:
         return ""
     return f"{ascii(value[:_SHOWN])} is {found[1]}: write the value, without wildcards or brackets"

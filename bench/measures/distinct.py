@@ -29,7 +29,7 @@ from measures.fixtures import (
 )
 from tocsin.admission import formats
 from tocsin.admission.model import Candidate
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 
 KINDS = {
     "domain-name": "domain",

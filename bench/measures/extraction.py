@@ -13,7 +13,7 @@ from pathlib import Path
 from measures.baseline import Baseline, Value, decode_text
 from measures.fixtures import NOW, read_content
 from tocsin.admission import formats
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 
 WANTED = {
     "domains": "domain",

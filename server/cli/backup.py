@@ -26,7 +26,6 @@ from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, TIME, Answer, print_result
 from tocsin.server.cli.repeat import read_later_entries, repeat_acts
 from tocsin.server.cli.settings import print_notice, with_settings
-from tocsin.server.journal import OPERATOR, operator_name
 from tocsin.server.runtime import open_runtime
 from tocsin.server.secrets import (
     HubSecrets,
@@ -39,6 +38,7 @@ from tocsin.server.store import Store
 from tocsin.server.store.archive import ArchiveReader, ArchiveWriter, Manifest
 from tocsin.server.store.embedded import database
 from tocsin.server.store.feeds.clock import ClockState
+from tocsin.server.store.journal import OPERATOR, operator_name
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 _PROGRESS_SECONDS = 0.2

@@ -20,9 +20,9 @@ from tocsin.config import HubSettings
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
 from tocsin.server.cli.settings import print_notice, with_settings
-from tocsin.server.journal import operator_name
 from tocsin.server.runtime import Runtime, open_runtime
 from tocsin.server.secrets import has_secrets
+from tocsin.server.store.journal import operator_name
 
 Answer = dict[str, object]
 CommandResult = Answer | list[Answer] | Iterator[Answer]

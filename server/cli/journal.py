@@ -14,9 +14,8 @@ from tocsin.config.command_line import ParsedValue, format_examples, printable
 from tocsin.config.stdio import DONE, FAILED
 from tocsin.server.cli.command import AS_JSON, TIME, Answer, print_result, with_hub, with_open_hub
 from tocsin.server.cli.settings import print_notice
-from tocsin.server.journal import JournalEntry, entry_as_json
 from tocsin.server.runtime import Runtime
-from tocsin.server.store.journal import JournalFilter
+from tocsin.server.store.journal import JournalEntry, JournalFilter, entry_as_json
 
 _KNOWN = re.compile(r"([0-9]{1,15}):([0-9a-f]{64})")
 

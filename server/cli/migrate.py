@@ -11,9 +11,9 @@ from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, Answer, print_result
 from tocsin.server.cli.settings import print_notice, with_settings
-from tocsin.server.journal import OPERATOR, operator_name
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import database, rewrite
+from tocsin.server.store.journal import OPERATOR, operator_name
 
 
 @click.command(

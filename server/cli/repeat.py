@@ -15,8 +15,8 @@ import msgspec
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.timestamps import micros
 from tocsin.server.cli.key import revoke_key
-from tocsin.server.journal import JournalEntry, first_invalid_sequence
 from tocsin.server.runtime import Runtime
+from tocsin.server.store.journal import JournalEntry, first_invalid_sequence
 
 _QUIET = frozenset(("admit", "withdraw", "expire", "backup", "review.held"))
 """Acts that nobody has to repeat by hand: partners send again what they sent."""

@@ -9,7 +9,7 @@ from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import Action, StixObject
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server.model import Review, ReviewAct
-from tocsin.server.publishing.pending_references import find_definitions
+from tocsin.server.publishing.references import find_definitions
 from tocsin.server.reports.object_titles import object_title
 from tocsin.server.store import Snapshot, Store
 

@@ -23,7 +23,7 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.policy import Policy
-from tocsin.admission.stix.history_extension import claims_hub_authorship
+from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.ijson import parse_object, salvage_object
 from tocsin.admission.warninglists.index import WithExclusions
 
@@ -139,4 +139,14 @@ def parse_candidate(index: int, raw: bytes) -> Candidate:
 
 def mark_claims(candidates: Iterable[Candidate], hub: str) -> list[Candidate]:
     """The candidates, those marked that claim this hub as their author."""
-    return [replace(each, from_hub=claims_hub_authorship(each.object, hub)) for each in candidates]
+    return [replace(each, from_hub=_claims_hub_authorship(each.object, hub)) for each in candidates]
+
+
+def _claims_hub_authorship(subject: StixObject | None, hub: str) -> bool:
+    """True if an object claims that the hub with this identity created it, under any id."""
+    if subject is None:
+        return False
+    extensions = subject.get("extensions")
+    own = extensions.get(EXTENSION_ID) if isinstance(extensions, dict) else None
+    hub_ref = own.get("hub_ref") if isinstance(own, dict) else None
+    return hub in (subject.get("created_by_ref"), hub_ref) and subject.get("id") != hub

@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from tocsin.admission.model import Action, Candidate, Finding, Verdict
+from tocsin.server.auth import find_sender, may_send
 from tocsin.server.examination.examiner import parse_candidates, step_length
 from tocsin.server.intake.evaluate import (
     Evaluation,
@@ -22,7 +23,6 @@ from tocsin.server.intake.evaluate import (
 )
 from tocsin.server.intake.passthrough import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.intake.review import Reviewer
-from tocsin.server.intake.sender import find_sender, may_send
 from tocsin.server.model import Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
@@ -136,7 +136,7 @@ class InboxAdmission:
         account = self._sent.account
         if account is None:  # it waited meanwhile
             store = self._services.store
-            account = find_sender(store.accounts, store.people, self.submission.account)
+            account = find_sender(store, self.submission.account)
             if account is None or account.disabled:
                 return _DISABLED
         if account.operator or self._services.evaluator.may_send(self.submission):
@@ -190,7 +190,7 @@ class InboxAdmission:
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
         services.evaluator.check(txn, batch)
-        if not may_send(txn.accounts, txn.people, self.submission.account):  # disabled meanwhile
+        if not may_send(txn, self.submission.account):  # disabled meanwhile
             raise StalePreconditions
         if self._until is not None and services.clock() >= self._until:
             raise StalePreconditions
@@ -229,7 +229,7 @@ class VerbatimAdmission:
         first, part = self._settled, _next_batch(self._objects, self._settled)
 
         def deposit(txn: Transaction) -> list[Record] | Finding:
-            account = find_sender(txn.accounts, txn.people, submission.account)
+            account = find_sender(txn, submission.account)
             if account is None or account.disabled:
                 return _DISABLED
             terms = self._services.evaluator.read_terms(txn, submission)

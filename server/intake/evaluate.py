@@ -14,7 +14,6 @@ import msgspec
 
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import NotAllowed, NotFound
-from tocsin.admission.markings.consent import apply_consent_labels
 from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import (
     Action,
@@ -29,9 +28,10 @@ from tocsin.admission.model import (
     Warninglists,
 )
 from tocsin.admission.policy import Policy
+from tocsin.admission.rules.anonymise_source import apply_consent_labels
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.warninglists.index import WithExclusions
-from tocsin.server.auth import Terms
+from tocsin.server.auth import Terms, find_sender
 from tocsin.server.examination.ahead import ExaminationAhead
 from tocsin.server.examination.examiner import (
     Examination,
@@ -43,7 +43,6 @@ from tocsin.server.examination.examiner import (
     parse_candidates,
 )
 from tocsin.server.intake.queue import Limits
-from tocsin.server.intake.sender import find_sender
 from tocsin.server.model import (
     OPERATOR_SLUG,
     Account,
@@ -52,17 +51,17 @@ from tocsin.server.model import (
     Partner,
     Submission,
 )
-from tocsin.server.publishing.marking_definitions import unmarked_definitions
-from tocsin.server.publishing.pending_references import (
-    find_definitions,
-    find_replaced_authors,
-    identity_ids,
-)
 from tocsin.server.publishing.publisher import (
     Batch,
     Preconditions,
     Publisher,
     StalePreconditions,
+)
+from tocsin.server.publishing.references import (
+    find_definitions,
+    find_replaced_authors,
+    identity_ids,
+    unmarked_definitions,
 )
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.agreements import group_by_partner
@@ -362,9 +361,7 @@ class Evaluator:
         if not audience.is_everybody:
             served = tuple(each for each in feeds if audience.includes(each.audience))
             examined = [_refuse_unbounded(each, served) for each in examined]
-        account = sent.account or find_sender(
-            self._store.accounts, self._store.people, sent.submission.account
-        )
+        account = sent.account or find_sender(self._store, sent.submission.account)
         if account is not None:
             account = evaluation.terms.narrow(account, feeds)
         return Batch(

@@ -12,12 +12,10 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from urllib.parse import unquote
 
-from tocsin.admission.detectors.decoding import decode_text
-from tocsin.admission.detectors.disguises import encoded_texts, fold_letters
+from tocsin.admission.detectors.disguises import decode_text, encoded_texts, fold_letters
 from tocsin.admission.detectors.email_addresses import normalise_email_address
-from tocsin.admission.detectors.property_names import custom_names, nested_custom_names
 from tocsin.admission.model import Path, StixObject, format_path, walk_values
-from tocsin.admission.stix.free_text import free_texts
+from tocsin.admission.stix.free_text import custom_names, free_texts, nested_custom_names
 from tocsin.server.intake.masks import visible_characters
 
 _MASK = re.compile(r"\[removed: [^\]]*\]")

@@ -37,13 +37,12 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
-from tocsin.server.auth import Terms
+from tocsin.server.auth import Terms, find_sender
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
 from tocsin.server.intake.marks import find_marks, list_maskable_words
 from tocsin.server.intake.masks import mask_object, mask_parts
 from tocsin.server.intake.remaining_words import RemainingWords
-from tocsin.server.intake.sender import find_sender
 from tocsin.server.model import (
     ActState,
     ArrivedIds,
@@ -56,18 +55,18 @@ from tocsin.server.model import (
     Span,
     Submission,
 )
-from tocsin.server.publishing.findings import (
-    merge_held_records,
-    merge_records,
-    update_review,
-    with_waived_rules,
-)
-from tocsin.server.publishing.pending_references import find_definitions
 from tocsin.server.publishing.publisher import (
     Batch,
     Publisher,
     Settlement,
     StalePreconditions,
+)
+from tocsin.server.publishing.references import find_definitions
+from tocsin.server.publishing.verdicts import (
+    merge_held_records,
+    merge_records,
+    update_review,
+    with_waived_rules,
 )
 from tocsin.server.store import Overtaken, Store, Transaction
 
@@ -648,7 +647,7 @@ def _count_answer(txn: Transaction, review: Review, order: _Order, *, yes: bool)
 
 def _check_release(txn: Transaction, review: Review, submission: Submission, terms: Terms) -> None:
     """Raises Conflict if a review may only be rejected."""
-    account = find_sender(txn.accounts, txn.people, submission.account)
+    account = find_sender(txn, submission.account)
     if account is None or account.disabled:
         raise Conflict(_LOCKED_OUT.format(submission.account))
     if not account.operator and terms.highest_tlp(submission.collection) is None:

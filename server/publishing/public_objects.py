@@ -16,17 +16,17 @@ import orjson
 
 from tocsin.admission.markings.acs import complete_definition, is_acs
 from tocsin.admission.markings.granular import layers_of
-from tocsin.admission.merge.assessments import select_visible, trim_assessments
 from tocsin.admission.merge.confidence import ConfidenceSettings
 from tocsin.admission.merge.content import (
     latest_by_partner,
     merge_by_tlp,
     merge_contributions,
     object_digest,
+    shorten,
+    stored_octets,
     version_order,
 )
 from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.merge.shortening import shorten, stored_octets
 from tocsin.admission.merge.sources import Precedence
 from tocsin.admission.merge.statistics import (
     ConfidenceSteps,
@@ -34,6 +34,8 @@ from tocsin.admission.merge.statistics import (
     add_statistics,
     compute_statistics,
     explain_confidence,
+    select_visible,
+    trim_assessments,
 )
 from tocsin.admission.model import (
     Assessment,

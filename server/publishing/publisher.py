@@ -42,33 +42,10 @@ from tocsin.server.model import (
     Review,
     RevocationReason,
 )
-from tocsin.server.publishing.findings import (
-    TEXT_NOT_QUEUED,
-    TOO_MANY_WAITING,
-    Decision,
-    Sender,
-    explain_dropped_references,
-    explain_leading_version,
-    explain_narrowed_level,
-    explain_raised_level,
-    explain_what_stays,
-)
-from tocsin.server.publishing.leader_statements import (
+from tocsin.server.publishing.attribution import (
     MOST_STATEMENTS,
     can_be_shared,
     find_subject,
-)
-from tocsin.server.publishing.marking_definitions import (
-    is_another_definition,
-    is_seen_as_widely,
-    missing_definitions,
-    widen_definitions,
-)
-from tocsin.server.publishing.pending_references import (
-    MOST_AWAITED,
-    complete_waiting,
-    resolve_contribution,
-    resolve_references,
 )
 from tocsin.server.publishing.public_ids import (
     GENERATIONS,
@@ -93,13 +70,32 @@ from tocsin.server.publishing.public_objects import (
     remove_contribution,
     remove_identity,
 )
+from tocsin.server.publishing.references import (
+    MOST_AWAITED,
+    complete_waiting,
+    is_another_definition,
+    is_seen_as_widely,
+    missing_definitions,
+    resolve_contribution,
+    resolve_references,
+    widen_definitions,
+)
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
+    TEXT_NOT_QUEUED,
+    TOO_MANY_WAITING,
     WITHDRAWALS,
+    Decision,
     Effect,
     OwnState,
     PublicState,
     Row,
+    Sender,
+    explain_dropped_references,
+    explain_leading_version,
+    explain_narrowed_level,
+    explain_raised_level,
+    explain_what_stays,
     find_row,
 )
 from tocsin.server.store import Transaction

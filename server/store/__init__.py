@@ -1,9 +1,8 @@
 """MongoDB: the only package that knows its driver (feeds.md)."""
 
-from tocsin.server.store.availability import Availability
+from tocsin.server.store.availability import Availability, DiskSpace
 from tocsin.server.store.connection import DATABASE_ERRORS, OutcomeUnknown, TransactionTooLarge
 from tocsin.server.store.database import Clock, Store, wall_clock
-from tocsin.server.store.disk import DiskSpace
 from tocsin.server.store.feeds.writer import Publication
 from tocsin.server.store.reviews import Overtaken
 from tocsin.server.store.transaction import Snapshot, Transaction

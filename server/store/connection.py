@@ -368,6 +368,10 @@ def _group_portions(portions: Sequence[Sequence[str]]) -> Iterator[list[Sequence
         yield group
 
 
+MAX_KEYS = 100
+"""Keys in one `$in` on `_id`."""
+
+
 def chunk_keys(keys: Sequence[K], size: int) -> Iterator[Sequence[K]]:
     """The keys in portions of at most `size`, for one `$in` each."""
     return (keys[i : i + size] for i in range(0, len(keys), size))

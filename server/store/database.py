@@ -31,7 +31,7 @@ from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.availability import Availability
 from tocsin.server.store.backup import Backups
 from tocsin.server.store.command_metrics import CommandMetrics
-from tocsin.server.store.commits import CommitNumber, Commits
+from tocsin.server.store.commits import BulkWriteSupport, CommitNumber, Commits
 from tocsin.server.store.connection import (
     COMMIT_SECONDS,
     Client,
@@ -64,7 +64,6 @@ from tocsin.server.store.reviews import Reviews
 from tocsin.server.store.statistics import Statistics
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.transaction import Snapshot, Transaction
-from tocsin.server.store.writes import BulkWriteSupport
 
 A = TypeVar("A")
 T = TypeVar("T")

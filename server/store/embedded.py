@@ -12,7 +12,7 @@ The directory holds, for its owner only:
 | file          | content                                                      |
 |---------------|--------------------------------------------------------------|
 | db/           | the engine's data                                            |
-| reserve       | room that is given up to start on a full disk: see `disk.py` |
+| reserve       | room that is given up to start on a full disk: see `availability.py` |
 | db.old/       | the same while `rewrite` swaps it for a fresh copy           |
 | rewrite/      | the fresh copy while it is made                              |
 | engine.secret | user and password                                            |
@@ -49,8 +49,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.store import engine_launcher
+from tocsin.server.store.availability import release_reserve
 from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client, Document
-from tocsin.server.store.disk import release_reserve
 
 _LOCK = "engine.lock"
 _HUB_LOCK = "hub.lock"

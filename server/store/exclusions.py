@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.observables.canonical_values import canonical_value
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
+from tocsin.admission.observables.values import canonical_value
 from tocsin.server.model import Exclusion
 from tocsin.server.store.connection import Base, Document, Session
 

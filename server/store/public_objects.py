@@ -5,6 +5,8 @@
 - `public_ids`: the public id assigned to each of a partner's own ids; the newest
   counts.  Stored in batches, in the buckets of the id index and for the same
   reason (`feeds/blocks.py`).
+- `pending_references`: one small document for each contribution that refers to objects
+  which have not arrived yet, replaced or removed when its missing references change.
 - `schedule`: the hour in which the sweep must examine a public object again.  Most
   are never due, so this is a separate collection.  A sweep queries the hours since
   the last one individually, not as an open range, so its cost depends only on the
@@ -35,10 +37,17 @@ from tocsin.admission.model import (
     Layer,
     Tlp,
 )
-from tocsin.server.model import LeaderStatement, PublicObject, TlpVersion, Withdrawals
-from tocsin.server.store.connection import Base, Document, chunk_keys, find_by_keys
-from tocsin.server.store.feeds.id_index import MAX_KEYS, group_by_bucket
-from tocsin.server.store.writes import Writes
+from tocsin.server.model import (
+    ArrivedIds,
+    LeaderStatement,
+    PendingReferences,
+    PublicObject,
+    TlpVersion,
+    Withdrawals,
+)
+from tocsin.server.store.commits import Writes
+from tocsin.server.store.connection import MAX_KEYS, Base, Document, chunk_keys, find_by_keys
+from tocsin.server.store.feeds.blocks import group_by_bucket
 
 _SUMMARIES_AT_ONCE = 32
 """Keys of one look-up: the embedded engine compares each document that it finds with all keys."""
@@ -370,3 +379,61 @@ _OPTIONAL_FIELDS = {
     "removed": "removed",
 }
 """Document fields that older documents lack, and the corresponding dataclass fields."""
+
+
+def put_pending_references(
+    base: Base, session: ClientSession, references: Sequence[PendingReferences]
+) -> None:
+    """See `Transaction.put_pending_references`."""
+    for each in references:
+        key = {"_id": each.key}
+        if each.targets:
+            base.pending_references.replace_one(
+                key, key | _waiting_to_document(each), upsert=True, session=session
+            )
+        else:
+            base.pending_references.delete_one(key, session=session)
+
+
+def find_pending_references(
+    base: Base, session: ClientSession, arrivals: ArrivedIds, after: str, most: int
+) -> list[PendingReferences]:
+    """See `Transaction.find_pending_references`."""
+    found: dict[str, Document] = {}
+    portions = list(chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS))
+    for document in find_by_keys(base.pending_references, portions, _with_targets, session):
+        if concerns(arrivals, document["partner"], document["targets"]):
+            found[document["_id"]] = document
+    return [_waiting_from_document(found[name]) for name in sorted(found) if name > after][:most]
+
+
+def _with_targets(targets: Sequence[str]) -> Document:
+    return {"targets": {"$in": targets}}
+
+
+def concerns(arrivals: ArrivedIds, partner: str, targets: Collection[str]) -> bool:
+    """True if something has arrived that a partner's object waits for."""
+    known = arrivals.public_ids
+    if partner == arrivals.partner:
+        known = known | arrivals.source_ids
+    return not known.isdisjoint(targets)
+
+
+def _waiting_to_document(each: PendingReferences) -> Document:
+    return {
+        "public": each.public_id,
+        "partner": each.partner,
+        "source": each.source_id,
+        "sees": each.max_tlp.label,
+        "targets": sorted(each.targets),
+    }
+
+
+def _waiting_from_document(document: Document) -> PendingReferences:
+    return PendingReferences(
+        public_id=document["public"],
+        partner=document["partner"],
+        max_tlp=Tlp.parse(document["sees"]),
+        targets=frozenset(document["targets"]),
+        source_id=document.get("source", ""),  # missing in older documents
+    )

@@ -25,6 +25,7 @@ from tocsin.server.model import (
     ReviewKind,
 )
 from tocsin.server.store.connection import (
+    MAX_KEYS,
     Base,
     Document,
     Session,
@@ -32,8 +33,7 @@ from tocsin.server.store.connection import (
     find_by_keys,
     time_limit,
 )
-from tocsin.server.store.feeds.id_index import MAX_KEYS
-from tocsin.server.store.pending_references import concerns
+from tocsin.server.store.public_objects import concerns
 
 K = TypeVar("K")
 WAITING = "waiting"

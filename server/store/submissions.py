@@ -25,9 +25,9 @@ from pymongo.errors import DuplicateKeyError
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import OpenSubmission, Record, Submission
+from tocsin.server.store.commits import Writes
 from tocsin.server.store.connection import Base, Document, Session, bounded, chunk_keys, time_limit
 from tocsin.server.store.statistics import note_decision, tally_fields
-from tocsin.server.store.writes import Writes
 
 FREE: Document = {"lease": 0, "owner": ""}
 """The lease of a submission or task that is free."""

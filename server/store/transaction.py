@@ -10,11 +10,11 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from functools import cached_property
 
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.timestamps import DAY
-from tocsin.server.journal import FORGET
 from tocsin.server.model import (
     ArrivedIds,
     Exclusion,
@@ -38,17 +38,22 @@ from tocsin.server.store import exclusions, public_objects
 from tocsin.server.store.accounts import PARTNERS_REVISION, Accounts
 from tocsin.server.store.admin_requests import AdminRequests
 from tocsin.server.store.agreements import Agreements
-from tocsin.server.store.commits import CommitNumber
+from tocsin.server.store.commits import BulkWriteSupport, CommitNumber, Writes
 from tocsin.server.store.connection import Base
+from tocsin.server.store.feeds.blocks import find_entries
 from tocsin.server.store.feeds.clock import HubClock
-from tocsin.server.store.feeds.id_index import find_entries
 from tocsin.server.store.feeds.writer import Publication, Writer, find_heads
-from tocsin.server.store.journal import HEAD, JournalWriter
+from tocsin.server.store.journal import FORGET, HEAD, JournalWriter
 from tocsin.server.store.journal import forget as forget_journal
 from tocsin.server.store.outbox import put_task, remove_task
-from tocsin.server.store.pending_references import find_pending_references, put_pending_references
 from tocsin.server.store.people import People
-from tocsin.server.store.public_objects import PublicObjects, find_public_ids, insert_public_ids
+from tocsin.server.store.public_objects import (
+    PublicObjects,
+    find_pending_references,
+    find_public_ids,
+    insert_public_ids,
+    put_pending_references,
+)
 from tocsin.server.store.purge import (
     end_purge,
     find_purge_request,
@@ -81,7 +86,6 @@ from tocsin.server.store.submissions import (
     set_aside,
     settle,
 )
-from tocsin.server.store.writes import BulkWriteSupport, Writes
 
 
 class Snapshot:
@@ -130,19 +134,34 @@ class Transaction(Snapshot):
         """Writes that are sent at the end, or before a collection that they change is read."""
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
-        self.accounts = Accounts(base, session)
-        """Partners, accounts and keys."""
-        self.people = People(base, session)
-        """People of the console."""
-        self.admin_requests = AdminRequests(base, session)
-        """Acts that wait for a second operator."""
-        self.agreements = Agreements(base, session)
-        """Agreements with partners."""
-        self.review_acts = ReviewActs(base, session)
-        """The latest decisions of reviewers."""
         self._reviews = ReviewWriter(base, session, self.now)
         self._journal = JournalWriter(base, session, self.now)
         self._clock = HubClock(base, session, self.now)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Partners, accounts and keys."""
+        return Accounts(self._base, self._session)
+
+    @cached_property
+    def people(self) -> People:
+        """People of the console."""
+        return People(self._base, self._session)
+
+    @cached_property
+    def admin_requests(self) -> AdminRequests:
+        """Acts that wait for a second operator."""
+        return AdminRequests(self._base, self._session)
+
+    @cached_property
+    def agreements(self) -> Agreements:
+        """Agreements with partners."""
+        return Agreements(self._base, self._session)
+
+    @cached_property
+    def review_acts(self) -> ReviewActs:
+        """The latest decisions of reviewers."""
+        return ReviewActs(self._base, self._session)
 
     def publish(
         self, feed: str, postings: Sequence[NewEntry], *, replace: bool = False

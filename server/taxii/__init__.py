@@ -4,7 +4,7 @@ app.register_blueprint(blueprint(services))
 register(app, services)
 """
 
-from tocsin.server.taxii.middleware import register
+from tocsin.server.taxii.middleware import count_requests, register
 from tocsin.server.taxii.routes import blueprint, is_quick_poll
 
-__all__ = ["blueprint", "is_quick_poll", "register"]
+__all__ = ["blueprint", "count_requests", "is_quick_poll", "register"]

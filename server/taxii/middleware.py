@@ -1,4 +1,4 @@
-"""Middleware of the TAXII endpoints: errors, headers, compression, one line in the log.
+"""Middleware of the TAXII endpoints: errors, headers, compression, metrics, one line in the log.
 
 Every error, including Flask's own, becomes a TAXII error message, except on paths that other
 blueprints own.  Some of these are served under the same rules, and have errors in plain text.
@@ -6,6 +6,7 @@ blueprints own.  Some of these are served under the same rules, and have errors 
 
 import logging
 import re
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -23,8 +24,10 @@ from tocsin.admission.errors import (
     UnsupportedCoding,
 )
 from tocsin.server.auth import AuthScheme
+from tocsin.server.metrics import OTHER, Metrics
 from tocsin.server.taxii import content, etags, resources
 from tocsin.server.taxii.content import MEDIA_TYPE, OPENAPI
+from tocsin.server.taxii.paging import PREFERENCE_APPLIED
 from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.request_context import request_context, sanitise_log_text
 from tocsin.server.taxii.routes import DISCOVERY, Endpoints
@@ -32,6 +35,11 @@ from tocsin.server.taxii.routes import DISCOVERY, Endpoints
 log = logging.getLogger(__name__)
 
 TEXT = "text/plain; charset=utf-8"
+_BEGAN = "tocsin.began"
+"""WSGI environ key: when this run of the application began, in seconds."""
+_PAGES = frozenset({"taxii.objects", "taxii.object", "taxii.versions", "taxii.manifest"})
+_FOLLOWED = "taxii.objects"
+"""The endpoint by which pollers follow a collection."""
 _DESCRIPTIONS = {
     HTTPStatus.NOT_FOUND: "nothing is served at this path; start at /taxii2/",
     HTTPStatus.METHOD_NOT_ALLOWED: "this method is not served here; see the Allow header",
@@ -210,3 +218,35 @@ def _log(status: int) -> None:
         "-" if context.objects is None else context.objects,
         context.milliseconds,
     )
+
+
+def count_requests(app: flask.Flask, metrics: Metrics) -> None:
+    """Count each request of an application, before any other middleware is registered."""
+
+    def begin() -> None:
+        request.environ[_BEGAN] = time.perf_counter()
+
+    def count(answer: flask.Response) -> flask.Response:
+        seconds = time.perf_counter() - request.environ[_BEGAN]
+        may_wait = PREFERENCE_APPLIED in answer.headers
+        rule = request.url_rule
+        route = OTHER if rule is None else rule.rule.rstrip("/")
+        metrics.count_request(
+            route, request.method, answer.status_code, None if may_wait else seconds
+        )
+        if request.endpoint in _PAGES and request.method == "GET":
+            _count_page(answer, metrics)
+        return answer
+
+    app.before_request(begin)
+    app.after_request(count)
+
+
+def _count_page(answer: flask.Response, metrics: Metrics) -> None:
+    context = request_context()
+    if answer.status_code == HTTPStatus.OK:
+        metrics.count_page(context.collection, context.objects or 0)
+    elif answer.status_code != HTTPStatus.NOT_MODIFIED:
+        return
+    if request.endpoint == _FOLLOWED and context.is_complete and context.account is not None:
+        metrics.note_caught_up(context.account.name, context.collection)

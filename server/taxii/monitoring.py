@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics`, and the counting of all requests.
+"""`/healthz`, `/readyz` and `/metrics`.
 
 The first two can be read by everybody.  The metrics tell of the traffic of partners, so an operator
 reads them, or every client that reaches the address set aside for them (decision 0062).
@@ -6,18 +6,14 @@ reads them, or every client that reaches the address set aside for them (decisio
 
 from __future__ import annotations
 
-import time
 from http import HTTPStatus
 
 import flask
 import msgspec
-from flask import request
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, ShareError
-from tocsin.server.metrics import OTHER, Metrics
 from tocsin.server.monitoring import TEXT_FORMAT, Monitor
 from tocsin.server.taxii import resources
-from tocsin.server.taxii.paging import PREFERENCE_APPLIED
 from tocsin.server.taxii.protocols import TaxiiServices
 from tocsin.server.taxii.request_context import request_context
 from tocsin.server.taxii.routes import Endpoints
@@ -25,11 +21,6 @@ from tocsin.server.taxii.routes import Endpoints
 PATHS = ("/healthz", "/readyz", "/metrics")
 
 _TEXT = "text/plain; charset=utf-8"
-_BEGAN = "tocsin.began"
-"""WSGI environ key: when this run of the application began, in seconds."""
-_PAGES = frozenset({"taxii.objects", "taxii.object", "taxii.versions", "taxii.manifest"})
-_FOLLOWED = "taxii.objects"
-"""The endpoint by which pollers follow a collection."""
 
 
 def blueprint(monitor: Monitor, services: TaxiiServices | None = None) -> flask.Blueprint:
@@ -73,35 +64,3 @@ def _answer_share_error(error: ShareError) -> flask.Response:
     if isinstance(error, NotAuthenticated):
         answer.headers["WWW-Authenticate"] = 'Basic realm="metrics", charset="UTF-8"'
     return answer
-
-
-def count_requests(app: flask.Flask, metrics: Metrics) -> None:
-    """Count each request of an application, before any other middleware is registered."""
-
-    def begin() -> None:
-        request.environ[_BEGAN] = time.perf_counter()
-
-    def count(answer: flask.Response) -> flask.Response:
-        seconds = time.perf_counter() - request.environ[_BEGAN]
-        may_wait = PREFERENCE_APPLIED in answer.headers
-        rule = request.url_rule
-        route = OTHER if rule is None else rule.rule.rstrip("/")
-        metrics.count_request(
-            route, request.method, answer.status_code, None if may_wait else seconds
-        )
-        if request.endpoint in _PAGES and request.method == "GET":
-            _count_page(answer, metrics)
-        return answer
-
-    app.before_request(begin)
-    app.after_request(count)
-
-
-def _count_page(answer: flask.Response, metrics: Metrics) -> None:
-    context = request_context()
-    if answer.status_code == HTTPStatus.OK:
-        metrics.count_page(context.collection, context.objects or 0)
-    elif answer.status_code != HTTPStatus.NOT_MODIFIED:
-        return
-    if request.endpoint == _FOLLOWED and context.is_complete and context.account is not None:
-        metrics.note_caught_up(context.account.name, context.collection)

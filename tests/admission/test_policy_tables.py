@@ -12,10 +12,11 @@ from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.merge.confidence import (
     Source,
     combine_confidence,
+    decay_confidence,
+    half_life,
     lower_by_denials,
     weigh_confidence,
 )
-from tocsin.admission.merge.decay import decay_confidence, half_life
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.policy import _TABLES
 from tocsin.admission.timestamps import DAY, stix_time

@@ -26,6 +26,7 @@ from tocsin.server.model import (
     Submission,
     View,
 )
+from tocsin.server.person import Person, Role
 
 EVERYTHING = frozenset(c.id for c in (GREEN, SCRATCH, INBOX))
 ROBOT = Account("robot", "acme", reads=EVERYTHING, writes=EVERYTHING)
@@ -354,3 +355,40 @@ def test_what_may_hold_more_than_the_highest_level_is_not_read(
 
 def test_a_view_of_a_collection_that_is_gone_counts_as_the_strictest() -> None:
     assert auth.strictest_content(AGGREGATE, {FEED.id: FEED}) is Tlp.RED
+
+
+class Known:
+    """The account `robot` of acme, and people by login."""
+
+    def __init__(self, robot: Account, *people: Person) -> None:
+        self.accounts = self.people = self
+        self._robot, self._people = robot, {each.login: each for each in people}
+
+    def find_account(self, name: str) -> Account | None:
+        return self._robot if name == self._robot.name else None
+
+    def list_accounts(self, partner: str) -> list[Account]:
+        return [self._robot] if partner == self._robot.partner else []
+
+    def find_by_login(self, login: str) -> Person | None:
+        return self._people.get(login)
+
+
+JANE = Person("1", "jane@acme.example", "Jane", "acme", frozenset({Role.ANALYST}))
+
+
+def test_the_sender_of_a_submission_is_an_account_or_a_person_with_the_accounts_rights() -> None:
+    known = Known(ROBOT, JANE)
+    assert auth.find_sender(known, "robot") == ROBOT
+    found = auth.find_sender(known, JANE.login)
+    assert found == Account(JANE.login, "acme", reads=EVERYTHING, writes=EVERYTHING)
+    assert auth.find_sender(known, "nobody") is None
+
+
+def test_a_sender_who_is_gone_or_disabled_may_not_send() -> None:
+    disabled = replace(ROBOT, disabled=True)
+    assert [auth.may_send(Known(ROBOT, JANE), name) for name in ("robot", JANE.login)] == [True] * 2
+    assert not auth.may_send(Known(ROBOT), JANE.login)
+    assert not auth.may_send(Known(disabled, JANE), "robot")
+    assert not auth.may_send(Known(disabled, JANE), JANE.login)
+    assert not auth.may_send(Known(ROBOT, replace(JANE, disabled=True)), JANE.login)

@@ -18,8 +18,9 @@ LAYERS = (
     ("tocsin.server.publishing",),
     ("tocsin.server.store", "tocsin.server.auth"),
     ("tocsin.server.value_terms",),
-    ("tocsin.server.journal", "tocsin.server.secrets", "tocsin.server.index_terms")
-    + (
+    (
+        "tocsin.server.secrets",
+        "tocsin.server.index_terms",
         "tocsin.server.partners.countries",
         "tocsin.server.examination",
         "tocsin.server.reports.object_titles",

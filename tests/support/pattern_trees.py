@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from tocsin.admission.model import StixObject
-from tocsin.admission.observables.canonical_values import canonical_value
 from tocsin.admission.observables.hashes import hash_name
+from tocsin.admission.observables.values import canonical_value
 
 
 @dataclass(frozen=True)

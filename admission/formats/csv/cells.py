@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tocsin.admission.extraction.indicators import recognise_declared
-from tocsin.admission.observables.extract import extract_observables
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
     IocType,
@@ -15,6 +14,7 @@ from tocsin.admission.observables.ioc_types import (
     recognise_ioc,
 )
 from tocsin.admission.observables.refang import join_spaced, refang
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.word_lists import load_words
 
 EMPTY = frozenset(("", "-", "--", "n/a", "na", "none", "null", "nil", "unknown", "tbd", "?"))

@@ -27,13 +27,12 @@ from tocsin.server.console.policy_trial import count_words
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.visit import visit
-from tocsin.server.journal import JournalEntry, entry_as_json
 from tocsin.server.model import CollectionKind, Marking, Partner
 from tocsin.server.partners.administration import PartnerChange, check_slug
 from tocsin.server.partners.countries import parse_country
 from tocsin.server.partners.people import check_roles
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role
-from tocsin.server.store.journal import JournalFilter
+from tocsin.server.store.journal import JournalEntry, JournalFilter, entry_as_json
 
 _SEE = (Role.OPERATOR, Role.AUDITOR)
 _ACT = (Role.OPERATOR,)

@@ -1,4 +1,4 @@
-"""The documents of a feed: entry batches, the id index and status bits.  Pure.
+"""The documents of a feed: heads, entry batches, the id index and status bits.
 
 An entry *batch* (collection `entry_batches`) is written and read as one document: up to
 1,000 consecutive entries with their bodies one after the other.  Its *id
@@ -11,6 +11,8 @@ do not.
 Many small batches are *packed* into one later: such a batch lists its stamps,
 which are no longer consecutive, and its body is compressed.  A large publication
 is written in this form at once.
+
+Pure, but for `find_entries` and `find_status_documents`, which look up many at a time.
 """
 
 from __future__ import annotations
@@ -25,13 +27,21 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import zstandard
 
 from tocsin.admission.errors import TooLarge
 from tocsin.admission.model import Tlp
-from tocsin.server.model import LEAST_VISIBLE, Entry, NewEntry, Visibility
-from tocsin.server.store.connection import Document
+from tocsin.server.model import LEAST_VISIBLE, Entry, FeedHead, NewEntry, Visibility
+from tocsin.server.store.connection import (
+    MAX_KEYS,
+    Base,
+    Document,
+    Session,
+    chunk_keys,
+    find_by_keys,
+)
 from tocsin.server.store.feeds.versions import BatchColumns, IndexedEntry, StatusBits
 
 BLOCK_SIZE = 1_000
@@ -45,9 +55,24 @@ MAX_OBJECT_OCTETS = 15_000_000
 ID_BUCKETS = 32
 """Id documents of a full batch; a power of two."""
 _ENTRIES_PER_BUCKET = 32
+_UNGROUPED = 32
+"""Ids that are looked up together, whatever their buckets."""
 _DIGEST = 16
 _COMPRESSION_LEVEL = 3
 """Compression level of zstd; higher levels take much longer and save little."""
+
+
+class PackedHead(NamedTuple):
+    """A feed's head, and its number of packings."""
+
+    head: FeedHead
+    packs: int
+
+    @classmethod
+    def of(cls, document: Document) -> PackedHead:
+        """The head in a database document."""
+        head = FeedHead(*(int(document[name]) for name in FeedHead._fields))
+        return cls(head, int(document.get("packs", 0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,3 +333,36 @@ def body_fields(body: bytes, *, packed: bool) -> Document:
     if not packed:
         return {"body": body}
     return {"body": zstandard.ZstdCompressor(_COMPRESSION_LEVEL).compress(body), "zstd": True}
+
+
+def find_entries(
+    base: Base, feed: str, ids: Iterable[str], session: Session = None
+) -> list[IndexedEntry]:
+    """Every entry in the feed of the objects with these ids, in no particular order."""
+    groups = group_by_bucket(ids)
+    every = frozenset(id for group in groups for id in group)
+    documents = find_by_keys(
+        base.id_index, groups, lambda wanted: {"feed": feed, "ids": {"$in": wanted}}, session
+    )
+    found = {document["_id"]: document for document in documents}
+    return [entry for each in found.values() for entry in indexed_entries(each, every)]
+
+
+def find_status_documents(
+    base: Base, batch_ids: Iterable[str], session: Session = None
+) -> dict[str, Document]:
+    """The status bit documents of these batches, by batch id; a batch may have none."""
+    portions = list(chunk_keys(sorted(set(batch_ids)), MAX_KEYS))
+    found = find_by_keys(base.status_bits, portions, lambda ids: {"_id": {"$in": ids}}, session)
+    return {document["_id"]: document for document in found}
+
+
+def group_by_bucket(ids: Iterable[str]) -> list[list[str]]:
+    """Group the ids by the id document of a full batch that holds them; each id once."""
+    distinct = sorted(set(ids))
+    if len(distinct) <= _UNGROUPED:
+        return [distinct] if distinct else []
+    groups: list[list[str]] = [[] for _ in range(ID_BUCKETS)]
+    for id in distinct:
+        groups[id_bucket(id)].append(id)
+    return [group for group in groups if group]

@@ -27,9 +27,9 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from tocsin.admission.errors import Malformed
+from tocsin.server.store.commits import Writes
 from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import Base, Session
-from tocsin.server.store.writes import Writes
 
 _HUB = "hub"
 MILLISECOND = 1_000

@@ -8,32 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from tocsin.server.model import MAX_PAGE_OCTETS, FeedHead, ObjectPage, Query, Representation
+from tocsin.server.model import MAX_PAGE_OCTETS, ObjectPage, Query, Representation
 from tocsin.server.nonblocking import check_may_block
-from tocsin.server.store.connection import Document
 from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
-from tocsin.server.store.feeds.blocks import BLOCK_SIZE, block_number
+from tocsin.server.store.feeds.blocks import BLOCK_SIZE, PackedHead, block_number
 from tocsin.server.store.feeds.versions import IndexedEntry
 
 _QUICK_BLOCKS = 4
 """Blocks that are looked at on the event loop's thread: most entries of more may be superseded."""
 _MOST_BLOCKS = 4
 """Maximum number of blocks that are read as a whole for a page of a few objects."""
-
-
-class PackedHead(NamedTuple):
-    """A feed's head, and its number of packings."""
-
-    head: FeedHead
-    packs: int
-
-    @classmethod
-    def of(cls, document: Document) -> PackedHead:
-        """The head in a database document."""
-        head = FeedHead(*(int(document[name]) for name in FeedHead._fields))
-        return cls(head, int(document.get("packs", 0)))
 
 
 class BlockReader(Protocol):

@@ -31,6 +31,7 @@ from tocsin.server.shared_folder import CommitLock
 from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,
+    MAX_KEYS,
     Base,
     Client,
     Document,
@@ -50,7 +51,6 @@ from tocsin.server.store.feeds.blocks import (
     pack_visibility,
 )
 from tocsin.server.store.feeds.filter_index import build_filter_documents, merge_terms
-from tocsin.server.store.feeds.id_index import MAX_KEYS
 from tocsin.server.store.feeds.versions import IndexedEntry
 
 log = logging.getLogger(__name__)

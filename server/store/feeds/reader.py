@@ -43,6 +43,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store.configuration import ONLY_FEEDS, raise_revision
 from tocsin.server.store.connection import (
+    MAX_KEYS,
     Base,
     Document,
     chunk_keys,
@@ -52,6 +53,7 @@ from tocsin.server.store.connection import (
 from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
+    PackedHead,
     batch_columns,
     batch_id,
     block_number,
@@ -59,11 +61,13 @@ from tocsin.server.store.feeds.blocks import (
     entry_at,
     entry_body,
     entry_stamp,
+    find_entries,
+    find_status_documents,
     index_after,
     read_status_bits,
 )
 from tocsin.server.store.feeds.clock import number_feed
-from tocsin.server.store.feeds.collector import PackedHead, PageCollector
+from tocsin.server.store.feeds.collector import PageCollector
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
 from tocsin.server.store.feeds.filter_index import (
     FilterSearch,
@@ -71,7 +75,6 @@ from tocsin.server.store.feeds.filter_index import (
     all_filters,
     span_number,
 )
-from tocsin.server.store.feeds.id_index import MAX_KEYS, find_entries, find_status_documents
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,
     StatusBits,

@@ -52,9 +52,8 @@ from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.agreements import Agreements, group_by_partner
 from tocsin.server.store.configuration import CONFIGURATION, Configuration
 from tocsin.server.store.connection import Base, Document, in_order, time_limit
+from tocsin.server.store.feeds.blocks import PackedHead, find_entries
 from tocsin.server.store.feeds.clock import joint_clock_since
-from tocsin.server.store.feeds.collector import PackedHead
-from tocsin.server.store.feeds.id_index import find_entries
 from tocsin.server.store.feeds.reader import FeedReader, view_of
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,

@@ -23,6 +23,7 @@ from pymongo.client_session import ClientSession
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import NewEntry, PublishOutcome, Query
+from tocsin.server.store.commits import Writes
 from tocsin.server.store.connection import Base, Document
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
@@ -31,6 +32,8 @@ from tocsin.server.store.feeds.blocks import (
     batch_id,
     batch_without,
     block_number,
+    find_entries,
+    find_status_documents,
     id_document_without,
     id_documents,
     is_packed_at_once,
@@ -39,14 +42,12 @@ from tocsin.server.store.feeds.blocks import (
 )
 from tocsin.server.store.feeds.clock import HubClock, Windows
 from tocsin.server.store.feeds.filter_index import filter_document_without, filter_documents
-from tocsin.server.store.feeds.id_index import find_entries, find_status_documents
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,
     VersionFilter,
     group_by_object,
     status_positions,
 )
-from tocsin.server.store.writes import Writes
 
 _NO_BATCH = 0
 _DIGEST_LENGTH = 16

@@ -34,8 +34,7 @@ from support.presence import present
 from support.warning_lists import warning_lists
 
 from tocsin.admission import examine, parse_policy
-from tocsin.admission.markings.granular import join_layers
-from tocsin.admission.markings.selectors import resolve_selector
+from tocsin.admission.markings.granular import join_layers, resolve_selector
 from tocsin.admission.markings.tlp import (
     TLP_1_IDS,
     TLP_2_IDS,
@@ -419,3 +418,42 @@ class TestGeneratedMarkings:
                 default=Tlp.CLEAR,
             )
             assert max(strictest, read_markings(whole, {}).tlp or Tlp.CLEAR) >= level
+
+
+MARKED_SUBJECT = {
+    "labels": ["a", "b"],
+    "kill_chain_phases": [{"phase_name": "x"}],
+    "extensions": {"1": "one"},
+}
+
+
+class TestSelectors:
+    @pytest.mark.parametrize(
+        ("selector", "path"),
+        [
+            ("labels", ("labels",)),
+            ("labels.[1]", ("labels", 1)),
+            ("kill_chain_phases.[0].phase_name", ("kill_chain_phases", 0, "phase_name")),
+            ("extensions.1", ("extensions", "1")),
+        ],
+    )
+    def test_a_selector_of_an_existing_property_resolves_to_its_path(
+        self, selector: str, path: Any
+    ) -> None:
+        assert resolve_selector(MARKED_SUBJECT, selector) == path
+
+    @pytest.mark.parametrize(
+        "selector",
+        [
+            "name",
+            "labels.[2]",
+            "labels.1",
+            "labels.x1x",
+            "labels.[²]",
+            "labels.[-1]",
+            "labels.a",
+            "",
+        ],
+    )
+    def test_a_selector_of_a_missing_property_resolves_to_none(self, selector: str) -> None:
+        assert resolve_selector(MARKED_SUBJECT, selector) is None

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.contributions import HUB_IDENTITY, NOW, SCALE, assessment, contribution
 
-from tocsin.admission.merge.assessments import trim_assessments
 from tocsin.admission.merge.content import canonical_json, merge_by_tlp, merge_contributions
-from tocsin.admission.merge.statistics import add_statistics, compute_statistics
+from tocsin.admission.merge.statistics import add_statistics, compute_statistics, trim_assessments
 from tocsin.admission.model import AssessmentKind, Tlp
 from tocsin.admission.timestamps import DAY
 

@@ -1,5 +1,9 @@
-"""The hub's statistics about a public object: counts, days of report, and a valid extension."""
+"""The hub's statistics about a public object: counts, days of report, and a valid extension.
 
+Of the assessments, the newest of each partner counts, at its level, and their number is bounded.
+"""
+
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +13,8 @@ from support.contributions import HUB_IDENTITY, NOW, SCALE, assessment, contribu
 
 from tocsin.admission.merge.content import merge_contributions
 from tocsin.admission.merge.sources import Precedence
-from tocsin.admission.merge.statistics import add_statistics, compute_statistics
-from tocsin.admission.model import AssessmentKind
+from tocsin.admission.merge.statistics import add_statistics, compute_statistics, trim_assessments
+from tocsin.admission.model import AssessmentKind, Tlp
 from tocsin.admission.stix.history_extension import (
     EXTENSION_ID,
     extension_author,
@@ -92,3 +96,40 @@ def test_a_contribution_that_joins_lowers_neither_count_nor_confidence(
     assert (new.confidence or 0) >= (old.confidence or 0)
     assert (new.confidence is None) <= (old.confidence is None)
     assert (new.sightings, new.false_positives) == (old.sightings, old.false_positives)
+
+
+def count_assessments(*assessments: Any, about: Any = None) -> Any:
+    """Sightings and false positives."""
+    target = about or contribution(confidence=60)
+    found = compute_statistics([target], assessments, SCALE, NOW)
+    return (found.sightings, found.false_positives)
+
+
+def test_only_the_newest_assessment_of_a_partner_counts() -> None:
+    sightings = [assessment(source_id=f"sighting--{n}", when=NOW - n) for n in range(5, 9)]
+    denial = assessment(kind=AssessmentKind.FALSE_POSITIVE)
+    other = assessment(kind=AssessmentKind.OTHER, when=NOW + 1)
+    assert count_assessments(*sightings) == (1, 0)
+    assert count_assessments(*sightings, denial) == (0, 1)
+    assert count_assessments(*sightings, denial, other) == (0, 0)
+
+
+def test_partners_of_one_group_have_one_assessment() -> None:
+    a, b = assessment("a", group="g"), assessment("b", group="g")
+    assert count_assessments(a, b, assessment("c")) == (2, 0)
+
+
+def test_an_assessment_at_a_stricter_level_does_not_count() -> None:
+    stricter = assessment(tlp=Tlp.AMBER, scope="amber")
+    assert count_assessments(stricter) == (0, 0)
+    assert count_assessments(assessment(scope="green|marking-definition--1")) == (0, 0)
+    amber = contribution(tlp=Tlp.AMBER, scope="amber")
+    assert count_assessments(stricter, about=amber) == (1, 0)
+
+
+def test_only_the_20_newest_assessments_of_a_partner_are_kept() -> None:
+    many = [assessment("a", source_id=str(n), when=n) for n in range(100)] + [assessment("b")]
+    random.Random(1).shuffle(many)
+    left = trim_assessments(many)
+    assert len(left) == 21
+    assert min(t.when for t in left) == 80

@@ -22,7 +22,7 @@ from support.pattern_trees import (
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable
-from tocsin.admission.observables.extract import extract_observables
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.patterns.grammar import MAX_CHARACTERS, MAX_DEPTH, quote_string
 

@@ -8,7 +8,7 @@ from support.planted_secrets import POLICY, SPELLINGS
 from support.stix_objects import make_object
 
 from tocsin.admission import Pipeline
-from tocsin.admission.detectors.decoding import decode_text
+from tocsin.admission.detectors.disguises import decode_text
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.warninglists.index import WarningLists
 

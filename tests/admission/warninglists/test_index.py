@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from tocsin.admission.warninglists.index import (
     LIST_REACH,
+    PackedList,
     Reach,
     WarningLists,
     load_warning_lists,
+    pack,
 )
-from tocsin.admission.warninglists.packed_list import PackedList, pack
 
 LISTS = WarningLists(
     [

@@ -4,7 +4,7 @@ import pytest
 from support.hub import HubInProcess, indicator, sdo
 
 from tocsin.server.intake import admission
-from tocsin.server.publishing import pending_references
+from tocsin.server.publishing import references
 from tocsin.server.publishing.publisher import Batch, Publisher, Settlement
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
 
@@ -65,8 +65,8 @@ def test_a_batch_that_is_too_large_with_what_it_is_merged_into_is_halved(
 def test_completing_what_waits_is_bounded_in_octets(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pending_references, "PORTION_OCTETS", 5_000)
-    monkeypatch.setattr(pending_references, "_LOADED", 1)
+    monkeypatch.setattr(references, "PORTION_OCTETS", 5_000)
+    monkeypatch.setattr(references, "_LOADED", 1)
     hub, one, missing = HubInProcess(store), indicator(), indicator("late.top")
     words = {"description": "rented " * 300, "published": "2026-01-01T00:00:00Z"}
     refs = [one["id"], missing["id"]]

@@ -40,7 +40,7 @@ from tocsin.server.intake import admission
 from tocsin.server.intake import review as reviewing
 from tocsin.server.intake.review import LEASE
 from tocsin.server.model import Review
-from tocsin.server.publishing import pending_references
+from tocsin.server.publishing import references
 from tocsin.server.store import Store
 
 pytestmark = pytest.mark.slow
@@ -109,7 +109,7 @@ SCENES = {
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few objects fill a transaction."""
-    monkeypatch.setattr(pending_references, "PORTION", 2)
+    monkeypatch.setattr(references, "PORTION", 2)
     monkeypatch.setattr(admission, "BATCH", 3)
     monkeypatch.setattr(reviewing, "PORTION", 1)
 

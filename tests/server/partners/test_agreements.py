@@ -22,11 +22,10 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
 from tocsin.server.auth import hash_secret
-from tocsin.server.journal import JournalEntry
 from tocsin.server.model import Account, Agreement, AgreementState
 from tocsin.server.partners.agreements import PAUSE, AgreementChange
 from tocsin.server.store import Store
-from tocsin.server.store.journal import JournalFilter
+from tocsin.server.store.journal import JournalEntry, JournalFilter
 from tocsin.server.worker import run_intake
 
 NOON = micros("2027-01-01T12:00:00.000000Z")

@@ -30,7 +30,7 @@ from tocsin.admission.timestamps import HOUR, stix_time
 from tocsin.server.intake import review
 from tocsin.server.intake.evaluate import Evaluator
 from tocsin.server.model import Partner
-from tocsin.server.publishing import pending_references, public_objects, publisher
+from tocsin.server.publishing import public_objects, publisher, references
 from tocsin.server.reports import object_report, search
 from tocsin.server.store.feeds.clock import MILLISECOND, HubClock, Windows
 
@@ -378,7 +378,7 @@ MUTATIONS: dict[str, Mutation] = {
         "see that something strict is about one's own",
     ),
     "hidden ids can be referenced": Mutation(
-        pending_references,
+        references,
         "is_visible",
         always(always(True)),
         "guess ids of others",

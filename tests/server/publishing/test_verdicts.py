@@ -1,4 +1,7 @@
-"""The table of verdicts is complete, and docs/merging.md prints the same one."""
+"""The table of verdicts is complete, and docs/merging.md prints the same one.
+
+Of many findings, a status shows the reasons for the verdict.
+"""
 
 import itertools
 from typing import Any
@@ -6,14 +9,16 @@ from typing import Any
 import pytest
 from support.paths import ROOT
 
-from tocsin.admission.model import Verdict
+from tocsin.admission.model import Action, Finding, Verdict
 from tocsin.server.publishing.verdicts import (
+    MOST_FINDINGS,
     TABLE,
     Effect,
     OwnState,
     PublicState,
     Row,
     find_row,
+    limit_findings,
 )
 
 
@@ -58,3 +63,20 @@ def test_a_revoked_id_is_refused_in_every_state_of_the_public_object() -> None:
     living = (PublicState.ABSENT, PublicState.OWN, PublicState.SHARED, PublicState.HIDDEN)
     verdicts = {find_row(public, OwnState.REVOKED).verdict for public in living}
     assert verdicts == {Verdict.REFUSED}
+
+
+def noted(number: int) -> Finding:
+    return Finding("sanitise", "benign", Action.NOTED, f"note {number}")
+
+
+def test_few_findings_are_all_shown() -> None:
+    few = tuple(noted(n) for n in range(2 * MOST_FINDINGS))
+    assert limit_findings(few) == few
+
+
+def test_of_many_findings_the_reasons_for_the_verdict_are_shown_wherever_they_stand() -> None:
+    why = Finding("sanitise", "victim_terms", Action.HELD, "a reviewer decides")
+    many = [noted(n) for n in range(6 * MOST_FINDINGS)]
+    many[3 * MOST_FINDINGS] = why
+    assert limit_findings(tuple(many)) == (*many[:MOST_FINDINGS], why, *many[-MOST_FINDINGS:])
+    assert len(limit_findings((why,) * 10 * MOST_FINDINGS)) == 3 * MOST_FINDINGS

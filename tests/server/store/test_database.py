@@ -21,7 +21,6 @@ from support.presence import present
 from support.stored_values import public, review
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
-from tocsin.server.journal import first_invalid_sequence
 from tocsin.server.model import (
     Collection,
     CollectionKind,
@@ -35,6 +34,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
 from tocsin.server.store.commits import CommitNumber
+from tocsin.server.store.journal import first_invalid_sequence
 
 HOLDING = """
 import sys, time

@@ -34,9 +34,9 @@ from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.server.model import Collection, CollectionKind, Record, Submission
 from tocsin.server.store import OutcomeUnknown, Store, Transaction, availability, commits, database
 from tocsin.server.store import connection as connection_module
+from tocsin.server.store.commits import MOST_OCTETS, BulkWriteSupport
 from tocsin.server.store.connection import Base, is_outage_error
 from tocsin.server.store.schema import try_transactions
-from tocsin.server.store.writes import MOST_OCTETS, BulkWriteSupport
 
 pytestmark = pytest.mark.slow
 

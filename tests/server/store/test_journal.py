@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tocsin.server.journal import GENESIS, JournalEntry, first_invalid_sequence, with_hash
+from tocsin.server.store.journal import GENESIS, JournalEntry, first_invalid_sequence, with_hash
 
 
 @pytest.fixture

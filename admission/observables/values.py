@@ -1,0 +1,438 @@
+"""Values of observables: which an object has, their canonical form, and their syntax.
+
+- `extract_observables`: an SCO's own values, or those that an indicator's pattern compares;
+- `canonical_host` and the like: one spelling for one value.  Nothing there changes what a
+  value matches: a host name is the same in any case, `10.1.2.3/32` is `10.1.2.3`.  A value
+  that cannot be parsed comes back unchanged;
+- `find_value_fault` and the like: what is no address, name or key at all.
+
+Syntax only: this module does not know whether an address is private or a name benign.
+Hash lengths are checked in `hashes`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator
+from encodings.aliases import aliases
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import idna
+
+from tocsin.admission.errors import Malformed
+from tocsin.admission.model import Observable, StixObject
+from tocsin.admission.observables.hashes import HASH_DIGITS
+from tocsin.admission.observables.placeholders import has_placeholder
+from tocsin.admission.patterns.grammar import (
+    SIMPLE_PATTERN,
+    Comparison,
+    Junction,
+    Node,
+    Observation,
+    parse_pattern,
+    quote_string,
+)
+
+_LONGEST_REMEMBERED = 4096
+"""Maximum length of a pattern whose values are cached."""
+
+_SCO_PROPERTIES: dict[str, tuple[str, ...]] = {
+    "domain-name": ("value",),
+    "ipv4-addr": ("value",),
+    "ipv6-addr": ("value",),
+    "url": ("value",),
+    "email-addr": ("value",),
+    "mac-addr": ("value",),
+    "file": ("name",),
+    "directory": ("path",),
+    "mutex": ("name",),
+    "windows-registry-key": ("key",),
+    "user-account": ("user_id", "account_login"),
+    "software": ("name",),
+    "autonomous-system": ("number",),
+}
+_HASHED = ("file", "artifact", "x509-certificate")
+
+
+def extract_observables(subject: StixObject) -> tuple[Observable, ...]:
+    """The values that an indicator's STIX pattern compares, or that an SCO consists of.
+
+    Values are as written, not canonical; `property` of a pattern's value may be a path such as
+    `resolves_to_refs[*].value`.  Empty for every other object and for a pattern that cannot be
+    parsed.
+    """
+    global _last  # noqa: PLW0603
+    last, found = _last
+    if last is not subject:
+        found = _extract(subject)
+        _last = subject, found
+    return found
+
+
+_last: tuple[StixObject | None, tuple[Observable, ...]] = (None, ())
+"""The last object and its values: rule after rule asks for them, and none changes the object."""
+
+
+def _extract(subject: StixObject) -> tuple[Observable, ...]:
+    kind = subject.get("type")
+    if kind == "indicator":
+        pattern = subject.get("pattern")
+        if subject.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):
+            return ()
+        short = len(pattern) <= _LONGEST_REMEMBERED
+        return _remembered_from_pattern(pattern) if short else _from_pattern(pattern)
+    return tuple(_from_sco(str(kind), subject))
+
+
+def _from_pattern(pattern: str) -> tuple[Observable, ...]:
+    simple = SIMPLE_PATTERN.fullmatch(pattern)
+    if simple:
+        return (Observable(simple[1], simple[2], simple[3]),)
+    try:
+        comparisons = tuple(_comparisons(parse_pattern(pattern)))
+    except Malformed:
+        return ()
+    return tuple(
+        Observable(each.kind, each.path, literal.text, each.operator, each.negated)
+        for each in comparisons
+        for literal in each.values
+    )
+
+
+_remembered_from_pattern = lru_cache(maxsize=1024)(_from_pattern)
+
+
+def _comparisons(node: Node) -> Iterator[Comparison]:
+    """Every comparison of a pattern, from left to right."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Comparison):
+            yield node
+        elif isinstance(node, Junction):
+            waiting.extend(reversed(node.parts))
+        else:
+            waiting.append(node.test if isinstance(node, Observation) else node.part)
+
+
+def _from_sco(kind: str, subject: StixObject) -> Iterator[Observable]:
+    for name in _SCO_PROPERTIES.get(kind, ()):
+        if name in subject:
+            yield Observable(kind, name, str(subject[name]))
+    hashes = subject.get("hashes")
+    if kind in _HASHED and isinstance(hashes, dict):
+        for name, value in hashes.items():
+            yield Observable(kind, f"hashes.{quote_string(name)}", str(value))
+
+
+_SHORT_HIVES = {
+    "hkcr": "HKEY_CLASSES_ROOT",
+    "hkcu": "HKEY_CURRENT_USER",
+    "hklm": "HKEY_LOCAL_MACHINE",
+    "hku": "HKEY_USERS",
+    "hkcc": "HKEY_CURRENT_CONFIG",
+}
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
+_WEB_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_ANY_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
+_DROPPED = re.compile(r"[\t\r\n]")
+_AROUND = "".join(map(chr, range(33))) + "\x85\xa0\u3000"
+_AFTER = _AROUND + "."
+_LONGEST = 8192
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+PLAIN_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
+"""An address in its canonical form; `ipaddress` takes ten times as long to say so."""
+
+
+def canonical_host(text: str) -> str:
+    """A host name in lower case and IDNA (RFC 5891), without the final dot.
+
+    >>> canonical_host("BÜCHER.Example.")
+    'xn--bcher-kva.example'
+    """
+    plain = text.strip(_AROUND).rstrip(_AFTER)
+    if plain.isascii():
+        return plain.lower()
+    try:
+        return idna.encode(plain, uts46=True).decode("ascii").lower().rstrip(".")
+    except idna.IDNAError:
+        return plain.lower()
+
+
+def canonical_address(text: str) -> str:
+    """An IP address or network: RFC 5952, host bits zeroed, /32 and /128 dropped.
+
+    >>> canonical_address("198.51.100.7/24"), canonical_address("2001:DB8::0001/128")
+    ('198.51.100.0/24', '2001:db8::1')
+    """
+    plain = text.strip()
+    if PLAIN_IPV4.fullmatch(plain):
+        return plain
+    try:
+        if "/" not in plain:
+            return str(ipaddress.ip_address(plain))
+        network = ipaddress.ip_network(plain, strict=False)
+    except ValueError:
+        return plain
+    whole = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if whole else str(network)
+
+
+def canonical_url(text: str) -> str:
+    """Scheme and host in lower case, the default port dropped; path and query untouched.
+
+    >>> canonical_url("HTTP://Evil.Example:80/Path?Q")
+    'http://evil.example/Path?Q'
+    """
+    plain = text.strip()
+    if len(plain) > _LONGEST or not _WEB_SCHEME.match(plain) or _DROPPED.search(plain):
+        return plain  # urlsplit would drop tabs and line ends, and count wrong
+    try:
+        parts = urlsplit(plain)
+        port = parts.port
+        name = parts.hostname or ""
+    except ValueError:
+        return plain
+    if not name:
+        return plain
+    user, at, _ = parts.netloc.rpartition("@")
+    place = f"[{canonical_address(name)}]" if ":" in name else canonical_host(name)
+    if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
+        place += f":{port}"
+    tail = plain.split("://", 1)[1][len(parts.netloc) :]
+    return urlunsplit((parts.scheme, user + at + place, "", "", "")) + tail
+
+
+def canonical_email(text: str) -> str:
+    """An e-mail address with its domain in lower case; the local part is kept."""
+    local, at, domain = text.strip().rpartition("@")
+    return f"{local}@{canonical_host(domain)}" if at else text.strip()
+
+
+def canonical_registry_key(text: str) -> str:
+    r"""A Windows registry key with its hive spelt out.
+
+    >>> canonical_registry_key(r"HKLM\Software\x")
+    'HKEY_LOCAL_MACHINE\\Software\\x'
+    """
+    hive, slash, rest = text.strip().partition("\\")
+    return _SHORT_HIVES.get(hive.lower(), hive.upper() if hive[:5].lower() == "hkey_" else hive) + (
+        slash + rest
+    )
+
+
+def canonical_mac(text: str) -> str:
+    """A MAC address in lower case with colons."""
+    plain = text.strip()
+    return plain.replace("-", ":").lower() if _ANY_MAC.fullmatch(plain) else plain
+
+
+def canonical_hash(text: str) -> str:
+    """A hash in hexadecimal digits, in lower case."""
+    return text.strip().lower()
+
+
+_BY_VALUE: dict[str, Callable[[str], str]] = {
+    "domain-name": canonical_host,
+    "ipv4-addr": canonical_address,
+    "ipv6-addr": canonical_address,
+    "url": canonical_url,
+    "email-addr": canonical_email,
+    "mac-addr": canonical_mac,
+}
+
+
+def canonical_value(kind: str, name: str, value: str) -> str:
+    """The canonical form of `value`, the property `name` of an SCO of type `kind`.
+
+    >>> canonical_value("file", "hashes.'MD5'", "D41D8CD98F00B204E9800998ECF8427E")
+    'd41d8cd98f00b204e9800998ecf8427e'
+    """
+    spell = canonicalizer(kind, name)
+    return spell(value) if spell else value
+
+
+def canonicalizer(kind: str, name: str) -> Callable[[str], str] | None:
+    """The canonical form of that property, as a function; None if every character counts."""
+    if name == "value":
+        return _BY_VALUE.get(kind)
+    if ".hashes." in f".{name}" and name.rpartition(".")[2].strip("'") in HASH_DIGITS:
+        return canonical_hash
+    return canonical_registry_key if kind == "windows-registry-key" and name == "key" else None
+
+
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_-]{1,63})*", re.ASCII
+)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+-]*:(?!\d+(?:/|$))[^\s\x00-\x20]", re.ASCII)
+_WEB = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,39}://[^/?#\s]", re.ASCII)
+_LOCAL_FILE = re.compile(r"file:///?\S", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?:https?|ftps?|sftp|wss?)://([^/?#\\]{0,1024})", re.IGNORECASE)
+_PORT = re.compile(r":\d{0,9}\Z", re.ASCII)
+_NOT_IN_HOST = re.compile(r"""[\s\x00-\x20\x7f<>"'`{}|^:\[\]]""")
+_DEFANGED = re.compile(r"hxxps?:", re.IGNORECASE)
+_LAST_PORT = 65_535
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f]")
+_MAIL = re.compile(r"""(?:[^\s@"<>(),:;\\]{1,128}|"[^"\r\n]{1,128}")@([^\s@<>(),;\\]{1,255})""")
+_MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
+_HIVES = frozenset(
+    (
+        *("HKEY_CLASSES_ROOT", "HKEY_CURRENT_USER", "HKEY_LOCAL_MACHINE", "HKEY_USERS"),
+        *("HKEY_CURRENT_CONFIG", "HKEY_PERFORMANCE_DATA", "HKEY_PERFORMANCE_TEXT"),
+        *("HKEY_PERFORMANCE_NLSTEXT", "HKEY_DYN_DATA", "HKEY_CURRENT_USER_LOCAL_SETTINGS"),
+    )
+)
+_LAST_AS = 2**32 - 1
+_NO_CHARSETS = ("base64", "bz2", "hex", "quopri", "rot_13", "uu", "zlib", "mbcs")
+_CHARSETS = frozenset(
+    name.replace("_", "")
+    for pair in aliases.items()
+    for name in pair
+    if not pair[1].startswith(_NO_CHARSETS)
+)
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,6}", re.ASCII)
+_FAMILY = re.compile(r"(?:cs|ibm|iso|utf|ebcdic|windows|x?mac|jis|ks|gb|euc|hz|us)[a-z0-9]{1,40}")
+"""Character sets that Python lacks, by the first letters of their names at IANA."""
+
+
+def find_value_fault(subject: StixObject) -> tuple[str, str] | None:
+    """The name of the property whose value is invalid and the fault; None if it is valid."""
+    rule = _RULES.get(subject["type"])
+    if rule is None:
+        return None
+    name, well_written, complaint = rule
+    if name not in subject:
+        return None
+    if not well_written(subject[name]):
+        return name, complaint
+    fault = find_url_fault(subject[name]) if subject["type"] == "url" else ""
+    return (name, fault) if fault else None
+
+
+def is_domain_name(text: str) -> bool:
+    """True for a host name, in any script."""
+    return _DOMAIN.fullmatch(canonical_host(text)) is not None
+
+
+def is_url(text: str) -> bool:
+    """True for a URL (RFC 3986): a scheme, then something."""
+    if _UNPRINTED.search(text):
+        return False
+    if "://" in text[:40]:
+        return bool(_WEB.match(text) or _LOCAL_FILE.match(text))
+    return _SCHEME.match(text) is not None
+
+
+def find_url_fault(text: str) -> str:
+    """The reason for which no client opens a URL as it is written; empty if there is none.
+
+    Only the part before the path is looked at, and only of schemes that have a host.
+
+    >>> find_url_fault("http://a@b@evil.com/")
+    'has two @ before its path: write every @ but the last as %40'
+    """
+    if _DEFANGED.match(text):
+        return "is defanged: write it with http:// or https://"
+    found = _AUTHORITY.match(text)
+    fault = _find_authority_fault(found[1]) if found else ""
+    return "" if fault and has_placeholder(text) else fault
+
+
+def _find_authority_fault(authority: str) -> str:
+    user, _, place = authority.rpartition("@")
+    host = _PORT.sub("", place)
+    if "@" in user:
+        return "has two @ before its path: write every @ but the last as %40"
+    if not host:
+        return "has no host"
+    if not _is_ipv6(host) and _NOT_IN_HOST.search(host):
+        return "has a host with spaces, brackets or other characters that no host has"
+    if int(place[len(host) + 1 :] or 0) > _LAST_PORT:
+        return f"has a port above {_LAST_PORT}"
+    return ""
+
+
+def _is_ipv6(host: str) -> bool:
+    """True for an address of version 6 in brackets."""
+    if not (host.startswith("[") and host.endswith("]")):
+        return False
+    try:
+        ipaddress.IPv6Address(host[1:-1])
+    except ValueError:
+        return False
+    return True
+
+
+def is_email_address(text: str) -> bool:
+    """True for an e-mail address without display name (STIX 2.1 section 6.5)."""
+    found = _MAIL.fullmatch(text)
+    if not found:
+        return False
+    place = found[1]
+    return is_domain_name(place) or (place.startswith("[") and place.endswith("]"))
+
+
+def is_mac_address(text: str) -> bool:
+    """True for a MAC address as STIX writes it (section 6.9)."""
+    return _MAC.fullmatch(text) is not None
+
+
+def is_registry_key(text: str) -> bool:
+    """True for a Windows registry key that begins with a hive."""
+    return canonical_registry_key(text).partition("\\")[0].upper() in _HIVES
+
+
+def address(version: int) -> Callable[[str], bool]:
+    """A test for addresses and networks of that IP version."""
+
+    def is_one(text: str) -> bool:
+        if PLAIN_IPV4.fullmatch(text):
+            return version == 4
+        try:
+            return ipaddress.ip_network(text, strict=False).version == version
+        except ValueError:
+            return False
+
+    return is_one
+
+
+def _as_number(number: int) -> bool:
+    return 0 <= number <= _LAST_AS
+
+
+def _languages(codes: list[str]) -> bool:
+    return all(is_language_code(code) for code in codes)
+
+
+def is_charset(name: str) -> bool:
+    """True for a character set name of IANA's: those of Python, and of the large families.
+
+    >>> is_charset("ISO-8859-1"), is_charset("bla.bla.bla")
+    (True, False)
+    """
+    plain = re.sub(r"[-_:+()]", "", name.lower())
+    return plain in _CHARSETS or _FAMILY.fullmatch(plain) is not None
+
+
+def is_language_code(code: object) -> bool:
+    """True if it is a language code (RFC 5646)."""
+    return isinstance(code, str) and _LANGUAGE.fullmatch(code) is not None
+
+
+_Rule = tuple[str, Callable[[Any], bool], str]
+_RULES: dict[str, _Rule] = {
+    "ipv4-addr": ("value", address(4), "not an address of type ipv4-addr"),
+    "ipv6-addr": ("value", address(6), "not an address of type ipv6-addr"),
+    "domain-name": ("value", is_domain_name, "not a domain name"),
+    "url": ("value", is_url, "not a URL: write it with its scheme, such as https://"),
+    "email-addr": ("value", is_email_address, "not an e-mail address"),
+    "mac-addr": ("value", is_mac_address, "not a MAC address: six pairs of digits with colons"),
+    "windows-registry-key": ("key", is_registry_key, "does not begin with a hive of the registry"),
+    "autonomous-system": ("number", _as_number, f"not between 0 and {_LAST_AS}"),
+    "file": ("name_enc", is_charset, "not the name of a character set"),
+    "directory": ("path_enc", is_charset, "not the name of a character set"),
+    "software": ("languages", _languages, "not language codes (RFC 5646)"),
+}
