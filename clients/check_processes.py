@@ -331,7 +331,7 @@ class ExaminationAhead:
 class KeptCandidates:
     """The candidates of a file, read from it once and from the disk again and again.
 
-    To build them costs ten times as much as to read them again.  Raises UnusableFile if the disk
+    To build one costs some forty times as much as to read it again.  Raises UnusableFile if the disk
     has no room for them.
     """
 
