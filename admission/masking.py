@@ -245,6 +245,8 @@ class TextSearch:
         """True if an own value would be left as it is, however it is read."""
         spares = self._spares
         assert spares is not None  # noqa: S101  (the caller looked)
+        if not each.decoded:  # nearly always
+            return spares(each.text)
         return spares(each.text) and all(spares(decoded.text) for decoded in each.decoded)
 
     def _find_in(self, texts: Iterable[ObjectText]) -> list[tuple[ObjectText, Sequence[Span]]]:
@@ -279,7 +281,7 @@ def _is_value(each: ObjectText, values: Sequence[str]) -> bool:
     """True if a text is an own value as it stands, in ASCII in all its forms."""
     if each.is_name or each.text not in values or not each.text.isascii():
         return False
-    return all(decoded.text.isascii() for decoded in each.decoded)
+    return not each.decoded or all(decoded.text.isascii() for decoded in each.decoded)
 
 
 @memoize_nested
@@ -496,7 +498,8 @@ def own_values(subject: StixObject) -> tuple[str, ...]:
 @lru_cache(maxsize=8)  # called for each text of one object
 def _own_values(about: tuple[Observable, ...]) -> tuple[str, ...]:
     own = {each.value for each in about if each.value and _is_own_value(each)}
-    return tuple(own | {decoded.text for value in own for decoded in decode_text(value)})
+    decoded = {each.text for value in own for each in decode_text(value)}
+    return tuple(own | decoded) if decoded else tuple(own)
 
 
 def _is_own_value(observable: Observable) -> bool:

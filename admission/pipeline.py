@@ -398,10 +398,11 @@ class Pipeline:
     def _judge_by_level(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
         """Judge the layer of each TLP level separately, so that none shows in another."""
         subject = candidate.object or {}
+        if "granular_markings" not in subject:
+            return self._judge_whole(candidate, subject, context)
         split = split_by_tlp(subject, context.facts.definitions, context.defaults.level_of(subject))
         if split.object is subject and not (split.stricter_layers or split.dangling_selectors):
-            judged = self._examine_layer(candidate, context)
-            return replace(judged, original=subject) if judged.original is not None else judged
+            return self._judge_whole(candidate, subject, context)
         strictest = min(self._submitter.max_tlp, Tlp.AMBER_STRICT)
         accepted = [layer for layer in split.stricter_layers if layer[0] <= strictest]
         notes = _note_split(split, dropped=len(accepted) < len(split.stricter_layers))
@@ -420,6 +421,13 @@ class Pipeline:
             )
         keep_original = whole.stricter_layers or whole.original is not None
         return replace(whole, original=subject) if keep_original else whole
+
+    def _judge_whole(
+        self, candidate: Candidate, subject: StixObject, context: SubmissionContext
+    ) -> Candidate:
+        """Judge an object that has one level; `subject` is the object before the stages."""
+        judged = self._examine_layer(candidate, context)
+        return replace(judged, original=subject) if judged.original is not None else judged
 
     def _examine_layer(self, candidate: Candidate, context: SubmissionContext) -> Candidate:
         candidate = normalise(candidate, context.defaults, context.facts.definitions)
@@ -474,8 +482,9 @@ def sanitise(candidate: Candidate, rules: Sequence[Rule]) -> Candidate:
         if candidate.verdict is refused:
             break
         candidate = apply(candidate)
-    asked = Action.ASKED
-    waits = not candidate.is_open or any(f.action is asked for f in candidate.findings)
+    waits = not candidate.is_open
+    for finding in candidate.findings:  # any() takes twice the time
+        waits = waits or finding.action is Action.ASKED
     return replace(candidate, original=full) if waits else candidate
 
 

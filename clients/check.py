@@ -12,8 +12,7 @@ from itertools import chain
 from typing import BinaryIO
 
 from tocsin.admission import Pipeline
-from tocsin.admission.errors import ShareError, Unavailable, Unprocessable
-from tocsin.admission.extraction.verified_file import CHANGED
+from tocsin.admission.errors import ShareError, Unavailable
 from tocsin.admission.formats.stix_parts import LargeStix, Part, detect_large
 from tocsin.admission.model import (
     Candidate,
@@ -28,7 +27,7 @@ from tocsin.clients.check_processes import (
     Advance,
     CheckProcesses,
     ExaminationAhead,
-    Fingerprint,
+    KeptCandidates,
     LargeExaminer,
     LargeFile,
     PlainWork,
@@ -150,15 +149,18 @@ class Checker:
             candidates.append(each)
             if len(candidates) != fewest:
                 continue
+            every: Iterator[Candidate] = chain(candidates, found)
             if processes and is_useful and all(map(is_plain, candidates)):
                 work = PlainWork(now, file.keep_before, file.new_ids)
                 ahead = ExaminationAhead(processes, work, advance, ResultStore(file.name))
-                if self._examine_ahead(reader, ahead, chain(candidates, found)):
+                if self._examine_ahead(reader, ahead, every):
                     return ahead.results
                 if not reader.is_streamed or file.new_ids:
                     return list(reader)
+                every = iter(reader)
             if reader.is_streamed and not file.new_ids:
-                return self._examine_surveyed(reader, processes, advance)
+                kept = KeptCandidates(cut_parts(every, _PART))
+                return self._examine_surveyed(reader, kept, processes, advance)
         return candidates
 
     def _examine_ahead(
@@ -174,17 +176,19 @@ class Checker:
         return ahead.is_possible
 
     def _examine_surveyed(
-        self, reader: CandidateReader, processes: CheckProcesses | None, advance: Advance
+        self,
+        reader: CandidateReader,
+        kept: KeptCandidates,
+        processes: CheckProcesses | None,
+        advance: Advance,
     ) -> ResultStore:
-        """The results of a file whose candidates are not kept, and may concern each other."""
-        readings = _EqualReadings(reader)
-        facts = self._pipeline.survey(readings.read)
+        """The results of a file that is not in memory, whose candidates may concern each other."""
+        facts = self._pipeline.survey(kept.read)
         surveyed = Surveyed(facts, reader.now, reader.file.keep_before)
-        parts = cut_parts(readings.read(), _PART)
         if processes and processes.capacity:
-            blocks = processes.examine_surveyed(surveyed, parts)
+            blocks = processes.examine_surveyed(surveyed, kept.parts())
         else:
-            blocks = map(SurveyedExaminer(self._pipeline, surveyed).examine, parts)
+            blocks = map(SurveyedExaminer(self._pipeline, surveyed).examine, kept.parts())
         store = ResultStore(reader.file.name)
         for block in blocks:
             store.add(block)
@@ -248,25 +252,6 @@ class _PartsReader:
     def _read_again(self) -> Iterator[list[Candidate]]:
         for part in self.parts:
             yield self.layout.read_part(part, self.stream)
-
-
-@dataclass(slots=True)
-class _EqualReadings:
-    """Reads the candidates of a file again and again, and they must be the same."""
-
-    reader: CandidateReader
-    digest: bytes = b""
-    """The digest of the first reading."""
-
-    def read(self) -> Iterator[Candidate]:
-        """Read the file.  Raises Unprocessable at the end if it changed since the first time."""
-        fingerprint = Fingerprint(new_ids=False)
-        for each in self.reader:
-            fingerprint.add(each)
-            yield each
-        self.digest = self.digest or fingerprint.digest
-        if fingerprint.digest != self.digest:
-            raise Unprocessable(CHANGED)
 
 
 def describe_submitter(settings: ClientSettings, tlp: str = "") -> Submitter:

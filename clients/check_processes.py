@@ -8,7 +8,7 @@ one, in this process.
 
 Another large file is read once for the facts that its objects state about each other
 (`admission/survey.py`); with these, its parts are examined by themselves.  Parts of a STIX file are
-read by the process that examines them, those of others by this one.
+read by the process that examines them.  Those of others are built by this one and kept on disk.
 
 Results are kept on disk.  A worker process ends with the program, even if that is killed.
 """
@@ -20,6 +20,7 @@ import hashlib
 import os
 import signal
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -156,11 +157,9 @@ class CheckProcesses:
         """
         return self._examine_all(large, _examine_part, parts)
 
-    def examine_surveyed(
-        self, surveyed: Surveyed, parts: Iterable[Sequence[Candidate]]
-    ) -> Iterator[ResultBlock]:
-        """Yield the results of candidates of another large file; see `examine_large`."""
-        return self._examine_all(surveyed, _examine_surveyed, map(_pack, parts))
+    def examine_surveyed(self, surveyed: Surveyed, parts: Iterable[bytes]) -> Iterator[ResultBlock]:
+        """Yield the results of `KeptCandidates.parts` of another file; see `examine_large`."""
+        return self._examine_all(surveyed, _examine_surveyed, parts)
 
     def _examine_all(
         self,
@@ -329,6 +328,31 @@ class ExaminationAhead:
         self.advance(sum(block.counts.values()))
 
 
+class KeptCandidates:
+    """The candidates of a file, read from it once and from the disk again and again.
+
+    To build one costs some forty times as much as to read it again.  Raises UnusableFile if the
+    disk has no room for them.
+    """
+
+    def __init__(self, parts: Iterator[list[Candidate]]) -> None:
+        """`parts` are read from the file as they are needed."""
+        self._remaining = parts
+        self._kept = OctetStore()
+
+    def read(self) -> Iterator[Candidate]:
+        """All candidates, in order.  The first reading may end early: the next one goes on."""
+        for octets in self._kept:
+            yield from _unpack_kept(octets)
+        for part in self._remaining:
+            self._kept.add(zlib.compress(_pack(part), _COMPRESSION))
+            yield from part
+
+    def parts(self) -> Iterator[bytes]:
+        """The parts as they are kept, once all candidates have been read."""
+        return iter(self._kept)
+
+
 def cut_parts(candidates: Iterable[Candidate], length: int) -> Iterator[list[Candidate]]:
     """The candidates in lists of this length; the last may be shorter."""
     remaining = iter(candidates)
@@ -341,6 +365,10 @@ def _pack(part: Sequence[Candidate]) -> bytes:
     Not those of STIX, which may be salvaged.
     """
     return _PACK.encode([(each.index, each.object, each.verdict, each.findings) for each in part])
+
+
+def _unpack_kept(octets: bytes) -> list[Candidate]:
+    return _unpack(zlib.decompress(octets))
 
 
 def _unpack(octets: bytes) -> list[Candidate]:
@@ -357,6 +385,8 @@ def _build(
     return Candidate.from_object(index, subject, *findings, verdict=verdict)
 
 
+_COMPRESSION = 1
+"""The fastest."""
 _PACK = msgspec.msgpack.Encoder()
 _UNPACK = msgspec.msgpack.Decoder(list[tuple[int, StixObject | None, Verdict, tuple[Finding, ...]]])
 
@@ -401,8 +431,9 @@ class SurveyedExaminer:
         self._keep_before = surveyed.keep_before
         self._context = pipeline.build_context(surveyed.facts, surveyed.now)
 
-    def examine(self, candidates: Sequence[Candidate]) -> ResultBlock:
-        """The results of some candidates that follow each other."""
+    def examine(self, part: bytes) -> ResultBlock:
+        """The results of one of `KeptCandidates.parts`."""
+        candidates = _unpack_kept(part)
         examined = self._pipeline.examine_part(candidates, self._context)
         return _encode(candidates, examined, keep_before=self._keep_before)
 
@@ -471,7 +502,7 @@ def _examine_part(part: Part) -> ResultBlock:
 
 def _examine_surveyed(part: bytes) -> ResultBlock:
     assert _worker is not None and _worker.surveyed is not None  # noqa: S101  (set by _begin)
-    return _worker.surveyed.examine(_unpack(part))
+    return _worker.surveyed.examine(part)
 
 
 def count_processors() -> int:

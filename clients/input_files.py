@@ -79,13 +79,18 @@ class CandidateReader:
                 found = read_large(name, stream, options)
                 if found is not None:
                     self.is_streamed = True
-                    yield from (complete(each, file, now) for each in found)
+                    yield from self._complete_all(found)
                     return
         content = file.read()
         if detect_format(name, content) is None:
             raise Unprocessable(explain_unreadable(name, content, _REMEDY))
-        for candidate in read(name, content, options):
-            yield complete(candidate, file, now)
+        yield from self._complete_all(read(name, content, options))
+
+    def _complete_all(self, found: Iterator[Candidate]) -> Iterator[Candidate]:
+        file, now = self.file, self.now
+        if not (file.new_ids or file.labels or file.valid_for):  # a file may have millions
+            return found
+        return (complete(each, file, now) for each in found)
 
 
 @contextmanager

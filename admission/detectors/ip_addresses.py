@@ -44,9 +44,21 @@ _NUMBER = re.compile(r"[1-9]\d{7,9}|0x[0-9a-f]{7,8}", re.IGNORECASE)
 _REFANG = re.compile(r"[\[\](){}\\]|dot", re.IGNORECASE)
 
 
-@lru_cache(maxsize=128)
 def find_ip_networks(text: str) -> tuple[tuple[int, int, Network], ...]:
     """Start, end and network of each address in a text; defanged ones and ports included."""
+    return _find_cached(text) if _may_hold_address(text) else ()
+
+
+def _may_hold_address(text: str) -> bool:
+    """False if a text has nothing that every kind of address has; most have not."""
+    if text.count(".") >= 3 or text.count(":") >= 2:
+        return True
+    plain = text.lower()
+    return "dot" in plain or "://" in plain or "ip-" in plain or "in-addr" in plain
+
+
+@lru_cache(maxsize=128)
+def _find_cached(text: str) -> tuple[tuple[int, int, Network], ...]:
     return tuple(_find_ip_networks(text))
 
 

@@ -32,7 +32,7 @@ from tocsin.admission.observables.ioc_types import (
 )
 from tocsin.admission.timestamps import stix_time
 
-_NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e")
+_NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e").bytes
 """UUID namespace for the ids of indicators that are built from plain values."""
 _VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
 """Hexadecimal digits with the variant bits of a UUID (RFC 9562 section 4.1) set."""
@@ -228,12 +228,6 @@ def _optional_properties(details: IndicatorDetails) -> Iterator[tuple[str, Any]]
 
 def _uuid5(pattern: str) -> str:
     """`uuid.uuid5` as text, faster since no object is made: a file has thousands."""
-    digits = sha1(_NAMESPACE.bytes + pattern.encode(), usedforsecurity=False).hexdigest()
-    parts = (
-        digits[:8],
-        digits[8:12],
-        "5" + digits[13:16],
-        _VARIANT[digits[16]] + digits[17:20],
-        digits[20:32],
-    )
-    return "-".join(parts)
+    digits = sha1(_NAMESPACE + pattern.encode(), usedforsecurity=False).hexdigest()
+    variant = _VARIANT[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

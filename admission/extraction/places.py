@@ -70,7 +70,8 @@ class Places:
 
     def _write_newest(self) -> None:
         newest = self._newest
-        records = sorted(each + newest[each].to_bytes(_PLACE, "big") for each in newest)
+        records = [digest + place.to_bytes(_PLACE, "big") for digest, place in newest.items()]
+        records.sort()
         self._runs.add(records)
         self._on_disk += len(records)
         newest.clear()
@@ -96,9 +97,10 @@ class _Filter:
 
     def add(self, records: Iterable[bytes]) -> None:
         """Add the digests with which records begin."""
+        words, locate = self._words, self._locate
         for record in records:
-            number, bits = self._locate(record)
-            self._words[number] |= bits
+            number, bits = locate(record)
+            words[number] |= bits
 
     def may_have(self, digest: bytes) -> bool:
         """False if a digest was not added."""

@@ -89,6 +89,8 @@ def build_rule(context: RuleContext) -> Rule:
 
 def _check_values(candidate: Candidate, subject: StixObject, mixed: str) -> Candidate:
     every = extract_observables(subject)
+    if len(every) == 1 and is_surely_public(every[0].value):  # most addresses of lists
+        return candidate
     private = [
         _is_private_value(each)
         for each in every

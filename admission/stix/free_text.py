@@ -283,6 +283,8 @@ def custom_names(subject: StixObject) -> Iterator[tuple[Path, str]]:
     if (kind := str(subject.get("type"))) not in standard_types():
         yield ("type",), kind
     known = standard_property_names()
+    if subject.keys() <= known:  # most objects; far cheaper than one by one
+        return
     for name in subject:
         if name not in known:
             yield (name,), name

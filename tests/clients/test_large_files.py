@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,22 @@ from support.taxii_servers import Answer, indicator, serve_script
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
+from tocsin.admission.extraction import verified_file
+from tocsin.admission.extraction.verified_file import VerifiedFile
+from tocsin.admission.formats import misp
 from tocsin.admission.formats.misp import large
 from tocsin.admission.markings.tlp import TLP_2_IDS
-from tocsin.admission.model import Tlp
+from tocsin.admission.model import Candidate, Tlp
 from tocsin.clients import check, results
 from tocsin.clients.check import Checker, Preview, describe_submitter
 from tocsin.clients.check_processes import (
     CheckProcesses,
     ExaminationAhead,
     ExaminerSettings,
+    KeptCandidates,
     LargeExaminer,
     SurveyedExaminer,
+    cut_parts,
 )
 from tocsin.clients.cli import command
 from tocsin.clients.input_files import InputFile
@@ -159,11 +165,32 @@ def test_the_results_of_a_large_search_in_misp_are_those_of_a_small_one(
     assert list_results(found) == list_results(small)
 
 
-def test_a_search_in_misp_that_changes_between_its_readings_is_not_shared(
+def test_a_search_in_misp_that_changes_while_it_is_read_is_not_shared(
     checker: Checker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check, "_MOST_KEPT", 40)
     path = write_search(tmp_path / "a.json")
+    find_events = large.find_events
+
+    def change(file: VerifiedFile) -> large.LargeMisp | None:
+        found = find_events(file)
+        path.write_bytes(path.read_bytes().replace(b"bad399.top", b"bad398.top"))
+        return found
+
+    monkeypatch.setattr(misp, "find_events", change)
+    monkeypatch.setattr(verified_file, "_BLOCK", 1_000)
+    preview = checker.preview(InputFile("a.json", b"", path=path), NOW)
+    assert "the file changed while it was read" in preview.error
+    assert list(preview.results()) == []
+
+
+def test_a_search_in_misp_that_changes_after_it_was_read_is_shared_as_it_was(
+    checker: Checker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "_MOST_KEPT", 40)
+    path = write_search(tmp_path / "a.json")
+    file = InputFile("a.json", b"", path=path)
+    unchanged = list_results(checker.preview(file, NOW))
 
     class Changing(SurveyedExaminer):
         def __init__(self, *arguments: Any) -> None:
@@ -171,9 +198,15 @@ def test_a_search_in_misp_that_changes_between_its_readings_is_not_shared(
             path.write_bytes(path.read_bytes().replace(b"bad399.top", b"bad398.top"))
 
     monkeypatch.setattr(check, "SurveyedExaminer", Changing)
-    preview = checker.preview(InputFile("a.json", b"", path=path), NOW)
-    assert "the file changed while it was read" in preview.error
-    assert list(preview.results()) == []
+    assert list_results(checker.preview(file, NOW)) == unchanged
+
+
+def test_candidates_that_are_kept_are_read_from_their_file_once() -> None:
+    built = [Candidate.from_object(number, indicator(number)) for number in range(25)]
+    kept = KeptCandidates(cut_parts(iter(built), 10))
+    assert [*islice(kept.read(), 13)] == built[:13]
+    assert [*kept.read()] == [*kept.read()] == built
+    assert len([*kept.parts()]) == 3
 
 
 @pytest.mark.parametrize("several", [False, True])
