@@ -186,7 +186,7 @@ def open_serving_runtime(
 ) -> Iterator[Runtime]:
     """Open the hub for `serve`, which keeps the embedded engine alive for all commands.
 
-    `engine`: that of the settings' data directory, if it has been started already.
+    `engine`: that of the settings' data directory, if its start has begun.
     """
     uri = settings.mongo_uri
     with (
@@ -216,9 +216,10 @@ def _check_recogniser() -> None:
 def _embedded_engine(
     settings: HubSettings, echo: Echo, shared: SharedFolder | None, engine: Engine | None
 ) -> Iterator[str]:
-    """Supervise the embedded engine, started here if it was not; gives its URI."""
-    engine = engine or Engine.start(settings.data, echo)
+    """Wait for the embedded engine, and supervise it; gives its URI."""
+    engine = engine or Engine.begin(settings.data, echo)
     try:
+        engine.await_start()
         engine.announce("" if shared is None else str(shared.path))
         echo(f"database: the embedded engine, in {settings.data}")
         engine.watch()
@@ -380,8 +381,8 @@ def serve(  # noqa: PLR0913
     """Serve requests, and work in the background, until SIGTERM or SIGINT.
 
     `ready` is a file to write, with the URL and the process id as JSON, once requests are served.
-    `program` is that of the processes that answer requests.  `engine` has been started already,
-    and is stopped by the caller if this raises; `stop` is set by signals already.
+    `program` is that of the processes that answer requests.  The start of `engine` has begun,
+    and the caller stops it if this raises; `stop` is set by signals already.
     """
     if stop is None:
         stop = threading.Event()

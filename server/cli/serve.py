@@ -66,9 +66,8 @@ def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
     """Answer TAXII 2.1 requests until SIGTERM."""
     stop = threading.Event()
     stop_on_signal(stop)
-    # The hub's program is imported while the engine starts, which takes about as long.
-    threading.Thread(target=import_module, args=(_RUNTIME,), daemon=True).start()
-    engine = None if settings.mongo_uri else Engine.start(settings.data, print_notice)
+    # The hub's program is imported while the engine starts, which takes at least as long.
+    engine = None if settings.mongo_uri else Engine.begin(settings.data, print_notice)
     try:
         import_module(_RUNTIME).serve(settings, ready_file, print_notice, engine=engine, stop=stop)
     finally:

@@ -41,7 +41,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import bson
 from pymongo import MongoClient
@@ -120,23 +120,62 @@ Report = Callable[[str], None]
 """Prints a line for the operator."""
 
 
+class _Child(NamedTuple):
+    """An engine's process."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    before: int
+    """The octets of its log before it was started."""
+
+    def await_port(self) -> int:
+        """The port that the engine says in its log that it listens on.
+
+        Raises Unavailable if it ends, or is ended here because it takes too long.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        with self.log.open("rb") as log:
+            log.seek(self.before)
+            output = b""
+            while self.process.poll() is None and time.monotonic() < deadline:
+                output += log.read()
+                if found := _LISTENING.search(output):
+                    return int(found[1])
+                time.sleep(_PAUSE_SECONDS / 5)
+        self.process.kill()
+        self.process.wait()
+        raise Unavailable(f"the database engine did not start: see {self.log}")
+
+
+class _Begun(NamedTuple):
+    """An engine whose start has begun."""
+
+    holding: contextlib.ExitStack
+    """Holds the lock of the directory until the start is complete."""
+    lock: int
+    """The open file of the lock."""
+    child: _Child | None
+    """Its process; None if its database has yet to be made."""
+
+
 class Engine:
     """A database engine that runs as a child process."""
 
     def __init__(self, data: Path, report: Report) -> None:
-        """Use `start` or `private` instead, which start it."""
+        """Use `begin`, `start` or `private` instead, which start it."""
         self._data, self._print = data, report
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self._begun: _Begun | None = None
         self._shared = ""
         self._stopping = threading.Event()
         self._hub_lock = contextlib.ExitStack()
 
     @classmethod
-    def start(cls, data: Path, report: Report) -> Engine:
-        """Start a hub's engine on `data`.
+    def begin(cls, data: Path, report: Report) -> Engine:
+        """Begin to start a hub's engine on `data`; `await_start` completes it.
 
-        Call it on a thread that lives as long as the engine: the engine ends with it.
+        Call both on a thread that lives as long as the engine: the engine ends with it.
 
         Raises Unavailable, with a sentence, if no engine is installed or another one has the
         directory.
@@ -146,9 +185,24 @@ class Engine:
             engine._prepare()
             lock.enter_context(_lock_for_hub(data))
             (data / _ADDRESS).unlink(missing_ok=True)  # of a hub that was killed
-            engine._start_with_reserve()
+            engine._begin_process()
             engine._hub_lock = lock.pop_all()
         return engine
+
+    @classmethod
+    def start(cls, data: Path, report: Report) -> Engine:
+        """Start a hub's engine on `data`.  See `begin`."""
+        engine = cls.begin(data, report)
+        try:
+            engine.await_start()
+        except BaseException:
+            engine.stop()
+            raise
+        return engine
+
+    def await_start(self) -> None:
+        """Wait until the engine can be used.  Raises Unavailable if it does not start."""
+        self._start_with_reserve()
 
     @classmethod
     def private(cls, data: Path, report: Report) -> Engine:
@@ -183,8 +237,18 @@ class Engine:
         self._stopping.set()
         (self._data / _ADDRESS).unlink(missing_ok=True)
         with self._hub_lock:
+            if self._begun is not None:
+                self._give_up_start(self._begun)
             if self._process is not None:
                 _stop_process(self._process, self._port)
+
+    def _give_up_start(self, begun: _Begun) -> None:
+        """End an engine for which nobody has waited; it closes its database first."""
+        self._begun = None
+        with begun.holding:
+            if begun.child is not None:
+                with contextlib.suppress(Unavailable):  # it has ended
+                    _stop_process(begun.child.process, begun.child.await_port())
 
     def _prepare(self) -> None:
         """See `_prepare_directory`; Unavailable if there is no room on the disk."""
@@ -221,21 +285,38 @@ class Engine:
             self._process.kill()
             self._process.wait()
 
-    def _start_process(self) -> None:
-        """Start the engine with authentication; a new one is given its user first."""
-        with _lock_for_engine(self._data) as lock:
+    def _begin_process(self) -> None:
+        """Start a process on the database, if there is one; `_start_process` goes on."""
+        with contextlib.ExitStack() as holding:
+            lock = holding.enter_context(_lock_for_engine(self._data))
             _finish_swap(self._data)
             new = not (self._data / _DATA).exists()
-            if new:
-                self._set_password(lock)
-            self._process, self._port = _launch(self._data, lock, self._port)
-            if not _accepts_password(self.uri):
-                _stop_process(self._process, self._port)
-                self._set_password(lock)
-                self._process, self._port = _launch(self._data, lock, self._port)
+            child = None if new else _launch(self._data, lock, self._port)
+            self._begun = _Begun(holding.pop_all(), lock, child)
+
+    def _start_process(self) -> None:
+        """Start the engine with authentication; a new one is given its user first."""
+        if self._begun is None:
+            self._begin_process()
+        assert self._begun is not None  # noqa: S101
+        begun, self._begun = self._begun, None
+        with begun.holding:
+            new = begun.child is None
+            if begun.child is not None:
+                self._use(begun.child)
+            if begun.child is None or not _accepts_password(self.uri):
+                if self._process is not None:
+                    _stop_process(self._process, self._port)
+                self._set_password(begun.lock)
+                self._use(_launch(self._data, begun.lock, self._port))
         _drop_other_users(self.uri)
         if new:
             _check_empty(self.uri, self._data / _DATA)
+
+    def _use(self, child: _Child) -> None:
+        """Wait until a process listens, and use it."""
+        self._process = child.process
+        self._port = child.await_port()
 
     def _set_password(self, lock: int) -> None:
         """Give the engine our user and password, while it runs without authentication.
@@ -245,12 +326,13 @@ class Engine:
         into which one of them wrote is refused.
         """
         secret = json.loads((self._data / _SECRET).read_text())
-        process, port = _launch(self._data, lock, authenticate=False)
+        child = _launch(self._data, lock, authenticate=False)
+        port = child.await_port()
         try:
             with _connect(f"mongodb://{_HOST}:{port}/?directConnection=true") as client:
                 _put_user(client, secret["user"], secret["password"])
         finally:
-            _stop_process(process, port)
+            _stop_process(child.process, port)
 
     def _report(self, line: str) -> None:
         """Print a line; a full disk can be that of the operator's log, too."""
@@ -447,10 +529,8 @@ def _octets(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def _launch(
-    data: Path, lock: int, port: int = 0, *, authenticate: bool = True
-) -> tuple[subprocess.Popen[bytes], int]:
-    """A running engine and the port that it listens on; any free one if `port` is 0.
+def _launch(data: Path, lock: int, port: int = 0, *, authenticate: bool = True) -> _Child:
+    """An engine that begins to run; it will listen on any free port if `port` is 0.
 
     It inherits the open file `lock`, and with it the lock, which the kernel releases when both
     have closed it.
@@ -478,23 +558,7 @@ def _launch(
         )
     finally:
         os.close(output)
-    return process, _wait_until_listening(process, data, before)
-
-
-def _wait_until_listening(process: subprocess.Popen[bytes], data: Path, before: int) -> int:
-    """The port that the engine says in its log, after octet `before`, that it listens on."""
-    deadline = time.monotonic() + _START_SECONDS
-    with (data / _LOG).open("rb") as log:
-        log.seek(before)
-        output = b""
-        while process.poll() is None and time.monotonic() < deadline:
-            output += log.read()
-            if found := _LISTENING.search(output):
-                return int(found[1])
-            time.sleep(_PAUSE_SECONDS / 5)
-    process.kill()
-    process.wait()
-    raise Unavailable(f"the database engine did not start: see {data / _LOG}")
+    return _Child(process, log, before)
 
 
 def _stop_process(process: subprocess.Popen[bytes], port: int) -> None:

@@ -470,6 +470,23 @@ def test_a_second_engine_is_refused_while_the_first_one_runs(
         Engine.private(data, print)
 
 
+def test_a_start_that_has_begun_is_complete_when_it_was_awaited(used: Path) -> None:
+    engine = Engine.begin(used, print)
+    assert engine.pid == 0
+    engine.await_start()
+    with contextlib.closing(Store.connect(engine.uri)) as store:
+        assert store.is_prepared()
+    engine.stop()
+
+
+def test_a_start_that_is_given_up_leaves_no_engine_and_no_lock(used: Path) -> None:
+    engine = Engine.begin(used, print)
+    engine.stop()
+    assert "listening" in (used / "engine.log").read_text().splitlines()[-1]  # it closed its files
+    again = Engine.start(used, print)
+    again.stop()
+
+
 def test_an_engine_that_does_not_start_names_its_log(data: Path) -> None:
     data.mkdir()
     (data / "db").write_text("not a database")
