@@ -212,6 +212,7 @@ def _start_processes(
     hub = HubProcess(folder / "data", program=program)
     if apart and "TOCSIN_MONGO_URI" not in os.environ:
         engine = Engine.start(hub.data, lambda text: None)
+        engine.announce()
         cleanup.callback(engine.stop)
         engine.watch()
         os.environ["TOCSIN_MONGO_URI"] = engine.uri

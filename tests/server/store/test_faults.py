@@ -477,13 +477,19 @@ class TestContents:
         assert self.SECRET not in caplog.text
         assert object_id(1) not in caplog.text
 
+    @pytest.mark.parametrize(("command", "times"), [("insert", 1), ("update", 2_000)])
     def test_of_a_submission_are_in_no_log(
-        self, far: Store, proxy: WireProxy, caplog: pytest.LogCaptureFixture
+        self,
+        far: Store,
+        proxy: WireProxy,
+        caplog: pytest.LogCaptureFixture,
+        command: str,
+        times: int,
     ) -> None:
-        raw = self.SECRET.encode()
+        raw = self.SECRET.encode() * times  # a long one is stored in pieces
         sent = Submission("s", "acme", "acme", "green", received=1, total=1, raw=raw)
         error = {"index": 0, "code": 2, "errmsg": "no"}
-        proxy.change("update", lambda reply: reply | {"n": 0, "writeErrors": [error]})
+        proxy.change(command, lambda reply: reply | {"n": 0, "writeErrors": [error]})
         try:
             far.submissions.receive(sent)
         except PyMongoError:
