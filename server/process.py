@@ -1,4 +1,4 @@
-"""What the processes of a hub have in common: how a signal ends them, and a line of their logs."""
+"""Shared by all processes of a hub: how they end at a signal, and the format of their logs."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 - `canonical_host` and the like: one spelling for one value.  Nothing there changes what a
   value matches: a host name is the same in any case, `10.1.2.3/32` is `10.1.2.3`.  A value
   that cannot be parsed comes back unchanged;
-- `find_value_fault` and the like: what is no address, name or key at all.
+- `find_value_fault` and the like: finds values that are not an address, a name or a key.
 
 Syntax only: this module does not know whether an address is private or a name benign.
 Hash lengths are checked in `hashes`.

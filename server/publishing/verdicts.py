@@ -5,7 +5,7 @@ state of what the partner itself published before under the candidate's id.  The
 first row that fits decides.  `publisher.py` finds the states and carries the
 action out.  Candidates that admission refused or held do not come here.
 
-Besides, what a verdict leaves: findings beyond those of the table, the record of
+Also what a verdict leaves: findings beyond those of the table, the record of
 an object in its submission's status, and the review, if it asks something.
 
 Values only: the database is not known here.

@@ -183,7 +183,7 @@ class DiskSpace:
         return self._measure(self._data) if self._min_free else None
 
     def check_room(self) -> None:
-        """Raises Unavailable if there is no room for a submission."""
+        """Raises Unavailable if the disk is too full for a submission."""
         self.look()
         if self._is_low:
             raise Unavailable(_NO_ROOM, _RETRY_SECONDS)

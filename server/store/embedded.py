@@ -243,12 +243,12 @@ class Engine:
                 _stop_process(self._process, self._port)
 
     def _give_up_start(self, begun: _Begun) -> None:
-        """End an engine for which nobody has waited; it closes its database first."""
+        """Kill an engine that nobody has used; its database is as it was."""
         self._begun = None
         with begun.holding:
             if begun.child is not None:
-                with contextlib.suppress(Unavailable):  # it has ended
-                    _stop_process(begun.child.process, begun.child.await_port())
+                begun.child.process.kill()
+                begun.child.process.wait()
 
     def _prepare(self) -> None:
         """See `_prepare_directory`; Unavailable if there is no room on the disk."""
