@@ -16,6 +16,7 @@ from functools import partial
 from tocsin.admission.errors import Unavailable
 from tocsin.server.app import HubServices
 from tocsin.server.notices import SECONDS
+from tocsin.server.store.connection import time_limit
 from tocsin.server.store.feeds.value_index import FEWEST
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ _FORGET_IDLE = 15.0
 """Seconds between checks for what is not kept any longer."""
 _LOOK = 1.0
 """Seconds between two looks at the database and its disk."""
+_LOOK_SECONDS = 5.0
+"""Time limit of what is read then, so that a database that falls silent is noticed soon."""
 _Task = Callable[[HubServices, threading.Event], None]
 _PACK_REST = 4
 """Packing rests four times as long as its last step took."""
@@ -234,12 +237,13 @@ def _look(services: HubServices, stop: threading.Event) -> None:
     """Look after the database and its disk, so that requests need not find out by waiting."""
     while not stop.wait(_LOOK):
         with _survive(services, "looking after the database"):
+            services.disk.look()
             if services.store.availability.probe():
-                services.store.feeds.refresh()
+                with time_limit(_LOOK_SECONDS):
+                    services.store.feeds.refresh()
+                    services.monitor.look()
                 services.exports.refresh()
                 services.store.review_queue.refresh()
-            services.disk.look()
-            services.monitor.look()
 
 
 def _keep_reserve(services: HubServices, stop: threading.Event) -> None:

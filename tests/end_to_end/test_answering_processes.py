@@ -279,8 +279,12 @@ class TestEnds:
         for process in hub.answering():
             os.kill(process, signal.SIGKILL)
         thread.join()
-        wait_until(lambda: len([o for o in hub.walk() if o["type"] == "indicator"]) == 2_000)
         assert not statuses
+
+        def is_settled() -> bool:
+            return len([o for o in hub.walk() if o["type"] == "indicator"]) == 2_000
+
+        wait_until(is_settled, LEASE - 30)  # the lease of the dead would still hold
 
     def test_all_end_when_the_first_is_killed_or_asked_to_stop(self, start: Start) -> None:
         hub = start()

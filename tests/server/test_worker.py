@@ -135,6 +135,28 @@ def test_what_a_request_failed_on_is_given_back_when_the_database_answers_again(
         worker.join_workers(started, 10)
 
 
+def test_nothing_waits_for_a_database_that_has_just_not_answered(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_LOOK", 0.01)
+    answers = iter([True, False, False, False])
+    probed, looked = list[bool](), list[int]()
+    stop = threading.Event()
+
+    def probe() -> bool:
+        probed.append(next(answers, False))
+        if len(probed) == 4:
+            stop.set()
+        return probed[-1]
+
+    monkeypatch.setattr(hub.store.availability, "probe", probe)
+    for work in (hub.store.feeds, hub.services.exports, hub.store.review_queue):
+        monkeypatch.setattr(work, "refresh", lambda: looked.append(len(probed)))
+    monkeypatch.setattr(hub.services.monitor, "look", lambda: looked.append(len(probed)))
+    worker.join_workers(worker.start_answering_workers(hub.services, stop), 60)
+    assert looked == [1, 1, 1, 1]
+
+
 def test_the_background_work_indexes_values_and_counts(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
