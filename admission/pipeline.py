@@ -54,7 +54,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.normalise import MarkingContext, normalise
 from tocsin.admission.observables.values import extract_observables
-from tocsin.admission.patterns.checker import PatternChecker
+from tocsin.admission.patterns.bounded_compiler import BoundedCompiler
 from tocsin.admission.policy import Policy
 from tocsin.admission.rules import (
     approve_settings,
@@ -136,7 +136,7 @@ class SubmissionContext:
     """The sanitising rules, prepared for this submission."""
     now: int
     """µs since 1970 UTC."""
-    patterns: PatternChecker
+    patterns: BoundedCompiler
     """Checks the patterns in other languages than STIX."""
     named: bool
     """The submitter agreed to be named."""
@@ -342,7 +342,7 @@ class Pipeline:
                 for name, table in self._settings.items()
             ),
             now=now,
-            patterns=PatternChecker(owner=self._submitter.partner),
+            patterns=BoundedCompiler(owner=self._submitter.partner),
             named=facts.submitter.consent in CONSENTS_TO_NAME,
             acs_custodian=str(self._settings.get("marking", {}).get("acs_custodian", "")),
             uncertain=frozenset() if "marking" in self._waived else facts.unmarked,

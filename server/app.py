@@ -322,7 +322,7 @@ def create_app(  # noqa: PLR0913
         rate_limiter=RateLimiter(settings.requests_per_minute, numbers=numbers),
         clock=services.clock,
     )
-    taxii.count_requests(app, services.monitor.metrics)
+    taxii.count_requests(app, services.monitor.counters)
     app.register_blueprint(monitoring.blueprint(services.monitor, hub))
     app.register_blueprint(taxii.blueprint(hub))
     app.register_blueprint(openapi.blueprint(hub))

@@ -78,7 +78,7 @@ class Monitor:
         """`clock` returns seconds, the same in all processes."""
         self._store, self._disk, self._clock = store, disk, clock
         self._processes = processes or HubProcesses()
-        self.metrics = store.metrics
+        self.counters = store.counters
         self._looked: float | None = None
         """Time at which the feeds could last be read; None: not yet."""
 
@@ -119,7 +119,7 @@ class Monitor:
 
     def collect(self) -> Iterator[Metric]:
         """All metrics; the protocol of `prometheus_client`'s collectors."""
-        yield from self.metrics.collect()
+        yield from self.counters.collect()
         yield from self._collect_state()
         yield from _collect_processes(self._processes.main_pid)
 

@@ -63,6 +63,7 @@ from tocsin.server.bootstrap import (
     invite_first_person,
 )
 from tocsin.server.console import ROOT as CONSOLE_ROOT
+from tocsin.server.counters import Counters, stop_sharing
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import (
@@ -74,7 +75,6 @@ from tocsin.server.http.server import (
 )
 from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
-from tocsin.server.metrics import Metrics, stop_sharing
 from tocsin.server.monitoring import HubProcesses
 from tocsin.server.process import await_stop, stop_on_signal
 from tocsin.server.secrets import HubSecrets, load_secrets
@@ -311,7 +311,7 @@ def _connect(  # noqa: PLR0913
         uri,
         name=settings.database,
         clock=clock,
-        metrics=_make_metrics(settings, shared),
+        counters=_make_counters(settings, shared),
         process=_describe_process(settings, shared, setup),
     )
     numbers: Numbers | None = LocalNumbers() if setup is None else None
@@ -343,14 +343,14 @@ def _describe_process(
     return process if shared is None else replace(process, commit_lock=shared.commit_lock())
 
 
-def _make_metrics(settings: HubSettings, shared: SharedFolder | None) -> Metrics:
-    """Metrics to which all processes of this hub can add; in memory, if the folder is full."""
+def _make_counters(settings: HubSettings, shared: SharedFolder | None) -> Counters:
+    """Counters to which all processes of this hub can add; in memory, if the folder is full."""
     times_commands = bool(settings.metrics_address)
     try:
-        return Metrics(shared, times_commands=times_commands)
+        return Counters(shared, times_commands=times_commands)
     except OSError as error:
         log.warning("each process counts its metrics separately: %s", error.strerror)
-        return Metrics(times_commands=times_commands)
+        return Counters(times_commands=times_commands)
 
 
 def _count_answering(settings: HubSettings) -> int:

@@ -43,7 +43,7 @@ LIVES_IN = {
     "flask": DOORS,
     "werkzeug": DOORS,
     "zstandard": {"tocsin.server.taxii", "tocsin.server.store"},
-    "prometheus_client": {"tocsin.server.metrics", "tocsin.server.monitoring"},
+    "prometheus_client": {"tocsin.server.counters", "tocsin.server.monitoring"},
     "pymongo": {"tocsin.server.store", "tocsin.server.integrations"},
     "bson": {"tocsin.server.store", "tocsin.server.integrations"},
     "requests": {"tocsin.clients", "tocsin.server.console", "tocsin.server.notices"},

@@ -57,8 +57,8 @@ class Mail(msgspec.Struct, frozen=True, tag=True):
     """Mailboxes of everybody who received it, or to whom it was addressed."""
     names: list[str] = []
     """Names of these people."""
-    forged: str = ""
-    """The check of the sender's name that failed, `dmarc=fail`; empty if none did."""
+    checks: str = ""
+    """What the receiving server says of the sender (RFC 8601, Authentication-Results)."""
     subject: str = ""
     text: str = ""
     """Its words; of a page in HTML without the targets of links."""

@@ -43,7 +43,6 @@ ReadAttached = Callable[[str, bytes], Mail | None]
 """Reads a file with a name that may itself be a saved message; None if it is none."""
 _MAILBOX = re.compile(r"[^\s@<>,;:\"()\[\]]{1,64}@[^\s@<>,;:\"()\[\]]{1,255}")
 _FOR = re.compile(r"\bfor\s+<?([^\s@<>;]{1,64}@[^\s@<>;]{1,255}?)>?[\s;]", re.IGNORECASE)
-_FAILED = re.compile(r"\b(dmarc|spf|dkim)=(\w+)", re.IGNORECASE)
 
 
 def read_message(content: bytes, read_attached: ReadAttached) -> Mail:
@@ -81,7 +80,7 @@ class _Reader:
             senders=_mailboxes(message, SENDER_FIELDS),
             recipients=_recipients(message),
             names=names_in(_values(message, RECIPIENT_FIELDS)),
-            forged=find_failed_check(_field(message, "authentication-results")),
+            checks=_field(message, "authentication-results"),
             subject=_field(message, "subject"),
             text=content.text,
             links=content.links,
@@ -214,13 +213,3 @@ def _recipients(message: Message) -> list[str]:
         if key.lower() == "received":
             found += (each.lower() for each in _FOR.findall(f"{value} "))
     return list(dict.fromkeys(found))
-
-
-def find_failed_check(results: str) -> str:
-    """The check that says that the sender is forged, `dmarc=fail`; empty if none does."""
-    checks = [(name.lower(), result.lower()) for name, result in _FAILED.findall(results)]
-    if ("dmarc", "fail") in checks:
-        return "dmarc=fail"
-    passed = ("dkim", "pass") in checks or ("dmarc", "pass") in checks
-    failed = next((r for name, r in checks if name == "spf" and r in ("fail", "softfail")), "")
-    return f"spf={failed}" if failed and not passed else ""

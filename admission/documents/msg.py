@@ -11,7 +11,6 @@ from tocsin.admission.documents.eml import (
     RECIPIENT_FIELDS,
     Contents,
     ReadAttached,
-    find_failed_check,
     mailboxes_in,
     names_in,
 )
@@ -110,7 +109,7 @@ def _read_storage(message: _Storage, depth: int, read_attached: ReadAttached) ->
         senders=_senders(message, fields),
         recipients=_recipients(message, fields),
         names=_names(message, fields),
-        forged=find_failed_check(" ".join(fields.get("authentication-results", [])[:1])),
+        checks=" ".join(fields.get("authentication-results", [])[:1]),
         subject=message.text(_SUBJECT),
         text=content.text,
         links=content.links,

@@ -15,7 +15,7 @@ from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.admission.patterns.checker import MAX_CHARACTERS
+from tocsin.admission.patterns.bounded_compiler import MAX_CHARACTERS
 
 _ENDINGS = (".yar", ".yara", ".rule")
 _TEXT_ENDINGS = (".txt", ".text", ".md", ".adoc", ".asciidoc", ".csv", ".html", ".rules", ".json")

@@ -7,7 +7,7 @@
 - `find_value_fault` and the like: finds values that are not an address, a name or a key.
 
 Syntax only: this module does not know whether an address is private or a name benign.
-Hash lengths are checked in `hashes`.
+Hash lengths are checked in `hashes`, registry keys are spelt in `registry_keys`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable, StixObject
 from tocsin.admission.observables.hashes import HASH_DIGITS
 from tocsin.admission.observables.placeholders import has_placeholder
+from tocsin.admission.observables.registry_keys import canonical_registry_key, is_registry_key
 from tocsin.admission.patterns.grammar import (
     SIMPLE_PATTERN,
     Comparison,
@@ -128,13 +129,6 @@ def _from_sco(kind: str, subject: StixObject) -> Iterator[Observable]:
             yield Observable(kind, f"hashes.{quote_string(name)}", str(value))
 
 
-_SHORT_HIVES = {
-    "hkcr": "HKEY_CLASSES_ROOT",
-    "hkcu": "HKEY_CURRENT_USER",
-    "hklm": "HKEY_LOCAL_MACHINE",
-    "hku": "HKEY_USERS",
-    "hkcc": "HKEY_CURRENT_CONFIG",
-}
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
 _WEB_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ANY_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
@@ -216,18 +210,6 @@ def canonical_email(text: str) -> str:
     return f"{local}@{canonical_host(domain)}" if at else text.strip()
 
 
-def canonical_registry_key(text: str) -> str:
-    r"""A Windows registry key with its hive spelt out.
-
-    >>> canonical_registry_key(r"HKLM\Software\x")
-    'HKEY_LOCAL_MACHINE\\Software\\x'
-    """
-    hive, slash, rest = text.strip().partition("\\")
-    return _SHORT_HIVES.get(hive.lower(), hive.upper() if hive[:5].lower() == "hkey_" else hive) + (
-        slash + rest
-    )
-
-
 def canonical_mac(text: str) -> str:
     """A MAC address in lower case with colons."""
     plain = text.strip()
@@ -282,13 +264,6 @@ _LAST_PORT = 65_535
 _UNPRINTED = re.compile(r"[\x00-\x1f\x7f]")
 _MAIL = re.compile(r"""(?:[^\s@"<>(),:;\\]{1,128}|"[^"\r\n]{1,128}")@([^\s@<>(),;\\]{1,255})""")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
-_HIVES = frozenset(
-    (
-        *("HKEY_CLASSES_ROOT", "HKEY_CURRENT_USER", "HKEY_LOCAL_MACHINE", "HKEY_USERS"),
-        *("HKEY_CURRENT_CONFIG", "HKEY_PERFORMANCE_DATA", "HKEY_PERFORMANCE_TEXT"),
-        *("HKEY_PERFORMANCE_NLSTEXT", "HKEY_DYN_DATA", "HKEY_CURRENT_USER_LOCAL_SETTINGS"),
-    )
-)
 _LAST_AS = 2**32 - 1
 _NO_CHARSETS = ("base64", "bz2", "hex", "quopri", "rot_13", "uu", "zlib", "mbcs")
 _CHARSETS = frozenset(
@@ -382,11 +357,6 @@ def is_email_address(text: str) -> bool:
 def is_mac_address(text: str) -> bool:
     """True for a MAC address as STIX writes it (section 6.9)."""
     return _MAC.fullmatch(text) is not None
-
-
-def is_registry_key(text: str) -> bool:
-    """True for a Windows registry key that begins with a hive."""
-    return canonical_registry_key(text).partition("\\")[0].upper() in _HIVES
 
 
 def address(version: int) -> Callable[[str], bool]:

@@ -1,7 +1,7 @@
 """The canonical form of a STIX pattern: patterns that match the same get the same text.
 
 1. Each comparison: path, operator and values in one spelling.  A value whose
-   field has a canonical form takes it (`observables/values.py`); every
+   field has a canonical form takes it (`observables/values.py`, `registry_keys.py`); every
    other value keeps every character.
 2. The structure of AND and OR: flat, without duplicates, alternatives merged
    into IN.  A small structure is then multiplied out, redundant alternatives
@@ -22,12 +22,12 @@ from itertools import chain, product
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.hashes import hash_name
+from tocsin.admission.observables.registry_keys import canonical_registry_key
 from tocsin.admission.observables.values import (
     canonical_address,
     canonical_email,
     canonical_host,
     canonical_mac,
-    canonical_registry_key,
     canonicalizer,
 )
 from tocsin.admission.patterns.grammar import (

@@ -14,6 +14,7 @@ from typing import Any
 
 from tocsin.admission.masking import PROPERTY_MODES, Removal, remove_properties
 from tocsin.admission.model import Candidate, Path, Rule, RuleContext, StixObject
+from tocsin.admission.word_lists import load_alternation
 
 DEFAULTS: Mapping[str, object] = {
     "artifact": "hold",  # a file's content
@@ -50,11 +51,7 @@ _IN_DICTIONARIES: Mapping[str, tuple[tuple[Path, re.Pattern[str], str, str], ...
     "network-traffic": (
         (
             ("extensions", "http-request-ext", "request_header"),
-            re.compile(
-                r".*(?:auth|token|cookie|session|secret|credential|passw|api-?key|csrf|xsrf"
-                r"|client-?ip|connecting-ip|real-ip|forwarded|remote-(?:user|addr)|referer"
-                r"|signature|-user(?:name|-?id)?$|user-?email|^from$)"
-            ),
+            re.compile(f".*{load_alternation('tocsin.admission.rules', 'http_request_headers')}"),
             "secrets",
             _SENDER,
         ),

@@ -37,8 +37,8 @@ from tocsin.admission.observables.values import (
     find_value_fault,
     is_language_code,
 )
+from tocsin.admission.patterns.bounded_compiler import BoundedCompiler
 from tocsin.admission.patterns.canonical import canonical_pattern
-from tocsin.admission.patterns.checker import PatternChecker
 from tocsin.admission.patterns.languages import LANGUAGES
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.custom_properties import find_undefined_properties, remove_properties
@@ -104,7 +104,7 @@ _APART = (
 
 
 def validate(
-    candidate: Candidate, policy: Policy, now: int, patterns: PatternChecker | None = None
+    candidate: Candidate, policy: Policy, now: int, patterns: BoundedCompiler | None = None
 ) -> Candidate:
     """The candidate as STIX 2.1, or refused with every fault that was found.
 
@@ -117,14 +117,14 @@ def validate(
         return candidate.refuse(_fault("format", "not a JSON object"))
     terms = (policy, now, policy.custom_properties)
     if _last_valid.is_repeated(subject, terms) and not any(_value_faults_of(subject, policy)):
-        return _check_language(candidate, patterns or PatternChecker())
+        return _check_language(candidate, patterns or BoundedCompiler())
     fault = _shape_fault(subject, policy)
     if fault:
         return candidate.refuse(fault)
     if subject["type"] not in schemas():
         return _foreign(candidate, subject, policy, now)
     checked = _check_against_schema(candidate, subject, policy, now, policy.custom_properties)
-    return _check_language(checked, patterns or PatternChecker()) if checked.is_open else checked
+    return _check_language(checked, patterns or BoundedCompiler()) if checked.is_open else checked
 
 
 def _check_against_schema(
@@ -203,7 +203,7 @@ def _value_faults_of(subject: StixObject, policy: Policy) -> Iterator[Finding]:
     yield from _pattern_faults(subject, policy)
 
 
-def _check_language(candidate: Candidate, patterns: PatternChecker) -> Candidate:
+def _check_language(candidate: Candidate, patterns: BoundedCompiler) -> Candidate:
     """The valid candidate, after its pattern was checked if it is in another language than STIX."""
     subject = candidate.object or {}
     if subject.get("type") != "indicator" or subject["pattern_type"] not in LANGUAGES:

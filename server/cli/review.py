@@ -15,7 +15,7 @@ from tocsin.server.cli.command import AS_JSON, Answer, with_acting_hub, with_hub
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.intake.marks import Mark
 from tocsin.server.intake.review_comparison import compare_review
-from tocsin.server.lifecycle.retention import WARNING_DAYS
+from tocsin.server.lifecycle.undecided_reviews import WARNING_DAYS
 from tocsin.server.model import Record, Review
 from tocsin.server.reports.object_titles import object_title
 from tocsin.server.runtime import Runtime

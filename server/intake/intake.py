@@ -80,7 +80,7 @@ class Intake:
         self, store: Store, publisher: Publisher, rules: Rules, clock: Callable[[], int]
     ) -> None:
         self._store = store
-        self._metrics = store.metrics
+        self._counters = store.counters
         self._rules = rules
         self._clock = clock
         self._owner = store.process
@@ -166,14 +166,14 @@ class Intake:
             digests = b"" if is_verbatim else contents.digest_ids()
             if not inline:
                 self._store.submissions.receive(submission, digests=digests)
-                self._metrics.count_submission(queued=True)
+                self._counters.count_submission(queued=True)
                 self.waiting.set()
                 return Receipt(replace(submission, raw=b""), ())
             with self._giving_back(submission.id):
                 self._store.submissions.receive(
                     submission, owner=self._owner, seconds=LEASE, digests=digests
                 )
-                self._metrics.count_submission(queued=False)
+                self._counters.count_submission(queued=False)
                 feeds = tuple(each for each in collections if each.kind is CollectionKind.FEED)
                 sent = Sent(submission, account, feeds)
                 records = self._finish(self._begin(sent, collection, objects))
@@ -538,7 +538,7 @@ class Intake:
         try:
             return admission.step()
         finally:  # a batch is settled even if what follows it fails
-            self._metrics.count_objects(each.verdict for each in admission.records[before:])
+            self._counters.count_objects(each.verdict for each in admission.records[before:])
 
     def _finish(self, admission: Admission) -> list[Record] | None:
         """Settle what is left; all records as they are now, or None if they must be read."""
@@ -558,7 +558,7 @@ class Intake:
         """Log and count that a submission is settled."""
         submission = admission.submission
         milliseconds = (self._clock() - submission.received) // 1000
-        self._metrics.count_settled(milliseconds / 1000)
+        self._counters.count_settled(milliseconds / 1000)
         log.info(
             "admitted submission=%s account=%s records=%d ms=%d policy=%s",
             submission.id,

@@ -17,7 +17,6 @@ from functools import partial
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import (
     ActState,
-    Claim,
     DecisionKind,
     PendingDecision,
     Review,
@@ -27,8 +26,6 @@ from tocsin.server.model import (
 from tocsin.server.person import Person
 from tocsin.server.store import Store, Transaction
 
-CLAIM_SECONDS = 15 * 60
-"""Seconds for which a review that a person opened is theirs."""
 MOST_AT_ONCE = 500
 """Reviews in one act."""
 _SECOND = 1_000_000
@@ -69,12 +66,6 @@ class Decisions:
     def __init__(self, store: Store, waiting: threading.Event) -> None:
         """`waiting` is set when there is something to do at once."""
         self._store, self._waiting = store, waiting
-
-    def claim(self, review: Review, person: Person) -> Claim | None:
-        """Claim an open review for a while; who has it then, None if it is not open."""
-        now = self._store.clock()
-        claim = Claim(person.id, person.login, now + CLAIM_SECONDS * _SECOND)
-        return self._store.reviews.claim(review.id, claim, now)
 
     def decide(self, person: Person, chosen: Chosen, decision: Decision) -> ReviewAct:
         """Write a decision down.

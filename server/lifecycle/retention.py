@@ -11,12 +11,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
-from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.intake import Intake
+from tocsin.server.lifecycle.undecided_reviews import close_review, warn_of_reviews
 from tocsin.server.model import BODY_DAYS
 from tocsin.server.store import Store
 from tocsin.server.store.retention import Kept
@@ -27,10 +26,6 @@ STEP = 50
 """Submissions or reviews that are deleted before others get a turn."""
 PAUSE = 600_000_000
 """µs between two sweeps that find nothing."""
-WARNING_DAYS = 3
-"""Days before the end of a review in which `review list` warns of it."""
-NOT_IN_TIME = "not reviewed in time: send it again"
-"""The reason that the submitter of an object sees on which nobody decided."""
 _WHO = "retention"
 _MOST_ENTRIES = 2_000
 """Entries of the journal that one transaction deletes."""
@@ -141,7 +136,7 @@ class Retention:
 
     def _delete(self, kept: Kept, id_: str, again: int) -> None:
         if kept is Kept.REVIEW:
-            self._close_review(id_)
+            close_review(self._store, self._intake, id_)
         elif kept is Kept.DECIDED:
             self._store.commit(lambda txn: txn.forget_review(id_))
         elif kept is Kept.STATUS:
@@ -152,28 +147,13 @@ class Retention:
     def _end_day(self, kept: Kept, last: int) -> None:
         """Do the work of once a day, when everything of one kind has been deleted."""
         if kept is Kept.REVIEW:
-            self._warn_of_reviews(last)
+            warn_of_reviews(self._store, last)
         elif kept is Kept.BODY:
             self._warn_of_set_aside()
         elif kept is Kept.STATUS:
             self._store.deliveries.forget_gaps((last + 1) * DAY)
             self._forget_deliveries()
             self._store.statistics.forget()
-
-    def _close_review(self, review_id: str) -> None:
-        review = self._store.reviews.find(review_id)
-        if review is None:
-            return
-        with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
-            self._intake.reject(review, _WHO, NOT_IN_TIME)
-            return
-        self._store.commit(lambda txn: txn.purge_review(review_id, ()))
-
-    def _warn_of_reviews(self, last: int) -> None:
-        days = range(last + 1, last + 1 + WARNING_DAYS)
-        due = self._store.expired.find_days(Kept.REVIEW, days, STEP)
-        if due:
-            log.warning("%d or more reviews end within %d days", len(due), WARNING_DAYS)
 
     def _warn_of_set_aside(self) -> None:
         if count := len(self._store.submissions.list_set_aside()):

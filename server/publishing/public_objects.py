@@ -62,6 +62,7 @@ from tocsin.server.publishing.tlp_versions import (
     renew_versions,
     replace_pending,
 )
+from tocsin.server.publishing.verdicts import WITHDRAWALS_KEPT
 
 MOST_CONTRIBUTIONS = 20
 """Contributions kept per partner and public object."""
@@ -70,11 +71,6 @@ MOST_OCTETS = 2_000_000
 MOST_OCTETS_OF_ALL = 8_000_000
 """Limit for the contributions of all partners to one public object.  The database takes documents
 of 16 MiB; what is never shortened is the leading contribution, of at most a few MB."""
-MOST_WITHDRAWALS = 3
-"""Times that a partner may take back all its reports of one thing and report it again at once."""
-WITHDRAWALS_KEPT = 12 * HOUR
-"""µs after which a withdrawal does not count any more; shorter than a day, so that a partner that
-replaces its objects daily is not held."""
 INDICATOR = "indicator--"
 _BARE = ("type", "object_marking_refs")
 _NAMELESS = {"name": "[removed: submitter's name]"}
@@ -208,14 +204,6 @@ def find_leader(public: PublicObject | None, merge: Merge) -> str:
     if public is None or not public.contributions:
         return ""
     return _precedence(public, merge).leader(latest_by_partner(public.contributions)).partner
-
-
-def is_withdrawn_often(copy: WorkingCopy, partner: str, now: int) -> bool:
-    """True if a reviewer must look at the partner's reports of it; others' are not concerned."""
-    for each in copy.withdrawals:
-        if each.partner == partner:
-            return each.times >= MOST_WITHDRAWALS and now - each.last < WITHDRAWALS_KEPT
-    return False
 
 
 def choose_leader(copy: WorkingCopy, partner: str, merge: Merge) -> WorkingCopy:

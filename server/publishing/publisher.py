@@ -65,7 +65,6 @@ from tocsin.server.publishing.public_objects import (
     find_leader,
     is_news,
     is_valid,
-    is_withdrawn_often,
     new_entry,
     remove_contribution,
     remove_identity,
@@ -97,6 +96,7 @@ from tocsin.server.publishing.verdicts import (
     explain_raised_level,
     explain_what_stays,
     find_row,
+    is_withdrawn_often,
 )
 from tocsin.server.store import Transaction
 
@@ -866,7 +866,7 @@ def _is_withdrawn_often(task: _Task, copy: WorkingCopy) -> bool:
     own = [each for each in copy.contributions if each.partner == partner]
     if any(task.find_own(copy.id, each.source_id) for each in own):
         return False
-    return is_withdrawn_often(copy, partner, task.batch.now)
+    return is_withdrawn_often(copy.withdrawals, partner, task.batch.now)
 
 
 def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: bool) -> OwnState:

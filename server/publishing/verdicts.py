@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -30,12 +30,20 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.stix.references import RewrittenReferences
+from tocsin.admission.timestamps import HOUR
 from tocsin.server.model import (
     Partner,
     Record,
     Review,
     ReviewKind,
+    Withdrawals,
 )
+
+MOST_WITHDRAWALS = 3
+"""Times that a partner may take back all its reports of one thing and report it again at once."""
+WITHDRAWALS_KEPT = 12 * HOUR
+"""µs after which a withdrawal does not count any more; shorter than a day, so that a partner that
+replaces its objects daily is not held."""
 
 
 class PublicState(StrEnum):
@@ -300,6 +308,14 @@ TEXT_NOT_QUEUED = Finding(
     "too many waiting: what was removed cannot be reviewed now and stays out",
 )
 _DECIDING = (Action.HELD, Action.REFUSED)
+
+
+def is_withdrawn_often(withdrawals: Iterable[Withdrawals], partner: str, now: int) -> bool:
+    """True if a reviewer must look at the partner's reports of it; others' are not concerned."""
+    for each in withdrawals:
+        if each.partner == partner:
+            return each.times >= MOST_WITHDRAWALS and now - each.last < WITHDRAWALS_KEPT
+    return False
 
 
 def explain_dropped_references(rewriting: RewrittenReferences) -> list[Finding]:

@@ -21,7 +21,7 @@ from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
-from tocsin.server.metrics import Metrics
+from tocsin.server.counters import Counters
 from tocsin.server.nonblocking import check_may_block
 from tocsin.server.shared_folder import Process
 from tocsin.server.store import schema
@@ -30,7 +30,7 @@ from tocsin.server.store.admin_requests import AdminRequests
 from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.availability import Availability
 from tocsin.server.store.backup import Backups
-from tocsin.server.store.command_metrics import CommandMetrics
+from tocsin.server.store.command_counter import CommandCounter
 from tocsin.server.store.commits import BulkWriteSupport, CommitNumber, Commits
 from tocsin.server.store.connection import (
     COMMIT_SECONDS,
@@ -89,7 +89,7 @@ class Store:
         client: Client,
         name: str,
         clock: Clock = wall_clock,
-        metrics: Metrics | None = None,
+        counters: Counters | None = None,
         process: Process | None = None,
     ) -> None:
         """Use `connect` instead, which tries the database out first."""
@@ -97,7 +97,7 @@ class Store:
         process = process or Process()
         self.process = process.name
         """The name of this process, which holds its leases; see `forget_process`."""
-        self.metrics = metrics or Metrics()
+        self.counters = counters or Counters()
         """The counters of this process; its users count there too."""
         self._base = open_database(client, name)
         self.clock = clock
@@ -139,18 +139,18 @@ class Store:
         *,
         name: str = "tocsin",
         clock: Clock = wall_clock,
-        metrics: Metrics | None = None,
+        counters: Counters | None = None,
         process: Process | None = None,
     ) -> Store:
-        """The store in database `name` at `uri`; what it does is counted in `metrics`.
+        """The store in database `name` at `uri`; what it does is counted in `counters`.
 
         `process` is this one among those of its hub; None: it is alone.
 
         Raises Unavailable, with a sentence, if it cannot be reached or has no transactions.
         """
-        metrics = metrics or Metrics(times_commands=False)
-        listeners = [CommandMetrics(metrics)] if metrics.times_commands else []
-        return cls(open_client(uri, listeners), name, clock, metrics, process)
+        counters = counters or Counters(times_commands=False)
+        listeners = [CommandCounter(counters)] if counters.times_commands else []
+        return cls(open_client(uri, listeners), name, clock, counters, process)
 
     def prepare(self) -> None:
         """Create missing collections and indexes.  Idempotent.

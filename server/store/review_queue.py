@@ -1,4 +1,4 @@
-"""The queue of reviews, as a light list in the memory of a process.
+"""The queue of reviews, as a light list in the memory of a process, and who has one open.
 
 Reading all that waits costs a second or two where 10,000 wait: the embedded engine takes a tenth
 of a millisecond for a document, whatever is asked of it.  So a process reads it once, before it
@@ -13,9 +13,20 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tocsin.server.model import Claim
 from tocsin.server.store.connection import Base, Document, in_order, time_limit
-from tocsin.server.store.reviews import REVISION, WAITING, place_in_order
+from tocsin.server.store.reviews import (
+    CLAIM_FIELDS,
+    REVISION,
+    WAITING,
+    claim_from_document,
+    claim_to_document,
+    place_in_order,
+)
 
+CLAIM_SECONDS = 15 * 60
+"""Seconds for which a review that a person opened is theirs."""
+_SECOND = 1_000_000
 _MOST_BEHIND = 2_000
 """Revisions that are looked up; from there on all that waits is read again."""
 _KEYS = 100
@@ -27,6 +38,7 @@ _FIELDS = dict.fromkeys(
     ),
     1,
 )
+_CLAIMED = dict.fromkeys(("state", "decision", *CLAIM_FIELDS), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,31 @@ class ReviewQueue:
             if revision != self._revision:
                 self._catch_up(revision)
             return self._sorted
+
+    @time_limit()
+    def claim(self, id: str, person: str, login: str, now: int) -> Claim | None:
+        """Claim an open review for `CLAIM_SECONDS`, unless another person has; who has it then.
+
+        `person` and `login` are who opens it, `now` is in µs.  None if it is not open.
+        """
+        found = self._base.reviews.find_one({"_id": id}, _CLAIMED)
+        if found is None or found["state"] != WAITING or found.get("decision"):
+            return None
+        held = claim_from_document(found)
+        if held is not None and held.person != person and now < held.until:
+            return held
+        claim = Claim(person, login, now + CLAIM_SECONDS * _SECOND)
+        # Equalities only: an alternative in the filter would read the whole collection.
+        key = {"_id": id, "state": WAITING, "claimed_until": found.get("claimed_until")}
+        if self._base.reviews.update_one(key, {"$set": claim_to_document(claim)}).matched_count:
+            return claim
+        again = self._base.reviews.find_one({"_id": id}, _CLAIMED)
+        return None if again is None else claim_from_document(again)
+
+    def end_claim(self, id: str, person: str) -> None:
+        """Let others open a review that this person has claimed."""
+        key, gone = {"_id": id, "claimed_by": person}, dict.fromkeys(CLAIM_FIELDS, "")
+        self._base.reviews.update_one(key, {"$unset": gone})
 
     def _catch_up(self, revision: int) -> None:
         known = self._revision

@@ -42,9 +42,8 @@ _ORDER = {"asked": 1, "submission": 1, "index": 1}
 ANSWERS = ("released", "rejected")
 REVISION = "reviews"
 """The document in `hub_state` with the number of the last change of reviews, claims left out."""
-_NO_CLAIM = ("claimed_by", "claimed_login", "claimed_until")
-_TITLE_FIELDS = dict.fromkeys(("title", "state", *_NO_CLAIM), 1)
-_CLAIM_FIELDS = dict.fromkeys(("state", "decision", *_NO_CLAIM), 1)
+CLAIM_FIELDS = ("claimed_by", "claimed_login", "claimed_until")
+_TITLE_FIELDS = dict.fromkeys(("title", "state", *CLAIM_FIELDS), 1)
 _LONGEST_TITLE = 200
 _TITLES = ("pattern", "value", "name", "path", "key", "content")
 """Properties that can be a title, the best first."""
@@ -111,7 +110,7 @@ class Reviews:
         """The titles of a page of open reviews, by id."""
         found = self._base.reviews.find({"_id": {"$in": list(ids)}}, _TITLE_FIELDS)
         return {
-            each["_id"]: ReviewTitle(each.get("title", ""), _claim_from_document(each))
+            each["_id"]: ReviewTitle(each.get("title", ""), claim_from_document(each))
             for each in found
             if each["state"] == WAITING
         }
@@ -119,30 +118,6 @@ class Reviews:
     def place_of(self, review: Review) -> tuple[int, str, str]:
         """The place of a review among others; see `QueuedReview.place`."""
         return place_in_order(_review_to_document(replace(review, object=b"")))
-
-    @time_limit()
-    def claim(self, id: str, claim: Claim, now: int) -> Claim | None:
-        """Claim an open review, unless it is claimed by another person; who has it then.
-
-        None if it is not open.
-        """
-        found = self._base.reviews.find_one({"_id": id}, _CLAIM_FIELDS)
-        if found is None or found["state"] != WAITING or found.get("decision"):
-            return None
-        held = _claim_from_document(found)
-        if held is not None and held.person != claim.person and now < held.until:
-            return held
-        # Equalities only: an alternative in the filter would read the whole collection.
-        key = {"_id": id, "state": WAITING, "claimed_until": found.get("claimed_until")}
-        if self._base.reviews.update_one(key, {"$set": _claim_to_document(claim)}).matched_count:
-            return claim
-        again = self._base.reviews.find_one({"_id": id}, _CLAIM_FIELDS)
-        return None if again is None else _claim_from_document(again)
-
-    def end_claim(self, id: str, person: str) -> None:
-        """Let others open a review that this person has claimed."""
-        key, gone = {"_id": id, "claimed_by": person}, dict.fromkeys(_NO_CLAIM, "")
-        self._base.reviews.update_one(key, {"$unset": gone})
 
     def list_waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
         """Waiting reviews that wait for any of the arrived ids, the oldest first."""
@@ -201,7 +176,7 @@ class ReviewWriter:
         if document.get("decision"):
             carried_out = document["decision"]["act"] == act
             change["decision"] = document["decision"] | {"masks": []} if carried_out else None
-        gone = dict.fromkeys(("day", "title", "returned", *_NO_CLAIM), "")
+        gone = dict.fromkeys(("day", "title", "returned", *CLAIM_FIELDS), "")
         self._change({"_id": review_id}, {"$set": change, "$unset": gone})
         return _review_from_document(document | change)
 
@@ -209,7 +184,7 @@ class ReviewWriter:
         """See `Transaction.put_review_decision`."""
         # It is kept as long as if it was asked today: retention does not overtake a decision.
         today = self._now // DAY
-        gone = dict.fromkeys(("returned", *_NO_CLAIM), "")
+        gone = dict.fromkeys(("returned", *CLAIM_FIELDS), "")
         for rules, ids in _group(reviews, lambda each: each.rules).items():
             made = _decision_to_document(replace(decision, rules=rules))
             change = {"$set": {"decision": made, "day": today}, "$unset": gone}
@@ -247,7 +222,7 @@ class ReviewWriter:
             return
         change: Document = {"object": b"", "waits_for": []}
         change["findings"] = redact(document["findings"])
-        gone = dict.fromkeys(("day", "title", "returned", *_NO_CLAIM), "")
+        gone = dict.fromkeys(("day", "title", "returned", *CLAIM_FIELDS), "")
         if document["state"] == WAITING:
             change |= {"state": "rejected", "decided_day": self._now // DAY}
             gone["decision"] = ""
@@ -422,7 +397,8 @@ def find_reviews(base: Base, session: Session, ids: Sequence[str]) -> list[Revie
     return [_review_from_document(found[id]) for id in ids if id in found]
 
 
-def _claim_to_document(claim: Claim) -> Document:
+def claim_to_document(claim: Claim) -> Document:
+    """The fields of a claim in the document of its review."""
     return {
         "claimed_by": claim.person,
         "claimed_login": claim.login,
@@ -430,10 +406,11 @@ def _claim_to_document(claim: Claim) -> Document:
     }
 
 
-def _claim_from_document(document: Document) -> Claim | None:
+def claim_from_document(document: Document) -> Claim | None:
+    """The claim on a review; None if nobody has it open."""
     if not document.get("claimed_by"):
         return None
-    fields = (document[name] for name in _NO_CLAIM)
+    fields = (document[name] for name in CLAIM_FIELDS)
     return Claim(*fields)
 
 
@@ -481,7 +458,7 @@ def _review_from_document(document: Document) -> Review:
         tlp=document.get("tlp", ""),
         revision=document.get("revision", 0),
         decision=_decision_from_document(document.get("decision")),
-        claim=_claim_from_document(document),
+        claim=claim_from_document(document),
         returned=document.get("returned", ""),
         decided_by=document.get("decided_by", ""),
         decided_at=document.get("decided_at", 0),

@@ -24,7 +24,7 @@ from tocsin.admission.errors import (
     UnsupportedCoding,
 )
 from tocsin.server.auth import AuthScheme
-from tocsin.server.metrics import OTHER, Metrics
+from tocsin.server.counters import OTHER, Counters
 from tocsin.server.taxii import content, etags, resources
 from tocsin.server.taxii.content import MEDIA_TYPE, OPENAPI
 from tocsin.server.taxii.paging import PREFERENCE_APPLIED
@@ -220,7 +220,7 @@ def _log(status: int) -> None:
     )
 
 
-def count_requests(app: flask.Flask, metrics: Metrics) -> None:
+def count_requests(app: flask.Flask, counters: Counters) -> None:
     """Count each request of an application, before any other middleware is registered."""
 
     def begin() -> None:
@@ -231,22 +231,22 @@ def count_requests(app: flask.Flask, metrics: Metrics) -> None:
         may_wait = PREFERENCE_APPLIED in answer.headers
         rule = request.url_rule
         route = OTHER if rule is None else rule.rule.rstrip("/")
-        metrics.count_request(
+        counters.count_request(
             route, request.method, answer.status_code, None if may_wait else seconds
         )
         if request.endpoint in _PAGES and request.method == "GET":
-            _count_page(answer, metrics)
+            _count_page(answer, counters)
         return answer
 
     app.before_request(begin)
     app.after_request(count)
 
 
-def _count_page(answer: flask.Response, metrics: Metrics) -> None:
+def _count_page(answer: flask.Response, counters: Counters) -> None:
     context = request_context()
     if answer.status_code == HTTPStatus.OK:
-        metrics.count_page(context.collection, context.objects or 0)
+        counters.count_page(context.collection, context.objects or 0)
     elif answer.status_code != HTTPStatus.NOT_MODIFIED:
         return
     if request.endpoint == _FOLLOWED and context.is_complete and context.account is not None:
-        metrics.note_caught_up(context.account.name, context.collection)
+        counters.note_caught_up(context.account.name, context.collection)

@@ -21,7 +21,7 @@ from tocsin.config import HubSettings
 from tocsin.server import monitoring
 from tocsin.server.app import create_monitoring_app
 from tocsin.server.bootstrap import create_operator
-from tocsin.server.metrics import Metrics
+from tocsin.server.counters import Counters
 from tocsin.server.monitoring import Monitor
 from tocsin.server.store import DiskSpace, Store
 
@@ -31,7 +31,7 @@ MORE_THAN_ANY_DISK = 1 << 50
 @pytest.fixture
 def hub(store: Store, engine_uri: str, tmp_path: Path) -> Iterator[HubInProcess]:
     """A hub whose background work has begun, and which counts the commands of its database."""
-    counted = Store.connect(engine_uri, name=store._base.name, metrics=Metrics())
+    counted = Store.connect(engine_uri, name=store._base.name, counters=Counters())
     hub = HubInProcess(counted, settings=HubSettings(data=tmp_path, min_free_octets=1))
     hub.services.monitor.note_turn()
     hub.services.monitor.look()
@@ -45,7 +45,7 @@ def read_metrics(hub: HubInProcess) -> str:
 
 def count_commands(hub: HubInProcess) -> float:
     name = "tocsin_database_command_duration_seconds_count"
-    samples = read_samples(generate_latest(hub.services.monitor.metrics).decode())
+    samples = read_samples(generate_latest(hub.services.monitor.counters).decode())
     return sum(value for (each, _), value in samples.items() if each == name)
 
 
@@ -241,7 +241,7 @@ class TestPollers:
     ) -> None:
         hub.push(indicator("one.top"))
         tag = hub.ask("collections/green/objects/").headers["ETag"]
-        before = hub.services.monitor.metrics
+        before = hub.services.monitor.counters
         monkeypatch.setattr(before, "_by_poller", {})
         answer = hub.ask("collections/green/objects/", headers={"If-None-Match": tag})
         assert answer.status_code == 304
@@ -257,12 +257,12 @@ class TestTheDatabase:
         assert after - before == 1 + 3  # a scrape reads the queue, what is set aside, reviews
 
     def test_counts_none_if_nobody_watches(self, store: Store, engine_uri: str) -> None:
-        metrics = Metrics(times_commands=False)
-        unwatched = Store.connect(engine_uri, name=store._base.name, metrics=metrics)
+        counters = Counters(times_commands=False)
+        unwatched = Store.connect(engine_uri, name=store._base.name, counters=counters)
         unwatched.accounts.find_account("acme")
         unwatched.close()
         name = "tocsin_database_command_duration_seconds_count"
-        assert find_value(generate_latest(metrics).decode(), name, command="find") is None
+        assert find_value(generate_latest(counters).decode(), name, command="find") is None
 
     def test_that_is_away_is_not_waited_for(
         self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch

@@ -25,7 +25,7 @@ LAYERS = (
         "tocsin.server.examination",
         "tocsin.server.reports.object_titles",
     ),
-    ("tocsin.server.model", "tocsin.server.person", "tocsin.server.metrics", "tocsin.clients"),
+    ("tocsin.server.model", "tocsin.server.person", "tocsin.server.counters", "tocsin.clients"),
     ("tocsin.server.shared_folder", "tocsin.mirror"),
     ("tocsin.server.nonblocking", "tocsin.server.process"),
     ("tocsin.admission",),

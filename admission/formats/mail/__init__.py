@@ -28,6 +28,7 @@ from tocsin.admission.extraction.mailboxes import DEFANGED
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.formats.mail.authentication import find_failed_check
 from tocsin.admission.formats.mail.links import cut_url, host_of, is_wrapped, unwrap
 from tocsin.admission.formats.mail.recipients import Recipients
 from tocsin.admission.model import Action, Candidate, Finding
@@ -137,6 +138,7 @@ def _find_senders(mail: Mail, recipients: Recipients) -> Iterator[Found]:
     if _is_forwarded(mail):
         yield None, "who forwarded the mail is not shared: attach the mail itself"
         return
+    failed = find_failed_check(mail.checks)
     for address in mail.senders:
         value = recognise_ioc(address)
         if value is None or value.kind is not IocType.EMAIL:
@@ -144,8 +146,8 @@ def _find_senders(mail: Mail, recipients: Recipients) -> Iterator[Found]:
         host = value.value.rpartition("@")[2]
         if recipients.are_named_in(value.value) or recipients.own_host(host):
             yield None, "a sender of the recipient's own organisation is not shared"
-        elif mail.forged and address == mail.senders[0]:
-            yield None, f"the sender is forged ({mail.forged}) and not shared"
+        elif failed and address == mail.senders[0]:
+            yield None, f"the sender is forged ({failed}) and not shared"
         else:
             yield value, ""
 

@@ -339,7 +339,8 @@ class Item:
         may_act = who.has(*_ACTING)
         holder = review.claim
         if may_act and not is_own(review, who):
-            holder = self.services.intake.decisions.claim(review, who)
+            queue, now = self.services.store.review_queue, self.services.clock()
+            holder = queue.claim(review.id, who.id, who.login, now)
         if holder is not None and holder.until <= self.services.clock():
             holder = None
         original = parse_object(review.object)
@@ -534,7 +535,7 @@ class Item:
     def skip(self, id: str) -> ResponseReturnValue:
         """Leave the item to others, and open the next one."""
         review = self._require(id)
-        self.services.store.reviews.end_claim(id, visit().who.id)
+        self.services.store.review_queue.end_claim(id, visit().who.id)
         return go(self._next_url(review, Filter.of_request()))
 
     def lead(self, id: str) -> ResponseReturnValue:

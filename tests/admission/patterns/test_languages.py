@@ -8,7 +8,7 @@ import pytest
 from support.stix_objects import make_object
 
 from tocsin.admission.model import Candidate
-from tocsin.admission.patterns.checker import MAX_CHARACTERS, PatternChecker
+from tocsin.admission.patterns.bounded_compiler import MAX_CHARACTERS, BoundedCompiler
 from tocsin.admission.patterns.languages import LANGUAGES
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
@@ -40,7 +40,7 @@ def validate_pattern(language: Any, pattern: Any, policy: Any = POLICY) -> Any:
 
 
 def find_fault(language: str, pattern: str) -> str:
-    return PatternChecker().check(language, pattern).fault
+    return BoundedCompiler().check(language, pattern).fault
 
 
 class TestAllLanguages:
@@ -175,5 +175,5 @@ class TestRegularExpressions:
         self, text: str
     ) -> None:
         assert find_fault("pcre", text) == ""
-        assert "exponential" in PatternChecker().check("pcre", text).warning
-        assert PatternChecker().check("pcre", "(a+b)?c+").warning == ""
+        assert "exponential" in BoundedCompiler().check("pcre", text).warning
+        assert BoundedCompiler().check("pcre", "(a+b)?c+").warning == ""

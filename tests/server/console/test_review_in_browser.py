@@ -104,7 +104,7 @@ def test_of_two_people_the_second_one_reads_what_the_first_decided(
         # The first one's claim ends, and the second one is faster.
         person = hub.store.people.find_by_login(REVIEWER)
         assert person is not None
-        hub.store.reviews.end_claim(review.id, person.id)
+        hub.store.review_queue.end_claim(review.id, person.id)
         theirs.reload()
         theirs.fill("#reason", "mine")
         theirs.keyboard.press("Enter")

@@ -127,7 +127,7 @@ def decide_in_console(hub: Any) -> None:
     for each in hub.store.reviews.list_waiting("acme"):
         hub.store.review_queue.look()
         hub.store.reviews.list_titles([each.id])
-        decisions.claim(each, person)
+        hub.store.review_queue.claim(each.id, person.id, person.login, hub.store.clock())
         chosen = [Chosen(each.id, each.revision)]
         act = decisions.decide_all(person, chosen, Decision(DecisionKind.REJECT))
         acts.find(act.id)

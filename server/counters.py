@@ -1,6 +1,6 @@
 """Counters of a hub's work, for Prometheus.
 
-`Metrics` are the counters of one process.  With a folder, all processes of a hub count in files of
+`Counters` are those of one process.  With a folder, all processes of a hub count in files of
 it, and any of them can give the sums (`collect`).  A process that is killed loses nothing that it
 counted; its successor counts on in the same files.
 
@@ -66,7 +66,7 @@ def _without_failing(count: Callable[P, None]) -> Callable[P, None]:
     return attempt
 
 
-class Metrics:
+class Counters:
     """The counters of one process.  Safe for threads."""
 
     def __init__(self, folder: SharedFolder | None = None, *, times_commands: bool = True) -> None:

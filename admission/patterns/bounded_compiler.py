@@ -74,7 +74,7 @@ class CheckedPattern(msgspec.Struct, frozen=True):
     """True if it exceeded a limit."""
 
 
-class PatternChecker:
+class BoundedCompiler:
     """Checks the patterns of one submission, in order.  For one thread.
 
     Raises Unavailable, from `check`, if the system is too busy to find out.

@@ -12,28 +12,28 @@ import pytest
 from prometheus_client import generate_latest
 from support.metrics import find_value, read_samples
 
-from tocsin.server import metrics as module
-from tocsin.server.metrics import Metrics, stop_sharing
+from tocsin.server import counters as module
+from tocsin.server.counters import Counters, stop_sharing
 from tocsin.server.shared_folder import SharedFolder
 
 COUNTING = """
 import sys
 from pathlib import Path
-from tocsin.server.metrics import Metrics
+from tocsin.server.counters import Counters
 from tocsin.server.shared_folder import SharedFolder
 folder = SharedFolder(Path(sys.argv[1]))
 folder.join()
-metrics = Metrics(folder)
+counters = Counters(folder)
 for line in sys.stdin:
-    metrics.count_page("green", int(line))
-    metrics.count_request("/hub", "GET", 200, 0.003)
-    metrics.note_caught_up("acme", "green")
+    counters.count_page("green", int(line))
+    counters.count_request("/hub", "GET", 200, 0.003)
+    counters.note_caught_up("acme", "green")
     print("counted", flush=True)
 """
 
 
-def text_of(metrics: Metrics) -> str:
-    return generate_latest(metrics).decode()
+def text_of(counters: Counters) -> str:
+    return generate_latest(counters).decode()
 
 
 class Process:
@@ -72,56 +72,56 @@ def shared() -> Iterator[SharedFolder]:
 
 class TestCounting:
     def test_a_method_that_is_not_served_is_counted_as_another(self) -> None:
-        metrics = Metrics()
+        counters = Counters()
         for method in ("PURGE", "X" * 500, "GET"):
-            metrics.count_request("/hub", method, 405, 0.1)
-        found = (dict(labels) for _, labels in read_samples(text_of(metrics)))
+            counters.count_request("/hub", method, 405, 0.1)
+        found = (dict(labels) for _, labels in read_samples(text_of(counters)))
         methods = {labels["method"] for labels in found if "method" in labels}
         assert methods == {"GET", "other"}
 
     def test_an_answer_that_may_have_waited_has_no_duration(self) -> None:
-        metrics = Metrics()
-        metrics.count_request("/hub", "GET", 200, None)
-        text, name = text_of(metrics), "tocsin_http_request_duration_seconds_count"
+        counters = Counters()
+        counters.count_request("/hub", "GET", 200, None)
+        text, name = text_of(counters), "tocsin_http_request_duration_seconds_count"
         assert find_value(text, name, route="/hub", method="GET") is None
         assert find_value(
             text, "tocsin_http_requests_total", route="/hub", method="GET", status="200"
         )
 
     def test_a_failed_command_is_counted_with_its_time(self) -> None:
-        metrics = Metrics()
-        metrics.count_command("find", 0.25)
-        metrics.count_command("find", 0.5, failed=True)
-        text, name = text_of(metrics), "tocsin_database_command"
+        counters = Counters()
+        counters.count_command("find", 0.25)
+        counters.count_command("find", 0.5, failed=True)
+        text, name = text_of(counters), "tocsin_database_command"
         assert find_value(text, f"{name}_duration_seconds_sum", command="find") == 0.75
         assert find_value(text, f"{name}_failures_total", command="find") == 1
 
 
 class TestPollers:
     def test_are_counted_and_none_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        metrics, began = Metrics(), time.time()
+        counters, began = Counters(), time.time()
         for account, at in (("acme", began - 90), ("north", began - 30)):
             monkeypatch.setattr(time, "time", lambda at=at: at)
-            metrics.note_caught_up(account, "green")
+            counters.note_caught_up(account, "green")
         monkeypatch.setattr(time, "time", lambda: began)
-        text = text_of(metrics)
+        text = text_of(counters)
         assert find_value(text, "tocsin_pollers", collection="green") == 2
         behind = find_value(text, "tocsin_poller_behind_seconds", collection="green")
         assert behind == pytest.approx(90, abs=0.01)
         assert "acme" not in text and "north" not in text
 
     def test_that_poll_no_longer_are_left_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        metrics, began = Metrics(), time.time()
-        metrics.note_caught_up("acme", "green")
+        counters, began = Counters(), time.time()
+        counters.note_caught_up("acme", "green")
         monkeypatch.setattr(time, "time", lambda: began + 8 * 86_400)
-        assert find_value(text_of(metrics), "tocsin_pollers", collection="green") is None
+        assert find_value(text_of(counters), "tocsin_pollers", collection="green") is None
 
     def test_are_remembered_up_to_a_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_MOST_POLLERS", 3)
-        metrics = Metrics()
+        counters = Counters()
         for number in range(5):
-            metrics.note_caught_up(f"account-{number}", "green")
-        assert find_value(text_of(metrics), "tocsin_pollers", collection="green") == 3
+            counters.note_caught_up(f"account-{number}", "green")
+        assert find_value(text_of(counters), "tocsin_pollers", collection="green") == 3
 
 
 class TestProcesses:
@@ -131,8 +131,8 @@ class TestProcesses:
         second.count(4)
         first.kill()
         second.count(5)
-        metrics = Metrics(shared)
-        text = text_of(metrics)
+        counters = Counters(shared)
+        text = text_of(counters)
         assert find_value(text, "tocsin_objects_served_total", collection="green") == 12
         duration = "tocsin_http_request_duration_seconds_count"
         assert find_value(text, duration, route="/hub", method="GET") == 3
@@ -145,7 +145,7 @@ class TestProcesses:
             process.count(2)
             process.kill()
         assert len(list(shared.path.glob("*.db"))) == 3
-        text = text_of(Metrics(shared))
+        text = text_of(Counters(shared))
         assert find_value(text, "tocsin_objects_served_total", collection="green") == 6
 
     def test_have_room_in_their_files_before_they_count(self, shared: SharedFolder) -> None:
@@ -159,12 +159,12 @@ class TestProcesses:
         process = Process(shared.path)
         process.count(1)
         process.kill()
-        alone = Metrics()
+        alone = Counters()
         alone.count_page("green", 1)
         alone.count_request("/hub", "GET", 200, 0.003)
         alone.note_caught_up("acme", "green")
         mine = {each for each, _ in read_samples(text_of(alone))}
-        theirs = {each for each, _ in read_samples(text_of(Metrics(shared)))}
+        theirs = {each for each, _ in read_samples(text_of(Counters(shared)))}
         assert mine == theirs
 
 
@@ -190,14 +190,14 @@ class TestFolders:
             "import resource, tocsin.server.runtime as runtime, tocsin.config as config\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
             "with runtime._shared_folder(1) as folder:\n"
-            "    metrics = runtime._make_metrics(config.HubSettings(), folder)\n"
-            "    metrics.count_page('green', 7)\n"
-            "    print(*(each.name for each in metrics.collect()))\n"
+            "    counters = runtime._make_counters(config.HubSettings(), folder)\n"
+            "    counters.count_page('green', 7)\n"
+            "    print(*(each.name for each in counters.collect()))\n"
         )
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert "tocsin_pages_served" in ended.stdout
         assert (
-            "no shared memory: each process counts metrics and limits separately: File too large"
+            "no shared memory: each process counts counters and limits separately: File too large"
             in ended.stderr
         )
 

@@ -1,4 +1,4 @@
-"""The patterns of one submission within limits (tocsin.admission.patterns.checker)."""
+"""The patterns of one submission within limits (tocsin.admission.patterns.bounded_compiler)."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from support.stix_objects import make_object, yara_bomb
 
 from tocsin.admission import Pipeline
 from tocsin.admission.model import Candidate, Submitter
-from tocsin.admission.patterns.checker import MOST_EXCEEDED, PatternChecker
+from tocsin.admission.patterns.bounded_compiler import MOST_EXCEEDED, BoundedCompiler
 from tocsin.admission.policy import parse_policy
 from tocsin.config import policy_text
 
@@ -70,11 +70,11 @@ class TestBombs:
     ) -> None:
         bomb = yara_bomb(length)
         assert len(bomb) == length
-        fault = PatternChecker().check("yara", bomb).fault
+        fault = BoundedCompiler().check("yara", bomb).fault
         assert "processor time" in fault and "simplify it" in fault
 
     def test_a_sigma_rule_with_multiplying_conditions_is_refused(self) -> None:
-        assert "processor time" in PatternChecker().check("sigma", sigma_bomb()).fault
+        assert "processor time" in BoundedCompiler().check("sigma", sigma_bomb()).fault
 
     @pytest.mark.parametrize(
         "rule",
@@ -86,16 +86,16 @@ class TestBombs:
         ],
     )
     def test_a_hostile_suricata_rule_gets_an_answer(self, rule: str) -> None:
-        assert isinstance(PatternChecker().check("suricata", rule).fault, str)
+        assert isinstance(BoundedCompiler().check("suricata", rule).fault, str)
 
     @pytest.mark.parametrize(
         "text", ["(a+)+" * 6_000, "/" * 32_000, "a{1," * 8_000, "(?i" * 10_000]
     )
     def test_a_hostile_regular_expression_gets_an_answer(self, text: str) -> None:
-        assert not PatternChecker().check("pcre", text).exceeded
+        assert not BoundedCompiler().check("pcre", text).exceeded
 
     def test_a_pattern_with_half_a_character_gets_an_answer(self) -> None:
-        assert PatternChecker().check("yara", "rule a\ud800").fault
+        assert BoundedCompiler().check("yara", "rule a\ud800").fault
 
     def test_patterns_after_a_bomb_are_accepted(self) -> None:
         bomb, *others = examine(
@@ -112,13 +112,13 @@ class TestBombs:
 
         def count() -> None:
             while not ended.is_set():
-                answered.append(PatternChecker().check("yara", YARA.format("other")).fault)
+                answered.append(BoundedCompiler().check("yara", YARA.format("other")).fault)
 
-        PatternChecker().check("yara", YARA.format("other"))
+        BoundedCompiler().check("yara", YARA.format("other"))
         ended = threading.Event()
         other = threading.Thread(target=count)
         other.start()
-        PatternChecker().check("yara", yara_bomb(12_000, 2))
+        BoundedCompiler().check("yara", yara_bomb(12_000, 2))
         ended.set()
         other.join()
         assert len(answered) > 100 and set(answered) == {""}
@@ -129,9 +129,9 @@ class TestBusySystems:
         code = (
             "import resource\n"
             "from tocsin.admission.errors import Unavailable\n"
-            "from tocsin.admission.patterns.checker import PatternChecker\n"
+            "from tocsin.admission.patterns.bounded_compiler import BoundedCompiler\n"
             "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
-            "try: PatternChecker().check('yara', 'rule a { condition: true }')\n"
+            "try: BoundedCompiler().check('yara', 'rule a { condition: true }')\n"
             "except Unavailable as error: print(error)\n"
         )
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -9,25 +9,25 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from tocsin.server.metrics import Metrics
+from tocsin.server.counters import Counters
 
 _MICROSECONDS = 1e-6
 
 
-class CommandMetrics(CommandListener):
-    """Hands the name, duration and outcome of each command to the metrics."""
+class CommandCounter(CommandListener):
+    """Hands the name, duration and outcome of each command to the counters."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
 
     def started(self, event: CommandStartedEvent) -> None:
         """Counted when it ends."""
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """Count it."""
-        self._metrics.count_command(event.command_name, event.duration_micros * _MICROSECONDS)
+        self._counters.count_command(event.command_name, event.duration_micros * _MICROSECONDS)
 
     def failed(self, event: CommandFailedEvent) -> None:
         """Count it as failed."""
         seconds = event.duration_micros * _MICROSECONDS
-        self._metrics.count_command(event.command_name, seconds, failed=True)
+        self._counters.count_command(event.command_name, seconds, failed=True)

@@ -1,0 +1,15 @@
+"""Whether the sender of a mail is forged, by the checks of the server that received it."""
+
+import re
+
+_CHECK = re.compile(r"\b(dmarc|spf|dkim)=(\w+)", re.IGNORECASE)
+
+
+def find_failed_check(results: str) -> str:
+    """The check that says that the sender is forged, `dmarc=fail`; empty if none does."""
+    checks = [(name.lower(), result.lower()) for name, result in _CHECK.findall(results)]
+    if ("dmarc", "fail") in checks:
+        return "dmarc=fail"
+    passed = ("dkim", "pass") in checks or ("dmarc", "pass") in checks
+    failed = next((r for name, r in checks if name == "spf" and r in ("fail", "softfail")), "")
+    return f"spf={failed}" if failed and not passed else ""
