@@ -197,7 +197,7 @@ class TestFolders:
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert "tocsin_pages_served" in ended.stdout
         assert (
-            "no shared memory: each process counts counters and limits separately: File too large"
+            "no shared memory: each process counts metrics and limits separately: File too large"
             in ended.stderr
         )
 
