@@ -105,6 +105,7 @@ class TestReadiness:
         assert failed_checks(hub) == ["feeds"]
 
     def test_is_read_from_memory(self, hub: HubInProcess) -> None:
+        assert hub.client.get("/healthz").status_code == 200  # the application is made now
         before = count_commands(hub)
         for path in ("/readyz", "/healthz"):
             assert hub.client.get(path).status_code == 200

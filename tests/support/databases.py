@@ -1,22 +1,22 @@
-"""Empty databases for tests.
+"""Databases for tests.
 
-Creating a database with its indexes takes a third of a second, emptying one a
-tenth of that.  So used databases are emptied and reused.
+Creating a database with its indexes takes a tenth of a second, undoing what a test wrote a tenth
+of that.  So databases are used again, and clients, since connecting one takes as long.
 """
 
 import os
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import MongoClient, ReplaceOne
+from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from tocsin.server.store import Store
-from tocsin.server.store.connection import Base
+from tocsin.server.store.connection import Base, Client, open_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +28,85 @@ class PreparedDatabase:
 
 
 _WIRE_VERSION_8 = 25
-_FREE: defaultdict[str, list[PreparedDatabase]] = defaultdict(list)
-"""Databases that can be reused, by the server's URI."""
+_MOST_COMPARED = 400
+"""Documents of a database that are compared with those it shall have; more are written anew."""
+_NEW = ""
+"""The state of a database that `Store.prepare` has just made."""
+_FREE: defaultdict[tuple[str, str], list[PreparedDatabase]] = defaultdict(list)
+"""Databases that can be used again, by the server's URI and their state."""
+_CLIENTS: dict[str, Client] = {}
+"""A connected client that can be used again, by the server's URI."""
+
+
+@dataclass(slots=True)
+class _Loan:
+    """A database in use."""
+
+    uri: str
+    prepared: PreparedDatabase
+    """The content to restore."""
+    state: str
+    store: Store | None = None
+    """The one for which it is used."""
+
+
+_LENT: dict[str, _Loan] = {}
+"""By the database's name."""
 
 
 @contextmanager
 def open_empty_store(uri: str) -> Iterator[Store]:
     """Open a store on a database with the content of a new one."""
-    prepared = _FREE[uri].pop() if _FREE[uri] else _prepare(uri)
-    store = Store.connect(uri, name=prepared.name)
+    client = _CLIENTS.pop(uri, None) or open_client(uri)
+    loan = _lend(uri, _NEW)
+    store = loan.store = Store(client, loan.prepared.name)
     try:
         yield store
     finally:
-        if restore(store._base, prepared):
-            _FREE[uri].append(prepared)
-        elif "TOCSIN_TEST_MONGO" in os.environ:
-            drop(uri, prepared.name)
-        store.close()
+        _take_back(store._base)
+        store._commits.close()
+        if uri in _CLIENTS:
+            client.close()
+        _CLIENTS.setdefault(uri, client)
+
+
+def exchange(store: Store, state: str) -> bool:
+    """Let a store of `open_empty_store` that is still empty have a database in another state.
+
+    False if none is free in that state.
+    """
+    former = _LENT.get(store._base.name)
+    if former is None or former.store is not store or not _FREE[former.uri, state]:
+        return False
+    del _LENT[former.prepared.name]
+    _FREE[former.uri, former.state].append(former.prepared)
+    loan = _lend(former.uri, state)
+    store._commits.close()
+    store.__init__(store._client, loan.prepared.name)  # type: ignore[misc]
+    loan.store = store
+    return True
+
+
+def keep_state(store: Store, state: str) -> None:
+    """Restore a database of `open_empty_store` to its present content, once it is given back."""
+    loan = _LENT.get(store._base.name)
+    if loan is not None:
+        loan.prepared, loan.state = snapshot(store), state
+
+
+def _lend(uri: str, state: str) -> _Loan:
+    free = _FREE[uri, state]
+    loan = _Loan(uri, free.pop() if free else _prepare(uri), state)
+    _LENT[loan.prepared.name] = loan
+    return loan
+
+
+def _take_back(base: Base) -> None:
+    loan = _LENT.pop(base.name)
+    if restore(base, loan.prepared):
+        _FREE[loan.uri, loan.state].append(loan.prepared)
+    elif "TOCSIN_TEST_MONGO" in os.environ:
+        drop(loan.uri, base.name)
 
 
 class CommandNames(CommandListener):
@@ -80,7 +142,7 @@ def open_watched_store(uri: str) -> Iterator[tuple[Store, CommandNames]]:
 
 def drop_all() -> None:
     """Drop the databases on a server that outlives the tests."""
-    for uri, free in _FREE.items():
+    for (uri, _), free in _FREE.items():
         while free and "TOCSIN_TEST_MONGO" in os.environ:
             drop(uri, free.pop().name)
 
@@ -112,8 +174,52 @@ def restore(base: Base, prepared: PreparedDatabase) -> bool:
     """Restore the initial documents; False if a test created or dropped a collection."""
     if set(base.list_collection_names()) != set(prepared.documents):
         return False
-    _write(base, prepared.documents, empty=True)
+    present = _read_all(base, list(prepared.documents))
+    if present is None:
+        _write(base, prepared.documents, empty=True)
+    else:
+        _write_differences(base, prepared.documents, present)
     return True
+
+
+def _read_all(base: Base, names: Sequence[str]) -> dict[str, list[dict[str, Any]]] | None:
+    """The documents of some collections, in one query; None if they are many."""
+    first, *others = [_name_and_document(name) for name in names]
+    unions = [
+        {"$unionWith": {"coll": name, "pipeline": stages}}
+        for name, stages in zip(names[1:], others, strict=True)
+    ]
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    stages = [*first, *unions, {"$limit": _MOST_COMPARED + 1}]
+    for number, each in enumerate(base[names[0]].aggregate(stages)):
+        if number == _MOST_COMPARED:
+            return None
+        found[each["name"]].append(each["document"])
+    return found
+
+
+def _name_and_document(name: str) -> list[dict[str, Any]]:
+    return [{"$project": {"_id": 0, "name": {"$literal": name}, "document": "$$ROOT"}}]
+
+
+def _write_differences(
+    base: Base,
+    documents: Mapping[str, Sequence[dict[str, Any]]],
+    present: Mapping[str, Sequence[dict[str, Any]]],
+) -> None:
+    """Change what is present into these documents."""
+    ops: list[dict[str, Any]] = []
+    for number, (name, wanted) in enumerate(documents.items()):
+        before, after = ({repr(d["_id"]): d for d in each} for each in (present[name], wanted))
+        for key, one in before.items():
+            if key not in after:
+                ops.append({"delete": number, "filter": {"_id": one["_id"]}})
+            elif one != after[key]:
+                put = {"update": number, "filter": {"_id": one["_id"]}, "updateMods": after[key]}
+                ops.append(put)
+        missing = (one for key, one in after.items() if key not in before)
+        ops.extend({"insert": number, "document": one} for one in missing)
+    _run(base, documents, ops)
 
 
 def fill(base: Base, prepared: PreparedDatabase) -> None:
@@ -125,14 +231,6 @@ def _write(
     base: Base, documents: Mapping[str, Sequence[dict[str, Any]]], *, empty: bool = False
 ) -> None:
     """Put documents into their collections, which are emptied first if `empty`."""
-    if not _has_bulk_write(base):
-        for name, each in documents.items():
-            puts = [ReplaceOne({"_id": one["_id"]}, one, upsert=True) for one in each]
-            if empty:
-                base[name].delete_many({})
-            if puts:
-                base[name].bulk_write(puts)
-        return
     ops: list[dict[str, Any]] = []
     for number, each in enumerate(documents.values()):
         if empty:
@@ -141,9 +239,29 @@ def _write(
             key = {"_id": one["_id"]}
             put = {"update": number, "filter": key, "updateMods": one, "upsert": True}
             ops.append({"insert": number, "document": one} if empty else put)
-    namespaces = [{"ns": f"{base.name}.{name}"} for name in documents]
-    answer = base.client.admin.command({"bulkWrite": 1, "ops": ops, "nsInfo": namespaces})
-    assert answer["nErrors"] == 0, answer
+    _run(base, documents, ops)
+
+
+def _run(base: Base, names: Iterable[str], ops: Sequence[dict[str, Any]]) -> None:
+    """Do what a `bulkWrite` would, on servers older than 8.0 a command for each operation."""
+    if not ops:
+        return
+    if _has_bulk_write(base):
+        namespaces = [{"ns": f"{base.name}.{name}"} for name in names]
+        answer = base.client.admin.command({"bulkWrite": 1, "ops": ops, "nsInfo": namespaces})
+        assert answer["nErrors"] == 0, answer
+        return
+    numbered = [base[name] for name in names]
+    for op in ops:
+        if "insert" in op:
+            numbered[op["insert"]].insert_one(op["document"])
+        elif "update" in op:
+            upsert = op.get("upsert", False)
+            numbered[op["update"]].replace_one(op["filter"], op["updateMods"], upsert=upsert)
+        elif op.get("multi"):
+            numbered[op["delete"]].delete_many(op["filter"])
+        else:
+            numbered[op["delete"]].delete_one(op["filter"])
 
 
 def _has_bulk_write(base: Base) -> bool:

@@ -9,15 +9,16 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import flask
 from flask.testing import FlaskClient
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
-from support.databases import PreparedDatabase, fill, find_filled, snapshot
+from support.databases import exchange, find_filled, keep_state
 from support.warning_lists import warning_lists
+from werkzeug.routing import Rule
 
 from tocsin.admission import parse_policy
 from tocsin.config import HubSettings, policy_text
@@ -62,6 +63,23 @@ class _CompiledTemplates(BytecodeCache):
 flask.Flask.jinja_options = {"bytecode_cache": _CompiledTemplates()}
 
 
+_compile_builder = Rule._compile_builder
+_BUILDERS: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
+"""Functions that build the URLs of routes, which each hub would compile again."""
+
+
+def _find_builder(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+    """The function that the rule would compile; it looks its converters up in its rule."""
+    defaults = repr(sorted((rule.defaults or {}).items()))
+    key = rule.rule, rule.subdomain, rule.host, rule.merge_slashes, defaults, append_unknown
+    if key not in _BUILDERS:
+        _BUILDERS[key] = _compile_builder(rule, append_unknown)
+    return _BUILDERS[key]
+
+
+Rule._compile_builder = _find_builder  # type: ignore[assignment, method-assign]
+
+
 class _ConsoleWhenAsked:
     """The console of a hub, built at the first request for a page of it: most tests need none."""
 
@@ -80,8 +98,6 @@ class _ConsoleWhenAsked:
 
 _FOUNDATIONS = ("collections", "accounts", "partners", "journal", "exclusions")
 """The database's collections of which one has a document if a test began before the hub."""
-_FOUNDED: dict[str, PreparedDatabase] = {}
-"""The content of a database that `HubInProcess` has founded, by the hub's title."""
 
 
 @cache
@@ -109,36 +125,44 @@ class HubInProcess:
     founded: bool = False
     """The store has collections and partners already."""
     services: HubServices = field(init=False)
-    client: FlaskClient = field(init=False)
 
     def __post_init__(self) -> None:
+        self.__dict__.pop("client", None)  # of before, if it is started again
         settings = self.settings
         admission = replace(default_admission(), examiner=self.examiner, previewer=self.previewer)
         if self.more or self.keeps_unknown_types:
             policy = parse_policy(f"{policy_text()}\n{self.more}")
             policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy
             admission = replace(admission, policy=policy)
+        untouched = not self.founded and self.store.clock is wall_clock and self._is_empty()
+        if untouched and exchange(self.store, settings.title):
+            self.founded = True
         self.services = build_services(self.store, HUB_SECRETS, settings, admission, self.clock)
-        pages = _ConsoleWhenAsked(self.services, settings)
-        self.client = create_app(self.services, HUB_SECRETS, settings, pages=pages).test_client()
+        self.pages = _ConsoleWhenAsked(self.services, settings)
         if not self.founded:
             self._found()
+            if untouched:
+                keep_state(self.store, settings.title)
+
+    @cached_property
+    def client(self) -> FlaskClient:
+        """A client of the hub's application."""
+        app = create_app(self.services, HUB_SECRETS, self.settings, pages=self.pages)
+        return app.test_client()
+
+    def _is_empty(self) -> bool:
+        """True if the database is as a new one."""
+        return not find_filled(self.store._base, _FOUNDATIONS)
 
     def _found(self) -> None:
-        """Create collections and partners; in an untouched database by a copy of the first ones.
+        """Create collections and partners.
 
-        They depend on nothing but the hub's title and, by their time, on its clock.
+        They depend on nothing but the hub's title and, by their time, on its clock: a database
+        that has them is used again.
         """
-        key, base = self.settings.title, self.store._base
-        untouched = self.store.clock is wall_clock and not find_filled(base, _FOUNDATIONS)
-        if untouched and key in _FOUNDED:
-            fill(base, _FOUNDED[key])
-            return
         create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         for slug in ("acme", "north"):
             self.join(Partner(slug, f"{slug.title()} Corporation", terms=(f"{slug}.example",)))
-        if untouched:
-            _FOUNDED[key] = snapshot(self.store)
 
     @property
     def identity(self) -> str:
