@@ -108,6 +108,7 @@ def test_many_repeated_values_of_a_table_are_judged_as_one_process_judges_them(
     assert sum(advances) == len(one) == 300
 
 
+@pytest.mark.slow
 def test_repeated_values_are_kept_on_disk_until_they_are_judged(
     checker: Checker, tmp_path: Path
 ) -> None:

@@ -179,7 +179,10 @@ class TestRenaming:
         del before["schema"], after["schema"]
         assert after == {CURRENT_NAMES.get(name, name): each for name, each in before.items()}
 
-    @pytest.mark.parametrize("after", range(0, 30, 4))
+    @pytest.mark.parametrize(
+        "after",
+        [0, 16, *(pytest.param(each, marks=pytest.mark.slow) for each in (4, 8, 12, 20, 24, 28))],
+    )
     def test_an_interrupted_run_is_finished_by_the_next(
         self, old: HubInProcess, after: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
