@@ -150,7 +150,8 @@ _Terms = tuple[Policy, int, str]
 class _LastValid:
     """The last indicator that was valid as it was sent, without its id, name and pattern.
 
-    Those of a list differ in nothing else, so only these need to be checked again.
+    Those of a list differ in nothing else, so only these need to be checked again while the terms
+    are the same.  So a check uses the object and `_Terms` only.
     """
 
     __slots__ = ("_last", "_longest")
