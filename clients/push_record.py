@@ -121,8 +121,8 @@ class PushRecords:
     def _open(self) -> BinaryIO | None:
         if not self._folder:
             return None
-        micros, now = time.time_ns() // 1000 % 1_000_000, time.gmtime()
-        stamp = f"{time.strftime('%Y%m%d-%H%M%S', now)}-{micros:06}"
+        seconds, micros = divmod(time.time_ns() // 1000, 1_000_000)
+        stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{micros:06}"
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._remove_old()

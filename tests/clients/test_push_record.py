@@ -94,6 +94,21 @@ class TestRecords:
         assert "the push is not recorded" in caplog.text
 
 
+def test_the_last_push_is_the_one_of_the_latest_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, convert = 1_800_000_000, time.gmtime
+    # A clock that is read twice may be read in two seconds.
+    monkeypatch.setattr(time, "gmtime", lambda at=second: convert(at))
+    for id, microseconds in {"s1": -1, "s2": 1_000}.items():
+        moment = second * 10**9 + microseconds * 1_000
+        monkeypatch.setattr(time, "time_ns", lambda moment=moment: moment)
+        with PushRecords(tmp_path).begin(INBOX, "https://h/", []) as record:
+            record.acknowledge(status(id), [result("evil.top")])
+    newest = [part.status for push in PushRecords(tmp_path).list_newest() for part in push.parts]
+    assert newest == ["s2", "s1"]
+
+
 class TestStatusOfTheLastPush:
     def push(self, tocsin: Run, value: str) -> str:
         Path("a.txt").write_text(value)

@@ -1,7 +1,7 @@
 """Databases for tests.
 
 Creating a database with its indexes takes a tenth of a second, undoing what a test wrote a tenth
-of that.  So databases are used again, and clients, since connecting one takes as long.
+of that.  So databases are used again.
 """
 
 import os
@@ -16,7 +16,7 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
 
 from tocsin.server.store import Store
-from tocsin.server.store.connection import Base, Client, open_client
+from tocsin.server.store.connection import Base
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,6 @@ _NEW = ""
 """The state of a database that `Store.prepare` has just made."""
 _FREE: defaultdict[tuple[str, str], list[PreparedDatabase]] = defaultdict(list)
 """Databases that can be used again, by the server's URI and their state."""
-_CLIENTS: dict[str, Client] = {}
-"""A connected client that can be used again, by the server's URI."""
 
 
 @dataclass(slots=True)
@@ -57,17 +55,13 @@ _LENT: dict[str, _Loan] = {}
 @contextmanager
 def open_empty_store(uri: str) -> Iterator[Store]:
     """Open a store on a database with the content of a new one."""
-    client = _CLIENTS.pop(uri, None) or open_client(uri)
     loan = _lend(uri, _NEW)
-    store = loan.store = Store(client, loan.prepared.name)
+    store = loan.store = Store.connect(uri, name=loan.prepared.name)
     try:
         yield store
     finally:
         _take_back(store._base)
-        store._commits.close()
-        if uri in _CLIENTS:
-            client.close()
-        _CLIENTS.setdefault(uri, client)
+        store.close()
 
 
 def exchange(store: Store, state: str) -> bool:
