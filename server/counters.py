@@ -1,7 +1,7 @@
 """Counters of a hub's work, for Prometheus.
 
-`Counters` are those of one process.  With a folder, all processes of a hub count in files of
-it, and any of them can give the sums (`collect`).  A process that is killed loses nothing that it
+Each process has a `Counters`.  With a folder, all processes of a hub count in files of it, and
+any of them can give the sums (`collect`).  A process that is killed loses nothing that it
 counted; its successor counts on in the same files.
 
 No label has a name that a client chooses: routes are templates, and what is not known is `other`.

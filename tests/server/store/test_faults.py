@@ -276,6 +276,7 @@ class TestAHub:
         """A hub whose store is behind the proxy."""
         far = Store.connect(proxy.uri, name=store._base.name)
         hub = HubInProcess(far)
+        assert hub.client  # the application is made before anything fails
         proxy.clear()
         yield hub
         far.close()
