@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import struct
+import tracemalloc
 from email.message import EmailMessage
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from support.reading import format_name, messages, patterns, read_file, refusals
 
 from tocsin.admission.documents.rtf import decompress
 from tocsin.admission.errors import Malformed
+from tocsin.admission.formats.mail.authentication import find_failed_check
 
 VICTIM = "jane.doe@acme.example"
 CUT = "shared without the part of the link that names a recipient"
@@ -80,6 +82,13 @@ class TestReading:
         found = read_mail(message)
         assert values(found) == ["http://evil.com/a"]
         assert messages(found) == ["the sender is forged (dmarc=fail) and not shared"]
+
+    def test_checks_of_any_length_take_hardly_any_memory(self) -> None:
+        results = "dmarc=fail" + " spf=pass" * 1_000_000
+        tracemalloc.start()
+        assert find_failed_check(results) == "dmarc=fail"
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+        tracemalloc.stop()
 
     def test_a_mail_without_anything_to_share_is_refused(self) -> None:
         assert refusals(read_mail(mail("hello", From="nobody"))) == [
