@@ -94,6 +94,10 @@ _ENVIRONMENT = {
     "SECANTUS_FORCE_DURABLE": "1",
     "PYTHONPATH": _INTERPRETER,
     "MALLOC_ARENA_MAX": "2",  # else the allocator keeps a share of free memory for each thread
+    # Else a thread that only reads waits for room once 10 % of the cache is written and not yet
+    # committed.  The engine reads before it commits, so a transaction of 25 MB waited for its own
+    # end, and everybody with it.  The engine refuses transactions above 38 MB.
+    "WIREDTIGER_CONFIG": "eviction_updates_trigger=60,eviction_dirty_trigger=80",
 }
 _CONNECTIONS_PER_SIGNAL = 10
 _IDLE_MS = 240_000

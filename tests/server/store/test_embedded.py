@@ -354,6 +354,19 @@ def test_a_commit_is_on_disk_when_it_returns(
     assert len(store.feeds.page(FEED.id, Query()).entries) == 5 + turn
 
 
+def test_the_largest_transaction_does_not_wait_for_its_own_end(engine: Engine) -> None:
+    """The engine shortens its log, and so reads, while it commits each thousandth document."""
+    with MongoClient[dict[str, Any]](engine.uri, socketTimeoutMS=20_000) as client:
+        documents = client["large"]["documents"]
+        documents.insert_many([{"_id": n} for n in range(990)])
+        with client.start_session() as session, session.start_transaction():
+            for n in range(9):
+                large = {"_id": f"large-{n}", "body": bytes(4_000_000)}
+                documents.insert_one(large, session=session)
+            documents.insert_many([{"_id": f"small-{n}"} for n in range(20)], session=session)
+        assert documents.count_documents({}) == 990 + 9 + 20
+
+
 class Listener:
     """Passes everything on between a client and the engine, but for one answer."""
 
