@@ -1,5 +1,8 @@
 """Fixtures for all tests: database engine, stores, hubs, clients, other servers."""
 
+import functools
+import gc
+import hashlib
 import os
 import shutil
 import signal
@@ -53,6 +56,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, so that at the end no core waits for one of them."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Spare what each test would do again: search all tests for garbage, derive the same key."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    derive: Any = functools.cache(hashlib.pbkdf2_hmac)
+    hashlib.pbkdf2_hmac = derive
 
 
 @pytest.fixture(scope="session")

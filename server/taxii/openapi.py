@@ -28,12 +28,15 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def blueprint(services: TaxiiServices) -> flask.Blueprint:
     """The route that serves the description."""
-    body = msgspec.json.encode(build_document(services.settings))
     routes = flask.Blueprint("openapi", __name__)
+
+    @functools.cache
+    def body() -> bytes:
+        return msgspec.json.encode(build_document(services.settings))
 
     @routes.get(PATH)
     def description() -> flask.Response:
-        return flask.Response(body, content_type=OPENAPI)
+        return flask.Response(body(), content_type=OPENAPI)
 
     return routes
 

@@ -18,6 +18,8 @@ from support.processes import BIN, HubProcess, indicators
 
 from tocsin.admission.output_formats import output_formats
 
+pytestmark = pytest.mark.slow
+
 FORMATS = tuple(output_formats())
 KEPT, REVOKED, EXPIRED = "kept-portal", "revoked-portal", "expired-portal"
 _SECONDS = 12

@@ -67,11 +67,21 @@ def post(client: FlaskClient, path: str, form: dict[str, Any], **more: Any) -> A
     return client.post(path, data=form, headers=headers, **more)
 
 
+_TOKENS: dict[str, str] = {}
+"""The token of each session, by its cookie; it stays the same."""
+
+
 def token_of(client: FlaskClient) -> str:
     """The token of a client's session; empty without one."""
-    page = client.get("/console/me").text
-    _, found, rest = page.partition('data-token="')
-    return rest.partition('"')[0] if found else ""
+    names = ("tocsin-console", "__Host-tocsin")
+    session = next((each.value for name in names if (each := client.get_cookie(name))), "")
+    if session and session not in _TOKENS:
+        page = client.get("/console/me").text
+        _, found, rest = page.partition('data-token="')
+        if not found:
+            return ""
+        _TOKENS[session] = rest.partition('"')[0]
+    return _TOKENS.get(session, "")
 
 
 @dataclass

@@ -28,6 +28,8 @@ class PreparedDatabase:
 
 
 _WIRE_VERSION_8 = 25
+_WIRE_VERSIONS: dict[tuple[str, int | None] | None, int] = {}
+"""By the address of the server."""
 _MOST_COMPARED = 400
 """Documents of a database that are compared with those it shall have; more are written anew."""
 _NEW = ""
@@ -260,7 +262,10 @@ def _run(base: Base, names: Iterable[str], ops: Sequence[dict[str, Any]]) -> Non
 
 def _has_bulk_write(base: Base) -> bool:
     """True if the server has a command that writes to several collections: from 8.0 on."""
-    return int(base.client.admin.command("hello")["maxWireVersion"]) >= _WIRE_VERSION_8
+    address = base.client.address
+    if address not in _WIRE_VERSIONS:
+        _WIRE_VERSIONS[address] = int(base.client.admin.command("hello")["maxWireVersion"])
+    return _WIRE_VERSIONS[address] >= _WIRE_VERSION_8
 
 
 def find_filled(base: Base, names: Sequence[str]) -> list[str]:

@@ -63,21 +63,26 @@ class _CompiledTemplates(BytecodeCache):
 flask.Flask.jinja_options = {"bytecode_cache": _CompiledTemplates()}
 
 
-_compile_builder = Rule._compile_builder
-_BUILDERS: dict[tuple[object, ...], Callable[..., tuple[str, str]]] = {}
-"""Functions that build the URLs of routes, which each hub would compile again."""
+_compile = Rule.compile
+_COMPILED: dict[str, Rule] = {}
+"""Routes that were compiled in this process; each hub would compile them again."""
 
 
-def _find_builder(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-    """The function that the rule would compile; it looks its converters up in its rule."""
-    defaults = repr(sorted((rule.defaults or {}).items()))
-    key = rule.rule, rule.subdomain, rule.host, rule.merge_slashes, defaults, append_unknown
-    if key not in _BUILDERS:
-        _BUILDERS[key] = _compile_builder(rule, append_unknown)
-    return _BUILDERS[key]
+def _compile_once(rule: Rule) -> None:
+    """Let the rule be as one that was compiled before; what is bound to a rule is bound to it."""
+    key = repr((rule.rule, rule.subdomain, rule.host, rule.merge_slashes, rule.defaults))
+    former = _COMPILED.get(key)
+    if former is None:
+        _compile(rule)
+        _COMPILED[key] = rule
+        return
+    for name in ("_parts", "_trace", "_converters", "arguments"):
+        setattr(rule, name, getattr(former, name))
+    for name in ("_build", "_build_unknown"):
+        setattr(rule, name, getattr(former, name).__func__.__get__(rule))
 
 
-Rule._compile_builder = _find_builder  # type: ignore[assignment, method-assign]
+Rule.compile = _compile_once  # type: ignore[assignment, method-assign]
 
 
 class _ConsoleWhenAsked:

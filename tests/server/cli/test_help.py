@@ -161,6 +161,7 @@ def test_examples_run(
     assert failed == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", [line for line in LASTING if " serve" in line])
 def test_examples_of_serve_start_a_hub(
     line: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

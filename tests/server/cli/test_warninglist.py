@@ -33,6 +33,7 @@ def answer(capsys: Any, *words: str) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_lists_are_loaded_applied_listed_and_reset(data: Path, tmp_path: Path, capsys: Any) -> None:
     shipped = answer(capsys, "list")
     assert {"cisco_top20k", "google", "shodan-scanning"} <= {each["name"] for each in shipped}
@@ -69,6 +70,7 @@ def test_a_damaged_file_stops_the_hub_with_its_name_and_the_remedy(data: Path, c
     file.unlink()
 
 
+@pytest.mark.slow
 def test_a_hub_applies_loaded_lists_from_its_next_start_on(tmp_path: Path) -> None:
     hub = HubProcess(tmp_path / "data")
     source = write_misp_lists(tmp_path / "lists", {"google": ["search.example.org"]})
