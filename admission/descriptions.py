@@ -1,6 +1,6 @@
-"""The lines of a preview on an object: its name for people, its level, and its changes.
+"""What people read of an object: its name, its level, and what was changed in it.
 
-The clients show it before a push, the console before a person submits.
+The clients show it before a push, the console before a person submits and to reviewers.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tocsin.admission.descriptions import find_label
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import Candidate, StixObject, Verdict
-from tocsin.admission.preview import find_label
 from tocsin.clients.files import UnusableFile
 
 VERDICTS = (

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.admission.preview import (
+from tocsin.admission.descriptions import (
     CHANGING_ACTIONS,
     REMOVED,
     Change,

@@ -25,8 +25,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from tocsin.admission.descriptions import describe_object
 from tocsin.admission.model import StixObject
-from tocsin.admission.preview import describe_object
 from tocsin.clients.results import ObjectResult
 from tocsin.config.command_line import (
     escape_unprintable,

@@ -12,10 +12,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from tocsin.admission.descriptions import find_label
 from tocsin.admission.errors import Malformed
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import StixObject, Tlp
-from tocsin.admission.preview import find_label
 from tocsin.admission.timestamps import stix_time
 from tocsin.clients.check import Preview, read_unexamined
 from tocsin.clients.input_files import InputFile

@@ -12,9 +12,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from tocsin.admission.descriptions import describe_object, find_label
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
-from tocsin.admission.preview import describe_object, find_label
 from tocsin.admission.timestamps import micros
 from tocsin.clients.cli.command import (
     COUNT,

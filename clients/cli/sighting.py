@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from tocsin.admission.descriptions import find_label
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
-from tocsin.admission.preview import find_label
 from tocsin.admission.stix.statements import Observation, build_statement
 from tocsin.clients.cli.command import (
     TIME,

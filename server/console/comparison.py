@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from tocsin.admission.model import Action, Candidate, StixObject, Tlp, Verdict
-from tocsin.admission.preview import (
+from tocsin.admission.descriptions import (
     CHANGING_ACTIONS,
     REMOVED,
     Change,
@@ -15,6 +14,7 @@ from tocsin.admission.preview import (
     describe_object,
     find_changes,
 )
+from tocsin.admission.model import Action, Candidate, StixObject, Tlp, Verdict
 from tocsin.server.console.differences import MOST_PROPERTIES, list_properties
 from tocsin.server.console.drafts import SENT, Item, Standing
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from tocsin.admission.descriptions import describe_object
 from tocsin.admission.errors import Malformed
-from tocsin.admission.preview import describe_object
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server.console.texts import count
 from tocsin.server.intake.evaluate import split_envelope

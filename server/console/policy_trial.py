@@ -19,10 +19,10 @@ from pathlib import Path
 
 import msgspec
 
+from tocsin.admission.descriptions import describe_object
 from tocsin.admission.errors import NotFound, ShareError, Unavailable
 from tocsin.admission.markings.granular import join_layers
 from tocsin.admission.model import Candidate, Verdict
-from tocsin.admission.preview import describe_object
 from tocsin.server.examination.examiner import ExaminationTask, WorkerEnded
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.intake.evaluate import split_envelope

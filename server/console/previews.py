@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from tocsin.admission.descriptions import CHANGING_ACTIONS, find_changes
 from tocsin.admission.errors import ShareError, TooLarge, Unavailable, Unprocessable
 from tocsin.admission.extraction.indicators import replace_derived_id
 from tocsin.admission.formats import formats
@@ -31,7 +32,6 @@ from tocsin.admission.model import (
     Tlp,
     Verdict,
 )
-from tocsin.admission.preview import CHANGING_ACTIONS, find_changes
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.comparison import has_own_text
 from tocsin.server.console.drafts import (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.admission.preview import compare_texts, describe_object, find_changes
+from tocsin.admission.descriptions import compare_texts, describe_object, find_changes
 
 WORDS = st.lists(st.sampled_from(["a", "b", "[removed: e-mail address]", " ", "\n", "c,"])).map(
     "".join

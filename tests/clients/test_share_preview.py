@@ -12,7 +12,7 @@ from rich.console import Console
 from support.taxii_servers import COLLECTION, Medallion, indicator
 from support.terminal import lines_of, run_on_terminal
 
-from tocsin.admission.preview import describe_object
+from tocsin.admission.descriptions import describe_object
 from tocsin.clients.cli.command import Inputs, preview_files
 from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.config import ClientSettings

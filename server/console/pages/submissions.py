@@ -14,10 +14,10 @@ import flask
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from tocsin.admission.descriptions import describe_object
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.markings.tlp import read_markings
 from tocsin.admission.model import Action, StixObject, Tlp
-from tocsin.admission.preview import describe_object
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.server import auth
 from tocsin.server.console.contents import read_contents
