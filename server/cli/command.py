@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -150,18 +151,40 @@ def _print_as_made(records: Iterator[Answer], *, as_json: bool) -> None:
 
 
 def print_result(result: Answer | list[Answer], *, as_json: bool) -> None:
-    """Print a result on standard output: as JSON, or a line for each value."""
+    """Print a result on standard output: as JSON, or for people, a line for each value."""
     if as_json:
         print(json.dumps(result))
         return
     if result == []:
         print_notice("tocsin-hub: the list is empty")
     for record in result if isinstance(result, list) else [result]:
-        for name, value in record.items():
-            shown = json.dumps(value) if isinstance(value, list | dict) else value
-            print(f"{name}: {printable(shown)}")
+        for line in _lines(record):
+            print(line)
         if isinstance(result, list):
             print()
+
+
+def _lines(record: Mapping[str, object]) -> Iterator[str]:
+    """A line for each value, indented lines for each record within the record."""
+    for name, value in record.items():
+        if isinstance(value, Mapping) and value:
+            yield f"{name}:"
+            yield from (f"    {line}" for line in _lines(value))
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            yield f"{name}:"
+            for each in value:
+                marks = itertools.chain(["  - "], itertools.repeat("    "))
+                yield from (mark + line for mark, line in zip(marks, _lines(each), strict=False))
+        else:
+            yield f"{name}: {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or "-"
+    return printable("-" if value in (None, "", {}) else value)
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
