@@ -32,7 +32,11 @@ from pymongo import MongoClient, monitoring
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros, stix_time
-from tocsin.server.index_terms import (
+from tocsin.server.intake.passthrough import posting
+from tocsin.server.model import Collection, CollectionKind, NewEntry, Query
+from tocsin.server.store import Store
+from tocsin.server.store.embedded import Engine
+from tocsin.server.store.index_terms import (
     BOUNDS,
     FIELDS,
     HASHES,
@@ -41,10 +45,6 @@ from tocsin.server.index_terms import (
     WORDS,
     parse_filter,
 )
-from tocsin.server.intake.passthrough import posting
-from tocsin.server.model import Collection, CollectionKind, NewEntry, Query
-from tocsin.server.store import Store
-from tocsin.server.store.embedded import Engine
 
 Object = dict[str, Any]
 BATCH = 1_000

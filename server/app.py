@@ -42,6 +42,7 @@ from tocsin.server.partners.agreements import AgreementLifecycle
 from tocsin.server.partners.partner_data import PartnerData
 from tocsin.server.partners.passkeys import Passkeys
 from tocsin.server.partners.people import People
+from tocsin.server.processes.shared_folder import Numbers
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.public_ids import PublicIds
 from tocsin.server.publishing.public_objects import PublishingConfig
@@ -51,7 +52,6 @@ from tocsin.server.reports.receivers import Receivers
 from tocsin.server.reports.search import Search
 from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.secrets import HubSecrets
-from tocsin.server.shared_folder import Numbers
 from tocsin.server.store import Availability, Clock, DiskSpace, Store
 from tocsin.server.taxii import monitoring, openapi
 from tocsin.server.taxii.long_poll import LongPolls

@@ -22,7 +22,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import CollectionKind, Query
-from tocsin.server.shared_folder import LocalNumbers, Numbers
+from tocsin.server.processes.shared_folder import LocalNumbers, Numbers
 from tocsin.server.store import DiskSpace, Store
 from tocsin.server.store.connection import time_limit
 

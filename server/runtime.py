@@ -63,7 +63,6 @@ from tocsin.server.bootstrap import (
     invite_first_person,
 )
 from tocsin.server.console import ROOT as CONSOLE_ROOT
-from tocsin.server.counters import Counters, stop_sharing
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import (
@@ -76,9 +75,8 @@ from tocsin.server.http.server import (
 from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
 from tocsin.server.monitoring import HubProcesses
-from tocsin.server.process import await_stop, stop_on_signal
-from tocsin.server.secrets import HubSecrets, load_secrets
-from tocsin.server.shared_folder import (
+from tocsin.server.processes.counters import Counters, stop_sharing
+from tocsin.server.processes.shared_folder import (
     CommitCount,
     LocalNumbers,
     Notifier,
@@ -86,6 +84,8 @@ from tocsin.server.shared_folder import (
     Process,
     SharedFolder,
 )
+from tocsin.server.processes.signals import await_stop, stop_on_signal
+from tocsin.server.secrets import HubSecrets, load_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, announced_folder, database
 from tocsin.server.store.journal import OPERATOR

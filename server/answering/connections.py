@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from tocsin.server.http.server import AddressCounts
-from tocsin.server.shared_folder import SharedFolder, SharedNumbers
+from tocsin.server.processes.shared_folder import SharedFolder, SharedNumbers
 
 _RADIX = 1 << 17
 """Three counts are stored in one number of 51 bits: more than a setting allows of any."""

@@ -25,7 +25,7 @@ import msgspec
 
 from tocsin.admission.errors import Unavailable
 from tocsin.config import HubSettings
-from tocsin.server.counters import SHARING
+from tocsin.server.processes.counters import SHARING
 
 log = logging.getLogger(__name__)
 

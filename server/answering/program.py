@@ -14,7 +14,7 @@ import threading
 import time
 
 from tocsin.server.answering.processes import CONSOLE, READY, decode_setup
-from tocsin.server.process import LOG_FORMAT, await_stop, stop_on_signal
+from tocsin.server.processes.signals import LOG_FORMAT, await_stop, stop_on_signal
 from tocsin.server.runtime import answer_apart, answer_console_apart
 from tocsin.server.store import Clock, wall_clock
 

@@ -13,6 +13,7 @@ from tocsin.server.cli.command import CommandResult, with_new_hub
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.integrations.medallion.importer import (
     NOTICE,
+    Destination,
     ImportOptions,
     import_collections,
     open_source,
@@ -70,8 +71,9 @@ def _medallion(hub: Runtime, source: str, into: str, **options: Any) -> CommandR
         cursor=options["cursor"],
         dry_run=options["dry_run"],
     )
+    destination = Destination(hub.services.store, hub.secrets, hub.actor)
     with open_source(source) as sources:
-        imported = import_collections(hub, sources, import_options)
+        imported = import_collections(destination, sources, import_options)
     for line in NOTICE:
         print_notice(line)
     return imported

@@ -11,7 +11,7 @@ import click
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.settings import print_notice, with_settings
-from tocsin.server.process import stop_on_signal
+from tocsin.server.processes.signals import stop_on_signal
 from tocsin.server.store.embedded import Engine
 
 _FILE = click.Path(path_type=Path)

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from tocsin.config import load_hub
-from tocsin.server.process import LOG_FORMAT
+from tocsin.server.processes.signals import LOG_FORMAT
 
 _SETTINGS = ("data", "mongo_uri", "host", "port", "answering_processes") + (
     "tls_certificate",

@@ -21,7 +21,7 @@ from itertools import chain
 from typing import Any, Protocol
 
 from tocsin.server.http.parser import NAME, Fault, Head, format_error_response
-from tocsin.server.nonblocking import WouldBlock
+from tocsin.server.processes.nonblocking import WouldBlock
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from tocsin.server.http.gateway import (
 )
 from tocsin.server.http.parser import BodyReader
 from tocsin.server.http.tls import TlsContextSource, TlsSession
-from tocsin.server.nonblocking import run_nonblocking
+from tocsin.server.processes.nonblocking import run_nonblocking
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,6 @@ from tocsin.admission.model import (
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import micros
 from tocsin.server.auth import Terms, may_read
-from tocsin.server.index_terms import index_terms, strictest_tlp, visibility
 from tocsin.server.model import (
     Account,
     Collection,
@@ -40,6 +39,7 @@ from tocsin.server.model import (
     Submission,
 )
 from tocsin.server.store import Transaction
+from tocsin.server.store.index_terms import index_terms, strictest_tlp, visibility
 
 log = logging.getLogger(__name__)
 

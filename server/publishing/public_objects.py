@@ -45,7 +45,6 @@ from tocsin.admission.model import (
     Tlp,
 )
 from tocsin.admission.timestamps import DAY, HOUR, micros, stix_time
-from tocsin.server.index_terms import index_terms, visibility
 from tocsin.server.model import (
     Collection,
     NewEntry,
@@ -63,6 +62,7 @@ from tocsin.server.publishing.tlp_versions import (
     replace_pending,
 )
 from tocsin.server.publishing.verdicts import WITHDRAWALS_KEPT
+from tocsin.server.store.index_terms import index_terms, visibility
 
 MOST_CONTRIBUTIONS = 20
 """Contributions kept per partner and public object."""

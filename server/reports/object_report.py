@@ -21,7 +21,6 @@ from tocsin.admission.merge.statistics import ConfidenceSteps
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, StixObject, Tlp
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.server.auth import may_read_contributions, readable_collections
-from tocsin.server.index_terms import parse_filter, strictest_tlp, visibility
 from tocsin.server.model import (
     Account,
     Collection,
@@ -40,6 +39,7 @@ from tocsin.server.publishing.public_objects import (
 from tocsin.server.reports.object_titles import object_title
 from tocsin.server.reports.receivers import Receiver, Receivers, VersionStamps, date_stamps
 from tocsin.server.store import Store
+from tocsin.server.store.index_terms import parse_filter, strictest_tlp, visibility
 
 MOST_RELATIONS = 40
 """Relations that a report lists in each direction."""

@@ -18,7 +18,6 @@ import orjson
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.server.auth import may_read_contributions, readable_collections
-from tocsin.server.index_terms import strictest_tlp, visibility
 from tocsin.server.model import (
     Account,
     Collection,
@@ -30,7 +29,8 @@ from tocsin.server.model import (
 )
 from tocsin.server.reports.object_titles import object_title
 from tocsin.server.store import Store
-from tocsin.server.value_terms import (
+from tocsin.server.store.index_terms import strictest_tlp, visibility
+from tocsin.server.store.value_terms import (
     SearchedText,
     SearchKind,
     has_terms,

@@ -24,7 +24,7 @@ import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.shared_folder import LocalNumbers, Numbers
+from tocsin.server.processes.shared_folder import LocalNumbers, Numbers
 from tocsin.server.store.connection import Base, OutcomeUnknown, find_clock_fault, is_outage_error
 
 log = logging.getLogger(__name__)

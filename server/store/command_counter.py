@@ -9,7 +9,7 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from tocsin.server.counters import Counters
+from tocsin.server.processes.counters import Counters
 
 _MICROSECONDS = 1e-6
 

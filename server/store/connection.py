@@ -44,7 +44,7 @@ from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.nonblocking import check_may_block
+from tocsin.server.processes.nonblocking import check_may_block
 
 Document = dict[str, Any]
 """A document as the driver reads and writes it."""

@@ -21,9 +21,9 @@ from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
-from tocsin.server.counters import Counters
-from tocsin.server.nonblocking import check_may_block
-from tocsin.server.shared_folder import Process
+from tocsin.server.processes.counters import Counters
+from tocsin.server.processes.nonblocking import check_may_block
+from tocsin.server.processes.shared_folder import Process
 from tocsin.server.store import schema
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.admin_requests import AdminRequests

@@ -6,7 +6,7 @@ reads them as a whole, which it may, because it runs rarely and for an operator.
 
 from __future__ import annotations
 
-from tocsin.server.shared_folder import CommitCount
+from tocsin.server.processes.shared_folder import CommitCount
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.configuration import raise_revision

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from urllib.request import parse_http_list
 
 from tocsin.server.model import FeedHead
-from tocsin.server.nonblocking import check_may_block
+from tocsin.server.processes.nonblocking import check_may_block
 
 MAX_WAIT = 60
 """Seconds; a longer wait is shortened to this."""

@@ -24,7 +24,7 @@ from tocsin.admission.errors import (
     UnsupportedCoding,
 )
 from tocsin.server.auth import AuthScheme
-from tocsin.server.counters import OTHER, Counters
+from tocsin.server.processes.counters import OTHER, Counters
 from tocsin.server.taxii import content, etags, resources
 from tocsin.server.taxii.content import MEDIA_TYPE, OPENAPI
 from tocsin.server.taxii.paging import PREFERENCE_APPLIED

@@ -23,7 +23,7 @@ from tocsin.server.model import (
     Query,
     Representation,
 )
-from tocsin.server.nonblocking import check_may_block
+from tocsin.server.processes.nonblocking import check_may_block
 from tocsin.server.taxii import (
     content,
     etags,

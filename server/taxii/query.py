@@ -17,8 +17,8 @@ from enum import StrEnum
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
-from tocsin.server.index_terms import FIELDS, parse_filter
 from tocsin.server.model import Query, TermFilter, VersionKeyword
+from tocsin.server.store.index_terms import FIELDS, parse_filter
 from tocsin.server.taxii.page_token import parse_submission_token
 
 MAX_FILTERS = 10

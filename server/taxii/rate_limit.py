@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tocsin.admission.errors import TooManyRequests
-from tocsin.server.shared_folder import LocalNumbers, Numbers
+from tocsin.server.processes.shared_folder import LocalNumbers, Numbers
 
 WINDOW = 60
 """Seconds in which an empty bucket refills."""

@@ -34,7 +34,7 @@ from support.processes import (
 from tocsin.config import policy_text
 from tocsin.server.auth import hash_secret
 from tocsin.server.intake.intake import LEASE
-from tocsin.server.shared_folder import Notifier, SharedFolder
+from tocsin.server.processes.shared_folder import Notifier, SharedFolder
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import database
 

@@ -21,8 +21,8 @@ from tocsin.config import HubSettings
 from tocsin.server import monitoring
 from tocsin.server.app import create_monitoring_app
 from tocsin.server.bootstrap import create_operator
-from tocsin.server.counters import Counters
 from tocsin.server.monitoring import Monitor
+from tocsin.server.processes.counters import Counters
 from tocsin.server.store import DiskSpace, Store
 
 MORE_THAN_ANY_DISK = 1 << 50

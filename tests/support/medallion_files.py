@@ -11,6 +11,7 @@ from typing import Any
 
 from tocsin.config import HubSettings
 from tocsin.server.integrations.medallion.importer import (
+    Destination,
     ImportOptions,
     import_collections,
     open_source,
@@ -99,8 +100,9 @@ class ImportTarget:
         fields: dict[str, Any] = {
             k: frozenset(v) if isinstance(v, set) else v for k, v in options.items()
         }
+        destination = Destination(self.hub.services.store, self.hub.secrets, self.hub.actor)
         with open_source(str(source)) as sources:
-            return import_collections(self.hub, sources, ImportOptions(**fields))
+            return import_collections(destination, sources, ImportOptions(**fields))
 
     def own_collection(self, *added: tuple[str, Object], **more: Any) -> Object:
         """Build a `collection` with this target's id."""

@@ -44,9 +44,8 @@ from tocsin.server.model import (
     Record,
     VersionKeyword,
 )
-from tocsin.server.runtime import Runtime
 from tocsin.server.secrets import HubSecrets
-from tocsin.server.store import Transaction
+from tocsin.server.store import Store, Transaction
 from tocsin.server.store.feeds.blocks import MAX_OBJECT_OCTETS
 
 NOTICE = (
@@ -81,6 +80,15 @@ class ImportOptions:
     """Write nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """The hub that takes the objects in, and who lets it."""
+
+    store: Store
+    secrets: HubSecrets
+    actor: str
+
+
 def open_source(location: str) -> AbstractContextManager[Sequence[SourceCollection]]:
     """The collections of a data file (by path) or of a MongoDB (by URI).
 
@@ -92,7 +100,7 @@ def open_source(location: str) -> AbstractContextManager[Sequence[SourceCollecti
 
 
 def import_collections(
-    hub: Runtime, sources: Sequence[SourceCollection], options: ImportOptions
+    hub: Destination, sources: Sequence[SourceCollection], options: ImportOptions
 ) -> list[Report]:
     """Import the selected collections; one report for each.
 
@@ -104,7 +112,7 @@ def import_collections(
     if not selected:
         known = ", ".join(sorted({f"{each.root}: {each.title or each.id}" for each in sources}))
         raise NotFound(f"medallion has no such collection; choose from {known}")
-    if options.partner and hub.services.store.accounts.find_partner(options.partner) is None:
+    if options.partner and hub.store.accounts.find_partner(options.partner) is None:
         raise NotFound(f"there is no partner {options.partner}")
     with _progress_bar() as bar:
         return [_import_collection(hub, source, id, options, bar) for source, id in selected]
@@ -152,14 +160,14 @@ def _derived_id(source: SourceCollection, secrets: HubSecrets) -> str:
 
 
 def _import_collection(
-    hub: Runtime, source: SourceCollection, id: str, options: ImportOptions, bar: Progress
+    hub: Destination, source: SourceCollection, id: str, options: ImportOptions, bar: Progress
 ) -> Report:
-    known = {collection.id: collection for collection in hub.services.store.feeds.collections()}
+    known = {collection.id: collection for collection in hub.store.feeds.collections()}
     here = known.get(id) or _new_collection(source, id, options, known.values())
     if here.kind is not CollectionKind.VERBATIM:
         raise Conflict(f"{id} is the id of the {here.kind.value} {here.alias!r} of this hub")
     if id not in known and not options.dry_run:
-        ensure_collection(hub.services.store, here)
+        ensure_collection(hub.store, here)
     task = bar.add_task(f"{source.root}: {source.title or source.id}"[:40], total=source.count)
     tally = _Tally(options.cursor)
     for batch in _split_batches(source, tally):
@@ -241,7 +249,7 @@ def _split_batches(source: SourceCollection, tally: _Tally) -> Iterator[list[Sto
 
 
 def _store_batch(
-    hub: Runtime, collection: Collection, batch: Sequence[StoredVersion], options: ImportOptions
+    hub: Destination, collection: Collection, batch: Sequence[StoredVersion], options: ImportOptions
 ) -> list[Record]:
     """Store a batch; the record of each object."""
     if options.dry_run:
@@ -255,7 +263,7 @@ def _store_batch(
             txn.add_journal_entry("import", hub.actor, {"collection": collection.id, **counts})
         return records
 
-    return hub.services.store.commit(work)
+    return hub.store.commit(work)
 
 
 def _dry_record(index: int, body: bytes) -> Record:
@@ -297,7 +305,7 @@ def _right_names(source: SourceCollection) -> list[str]:
     return ["read"] * source.can_read + ["write"] * source.can_write
 
 
-def _cursors(hub: Runtime, here: Collection, tally: _Tally, options: ImportOptions) -> Report:
+def _cursors(hub: Destination, here: Collection, tally: _Tally, options: ImportOptions) -> Report:
     """The time from which pollers continue; empty if they start at the beginning."""
     if options.dry_run:
         return {}
@@ -307,7 +315,7 @@ def _cursors(hub: Runtime, here: Collection, tally: _Tally, options: ImportOptio
     return {name: stamp for name, stamp in found.items() if stamp}
 
 
-def _date_added(hub: Runtime, here: Collection, record: Record | None) -> str:
+def _date_added(hub: Destination, here: Collection, record: Record | None) -> str:
     """The date_added of an object version in the hub; empty if it is not here."""
     if record is None:
         return ""
@@ -318,5 +326,5 @@ def _date_added(hub: Runtime, here: Collection, record: Record | None) -> str:
         keywords=frozenset() if versions else frozenset({VersionKeyword.ALL}),
         versions=versions,
     )
-    entries = hub.services.store.feeds.page(here.id, query, bodies=False).entries
+    entries = hub.store.feeds.page(here.id, query, bodies=False).entries
     return timestamp(entries[0].stamp) if entries else ""

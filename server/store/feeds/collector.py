@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tocsin.server.model import MAX_PAGE_OCTETS, ObjectPage, Query, Representation
-from tocsin.server.nonblocking import check_may_block
+from tocsin.server.processes.nonblocking import check_may_block
 from tocsin.server.store.feeds.block_cache import Block, BlockCache, Superseded
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE, PackedHead, block_number
 from tocsin.server.store.feeds.versions import IndexedEntry

@@ -27,7 +27,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
-from tocsin.server.shared_folder import CommitLock
+from tocsin.server.processes.shared_folder import CommitLock
 from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,

@@ -26,7 +26,6 @@ from pymongo.errors import DuplicateKeyError
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.markings.audience import parse_audience
 from tocsin.admission.model import Tlp
-from tocsin.server.index_terms import matches_filter
 from tocsin.server.model import (
     OBJECTS,
     Collection,
@@ -82,6 +81,7 @@ from tocsin.server.store.feeds.versions import (
     keep_newest,
     status_positions,
 )
+from tocsin.server.store.index_terms import matches_filter
 
 
 def document_of(collection: Collection) -> Document:

@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
-from tocsin.server.shared_folder import CommitLock
+from tocsin.server.processes.shared_folder import CommitLock
 from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import MAJORITY_JOURNALED, Base, Client, Document
 from tocsin.server.store.feeds.blocks import (
@@ -32,7 +32,7 @@ from tocsin.server.store.feeds.blocks import (
     entry_body,
 )
 from tocsin.server.store.feeds.filter_index import TermEntries, build_filter_documents
-from tocsin.server.value_terms import value_terms
+from tocsin.server.store.value_terms import value_terms
 
 log = logging.getLogger(__name__)
 

@@ -47,7 +47,7 @@ from tocsin.server.model import (
     VersionKeyword,
     View,
 )
-from tocsin.server.shared_folder import CommitCount
+from tocsin.server.processes.shared_folder import CommitCount
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.agreements import Agreements, group_by_partner
 from tocsin.server.store.configuration import CONFIGURATION, Configuration

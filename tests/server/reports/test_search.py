@@ -11,7 +11,7 @@ from tocsin.admission.errors import NotAllowed
 from tocsin.server.model import Account, Collection, CollectionKind, Partner, View
 from tocsin.server.reports.search import SearchFilters, SearchResult
 from tocsin.server.store.feeds.packing import Packer
-from tocsin.server.value_terms import SearchKind, has_terms, understand_text, value_terms
+from tocsin.server.store.value_terms import SearchKind, has_terms, understand_text, value_terms
 
 OPERATOR = Account("operator", "", operator=True)
 

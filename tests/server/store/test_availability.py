@@ -16,7 +16,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from support.processes import free_port
 
 from tocsin.admission.errors import Unavailable
-from tocsin.server.shared_folder import LocalNumbers
+from tocsin.server.processes.shared_folder import LocalNumbers
 from tocsin.server.store import Store, availability
 from tocsin.server.store.availability import (
     Availability,

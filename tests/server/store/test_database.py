@@ -39,7 +39,7 @@ from tocsin.server.store.journal import first_invalid_sequence
 HOLDING = """
 import sys, time
 from tocsin.server.model import NewEntry
-from tocsin.server.shared_folder import Process
+from tocsin.server.processes.shared_folder import Process
 from tocsin.server.store import Store
 uri, name, feed = sys.argv[1:]
 store = Store.connect(uri, name=name, process=Process("killed"))

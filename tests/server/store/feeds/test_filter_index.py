@@ -27,17 +27,17 @@ from support.naive_filters import (
 )
 
 from tocsin.admission.timestamps import micros
-from tocsin.server.index_terms import (
+from tocsin.server.intake.passthrough import posting
+from tocsin.server.model import Collection, CollectionKind, Query
+from tocsin.server.store import Store
+from tocsin.server.store.feeds.packing import Packer
+from tocsin.server.store.index_terms import (
     FIELDS,
     MAX_TERMS,
     index_terms,
     matches_filter,
     parse_filter,
 )
-from tocsin.server.intake.passthrough import posting
-from tocsin.server.model import Collection, CollectionKind, Query
-from tocsin.server.store import Store
-from tocsin.server.store.feeds.packing import Packer
 
 pytestmark = pytest.mark.slow
 

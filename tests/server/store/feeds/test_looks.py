@@ -10,7 +10,7 @@ from support.databases import CommandNames
 from support.feed_postings import posting
 
 from tocsin.server.model import Account, Collection, CollectionKind, Partner
-from tocsin.server.shared_folder import CommitCount, LocalNumbers, Process
+from tocsin.server.processes.shared_folder import CommitCount, LocalNumbers, Process
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.feeds import views
 

@@ -32,7 +32,6 @@ from support.view_feeds import (
 
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.server.index_terms import parse_filter
 from tocsin.server.intake.passthrough import posting as deposited
 from tocsin.server.model import (
     Collection,
@@ -43,6 +42,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packer
+from tocsin.server.store.index_terms import parse_filter
 
 LEVELS = ("clear", "green", "amber", "amber+strict", "red")
 LATER = micros("2099-01-01T00:00:00Z")

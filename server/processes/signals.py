@@ -1,4 +1,4 @@
-"""Shared by all processes of a hub: how they end at a signal, and the format of their logs."""
+"""How every process of a hub ends at a signal, and the format of its log."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ from tocsin.admission.observables.ioc_types import (
 )
 from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.observables.values import canonical_host, canonical_url, extract_observables
-from tocsin.server.index_terms import make_term
 from tocsin.server.model import TermFilter
+from tocsin.server.store.index_terms import make_term
 
 MAX_VALUE_TERMS = 512
 """Terms of one object; a search does not find it by what lies beyond."""

@@ -12,15 +12,15 @@ import pytest
 from prometheus_client import generate_latest
 from support.metrics import find_value, read_samples
 
-from tocsin.server import counters as module
-from tocsin.server.counters import Counters, stop_sharing
-from tocsin.server.shared_folder import SharedFolder
+from tocsin.server.processes import counters as module
+from tocsin.server.processes.counters import Counters, stop_sharing
+from tocsin.server.processes.shared_folder import SharedFolder
 
 COUNTING = """
 import sys
 from pathlib import Path
-from tocsin.server.counters import Counters
-from tocsin.server.shared_folder import SharedFolder
+from tocsin.server.processes.counters import Counters
+from tocsin.server.processes.shared_folder import SharedFolder
 folder = SharedFolder(Path(sys.argv[1]))
 folder.join()
 counters = Counters(folder)
@@ -176,8 +176,10 @@ class TestFolders:
         assert not another.path.exists()
 
     def test_of_a_hub_that_was_killed_are_removed_by_the_next_one(self) -> None:
-        code = "import os, tocsin.server.shared_folder as m; print(m.SharedFolder.create().path); "
-        killed = f"{code}import sys; sys.stdout.flush(); os.kill(os.getpid(), 9)"
+        killed = (
+            "import os, sys; from tocsin.server.processes.shared_folder import SharedFolder;"
+            "print(SharedFolder.create().path); sys.stdout.flush(); os.kill(os.getpid(), 9)"
+        )
         found = subprocess.run([sys.executable, "-c", killed], capture_output=True, text=True)
         left = Path(found.stdout.strip())
         assert left.name.startswith("tocsin-hub-") and found.returncode == -signal.SIGKILL

@@ -28,7 +28,7 @@ from prometheus_client import (
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from tocsin.server.shared_folder import SharedFolder
+from tocsin.server.processes.shared_folder import SharedFolder
 
 log = logging.getLogger(__name__)
 

@@ -13,14 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tocsin.server import shared_folder
-from tocsin.server.shared_folder import LocalNumbers, Notifier, SharedFolder, SharedNumbers
+from tocsin.server.processes import shared_folder
+from tocsin.server.processes.shared_folder import (
+    LocalNumbers,
+    Notifier,
+    SharedFolder,
+    SharedNumbers,
+)
 
 OpenNotifier = Callable[[SharedFolder], Notifier]
 COUNTING = """
 import sys
 from pathlib import Path
-from tocsin.server.shared_folder import SharedNumbers
+from tocsin.server.processes.shared_folder import SharedNumbers
 numbers = SharedNumbers(Path(sys.argv[1]))
 for _ in range(int(sys.argv[2])):
     numbers.update("all", lambda number: number + 1)
@@ -29,7 +34,7 @@ for _ in range(int(sys.argv[2])):
 ENTERING = """
 import os, sys, time
 from pathlib import Path
-from tocsin.server.shared_folder import SharedCommitLock
+from tocsin.server.processes.shared_folder import SharedCommitLock
 commit_lock = SharedCommitLock(Path(sys.argv[1]))
 with open(sys.argv[2], "a") as file:
     for _ in range(20):
@@ -141,7 +146,7 @@ class TestProcesses:
 
     def test_take_over_the_number_of_one_that_was_killed(self, folder: SharedFolder) -> None:
         code = (
-            "import os, sys, pathlib, tocsin.server.shared_folder as m\n"
+            "import os, sys, pathlib, tocsin.server.processes.shared_folder as m\n"
             "print(m.SharedFolder(pathlib.Path(sys.argv[1])).join(), flush=True)\n"
             "os.kill(os.getpid(), 9)"
         )

@@ -25,7 +25,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
-from tocsin.server.nonblocking import check_may_block
+from tocsin.server.processes.nonblocking import check_may_block
 
 _PREFIX = "tocsin-hub-"
 _SLOT = struct.Struct("16sd")

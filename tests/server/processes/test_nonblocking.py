@@ -17,8 +17,8 @@ from support.taxii_hub import MT, basic
 
 from tocsin.server.http import server
 from tocsin.server.http.connection import ConnectionLimits
-from tocsin.server.nonblocking import WouldBlock, check_may_block, run_nonblocking
-from tocsin.server.shared_folder import CommitCount, LocalNumbers, Process
+from tocsin.server.processes.nonblocking import WouldBlock, check_may_block, run_nonblocking
+from tocsin.server.processes.shared_folder import CommitCount, LocalNumbers, Process
 from tocsin.server.store import Store
 from tocsin.server.taxii import is_quick_poll
 

@@ -5,9 +5,9 @@ import sys
 
 _SIGNAL_AT_THE_WORST_MOMENT = """
 import signal, threading
-from tocsin.server import process
+from tocsin.server.processes import signals
 stop = threading.Event()
-process.stop_on_signal(stop)
+signals.stop_on_signal(stop)
 with stop._cond:  # as for a moment in `stop.wait`
     signal.raise_signal(signal.SIGTERM)
 assert stop.wait(10)
@@ -16,14 +16,14 @@ assert stop.wait(10)
 
 _SIGNAL_IN_ANOTHER_THREAD = """
 import signal, threading, time
-from tocsin.server import process
+from tocsin.server.processes import signals
 stop = threading.Event()
-process.stop_on_signal(stop)
+signals.stop_on_signal(stop)
 def send():
     time.sleep(0.2)  # the main thread waits by then
     signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 threading.Thread(target=send).start()
-process.await_stop(stop)
+signals.await_stop(stop)
 """
 
 

@@ -1,0 +1,1 @@
+"""What the processes of a hub share: counters, limits and locks, signals, an event loop's rules."""
