@@ -1,4 +1,4 @@
-"""What people read of an object: its name, its level, and what was changed in it.
+"""Texts that describe an object to people: its name, its level, and what was changed in it.
 
 The clients show it before a push, the console before a person submits and to reviewers.
 """

@@ -85,7 +85,7 @@ def approve_settings(
 ) -> dict[str, object]:
     """The settings after a reviewer's approval: held and reviewed content is kept.
 
-    What a rule removes without asking, and what it refuses, it still does.  `modes` are the
+    A rule still removes without asking, and refuses.  `modes` are the
     rule's `MODES`.  Approved `without_text`, an object loses what can be taken out of it: texts
     are masked, properties stripped; what it matches is kept.
     """

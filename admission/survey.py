@@ -132,7 +132,7 @@ class Survey:
     omits_containers: bool = False
     """Omit containers while all objects have a level of their own, and nothing else to pass on.
 
-    What a container gives its members, they have then.
+    Members then have all that a container gives them.
     """
     is_incomplete: bool = False
     """True if containers were omitted that may mark an object; then all must be read again."""

@@ -1,6 +1,6 @@
 """A TAXII client for one server: credentials, headers, retries.
 
-Other facts about the server are in `subject.py`.
+Other facts about the server are in `server.py`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a person does at the hub."""
+    """A person's task at the hub."""
 
     VIEWER = "viewer"  # of a partner: reads what its partner may read
     ANALYST = "analyst"  # of a partner: shares as well
@@ -98,12 +98,12 @@ class Session:
     seen: int
     """Time of its last request, to the minute."""
     token: str
-    """What every form repeats."""
+    """Repeated by every form."""
     epoch: str = ""
     """That of the database: a restored backup brings no session back."""
     has_second_factor: bool = False
     client: str = ""
-    """What its browser calls itself."""
+    """The browser's name for itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def imports(path: Path, known: Modules) -> Iterator[tuple[int, str]]:
 
 
 def may_import(importer: str, imported: str) -> bool:
-    """Whether one unit may import from another."""
+    """True if one unit may import from another."""
     if importer == imported:
         return True
     if imported == "tocsin.config":
@@ -157,7 +157,7 @@ def hidden_imports(root: Path) -> list[str]:
 
 
 def unshipped(root: Path) -> list[str]:
-    """What the wheel would lack: packages, folders without __init__.py, files beside modules."""
+    """Missing in the wheel: packages, folders without __init__.py, files beside modules."""
     settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     listed = settings["tool"]["setuptools"]["packages"]
     globs = settings["tool"]["setuptools"].get("package-data", {})

@@ -1,5 +1,6 @@
 """The documents say what is there: settings, commands, links, examples."""
 
+import ast
 import doctest
 import importlib
 import re
@@ -158,6 +159,31 @@ def test_every_step_of_a_walk_is_a_function(heading: str) -> None:
     steps = re.findall(r"^\d+\. `([\w.]+)` ", section(heading), re.MULTILINE)
     assert len(steps) == len(re.findall(r"^\d+\. ", section(heading), re.MULTILINE)) <= 10
     assert [name for name in steps if not callable(resolve(name))] == []
+
+
+_INDIRECT = re.compile(r"(?:^|[.:]\s+|\n\n\s*)(?:What|Whether|Whoever)\b[^?]*?(?:[.:]|$)")
+"""A sentence without a subject of its own, as in `Whoever sent it.`; a question is none."""
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, text) of every text that stands alone."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+        value = node.value if isinstance(node, ast.Expr) else None
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            yield value.lineno, value.value
+
+
+def test_sentences_of_docstrings_have_a_subject() -> None:
+    folders = (*PACKAGES, "tests", "bench", "scripts")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    texts = [(f"{named(f)}:{line}", text) for f in files for line, text in docstrings(f)]
+    assert len(texts) > 5_000
+    assert [place for place, text in texts if _INDIRECT.search(text)] == []
+
+
+@pytest.mark.parametrize("text", ["What is there.", "It is.  Whoever asks", "A: Whether so"])
+def test_a_sentence_without_a_subject_is_found(text: str) -> None:
+    assert _INDIRECT.search(text) and not _INDIRECT.search("See what is there.  What is it?")
 
 
 def test_the_layers_are_drawn_as_they_are_held() -> None:

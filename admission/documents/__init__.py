@@ -58,7 +58,7 @@ class Mail(msgspec.Struct, frozen=True, tag=True):
     names: list[str] = []
     """Names of these people."""
     checks: str = ""
-    """What the receiving server says of the sender (RFC 8601, Authentication-Results)."""
+    """The receiving server's checks of the sender (RFC 8601, Authentication-Results)."""
     subject: str = ""
     text: str = ""
     """Its words; of a page in HTML without the targets of links."""

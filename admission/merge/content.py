@@ -2,7 +2,7 @@
 
 One contribution leads and the content is what it says; of an indicator, others add
 words of closed vocabularies and a later end.  The content is computed from all
-contributions every time, so their order does not matter.  What each TLP level
+contributions every time, so their order does not matter.  Everything that each TLP level
 shows is decided here too.  The hub's own statements are in `statistics`.
 
 A public object is one document with all its contributions, and documents are limited.

@@ -3,8 +3,7 @@
 A dotted word counts as a host name if its top-level domain exists, so that
 `report.final` or an invented domain does not become an indicator.  Where the
 sender declares a value to be a host name, any top-level domain is accepted.
-Whether the value of an observable is valid as a domain name is asked of
-`syntax.is_domain_name`.
+`values.is_domain_name` says if the value of an observable is valid as a domain name.
 """
 
 import re

@@ -121,7 +121,7 @@ class _Search(TextSearch):
 class _Reader:
     """Reads the texts of one submission, up to a number of characters.
 
-    What comes again in the submission is free.  What is remembered from others is not, so that
+    Texts that come again in the submission are free.  Those remembered from others are not, so that
     a result depends on the submission alone.
     """
 

@@ -1,7 +1,7 @@
 r"""Mask user names, account names and secrets in paths, URLs and texts.
 
 `C:\Users\jane\…` names a person, `?email=` nearly always the victim, and a session id lets
-its holder in.  In texts they are masked.  What an indicator matches on is never changed
+its holder in.  In texts they are masked.  The value that an indicator matches on is never changed
 silently: a pattern or an observable that names somebody is held, or the pattern is
 widened to everybody's folder if the policy says `generalise`.  A URL loses an e-mail
 address that is a parameter, because phishers write the next victim's into its place.

@@ -94,7 +94,7 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
 
     The file of sources has a [[source]] table for each: a file on a web server,
     a TAXII collection, a MISP feed, a folder, a mailbox. docs/collect.md
-    explains the settings. What the check refuses or holds is not submitted.
+    explains the settings. Objects that the check refuses or holds are not submitted.
 
     It runs until it is stopped. With --once and --status the exit code is 1 if
     the last run of a source failed.

@@ -177,7 +177,7 @@ def poll_command(settings: ClientSettings, collections: tuple[str, ...], **optio
     counts as read. One state file may serve many collections.
 
     With --mirror, DIR has a folder for each format, with files for firewalls,
-    sensors and other tools. What was revoked or has expired leaves them; a file
+    sensors and other tools. Revoked and expired indicators leave them; a file
     whose content has not changed is not touched.
     """
     query = _build_query(options)

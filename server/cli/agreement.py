@@ -148,8 +148,7 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
     """Change what the options name, from the next request on.
 
     A list takes the place of the whole former list; --country and --sector together take the place
-    of both. What an agreement that has ended said stays
-    as it is: add another one.
+    of both. The terms of an agreement that has ended stay as they are: add another one.
     """
     if options["open_end"] and options["until"] is not None:
         raise Malformed("--until and --open-end exclude each other")
@@ -184,8 +183,8 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
 def _end(hub: Runtime, id: str, reason: str) -> Answer:
     """End an agreement now, for good.
 
-    For a later end, use --until of `agreement change`. What the partner sent before stays
-    published, unless the agreement bounded where it may go; `partner withdraw` withdraws it.
+    For a later end, use --until of `agreement change`. Everything that the partner sent before
+    stays published, unless the agreement bounded where it may go; `partner withdraw` withdraws it.
     """
     ended = hub.services.agreements.end(id, hub.actor, reason)
     hub.services.agreements.work()

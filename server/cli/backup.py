@@ -43,7 +43,7 @@ from tocsin.server.store.schema import SCHEMA_VERSION
 
 _PROGRESS_SECONDS = 0.2
 _UNDONE = """\
-tocsin-hub: the hub is as it was at {at}. What was done since then is undone.
+tocsin-hub: the hub is as it was at {at}. Everything done since then is undone.
   Before you start it, do again what must hold: purges, revocations and withdrawals,
   revoked keys, disabled or removed partners, exclusions, changes of rights.
   Ask your partners to send again what they sent since then.
@@ -116,7 +116,7 @@ def restore_command(  # noqa: PLR0913
     half restored hub does not start. Stop every hub and worker of the database first.
 
     Followers go on by date (added_after). Page tokens (next) and entity tags of before are not
-    valid any more. What was done after the backup is undone: the command says what to repeat.
+    valid any more. Everything done after the backup is undone: the command says what to repeat.
     """
     order = RestoreOrder(file, after, journal, operator_name(person))
     print_result(restore(settings, order), as_json=as_json)

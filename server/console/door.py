@@ -1,6 +1,6 @@
 """Before and after every request: host, session, origin, token, errors, headers.
 
-What a person may not open has the answer of a page that does not exist.
+A page that a person may not open is answered as one that does not exist.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def limit_crowds(application: Application) -> Application:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What every request passes."""
+    """The checks that every request passes."""
 
     services: ConsoleServices
     public: set[str] = field(default_factory=set)

@@ -417,7 +417,7 @@ def choose_stricter(read: Candidate, among_all: Candidate, alone: Candidate) -> 
 
 
 def _take_out(standings: Sequence[Standing], taken_out: Collection[int]) -> list[Standing]:
-    """The standings with what a person leaves out.  What is refused stays so."""
+    """The standings with what a person leaves out.  Refused objects stay so."""
     return [
         Standing.TAKEN_OUT if n in taken_out and each is not Standing.REFUSED else each
         for n, each in enumerate(standings)

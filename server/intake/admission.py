@@ -183,7 +183,7 @@ class InboxAdmission:
         return self._settled >= len(self._objects)
 
     def _next_part(self, whole: Batch, first: int) -> tuple[Candidate, ...]:
-        """What one transaction settles, from index `first` on."""
+        """The candidates that one transaction settles, from index `first` on."""
         objects = _next_batch(self._objects, first)[: self._most]
         return whole.candidates[first : first + len(objects)]
 

@@ -171,7 +171,7 @@ class InlineBudget:
     def enter(self, sender: str, octets: int) -> Iterator[bool]:
         """Admit a submission of this size inside its request, if True is given.
 
-        What happens within is charged to the sender.
+        Everything that happens within is charged to the sender.
         """
         is_hard = octets > HARD_OCTETS
         with self._lock:

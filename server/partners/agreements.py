@@ -1,6 +1,6 @@
 """Agreements with partners: make, change and end them, and write down when time does it.
 
-What an agreement gives access to is decided for each request, in `auth.py`.  So it begins and ends
+Access under an agreement is decided for each request, in `auth.py`.  So it begins and ends
 at the very microsecond, and nothing here has to happen for that.  Objects for readers that
 no agreement allows any more are withdrawn here.
 """

@@ -41,7 +41,7 @@ _USED = "this invitation was used, has ended, or never was: ask for another one"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What a person gives to sign in."""
+    """The words that a person gives to sign in."""
 
     login: str
     password: str
@@ -50,14 +50,14 @@ class Attempt:
     address: str
     """Address of the client."""
     client: str = ""
-    """What its browser calls itself."""
+    """The browser's name for itself."""
     device: str = ""
     """The cookie of a browser in which the person has signed in before; see `attempts`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a person has proven to sign in."""
+    """The proofs of a person who signs in."""
 
     person: Person
     change: Callable[[Person], Person] = lambda current: current
@@ -565,7 +565,7 @@ def _match_code(secret: str, code: str, now: int) -> int | None:
 
 
 def _proofs(person: Person) -> tuple[object, ...]:
-    """What an attempt to sign in is checked against."""
+    """The record that an attempt to sign in is checked against."""
     passkeys = tuple(each.id for each in person.passkeys)
     return person.password, person.totp, person.totp_step, passkeys
 

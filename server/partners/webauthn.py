@@ -59,7 +59,7 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What an answer to sign in proves."""
+    """The proof in an answer to sign in."""
 
     count: int
     """The authenticator's signature counter; 0: it does not count."""

@@ -1,1 +1,1 @@
-"""What the processes of a hub share: counters, limits and locks, signals, an event loop's rules."""
+"""Shared by the processes of a hub: counters, limits and locks, signals, rules of an event loop."""

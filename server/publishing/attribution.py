@@ -1,6 +1,6 @@
 """In whose name something is published, and who may speak for it.
 
-A partner whose consent has ended is not named again.  What was published meanwhile stays
+A partner whose consent has ended is not named again.  Everything published meanwhile stays
 as it is.  But whenever the hub computes such an object anew, the contribution loses the
 name, and so does the next version.
 

@@ -1,6 +1,6 @@
 """The public objects that one transaction touches: read in few finds, written once.
 
-What happens to an object is decided on values (`public_objects.py`) and put back
+Decisions about an object are made on values (`public_objects.py`) and put back
 here.  Sightings and opinions that come or go reach the indicators that they are
 about when everything else has been decided.
 """

@@ -1,6 +1,6 @@
 """Find what has been kept long enough, and delete it.
 
-What expires has the UTC day on which it came, in days since 1970, in a field with
+Everything that expires has the UTC day on which it came, in days since 1970, in a field with
 an index.  A sweep asks for single days since the last one, never for an open
 range, so that its cost depends only on what has expired.
 """

@@ -1,4 +1,4 @@
-"""What a preview says about an object: its name, and what differs in its texts."""
+"""The name of an object, and what differs in its texts."""
 
 import time
 

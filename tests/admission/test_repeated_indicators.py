@@ -1,4 +1,4 @@
-"""What is skipped for the indicators of a list changes no verdict."""
+"""Checks that are skipped for the indicators of a list change no verdict."""
 
 from collections.abc import Callable
 from typing import Any

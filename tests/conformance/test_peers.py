@@ -1,4 +1,4 @@
-"""What is known to be wrong in other servers is found from outside, by its number."""
+"""Known faults of other servers are found from outside, by their numbers."""
 
 import json
 import subprocess

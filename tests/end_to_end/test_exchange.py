@@ -1,4 +1,4 @@
-"""What the exchange promises (docs/privacy.md, docs/protocol.md): a partner's submission goes in,
+"""The promises of the exchange (docs/privacy.md, docs/protocol.md): a partner's submission goes in,
 and what other partners may know comes out."""
 
 import json

@@ -30,7 +30,7 @@ def opened(hub: HubInProcess) -> Runtime:
 
 
 def received(hub: HubInProcess, name: str) -> dict[str, str]:
-    """Whether each account got an object, by the account and collection."""
+    """True for each account that got an object, by the account and collection."""
     hub.store.deliveries.flush()
     rows: list[Any] = find_receivers(opened(hub), [name])
     return {f"{row['account']} {row['collection']}": row["received"] for row in rows}

@@ -1,4 +1,4 @@
-"""Whether a hub can serve, who may read its metrics, and that they count what happened."""
+"""Readiness of a hub, readers of its metrics, and that they count what happened."""
 
 import base64
 import json

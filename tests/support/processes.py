@@ -65,7 +65,7 @@ def is_running(process: int) -> bool:
 
 
 def list_open_files(process: int) -> list[str]:
-    """What the descriptors of a process stand for: paths, ``socket:[…]``, ``pipe:[…]``."""
+    """The files behind the descriptors of a process: paths, ``socket:[…]``, ``pipe:[…]``."""
     found = []
     for each in Path(f"/proc/{process}/fd").iterdir():
         with contextlib.suppress(*ENDED):

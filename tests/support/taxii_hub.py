@@ -74,7 +74,7 @@ class People:
 
 @dataclass
 class State:
-    """What a look at the hub finds."""
+    """The state of the hub at one look."""
 
     feeds: "Feeds"
     collections: list[Collection]

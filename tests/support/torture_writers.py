@@ -89,7 +89,7 @@ class Writer:
     def _post(self, to: str, objects: list[Object]) -> bool:
         """Post objects; return True if they were acknowledged and settled.
 
-        What waits in the queue cannot be withdrawn yet, so the writer leaves it alone.
+        Objects in the queue cannot be withdrawn yet, so the writer leaves them alone.
         """
         if not objects:
             return False

@@ -325,7 +325,7 @@ VERSIONS = st.integers(0, 3)
 def reports(draw: st.DrawFn, level: Tlp, numbers: Sequence[int], targets: Targets) -> Object:
     """One object at a level: of every kind, under ids and on values that others use too.
 
-    What it refers to is one of `targets`.
+    It refers to one of `targets`.
     """
     kind = draw(st.sampled_from(KINDS))
     number, version = draw(st.sampled_from(numbers)), draw(VERSIONS)

@@ -47,7 +47,7 @@ class Command:
 
 @dataclass(slots=True)
 class Fault:
-    """What happens to the next commands of a name; each of them is one of `times`."""
+    """A fault that happens to the next commands of a name; each of them is one of `times`."""
 
     name: str
     target: str = ""
@@ -107,7 +107,7 @@ class WireProxy:
 
     @property
     def commands(self) -> Sequence[Command]:
-        """What has passed since `clear`, without the driver's own business of its connections."""
+        """The commands since `clear`, without the driver's own business of its connections."""
         with self._lock:
             return [each for each in self._commands if each.name not in _OWN_BUSINESS]
 

@@ -1,4 +1,4 @@
-"""Whether the sender of a mail is forged, by the checks of the server that received it."""
+"""Forged senders of mails, by the checks of the server that received them."""
 
 import re
 

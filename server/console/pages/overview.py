@@ -94,7 +94,7 @@ class Overview:
         )
 
     def _notices(self, shares: list[Share], waiting: list[QueuedReview]) -> Iterator[Notice]:
-        """What is not well, the worst first."""
+        """Everything that is not well, the worst first."""
         store, now = self.services.store, self.services.clock()
         for part, is_well in self.services.monitor.check().items():
             if not is_well:

@@ -102,7 +102,7 @@ def register(pages: Pages, services: ConsoleServices) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a person looks at in the queue; it is in the query string of every link."""
+    """The part of the queue that a person looks at; it is in the query string of every link."""
 
     rule: str = ""
     partner: str = ""
@@ -221,7 +221,7 @@ class Queue:
         return lines
 
     def choose_all(self) -> ResponseReturnValue:
-        """What a decision on everything that passes the filter would be about."""
+        """The reviews that a decision on everything that passes the filter would be about."""
         chosen = Filter.of_request()
         found = [each for each in self.services.store.review_queue.look() if chosen.takes(each)]
         return flask.render_template(
@@ -277,7 +277,7 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What stands around an item."""
+    """The surroundings of an item in the queue."""
 
     submission: Submission | None
     same: list[tuple[PublicObject, str]]
@@ -594,7 +594,7 @@ def _why_not(review: Review, holder: Claim | None, *, may_act: bool) -> str:
 
 
 def _typed() -> dict[str, str]:
-    """What the person had entered, kept for copying."""
+    """The words that the person had entered, kept for copying."""
     return {
         "decision": text_field("decision"),
         "reason": text_field("reason", _LONGEST_REASON),

@@ -33,7 +33,7 @@ def twice(number: Any, words: Any, stamp: Any) -> Any:
 
 
 def contribution_of(partner: Any, subject: Any) -> Any:
-    """What is remembered of a partner's indicator."""
+    """The hub's record of a partner's indicator."""
     return Contribution(partner, subject["id"], "", 1, Tlp.GREEN, "green", subject)
 
 

@@ -47,7 +47,7 @@ SECRETS = {
     "handle": ("@joan_roe", "joan_roe"),
     "post": ("https://x.com/joan_roe/status/2081543335966347395", "joan_roe"),
 }
-"""What is planted, and the part of it that may never be seen again."""
+"""Planted texts, and the part of each that may never be seen again."""
 
 CASED = st.sampled_from([str, str.upper, str.lower])
 DEFANGED = st.sampled_from(

@@ -41,7 +41,7 @@ def indicator(pattern: Any = "[domain-name:value = 'evil.test']", **more: Any) -
 
 
 def after(name: Any, subject: Any, secrets: Any = (), **context: Any) -> Any:
-    """What the rule makes of an object; it must not change its argument or tell a secret."""
+    """The object as the rule leaves it; the rule must not change its argument or tell a secret."""
     before = dumps(subject)
     candidate = build_rule(name, around(**context))(Candidate(0, subject))
     assert dumps(subject) == before

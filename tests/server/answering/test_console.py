@@ -48,7 +48,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 def ask(remote: RemoteConsole, body: bytes | None = b"", **environ: str) -> Answer | None:
-    """What the hub answers; `body` None: it has not arrived yet."""
+    """The hub's answer; `body` None: it has not arrived yet."""
     reader = BodyReader(len(body) if body is not None else 5, 1 << 20)
     if body:
         reader.feed(bytearray(body))

@@ -1,4 +1,4 @@
-"""What the commands of `tocsin-hub` print."""
+"""Results of the commands of `tocsin-hub`, printed for people."""
 
 import pytest
 

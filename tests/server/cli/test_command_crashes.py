@@ -1,4 +1,4 @@
-"""What an operator does is done whole, and is in the journal then, or it is not done at all."""
+"""A command of an operator is done whole, and is in the journal then, or is not done at all."""
 
 from collections.abc import Iterator
 from typing import Any

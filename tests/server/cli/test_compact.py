@@ -22,7 +22,7 @@ MARKER = "kestrel-over-lisbon"
 
 
 def inflations(octets: bytes) -> list[bytes]:
-    """What zstd and zlib make of the octets, from each place where such data may begin."""
+    """The octets as zstd and zlib unpack them, from each place where such data may begin."""
     found = []
     for start in (each.start() for each in re.finditer(re.escape(b"\x28\xb5\x2f\xfd"), octets)):
         try:

@@ -14,7 +14,7 @@ NAME = ("--name", "ACME Corp")
 
 
 def understood(*given: str) -> Any:
-    """What click makes of a command line; the command is not run."""
+    """The values that click reads from a command line; the command is not run."""
     (_, action, *words), _ = modernise(["partner", *given])
     command = partner.partner_command.commands[action]
     return command.make_context(action, words).params

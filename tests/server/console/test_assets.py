@@ -1,4 +1,4 @@
-"""What the console ships: scripts of others as they were published, templates that bar nothing."""
+"""Shipped with the console: scripts of others as published, templates that bar nothing."""
 
 import base64
 import hashlib

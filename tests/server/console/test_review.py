@@ -91,7 +91,7 @@ def decide(client: FlaskClient, review: Review, decision: str, **more: Any) -> A
 
 
 def part_of(page: str, begin: str, end: str) -> str:
-    """What stands between two texts of a page."""
+    """The part of a page between two texts."""
     return page.partition(begin)[2].partition(end)[0]
 
 

@@ -70,7 +70,7 @@ def port(folder: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def trusting(folder: Any) -> Any:
-    """What a client believes and shows."""
+    """The authorities that a client believes, and the certificate that it shows."""
     return ssl.create_default_context(cafile=folder / "ca.pem")
 
 

@@ -1,4 +1,4 @@
-"""What is promised of the hub's socket holds where the octets come encrypted as well."""
+"""The promises of the hub's socket, where the octets come encrypted."""
 
 import socket
 import ssl

@@ -30,7 +30,7 @@ class CountingExaminer:
     def __init__(self) -> None:
         self.tasks: list[ExaminationTask] = []
         self.fatal = b"\0"
-        """What ends the worker process if it is in an object."""
+        """A text that ends the worker process if it is in an object."""
 
     def begin(self, task: ExaminationTask) -> Examination:
         """See `Examiner.begin`."""

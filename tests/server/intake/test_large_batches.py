@@ -1,4 +1,4 @@
-"""What one transaction settles is bounded in objects and in octets."""
+"""A transaction settles a bounded number of objects and of octets."""
 
 import pytest
 from support.hub import HubInProcess, indicator, sdo

@@ -62,7 +62,7 @@ LARGE = [sighting(ONE), ONE, *MANY, OTHER, JOINED]
 
 @dataclass(frozen=True)
 class Scene:
-    """What came before, and what is being done when the hub dies."""
+    """The steps before, and the one that is being done when the hub dies."""
 
     before: list[tuple[Any, ...]]
     act: Callable[[HubInProcess], object]
@@ -73,7 +73,7 @@ def push(*objects: Any) -> Any:
 
 
 def decide(hub: HubInProcess, decided: Callable[[Review], object]) -> None:
-    """What a reviewer does until it is done."""
+    """A reviewer's decision, repeated until it is done."""
     for review in hub.store.reviews.list_waiting():
         if review.rules != ("references",):
             decided(review)
@@ -124,7 +124,7 @@ def beginning(uri: str, scene: Scene) -> PreparedDatabase:
 
 
 def outcome(uri: str, scene: Scene, before: PreparedDatabase, after: int) -> Any:
-    """Whether the hub died, and what there is in the end."""
+    """True if the hub died, and what there is in the end."""
     with open_empty_store(uri) as store:
         fill(store._base, before)
         hub = HubInProcess(store, founded=True)

@@ -1,4 +1,4 @@
-"""What a reviewer's yes does, from the question to the feed."""
+"""The effects of a reviewer's yes, from the question to the feed."""
 
 from typing import Any
 

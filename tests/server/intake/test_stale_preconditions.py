@@ -1,4 +1,4 @@
-"""What is decided while a submission is examined holds for it: it is looked at when it settles."""
+"""Decisions made while a submission is examined hold for it: they are looked at when it settles."""
 
 from collections.abc import Iterator
 from copy import copy

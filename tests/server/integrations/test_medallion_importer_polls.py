@@ -55,7 +55,7 @@ ADDRESS = {
 
 
 def post(url: Any, feed: Any, *objects: Any) -> None:
-    """What a partner of medallion's does."""
+    """A step of a partner of medallion's."""
     place = f"{url.replace('/taxii2/', '/' + feed)}/objects/"
     headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
     auth: Any = tuple(KEY.split(":"))
@@ -304,6 +304,6 @@ class TestTheCommand:
 
 
 def some(home: Any) -> Any:
-    """Whether the import has got anywhere."""
+    """True if the import has got anywhere."""
     there = any(each.id == home.feed for each in home.feeds.collections())
     return there and home.feeds.head(home.feed).position > 0

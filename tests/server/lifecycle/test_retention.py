@@ -1,4 +1,4 @@
-"""What the hub keeps, it keeps for a time: bodies, statuses, and what waits for a reviewer."""
+"""The hub keeps everything for a time: bodies, statuses, and what waits for a reviewer."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +50,7 @@ def queue(hub: HubInProcess, one: Any = None) -> Any:
 
 
 def status_of(hub: HubInProcess, status: Any) -> Any:
-    """What the submitter reads of a submission now."""
+    """The submission as its submitter reads it now."""
     return hub.ask(f"status/{status['id']}/")
 
 

@@ -265,7 +265,7 @@ class TestLongPolls:
 
 
 class TestSubmissions:
-    """What is sent under an agreement."""
+    """Objects that are sent under an agreement."""
 
     def test_an_object_above_the_highest_level_of_the_agreement_is_refused(
         self, hub: HubInProcess
@@ -438,7 +438,7 @@ class TestRequired:
 
 
 class TestJournal:
-    """What is written down about agreements."""
+    """The journal's entries about agreements."""
 
     def test_a_begin_and_an_end_by_time_are_written_once_with_their_times(
         self, hub: HubInProcess, clock: ManualClock, engine_uri: str

@@ -36,7 +36,7 @@ DOMAIN = {
 
 @pytest.fixture
 def data(hub: HubInProcess) -> PartnerData:
-    """What the hub can do with a partner's data."""
+    """The hub's operations on a partner's data."""
     return hub.services.partner_data
 
 

@@ -1,4 +1,4 @@
-"""What a hub counts: bounded labels, no partner's name, and sums over processes that may die."""
+"""Counters of a hub: bounded labels, no partner's name, and sums over processes that may die."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What the processes of a hub share, also when one of them is killed."""
+"""State that the processes of a hub share, also when one of them is killed."""
 
 import os
 import signal

@@ -103,7 +103,7 @@ class TestSentBefore:
 
 
 class TestLabels:
-    """What an identity says of itself: `ais-consent-…`."""
+    """The consent in an identity's labels: `ais-consent-…`."""
 
     def pushed(self, hub: Any, consent: Any, *labels: Any, **more: Any) -> Any:
         hub.join(Partner("open", "Open Limited", consent=consent))

@@ -1,4 +1,4 @@
-"""Whoever agreed to be named, and does so no longer, is not named again."""
+"""A partner that agreed to be named, and does so no longer, is not named again."""
 
 import json
 from typing import Any

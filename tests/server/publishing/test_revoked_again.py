@@ -87,7 +87,7 @@ def test_an_object_sent_after_its_revocation_is_not_published(
 
 
 class TestRevokedWhileWaiting:
-    """What waits for a reviewer, or for what it refers to, may be revoked like anything else."""
+    """An object that waits for a reviewer or for its references may be revoked like any other."""
 
     @pytest.fixture
     def held(self) -> Any:
@@ -119,7 +119,7 @@ class TestRevokedWhileWaiting:
     def test_an_object_may_wait_for_one_that_is_revoked_with_it(
         self, hub: HubInProcess, clock: ManualClock, held: Any, ends: Any
     ) -> None:
-        """What else came with that is there for all the others that wait for it."""
+        """Other objects of that submission are there for all that wait for them."""
         notes = [sdo("note", content="n", object_refs=[ends[0]["id"]]) for _ in range(2)]
         notes[0]["object_refs"].append(held["id"])
         for each in (held, *notes):

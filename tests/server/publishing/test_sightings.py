@@ -1,4 +1,4 @@
-"""What the hub itself says of an indicator (docs/merging.md): sources, echoes, sightings."""
+"""The hub's own words on an indicator (docs/merging.md): sources, echoes, sightings."""
 
 import uuid
 from typing import Any

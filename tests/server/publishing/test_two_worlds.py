@@ -324,7 +324,7 @@ class Mutation(NamedTuple):
     place: object
     attribute: str
     mutate: Callable[[Any], Any]
-    """What takes the attribute's place."""
+    """The value that takes the attribute's place."""
     attack: str
 
 

@@ -1,4 +1,4 @@
-"""What no feed of the hub takes is refused at once, and never called complete."""
+"""An object that no feed of the hub takes is refused at once, and never called complete."""
 
 from typing import Any
 

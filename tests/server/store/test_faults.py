@@ -1,4 +1,4 @@
-"""What a replica set does to a hub in its bad hours, shown by a proxy before the engine.
+"""Bad hours of a replica set, imitated by a proxy before the engine.
 
 Whatever happens to a commit, its content is there once or not at all, and what the hub says
 of it is true.

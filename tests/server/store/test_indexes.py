@@ -120,7 +120,7 @@ def look(hub: Any) -> None:
 
 
 def decide_in_console(hub: Any) -> None:
-    """What reviewers do in the console."""
+    """The queries of reviewers in the console."""
     person = Person("p", "jane@hub.example", "Jane", "", frozenset())
     hub.push(*(indicator(f"{name}.acme.example") for name in ("three", "four")))
     decisions, acts = hub.services.intake.decisions, hub.store.review_acts

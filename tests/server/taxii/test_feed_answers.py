@@ -1,4 +1,4 @@
-"""What reading a feed answers, and its date headers (conformance 10, 11, 13, 15 and 18)."""
+"""Answers to readers of a feed, and their date headers (conformance 10, 11, 13, 15 and 18)."""
 
 from typing import Any
 

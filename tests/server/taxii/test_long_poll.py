@@ -22,7 +22,7 @@ from tocsin.server.taxii.long_poll import LongPolls
 
 APPLIED = "Preference-Applied"
 NEWER = f"green/objects/?added_after={stamp(1)}"
-"""What came after the one indicator that is there."""
+"""Objects after the one indicator that is there."""
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ class TestEveryFilter:
 
 
 class Watch(monitoring.CommandListener):
-    """What the database was asked and gave."""
+    """The questions to the database, and its answers."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -300,7 +300,7 @@ class TestBounds:
 
 
 def indexed(subject: Any, asked: Any) -> Any:
-    """Whether an object would be found from its facets, without a look at it."""
+    """True if an object would be found by its terms, without a look at it."""
     own = index_terms(subject)
     edges = [number for facet, number in own.numeric_terms if facet == asked.boundary_term]
     finest = {facet for facet, _ in own.numeric_terms}

@@ -1,4 +1,4 @@
-"""What a process remembers of a look at a collection, and when it looks again."""
+"""A process remembers its look at a collection; when it looks again."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple

@@ -349,13 +349,13 @@ def disturb(store: Store, feed: str, number: int) -> set[str]:
 
 
 ALIKE = TermFilter("labels", ("labels=a",))
-"""What all objects have, so that a reader who filters by it is given everything too."""
+"""A property of all objects, so that a reader who filters by it is given everything too."""
 
 
 def watch(
     feed: Feed, done: threading.Event, wanted: tuple[TermFilter, ...]
 ) -> list[tuple[int, str, str]]:
-    """What a poller is given until the writers are done."""
+    """All that a poller is given until the writers are done."""
     log: list[tuple[int, str, str]] = []
     while True:
         ended = done.is_set()

@@ -172,7 +172,7 @@ class TestFilters:
 
 
 def chosen(log: Sequence[Entry], query: Query) -> list[Entry]:
-    """What a query asks for, the slow and obvious way."""
+    """The entries that a query asks for, the slow and obvious way."""
 
     def rivals(entry: Entry) -> list[int]:
         return [micros(e.version) for e in log if (e.id, e.spec) == (entry.id, entry.spec)]

@@ -1,4 +1,4 @@
-"""Whoever downloads a whole feed meets every object in it, though all of them change meanwhile."""
+"""A download of a whole feed meets every object in it, though all of them change meanwhile."""
 
 from collections.abc import Callable
 from typing import Any
