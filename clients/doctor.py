@@ -48,7 +48,7 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class Environment:
     """The computer and the settings that are examined."""
 
     settings: ClientSettings
@@ -58,7 +58,7 @@ class Surroundings:
     """The settings file in use, if any."""
 
 
-def diagnose(place: Surroundings) -> Iterator[Diagnosis]:
+def diagnose(place: Environment) -> Iterator[Diagnosis]:
     """Take the steps in order; each result as soon as it is known."""
     yield from _check_local(place)
     broken = False
@@ -71,7 +71,7 @@ def diagnose(place: Surroundings) -> Iterator[Diagnosis]:
             yield result
 
 
-def _check_local(place: Surroundings) -> Iterator[Diagnosis]:
+def _check_local(place: Environment) -> Iterator[Diagnosis]:
     """The settings file and the folders of records and caches."""
     if place.file is None:
         yield Diagnosis("settings", "ok", "no client.toml; options and variables only")
@@ -99,7 +99,7 @@ def _check_folder(name: str, folder: Path | None) -> Diagnosis:
     return Diagnosis(name, "ok", str(folder))
 
 
-def _check_url(place: Surroundings) -> Iterator[Diagnosis]:
+def _check_url(place: Environment) -> Iterator[Diagnosis]:
     url, shown = place.settings.url, without_secrets(place.settings.url)
     if not url:
         yield Diagnosis("URL", "failed", "no hub is named", "tocsin login, or set TOCSIN_URL")
@@ -110,13 +110,13 @@ def _check_url(place: Surroundings) -> Iterator[Diagnosis]:
         yield Diagnosis("URL", "ok", shown)
 
 
-def _check_proxy(place: Surroundings) -> Iterator[Diagnosis]:
+def _check_proxy(place: Environment) -> Iterator[Diagnosis]:
     proxy = _find_proxy(place.settings.url)
     shown = "through {} port {}".format(*_address(proxy)) if proxy else "none"
     yield Diagnosis("proxy", "ok", shown)
 
 
-def _check_name(place: Surroundings) -> Iterator[Diagnosis]:
+def _check_name(place: Environment) -> Iterator[Diagnosis]:
     """The name of the hub or, if there is a proxy, of that."""
     host, port = _address(_find_proxy(place.settings.url) or place.settings.url)
     try:
@@ -130,7 +130,7 @@ def _check_name(place: Surroundings) -> Iterator[Diagnosis]:
     yield Diagnosis("DNS", "ok", shown)
 
 
-def _check_connection(place: Surroundings) -> Iterator[Diagnosis]:
+def _check_connection(place: Environment) -> Iterator[Diagnosis]:
     """A connection, and with it TLS; with a proxy only the way to the proxy."""
     settings, proxy = place.settings, _find_proxy(place.settings.url)
     host, port = _address(proxy or settings.url)
@@ -165,7 +165,7 @@ def _check_tls(plain: socket.socket, host: str, settings: ClientSettings) -> Dia
     return Diagnosis("TLS", "ok", f"{version}, certificate for {days} more days")
 
 
-def _check_hub(place: Surroundings) -> Iterator[Diagnosis]:
+def _check_hub(place: Environment) -> Iterator[Diagnosis]:
     """Clock, credential and rights, as a command would find them."""
     try:
         has_credential = bool(read_credential(place.settings) or place.settings.cert)
@@ -201,7 +201,7 @@ def check_clock(date: str) -> Diagnosis:
     return Diagnosis("clock", "warning", message, "synchronise this computer's clock (NTP)")
 
 
-_STEPS: Mapping[str, Callable[[Surroundings], Iterator[Diagnosis]]] = {
+_STEPS: Mapping[str, Callable[[Environment], Iterator[Diagnosis]]] = {
     "URL": _check_url,
     "proxy": _check_proxy,
     "DNS": _check_name,

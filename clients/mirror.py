@@ -62,7 +62,7 @@ class Mirror:
 
         Raises UnusableFile if the folder cannot be written to, or another poll is at work in it.
         """
-        self._folder = resolve(folder) if folder.is_dir() else _made(folder)
+        self._folder = resolve(folder) if folder.is_dir() else _make_folder(folder)
         path = self._folder / _STATE_FOLDER / _STATE_FILE
         with _explained(path), writing(path, f"--mirror: {path}"):
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -250,7 +250,7 @@ def _server(source: str) -> str:
     return "{0.scheme}://{0.netloc}".format(urlsplit(source))
 
 
-def _made(folder: Path) -> Path:
+def _make_folder(folder: Path) -> Path:
     """The new folder; folders above it are not made, since they are more likely a typing error."""
     path = resolve(folder)
     with writing(path, f"--mirror: {path}"):

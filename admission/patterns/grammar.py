@@ -72,7 +72,7 @@ class Literal:
         return f"{self.kind}'{self.text}'" if self.kind in ("t", "h") else self.text
 
 
-class _Written:
+class _PatternPart:
     """A part of a pattern: two parts are the same if they are written the same."""
 
     __slots__ = ("_text",)
@@ -90,14 +90,14 @@ class _Written:
             return self._text
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Written) and str(self) == str(other)
+        return isinstance(other, _PatternPart) and str(self) == str(other)
 
     def __hash__(self) -> int:
         return hash(str(self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison(_Written):
+class Comparison(_PatternPart):
     """One comparison inside brackets; EXISTS has no values, IN has several."""
 
     kind: str
@@ -117,7 +117,7 @@ class Comparison(_Written):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Junction(_Written):
+class Junction(_PatternPart):
     """Parts joined by AND, OR or FOLLOWEDBY; inside brackets or between them."""
 
     word: str
@@ -133,7 +133,7 @@ class Junction(_Written):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Observation(_Written):
+class Observation(_PatternPart):
     """One pair of brackets with its comparisons."""
 
     test: Node
@@ -143,7 +143,7 @@ class Observation(_Written):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Qualified(_Written):
+class Qualified(_PatternPart):
     """An observation expression with a qualifier, for instance `WITHIN 300 SECONDS`."""
 
     part: Node

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tocsin.clients.cli.command import json_option, with_connection_options, with_settings
 from tocsin.clients.cli.hub import open_hub
-from tocsin.clients.doctor import Diagnosis, Surroundings, diagnose
+from tocsin.clients.doctor import Diagnosis, Environment, diagnose
 from tocsin.clients.terminal import open_console, print_json
 from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio
 from tocsin.config.command_line import format_examples, printable
@@ -37,7 +37,7 @@ def doctor_command(settings: ClientSettings, as_json: bool) -> int:
 
     With --json: a line for each step. The exit code is 1 if a step failed.
     """
-    place = Surroundings(settings, partial(open_hub, settings), os.environ, _find_file())
+    place = Environment(settings, partial(open_hub, settings), os.environ, _find_file())
     results = []
     for result in diagnose(place):
         results.append(result)

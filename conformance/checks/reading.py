@@ -50,7 +50,7 @@ def _absent(on: Server) -> str:
     return f"{on.readable}objects/indicator--{uuid.uuid4()}/"
 
 
-def _beside(on: Server, more: dict[str, str]) -> tuple[Response, Response]:
+def _objects_and_manifest(on: Server, more: dict[str, str]) -> tuple[Response, Response]:
     """The responses of objects and manifest to the same query."""
     query = {**on.feed.query, **more}
     return on.read(on.feed.at("objects/"), query), on.read(on.feed.at("manifest/"), query)
@@ -60,7 +60,7 @@ def _beside(on: Server, more: dict[str, str]) -> tuple[Response, Response]:
 def same_query(on: Server) -> Looked:
     """A manifest lists the objects that the same query finds."""
     for more in ({}, {"match[type]": "indicator"}, {"match[type]": "tool"}, _EVERY):
-        objects, records = _beside(on, more)
+        objects, records = _objects_and_manifest(on, more)
         if not (objects.resource.get("more") or records.resource.get("more")):
             same = sorted(records.ids) == sorted(objects.ids)
             yield expect(same, "the ids of objects/", records)
@@ -70,7 +70,7 @@ def same_query(on: Server) -> Looked:
 def same_pages(on: Server) -> Looked:
     """A manifest has the order and the pages of the same query."""
     for more in ({"limit": "2"}, {"limit": "3", **_EVERY}):
-        objects, records = _beside(on, more)
+        objects, records = _objects_and_manifest(on, more)
         yield expect(records.ids == objects.ids, "the ids of objects/, in its order", records)
 
 

@@ -1,8 +1,8 @@
 """The console: web pages for the people who share, decide and run a hub."""
 
 from tocsin.server.console.app import create_console
-from tocsin.server.console.door import Crowded, limit_crowds
 from tocsin.server.console.drafts import DraftFiles
+from tocsin.server.console.middleware import Crowded, limit_crowds
 from tocsin.server.console.own_objects import find_ended_ids
 from tocsin.server.console.policy_trial import PolicyTrials
 from tocsin.server.console.previews import Examiner as PreviewExaminer

@@ -10,12 +10,12 @@ from werkzeug.exceptions import HTTPException
 
 from tocsin.admission.errors import ShareError
 from tocsin.server.console import assets, texts
-from tocsin.server.console.door import Door
 from tocsin.server.console.forms import url_with
+from tocsin.server.console.middleware import Middleware
 from tocsin.server.console.pages import register_pages
 from tocsin.server.console.registry import Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
-from tocsin.server.console.visit import visit
 
 
 def create_console(services: ConsoleServices) -> flask.Flask:
@@ -29,22 +29,22 @@ def create_console(services: ConsoleServices) -> flask.Flask:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.filters.update(texts.FILTERS, lookup=lambda key, table: table.get(key, key))
-    door = Door(services)
-    pages = Pages(app, door.public, door.long)
-    assets.register(app, door.public)
+    middleware = Middleware(services)
+    pages = Pages(app, middleware.public, middleware.long)
+    assets.register(app, middleware.public)
     register_pages(pages, services)
     app.context_processor(lambda: _common(services, pages))
-    app.before_request(door.enter)
-    app.after_request(door.leave)
-    app.register_error_handler(ShareError, door.answer_share_error)
-    app.register_error_handler(HTTPException, door.answer_http_exception)
-    app.register_error_handler(Exception, door.answer_exception)
+    app.before_request(middleware.enter)
+    app.after_request(middleware.leave)
+    app.register_error_handler(ShareError, middleware.answer_share_error)
+    app.register_error_handler(HTTPException, middleware.answer_http_exception)
+    app.register_error_handler(Exception, middleware.answer_exception)
     return app
 
 
 def _common(services: ConsoleServices, pages: Pages) -> dict[str, object]:
     """The variables of every template."""
-    here = visit()
+    here = context()
     return {
         "hub_title": services.settings.title,
         "person": here.person,

@@ -96,7 +96,7 @@ def safe_next(given: str) -> str:
     return given if is_ours else start
 
 
-def again(
+def show_again(
     template: str, errors: Mapping[str, str], status: int = 422, **values: object
 ) -> Response:
     """Show a form again with what was entered; `errors` has a text for each wrong field."""

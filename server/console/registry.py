@@ -11,8 +11,8 @@ import flask
 from flask.typing import ResponseReturnValue
 
 from tocsin.admission.errors import NotFound
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT
-from tocsin.server.console.visit import visit
 from tocsin.server.person import Person, Role
 
 View = Callable[..., ResponseReturnValue]
@@ -53,7 +53,7 @@ class Pages:
 
         @wraps(view)
         def guarded(**values: Any) -> ResponseReturnValue:
-            if not visit().who.has(*roles):
+            if not context().who.has(*roles):
                 raise NotFound("there is no such page")
             return view(**values)
 

@@ -37,7 +37,7 @@ from tocsin.admission.output_formats import (
 )
 from tocsin.mirror.render import render, write_serial
 from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
-from tocsin.server.export.turns import PREPARING, RETRY, Turns
+from tocsin.server.export.fair_queue import PREPARING, RETRY, FairQueue
 from tocsin.server.model import Collection, FeedHead, Page, Query
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class FeedFiles:
         """
         self._folder, self._feeds, self._clock, self._has_room = folder, feeds, clock, has_room
         self._epoch = hashlib.sha256(epoch.encode()).hexdigest()[:12]
-        self._turns = Turns()
+        self._queue = FairQueue()
         self._refreshed = float("-inf")
         self._remembered: dict[str, _Remembered] = {}
 
@@ -178,7 +178,7 @@ class FeedFiles:
         with self._current_state(request) as (state, folder):
             cursor, found = self._cursor(state), self._known(state, folder, request)
             if found is None:
-                with self._turns.take(request.account):
+                with self._queue.take(request.account):
                     made_meanwhile = self._known(state, folder, request)
                     found = made_meanwhile or self._make(state, folder, request)
             until = state.next_end(now)
@@ -221,7 +221,7 @@ class FeedFiles:
                     each.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(StateFile(folder / _STATE, alone=False)) as state:
                 if not self._is_current(state, request):
-                    with self._turns.take(request.account, is_shared=True):
+                    with self._queue.take(request.account, is_shared=True):
                         self._catch_up(state, request)
                 os.utime(folder)
                 yield state, folder

@@ -18,9 +18,9 @@ from flask import request
 from tocsin.admission.errors import Malformed, NotFound, Unavailable
 from tocsin.admission.output_formats import TEXT, OutputFormat, output_formats
 from tocsin.server import auth
+from tocsin.server.export.fair_queue import PREPARING
 from tocsin.server.export.files import ExportedFile, FileRequest
 from tocsin.server.export.protocols import ExportRequest, ExportServices
-from tocsin.server.export.turns import PREPARING
 from tocsin.server.model import ObjectPage, Query
 
 ROOT = "/export/"

@@ -32,7 +32,7 @@ from tocsin.server.intake.admission import (
     VerbatimAdmission,
 )
 from tocsin.server.intake.evaluate import Evaluator, PreviewTerms, Rules, Sent, split_envelope
-from tocsin.server.intake.queue import Contents, InlineBudget, Pauses, Turns, place
+from tocsin.server.intake.queue import Contents, FairOrder, InlineBudget, Pauses, place
 from tocsin.server.intake.review import FullPreview, MaskedPreview, Reviewer
 from tocsin.server.intake.review_decisions import Decisions
 from tocsin.server.intake.set_aside import MOST_ATTEMPTS, SetAside
@@ -90,7 +90,7 @@ class Intake:
         self._reviewer = Reviewer(store, publisher, evaluator, clock)
         self._services = AdmissionServices(store, publisher, evaluator, self._reviewer, clock)
         self._outbox_first = False
-        self._turns = Turns()
+        self._order = FairOrder()
         self._begun: dict[str, Admission] = {}
         """The large submissions that are being admitted here, by id."""
         self._blame: dict[str, int] = {}
@@ -302,13 +302,13 @@ class Intake:
             self._ahead = ""
             self._evaluator.drop_ahead()
         has_large = {each.sender for each in listed if each.is_large}
-        for chosen in self._turns.choose(listed, self._begun, self._pauses.resting()):
+        for chosen in self._order.choose(listed, self._begun, self._pauses.resting()):
             began = time.monotonic()
             self._look_ahead(listed, chosen)
             worked = self._try_turn(chosen)
             if worked or chosen.id in self._pauses:
                 seconds = time.monotonic() - began
-                self._turns.take(chosen, has_large=chosen.sender in has_large, seconds=seconds)
+                self._order.take(chosen, has_large=chosen.sender in has_large, seconds=seconds)
             if worked:
                 return True
         self._list_until = 0.0

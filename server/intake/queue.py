@@ -226,7 +226,7 @@ class Pauses:
         return {id_ for id_, (end, _) in self._pauses.items() if now < end}
 
 
-class Turns:
+class FairOrder:
     """The turns that partners had in this process.  For one thread."""
 
     def __init__(self) -> None:

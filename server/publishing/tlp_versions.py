@@ -46,7 +46,7 @@ def next_versions(
         held = _held(before, level)
         below = found[-1] if found else None
         changed = held is None or held.digest != value or (below is not None and below.changed)
-        modified = held.modified if held and not changed else _later(held, below, now)
+        modified = held.modified if held and not changed else _next_modified(held, below, now)
         found.append(NextVersion(TlpVersion(level, modified, value), content, author, changed))
     return found
 
@@ -55,7 +55,7 @@ def renew_versions(versions: Sequence[NextVersion], now: int) -> list[NextVersio
     """The same at a later time, though only the hub's own figures are new."""
     later: list[NextVersion] = []
     for version in versions:
-        modified = _later(version.of, later[-1] if later else None, now)
+        modified = _next_modified(version.of, later[-1] if later else None, now)
         later.append(replace(version, of=version.of._replace(modified=modified), changed=True))
     return later
 
@@ -83,7 +83,7 @@ def _by_level(version: TlpVersion) -> Tlp:
     return version.level
 
 
-def _later(held: TlpVersion | None, below: NextVersion | None, now: int) -> int:
+def _next_modified(held: TlpVersion | None, below: NextVersion | None, now: int) -> int:
     times = [now]
     times += [held.modified + MILLISECOND] if held else []
     times += [below.of.modified + MILLISECOND] if below else []

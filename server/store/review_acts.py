@@ -23,7 +23,7 @@ _SECOND = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class DecisionCounts:
     """Counts of a partner's reviews for a rule that were released (yes) and rejected (no)."""
 
     yes: int = 0
@@ -98,10 +98,10 @@ class ReviewActs:
             self._figures.update_one(key, change, upsert=True, session=self._session)
 
     @time_limit()
-    def answers(self, partner: str, rule: str) -> Answers:
+    def answers(self, partner: str, rule: str) -> DecisionCounts:
         """The answers to what a rule asked about a partner's objects so far."""
         found = self._figures.find_one({"_id": f"partner {partner}"}, session=self._session) or {}
-        return Answers(*(int(found.get(name, {}).get(rule, 0)) for name in ("yes", "no")))
+        return DecisionCounts(*(int(found.get(name, {}).get(rule, 0)) for name in ("yes", "no")))
 
     @time_limit()
     def median_turnaround(self, now: int, days: int) -> int | None:

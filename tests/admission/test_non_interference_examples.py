@@ -89,7 +89,7 @@ def hub_with_readers(store: Any) -> Any:
     return hub
 
 
-class Answers:
+class Responses:
     """Every answer that a reader can get, headers included."""
 
     def __init__(self, hub: Any, who: Any, feeds: Any) -> None:
@@ -170,11 +170,11 @@ class TestSecrets:
                 hub.push_raw(each.body(escaped=data.draw(st.booleans())), each.slug)["id"]
                 for each in sent
             ]
-            closer = Answers(hub, "closer", ("amber",))
+            closer = Responses(hub, "closer", ("amber",))
             hidden = closer.ids("amber") - closer.ids("green") - closer.ids("clear")
             removed = {*secrets, *identities()}
             check_answers(closer.collect(foreign), removed)
-            reader = Answers(hub, "reader", ("green", "both"))
+            reader = Responses(hub, "reader", ("green", "both"))
             check_answers(reader.collect(foreign), {*removed, *hidden, AMBER})
             journal = "\n".join(repr(act) for act in store.journal.list_entries())
         senders = {*PARTNERS, *identities()}
@@ -252,7 +252,7 @@ def texts_without_rules(common_store: Store) -> Any:
     hub = use_only_rules(hub_with_readers(common_store), "marking")
     for kind in SECRETS:
         hub.push(sdo("tool", name=SECRETS[kind][0].format(**QUUX_NAMES)), who=QUUX.slug)
-    answers = Answers(hub, "reader", ("green",)).collect([])
+    answers = Responses(hub, "reader", ("green",)).collect([])
     return [text for _, answer in answers for text in decoded_texts(answer)]
 
 

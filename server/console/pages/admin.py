@@ -20,13 +20,20 @@ from tocsin.admission.policy import parse_policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.timestamps import micros
 from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
-from tocsin.server.console.door import status_of
-from tocsin.server.console.forms import FieldErrors, again, go, sentence, split_words, text_field
+from tocsin.server.console.forms import (
+    FieldErrors,
+    go,
+    sentence,
+    show_again,
+    split_words,
+    text_field,
+)
+from tocsin.server.console.middleware import status_of
 from tocsin.server.console.pages.requests import ask_second
 from tocsin.server.console.policy_trial import count_words
 from tocsin.server.console.registry import Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.console.visit import visit
 from tocsin.server.model import CollectionKind, Marking, Partner
 from tocsin.server.partners.administration import PartnerChange, check_slug
 from tocsin.server.partners.countries import parse_country
@@ -87,7 +94,11 @@ def register(pages: Pages, services: ConsoleServices) -> None:
 
 def _page(template: str, name: str, **values: object) -> str:
     return flask.render_template(
-        template, section=f"{ROOT}/admin", name=name, may_act=visit().who.has(*_ACT), **values
+        template,
+        section=f"{ROOT}/admin",
+        name=name,
+        may_act=context().who.has(*_ACT),
+        **values,
     )
 
 
@@ -105,12 +116,12 @@ class Overview:
             "",
             sections=SECTIONS,
             waiting=waiting,
-            has_requests=self.services.settings.four_eyes and visit().who.has(*_ACT),
+            has_requests=self.services.settings.four_eyes and context().who.has(*_ACT),
         )
 
     def feeds(self) -> ResponseReturnValue:
         """All collections, with the number of objects that were ever added."""
-        here, feeds = visit(), self.services.store.feeds
+        here, feeds = context(), self.services.store.feeds
         rows = [
             (each, feeds.head(each.id).position if each.kind in _COUNTED else None)
             for each in here.collections
@@ -156,7 +167,7 @@ class TrialPages:
         text = request.form.get("text", "").replace("\r\n", "\n")
         try:
             policy = parse_policy(text)
-            id = self.services.trials.begin(text, policy.sha256, visit().who.login)
+            id = self.services.trials.begin(text, policy.sha256, context().who.login)
         except (PolicyError, ShareError) as error:
             present = self.services.policy
             rules = [(rule, present.settings_for(rule, "")) for rule in present.rules]
@@ -208,14 +219,14 @@ class PartnerPages:
 
     def _form(self, errors: Form, form: Form, status: int, slug: str = "") -> Response:
         collections = [
-            each for each in visit().collections if each.kind is not CollectionKind.INBOX
+            each for each in context().collections if each.kind is not CollectionKind.INBOX
         ]
-        writable = [each for each in visit().collections if each.kind in _WRITABLE]
+        writable = [each for each in context().collections if each.kind in _WRITABLE]
         chosen = {
             name: set(request.form.getlist(name)) if errors else _DEFAULT_RIGHTS[name]
             for name in ("reads", "writes")
         }
-        return again(
+        return show_again(
             "admin_partner_new.html",
             errors,
             status,
@@ -241,7 +252,7 @@ class PartnerPages:
         change = PartnerChange(
             reads=request.form.getlist("reads"), writes=request.form.getlist("writes")
         )
-        actor = visit().who.login
+        actor = context().who.login
         try:
             waits = ask_second(self.services, f"Add the partner {form['slug']}.")
             if waits is not None:
@@ -293,13 +304,13 @@ class PartnerPages:
         partner = store.accounts.require_partner(slug)
         accounts = store.accounts.list_accounts(slug)
         keys = [c for a in accounts for c in store.accounts.list_credentials(a.name)]
-        return again(
+        return show_again(
             "admin_partner.html",
             errors,
             status,
             section=f"{ROOT}/admin",
             name="partners",
-            may_act=visit().who.has(*_ACT),
+            may_act=context().who.has(*_ACT),
             partner=partner,
             accounts=accounts,
             keys=keys,
@@ -309,8 +320,8 @@ class PartnerPages:
                 for each in store.people.list_invitations(self.services.clock())
                 if each.partner == slug
             ],
-            collections=[c for c in visit().collections if c.kind is not CollectionKind.INBOX],
-            writable=[c for c in visit().collections if c.kind in _WRITABLE],
+            collections=[c for c in context().collections if c.kind is not CollectionKind.INBOX],
+            writable=[c for c in context().collections if c.kind in _WRITABLE],
             aliases=self.services.partners.aliases(),
             levels=_LEVELS,
             consents=_CONSENTS,
@@ -338,7 +349,7 @@ class PartnerPages:
                 waits = ask_second(self.services, f"Give the partner {slug} more rights.")
                 if waits is not None:
                     return waits
-            self.services.partners.change(slug, change, visit().who.login)
+            self.services.partners.change(slug, change, context().who.login)
         except ShareError as error:
             return self._show(slug, {"partner_name": sentence(error)}, status_of(error))
         return go(f"/admin/partners/{slug}")
@@ -362,7 +373,7 @@ class PartnerPages:
     def issue_key(self, slug: str) -> ResponseReturnValue:
         """Issue a further key, and show it once."""
         partner = self.services.store.accounts.require_partner(slug)
-        key = self.services.partners.issue_key(self._account(slug), visit().who.login)
+        key = self.services.partners.issue_key(self._account(slug), context().who.login)
         return _page(
             "admin_key.html",
             "partners",
@@ -376,7 +387,7 @@ class PartnerPages:
     def revoke_key(self, slug: str) -> ResponseReturnValue:
         """Revoke a key."""
         self.services.store.accounts.require_partner(slug)
-        key, actor = text_field("key"), visit().who.login
+        key, actor = text_field("key"), context().who.login
         self.services.partners.revoke_key(self._account(slug), key, actor)
         return go(f"/admin/partners/{slug}?done=revoked#key")
 
@@ -458,13 +469,13 @@ class PeoplePages:
 
     def _list(self, errors: Form, form: Form, status: int, link: str = "") -> Response:
         store = self.services.store
-        return again(
+        return show_again(
             "admin_people.html",
             errors,
             status,
             section=f"{ROOT}/admin",
             name="people",
-            may_act=visit().who.has(*_ACT),
+            may_act=context().who.has(*_ACT),
             people=store.people.list_people(),
             invitations=store.people.list_invitations(self.services.clock()),
             partners=[("", "the hub"), *((p.slug, p.name) for p in store.accounts.list_partners())],
@@ -477,7 +488,10 @@ class PeoplePages:
     def invite(self) -> ResponseReturnValue:
         """Invite a person; the page shows the link once."""
         form = {name: text_field(name, 300) for name in ("mailbox", "partner", "full_name")}
-        actor, known = visit().who.login, self.services.store.people.find_by_login(form["mailbox"])
+        actor, known = (
+            context().who.login,
+            self.services.store.people.find_by_login(form["mailbox"]),
+        )
         is_same = known is not None and known.partner == form["partner"]
         try:
             roles = frozenset(map(Role, request.form.getlist("roles")))
@@ -506,7 +520,7 @@ class PeoplePages:
 
     def change(self, id: str) -> ResponseReturnValue:
         """Change the roles of a person, lock it out or let it in, or remove it."""
-        person, actor = self._require(id), visit().who.login
+        person, actor = self._require(id), context().who.login
         people, act = self.services.people, text_field("act")
         match act:
             case "roles":
@@ -530,7 +544,7 @@ class PeoplePages:
 
     def withdraw_invitation(self, id: str) -> ResponseReturnValue:
         """End an invitation that was not taken."""
-        self.services.people.withdraw_invitation(id, visit().who.login)
+        self.services.people.withdraw_invitation(id, context().who.login)
         return go("/admin/people")
 
     def _require(self, id: str) -> Person:
@@ -551,13 +565,13 @@ class ExclusionPages:
         return self._list({}, {}, 200)
 
     def _list(self, errors: Form, form: Form, status: int) -> Response:
-        return again(
+        return show_again(
             "admin_exclusions.html",
             errors,
             status,
             section=f"{ROOT}/admin",
             name="exclusions",
-            may_act=visit().who.has(*_ACT),
+            may_act=context().who.has(*_ACT),
             exclusions=self.services.store.exclusions.list(),
             form=form,
         )
@@ -566,14 +580,14 @@ class ExclusionPages:
         """Refuse a value from now on, and revoke what is published on it."""
         form = {name: text_field(name, 2_000) for name in ("value", "reason")}
         try:
-            self.services.lifecycle.exclude(form["value"], visit().who.login, form["reason"])
+            self.services.lifecycle.exclude(form["value"], context().who.login, form["reason"])
         except ShareError as error:
             return self._list({"value": sentence(error)}, form, status_of(error))
         return go("/admin/exclusions")
 
     def remove(self) -> ResponseReturnValue:
         """Take a value off the list."""
-        self.services.lifecycle.readmit(text_field("value", 2_000), visit().who.login)
+        self.services.lifecycle.readmit(text_field("value", 2_000), context().who.login)
         return go("/admin/exclusions")
 
 

@@ -15,12 +15,19 @@ from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.console.door import status_of
-from tocsin.server.console.forms import FieldErrors, again, go, sentence, split_words, text_field
+from tocsin.server.console.forms import (
+    FieldErrors,
+    go,
+    sentence,
+    show_again,
+    split_words,
+    text_field,
+)
+from tocsin.server.console.middleware import status_of
 from tocsin.server.console.pages.requests import ask_second
 from tocsin.server.console.registry import Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.console.visit import visit
 from tocsin.server.model import Agreement, AgreementState
 from tocsin.server.partners.agreements import AgreementChange, find_raised
 from tocsin.server.partners.countries import parse_country
@@ -67,7 +74,7 @@ class AgreementPages:
             wanted=wanted,
             unbound=self._find_unbound({each.partner for each in found}, partners),
             required=self.services.settings.require_agreements,
-            may_act=visit().who.has(*_ACT),
+            may_act=context().who.has(*_ACT),
         )
 
     def _find_unbound(self, bound: set[str], partners: list[str]) -> list[str]:
@@ -82,7 +89,7 @@ class AgreementPages:
         self, errors: Form, form: Form, chosen: set[str], agreement: Agreement | None = None
     ) -> Response:
         now = self.services.clock()
-        return again(
+        return show_again(
             "admin_agreement.html",
             errors,
             422 if errors else 200,
@@ -91,10 +98,10 @@ class AgreementPages:
             chosen=chosen,
             agreement=agreement,
             state=None if agreement is None else agreement.state_at(now),
-            collections=[each for each in visit().collections if each.alias],
+            collections=[each for each in context().collections if each.alias],
             partners=[(p.slug, p.name) for p in self.services.store.accounts.list_partners()],
             levels=_LEVELS,
-            may_act=visit().who.has(*_ACT),
+            may_act=context().who.has(*_ACT),
         )
 
     def add(self) -> ResponseReturnValue:
@@ -105,7 +112,7 @@ class AgreementPages:
             waits = ask_second(self.services, f"Add an agreement with {terms.partner}.")
             if waits is not None:
                 return waits
-            self.services.agreements.add(terms, visit().who.login)
+            self.services.agreements.add(terms, context().who.login)
         except FieldErrors as error:
             return self._form(error.errors, form, chosen)
         except ShareError as error:
@@ -150,7 +157,7 @@ class AgreementPages:
                 waits = ask_second(self.services, text)
                 if waits is not None:
                     return waits
-            self.services.agreements.change(id, change, visit().who.login)
+            self.services.agreements.change(id, change, context().who.login)
         except FieldErrors as error:
             return self._form(error.errors, form, chosen, before)
         except ShareError as error:
@@ -164,7 +171,7 @@ class AgreementPages:
         if not reason:
             raise Malformed("A reason is needed: it is recorded in the journal.")
         try:
-            self.services.agreements.end(id, visit().who.login, reason)
+            self.services.agreements.end(id, context().who.login, reason)
         except ShareError as error:
             return flask.make_response(
                 flask.render_template("error.html", title="Not ended", text=sentence(error)),

@@ -11,11 +11,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from tocsin.admission.errors import Malformed, NotAuthenticated, TooManyRequests
-from tocsin.server.console.door import say_when, status_of
 from tocsin.server.console.forms import go, sentence, text_field
+from tocsin.server.console.middleware import say_when, status_of
 from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
-from tocsin.server.console.visit import visit
 from tocsin.server.partners.passkeys import MOST_PASSKEYS, passkey_handle
 from tocsin.server.partners.people import check_name
 
@@ -43,7 +43,7 @@ class Me:
         return self._page({}, 200)
 
     def _page(self, errors: dict[str, str], status: int) -> Response:
-        here = visit()
+        here = context()
         page = flask.render_template(
             "me.html",
             errors=errors,
@@ -73,7 +73,7 @@ class Me:
         if errors:
             return self._page(errors, 422)
         self.services.people.change(
-            visit().who,
+            context().who,
             name=name,
             zone=zone,
             scheme=scheme,
@@ -85,10 +85,10 @@ class Me:
 
     def change_password(self) -> ResponseReturnValue:
         """Set another password."""
-        here = visit()
+        here = context()
         old, new = (request.form.get(name, "") for name in ("old_password", "new_password"))
         try:
-            self.services.people.change_password(here.who, here.stay, old, new)
+            self.services.people.change_password(here.who, here.own_session, old, new)
         except (NotAuthenticated, TooManyRequests) as error:
             return say_when(self._page({"old_password": sentence(error)}, status_of(error)), error)
         except Malformed as error:
@@ -97,6 +97,6 @@ class Me:
 
     def end_sessions(self) -> ResponseReturnValue:
         """End the sessions in other browsers."""
-        here = visit()
-        self.services.people.end_other_sessions(here.who, here.stay)
+        here = context()
+        self.services.people.end_other_sessions(here.who, here.own_session)
         return go("/me")

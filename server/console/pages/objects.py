@@ -25,13 +25,13 @@ from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.statements import Observation, build_statement
 from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.differences import compare_versions, list_properties
-from tocsin.server.console.door import status_of
 from tocsin.server.console.drawings import Graph, draw_confidence, draw_graph
-from tocsin.server.console.forms import again, go, text_field
+from tocsin.server.console.forms import go, show_again, text_field
+from tocsin.server.console.middleware import status_of
 from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import LONGEST, defang
-from tocsin.server.console.visit import visit
 from tocsin.server.model import Collection, CollectionKind, Receipt
 from tocsin.server.person import Role
 from tocsin.server.reports.object_report import ObjectReport, PublishedCopy, Relation
@@ -149,7 +149,7 @@ class ObjectPage:
             section=f"{ROOT}/search",
             report=report,
             value=value_of(report.body),
-            hub=visit().who.is_of_hub,
+            hub=context().who.is_of_hub,
             chosen=chosen,
             versions=_version_numbers(chosen),
             properties=list_properties(body, _hidden(body)),
@@ -164,7 +164,7 @@ class ObjectPage:
             entries=self._entries(id),
             may=self._acts(report),
             request_to_purge=self._purge_request(id),
-            is_purging=visit().who.is_of_hub and self.services.store.purges.find(id) is not None,
+            is_purging=context().who.is_of_hub and self.services.store.purges.find(id) is not None,
             done=DONE.get(request.args.get("done", ""), ""),
             sent=_uuid(request.args.get("sent", "")),
         )
@@ -175,17 +175,17 @@ class ObjectPage:
 
     def _entries(self, id: str) -> list[object]:
         """The latest entries of the journal about the object; for the hub's own people."""
-        if not visit().who.is_of_hub:
+        if not context().who.is_of_hub:
             return []
         found = self.services.store.journal.search(JournalFilter(about=id))
         return list(islice(found, _MOST_ENTRIES))
 
     def _purge_request(self, id: str) -> object:
-        return self.services.store.purges.find_request(id) if visit().who.is_of_hub else None
+        return self.services.store.purges.find_request(id) if context().who.is_of_hub else None
 
     def _acts(self, report: ObjectReport) -> dict[str, bool]:
         """The acts that the page offers to this person."""
-        who = visit().who
+        who = context().who
         return {
             "state": report.in_force
             and report.type == "indicator"
@@ -218,7 +218,7 @@ class ObjectActs:
         statement = build_statement(report.body, observation, self.services.clock(), uuid.uuid4())
         one = orjson.dumps(statement)
         raw = b'{"objects":[' + one + b"]}"
-        rights, every = visit().rights, visit().collections
+        rights, every = context().rights, context().collections
         receipt = self.services.intake.receive(rights, inbox, [one], raw, every)
         outcome = _outcome(receipt, "false-alarm" if is_false_alarm else "seen")
         return _back(id, outcome, receipt.submission.id)
@@ -227,12 +227,12 @@ class ObjectActs:
         """True if the person's partner has stated the same within the last hour."""
         kind = AssessmentKind.FALSE_POSITIVE if is_false_alarm else AssessmentKind.SIGHTING
         since = self.services.clock() - _REPEAT_WINDOW
-        own = (each for each in report.assessments if each.partner == visit().who.partner)
+        own = (each for each in report.assessments if each.partner == context().who.partner)
         return any(each.kind is kind and each.when >= since for each in own)
 
     def withdraw(self, id: str) -> ResponseReturnValue:
         """Withdraw what the person's partner reported of the object."""
-        report, who = find_report(self.services, id), visit().who
+        report, who = find_report(self.services, id), context().who
         if who.is_of_hub or not report.contributions:
             raise NotFound("there is no such page")
         reason = text_field("reason", 1_000) or "in the console"
@@ -242,7 +242,7 @@ class ObjectActs:
     def lead(self, id: str) -> ResponseReturnValue:
         """Let a partner's report lead; none: the most reliable source leads again."""
         find_report(self.services, id)
-        self.services.lifecycle.lead(id, text_field("partner", 100), visit().who.login)
+        self.services.lifecycle.lead(id, text_field("partner", 100), context().who.login)
         return _back(id, "lead")
 
     def ask_to_revoke(self, id: str) -> ResponseReturnValue:
@@ -254,7 +254,7 @@ class ObjectActs:
     ) -> Response:
         report = find_report(self.services, id)
         value = value_of(report.body)
-        return again(
+        return show_again(
             template,
             errors,
             status,
@@ -277,7 +277,7 @@ class ObjectActs:
         if not reason:
             errors = {"reason": "Enter a reason. The journal keeps it."}
             return self._ask("object_revoke.html", id, errors, 422)
-        self.services.lifecycle.revoke(id, visit().who.login, reason)
+        self.services.lifecycle.revoke(id, context().who.login, reason)
         return _back(id, "revoked")
 
     def ask_to_purge(self, id: str) -> ResponseReturnValue:
@@ -294,7 +294,7 @@ class ObjectActs:
             errors["typed"] = "These are not the last six characters."
         if errors:
             return self._ask("object_purge.html", id, errors, 422)
-        actor, purger = visit().who.login, self.services.purger
+        actor, purger = context().who.login, self.services.purger
         four_eyes = self.services.settings.four_eyes
         try:
             (purger.request if four_eyes else purger.begin)(id, actor, reason)
@@ -306,13 +306,13 @@ class ObjectActs:
     def confirm(self, id: str) -> ResponseReturnValue:
         """Purge what another operator asks to purge."""
         find_report(self.services, id)
-        self.services.purger.confirm(id, visit().who.login)
+        self.services.purger.confirm(id, context().who.login)
         return _back(id, "purging")
 
     def decline(self, id: str) -> ResponseReturnValue:
         """Drop the request to purge the object."""
         find_report(self.services, id)
-        self.services.purger.decline(id, visit().who.login)
+        self.services.purger.decline(id, context().who.login)
         return _back(id, "declined")
 
 
@@ -320,7 +320,7 @@ def find_report(services: ConsoleServices, id: str) -> ObjectReport:
     """The report on an object for the person; NotFound as for an object that never was."""
     if len(id) > _LONGEST_ID:
         raise NotFound("there is no such object")
-    return services.object_reports.report(visit().rights, id)
+    return services.object_reports.report(context().rights, id)
 
 
 def value_of(body: StixObject) -> str:
@@ -421,7 +421,7 @@ def _is_in_feed(report: ObjectReport) -> bool:
 
 def _find_inbox() -> Collection | None:
     """The inbox to which the person submits; the hub's operators may use any."""
-    here = visit()
+    here = context()
     every = here.collections if here.who.is_of_hub else here.writable()
     return next((each for each in every if each.kind is CollectionKind.INBOX), None)
 

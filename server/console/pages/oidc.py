@@ -9,8 +9,8 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from tocsin.admission.errors import NotAuthenticated, Unavailable
-from tocsin.server.console.door import cookie_name, say_when, status_of
 from tocsin.server.console.forms import safe_next, sentence
+from tocsin.server.console.middleware import cookie_name, say_when, status_of
 from tocsin.server.console.pages.sign_in import SignIn
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.services import ROOT, ConsoleServices

@@ -13,9 +13,9 @@ from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.charts import columns, lines
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import age, count
-from tocsin.server.console.visit import visit
 from tocsin.server.person import Role
 from tocsin.server.reports.senders import Sender
 from tocsin.server.reports.statistics import Poller, Share
@@ -60,7 +60,7 @@ class Overview:
         """Sentences, charts, pollers, health."""
         given = request.args.get("days", "30")
         days = int(given) if given in map(str, _SPANS) else _SPANS[1]
-        statistics, account = self.services.statistics, visit().rights
+        statistics, account = self.services.statistics, context().rights
         series = statistics.by_day(account, days)
         shares = statistics.concentration(account, days)
         pollers, senders = statistics.pollers(account), statistics.senders(account)

@@ -11,8 +11,8 @@ from tocsin.admission.errors import NotAllowed, NotFound
 from tocsin.server.console.charts import columns
 from tocsin.server.console.forms import go, text_field
 from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.request_context import context, rights_of
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.console.visit import rights_of, visit
 from tocsin.server.model import CollectionKind
 from tocsin.server.person import HUB_ROLES, Role
 
@@ -43,7 +43,7 @@ class PartnerPages:
         """All partners, with their part in what was published."""
         shares = {
             each.partner: each
-            for each in self.services.statistics.concentration(visit().rights, _DAYS)
+            for each in self.services.statistics.concentration(context().rights, _DAYS)
         }
         partners = self.services.store.accounts.list_partners()
         return flask.render_template(
@@ -51,22 +51,22 @@ class PartnerPages:
             section=f"{ROOT}/partners",
             partners=partners,
             shares=shares,
-            may_change=visit().who.has(Role.OPERATOR),
+            may_change=context().who.has(Role.OPERATOR),
         )
 
     def own(self) -> ResponseReturnValue:
         """The page of the person's own partner."""
-        return self._page(visit().who.partner)
+        return self._page(context().who.partner)
 
     def show(self, slug: str) -> ResponseReturnValue:
         """The page of any partner, for the hub's people, and of their own for others."""
-        person = visit().who
+        person = context().who
         if not person.is_of_hub and person.partner != slug:
             raise NotFound("there is no such page")
         return self._page(slug)
 
     def _page(self, slug: str) -> str:
-        here, store, statistics = visit(), self.services.store, self.services.statistics
+        here, store, statistics = context(), self.services.store, self.services.statistics
         readable = {each.id for each in here.readable()}
         partner = store.accounts.require_partner(slug)
         accounts = store.accounts.list_accounts(slug)
@@ -100,7 +100,7 @@ class PartnerPages:
 
     def _feeds(self, slug: str) -> list[str]:
         """Names of the feeds that the partner reads and this person may know of."""
-        here = visit()
+        here = context()
         account = here.rights
         if here.who.is_of_hub:
             found = self.services.store.people.list_people(slug)
@@ -110,9 +110,9 @@ class PartnerPages:
 
     def issue_key(self) -> ResponseReturnValue:
         """Issue a further key for the partner's account, and show it once."""
-        slug = visit().who.partner
+        slug = context().who.partner
         partner = self.services.store.accounts.require_partner(slug)
-        key = self.services.partners.issue_key(self._account(slug), visit().who.login)
+        key = self.services.partners.issue_key(self._account(slug), context().who.login)
         return flask.render_template(
             "partner_key.html",
             section=f"{ROOT}/partner",
@@ -123,9 +123,9 @@ class PartnerPages:
 
     def revoke_key(self) -> ResponseReturnValue:
         """Revoke a key of the partner's."""
-        slug = visit().who.partner
+        slug = context().who.partner
         account = self._account(slug)
-        self.services.partners.revoke_key(account, text_field("key"), visit().who.login)
+        self.services.partners.revoke_key(account, text_field("key"), context().who.login)
         return go("/partner?done=revoked#key")
 
     def _account(self, slug: str) -> str:

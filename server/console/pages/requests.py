@@ -15,8 +15,8 @@ from werkzeug.wrappers import Response
 from tocsin.admission.errors import Conflict, NotAllowed, NotFound
 from tocsin.server.console.forms import go, text_field
 from tocsin.server.console.registry import Pages
+from tocsin.server.console.request_context import RequestContext, context, rights_of
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.console.visit import Visit, rights_of, visit
 from tocsin.server.person import Role
 from tocsin.server.store import Transaction
 from tocsin.server.store.admin_requests import MOST, AdminRequest
@@ -35,9 +35,9 @@ def register(pages: Pages, services: ConsoleServices) -> None:
 
 def ask_second(services: ConsoleServices, text: str) -> Response | None:
     """Let the form that was sent wait for a second operator; None: it can be carried out now."""
-    if not services.settings.four_eyes or visit().is_confirmed:
+    if not services.settings.four_eyes or context().is_confirmed:
         return None
-    person = visit().who
+    person = context().who
     form = {name: tuple(values) for name, values in request.form.lists() if name != "token"}
     made = AdminRequest(
         secrets.token_hex(8), request.path, form, text, person.id, person.login, services.clock()
@@ -72,7 +72,7 @@ class Requests:
         found = self.services.store.admin_requests.find(id)
         if found is None:
             raise NotFound("there is no such request")
-        person, confirms = visit().who, text_field("act") == "confirm"
+        person, confirms = context().who, text_field("act") == "confirm"
         if confirms and person.id == found.by:
             raise NotAllowed(_OTHER)
 
@@ -101,7 +101,7 @@ class Requests:
 
     def _carry_out(self, found: AdminRequest) -> Response:
         """Handle the form as if it came now, in the name of who sent it."""
-        here = visit()
+        here = context()
         requester = self.services.store.people.find(found.by)
         if requester is None:
             raise NotFound("there is no such person")
@@ -110,7 +110,7 @@ class Requests:
         with app.test_request_context(
             found.path, base_url=request.url_root, method="POST", data=data
         ):
-            flask.g.visit = Visit(
+            flask.g.request_context = RequestContext(
                 person=requester,
                 session=here.session,
                 account=rights_of(requester, self.services),

@@ -20,6 +20,7 @@ from tocsin.admission.timestamps import DAY
 from tocsin.server.console.forms import go, parse_number, refuse, text_field
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.review_context import find_markings, name_acts
 from tocsin.server.console.review_texts import (
     Row,
@@ -28,7 +29,6 @@ from tocsin.server.console.review_texts import (
     release_texts,
 )
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.console.visit import visit
 from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
 from tocsin.server.intake.masks import find_words
 from tocsin.server.intake.review import FullPreview, MaskedPreview
@@ -53,7 +53,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.person import Role
 from tocsin.server.reports.object_titles import LONGEST_TITLE
-from tocsin.server.store.review_acts import Answers
+from tocsin.server.store.review_acts import DecisionCounts
 from tocsin.server.store.review_queue import QueuedReview
 from tocsin.server.store.reviews import ReviewTitle
 
@@ -186,7 +186,7 @@ class Queue:
         found = [each for each in items if chosen.takes(each)]
         page = _page_number(len(found))
         shown = found[(page - 1) * _PAGE : page * _PAGE]
-        here, now = visit(), self.services.clock()
+        here, now = context(), self.services.clock()
         waiting = [each for each in items if each.rules != _BY_ITSELF]
         acts, said = store.review_acts.list_latest(here.who.id), find_act(self.services)
         return flask.render_template(
@@ -211,7 +211,7 @@ class Queue:
 
     def _lines(self, items: Sequence[QueuedReview]) -> list[Line]:
         titles = self.services.store.reviews.list_titles([each.id for each in items])
-        now, me = self.services.clock(), visit().who.id
+        now, me = self.services.clock(), context().who.id
         lines: list[Line] = []
         for each in items:
             if (shown := titles.get(each.id)) is not None:
@@ -246,7 +246,7 @@ class Queue:
         if kind is None:
             raise Malformed("choose what to do with the items")
         decision = Decision(kind, text_field("reason", _LONGEST_REASON) or _REASON)
-        act = self.services.intake.decisions.decide_all(visit().who, chosen, decision)
+        act = self.services.intake.decisions.decide_all(context().who, chosen, decision)
         if not act.reviews:
             page = flask.render_template(
                 "review_skipped.html", section=_SECTION, act=act, filter=back
@@ -258,7 +258,7 @@ class Queue:
         """Take a decision back."""
         back = Filter.of_request()
         try:
-            act = self.services.intake.decisions.withdraw(visit().who, text_field("act", 64))
+            act = self.services.intake.decisions.withdraw(context().who, text_field("act", 64))
         except Conflict as error:
             page = flask.render_template(
                 "review_conflict.html",
@@ -282,7 +282,7 @@ class Around:
     submission: Submission | None
     same: list[tuple[PublicObject, str]]
     """Objects in force about the same, each with the partner that leads it."""
-    answers: list[tuple[str, Answers]]
+    answers: list[tuple[str, DecisionCounts]]
     """By rule, what was answered to this partner."""
 
 
@@ -324,7 +324,7 @@ class Item:
             section=_SECTION,
             review=review,
             act=act,
-            is_mine=act is not None and act.person == visit().who.id,
+            is_mine=act is not None and act.person == context().who.id,
             filter=chosen,
             said=said,
             named=name_acts(self.services.store, [said] if said else []),
@@ -335,7 +335,7 @@ class Item:
     def _show_open(
         self, review: Review, errors: dict[str, str], typed: dict[str, str], status: int
     ) -> Response:
-        who, chosen = visit().who, Filter.of_request()
+        who, chosen = context().who, Filter.of_request()
         may_act = who.has(*_ACTING)
         holder = review.claim
         if may_act and not is_own(review, who):
@@ -438,7 +438,7 @@ class Item:
 
     def _last_pending(self) -> ReviewAct | None:
         """The last act of the person, while it can be withdrawn."""
-        acts = self.services.store.review_acts.list_latest(visit().who.id)
+        acts = self.services.store.review_acts.list_latest(context().who.id)
         now = self.services.clock()
         return next((a for a in acts if a.state is ActState.PENDING and now < a.due), None)
 
@@ -453,7 +453,7 @@ class Item:
         later = [e for e in found if e.place > place]
         candidates = [e.id for e in (*later, *found) if e.id != review.id][:_LOOKED_AHEAD]
         titles = self.services.store.reviews.list_titles(candidates)
-        now, me = self.services.clock(), visit().who.id
+        now, me = self.services.clock(), context().who.id
         for id in candidates:
             claim = titles[id].claim if id in titles else None
             if id in titles and (claim is None or claim.person == me or claim.until <= now):
@@ -475,7 +475,7 @@ class Item:
             raise Malformed("the form is not complete: open the item again")
         try:
             picked = Chosen(id, version)
-            act = self.services.intake.decisions.decide(visit().who, picked, decision)
+            act = self.services.intake.decisions.decide(context().who, picked, decision)
         except DecidedAlready as error:
             return self._show_conflict(error.review, str(error), chosen)
         return go(self._next_url(review, chosen, act=act.id))
@@ -535,7 +535,7 @@ class Item:
     def skip(self, id: str) -> ResponseReturnValue:
         """Leave the item to others, and open the next one."""
         review = self._require(id)
-        self.services.store.review_queue.end_claim(id, visit().who.id)
+        self.services.store.review_queue.end_claim(id, context().who.id)
         return go(self._next_url(review, Filter.of_request()))
 
     def lead(self, id: str) -> ResponseReturnValue:
@@ -547,7 +547,7 @@ class Item:
         )
         if public not in {each.id for each, _ in same}:
             raise NotFound("there is no such object")
-        self.services.lifecycle.lead(public, partner, visit().who.login)
+        self.services.lifecycle.lead(public, partner, context().who.login)
         return go(f"{chosen.url(f'/review/{id}', said='lead')}#item")
 
 
@@ -555,7 +555,7 @@ def find_act(services: ConsoleServices) -> ReviewAct | None:
     """The act of the person that the query string names."""
     id = request.args.get("act", "")[:64]
     act = services.store.review_acts.find(id) if id else None
-    return act if act is not None and act.person == visit().who.id else None
+    return act if act is not None and act.person == context().who.id else None
 
 
 def _page_number(total: int) -> int:
@@ -583,7 +583,7 @@ def _usual_reason(review: Review) -> str:
 
 def _why_not(review: Review, holder: Claim | None, *, may_act: bool) -> str:
     """Why the person cannot decide an item now; empty if they can."""
-    who = visit().who
+    who = context().who
     if not may_act:
         return "You can look at it; reviewers decide."
     if is_own(review, who):

@@ -13,10 +13,10 @@ from werkzeug.wrappers import Response
 
 from tocsin.admission.errors import NotAllowed, ShareError
 from tocsin.admission.timestamps import DAY, micros
-from tocsin.server.console.forms import again, go
+from tocsin.server.console.forms import go, show_again
 from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.console.visit import visit
 from tocsin.server.reports.search import SearchFilters, SearchResult
 from tocsin.server.store.value_terms import LONGEST_TEXT, SearchKind
 
@@ -72,7 +72,7 @@ class SearchPage:
         errors, since, until = _parse_times(given)
         if errors or not (text or any(given.values())):
             return self._show(text, given, errors)
-        if given["partner"] and not visit().who.is_of_hub:
+        if given["partner"] and not context().who.is_of_hub:
             raise NotAllowed("Only the hub's own people may search by partner.")
         filters = SearchFilters(
             types=frozenset(filter(None, [given["type"]])),
@@ -81,7 +81,7 @@ class SearchPage:
             until=min(filter(None, (until, int(before or 0))), default=None),
             partner=given["partner"],
         )
-        found = self.services.search.search(visit().rights, text, filters)
+        found = self.services.search.search(context().rights, text, filters)
         if text and len(found.hits) == 1 and not found.more and not before:
             return go(f"/objects/{quote(found.hits[0].id, safe='')}")
         return self._show(text, given, {}, found, times=(since, until), before=before)
@@ -94,7 +94,7 @@ class SearchPage:
         found: SearchResult | None = None,
         **values: object,
     ) -> Response:
-        return again(
+        return show_again(
             "search.html",
             errors,
             200,
@@ -111,11 +111,11 @@ class SearchPage:
         )
 
     def _feeds(self) -> list[tuple[str, str]]:
-        return [(each.alias or each.id, each.title) for each in visit().readable()]
+        return [(each.alias or each.id, each.title) for each in context().readable()]
 
     def _partners(self) -> list[tuple[str, str]]:
         """The partners by which the hub's own people may filter; empty for all others."""
-        if not visit().who.is_of_hub:
+        if not context().who.is_of_hub:
             return []
         every = self.services.store.accounts.list_partners()
         return [("", "any"), *((each.slug, each.name) for each in every)]

@@ -23,11 +23,11 @@ from tocsin.admission.errors import (
     ShareError,
     TooManyRequests,
 )
-from tocsin.server.console.door import say_when, status_of
-from tocsin.server.console.forms import again, go, sentence, text_field
+from tocsin.server.console.forms import go, sentence, show_again, text_field
+from tocsin.server.console.middleware import say_when, status_of
 from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
-from tocsin.server.console.visit import visit
 from tocsin.server.partners.passkeys import Answer, Site, check_passkey_name, passkey_handle
 from tocsin.server.partners.people import is_totp_secret
 from tocsin.server.person import Passkey
@@ -50,8 +50,8 @@ def register(pages: Pages, services: ConsoleServices) -> None:
 
 def _confirm(services: ConsoleServices) -> None:
     """Check the password of the form.  Raises NotAuthenticated, or TooManyRequests."""
-    here = visit()
-    services.people.confirm(here.who, here.stay, request.form.get(_PASSWORD, ""))
+    here = context()
+    services.people.confirm(here.who, here.own_session, request.form.get(_PASSWORD, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class AppPages:
 
     def _new_secret(self) -> tuple[str, str]:
         people, settings = self.services.people, self.services.settings
-        return people.new_totp(visit().who, settings.title)
+        return people.new_totp(context().who, settings.title)
 
     def _same_secret(self, secret: str) -> tuple[str, str]:
         """The secret of a form and its URI; a new one if this hub did not make it."""
         if not is_totp_secret(secret):
             return self._new_secret()
         title = self.services.settings.title
-        return secret, self.services.people.totp_uri(visit().who, secret, title)
+        return secret, self.services.people.totp_uri(context().who, secret, title)
 
     def _page(
         self, secret: str, uri: str, errors: dict[str, str] | None = None, status: int = 200
@@ -81,7 +81,7 @@ class AppPages:
         picture = segno.make(uri, error="m").svg_inline(
             scale=4, border=2, omitsize=True, svgclass="qr", lineclass=None
         )
-        return again(
+        return show_again(
             "code.html",
             errors or {},
             status,
@@ -99,7 +99,7 @@ class AppPages:
         secret, code = text_field("secret", 64), text_field("code", 20)
         try:
             _confirm(self.services)
-            self.services.people.set_totp(visit().who, secret, code)
+            self.services.people.set_totp(context().who, secret, code)
         except (NotAuthenticated, TooManyRequests) as error:
             return self._refuse(secret, _PASSWORD, error)
         except Malformed as error:
@@ -112,7 +112,7 @@ class AppPages:
             _confirm(self.services)
         except (NotAuthenticated, TooManyRequests) as error:
             return self._refuse("", _PASSWORD, error)
-        self.services.people.remove_totp(visit().who)
+        self.services.people.remove_totp(context().who)
         return go("/me")
 
 
@@ -128,14 +128,16 @@ class PasskeyPages:
 
     def _form(self, errors: dict[str, str], status: int, name: str) -> Response:
         site, local = self.services.passkey_site(), self.services.local_origin()
-        return again("passkey_new.html", errors, status, name=name, site=site, local_origin=local)
+        return show_again(
+            "passkey_new.html", errors, status, name=name, site=site, local_origin=local
+        )
 
     def _refuse_new(self, field: str, error: ShareError, name: str) -> Response:
         return say_when(self._form({field: sentence(error)}, status_of(error), name), error)
 
     def begin(self) -> ResponseReturnValue:
         """Check the password; the page on which the browser creates the passkey."""
-        site, name, here = self._require_site(), text_field("name", 200), visit()
+        site, name, here = self._require_site(), text_field("name", 200), context()
         try:
             name = check_passkey_name(name)
             _confirm(self.services)
@@ -143,15 +145,15 @@ class PasskeyPages:
             return self._refuse_new("name", error, name)
         except (NotAuthenticated, TooManyRequests) as error:
             return self._refuse_new(_PASSWORD, error, name)
-        options = self.services.passkeys.begin_adding(site, here.who, here.stay)
+        options = self.services.passkeys.begin_adding(site, here.who, here.own_session)
         return flask.render_template(
             "passkey_create.html", name=name, site=site, options=flask.json.dumps(options)
         )
 
     def add(self) -> ResponseReturnValue:
         """Store the passkey that the browser has created."""
-        site, name, here = self._require_site(), text_field("name", 200), visit()
-        answer = Answer(request.form.get("passkey", ""), here.stay.id)
+        site, name, here = self._require_site(), text_field("name", 200), context()
+        answer = Answer(request.form.get("passkey", ""), here.own_session.id)
         try:
             self.services.passkeys.add(site, here.who, name, answer)
         except (NotAuthenticated, Malformed, Conflict) as error:
@@ -161,7 +163,7 @@ class PasskeyPages:
     def ask_removal(self, handle: str) -> ResponseReturnValue:
         """The form to remove a passkey."""
         found = self._require(handle)
-        return again("passkey_remove.html", {}, 200, passkey=found)
+        return show_again("passkey_remove.html", {}, 200, passkey=found)
 
     def remove(self, handle: str) -> ResponseReturnValue:
         """Remove a passkey; its authenticator keeps its half, which opens nothing any more."""
@@ -170,13 +172,13 @@ class PasskeyPages:
             _confirm(self.services)
         except (NotAuthenticated, TooManyRequests) as error:
             errors = {_PASSWORD: sentence(error)}
-            page = again("passkey_remove.html", errors, status_of(error), passkey=found)
+            page = show_again("passkey_remove.html", errors, status_of(error), passkey=found)
             return say_when(page, error)
-        self.services.passkeys.remove(visit().who, found.id)
+        self.services.passkeys.remove(context().who, found.id)
         return go("/me")
 
     def _require(self, handle: str) -> Passkey:
-        found = [each for each in visit().who.passkeys if passkey_handle(each) == handle]
+        found = [each for each in context().who.passkeys if passkey_handle(each) == handle]
         if not found:
             raise NotFound("there is no such passkey")
         return found[0]

@@ -27,7 +27,6 @@ from tocsin.admission.errors import (
 from tocsin.admission.formats import formats
 from tocsin.admission.model import CONSENTS_TO_NAME, Tlp
 from tocsin.server.console.comparison import Compared, Room, compare
-from tocsin.server.console.door import status_of
 from tocsin.server.console.drafts import (
     SENT,
     Draft,
@@ -38,11 +37,12 @@ from tocsin.server.console.drafts import (
     Standing,
     State,
 )
-from tocsin.server.console.forms import again, go, number_field, text_field
+from tocsin.server.console.forms import go, number_field, show_again, text_field
+from tocsin.server.console.middleware import status_of
 from tocsin.server.console.previews import MOST_OBJECTS, STALE_SECONDS
 from tocsin.server.console.registry import Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
-from tocsin.server.console.visit import visit
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.model import Collection, CollectionKind, Partner
 from tocsin.server.person import Role
@@ -120,7 +120,7 @@ class Share:
         """The form, empty or with the text of a draft that is to be changed."""
         id = request.args.get("instead", "")
         if not id:
-            return self._again("", self._default_options(self._collections()), {}, 200)
+            return self._render_again("", self._default_options(self._collections()), {}, 200)
         draft = self._find(id)
         text = self._read_text(draft)
         if text is None:
@@ -128,7 +128,7 @@ class Share:
         options = draft.options
         if draft.name and not options.format:  # a text without a file's name, read as before
             options = msgspec.structs.replace(options, format=draft.format)
-        return self._again(text, options, {}, 200, draft.id)
+        return self._render_again(text, options, {}, 200, draft.id)
 
     def _read_text(self, draft: Draft) -> str | None:
         """The text of a draft, if a person can change it in the form; None if not."""
@@ -157,16 +157,16 @@ class Share:
             )
         instead = request.form.get("instead", "")[:_LONGEST_ID]
         if errors:
-            return self._again(text, options, errors, 422, instead)
+            return self._render_again(text, options, errors, 422, instead)
         try:
             self.services.check_room()
             self.services.previews.check_room()
-            origin = Origin(visit().who.id, visit().who.partner, name, instead)
+            origin = Origin(context().who.id, context().who.partner, name, instead)
             draft = self.services.drafts.begin(
                 origin, content or text.encode("utf-8", "replace"), options
             )
         except (TooManyRequests, Unavailable) as error:
-            answer = self._again(
+            answer = self._render_again(
                 text, options, {"text": _sentence(error)}, status_of(error), instead
             )
             answer.headers["Retry-After"] = str(error.seconds)
@@ -179,19 +179,19 @@ class Share:
         """Delete the draft that a changed one replaces, unless it is gone or submitted."""
         if not id:
             return
-        with suppress(NotFound), self.services.drafts.lock(visit().who.id, id):
+        with suppress(NotFound), self.services.drafts.lock(context().who.id, id):
             former = self._find(id)
             if former.state is not State.SUBMITTED:
                 self.services.drafts.discard(former)
 
-    def _again(
+    def _render_again(
         self, text: str, options: Options, errors: dict[str, str], status: int, instead: str = ""
     ) -> Response:
         """The form with what was entered; `instead`: the draft that it replaces."""
         kept = text if len(text) <= _MOST_KEPT else ""
-        drafts = self.services.drafts.list_of(visit().who.id)
+        drafts = self.services.drafts.list_of(context().who.id)
         form = self._form(options)
-        return again(
+        return show_again(
             "share.html", errors, status, text=kept, drafts=drafts, instead=instead, **form
         )
 
@@ -232,7 +232,7 @@ class Share:
     ) -> ResponseReturnValue:
         """Examine a draft again under other options, or with a choice of its objects."""
         self.services.previews.check_room()
-        with self.services.drafts.lock(visit().who.id, id):
+        with self.services.drafts.lock(context().who.id, id):
             draft = self._find(id)
             if draft.state is State.SUBMITTED:
                 return go(f"/submissions/{draft.submission}")
@@ -254,7 +254,7 @@ class Share:
     def submit(self, id: str) -> ResponseReturnValue:
         """Submit what was previewed, once; the page of its submission."""
         drafts = self.services.drafts
-        with drafts.lock(visit().who.id, id):
+        with drafts.lock(context().who.id, id):
             draft = self._find(id)
             if draft.state is not State.SUBMITTED:
                 if not _is_seen(draft) or not draft.count(*SENT):
@@ -271,7 +271,7 @@ class Share:
         if collection is None:
             raise NotFound("this collection is not there any more")
         self.services.check_room()
-        body, here = self.services.drafts.read_body(draft), visit()
+        body, here = self.services.drafts.read_body(draft), context()
         try:
             self.services.intake.receive(
                 here.rights,
@@ -287,12 +287,12 @@ class Share:
 
     def discard(self, id: str) -> ResponseReturnValue:
         """Delete a draft."""
-        with self.services.drafts.lock(visit().who.id, id):
+        with self.services.drafts.lock(context().who.id, id):
             self.services.drafts.discard(self._find(id))
         return go("/share")
 
     def _find(self, id: str) -> Draft:
-        me = visit().who
+        me = context().who
         draft = self.services.drafts.find(id, me.id)
         if draft.partner != me.partner:
             raise NotFound("there is no such draft")
@@ -321,7 +321,7 @@ class Share:
         if "level" not in request.args:
             chosen = chosen._replace(reader=min(max_tlp, _strictest_level(items)))
         to = self._find_collection(draft.options.collection)
-        return again(
+        return show_again(
             "share_preview.html",
             errors,
             status,
@@ -349,15 +349,15 @@ class Share:
             raise NotFound("this draft was discarded") from None
 
     def _partner(self) -> Partner:
-        return self.services.store.accounts.require_partner(visit().who.partner)
+        return self.services.store.accounts.require_partner(context().who.partner)
 
     def _collections(self) -> list[Collection]:
         """The collections to which the person may submit, inboxes first."""
-        found = visit().writable()
+        found = context().writable()
         return sorted(found, key=lambda c: (c.kind is not CollectionKind.INBOX, c.title, c.id))
 
     def _find_collection(self, id: str) -> Collection | None:
-        return next((each for each in visit().writable() if each.id == id), None)
+        return next((each for each in context().writable() if each.id == id), None)
 
     def _default_options(self, collections: Sequence[Collection]) -> Options:
         partner = self._partner()

@@ -17,11 +17,11 @@ from tocsin.admission.errors import (
     NotFound,
     TooManyRequests,
 )
-from tocsin.server.console.door import client_address, cookie_name, say_when, status_of
-from tocsin.server.console.forms import again, go, safe_next, sentence, text_field
+from tocsin.server.console.forms import go, safe_next, sentence, show_again, text_field
+from tocsin.server.console.middleware import client_address, cookie_name, say_when, status_of
 from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
-from tocsin.server.console.visit import visit
 from tocsin.server.partners.attempts import DEVICE_SECONDS
 from tocsin.server.partners.passkeys import CHALLENGE_SECONDS, Answer
 from tocsin.server.partners.people import SESSION_SECONDS, Attempt, Stay
@@ -49,14 +49,16 @@ class SignIn:
     def ask(self) -> ResponseReturnValue:
         """The form."""
         target = safe_next(request.args.get("next", ""))
-        if visit().person is not None:
+        if context().person is not None:
             return flask.redirect(target, 303)
         return self.form(target, "", {}, 200)
 
     def form(self, target: str, login: str, errors: dict[str, str], status: int) -> Response:
         """The form to sign in, with what was entered and what was wrong."""
         site = self.services.passkey_site()
-        return again("sign_in.html", errors, status, next=target, login=login, passkey_site=site)
+        return show_again(
+            "sign_in.html", errors, status, next=target, login=login, passkey_site=site
+        )
 
     def sign_in(self) -> ResponseReturnValue:
         """Check what was entered, and begin a session under a new cookie."""
@@ -115,7 +117,7 @@ class SignIn:
 
     def let_in(self, stay: Stay, target: str) -> Response:
         """Give the browser the cookies of a session that has begun, and by which it is known."""
-        here = visit()
+        here = context()
         if here.person is not None and here.session is not None:  # another one's, or an older one
             self.services.people.sign_out(here.session, here.person)
         answer = flask.redirect(target, 303)
@@ -128,8 +130,8 @@ class SignIn:
 
     def sign_out(self) -> ResponseReturnValue:
         """End the session."""
-        here = visit()
-        self.services.people.sign_out(here.stay, here.who)
+        here = context()
+        self.services.people.sign_out(here.own_session, here.who)
         answer = go("/sign-in")
         settings = self.services.settings
         answer.delete_cookie(
@@ -157,7 +159,9 @@ class SignIn:
             text = str(error)
             place = next((f for f in ("password", "name") if f in text), "login")
             errors = {place: f"{text[:1].upper()}{text[1:]}."}
-            return again("invitation.html", errors, 422, invitation=found, login=login, name=name)
+            return show_again(
+                "invitation.html", errors, 422, invitation=found, login=login, name=name
+            )
         # The invitation is a proof too: failures of strangers do not count here.
         device = people.attempts.new_device(person.login)
         stay = people.sign_in(replace(self._attempt(person.login), device=device))
@@ -165,7 +169,7 @@ class SignIn:
 
     def start(self) -> ResponseReturnValue:
         """Go where a person's day begins."""
-        person = visit().who
+        person = context().who
         if person.has(Role.OPERATOR):
             return go("/overview")
         if person.has(Role.REVIEWER):

@@ -24,8 +24,8 @@ from tocsin.server.console.contents import read_contents
 from tocsin.server.console.forms import go, number_field, text_field
 from tocsin.server.console.own_objects import Ends, find_ends, find_own_ends
 from tocsin.server.console.registry import EVERYBODY, Pages
+from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
-from tocsin.server.console.visit import visit
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.lifecycle.purge import is_object_id
 from tocsin.server.model import Record, Submission
@@ -93,15 +93,15 @@ class Submissions:
 
     def list_all(self) -> ResponseReturnValue:
         """A partner's submissions, the newest first, by day."""
-        me, store = visit().who, self.services.store
+        me, store = context().who, self.services.store
         partner = me.partner or request.args.get("partner", "")[:64]
         partners = store.accounts.list_partners() if me.is_of_hub else []
         if me.is_of_hub and partner not in {each.slug for each in partners}:
             partner = ""
         found, has_newer, has_older = self._find_page(partner) if partner else ([], False, False)
-        may_read = bool(me.partner) and auth.may_list_submissions(visit().rights)
+        may_read = bool(me.partner) and auth.may_list_submissions(context().rights)
         more = f"partner={partner}&" if me.is_of_hub else ""
-        names = {each.id: each.title or each.alias for each in visit().collections}
+        names = {each.id: each.title or each.alias for each in context().collections}
         days = groupby(found, key=lambda each: _day(each.received))
         return flask.render_template(
             "submissions.html",
@@ -165,7 +165,7 @@ class Submissions:
     def _find(self, id: str) -> Submission:
         submissions = self.services.store.submissions
         found = submissions.find(id, raw=False) if _ID.fullmatch(id) else None
-        if found is None or not auth.may_read_status(visit().rights, found):
+        if found is None or not auth.may_read_status(context().rights, found):
             raise NotFound("there is no such submission")
         return found
 
@@ -185,9 +185,9 @@ class Submissions:
         is_own = _is_own(submission)
         subjects = self._find_subjects(submission, records) if is_own and records else {}
         published = [each.public_id for each in records if each.public_id]
-        titles = self.services.object_reports.find_titles(visit().rights, published)
+        titles = self.services.object_reports.find_titles(context().rights, published)
         ends = self._find_ends(submission, records, titles)
-        may_withdraw = ends.can_withdraw if visit().who.has(Role.ANALYST) else ()
+        may_withdraw = ends.can_withdraw if context().who.has(Role.ANALYST) else ()
         lines = []
         for record in records:
             subject = subjects.get(record.index, {})
@@ -226,7 +226,7 @@ class Submissions:
         records = self.services.store.submissions.page_of_records(id, start, start + 1)
         if not records or records[0].verdict not in _PUBLISHED:
             raise NotFound("there is no such submission")
-        who, reason = visit().who, text_field("reason", 1_000) or "in the console"
+        who, reason = context().who, text_field("reason", 1_000) or "in the console"
         with suppress(NotFound):  # it ended before: the answer tells nothing of others
             own_id = records[0].source_id
             name = own_id if is_object_id(own_id) else records[0].public_id
@@ -250,13 +250,13 @@ class Submissions:
         return subjects
 
     def _collection_name(self, submission: Submission) -> str:
-        found = (each for each in visit().collections if each.id == submission.collection)
+        found = (each for each in context().collections if each.id == submission.collection)
         return next((each.title or each.alias for each in found), "")
 
 
 def _is_own(submission: Submission) -> bool:
     """True for a person of the partner that sent it."""
-    return bool(visit().who.partner) and visit().who.partner == submission.partner
+    return bool(context().who.partner) and context().who.partner == submission.partner
 
 
 def _text_waits(record: Record) -> bool:

@@ -18,7 +18,7 @@ GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
 AMBER = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"
 
 
-def made(**more: object) -> StixObject:
+def indicator(**more: object) -> StixObject:
     return {
         "type": "indicator",
         "spec_version": "2.1",
@@ -46,7 +46,7 @@ def compared(subject: StixObject, reader: Tlp = Tlp.AMBER, room: Room | None = N
 
 
 def test_only_the_words_that_differ_are_marked() -> None:
-    (change,) = compared(made(description="Sent to jo.doe@bank.example.net today")).changes
+    (change,) = compared(indicator(description="Sent to jo.doe@bank.example.net today")).changes
     assert [(p.text, p.is_different) for p in change.before] == [
         ("Sent to ", False),
         ("jo.doe@bank.example.net", True),
@@ -59,14 +59,14 @@ def test_only_the_words_that_differ_are_marked() -> None:
 @given(st.text("ab \n@.", max_size=40), st.text("ab \n@.", max_size=40))
 def test_both_sides_of_a_change_are_complete(before: str, after: str) -> None:
     text = f"{before} jo.doe@bank.example.net {after}"
-    for change in compared(made(description=text)).changes:
+    for change in compared(indicator(description=text)).changes:
         if change.path == "description":
             assert "".join(piece.text for piece in change.before) == text
 
 
 def test_the_strict_parts_of_an_object_are_shown_to_readers_of_their_level_only() -> None:
     marks = [{"marking_ref": AMBER, "selectors": ["description"]}]
-    subject = made(description="for few", granular_markings=marks)
+    subject = indicator(description="for few", granular_markings=marks)
     assert "description" in (compared(subject, Tlp.AMBER).content or {})
     assert "description" not in (compared(subject, Tlp.GREEN).content or {})
     assert compared(subject, Tlp.CLEAR).content is None
@@ -75,15 +75,15 @@ def test_the_strict_parts_of_an_object_are_shown_to_readers_of_their_level_only(
 def test_a_page_has_room_for_so_much_and_says_how_much_is_left_out() -> None:
     text = " ".join(f"w{n} x{n}@bank.example.net" for n in range(40))
     room = Room(left=4_000)
-    first, second = (compared(made(description=text), room=room) for _ in range(2))
+    first, second = (compared(indicator(description=text), room=room) for _ in range(2))
     assert (len(first.changes), first.more_changes) == (1, 0)
     assert (len(second.changes), second.more_changes) == (0, 1)
 
 
 def test_a_text_of_a_megabyte_is_compared_quickly_and_shown_in_part() -> None:
     text = "jo.doe@bank.example.net " + "word " * 200_000
-    subject = made(description=text)
-    candidate = examined(made(description="jo.doe@bank.example.net"))
+    subject = indicator(description=text)
+    candidate = examined(indicator(description="jo.doe@bank.example.net"))
     long = Candidate.from_object(0, subject).with_findings(*candidate.findings)
     masked = long.with_object({**subject, "description": f"[removed: x] {text[24:]}"})
     began = time.process_time()
@@ -93,7 +93,9 @@ def test_a_text_of_a_megabyte_is_compared_quickly_and_shown_in_part() -> None:
 
 
 def test_texts_that_no_rule_changed_are_shown_as_readers_get_them() -> None:
-    found = compared(made(name="Of Zelda Miller", description="by zelda", labels=["one", "two"]))
+    found = compared(
+        indicator(name="Of Zelda Miller", description="by zelda", labels=["one", "two"])
+    )
     assert {each.name: each.text for each in found.texts} == {
         "name": "Of Zelda Miller",
         "description": "by zelda",
@@ -104,19 +106,19 @@ def test_texts_that_no_rule_changed_are_shown_as_readers_get_them() -> None:
 
 def test_a_changed_text_that_is_shown_in_part_is_there_in_full_too() -> None:
     middle = f"{'a word ' * 40}Zelda Miller {'a word ' * 40}"
-    sent = made(description=f"a@bank.example.net {middle} b@bank.example.net")
+    sent = indicator(description=f"a@bank.example.net {middle} b@bank.example.net")
     (text,) = (each for each in compared(sent).texts if each.name == "description")
     assert "Zelda Miller" in text.text and "@" not in text.text and text.is_long
-    short = compared(made(description="to a@bank.example.net today"))
+    short = compared(indicator(description="to a@bank.example.net today"))
     assert [each.name for each in short.texts] == []
 
 
 def test_a_value_is_not_repeated_among_the_texts() -> None:
-    assert compared(made(name="evil-portal.top")).texts == ()
+    assert compared(indicator(name="evil-portal.top")).texts == ()
 
 
 def test_texts_for_which_a_page_has_no_room_are_counted_and_cut_where_they_stand_alone() -> None:
-    sent = made(description="long " * 1_000)
+    sent = indicator(description="long " * 1_000)
     few = compared(sent, room=Room(texts=1_000))
     assert (few.texts, few.more_texts) == ((), 1)
     (alone,) = compared(sent, room=Room(texts=1_000, cuts=True)).texts
@@ -133,12 +135,12 @@ def test_texts_for_which_a_page_has_no_room_are_counted_and_cut_where_they_stand
     ],
 )
 def test_objects_with_texts_of_their_own_are_known(more: dict[str, object], expected: bool) -> None:
-    assert has_own_text(made(**more), ("given",)) is expected
+    assert has_own_text(indicator(**more), ("given",)) is expected
 
 
 @pytest.mark.parametrize("marked", [True, False])
 def test_what_a_reviewer_must_see_is_sent_as_it_was_read_with_its_level(marked: bool) -> None:
-    subject = made(description="Dear Jane Doe, pay.")
+    subject = indicator(description="Dear Jane Doe, pay.")
     if not marked:
         del subject["object_marking_refs"]
     sent = object_to_send(examined(subject), Tlp.GREEN)
@@ -147,5 +149,5 @@ def test_what_a_reviewer_must_see_is_sent_as_it_was_read_with_its_level(marked: 
 
 
 def test_what_no_reviewer_asks_for_is_sent_masked() -> None:
-    sent = object_to_send(examined(made(description="to jo.doe@bank.example.net")), Tlp.GREEN)
+    sent = object_to_send(examined(indicator(description="to jo.doe@bank.example.net")), Tlp.GREEN)
     assert sent["description"] == "to [removed: e-mail address]"

@@ -43,16 +43,16 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def made() -> Authenticator:
+def key() -> Authenticator:
     """An authenticator; with `client`, the viewer has its passkey."""
     return Authenticator()
 
 
 @pytest.fixture
-def client(hub: HubInProcess, made: Authenticator) -> FlaskClient:
+def client(hub: HubInProcess, key: Authenticator) -> FlaskClient:
     """A client in which the viewer is signed in, who has a passkey."""
     client = sign_in(hub, LOGIN)
-    assert add_passkey(client, made) == 303
+    assert add_passkey(client, key) == 303
     return client
 
 
@@ -161,19 +161,19 @@ class TestAdding:
         assert "The present password is wrong" in answer.text
 
     def test_a_challenge_of_signing_in_does_not_stand_for_the_password(
-        self, hub: HubInProcess, made: Authenticator
+        self, hub: HubInProcess, key: Authenticator
     ) -> None:
         client = sign_in(hub, LOGIN)
         options = request_options(client) | {"user": {"id": "AA"}}
-        form = {"name": "laptop", "passkey": made.create(options)}
+        form = {"name": "laptop", "passkey": key.create(options)}
         assert post(client, "/console/me/passkeys", form).status_code == 422
         assert person(hub).passkeys == ()
 
     def test_only_the_session_that_gave_the_password_can_add_it(
-        self, hub: HubInProcess, made: Authenticator
+        self, hub: HubInProcess, key: Authenticator
     ) -> None:
         first, second = sign_in(hub, LOGIN), sign_in(hub, LOGIN)
-        form = {"name": "laptop", "passkey": made.create(creation_options(first))}
+        form = {"name": "laptop", "passkey": key.create(creation_options(first))}
         assert post(second, "/console/me/passkeys", form).status_code == 422
         assert post(first, "/console/me/passkeys", form).status_code == 303
 
@@ -205,16 +205,16 @@ class TestAdding:
         assert post(client, "/console/me/passkeys", form).status_code == 422
 
     def test_a_passkey_belongs_to_one_person(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
-        assert add_passkey(sign_in(hub, OTHER), made) == 409
+        assert add_passkey(sign_in(hub, OTHER), key) == 409
         assert person(hub, OTHER).passkeys == ()
 
     def test_one_that_was_removed_does_not_come_back_by_the_same_answer(
-        self, hub: HubInProcess, made: Authenticator
+        self, hub: HubInProcess, key: Authenticator
     ) -> None:
         client = sign_in(hub, LOGIN)
-        form = {"name": "laptop", "passkey": made.create(creation_options(client))}
+        form = {"name": "laptop", "passkey": key.create(creation_options(client))}
         assert post(client, "/console/me/passkeys", form).status_code == 303
         assert remove(client, person(hub).passkeys[0]) == 303
         assert post(client, "/console/me/passkeys", form).status_code == 422
@@ -232,7 +232,7 @@ class TestAdding:
         assert post(client, "/console/me/passkeys/new", form).status_code == 422
 
     def test_a_browser_is_given_the_passkeys_that_are_there(
-        self, client: FlaskClient, made: Authenticator, hub: HubInProcess
+        self, client: FlaskClient, key: Authenticator, hub: HubInProcess
     ) -> None:
         present = creation_options(client)["excludeCredentials"]
         assert [each["id"] for each in present] == [person(hub).passkeys[0].id]
@@ -256,10 +256,10 @@ class TestAdding:
 
 class TestSigningIn:
     def test_one_that_checks_a_pin_needs_no_password(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
         visitor = stranger(hub)
-        answer = use_passkey(visitor, made, next="/console/me")
+        answer = use_passkey(visitor, key, next="/console/me")
         assert answer.status_code == 303 and answer.headers["Location"] == "/console/me"
         assert visitor.get("/console/me").status_code == 200
         assert person(hub).passkeys[0].used > 0
@@ -273,7 +273,7 @@ class TestSigningIn:
         assert answer.status_code == 401 and "or a passkey is needed" in answer.text
 
     def test_a_code_of_the_app_still_does_beside_a_passkey(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
         secret = pyotp.random_base32()
         form = {"secret": secret, "code": pyotp.TOTP(secret).now(), "password": PASSWORD}
@@ -282,7 +282,7 @@ class TestSigningIn:
         code = pyotp.TOTP(secret).generate_otp(step + 1)
         form = {"login": LOGIN, "password": PASSWORD, "code": code}
         assert post(stranger(hub), "/console/sign-in", form).status_code == 303
-        assert use_passkey(stranger(hub), made).status_code == 303
+        assert use_passkey(stranger(hub), key).status_code == 303
 
     @pytest.mark.parametrize(
         ("form", "status"),
@@ -297,20 +297,20 @@ class TestSigningIn:
         self,
         hub: HubInProcess,
         client: FlaskClient,
-        made: Authenticator,
+        key: Authenticator,
         form: dict[str, str],
         status: int,
     ) -> None:
-        made.is_verified = False
-        assert use_passkey(stranger(hub), made, **form).status_code == status
+        key.is_verified = False
+        assert use_passkey(stranger(hub), key, **form).status_code == status
 
     def test_guesses_of_the_password_beside_a_passkey_must_wait_like_others(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
-        made.is_verified = False
+        key.is_verified = False
         visitor = stranger(hub)
         form = {"login": LOGIN, "password": "wrong"}
-        statuses = [use_passkey(visitor, made, **form).status_code for _ in range(6)]
+        statuses = [use_passkey(visitor, key, **form).status_code for _ in range(6)]
         assert statuses == [401] * 5 + [429]
 
     @pytest.mark.parametrize(
@@ -327,32 +327,32 @@ class TestSigningIn:
         ids=str,
     )
     def test_an_answer_for_another_site_or_person_is_refused(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator, wrong: dict[str, Any]
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator, wrong: dict[str, Any]
     ) -> None:
         for name, value in wrong.items():
-            setattr(made, name, value)
-        assert use_passkey(stranger(hub), made).status_code == 401
+            setattr(key, name, value)
+        assert use_passkey(stranger(hub), key).status_code == 401
 
     def test_another_key_with_the_same_id_is_refused(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
-        forged = Authenticator(id=made.id, user=made.user, counter=50)
+        forged = Authenticator(id=key.id, user=key.user, counter=50)
         assert use_passkey(stranger(hub), forged).status_code == 401
 
     def test_a_passkey_of_one_person_does_not_sign_in_another(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
         theirs = Authenticator()
         assert add_passkey(sign_in(hub, OTHER), theirs) == 303
-        theirs.user = made.user
+        theirs.user = key.user
         assert use_passkey(stranger(hub), theirs).status_code == 401
 
     @pytest.mark.parametrize("counter", [0, 1])
     def test_an_answer_signs_in_once(self, hub: HubInProcess, counter: int) -> None:
-        made = Authenticator(counter=counter)  # without a counter the challenge alone must do
-        assert add_passkey(sign_in(hub, LOGIN), made) == 303
+        key = Authenticator(counter=counter)  # without a counter the challenge alone must do
+        assert add_passkey(sign_in(hub, LOGIN), key) == 303
         visitor = stranger(hub)
-        form = {"passkey": made.use(request_options(visitor))}
+        form = {"passkey": key.use(request_options(visitor))}
         cookie = visitor.get_cookie("tocsin-console-challenge")
         assert cookie is not None
         assert post(visitor, "/console/sign-in", form).status_code == 303
@@ -362,73 +362,71 @@ class TestSigningIn:
         assert answer.status_code == 401 and "sent twice" in answer.text
 
     def test_an_answer_works_only_in_the_browser_that_asked(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
-        form = {"passkey": made.use(request_options(stranger(hub)))}
+        form = {"passkey": key.use(request_options(stranger(hub)))}
         assert post(stranger(hub), "/console/sign-in", form).status_code == 401
         other = stranger(hub)
         request_options(other)
         assert post(other, "/console/sign-in", form).status_code == 401
 
     def test_a_challenge_holds_for_five_minutes(
-        self, store: Store, clock: ManualClock, made: Authenticator
+        self, store: Store, clock: ManualClock, key: Authenticator
     ) -> None:
         hub = HubInProcess(store, clock=clock)
         add_person(hub, LOGIN, Role.VIEWER, partner="acme")
-        assert add_passkey(sign_in(hub, LOGIN), made) == 303
+        assert add_passkey(sign_in(hub, LOGIN), key) == 303
         visitor = stranger(hub)
         for passed, status in ((CHALLENGE_SECONDS, 401), (CHALLENGE_SECONDS - 1, 303)):
             clock.now += SECOND
-            form = {"passkey": made.use(request_options(visitor))}
+            form = {"passkey": key.use(request_options(visitor))}
             clock.now += passed * SECOND
             assert post(visitor, "/console/sign-in", form).status_code == status
 
     @pytest.mark.parametrize("challenge", ["", "AA", "A" * 43, "A" * 200])
     def test_a_challenge_that_the_hub_did_not_make_is_refused(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator, challenge: str
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator, challenge: str
     ) -> None:
         visitor = stranger(hub)
         options = request_options(visitor) | {"challenge": challenge}
-        answer = post(visitor, "/console/sign-in", {"passkey": made.use(options)})
+        answer = post(visitor, "/console/sign-in", {"passkey": key.use(options)})
         assert answer.status_code == 401
 
     def test_a_counter_that_goes_back_is_refused_and_in_the_journal(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
-        made.counter = 9
-        assert use_passkey(stranger(hub), made).status_code == 303
+        key.counter = 9
+        assert use_passkey(stranger(hub), key).status_code == 303
         for counter in (9, 1, 0):
-            made.counter = counter
-            answer = use_passkey(stranger(hub), made)
+            key.counter = counter
+            answer = use_passkey(stranger(hub), key)
             assert answer.status_code == 401 and "its counter went back" in answer.text
         assert ("person.passkey_cloned", LOGIN) in journal(hub)
-        made.counter = 10
-        assert use_passkey(stranger(hub), made).status_code == 303
+        key.counter = 10
+        assert use_passkey(stranger(hub), key).status_code == 303
 
-    def test_one_that_never_counts_is_accepted(
-        self, hub: HubInProcess, made: Authenticator
-    ) -> None:
-        made.counter = 0
-        assert add_passkey(sign_in(hub, LOGIN), made) == 303
-        assert [use_passkey(stranger(hub), made).status_code for _ in range(2)] == [303, 303]
+    def test_one_that_never_counts_is_accepted(self, hub: HubInProcess, key: Authenticator) -> None:
+        key.counter = 0
+        assert add_passkey(sign_in(hub, LOGIN), key) == 303
+        assert [use_passkey(stranger(hub), key).status_code for _ in range(2)] == [303, 303]
 
     def test_who_is_locked_out_is_refused(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
         hub.services.people.set_disabled(LOGIN, "t", disabled=True)
-        assert use_passkey(stranger(hub), made).status_code == 401
+        assert use_passkey(stranger(hub), key).status_code == 401
         hub.services.people.set_disabled(LOGIN, "t", disabled=False)
-        assert use_passkey(stranger(hub), made).status_code == 303
+        assert use_passkey(stranger(hub), key).status_code == 303
 
     def test_wrong_answers_must_wait_by_address_and_cost_the_person_nothing(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
-        forged, visitor = Authenticator(id=made.id, user=made.user), stranger(hub)
+        forged, visitor = Authenticator(id=key.id, user=key.user), stranger(hub)
         statuses = [use_passkey(visitor, forged).status_code for _ in range(31)]
         assert statuses == [401] * 30 + [429]
         environ = {"REMOTE_ADDR": "192.0.2.7"}
         elsewhere = stranger(hub)
-        form = {"passkey": made.use(request_options(elsewhere))}
+        form = {"passkey": key.use(request_options(elsewhere))}
         answer = post(elsewhere, "/console/sign-in", form, environ_base=environ)
         assert answer.status_code == 303
 
@@ -451,10 +449,10 @@ class TestRemoving:
         assert person(hub).passkeys == ()
 
     def test_a_passkey_that_was_removed_opens_nothing(
-        self, hub: HubInProcess, client: FlaskClient, made: Authenticator
+        self, hub: HubInProcess, client: FlaskClient, key: Authenticator
     ) -> None:
         assert remove(client, person(hub).passkeys[0]) == 303
-        assert use_passkey(stranger(hub), made).status_code == 401
+        assert use_passkey(stranger(hub), key).status_code == 401
         form = {"login": LOGIN, "password": PASSWORD}
         assert post(stranger(hub), "/console/sign-in", form).status_code == 303
 
@@ -477,8 +475,8 @@ class TestRemoving:
         self, hub: HubInProcess, client: FlaskClient
     ) -> None:
         known = person(hub)
-        made = Invitation("", LOGIN, "", "acme", known.roles, 0, "t", person=known.id)
-        secret = hub.services.people.invite(made)
+        key = Invitation("", LOGIN, "", "acme", known.roles, 0, "t", person=known.id)
+        secret = hub.services.people.invite(key)
         form = {"name": "Vi", "password": "another good password"}
         answer = post(stranger(hub), f"/console/invitation/{secret}", form)
         assert answer.status_code == 303 and not person(hub).has_second_factor
@@ -516,9 +514,9 @@ class TestThePlace:
 
 
 def test_all_that_is_done_with_passkeys_is_in_the_journal(
-    hub: HubInProcess, client: FlaskClient, made: Authenticator
+    hub: HubInProcess, client: FlaskClient, key: Authenticator
 ) -> None:
-    use_passkey(stranger(hub), made)
+    use_passkey(stranger(hub), key)
     remove(client, person(hub).passkeys[0])
     found = {
         each.action: each.details.get("passkey")

@@ -129,7 +129,7 @@ class TestTurns:
             )
             for who in ("hard", "quick")
         )  # fmt: skip
-        turns = queue.Turns()
+        turns = queue.FairOrder()
         served = []
         for _ in range(24):
             chosen = turns.choose([hard, quick])[0]

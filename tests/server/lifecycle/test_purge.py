@@ -374,12 +374,12 @@ def test_a_purge_that_dies_half_way_is_finished_by_a_worker(
     name = indicators(hub)[0]["id"]
     commit, left = hub.store.commit, iter(range(step + 1))
 
-    def dying(work: Any) -> Any:
+    def end_midway(work: Any) -> Any:
         if next(left, None) is None:
             raise SystemExit
         return commit(work)
 
-    monkeypatch.setattr(hub.store, "commit", dying)
+    monkeypatch.setattr(hub.store, "commit", end_midway)
     with suppress(SystemExit):
         hub.services.purger.purge(name, "operator", WHY)
     monkeypatch.setattr(hub.store, "commit", commit)

@@ -278,12 +278,12 @@ class TestRemoving:
             hub.push(*(indicator(f"n{n}-{i}.top") for i in range(60)))
         commit, left = hub.store.commit, iter(range(2))
 
-        def dying(work: Any) -> Any:
+        def end_midway(work: Any) -> Any:
             if next(left, None) is None:
                 raise KeyboardInterrupt
             return commit(work)
 
-        monkeypatch.setattr(hub.store, "commit", dying)
+        monkeypatch.setattr(hub.store, "commit", end_midway)
         with pytest.raises(KeyboardInterrupt):
             data.remove("acme", "operator", WHY)
         monkeypatch.setattr(hub.store, "commit", commit)

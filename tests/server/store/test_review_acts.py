@@ -4,7 +4,7 @@ import pytest
 
 from tocsin.admission.timestamps import DAY
 from tocsin.server.store import Store
-from tocsin.server.store.review_acts import Answers, forget_answers
+from tocsin.server.store.review_acts import DecisionCounts, forget_answers
 
 SECOND = 1_000_000
 TODAY = 20_000 * DAY
@@ -28,7 +28,7 @@ def test_answers_are_counted_by_partner_and_rule_until_the_partner_is_removed(
 ) -> None:
     store.review_acts.note_answer("acme", ["a", "b"], yes=True)
     store.review_acts.note_answer("acme", ["a"], yes=False)
-    assert store.review_acts.answers("acme", "a") == Answers(1, 1)
-    assert store.review_acts.answers("north", "a") == Answers()
+    assert store.review_acts.answers("acme", "a") == DecisionCounts(1, 1)
+    assert store.review_acts.answers("north", "a") == DecisionCounts()
     forget_answers(store._base, "acme")
-    assert store.review_acts.answers("acme", "b") == Answers()
+    assert store.review_acts.answers("acme", "b") == DecisionCounts()

@@ -15,7 +15,7 @@ from tocsin.server.store.review_queue import ReviewQueue
 from tocsin.server.store.schema import describe_reviews
 
 
-def made(number: int, **more: Any) -> Review:
+def make_review(number: int, **more: Any) -> Review:
     subject = {"type": "malware", "name": f"m{number}", "labels": ["tlp:amber"]}
     values: dict[str, Any] = {
         "id": f"review-{number}",
@@ -32,7 +32,7 @@ def made(number: int, **more: Any) -> Review:
 
 
 def add(store: Store, *numbers: int) -> None:
-    store.commit(lambda txn: txn.add_reviews([made(number) for number in numbers]))
+    store.commit(lambda txn: txn.add_reviews([make_review(number) for number in numbers]))
 
 
 def names(queue: ReviewQueue) -> list[str]:

@@ -16,7 +16,7 @@ from tocsin.server.person import Person, Role, Session
 
 
 @dataclass(slots=True)
-class Visit:
+class RequestContext:
     """One request; without a session, `person` and `session` are None."""
 
     id: str = field(default_factory=lambda: secrets.token_hex(8))
@@ -40,7 +40,7 @@ class Visit:
         return self.person
 
     @property
-    def stay(self) -> Session:
+    def own_session(self) -> Session:
         """The session of the person."""
         if self.session is None:
             raise RuntimeError("a page was reached without a session")
@@ -64,11 +64,11 @@ class Visit:
         return [each for each in self.collections if auth.may_write(self.rights, each)]
 
 
-def visit() -> Visit:
+def context() -> RequestContext:
     """The state of the current request."""
-    if "visit" not in flask.g:
-        flask.g.visit = Visit()
-    found: Visit = flask.g.visit
+    if "request_context" not in flask.g:
+        flask.g.request_context = RequestContext()
+    found: RequestContext = flask.g.request_context
     return found
 
 

@@ -1,4 +1,4 @@
-"""Turns: one request at a time makes files, and no account keeps others from theirs.
+"""A fair queue: one request at a time makes files, and no account keeps others from theirs.
 
 Making the files of a large feed takes a processor for seconds.  An account that made some rests
 for a multiple of that time, as long as another account is known to have been refused.  Few
@@ -26,8 +26,8 @@ _REMEMBERED = 600.0
 minutes."""
 
 
-class Turns:
-    """The turns of one process.  Safe for threads."""
+class FairQueue:
+    """The queue of one process.  Safe for threads."""
 
     def __init__(
         self, monotonic: Callable[[], float] = time.monotonic, patience: float = _PATIENCE

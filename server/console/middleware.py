@@ -29,8 +29,8 @@ from tocsin.admission.errors import (
     TooManyRequests,
     Unavailable,
 )
+from tocsin.server.console.request_context import context, rights_of
 from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
-from tocsin.server.console.visit import rights_of, visit
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def limit_crowds(application: Application) -> Application:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Middleware:
     """The checks that every request passes."""
 
     services: ConsoleServices
@@ -121,7 +121,7 @@ class Door:
         settings = self.services.settings
         if settings.hosts and _host(request.host) not in settings.hosts:
             return flask.make_response("this host name is not that of the hub\n", 421)
-        here = visit()
+        here = context()
         found = self.services.people.find_session(request.cookies.get(cookie_name(settings), ""))
         if found is not None:
             here.person, here.session = found
@@ -145,13 +145,13 @@ class Door:
     def _longest_form(self) -> int:
         """Octets of a form; longer ones are not read."""
         most = self.services.settings.max_content_length
-        if visit().session is None:
+        if context().session is None:
             return min(most, _LONGEST_WITHOUT_SESSION)
         return most if request.endpoint in self.long else min(most, _LONGEST_FORM)
 
     def _needs_second_factor(self) -> bool:
         """True if the person must set up a second factor before anything else."""
-        person, rule = visit().person, str(request.url_rule or "")
+        person, rule = context().person, str(request.url_rule or "")
         return (
             self.services.settings.requires_second_factor
             and person is not None
@@ -200,7 +200,7 @@ class Door:
         if status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             return self.answer_share_error(NotFound(""))
         if status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            if request.endpoint not in self.long or visit().session is None:
+            if request.endpoint not in self.long or context().session is None:
                 return _error_page(status, "This is longer than such a form can be.")
             most = self.services.settings.max_content_length >> 20
             return _error_page(status, f"This is longer than {most} MB. Send it in parts.")
@@ -209,13 +209,13 @@ class Door:
     def answer_exception(self, error: Exception) -> Response:
         """An outage, or a bug: its details are in the log, under the request's id."""
         if self.services.store.availability.is_outage(error):
-            log.warning("request %s: no database", visit().id)
+            log.warning("request %s: no database", context().id)
             return self.answer_share_error(
                 Unavailable("The database cannot be reached. Try again in a moment.")
             )
-        log.error("request %s failed", visit().id, exc_info=error)
+        log.error("request %s failed", context().id, exc_info=error)
         status = HTTPStatus.INTERNAL_SERVER_ERROR
-        return _error_page(status, f"Something went wrong. Request id: {visit().id}.")
+        return _error_page(status, f"Something went wrong. Request id: {context().id}.")
 
     def leave(self, answer: Response) -> Response:
         """Set headers; write a line in the log, with the kind of page only.
@@ -227,15 +227,15 @@ class Door:
         answer.headers.setdefault("Cache-Control", "no-store")
         if self.services.settings.is_secure:
             answer.headers["Strict-Transport-Security"] = "max-age=31536000"
-        answer.headers["X-Request-Id"] = visit().id
+        answer.headers["X-Request-Id"] = context().id
         log.info(
             "request=%s console person=%s %s %s status=%d ms=%.1f",
-            visit().id,
-            getattr(visit().person, "id", "-"),
+            context().id,
+            getattr(context().person, "id", "-"),
             request.method,
             request.url_rule or "-",
             answer.status_code,
-            (time.monotonic() - visit().started) * 1000,
+            (time.monotonic() - context().started) * 1000,
         )
         return answer
 
