@@ -1,7 +1,7 @@
 r"""User names in paths: `C:\Users\jane\…`, `/home/jane`, `\\fs01\home$\jane`.
 
 Paths are found as in a log, in JSON or in a regular expression, so several
-backslashes count as one.  Folders of Windows stand in `words/windows_user_folders.txt`.
+backslashes count as one.  Folders of Windows stand in `words/windows_home_roots.txt`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAME = r"""(?P<name>[^\\/:*?"<>|'`,;()\r\n\t ]{1,64}
     (?:(?:\ [^\\/:*?"<>|'`,;()\r\n\t ]{1,30}){1,2}(?=\\|(?<=\w)/))?)"""
 _WINDOWS = re.compile(
     rf"""(?:\\{{1,8}}|(?<![a-z])[a-z]:[\\/]{{1,8}})
-    {load_alternation(__package__, "windows_user_folders")}
+    {load_alternation(__package__, "windows_home_roots")}
     (?:\\{{1,8}}|(?<=\w)/(?!/)){_NAME}""",
     re.VERBOSE | re.IGNORECASE,
 )

@@ -1,7 +1,7 @@
 """Names and values in a text that are placeholders, so not private.
 
 Variables, wildcards, masks of earlier rules, and the accounts that every machine has
-(`words/shared_accounts.txt`).
+(`words/default_accounts.txt`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tocsin.admission.word_lists import load_alternation
 PLACEHOLDER = re.compile(r"[%<\[{$*?.(&#^+\\~]|.*[\[\]*{}]")
 """Matches at the start of a variable, a wildcard, a regular expression, a mask, a dot file."""
 _SHARED_ACCOUNT = re.compile(
-    rf"{load_alternation(__package__, 'shared_accounts')}[.,!]?", re.IGNORECASE
+    rf"{load_alternation(__package__, 'default_accounts')}[.,!]?", re.IGNORECASE
 )
 
 
