@@ -85,8 +85,8 @@ def approve_settings(
 ) -> dict[str, object]:
     """The settings after a reviewer's approval: held and reviewed content is kept.
 
-    A rule still removes without asking, and refuses.  `modes` are the
-    rule's `MODES`.  Approved `without_text`, an object loses what can be taken out of it: texts
+    A rule still removes what it removes without asking, and refuses what it refuses.  `modes` are
+    the rule's `MODES`.  Approved `without_text`, an object loses what can be taken out of it: texts
     are masked, properties stripped; what it matches is kept.
     """
     approved = {

@@ -98,7 +98,7 @@ class Session:
     seen: int
     """Time of its last request, to the minute."""
     token: str
-    """Repeated by every form."""
+    """Every form repeats it."""
     epoch: str = ""
     """That of the database: a restored backup brings no session back."""
     has_second_factor: bool = False

@@ -32,7 +32,7 @@ OPEN_TO_CONFIG = {
     "tocsin.clients",
     "tocsin.clients.cli",
 }
-DOORS = {
+WITH_FLASK = {
     "tocsin.server.taxii",
     "tocsin.server.console",
     "tocsin.server.export",
@@ -40,8 +40,8 @@ DOORS = {
 }
 LIVES_IN = {
     "fido2": {"tocsin.server.partners"},
-    "flask": DOORS,
-    "werkzeug": DOORS,
+    "flask": WITH_FLASK,
+    "werkzeug": WITH_FLASK,
     "zstandard": {"tocsin.server.taxii", "tocsin.server.store"},
     "prometheus_client": {"tocsin.server.processes", "tocsin.server.monitoring"},
     "pymongo": {"tocsin.server.store", "tocsin.server.integrations"},
@@ -157,7 +157,7 @@ def hidden_imports(root: Path) -> list[str]:
 
 
 def unshipped(root: Path) -> list[str]:
-    """Missing in the wheel: packages, folders without __init__.py, files beside modules."""
+    """The wheel lacks these: packages, folders without __init__.py, files beside modules."""
     settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     listed = settings["tool"]["setuptools"]["packages"]
     globs = settings["tool"]["setuptools"].get("package-data", {})
@@ -199,6 +199,16 @@ def test_the_clients_load_neither_flask_nor_pymongo() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr
     assert not {"flask", "werkzeug", "pymongo", "tocsin.server"} & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["index_terms", "value_terms"])
+def test_the_terms_of_the_index_know_nothing_of_the_database(name: str) -> None:
+    house = modules(ROOT)
+    imported = {each for _, each in imports(house[f"tocsin.server.store.{name}"], house)}
+    known = ("tocsin.admission.", "tocsin.server.model", "tocsin.server.store.index_terms")
+    ours = {each for each in imported if each.startswith("tocsin.")}
+    assert ours and all(each.startswith(known) for each in ours)
+    assert not {"pymongo", "bson"} & {each.partition(".")[0] for each in imported}
 
 
 def test_the_engine_is_started_before_the_hub_is_imported() -> None:

@@ -1,7 +1,7 @@
 """Input formats: a submitted file becomes candidates.  One module or package here is one format.
 
 Every module of this folder that defines `FORMAT` is a format; it is found by
-looking, so a new format is one new file.  Their shared code is in
+looking, so a new format is one new file.  Code that formats share is in
 `admission/extraction`.  A format never raises for one bad row or object: that
 becomes a refused candidate whose finding names the line, and the rest go on.
 """

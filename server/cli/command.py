@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import logging
 import os
@@ -10,7 +9,7 @@ import pwd
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -25,6 +24,8 @@ from tocsin.server.runtime import Runtime, open_runtime
 from tocsin.server.secrets import has_secrets
 from tocsin.server.store.journal import operator_name
 
+_MOST_SHOWN = 20
+"""Records within a record that are shown to people."""
 Answer = dict[str, object]
 CommandResult = Answer | list[Answer] | Iterator[Answer]
 """The output of a command: one record, a list of them, or records that are made one by one.
@@ -158,33 +159,44 @@ def print_result(result: Answer | list[Answer], *, as_json: bool) -> None:
     if result == []:
         print_notice("tocsin-hub: the list is empty")
     for record in result if isinstance(result, list) else [result]:
-        for line in _lines(record):
+        for line in format_record(record):
             print(line)
         if isinstance(result, list):
             print()
 
 
-def _lines(record: Mapping[str, object]) -> Iterator[str]:
-    """A line for each value, indented lines for each record within the record."""
+def format_record(record: Mapping[str, object]) -> Iterator[str]:
+    """Lines for people: one for each value, indented ones for each record within the record."""
     for name, value in record.items():
         if isinstance(value, Mapping) and value:
-            yield f"{name}:"
-            yield from (f"    {line}" for line in _lines(value))
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            yield f"{name}:"
-            for each in value:
-                marks = itertools.chain(["  - "], itertools.repeat("    "))
-                yield from (mark + line for mark, line in zip(marks, _lines(each), strict=False))
+            yield f"{printable(name)}:"
+            yield from (f"    {line}" for line in format_record(value))
+        elif records := _as_records(value):
+            yield f"{printable(name)}:"
+            for each in records[:_MOST_SHOWN]:
+                lines = list(format_record(each)) or ["-"]
+                yield f"  - {lines[0]}"
+                yield from (f"    {line}" for line in lines[1:])
+            if more := len(records[_MOST_SHOWN:]):
+                yield f"  … and {more} more: --json shows all"
         else:
-            yield f"{name}: {_shown(value)}"
+            yield f"{printable(name)}: {_format_value(value)}"
 
 
-def _shown(value: object) -> str:
+def _as_records(value: object) -> Sequence[Mapping[str, object]]:
+    """The value, if it is a list of records; else an empty one."""
+    is_list = isinstance(value, list | tuple) and all(isinstance(each, Mapping) for each in value)
+    return cast("Sequence[Mapping[str, object]]", value) if is_list else ()
+
+
+def _format_value(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value)) or "-"
-    return printable("-" if value in (None, "", {}) else value)
+        return ", ".join(map(_format_value, value)) or "-"
+    if isinstance(value, Mapping):
+        return printable(json.dumps(value)) if value else "-"
+    return printable("-" if value in (None, "") else value)
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
@@ -193,7 +205,7 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
         print_notice("tocsin-hub: the list is empty")
         return
     names = tuple(rows[0])
-    cells = [tuple(printable(row[name]) for name in names) for row in rows]
+    cells = [tuple(_format_value(row[name]) for name in names) for row in rows]
     lines = [tuple(name.upper() for name in names), *cells]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:

@@ -140,7 +140,7 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
 def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> Answer:
     """Change what the options name, from the next request on.
 
-    A list takes the place of the whole former list. Published objects stay as they are.
+    A list takes the place of the whole former list. Objects published before stay as they are.
     """
     fields = _partner_fields(options)
     names, terms = options["names"], _rights(options, "term")
@@ -335,7 +335,7 @@ def add_partner(
 def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
     """Change a partner and its account, from the next request on.
 
-    Published objects stay as they are.
+    Objects published before stay as they are.
     """
     changed = Partners(hub.services.store).change(slug, change, hub.actor)
     accounts = hub.services.store.accounts.list_accounts(slug)

@@ -11,7 +11,14 @@ import click
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
-from tocsin.server.cli.command import AS_JSON, Answer, with_acting_hub, with_hub, with_open_hub
+from tocsin.server.cli.command import (
+    AS_JSON,
+    Answer,
+    format_record,
+    with_acting_hub,
+    with_hub,
+    with_open_hub,
+)
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.intake.marks import Mark
 from tocsin.server.intake.review_comparison import compare_review
@@ -134,10 +141,9 @@ def _format_mark(mark: Mark) -> Answer:
 def print_review(answer: Answer) -> None:
     """Print what `show_review` answers, safe on a terminal."""
     marked: Any = answer["marked"]
-    for name, value in answer.items():
-        if name not in ("marked", "object"):
-            shown = json.dumps(value) if isinstance(value, list | dict) else value
-            print(f"{name}: {printable(shown)}")
+    summary = {k: v for k, v in answer.items() if k not in ("marked", "object")}
+    for line in format_record(summary):
+        print(line)
     for mark in marked:
         print(f"\n{printable(mark['rule'])} ({mark['action']}): {printable(mark['reason'])}")
         for word in mark["words"]:

@@ -73,7 +73,7 @@ class Partners:
     def change(self, slug: str, change: PartnerChange, actor: str) -> Partner:
         """Change a partner and its account, from the next request on.
 
-        Published objects stay as they are.
+        Objects published before stay as they are.
         """
         aliases = self.aliases()
 

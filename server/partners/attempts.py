@@ -110,7 +110,7 @@ def _hashed(named: Mapping[str, str]) -> dict[str, str]:
 
 
 def _network_of(address: str) -> str:
-    """The address that one client has for itself: of IPv6 the first 64 bits.
+    """The network of one client: its address, or of IPv6 the first 64 bits.
 
     >>> _network_of("192.0.2.7"), _network_of("2001:db8::7"), _network_of("")
     ('192.0.2.7', '2001:db8::/64', '')

@@ -41,7 +41,7 @@ _USED = "this invitation was used, has ended, or never was: ask for another one"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The words that a person gives to sign in."""
+    """One attempt to sign in, as the browser sent it."""
 
     login: str
     password: str
@@ -57,7 +57,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The proofs of a person who signs in."""
+    """A person's proof to sign in, and the change that it makes."""
 
     person: Person
     change: Callable[[Person], Person] = lambda current: current
@@ -565,7 +565,7 @@ def _match_code(secret: str, code: str, now: int) -> int | None:
 
 
 def _proofs(person: Person) -> tuple[object, ...]:
-    """The record that an attempt to sign in is checked against."""
+    """The fields that an attempt to sign in is checked against."""
     passkeys = tuple(each.id for each in person.passkeys)
     return person.password, person.totp, person.totp_step, passkeys
 

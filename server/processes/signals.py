@@ -1,4 +1,4 @@
-"""How every process of a hub ends at a signal, and the format of its log."""
+"""Every process of a hub ends at a signal, and writes its log in this format."""
 
 from __future__ import annotations
 

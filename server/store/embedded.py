@@ -94,9 +94,11 @@ _ENVIRONMENT = {
     "SECANTUS_FORCE_DURABLE": "1",
     "PYTHONPATH": _INTERPRETER,
     "MALLOC_ARENA_MAX": "2",  # else the allocator keeps a share of free memory for each thread
-    # Else a thread that only reads waits for room once 10 % of the cache is written and not yet
-    # committed.  The engine reads before it commits, so a transaction of 25 MB waited for its own
-    # end, and everybody with it.  The engine refuses transactions above 38 MB.
+    # Shares of the cache with updates, and with written pages, beyond which a thread that only
+    # reads must first make room; usually 10 % and 20.  An open transaction takes twice the octets
+    # of its documents, and no room can be made of it.  The engine reads before it commits: one of
+    # 25 MB waited for its own end, and everybody with it.  It refuses those above 7.5 % of the
+    # cache, and a hub has one at a time (`SharedCommitLock`); four at once would fit.
     "WIREDTIGER_CONFIG": "eviction_updates_trigger=60,eviction_dirty_trigger=80",
 }
 _CONNECTIONS_PER_SIGNAL = 10

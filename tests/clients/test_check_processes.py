@@ -186,7 +186,7 @@ def test_results_of_a_large_file_are_exempted_from_garbage_collection() -> None:
         assert (before, gc.get_freeze_count() > 0) == (0, True)
         assert counts == [FREEZE_AFTER - 1, 1]
     finally:
-        gc.unfreeze()
+        gc.freeze()  # as before; see conftest.py
 
 
 def test_the_processes_end_with_a_program_that_is_killed(tmp_path: Path) -> None:

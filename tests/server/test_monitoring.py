@@ -1,4 +1,4 @@
-"""Readiness of a hub, readers of its metrics, and that they count what happened."""
+"""A hub says if it can serve, and its metrics count what happened, for those who may read them."""
 
 import base64
 import json

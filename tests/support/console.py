@@ -72,7 +72,7 @@ _TOKENS: dict[str, str] = {}
 
 
 def token_of(client: FlaskClient) -> str:
-    """The token of a client's session; empty without one."""
+    """The token of the session that a client's cookie names; empty without one."""
     names = ("tocsin-console", "__Host-tocsin")
     session = next((each.value for name in names if (each := client.get_cookie(name))), "")
     if session and session not in _TOKENS:

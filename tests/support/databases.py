@@ -263,9 +263,12 @@ def _run(base: Base, names: Iterable[str], ops: Sequence[dict[str, Any]]) -> Non
 def _has_bulk_write(base: Base) -> bool:
     """True if the server has a command that writes to several collections: from 8.0 on."""
     address = base.client.address
-    if address not in _WIRE_VERSIONS:
-        _WIRE_VERSIONS[address] = int(base.client.admin.command("hello")["maxWireVersion"])
-    return _WIRE_VERSIONS[address] >= _WIRE_VERSION_8
+    known = _WIRE_VERSIONS.get(address)
+    if known is None:
+        known = int(base.client.admin.command("hello")["maxWireVersion"])
+        if address is not None:
+            _WIRE_VERSIONS[address] = known
+    return known >= _WIRE_VERSION_8
 
 
 def find_filled(base: Base, names: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
@@ -70,14 +71,16 @@ _COMPILED: dict[str, Rule] = {}
 
 def _compile_once(rule: Rule) -> None:
     """Let the rule be as one that was compiled before; what is bound to a rule is bound to it."""
-    key = repr((rule.rule, rule.subdomain, rule.host, rule.merge_slashes, rule.defaults))
+    converters = sorted(rule.map.converters.items()) if rule.map else ()
+    place = rule.rule, rule.subdomain, rule.host, rule.merge_slashes, rule.defaults
+    key = repr((place, converters))
     former = _COMPILED.get(key)
     if former is None:
         _compile(rule)
         _COMPILED[key] = rule
         return
     for name in ("_parts", "_trace", "_converters", "arguments"):
-        setattr(rule, name, getattr(former, name))
+        setattr(rule, name, copy(getattr(former, name)))
     for name in ("_build", "_build_unknown"):
         setattr(rule, name, getattr(former, name).__func__.__get__(rule))
 

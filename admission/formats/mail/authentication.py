@@ -1,4 +1,4 @@
-"""Forged senders of mails, by the checks of the server that received them."""
+"""Recognises forged senders by the checks of the server that received the mail."""
 
 import re
 

@@ -2,7 +2,7 @@
 
 One module here is one language.  The libraries behind them are heavy, and can be
 made to compute for minutes: they are loaded and run only in processes of their
-own, which `patterns/bounded_compiler.py` starts.  Modules in it must not import the rest of
+own, which `patterns/bounded_compiler.py` starts.  Modules here must not import the rest of
 `admission`, or every such process would load it.  A pattern is parsed, never run.
 """
 

@@ -488,10 +488,8 @@ class PeoplePages:
     def invite(self) -> ResponseReturnValue:
         """Invite a person; the page shows the link once."""
         form = {name: text_field(name, 300) for name in ("mailbox", "partner", "full_name")}
-        actor, known = (
-            context().who.login,
-            self.services.store.people.find_by_login(form["mailbox"]),
-        )
+        actor = context().who.login
+        known = self.services.store.people.find_by_login(form["mailbox"])
         is_same = known is not None and known.partner == form["partner"]
         try:
             roles = frozenset(map(Role, request.form.getlist("roles")))

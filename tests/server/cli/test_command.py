@@ -2,7 +2,7 @@
 
 import pytest
 
-from tocsin.server.cli.command import print_result
+from tocsin.server.cli.command import Answer, print_result
 
 
 def test_a_record_is_printed_for_people_and_not_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -10,11 +10,11 @@ def test_a_record_is_printed_for_people_and_not_as_json(capsys: pytest.CaptureFi
         {"account": "acme", "read": ["clear", "green"], "disabled": False},
         {"account": "north", "read": [], "disabled": True},
     ]
-    record = {"partner": "acme\x1b[2J", "group": "", "accounts": accounts, "until": None}
+    record: Answer = {"partner": "acme", "group": "", "accounts": accounts, "until": None}
     print_result(record | {"terms": {"tlp": "green"}, "sectors": ()}, as_json=False)
     lines = capsys.readouterr().out.splitlines()
-    assert "\x1b" not in lines[0]
-    assert lines[1:] == [
+    assert lines == [
+        "partner: acme",
         "group: -",
         "accounts:",
         "  - account: acme",
@@ -28,3 +28,21 @@ def test_a_record_is_printed_for_people_and_not_as_json(capsys: pytest.CaptureFi
         "    tlp: green",
         "sectors: -",
     ]
+
+
+def test_no_value_and_no_name_reaches_the_terminal_as_it_is(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = "\x1b[2J\nx"
+    record: Answer = {code: code, "in": {code: [code]}, "list": [{code: code}], "odd": [{}, code]}
+    print_result(record | {"pairs": ({"x": 1}, {}), "both": [1, {"z": code}]}, as_json=False)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "\nx" not in out
+    assert "pairs:\n  - x: 1\n  - -\nboth: 1, {" in out
+
+
+def test_a_long_list_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> None:
+    print_result({"left_out": [{"id": n} for n in range(50)]}, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "  - id: 0" and len(lines) == 22
+    assert lines[-1] == "  … and 30 more: --json shows all"

@@ -161,8 +161,12 @@ def test_examples_run(
     assert failed == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("line", [line for line in LASTING if " serve" in line])
+_SERVING = [line for line in LASTING if " serve" in line]
+
+
+@pytest.mark.parametrize(
+    "line", [_SERVING[0], *(pytest.param(line, marks=pytest.mark.slow) for line in _SERVING[1:])]
+)
 def test_examples_of_serve_start_a_hub(
     line: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -373,10 +373,10 @@ def test_a_crowd_of_strangers_leaves_those_who_have_signed_in_their_places(path:
         start("200 OK", [])
         return [b""]
 
-    door = limit_crowds(answer)
+    middleware = limit_crowds(answer)
 
     def visit(path: str) -> None:
-        list(door({"PATH_INFO": path}, lambda status, _: statuses.append(status)))
+        list(middleware({"PATH_INFO": path}, lambda status, _: statuses.append(status)))
 
     with ThreadPoolExecutor(12) as pool:
         strangers = [pool.submit(visit, path) for _ in range(12)]
@@ -396,17 +396,17 @@ def test_a_crowd_is_asked_to_come_again_and_a_few_may_wait() -> None:
         start("200 OK", [])
         return [b""]
 
-    door = Crowded(slow, most=1)
+    middleware = Crowded(slow, most=1)
     visitors = [
-        threading.Thread(target=lambda: door({}, lambda status, _: statuses.append(status)))
+        threading.Thread(target=lambda: middleware({}, lambda status, _: statuses.append(status)))
         for _ in range(2)
     ]
     visitors[0].start()
     inside.acquire()
     visitors[1].start()
-    while door._queue._value:
+    while middleware._queue._value:
         pass
-    door({}, lambda status, _: statuses.append(status))
+    middleware({}, lambda status, _: statuses.append(status))
     assert statuses == ["503 Service Unavailable"]
     release.set()
     for each in visitors:

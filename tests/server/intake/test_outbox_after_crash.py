@@ -124,7 +124,7 @@ def beginning(uri: str, scene: Scene) -> PreparedDatabase:
 
 
 def outcome(uri: str, scene: Scene, before: PreparedDatabase, after: int) -> Any:
-    """True if the hub died, and what there is in the end."""
+    """If the hub died, and what there is in the end."""
     with open_empty_store(uri) as store:
         fill(store._base, before)
         hub = HubInProcess(store, founded=True)

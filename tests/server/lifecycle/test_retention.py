@@ -1,4 +1,4 @@
-"""The hub keeps everything for a time: bodies, statuses, and what waits for a reviewer."""
+"""Bodies, statuses and what waits for a reviewer are kept for a time."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Authentication, authorisation and errors at the door (conformance 3, 4 and 12.13)."""
+"""Authentication, authorisation and errors (conformance 3, 4 and 12.13)."""
 
 import logging
 from typing import Any

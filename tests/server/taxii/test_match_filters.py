@@ -1,4 +1,4 @@
-"""The optional match filters at the door (interoperability document 3.13.2; conformance 20.2)."""
+"""The optional match filters in requests (interoperability document 3.13.2; conformance 20.2)."""
 
 from dataclasses import replace
 from typing import Any

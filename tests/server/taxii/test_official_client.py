@@ -1,4 +1,4 @@
-"""The door behind a real HTTP server, met by the official client (conformance 2.17, 7.6 and 21)."""
+"""The hub behind a real HTTP server, met by the official client (conformance 2.17, 7.6 and 21)."""
 
 import gzip
 import http.client

@@ -1,4 +1,4 @@
-"""A process remembers its look at a collection; when it looks again."""
+"""A process remembers its look at a collection, and knows when to look again."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
