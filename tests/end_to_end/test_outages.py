@@ -175,8 +175,10 @@ class TestAFullDisk:
             assert hub.engine() == engine
             assert sorted(poller.patterns) == sorted(patterns)
             assert {status for _, status, _ in poller.answers} == {200}
-            assert hub.read_log().count("is nearly full") == 1
-            assert "Traceback" not in hub.read_log()
+            log = hub.read_log()
+            # A checkpoint of the engine can fill the disk for a moment as well.
+            assert 1 <= log.count("is nearly full") == log.count("has room again") <= 3
+            assert "Traceback" not in log
 
     def test_that_another_program_fills_leaves_the_reserve(
         self, small_disk: Path, tmp_path: Path
