@@ -98,7 +98,7 @@ _ENVIRONMENT = {
     # reads must first make room; usually 10 % and 20.  An open transaction takes twice the octets
     # of its documents, and no room can be made of it.  The engine reads before it commits: one of
     # 25 MB waited for its own end, and everybody with it.  It refuses those above 7.5 % of the
-    # cache, and a hub has one at a time (`SharedCommitLock`); four at once would fit.
+    # cache, and a hub has one at a time as a rule (`SharedCommitLock`); four at once fit.
     "WIREDTIGER_CONFIG": "eviction_updates_trigger=60,eviction_dirty_trigger=80",
 }
 _CONNECTIONS_PER_SIGNAL = 10
