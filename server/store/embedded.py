@@ -15,6 +15,7 @@ The directory holds, for its owner only:
 | reserve       | room that is given up to start on a full disk: see `availability.py` |
 | db.old/       | the same while `rewrite` swaps it for a fresh copy           |
 | rewrite/      | the fresh copy while it is made                              |
+| new/          | a new database until it has its user and was found empty     |
 | engine.secret | user and password                                            |
 | engine.toml   | the engine's settings                                        |
 | engine.log    | what the engine printed; earlier: engine.log.old             |
@@ -61,6 +62,7 @@ _LOG = "engine.log"
 _DATA = "db"
 _OLD_DATA = "db.old"
 _REWRITE = "rewrite"
+_NEW = "new"
 _COPY_OCTETS = 4_000_000
 """Octets of documents that are copied together."""
 _OWN_DATABASES = frozenset(("admin", "config", "local"))
@@ -296,49 +298,49 @@ class Engine:
         with contextlib.ExitStack() as holding:
             lock = holding.enter_context(_lock_for_engine(self._data))
             _finish_swap(self._data)
-            new = not (self._data / _DATA).exists()
-            child = None if new else _launch(self._data, lock, self._port)
+            there = (self._data / _DATA).exists()
+            child = _launch(self._data, lock, self._port) if there else None
             self._begun = _Begun(holding.pop_all(), lock, child)
 
     def _start_process(self) -> None:
-        """Start the engine with authentication; a new one is given its user first."""
+        """Start the engine with authentication; a database that is not there is made first."""
         if self._begun is None:
             self._begin_process()
         assert self._begun is not None  # noqa: S101
         begun, self._begun = self._begun, None
         with begun.holding:
-            new = begun.child is None
-            if begun.child is not None:
-                self._use(begun.child)
-            if begun.child is None or not _accepts_password(self.uri):
-                if self._process is not None:
-                    _stop_process(self._process, self._port)
-                self._set_password(begun.lock)
+            if begun.child is None:
+                self._make_database(begun.lock)
                 self._use(_launch(self._data, begun.lock, self._port))
+            else:
+                self._use(begun.child)
+                if not _accepts_password(self.uri):
+                    _stop_process(begun.child.process, self._port)
+                    _set_password(self._data, begun.lock)
+                    self._use(_launch(self._data, begun.lock, self._port))
         _drop_other_users(self.uri)
-        if new:
+        if (self._data / _NEW).exists():
             _check_empty(self.uri, self._data / _DATA)
+            shutil.rmtree(self._data / _NEW)
 
     def _use(self, child: _Child) -> None:
         """Wait until a process listens, and use it."""
         self._process = child.process
         self._port = child.await_port()
 
-    def _set_password(self, lock: int) -> None:
-        """Give the engine our user and password, while it runs without authentication.
+    def _make_database(self, lock: int) -> None:
+        """Make the database in a folder of its own, and put it in its place when it is whole.
 
-        Its command has no other way.  Only users of this machine can connect in that second;
-        before the database is used, other users created in it are dropped, and a new database
-        into which one of them wrote is refused.
+        An engine that is killed while it makes its first tables may not start on them again.  The
+        folder stays until the database was found empty, after this or after a later start.
         """
-        secret = json.loads((self._data / _SECRET).read_text())
-        child = _launch(self._data, lock, authenticate=False)
-        port = child.await_port()
-        try:
-            with _connect(f"mongodb://{_HOST}:{port}/?directConnection=true") as client:
-                _put_user(client, secret["user"], secret["password"])
-        finally:
-            _stop_process(child.process, port)
+        new = self._data / _NEW
+        shutil.rmtree(new, ignore_errors=True)  # of a start that was interrupted
+        new.mkdir(mode=0o700)
+        shutil.copy2(self._data / _SECRET, new / _SECRET)
+        _prepare_directory(new)
+        _set_password(new, lock)
+        (new / _DATA).rename(self._data / _DATA)
 
     def _report(self, line: str) -> None:
         """Print a line; a full disk can be that of the operator's log, too."""
@@ -587,6 +589,23 @@ def _stop_process(process: subprocess.Popen[bytes], port: int) -> None:
                 process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_PAUSE_SECONDS / 2)
+
+
+def _set_password(data: Path, lock: int) -> None:
+    """Give the engine our user and password, while it runs without authentication.
+
+    Its command has no other way.  Only users of this machine can connect in that second; before
+    the database is used, other users created in it are dropped, and a new database into which one
+    of them wrote is refused.
+    """
+    secret = json.loads((data / _SECRET).read_text())
+    child = _launch(data, lock, authenticate=False)
+    port = child.await_port()
+    try:
+        with _connect(f"mongodb://{_HOST}:{port}/?directConnection=true") as client:
+            _put_user(client, secret["user"], secret["password"])
+    finally:
+        _stop_process(child.process, port)
 
 
 def _accepts_password(uri: str) -> bool:

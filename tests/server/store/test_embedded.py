@@ -48,6 +48,14 @@ if importlib.util.find_spec("secantus") is None:
 FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", CollectionKind.FEED, "Green")
 
 
+FIRST_START = """
+import sys
+from pathlib import Path
+from tocsin.server.store.embedded import Engine
+Engine.start(Path(sys.argv[1]), print)
+"""
+
+
 def posting(number: int) -> NewEntry:
     id = f"indicator--{uuid.UUID(int=number)}"
     body = f'{{"id":"{id}"}}'.encode()
@@ -498,6 +506,40 @@ def test_a_start_that_is_given_up_leaves_no_engine_and_no_lock(used: Path) -> No
     assert not locked(used)
     with database(used, print) as uri, contextlib.closing(Store.connect(uri)) as store:
         assert store.is_prepared()
+
+
+class TestADatabaseThatIsBeingMade:
+    def test_is_made_anew_if_its_engine_was_killed_before_it_was_whole(self, data: Path) -> None:
+        half = data / "new" / "db"
+        half.mkdir(parents=True)
+        (half / "WiredTiger.wt").write_text("a table that was being made")
+        with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
+            assert not store.is_prepared()
+        assert not (data / "new").exists()
+
+    @pytest.mark.parametrize("seconds", [0.0, 0.01, 0.03, 0.1])
+    def test_starts_however_early_its_engine_was_killed(self, data: Path, seconds: float) -> None:
+        with subprocess.Popen([sys.executable, "-c", FIRST_START, data]) as process:
+            while not any(data.rglob("*.wt")):
+                assert process.poll() is None
+                time.sleep(0.001)
+            time.sleep(seconds)
+            process.kill()  # and the engine with it
+        with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
+            store.prepare()
+            store.feeds.add(FEED)
+            assert store.is_prepared()
+
+    def test_is_refused_at_a_later_start_too_if_somebody_else_wrote_into_it(
+        self, used: Path
+    ) -> None:
+        (used / "new").mkdir()  # stays until the database was found empty
+        for _ in range(2):
+            with pytest.raises(Unavailable, match="another user of this machine wrote"):
+                Engine.start(used, print)
+        shutil.rmtree(used / "db")
+        Engine.start(used, print).stop()
+        assert not (used / "new").exists()
 
 
 def test_an_engine_that_does_not_start_names_its_log(data: Path) -> None:
