@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pwd
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -24,6 +25,7 @@ from tocsin.server.runtime import Runtime, open_runtime
 from tocsin.server.secrets import has_secrets
 from tocsin.server.store.journal import operator_name
 
+_EMPTY: tuple[object, ...] = (None, "", (), [])
 _MOST_SHOWN = 20
 """Records within a record that are shown to people."""
 Answer = dict[str, object]
@@ -152,17 +154,39 @@ def _print_as_made(records: Iterator[Answer], *, as_json: bool) -> None:
 
 
 def print_result(result: Answer | list[Answer], *, as_json: bool) -> None:
-    """Print a result on standard output: as JSON, or for people, a line for each value."""
+    """Print a result on standard output: as JSON, or for people, a line for each value.
+
+    For people, records of a list are the lines of a table where one fits the terminal.
+    """
     if as_json:
         print(json.dumps(result))
-        return
-    if result == []:
+    elif not isinstance(result, list):
+        _print_lines(format_record(result))
+    elif not result:
         print_notice("tocsin-hub: the list is empty")
-    for record in result if isinstance(result, list) else [result]:
-        for line in format_record(record):
-            print(line)
-        if isinstance(result, list):
-            print()
+    elif (table := _format_narrow_table(result)) is not None:
+        _print_lines(table)
+    else:
+        for record in result:
+            _print_lines([*format_record(record), ""])
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _format_narrow_table(records: Sequence[Answer]) -> list[str] | None:
+    """The records as a table, without empty columns; None if that is too wide for the terminal."""
+    names = dict.fromkeys(name for record in records for name in record)
+    values = [{name: record.get(name) for name in names} for record in records]
+    if any(
+        isinstance(value, Mapping) or _as_records(value) for row in values for value in row.values()
+    ):
+        return None
+    empty = {name for name in names if all(row[name] in _EMPTY for row in values)}
+    table = _format_table([{n: v for n, v in row.items() if n not in empty} for row in values])
+    return table if max(map(len, table)) <= shutil.get_terminal_size().columns else None
 
 
 def format_record(record: Mapping[str, object]) -> Iterator[str]:
@@ -204,13 +228,18 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
     if not rows:
         print_notice("tocsin-hub: the list is empty")
         return
+    _print_lines(_format_table(rows))
+
+
+def _format_table(rows: Sequence[Mapping[str, object]]) -> list[str]:
     names = tuple(rows[0])
     cells = [tuple(_format_value(row[name]) for name in names) for row in rows]
-    lines = [tuple(name.upper() for name in names), *cells]
+    lines = [tuple(printable(name).upper() for name in names), *cells]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        print("  ".join(padded).rstrip())
+    padded = (
+        (cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+    )
+    return ["  ".join(line).rstrip() for line in padded]
 
 
 def split_list(text: str) -> tuple[str, ...]:

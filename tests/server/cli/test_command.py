@@ -1,5 +1,7 @@
 """Results of the commands of `tocsin-hub`, printed for people."""
 
+from typing import ClassVar
+
 import pytest
 
 from tocsin.server.cli.command import Answer, print_result
@@ -46,3 +48,34 @@ def test_a_long_list_is_shown_in_part(capsys: pytest.CaptureFixture[str]) -> Non
     lines = capsys.readouterr().out.splitlines()
     assert lines[1] == "  - id: 0" and len(lines) == 22
     assert lines[-1] == "  … and 30 more: --json shows all"
+
+
+class TestAListOfRecords:
+    RECORDS: ClassVar[list[Answer]] = [
+        {"alias": "inbox", "types": [], "kind": "inbox"},
+        {"alias": "urgent", "types": [], "kind": "aggregate", "sources": ["clear", "green"]},
+    ]
+
+    def test_is_a_table_without_empty_columns_where_it_fits_the_terminal(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "33")
+        print_result(self.RECORDS, as_json=False)
+        assert capsys.readouterr().out.splitlines() == [
+            "ALIAS   KIND       SOURCES",
+            "inbox   inbox      -",
+            "urgent  aggregate  clear, green",
+        ]
+
+    def test_is_a_line_for_each_value_on_a_narrower_terminal(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "30")
+        print_result(self.RECORDS, as_json=False)
+        assert capsys.readouterr().out.startswith("alias: inbox\ntypes: -\nkind: inbox\n\nalias: ")
+
+    def test_with_records_in_them_is_a_line_for_each_value(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        print_result([{"alias": "a", "keys": [{"id": "1"}]}], as_json=False)
+        assert capsys.readouterr().out == "alias: a\nkeys:\n  - id: 1\n\n"
