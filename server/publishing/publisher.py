@@ -40,6 +40,7 @@ from tocsin.server.model import (
     PublicObject,
     Record,
     Review,
+    ReviewKind,
     RevocationReason,
 )
 from tocsin.server.publishing.attribution import (
@@ -259,6 +260,8 @@ class _SourceIds:
     """Own ids that the partner revoked, in this batch or before; they cannot be used again."""
     waiting: dict[str, int]
     """The newest version held for its references, by own id, in µs since 1970 UTC."""
+    held: set[str]
+    """Own ids that the batch revokes and under which something waits for a reviewer."""
     assigned: dict[str, str] = field(default_factory=dict)
     """Own ids that stand for something else since this batch."""
     withdrawn: dict[str, str] = field(default_factory=dict)
@@ -392,7 +395,8 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     refs = dict.fromkeys(batch.refused, GONE) | dict(batch.refs)
     refs |= resolve_references(work, partner, batch.sees, targets)
     revoked = {name for name in silent if revocation_name(name) in found}
-    return _SourceIds(stored, refs, revoked, _find_waiting_versions(work, batch))
+    waiting, held = _find_waiting_versions(work, batch), _find_held(work, batch)
+    return _SourceIds(stored, refs, revoked, waiting, held)
 
 
 def _find_waiting_versions(work: UnitOfWork, batch: Batch) -> dict[str, int]:
@@ -408,6 +412,17 @@ def _find_waiting_versions(work: UnitOfWork, batch: Batch) -> dict[str, int]:
         if version and review.rules == ("references",):
             found[review.source_id] = max(micros(version), found.get(review.source_id, 0))
     return found
+
+
+def _find_held(work: UnitOfWork, batch: Batch) -> set[str]:
+    """The ids that the batch revokes while something waits under them for a reviewer."""
+    ids = {c.source_id for c in batch.candidates if c.source_id and _is_revocation(c)}
+    reviews = work.txn.list_waiting_reviews(batch.partner.slug, ids) if ids else ()
+    return {each.source_id for each in reviews if each.kind is ReviewKind.HELD}
+
+
+def _is_revocation(candidate: Candidate) -> bool:
+    return (candidate.object or {}).get("revoked") is True
 
 
 def _replace_authors(task: _Task) -> None:
@@ -456,6 +471,8 @@ def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
     """
     decision = outcome.decision
     if not decision.asks or task.room.take():
+        if decision.verdict is Verdict.HELD:
+            task.source_ids.held.add(decision.candidate.source_id or "")
         return outcome
     source, own = decision.candidate.source_id or "", task.source_ids
     if decision.verdict is not Verdict.HELD:
@@ -482,8 +499,8 @@ def _keep_admission_verdict(task: _Task, candidate: Candidate) -> Decision:
 
 def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
     """Carry a revocation out, which needs no reviewer whatever else it says; None if it is none."""
-    subject, source = candidate.object or {}, candidate.source_id or ""
-    if subject.get("revoked") is not True or candidate.from_hub or _is_hubs_own(task, candidate):
+    source = candidate.source_id or ""
+    if not _is_revocation(candidate) or candidate.from_hub or _is_hubs_own(task, candidate):
         return None
     own, work = task.source_ids, task.work
     name = own.public_id(source)
@@ -501,7 +518,8 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
     candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
     if sent is None:
         own.give_up(source)
-        state = OwnState.NOTHING_TO_WITHDRAW
+        held = source in own.held
+        state = OwnState.HELD_WITHDRAWN if held else OwnState.NOTHING_TO_WITHDRAW
     else:
         work.put(remove_contribution(work.find(name), sent, work.merge))
         state = OwnState.WITHDRAWN

@@ -82,6 +82,7 @@ class OwnState(StrEnum):
     AS_WIDE = "a marking definition seen as widely"
     REVOKED = "revoked before"
     WITHDRAWN = "something; the candidate revokes it"
+    HELD_WITHDRAWN = "something that is held; the candidate revokes it"
     NOTHING_TO_WITHDRAW = "nothing; the candidate revokes it"
     WITHDRAWN_OFTEN = "nothing; it withdrew all its reports of it several times"
 
@@ -140,6 +141,13 @@ _P, _O, _V, _E = PublicState, OwnState, Verdict, Effect
 TABLE: tuple[Row, ...] = (
     Row((_P.HUBS_OWN,), (), _V.DUPLICATE, _E.NONE, _ECHO),
     Row((), (_O.WITHDRAWN,), _V.ADMITTED, _E.WITHDRAW, _noted("revoked", WITHDRAWN)),
+    Row(
+        (),
+        (_O.HELD_WITHDRAWN,),
+        _V.ADMITTED,
+        _E.REMEMBER,
+        _noted("revoked", "what waited under this id will not be published"),
+    ),
     Row(
         (),
         (_O.NOTHING_TO_WITHDRAW,),
