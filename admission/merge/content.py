@@ -20,7 +20,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -122,6 +122,29 @@ def merge_contributions(
     return content
 
 
+@dataclass(frozen=True, slots=True)
+class _MergedLayer:
+    """The content at one level."""
+
+    level: Tlp
+    leader: str
+    """The partner whose contribution it is."""
+    content: StixObject
+    languages: list[StixObject]
+    """Its language markings."""
+
+    def adds_to(self, below: _MergedLayer) -> bool:
+        """True if it says something else, or the same in other languages.
+
+        The same said at a stricter level adds nothing: it may be known at the less strict one.
+        """
+        both = [{**each.content, _MARKINGS: ()} for each in (self, below)]
+        return both[0] != both[1] or self.languages != below.languages
+
+
+_MARKINGS = "object_marking_refs"
+
+
 def merge_by_tlp(
     contributions: Sequence[Contribution],
     merge: Callable[[Sequence[Contribution]], StixObject],
@@ -129,33 +152,65 @@ def merge_by_tlp(
 ) -> list[Layer]:
     """Merge the contributions at each level, the least strict first.
 
-    Parts are removed before merging.  The parts that a layer adds to the less strict ones
-    get a granular marking with the level that they need.  A layer that adds nothing is left out.
+    Readers of a level get what leads of all that they may see.  Parts are removed before merging.
+    The parts that a layer adds to less strict ones with the same leader get a granular marking
+    with the level that they need.  A layer that adds nothing is left out.
     """
     least = min(contribution.tlp for contribution in contributions)
     if not any(
-        each.stricter_layers or "granular_markings" in each.object for each in contributions
+        each.tlp != least or each.stricter_layers or "granular_markings" in each.object
+        for each in contributions
     ):
         return [(least, merge(contributions))]
-    counted = [contribution for contribution in contributions if contribution.tlp == least]
-    levels = sorted({least, *(level for each in counted for level, _ in each.stricter_layers)})
-    found: list[tuple[Tlp, StixObject, list[StixObject]]] = []
-    for level in levels:
-        at_level = [
-            replace(each, object=layer_at(layers_of(each), level), stricter_layers=())
-            for each in counted
-        ]
-        content = merge(at_level)
-        content.pop("granular_markings", None)
-        leader = precedence.leader(latest_by_partner(at_level))
-        languages = _used_language_markings(content, leader.object)
-        if not found or (content, languages) != found[-1][1:]:
-            found.append((level, content, languages))
-    bare = [(level, content) for level, content, _ in found]
-    return [
-        (level, add_granular_markings(content, [*mark_additions(bare[: at + 1]), *languages]))
-        for at, (level, content, languages) in enumerate(found)
+    levels = {level for each in contributions for level, _ in layers_of(each)}
+    found: list[_MergedLayer] = []
+    for level in sorted(levels):
+        layer = _merge_at(level, contributions, merge, precedence)
+        if not found or layer.adds_to(found[-1]):
+            found.append(layer)
+    return [(each.level, _mark_layer(found[: at + 1])) for at, each in enumerate(found)]
+
+
+def leading_contribution(
+    contributions: Sequence[Contribution], level: Tlp, precedence: Precedence = BY_RECEIPT
+) -> Contribution:
+    """The contribution that leads of those that readers of a level may see.
+
+    The least strict ones count if they may see none.
+    """
+    seen = _seen_at(max(level, min(each.tlp for each in contributions)), contributions)
+    return precedence.leader(latest_by_partner(seen))
+
+
+def _seen_at(level: Tlp, contributions: Sequence[Contribution]) -> list[Contribution]:
+    """The contributions that readers of a level may see, as if all had one level."""
+    least = min(contribution.tlp for contribution in contributions)
+    return [replace(each, tlp=least) for each in contributions if each.tlp <= level]
+
+
+def _merge_at(
+    level: Tlp,
+    contributions: Sequence[Contribution],
+    merge: Callable[[Sequence[Contribution]], StixObject],
+    precedence: Precedence,
+) -> _MergedLayer:
+    """Merge what readers of a level may see."""
+    seen = [
+        replace(each, object=layer_at(layers_of(each), level), stricter_layers=())
+        for each in _seen_at(level, contributions)
     ]
+    content = merge(seen)
+    content.pop("granular_markings", None)
+    leader = precedence.leader(latest_by_partner(seen))
+    languages = _used_language_markings(content, leader.object)
+    return _MergedLayer(level, leader.partner, content, languages)
+
+
+def _mark_layer(layers: Sequence[_MergedLayer]) -> StixObject:
+    """The content of the last layer, with the granular markings of its parts."""
+    last = layers[-1]
+    own = [(each.level, each.content) for each in layers if each.leader == last.leader]
+    return add_granular_markings(last.content, [*mark_additions(own), *last.languages])
 
 
 def latest_by_partner(contributions: Sequence[Contribution]) -> list[Contribution]:

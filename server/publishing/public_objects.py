@@ -19,6 +19,7 @@ from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.confidence import ConfidenceSettings
 from tocsin.admission.merge.content import (
     latest_by_partner,
+    leading_contribution,
     merge_by_tlp,
     merge_contributions,
     object_digest,
@@ -199,11 +200,15 @@ def end_contributions(copy: WorkingCopy, gone: Sequence[Contribution], merge: Me
     return _recompute(copy, rest, merge)
 
 
-def find_leader(public: PublicObject | None, merge: Merge) -> str:
-    """The partner whose contribution the object says; empty if it says none."""
+def find_leader(public: PublicObject | None, merge: Merge, level: Tlp = Tlp.CLEAR) -> str:
+    """The partner whose contribution readers of a level get; empty if there is none.
+
+    That of the least strict level if they get none.
+    """
     if public is None or not public.contributions:
         return ""
-    return _precedence(public, merge).leader(latest_by_partner(public.contributions)).partner
+    precedence = _precedence(public, merge)
+    return leading_contribution(public.contributions, level, precedence).partner
 
 
 def choose_leader(copy: WorkingCopy, partner: str, merge: Merge) -> WorkingCopy:

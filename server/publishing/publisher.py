@@ -675,7 +675,8 @@ def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> Pu
     """
     public = task.work.find_public(subject)
     hidden = not task.is_visible(public) and can_be_shared(subject)
-    if hidden or find_leader(public, task.work.merge) != task.batch.partner.slug or public is None:
+    leader = find_leader(public, task.work.merge, resolved.candidate.effective_tlp)
+    if hidden or leader != task.batch.partner.slug or public is None:
         return PublicState.ANOTHERS
     others = task.work.find_statements(public) - {resolved.id}
     return PublicState.CROWDED if len(others) >= MOST_STATEMENTS else None

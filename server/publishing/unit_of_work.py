@@ -217,11 +217,14 @@ class UnitOfWork:
     def _end_statements(self) -> bool:
         """End what partners say of objects that they lead no more; False if there is nothing."""
         about = [public for id_ in self._changed if (public := self.find_public(id_)) is not None]
+        self.load(
+            {each.id for public in about if _has_levels(public) for each in public.statements}
+        )
         lost = [
             (public.id, each)
             for public in about
             for each in public.statements
-            if each.partner != find_leader(public, self.merge)
+            if each.partner != find_leader(public, self.merge, self._level(each.id))
         ]
         self.load({statement.id for _, statement in lost})
         for subject, (partner, id_) in lost:
@@ -235,6 +238,11 @@ class UnitOfWork:
                 self.put(end_contributions(copy, gone, self.merge))
             self._statements.setdefault(id_, set()).add(subject)
         return bool(lost)
+
+    def _level(self, statement: str) -> Tlp:
+        """The level of a statement, if it was loaded."""
+        public = self.find_public(statement)
+        return Tlp.CLEAR if public is None else public.tlp
 
     def _remember_scopes(self, changed: Sequence[WorkingCopy]) -> None:
         """Further markings of new indicators are kept: by them exclusions find the indicators."""
@@ -277,6 +285,11 @@ def _takes(feed: Collection, copy: WorkingCopy) -> bool:
 def _serves(feed: Collection, copy: WorkingCopy) -> bool:
     """True if the object may go to all whom the feed serves."""
     return copy.public is None or copy.public.audience.includes(feed.audience)
+
+
+def _has_levels(public: PublicObject) -> bool:
+    """True if its readers get the contributions of different partners at different levels."""
+    return len({each.tlp for each in public.contributions}) > 1
 
 
 def _waiting(copy: WorkingCopy) -> set[tuple[str, str, str]]:
