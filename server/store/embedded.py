@@ -65,6 +65,9 @@ _REWRITE = "rewrite"
 _NEW = "new"
 _COPY_OCTETS = 4_000_000
 """Octets of documents that are copied together."""
+_DOCUMENT_TABLES, _MOST_TRIED = 16, 1_000
+_EMPTY = "empty"
+"""A database that is there only while the tables are made."""
 _OWN_DATABASES = frozenset(("admin", "config", "local"))
 _USER = "tocsin"
 _HOST = "127.0.0.1"
@@ -316,7 +319,8 @@ class Engine:
                 self._use(begun.child)
                 if not _accepts_password(self.uri):
                     _stop_process(begun.child.process, self._port)
-                    _set_password(self._data, begun.lock)
+                    with _open_to_all(self._data, begun.lock) as client:
+                        _put_user(client, self._data)
                     self._use(_launch(self._data, begun.lock, self._port))
         _drop_other_users(self.uri)
         if (self._data / _NEW).exists():
@@ -331,15 +335,17 @@ class Engine:
     def _make_database(self, lock: int) -> None:
         """Make the database in a folder of its own, and put it in its place when it is whole.
 
-        An engine that is killed while it makes its first tables may not start on them again.  The
-        folder stays until the database was found empty, after this or after a later start.
+        An engine that is killed while it makes a table may not start again, so all are made here.
+        The folder stays until the database was found empty, after this or after a later start.
         """
         new = self._data / _NEW
         shutil.rmtree(new, ignore_errors=True)  # of a start that was interrupted
         new.mkdir(mode=0o700)
         shutil.copy2(self._data / _SECRET, new / _SECRET)
         _prepare_directory(new)
-        _set_password(new, lock)
+        with _open_to_all(new, lock) as client:
+            _put_user(client, new)
+            _make_tables(client, new / _DATA)
         (new / _DATA).rename(self._data / _DATA)
 
     def _report(self, line: str) -> None:
@@ -591,21 +597,33 @@ def _stop_process(process: subprocess.Popen[bytes], port: int) -> None:
             process.wait(_PAUSE_SECONDS / 2)
 
 
-def _set_password(data: Path, lock: int) -> None:
-    """Give the engine our user and password, while it runs without authentication.
+@contextlib.contextmanager
+def _open_to_all(data: Path, lock: int) -> Iterator[Client]:
+    """An engine that runs without authentication, to be given our user and password.
 
     Its command has no other way.  Only users of this machine can connect in that second; before
     the database is used, other users created in it are dropped, and a new database into which one
     of them wrote is refused.
     """
-    secret = json.loads((data / _SECRET).read_text())
     child = _launch(data, lock, authenticate=False)
     port = child.await_port()
     try:
         with _connect(f"mongodb://{_HOST}:{port}/?directConnection=true") as client:
-            _put_user(client, secret["user"], secret["password"])
+            yield client
     finally:
         _stop_process(child.process, port)
+
+
+def _make_tables(client: Client, folder: Path) -> None:
+    """Let the engine make all tables for documents, which it makes as collections need them.
+
+    A collection belongs to one of 16, by a hash of its name.
+    """
+    for number in range(_MOST_TRIED):
+        if len(list(folder.glob("secantus_documents_sh*.wt"))) >= _DOCUMENT_TABLES:
+            break
+        client[_EMPTY].create_collection(f"c{number}")
+    client.drop_database(_EMPTY)
 
 
 def _accepts_password(uri: str) -> bool:
@@ -623,7 +641,10 @@ def _connect(uri: str) -> Client:
     return MongoClient(uri, serverSelectionTimeoutMS=round(_STOP_SECONDS * 1_000))
 
 
-def _put_user(client: Client, user: str, password: str) -> None:
+def _put_user(client: Client, data: Path) -> None:
+    """Create the user of a data directory, or give it the password that stands there."""
+    secret = json.loads((data / _SECRET).read_text())
+    user, password = secret["user"], secret["password"]
     known = {each["user"] for each in client.admin.command("usersInfo", 1)["users"]}
     client.admin.command(
         "updateUser" if user in known else "createUser",

@@ -530,6 +530,17 @@ class TestADatabaseThatIsBeingMade:
             store.feeds.add(FEED)
             assert store.is_prepared()
 
+    def test_has_all_its_tables_before_it_is_used(self, data: Path) -> None:
+        with database(data, print) as uri, contextlib.closing(Store.connect(uri)) as store:
+            made = {file.name for file in (data / "db").glob("*.wt")}
+            store.prepare()
+            store.feeds.add(FEED)
+            with MongoClient[dict[str, Any]](uri) as client:
+                for number in range(100):
+                    client.other[f"collection {number}"].insert_one({"x": 1})
+                assert "empty" not in client.list_database_names()
+        assert {file.name for file in (data / "db").glob("*.wt")} == made
+
     def test_is_refused_at_a_later_start_too_if_somebody_else_wrote_into_it(
         self, used: Path
     ) -> None:
