@@ -345,6 +345,8 @@ class Contribution:
     """True if the partner agreed to be named when this was received."""
     removed: bytes = b""
     """Digest of texts that were left out for want of room; empty: it is complete."""
+    early_reports: frozenset[str] | None = None
+    """Digests of the reports that it cites and cited before others reported the same; None: all."""
 
 
 class AssessmentKind(StrEnum):

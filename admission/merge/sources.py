@@ -22,6 +22,9 @@ Partners that know nothing of each other cite them, so a shared entry proves no 
 """
 
 
+_MOST_ORIGINS = 16
+"""Origins that a contribution may name; a report has two if it has an id and a URL."""
+
 Evidence = Contribution | Assessment
 """Anything that makes a partner a source for an object."""
 
@@ -82,14 +85,18 @@ def group_by_origin(evidence: Iterable[Evidence]) -> list[list[Evidence]]:
 
     If a source cites several reports, only those that it shares with every contribution that
     joined it remain its origins; so a contribution that cites every known report replaces one
-    source at most.
+    source at most.  One that cites many comes after the others and joins the first source whatever
+    it cites: of what partners cite only one's is published, and nobody shall find out what the
+    others cite by guesses that change the count.
     """
     groups: list[list[Evidence]] = []
     cited: list[set[_Origin]] = []
     known: dict[_Origin, int] = {}
-    for each in evidence:
+    for each in sorted(evidence, key=_may_guess):
         senders, reports = _senders(each), _reports(each)
         at = _first_known(senders, known)
+        if at is None and _may_guess(each) and groups:
+            at = 0
         if at is None:
             at = _first_known(reports, known)
             if at is not None:
@@ -119,14 +126,37 @@ def _senders(evidence: Evidence) -> set[_Origin]:
 
 
 def _reports(evidence: Evidence) -> set[_Origin]:
-    """The reports that the evidence cites.
+    """The reports that the evidence cites, but for those that came late.
 
     Nothing else is evidence of a common origin: a partner's own ids are private, and a count that
     depends on them would confirm a guessed one.
     """
-    if isinstance(evidence, Assessment):
+    if isinstance(evidence, Assessment) or _may_guess(evidence):
         return set()
-    cited = evidence.object.get("external_references", ())
+    found, early = _cited_reports(evidence.object), evidence.early_reports
+    return found if early is None else {each for each in found if _digest(each) in early}
+
+
+def early_reports(new: Contribution, own: Iterable[Contribution]) -> frozenset[str]:
+    """Digests of the reports that a contribution cites as its partner's earlier ones did."""
+    before = {report for each in own for report in _reports(each)}
+    return frozenset(_digest(each) for each in before & _cited_reports(new.object))
+
+
+def _digest(origin: _Origin) -> str:
+    return hashlib.blake2b("\0".join(origin).encode(), digest_size=8).hexdigest()
+
+
+def _may_guess(evidence: Evidence) -> bool:
+    """True if it cites so much that it may be guesses at what others cite."""
+    if isinstance(evidence, Assessment):
+        return False
+    return len(_cited_reports(evidence.object)) > _MOST_ORIGINS
+
+
+def _cited_reports(subject: StixObject) -> set[_Origin]:
+    """The reports that an object cites."""
+    cited = subject.get("external_references", ())
     return {origin for reference in cited for origin in _report_origins(reference)}
 
 

@@ -28,7 +28,7 @@ from tocsin.admission.merge.content import (
     version_order,
 )
 from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.merge.sources import Precedence
+from tocsin.admission.merge.sources import Precedence, early_reports
 from tocsin.admission.merge.statistics import (
     ConfidenceSteps,
     HubStatistics,
@@ -148,7 +148,8 @@ def add_contribution(copy: WorkingCopy, new: Contribution, merge: Merge) -> Work
     others = [c for c in copy.contributions if c.partner != new.partner]
     if own:
         before = (each.first_reported or each.received for each in own)
-        new = replace(new, first_reported=min(new.received, *before))
+        early = early_reports(new, own) if others else None
+        new = replace(new, first_reported=min(new.received, *before), early_reports=early)
     own = [c for c in own if c.source_id != new.source_id]
     return _recompute(copy, (*others, *_limit_own([*own, new])), merge)
 

@@ -265,7 +265,13 @@ def _contribution_to_document(contribution: Contribution) -> Document:
         "named": contribution.may_be_named,
         "unmarked": contribution.unmarked,
         "removed": contribution.removed,
+        **_early_reports(contribution),
     }
+
+
+def _early_reports(contribution: Contribution) -> Document:
+    early = contribution.early_reports
+    return {} if early is None else {"early": sorted(early)}
 
 
 def _assessment_to_document(assessment: Assessment) -> Document:
@@ -344,6 +350,7 @@ def _contribution_from_document(document: Document) -> Contribution:
         raw=document.get("raw", b""),
         stricter_layers=_layers(document.get("fuller", ())),
         unresolved_layers=_layers(document.get("draft", ())),
+        early_reports=frozenset(document["early"]) if "early" in document else None,
         **{field: document[name] for name, field in _OPTIONAL_FIELDS.items() if name in document},
     )
 

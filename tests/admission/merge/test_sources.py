@@ -1,12 +1,13 @@
 """Independent sources: contributions with a common origin count as one."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.contributions import NOW, SCALE, contribution
 
 from tocsin.admission import formats
-from tocsin.admission.merge.sources import group_by_origin
+from tocsin.admission.merge.sources import early_reports, group_by_origin
 from tocsin.admission.merge.statistics import compute_statistics
 
 
@@ -99,3 +100,22 @@ class TestQuotingEverybody:
         later = quoting("d", *range(100), received=NOW + 1, first_reported=NOW - 1)
         assert count_contributors(early, *three) == 4
         assert count_contributors(later, *three) == 3
+
+
+class TestGuessesAtWhatOthersCite:
+    """The references of one partner are published; the counts tell nothing of the others'."""
+
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_many_at_once_count_the_same_whether_one_is_right_or_not(self, first: int) -> None:
+        cited = quoting("victim", 0, received=NOW)
+        guess = quoting("curious", *range(first, first + 20), received=NOW + 1)
+        assert count_contributors(cited, guess) == 1
+
+    @pytest.mark.parametrize("guess", [0, 1])
+    def test_late_ones_count_the_same_whether_they_are_right_or_not(self, guess: int) -> None:
+        cited = quoting("victim", 0, received=NOW)
+        before = quoting("curious", 7, received=NOW - 1)
+        late = quoting("curious", guess, 7, received=NOW + 1)
+        late = replace(late, early_reports=early_reports(late, [before]))
+        assert count_contributors(cited, late) == 2
+        assert count_contributors(quoting("north", 7), late) == 1

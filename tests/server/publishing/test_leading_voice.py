@@ -178,3 +178,22 @@ class TestWhoLeads:
         assert hub.feed("green")[0]["name"] == "second"
         hub.push(revoke(sent), who="north")
         assert reports("north", name="third")["name"] == "first"
+
+
+@pytest.mark.parametrize("guess", ["INC-271", "INC-272"])
+def test_the_count_of_sources_does_not_tell_what_another_partner_cites(
+    hub: HubInProcess, reports: Callable[..., Object], clock: ManualClock, guess: str
+) -> None:
+    def case(id: str) -> Object:
+        return {"external_references": [{"source_name": "case", "external_id": id}]}
+
+    sent = indicator("evil.top", **FIRST)
+    hub.push(sent)
+    assert hub_extension(reports("north", **case("INC-271")))["contributors"] == 2
+    for _ in range(2):
+        modified = stix_time_after(clock, hours=-1)
+        hub.push(sent | case(guess) | {"modified": modified})
+        [public] = [each for each in hub.feed("green") if each["type"] == "indicator"]
+        assert public["external_references"][0]["external_id"] == guess
+        assert hub_extension(public)["contributors"] == 2
+        clock.advance(hours=2)
