@@ -794,3 +794,5 @@ class OutboxTask:
     """The earliest time for it, in µs since 1970 UTC."""
     is_act: bool = False
     """It carries out the `ReviewAct` with the same id, and nothing else."""
+    is_of_authors: bool = False
+    """It ends the identities of the ids, which name their partner, and nothing else."""

@@ -12,6 +12,7 @@ in which it can be taken back (`review_decisions.py`).
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.auth import Terms, find_sender
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
@@ -275,6 +277,10 @@ class Reviewer:
         self, txn: Transaction, batch: Batch, settlement: Settlement
     ) -> OutboxTask | None:
         """Leave a task for what waits for this batch; None if nothing does."""
+        if settlement.authors is not None:
+            due = batch.now + HOUR + secrets.randbelow(DAY)
+            task = OutboxTask(str(uuid.uuid4()), settlement.authors, due=due, is_of_authors=True)
+            txn.put_outbox_task(task, self._owner, LEASE)
         late = _late_definitions(txn, batch, settlement.reviews)
         arrivals = replace(settlement.arrivals, source_ids=settlement.arrivals.source_ids | late)
         return self._put_task(txn, OutboxTask("", arrivals, settlement.after, settlement.revoked))
@@ -314,9 +320,20 @@ class Reviewer:
             before_task()
             if task.is_act:
                 self._carry_out(task)
+            elif task.is_of_authors:
+                self._end_authors(task)
             else:
                 self.follow(task)
         return True
+
+    def _end_authors(self, task: OutboxTask) -> None:
+        """End identities hours after the report that showed whose they are."""
+
+        def write(txn: Transaction) -> None:
+            self._publisher.end_authors(txn, task.arrived, txn.now)
+            txn.remove_outbox_task(task.id)
+
+        self._store.commit(write)
 
     def _carry_out(self, task: OutboxTask) -> None:
         """Carry an act out on the next few of its reviews; at the end the task is removed.

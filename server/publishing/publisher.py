@@ -182,6 +182,8 @@ class Settlement:
     """The start of the next portion of contributions to complete; empty if none is left."""
     revoked: frozenset[str] = frozenset()
     """Ids that the partner revoked: reviews of what it sent under them need no decision."""
+    authors: ArrivedIds | None = None
+    """Published identities that turned out to name the partner: `end_authors` ends them later."""
 
 
 class Publisher:
@@ -211,7 +213,7 @@ class Publisher:
         limit = 0 if batch.is_review else self.config.max_waiting_reviews
         room = _ReviewRoom(txn, batch.partner.slug, limit)
         task = _Task(batch, work, self.ids, _load(work, batch), room)
-        _replace_authors(task)
+        authors = _replace_authors(task)
         ordered = sort_by_references(batch.candidates)
         outcomes = [_admit_to_reviews(task, _settle_candidate(task, c)) for c in ordered]
         _apply_earlier_assessments(task)
@@ -231,6 +233,7 @@ class Publisher:
             arrivals=arrivals,
             after=after,
             revoked=frozenset(own.withdrawn),
+            authors=authors,
         )
 
     def complete(self, txn: Transaction, arrivals: ArrivedIds, after: str, now: int) -> str:
@@ -239,6 +242,19 @@ class Publisher:
         after = complete_waiting(work, arrivals, after)
         work.write()
         return after
+
+    def end_authors(self, txn: Transaction, authors: ArrivedIds, now: int) -> None:
+        """Revoke identities that name their partner, unless it agreed to be named since then."""
+        partner = txn.accounts.find_partner(authors.partner)
+        if partner is not None and partner.consent in CONSENTS_TO_NAME:
+            return
+        work = UnitOfWork.begin(txn, self.config, now)
+        work.load(authors.public_ids)
+        for name in sorted(authors.public_ids):
+            for each in work.find(name).contributions:
+                if each.partner == authors.partner and each.source_id in authors.source_ids:
+                    work.put(remove_identity(work.find(name), each, work.merge))
+        work.write()
 
     def give_up(self, txn: Transaction, review: Review, now: int) -> None:
         """Let nothing wait any more for an object that a reviewer refused."""
@@ -425,17 +441,23 @@ def _is_revocation(candidate: Candidate) -> bool:
     return (candidate.object or {}).get("revoked") is True
 
 
-def _replace_authors(task: _Task) -> None:
-    """Put the hub in the place of identities that turned out to be the sender's."""
-    work, own = task.work, task.source_ids
+def _replace_authors(task: _Task) -> ArrivedIds | None:
+    """Put the hub in the place of identities that turned out to be the sender's.
+
+    Those that are published, if there are any: if they ended now, whoever reads would learn whose
+    report came.
+    """
+    own, published = task.source_ids, dict[str, str]()
     for identity in task.batch.authors - {task.hub}:
         before = own.stored.get(identity, "")
         sent = task.find_own(before, identity)
         if sent is not None:
             if sent.may_be_named and sent.received > task.batch.received:
                 continue  # it agreed to be named since the submission came
-            work.put(remove_identity(work.find(before), sent, work.merge))
+            published[identity] = before
         own.assign(identity, task.hub)
+    names, ids = frozenset(published), frozenset(published.values())
+    return ArrivedIds(task.batch.partner.slug, names, ids) if published else None
 
 
 def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:

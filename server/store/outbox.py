@@ -85,6 +85,7 @@ def _task_to_document(task: OutboxTask) -> Document:
         "revoked": sorted(task.revoked_ids),
         "due": task.due,
         "act": task.is_act,
+        "authors": task.is_of_authors,
     }
 
 
@@ -99,4 +100,5 @@ def _task_from_document(document: Document) -> OutboxTask:
         frozenset(document["revoked"]),
         document.get("due", 0),
         document.get("act", False),
+        document.get("authors", False),
     )

@@ -97,9 +97,9 @@ def run_interrupted(
     return store
 
 
-def work_later(hub: HubInProcess, uri: str) -> None:
-    """Do all outstanding work in a second worker, after the leases have expired."""
-    store = connect_second_store(hub.store, uri, late=LATER)
+def work_later(hub: HubInProcess, uri: str, late: int = LATER) -> None:
+    """Do all outstanding work in a second worker, `late` µs from now: the leases have expired."""
+    store = connect_second_store(hub.store, uri, late=late)
     services = build_services_over(hub, store)
     while services.intake.work():
         pass

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.clock import ManualClock
+from support.crash import work_later
 from support.hub import (
     CLEAR,
     GREEN,
@@ -18,6 +19,7 @@ from support.presence import present
 from support.statement_marking import STATEMENT
 
 from tocsin.admission.model import Consent
+from tocsin.admission.timestamps import HOUR
 from tocsin.server.model import Partner
 
 pytestmark = pytest.mark.slow
@@ -75,26 +77,52 @@ class TestSentLater:
 
 class TestSentBefore:
     def test_a_published_identity_is_revoked_when_it_turns_out_to_be_the_author(
-        self, hub: HubInProcess
+        self, hub: HubInProcess, engine_uri: str
     ) -> None:
         hub.push(TEAM)
         assert len(identities(hub)) == 1
         hub.push(by(TEAM))
+        work_later(hub, engine_uri, 26 * HOUR)
         [gone] = identities(hub)
         assert gone["revoked"] and "Kite" not in str(gone) and "energy" not in str(gone)
 
-    def test_a_revoked_author_is_not_published_again(self, hub: HubInProcess) -> None:
+    def test_it_is_not_revoked_together_with_the_report(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        hub.push(TEAM)
+        hub.push(by(TEAM))
+        work_later(hub, engine_uri, HOUR // 2)
+        assert not any("revoked" in each for each in identities(hub))
+
+    def test_it_stays_if_the_partner_agrees_to_be_named_meanwhile(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        hub.push(TEAM)
+        hub.push(by(TEAM))
+        people = hub.store.accounts
+        people.update_partner(
+            dataclasses.replace(present(people.find_partner("acme")), consent=Consent.EVERYONE)
+        )
+        hub.push(TEAM | {"modified": "2026-03-01T00:00:00.000Z"})
+        work_later(hub, engine_uri, 26 * HOUR)
+        assert not any("revoked" in each for each in identities(hub))
+
+    def test_a_revoked_author_is_not_published_again(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
         hub.push(TEAM), hub.push(by(TEAM))
+        work_later(hub, engine_uri, 26 * HOUR)
         hub.push(TEAM | {"modified": "2026-03-01T00:00:00.000Z"})
         assert [each["revoked"] for each in identities(hub)] == [True]
 
     def test_an_author_published_with_consent_is_revoked_when_consent_has_ended(
-        self, hub: HubInProcess
+        self, hub: HubInProcess, engine_uri: str
     ) -> None:
         hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
         hub.push(TEAM, by(TEAM), who="open")
         hub.store.accounts.update_partner(Partner("open", "Open Limited"))
         hub.push(by(TEAM, "else.top"), who="open")
+        work_later(hub, engine_uri, 26 * HOUR)
         assert all(each["revoked"] and "Kite" not in str(each) for each in identities(hub))
 
     def test_a_related_author_is_not_published(self, hub: HubInProcess) -> None:
