@@ -4,6 +4,7 @@
 - `canonical_host` and the like: one spelling for one value.  Nothing there changes what a
   value matches: a host name is the same in any case, `10.1.2.3/32` is `10.1.2.3`.  A value
   that cannot be parsed comes back unchanged;
+- `resolve_reference`: the value of a path such as `dst_ref.value` as that of an address or a name;
 - `find_value_fault` and the like: finds values that are not an address, a name or a key.
 
 Syntax only: this module does not know whether an address is private or a name benign.
@@ -128,6 +129,56 @@ def _from_sco(kind: str, subject: StixObject) -> Iterator[Observable]:
         for name, value in hashes.items():
             yield Observable(kind, f"hashes.{quote_string(name)}", str(value))
 
+
+MAILBOX, HOST = "email-addr", "host"
+_REFERRED = re.compile(r"(?:.*\.)?([a-z_]+)_refs?(?:\[[^]]*\])?\.value", re.DOTALL)
+_CONNECTED = ("network-traffic", "process", "domain-name", "ipv4-addr", "ipv6-addr")
+_HOSTS = ("src", "dst", "resolves_to")
+_MAILBOXES = ("from", "sender", "to", "cc", "bcc")
+
+
+@lru_cache(maxsize=1024)
+def referred_kind(kind: str, path: str) -> str | None:
+    """The kind of the value behind a reference: `MAILBOX`, `HOST` or empty if it is another.
+
+    None if the path leads through no reference.
+
+    >>> referred_kind("network-traffic", "dst_ref.value"), referred_kind("domain-name", "value")
+    ('host', None)
+    """
+    found = _REFERRED.fullmatch(path)
+    if found is None:
+        return None
+    if kind == "email-message":
+        return MAILBOX if found[1] in _MAILBOXES else ""
+    return HOST if kind in _CONNECTED and found[1] in _HOSTS else ""
+
+
+def resolve_reference(observable: Observable) -> Observable:
+    """The value behind a reference as one of the SCO that it leads to; any other as it is.
+
+    >>> resolve_reference(Observable("network-traffic", "dst_ref.value", "evil.com"))[:3]
+    ('domain-name', 'value', 'evil.com')
+    """
+    kind = referred_kind(observable.kind, observable.property)
+    if not kind:
+        return observable
+    kind = _kind_of_host(observable.value) if kind == HOST else kind
+    return observable._replace(kind=kind, property="value")
+
+
+def _kind_of_host(text: str) -> str:
+    """The type of the SCO that a connection leads to."""
+    if _ANY_MAC.fullmatch(text):
+        return "mac-addr"
+    if ":" in text:
+        return "ipv6-addr"
+    return "ipv4-addr" if address(4)(text) else "domain-name"
+
+
+LEAST_PREFIX = {"ipv4-addr": 12, "ipv6-addr": 28}
+"""The shortest prefix of a network that is not wide: lists of hijacked networks have no wider ones,
+and regional registries assign wider ones to the largest providers only."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
 _WEB_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")

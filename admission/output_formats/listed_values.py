@@ -22,13 +22,16 @@ from typing import Any
 from urllib.parse import quote
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.model import Observable
 from tocsin.admission.observables.domain_names import is_public_suffix
 from tocsin.admission.observables.values import (
+    LEAST_PREFIX,
     canonical_address,
     canonical_email,
     canonical_host,
     canonical_url,
     is_email_address,
+    resolve_reference,
 )
 from tocsin.admission.patterns.grammar import (
     SIMPLE_PATTERN,
@@ -47,8 +50,6 @@ KINDS = (*ADDRESSES, "domain", "url", "email", *HASHES)
 Listed = tuple[str, str]
 """A kind and a value."""
 
-_LEAST_PREFIX = {4: 8, 6: 19}
-"""The widest network that is listed: registries assign no larger ones."""
 _OF_EACH_NETWORK = tuple(
     ipaddress.ip_network(text)
     for text in (
@@ -141,13 +142,16 @@ def _listed(kind: str, path: str, text: str) -> Listed | None:
     if kind == "file" and path.startswith("hashes."):
         name = path.removeprefix("hashes.").strip("'").replace("-", "").upper()
         return _checked(_HASH_KINDS.get(name, ""), text)
-    if kind == "network-traffic" and path in ("src_ref.value", "dst_ref.value"):
-        return _checked("ipv4", text) or _checked("ipv6", text) or _checked("domain", text)
-    if kind == "email-message" and path in ("from_ref.value", "sender_ref.value"):
-        return _checked("email", text)
+    if path in _REFERENCES.get(kind, ()):
+        kind, path, text, *_ = resolve_reference(Observable(kind, path, text))
     return _checked(_VALUE_KINDS.get(kind, ""), text) if path == "value" else None
 
 
+_REFERENCES = {
+    "network-traffic": ("src_ref.value", "dst_ref.value"),
+    "email-message": ("from_ref.value", "sender_ref.value"),
+}
+"""By type: the references whose values are listed.  Recipients are not among them."""
 _VALUE_KINDS = {
     "ipv4-addr": "ipv4",
     "ipv6-addr": "ipv6",
@@ -184,7 +188,7 @@ def _address(version: int) -> Callable[[str], str]:
 
 def _is_narrow(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
     """True if no site would be cut off by blocking it."""
-    if network.prefixlen < _LEAST_PREFIX[network.version]:
+    if network.prefixlen < LEAST_PREFIX[f"ipv{network.version}-addr"]:
         return False
     return not any(network.overlaps(each) for each in _OF_EACH_NETWORK)
 
@@ -225,6 +229,17 @@ _CHECKS: dict[str, Callable[[str], str]] = {
     "url": _url,
     "email": _email,
 }
+
+
+def listed_observables(subject: Mapping[str, Any]) -> tuple[Observable, ...]:
+    """The values that an indicator lists, as the observables whose types rules know."""
+    return tuple(
+        Observable(_OBSERVABLE_TYPES.get(kind, "file"), "value", value)
+        for kind, value in listed_values(subject)
+    )
+
+
+_OBSERVABLE_TYPES = {kind: name for name, kind in _VALUE_KINDS.items()}
 
 
 def without_scheme(url: str) -> str:

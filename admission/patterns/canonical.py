@@ -24,11 +24,14 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.hashes import hash_name
 from tocsin.admission.observables.registry_keys import canonical_registry_key
 from tocsin.admission.observables.values import (
+    HOST,
+    MAILBOX,
     canonical_address,
     canonical_email,
     canonical_host,
     canonical_mac,
     canonicalizer,
+    referred_kind,
 )
 from tocsin.admission.patterns.grammar import (
     KEYWORDS,
@@ -48,11 +51,7 @@ from tocsin.admission.patterns.grammar import (
 _STEP = re.compile(r"'((?:[^'\\]|\\.)*)'|([A-Za-z_][A-Za-z0-9_]*)|(\[[^]]*\])", re.DOTALL)
 _BARE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PATHS_WITHOUT_IN = re.compile(r"(?:^|\.)hashes[.\[]|_(?:hex|bin)(?:\[[^]]*\])?$")
-_REFERRED = re.compile(r"(?:.*\.)?([a-z_]+)_refs?(?:\[[^]]*\])?\.value", re.DOTALL)
 _KEYS = re.compile(r"key|values\[\S+\]\.name")
-_CONNECTED = ("network-traffic", "process", "domain-name", "ipv4-addr", "ipv6-addr")
-_HOSTS = ("src", "dst", "resolves_to")
-_MAILBOXES = ("from", "sender", "to", "cc", "bcc")
 _NOT_LITERAL = frozenset("%_K;`")
 """Wildcards of LIKE, and the ASCII characters that something else becomes under NFC."""
 
@@ -227,23 +226,23 @@ def _canonical_literal(kind: str, path: str, operator: str, literal: Literal) ->
 @lru_cache(maxsize=1024)
 def field_canonicalizer(kind: str, path: str) -> Callable[[str], str] | None:
     """The function that makes values of a field canonical; None if every character counts."""
-    referred = _REFERRED.fullmatch(path)
-    if referred:
-        return _referred_canonicalizer(kind, referred[1])
+    referred = referred_kind(kind, path)
+    if referred is not None:
+        return _REFERRED_CANONICALIZERS.get(referred)
     if kind == "windows-registry-key" and _KEYS.fullmatch(path):
         return _registry_key if path == "key" else str.lower
     return canonicalizer(kind, path)
 
 
-def _referred_canonicalizer(kind: str, name: str) -> Callable[[str], str] | None:
-    if kind == "email-message":
-        return canonical_email if name in _MAILBOXES else None
-    return _host_or_address if kind in _CONNECTED and name in _HOSTS else None
-
-
 def _host_or_address(text: str) -> str:
     """Canonical form of `src_ref.value`: an address, a MAC address or a host name."""
     return canonical_address(canonical_mac(canonical_host(text)))
+
+
+_REFERRED_CANONICALIZERS: dict[str, Callable[[str], str]] = {
+    MAILBOX: canonical_email,
+    HOST: _host_or_address,
+}
 
 
 def _registry_key(text: str) -> str:

@@ -25,7 +25,12 @@ from tocsin.admission.model import (
     WarninglistHit,
     Warninglists,
 )
-from tocsin.admission.observables.values import extract_observables
+from tocsin.admission.observables.values import (
+    LEAST_PREFIX,
+    extract_observables,
+    resolve_reference,
+)
+from tocsin.admission.output_formats.listed_values import listed_observables
 
 DEFAULTS: Mapping[str, object] = {
     "exact": "refuse",  # for an exact hit; lists of popular sites and mail servers only hold
@@ -44,9 +49,6 @@ _RULE = "benign"
 _CHECKED_OPERATORS = frozenset(("=", "IN"))
 _WIDE_NETWORK = "names a network so wide that much of it must be harmless: name narrower ones"
 _NETWORK_OPERATORS = frozenset(("=", "IN", "ISSUBSET", "ISSUPERSET"))
-_LEAST_PREFIX = {"ipv4-addr": 12, "ipv6-addr": 28}
-"""The shortest prefix that is not wide: lists of hijacked networks have no wider ones, and
-regional registries assign wider ones to the largest providers only."""
 
 
 def build_rule(context: RuleContext) -> Rule:
@@ -58,7 +60,7 @@ def build_rule(context: RuleContext) -> Rule:
         subject = candidate.object
         if subject is None:
             return candidate
-        checked = [o for o in extract_observables(subject) if not o.negated]
+        checked = _find_judged(subject)
         if subject.get("type") == "indicator" and any(map(_is_wide, checked)):
             mode = str(settings["wide"])
             candidate = hold_or_refuse(candidate, _RULE, mode, _WIDE_NETWORK, "pattern")
@@ -70,12 +72,23 @@ def build_rule(context: RuleContext) -> Rule:
     return apply
 
 
+def _find_judged(subject: StixObject) -> list[Observable]:
+    """The values that an object is about, and those that block lists would have because of it.
+
+    Values behind references count as what they are: `dst_ref.value` is that of an address or a
+    name.  Block lists may spell a value in another way: they are judged as they would be read.
+    """
+    named = [resolve_reference(o) for o in extract_observables(subject) if not o.negated]
+    known = {(o.kind, o.value) for o in named if o.operator in _CHECKED_OPERATORS}
+    return [*named, *(o for o in listed_observables(subject) if (o.kind, o.value) not in known)]
+
+
 def _is_wide(observable: Observable) -> bool:
     """True for a network that no list of bad ranges would name."""
-    if observable.kind not in _LEAST_PREFIX or observable.operator not in _NETWORK_OPERATORS:
+    if observable.kind not in LEAST_PREFIX or observable.operator not in _NETWORK_OPERATORS:
         return False
     length = observable.value.rpartition("/")[2] if "/" in observable.value else ""
-    return length.isdecimal() and int(length[:4]) < _LEAST_PREFIX[observable.kind]
+    return length.isdecimal() and int(length[:4]) < LEAST_PREFIX[observable.kind]
 
 
 class _ListModes:

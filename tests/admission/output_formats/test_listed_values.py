@@ -98,6 +98,8 @@ def test_the_alternatives_beside_a_combination_are_listed() -> None:
         ("ipv4-addr", "0.0.0.0/0"),
         ("ipv4-addr", "0.0.0.0"),
         ("ipv4-addr", "10.0.0.0/7"),
+        ("ipv4-addr", "8.0.0.0/11"),
+        ("ipv6-addr", "2a00::/27"),
         ("ipv4-addr", "127.0.0.1"),
         ("ipv4-addr", "224.0.0.1"),
         ("ipv4-addr", "198.51.100.7; drop"),

@@ -3,10 +3,21 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tocsin.admission.model import Action, Candidate, RuleContext, Submitter, Verdict
+from tocsin.admission.model import (
+    Action,
+    Candidate,
+    RuleContext,
+    Submitter,
+    Verdict,
+    WarninglistHit,
+)
+from tocsin.admission.output_formats.listed_values import KINDS, listed_values
+from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.rules import build_rule
-from tocsin.admission.warninglists.index import Reach, WarningLists
+from tocsin.admission.warninglists.index import Reach, WarningLists, WithExclusions
 
 LISTS = WarningLists(
     [
@@ -142,3 +153,80 @@ class TestBenign:
     )
     def test_an_indicator_on_a_narrower_network_is_not_held(self, pattern: str) -> None:
         assert apply_benign(indicator(pattern)).verdict is Verdict.OPEN
+
+
+class TestWhatBlockListsHold:
+    """Block lists hold values behind references, and spell values in their own way."""
+
+    EXCLUDED = WithExclusions(
+        [("domain-name", "ours.top", "own"), ("email-addr", "me@ours.top", "own")], LISTS
+    )
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[network-traffic:dst_ref.value = 'good.test']",
+            "[network-traffic:src_ref.value = '8.8.8.8']",
+            "[network-traffic:dst_ref.value IN ('good.test', '8.8.8.8')]",
+            "[network-traffic:dst_ref.value = 'ours.top']",
+            "[email-message:from_ref.value = 'me@ours.top']",
+            "[email-message:sender_ref.value = 'me@ours.top']",
+            "[process:opened_connection_refs[*].dst_ref.value = 'good.test']",
+        ],
+    )
+    def test_a_value_behind_a_reference_is_judged_as_what_it_is(self, pattern: str) -> None:
+        assert apply_benign(indicator(pattern), lists=self.EXCLUDED).verdict is Verdict.REFUSED
+
+    @pytest.mark.parametrize("value", ["8.0.0.0/8", "45.0.0.0/11", "2a00::/19"])
+    def test_a_wide_network_behind_a_reference_is_held(self, value: str) -> None:
+        candidate = apply_benign(indicator(f"[network-traffic:dst_ref.value = '{value}']"))
+        assert candidate.verdict is Verdict.HELD and "so wide" in candidate.findings[0].message
+
+    @given(st.data())
+    def test_everything_that_an_indicator_lists_was_looked_up_as_it_is_listed(
+        self, data: st.DataObject
+    ) -> None:
+        comparisons = data.draw(st.lists(_comparisons(), min_size=1, max_size=4))
+        pattern = comparisons[0]
+        for each in comparisons[1:]:
+            pattern += data.draw(st.sampled_from((" OR ", " AND ", "] OR ["))) + each
+        subject = indicator(canonical_pattern(f"[{pattern}]"))
+        asked = _AskedLists()
+        apply_benign(subject, {"wide": "keep"}, asked)
+        assert {(_LISTED_TYPES[kind], value) for kind, value in listed_values(subject)} <= asked
+
+
+_LISTED_TYPES = {
+    **dict.fromkeys(KINDS, "file"),
+    **{"ipv4": "ipv4-addr", "ipv6": "ipv6-addr", "domain": "domain-name"},
+    **{"url": "url", "email": "email-addr"},
+}
+_FIELDS = (
+    *("domain-name:value", "url:value", "ipv4-addr:value", "ipv6-addr:value", "email-addr:value"),
+    *("network-traffic:dst_ref.value", "network-traffic:src_ref.value", "file:hashes.MD5"),
+    *("email-message:from_ref.value", "email-message:'sender_ref'.value", "file:hashes.'SHA-1'"),
+    *("email-message:to_refs[*].value", "domain-name:resolves_to_refs[*].value"),
+)
+_VALUES = (
+    *("Good.Test", "b\u00fccher.example.", "8.8.8.8", "8.8.8.8/32", "8.8.8.0/24", "45.0.0.0/12"),
+    *("2606:4700:4700:0::1111", "2606:4700::/32", "Me@Good.Test", "8.8.0.9/16"),
+    *("http://GOOD.test:80", "https://x@good.test/#a", "http://b\u00fccher.example/\u00e4"),
+    *("http://[2606:4700::1]/", "http://8.8.8.8", "d41d8cd98f00b204E9800998ecf8427e"),
+    "a9993e364706816aba3e25717850c26c9cd0d89d",
+)
+
+
+@st.composite
+def _comparisons(draw: st.DrawFn) -> str:
+    field, value = draw(st.sampled_from(_FIELDS)), draw(st.sampled_from(_VALUES))
+    operator = draw(st.sampled_from(("=", "=", "IN", "ISSUBSET", "LIKE", "!=", "NOT =")))
+    return f"{field} {operator} " + (f"('{value}', 'x')" if operator == "IN" else f"'{value}'")
+
+
+class _AskedLists(set[tuple[str, str]]):
+    """Warning lists without entries that keep what they were asked."""
+
+    def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
+        """See Warninglists.hits."""
+        self.add((kind, value))
+        return ()
