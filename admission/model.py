@@ -302,13 +302,19 @@ class WarninglistHit:
     """True for the hub's exclusion list, which no setting overrides."""
     mode: str = ""
     """The action on an exact hit unless the policy gives a gentler one; empty: the policy's."""
+    included: bool = False
+    """True for a value with which the listed one would be blocked: a network around it, or a URL
+    that products take for its start page."""
 
 
 class Warninglists(Protocol):
     """Warning lists that can be searched by value."""
 
     def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
-        """The lists that contain `value`, an observable of SCO type `kind`; exact hits first."""
+        """The lists that contain `value`, an observable of SCO type `kind`.
+
+        Exact hits come first, then those that the value includes.
+        """
         ...
 
 

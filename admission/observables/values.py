@@ -255,6 +255,18 @@ def canonical_url(text: str) -> str:
     return urlunsplit((parts.scheme, user + at + place, "", "", "")) + tail
 
 
+def without_scheme(url: str) -> str:
+    """A URL as products compare it that never name the scheme: host, port, path and query.
+
+    >>> without_scheme("http://evil.example/a?b#c"), without_scheme("https://evil.example")
+    ('evil.example/a?b', 'evil.example/')
+    """
+    rest = url.split("://", 1)[1].partition("#")[0]
+    cut = min((rest.index(sign) for sign in "/?" if sign in rest), default=len(rest))
+    place, tail = rest[:cut].rpartition("@")[2], rest[cut:]
+    return place + (tail if tail.startswith("/") else f"/{tail}")
+
+
 def canonical_email(text: str) -> str:
     """An e-mail address with its domain in lower case; the local part is kept."""
     local, at, domain = text.strip().rpartition("@")

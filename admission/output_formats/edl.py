@@ -6,8 +6,9 @@ that it has.  Palo Alto's URL lists have no scheme, so URLs are written in both 
 
 from collections.abc import Iterator
 
+from tocsin.admission.observables.values import without_scheme
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
-from tocsin.admission.output_formats.listed_values import KINDS, without_scheme
+from tocsin.admission.output_formats.listed_values import KINDS
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:

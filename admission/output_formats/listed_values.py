@@ -240,15 +240,3 @@ def listed_observables(subject: Mapping[str, Any]) -> tuple[Observable, ...]:
 
 
 _OBSERVABLE_TYPES = {kind: name for name, kind in _VALUE_KINDS.items()}
-
-
-def without_scheme(url: str) -> str:
-    """A URL as products compare it that never name the scheme: host, port, path and query.
-
-    >>> without_scheme("http://evil.example/a?b#c"), without_scheme("https://evil.example")
-    ('evil.example/a?b', 'evil.example/')
-    """
-    rest = url.split("://", 1)[1].partition("#")[0]
-    cut = min((rest.index(sign) for sign in "/?" if sign in rest), default=len(rest))
-    place, tail = rest[:cut].rpartition("@")[2], rest[cut:]
-    return place + (tail if tail.startswith("/") else f"/{tail}")

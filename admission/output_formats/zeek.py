@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tocsin.admission.observables.values import without_scheme
 from tocsin.admission.output_formats import (
     CurrentState,
     ListedValue,
@@ -10,7 +11,7 @@ from tocsin.admission.output_formats import (
     joined_lines,
 )
 from tocsin.admission.output_formats.entries import single_line
-from tocsin.admission.output_formats.listed_values import KINDS, without_scheme
+from tocsin.admission.output_formats.listed_values import KINDS
 
 _TYPES = {"domain": "DOMAIN", "url": "URL", "email": "EMAIL"}
 _HEADER = b"#fields\tindicator\tindicator_type\tmeta.source\tmeta.desc\n"

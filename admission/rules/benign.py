@@ -1,8 +1,10 @@
 """Refuse, hold or label indicators on values that warning lists call harmless.
 
-Only the very value that a list names counts in full.  A subdomain of it, or an address
-inside a listed range, costs confidence and gets a label, since attackers use reputable
-hosts too.  Observables are only noted: they say what was seen, not what to block.
+Only the very value that a list names counts in full.  A value with which that would be blocked is
+held: a network around a listed address, a URL that products shorten to a start page.  A subdomain
+of a listed value, or an address inside a listed range, costs confidence and gets a label, since
+attackers use reputable hosts too.  Observables are only noted: they say what was seen, not what to
+block.
 
 An indicator on a network so wide that much of it must be harmless is held: products that block
 would cut readers off.
@@ -46,7 +48,7 @@ _EXACT_MODES = ("refuse", "hold", "lower", "ignore")
 CHOICES = {"exact": _EXACT_MODES, "lists": _EXACT_MODES}
 
 _RULE = "benign"
-_CHECKED_OPERATORS = frozenset(("=", "IN"))
+_CHECKED_OPERATORS = frozenset(("=", "IN", "ISSUBSET"))
 _WIDE_NETWORK = "names a network so wide that much of it must be harmless: name narrower ones"
 _NETWORK_OPERATORS = frozenset(("=", "IN", "ISSUBSET", "ISSUPERSET"))
 
@@ -106,17 +108,25 @@ class _ListModes:
         }
 
     def mode_of(self, hit: WarninglistHit) -> str:
-        if hit.excluded:
+        if hit.excluded and hit.exact:
             return "refuse"
         if self.approved:
             return "ignore"
+        if hit.excluded:
+            return "hold"
         if hit.list in self._by_list:
-            return self._by_list[hit.list]
-        return max(self._default, hit.mode or self._default, key=_EXACT_MODES.index)
+            mode = self._by_list[hit.list]
+        else:
+            mode = max(self._default, hit.mode or self._default, key=_EXACT_MODES.index)
+        return "hold" if hit.included and mode == "refuse" else mode
 
     def sort_key(self, hit: WarninglistHit) -> tuple[bool, int]:
-        """Sorts exact hits first, and of these the strictest mode first."""
-        return not hit.exact, _EXACT_MODES.index(self.mode_of(hit))
+        """Sorts hits that count in full first, and of these the strictest mode first."""
+        return not _counts_in_full(hit), _EXACT_MODES.index(self.mode_of(hit))
+
+
+def _counts_in_full(hit: WarninglistHit) -> bool:
+    return hit.exact or hit.included
 
 
 def _find_hits(
@@ -139,11 +149,10 @@ def _apply_hits(
 ) -> Candidate:
     """The candidate after the hits on each of its values."""
     subject = candidate.object or {}
-    exact = [found[0] for found in hits if found and found[0].exact]
-    if exact and subject.get("type") != "indicator":
-        message = f"on the warning list {exact[0].list!r}: kept as what was seen"
-        return candidate.with_findings(Finding("sanitise", _RULE, Action.NOTED, message, "value"))
-    blocking = [hit for hit in exact if modes.mode_of(hit) != "lower"]
+    full = [found[0] for found in hits if found and _counts_in_full(found[0])]
+    if subject.get("type") != "indicator":
+        return _note(candidate, [hit for hit in full if hit.exact])
+    blocking = [hit for hit in full if modes.mode_of(hit) != "lower"]
     if blocking:
         all_listed = len(blocking) == len(hits)
         refused = all_listed and any(modes.mode_of(hit) == "refuse" for hit in blocking)
@@ -152,9 +161,15 @@ def _apply_hits(
         mode = "refuse" if refused else "hold"
         return _block(candidate, blocking, mode, all_listed=all_listed)
     remaining = [found[0] for found in hits if found]
-    if remaining and subject.get("type") == "indicator":
-        return _lower_confidence(candidate, subject, remaining[0], settings)
-    return candidate
+    return _lower_confidence(candidate, subject, remaining[0], settings) if remaining else candidate
+
+
+def _note(candidate: Candidate, exact: Sequence[WarninglistHit]) -> Candidate:
+    """The observable with a note, if it is on a warning list."""
+    if not exact:
+        return candidate
+    message = f"on the warning list {exact[0].list!r}: kept as what was seen"
+    return candidate.with_findings(Finding("sanitise", _RULE, Action.NOTED, message, "value"))
 
 
 def _block(
@@ -162,7 +177,12 @@ def _block(
 ) -> Candidate:
     names = ", ".join(sorted({hit.list for hit in hits}))
     message = f"known to be harmless (warning list: {names}), would raise false alarms"
-    if mode == "refuse":
+    if all(hit.included for hit in hits):
+        message = (
+            f"held for review: who blocks it blocks what is harmless (warning list: {names}):"
+            " name narrower networks, or pages"
+        )
+    elif mode == "refuse":
         message += ": leave it out"
     elif all_listed:
         message = f"held for review: {message}"

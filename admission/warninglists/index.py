@@ -11,13 +11,16 @@ In memory, all lists together are one block of bytes, searched where it lies
 (`PackedList`): nothing is unpacked, so a block in a file can be mapped and every
 process that maps it shares the same pages.  Values stand in order of their
 checksum, text beside it.  Networks are cut at each of their ends, so that one
-search tells all that an address lies in.  In the machine's own byte order.
+search tells all that an address lies in; beside them stand the starts of each list's
+networks, so that a search for each list tells if one of its networks lies in another.
+In the machine's own byte order.
 """
 
 from __future__ import annotations
 
 import json
 import lzma
+import re
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
@@ -27,8 +30,10 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
+    Sequence,
 )
-from enum import Enum
+from enum import Enum, IntEnum
+from functools import cached_property
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from itertools import pairwise
@@ -40,6 +45,7 @@ from zlib import crc32
 import msgspec
 
 from tocsin.admission.model import WarninglistHit, Warninglists
+from tocsin.admission.observables.values import without_scheme
 
 Network = tuple[int, int, int]
 """A network: IP version, prefix length, first address as a number."""
@@ -56,6 +62,14 @@ class Reach(Enum):
     WIDE = "wide"  # that value; and, with less weight, subdomains and addresses inside
     WITHIN = "within"  # shared by good and bad alike: never exactly, only with less weight
     EACH = "each"  # each address of a range as if it were named itself
+
+
+class _Degree(IntEnum):
+    """How far a value is the one that a list names."""
+
+    NEAR = 0  # a subdomain of it, a page of it, an address inside it
+    INCLUDES = 1  # see WarninglistHit.included
+    EXACT = 2
 
 
 LIST_REACH: Mapping[str, Reach] = {
@@ -182,34 +196,38 @@ class WarningLists:
         elif kind in _ADDRESSES:
             found = self._address_hits(value)
         elif kind in _DIGESTS:
-            found = ((number, True) for number in self._listed.names(value.lower()))
+            found = ((number, _Degree.EXACT) for number in self._listed.names(value.lower()))
         else:
             return ()
-        exact: dict[int, bool] = {}
-        for number, whole in found:
+        degrees: dict[int, _Degree] = {}
+        for number, degree in found:
             reach = self._lists[number].reach
-            whole = whole and reach is not Reach.WITHIN
-            if whole or reach is not Reach.EXACT:
-                exact[number] = exact.get(number, False) or whole
-        if not exact:
+            degree = _Degree.NEAR if reach is Reach.WITHIN else degree
+            if degree or reach is not Reach.EXACT:
+                degrees[number] = max(degrees.get(number, _Degree.NEAR), degree)
+        if not degrees:
             return ()
-        hits = (self._hit(number, whole) for number, whole in exact.items())
-        return tuple(sorted(hits, key=lambda hit: (not hit.exact, hit.list)))
+        hits = (self._hit(number, degree) for number, degree in degrees.items())
+        return tuple(sorted(hits, key=lambda hit: (not hit.exact, not hit.included, hit.list)))
 
-    def _hit(self, number: int, whole: bool) -> WarninglistHit:
-        about = self._lists[number]
-        return WarninglistHit(about.title, whole, mode=about.mode)
+    def _hit(self, number: int, degree: _Degree) -> WarninglistHit:
+        about, exact = self._lists[number], degree is _Degree.EXACT
+        included = degree is _Degree.INCLUDES
+        return WarninglistHit(about.title, exact, mode=about.mode, included=included)
 
-    def _host_hits(self, kind: str, value: str) -> Iterator[tuple[int, bool]]:
-        host, whole = (value.rstrip(".").lower(), True) if kind != "url" else _host(value)
+    def _host_hits(self, kind: str, value: str) -> Iterator[tuple[int, _Degree]]:
+        if kind == "url":
+            host, degree = _host(value)
+        else:
+            host, degree = value.rstrip(".").lower(), _Degree.EXACT
         if _parse_network(host) is not None:
-            yield from ((number, hit and whole) for number, hit in self._address_hits(host))
+            yield from ((number, min(hit, degree)) for number, hit in self._address_hits(host))
             return
         while host:
             found = self._listed.names(host) if "." in host else self._names_of_last(host)
             for number in found:
-                yield number, whole
-            host, whole = host.partition(".")[2], False
+                yield number, degree
+            host, degree = host.partition(".")[2], _Degree.NEAR
 
     def _names_of_last(self, label: str) -> ListNumbers:
         """The lists that name a last label; remembered, because `com` comes again and again."""
@@ -220,12 +238,16 @@ class WarningLists:
                 self._last_labels[label] = found
         return found
 
-    def _address_hits(self, value: str) -> Iterator[tuple[int, bool]]:
+    def _address_hits(self, value: str) -> Iterator[tuple[int, _Degree]]:
         place = _parse_network(value)
         if place is None:
             return
         for number, wide in self._listed.covers(place):
-            yield number, wide == place[1] or self._lists[number].reach is Reach.EACH
+            exact = wide == place[1] or self._lists[number].reach is Reach.EACH
+            yield number, _Degree.EXACT if exact else _Degree.NEAR
+        for number in self._listed.inside(place):
+            if self._lists[number].reach is not Reach.WITHIN:
+                yield number, _Degree.INCLUDES
 
 
 class ListAbout(NamedTuple):
@@ -278,32 +300,75 @@ class WithExclusions:
 
     def __init__(self, own: Iterable[tuple[str, str, str]], others: Warninglists) -> None:
         """`own` is the exclusion list: kind, value and reason."""
-        self._own = {(_own_kind(kind), value): reason for kind, value, reason in own}
+        self._own = {_own_key(kind, value): reason for kind, value, reason in own}
         self._others = others
 
     def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
-        """See KnownBenign.hits; of the hub's own list only the very value counts."""
-        reason = self._own.get((_own_kind(kind), value))
-        found = self._others.hits(kind, value)
-        if reason is None:
-            return found
-        return (
-            WarninglistHit(
-                f"{EXCLUSION_LIST}: {reason}" if reason else EXCLUSION_LIST,
-                exact=True,
-                excluded=True,
-            ),
-            *found,
-        )
+        """See Warninglists.hits.
+
+        Of the hub's own list count the value in any spelling, the start page of a domain or an
+        address, and what a value includes.
+        """
+        others = self._others.hits(kind, value)
+        reason = self._own.get(_own_key(kind, value))
+        if reason is None and kind == "url":
+            reason = self._reason_of_start_page(value)
+        if reason is not None:
+            return (_exclusion_hit(reason, exact=True), *others)
+        reason = self._reason_inside(kind, value)
+        return others if reason is None else (*others, _exclusion_hit(reason, exact=False))
+
+    def _reason_of_start_page(self, url: str) -> str | None:
+        """The reason for which the host is excluded of which the URL is the start page."""
+        host, degree = _host(url)
+        if degree is _Degree.NEAR:
+            return None
+        reasons = (self._own.get((kind, host)) for kind in ("domain-name", *_ADDRESSES))
+        return next((each for each in reasons if each is not None), None)
+
+    def _reason_inside(self, kind: str, value: str) -> str | None:
+        """The reason for which something is excluded that would be blocked with the value."""
+        if kind == "url":
+            return self._shortened_urls.get(without_scheme(value)) if "://" in value else None
+        place = _parse_network(value) if kind in _ADDRESSES and "/" in value else None
+        if place is None:
+            return None
+        version, length, first = place
+        starts, last = self._networks[version], first + _size(version, length) - 1
+        at = bisect_left(starts, (first, length + 1, ""))
+        return starts[at][2] if at < len(starts) and starts[at][0] <= last else None
+
+    @cached_property
+    def _shortened_urls(self) -> Mapping[str, str]:
+        """The reason by excluded URL, as products compare it."""
+        urls = ((url, reason) for (kind, url), reason in self._own.items() if kind == "url")
+        return {without_scheme(url): reason for url, reason in urls if "://" in url}
+
+    @cached_property
+    def _networks(self) -> Mapping[int, Sequence[tuple[int, int, str]]]:
+        """By IP version: first address, prefix length and reason of excluded networks, sorted."""
+        found: dict[int, list[tuple[int, int, str]]] = {4: [], 6: []}
+        for (kind, value), reason in self._own.items():
+            place = _parse_network(value) if kind in _ADDRESSES else None
+            if place is not None:
+                found[place[0]].append((place[2], place[1], reason))
+        return {version: sorted(networks) for version, networks in found.items()}
 
 
 EXCLUSION_LIST = "this hub's exclusion list"
 """Name of the hub's own list where its reason is shown."""
 
 
-def _own_kind(kind: str) -> str:
-    """A hash is the same whatever it is the hash of."""
-    return "file" if kind in _DIGESTS else kind
+def _own_key(kind: str, value: str) -> tuple[str, str]:
+    """A hash is the same whatever it is the hash of, and a mailbox in any case."""
+    if kind == "email-addr":
+        return kind, value.lower()
+    return "file" if kind in _DIGESTS else kind, value
+
+
+def _exclusion_hit(reason: str, *, exact: bool) -> WarninglistHit:
+    title = f"{EXCLUSION_LIST}: {reason}" if reason else EXCLUSION_LIST
+    return WarninglistHit(title, exact, excluded=True, included=not exact)
 
 
 KeepBytes = Callable[[str, Callable[[], bytes]], bytes | memoryview]
@@ -360,7 +425,7 @@ def _parse(octets: bytes) -> ListDocument:
 
 def _state(wanted: Mapping[str, Reach], fresh: bytes) -> str:
     """A digest of the lists and of how they are packed."""
-    how = (3, sys.byteorder, [*wanted.items()], sorted(HELD_LISTS), [*_BESIDES.items()])
+    how = (4, sys.byteorder, [*wanted.items()], sorted(HELD_LISTS), [*_BESIDES.items()])
     found = blake2b(repr(how).encode(), digest_size=12)
     found.update(_FILE.read_bytes())
     found.update(fresh)
@@ -396,20 +461,36 @@ def _parse_network(text: str) -> Network | None:
         return None
 
 
-def _host(url: str) -> tuple[str, bool]:
-    """A URL's host, and True if the URL consists only of it."""
+def _size(version: int, length: int) -> int:
+    """The number of addresses in a network."""
+    return 1 << ((32 if version == 4 else 128) - length)
+
+
+def _host(url: str) -> tuple[str, _Degree]:
+    """A URL's host, and how far the URL is its start page.
+
+    `INCLUDES` if it is once fragment and credentials are dropped, as products do.
+    """
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
     except ValueError:
-        return "", False
-    more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
-    return host, not more
+        return "", _Degree.NEAR
+    if parts.query or not _START_PAGE.fullmatch(parts.path):
+        return host, _Degree.NEAR
+    more = parts.fragment or "@" in parts.netloc
+    return host, _Degree.INCLUDES if more else _Degree.EXACT
+
+
+_START_PAGE = re.compile(r"(?:/|/(?:\.|%2e){1,2}(?=/|$))*", re.IGNORECASE)
+"""The path of a start page, with the steps that a browser takes out."""
 
 
 _CODES: Mapping[str, Literal["B", "I", "Q"]] = {
     **{"sums": "I", "ends": "Q", "named": "I", "text": "B"},  # values
     **{"v4": "I", "v4covers": "I", "high": "Q", "low": "Q", "v6covers": "I"},  # networks
+    # The starts of each list's networks, each with the longest prefix there.
+    **{"starts4": "I", "lengths4": "B", "starts6high": "Q", "starts6low": "Q", "lengths6": "B"},
 }
 _HALF, _LOW = 64, 2**64 - 1
 
@@ -422,12 +503,13 @@ def pack(
     `about` is any JSON value; `PackedList.about` gives it back.
     """
     numbers_of: dict[Any, int] = {}
-    parts = {**_values(values, numbers_of), **_networks(networks, numbers_of)}
+    starts, ranges = _starts(networks)
+    parts = {**_values(values, numbers_of), **_networks(networks, numbers_of), **starts}
     places, at = {}, 0
     for name, code in _CODES.items():
         places[name] = (at, len(parts[name]) * array(code).itemsize)
         at += -(-places[name][1] // 8) * 8
-    header = json.dumps([about, places, list(numbers_of)]).encode()
+    header = json.dumps([about, places, list(numbers_of), ranges]).encode()
     rest = (bytes(parts[name]).ljust(-(-places[name][1] // 8) * 8, b"\0") for name in _CODES)
     return b"".join((array("Q", [len(header)]).tobytes(), header, *rest))
 
@@ -440,7 +522,7 @@ class PackedList:
         view = memoryview(block)
         start = array("Q", view[:8].tobytes())
         body = 8 + (start[0] if start else 0)
-        self.about, places, sets = json.loads(view[8:body].tobytes())
+        self.about, places, sets, self._ranges = json.loads(view[8:body].tobytes())
         part = {
             name: view[body + at : body + at + size].cast(_CODES[name])
             for name, (at, size) in places.items()
@@ -449,6 +531,8 @@ class PackedList:
         self._text = part["text"]
         self._v4, self._v4_covers = part["v4"], part["v4covers"]
         self._high, self._low, self._v6_covers = part["high"], part["low"], part["v6covers"]
+        self._starts4, self._lengths = part["starts4"], (part["lengths4"], part["lengths6"])
+        self._starts6 = part["starts6high"], part["starts6low"]
         self._sets: list[Any] = [
             tuple(tuple(each) if isinstance(each, list) else each for each in members)
             for members in sets
@@ -478,6 +562,25 @@ class PackedList:
             cover = self._v6_covers[bisect_right(self._low, low, first, last) - 1]
         return ((number, wide) for number, wide in self._sets[cover] if wide <= length)
 
+    def inside(self, place: Network) -> Iterator[int]:
+        """The lists that name a network inside `place`, other than this itself."""
+        version, length, first = place
+        size = _size(version, length)
+        if size == 1:
+            return
+        is_v6 = version == 6
+        start_at = self._start6 if is_v6 else self._starts4.__getitem__
+        lengths = self._lengths[is_v6]
+        for number, begin, end in self._ranges[is_v6]:
+            at = begin + bisect_left(range(begin, end), first, key=start_at)
+            if at < end and start_at(at) == first and lengths[at] <= length:
+                at += 1  # it is not inside, but around
+            if at < end and start_at(at) < first + size:
+                yield number
+
+    def _start6(self, at: int) -> int:
+        return self._starts6[0][at] << _HALF | self._starts6[1][at]
+
 
 def _values(values: Mapping[str, ListNumbers], numbers_of: dict[Any, int]) -> dict[str, array[int]]:
     encoded = ((value.encode("utf-8", "surrogatepass"), names) for value, names in values.items())
@@ -505,6 +608,33 @@ def _networks(
                 found["high"].append(at >> _HALF)
                 found["low"].append(at & _LOW)
     return found
+
+
+_Ranges = tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]
+"""For IPv4 and IPv6: the number of each list with networks, and where its starts begin and end."""
+
+
+def _starts(networks: Mapping[Network, ListNumbers]) -> tuple[dict[str, array[int]], _Ranges]:
+    """The starts of each list's networks, sorted, with the longest prefix at each."""
+    names = ("starts4", "lengths4", "starts6high", "starts6low", "lengths6")
+    found = {name: array(_CODES[name]) for name in names}
+    ranges: _Ranges = ([], [])
+    longest: dict[tuple[int, int], dict[int, int]] = {}
+    for (version, length, at), numbers in networks.items():
+        for number in numbers:
+            own = longest.setdefault((version, number), {})
+            own[at] = max(length, own.get(at, 0))
+    for (version, number), own in sorted(longest.items()):
+        lengths = found[f"lengths{version}"]
+        ranges[version == 6].append((number, len(lengths), len(lengths) + len(own)))
+        for at in sorted(own):
+            lengths.append(own[at])
+            if version == 4:
+                found["starts4"].append(at)
+            else:
+                found["starts6high"].append(at >> _HALF)
+                found["starts6low"].append(at & _LOW)
+    return found, ranges
 
 
 def _stretches(

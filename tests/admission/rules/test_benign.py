@@ -16,7 +16,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.output_formats.listed_values import KINDS, listed_values
 from tocsin.admission.patterns.canonical import canonical_pattern
-from tocsin.admission.rules import build_rule
+from tocsin.admission.rules import approve_settings, build_rule
 from tocsin.admission.warninglists.index import Reach, WarningLists, WithExclusions
 
 LISTS = WarningLists(
@@ -141,7 +141,7 @@ class TestBenign:
     ) -> None:
         candidate = apply_benign(indicator(pattern))
         assert candidate.verdict is Verdict.HELD and "so wide" in candidate.findings[0].message
-        assert apply_benign(indicator(pattern), {"wide": "keep"}).verdict is Verdict.OPEN
+        assert apply_benign(indicator(pattern), {"wide": "keep"}, HELD).verdict is Verdict.OPEN
 
     @pytest.mark.parametrize(
         "pattern",
@@ -194,6 +194,51 @@ class TestWhatBlockListsHold:
         asked = _AskedLists()
         apply_benign(subject, {"wide": "keep"}, asked)
         assert {(_LISTED_TYPES[kind], value) for kind, value in listed_values(subject)} <= asked
+
+    INCLUDING = WithExclusions(
+        [("ipv4-addr", "45.77.141.9", "own"), ("domain-name", "ours.top", "own")], LISTS
+    )
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[ipv4-addr:value ISSUBSET '8.8.8.0/24']",
+            "[ipv4-addr:value ISSUBSET '8.8.8.8/30']",
+            "[ipv4-addr:value = '8.8.8.0/24']",
+            "[ipv4-addr:value ISSUBSET '45.77.141.0/24']",
+            "[ipv4-addr:value = '45.77.141.8/31']",
+            "[url:value = 'https://good.test/#a']",
+            "[url:value = 'https://x@good.test/']",
+        ],
+    )
+    def test_an_indicator_with_which_a_harmless_value_would_be_blocked_is_held(
+        self, pattern: str
+    ) -> None:
+        candidate = apply_benign(indicator(pattern), {"exact": "refuse"}, self.INCLUDING)
+        assert candidate.verdict is Verdict.HELD
+        assert "blocks what is harmless" in candidate.findings[0].message
+
+    def test_a_reviewer_may_release_a_network_around_a_harmless_value(self) -> None:
+        settings = approve_settings("benign", {})
+        subject = indicator("[ipv4-addr:value ISSUBSET '45.77.141.0/24']")
+        assert apply_benign(subject, settings, self.INCLUDING).is_open
+
+    @pytest.mark.parametrize("url", ["http://ours.top", "http://ours.top/#a", "http://a@ours.top/"])
+    def test_the_start_page_of_an_excluded_domain_is_refused_also_after_approval(
+        self, url: str
+    ) -> None:
+        subject = indicator(f"[url:value = '{url}']")
+        for settings in ({}, approve_settings("benign", {})):
+            assert apply_benign(subject, settings, self.INCLUDING).verdict is Verdict.REFUSED
+
+    def test_a_network_on_a_warning_list_is_refused_with_issubset(self) -> None:
+        lists = WarningLists([("mail", Reach.WIDE, ["45.1.2.0/24"])])
+        subject = indicator("[ipv4-addr:value ISSUBSET '45.1.2.0/24']")
+        assert apply_benign(subject, lists=lists).verdict is Verdict.REFUSED
+
+    def test_an_observable_of_a_network_around_a_listed_address_gets_no_note(self) -> None:
+        candidate = apply_benign({"type": "ipv4-addr", "value": "8.8.8.0/24"})
+        assert candidate.is_open and candidate.findings == ()
 
 
 _LISTED_TYPES = {

@@ -18,6 +18,7 @@ from tocsin.admission.warninglists.index import (
     PackedList,
     Reach,
     WarningLists,
+    WithExclusions,
     load_warning_lists,
     pack,
 )
@@ -61,17 +62,35 @@ def test_an_address_is_hit_once_exactly_or_inside_a_network() -> None:
 
 def test_each_address_of_a_range_with_reach_each_is_an_exact_hit() -> None:
     assert hits_for("ipv4-addr", "40.92.1.2") == [("mail servers", True)]
-    assert hits_for("ipv4-addr", "40.0.0.0/8") == []
     assert hits_for("url", "http://40.92.1.2/") == [("mail servers", True)]
     assert hits_for("url", "http://40.92.1.2/panel") == [("mail servers", False)]
 
 
-def test_a_network_wider_than_a_listed_one_is_not_hit() -> None:
-    assert hits_for("ipv4-addr", "8.8.8.0/24") == []
-    assert hits_for("ipv4-addr", "52.1.0.0/16") == [("clouds", False)]
+@pytest.mark.parametrize(
+    ("value", "lists"),
+    [
+        ("8.8.8.0/24", ["popular"]),
+        ("8.8.8.8/31", ["popular"]),
+        ("8.0.0.0/8", ["popular"]),
+        ("40.0.0.0/8", ["mail servers"]),
+        ("2001:4860::/32", ["popular"]),
+        ("8.8.9.0/24", []),
+        ("51.0.0.0/7", []),  # around a range that never counts exactly
+    ],
+)
+def test_a_network_includes_the_listed_addresses_in_it(value: str, lists: list[str]) -> None:
+    hits = LISTS.hits("ipv6-addr" if ":" in value else "ipv4-addr", value)
+    assert [hit.list for hit in hits if hit.included] == lists
+    assert not any(hit.exact for hit in hits)
 
 
-@pytest.mark.parametrize("url", ["https://good.example", "https://good.example:443/"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://good.example", "https://good.example:443/", "https://good.example//?"),
+        *("https://good.example/./", "https://good.example/%2E%2e/."),
+    ],
+)
 def test_a_url_of_a_listed_host_without_a_path_is_an_exact_hit(url: str) -> None:
     assert ("popular", True) in hits_for("url", url)
 
@@ -86,7 +105,84 @@ def test_a_url_of_a_listed_host_without_a_path_is_an_exact_hit(url: str) -> None
     ],
 )
 def test_a_url_with_more_than_a_listed_host_is_not_an_exact_hit(url: str) -> None:
-    assert hits_for("url", url) == [("sites", False)]
+    hits = LISTS.hits("url", url)
+    assert ("sites", False) in hits_for("url", url) and not any(hit.exact for hit in hits)
+
+
+@pytest.mark.parametrize("more", ["/#/x", "#x", "/?#", "/.#x"])
+@pytest.mark.parametrize("user", ["", "bad@", "a:b@"])
+def test_a_url_that_products_shorten_to_a_start_page_includes_it(more: str, user: str) -> None:
+    url = f"https://{user}good.example{more}"
+    degree = {hit.list: (hit.exact, hit.included) for hit in LISTS.hits("url", url)}
+    shortened = user != "" or len(more.partition("#")[2]) > 0
+    assert degree["popular"] == (not shortened, shortened)
+
+
+class TestExclusions:
+    OWN = WithExclusions(
+        [
+            ("domain-name", "ours.example", "own"),
+            ("ipv4-addr", "45.77.141.9", ""),
+            ("ipv4-addr", "45.80.0.0/24", ""),
+            ("ipv6-addr", "2600:9::9", ""),
+            ("url", "http://shop.example/a?b", ""),
+            ("email-addr", "Me@ours.example", ""),
+        ],
+        LISTS,
+    )
+
+    @pytest.mark.parametrize(
+        ("kind", "value"),
+        [
+            ("domain-name", "ours.example"),
+            ("email-addr", "me@ours.example"),
+            *(
+                ("url", f"{scheme}://{user}ours.example{more}")
+                for scheme in ("http", "https")
+                for user in ("", "a@")
+                for more in ("", "/", "//", "/#a", ":8080/", "/?#")
+            ),
+            ("url", "http://45.77.141.9/#a"),
+            ("url", "http://[2600:9::9]"),
+        ],
+    )
+    def test_an_excluded_value_is_hit_in_any_spelling(self, kind: str, value: str) -> None:
+        hit = self.OWN.hits(kind, value)[0]
+        assert hit.excluded and hit.exact
+
+    @pytest.mark.parametrize(
+        ("kind", "value"),
+        [
+            ("ipv4-addr", "45.77.141.0/24"),
+            ("ipv4-addr", "45.77.141.8/31"),
+            ("ipv4-addr", "45.80.0.0/23"),
+            ("ipv6-addr", "2600:9::/32"),
+            ("url", "https://shop.example/a?b"),
+            ("url", "http://u@shop.example/a?b#c"),
+        ],
+    )
+    def test_a_value_with_which_an_excluded_one_is_blocked_includes_it(
+        self, kind: str, value: str
+    ) -> None:
+        hit = self.OWN.hits(kind, value)[-1]
+        assert hit.excluded and hit.included and not hit.exact
+
+    @pytest.mark.parametrize(
+        ("kind", "value"),
+        [
+            ("domain-name", "a.ours.example"),
+            ("url", "http://ours.example/a"),
+            ("url", "http://ours.example/?a"),
+            ("url", "http://shop.example/a"),
+            ("ipv4-addr", "45.77.141.10"),
+            ("ipv4-addr", "45.77.141.10/31"),
+            ("ipv4-addr", "45.80.0.0/25"),
+            ("ipv4-addr", "45.80.0.1"),
+            ("email-addr", "you@ours.example"),
+        ],
+    )
+    def test_any_other_value_is_not_excluded(self, kind: str, value: str) -> None:
+        assert not any(hit.excluded for hit in self.OWN.hits(kind, value))
 
 
 def test_hashes_are_hit_in_any_case_and_for_files_only() -> None:
@@ -136,12 +232,16 @@ class TestIndex:
                 for net, number in nets
                 if net.version == queried.version and queried.subnet_of(net)
             ]
-            expected = {
-                str(number): any(net == queried for net, each in containing if each == number)
-                for _, number in containing
+            included = {
+                str(number)
+                for net, number in nets
+                if net.version == queried.version and net != queried and net.subnet_of(queried)
             }
+            exact = {str(number) for net, number in containing if net == queried}
             hits = index.hits(f"ipv{queried.version}-addr", str(queried))
-            assert {hit.list: hit.exact for hit in hits} == expected
+            assert {hit.list for hit in hits if hit.exact} == exact
+            assert {hit.list for hit in hits if hit.included} == included - exact
+            assert {hit.list for hit in hits} == {str(n) for _, n in containing} | included
 
     @given(st.dictionaries(st.text(min_size=1), st.integers(0, 2), max_size=30), st.text())
     def test_a_packed_list_contains_its_values_and_no_others(self, values: Any, other: Any) -> None:
