@@ -39,8 +39,10 @@ Deeper, names prove nothing.
 """
 _MACHINERY_OF_ALL = frozenset(("type", "id", "spec_version", "granular_markings"))
 
+PATTERN_LANGUAGES = frozenset(("stix", "pcre", "sigma", "snort", "suricata", "yara"))
+"""The words of the standard's vocabulary for `pattern_type`."""
 _WORDS: dict[str, frozenset[str]] = {
-    "pattern_type": frozenset(("stix", "pcre", "sigma", "snort", "suricata", "yara")),
+    "pattern_type": PATTERN_LANGUAGES,
     "relationship_type": frozenset(
         (
             *("analysis-of", "attributed-to", "authored-by", "av-analysis-of", "based-on"),

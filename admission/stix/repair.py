@@ -1,10 +1,11 @@
 """Repair unambiguous errors before the schemas refuse them.
 
 STIX 2.0 objects, the format of timestamps, an author that is not an identity,
-duplicates in lists, the spelling of MAC addresses, registry keys and hash names.
+duplicates in lists, the spelling of MAC addresses, registry keys, hash names and pattern languages.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from tocsin.admission.markings.granular import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Finding, StixObject, format_path
 from tocsin.admission.observables.hashes import find_contradictions, find_hash_tables, hash_name
 from tocsin.admission.observables.values import canonical_value
+from tocsin.admission.stix.free_text import PATTERN_LANGUAGES
 from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import Schema
 from tocsin.admission.stix.upgrade import upgrade
@@ -32,6 +34,7 @@ _UNORDERED_LISTS = frozenset(
     )
 )
 """Lists in which duplicates have no meaning."""
+_LONGEST_LANGUAGE = 80
 _CANONICAL_PROPERTIES = {"mac-addr": "value", "windows-registry-key": "key"}
 _AUTHOR = "created_by_ref"
 _OPENCTI = "extension-definition--ea279b3e-5c71-4632-ac08-831c66a786ba"
@@ -45,7 +48,7 @@ def repair(subject: StixObject, schema: Schema) -> tuple[StixObject, tuple[Findi
     if not schema.observable and subject.get("spec_version", "2.0") == "2.0":
         subject = upgrade(subject)
         findings.append(_repair_finding("upgrade", "upgraded from STIX 2.0 to 2.1", ""))
-    for repair in (_repair_times, _repair_lists, _repair_values, _repair_hashes, _repair_score):
+    for repair in _REPAIRS:
         for name, value, finding in repair(subject, schema):
             changes[name] = value
             if finding:
@@ -119,6 +122,18 @@ def _repair_values(subject: StixObject, schema: Schema) -> Iterator[_Change]:
             yield name, canonical, _repair_finding("spelling", message, name)
 
 
+def _repair_language(subject: StixObject, schema: Schema) -> Iterator[_Change]:
+    """The language of a pattern in the spelling by which the checks and rules know it."""
+    word = subject.get("pattern_type")
+    if subject["type"] != "indicator" or not isinstance(word, str) or word in PATTERN_LANGUAGES:
+        return
+    folded = unicodedata.normalize("NFKC", word[:_LONGEST_LANGUAGE]).casefold()
+    known = "".join(filter(str.isalnum, folded))  # neither blanks nor what is not seen
+    if known in PATTERN_LANGUAGES:
+        message = "rewritten in its canonical spelling"
+        yield "pattern_type", known, _repair_finding("spelling", message, "pattern_type")
+
+
 def _repair_hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
     """Hashes of references and extensions under their STIX names; `normalise` has the others."""
     for name, finding in _examine_hash_names(subject):
@@ -188,3 +203,9 @@ def _remove_wrong_author(subject: StixObject, findings: list[Finding]) -> StixOb
 
 def _repair_finding(rule: str, message: str, path: str) -> Finding:
     return Finding("normalise", rule, Action.REPAIRED, message, path)
+
+
+_REPAIRS = (
+    *(_repair_times, _repair_lists, _repair_values, _repair_language, _repair_hashes),
+    _repair_score,
+)

@@ -39,6 +39,7 @@ from tocsin.admission.observables.values import (
 )
 from tocsin.admission.patterns.bounded_compiler import BoundedCompiler
 from tocsin.admission.patterns.canonical import canonical_pattern
+from tocsin.admission.patterns.grammar import parse_pattern
 from tocsin.admission.patterns.languages import LANGUAGES
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.custom_properties import find_undefined_properties, remove_properties
@@ -95,6 +96,7 @@ _UNSIGNED = Finding(
     "an extension definition names its author: the hub's identity will stand there",
     "created_by_ref",
 )
+_IN_DISGUISE = "the pattern is a STIX pattern, whose values the rules must read: write `stix`"
 _NO_TIME = r'(\.[0-9]+)?Z$"'
 """The end of the message with which the schemas reject a timestamp."""
 _APART = (
@@ -424,6 +426,16 @@ def _pattern_faults(subject: StixObject, policy: Policy) -> Iterator[Finding]:
     elif language not in LANGUAGES and policy.unknown_patterns == "refuse":
         message = "patterns in this language are not accepted here"
         yield _fault("unknown_patterns", message, "pattern_type")
+    elif subject.get("revoked") is not True and _is_stix_pattern(pattern):
+        yield _fault("pattern", _IN_DISGUISE, "pattern_type")
+
+
+def _is_stix_pattern(pattern: str) -> bool:
+    try:
+        parse_pattern(pattern)
+    except Malformed:
+        return False
+    return True
 
 
 def _stix_faults(subject: StixObject) -> Iterator[Finding]:

@@ -91,6 +91,36 @@ class TestAllLanguages:
         result = validate_pattern("zeek", "signature a { payload /evil/ }", strict)
         assert [f.rule for f in result.findings] == ["unknown_patterns"]
 
+    @pytest.mark.parametrize(
+        ("written", "language"),
+        [
+            *(("STIX", "stix"), ("Stix", "stix"), (" stix\n", "stix"), ("st\u00adix", "stix")),
+            *(
+                ("st\u200bix", "stix"),
+                ("\uff33tix", "stix"),
+                ("YARA", "yara"),
+                (" Snort ", "snort"),
+            ),
+        ],
+    )
+    def test_a_language_is_known_in_any_spelling(self, written: str, language: str) -> None:
+        pattern = VALID_RULES.get(language, "[domain-name:value = 'evil.test']")
+        result = validate_pattern(written, pattern)
+        assert result.is_open and result.object["pattern_type"] == language
+        assert [(f.action, f.path) for f in result.findings] == [("repaired", "pattern_type")]
+        assert validate_pattern(written, "[").verdict == "refused"
+
+    @pytest.mark.parametrize("language", ["stix2", "stix-2.1", "stix_v2", "pcre", "none"])
+    def test_a_stix_pattern_under_another_name_is_refused(self, language: str) -> None:
+        for pattern in ("[ipv4-addr:value = '8.8.8.8']", "([a:b = 1]) /**/ AND [user-account:c=2]"):
+            result = validate_pattern(language, pattern)
+            assert result.verdict == "refused"
+            assert ("pattern", "pattern_type") in {(f.rule, f.path) for f in result.findings}
+
+    def test_a_stix_pattern_under_another_name_can_be_revoked(self) -> None:
+        subject = make_object("indicator", pattern_type="stix2", pattern="[a:b = 1]", revoked=True)
+        assert validate(Candidate(index=0, object=subject), POLICY, NOW).is_open
+
     def test_no_pattern_library_is_imported_before_its_first_use(self) -> None:
         code = (
             "import sys, tocsin.clients.cli.check, tocsin.admission.pipeline; print(*sys.modules)"
