@@ -12,6 +12,7 @@ implementations disagree about any other.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import (
     Collection,
     Iterable,
@@ -21,6 +22,8 @@ from collections.abc import (
 )
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
 from tocsin.admission.merge.identity import contributing_properties
@@ -124,7 +127,7 @@ def join_layers(candidate: Candidate) -> StixObject | None:
 def mark_additions(layers: Sequence[Layer]) -> list[StixObject]:
     """Granular markings for the parts of the last layer that the less strict ones lack."""
     _, content = layers[-1]
-    missing = [list(_find_additions(below, content, "")) for _, below in layers]
+    missing = [dict.fromkeys(_find_additions(below, content, "")) for _, below in layers]
     found: list[StixObject] = []
     for at in range(1, len(layers)):
         selectors = [one for one in missing[at - 1] if one not in missing[at]]
@@ -200,8 +203,9 @@ def _find_additions(below: Any, above: Any, place: str) -> Iterator[str]:
     if isinstance(below, dict) and isinstance(above, dict):
         steps = [(name, below.get(name), value) for name, value in above.items()]
     elif isinstance(below, list) and isinstance(above, list):
-        new = [(f"[{at}]", item) for at, item in enumerate(above) if item not in below]
-        steps = [(step, None, item) for step, item in new]
+        known = set(map(_encode_item, below))  # senders choose the length of both lists
+        new = ((at, item) for at, item in enumerate(above) if _encode_item(item) not in known)
+        steps = [(f"[{at}]", None, item) for at, item in new]
     if not place:
         steps = [step for step in steps or () if _TOP_LEVEL_STEP.fullmatch(step[0])]
     if steps is None or not all(_STEP.fullmatch(step) for step, _, _ in steps):
@@ -209,6 +213,11 @@ def _find_additions(below: Any, above: Any, place: str) -> Iterator[str]:
         return
     for step, lower, upper in steps:
         yield from _find_additions(lower, upper, f"{place}.{step}" if place else step)
+
+
+def _encode_item(item: object) -> bytes:
+    """The item as JSON that is the same for equal items."""
+    return orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
 
 
 def format_selector(path: Path) -> str:
@@ -271,7 +280,8 @@ def drop_selectors(subject: StixObject, names: Collection[str]) -> StixObject:
     markings = subject.get("granular_markings")
     if not isinstance(markings, list) or not names:
         return subject
-    kept = [each for marking in markings if (each := _drop_from_marking(marking, names))]
+    outer = _find_outermost(names)
+    kept = [each for marking in markings if (each := _drop_from_marking(marking, outer))]
     if kept == markings:
         return subject
     changed = {**subject, "granular_markings": kept}
@@ -280,19 +290,31 @@ def drop_selectors(subject: StixObject, names: Collection[str]) -> StixObject:
     return changed
 
 
-def _drop_from_marking(marking: object, names: Collection[str]) -> object:
-    """The marking without selectors of `names` or below; None if no selector is left."""
+def _find_outermost(names: Iterable[str]) -> list[str]:
+    """The names that are not below another, each with a dot behind it, in order."""
+    outer: list[str] = []
+    for name in sorted(f"{each}." for each in names):
+        if not outer or not name.startswith(outer[-1]):
+            outer.append(name)
+    return outer
+
+
+def _drop_from_marking(marking: object, outer: Sequence[str]) -> object:
+    """The marking without selectors of `outer` or below; None if no selector is left."""
     selectors = marking.get("selectors") if isinstance(marking, dict) else None
     if not isinstance(marking, dict) or not isinstance(selectors, list):
         return marking
-    kept = [each for each in selectors if not _is_below(each, names)]
+    kept = [each for each in selectors if not _is_below(each, outer)]
     return {**marking, "selectors": kept} if kept else None
 
 
-def _is_below(selector: object, names: Collection[str]) -> bool:
-    return isinstance(selector, str) and any(
-        selector == name or selector.startswith(f"{name}.") for name in names
-    )
+def _is_below(selector: object, outer: Sequence[str]) -> bool:
+    """True if the selector is one of the names or below it: only the last that sorts before it
+    can be, for none of them is below another."""
+    if not isinstance(selector, str):
+        return False
+    place = bisect(outer, f"{selector}.")
+    return place > 0 and f"{selector}.".startswith(outer[place - 1])
 
 
 def _parse_step(subject: object, text: str) -> str | int | None:

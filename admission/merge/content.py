@@ -38,6 +38,7 @@ from tocsin.admission.merge.sources import BY_RECEIPT, Precedence
 from tocsin.admission.model import (
     Contribution,
     Layer,
+    Path,
     StixObject,
     Tlp,
 )
@@ -272,12 +273,15 @@ def version_order(contribution: Contribution) -> tuple[int, str]:
 def _used_language_markings(content: StixObject, sent: StixObject) -> list[StixObject]:
     """Language markings of parts that the merged content has exactly as sent."""
     found: dict[tuple[str, str], None] = {}
+    unchanged: dict[Path, bool] = {}  # one part may be selected any number of times
     for marking in sent.get("granular_markings", ()):
         for selector in marking["selectors"]:
             path = resolve_selector(content, selector)
             if path is None or path != resolve_selector(sent, selector):
                 continue
-            if value_at(content, path) == value_at(sent, path):
+            if path not in unchanged:
+                unchanged[path] = value_at(content, path) == value_at(sent, path)
+            if unchanged[path]:
                 found[str(marking.get("lang")), selector] = None
     by_language: dict[str, list[str]] = {}
     for language, selector in sorted(found):

@@ -257,11 +257,13 @@ def _within(
     """The object without what the schema does not define, unless the mode is to keep it."""
     if mode == "keep":
         return subject, ()
-    foreign: list[Path] = [(name,) for name in subject if name not in schema.properties]
+    names = [name for name in subject if name not in schema.properties]
+    foreign: list[Path] = [(name,) for name in names]
     extensions = subject.get("extensions")
     if isinstance(extensions, dict) and subject["type"] not in _EXTENDING:
         foreign += (("extensions", name) for name in extensions.keys() - schema.extensions)
-    foreign += (path for path in find_undefined_properties(subject) if path[:1] not in foreign)
+    outer = frozenset(names)
+    foreign += (path for path in find_undefined_properties(subject) if path[0] not in outer)
     if not foreign:
         return subject, ()
     action = Action.REFUSED if mode == "refuse" else Action.STRIPPED

@@ -34,7 +34,7 @@ from support.presence import present
 from support.warning_lists import warning_lists
 
 from tocsin.admission import examine, parse_policy
-from tocsin.admission.markings.granular import join_layers, resolve_selector
+from tocsin.admission.markings.granular import drop_selectors, join_layers, resolve_selector
 from tocsin.admission.markings.tlp import (
     TLP_1_IDS,
     TLP_2_IDS,
@@ -457,3 +457,16 @@ class TestSelectors:
     )
     def test_a_selector_of_a_missing_property_resolves_to_none(self, selector: str) -> None:
         assert resolve_selector(MARKED_SUBJECT, selector) is None
+
+
+NAMES = st.text("ab.-", min_size=1, max_size=6)
+
+
+@given(st.sets(NAMES, max_size=4), st.lists(NAMES, min_size=1, max_size=6))
+def test_exactly_the_selectors_of_dropped_properties_and_of_their_parts_are_dropped(
+    names: set[str], selectors: list[str]
+) -> None:
+    marked = {"granular_markings": granular_markings(AMBER, *selectors)}
+    kept = [s for s in selectors if not any(s == n or s.startswith(f"{n}.") for n in names)]
+    expected = {"granular_markings": granular_markings(AMBER, *kept)} if kept else {}
+    assert drop_selectors(marked, names) == expected
