@@ -25,6 +25,7 @@ COLUMNS = (
     "valid_from",
     "valid_until",
     "labels",
+    "revoked",
 )
 _FORMULA = re.compile(r"(^|;)(?=[\s\"'`]*([^\s\"'`]))")
 """The start of a cell, or of a part after `;`, which some spreadsheets take for a separator, and
@@ -46,6 +47,7 @@ def format_csv_row(object: bytes) -> bytes:
         "value": " | ".join(_named_values(subject)),
         "tlp": tlp_label(subject),
         "labels": ", ".join(map(str, labels)) if isinstance(labels, list) else "",
+        "revoked": "true" if subject.get("revoked") is True else "",
     }
     return _format_line([cells.get(name, "") for name in COLUMNS])
 

@@ -199,6 +199,12 @@ class TestFormats:
         bundle = json.loads(self.format_objects("bundle", *objects))
         assert (bundle["type"], bundle.get("objects", [])) == ("bundle", objects)
 
+    def test_csv_says_in_its_last_column_which_objects_are_revoked(self) -> None:
+        for revoked, cell in ((True, "true"), (False, ""), ("yes", "")):
+            text = self.format_objects("csv", {**indicator(1), "revoked": revoked})
+            (row,) = csv.DictReader(io.StringIO(text))
+            assert list(row.items())[-1] == ("revoked", cell)
+
     def test_csv_has_one_row_per_object(self) -> None:
         full = {**indicator(1), "confidence": 80, "labels": ["a", "b"]}
         text = self.format_objects("csv", {**full, "object_marking_refs": [TLP_GREEN]})
