@@ -2,9 +2,9 @@
 
 A push writes its record while it runs, so that what a server has taken is known after a broken
 line or a killed program too.  The record of one push is one file of JSON lines, readable by its
-owner only, in the user's folder for state.  It has the ids and labels of the objects that were
-sent, and nothing of those that were not.  Records are removed after 90 days, when hubs no longer
-know the statuses either.  Knows no network.
+owner only, in the user's folder for state.  It has the ids, labels and levels of the objects that
+were sent, and nothing of those that were not.  A withdrawal is a push too, and its record says so.
+Records are removed after 90 days, when hubs no longer know the statuses either.  Knows no network.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tocsin.admission.descriptions import find_level
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.files import open_to_append
@@ -45,6 +46,13 @@ class SentObject:
     """The sender's id for it."""
     label: str
     """Its pattern, value or name, shortened."""
+    level: str = ""
+    """Its TLP level, as `find_level` gives it; empty in older records."""
+
+    @property
+    def is_label_whole(self) -> bool:
+        """True if the label was certainly not shortened."""
+        return 0 < len(self.label) < _MAX_LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,19 @@ class RecordedPush:
     parts: tuple[SentPart, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """Objects by verdict; empty if the push did not reach its end."""
+    is_withdrawal: bool = False
+    """True if it revoked its objects."""
+
+    @property
+    def objects(self) -> Iterator[SentObject]:
+        """The objects that the server has taken, in order."""
+        return (each for part in self.parts for each in part.objects)
+
+    def went_to(self, url: str, collection: Collection | None = None) -> bool:
+        """True if it went to the hub with this URL and, if one is given, to this collection."""
+        if self.url != url or collection is None:
+            return self.url == url
+        return (self.root, self.collection) == (collection.root, _name(collection))
 
 
 def state_folder(environ: Mapping[str, str]) -> Path | None:
@@ -91,13 +112,20 @@ class PushRecords:
         """`folder` is that of `state_folder`; with None nothing is kept."""
         self._folder = folder / "pushes" if folder else None
 
-    def begin(self, collection: Collection, url: str, files: Iterable[str]) -> PushRecord:
+    def begin(
+        self,
+        collection: Collection,
+        url: str,
+        files: Iterable[str],
+        *,
+        is_withdrawal: bool = False,
+    ) -> PushRecord:
         """Begin the record of a push.  A record that cannot be written costs only a warning."""
         record = PushRecord(self._open())
-        name = collection.alias or collection.title
-        where = {"url": url, "root": collection.root, "collection": name}
+        where = {"url": url, "root": collection.root, "collection": _name(collection)}
         head = {"tocsin_push": _VERSION, "time": timestamp(time.time_ns() // 1000), **where}
-        record.write(head | {"files": list(files)})
+        kind = {"withdrawal": True} if is_withdrawal else {}
+        record.write(head | {"files": list(files)} | kind)
         return record
 
     def list_newest(self, limit: int | None = None) -> Iterator[RecordedPush]:
@@ -117,6 +145,23 @@ class PushRecords:
             if id == push.id or any(part.status == id for part in push.parts):
                 return push
         return None
+
+    def find_ids(
+        self, labels: Container[str], url: str, collection: Collection | None = None
+    ) -> dict[str, set[str]]:
+        """The ids under which objects with these labels were sent to a hub, by label.
+
+        `collection` None: to any of its collections.  A label that may have been shortened is
+        left out, because other objects may begin as it does.
+        """
+        found: dict[str, set[str]] = {}
+        for push in self.list_newest():
+            if push.is_withdrawal or not push.went_to(url, collection):
+                continue
+            for each in push.objects:
+                if each.is_label_whole and each.label in labels:
+                    found.setdefault(each.label, set()).add(each.source_id)
+        return found
 
     def _open(self) -> BinaryIO | None:
         if not self._folder:
@@ -164,8 +209,12 @@ class PushRecord:
 
     def acknowledge(self, report: StatusReport, results: Sequence[ObjectResult]) -> None:
         """Record that the server took these objects."""
-        objects = [[each.source_id or "", each.label[:_MAX_LABEL]] for each in results]
-        self.write({"status": report.id, "objects": objects})
+        objects = (
+            SentObject(each.source_id or "", each.label[:_MAX_LABEL], find_level(each.object or {}))
+            for each in results
+        )
+        rows = [[each.source_id, each.label, each.level] for each in objects]
+        self.write({"status": report.id, "objects": rows})
 
     def finish(self, counts: Mapping[str, int]) -> None:
         """Record the end, with the counts by verdict."""
@@ -181,6 +230,10 @@ class PushRecord:
         except OSError as error:
             log.warning("the rest of this push is not recorded: %s", error.strerror or error)
             self._stream = None
+
+
+def _name(collection: Collection) -> str:
+    return collection.alias or collection.title
 
 
 def _read_record(file: Path) -> RecordedPush | None:
@@ -209,8 +262,9 @@ def _read_line(push: RecordedPush | None, line: Any, id: str) -> RecordedPush | 
             root=str(line["root"]),
             collection=str(line["collection"]),
             files=tuple(str(name) for name in line["files"]),
+            is_withdrawal=line.get("withdrawal") is True,
         )
     if "status" in line:
-        objects = tuple(SentObject(str(name), str(label)) for name, label in line["objects"])
+        objects = tuple(SentObject(*map(str, row)) for row in line["objects"])
         return replace(push, parts=(*push.parts, SentPart(str(line["status"]), objects)))
     return replace(push, counts={str(word): int(n) for word, n in line["counts"].items()})

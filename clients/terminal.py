@@ -9,8 +9,10 @@ from __future__ import annotations
 import difflib
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -37,7 +39,7 @@ from tocsin.config.command_line import (
 
 if TYPE_CHECKING:  # a check loads no HTTP client
     from tocsin.clients.http import Collection
-    from tocsin.clients.responses import StatusReport
+    from tocsin.clients.responses import StatusDetail, StatusReport
 
 _VERDICT_COLOURS = {
     "ready": "green",
@@ -141,31 +143,49 @@ def write_result(stream: IO[str], result: ObjectResult) -> None:
 
 
 def _print_result_on_terminal(console: Console, result: ObjectResult) -> None:
-    head = _color_verdict(result)
-    value, kind = describe_object(result.object or result.held or {}, result.label)
-    name = _shorten(value, _MAX_LABEL) or result.source_id or "-"
-    head.append(f" {printable(name)}{f' ({printable(kind)})' if value and kind else ''}")
-    console.print(head)
     ids = [f"{printable(result.file)}#{result.index} {printable(result.source_id or '')}".rstrip()]
     ids += [f"-> {_shorten(result.public_id)}"] if result.public_id else []
-    for line in ids:
-        console.print(Text(f"{_INDENT}{line}", style="dim"))
+    _print_head(console, result, ids)
     _print_findings(console, result)
 
 
-def print_withdrawal(console: Console, result: ObjectResult) -> None:
-    """Print what becomes of an object that is withdrawn, by its value or id."""
-    head = _color_verdict(result)
-    head.append(f" {printable(result.source_id or '-')}")
-    if result.label:
-        head.append(f"  {_shorten(result.label, _MAX_LABEL)}")
+def _print_head(console: Console, result: ObjectResult, ids: Sequence[str]) -> None:
+    """Print the verdict on an object with its value, and below it lines about its ids."""
+    head = _color_verdict(result.verdict)
+    subject = result.object or result.held or {}
+    head.append(f" {name_object(subject, result.label) or printable(result.source_id or '-')}")
     console.print(head)
+    for line in ids:
+        console.print(Text(f"{_INDENT}{line}", style="dim"))
+
+
+def name_object(subject: StixObject, label: str = "") -> str:
+    """The value of an object with its type, for a line on a terminal; empty if it has none."""
+    value, kind = describe_object(subject, label)
+    name = _shorten(value, _MAX_LABEL)
+    return f"{name} ({printable(kind)})" if name and kind else name
+
+
+def print_withdrawal(console: Console, result: ObjectResult) -> None:
+    """Print what becomes of an object that is withdrawn, by its value and id."""
+    if console.is_terminal:
+        ids = [printable(result.source_id or "-")] if result.label else []
+        _print_head(console, replace(result, object=None), ids)
+    else:
+        label = f"  {_shorten(result.label, _MAX_LABEL)}" if result.label else ""
+        console.print(Text(f"{result.verdict:9} {printable(result.source_id or '-')}{label}"))
     if result.verdict not in _EXPLAINED_VERDICTS:
         _print_findings(console, result)
 
 
-def _color_verdict(result: ObjectResult) -> Text:
-    return Text(f"{result.verdict:9}", style=_VERDICT_COLOURS.get(result.verdict, ""))
+def print_statement(console: Console, text: str) -> None:
+    """Print a sentence, in lines of whole words on a terminal."""
+    shown = printable(text)
+    console.print(Text(wrap_words(shown, console.width, "  ") if console.is_terminal else shown))
+
+
+def _color_verdict(verdict: str) -> Text:
+    return Text(f"{verdict:9}", style=_VERDICT_COLOURS.get(verdict, ""))
 
 
 def _print_findings(console: Console, result: ObjectResult) -> None:
@@ -205,21 +225,34 @@ def print_status(
     On a terminal, an object is named by its value if its label is among `labels`, by id.
     """
     state = "complete" if report.complete else "settled" if report.settled else "pending"
-    console.print(
-        Text(
-            f"{_shorten(report.id)}: {state}, {report.success} succeeded, "
-            f"{report.failure} failed, {report.pending} pending"
-        )
-    )
+    counts = f"{report.success} succeeded, {report.failure} failed, {report.pending} pending"
+    print_statement(console, f"{_shorten(report.id)}: {state}, {counts}")
     for detail in report.details:
         if detail.outcome == "success" and not detail.message:
             continue
         texts = [detail.message] if detail.message else []
         texts += [finding.get("message", "") for finding in detail.findings if not texts]
+        message = _shorten("; ".join(texts))
         word = _shorten(detail.verdict or detail.outcome)
-        label = labels.get(detail.id, "") if console.is_terminal else ""
-        name = describe_object({}, label)[0] or detail.id
-        console.print(Text(f"{word:9} {_shorten(name)} {_shorten('; '.join(texts))}"))
+        if console.is_terminal:
+            print_detail(console, detail, labels.get(detail.id, ""), message)
+        else:
+            console.print(Text(f"{word:9} {_shorten(detail.id)} {message}"))
+
+
+def print_detail(console: Console, detail: StatusDetail, label: str, message: str) -> None:
+    """Print what became of an object on a terminal: its value, below it its ids and a message."""
+    head = _color_verdict(_shorten(detail.verdict or detail.outcome))
+    name = name_object({}, label)
+    head.append(f" {name or _shorten(detail.id)}")
+    console.print(head)
+    lines = [_shorten(detail.id)] if name else []
+    lines += [f"-> {_shorten(detail.public_id)}"] if detail.public_id else []
+    for line in lines:
+        console.print(Text(f"{_INDENT}{line}", style="dim"))
+    if message:
+        text = f"{_INDENT}{printable(message)}"
+        console.print(Text(wrap_words(text, console.width, f"{_INDENT}  ")))
 
 
 def print_collections(console: Console, collections: Sequence[Collection]) -> None:
@@ -249,6 +282,16 @@ def progress_bar(label: str, *, known_total: bool, hidden: bool = False) -> Prog
         disable=hidden or not sys.stderr.isatty(),
         redirect_stdout=sys.stdout.isatty(),
     )
+
+
+def choose_console(progress: Progress) -> Console:
+    """The console for what is printed on standard output while a progress bar is shown.
+
+    On the terminal that has the bar, that is the bar's own: it draws the bar below each line.
+    """
+    shown = not progress.disable and sys.stdout.isatty()
+    is_same = shown and os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return progress.console if is_same else open_console()
 
 
 def print_stages(console: Console, result: ObjectResult) -> None:

@@ -1,7 +1,8 @@
 """Withdraw what was shared, by sending revoked versions of it.
 
 A revoked version needs the id under which the object was sent.  The id of an indicator from a text
-or a table follows from its value, so the value or the file is enough to find it again.
+or a table follows from its value, so the value or the file is enough to find it again.  If it was
+sent under a new id, the local record of pushes knows that.
 
 A revoked version says nothing but its id: whatever else STIX requires has a neutral value.  So
 withdrawing a file shares none of it, even if the check kept some of it back.  Knows no network.
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from tocsin.admission.descriptions import find_label
 from tocsin.admission.errors import Malformed
+from tocsin.admission.extraction.indicators import derive_id
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
@@ -65,7 +67,7 @@ _NEVER_REVOKED = ("marking-definition", "bundle")
 """Types without the property `revoked`; observables have none either."""
 _SHARED_BY_FILES = ("identity", "extension-definition")
 """Objects that other files are likely to use too; only an id on the command line names them."""
-_OUTCOMES = {"admitted": "withdrawn", "duplicate": "absent"}
+OUTCOMES = {"admitted": "withdrawn", "duplicate": "absent"}
 """From the verdict on a revoked version to what it means here."""
 
 VERDICTS = ("withdrawn", "absent", "held", "refused", "pending", "unsent")
@@ -120,6 +122,22 @@ def list_targets(preview: Preview) -> list[Target]:
     return targets
 
 
+def list_derived_labels(targets: Iterable[Target]) -> set[str]:
+    """The labels of the targets whose ids follow from their values; they may have other ids too."""
+    return {each.label for each in targets if each.id == derive_id(each.label)}
+
+
+def add_other_ids(
+    targets: Iterable[Target], ids_by_label: Mapping[str, Iterable[str]]
+) -> Iterator[Target]:
+    """The targets, each followed by those for other ids of the same value."""
+    for target in targets:
+        yield target
+        if target.id == derive_id(target.label):
+            for id in sorted(ids_by_label.get(target.label, ())):
+                yield replace(target, id=id)
+
+
 def prepare_withdrawal(targets: Iterable[Target], now: int) -> Iterator[ObjectResult]:
     """A result with the revoked version for each target, ready to be sent; each id once."""
     unique = {each.id: each for each in reversed(list(targets))}
@@ -145,9 +163,18 @@ def revoked_version(id: str, now: int) -> StixObject:
     return {**common, "revoked": True, **required}
 
 
+def count_absent(results: Iterable[ObjectResult]) -> int:
+    """The number of values of which nothing was published under any of their ids."""
+    absent: set[str] = set()
+    found: set[str] = set()
+    for each in results:
+        (absent if each.verdict == "absent" else found).add(each.label)
+    return len(absent - found - {""})
+
+
 def read_outcome(result: ObjectResult) -> ObjectResult:
     """The result of a push of a revoked version, with a verdict of this module."""
-    return replace(result, verdict=_OUTCOMES.get(result.verdict, result.verdict))
+    return replace(result, verdict=OUTCOMES.get(result.verdict, result.verdict))
 
 
 def _is_never_revoked(kind: str) -> bool:

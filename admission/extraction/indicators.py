@@ -132,10 +132,15 @@ def build_indicator(
     return _build(value.value, value.pattern, details, options)
 
 
+def derive_id(pattern: str) -> str:
+    """The id of an indicator that is built from a single value, by its pattern."""
+    return f"indicator--{_uuid5(pattern)}"
+
+
 def replace_derived_id(candidate: Candidate) -> Candidate:
     """The candidate with a random id, if its id is derived from its pattern; else the same one."""
     subject = candidate.object or {}
-    if subject.get("id") != f"indicator--{_uuid5(str(subject.get('pattern')))}":
+    if subject.get("id") != derive_id(str(subject.get("pattern"))):
         return candidate
     id = f"indicator--{uuid.uuid4()}"
     return replace(candidate, object={**subject, "id": id}, source_id=id)
@@ -195,7 +200,7 @@ def _build(value: str, pattern: str, details: IndicatorDetails, options: ReadOpt
     subject: StixObject = {
         "type": "indicator",
         "spec_version": "2.1",
-        "id": f"indicator--{_uuid5(pattern)}",
+        "id": derive_id(pattern),
         "created": stamp,
         "modified": stamp,
         "name": details.name or value,

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.text import Text
 
 from tocsin.admission import parse_policy
 from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Unavailable
@@ -36,6 +35,7 @@ from tocsin.clients.terminal import (
     print_counts,
     print_json,
     print_message,
+    print_statement,
     progress_bar,
 )
 from tocsin.config import (
@@ -428,10 +428,10 @@ def print_push_summary(
 def _print_status_ids(console: Console, ids: Sequence[str]) -> None:
     """Print how to ask for the verdicts again."""
     if len(ids) == 1:
-        console.print(Text(f"status {printable(ids[0])}: `tocsin status` shows it again"))
+        print_statement(console, f"`tocsin status {ids[0]}` shows the verdicts again")
     elif ids:
-        shown = f"{printable(ids[0])} to {printable(ids[-1])}"
-        console.print(Text(f"{len(ids)} statuses, {shown}: `tocsin status` shows them again"))
+        shown = f"{ids[0]} to {ids[-1]}"
+        print_statement(console, f"{len(ids)} statuses, {shown}: `tocsin sent` lists them")
 
 
 def push_exit_code(pushed: Sequence[PushResult], counts: Mapping[str, int], *, wait: bool) -> int:

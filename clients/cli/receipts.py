@@ -140,6 +140,8 @@ def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list
     for submission in list_submissions(hub, settings):
         if _is_before(submission.received, begin):
             break
+        if submission.is_withdrawal:
+            continue  # the row of what was withdrawn says that it is revoked
         for receipt in _read_submission(hub, submission):
             found.setdefault(receipt.source_id, receipt)
             if len(found) == limit:

@@ -10,18 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
-from tocsin.clients.cli.command import COUNT, json_option, with_connection_options, with_settings
+from tocsin.clients.cli.command import (
+    COUNT,
+    count_objects,
+    json_option,
+    with_connection_options,
+    with_settings,
+)
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.push_record import PushRecords, RecordedPush, state_folder
 from tocsin.clients.responses import StatusDetail, StatusReport
-from tocsin.clients.terminal import open_console, print_json, print_message
+from tocsin.clients.terminal import open_console, print_detail, print_json, print_message
+from tocsin.clients.withdraw import OUTCOMES as WITHDRAWAL_OUTCOMES
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable
 
@@ -44,9 +52,12 @@ class Submission:
     """The files that it came from, if it was pushed from this computer."""
     labels: Mapping[str, str] | None = None
     """The labels of the objects by id, likewise."""
+    is_withdrawal: bool = False
+    """True if it was a withdrawal from this computer."""
 
     def as_json(self) -> dict[str, Any]:
         """The submission as `--json` prints it."""
+        kind = {"withdrawal": True} if self.is_withdrawal else {}
         return {
             "id": self.id,
             "received": self.received,
@@ -55,7 +66,7 @@ class Submission:
             "objects": self.total,
             "counts": dict(self.counts),
             "files": list(self.files),
-        }
+        } | kind
 
 
 @click.command(
@@ -82,6 +93,8 @@ def sent_command(settings: ClientSettings, id: str, limit: int, as_json: bool) -
     computers and people of your organisation sent too. Servers other than
     Tocsin's hub have no list: then it is the record of this computer.
 
+    Withdrawals from this computer are counted as withdrawn or absent.
+
     With --json: a line for each submission or object.
     """
     with open_hub(settings) as hub:
@@ -107,7 +120,7 @@ def list_submissions(hub: Hub, settings: ClientSettings) -> Iterator[Submission]
                 *(listed.id, listed.received, listed.collection, listed.total),
                 *(listed.counts, listed.root, listed.account),
             )
-            yield replace(submission, files=ours.files, labels=ours.labels) if ours else submission
+            yield _complete(submission, ours) if ours else submission
     except NotFound:
         print_message(_NOT_LISTED)
         if not recorded and not settings.record_pushes:
@@ -115,6 +128,12 @@ def list_submissions(hub: Hub, settings: ClientSettings) -> Iterator[Submission]
                 "record_pushes is off, so this computer has no record; give an id"
             ) from None
         yield from recorded.values()
+
+
+def _complete(listed: Submission, ours: Submission) -> Submission:
+    """A submission that the hub lists, with what only the local record has."""
+    kind = ours.is_withdrawal
+    return replace(listed, files=ours.files, labels=ours.labels, is_withdrawal=kind)
 
 
 def _list_recorded(hub: Hub) -> Iterator[Submission]:
@@ -134,25 +153,32 @@ def _split_push(push: RecordedPush) -> Iterator[Submission]:
             root=push.root,
             files=push.files,
             labels={each.source_id: each.label for each in part.objects},
+            is_withdrawal=push.is_withdrawal,
         )
 
 
 def _print_list(submissions: list[Submission]) -> None:
+    """Print two rows for each submission, so that file names have more than half of 80 columns."""
     table = Table(box=None, pad_edge=False)
-    for heading, width in (("time (UTC)", 16), ("submission", 36)):
-        table.add_column(heading, no_wrap=True, min_width=width)
-    for heading in ("to", "all", "verdicts, files"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("time (UTC), collection, submission", overflow="fold", min_width=36)
+    table.add_column("objects, files", overflow="fold")
     for each in submissions:
-        verdicts = ", ".join(f"{n} {word}" for word, n in each.counts.items() if word in _SHOWN)
+        when = f"{each.received[:16].replace('T', ' ')}  {each.collection}"
+        counts = "; ".join(filter(None, (count_objects(each.total), _format_counts(each))))
         files = ", ".join(Path(name).name or name for name in each.files)
-        texts = (each.received[:16].replace("T", " "), each.id, each.collection, str(each.total))
-        last = "; ".join(text for text in (verdicts, files) if text)
-        table.add_row(*(Text(printable(text)) for text in (*texts, last)))
+        for row in ((when, counts), (each.id, files)):
+            table.add_row(*(Text(printable(text)) for text in row))
     open_console().print(table)
 
 
-_SHOWN = ("admitted", "merged", "duplicate", "held", "refused", "pending")
+def _format_counts(submission: Submission) -> str:
+    """The objects by verdict; of a withdrawal, in its own words."""
+    words = WITHDRAWAL_OUTCOMES if submission.is_withdrawal else {}
+    counts = [(n, words.get(word, word)) for word, n in submission.counts.items() if word in _SHOWN]
+    return ", ".join(f"{n} {word}" for n, word in counts)
+
+
+_SHOWN = ("admitted", "merged", "duplicate", "held", "refused", "pending", "withdrawn", "absent")
 
 
 def _show(hub: Hub, settings: ClientSettings, id: str, *, as_json: bool) -> None:
@@ -161,16 +187,26 @@ def _show(hub: Hub, settings: ClientSettings, id: str, *, as_json: bool) -> None
     labels = (recorded.labels if recorded else None) or {}
     console = open_console()
     for detail in report.details:
+        if recorded and recorded.is_withdrawal:
+            verdict = WITHDRAWAL_OUTCOMES.get(detail.verdict, detail.verdict)
+            detail = replace(detail, verdict=verdict)
         label = labels.get(detail.id, "")
+        message = detail.message if detail.outcome != "success" else ""
         if as_json:
             print_json(_detail_as_json(report, detail, label))
-            continue
-        line = f"{detail.verdict or detail.outcome:9} {detail.id}"
-        line += f" -> {detail.public_id}" if detail.public_id else ""
-        line += f"  {label}" if label else ""
-        console.print(Text(printable(line)))
-        if detail.message and detail.outcome != "success":
-            console.print(Text(f"          {printable(detail.message)}"))
+        elif console.is_terminal:
+            print_detail(console, detail, label, message)
+        else:
+            _print_detail_line(console, detail, label, message)
+
+
+def _print_detail_line(console: Console, detail: StatusDetail, label: str, message: str) -> None:
+    line = f"{detail.verdict or detail.outcome:9} {detail.id}"
+    line += f" -> {detail.public_id}" if detail.public_id else ""
+    line += f"  {label}" if label else ""
+    console.print(Text(printable(line)))
+    if message:
+        console.print(Text(f"          {printable(message)}"))
 
 
 def _detail_as_json(report: StatusReport, detail: StatusDetail, label: str) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def _find_last(hub: Hub, settings: ClientSettings) -> list[tuple[str, str]]:
     Raises WrongUsage if none is recorded.
     """
     for push in PushRecords(state_folder(os.environ)).list_newest():
-        if push.url == hub.url:
+        if push.url == hub.url and not push.is_withdrawal:
             return [(part.status, push.root) for part in push.parts]
     off = "" if settings.record_pushes else "; record_pushes is off"
     raise WrongUsage(f"no push to {hub.url} is recorded here{off}; give the id of a status")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from tocsin.admission.errors import Malformed
 from tocsin.clients.cli.command import (
@@ -30,8 +32,10 @@ from tocsin.clients.cli.hub import find_writable, open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push_results
+from tocsin.clients.push_record import PushRecord, PushRecords, state_folder
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.terminal import (
+    choose_console,
     open_console,
     print_json,
     print_message,
@@ -41,6 +45,9 @@ from tocsin.clients.terminal import (
 from tocsin.clients.withdraw import (
     VERDICTS,
     Target,
+    add_other_ids,
+    count_absent,
+    list_derived_labels,
     list_targets,
     prepare_withdrawal,
     read_outcome,
@@ -53,6 +60,17 @@ _COUNTED = ("withdrawn", "absent")
 """The outcomes that are counted even if no object has them."""
 _MAX_SHOWN = 20
 """Objects that are shown before the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A withdrawal as the command line asks for it."""
+
+    hub: Hub
+    collection: Collection
+    results: Sequence[ObjectResult]
+    options: PushOptions
+    as_json: bool
 
 
 @click.command(
@@ -96,7 +114,8 @@ def withdraw_command(
 
     An object that nobody else reported is revoked. Only ids are sent, no
     content. A withdrawn id cannot be used again: to report the value again, use
-    push --new-ids. To withdraw it then, give the id that push printed.
+    push --new-ids. A value that was sent under new ids is found if this computer
+    sent it; if another did, give the id that push printed.
 
     \b
     Verdicts:
@@ -113,21 +132,51 @@ def withdraw_command(
     now = time.time_ns() // 1000
     inputs = Inputs(files, options["form"] or "", "")
     targets, failed = _find_targets(settings, names, inputs, now, as_json=as_json)
-    results = list(prepare_withdrawal(targets, now))
     if options["dry_run"]:
-        _print_results(results, as_json=as_json)
+        targets = _add_recorded(targets, _url_without_request(settings), None)
+        _print_results(open_console(), prepare_withdrawal(targets, now), as_json=as_json)
         return stdio.FAILED if failed else stdio.DONE
     with open_hub(settings) as hub:
         collection = find_writable(hub, options["to"])
+        results = list(prepare_withdrawal(_add_recorded(targets, hub.url, collection), now))
         if results and not options["yes"] and not _confirm(collection, results):
             print_message("nothing was sent")
             return stdio.FAILED
         push_options = PushOptions(wait=wait, timeout=options["timeout"])
-        pushed = _send(hub, collection, results, push_options, as_json=as_json)
-    counts = _count_outcomes(pushed)
+        job = _Job(hub, collection, results, push_options, as_json)
+        folder = state_folder(os.environ) if settings.record_pushes else None
+        named = list(dict.fromkeys(each.file for each in targets if each.file))
+        records = PushRecords(folder)
+        with records.begin(collection, hub.url, named, is_withdrawal=True) as record:
+            pushed = _send(job, record)
+            counts = _count_outcomes(pushed)
+            record.finish(counts)
     counts |= {"failed_files": failed} if failed else {}
     print_push_summary(pushed, counts, as_json=as_json)
+    if absent := count_absent(result for part in pushed for result in part.results):
+        values = "1 value" if absent == 1 else f"{absent} values"
+        print_message(
+            f"of {values} nothing of yours was published; if you sent it from another computer "
+            "under a new id, give that id, which `tocsin sent ID` shows"
+        )
     return push_exit_code(pushed, counts, wait=wait)
+
+
+def _url_without_request(settings: ClientSettings) -> str:
+    """The URL of the hub as records have it; empty if none is named."""
+    if not settings.url:
+        return ""
+    with open_hub(settings) as hub:
+        return hub.url
+
+
+def _add_recorded(
+    targets: Sequence[Target], url: str, collection: Collection | None
+) -> list[Target]:
+    """The targets, with the other ids under which this computer sent the same values there."""
+    records = PushRecords(state_folder(os.environ))
+    ids = records.find_ids(list_derived_labels(targets), url, collection)
+    return list(add_other_ids(targets, ids))
 
 
 def _find_targets(
@@ -190,28 +239,22 @@ def _confirm(collection: Collection, results: Sequence[ObjectResult]) -> bool:
     return ask(f"Withdraw {count_objects(len(results))} from {name}? This is final.")
 
 
-def _send(
-    hub: Hub,
-    collection: Collection,
-    results: Sequence[ObjectResult],
-    options: PushOptions,
-    *,
-    as_json: bool,
-) -> list[PushResult]:
+def _send(job: _Job, record: PushRecord) -> list[PushResult]:
     """Send, and print each object's outcome as soon as it is known; the outcomes."""
     pushed: list[PushResult] = []
-    with progress_bar("withdrawing", known_total=True) as progress:
-        task = progress.add_task("", total=len(results))
-        for part in push_results(hub, collection, results, options):
+    parts = push_results(job.hub, job.collection, job.results, job.options, record.acknowledge)
+    hidden = not job.results
+    with progress_bar("withdrawing", known_total=True, hidden=hidden) as progress:
+        task, console = progress.add_task("", total=len(job.results)), choose_console(progress)
+        for part in parts:
             outcomes = tuple(read_outcome(result) for result in part.results)
-            _print_results(outcomes, as_json=as_json)
+            _print_results(console, outcomes, as_json=job.as_json)
             progress.advance(task, len(outcomes))
             pushed.append(replace(part, results=outcomes))
     return pushed
 
 
-def _print_results(results: Iterable[ObjectResult], *, as_json: bool) -> None:
-    console = open_console()
+def _print_results(console: Console, results: Iterable[ObjectResult], *, as_json: bool) -> None:
     for result in results:
         if as_json:
             print_json(

@@ -5,6 +5,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rich.console import Console
 from support.taxii_servers import COLLECTION, Medallion
 
 from tocsin.clients.http import Collection
-from tocsin.clients.push_record import PushRecords
+from tocsin.clients.push_record import PushRecords, SentObject
 from tocsin.clients.responses import parse_status
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.terminal import print_status
@@ -62,6 +63,32 @@ class TestRecords:
         file.write_bytes(file.read_bytes() + b'{"status": "s2", "obj')
         (push,) = records.list_newest()
         assert ([part.status for part in push.parts], push.counts) == (["s1"], {})
+
+    def test_a_withdrawal_is_told_from_a_push(self, tmp_path: Path) -> None:
+        for is_withdrawal in (False, True):
+            records = PushRecords(tmp_path)
+            with records.begin(INBOX, "https://h/", [], is_withdrawal=is_withdrawal) as record:
+                record.acknowledge(status("s1"), [result("evil.top")])
+        assert [each.is_withdrawal for each in PushRecords(tmp_path).list_newest()] == [True, False]
+
+    def test_a_record_without_levels_is_read(self, tmp_path: Path) -> None:
+        records = PushRecords(tmp_path)
+        with records.begin(INBOX, "https://h/", []) as record:
+            record.write({"status": "s1", "objects": [["indicator--1", "evil.top"]]})
+        (push,) = records.list_newest()
+        assert [*push.objects] == [SentObject("indicator--1", "evil.top", "")]
+
+    def test_ids_are_found_by_labels_that_were_not_shortened(self, tmp_path: Path) -> None:
+        records, long = PushRecords(tmp_path), "x" * 200
+        with records.begin(INBOX, "https://h/", []) as record:
+            record.acknowledge(status("s1"), [result("evil.top"), result(long)])
+        wanted = {"evil.top", "bad.top", long}
+        found = {"evil.top": {"indicator--evil.top"}}
+        assert records.find_ids(wanted, "https://h/", INBOX) == found
+        assert records.find_ids(wanted, "https://other/", INBOX) == {}
+        elsewhere = replace(INBOX, alias="other")
+        assert records.find_ids(wanted, "https://h/", elsewhere) == {}
+        assert records.find_ids(wanted, "https://h/") == found
 
     def test_a_push_that_sent_nothing_is_not_listed(self, tmp_path: Path) -> None:
         records = PushRecords(tmp_path)
@@ -127,7 +154,7 @@ class TestStatusOfTheLastPush:
         id, label = "indicator--1", "[domain-name:value = 'evil-portal.top']"
         detail = {"id": id, "version": "2026-01-01T00:00:00.000Z", "message": "published"}
         report = parse_status({"id": "s1", "status": "complete", "successes": [detail]})
-        for is_terminal, expected in ((True, "evil-portal.top published"), (False, id)):
+        for is_terminal, expected in ((True, "evil-portal.top (domain-name)\n"), (False, id)):
             written = StringIO()
             console = Console(file=written, force_terminal=is_terminal, width=80)
             print_status(console, report, {id: label})
@@ -137,7 +164,7 @@ class TestStatusOfTheLastPush:
         Path("a.txt").write_text("evil-portal.top")
         _, lines, _ = tocsin("push", "a.txt", "--to", COLLECTION)
         id = tocsin("status")[1][0].partition(":")[0]
-        assert f"status {id}: `tocsin status` shows it again" in lines
+        assert f"`tocsin status {id}` shows the verdicts again" in lines
 
     def test_nothing_is_recorded_if_the_setting_is_off(
         self, tocsin: Run, partner: Medallion, monkeypatch: pytest.MonkeyPatch

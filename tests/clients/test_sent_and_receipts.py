@@ -103,8 +103,41 @@ class TestSent:
         assert "does not list submissions" in stderr
         assert id in "\n".join(tocsin("sent")[1])
 
+    def test_the_list_fits_80_columns_with_whole_file_names(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        name = "indicators-of-the-campaign-2026.txt"
+        Path(name).write_text("evil-portal.top")
+        tocsin("push", name, "--to", "inbox")
+        _, lines, _ = tocsin("sent")
+        assert max(map(len, lines)) <= 80
+        assert "1 object; 1 admitted" in lines[1] and name in lines[2]
+
+    def test_sent_marks_withdrawals_from_this_computer(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        push(tocsin, "evil-portal.top")
+        tick(served)
+        tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        _, lines, _ = tocsin("sent", "--json")
+        assert [each.get("withdrawal") for each in rows(lines)] == [True, None]
+        _, lines, _ = tocsin("sent")
+        assert "1 withdrawn" in lines[1] and "admitted" not in lines[1]
+        assert tocsin("sent", rows(tocsin("sent", "--json")[1])[0]["id"])[1][0].startswith("withdr")
+
 
 class TestReceipts:
+    def test_a_withdrawal_leaves_the_receipt_of_what_it_withdrew(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        id = push(tocsin, "evil-portal.top")
+        tick(served)
+        tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        [receipt] = rows(tocsin("receipts", "--json")[1])
+        assert (receipt["submission"], receipt["verdict"]) == (id, "admitted")
+        assert receipt["state"] == "revoked"
+
     def test_receipts_tell_how_many_others_reported_and_saw_it(
         self, tocsin: Run, served: HubInProcess
     ) -> None:

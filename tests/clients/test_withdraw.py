@@ -110,6 +110,41 @@ class TestAtAHub:
         assert tocsin("withdraw", id, "--to", "inbox", "--yes")[0] == 0
         assert in_force(served) == []
 
+    @pytest.mark.parametrize("name", ["evil-portal.top", "report.txt"])
+    def test_what_was_sent_under_a_new_id_is_withdrawn_by_its_value(
+        self, tocsin: Run, served: HubInProcess, name: str
+    ) -> None:
+        self.push(tocsin, "evil-portal.top", "--new-ids")
+        assert len(in_force(served)) == 1
+        code, lines, stderr = tocsin("withdraw", name, "--to", "inbox", "--yes", "--json")
+        assert (code, stderr, in_force(served)) == (0, "", [])
+        assert sorted(verdict for _, verdict in outcomes(lines)) == ["absent", "withdrawn"]
+
+    def test_a_dry_run_shows_the_new_ids_too(self, tocsin: Run, served: HubInProcess) -> None:
+        self.push(tocsin, "evil-portal.top", "--new-ids")
+        words = ("withdraw", "evil-portal.top", "--to", "inbox", "--dry-run", "--json")
+        assert len(tocsin(*words)[1]) == 2
+
+    def test_where_nothing_was_published_it_advises_to_give_the_id(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TOCSIN_RECORD_PUSHES", "false")
+        self.push(tocsin, "evil-portal.top", "--new-ids")
+        code, lines, stderr = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        assert (code, len(in_force(served))) == (0, 1) and "0 withdrawn, 1 absent" in lines[-1]
+        assert "of 1 value nothing of yours was published; if you sent it from another" in stderr
+        assert "give that id" in stderr
+
+    def test_it_prints_how_to_see_its_verdicts_again(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, "evil-portal.top")
+        _, lines, _ = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        (line,) = [each for each in lines if each.startswith("`tocsin status ")]
+        id = line.split()[2].rstrip("`")
+        assert tocsin("status", id)[1][0].startswith(id)
+        assert not tocsin("status")[1][0].startswith(id)
+
     def test_nothing_of_the_content_is_sent(self, tocsin: Run, served: HubInProcess) -> None:
         kept_back = indicator("intranet.acme.example", description="ask jo.doe@bank.example.net")
         Path("a.json").write_text(json.dumps({"type": "bundle", "objects": [kept_back]}))
@@ -125,7 +160,7 @@ class TestAtAHub:
         self.push(tocsin, "evil-portal.top")
         command = [sys.executable, "-m", "tocsin.clients", "withdraw", "evil-portal.top"]
         code, written = run_on_terminal([*command, "--to", "inbox"], 200, 30, typed="n\n")
-        assert code == 1 and "[domain-name:value = 'evil-portal.top']" in written
+        assert code == 1 and "evil-portal.top (domain-name)" in written
         assert "Withdraw 1 object from inbox? This is final. [y/N]" in written
         assert in_force(served) != []
 
