@@ -155,6 +155,8 @@ class Candidate:
     """The references and markings of a record that could not be parsed (`salvage_object`).
 
     Empty if nothing of it could be read, though it may be a container."""
+    excerpt: str = ""
+    """The text that could not be read as an object, shortened; only its submitter sees it."""
     from_hub: bool = False
     """True if the object claims this hub as its author; set before validation strips the claim."""
 

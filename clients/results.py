@@ -82,7 +82,7 @@ def describe_candidate(file: str, candidate: Candidate) -> ObjectResult:
         findings=tuple(each.as_json() for each in candidate.findings),
         object=join_layers(candidate) if candidate.is_open else None,
         held=join_layers(candidate) if candidate.verdict is Verdict.HELD else None,
-        label=find_label(candidate.object or {}),
+        label=find_label(candidate.object or {}) or candidate.excerpt,
         previewed=len(candidate.findings),
     )
 
@@ -136,7 +136,7 @@ def encode_results(
                 join_layers(candidate) if is_open else None,
                 held,
                 before if kept else None,
-                "" if is_open else find_label(candidate.object or {}),
+                "" if is_open else find_label(candidate.object or {}) or candidate.excerpt,
             ]
         )
     return ResultBlock(zlib.compress(_ENCODER.encode(rows), _COMPRESSION), counts)

@@ -5,7 +5,7 @@ indicators.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha1
@@ -30,6 +30,7 @@ from tocsin.admission.observables.ioc_types import (
     recognise_ioc,
     recognise_without_scheme,
 )
+from tocsin.admission.observables.refang import refang
 from tocsin.admission.timestamps import stix_time
 
 _NAMESPACE = uuid.UUID("7f0c0b52-5d0f-4b3e-9a57-6f1f1d3c9b4e").bytes
@@ -146,10 +147,34 @@ def replace_derived_id(candidate: Candidate) -> Candidate:
     return replace(candidate, object={**subject, "id": id}, source_id=id)
 
 
-def refused_candidate(index: int, message: str) -> Candidate:
+def refused_candidate(index: int, message: str, excerpt: str = "") -> Candidate:
     """A candidate for a part that cannot be read; the message names its place and the remedy."""
     finding = Finding("validate", "format", Action.REFUSED, message)
-    return Candidate(index=index, object=None, verdict=Verdict.REFUSED, findings=(finding,))
+    refused = Candidate(index=index, object=None, verdict=Verdict.REFUSED, findings=(finding,))
+    return replace(refused, excerpt=excerpt) if excerpt else refused
+
+
+def note_wildcard(value: object, text: str) -> Iterator[Finding]:
+    """A finding if a text has `*.` before the domain: the indicator is not about subdomains."""
+    if "*" not in text or not isinstance(value, RecognisedIoc):
+        return
+    if value.kind is IocType.DOMAIN and f"*.{value.value}" in refang(text).lower():
+        message = "`*.` is left out: the indicator names the domain itself, not its subdomains"
+        yield Finding("validate", "format", Action.NOTED, message, "pattern")
+
+
+def with_closing_notes(
+    candidates: Iterable[Candidate], describe: Callable[[], Iterable[str]]
+) -> Iterator[Candidate]:
+    """A file's candidates; the last has findings that can only be described after all of them."""
+    last: Candidate | None = None
+    for candidate in candidates:
+        if last is not None:
+            yield last
+        last = candidate
+    if last is not None:
+        notes = (Finding("validate", "format", Action.NOTED, text) for text in describe())
+        yield last.with_findings(*notes)
 
 
 def with_note_of_unrelated_ids(

@@ -79,6 +79,11 @@ class TestTable:
         assert "Refused, never sent (1)" in text
         assert "10.0.4.12" in text and "a private, reserved or" in text
 
+    def test_a_refused_row_of_a_table_is_shown_with_its_text(self) -> None:
+        Path("a.csv").write_text("domain\nevil-portal.top\nevil-typo.tpo\n")
+        lines = shown("a.csv")
+        assert any(line.startswith("evil-typo.tpo") for line in lines)
+
     def test_no_line_is_longer_than_80_columns(self) -> None:
         long = named(1, description="ask jo.doe@bank.example.net " + "x" * 500)
         lines = shown(write("a.json", long, HELD, named(3, pattern="[broken")))

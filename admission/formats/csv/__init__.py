@@ -25,7 +25,9 @@ from tocsin.admission.extraction.indicator_types import drop_indicator_types, fi
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
+    note_wildcard,
     refused_candidate,
+    with_closing_notes,
     with_note_of_unrelated_ids,
 )
 from tocsin.admission.extraction.text_encoding import decode_text, is_plain_text
@@ -81,6 +83,16 @@ _SAMPLE = 200
 _LONGEST_START = 65_536
 _MOST_TITLES = 5
 """Maximum number of lines above the headings."""
+_LATEST_END = 2**62
+"""µs since 1970 UTC; an indicator may be valid until any time."""
+_READ_CELLS: Mapping[Role, tuple[str, str]] = {
+    Role.FIRST_SEEN: ("valid_from", "give a past date like 2026-01-31"),
+    Role.VALID_UNTIL: ("valid_until", "give a date like 2026-01-31"),
+    Role.CONFIDENCE: ("confidence", "give a number from 0 to 100, or low, medium or high"),
+}
+"""The columns whose cells must be numbers or dates, with the property that they become."""
+_LONGEST_EXCERPT = 60
+"""Characters of a cell that is refused."""
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
 _TRIM = '\ufeff \t"'
 MAP_OPTION = " (--map COLUMN=KIND changes one)"
@@ -141,7 +153,8 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
     start, columns = _find_columns(sample, options.columns)
     level, notes = find_strictest_tlp(_find_lines_about_table(lines, sample, start))
     builder = CandidateBuilder(options)
-    table = _Table(columns, builder, level, notes)
+    unlisted = _count_in_unlisted(columns, sample[start:])
+    table = _Table(columns, builder, level, notes, unlisted)
     candidates = (
         candidate
         for row in chain(sample[start:], rows)
@@ -150,7 +163,19 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
     )
     about_columns = Finding("validate", "columns", Action.NOTED, f"{READ_AS} {columns.describe()}")
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
-    yield from with_note_of_unrelated_ids(chain(first, candidates), table.unrelated, builder)
+    closed = with_closing_notes(chain(first, candidates), table.describe_ignored)
+    yield from with_note_of_unrelated_ids(closed, table.unrelated, builder)
+
+
+def _count_in_unlisted(columns: Columns, sample: Sequence[Row]) -> dict[int, int]:
+    """The ignored columns that need counting: half of their cells in the sample are values."""
+    counted: dict[int, int] = {}
+    for number in columns.unlisted:
+        cells = [row.cells[number] for row in sample if number < len(row.cells) and not row.blank]
+        filled = [cell for cell in cells if cell.strip().lower() not in EMPTY]
+        if filled and sum(map(is_value, filled)) * 2 >= len(filled):
+            counted[number] = 0
+    return counted
 
 
 def _take_start(lines: Iterable[str]) -> str:
@@ -235,11 +260,15 @@ class _Table:
     """The strictest TLP level that the file states around its rows."""
     notes: tuple[Finding, ...]
     """A finding that reports it."""
+    ignored: dict[int, int]
+    """Indicators in columns that are ignored because their headings are unknown, by number."""
     unrelated: list[ExternalId] = field(default_factory=list)
     """CVE and ATT&CK ids in rows without an indicator."""
 
     def read_row(self, row: Row) -> Iterator[Candidate]:
         """The candidates of a row."""
+        for number in self.ignored:
+            self.ignored[number] += number < len(row.cells) and is_value(row.cells[number])
         declared = self._declared_type(row)
         if declared in _ABOUT_REPORT:
             return
@@ -251,12 +280,27 @@ class _Table:
         if found:
             yield from self._build_candidates(found, row, declared, ids)
         elif row.broken or self.columns.headed or any(map(has_placeholder, row.cells)):
-            yield self._refuse(row, _explain_no_value(row, declared, ids))
+            yield self._refuse(row, _explain_no_value(row, declared, ids), self._excerpt(row))
         else:
             self.unrelated.extend(ids)
 
-    def _refuse(self, row: Row, reason: str) -> Candidate:
-        return refused_candidate(self.builder.next_index(), f"line {row.line}: {reason}")
+    def _refuse(self, row: Row, reason: str, excerpt: str = "") -> Candidate:
+        index = self.builder.next_index()
+        return refused_candidate(index, f"line {row.line}: {reason}", excerpt)
+
+    def _excerpt(self, row: Row) -> str:
+        """The beginning of the cells that should hold a value."""
+        numbers = self.columns.with_indicators if self.columns.roles else range(len(row.cells))
+        cells = (row.cells[n].strip() for n in numbers if n < len(row.cells))
+        return " ".join(filter(None, cells))[:_LONGEST_EXCERPT]
+
+    def describe_ignored(self) -> Iterator[str]:
+        """A note on each ignored column that holds indicators."""
+        for number, count in self.ignored.items():
+            if count:
+                heading = self.columns.quote_heading(number)
+                values = "1 indicator" if count == 1 else f"{count} indicators"
+                yield f"column {number + 1}{heading} is ignored, but holds {values}{MAP_OPTION}"
 
     def _build_candidates(
         self, values: Iterable[Value], row: Row, declared: str, ids: tuple[ExternalId, ...]
@@ -270,8 +314,10 @@ class _Table:
             details = replace(details, external_ids=ids[:MOST_IDS], references=links)
             self.unrelated.extend(ids[MOST_IDS:])
         notes = (*self.notes, *self._note_odd_row(row))
+        starred = " ".join(cell for cell in row.cells if "*" in cell)
         for value in values:
-            findings = (*notes, *_note_odd_value(value, declared, row))
+            odd = (*_note_odd_value(value, declared, row), *note_wildcard(value, starred))
+            findings = (*notes, *odd)
             yield self.builder.build(value, details, ("line", row.line), findings)
 
     def _note_odd_row(self, row: Row) -> Iterator[Finding]:
@@ -281,6 +327,19 @@ class _Table:
         if sum(map(len, self._cells(row, Role.NOTE))) > LONGEST_TEXT:
             message = f"line {row.line}: of the description, {LONGEST_TEXT} characters are kept"
             yield Finding("validate", "format", Action.STRIPPED, message, "description")
+        for role, (property, advice) in _READ_CELLS.items():
+            cells = self._cells(row, role)
+            if cells and self._read_cells(role, cells) is None:
+                message = f"{ascii(cells[0][:_LONGEST_EXCERPT])} is left out: {advice}"
+                yield Finding("validate", "format", Action.NOTED, message, property)
+
+    def _read_cells(self, role: Role, cells: Sequence[str]) -> int | None:
+        """The first number or date that cells of a role in _READ_CELLS hold; None if none does."""
+        if role is Role.CONFIDENCE:
+            return parse_confidence(cells)
+        latest = self.builder.options.now if role is Role.FIRST_SEEN else _LATEST_END
+        dates = (parse_date(cell, latest) for cell in cells)
+        return next((date for date in dates if date is not None), None)
 
     def _declared_type(self, row: Row) -> str:
         (kind,) = self._cells(row, Role.TYPE)[:1] or ("",)
@@ -351,18 +410,18 @@ class _Table:
             return str(error)
         if not self.columns.roles:
             return IndicatorDetails(tlp=tlp)
-        now = self.builder.options.now
         classes = self._cells(row, Role.CLASSIFICATION)
-        dates = [parse_date(cell, now) for cell in self._cells(row, Role.FIRST_SEEN)]
-        ends = [parse_date(cell, 2**62) for cell in self._cells(row, Role.VALID_UNTIL)]
+        first, end, confidence = (
+            self._read_cells(role, self._cells(row, role)) for role in _READ_CELLS
+        )
         labels = parse_labels(self._cells(row, Role.TAGS) + classes)
         return IndicatorDetails(
-            first_seen=next((date for date in dates if date is not None), None),
-            valid_until=next((end for end in ends if end is not None), None),
+            first_seen=first,
+            valid_until=end,
             name=next(iter(self._cells(row, Role.NAME)), "")[:200],
             description="\n".join(self._cells(row, Role.NOTE))[:LONGEST_TEXT],
             tlp=tlp,
-            confidence=parse_confidence(self._cells(row, Role.CONFIDENCE)),
+            confidence=confidence,
             types=find_indicator_types(labels),
             labels=drop_indicator_types(labels),
             references=tuple(find_links(self._cells(row, Role.REFERENCE))),

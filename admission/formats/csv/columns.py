@@ -115,16 +115,34 @@ class Columns:
     """The headings as they are written; empty if the table has none."""
     declared: Mapping[int, str] = field(default_factory=dict)
     """The type of the values in columns to which the user gave one, by number from 0."""
+    mapped: frozenset[int] = frozenset()
+    """The numbers of the columns to which the user gave a use."""
 
     def describe(self) -> str:
         """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`."""
         if not self.roles:
             return "no headings: every cell that is an indicator as a whole"
-        named = [_quote(self.headings[n : n + 1]) for n in range(len(self.roles))]
+        named = [self.quote_heading(n) for n in range(len(self.roles))]
         words = [self.declared.get(n) or KIND_OF_ROLE[role] for n, role in enumerate(self.roles)]
         pairs = list(zip(named, words, strict=True))
         listed = [f"{n}{name} = {word}" for n, (name, word) in enumerate(pairs[:_MOST_SHOWN], 1)]
         return ", ".join(listed) + (", …" if len(pairs) > _MOST_SHOWN else "")
+
+    def quote_heading(self, number: int) -> str:
+        """The heading of a column, from 0, in quotes after a space; empty if it has none."""
+        heading = "".join(self.headings[number : number + 1]).strip()
+        return f' "{heading[:40]}"' if heading else ""
+
+    @cached_property
+    def unlisted(self) -> tuple[int, ...]:
+        """The numbers of the columns that are ignored only because no list has their heading."""
+        return tuple(
+            number
+            for number, heading in enumerate(self.headings[: len(self.roles)])
+            if self.roles[number] is Role.OTHER
+            and number not in self.mapped
+            and not _is_of_others(heading)
+        )
 
     def with_role(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role, from 0."""
@@ -195,12 +213,14 @@ def map_columns(columns: Columns, width: int, mapping: Mapping[str, str]) -> Col
     """
     roles = list(columns.roles or [Role.OTHER] * width)
     declared: dict[int, str] = {}
+    mapped: set[int] = set()
     for heading, word in mapping.items():
         number = _find_column(heading, columns.headings, len(roles))
         roles[number] = _KINDS.get(word, Role.VALUE_OF_KIND)
+        mapped.add(number)
         if word not in _KINDS:
             declared[number] = word
-    return replace(columns, roles=tuple(roles), declared=declared)
+    return replace(columns, roles=tuple(roles), declared=declared, mapped=frozenset(mapped))
 
 
 def name_columns(headings: Sequence[str]) -> Columns:
@@ -226,8 +246,12 @@ def _find_column(heading: str, headings: Sequence[str], width: int) -> int:
     raise Unprocessable(f"the table has no column {ascii(heading[:40])}: {have}")
 
 
-def _quote(heading: Sequence[str]) -> str:
-    return f' "{heading[0].strip()[:40]}"' if heading and heading[0].strip() else ""
+def _is_of_others(heading: str) -> bool:
+    """True if a heading speaks of people, victims or the machine that wrote the table."""
+    words = set()
+    for each in (heading, _CAMEL_CASE.sub(" ", heading[:80])):
+        words.update(normalise_heading(each).split())
+    return bool(words & (_OTHER_WORDS | _PERSONAL_WORDS | _LOGGING_HOST))
 
 
 def _has_later_value(cells: Sequence[str], roles: Sequence[Role]) -> bool:

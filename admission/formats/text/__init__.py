@@ -8,8 +8,8 @@ applies to all of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from typing import BinaryIO
 
@@ -23,13 +23,16 @@ from tocsin.admission.extraction.boilerplate import (
 )
 from tocsin.admission.extraction.external_ids import (
     find_lines_with_external_ids,
+    may_have_external_ids,
     take_external_ids,
 )
 from tocsin.admission.extraction.file_lines import FileLines
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
+    note_wildcard,
     refused_candidate,
+    with_closing_notes,
     with_note_of_unrelated_ids,
 )
 from tocsin.admission.extraction.prose import (
@@ -49,6 +52,7 @@ from tocsin.admission.formats.text.host_lists import (
     is_bare_value,
     is_comment,
     is_entry,
+    is_single_word,
     parse_entry,
 )
 from tocsin.admission.formats.text.passages import (
@@ -67,6 +71,8 @@ _MARKUP = (".md", ".adoc", ".asciidoc")
 _ASCIIDOC = (".adoc", ".asciidoc")
 _SAMPLE = 400
 _LONGEST_LINE = 65_536
+_MOST_NAMED = 10
+"""Lines without a value that a note names."""
 _MOST_BLANKS = 20
 """Lines before a value that are looked at for the text before it."""
 
@@ -105,9 +111,10 @@ def _read_candidates(
     level, notes = find_strictest_tlp(stated)
     related = reader.relate_ids(numbers)
     builder = CandidateBuilder(options)
-    candidates = _build_candidates(
-        reader.find_values(related), related, _Context(IndicatorDetails(tlp=level), notes, builder)
-    )
+    unread = UnreadLines()
+    values = reader.find_values(related, unread)
+    context = _Context(IndicatorDetails(tlp=level), notes, builder)
+    candidates = with_closing_notes(_build_candidates(values, related, context), unread.describe)
     yield from with_note_of_unrelated_ids(candidates, related.unrelated, builder)
 
 
@@ -121,10 +128,10 @@ class _Context:
 
 
 def _build_candidates(
-    found: Iterable[tuple[int, RecognisedIoc | None]], related: RelatedIds, context: _Context
+    found: Iterable[tuple[int, str, RecognisedIoc | None]], related: RelatedIds, context: _Context
 ) -> Iterator[Candidate]:
     builder, ids_of = context.builder, related.of_values
-    for line, value in found:
+    for line, text, value in found:
         if value is None:
             message = f"line {line}: an address is left out: {EXPLANATION}"
             yield refused_candidate(builder.next_index(), message)
@@ -132,9 +139,34 @@ def _build_candidates(
         details = context.details
         if ids_of and value in ids_of:
             details = replace(details, external_ids=ids_of[value])
-        candidate = builder.build_unless_seen(value, details, line, context.notes)
+        notes = (*context.notes, *note_wildcard(value, text)) if "*" in text else context.notes
+        candidate = builder.build_unless_seen(value, details, line, notes)
         if candidate is not None:
             yield candidate
+
+
+@dataclass(slots=True)
+class UnreadLines:
+    """The lines of a list that hold no value, though they should."""
+
+    count: int = 0
+    first: list[int] = field(default_factory=list)
+    """The numbers of the first ones."""
+
+    def add(self, number: int) -> None:
+        """Take the next line."""
+        self.count += 1
+        if len(self.first) < _MOST_NAMED:
+            self.first.append(number)
+
+    def describe(self) -> Iterator[str]:
+        """A note about them, if there are any."""
+        if not self.count:
+            return
+        named = ", ".join(map(str, self.first)) + (", …" if self.count > len(self.first) else "")
+        many = self.count > 1
+        words = f"{self.count} lines hold" if many else "1 line holds"
+        yield f"{words} no indicator: {'lines' if many else 'line'} {named}"
 
 
 class _TextReader:
@@ -146,19 +178,38 @@ class _TextReader:
         self._markup = _is_markup(name)
         self._asciidoc = name.endswith(_ASCIIDOC)
         self._listing = not self._markup and _is_list(lines)
+        self._roles: Sequence[LineRole | None] = ()
         self._find = self._find_in_entry if self._listing else self._prose_finder()
+        self._is_column = self._listing or (not self._markup and _is_column_of_words(lines))
 
     def relate_ids(self, numbers: Iterable[int]) -> RelatedIds:
         """The ids in the lines with these numbers, and the values beside them."""
         text = TextLines(self._lines, self._is_heading, self._listing)
         return relate_ids(text, numbers, self._find)
 
-    def find_values(self, related: RelatedIds) -> Iterator[tuple[int, RecognisedIoc | None]]:
-        """The values, each with the number of its line from 1."""
+    def find_values(
+        self, related: RelatedIds, unread: UnreadLines
+    ) -> Iterator[tuple[int, str, RecognisedIoc | None]]:
+        """The values, each with its line and the number of that from 1.
+
+        Where most lines are single words, those without a value are added to `unread`.
+        """
         find, known = self._find, related.values_of_lines
         for number, line in enumerate(self._lines):
+            is_empty = self._is_column
             for value in known[number] if number in known else find(number, line):
-                yield number + 1, value
+                is_empty = False
+                yield number + 1, line, value
+            if is_empty and self._is_unread(number, line):
+                unread.add(number + 1)
+
+    def _is_unread(self, number: int, line: str) -> bool:
+        """True if a line without a value was probably meant to be one."""
+        if not is_single_word(line) or is_comment(line) or is_entry(line):
+            return False
+        if may_have_external_ids(line):
+            return False
+        return number >= len(self._roles) or self._roles[number] is None
 
     def _is_heading(self, number: int) -> bool:
         if self._listing:
@@ -175,7 +226,7 @@ class _TextReader:
             yield from find_in_line(part, True)
 
     def _prose_finder(self) -> FindValues:
-        roles = classify_lines(self._lines, self._markup)
+        self._roles = roles = classify_lines(self._lines, self._markup)
         bystanders = find_bystanders(self._lines, roles)
 
         def find(number: int, line: str) -> Iterator[RecognisedIoc | None]:
@@ -234,9 +285,18 @@ def _is_markup(name: str) -> bool:
 
 def _is_list(lines: Sequence[str]) -> bool:
     """True if most lines of a sample are one value, or an address and a host."""
+    return _are_most(is_entry, lines)
+
+
+def _is_column_of_words(lines: Sequence[str]) -> bool:
+    """True if most lines of a sample are one word, perhaps a mistyped value."""
+    return _are_most(is_single_word, lines)
+
+
+def _are_most(is_one: Callable[[str], bool], lines: Sequence[str]) -> bool:
     spread = (lines[each] for each in range(0, len(lines), max(1, len(lines) // _SAMPLE)))
-    entries = [is_entry(line) for line in spread if line.strip() and not is_comment(line)]
-    return bool(entries) and sum(entries) * 10 >= len(entries) * 6
+    found = [is_one(line) for line in spread if line.strip() and not is_comment(line)]
+    return bool(found) and sum(found) * 10 >= len(found) * 6
 
 
 FORMAT = Format(

@@ -50,6 +50,12 @@ def is_comment(line: str) -> bool:
     return _BARE.fullmatch(line) is None and _HEADER.match(plain[:400]) is not None
 
 
+def is_single_word(line: str) -> bool:
+    """True if a line is one word, perhaps with a trailing comment, that is no heading."""
+    words = _strip_comment(line).split(None, 1)
+    return len(words) == 1 and not words[0].endswith(":")
+
+
 def is_bare_value(line: str) -> bool:
     """True if a line is one word without any list syntax or defanging, and no whole URL."""
     return (

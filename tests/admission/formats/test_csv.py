@@ -469,3 +469,47 @@ class TestColumns:
         (candidate,) = read(f"ip,note\n192.0.2.1,{'x' * 3000}\n")
         assert len(candidate.object["description"]) == 2000
         assert any("2000 characters" in each.message for each in candidate.findings)
+
+
+class TestLosses:
+    def test_a_refused_row_has_the_text_of_its_cell(self) -> None:
+        long = "not-a-value-" * 10
+        text = f"note,domain\na,evil.tpo\nb,{long}\nc,evil.top\n"
+        refused = [each for each in read(text) if each.verdict is Verdict.REFUSED]
+        assert [each.excerpt for each in refused] == ["evil.tpo", long[:60]]
+
+    def test_a_list_of_people_is_refused_without_its_text(self) -> None:
+        candidates = read("name,first name,email\nDoe,Jo,jo.doe@bank.example.net\n")
+        assert {(each.verdict, each.excerpt) for each in candidates} == {(Verdict.REFUSED, "")}
+
+    def test_an_unknown_column_full_of_indicators_is_noted_with_their_number(self) -> None:
+        rows = "".join(f"evil{n}.top,198.51.100.{n},x\n" for n in range(250))
+        last = read(f"domain,Gegenstellen,color\n{rows}")[-1]
+        assert 'column 2 "Gegenstellen" is ignored, but holds 250 indicators' in messages(last)
+
+    @pytest.mark.parametrize("heading", ["LocalIP", "victim host", "Reporter"])
+    def test_nobody_is_advised_to_share_a_column_of_victims_or_people(self, heading: str) -> None:
+        for each in read(f"domain,{heading}\nevil.top,198.51.100.7\n"):
+            assert "but holds" not in messages(each)
+
+    def test_nobody_is_told_of_a_column_that_the_user_ignores(self) -> None:
+        text, columns = "domain,Gegenstellen\nevil.top,198.51.100.7\n", {"Gegenstellen": "ignored"}
+        options = formats.ReadOptions(now=NOW, tlp=None, columns=columns)
+        for each in formats.read("a.csv", text.encode(), options):
+            assert "but holds" not in messages(each)
+
+    def test_a_wildcard_that_is_left_out_is_noted(self) -> None:
+        assert "`*.` is left out" in messages(read("domain\n*.evil.top\n")[0])
+        assert "`*.`" not in messages(read("domain,note\nevil.top,*.good.top\n")[0])
+
+    @pytest.mark.parametrize(
+        ("heading", "cell"),
+        [
+            *(("confidence", cell) for cell in ("hoch", "950")),
+            *(("first seen", cell) for cell in ("gestern", "10/11/18", "2199-01-01")),
+            ("valid until", "2026-99-99"),
+        ],
+    )
+    def test_a_cell_that_cannot_be_read_is_noted(self, heading: str, cell: str) -> None:
+        (candidate,) = read(f"domain,{heading}\nevil.top,{cell}\n")
+        assert f"{cell!r} is left out: give a" in messages(candidate)

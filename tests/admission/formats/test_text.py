@@ -548,3 +548,40 @@ class TestHostile:
 
     def test_nuls_are_dropped(self) -> None:
         assert values("ev\0il[.]com is\0 bad\n") == ["evil.com"]
+
+
+MISTYPED = ["1.2.3.456", "a" * 62, "evil-typo.tpo", "http//broken.top/x"]
+
+
+class TestLinesWithoutAnIndicator:
+    def notes(self, text: str, name: str = "iocs.txt") -> list[str]:
+        return [finding.message for each in read(text, name) for finding in each.findings]
+
+    @pytest.mark.parametrize("others", [["45.134.26.0/24"], [f"evil{n}.top" for n in range(20)]])
+    def test_mistyped_lines_of_a_list_are_noted_by_number(self, others: list[str]) -> None:
+        text = "\n".join(["good-bad.top", *MISTYPED, *others])
+        assert self.notes(text) == ["4 lines hold no indicator: lines 2, 3, 4, 5"]
+
+    def test_of_many_lines_the_first_ten_are_named(self) -> None:
+        text = "\n".join(["evil.top"] * 20 + ["evil.tpo"] * 12)
+        (note,) = self.notes(text)
+        assert (
+            note
+            == "12 lines hold no indicator: lines "
+            + "".join(f"{number}, " for number in range(21, 31))
+            + "…"
+        )
+
+    @pytest.mark.parametrize(
+        "line", ["", "# evil.tpo", "Domains:", "@@||good.top^", "CVE-2024-3400", "All is well."]
+    )
+    def test_lines_that_need_no_indicator_are_not_noted(self, line: str) -> None:
+        notes = self.notes(f"evil.top\nbad.top\n{line}\nworse.top")
+        assert not any("no indicator:" in each for each in notes)
+
+    def test_words_of_running_text_are_not_noted(self) -> None:
+        assert self.notes("The actor uses evil.top for all of it.\nBeware.\nIt is bad.") == []
+
+    def test_a_wildcard_that_is_left_out_is_noted(self) -> None:
+        (note,) = self.notes("*[.]evil[.]top")
+        assert note.startswith("`*.` is left out") and values("*.evil.top") == ["evil.top"]
