@@ -10,7 +10,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -36,6 +36,7 @@ from tocsin.server.secrets import (
 )
 from tocsin.server.store import Store
 from tocsin.server.store.archive import ArchiveReader, ArchiveWriter, Manifest
+from tocsin.server.store.backup import failures_explained
 from tocsin.server.store.embedded import database
 from tocsin.server.store.feeds.clock import ClockState
 from tocsin.server.store.journal import OPERATOR, operator_name
@@ -182,7 +183,9 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
             )
         known = manifest.journal, manifest.journal_hash
         entries = read_later_entries(order.journal, known) if order.journal else []
-        with _directory(settings), _open_empty(settings, secrets) as store:
+        with _directory(settings), ExitStack() as opened:
+            with failures_explained(_disk(settings)):
+                store = opened.enter_context(_open_empty(settings, secrets))
             clock = _load(settings, order, store, archive, manifest)
     print_notice(_UNDONE.format(at=timestamp(manifest.created)))
     answer = _describe(order.file, manifest, archive.sha256, archive.octets)
@@ -208,24 +211,34 @@ def _load(
 ) -> ClockState:
     """Load a checked archive into an empty database; how its clock begins."""
     backups = store.backups
-    name = backups.begin_restore()
-    is_new = False
-    try:
-        is_new = put_secrets(settings.data, archive.secrets)
-        with _progress() as progress:
+    with backups.undone_if_it_fails(), failures_explained(_disk(settings)):
+        name = backups.begin_restore()
+        with _secrets_in_place(settings.data, archive.secrets), _progress() as progress:
             backups.load(archive, progress)
-        backups.finish_schema()
-        store.check_secrets(parse_secrets(archive.secrets).fingerprint)
-        clock = backups.begin_epoch(manifest, order.after)
-        done = {"stamp": timestamp(manifest.stamp), "sha256": archive.sha256}
-        store.commit(lambda txn: txn.add_journal_entry("restore", order.actor, done))
-        backups.end_restore(name)
-    except BaseException:
-        backups.undo_restore()
-        if is_new:
-            remove_secrets(settings.data)
-        raise
+            backups.finish_schema()
+            store.check_secrets(parse_secrets(archive.secrets).fingerprint)
+            clock = backups.begin_epoch(manifest, order.after)
+            done = {"stamp": timestamp(manifest.stamp), "sha256": archive.sha256}
+            store.commit(lambda txn: txn.add_journal_entry("restore", order.actor, done))
+            backups.end_restore(name)
     return clock
+
+
+@contextmanager
+def _secrets_in_place(data: Path, octets: bytes) -> Iterator[None]:
+    """Put the secrets of a backup into the data directory; take them away if what follows fails."""
+    is_new = put_secrets(data, octets)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            remove_secrets(data)
+        raise
+
+
+def _disk(settings: HubSettings) -> Path | None:
+    """The folder of the embedded engine; None on a MongoDB, whose disk is elsewhere."""
+    return None if settings.mongo_uri else settings.data
 
 
 def _describe(path: Path, manifest: Manifest, sha256: str, octets: int) -> Answer:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
+from pathlib import Path
 from typing import cast
 
 from bson.raw_bson import RawBSONDocument
@@ -31,6 +32,7 @@ from tocsin.server.store.archive import (
     Manifest,
     split_documents,
 )
+from tocsin.server.store.availability import measure_free_octets
 from tocsin.server.store.configuration import CONFIGURATION
 from tocsin.server.store.connection import Base, Client, Document, is_embedded
 from tocsin.server.store.feeds.blocks import BLOCK_SIZE
@@ -56,6 +58,8 @@ _KEYS = 50
 """Documents that one query selects by their keys; the engine's cost grows with the square."""
 _PIECES = 4
 """The same for pieces of bodies, which are long."""
+_FULL_OCTETS = 16 * 1024 * 1024
+"""Octets of a disk below which it is to blame if the embedded engine fails."""
 _NO_SNAPSHOT = (239, 246)
 """SnapshotTooOld, SnapshotUnavailable."""
 _TOO_OLD = (
@@ -229,9 +233,35 @@ class Backups:
         if not schema.remove_mark(self._base, name):
             raise Unavailable("another restore writes into this database: wait for its end")
 
-    def undo_restore(self) -> None:
-        """Delete what a restore that failed has written, the mark last."""
-        self.prepare_restore()
+    @contextmanager
+    def undone_if_it_fails(self) -> Iterator[None]:
+        """Delete what a restore has written if it fails, the mark last; raises why it failed."""
+        try:
+            yield
+        except BaseException:
+            # A database that has failed cannot be emptied either: it keeps the mark.
+            with suppress(PyMongoError, Conflict):
+                self.prepare_restore()
+            raise
+
+
+@contextmanager
+def failures_explained(data: Path | None) -> Iterator[None]:
+    """Raise Unavailable if the database cannot do what a restore needs.
+
+    `data` is the folder of the embedded engine, whose disk may be full; None: a MongoDB.
+    """
+    try:
+        with _failure("restore the backup"):
+            yield
+    except (Unavailable, OSError) as error:
+        free = None if data is None else measure_free_octets(data)
+        if free is None or free > _FULL_OCTETS:
+            raise
+        raise Unavailable(
+            f"the disk of {data} is full ({free >> 20} MiB are free), so the backup was not "
+            "restored: free space there, or name a directory on another disk with --data"
+        ) from error
 
 
 class _SmallReads:

@@ -1,16 +1,19 @@
 """A backup is of one moment, whatever is written while it is made."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import bson
 import pytest
 from pymongo import MongoClient
+from pymongo.errors import AutoReconnect
 from support.hub import HubInProcess, indicator
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.store import Store, backup
 from tocsin.server.store.archive import ArchiveReader, ArchiveWriter
+from tocsin.server.store.backup import failures_explained
 from tocsin.server.store.schema import INDEXES
 
 Documents = dict[str, dict[str, Any]]
@@ -81,3 +84,29 @@ def test_a_snapshot_that_the_database_ends_is_reported(hub: HubInProcess) -> Non
 
     with pytest.raises(Unavailable, match="try again"):
         back_up(hub.store, end_transactions)
+
+
+def test_the_first_error_of_a_restore_survives_a_database_that_cannot_be_emptied() -> None:
+    gone = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    with MongoClient[dict[str, Any]](gone) as client:
+        backups = backup.Backups(client, client.tocsin, lambda: 0)
+        with pytest.raises(Unavailable, match="no room"), backups.undone_if_it_fails():
+            raise Unavailable("no room")
+
+
+@pytest.mark.parametrize("error", [AutoReconnect("gone"), Unavailable("gone"), OSError("gone")])
+def test_a_restore_that_fails_on_a_full_disk_says_so(error: Exception) -> None:
+    nothing_is_free = Path("/proc")
+    with (
+        pytest.raises(Unavailable, match="the disk of /proc is full"),
+        failures_explained(nothing_is_free),
+    ):
+        raise error
+
+
+def test_a_restore_that_fails_on_a_disk_with_room_does_not_blame_it(tmp_path: Path) -> None:
+    with (
+        pytest.raises(Unavailable, match="could not restore the backup: AutoReconnect"),
+        failures_explained(tmp_path),
+    ):
+        raise AutoReconnect("gone")
