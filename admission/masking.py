@@ -118,6 +118,25 @@ def hold_or_refuse(
     return candidate
 
 
+def mode_of_value(mode: object, settings: Mapping[str, object]) -> str:
+    """The mode of a text or property for a value, which loses no part: `hold`, `refuse` or `keep`.
+
+    `settings` are the rule's: a reviewer's approval keeps what would be held.
+    """
+    if mode in ("keep", "refuse"):
+        return str(mode)
+    return "keep" if settings.get(APPROVED) else "hold"
+
+
+def block_value(candidate: Candidate, rule: str, mode: str, reason: str, path: str) -> Candidate:
+    """The candidate held or refused for its pattern or value, which is never changed silently."""
+    if mode == "hold":
+        reason = f"held for review: {reason}; a reviewer of the hub decides"
+    else:
+        reason = f"{reason}: leave it out"
+    return hold_or_refuse(candidate, rule, mode, reason, path)
+
+
 def block_object(candidate: Candidate, rule: str, mode: str, reason: str, remedy: str) -> Candidate:
     """The candidate held or refused, as one of `PROPERTY_MODES` says; unchanged for `keep`.
 

@@ -196,7 +196,7 @@ def canonical_path(path: str) -> str:
         if index:
             result, before = result + index, index
             continue
-        step = bare or re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL)
+        step = bare or _unquote(name)
         if before == "hashes":
             written = quote_string(hash_name(step))
         else:
@@ -206,6 +206,19 @@ def canonical_path(path: str) -> str:
         result += f".{written}" if result else written
         before = step
     return result
+
+
+def path_steps(path: str) -> tuple[str, ...]:
+    """The names of a path's steps, without quotes and places in lists.
+
+    >>> path_steps("extensions.'http-request-ext'.request_header.Cookie[0]")
+    ('extensions', 'http-request-ext', 'request_header', 'Cookie')
+    """
+    return tuple(bare or _unquote(name) for name, bare, index in _STEP.findall(path) if not index)
+
+
+def _unquote(name: str) -> str:
+    return re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL)
 
 
 def _canonical_literal(kind: str, path: str, operator: str, literal: Literal) -> Literal:

@@ -11,6 +11,14 @@ import re
 from collections.abc import Iterator
 
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"?|/\*|//[^\n]*|(?<!\S)#[^\n]*')
+_FURTHER_COMMENTS = re.compile(
+    r"\(\?\#[^)]*+|```(?:(?!```).)*+(?:```)?|`\s{0,4}comment\s{0,4}\([^`]*+"
+    r"|<!--(?:(?!-->).)*+|(?<!\S)--[^\n]*+",
+    re.DOTALL | re.IGNORECASE,
+)
+"""Comments of PCRE, of Splunk's search language, of XML and of SQL, whatever quotes are around."""
+_OWN_COMMENTS = frozenset(("sigma", "snort", "suricata", "yara"))
+"""Languages in which none of these is a comment."""
 _NAME_BEFORE = re.compile(r"(?P<sign>[$#@!.]?)\b(?P<name>\w{1,40})\s{0,8}[=:]\s{0,8}\Z")
 _LONGEST_NAME = 60
 _SNORT_METADATA = re.compile(r"\bmetadata\s{0,4}:(?P<text>[^;]{1,2000})", re.IGNORECASE)
@@ -34,6 +42,8 @@ def find_prose(language: str, pattern: str) -> Iterator[str]:
         yield from _sigma_texts(pattern)
     elif language in ("snort", "suricata"):
         yield from (found["text"] for found in _SNORT_METADATA.finditer(pattern))
+    if language not in _OWN_COMMENTS:
+        yield from (_without_authors(each[0]) for each in _FURTHER_COMMENTS.finditer(pattern))
     at = 0
     while found := _TOKEN.search(pattern, at):
         at = found.end()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from tocsin.admission.masking import (
     PROPERTY_MODES,
@@ -25,6 +26,7 @@ from tocsin.admission.model import (
     StixObject,
 )
 from tocsin.admission.observables.values import extract_observables
+from tocsin.admission.patterns.canonical import path_steps
 
 DEFAULTS: Mapping[str, object] = {
     "recipients": "strip",  # to, cc, bcc
@@ -51,12 +53,14 @@ _PROPERTIES = {
     "body_multipart": ("body", "may say who received the message"),
 }
 """By property of an e-mail message (STIX 2.1 section 6.6.1): its setting, and the reason."""
-_RECIPIENT_PATH = re.compile(
-    r"(?:to|cc|bcc)_refs\b|received_lines\b"
-    r"|additional_header_fields\.'?(?:(?:resent-)?(?:to|cc|bcc)|delivered-to|x-original-to"
-    r"|envelope-to|received|x-(?:forwarded|envelope)-to)\b",
-    re.IGNORECASE,
+_RECIPIENT_PROPERTIES = frozenset(("to_refs", "cc_refs", "bcc_refs", "received_lines"))
+_HEADERS = "additional_header_fields"
+_RECIPIENT_HEADER = re.compile(
+    r"(?!.*(?:reply|errors|follow-?up|notification|abuse|report|complaints|receipt|return)-to$)"
+    r"(?:(?:.*-)?(?:to|b?cc)$|.*(?:rcpt|recipient|receive[dr]|delivered))"
 )
+"""Header fields that name a recipient, or a server on the way to one; those that say where answers
+go name the sender."""
 
 
 def build_rule(context: RuleContext) -> Rule:
@@ -87,9 +91,18 @@ def build_rule(context: RuleContext) -> Rule:
 
 def _matches_on_recipients(subject: StixObject) -> bool:
     return subject.get("type") == "indicator" and any(
-        each.kind == "email-message" and _RECIPIENT_PATH.match(each.property)
+        each.kind == "email-message" and _leads_to_recipient(each.property)
         for each in extract_observables(subject)
     )
+
+
+@lru_cache(maxsize=1024)
+def _leads_to_recipient(path: str) -> bool:
+    steps = path_steps(path)
+    if steps[0] in _RECIPIENT_PROPERTIES:
+        return True
+    name = steps[1].strip().lower().replace("_", "-") if len(steps) > 1 else ""
+    return steps[0] == _HEADERS and _RECIPIENT_HEADER.match(name) is not None
 
 
 def _block(candidate: Candidate, mode: str) -> Candidate:

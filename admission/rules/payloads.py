@@ -2,18 +2,28 @@
 
 An artifact with its content is held; its hashes and its name pass.  Traffic loses what was
 sent, a process its environment, an account its password, a document the names of its authors.
-A command line is removed and a reviewer is asked; one in a pattern stays, since the indicator
-matches on it.
+A pattern on one of these is held.  A command line is removed and a reviewer is asked; one in a
+pattern stays, since the indicator matches on it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
-from tocsin.admission.masking import PROPERTY_MODES, Removal, remove_properties
-from tocsin.admission.model import Candidate, Path, Rule, RuleContext, StixObject
+from tocsin.admission.masking import (
+    PROPERTY_MODES,
+    Removal,
+    block_value,
+    mode_of_value,
+    remove_properties,
+)
+from tocsin.admission.model import Candidate, Path, Rule, RuleContext, StixObject, Verdict
+from tocsin.admission.observables.values import extract_observables
+from tocsin.admission.patterns.canonical import path_steps
 from tocsin.admission.word_lists import load_alternation
 
 DEFAULTS: Mapping[str, object] = {
@@ -43,6 +53,15 @@ _PROPERTIES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "user-account": {"credential": ("secrets", "is a password")},
 }
 """By type and property: its setting, and the reason."""
+_IN_PATTERNS = ("payload_bin", "environment_variables")
+"""Properties on which a pattern is held, through whatever reference it reaches them.  `user_paths`
+asks about passwords."""
+_BY_NAME = {
+    name: found
+    for properties in _PROPERTIES.values()
+    for name, found in properties.items()
+    if name in _IN_PATTERNS
+}
 _RECORDED = "may contain names of people, files and hosts"
 _AUTHOR = "says who wrote the document, or for whom"
 _PHOTOGRAPH = "says who took the photograph, where, or with which camera"
@@ -100,6 +119,8 @@ def build_rule(context: RuleContext) -> Rule:
         subject = candidate.object
         if subject is None:
             return candidate
+        if subject.get("type") == "indicator":
+            return _check_pattern(candidate, subject, settings)
         removals = [
             Removal(path, str(settings[setting]), reason)
             for path, setting, reason in _find_payloads(subject)
@@ -120,8 +141,45 @@ def _find_payloads(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
             yield path, setting, reason
     for path, names, setting, reason in _IN_DICTIONARIES.get(kind, ()):
         for name in _dict_at(subject, path):
-            if names.match(name.strip().lower().replace("_", "-")):
+            if _is_named(names, name):
                 yield (*path, name), setting, reason
+
+
+def _is_named(names: re.Pattern[str], name: str) -> bool:
+    return names.match(name.strip().lower().replace("_", "-")) is not None
+
+
+def _check_pattern(
+    candidate: Candidate, subject: StixObject, settings: Mapping[str, object]
+) -> Candidate:
+    """Hold or refuse a pattern on what an observable would lose."""
+    found = {
+        each
+        for observable in extract_observables(subject)
+        if observable.property != "value"
+        for each in _find_in_path(observable.property)
+    }
+    for setting, reason in sorted(found):
+        mode = mode_of_value(settings[setting], settings)
+        candidate = block_value(candidate, _RULE, mode, f"matches on what {reason}", "pattern")
+        if candidate.verdict is Verdict.REFUSED:
+            break
+    return candidate
+
+
+@lru_cache(maxsize=1024)
+def _find_in_path(path: str) -> tuple[tuple[str, str], ...]:
+    """Setting and reason of each payload that a pattern's path leads to."""
+    steps = path_steps(path)
+    named = [_BY_NAME[step] for step in steps if step in _BY_NAME]
+    entries = (
+        (setting, reason)
+        for dictionaries in _IN_DICTIONARIES.values()
+        for (*_, dictionary), names, setting, reason in dictionaries
+        for step, entry in pairwise(steps)
+        if step == dictionary and _is_named(names, entry)
+    )
+    return (*named, *entries)
 
 
 def _dict_at(value: dict[str, Any], path: Path) -> dict[str, Any]:

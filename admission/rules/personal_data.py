@@ -56,9 +56,11 @@ from tocsin.admission.masking import (
     VALUE_MODES,
     Removal,
     TextSearch,
+    block_value,
     exclude_own_values,
     hold_or_refuse,
     mask_texts,
+    mode_of_value,
     own_values,
     remove_properties,
 )
@@ -72,6 +74,7 @@ from tocsin.admission.model import (
     StixObject,
     Verdict,
 )
+from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.prose import find_prose
 
 DEFAULTS: Mapping[str, object] = {
@@ -130,6 +133,9 @@ _MAY_DESCRIBE_PERSON = (
 )
 _RULE = "personal_data"
 _OWNER = re.compile(r"\s*Registered(?:Owner|Organi[sz]ation)\s*", re.IGNORECASE)
+_OWNER_IN_PATTERN = re.compile(r"Registered(?:Own|Org|[\W_]|$)", re.IGNORECASE)
+"""The same also with wildcards of LIKE, or in a regular expression."""
+_OF_OWNER = "matches on the name of the person to whom a machine belongs"
 _ROUNDED_METRES = 10_000.0
 """The `precision` of coordinates with one decimal, about."""
 _LONGEST_UNBROKEN = 40
@@ -149,9 +155,11 @@ def build_rule(context: RuleContext) -> Rule:
     search = _text_search(kinds, tuple(settings["regions"]))
 
     def apply(candidate: Candidate) -> Candidate:
-        if candidate.object is None:
+        subject = candidate.object
+        if subject is None:
             return candidate
-        candidate = _check_object(candidate, candidate.object, settings)
+        candidate = _check_object(candidate, subject, settings)
+        candidate = _check_owner(candidate, subject, settings)
         candidate = _check_prose(candidate, settings, search)
         candidate = _check_properties(candidate, settings)
         if candidate.verdict is Verdict.REFUSED:
@@ -282,6 +290,20 @@ def _owners_of_machine(subject: StixObject) -> Iterator[tuple[Path, str, str]]:
     for place, each in enumerate(values if isinstance(values, list) else ()):
         if isinstance(each, dict) and "data" in each and _OWNER.fullmatch(str(each.get("name"))):
             yield ("values", place, "data"), "person", "says to whom the machine belongs"
+
+
+def _check_owner(
+    candidate: Candidate, subject: StixObject, settings: Mapping[str, object]
+) -> Candidate:
+    """Hold or refuse a pattern on the owner of a machine, as the registry names it."""
+    if subject.get("type") != "indicator" or "registry" not in str(subject.get("pattern")):
+        return candidate
+    values = [o for o in extract_observables(subject) if o.kind == "windows-registry-key"]
+    named = any(o.property.endswith(".name") and _OWNER_IN_PATTERN.search(o.value) for o in values)
+    if not named or not any(o.property.endswith(".data") for o in values):
+        return candidate
+    mode = mode_of_value(settings["person"], settings)
+    return block_value(candidate, _RULE, mode, _OF_OWNER, "pattern")
 
 
 _BY_PROPERTY: Mapping[str, Callable[[StixObject], Iterator[tuple[Path, str, str]]]] = {

@@ -54,6 +54,7 @@ from tocsin.admission.model import (
     Action,
     Candidate,
     Finding,
+    Observable,
     Rule,
     RuleContext,
     Verdict,
@@ -104,6 +105,8 @@ _KEEPING = ("keep", GENERALISE_OR_KEEP, CUT_OR_KEEP)
 """Modes in which a value that cannot be changed stays as it is."""
 _HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 """Characters that are not seen, and may split the name of a folder."""
+_TO_ACCOUNTS = ("user_ref", "belongs_to_ref")
+"""References that lead to an account: of a process or registry key, of a mailbox."""
 _WITH_MAILBOX: Mapping[str, str] = {
     **dict.fromkeys(("account_login", "user_id"), "account named by an e-mail address"),
     **dict.fromkeys(("subject", "issuer"), "e-mail address in a certificate"),
@@ -161,23 +164,27 @@ def _check_by_property(candidate: Candidate, settings: Mapping[str, object]) -> 
     assert candidate.object is not None  # noqa: S101
     for each in extract_observables(candidate.object):
         last = each.property.rpartition(".")[2]
-        setting = ""
-        if last == "credential":
-            setting, what = "value_credentials", "password of an account"
-        elif each.kind == "url" and has_mailbox(each.value):
-            setting, what = "value_emails", EMAIL_IN_URL
-        elif last in _WITH_MAILBOX and _MAILBOX.search(each.value):
-            setting, what = "value_emails", _WITH_MAILBOX[last]
-        elif last == "display_name" and (
-            each.kind == "user-account" or "user_ref" in each.property
-        ):
-            setting, what = "value_users", "name of the owner of an account"
+        setting, what = _judge_by_property(each, last)
         mode = str(settings[setting]) if setting else "keep"
         if mode in _KEEPING:
             continue
         path = "pattern" if candidate.object.get("type") == "indicator" else last
         return _block(candidate, what, mode, path)
     return candidate
+
+
+def _judge_by_property(each: Observable, last: str) -> tuple[str, str]:
+    """Setting and kind of what a property says by its meaning; `last` is the end of its path."""
+    if last == "credential":
+        return "value_credentials", "password of an account"
+    if each.kind == "url" and has_mailbox(each.value):
+        return "value_emails", EMAIL_IN_URL
+    if last in _WITH_MAILBOX and _MAILBOX.search(each.value):
+        return "value_emails", _WITH_MAILBOX[last]
+    of_account = each.kind == "user-account" or any(r in each.property for r in _TO_ACCOUNTS)
+    if last == "display_name" and of_account:
+        return "value_users", "name of the owner of an account"
+    return "", ""
 
 
 def _cut_emails(candidate: Candidate) -> Candidate:

@@ -37,6 +37,7 @@ detection:
   condition: selection
 level: high
 """
+FURTHER = ("(?#", "```", "`comment(", "<!--", " --", "`")
 SNORT = 'alert tcp any any -> any any (msg:"%s"; content:"+1 212 555 0147"; sid:1; rev:1;)'
 
 
@@ -72,6 +73,12 @@ class TestPersonalData:
             ("sigma", SIGMA % "falsepositives:\n  - scripts of Mr. John Roe"),
             ("snort", SNORT % "seen at the desk of Mrs. Jane Roe"),
             ("snort", "# contact Jane Roe\n" + SNORT % "x"),
+            ("pcre", r"^GET /\w+ (?#reported by Jane Roe)$"),
+            ("pcre", r'say"(?#phone +44 20 7946 0018)'),
+            ("spl", 'index=a `comment("victim: Mrs. Jane Roe")` | head'),
+            ("spl", 'x="a ```reported by Jane Roe``` b'),
+            ("sql", "SELECT 1 -- reported by Jane Roe"),
+            ("xml", "<a/><!-- reported by Jane Roe -->"),
             ("snort", (SNORT % "x").replace("sid", "metadata:phone +44 20 7946 0018;sid")),
         ],
     )
@@ -87,9 +94,16 @@ class TestProse:
         assert not any("212" in text for text in find_prose("sigma", SIGMA % ""))
         assert not any("212" in text for text in find_prose("snort", SNORT % "x"))
 
-    @pytest.mark.parametrize("part", ['"\\"', "/*", "//", '$a="', "metadata:", "# ", "a:", "= "])
+    @pytest.mark.parametrize("language", ["pcre", "spl"])
+    def test_an_expression_without_comments_has_no_prose(self, language: str) -> None:
+        assert not any(find_prose(language, r"^\+44 20 7946 0018 `x` a--b (?:call)<!x>"))
+
+    @pytest.mark.parametrize(
+        "part", ['"\\"', "/*", "//", '$a="', "metadata:", "# ", "a:", "= ", *FURTHER]
+    )
     def test_the_time_is_linear(self, part: str) -> None:
         began = time.process_time()
         list(find_prose("snort", part * (300_000 // len(part))))
         list(find_prose("sigma", part * (300_000 // len(part))))
+        list(find_prose("spl", part * (300_000 // len(part))))
         assert time.process_time() - began < 3

@@ -160,6 +160,8 @@ class TestAccounts:
             indicator("[process:creator_user_ref.credential LIKE 'hunter%']"),
             indicator("[user-account:display_name = 'Jane Roe']"),
             indicator("[process:creator_user_ref.display_name = 'Jane Roe']"),
+            indicator("[email-addr:belongs_to_ref.display_name = 'Jane Roe']"),
+            indicator("[email-message:from_ref.belongs_to_ref.display_name = 'Jane Roe']"),
             indicator("[user-account:account_login = 'jane.doe@evil-bank.com']"),
             indicator(
                 "[x509-certificate:subject = 'CN=Jane Roe, emailAddress=jane@evil-bank.com']"

@@ -35,6 +35,9 @@ MESSAGE = {
 }
 
 
+_REQUEST_HEADER = "network-traffic:extensions.'http-request-ext'.request_header"
+
+
 def actions(candidate: Any) -> Any:
     return {finding.path: finding.action for finding in candidate.findings}
 
@@ -71,6 +74,13 @@ class TestMessageHeaders:
             "[email-message:to_refs[*].value = 'jane@acme.example']",
             "[email-message:cc_refs[0].value = 'jane@acme.example']",
             "[email-message:additional_header_fields.'Delivered-To' = 'jane@acme.example']",
+            *(
+                f"[email-message:additional_header_fields.'{name}' = 'jane@acme.example']"
+                for name in (
+                    *("X-Original-Recipient", "Apparently-To", "X-RCPT-TO", "X-Delivered-To"),
+                    *("Resent-Bcc", "x_received", "To", "X-Envelope-To", "X-Receiver"),
+                )
+            ),
             "[email-message:from_ref.value = 'a@evil.test' AND"
             " email-message:received_lines[*] LIKE '%acme%']",
         ],
@@ -85,7 +95,10 @@ class TestMessageHeaders:
         [
             "[email-message:from_ref.value = 'a@evil.test']",
             "[email-message:subject = 'Invoice']",
-            "[email-message:additional_header_fields.'X-Mailer' = 'Evil']",
+            *(
+                f"[email-message:additional_header_fields.'{name}' = 'Evil']"
+                for name in ("X-Mailer", "Reply-To", "In-Reply-To", "Errors-To", "Subject")
+            ),
         ],
     )
     def test_a_pattern_on_sender_or_subject_passes(self, pattern: str) -> None:
@@ -201,6 +214,41 @@ class TestPayloads:
     def test_a_command_line_in_a_pattern_stays(self) -> None:
         subject = indicator("[process:command_line LIKE '%whoami%']")
         assert apply_rule("payloads", subject).object == subject
+
+    @pytest.mark.parametrize(
+        ("pattern", "setting"),
+        [
+            ("[artifact:payload_bin = h'6a616e65']", "artifact"),
+            ("[artifact:payload_bin = b'amFuZQ==']", "artifact"),
+            ("[file:content_ref.payload_bin = h'6a616e65']", "artifact"),
+            (f"[{_REQUEST_HEADER}.Authorization = 'Basic amFuZTpzZWNyZXQ=']", "secrets"),
+            (f"[{_REQUEST_HEADER}.'Set_Cookie'[0] LIKE 'jane%']", "secrets"),
+            ("[process:environment_variables.USERNAME = 'jane']", "environment"),
+            ("[process:parent_ref.environment_variables.'A' != 'jane']", "environment"),
+            ("[file:extensions.'pdf-ext'.document_info_dict.Author = 'jane']", "metadata"),
+            ("[file:extensions.'raster-image-ext'.exif_tags.Artist = 'jane']", "metadata"),
+        ],
+    )
+    def test_a_pattern_on_what_an_observable_would_lose_is_held(
+        self, pattern: str, setting: str
+    ) -> None:
+        subject = indicator(pattern)
+        held = apply_rule("payloads", subject, secrets=["jane", "amFu", "6a61"])
+        assert held.verdict is Verdict.HELD and held.object == subject
+        for mode, verdict in (("refuse", Verdict.REFUSED), ("keep", Verdict.OPEN)):
+            assert apply_rule("payloads", subject, {setting: mode}).verdict is verdict
+        assert apply_rule("payloads", subject, approve_settings("payloads", {})).is_open
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            f"[{_REQUEST_HEADER}.'User-Agent' = 'evil/1.0']",
+            "[artifact:hashes.MD5 = 'd41d8cd98f00b204e9800998ecf8427e']",
+            "[file:extensions.'pdf-ext'.document_info_dict.Producer = 'Word']",
+        ],
+    )
+    def test_a_pattern_on_what_an_observable_keeps_passes(self, pattern: str) -> None:
+        assert apply_rule("payloads", indicator(pattern)).findings == ()
 
     @pytest.mark.parametrize(
         ("mode", "verdict"),

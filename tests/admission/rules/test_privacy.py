@@ -19,6 +19,7 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.rules import (
+    approve_settings,
     build_rule,
 )
 from tocsin.admission.warninglists.index import WarningLists
@@ -291,6 +292,36 @@ class TestPersonalData:
         place = {"type": "location", "id": AUTHOR, "latitude": 52.5321, "longitude": 13.3841}
         judged = apply_rule("personal_data", place, {"postal_address": mode})
         assert judged.verdict.value == {"hold": "held", "refuse": "refused"}[mode]
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[windows-registry-key:values[*].name = 'RegisteredOwner' AND"
+            " windows-registry-key:values[*].data = 'Jane Roe']",
+            "[windows-registry-key:values[0].name LIKE 'registered%' AND"
+            " windows-registry-key:values[0].data MATCHES '^Jane']",
+        ],
+    )
+    def test_a_pattern_on_the_owner_of_a_machine_is_held(self, pattern: str) -> None:
+        subject = indicator(pattern)
+        assert apply_rule("personal_data", subject, secrets=["Jane"]).verdict is Verdict.HELD
+        for settings, verdict in (
+            ({"person": "refuse"}, Verdict.REFUSED),
+            ({"person": "keep"}, Verdict.OPEN),
+            (approve_settings("personal_data", {}), Verdict.OPEN),
+        ):
+            assert apply_rule("personal_data", subject, settings).verdict is verdict
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "[windows-registry-key:values[*].name = 'RegisteredOwner']",
+            "[windows-registry-key:values[*].name = 'Run' AND"
+            " windows-registry-key:values[*].data = 'evil.exe']",
+        ],
+    )
+    def test_a_pattern_on_another_value_of_the_registry_passes(self, pattern: str) -> None:
+        assert apply_rule("personal_data", indicator(pattern)).findings == ()
 
     def test_the_display_name_of_an_account_is_asked_about(self) -> None:
         account = {"type": "user-account", "user_id": "1001", "display_name": "Jane Roe"}
