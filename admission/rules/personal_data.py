@@ -29,6 +29,7 @@ from tocsin.admission.detectors.birth_dates import (
     PATIENT_NUMBER,
     find_birth_dates,
 )
+from tocsin.admission.detectors.disguises import decode_text
 from tocsin.admission.detectors.email_addresses import (
     EMAIL,
     find_email_addresses,
@@ -136,6 +137,20 @@ _OWNER = re.compile(r"\s*Registered(?:Owner|Organi[sz]ation)\s*", re.IGNORECASE)
 _OWNER_IN_PATTERN = re.compile(r"Registered(?:Own|Org|[\W_]|$)", re.IGNORECASE)
 """The same also with wildcards of LIKE, or in a regular expression."""
 _OF_OWNER = "matches on the name of the person to whom a machine belongs"
+_IDENTIFYING: Mapping[str, Mapping[str, re.Pattern[str]]] = {
+    "software": {
+        **dict.fromkeys(("name", "vendor", "swid", "cpe"), re.compile(r"[A-Za-z]{0,80}")),
+        "version": re.compile(r"[vV]?\d{1,20}(?:\.\d{1,20})+(?:[-+_~][A-Za-z0-9.]{1,40}){0,4}"),
+    },
+    "user-account": {"account_type": re.compile(r"[a-z]{1,40}(?:-[a-z]{1,40}){0,4}")},
+    "x509-certificate": {
+        "serial_number": re.compile(
+            r"(?:0[xX])?[0-9A-Fa-f]{1,80}|[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2})*"
+        )
+    },
+}
+"""By type: properties in which nothing can be masked, since their values are part of the
+observable's id, or say what it is.  Values of the form are what the property is for."""
 _ROUNDED_METRES = 10_000.0
 """The `precision` of coordinates with one decimal, about."""
 _LONGEST_UNBROKEN = 40
@@ -160,6 +175,7 @@ def build_rule(context: RuleContext) -> Rule:
             return candidate
         candidate = _check_object(candidate, subject, settings)
         candidate = _check_owner(candidate, subject, settings)
+        candidate = _check_identifying(candidate, subject, search, modes, settings)
         candidate = _check_prose(candidate, settings, search)
         candidate = _check_properties(candidate, settings)
         if candidate.verdict is Verdict.REFUSED:
@@ -304,6 +320,45 @@ def _check_owner(
         return candidate
     mode = mode_of_value(settings["person"], settings)
     return block_value(candidate, _RULE, mode, _OF_OWNER, "pattern")
+
+
+def _check_identifying(
+    candidate: Candidate,
+    subject: StixObject,
+    search: TextSearch,
+    modes: Mapping[str, str],
+    settings: Mapping[str, object],
+) -> Candidate:
+    """Hold or refuse an object with personal data in a value that is part of an id."""
+    if candidate.verdict is Verdict.REFUSED:
+        return candidate
+    found = {
+        (path, span.what)
+        for path, value in _find_identifying(subject)
+        for reading in (value, *(decoded.text for decoded in decode_text(value)))
+        for span in (*search(reading), *find_account_names(reading))
+    }
+    for path, what in sorted(found):
+        mode = mode_of_value(modes.get(what, modes[PERSON]), settings)
+        candidate = block_value(candidate, _RULE, mode, f"contains {what}", path)
+        if candidate.verdict is Verdict.REFUSED:
+            break
+    return candidate
+
+
+def _find_identifying(subject: StixObject) -> Iterator[tuple[str, str]]:
+    """Path and value of what makes up ids, in an observable or a pattern, if it is not plain."""
+    kind = str(subject.get("type"))
+    if kind == "indicator":
+        compared = extract_observables(subject)
+        values = [("pattern", o.kind, o.property, o.value) for o in compared]
+    else:
+        names = _IDENTIFYING.get(kind, {})
+        values = [(name, kind, name, str(subject[name])) for name in names if name in subject]
+    for path, of_type, name, value in values:
+        form = _IDENTIFYING.get(of_type, {}).get(name)
+        if form is not None and not form.fullmatch(value):
+            yield path, value
 
 
 _BY_PROPERTY: Mapping[str, Callable[[StixObject], Iterator[tuple[Path, str, str]]]] = {

@@ -323,6 +323,67 @@ class TestPersonalData:
     def test_a_pattern_on_another_value_of_the_registry_passes(self, pattern: str) -> None:
         assert apply_rule("personal_data", indicator(pattern)).findings == ()
 
+    REGISTERED = "registered to jane.doe@bank.test, +49 30 901820"
+
+    @pytest.mark.parametrize(
+        ("kind", "name"),
+        [
+            *(("software", name) for name in ("version", "vendor", "swid", "name")),
+            *(("user-account", "account_type"), ("x509-certificate", "serial_number")),
+        ],
+    )
+    def test_personal_data_in_a_value_that_is_part_of_an_id_is_held(
+        self, kind: str, name: str
+    ) -> None:
+        for text in (self.REGISTERED, "user: jdoe99", "for Mrs. Jane Roe"):
+            subject = {"type": kind, name: text}
+            held = apply_rule("personal_data", subject, secrets=["jane", "Jane", "901820", "jdoe"])
+            assert held.verdict is Verdict.HELD and held.object == subject
+            assert {finding.path for finding in held.findings} == {name}
+            approved = approve_settings("personal_data", {})
+            assert apply_rule("personal_data", subject, approved).is_open
+        pattern = indicator(f"[{kind}:{name} = '{self.REGISTERED}']")
+        assert apply_rule("personal_data", pattern).verdict is Verdict.HELD
+
+    @pytest.mark.parametrize(
+        ("mode", "verdict"), [("refuse", Verdict.REFUSED), ("keep", Verdict.OPEN)]
+    )
+    def test_the_mode_of_the_kind_decides_about_a_value_that_is_part_of_an_id(
+        self, mode: str, verdict: Verdict
+    ) -> None:
+        subject = {"type": "software", "name": "a", "vendor": "jane.doe@bank.test"}
+        assert apply_rule("personal_data", subject, {"email": mode}).verdict is verdict
+
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            *(
+                {"type": "software", "name": name, "vendor": vendor, "version": version}
+                for name, vendor, version in (
+                    ("Word", "Microsoft Corporation", "10.0.19045.3693"),
+                    ("Dr.Web CureIt!", "Doctor Web, Ltd.", "1.800.555.0199"),
+                    ("7-Zip 19.00 (x64)", "Igor Pavlov", "v1.2.3-rc1+build.5"),
+                    ("Visual C++ 2010 x64 - 10.0.40219", "", "2024-01-15"),
+                )
+            ),
+            {"type": "software", "name": "a", "cpe": "cpe:2.3:a:microsoft:word:2000:*:*:*:*:*:*:*"},
+            {"type": "software", "name": "a", "swid": "regid.1995-08.com.techsmith Snagit 14.3"},
+            *(
+                {"type": "user-account", "account_type": each}
+                for each in ("unix", "windows-domain", "tacacs", "x-own")
+            ),
+            *(
+                {"type": "x509-certificate", "serial_number": each}
+                for each in (
+                    *("36:f7:d4:32:f4:ab:70:ea:d3:ce:98:6e:ea:99:93:49:32:0a:b7:06", "0x7B"),
+                    *("4111111111111111", "122050148", "02 12 34 56 78 9a", "-4711"),
+                )
+            ),
+        ],
+    )
+    def test_a_value_that_says_what_it_is_for_passes(self, subject: Any) -> None:
+        assert apply_rule("personal_data", subject).findings == ()
+
     def test_the_display_name_of_an_account_is_asked_about(self) -> None:
         account = {"type": "user-account", "user_id": "1001", "display_name": "Jane Roe"}
         found = apply_rule("personal_data", account, secrets=["Jane"])
