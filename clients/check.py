@@ -6,6 +6,7 @@ leaves it.  Knows no network.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -65,6 +66,13 @@ class Preview:
         """The number of objects."""
         return len(self.candidates) if self.store is None else len(self.store)
 
+    @property
+    def counts(self) -> Counter[str]:
+        """The number of results of each verdict."""
+        if self.store is not None:
+            return self.store.counts
+        return Counter("ready" if each.is_open else each.verdict.value for each in self.candidates)
+
     def results(self, *, before: bool = False) -> Iterator[ObjectResult]:
         """The result of each object, in order; with `before`, including it as it was read.
 
@@ -95,6 +103,11 @@ class PreviewResults:
     def __len__(self) -> int:
         """The number of results."""
         return sum(each.count for each in self.previews)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The number of results of each verdict."""
+        return sum((each.counts for each in self.previews), Counter())
 
 
 class Checker:

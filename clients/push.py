@@ -60,6 +60,8 @@ class PushResult:
     """The status that the results come from; None: the objects were not sent."""
     error: ShareError | None = None
     """The error that ended the push, or the wait for the status."""
+    is_kept: bool = False
+    """True if the objects were not to be sent, because of their verdict or length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +124,10 @@ def push_results(
         elif each.is_definition:
             definitions.append(each)
         if len(unfit) >= _MOST_TOGETHER:
-            yield PushResult(tuple(unfit))
+            yield PushResult(tuple(unfit), is_kept=True)
             unfit.clear()
     if unfit:
-        yield PushResult(tuple(unfit))
+        yield PushResult(tuple(unfit), is_kept=True)
     others = (
         each
         for each in _select_items(results, max_length, send_held=options.send_held)

@@ -163,6 +163,20 @@ class PushRecords:
                     found.setdefault(each.label, set()).add(each.source_id)
         return found
 
+    def find_levels(self, ids: Container[str | None], url: str) -> dict[str, set[str]]:
+        """The ids of these under which something was sent to a hub, with its TLP levels.
+
+        Without those that older records do not have.
+        """
+        found: dict[str, set[str]] = {}
+        for push in self.list_newest():
+            if push.is_withdrawal or not push.went_to(url):
+                continue
+            for each in push.objects:
+                if each.source_id in ids:
+                    found.setdefault(each.source_id, set()).update(filter(None, [each.level]))
+        return found
+
     def _open(self) -> BinaryIO | None:
         if not self._folder:
             return None

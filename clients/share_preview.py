@@ -116,15 +116,17 @@ class _View:
         if not count:
             return
         table = self._begin(f"Would be shared ({count})", "green")
-        for heading, ratio in (("value", 5), ("type", 2), ("TLP", 1), ("changed", 2)):
+        is_changed = bool(self.found.changed)
+        headings = (("value", 5), ("type", 2), ("TLP", 1), ("changed", 2))
+        for heading, ratio in headings if is_changed else headings[:-1]:
             table.add_column(heading, ratio=ratio, overflow="fold", min_width=6)
         for result in self.found.first["ready"]:
             value, kind = describe_object(result.object or {}, result.label)
             level = find_level(result.object or {})
             changed = dict.fromkeys(re.split(r"[.\[]", c.path)[0] for c in changes(result))
             style = _TLP_COLOURS.get(level, "")
-            names = _cell(", ".join(changed))
-            table.add_row(_cell(value), _cell(kind), Text(level, style=style), names)
+            names = [_cell(", ".join(changed))] if is_changed else []
+            table.add_row(_cell(value), _cell(kind), Text(level, style=style), *names)
         self._end(table, count)
 
     def print_changes(self) -> None:

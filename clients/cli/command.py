@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -263,6 +263,31 @@ def is_interactive() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+@contextmanager
+def open_answers(files: Iterable[str]) -> Iterator[IO[str] | None]:
+    """The stream on which a person answers questions; None if there is nobody to be asked.
+
+    Where standard input is one of the files, that is the terminal itself.  Raises WrongUsage if
+    a terminal shows the question, but cannot be read.
+    """
+    if not sys.stderr.isatty():
+        yield None
+    elif sys.stdin.isatty():
+        yield sys.stdin
+    elif "-" not in files:
+        yield None
+    else:
+        try:
+            terminal = open("/dev/tty", encoding="utf-8", errors="replace")  # noqa: SIM115
+        except OSError as error:
+            raise WrongUsage(
+                "standard input is a file to be sent, so nobody can be asked; "
+                "give --yes to send it unasked, or `tocsin check` to see it first"
+            ) from error
+        with terminal:
+            yield terminal
+
+
 def ask(question: str) -> bool:
     """Ask the user on the terminal; everything but yes is no."""
     sys.stderr.write(f"{question} [y/N] ")
@@ -270,7 +295,7 @@ def ask(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def ask_for_word(question: str, letters: str) -> str:
+def ask_for_word(question: str, letters: str, answers: IO[str]) -> str:
     """Ask for y, n or, if it is among the letters, a (show all); the first letter is the default.
 
     A terminal that is gone means no, whatever the default is.
@@ -280,7 +305,7 @@ def ask_for_word(question: str, letters: str) -> str:
     shown = "/".join((*choices, *(["a: show all"] if "a" in letters else [])))
     sys.stderr.write(f"{question} [{shown}] ")
     sys.stderr.flush()
-    answer = sys.stdin.readline()
+    answer = answers.readline()
     if not answer:
         return "n"
     letter = answer.strip().lower()[:1]

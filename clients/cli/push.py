@@ -6,23 +6,26 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 import msgspec
 
+from tocsin.admission.descriptions import find_level
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, Unavailable
+from tocsin.admission.model import Tlp
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
     DURATION,
     Inputs,
     ask_for_word,
     count_objects,
-    is_interactive,
     json_option,
+    open_answers,
     preview_files,
     print_file_errors,
     print_push_summary,
@@ -40,10 +43,12 @@ from tocsin.clients.push_record import PushRecord, PushRecords, state_folder
 from tocsin.clients.results import ObjectResult, order_counts
 from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.clients.terminal import (
+    choose_console,
     open_console,
     print_json,
     print_message,
     print_result,
+    print_statement,
     progress_bar,
 )
 from tocsin.clients.watch import FAILED, SENT, WatchedFolder
@@ -52,6 +57,10 @@ from tocsin.config.command_line import format_examples, printable
 
 _WATCH_SECONDS, _LONGEST_PAUSE = 2.0, 60.0
 """Seconds between two looks at a folder; while the hub is away, up to the longer one."""
+_MOST_COMPARED = 100_000
+"""Objects up to which the question is preceded by what the record of pushes has of them."""
+_LEVELS = {level.label.upper(): level for level in Tlp}
+"""The levels by the labels that records have."""
 _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
 """The verdicts that are counted even if no object has them."""
 
@@ -133,8 +142,8 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
 
     FILE may be STIX, MISP, a table, a report, a mail or rules, see docs/formats.md;
     - is standard input. On a terminal, push shows what it would share, what was
-    removed, and what is held or refused and why; then it asks. It waits until
-    the hub has decided.
+    removed, and what is held or refused and why; then it asks, also if a file
+    comes through a pipe. It waits until the hub has decided.
     `tocsin status` and `tocsin sent` show it again later.
 
     With --watch: a file is taken when it no longer grows. It moves to the folder
@@ -178,7 +187,8 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
 
 def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> int:
     """Push some files, and return the exit code."""
-    with open_hub(settings) as hub:
+    asked = nullcontext() if options["yes"] else open_answers(inputs.names)
+    with asked as answers, open_hub(settings) as hub:
         collection = find_writable(hub, options["to"])
         push_options = PushOptions(
             wait=not options["no_wait"],
@@ -189,12 +199,12 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
         watched = options["watch"] is not None
         job = _Job(hub, collection, previews, push_options, options["as_json"], watched)
         failed = print_file_errors(previews, as_json=job.as_json)
-        asked = not options["yes"] and is_interactive()
-        agreed = _ask(job, options["send_held"]) if asked else push_options
+        agreed = _ask(job, options["send_held"], answers) if answers else push_options
         if agreed is None:
             print_message("nothing was sent")
             return stdio.FAILED
-        job = replace(job, options=agreed, is_shown=asked and sys.stdout.isatty())
+        is_shown = answers is not None and sys.stdout.isatty()
+        job = replace(job, options=agreed, is_shown=is_shown)
         folder = state_folder(os.environ) if settings.record_pushes else None
         with PushRecords(folder).begin(collection, hub.url, inputs.names) as record:
             return _run(job, record, failed)
@@ -227,28 +237,51 @@ def _finish(folder: WatchedFolder, file: Path, code: int) -> None:
         print_message(f"{file.name} was sent, but cannot be moved to {to}: {why}")
 
 
-def _ask(job: _Job, send_held: bool | None) -> PushOptions | None:
+def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | None:
     """Show what would be shared, and ask; None if the answer is no."""
     console, results = open_console(stderr=True), job.results
     print_share_preview(console, results)
-    counts = Counter(result.verdict for result in results)
+    counts = results.counts
     ready, held = counts["ready"], counts["held"]
+    if 0 < ready <= _MOST_COMPARED:
+        records = PushRecords(state_folder(os.environ))
+        for sentence in _describe_sent_before(results, records, job.hub.url):
+            print_statement(console, sentence)
     name = printable(job.collection.alias or job.collection.title)
     options = job.options
     if held and send_held is None:
         objects = "held object" if held == 1 else f"{held} held objects"
         question = f"Send the {objects} too, for a reviewer of the hub to look at?"
-        options = replace(options, send_held=ask_for_word(question, "yn") == "y")
+        options = replace(options, send_held=ask_for_word(question, "yn", answers) == "y")
     count = ready + (held if options.send_held else 0)
     if not count:
         return options
-    while True:
-        cut = is_cut(results)
-        question = f"Send {count_objects(count)} to {name}?"
-        answer = ask_for_word(question, "nya" if cut else "ny")
-        if answer != "a":
-            return options if answer == "y" else None
+    question = f"Send {count_objects(count)} to {name}?"
+    answer = ask_for_word(question, "nya" if is_cut(results) else "ny", answers)
+    if answer == "a":
         print_share_preview(console, results, most=None)
+        answer = ask_for_word(question, "ny", answers)
+    return options if answer == "y" else None
+
+
+def _describe_sent_before(
+    results: Iterable[ObjectResult], records: PushRecords, url: str
+) -> Iterator[str]:
+    """A sentence if this computer sent some of the objects to the hub before, by their ids."""
+    ready = (each for each in results if each.verdict == "ready")
+    now = {each.source_id: find_level(each.object or {}) for each in ready}
+    before = records.find_levels(now, url)
+    if not before:
+        return
+    stricter = sum(_is_wider(now[id], levels) for id, levels in before.items())
+    text = f"{len(before)} of {count_objects(len(now))} sent from this computer before"
+    yield text + (f", {stricter} only at a stricter level" if stricter else "")
+
+
+def _is_wider(level: str, before: Iterable[str]) -> bool:
+    """True if a level lets more people know than all those before."""
+    known = [_LEVELS[each] for each in before if each in _LEVELS]
+    return level in _LEVELS and bool(known) and _LEVELS[level] < min(known)
 
 
 def _select_new(result: ObjectResult) -> ObjectResult | None:
@@ -275,11 +308,12 @@ def _push(job: _Job, record: PushRecord, counter: Counter[str]) -> list[PushResu
 
     Counts the verdicts.
     """
-    console = open_console()
     pushed: list[PushResult] = []
+    counts = job.results.counts
+    total = counts["ready"] + (counts["held"] if job.options.send_held else 0)
     parts = push(job.hub, job.collection, job.previews, job.options, record.acknowledge)
-    with progress_bar("sending", known_total=True) as progress:
-        task = progress.add_task("", total=len(job.results))
+    with progress_bar("sending", known_total=True, hidden=not total) as progress:
+        task, console = progress.add_task("", total=total), choose_console(progress)
         for part in parts:
             for result in part.results:
                 counter[result.verdict] += 1
@@ -287,7 +321,8 @@ def _push(job: _Job, record: PushRecord, counter: Counter[str]) -> list[PushResu
                     print_json(result.as_json())
                 elif new := _select_new(result) if job.is_shown else result:
                     print_result(console, new)
-            progress.advance(task, len(part.results))
+            if not part.is_kept:
+                progress.advance(task, len(part.results))
             if pushed and (former := pushed[-1].status) and part.status:
                 short = replace(former, details=(), resource={})  # only the last one is printed
                 pushed[-1] = replace(pushed[-1], status=short)

@@ -1,6 +1,9 @@
 """Preview of push and check, and the sending of held objects."""
 
 import json
+import re
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from io import StringIO
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from support.taxii_servers import COLLECTION, Medallion, indicator
-from support.terminal import lines_of, run_on_terminal
+from support.terminal import CONTROL, lines_of, run_on_terminal, with_controlling_terminal
 
 from tocsin.admission.descriptions import describe_object
 from tocsin.clients.cli.command import Inputs, preview_files
@@ -70,6 +73,11 @@ class TestTable:
         lines = shown(write("a.json", *(named(n, created_by_ref=author) for n in range(3))))
         assert "Changed before it is sent (1)" in lines
         assert any(line.startswith("created_by_ref of 3") for line in lines)
+
+    def test_the_column_of_changes_is_left_out_if_nothing_changed(self) -> None:
+        assert "changed" not in "\n".join(shown(write("a.json", named(1))))
+        changed = named(1, description="ask jo.doe@bank.example.net")
+        assert "changed" in "\n".join(shown(write("a.json", changed)))
 
     def test_held_and_refused_objects_are_shown_with_the_reason(self) -> None:
         private = {**indicator(2), "pattern": "[ipv4-addr:value = '10.0.4.12']"}
@@ -154,6 +162,69 @@ class TestOnATerminal:
         assert (code, self.sent(partner)) == (0, [named(1)["pattern"]])
         assert any(line.startswith("Would be shared (1)") for line in lines)
         assert any("bad1.top" in line and "domain-name" in line for line in lines)
+
+    def test_a_result_stands_on_its_own_line_beside_a_progress_bar(
+        self, partner: Medallion
+    ) -> None:
+        name = write("a.json", named(1), named(2), named(3, pattern="[broken"))
+        command = (*PUSH, name, "--to", COLLECTION, "--yes")
+        _, written = run_on_terminal(command, 80, 60)
+        shown = CONTROL.sub("", written)
+        assert "admitted" in shown and not re.search(r"\d/\d *[a-z]", shown)
+
+    def test_the_progress_bar_counts_what_is_sent(self, partner: Medallion) -> None:
+        name = write("a.json", named(1), named(2), named(3, pattern="[broken"))
+        _, written = run_on_terminal((*PUSH, name, "--to", COLLECTION, "--yes"), 80, 60)
+        assert set(re.findall(r"\d/\d", CONTROL.sub("", written))) <= {"0/2", "2/2"}
+        _, written = run_on_terminal((*PUSH, "nosuch", "--to", COLLECTION, "--yes"), 80, 60)
+        assert "0/0" not in CONTROL.sub("", written)
+
+    def test_all_is_offered_once(self, partner: Medallion) -> None:
+        name = write("a.json", *map(named, range(20)))
+        command = (*PUSH, name, "--to", COLLECTION)
+        answers = [("show all]", "a\n"), ("[y/N]", "y\n")]
+        code, written = run_on_terminal(command, 80, 60, answers=answers)
+        assert (code, written.count("a: show all"), len(self.sent(partner))) == (0, 1, 20)
+
+    def test_before_the_question_it_says_what_was_sent_before_and_more_strictly(
+        self, partner: Medallion
+    ) -> None:
+        Path("a.txt").write_text("evil-portal.top\n")
+        self.push("a.txt", "--tlp", "amber", typed="y\n")
+        Path("a.txt").write_text("evil-portal.top\nbad-portal.top\n")
+        expected = "1 of 2 objects sent from this computer before"
+        _, lines = self.push("a.txt", "--tlp", "amber", typed="n\n")
+        assert expected in lines
+        _, lines = self.push("a.txt", "--tlp", "green", typed="n\n")
+        assert f"{expected}, 1 only at a stricter level" in lines
+
+    def test_a_file_that_comes_through_a_pipe_is_asked_about_on_the_terminal(
+        self, partner: Medallion
+    ) -> None:
+        command = f"echo evil-portal.top | {shlex.join(PUSH)} - --as a.txt --to {COLLECTION}"
+        question = ("[y/N]", "n\n")
+        code, written = run_on_terminal(
+            with_controlling_terminal(command), 80, 60, answers=[question]
+        )
+        assert (code, "nothing was sent" in written, self.sent(partner)) == (1, True, [])
+        code, _ = run_on_terminal(
+            with_controlling_terminal(command), 80, 60, answers=[("[y/N]", "y\n")]
+        )
+        assert (code, len(self.sent(partner))) == (0, 1)
+
+    def test_where_the_terminal_cannot_be_read_a_piped_file_needs_yes(
+        self, partner: Medallion
+    ) -> None:
+        command = f"echo evil-portal.top | {shlex.join(PUSH)} - --as a.txt --to {COLLECTION}"
+        code, written = run_on_terminal(("sh", "-c", command), 80, 60)
+        assert (code, "give --yes" in written, self.sent(partner)) == (2, True, [])
+        code, _ = run_on_terminal(("sh", "-c", f"{command} --yes"), 80, 60)
+        assert (code, len(self.sent(partner))) == (0, 1)
+
+    def test_a_script_sends_a_piped_file_unasked(self, partner: Medallion) -> None:
+        command = (*PUSH, "-", "--as", "a.txt", "--to", COLLECTION)
+        done = subprocess.run(command, input=b"evil-portal.top", capture_output=True, check=False)
+        assert (done.returncode, len(self.sent(partner))) == (0, 1)
 
     def test_push_sends_nothing_if_the_answer_is_empty(self, partner: Medallion) -> None:
         code, _ = self.push(write("a.json", named(1)), typed="\n")

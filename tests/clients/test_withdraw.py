@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.hub import HubInProcess, indicator, sdo
 from support.taxii_servers import COLLECTION, Answer, Medallion, serve_script
-from support.terminal import run_on_terminal
+from support.terminal import lines_of, run_on_terminal
 from support.warning_lists import warning_lists
 
 from tocsin.admission import Pipeline, parse_policy
@@ -163,6 +163,16 @@ class TestAtAHub:
         assert code == 1 and "evil-portal.top (domain-name)" in written
         assert "Withdraw 1 object from inbox? This is final. [y/N]" in written
         assert in_force(served) != []
+
+    def test_on_a_terminal_outcomes_stand_on_their_own_lines_of_at_most_80_characters(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, "evil-portal.top")
+        command = [sys.executable, "-m", "tocsin.clients", "withdraw", "evil-portal.top", "--yes"]
+        _, written = run_on_terminal([*command, "--to", "inbox"], 80, 30)
+        lines = lines_of(written.replace("\r", "\n"))
+        assert "withdrawn evil-portal.top (domain-name)" in lines
+        assert max(map(len, lines)) <= 80
 
 
 class TestCommandLine:

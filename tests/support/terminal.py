@@ -8,12 +8,14 @@ import pty
 import re
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""The sequences that colour text and move the cursor."""
 
 
 def run_on_terminal(
@@ -53,7 +55,13 @@ def run_on_terminal(
         return program.wait(timeout), written.decode()
 
 
+def with_controlling_terminal(command: str) -> list[str]:
+    """Return the command that runs a command of the shell, for which `/dev/tty` is its terminal."""
+    opens = "import os; os.open(os.ttyname(0), os.O_RDWR); "
+    return [sys.executable, "-c", f"{opens}os.execv('/bin/sh', ['sh', '-c', {command!r}])"]
+
+
 def lines_of(written: str) -> list[str]:
     """Return the lines that remain on the screen, without colours and overwritten text."""
-    plain = _CONTROL.sub("", written).replace("\r\n", "\n")
+    plain = CONTROL.sub("", written).replace("\r\n", "\n")
     return [line.rpartition("\r")[2].rstrip() for line in plain.split("\n")]
