@@ -103,8 +103,8 @@ _ERRORS: dict[int, type[ShareError]] = {
     422: Unprocessable,
 }
 _ADVICE = {
-    401: "it does not know this key; give one that it issued with --key or TOCSIN_KEY, "
-    "or use --cert",
+    401: "the hub does not know this account and secret: check both, or ask its operator for a "
+    "new key; `tocsin login` keeps it",
     403: "this key lacks the right; ask the operator of the server for it",
     404: "this key sees nothing of that name; `tocsin collections` lists what it sees",
     406: "it does not speak TAXII 2.1; check the URL, or poll it with --taxii 2.0",
@@ -354,7 +354,7 @@ def _explain_status(host: str, response: requests.Response) -> ShareError:
     """The error for a 4xx or 5xx response, with the server's own message."""
     status = response.status_code
     kind = _ERRORS.get(status, Unavailable if status >= 500 or status == 429 else Unprocessable)
-    message = _read_message(response)
+    message = "" if status == HTTPStatus.UNAUTHORIZED else _read_message(response)  # for programs
     parts = [f"{host} says {status}", f": {message}" if message else "", _advice(status, response)]
     return kind("".join(parts))
 

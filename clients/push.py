@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, cast
 import msgspec
 
 from tocsin.admission.errors import Malformed, ShareError, TooLarge, Unprocessable
+from tocsin.admission.extraction.indicators import derive_id
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.responses import StatusDetail, StatusReport
@@ -33,6 +34,8 @@ _MOST_TOGETHER = 1000
 """Objects that are not sent and are reported together."""
 _MOST_WAITING = 4
 """Parts in memory whose status is not settled."""
+_NEW_ID = "send it under a new id"
+"""The end of the hub's message about an id that was revoked."""
 _MAX_SINGLE_REFUSALS = 20
 """After this many refused parts, and none accepted, envelopes are no longer halved."""
 
@@ -368,12 +371,21 @@ def _add_detail(
     findings = list(detail.findings) if detail else []
     if detail and detail.message and not findings and outcome != "success":
         findings = [_server_finding(verdict, detail.message)]
+    if result.source_id == derive_id(result.label):
+        findings = [_name_option(finding) for finding in findings]
     return replace(
         result,
         verdict=verdict,
         findings=result.findings + tuple(each for each in findings if each not in result.findings),
         public_id=detail.public_id if detail else "",
     )
+
+
+def _name_option(finding: Mapping[str, str]) -> Mapping[str, str]:
+    """The finding about a value from a text or table, with the option that it asks for."""
+    message = finding.get("message", "")
+    named = f"{message} (tocsin push --new-ids)" if message.endswith(_NEW_ID) else message
+    return {**finding, "message": named}
 
 
 def _release(result: ObjectResult) -> ObjectResult:

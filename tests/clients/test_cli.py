@@ -392,6 +392,8 @@ class TestExitCodes:
             ["collections", "--config", "nosuch.toml"],
             ["poll", "c", "--format", "bundle", "--follow", "1"],
             ["poll", "c", "--added-after", "yesterday"],
+            ["poll", "c", "--since", "yesterday"],
+            ["poll", "c", "--since", "1h", "--added-after", "2026-01-31"],
         ],
     )
     def test_unusable_settings_exit_with_2_and_one_line(
@@ -405,7 +407,16 @@ class TestExitCodes:
         self, tocsin: Callable[..., Any], partner: Medallion, command: Any
     ) -> None:
         code, _, stderr = tocsin(*command, "--key", "partner:wrong")
-        assert (code, stderr.count("\n"), "TOCSIN_KEY" in stderr) == (3, 1, True)
+        assert (code, stderr.count("\n")) == (3, 1)
+        assert "does not know this account and secret: check both" in stderr
+
+    def test_after_a_wrong_key_the_advice_for_programs_is_left_out(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        error = {"title": "Unauthorized", "description": "send the key as HTTP Basic"}
+        with serve_script(lambda request: Answer(error, 401)) as server:
+            _, _, stderr = tocsin("collections", "--url", server.url, "--key", "partner:wrong")
+        assert "HTTP Basic" not in stderr and "`tocsin login` keeps it" in stderr
 
     def test_a_missing_key_exits_with_3_and_its_own_message(
         self, tocsin: Callable[..., Any], partner: Medallion, monkeypatch: pytest.MonkeyPatch

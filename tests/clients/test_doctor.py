@@ -35,7 +35,7 @@ def test_everything_in_order_exits_with_0(tocsin: Run, partner: Medallion) -> No
 def test_a_wrong_key_fails_with_advice_and_is_not_shown(tocsin: Run, partner: Medallion) -> None:
     code, found, text = states(tocsin, "--key", "partner:hunter2")
     assert (code, found["credential"], found["rights"]) == (1, "failed", "skipped")
-    assert "hunter2" not in text and "TOCSIN_KEY" in text
+    assert "hunter2" not in text and "`tocsin login` keeps it" in text
 
 
 @pytest.mark.usefixtures("alone")

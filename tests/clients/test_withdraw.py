@@ -103,12 +103,21 @@ class TestAtAHub:
         self.push(tocsin, "evil-portal.top")
         tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
         code, lines, _ = tocsin("push", "report.txt", "--to", "inbox")
-        assert (code, in_force(served)) == (1, []) and "send it under a new id" in "".join(lines)
+        assert (code, in_force(served)) == (1, [])
+        assert "send it under a new id (tocsin push --new-ids)" in "".join(lines)
         code, lines, _ = tocsin("push", "report.txt", "--to", "inbox", "--new-ids", "--json")
         assert (code, len(in_force(served))) == (0, 1)
         id = json.loads(lines[0])["source_id"]
         assert tocsin("withdraw", id, "--to", "inbox", "--yes")[0] == 0
         assert in_force(served) == []
+
+    def test_an_object_with_an_id_of_its_own_needs_no_option_for_a_new_one(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, json.dumps(INDICATOR), name="a.json")
+        tocsin("withdraw", INDICATOR["id"], "--to", "inbox", "--yes")
+        _, lines, _ = tocsin("push", "a.json", "--to", "inbox")
+        assert "new id" in "".join(lines) and "--new-ids" not in "".join(lines)
 
     @pytest.mark.parametrize("name", ["evil-portal.top", "report.txt"])
     def test_what_was_sent_under_a_new_id_is_withdrawn_by_its_value(
