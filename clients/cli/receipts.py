@@ -86,6 +86,11 @@ class Receipt:
         }
 
 
+_LEGEND = (
+    "others: organisations that reported it too; seen: their sightings;",
+    "false: false alarms; conf.: confidence; said: statements that you can read.",
+    "The hub publishes counts that only rise at most once an hour, so they may lag.",
+)
 _PUBLISHED = ("admitted", "merged", "duplicate", "success")
 
 
@@ -116,7 +121,9 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
     many others reported it too; how many have seen it; how many call it a false
     alarm; its confidence; and how many sightings, opinions and notes about it
     you can read. All of this is read from the collections that your key may
-    read: it tells nothing that they do not.
+    read: it tells nothing that they do not. The hub publishes counts that only
+    rise at most once an hour, or as its operator sets it: a sighting of just now
+    is not counted yet.
 
     With --json: a line for each object.
     """
@@ -216,6 +223,8 @@ def _print_table(receipts: Sequence[Receipt]) -> None:
     also = sum(each.history.contributors > 1 for each in receipts)
     seen = sum(each.history.sightings > 0 for each in receipts)
     summary = ", ".join(f"{n} {word}" for word, n in totals.items())
+    for line in _LEGEND:
+        console.print(Text(line, style="dim"))
     console.print(
         Text(f"{len(receipts)} objects: {summary}; {also} reported by others too, {seen} seen")
     )

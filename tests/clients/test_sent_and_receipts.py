@@ -187,6 +187,8 @@ class TestReceipts:
         push(tocsin, "https://evil-portal.top/" + "x" * 300)
         code, lines, _ = tocsin("receipts")
         assert code == 0 and max(map(len, lines)) <= 80
+        assert any(line.startswith("others: organisations that") for line in lines)
+        assert any("at most once an hour" in line for line in lines)
         assert lines[-1] == "1 objects: 1 published; 0 reported by others too, 0 seen"
 
     def test_another_server_is_asked_for_the_objects_that_were_sent(
