@@ -12,6 +12,8 @@ current state of a feed.
 import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +30,8 @@ from tocsin.clients.files import (
 )
 from tocsin.clients.state import Cursor
 
+_MOST_REMEMBERED = 100_000
+"""Objects that a DistinctOutput knows again, in some 15 MB."""
 LineFormatter = Callable[[bytes], Iterator[bytes]]
 """From an object's JSON to its lines, each with its line end."""
 
@@ -149,6 +153,39 @@ class BundleOutput:
         if self._replacement:
             self._replacement.finish()
         return "", 0
+
+
+class DistinctOutput:
+    """An output that leaves out objects that were written to it before, octet for octet.
+
+    One collection may hold all that another does.  The last 100,000 objects are remembered.
+    """
+
+    def __init__(self, output: LineOutput | BundleOutput) -> None:
+        """`output` gets each object once."""
+        self._output = output
+        self._written: dict[bytes, None] = {}
+        self.incremental = output.incremental
+
+    def resume(self, cursor: Cursor) -> None:
+        """See Output.resume."""
+        self._output.resume(cursor)
+
+    def write(self, objects: Sequence[bytes]) -> None:
+        """See Output.write."""
+        new = {blake2b(each, digest_size=16).digest(): each for each in objects}
+        self._output.write([each for digest, each in new.items() if digest not in self._written])
+        self._written |= dict.fromkeys(new)
+        for digest in list(islice(self._written, max(0, len(self._written) - _MOST_REMEMBERED))):
+            del self._written[digest]
+
+    def sync(self) -> tuple[str, int]:
+        """See Output.sync."""
+        return self._output.sync()
+
+    def finish(self) -> tuple[str, int]:
+        """See Output.finish."""
+        return self._output.finish()
 
 
 def open_output(

@@ -222,8 +222,7 @@ with_target_options = with_options(
         "--timeout",
         type=SECONDS,
         default=300.0,
-        show_default="300",
-        help="The longest wait for the hub's verdicts.",
+        help="The longest wait for the hub's verdicts.  [default: 300 s]",
     ),
 )
 """Add the options that say where objects are sent, and how long to wait for the verdicts."""
@@ -244,7 +243,8 @@ _UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
 _MAX_SECONDS = 100 * 365 * 86_400
 
 
-def _parse_duration(text: str) -> int:
+def parse_duration(text: str) -> int:
+    """The duration in µs that `12h`, `30d` or `8w` names.  Raises ValueError for anything else."""
     number, unit = text[:-1], text[-1:].lower()
     if not (number.isascii() and number.isdecimal() and unit in _UNITS) or len(number) > 6:
         raise ValueError("must be a number of hours, days or weeks, as 12h, 30d or 8w")
@@ -254,7 +254,7 @@ def _parse_duration(text: str) -> int:
     return seconds * 1_000_000
 
 
-DURATION = ParsedValue("DURATION", _parse_duration)
+DURATION = ParsedValue("DURATION", parse_duration)
 """A duration in µs."""
 
 

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,19 @@ import click
 from tocsin.admission.errors import Malformed, NotAllowed, Unavailable
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
-from tocsin.admission.timestamps import micros
-from tocsin.clients.cli.command import FILE, SECONDS, with_connection_options, with_settings
+from tocsin.admission.timestamps import micros, timestamp
+from tocsin.clients.cli.command import (
+    FILE,
+    SECONDS,
+    parse_duration,
+    with_connection_options,
+    with_settings,
+)
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.mirror import Mirror, MirrorChanges, MirrorOptions
-from tocsin.clients.output_formats import FORMATS, open_output
+from tocsin.clients.output_formats import FORMATS, DistinctOutput, open_output
 from tocsin.clients.poll import PollQuery, poll
 from tocsin.clients.state import MemoryState, StateFile, cursor_key
 from tocsin.clients.taxii20 import Hub20
@@ -47,11 +53,13 @@ _MIRROR_ONLY = {"least_confidence": "--minimum-confidence", "verify": "--verify"
 _NOT_FOR_MIRRORS = {
     "output": "--output",
     "state": "--state",
+    "since": "--since",
     "added_after": "--added-after",
     "matches": "--match",
 }
 """With a match field, the server would not send the version that ends an object."""
 _MODE_BITS = 0o666
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _FIELD = re.compile("[a-z][a-z0-9_.-]{0,99}", re.ASCII | re.IGNORECASE)
 _NOT_MATCHED = {
     "type": "use --type",
@@ -138,7 +146,12 @@ def _parse_count(text: str) -> int:
     show_default=True,
     help="With --mirror: the mode of new files; 644 lets other users read them.",
 )
-@click.option("--added-after", "--since", metavar="TIME", help="Begin after this RFC 3339 time.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Begin after this time: 12h, 30d, 2026-01-31 or an RFC 3339 timestamp.",
+)
+@click.option("--added-after", metavar="TIME", help="The same, as TAXII names it.")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="Only these STIX types; repeatable."
 )
@@ -252,8 +265,9 @@ def _write_output(
 
     def poll_all() -> Iterator[int]:
         nonlocal total
+        distinct = DistinctOutput(output) if len(collections) > 1 else output
         for each in collections:
-            for count in poll(hub, each, query, output, state):
+            for count in poll(hub, each, query, distinct, state):
                 total += count
                 yield count
 
@@ -308,14 +322,10 @@ def _report(mirror: Mirror, changes: MirrorChanges, least_confidence: int) -> No
 
 def _build_query(options: dict[str, Any]) -> PollQuery:
     """The query; warns of types that STIX 2.1 does not define.  Raises WrongUsage."""
-    added_after = options["added_after"] or ""
-    if added_after:
-        try:
-            micros(added_after)
-        except Malformed as error:
-            raise WrongUsage(
-                f"--added-after: {error}; give a time like 2026-01-31T00:00:00Z"
-            ) from error
+    if options["since"] and options["added_after"]:
+        raise WrongUsage("--since and --added-after are one option; give one of them")
+    given = (("--since", options["since"]), ("--added-after", options["added_after"]))
+    added_after = next((_parse_begin(name, text) for name, text in given if text), "")
     types = _split_lists(options["types"])
     for name in types:
         if name not in schemas.standard_types() and not name.startswith("x-"):
@@ -324,6 +334,20 @@ def _build_query(options: dict[str, Any]) -> PollQuery:
             )
     matches = tuple(map(_parse_match, options["matches"]))
     return PollQuery(types=types, added_after=added_after, limit=options["limit"], matches=matches)
+
+
+def _parse_begin(name: str, text: str) -> str:
+    """The RFC 3339 timestamp that an option gives as one, as a date or as a time before now."""
+    with suppress(ValueError):
+        return timestamp(time.time_ns() // 1000 - parse_duration(text))
+    full = f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text
+    try:
+        micros(full)
+    except Malformed as error:
+        raise WrongUsage(
+            f"{name}: {error}; give a time like 12h, 30d, 2026-01-31 or 2026-01-31T00:00:00Z"
+        ) from error
+    return full
 
 
 def _parse_match(text: str) -> tuple[str, str]:

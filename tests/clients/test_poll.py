@@ -2,10 +2,15 @@
 
 import json
 import time
+from collections.abc import Callable
 from email.utils import formatdate
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.hub import AMBER, GREEN, HubInProcess
+from support.hub import indicator as hub_indicator
 from support.taxii_servers import (
     Answer,
     ReceivedRequest,
@@ -14,8 +19,10 @@ from support.taxii_servers import (
 )
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
+from tocsin.admission.timestamps import micros
 from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.http import Hub, RetrySettings
+from tocsin.clients.output_formats import DistinctOutput, open_output
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor
 from tocsin.config import ClientSettings
@@ -203,3 +210,59 @@ def test_a_key_over_plain_http_logs_a_warning(caplog: pytest.LogCaptureFixture) 
     caplog.clear()
     with Hub("http://127.0.0.1/taxii2/", "partner:secret"), Hub("https://hub.example/", "a:b"):
         assert caplog.text == ""
+
+
+class TestBegin:
+    def asked(self, tocsin: Callable[..., Any], *words: str) -> str:
+        with serve_script(answer_objects_with(lambda request: page([]))) as server:
+            assert tocsin("poll", "feed", "--url", server.url, *words)[0] == 0
+            (request,) = [each for each in server.requests if each.path.endswith("/objects/")]
+            return str(request.query.get("added_after", ""))
+
+    @pytest.mark.parametrize("option", ["--since", "--added-after"])
+    def test_a_poll_begins_at_a_date_or_timestamp(
+        self, tocsin: Callable[..., Any], alone: None, option: str
+    ) -> None:
+        assert self.asked(tocsin, option, "2026-01-31") == "2026-01-31T00:00:00Z"
+        stamp = "2026-01-31T12:00:00.5Z"
+        assert self.asked(tocsin, option, stamp) == stamp
+
+    @pytest.mark.parametrize(("text", "seconds"), [("1h", 3_600), ("2d", 172_800)])
+    def test_a_poll_begins_some_time_before_now(
+        self, tocsin: Callable[..., Any], alone: None, text: str, seconds: int
+    ) -> None:
+        begin = micros(self.asked(tocsin, "--since", text)) / 1_000_000
+        assert abs(time.time() - seconds - begin) < 60
+
+    @pytest.mark.parametrize("option", ["--since", "--added-after"])
+    def test_a_message_about_the_begin_names_the_option_as_it_was_typed(
+        self, tocsin: Callable[..., Any], alone: None, option: str
+    ) -> None:
+        for text in ("yesterday", "2026-02-31"):
+            code, _, stderr = tocsin("poll", "feed", "--url", "http://127.0.0.1:9/", option, text)
+            assert (code, f"{option}: not a" in stderr) == (2, True)
+
+
+def test_an_object_of_two_collections_is_written_once(
+    tocsin: Callable[..., Any], served: HubInProcess
+) -> None:
+    served.push(hub_indicator("evil-portal.top", object_marking_refs=[GREEN]))
+    served.push(hub_indicator("bad-portal.top", object_marking_refs=[AMBER]))
+    _, lines, _ = tocsin("poll", "green", "amber")
+    patterns = [json.loads(line).get("pattern", "") for line in lines]
+    assert len([each for each in patterns if "evil-portal" in each]) == 1
+    assert len([each for each in patterns if "bad-portal" in each]) == 1
+
+
+class TestDistinctOutput:
+    def test_only_objects_with_the_same_octets_are_left_out(self, tmp_path: Path) -> None:
+        first, other = indicator(1), {**indicator(1), "confidence": 50}
+        output = open_output("jsonl", tmp_path / "out", BytesIO(), append=False)
+        distinct = DistinctOutput(output)
+        distinct.resume(Cursor())
+        for each in (first, other, first):
+            distinct.write([json.dumps(each).encode()])
+        distinct.finish()
+        output.close()
+        written = (tmp_path / "out").read_text().splitlines()
+        assert [json.loads(line) for line in written] == [first, other]
