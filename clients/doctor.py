@@ -33,6 +33,8 @@ _MAX_SKEW = 60
 """Seconds by which the clocks may differ before that is worth a warning."""
 _WARNED_DAYS = 14
 """Days before the end of a certificate from which on that is worth a warning."""
+_OUT_OF_DATE = (9, 10)
+"""OpenSSL's codes for a certificate that is not valid yet, or has expired."""
 _SOCKS_PORT = 1080
 
 
@@ -153,6 +155,8 @@ def _check_tls(plain: socket.socket, host: str, settings: ClientSettings) -> Dia
             version, certificate = secure.version(), secure.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
         advice = "if it is from a private CA, give that with --ca; check this computer's clock"
+        if error.verify_code in _OUT_OF_DATE:
+            advice = "the operator of the hub must renew it; check this computer's clock, too"
         return Diagnosis("TLS", "failed", f"not trusted: {error.verify_message}", advice)
     except OSError as error:
         advice = "check the port, and the files of --ca and --cert"

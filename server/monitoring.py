@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from prometheus_client import generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -65,6 +65,17 @@ class HubProcesses:
     """Numbers that they share; None: this one knows nothing of the others."""
 
 
+class ServedCertificate(Protocol):
+    """The certificate that the hub shows to new connections."""
+
+    @property
+    def certificate_end(self) -> float:
+        """Its end, in seconds since 1970 UTC."""
+
+    def find_warning(self) -> str:
+        """A sentence if it is not valid, or ends soon; else empty."""
+
+
 class Monitor:
     """Health checks and metrics of a hub, as one of its processes sees them.  Safe for threads."""
 
@@ -81,6 +92,8 @@ class Monitor:
         self.counters = store.counters
         self._looked: float | None = None
         """Time at which the feeds could last be read; None: not yet."""
+        self.certificate: ServedCertificate | None = None
+        """The hub's own certificate; None without TLS."""
 
     def note_turn(self) -> None:
         """Note that the worker begins a turn; called every second or so."""
@@ -110,6 +123,11 @@ class Monitor:
             checks["worker"] = self._is_within(numbers.get(_TURN) or None, _TURN_PATIENCE)
         return checks | {"feeds": available and self._is_within(self._looked, _LOOK_PATIENCE)}
 
+    def warn_of_certificate(self) -> None:
+        """Log a warning if the hub's certificate is not valid, or ends soon; called once a day."""
+        if self.certificate is not None and (warning := self.certificate.find_warning()):
+            log.warning("%s", warning)
+
     def format_metrics(self) -> bytes:
         """All metrics in Prometheus' text format 0.0.4.
 
@@ -137,6 +155,12 @@ class Monitor:
         free = self._disk.measure()
         if free is not None:
             yield _gauge("tocsin_disk_free_bytes", "Octets free for the embedded database", free)
+        if self.certificate is not None:
+            yield _gauge(
+                "tocsin_certificate_expires_seconds",
+                "Seconds until the hub's certificate expires; below 0: since then",
+                self.certificate.certificate_end - time.time(),
+            )
         if not self._store.availability.is_away:
             yield from self._read_database()
 

@@ -72,7 +72,7 @@ from tocsin.server.http.server import (
     bind,
     build_server,
 )
-from tocsin.server.http.tls import TlsContextSource, reload_at_sighup
+from tocsin.server.http.tls import ReloadedTls, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
 from tocsin.server.monitoring import HubProcesses
 from tocsin.server.processes.counters import Counters, stop_sharing
@@ -387,7 +387,7 @@ def serve(  # noqa: PLR0913
     if stop is None:
         stop = threading.Event()
         stop_on_signal(stop)
-    tls = _tls_contexts(settings, echo)
+    tls = _load_tls(settings, echo)
     with (
         _bound_socket(settings) as listening,
         _start_answering(settings, listening, program) as processes,
@@ -402,6 +402,7 @@ def serve(  # noqa: PLR0913
             hub.services.store.submissions.release_all()
             hub.services.store.outbox.release_all()
         hub.services.store.deliveries.begin(alone=not settings.mongo_uri)
+        hub.services.monitor.certificate = tls
         front = (
             _answer(hub, listening, tls, stop)
             if processes is None
@@ -473,11 +474,12 @@ def _start_answering(
 def _answer(
     hub: Runtime,
     listening: socket.socket,
-    tls: TlsContextSource | None,
+    tls: ReloadedTls | None,
     stop: threading.Event,
     setup: AnsweringSetup | None = None,
 ) -> Iterator[None]:
     """Answer requests in this process; `setup` if it is one of several that do."""
+    hub.services.monitor.certificate = tls
     server = _build_server(hub, stop, tls, setup)
     _read_reviews(hub)
     server.prepare(listening)
@@ -544,7 +546,7 @@ def answer_apart(
     clock: Clock = wall_clock,
 ) -> Iterator[None]:
     """Answer requests in a process of its own, for a hub whose first process admits."""
-    tls = _tls_contexts(setup.settings, lambda text: None)
+    tls = _load_tls(setup.settings, lambda text: None)
     if tls is not None:  # one that came while this process was starting is heard now
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     with _work_apart(setup, stop, clock, lambda hub: _answer(hub, listening, tls, stop, setup)):
@@ -717,7 +719,7 @@ def _freeze_loaded_objects() -> None:
 def _build_server(
     hub: Runtime,
     stop: threading.Event,
-    tls: TlsContextSource | None,
+    tls: ReloadedTls | None,
     setup: AnsweringSetup | None,
 ) -> HttpServer:
     """The HTTP server of this process; see `_answer`."""
@@ -800,12 +802,12 @@ def _serve_metrics(hub: Runtime, echo: Echo) -> Iterator[None]:
         http.join(_METRICS_DRAIN)
 
 
-def _tls_contexts(settings: HubSettings, echo: Echo) -> TlsContextSource | None:
+def _load_tls(settings: HubSettings, echo: Echo) -> ReloadedTls | None:
     if settings.tls_certificate is None:
         return None
-    return reload_at_sighup(
-        settings.tls_certificate, settings.tls_key, settings.tls_client_ca, echo
-    )
+    tls = ReloadedTls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+    reload_at_sighup(tls, echo)
+    return tls
 
 
 def _record_url(data: Path, url: str) -> None:

@@ -43,6 +43,7 @@ _LOOK = 1.0
 """Seconds between two looks at the database and its disk."""
 _LOOK_SECONDS = 5.0
 """Time limit of what is read then, so that a database that falls silent is noticed soon."""
+_DAY_SECONDS = 86_400.0
 _Task = Callable[[HubServices, threading.Event], None]
 _PACK_REST = 4
 """Packing rests four times as long as its last step took."""
@@ -60,6 +61,7 @@ def start_workers(services: HubServices, stop: threading.Event) -> list[threadin
         "forgetting": _forget,
         "health": _look,
         "reserve": _keep_reserve,
+        "certificate": _watch_certificate,
     }
     return _start(tasks, services, stop)
 
@@ -250,3 +252,10 @@ def _keep_reserve(services: HubServices, stop: threading.Event) -> None:
     while not stop.wait(_LOOK):
         with _survive(services, "keeping a reserve on the disk"):
             services.disk.keep_reserve()
+
+
+def _watch_certificate(services: HubServices, stop: threading.Event) -> None:
+    """Warn at start, and once a day, of a certificate that is not valid or ends soon."""
+    while not stop.is_set():
+        services.monitor.warn_of_certificate()
+        stop.wait(_DAY_SECONDS)

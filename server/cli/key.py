@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from tocsin.admission.errors import Conflict, Malformed
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
-from tocsin.server.http.tls import first_certificate
+from tocsin.server.http.certificates import first_certificate, read_validity
 from tocsin.server.partners.administration import Partners
 from tocsin.server.runtime import Runtime, find_url
 from tocsin.server.store import Transaction
@@ -78,11 +79,21 @@ def credential_of(hub: Runtime, answer: Answer) -> Answer:
 
 
 def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
-    """Let a client certificate, as its file has it, open an account."""
+    """Let a client certificate, as its file has it, open an account.
+
+    One that is not valid yet may be registered in time.  Raises Malformed if it has expired,
+    Conflict if it is registered already.
+    """
     Partners(hub.services.store).require_account(account)
-    digest = certificate_fingerprint(first_certificate(file))
+    der, now = first_certificate(file), hub.services.store.clock() / 1e6
+    validity = read_validity(der)
+    if now > validity.end:
+        raise Malformed(f"the certificate {validity.find_fault(now)}: register a renewed one")
+    digest = certificate_fingerprint(der)
 
     def work(txn: Transaction) -> Answer:
+        if (holder := txn.accounts.find_account_by_credential(digest)) is not None:
+            raise Conflict(f"the certificate is registered already, for {holder.name}")
         txn.accounts.add_key(account, digest, txn.now)
         txn.add_journal_entry("key.certificate", hub.actor, {"account": account, "id": digest})
         return {"account": account, "id": digest}

@@ -9,10 +9,10 @@ list.  No session tickets, so no early data.
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import ssl
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -21,11 +21,11 @@ from typing import Any
 from tocsin.admission.errors import Malformed
 from tocsin.config import ConfigError
 from tocsin.server.auth import certificate_fingerprint
+from tocsin.server.http.certificates import Validity, first_certificate, read_validity
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
 _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Cipher suites of TLS 1.2; all suites of 1.3 are acceptable."""
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
 TlsContextSource = Callable[[], ssl.SSLContext]
@@ -111,28 +111,65 @@ def server_context(
     return context
 
 
-def reload_at_sighup(
-    certificate: Path, key: Path | None, client_ca: Path | None, echo: Callable[[str], None]
-) -> TlsContextSource:
+class ReloadedTls:
     """The server's TLS context for new connections, made anew from its files at each SIGHUP.
 
-    If the files are not usable then, the previous context stays in use; `echo` says either.  A
-    context in use is never changed: a connection made during the change would fail.
-
-    Raises ConfigError, naming the setting, if the files are not usable now.
+    A context in use is never changed: a connection made during the change would fail.
     """
-    context = server_context(certificate, key, client_ca)
+
+    def __init__(self, certificate: Path, key: Path | None, client_ca: Path | None) -> None:
+        """Read the files.  Raises ConfigError, naming the setting, if they are not usable."""
+        self._files = certificate, key, client_ca
+        self._context, self._validity = self._load()
+
+    def __call__(self) -> ssl.SSLContext:
+        """The context for a new connection."""
+        return self._context
+
+    def reload(self) -> None:
+        """Read the files again.  Raises ConfigError, and changes nothing, if they are not usable.
+
+        Neither is a certificate that is not valid now.
+        """
+        context, validity = self._load()
+        if fault := validity.find_fault(time.time()):
+            raise ConfigError(f"tls_certificate: {self._files[0]} {fault}")
+        self._context, self._validity = context, validity
+
+    @property
+    def certificate_end(self) -> float:
+        """The end of the certificate in use, in seconds since 1970 UTC."""
+        return self._validity.end
+
+    def find_warning(self) -> str:
+        """A sentence if the certificate in use is not valid, or ends soon; else empty."""
+        warning = self._validity.find_warning(time.time())
+        if not warning:
+            return ""
+        return f"tls_certificate: {self._files[0]} {warning}: renew it and send the hub SIGHUP"
+
+    def _load(self) -> tuple[ssl.SSLContext, Validity]:
+        context, certificate = server_context(*self._files), self._files[0]
+        try:
+            return context, read_validity(first_certificate(certificate.read_bytes()))
+        except Malformed as error:
+            raise ConfigError(f"tls_certificate: {certificate}: {error}") from error
+
+
+def reload_at_sighup(tls: ReloadedTls, echo: Callable[[str], None]) -> None:
+    """Let SIGHUP reload the files; if they are not usable, the previous context stays in use.
+
+    `echo` says either.
+    """
 
     def reload(number: int, frame: FrameType | None) -> None:
-        nonlocal context
         try:
-            context = server_context(certificate, key, client_ca)
-            echo(f"reloaded {certificate} for new connections")
+            tls.reload()
+            echo("reloaded the certificate for new connections")
         except ConfigError as error:
             echo(f"the certificate was not reloaded, the previous one stays in use: {error}")
 
     signal.signal(signal.SIGHUP, reload)
-    return lambda: context
 
 
 def _load_server_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
@@ -178,17 +215,3 @@ def _check_readable(file: Path, name: str) -> None:
         file.read_bytes()
     except OSError as error:
         raise ConfigError(f"{name}: cannot read {file}: {error.strerror}") from error
-
-
-def first_certificate(octets: bytes) -> bytes:
-    """The certificate in a file's octets, in DER; of a PEM chain the first, the holder's own.
-
-    Raises Malformed if there is none.
-    """
-    found = _PEM.search(octets)
-    try:
-        der = ssl.PEM_cert_to_DER_cert(found[0].decode()) if found else octets
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
-    except (ssl.SSLError, ValueError) as error:
-        raise Malformed("not a certificate, neither in PEM nor in DER") from error
-    return der

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from support.certificates import make_authority, write_private_file
 from support.processes import HubProcess
+from support.socket_peers import serve_application
 from support.taxii_servers import Medallion
 
 from tocsin.clients.doctor import check_clock
+from tocsin.server.http.connection import ConnectionLimits
+from tocsin.server.http.tls import server_context
 
 Run = Callable[..., Any]
 
@@ -124,3 +127,13 @@ def test_a_private_authority_needs_its_certificate(
     assert "give that with --ca" in text
     code, found, text = states(tocsin, *words, "--ca", str(ca))
     assert (code, found["TLS"] in ("ok", "warning"), found["rights"]) == (0, True, "ok"), text
+
+
+def test_an_expired_certificate_is_for_the_operator_to_renew(tocsin: Run, tmp_path: Path) -> None:
+    own = make_authority()
+    ca = write_private_file(tmp_path / "ca.pem", own.certificate)
+    tls = server_context(own.server(days=0.5).write_pem(tmp_path))
+    with serve_application(lambda *_: [], ConnectionLimits(), tls) as port:
+        url = f"https://localhost:{port}/taxii2/"
+        _, found, text = states(tocsin, "--url", url, "--key", "a:b", "--ca", str(ca))
+    assert found["TLS"] == "failed" and "the operator of the hub must renew it" in text

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -292,3 +293,27 @@ def test_every_metric_is_documented_and_every_documented_one_is_there(hub: HubIn
     text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(tocsin_\w+)` \|", text, re.MULTILINE))
     assert documented == set(re.findall(r"^# HELP (\w+) ", read_metrics(hub), re.MULTILINE))
+
+
+class ServedCertificate:
+    """A certificate that has expired an hour ago."""
+
+    certificate_end = time.time() - 3_600
+
+    def find_warning(self) -> str:
+        return "tls_certificate: hub.pem expired"
+
+
+class TestCertificate:
+    def test_a_certificate_that_expired_is_seen_in_metrics_and_log(
+        self, hub: HubInProcess, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        hub.services.monitor.certificate = ServedCertificate()
+        hub.services.monitor.warn_of_certificate()
+        left = find_value(read_metrics(hub), "tocsin_certificate_expires_seconds")
+        assert left is not None and -3_700 < left < -3_599
+        assert "hub.pem expired" in caplog.text
+
+    def test_a_hub_without_tls_has_no_metric_of_a_certificate(self, hub: HubInProcess) -> None:
+        hub.services.monitor.warn_of_certificate()
+        assert "tocsin_certificate" not in read_metrics(hub)

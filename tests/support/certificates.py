@@ -147,9 +147,9 @@ class Authority(Holder):
         )
         return Holder(name, secret, _certificate((name, secret), self, days, extensions))
 
-    def server(self) -> Holder:
-        """Issue a certificate for a hub on loopback."""
-        return self.issue("hub", uses=SERVER)
+    def server(self, *, days: float = 30) -> Holder:
+        """Issue a certificate for a hub on loopback; see `issue`."""
+        return self.issue("hub", days=days, uses=SERVER)
 
 
 def make_authority(name: str = "authority") -> Authority:

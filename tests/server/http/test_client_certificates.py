@@ -24,8 +24,9 @@ from tocsin.clients.tls import TlsFiles
 from tocsin.config import ConfigError
 from tocsin.server import auth
 from tocsin.server.auth import AuthScheme
+from tocsin.server.http.certificates import first_certificate
 from tocsin.server.http.connection import ConnectionLimits
-from tocsin.server.http.tls import first_certificate, server_context
+from tocsin.server.http.tls import server_context
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
 KEY = {"Authorization": basic("acme", "acme-robot-key")}

@@ -1,0 +1,102 @@
+"""Certificates (RFC 5280) in files: the holder's own, and from when until when it is valid.
+
+Who trusts a certificate, and what it gives access to, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tocsin.admission.errors import Malformed
+
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_VERSION, _UTC_TIME = 0xA0, 0x17
+"""Tags: the version, which a certificate of version 1 lacks; a time with two digits of the year."""
+_FIRST_OF_CENTURY = 50
+"""A year of two digits is in the 1900s from here on (RFC 5280 section 4.1.2.5.1)."""
+_SOON_SECONDS = 14 * 86_400
+"""Time before its end from which on a certificate should be renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The time in which a certificate is valid."""
+
+    begin: float
+    """Seconds since 1970 UTC, like `end`."""
+    end: float
+
+    def find_fault(self, now: float) -> str:
+        """The reason why the certificate is of no use now, as a predicate; empty if it is valid."""
+        if now > self.end:
+            return f"expired at {_format_time(self.end)}"
+        if now < self.begin:
+            return f"is not valid before {_format_time(self.begin)}"
+        return ""
+
+    def find_warning(self, now: float) -> str:
+        """As `find_fault`; also if the certificate ends within two weeks."""
+        if now < self.end < now + _SOON_SECONDS and now >= self.begin:
+            days = int((self.end - now) // 86_400)
+            return f"expires at {_format_time(self.end)}, in {days} days"
+        return self.find_fault(now)
+
+
+def first_certificate(octets: bytes) -> bytes:
+    """The certificate in a file's octets, in DER; of a PEM chain the first, the holder's own.
+
+    Raises Malformed if there is none.
+    """
+    found = _PEM.search(octets)
+    try:
+        der = ssl.PEM_cert_to_DER_cert(found[0].decode()) if found else octets
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
+    except (ssl.SSLError, ValueError) as error:
+        raise Malformed("not a certificate, neither in PEM nor in DER") from error
+    return der
+
+
+def read_validity(der: bytes) -> Validity:
+    """The validity of a certificate in DER.  Raises Malformed if it has none.
+
+    Python's ssl module shows it of the peer of a connection only.
+    """
+    try:
+        [(_, certificate)] = _read_elements(der)
+        fields = _read_elements(_read_elements(certificate)[0][1])
+        if fields[0][0] == _VERSION:
+            fields = fields[1:]
+        begin, end = _read_elements(fields[3][1])  # after serial, signature and issuer
+        return Validity(_parse_time(*begin), _parse_time(*end))
+    except (IndexError, ValueError) as error:
+        raise Malformed("the certificate does not say how long it is valid") from error
+
+
+def _read_elements(octets: bytes) -> list[tuple[int, bytes]]:
+    """The elements that follow each other in DER (X.690): tag and content of each."""
+    elements: list[tuple[int, bytes]] = []
+    position = 0
+    while position < len(octets):
+        tag, length = octets[position], octets[position + 1]
+        position += 2
+        if length & 0x80:
+            digits = length & 0x7F
+            length = int.from_bytes(octets[position : position + digits])
+            position += digits
+        elements.append((tag, octets[position : position + length]))
+        position += length
+    return elements
+
+
+def _parse_time(tag: int, octets: bytes) -> float:
+    text = octets.decode("ascii")
+    if tag == _UTC_TIME:
+        text = ("19" if int(text[:2]) >= _FIRST_OF_CENTURY else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def _format_time(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,109 @@
+"""The hub knows how long a certificate is valid, and does not take one that is not for another."""
+
+import os
+import signal
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.certificates import Authority, make_authority, write_private_file
+
+from tocsin.admission.errors import Malformed
+from tocsin.server.http.certificates import Validity, read_validity
+from tocsin.server.http.tls import ReloadedTls, reload_at_sighup
+
+DAY = 86_400
+VALID = Validity(begin=0, end=100 * DAY)
+
+
+@pytest.fixture(scope="module")
+def own() -> Authority:
+    return make_authority()
+
+
+@pytest.fixture
+def tls(own: Authority, tmp_path: Path) -> ReloadedTls:
+    """The TLS of a hub whose file is `hub.pem`."""
+    return ReloadedTls(own.server().write_pem(tmp_path), None, None)
+
+
+@pytest.fixture
+def said(tls: ReloadedTls) -> Iterator[list[str]]:
+    """The lines that are printed at SIGHUP."""
+    lines: list[str] = []
+    before = signal.getsignal(signal.SIGHUP)
+    reload_at_sighup(tls, lines.append)
+    yield lines
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_the_validity_of_a_certificate_is_read_from_its_octets(own: Authority) -> None:
+    found = read_validity(own.issue("acme", days=8).der)
+    assert abs(found.begin + DAY - time.time()) < 60
+    assert found.end - found.begin == 8 * DAY
+
+
+def test_the_validity_agrees_with_that_which_openssl_reads(own: Authority) -> None:
+    context = ssl.create_default_context(cadata=own.certificate)
+    [shown] = context.get_ca_certs()
+    assert read_validity(own.der).end == ssl.cert_time_to_seconds(str(shown["notAfter"]))
+
+
+@pytest.mark.parametrize("octets", [b"", b"0", b"\x30\x02\x30\x00", b"\x30\x82"])
+def test_octets_without_a_validity_are_refused(octets: bytes) -> None:
+    with pytest.raises(Malformed, match="how long it is valid"):
+        read_validity(octets)
+
+
+@pytest.mark.parametrize(
+    ("now", "fault", "warning"),
+    [
+        (-1, "is not valid before 1970-01-01T00:00:00Z", "is not valid before"),
+        (1, "", ""),
+        (87 * DAY, "", "expires at 1970-04-11T00:00:00Z, in 13 days"),
+        (101 * DAY, "expired at 1970-04-11T00:00:00Z", "expired at"),
+    ],
+)
+def test_a_certificate_is_warned_of_before_it_ends(now: float, fault: str, warning: str) -> None:
+    assert VALID.find_fault(now) == fault
+    assert VALID.find_warning(now).startswith(warning) and bool(warning) == bool(
+        VALID.find_warning(now)
+    )
+
+
+class TestReload:
+    def test_a_renewed_certificate_replaces_the_one_in_use(
+        self, tls: ReloadedTls, said: list[str], own: Authority, tmp_path: Path
+    ) -> None:
+        before = tls()
+        own.server(days=60).write_pem(tmp_path)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert said == ["reloaded the certificate for new connections"]
+        assert tls() is not before and tls.certificate_end > time.time() + 50 * DAY
+
+    def test_an_expired_certificate_does_not_replace_the_one_in_use(
+        self, tls: ReloadedTls, said: list[str], own: Authority, tmp_path: Path
+    ) -> None:
+        before = tls()
+        own.server(days=0.5).write_pem(tmp_path)
+        os.kill(os.getpid(), signal.SIGHUP)
+        [line] = said
+        assert "the previous one stays in use: tls_certificate" in line and "expired at" in line
+        assert tls() is before and tls.certificate_end > time.time()
+
+    @pytest.mark.parametrize(("days", "warning"), [(0.5, "expired at"), (5, "in 3 days"), (30, "")])
+    def test_a_certificate_that_ends_soon_is_used_with_a_warning(
+        self, own: Authority, tmp_path: Path, days: float, warning: str
+    ) -> None:
+        found = ReloadedTls(own.server(days=days).write_pem(tmp_path), None, None).find_warning()
+        assert warning in found and bool(found) == bool(warning)
+
+    def test_a_file_without_a_certificate_of_its_own_is_refused(
+        self, own: Authority, tmp_path: Path
+    ) -> None:
+        file: Any = write_private_file(tmp_path / "key.pem", own.server().key)
+        with pytest.raises(Exception, match="tls_certificate"):
+            ReloadedTls(file, None, None)
