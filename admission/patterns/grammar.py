@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.quotations import is_plain_name
 from tocsin.admission.timestamps import micros
 
 MAX_CHARACTERS = 64 * 1024
@@ -190,6 +191,10 @@ def parse_pattern(pattern: str) -> Node:
     return _Reader(pattern).parse_all()
 
 
+_FOUND = {"end": "the end", "word": "a word", "string": "a string", "typed": "a constant"}
+"""Tokens that a message does not quote; others are numbers."""
+
+
 class _Reader:
     """Reads one pattern from left to right.  AND and OR loop; only parentheses recurse."""
 
@@ -349,7 +354,8 @@ class _Reader:
 
     def _stop(self, wanted: str, *, back: int = 0) -> Malformed:
         kind, text = self._tokens[max(0, self._at - back)]
-        found = "the end" if kind == "end" else ascii(text[:40])
+        is_shown = kind == "sign" or (kind == "word" and is_plain_name(text))
+        found = ascii(text) if is_shown else _FOUND.get(kind, "a number")
         return Malformed(f"not a STIX pattern: {wanted} expected, {found} found")
 
 

@@ -18,6 +18,7 @@ import orjson
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import StixObject
+from tocsin.admission.quotations import is_plain_name
 
 MAX_DEPTH = 64
 """Levels of nesting in one object, itself included."""
@@ -174,7 +175,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            raise Malformed(f"the name {ascii(name[:60])} occurs twice in one object: keep one")
+            which = f"the name {ascii(name)}" if is_plain_name(name) else "a name"
+            raise Malformed(f"{which} occurs twice in one object: keep one")
         seen.add(name)
     raise AssertionError("unequal lengths without an equal name")
 

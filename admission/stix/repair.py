@@ -11,9 +11,10 @@ from functools import lru_cache
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.granular import drop_selectors, selects_items_of
-from tocsin.admission.model import Action, Finding, StixObject, format_path
+from tocsin.admission.model import Action, Finding, StixObject
 from tocsin.admission.observables.hashes import find_contradictions, find_hash_tables, hash_name
 from tocsin.admission.observables.values import canonical_value
+from tocsin.admission.quotations import format_plain_path
 from tocsin.admission.stix.free_text import PATTERN_LANGUAGES
 from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import Schema
@@ -152,7 +153,7 @@ def _examine_hash_names(subject: StixObject) -> Iterator[tuple[str, Finding]]:
         for path, table in tables:
             for algorithm in find_contradictions(table):
                 message = f"{algorithm} is given twice with different values: keep one"
-                place = format_path(path)
+                place = format_plain_path(path)
                 yield name, Finding("validate", "hashes", Action.REFUSED, message, place)
 
 

@@ -27,7 +27,6 @@ from tocsin.admission.model import (
     Observable,
     Path,
     StixObject,
-    format_path,
 )
 from tocsin.admission.observables.hashes import find_hash_faults, hash_fault
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
@@ -42,10 +41,12 @@ from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.patterns.grammar import parse_pattern
 from tocsin.admission.patterns.languages import LANGUAGES
 from tocsin.admission.policy import Policy
+from tocsin.admission.quotations import format_plain_path
 from tocsin.admission.stix.custom_properties import find_undefined_properties, remove_properties
 from tocsin.admission.stix.free_text import matched_values
 from tocsin.admission.stix.references import find_references, target_fault
 from tocsin.admission.stix.repair import repair
+from tocsin.admission.stix.schema_errors import explain_schema_error
 from tocsin.admission.stix.schemas import Schema, schema_for, schemas
 from tocsin.admission.timestamps import micros
 
@@ -79,8 +80,8 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NO_CONTROLS = "contains control characters: write what can be seen"
 _HASHES = ".hashes."
 _CHECKED_KINDS = ("domain-name", "ipv4-addr", "ipv6-addr", "email-addr")
-_SHOWN = 60
-"""Characters of an impossible value that a message shows."""
+_SHOWN = re.compile(r"(?!(?:\D*\d){5})[\w.*:/?(){}[\]-]{1,60}", re.ASCII)
+"""An impossible value that a message may show: signs of hosts and addresses, few digits."""
 _EXACT = ("=", "!=", "IN")
 _ADVICE = (
     "no rule knows what in it is private: send what it says as objects of types that STIX"
@@ -97,8 +98,6 @@ _UNSIGNED = Finding(
     "created_by_ref",
 )
 _IN_DISGUISE = "the pattern is a STIX pattern, whose values the rules must read: write `stix`"
-_NO_TIME = r'(\.[0-9]+)?Z$"'
-"""The end of the message with which the schemas reject a timestamp."""
 _APART = (
     "observables inside an observed-data are of STIX 2.0: send them as objects of their own and "
     "refer to them in `object_refs`, as `tocsin push` does for files"
@@ -269,7 +268,7 @@ def _within(
     action = Action.REFUSED if mode == "refuse" else Action.STRIPPED
     message = "STIX 2.1 does not define this property"
     findings = tuple(
-        Finding("validate", "custom_properties", action, message, format_path(path)[:80])
+        Finding("validate", "custom_properties", action, message, format_plain_path(path)[:80])
         for path in foreign
     )
     if mode != "refuse":
@@ -299,36 +298,24 @@ def _schema_faults(subject: StixObject, schema: Schema) -> Iterator[Finding]:
         return
     broken: set[str] = set()
     for error in islice(schema.validator.iter_errors(subject), _MOST_FAULTS * 4):
-        place = format_path(tuple(error.instance_path))
+        place = format_plain_path(tuple(error.instance_path))
         if place not in broken or not place:
-            yield _fault("schema", _explain_schema_error(place, str(error.message)), place)
+            yield _fault("schema", explain_schema_error(place, error), place)
         broken.add(place)
 
 
 def _value_faults(subject: StixObject, schema: Schema, policy: Policy) -> Iterator[Finding]:
     for path, message in find_marking_errors(subject):
-        yield _fault("selectors", message, format_path(path))
+        yield _fault("selectors", message, format_plain_path(path))
     for path, message in find_hash_faults(subject):
-        yield _fault("hashes", message, format_path(path))
+        yield _fault("hashes", message, format_plain_path(path))
     for path, value in matched_values(subject):
         if _CONTROL.search(value):
-            yield _fault("value", _NO_CONTROLS, format_path(path))
+            yield _fault("value", _NO_CONTROLS, format_plain_path(path))
     if subject["type"] == "indicator":
         yield from _pattern_faults(subject, policy)
     elif schema.observable and (found := find_value_fault(subject)):
         yield _fault("value", found[1], found[0])
-
-
-def _explain_schema_error(place: str, message: str) -> str:
-    """Explain a schema's error message, without its regular expressions."""
-    if message.endswith(_NO_TIME):
-        return "not a timestamp: write it as 2026-01-31T23:59:59.000Z"
-    if place == "id":
-        return "`id` must be the type, two hyphens and a UUID of version 1 to 5"
-    if "of the schemas listed in the" in message:
-        return "lacks a required property, or has two that exclude each other"
-    value, unlike, _ = message.rpartition(' does not match "')
-    return f"{value[:150]} does not have the form that STIX requires" if unlike else message[:200]
 
 
 def _word_faults(subject: StixObject) -> Iterator[Finding]:
@@ -336,7 +323,7 @@ def _word_faults(subject: StixObject) -> Iterator[Finding]:
         yield _fault("lang", "not a language code (RFC 5646), such as en or pt-BR", "lang")
     if subject["type"] == "language-content":
         for path, message in _find_translation_errors(subject):
-            yield _fault("lang", message, format_path(path))
+            yield _fault("lang", message, format_plain_path(path))
     elif subject["type"] == "extension-definition":
         yield from _definition_faults(subject)
 
@@ -404,13 +391,13 @@ def _times(subject: StixObject, schema: Schema) -> Iterator[tuple[str, str]]:
 def _reference_faults(subject: StixObject) -> Iterator[Finding]:
     for path, target in find_references(subject):
         if not isinstance(target, str) or len(target) > _LONGEST_ID or not _is_id(target):
-            yield _fault("references", "not the id of a STIX object", format_path(path))
+            yield _fault("references", "not the id of a STIX object", format_plain_path(path))
             continue
         fault = target_fault(subject["type"], path, target.partition("--")[0])
         if not fault and target == subject["id"] and path[0] in _MARKINGS:
             fault = "a marking cannot mark itself"
         if fault:
-            yield _fault("references", fault, format_path(path))
+            yield _fault("references", fault, format_plain_path(path))
 
 
 @lru_cache(maxsize=1024)  # authors and markings are those of the object before
@@ -477,7 +464,8 @@ def _find_impossible_value(observable: Observable) -> str:
     found = find_value_fault({"type": kind, "value": value})
     if found is None:
         return ""
-    return f"{ascii(value[:_SHOWN])} is {found[1]}: write the value, without wildcards or brackets"
+    shown = ascii(value) if _SHOWN.fullmatch(value) else f"a value of {kind}"
+    return f"{shown} is {found[1]}: write the value, without wildcards or brackets"
 
 
 def _is_url_with_placeholder(observable: Observable) -> bool:

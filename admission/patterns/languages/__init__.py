@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.quotations import remove_quotation
 
 MAX_DEPTH = 60
 """Levels of brackets or indentation."""
@@ -70,6 +71,5 @@ def check_depth(pattern: str, opening: str, closing: str) -> None:
 
 
 def library_error(name: str, message: str) -> Malformed:
-    """The first line of a library's error message as an error for the submitter."""
-    first = next((line.strip() for line in message.splitlines() if line.strip()), "no reason given")
-    return Malformed(f"not {name}: {ascii(first[:160])[1:-1]}")
+    """A library's error message as an error for the submitter, without what it quotes."""
+    return Malformed(f"not {name}: {ascii(remove_quotation(message)[:160])[1:-1]}")

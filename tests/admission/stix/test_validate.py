@@ -115,7 +115,7 @@ class TestTimes:
         ("name", "value", "message"),
         [
             ("modified", "bogus", "not a timestamp: write it as 2026-01-31T23:59:59.000Z"),
-            ("created_by_ref", "me", '"me" does not have the form that STIX requires'),
+            ("created_by_ref", "me", "does not have the form that STIX requires"),
         ],
     )
     def test_a_message_about_a_wrong_form_shows_no_regular_expression(

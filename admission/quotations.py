@@ -1,0 +1,60 @@
+"""Pieces of a submission that a message may repeat.
+
+A finding stays in the status long after the body is deleted, and reaches more people.  So it
+names the place and the rule, and repeats a name or a word only if it can hardly be a text.
+"""
+
+import re
+import string
+
+from tocsin.admission.model import Path, format_path
+
+_PLAIN_NAME = re.compile(
+    r"(?!(?:\D*\d){5})[A-Za-z_]?[\w-]{0,59}"
+    r"|extension-definition--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    re.ASCII,
+)
+"""One word, with fewer digits than a number of a person has."""
+_QUOTATION_MARK = re.compile("[`'\"]")
+
+
+def is_plain_name(text: str) -> bool:
+    """True for the name of a property, a word of a vocabulary and the like; for empty text too.
+
+    >>> is_plain_name("x_case"), is_plain_name("Jane Doe"), is_plain_name("tel_4930901820")
+    (True, False, False)
+    """
+    return _PLAIN_NAME.fullmatch(text) is not None
+
+
+def format_plain_path(path: Path) -> str:
+    """Format a path for people, with `(name)` for each step that is no plain name.
+
+    >>> format_plain_path(("extensions", "Jane Doe", 0))
+    'extensions.(name)[0]'
+    """
+    return format_path(
+        tuple(each if isinstance(each, int) or is_plain_name(each) else "(name)" for each in path)
+    )
+
+
+def remove_quotation(message: str) -> str:
+    """The first line of a library's message, with an ellipsis for what it quotes.
+
+    A quoted sign or plain name stays.  What is quoted may have line ends and
+    quotation marks in it, so it extends to the last mark, or to the end.
+
+    >>> remove_quotation("'Jane Doe' is not a valid status")
+    '... is not a valid status'
+    """
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    line = lines[0] if lines else "no reason given"
+    mark = _QUOTATION_MARK.search(line)
+    if mark is None:
+        return line
+    quoted, closing, behind = line[mark.end() :].rpartition(mark[0])
+    behind = behind if closing and len(lines) == 1 else ""
+    is_shown = closing and line.endswith(f"{mark[0]}{behind}")
+    if is_shown and is_plain_name(quoted.strip(string.punctuation)):
+        return line
+    return f"{line[: mark.start()]}...{behind}"
