@@ -310,6 +310,8 @@ class WithExclusions:
         address, and what a value includes.
         """
         others = self._others.hits(kind, value)
+        if not self._own:
+            return others
         reason = self._own.get(_own_key(kind, value))
         if reason is None and kind == "url":
             reason = self._reason_of_start_page(value)

@@ -31,6 +31,24 @@ class TestExcludedValue:
         others = indicator("www.our-cdn.top"), indicator("our-cdn.com")
         assert hub.verdicts(hub.push(*others)) == ["admitted", "admitted"]
 
+    @pytest.mark.parametrize(
+        ("pattern", "verdict"),
+        [
+            ("[network-traffic:dst_ref.value = 'our-cdn.top']", "refused"),
+            ("[email-message:from_ref.value = 'ME@our-cdn.top']", "refused"),
+            ("[url:value = 'https://a@our-cdn.top/#b']", "refused"),
+            ("[ipv4-addr:value ISSUBSET '45.12.1.0/24']", "held"),
+            ("[network-traffic:src_ref.value = '45.12.1.2/31']", "held"),
+            ("[url:value = 'https://our-cdn.top/a']", "admitted"),
+        ],
+    )
+    def test_the_value_is_known_however_a_block_list_would_hold_it(
+        self, hub: HubInProcess, pattern: str, verdict: str
+    ) -> None:
+        for value in ("our-cdn.top", "me@our-cdn.top", "45.12.1.2"):
+            hub.services.lifecycle.exclude(value, "operator", "ours")
+        assert hub.verdicts(hub.push(indicator(pattern=pattern))) == [verdict]
+
     def test_objects_on_an_excluded_value_are_revoked_in_every_scope(
         self, hub: HubInProcess
     ) -> None:
