@@ -41,8 +41,8 @@ def format_plain_path(path: Path) -> str:
 def remove_quotation(message: str) -> str:
     """The first line of a library's message, with an ellipsis for what it quotes.
 
-    A quoted sign or plain name stays.  What is quoted may have line ends and
-    quotation marks in it, so it extends to the last mark, or to the end.
+    A quoted sign or plain name stays.  A quotation may have line ends and marks in it, so it
+    extends to the last mark, or to the end.
 
     >>> remove_quotation("'Jane Doe' is not a valid status")
     '... is not a valid status'
