@@ -67,9 +67,13 @@ _DATABASE_USER = re.compile(
     re.IGNORECASE,
 )
 _SECURITY_IDENTIFIER = re.compile(
-    r"(?<![\w-])(?P<name>S-1-5-21(?:-\d{1,10}){3}-\d{4,10})(?![\w-])", re.IGNORECASE
+    r"(?<![\w-])(?P<name>S-1-(?:5-21(?:-\d{1,10}){3}-\d{4,10}|12-1(?:-\d{1,10}){4}))(?![\w-])",
+    re.IGNORECASE,
 )
-"""From 1000 on, the last number is a person's; every domain has the ones below."""
+"""From 1000 on, the last number is a person's; every domain has the ones below.
+
+S-1-12-1 is of Microsoft Entra ID, whose numbers tell nothing.
+"""
 _PATTERNS = (
     (
         _LABELLED,
@@ -81,7 +85,7 @@ _PATTERNS = (
     (_IN_DOMAIN, contains_any("\\")),
     (_IN_LOG, contains_any("accepted ", "session ", "samaccountname")),
     (_IN_DIRECTORY, contains_any("dc=")),
-    (_SECURITY_IDENTIFIER, contains_any("s-1-5-21-")),
+    (_SECURITY_IDENTIFIER, contains_any("s-1-5-21-", "s-1-12-1-")),
     (_LOGGED_ON, contains_any(" as ")),
     (_DATABASE_USER, contains_any("pwd", "password")),
 )
@@ -97,7 +101,7 @@ _IN_TARGET = re.compile(
 
 
 def find_security_identifiers(text: str) -> Iterator[Span]:
-    """Security identifiers of the people in a Windows domain."""
+    """Security identifiers of the people in a Windows domain or in Microsoft Entra ID."""
     for found in _SECURITY_IDENTIFIER.finditer(text):
         yield Span(*found.span("name"), ACCOUNT)
 

@@ -1,8 +1,10 @@
 r"""Read a text past its disguises, in two ways.
 
 `decode_text` undoes what programs write: `jane%40bank.test`, `jane&#64;bank.test` and
-`jane\u0040bank.test` become `jane@bank.test`; full-width letters become plain, invisible
-characters go.  It does not decode base64 or text that was encoded twice.
+`jane\u0040bank.test` become `jane@bank.test`; full-width letters and the digits of all scripts
+become plain, invisible characters go.  It joins what tags or line breaks separate at an @ and
+behind a hyphen, and reads quoted-printable and the encoded words of mail headers.  It does not
+decode other base64, or text that was encoded twice.
 
 `fold_text` and `encoded_texts` undo what hides a name from a program but not from a person.
 Letters of other scripts that look Latin, accents, invisible characters, markup and hyphens
@@ -24,11 +26,24 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+_TAG_AT_SIGN = r"(?:</?[a-z][^<>]{0,80}>)"
 _ESCAPED = re.compile(
+    # Each begins with one sign, which makes the search fast.
     r"%(?P<percent>[2-7][0-9a-f])|\\u00(?P<json>[2-7][0-9a-f])|\\x(?P<hex>[2-7][0-9a-f])"
-    r"|&(?P<entity>#\d{2,6}|#x[0-9a-f]{2,5}|commat|period|colon|sol|bsol|nbsp|plus|hyphen);",
+    r"|&(?P<entity>\#0{0,20}\d{2,6}|\#x0{0,20}[0-9a-f]{2,5}|commat|period|colon|sol|bsol|nbsp|plus"
+    r"|hyphen|dash|lowbar|num|equals|shy|zwj|zwnj|lrm|rlm|ZeroWidthSpace|NoBreak);"
+    r"|=(?<=[\w.+-]=)(?P<quoted>(?-i:40|2E|2D|5F|3D))(?=\w)"  # quoted-printable
+    r"|=\?[\w-]{2,20}\?b\?(?P<word>[a-z0-9+/]{4,400}={0,2})\?="  # RFC 2047
+    rf"|@(?<=\w@)(?P<at>{_TAG_AT_SIGN}{{1,4}}|[ \t]{{0,4}}\r?\n[ \t>]{{0,8}})(?=\w)"
+    r"|,(?<=[\w-],)(?P<component>\s?dc=)(?=\w)"  # LDAP
+    r"|\((?<=[\w-]\()(?P<length>\d{1,2}\))(?=[\w-]{1,63}\()"  # the debug log of Windows DNS
+    # What is left out: soft line breaks, line breaks behind a hyphen, tags before an @.
+    rf"|=(?<=\S=)\r?\n|\n(?<=\w-\n)[ \t>]{{0,8}}(?=\w)|\r\n(?<=\w-\r\n)[ \t>]{{0,8}}(?=\w)"
+    rf"|<(?<=\w<)/?[a-z][^<>]{{0,80}}>{_TAG_AT_SIGN}{{0,3}}(?=@)",
     re.IGNORECASE,
 )
+_SIGNS = {"at": "@", "component": ".", "length": "."}
+"""The sign that stands for a longer spelling of it, by group."""
 _JOINT = re.compile(
     r"[_:=-](?:(?<=[\d\s(]_)|(?<=_)(?:(?=[\d@+\s)./])|\Z)|(?<=\A_)"
     r"|(?<=[a-z]-)(?=\d{6})|(?<=[a-z][g-z][:=]|[g-z][a-z][:=])(?=[+(\d]))",
@@ -82,7 +97,7 @@ def _decode_cached(text: str) -> tuple[DecodedText, ...]:
 
 
 def _decode(text: str) -> Iterator[DecodedText]:
-    escaped = ("%" in text or "\\" in text or "&" in text) and _ESCAPED.search(text)
+    escaped = _may_be_escaped(text) and _ESCAPED.search(text)
     if text.isascii() and not escaped and not _JOINT.search(text):
         return
     characters: list[str] = []
@@ -90,8 +105,9 @@ def _decode(text: str) -> Iterator[DecodedText]:
     at = 0
     for found in _ESCAPED.finditer(text) if escaped else ():
         _append_plain(text, at, found.start(), characters, places)
-        characters.append(_unescape(found))
-        places.append(found.span())
+        decoded = _unescape(found)
+        characters += decoded
+        places += [found.span()] * len(decoded)
         at = found.end()
     _append_plain(text, at, len(text), characters, places)
     decoded = "".join(characters)
@@ -102,23 +118,38 @@ def _decode(text: str) -> Iterator[DecodedText]:
         yield DecodedText(separated, places)
 
 
+def _may_be_escaped(text: str) -> bool:
+    """False for most texts: they have none of the signs."""
+    if "%" in text or "\\" in text or "&" in text or "=" in text:
+        return True
+    if "@" in text and ("<" in text or "\n" in text):
+        return True
+    return "-\n" in text or "-\r\n" in text or "(0)" in text
+
+
 def _append_plain(
     text: str, start: int, end: int, characters: list[str], places: list[tuple[int, int]]
 ) -> None:
     for i in range(start, end):
-        decoded = _plain(text[i])
+        decoded = _PLAIN[text[i]]
         if decoded:
             characters.append(decoded)
             places.append(_SINGLE[i] if i < _LONGEST_CACHED else (i, i + 1))
 
 
 def _unescape(found: re.Match[str]) -> str:
-    """The character that an escape stands for; a blank if it stands for several or none."""
-    if found["entity"]:
+    """The characters that an escape stands for; a blank if it stands for no single one."""
+    kind = found.lastgroup
+    if kind is None:
+        return ""
+    if kind in _SIGNS:
+        return _SIGNS[kind]
+    if kind == "word":
+        return _decode_base64(found["word"].rstrip("=")) or " "
+    if kind == "entity":
         decoded = html.unescape(found[0])
-    else:
-        decoded = chr(int(found["percent"] or found["json"] or found["hex"], 16))
-    return decoded if len(decoded) == 1 else " "
+        return _PLAIN[decoded] if len(decoded) == 1 else " "
+    return chr(int(found[kind], 16))
 
 
 def _plain(character: str) -> str:
@@ -127,8 +158,22 @@ def _plain(character: str) -> str:
         return character
     if unicodedata.category(character) in _INVISIBLE_CATEGORIES or character in _FILLERS:
         return ""
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
     decoded = _LIKE_ASCII.get(character) or unicodedata.normalize("NFKC", character)
     return decoded if len(decoded) == 1 and decoded.isascii() else character
+
+
+class _PlainTable(dict[str, str]):
+    """The plain form of each character, worked out when first met."""
+
+    def __missing__(self, character: str) -> str:
+        plain = self[character] = _plain(character)
+        return plain
+
+
+_PLAIN = _PlainTable()
 
 
 _LOOK_ALIKE = str.maketrans(
@@ -162,6 +207,17 @@ _MARKUP = re.compile(
 """Tags, signs of emphasis between two letters, and hyphens at the end of a line."""
 _MARKUP_SIGNS = frozenset("<[*`~|^\"'\n")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{6,4096}={0,2}")
+_WRAPPED_BASE64 = re.compile(
+    r"(?<![A-Za-z0-9+/_-])(?:[A-Za-z0-9+/_-]{4}){2,1024}"
+    r"(?:\r?\n[ \t>]{0,8}(?:[A-Za-z0-9+/_-]{4}){1,1024}(?![A-Za-z0-9+/_-])){0,64}"
+    r"\r?\n[ \t>]{0,8}[A-Za-z0-9+/_-]{2,4096}={0,2}(?![A-Za-z0-9+/_-])"
+)
+"""Base64 over several lines: all but the last have whole groups of four."""
+_LINE_BREAK = re.compile(r"[\r\n\t >]+")
+_ASCII_RUN = re.compile(rb"[\x20-\x7e]{6,}")
+_SHORTEST_BINARY = 16
+"""Base64 characters from which on text is looked for among octets that are none."""
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _HEX = re.compile(r"(?<![A-Za-z0-9])(?:0x)?((?:[2-7][0-9A-Fa-f]){4,512})(?![A-Za-z0-9])")
 _URL_SAFE = str.maketrans("-_", "+/")
 _ASCII_IN_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef"
@@ -240,20 +296,46 @@ def _decode_runs(text: str) -> Iterator[tuple[int, int, str]]:
         run = found[0].rstrip("=")
         if run.islower():  # nearly every word
             continue
-        # Every fourth character rules out nearly all words before anything is decoded.
-        if len(run) % 4 != 1 and not run[::4].translate(_URL_SAFE).strip(_ASCII_IN_BASE64):
-            meaning = _decode_base64(run)
-            if meaning:
-                yield *found.span(), meaning
+        if meaning := _read_run(run):
+            yield *found.span(), meaning
+    for found in _WRAPPED_BASE64.finditer(text) if "\n" in text else ():
+        run = _LINE_BREAK.sub("", found[0].rstrip("="))
+        if not run.islower() and (meaning := _read_run(run)):
+            yield *found.span(), meaning
     for found in _HEX.finditer(text):
         yield *found.span(), bytes.fromhex(found[1]).decode("ascii")
 
 
+def _read_run(run: str) -> str:
+    """The text that a run of base64 encodes, or the pieces of text among other octets."""
+    if len(run) % 4 == 1:
+        return ""
+    # Every fourth character rules out nearly all words before anything is decoded.
+    if not run[::4].translate(_URL_SAFE).strip(_ASCII_IN_BASE64):
+        meaning = _decode_base64(run)
+        if meaning:
+            return meaning
+    if len(run) < _SHORTEST_BINARY:
+        return ""
+    raw = _decode_octets(run).replace(b"\0", b"")
+    return b"\n".join(_ASCII_RUN.findall(raw)).decode("ascii")
+
+
 def _decode_base64(run: str) -> str:
     """The text that a run of base64 encodes in UTF-8 or UTF-16; empty if it encodes none."""
+    raw = _decode_octets(run)
+    for mark in _BYTE_ORDER_MARKS:
+        raw = raw.removeprefix(mark)
     try:
-        raw = base64.b64decode(run.translate(_URL_SAFE) + "=" * (-len(run) % 4), validate=True)
         text = raw.replace(b"\0", b"").decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except UnicodeDecodeError:
         return ""
     return text if text.replace("\r", "").replace("\n", "").replace("\t", "").isprintable() else ""
+
+
+def _decode_octets(run: str) -> bytes:
+    """The octets that a run of base64 encodes; none if it is no base64."""
+    try:
+        return base64.b64decode(run.translate(_URL_SAFE) + "=" * (-len(run) % 4), validate=True)
+    except binascii.Error:
+        return b""

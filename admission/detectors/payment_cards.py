@@ -16,8 +16,13 @@ CARD = "payment card number"
 
 _NUMBER = re.compile(r"\d(?<![\w.,:/=&+-]\d)(?:[ -]?\d){11,18}(?![\w%]|[.,:-]\d)")
 _NUMBER_IN_FOURS = re.compile(
-    r"\d(?<![\w.,:/=&+-]\d)\d{3}([./])\d{4}\1\d{4}\1\d{4}(?![\w%/]|[.,:-]\d)"
+    r"\d(?<![\w.,:/=&+-]\d)\d{3}([./,\u00b7\u2022])\d{4}\1\d{4}\1\d{4}(?![\w%/]|[.,:\u00b7\u2022-]\d)"
 )
+_NUMBER_IN_LINES = re.compile(
+    r"\d(?<![\w.,:/=&+-]\d)(?<!\d\n\d)(?<!\d\r\n\d)\d{3}(\r?\n[ \t>]{0,4})\d{4}\1\d{4}\1\d{4}"
+    r"(?![\w%/]|[.,:-]\d|\s*\d)"
+)
+"""One group per line, and no other number above or below: ports have four digits too."""
 _ISSUERS = re.compile(
     r"""4(?:\d{12}|\d{15}|\d{18})                                            # Visa
       | (?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}        # Mastercard
@@ -39,7 +44,8 @@ _FEWEST_DIGITS_BESIDE_WORD = 13
 
 def find_payment_cards(text: str) -> Iterator[Span]:
     """Card numbers with a right check digit, or with a word for a card near."""
-    for found in chain(_NUMBER.finditer(text), _NUMBER_IN_FOURS.finditer(text)):
+    in_lines = _NUMBER_IN_LINES.finditer(text) if "\n" in text else ()
+    for found in chain(_NUMBER.finditer(text), _NUMBER_IN_FOURS.finditer(text), in_lines):
         digits = re.sub(r"\D", "", found[0])
         if find_technical_values(text).overlaps(*found.span()) or len(set(digits)) < 2:
             continue

@@ -1,5 +1,7 @@
 """Private data is found in property names, and in disguised text."""
 
+import time
+from base64 import b64encode
 from dataclasses import replace
 from typing import Any
 
@@ -96,6 +98,117 @@ class TestDisguises:
     def test_a_password_in_a_defanged_url_is_masked(self) -> None:
         description = examine_description("hxxps://jane:hunter2[@]evil[.]top/x")
         assert description == "hxxps://[removed: credentials in a URL]evil[.]top/x"
+
+
+ARABIC = str.maketrans("0123456789", "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669")
+DEVANAGARI = {ord(str(digit)): chr(0x0966 + digit) for digit in range(10)}
+ENTRA_ID = "S-1-12-1-1943430372-1249052806-2496021943-3034400218"
+DOMAIN = "bolt-grid.example"
+
+
+def encode(octets: bytes) -> str:
+    return b64encode(octets).decode()
+
+
+class TestEncodings:
+    @pytest.mark.parametrize("digits", [ARABIC, DEVANAGARI])
+    @pytest.mark.parametrize(
+        "text", ["+49 30 901820", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00"]
+    )
+    def test_numbers_in_the_digits_of_other_scripts_are_masked(
+        self, text: str, digits: dict[int, Any]
+    ) -> None:
+        description = examine_description(f"Seen: {text.translate(digits)} today")
+        assert description.startswith("Seen: [removed: ") and description.endswith("] today")
+
+    @pytest.mark.parametrize(
+        ("text", "left"),
+        [
+            ("jane.doe@<b>bank.test</b>", "{}</b>"),
+            ("<i>jane.doe</i>@bank.test", "<i>{}"),
+            ("jane.doe@\nbank.test", "{}"),
+            ("jane.doe@\r\n> bank.test", "{}"),
+            ("=?utf-8?Q?jane.doe=40bank.test?=", "=?utf-8?Q?{}?="),
+            (f"=?utf-8?B?{encode(b'jane.doe@bank.test')}?=", "{}"),
+            ("jane.doe&#0000064;bank.test", "{}"),
+            ("jane.doe&#x00040;bank.test", "{}"),
+            ("jane.doe@ba&#8203;nk.test", "{}"),
+            ("jane.doe@ba&shy;nk.test", "{}"),
+            ("jane.doe@ba=\nnk.test", "{}"),
+        ],
+    )
+    def test_an_address_is_masked_in_the_encodings_of_programs(self, text: str, left: str) -> None:
+        masked = f"Seen: {left} today".format("[removed: e-mail address]")
+        assert examine_description(f"Seen: {text} today") == masked
+
+    @pytest.mark.parametrize("between", [",", "\u00b7", "\u2022", "\n", "\r\n", "\n> "])
+    def test_a_card_number_is_masked_whatever_separates_its_groups(self, between: str) -> None:
+        text = between.join(("4111", "1111", "1111", "1111"))
+        assert examine_description(f"Seen: {text}.") == "Seen: [removed: payment card number]."
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("4111,1111,1111,1111,2222", "80\n4111\n1111\n1111\n1111", "1,2,3,4,5,6,7,8,9,10"),
+            *("4111\n1111\n1111\n1111\n443", "4443,8080,8443,9001", "a=40 b=2E x=2Dy"),
+            *("size=40px, timeout=2Dfoo", "x-\ny <b>z</b>@ f(1)g(2)", "=?utf-8?B?/////w==?="),
+        ],
+    )
+    def test_lists_of_numbers_and_harmless_signs_stay(self, text: str) -> None:
+        assert examine_description(text) == text
+
+    def test_a_security_identifier_of_entra_id_is_masked(self) -> None:
+        assert examine_description(f"by {ENTRA_ID}") == "by [removed: account name]"
+
+    def test_a_sign_that_stands_for_several_keeps_its_place(self) -> None:
+        text = "CN=x,DC=a,DC=b a@<b>b</b>"
+        (reading,) = decode_text(text)
+        assert reading.text == "CN=x.a.b a@b</b>"
+        start = reading.text.index("a@b")
+        assert reading.original_span(start, start + 3) == (text.index("a@"), text.index("</b>"))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("a@<b>", "a<b>", "a@\n", "a-\n", "(1)a", "a(1)", ",dc=a", "=40", "a=\n", "=?utf-8?b?a"),
+        *("4111\n", "4111,", "4111\u00b7", "ABCDabcd\n", "ABCDabcd\n> ", "&#000", "S-1-12-1-1"),
+    ],
+)
+def test_searching_hostile_encodings_takes_linear_time(piece: str) -> None:
+    text = piece * (40_000 // len(piece))
+    began = time.process_time()
+    examine_description(text)
+    assert time.process_time() - began < 5
+
+
+class TestDomainsInLogs:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("CN=x,DC=bolt-grid,DC=example", "(4)vpn1(9)bolt-grid(7)example(0)"),
+            *("bolt-\ngrid.example", "bolt-grid=\n.example", "bolt=2Dgrid=2Eexample"),
+            *("bolt&shy;-grid.example", "bolt&#8203;-grid.example"),
+            f"{encode(DOMAIN.encode())[:8]}\r\n{encode(DOMAIN.encode())[8:]}",
+            *(encode(DOMAIN.encode("utf-16")), encode(f"\ufeff{DOMAIN}".encode("utf-16-be"))),
+            *(encode(b"\0\x9d" + DOMAIN.encode()), encode(b"\xff\x01 at bolt-grid.example \x99")),
+        ],
+    )
+    def test_a_domain_of_the_submitter_is_masked_as_logs_and_mails_write_it(
+        self, text: str
+    ) -> None:
+        submitter = replace(QUUX, terms=(DOMAIN,))
+        subject = make_object("malware", description=f"Seen: {text} today")
+        pipeline = Pipeline(POLICY, submitter, WarningLists([]))
+        (candidate,) = pipeline.examine([Candidate.from_object(0, subject)], NOW)
+        description = (candidate.object or {})["description"]
+        assert "[removed: victim's name, domain or network]" in description
+        assert description.startswith("Seen: ") and description.endswith(" today")
+        assert not any(part in description for part in ("bolt", "grid", "vpn1", text[-12:]))
+
+    @pytest.mark.parametrize("word", ["AAAAAAAA", "xY7kQ2mB9cT4wE6r", "A" * 4_000, "ab/Cd\nef/Gh"])
+    def test_runs_that_encode_no_text_stay(self, word: str) -> None:
+        assert examine_description(f"key {word} end") == f"key {word} end"
 
 
 class TestPlaces:
