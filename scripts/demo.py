@@ -57,14 +57,17 @@ SECRETS = (
 )
 """Text that must not be published."""
 
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
 out = Console(record=True)
 
 
 def main() -> int:
     """Run the demo; return 0 if the outcome is the expected one."""
     options = _parse_arguments()
-    work = Path(tempfile.mkdtemp(prefix="tocsin-demo-"))
-    with _start_hub(work) as url:
+    for each in _ENDINGS:
+        signal.signal(each, _stop)
+    with _make_folder() as work, _start_hub(work) as url:
         keys = _add_partners(work)
         pushed = {slug: _push(slug, url, keys[slug]) for slug in PARTNERS}
         feeds = {reader: _poll(url, reader, keys[reader]) for reader in READERS}
@@ -76,12 +79,28 @@ def main() -> int:
             _save_picture(options.svg)
         if not options.once:
             _wait_for_interrupt(work, url, keys)
-    shutil.rmtree(work, ignore_errors=True)
     if options.json:
         counts = {slug: answer["counts"] for slug, answer in pushed.items()}
         seen = {reader: len(_partner_objects(objects)) for reader, objects in feeds.items()}
         print(json.dumps({"ok": not faults, "pushed": counts, "seen": seen, "faults": faults}))
     return 1 if faults else 0
+
+
+def _stop(number: int, frame: object) -> None:
+    """End as after an error, so that the hub stops and its data is deleted."""
+    for each in _ENDINGS:
+        signal.signal(each, signal.SIG_IGN)  # a second one would keep the data
+    sys.exit(128 + number)
+
+
+@contextlib.contextmanager
+def _make_folder() -> Iterator[Path]:
+    """Make a folder for the demo's data; it is deleted at the end, however that comes."""
+    work = Path(tempfile.mkdtemp(prefix="tocsin-demo-"))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _parse_arguments() -> argparse.Namespace:
@@ -104,7 +123,10 @@ def _start_hub(work: Path) -> Iterator[str]:
     ready = work / "ready.json"
     command: Command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
     with (work / "hub.log").open("wb") as log:
-        hub = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
+        # In a session of its own: a terminal that closes must not end it before its time.
+        hub = subprocess.Popen(
+            [*command, "--ready-file", ready], stderr=log, start_new_session=True
+        )
     try:
         out.print("starting a hub on the embedded database …")
         while not ready.exists():

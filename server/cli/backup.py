@@ -53,6 +53,7 @@ tocsin-hub: the hub is as it was at {at}. Everything done since then is undone.
 
 @click.command(
     "backup",
+    short_help="Write everything that the hub holds into a new file.",
     epilog=format_examples(
         "tocsin-hub backup tocsin.tar --data /srv/tocsin",
         "tocsin-hub backup . --json",
@@ -81,6 +82,7 @@ def backup_command(
 
 @click.command(
     "restore",
+    short_help="Restore a backup into an empty database.",
     epilog=format_examples(
         "tocsin-hub backup --verify tocsin.tar",
         "tocsin-hub restore tocsin.tar --data /srv/tocsin-new",

@@ -44,7 +44,11 @@ def _certificate(hub: Runtime, account: str, file: Path) -> Answer:
     return register_certificate(hub, account, file.read_bytes())
 
 
-@key_command.command("list", epilog=format_examples("tocsin-hub key list acme --json"))
+@key_command.command(
+    "list",
+    short_help="List the keys and certificates of an account.",
+    epilog=format_examples("tocsin-hub key list acme --json"),
+)
 @click.argument("account")
 @with_hub
 def _list(hub: Runtime, account: str) -> list[Answer]:
@@ -52,7 +56,11 @@ def _list(hub: Runtime, account: str) -> list[Answer]:
     return list_keys(hub, account)
 
 
-@key_command.command("revoke", epilog=format_examples("tocsin-hub key revoke acme 4f2a"))
+@key_command.command(
+    "revoke",
+    short_help="Revoke a key or certificate.",
+    epilog=format_examples("tocsin-hub key revoke acme 4f2a"),
+)
 @click.argument("account")
 @click.argument("id")
 @with_acting_hub

@@ -30,6 +30,7 @@ def import_command() -> None:
 
 @import_command.command(
     "medallion",
+    short_help="Import medallion's collections as verbatim collections.",
     epilog=format_examples(
         "tocsin-hub import medallion data.json --dry-run",
         "tocsin-hub import medallion data.json --root trustgroup1 --into old",

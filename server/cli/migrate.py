@@ -54,7 +54,9 @@ def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
 
 
 @click.command(
-    "compact", epilog=format_examples("tocsin-hub compact --data /srv/tocsin-data --json")
+    "compact",
+    short_help="Rewrite the embedded database without what was deleted.",
+    epilog=format_examples("tocsin-hub compact --data /srv/tocsin-data --json"),
 )
 @with_settings
 @AS_JSON

@@ -91,6 +91,7 @@ def _received(hub: Runtime, names: tuple[str, ...]) -> list[Answer]:
 
 @object_command.command(
     "purge",
+    short_help="Delete the content of objects everywhere.",
     epilog=format_examples(
         "tocsin-hub object purge indicator--2f6b1b5c-6d0f-4a63-8a4c-0d9f6f1f1b52 \\",
         '  --reason "request for erasure 2026-17"',

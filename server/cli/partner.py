@@ -84,6 +84,7 @@ def partner_command() -> None:
 
 @partner_command.command(
     "add",
+    short_help="Add a partner with an account and a key.",
     epilog=format_examples(
         'tocsin-hub partner add acme --name "ACME Corp" --term acme.example',
         'tocsin-hub partner add north --name "North Hospital" --country US \\',
@@ -188,6 +189,7 @@ def _withdraw(  # noqa: PLR0913
 
 @partner_command.command(
     "remove",
+    short_help="Remove a partner and all that is held about it.",
     epilog=format_examples('tocsin-hub partner remove north --reason "left the community"'),
 )
 @click.argument("slug")
@@ -204,7 +206,9 @@ def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
 
 
 @partner_command.command(
-    "export", epilog=format_examples("tocsin-hub partner export acme --output acme.jsonl")
+    "export",
+    short_help="Write all that is held about a partner into a file.",
+    epilog=format_examples("tocsin-hub partner export acme --output acme.jsonl"),
 )
 @click.argument("slug")
 @click.option(
@@ -225,6 +229,7 @@ def _export(hub: Runtime, slug: str, output: Path) -> Answer:
 
 @partner_command.command(
     "list",
+    short_help="List partners and the rights of their accounts.",
     epilog=format_examples("tocsin-hub partner list", "tocsin-hub partner list --json"),
 )
 @AS_JSON
@@ -251,6 +256,7 @@ def _show(hub: Runtime, slug: str) -> Answer:
 
 @partner_command.command(
     "submissions",
+    short_help="List what a partner sent and what became of it.",
     epilog=format_examples(
         "tocsin-hub partner submissions acme",
         "tocsin-hub partner submissions acme --since 2026-01-31T00:00:00Z --json",

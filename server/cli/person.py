@@ -25,6 +25,7 @@ def person_command() -> None:
 
 @person_command.command(
     "invite",
+    short_help="Make a link with which a person sets a password.",
     epilog=format_examples(
         "tocsin-hub person invite jane@acme.example --partner acme --role analyst",
         "tocsin-hub person invite otto@hub.example --role operator --role reviewer",
@@ -57,7 +58,9 @@ def _list(hub: Runtime, as_json: bool) -> None:
 
 
 @person_command.command(
-    "roles", epilog=format_examples("tocsin-hub person roles jane@acme.example --role viewer")
+    "roles",
+    short_help="Give a person these roles instead of the former ones.",
+    epilog=format_examples("tocsin-hub person roles jane@acme.example --role viewer"),
 )
 @_LOGIN
 @click.option("--role", "roles", type=_ROLES, multiple=True, required=True, help="Repeat for more.")

@@ -13,7 +13,7 @@ from tocsin.server.model import Submission
 from tocsin.server.runtime import Runtime
 
 
-@click.group("submission")
+@click.group("submission", short_help="Submissions set aside after they ended their worker.")
 def submission_command() -> None:
     """Submissions that were set aside because they ended their worker three times."""
 
@@ -33,6 +33,7 @@ def _list(hub: Runtime) -> list[Answer]:
 
 @submission_command.command(
     "retry",
+    short_help="Put submissions back into the queue.",
     epilog=format_examples("tocsin-hub submission retry 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55"),
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")

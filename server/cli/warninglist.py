@@ -24,6 +24,7 @@ def warninglist_command() -> None:
 
 @warninglist_command.command(
     "load",
+    short_help="Use MISP's warning lists of a folder or zip file.",
     epilog=format_examples(
         "tocsin-hub warninglist load misp-warninglists/lists",
         "tocsin-hub warninglist load misp-warninglists-main.zip",

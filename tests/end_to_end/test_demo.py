@@ -1,7 +1,12 @@
 """The demo (scripts/demo): its outcome, and its output on a terminal."""
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from support.paths import ROOT
@@ -37,3 +42,20 @@ def test_it_fits_a_terminal_and_has_the_expected_outcome(columns: int) -> None:
     for word in ("received", "admitted", "duplicate", "refused", "masked", "by type"):
         assert f" {word}" in text  # no heading is cut
     assert "marked TLP:RED" in text.replace("\n", " ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_it_stops_the_hub_and_deletes_its_data_when_it_is_ended(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    demo = subprocess.Popen([sys.executable, DEMO], env=environment, stdout=subprocess.PIPE)
+    with demo:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("tocsin-demo-*/ready.json")):
+            assert demo.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        demo.send_signal(number)
+        demo.communicate(timeout=120)
+    assert demo.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
