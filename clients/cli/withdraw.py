@@ -156,7 +156,7 @@ def withdraw_command(
     if absent := count_absent(result for part in pushed for result in part.results):
         values = "1 value" if absent == 1 else f"{absent} values"
         print_message(
-            f"of {values} nothing of yours was published; if you sent it from another computer "
+            f"of {values} nothing of yours is published; if you sent it from another computer "
             "under a new id, give that id, which `tocsin sent ID` shows"
         )
     return push_exit_code(pushed, counts, wait=wait)

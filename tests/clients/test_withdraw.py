@@ -141,7 +141,7 @@ class TestAtAHub:
         self.push(tocsin, "evil-portal.top", "--new-ids")
         code, lines, stderr = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
         assert (code, len(in_force(served))) == (0, 1) and "0 withdrawn, 1 absent" in lines[-1]
-        assert "of 1 value nothing of yours was published; if you sent it from another" in stderr
+        assert "of 1 value nothing of yours is published; if you sent it from another" in stderr
         assert "give that id" in stderr
 
     def test_it_prints_how_to_see_its_verdicts_again(
