@@ -152,5 +152,7 @@ def _format_line(entry: JournalEntry) -> str:
         f"{name}={value if isinstance(value, str) else json.dumps(value)}"
         for name, value in entry.details.items()
     )
-    words = (f"{entry.sequence:>8}", timestamp(entry.at), entry.actor, entry.action, details)
+    damage = "(damaged: see `journal verify`)" if entry.is_damaged else ""
+    at = timestamp(entry.at)
+    words = (f"{entry.sequence:>8}", at, entry.actor, entry.action, details, damage)
     return printable("  ".join(words).rstrip())

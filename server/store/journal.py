@@ -56,6 +56,8 @@ class JournalEntry:
     previous: str = GENESIS
     """The hash of the entry before."""
     hash: str = ""
+    is_damaged: bool = False
+    """True if a field in the database is not of its type; it is empty here, or 0."""
 
 
 def operator_name(person: str) -> str:
@@ -104,6 +106,8 @@ def first_invalid_sequence(
 
 
 def _has_own_hash(entry: JournalEntry) -> bool:
+    if entry.is_damaged:
+        return False
     try:
         return entry.hash == _hash(entry)
     except (rfc8785.CanonicalizationError, TypeError):  # not JSON: nobody wrote this entry so
@@ -111,8 +115,9 @@ def _has_own_hash(entry: JournalEntry) -> bool:
 
 
 def entry_as_json(entry: JournalEntry) -> dict[str, object]:
-    """An entry as it is exported."""
-    return _fields(entry) | {"at": timestamp(entry.at), "hash": entry.hash}
+    """An entry as it is exported; one that is damaged says so."""
+    damaged = {"damaged": True} if entry.is_damaged else {}
+    return _fields(entry) | {"at": timestamp(entry.at), "hash": entry.hash} | damaged
 
 
 def _hash(entry: JournalEntry) -> str:
@@ -140,6 +145,8 @@ _BATCH = 1_000
 _FIRST_BATCH = 128
 """Entries that a search reads first: most show one page of them."""
 _MOST_KEYS = 500
+_YEAR_10000 = 253_402_300_800_000_000
+"""The first time, in µs since 1970 UTC, that cannot be shown."""
 _CLOCKS_DIFFER = 3_600_000_000
 """µs by which the times of neighbouring entries may be out of order."""
 
@@ -257,8 +264,11 @@ class Journal:
         """A sequence before which every entry is older, by bisection from `first` on."""
 
         def time_of(sequence: int) -> int:
-            found = self._base.journal.find_one({"_id": sequence}, {"at": 1})
-            return int(found["at"]) if found else 0
+            for each in range(sequence, last + 1):  # of a damaged entry, that of the next one
+                found = self._base.journal.find_one({"_id": each}, {"at": 1}) or {}
+                if at := _read_time(found):
+                    return at
+            return since
 
         sequences = range(first, last + 1)
         return first + bisect_left(sequences, since - _CLOCKS_DIFFER, key=time_of)
@@ -339,7 +349,7 @@ def forget(base: Base, session: ClientSession, before: int, most: int) -> tuple[
     sequences = list(range(first, min(first + most, int(head["sequence"]))))
     found = base.journal.find({"_id": {"$in": sequences}}, {"at": 1, "hash": 1}, session=session)
     entries = sorted(found, key=lambda each: int(each["_id"]))
-    old = list(takewhile(lambda each: int(each["at"]) < before, entries))
+    old = list(takewhile(lambda each: _read_time(each) < before, entries))
     if not old:
         return None
     kept = int(old[-1]["_id"]) + 1
@@ -409,12 +419,31 @@ def add_missing_terms(base: Base) -> None:
 def _entry_from_document(document: Document) -> JournalEntry:
     """The entry in a document; of one that was tampered with, as far as it can be read."""
     details = document.get("what")
+    texts = {name: document.get(name) for name in ("act", "who", "previous", "hash")}
+    readable = {name: text if isinstance(text, str) else "" for name, text in texts.items()}
+    what: Document | None = details if isinstance(details, dict) and _is_json(details) else None
+    at = _read_time(document)
     return JournalEntry(
-        sequence=document["_id"],
-        at=document.get("at", 0),
-        action=document.get("act", ""),
-        actor=document.get("who", ""),
-        details=details if isinstance(details, dict) else {},
-        previous=document.get("previous", ""),
-        hash=document.get("hash", ""),
+        sequence=int(document["_id"]),
+        at=at,
+        action=readable["act"],
+        actor=readable["who"],
+        details={} if what is None else what,
+        previous=readable["previous"],
+        hash=readable["hash"],
+        is_damaged=what is None or readable != texts or at != document.get("at"),
     )
+
+
+def _read_time(document: Document) -> int:
+    """The time of an entry; 0 if it is not a time that can be shown."""
+    at = document.get("at")
+    return at if isinstance(at, int) and 0 < at < _YEAR_10000 else 0
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_json(each) for name, each in value.items())
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return value is None or isinstance(value, str | int | float)

@@ -15,7 +15,7 @@ from support.processes import HubProcess, indicators, run_command
 
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import database
-from tocsin.server.store.journal import JournalFilter
+from tocsin.server.store.journal import JournalFilter, entry_as_json
 
 
 @pytest.fixture(scope="module")
@@ -228,3 +228,31 @@ def test_entries_of_older_databases_are_found_once_they_are_migrated(store: Stor
     store.migrate()
     assert len(list(store.journal.search(JournalFilter(about="one")))) == 1
     assert store.journal.first_invalid_sequence() is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"what": "text"}, {"what": {"octets": [b"\0"]}}, {"at": "x"}, {"at": 1 << 62}),
+        *({"act": 7}, {"who": None}, {"hash": 7}),
+    ],
+)
+def test_a_damaged_entry_is_shown_as_damaged_among_the_others(
+    store: Store, damage: dict[str, object]
+) -> None:
+    for name in ("one", "two", "three"):
+        add_entry(store, "act", "acme", id=name)
+    store._base.journal.update_one({"_id": 2}, {"$set": damage})
+    assert [each.is_damaged for each in store.journal.entries()] == [False, True, False]
+    exported = [json.loads(json.dumps(entry_as_json(each))) for each in store.journal.entries()]
+    assert [each.get("damaged", False) for each in exported] == [False, True, False]
+    found = store.journal.search(JournalFilter(since=1))
+    assert {1, 3} <= {each.sequence for each in found}
+    assert store.journal.first_invalid_sequence() == 2
+
+
+def test_a_damaged_entry_does_not_stop_retention(store: Store) -> None:
+    for name in ("one", "two", "three"):
+        add_entry(store, "act", "acme", id=name)
+    store._base.journal.update_one({"_id": 1}, {"$set": {"at": "x"}})
+    assert store.commit(lambda txn: txn.forget_journal(-1, 2, "sweep")) == 2

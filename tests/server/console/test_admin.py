@@ -182,6 +182,15 @@ def test_the_journal_is_filtered_paged_and_exported(hub: HubInProcess) -> None:
     assert last is not None and len(lines) == last.sequence
 
 
+def test_a_damaged_entry_of_the_journal_is_shown_as_damaged(hub: HubInProcess) -> None:
+    client = sign_in(hub, "auditor@hub.example")
+    damage = {"$set": {"what": "text", "at": "x"}}
+    hub.services.store._base.journal.update_one({"_id": 1}, damage)
+    pages = [client.get(f"/console/admin/journal{each}") for each in ("", ".jsonl")]
+    assert [each.status_code for each in pages] == [200, 200]
+    assert "(damaged)" in pages[0].text and '"damaged": true' in pages[1].text
+
+
 @pytest.mark.parametrize("login", ["viewer", "analyst", "reviewer"])
 @pytest.mark.parametrize("path", PAGES)
 def test_other_people_find_no_administration(hub: HubInProcess, login: str, path: str) -> None:
