@@ -85,7 +85,7 @@ from tocsin.server.processes.shared_folder import (
     SharedFolder,
 )
 from tocsin.server.processes.signals import await_stop, stop_on_signal
-from tocsin.server.secrets import HubSecrets, load_secrets
+from tocsin.server.secrets import HubSecrets, load_secrets, read_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, announced_folder, database
 from tocsin.server.store.journal import OPERATOR
@@ -294,7 +294,6 @@ def _connect(  # noqa: PLR0913
     adds.  `setup`: that of a process that answers requests; the first process has prepared the
     database.
     """
-    secrets = load_secrets(settings.data)
     text = policy_text(settings.policy) if setup is None else setup.policy
     policy = parse_policy(text, settings.policy)
     if policy.expects_recogniser and not is_installed():
@@ -319,6 +318,7 @@ def _connect(  # noqa: PLR0913
         numbers = shared.numbers(_STATE)
     processes_of_hub = HubProcesses(os.getpid() if setup is None else setup.main_pid, numbers)
     try:
+        secrets = _load_secrets(settings.data, store)
         prepares = setup is None and (prepare or not store.is_prepared())
         if prepares:
             store.prepare()
@@ -333,6 +333,16 @@ def _connect(  # noqa: PLR0913
         if examiner is not None:
             examiner.close()
         previewer.close()
+
+
+def _load_secrets(data: Path, store: Store) -> HubSecrets:
+    """The hub's secrets; new ones only for a database that has never been used with any.
+
+    Raises NotFound if they are missing.
+    """
+    if store.has_secrets():
+        read_secrets(data)
+    return load_secrets(data)
 
 
 def _describe_process(

@@ -11,16 +11,18 @@ import hmac
 import json
 import os
 import secrets
+import stat
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotFound, Unprocessable
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 
 _FILE = "secrets.json"
+_KEY_OCTETS = 32
 _BIRTH = 1_735_689_600_000_000
 """2025-01-01: `created` of the hub's identity, the same on every start."""
 
@@ -69,27 +71,46 @@ def has_secrets(directory: Path) -> bool:
 
 
 def load_secrets(directory: Path) -> HubSecrets:
-    """The secrets stored in `directory`; created on first use."""
-    if not (directory / _FILE).exists():
-        made = {"namespace": str(uuid.uuid4()), "cursor_key": secrets.token_hex(32)}
+    """The secrets stored in `directory`; created on first use.  See `read_secrets`."""
+    if not has_secrets(directory):
+        made = {"namespace": str(uuid.uuid4()), "cursor_key": secrets.token_hex(_KEY_OCTETS)}
         _create(directory / _FILE, json.dumps(made).encode())
     return parse_secrets(read_secrets(directory))
 
 
 def read_secrets(directory: Path) -> bytes:
-    """The octets of the secrets file in `directory`.  Raises NotFound if there is none."""
+    """The octets of the secrets file in `directory`, which are those of secrets.
+
+    Raises NotFound if there is none, Malformed if it is damaged, Unprocessable if everybody can
+    read it.
+    """
+    file = directory / _FILE
     try:
-        return (directory / _FILE).read_bytes()
+        octets, mode = file.read_bytes(), file.stat().st_mode
     except FileNotFoundError as error:
         raise NotFound(
-            f"{directory} has no {_FILE}: name the hub's data directory with --data"
+            f"{directory} has no {_FILE}: name the hub's data directory with --data, or put the "
+            "file back from a backup"
         ) from error
+    if mode & stat.S_IROTH:
+        raise Unprocessable(f"every user can read the hub's secrets in {file}: run chmod 600 on it")
+    try:
+        parse_secrets(octets)
+    except Malformed as error:
+        raise Malformed(f"{file} is damaged: put it back from a backup") from error
+    return octets
 
 
 def parse_secrets(octets: bytes) -> HubSecrets:
-    """The secrets in the octets of a secrets file."""
-    kept = json.loads(octets)
-    return HubSecrets(uuid.UUID(kept["namespace"]), bytes.fromhex(kept["cursor_key"]))
+    """The secrets in the octets of a secrets file.  Raises Malformed if they are not in it."""
+    try:
+        kept = json.loads(octets)
+        found = HubSecrets(uuid.UUID(kept["namespace"]), bytes.fromhex(kept["cursor_key"]))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Malformed(f"{_FILE} is damaged") from error
+    if len(found.page_token_key) < _KEY_OCTETS:
+        raise Malformed(f"{_FILE} is damaged: its key is too short")
+    return found
 
 
 def put_secrets(directory: Path, octets: bytes) -> bool:

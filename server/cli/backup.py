@@ -261,7 +261,7 @@ def _check(archive: ArchiveReader, path: Path) -> tuple[Manifest, HubSecrets]:
     manifest = archive.check()
     try:
         return manifest, parse_secrets(archive.secrets)
-    except (ValueError, KeyError, TypeError) as error:
+    except Malformed as error:
         raise Malformed(f"{path} is damaged at secrets.json: use another backup") from error
 
 

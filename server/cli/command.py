@@ -22,7 +22,8 @@ from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.runtime import Runtime, open_runtime
-from tocsin.server.secrets import has_secrets
+from tocsin.server.secrets import has_secrets, read_secrets
+from tocsin.server.store.embedded import has_database
 from tocsin.server.store.journal import operator_name
 
 _EMPTY: tuple[object, ...] = (None, "", (), [])
@@ -90,6 +91,8 @@ def _with_open_hub(
     def run(settings: HubSettings, /, **arguments: Any) -> int | None:
         logging.getLogger().setLevel(logging.WARNING)
         new = not has_secrets(settings.data)
+        if new and not settings.mongo_uri and has_database(settings.data):
+            read_secrets(settings.data)  # says that they are missing
         if new and not creates:
             raise NotFound(_NO_HUB.format(settings.data))
         with open_runtime(settings, lambda text: None) as hub:

@@ -35,7 +35,9 @@ _PATIENCE_SECONDS = 5.0
 """Seconds of failure after which requests are refused at once."""
 _CLOCK_SECONDS = 30.0
 """Seconds between two comparisons of the clocks."""
-_INTERNAL_ERROR, _UNKNOWN_ERROR, _OUT_OF_DISK_SPACE = 1, 8, 14031
+INTERNAL_ERRORS = (1, 8)
+"""InternalError, UnknownError: the embedded engine's answers once it has failed."""
+_OUT_OF_DISK_SPACE = 14031
 _AWAY = "the database cannot be reached; try again in a moment"
 
 
@@ -104,7 +106,7 @@ class Availability:
             return True
         if not isinstance(error, OperationFailure):
             return False
-        if error.code in (_INTERNAL_ERROR, _UNKNOWN_ERROR):
+        if error.code in INTERNAL_ERRORS:
             return not self.probe()
         return error.code == _OUT_OF_DISK_SPACE
 

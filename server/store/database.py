@@ -194,6 +194,10 @@ class Store:
         """
         return read_clock(self._base).epoch
 
+    def has_secrets(self) -> bool:
+        """True if this database was built with secrets: see `check_secrets`."""
+        return self._base.secrets.find_one({"_id": "fingerprint"}) is not None
+
     def check_secrets(self, fingerprint: str) -> None:
         """Remember which secrets this database was built with, or compare them.
 

@@ -50,7 +50,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.store import engine_launcher
-from tocsin.server.store.availability import release_reserve
+from tocsin.server.store.availability import INTERNAL_ERRORS, release_reserve
 from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client, Document
 
 _LOCK = "engine.lock"
@@ -272,13 +272,14 @@ class Engine:
 
     def _start_with_reserve(self) -> None:
         """Start the engine; if it cannot on a full disk, once more with the reserve."""
-        try:
-            self._start_process()
-        except (Unavailable, PyMongoError):
-            self._end_process()
-            if not self._release_reserve():
-                raise
-            self._start_process()
+        with _failures_explained(self._data):
+            try:
+                self._start_process()
+            except (Unavailable, PyMongoError):
+                self._end_process()
+                if not self._release_reserve():
+                    raise
+                self._start_process()
 
     def _release_reserve(self) -> bool:
         """Give up the reserve if the disk is full; False if nothing was done."""
@@ -459,9 +460,29 @@ def database(data: Path, report: Report) -> Iterator[str]:
         time.sleep(_PAUSE_SECONDS)  # another command has it, or a hub is starting
     engine = Engine.private(data, report)
     try:
-        yield engine.uri
+        with _failures_explained(data):
+            yield engine.uri
     finally:
         engine.stop()
+
+
+@contextlib.contextmanager
+def _failures_explained(data: Path) -> Iterator[None]:
+    """Raise Unavailable, with advice, if the engine fails with what is in its files."""
+    try:
+        yield
+    except OperationFailure as error:
+        if error.code not in INTERNAL_ERRORS:
+            raise
+        raise Unavailable(
+            f"the database engine failed: a file of {data / _DATA} may be damaged, or its disk; "
+            f"see {data / _LOG}, and restore a backup into a new directory"
+        ) from error
+
+
+def has_database(data: Path) -> bool:
+    """True if a database was made in this data directory."""
+    return any((data / name).exists() for name in (_DATA, _OLD_DATA))
 
 
 def rewrite(data: Path, report: Report) -> tuple[int, int]:
@@ -643,8 +664,7 @@ def _connect(uri: str) -> Client:
 
 def _put_user(client: Client, data: Path) -> None:
     """Create the user of a data directory, or give it the password that stands there."""
-    secret = json.loads((data / _SECRET).read_text())
-    user, password = secret["user"], secret["password"]
+    user, password = _read_secret(data)
     known = {each["user"] for each in client.admin.command("usersInfo", 1)["users"]}
     client.admin.command(
         "updateUser" if user in known else "createUser",
@@ -757,7 +777,9 @@ def _prepare_directory(data: Path) -> None:
     except OSError as error:
         message = f"cannot keep the database in {data}: {error.strerror}; name another --data"
         raise Unprocessable(message) from error
-    if not (data / _SECRET).exists():
+    if (data / _SECRET).exists():
+        _read_secret(data)
+    else:
         secret = {"user": _USER, "password": secrets.token_urlsafe(32)}
         partial = _write_partial(data / _SECRET, json.dumps(secret))
         with contextlib.suppress(FileExistsError):  # another process was first: its file stays
@@ -788,10 +810,23 @@ def _write_partial(path: Path, text: str) -> Path:
     return partial
 
 
+def _read_secret(data: Path) -> tuple[str, str]:
+    """User and password of a data directory.  Raises Unavailable if the file is damaged."""
+    file = data / _SECRET
+    try:
+        secret = json.loads(file.read_bytes())
+        return str(secret["user"]), str(secret["password"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unavailable(
+            f"{file} is damaged: stop the hub, if it runs, and remove the file; it is made again "
+            "at the next start"
+        ) from error
+
+
 def _uri(data: Path, port: int) -> str:
-    secret = json.loads((data / _SECRET).read_text())
+    user, password = _read_secret(data)
     return (
-        f"mongodb://{secret['user']}:{secret['password']}@{_HOST}:{port}/"
+        f"mongodb://{user}:{password}@{_HOST}:{port}/"
         "?authSource=admin&authMechanism=SCRAM-SHA-256&directConnection=true"
         f"&maxIdleTimeMS={_IDLE_MS}"
         "&retryWrites=false"  # of each such write the engine looks through all of half an hour

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -229,7 +230,7 @@ def test_a_half_restored_database_is_refused_until_the_restore_is_run_again(
         client[place.database].schema.insert_one({"_id": "restore", "name": "killed"})
         client[place.database].entry_batches.insert_one({"_id": "of the killed one"})
     place.data.mkdir()
-    (place.data / "secrets.json").write_bytes((kept[0].data / "secrets.json").read_bytes())
+    shutil.copy(kept[0].data / "secrets.json", place.data)
     for words in (("collection", "list"), ("migrate",), ("backup", tmp_path / "y.tar")):
         code, _, err = place.run(*words)
         assert code == 3 and "half restored" in err and "run it again" in err

@@ -26,7 +26,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 from support.databases import CommandNames
 from support.presence import present
-from support.processes import is_running
+from support.processes import is_running, make_data
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.model import (
@@ -166,6 +166,31 @@ class TestTheDirectory:
         (tmp_path / "file").write_text("")
         with pytest.raises(Unprocessable, match="cannot keep the database in"):
             Engine.start(tmp_path / "file", print)
+
+
+class TestDamage:
+    @pytest.mark.parametrize("content", ["", "{", "{}", "7"])
+    def test_a_damaged_password_file_is_named_with_what_to_do(
+        self, tmp_path: Path, content: str
+    ) -> None:
+        (tmp_path / "engine.secret").write_text(content)
+        advice = "engine.secret is damaged: stop the hub, if it runs, and remove the file"
+        with pytest.raises(Unavailable, match=advice), database(tmp_path, print):
+            pass
+
+    @pytest.mark.parametrize("table", ["users", "natural_seq"])
+    def test_a_damaged_file_of_the_database_is_said_to_be(self, tmp_path: Path, table: str) -> None:
+        data = tmp_path / "data"
+        make_data(data)
+        with (data / "db" / f"secantus_{table}.wt").open("r+b") as file:
+            file.write(b"not a table any more")
+        with (
+            pytest.raises(Unavailable, match=r"data/db may be damaged.*restore a backup"),
+            database(data, print) as uri,
+            MongoClient[dict[str, Any]](uri) as client,
+        ):
+            client.tocsin.journal.insert_one({})
+            list(client.tocsin.journal.find())
 
 
 class TestTheDoor:
