@@ -12,7 +12,7 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
 from tocsin.server.lifecycle.purge import is_object_id
-from tocsin.server.reports.receivers import Receiver
+from tocsin.server.reports.receivers import ReceivedBy, Receiver, split_receivers
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.feeds.block_cache import FORGOTTEN
 
@@ -114,12 +114,12 @@ def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer
     return purge_objects(hub, names, reason)
 
 
-def _accounts_that_received(hub: Runtime, name: str) -> list[str]:
-    """The accounts that were served an object, surely or possibly, while that is known."""
+def _accounts_that_received(hub: Runtime, name: str) -> ReceivedBy:
+    """The accounts that were served an object, or possibly were, while that is known."""
     try:
-        return sorted({str(row["account"]) for row in find_receivers(hub, [name])})
+        return split_receivers(hub.services.receivers.find_by_names([name]))
     except NotFound:
-        return []
+        return ReceivedBy([], [])
 
 
 def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[Answer]:
@@ -144,7 +144,8 @@ def purge_objects(hub: Runtime, names: Sequence[str], reason: str) -> Iterator[A
             "submissions": report.submissions,
             "reviews": report.reviews,
             "in_progress": report.in_progress,
-            "received_by": received,
+            "received_by": received.certain,
+            "possibly_received_by": received.possible,
             "also_in": list(report.also_in),
         }
 

@@ -46,6 +46,22 @@ class Receiver:
     """Why it is not certain; empty if it is."""
 
 
+class ReceivedBy(NamedTuple):
+    """The names of the accounts that were served an object, in order."""
+
+    certain: list[str]
+    possible: list[str]
+    """Those that were possibly served it, and not certainly through any collection."""
+
+
+def split_receivers(receivers: Iterable[Receiver]) -> ReceivedBy:
+    """The accounts of receivers, by whether it is certain."""
+    found = list(receivers)
+    certain = {each.account for each in found if each.certain}
+    possible = {each.account for each in found} - certain
+    return ReceivedBy(sorted(certain), sorted(possible))
+
+
 class VersionStamps(NamedTuple):
     """One entry of an object in a collection."""
 

@@ -36,6 +36,7 @@ from tocsin.server.model import Collection, CollectionKind, Receipt
 from tocsin.server.person import Role
 from tocsin.server.reports.object_report import ObjectReport, PublishedCopy, Relation
 from tocsin.server.reports.object_titles import object_title, single_value
+from tocsin.server.reports.receivers import split_receivers
 from tocsin.server.store.journal import JournalFilter
 
 _STATE = (Role.ANALYST, Role.OPERATOR)
@@ -264,9 +265,7 @@ class ObjectActs:
             feeds=[c for c in report.copies if c.collection.kind is CollectionKind.FEED],
             typed=_typed_text(value, id),
             four_eyes=self.services.settings.four_eyes,
-            received=len({each.account for each in report.private.received})
-            if report.private
-            else 0,
+            received=split_receivers(report.private.received if report.private else ()),
             form={name: text_field(name, 1_000) for name in ("reason", "typed")},
         )
 

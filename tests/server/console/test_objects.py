@@ -356,6 +356,16 @@ class TestDecisions:
         assert post(operator, path(name, "/lead"), {"partner": ""}).status_code == 303
         assert "First" in operator.get(path(name)).text
 
+    def test_a_purge_names_those_that_possibly_received_it_apart(self, hub: HubInProcess) -> None:
+        operator = sign_in(hub, "operator@hub.example")
+        hub.push(indicator("before.top"))
+        name = publish(hub, indicator())
+        hub.push(indicator("after.top"))
+        hub.feed("green", who="north", **{"match[type]": "indicator"})
+        hub.store.deliveries.flush()
+        text = text_of(operator.get(path(name, "/purge")).text)
+        assert "No account is known to have received it; 1 account possibly did." in text
+
     def test_a_revocation_shows_its_consequence_and_asks_for_a_reason(
         self, hub: HubInProcess
     ) -> None:

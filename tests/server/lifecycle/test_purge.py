@@ -327,9 +327,22 @@ def test_the_command_lists_who_had_received_it(hub: HubInProcess) -> None:
     absent: Any = None
     opened = Runtime(HubSettings(), absent, hub.services, absent)
     (answer,) = purge_objects(opened, [name], WHY)
-    assert answer["received_by"] == ["acme", "north"]
+    assert answer["received_by"] == ["acme", "north"] and answer["possibly_received_by"] == []
     (act,) = hub.store.journal.search(JournalFilter(about=name, action="object.purge"))
     assert act.details["reason"] == WHY
+
+
+def test_the_command_lists_those_that_possibly_received_it_apart(hub: HubInProcess) -> None:
+    hub.push(indicator("before.top"))
+    publish_at_every_level(hub)
+    hub.push(indicator("after.top"))
+    name = next(e["id"] for e in indicators(hub, "green") if VALUE in e["pattern"])
+    hub.feed("green", "north", **{"match[type]": "indicator"})
+    hub.store.deliveries.flush()
+    absent: Any = None
+    opened = Runtime(HubSettings(), absent, hub.services, absent)
+    (answer,) = purge_objects(opened, [name], WHY)
+    assert answer["received_by"] == ["acme"] and answer["possibly_received_by"] == ["north"]
 
 
 @pytest.mark.parametrize("other", ["indicator--none", "no value"])
