@@ -213,7 +213,7 @@ class Terms:
         mine = (account.reads | account.writes) & known.keys()
         levels = {id_: level for id_ in mine if (level := self.highest_tlp(id_)) is not None}
         within = {id_ for id_ in levels if strictest_content(known[id_], known) <= levels[id_]}
-        written = {id_ for id_ in levels if _takes_posts(known[id_])}
+        written = {id_ for id_ in levels if takes_posts(known[id_])}
         reads, writes = account.reads & within, account.writes & written
         return replace(account, reads=reads, writes=writes, until=self.until)
 
@@ -270,7 +270,8 @@ def is_outdated(account: Account, now: int) -> bool:
     return account.until is not None and now >= account.until
 
 
-def _takes_posts(collection: Collection) -> bool:
+def takes_posts(collection: Collection) -> bool:
+    """True for the kinds of collections to which objects can be added over TAXII."""
     return collection.kind in (CollectionKind.INBOX, CollectionKind.VERBATIM)
 
 
@@ -295,7 +296,7 @@ def may_write(account: Account, collection: Collection) -> bool:
 
     Nobody may add to a feed, which only admission writes, or to a view of other collections.
     """
-    if not _takes_posts(collection):
+    if not takes_posts(collection):
         return False
     if account.operator and collection.kind is CollectionKind.VERBATIM:
         return True

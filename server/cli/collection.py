@@ -38,6 +38,7 @@ from tocsin.server.partners.countries import parse_country
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, Transaction
 
+_LONGEST_TITLE = 200
 _TYPE = re.compile(r"[a-z][a-z0-9-]{1,248}[a-z0-9]")
 _SOURCES_OF = {
     CollectionKind.AGGREGATE: (CollectionKind.FEED, CollectionKind.VERBATIM),
@@ -187,6 +188,7 @@ def _limit(spec: CollectionSpec, sources: Iterable[Collection]) -> Tlp | None:
 def add_collection(hub: Runtime, collection: Collection) -> Answer:
     """Add a collection; a feed receives what is published from now on."""
     check_slug(collection.alias)
+    _check_title(collection.title)
     ensure_collection(hub.services.store, collection)
     answer = _format_collection(collection, hub.services.store.feeds.collections())
 
@@ -197,6 +199,13 @@ def add_collection(hub: Runtime, collection: Collection) -> Answer:
 
     hub.services.store.commit(work)
     return answer
+
+
+def _check_title(title: str) -> None:
+    if not title.isprintable() or len(title) > _LONGEST_TITLE:
+        raise Malformed(
+            f"--title must be one line of at most {_LONGEST_TITLE} printable characters"
+        )
 
 
 def parse_countries(text: str) -> tuple[str, ...]:

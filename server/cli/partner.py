@@ -31,8 +31,14 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.cli.key import credential_of
+from tocsin.server.cli.settings import print_notice
 from tocsin.server.model import Account, Marking, Partner
-from tocsin.server.partners.administration import PartnerChange, Partners, describe_account
+from tocsin.server.partners.administration import (
+    PartnerChange,
+    Partners,
+    describe_account,
+    find_short_terms,
+)
 from tocsin.server.partners.countries import parse_country
 from tocsin.server.runtime import Runtime
 
@@ -334,6 +340,7 @@ def add_partner(
     """
     change = PartnerChange(reads=reads, writes=writes, marking=marking)
     key = Partners(hub.services.store).add(partner, change, hub.actor)
+    _warn_of_short_terms(partner)
     answer: Answer = {"account": key.account, "key": key.secret}
     return {"partner": partner.slug, **answer, **credential_of(hub, answer)}
 
@@ -344,8 +351,18 @@ def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
     Objects published before stay as they are.
     """
     changed = Partners(hub.services.store).change(slug, change, hub.actor)
+    if change.fields.keys() & {"name", "terms"}:
+        _warn_of_short_terms(changed)
     accounts = hub.services.store.accounts.list_accounts(slug)
     return _format_partner(changed, accounts, _aliases(hub))
+
+
+def _warn_of_short_terms(partner: Partner) -> None:
+    for term in find_short_terms(partner):
+        print_notice(
+            f"tocsin-hub: warning: {term!r} is masked wherever it stands in what {partner.slug} "
+            "submits: choose longer names and terms"
+        )
 
 
 def withdraw(hub: Runtime, slug: str, names: Sequence[str] | None, reason: str) -> Answer:

@@ -9,9 +9,14 @@ from secrets import token_urlsafe
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
-from tocsin.server.auth import hash_secret
-from tocsin.server.model import Account, Marking, Partner
+from tocsin.server.auth import hash_secret, takes_posts
+from tocsin.server.model import Account, Collection, CollectionKind, Marking, Partner
 from tocsin.server.store import Store, Transaction
+
+LONGEST_NAME = 200
+"""Characters of a name or term of a partner."""
+_USUAL_LENGTH = 3
+"""Characters below which a term is found in many texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,9 @@ class Partners:
         """
         check_slug(partner.slug)
         _check_partner(partner)
-        reads, writes = (
-            self.find_collection_ids(names or ()) for names in (change.reads, change.writes)
-        )
+        _check_names(partner)
+        reads = self.find_readable_ids(change.reads or ())
+        writes = self.find_writable_ids(change.writes or ())
         marking = change.marking or Marking.TLP2
         account = Account(partner.slug, partner.slug, reads, writes, marking=marking)
         names = self.aliases()
@@ -84,6 +89,8 @@ class Partners:
             changed = replace(partner, **change.fields)  # type: ignore[arg-type]
             changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
             _check_partner(changed)
+            if change.fields.keys() & {"name", "terms"}:  # old ones must not stop a --disable
+                _check_names(changed)
             txn.accounts.update_partner(changed)
             txn.accounts.update_account(self._change_account(account, change))
             accounts = [describe_account(a, aliases) for a in txn.accounts.list_accounts(slug)]
@@ -135,23 +142,48 @@ class Partners:
 
     def find_collection_ids(self, names: Iterable[str]) -> frozenset[str]:
         """The ids of collections that are named by id or alias.  Raises NotFound."""
+        return frozenset(each.id for each in self._find_collections(names))
+
+    def find_readable_ids(self, names: Iterable[str]) -> frozenset[str]:
+        """As `find_collection_ids`; raises Malformed for an inbox, which nobody can read."""
+        found = self._find_collections(names)
+        for each in found:
+            if each.kind is CollectionKind.INBOX:
+                raise Malformed(
+                    f"nobody can read {each.alias or each.id}: it is an inbox; grant reading of "
+                    "the feeds in which its objects are published"
+                )
+        return frozenset(each.id for each in found)
+
+    def find_writable_ids(self, names: Iterable[str]) -> frozenset[str]:
+        """As `find_collection_ids`; raises Malformed for a collection that takes no objects."""
+        found = self._find_collections(names)
+        for each in found:
+            if not takes_posts(each):
+                raise Malformed(
+                    f"nobody can write to {each.alias or each.id}: its kind is {each.kind.value}, "
+                    "but only an inbox or a verbatim collection takes objects"
+                )
+        return frozenset(each.id for each in found)
+
+    def _find_collections(self, names: Iterable[str]) -> list[Collection]:
         known = {}
         for collection in self.store.feeds.collections():
-            known[collection.alias] = known[collection.id] = collection.id
+            known[collection.alias] = known[collection.id] = collection
         names = {name.strip() for name in names if name.strip()}
         for name in sorted(names - known.keys()):
             raise NotFound(
                 f"there is no collection {name!r}; `tocsin-hub collection list` shows the "
                 "collections"
             )
-        return frozenset(known[name] for name in names)
+        return [known[name] for name in sorted(names)]
 
     def _change_account(self, account: Account, change: PartnerChange) -> Account:
         reads, writes = change.reads, change.writes
         return replace(
             account,
-            reads=account.reads if reads is None else self.find_collection_ids(reads),
-            writes=account.writes if writes is None else self.find_collection_ids(writes),
+            reads=account.reads if reads is None else self.find_readable_ids(reads),
+            writes=account.writes if writes is None else self.find_writable_ids(writes),
             disabled=account.disabled if change.disabled is None else change.disabled,
             marking=change.marking or account.marking,
         )
@@ -194,3 +226,17 @@ def _check_partner(partner: Partner) -> None:
         raise Malformed("the name is empty: give the partner's name")
     if not partner.name.isprintable():
         raise Malformed("the name has hidden characters: write it without")
+
+
+def _check_names(partner: Partner) -> None:
+    """Raise Malformed for a name or term that is too long, or has nothing that could be masked."""
+    for each in (partner.name, *partner.terms):
+        if len(each) > LONGEST_NAME:
+            raise Malformed(f"{each[:40]!r}… is longer than {LONGEST_NAME} characters: shorten it")
+        if not any(map(str.isalnum, each)):
+            raise Malformed(f"{each!r} has no letter or digit: give a name or term with some")
+
+
+def find_short_terms(partner: Partner) -> list[str]:
+    """The names and terms that are so short that they mask parts of many texts."""
+    return [each for each in (partner.name, *partner.terms) if len(each.strip()) < _USUAL_LENGTH]

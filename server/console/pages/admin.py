@@ -360,9 +360,8 @@ class PartnerPages:
         account = accounts.find_account(slug)
         if account is None:
             return True
-        reads, writes = (
-            partners.find_collection_ids(names or ()) for names in (change.reads, change.writes)
-        )
+        reads = partners.find_readable_ids(change.reads or ())
+        writes = partners.find_writable_ids(change.writes or ())
         return (
             not reads <= account.reads
             or not writes <= account.writes

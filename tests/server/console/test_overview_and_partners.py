@@ -10,6 +10,7 @@ from support.hub import HubInProcess, indicator
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.charts import columns, lines
 from tocsin.server.console.texts import shown, value
+from tocsin.server.model import Partner
 from tocsin.server.person import Role
 from tocsin.server.store import Store, wall_clock
 
@@ -44,6 +45,14 @@ def test_the_page_of_the_own_partner_looks_right_and_fits_a_phone(
     page = visitor.sign_in("analyst@hub.example", "/partner")
     visitor.check()
     assert "Acme Corporation" in page.inner_text("h1")
+
+
+@pytest.mark.parametrize("path", ["/partners", "/admin/partners", "/partners/long"])
+def test_a_name_without_spaces_fits_a_phone(visitor: Visitor, hub: HubInProcess, path: str) -> None:
+    hub.join(Partner("long", "Donaudampfschiffahrts" * 9))
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    visitor.sign_in("operator@hub.example", path)
+    assert visitor.overflow() <= 0
 
 
 def test_the_overview_says_first_what_is_not_well(store: Store) -> None:
