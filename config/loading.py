@@ -32,6 +32,19 @@ _SHIPPED_POLICY = Path(__file__).with_name("policy.toml")
 _RENAMED = {"max_answer_length": "max_response_length", "answer_timeout": "response_timeout"}
 """Old names of settings of the clients, which work in this release."""
 
+_NEEDED = {
+    "tls_key": "tls_certificate",
+    "tls_client_ca": "tls_certificate",
+    "oidc_issuer": "oidc_client_id",
+    "oidc_client_id": "oidc_issuer",
+    "oidc_client_secret": "oidc_issuer",
+    "smtp_host": "mail_from",
+    "smtp_user": "smtp_host",
+    "smtp_password": "smtp_host",
+    "mail_from": "smtp_host",
+}
+"""The setting of the hub without which each of these has no effect."""
+
 S = TypeVar("S", bound=Settings)
 log = logging.getLogger(__name__)
 
@@ -57,7 +70,8 @@ def load_hub(
             f"page_default: {settings.page_default} is more than page_cap ({settings.page_cap}); "
             "lower page_default or raise page_cap"
         )
-    _check_tls(settings)
+    _check_dependencies(settings)
+    _check_directory(settings.data)
     return settings
 
 
@@ -86,14 +100,20 @@ def policy_text(path: Path | None = None) -> str:
     return _read_file(path or _SHIPPED_POLICY, "policy")
 
 
-def _check_tls(settings: HubSettings) -> None:
-    for name in ("tls_key", "tls_client_ca"):
-        if getattr(settings, name) and not settings.tls_certificate:
-            raise ConfigError(f"{name}: has no effect without tls_certificate; set that too")
+def _check_dependencies(settings: HubSettings) -> None:
+    """Raise ConfigError for a setting that has no effect without another one."""
+    for name, needed in _NEEDED.items():
+        if getattr(settings, name) and not getattr(settings, needed):
+            raise ConfigError(f"{name}: has no effect without {needed}; set that too")
     if settings.schemes == {"certificate"} and not settings.tls_client_ca:
         raise ConfigError(
             "schemes: with certificates alone nobody could log in without tls_client_ca; set that"
         )
+
+
+def _check_directory(data: Path) -> None:
+    if data.exists() and not data.is_dir():
+        raise ConfigError(f"data: {data} is not a directory; name the hub's with --data")
 
 
 def _load(
@@ -234,7 +254,7 @@ def _parse_toml(file: Path) -> dict[str, Any]:
 
 def _read_file(file: Path, what: str) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # some editors begin it with a BOM
     except OSError as error:
         raise ConfigError(f"{what}: cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:

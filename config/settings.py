@@ -25,6 +25,9 @@ Switch = Annotated[bool, Meta(description="true or false")]
 SECRET = {"secret": True}
 """Marks a setting whose value must never be shown."""
 
+_PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[0-5]?[0-9]{1,4})"
+"""The pattern of a port, from 0 to 65535."""
+
 
 def _text(pattern: str, description: str, *, secret: Switch = False) -> Meta:
     """Text that matches `pattern` as a whole; `description` says what would be right."""
@@ -165,7 +168,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     min_free_octets: Annotated[int, Meta(ge=0, le=1 << 50)] = 512 * 1024**2
     """Octets of the embedded database's disk that submissions leave free; 0: do not look."""
     metrics_address: Annotated[
-        str, _text(r"((\[[0-9A-Fa-f:.]+\]|[^\s:]+):[0-9]{1,5})?", "an address:port, or empty")
+        str, _text(rf"((\[[0-9A-Fa-f:.]+\]|[^\s:]+):{_PORT})?", "an address:port, or empty")
     ] = ""
     """Address that serves metrics without a credential, as `127.0.0.1:9464`; empty: none."""
     policy: Path | None = None

@@ -295,9 +295,7 @@ def _connect(  # noqa: PLR0913
     database.
     """
     text = policy_text(settings.policy) if setup is None else setup.policy
-    policy = parse_policy(text, settings.policy)
-    if policy.expects_recogniser and not is_installed():
-        raise PolicyError(_NO_RECOGNISER)
+    policy = _parse_policy(text, settings)
     limits = ExaminerLimits.for_bodies(settings.max_content_length, MOST_BEGUN + 3)
     loaded = warning_lists_file(settings.data)
     examiner = ExaminerProcesses(processes, text, limits, loaded) if processes else None
@@ -333,6 +331,21 @@ def _connect(  # noqa: PLR0913
         if examiner is not None:
             examiner.close()
         previewer.close()
+
+
+def check_policy(settings: HubSettings) -> None:
+    """Raise ConfigError or PolicyError if the policy cannot be used.
+
+    It is asked before a new database is made, so that a mistake leaves nothing behind.
+    """
+    _parse_policy(policy_text(settings.policy), settings)
+
+
+def _parse_policy(text: str, settings: HubSettings) -> Policy:
+    policy = parse_policy(text, settings.policy)
+    if policy.expects_recogniser and not is_installed():
+        raise PolicyError(_NO_RECOGNISER)
+    return policy
 
 
 def _load_secrets(data: Path, store: Store) -> HubSecrets:

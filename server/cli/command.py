@@ -21,7 +21,7 @@ from tocsin.config import HubSettings
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
 from tocsin.server.cli.settings import print_notice, with_settings
-from tocsin.server.runtime import Runtime, open_runtime
+from tocsin.server.runtime import Runtime, check_policy, open_runtime
 from tocsin.server.secrets import has_secrets, read_secrets
 from tocsin.server.store.embedded import has_database
 from tocsin.server.store.journal import operator_name
@@ -95,6 +95,8 @@ def _with_open_hub(
             read_secrets(settings.data)  # says that they are missing
         if new and not creates:
             raise NotFound(_NO_HUB.format(settings.data))
+        if new:
+            check_policy(settings)
         with open_runtime(settings, lambda text: None) as hub:
             if new:
                 print_notice(

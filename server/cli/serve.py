@@ -12,7 +12,7 @@ from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.processes.signals import stop_on_signal
-from tocsin.server.store.embedded import Engine
+from tocsin.server.store.embedded import Engine, has_database
 
 _FILE = click.Path(path_type=Path)
 _RUNTIME = "tocsin.server.runtime"
@@ -66,6 +66,8 @@ def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
     """Answer TAXII 2.1 requests until SIGTERM."""
     stop = threading.Event()
     stop_on_signal(stop)
+    if settings.policy is not None and not has_database(settings.data):
+        import_module(_RUNTIME).check_policy(settings)
     # The hub's program is imported while the engine starts, which takes at least as long.
     engine = None if settings.mongo_uri else Engine.begin(settings.data, print_notice)
     try:

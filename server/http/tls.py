@@ -32,6 +32,8 @@ TlsContextSource = Callable[[], ssl.SSLContext]
 """Gives the TLS context of a new connection."""
 
 
+_PRIVATE_KEY = b"PRIVATE KEY-----"
+"""In the first line of a private key in PEM, of whichever kind."""
 _PIECE = 64 * 1024
 """Octets decrypted at once."""
 
@@ -174,6 +176,8 @@ def reload_at_sighup(tls: ReloadedTls, echo: Callable[[str], None]) -> None:
 
 def _load_server_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     _check_readable(certificate, "tls_certificate")
+    if key is None and _PRIVATE_KEY not in certificate.read_bytes():
+        raise ConfigError(f"tls_key: is missing, and there is no private key in {certificate}")
     secret = key or certificate
     name = "tls_key" if key else "tls_certificate"
     _check_readable(secret, name)

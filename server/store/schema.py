@@ -361,7 +361,7 @@ def refuse_half_restored(base: Base) -> None:
     if is_half_restored(base):
         raise Unavailable(
             "the database is half restored: `tocsin-hub restore` was interrupted, or still runs; "
-            "if it does not run, run it again with the same file and place"
+            "if it does not run, run it again: it deletes what was written, and begins anew"
         )
 
 

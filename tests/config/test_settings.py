@@ -236,9 +236,42 @@ class TestWrong:
     def test_a_default_page_longer_than_the_longest_is_wrong(self) -> None:
         assert "page_cap" in complaint(load_hub, overrides={"page_default": 50, "page_cap": 10})
 
-    @pytest.mark.parametrize("name", ["tls_key", "tls_client_ca"])
-    def test_half_of_tls_is_wrong(self, name: str) -> None:
-        assert complaint(load_hub, overrides={name: "x.pem"}).startswith(f"{name}: ")
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("tls_key", "x.pem"),
+            ("tls_client_ca", "x.pem"),
+            ("oidc_issuer", "https://id.example"),
+            ("oidc_client_id", "tocsin"),
+            ("smtp_host", "mail.example"),
+            ("smtp_user", "tocsin"),
+            ("mail_from", "hub@hub.example"),
+        ],
+    )
+    def test_a_setting_that_has_no_effect_without_another_is_wrong(
+        self, name: str, value: str
+    ) -> None:
+        message = complaint(load_hub, overrides={name: value})
+        assert message.startswith(f"{name}: has no effect without ")
+
+    @pytest.mark.parametrize("port", ["65536", "99999", "70000", "123456"])
+    def test_a_port_of_the_metrics_that_does_not_exist_is_wrong(self, port: str) -> None:
+        given = {"metrics_address": f"127.0.0.1:{port}"}
+        assert "metrics_address: must be" in complaint(load_hub, overrides=given)
+
+    @pytest.mark.parametrize("port", ["0", "80", "9464", "59999", "65535"])
+    def test_every_port_of_the_metrics_that_exists_is_taken(self, port: str) -> None:
+        given = {"metrics_address": f"[::1]:{port}"}
+        assert load_hub(None, {}, given).metrics_address == f"[::1]:{port}"
+
+    def test_data_that_is_a_file_is_wrong(self, file: Any) -> None:
+        assert "is not a directory" in complaint(load_hub, overrides={"data": str(file(""))})
+
+    def test_a_file_that_begins_with_a_byte_order_mark_is_read(self, file: Any) -> None:
+        marked = file("")
+        marked.write_bytes(b"\xef\xbb\xbfport = 9000\n")
+        assert load_hub(marked, {}, {}).port == 9000
+        assert policy_text(marked).startswith("port")
 
     def test_certificates_alone_without_their_authorities_are_wrong(self) -> None:
         assert "tls_client_ca" in complaint(load_hub, overrides={"schemes": "certificate"})

@@ -75,12 +75,11 @@ def test_adding_a_partner_twice_points_to_partner_change(alone: None) -> None:
     assert (code, "`partner change` changes it" in message) == (1, True)
 
 
-def test_a_data_directory_that_is_a_file_exits_with_1(alone: None, tmp_path: Path) -> None:
+def test_a_data_directory_that_is_a_file_is_a_wrong_setting(alone: None, tmp_path: Path) -> None:
     (tmp_path / "afile").touch()
-    code, _, message = run_command("partner", "list", "--data", "afile")
-    assert (code, "there is no hub in afile" in message) == (1, True)
-    code, _, message = run_command("partner", "add", "acme", "--name", "ACME", "--data", "afile")
-    assert (code, "name another --data" in message) == (1, True)
+    for words in (("list",), ("add", "acme", "--name", "ACME")):
+        code, _, message = run_command("partner", *words, "--data", "afile")
+        assert (code, "data: afile is not a directory" in message) == (2, True)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "nosuch.invalid"])
@@ -107,3 +106,16 @@ def test_a_date_without_a_time_is_refused_with_an_example(alone: None) -> None:
 def test_the_version_can_be_asked_for(alone: None) -> None:
     code, out, _ = run_command("--version")
     assert (code, out.split()[0]) == (0, "tocsin-hub")
+
+
+@pytest.mark.parametrize(
+    "words", [("serve", "--port", "0"), ("partner", "add", "a", "--name", "A")]
+)
+def test_a_wrong_policy_leaves_nothing_in_a_new_directory(
+    alone: None, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    Path("policy.toml").write_text("[sanitise]\n")
+    monkeypatch.setenv("TOCSIN_POLICY", "policy.toml")
+    code, _, message = run_command(*words)
+    assert code == 2 and "policy" in message
+    assert not Path("tocsin-data").exists()

@@ -6,12 +6,12 @@ import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.certificates import Authority, make_authority, write_private_file
+from support.certificates import Authority, make_authority
 
 from tocsin.admission.errors import Malformed
+from tocsin.config import ConfigError
 from tocsin.server.http.certificates import Validity, read_validity
 from tocsin.server.http.tls import ReloadedTls, reload_at_sighup
 
@@ -101,9 +101,10 @@ class TestReload:
         found = ReloadedTls(own.server(days=days).write_pem(tmp_path), None, None).find_warning()
         assert warning in found and bool(found) == bool(warning)
 
-    def test_a_file_without_a_certificate_of_its_own_is_refused(
+    def test_a_certificate_without_a_key_says_that_the_key_is_missing(
         self, own: Authority, tmp_path: Path
     ) -> None:
-        file: Any = write_private_file(tmp_path / "key.pem", own.server().key)
-        with pytest.raises(Exception, match="tls_certificate"):
+        file = tmp_path / "alone.pem"
+        file.write_text(own.server().certificate)
+        with pytest.raises(ConfigError, match="tls_key: is missing"):
             ReloadedTls(file, None, None)
