@@ -38,7 +38,8 @@ _ESCAPED = re.compile(
     r"|,(?<=[\w-],)(?P<component>\s?dc=)(?=\w)"  # LDAP
     r"|\((?<=[\w-]\()(?P<length>\d{1,2}\))(?=[\w-]{1,63}\()"  # the debug log of Windows DNS
     # What is left out: soft line breaks, line breaks behind a hyphen, tags before an @.
-    rf"|=(?<=\S=)\r?\n|\n(?<=\w-\n)[ \t>]{{0,8}}(?=\w)|\r\n(?<=\w-\r\n)[ \t>]{{0,8}}(?=\w)"
+    r"|=(?<=[^\s=]=)\r?\n(?=[\w.@-])"
+    r"|\n(?<=\w-\n)[ \t>]{0,8}(?=\w)|\r\n(?<=\w-\r\n)[ \t>]{0,8}(?=\w)"
     rf"|<(?<=\w<)/?[a-z][^<>]{{0,80}}>{_TAG_AT_SIGN}{{0,3}}(?=@)",
     re.IGNORECASE,
 )
@@ -130,6 +131,13 @@ def _may_be_escaped(text: str) -> bool:
 def _append_plain(
     text: str, start: int, end: int, characters: list[str], places: list[tuple[int, int]]
 ) -> None:
+    part = text[start:end]
+    if part.isascii():
+        characters += part
+        places += _SINGLE[start:end]
+        known = max(start, _LONGEST_CACHED)
+        places += ((i, i + 1) for i in range(known, end))
+        return
     for i in range(start, end):
         decoded = _PLAIN[text[i]]
         if decoded:
@@ -213,6 +221,10 @@ _WRAPPED_BASE64 = re.compile(
     r"\r?\n[ \t>]{0,8}[A-Za-z0-9+/_-]{2,4096}={0,2}(?![A-Za-z0-9+/_-])"
 )
 """Base64 over several lines: all but the last have whole groups of four."""
+_MAY_BE_WRAPPED = re.compile(
+    r"\n(?<=[A-Za-z0-9+/_-]{7}[A-Za-z0-9+/_\r-]\n)[ \t>]{0,8}[A-Za-z0-9+/_-]{2}"
+)
+"""Begins with the end of the line, which makes the search fast."""
 _LINE_BREAK = re.compile(r"[\r\n\t >]+")
 _ASCII_RUN = re.compile(rb"[\x20-\x7e]{6,}")
 _SHORTEST_BINARY = 16
@@ -298,7 +310,7 @@ def _decode_runs(text: str) -> Iterator[tuple[int, int, str]]:
             continue
         if meaning := _read_run(run):
             yield *found.span(), meaning
-    for found in _WRAPPED_BASE64.finditer(text) if "\n" in text else ():
+    for found in _WRAPPED_BASE64.finditer(text) if _MAY_BE_WRAPPED.search(text) else ():
         run = _LINE_BREAK.sub("", found[0].rstrip("="))
         if not run.islower() and (meaning := _read_run(run)):
             yield *found.span(), meaning
