@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -15,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
@@ -24,6 +21,7 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, TIME, Answer, print_result
+from tocsin.server.cli.new_file import new_file
 from tocsin.server.cli.repeat import read_later_entries, repeat_acts
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.runtime import open_runtime
@@ -149,7 +147,8 @@ def back_up(settings: HubSettings, target: Path, actor: str = OPERATOR) -> Answe
     with place as uri, closing(Store.connect(uri, name=settings.database)) as store:
         store.backups.check()
         store.check_secrets(parse_secrets(secrets).fingerprint)
-        with _new_file(target) as (file, name), _progress() as progress:
+        name, partial = _choose_names(target)
+        with new_file(name, partial) as file, _progress() as progress:
             archive = ArchiveWriter(file)
             manifest = store.backups.write(archive, secrets, version("tocsin"), progress)
             answer = _describe(name, manifest, archive.finish(manifest), archive.octets)
@@ -306,59 +305,12 @@ def _open_empty(settings: HubSettings, secrets: HubSecrets) -> Iterator[Store]:
         yield store
 
 
-@contextmanager
-def _new_file(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file that only its owner can read; it has its name only once it is complete.
-
-    Until then it is called NAME.partial.  Such a file of a backup that was killed is replaced.
-    Nothing is written through a link.
-    """
+def _choose_names(target: Path) -> tuple[Path, Path]:
+    """The name of a backup, in a directory after the time, and its name until it is complete."""
     if target.is_dir():
         now = datetime.now(UTC)
-        name, partial = target / f"tocsin-{now:%Y%m%dT%H%M%SZ}.tar", target / "tocsin.tar.partial"
-    else:
-        name, partial = target, target.with_name(f"{target.name}.partial")
-    if os.path.lexists(name):
-        raise Conflict(f"{name} exists already; name a new file")
-    _remove_stale(partial)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        try:
-            yield file, name
-            file.flush()
-            os.fsync(file.fileno())
-            partial.rename(name)
-        except BaseException:
-            partial.unlink()
-            raise
-    _sync_directory(name.parent)
-
-
-def _remove_stale(partial: Path) -> None:
-    """Remove what a killed backup has left.  Raises Conflict if one is being written."""
-    try:
-        descriptor = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise Conflict(f"{partial} is a link: remove it, or name another file") from error
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Conflict(f"another backup is being written to {partial}") from error
-        partial.unlink()
-
-
-def _sync_directory(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return target / f"tocsin-{now:%Y%m%dT%H%M%SZ}.tar", target / "tocsin.tar.partial"
+    return target, target.with_name(f"{target.name}.partial")
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import chain
@@ -12,7 +11,7 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp, Verdict
 from tocsin.admission.timestamps import timestamp
@@ -31,6 +30,7 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.cli.key import credential_of
+from tocsin.server.cli.new_file import new_file
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.model import Account, Marking, Partner
 from tocsin.server.partners.administration import (
@@ -379,18 +379,15 @@ def withdraw(hub: Runtime, slug: str, names: Sequence[str] | None, reason: str) 
 def export_partner(hub: Runtime, slug: str, output: Path) -> Answer:
     """Write all that is held about a partner into a new file.
 
-    Raises NotFound if there is no such partner, Conflict if the file exists.
+    Raises NotFound if there is no such partner, Conflict if the file exists.  It has its name only
+    once it is complete.
     """
     lines = hub.services.partner_data.export(slug)
     first = next(lines)  # an unknown partner leaves no file
-    try:
-        place = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise Conflict(f"{output} exists already; name a new file") from error
     count = 0
-    with open(place, "w", encoding="utf-8") as file:
+    with new_file(output) as file:
         for line in chain([first], lines):
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             count += 1
     return {"partner": slug, "file": str(output), "lines": count}
 

@@ -181,7 +181,7 @@ def test_what_a_killed_backup_left_is_replaced_but_not_one_in_progress(
     with partial.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         code, _, err = kept[0].run("backup", tmp_path / "x.tar")
-        assert code == 1 and "another backup is being written" in err
+        assert code == 1 and "another command is writing" in err
         assert partial.read_bytes() == b"half"
     kept[0].answer("backup", tmp_path / "x.tar")
     assert [each.name for each in tmp_path.iterdir()] == ["x.tar"]
