@@ -411,11 +411,14 @@ def read_list_documents(loaded: Path | None = None) -> list[ListDocument]:
 
 
 def _read_octets(file: Path | None) -> bytes:
-    """The content of a file; empty if there is none."""
+    """The content of a file; empty if there is none.  Raises ValueError if it is empty itself."""
     try:
-        return file.read_bytes() if file is not None else b""
+        octets = file.read_bytes() if file is not None else None
     except FileNotFoundError:
-        return b""
+        octets = None
+    if octets == b"":
+        raise ValueError("the file of warning lists is damaged: it is empty")
+    return octets or b""
 
 
 def _parse(octets: bytes) -> ListDocument:

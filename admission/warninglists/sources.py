@@ -35,6 +35,8 @@ def read_misp_lists(path: Path) -> ListDocument:
 
     Raises Malformed if there are none, or one cannot be read; then nothing should be replaced.
     """
+    if not path.exists():
+        raise Malformed(f"{path}: no such file or directory")
     try:
         find = _find_in_zip if path.is_file() else _find_in_folder
         lists = {name: _parse_list(name, read()) for name, read in find(path) if name in LIST_REACH}

@@ -71,7 +71,7 @@ def test_other_loaded_lists_have_another_name_in_the_cache(folder: Path, tmp_pat
     assert names[0] != names[1]
 
 
-@pytest.mark.parametrize("octets", [b"junk", lzma.compress(b"{}"), lzma.compress(b"junk")])
+@pytest.mark.parametrize("octets", [b"", b"junk", lzma.compress(b"{}"), lzma.compress(b"junk")])
 def test_a_damaged_file_is_reported(octets: bytes, tmp_path: Path) -> None:
     file = tmp_path / "loaded.json.xz"
     file.write_bytes(octets)
@@ -103,7 +103,7 @@ def test_unusable_lists_are_refused_with_their_name(
 
 
 def test_missing_folders_and_broken_zip_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(Malformed, match="none: no such file or directory"):
         read_misp_lists(tmp_path / "none")
     broken = tmp_path / "broken.zip"
     broken.write_bytes(b"PK\x03\x04 and then nothing")
