@@ -46,6 +46,16 @@ _READ_SECONDS = 3.0
 _MOST_QUEUED = 2_000
 _MOST_REVIEWS = 10_000
 """Up to here the metrics count, so that a scrape costs the same whatever has piled up."""
+_MOST_LEAD = 60.0
+"""Seconds by which the hub's clock may be ahead without a warning: much that is published at once
+takes it ahead, too."""
+_HOUR, _DAY = 3_600.0, 86_400.0
+"""Least seconds between two warnings that say the same."""
+_CLOCK_LEADS = (
+    "the hub's clock is {:.0f} s ahead of this machine's, and what is published until then is "
+    "dated in the future.  That is so after a restore; otherwise this machine's clock was wrong, "
+    "or is: look after NTP"
+)
 _ROLES = (
     ("examiner", b"tocsin.server.examination"),
     ("console", b"tocsin.server.answering.program\0console"),
@@ -92,6 +102,8 @@ class Monitor:
         self.counters = store.counters
         self._looked: float | None = None
         """Time at which the feeds could last be read; None: not yet."""
+        self._warned: dict[str, float] = {}
+        """Time of the last warning of each kind."""
         self.certificate: ServedCertificate | None = None
         """The hub's own certificate; None without TLS."""
 
@@ -123,9 +135,20 @@ class Monitor:
             checks["worker"] = self._is_within(numbers.get(_TURN) or None, _TURN_PATIENCE)
         return checks | {"feeds": available and self._is_within(self._looked, _LOOK_PATIENCE)}
 
-    def warn_of_certificate(self) -> None:
-        """Log a warning if the hub's certificate is not valid, or ends soon; called once a day."""
+    def warn(self) -> None:
+        """Log what an operator should see to, each at most once in a while.
+
+        Called every minute or so by one process of a hub.  Raises what the database raises.
+        """
         if self.certificate is not None and (warning := self.certificate.find_warning()):
+            self._warn("certificate", warning, _DAY)
+        lead = 0.0 if self._store.availability.is_away else self._store.clock_lead()
+        if lead > _MOST_LEAD:
+            self._warn("clock", _CLOCK_LEADS.format(lead), _HOUR)
+
+    def _warn(self, kind: str, warning: str, interval: float) -> None:
+        if not self._is_within(self._warned.get(kind), interval):
+            self._warned[kind] = self._clock()
             log.warning("%s", warning)
 
     def format_metrics(self) -> bytes:
@@ -170,6 +193,7 @@ class Monitor:
                 queued, oldest = self._store.submissions.measure_queue(_MOST_QUEUED)
                 aside = self._store.submissions.count_set_aside(_MOST_QUEUED)
                 reviews = self._store.reviews.count_waiting(_MOST_REVIEWS)
+                lead = self._store.clock_lead()
         except Exception as error:
             if not (isinstance(error, Unavailable) or self._store.availability.is_outage(error)):
                 raise
@@ -189,6 +213,11 @@ class Monitor:
             "tocsin_reviews_waiting",
             f"Objects and texts that wait for a reviewer, counted up to {_MOST_REVIEWS}",
             reviews,
+        )
+        yield _gauge(
+            "tocsin_clock_ahead_seconds",
+            "Seconds by which the hub's clock is ahead of this machine's",
+            lead,
         )
 
     def _has_room(self) -> bool:

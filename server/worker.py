@@ -43,7 +43,8 @@ _LOOK = 1.0
 """Seconds between two looks at the database and its disk."""
 _LOOK_SECONDS = 5.0
 """Time limit of what is read then, so that a database that falls silent is noticed soon."""
-_DAY_SECONDS = 86_400.0
+_WARN_IDLE = 60.0
+"""Seconds between two looks at what may be worth a warning."""
 _Task = Callable[[HubServices, threading.Event], None]
 _PACK_REST = 4
 """Packing rests four times as long as its last step took."""
@@ -61,7 +62,7 @@ def start_workers(services: HubServices, stop: threading.Event) -> list[threadin
         "forgetting": _forget,
         "health": _look,
         "reserve": _keep_reserve,
-        "certificate": _watch_certificate,
+        "warnings": _warn,
     }
     return _start(tasks, services, stop)
 
@@ -254,8 +255,9 @@ def _keep_reserve(services: HubServices, stop: threading.Event) -> None:
             services.disk.keep_reserve()
 
 
-def _watch_certificate(services: HubServices, stop: threading.Event) -> None:
-    """Warn at start, and once a day, of a certificate that is not valid or ends soon."""
+def _warn(services: HubServices, stop: threading.Event) -> None:
+    """Warn at start, and again and again, of what an operator should see to."""
     while not stop.is_set():
-        services.monitor.warn_of_certificate()
-        stop.wait(_DAY_SECONDS)
+        with _survive(services, "warnings"), time_limit(_LOOK_SECONDS):
+            services.monitor.warn()
+        stop.wait(_WARN_IDLE)

@@ -194,6 +194,14 @@ class Store:
         """
         return read_clock(self._base).epoch
 
+    def clock_lead(self) -> float:
+        """Seconds by which the latest stamp is ahead of this machine's clock; 0: it is not.
+
+        Stamps never go back, so that followers miss nothing.  A machine whose clock was ahead for
+        a while has given out stamps of the future.
+        """
+        return max(0, read_clock(self._base).stamp - self.clock()) / 1e6
+
     def has_secrets(self) -> bool:
         """True if this database was built with secrets: see `check_secrets`."""
         return self._base.secrets.find_one({"_id": "fingerprint"}) is not None

@@ -18,6 +18,7 @@ from support.paths import ROOT
 from support.presence import present
 from support.processes import free_port
 
+from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
 from tocsin.server import monitoring
 from tocsin.server.app import create_monitoring_app
@@ -256,7 +257,7 @@ class TestTheDatabase:
         before = find_value(read_metrics(hub), name, command="find") or 0
         hub.store.accounts.find_account("acme")
         after = find_value(read_metrics(hub), name, command="find") or 0
-        assert after - before == 1 + 3  # a scrape reads the queue, what is set aside, reviews
+        assert after - before == 1 + 4  # queue, what is set aside, reviews, clock
 
     def test_counts_none_if_nobody_watches(self, store: Store, engine_uri: str) -> None:
         counters = Counters(times_commands=False)
@@ -290,6 +291,7 @@ def test_processes_are_measured(hub: HubInProcess) -> None:
 
 
 def test_every_metric_is_documented_and_every_documented_one_is_there(hub: HubInProcess) -> None:
+    hub.services.monitor.certificate = ServedCertificate()
     text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     documented = set(re.findall(r"^\| `(tocsin_\w+)` \|", text, re.MULTILINE))
     assert documented == set(re.findall(r"^# HELP (\w+) ", read_metrics(hub), re.MULTILINE))
@@ -309,11 +311,32 @@ class TestCertificate:
         self, hub: HubInProcess, caplog: pytest.LogCaptureFixture
     ) -> None:
         hub.services.monitor.certificate = ServedCertificate()
-        hub.services.monitor.warn_of_certificate()
+        hub.services.monitor.warn()
         left = find_value(read_metrics(hub), "tocsin_certificate_expires_seconds")
         assert left is not None and -3_700 < left < -3_599
         assert "hub.pem expired" in caplog.text
 
     def test_a_hub_without_tls_has_no_metric_of_a_certificate(self, hub: HubInProcess) -> None:
-        hub.services.monitor.warn_of_certificate()
+        hub.services.monitor.warn()
         assert "tocsin_certificate" not in read_metrics(hub)
+
+
+class TestClock:
+    def test_a_clock_that_is_ahead_is_seen_in_metrics_and_once_in_the_log(
+        self, hub: HubInProcess, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        ahead = hub.store.clock() + 10 * DAY
+        hub.store._base.clock.update_one({"_id": "hub"}, {"$set": {"stamp": ahead}})
+        for _ in range(3):
+            hub.services.monitor.warn()
+        lead = find_value(read_metrics(hub), "tocsin_clock_ahead_seconds")
+        assert lead is not None and 863_000 < lead <= 864_000
+        assert caplog.text.count("ahead of this machine's") == 1
+
+    def test_a_clock_that_is_right_is_not_warned_of(
+        self, hub: HubInProcess, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        hub.push(indicator("one.top"))
+        hub.services.monitor.warn()
+        assert "ahead of" not in caplog.text
+        assert (find_value(read_metrics(hub), "tocsin_clock_ahead_seconds") or 0) < 60
