@@ -173,10 +173,15 @@ def _plain(character: str) -> str:
     return decoded if len(decoded) == 1 and decoded.isascii() else character
 
 
+_MOST_KNOWN = 65_536
+
+
 class _PlainTable(dict[str, str]):
     """The plain form of each character, worked out when first met."""
 
     def __missing__(self, character: str) -> str:
+        if len(self) >= _MOST_KNOWN:
+            self.clear()  # a text can have every character that there is
         plain = self[character] = _plain(character)
         return plain
 

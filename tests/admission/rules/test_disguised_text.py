@@ -10,6 +10,7 @@ from support.planted_secrets import POLICY, SPELLINGS
 from support.stix_objects import make_object
 
 from tocsin.admission import Pipeline
+from tocsin.admission.detectors import disguises
 from tocsin.admission.detectors.disguises import decode_text
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.warninglists.index import WarningLists
@@ -291,3 +292,9 @@ class TestOwnValues:
         more = {"valid_from": "2026-01-01T00:00:00Z", "name": url}
         candidate = examine(make_object("indicator", **fields, **more))
         assert candidate.object["name"] == url
+
+
+def test_a_text_of_all_characters_takes_little_memory() -> None:
+    for start in range(0x1000, 0x110000, 0x8000):
+        decode_text("".join(map(chr, range(start, min(start + 0x8000, 0x110000)))))
+    assert len(disguises._PLAIN) <= 65_536
