@@ -32,8 +32,8 @@ TlsContextSource = Callable[[], ssl.SSLContext]
 """Gives the TLS context of a new connection."""
 
 
-_PRIVATE_KEY = b"PRIVATE KEY-----"
-"""In the first line of a private key in PEM, of whichever kind."""
+_CERTIFICATE, _PRIVATE_KEY = b"BEGIN CERTIFICATE-----", b"PRIVATE KEY-----"
+"""In the first line of a certificate, and of a private key of whichever kind, in PEM."""
 _PIECE = 64 * 1024
 """Octets decrypted at once."""
 
@@ -176,7 +176,8 @@ def reload_at_sighup(tls: ReloadedTls, echo: Callable[[str], None]) -> None:
 
 def _load_server_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     _check_readable(certificate, "tls_certificate")
-    if key is None and _PRIVATE_KEY not in certificate.read_bytes():
+    octets = certificate.read_bytes()
+    if key is None and _CERTIFICATE in octets and _PRIVATE_KEY not in octets:
         raise ConfigError(f"tls_key: is missing, and there is no private key in {certificate}")
     secret = key or certificate
     name = "tls_key" if key else "tls_certificate"
