@@ -1,12 +1,15 @@
 """Indicators in free text: reports, lists, hosts files."""
 
+import time
 from typing import Any
 
 import pytest
 
 from tocsin.admission import formats
+from tocsin.admission.extraction.indicators import note_wildcard
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Action, Tlp, Verdict
+from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc
 
 NOW = 1_790_000_000_000_000
 MD5, SHA256 = "e" * 32, "c" * 64
@@ -585,3 +588,22 @@ class TestLinesWithoutAnIndicator:
     def test_a_wildcard_that_is_left_out_is_noted(self) -> None:
         (note,) = self.notes("*[.]evil[.]top")
         assert note.startswith("`*.` is left out") and values("*.evil.top") == ["evil.top"]
+
+
+@pytest.mark.parametrize("name", ["report.txt", "list.csv"])
+def test_a_wildcard_among_many_values_is_said_of_its_own_domain_alone(name: str) -> None:
+    line = "*.first.top " + " ".join(f"host{number}.evil.top" for number in range(100))
+    noted = [
+        candidate.object["pattern"]
+        for candidate in read(f"value\n{line}\n" if name == "list.csv" else line, name=name)
+        if any(each.message.startswith("`*.` is left out") for each in candidate.findings)
+    ]
+    assert noted == ["[domain-name:value = 'first.top']"]
+
+
+def test_a_line_is_searched_for_wildcards_once_for_all_its_values() -> None:
+    line = "*.first.top " + " ".join(f"host{number}.evil.top" for number in range(3_000))
+    value = RecognisedIoc(IocType.DOMAIN, "last.top")
+    began = time.process_time()
+    assert not any(list(note_wildcard(value, line)) for _ in range(20_000))
+    assert time.process_time() - began < 2
