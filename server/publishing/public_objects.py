@@ -71,7 +71,7 @@ MOST_OCTETS = 2_000_000
 """Limit for contributions of one partner beyond the one that counts."""
 MOST_OCTETS_OF_ALL = 8_000_000
 """Limit for the contributions of all partners to one public object.  The database takes documents
-of 16 MiB; what is never shortened is the leading contribution, of at most a few MB."""
+of 16 MiB; what is never shortened is one leading contribution, of at most a few MB."""
 INDICATOR = "indicator--"
 _BARE = ("type", "object_marking_refs")
 _NAMELESS = {"name": "[removed: submitter's name]"}
@@ -531,26 +531,30 @@ def _limit_all(
 ) -> tuple[Contribution, ...]:
     """The contributions as far as one document holds them; each partner keeps at least one.
 
-    The leading one is never shortened.  Of the others texts are left out, the weakest first:
-    further ids of a partner, then stricter levels, then less reliable partners.  If that is
-    not enough, further ids of the partners that do not lead are forgotten.
+    That which leads at the least strict level is never shortened, those which lead at stricter ones
+    last.  Of the others texts are left out, the weakest first: further ids of a partner, then
+    stricter levels, then less reliable partners.  If that is not enough, further ids of the
+    partners that do not lead are forgotten.
     """
     excess = sum(map(stored_octets, contributions)) - MOST_OCTETS_OF_ALL
     if excess <= 0 or len(contributions) < 2:
         return contributions
-    leader = precedence.leader(latest_by_partner(contributions))
+    levels = sorted({each.tlp for each in contributions})
+    leader, *more = (leading_contribution(contributions, each, precedence) for each in levels)
+    leaders = {(each.partner, each.source_id) for each in (leader, *more)}
+    leading_partners = {partner for partner, _ in leaders}
     heads = {each.partner: each for each in sorted(contributions, key=_own_order)}
     kept = {(each.partner, each.source_id): each for each in contributions}
     order = [(each.partner, each.source_id) for each in precedence.from_weakest(contributions)]
     is_head = {(each.partner, each.source_id) for each in heads.values()}
-    order.sort(key=lambda id_: (id_ in is_head, -kept[id_].tlp))
+    order.sort(key=lambda id_: (id_ in leaders, id_ in is_head, -kept[id_].tlp))
     for id_ in order:
         if excess > 0 and id_ != (leader.partner, leader.source_id):
             short = shorten(kept[id_])
             excess -= stored_octets(kept[id_]) - stored_octets(short)
             kept[id_] = short
     for id_ in order:
-        if excess > 0 and id_ not in is_head and id_[0] != leader.partner:
+        if excess > 0 and id_ not in is_head and id_[0] not in leading_partners:
             head = heads[id_[0]]
             gone, stays = kept.pop(id_), (head.partner, head.source_id)
             kept[stays] = _with_reports_of(kept[stays], gone)

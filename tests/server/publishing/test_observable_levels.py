@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
 from support.clock import ManualClock
 from support.hub import AMBER, CLEAR, GREEN, HubInProcess, Object, sdo
 
 from tocsin.server.model import Partner
+from tocsin.server.publishing import public_objects
 
 HASHES = {"SHA-256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}
 REAL = {"issuer": "CN=Evil C2 CA", "subject": "CN=c2.evil.top"}
@@ -83,6 +85,20 @@ def test_a_part_that_its_sender_marks_more_strictly_is_marked_at_that_level_alon
     assert read(hub, "green") == {"issuer": REAL["issuer"], "object_marking_refs": [GREEN]}
     whole = {**REAL, "object_marking_refs": [GREEN], "granular_markings": marked}
     assert read(hub, "amber") == whole
+
+
+def test_reports_of_a_less_strict_level_do_not_empty_what_leads_at_a_stricter_one(
+    hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(public_objects, "MOST_OCTETS_OF_ALL", 10_000)
+    long = {"issuer": "CN=Evil C2 CA, " * 200}
+    hub.join(Partner("good", "Good", reliability=90))
+    hub.push(certificate(AMBER, **long), who="good")
+    hub.join(Partner("west", "West"))
+    for slug in ("acme", "north", "west"):
+        clock.advance(hours=1)
+        hub.push(certificate(CLEAR, issuer="CN=harmless, " * 300), who=slug)
+    assert read(hub, "amber")["issuer"].strip() == long["issuer"].strip()
 
 
 class TestTranslations:
