@@ -244,16 +244,19 @@ class Publisher:
         return after
 
     def end_authors(self, txn: Transaction, authors: ArrivedIds, now: int) -> None:
-        """Revoke identities that name their partner, unless it agreed to be named since then."""
+        """Revoke identities that name their partner.
+
+        If it agreed to be named since then, they stay, and its ids stand for them again.
+        """
         partner = txn.accounts.find_partner(authors.partner)
-        if partner is not None and partner.consent in CONSENTS_TO_NAME:
-            return
         work = UnitOfWork.begin(txn, self.config, now)
-        work.load(authors.public_ids)
-        for name in sorted(authors.public_ids):
-            for each in work.find(name).contributions:
-                if each.partner == authors.partner and each.source_id in authors.source_ids:
-                    work.put(remove_identity(work.find(name), each, work.merge))
+        left = _find_authors(work, authors)
+        if partner is not None and partner.consent in CONSENTS_TO_NAME:
+            ids = {each.source_id: name for name, each in left}
+            txn.add_public_ids(authors.partner, "named", ids)
+            return
+        for name, each in left:
+            work.put(remove_identity(work.find(name), each, work.merge))
         work.write()
 
     def give_up(self, txn: Transaction, review: Review, now: int) -> None:
@@ -444,8 +447,8 @@ def _is_revocation(candidate: Candidate) -> bool:
 def _replace_authors(task: _Task) -> ArrivedIds | None:
     """Put the hub in the place of identities that turned out to be the sender's.
 
-    Those that are published, if there are any: if they ended now, whoever reads would learn whose
-    report came.
+    Returns those that are published; None if there are none.  If they ended now, readers would
+    learn whose report came.
     """
     own, published = task.source_ids, dict[str, str]()
     for identity in task.batch.authors - {task.hub}:
@@ -527,6 +530,10 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
     own, work = task.source_ids, task.work
     name = own.public_id(source)
     sent = task.find_own(name, source)
+    if sent is None and (identity := _end_author(task, source)):
+        own.revoke(source, identity)
+        candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
+        return _conclude(candidate, find_row(PublicState.OWN, OwnState.WITHDRAWN), identity)
     if sent is None:
         if candidate.verdict is Verdict.DUPLICATE or not source:
             return None
@@ -546,6 +553,29 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
         work.put(remove_contribution(work.find(name), sent, work.merge))
         state = OwnState.WITHDRAWN
     return _conclude(candidate, find_row(PublicState.OWN, state), name)
+
+
+def _end_author(task: _Task, source: str) -> str:
+    """End an identity that would end later, because its partner revokes it; its id, or empty."""
+    if source not in task.batch.authors:
+        return ""
+    for each in task.work.txn.find_author_tasks(task.batch.partner.slug):
+        for name, sent in _find_authors(task.work, each.arrived):
+            if sent.source_id == source:
+                task.work.put(remove_identity(task.work.find(name), sent, task.work.merge))
+                return name
+    return ""
+
+
+def _find_authors(work: UnitOfWork, authors: ArrivedIds) -> list[tuple[str, Contribution]]:
+    """The identities that are published still, each with what the partner sent."""
+    work.load(authors.public_ids)
+    return [
+        (name, each)
+        for name in sorted(authors.public_ids)
+        for each in work.find(name).contributions
+        if each.partner == authors.partner and each.source_id in authors.source_ids
+    ]
 
 
 def _is_hubs_own(task: _Task, candidate: Candidate) -> bool:

@@ -70,6 +70,12 @@ def put_task(base: Base, session: ClientSession, task: OutboxTask, lease: Docume
     )
 
 
+def find_author_tasks(base: Base, session: ClientSession, partner: str) -> list[OutboxTask]:
+    """See `Transaction.find_author_tasks`."""
+    found = map(_task_from_document, base.outbox.find({}, session=session))
+    return [each for each in found if each.is_of_authors and each.arrived.partner == partner]
+
+
 def remove_task(base: Base, id: str, session: Session = None) -> None:
     """See `Transaction.remove_outbox_task`."""
     base.outbox.delete_one({"_id": id}, session=session)

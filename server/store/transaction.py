@@ -45,7 +45,7 @@ from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.writer import Publication, Writer, find_heads
 from tocsin.server.store.journal import FORGET, HEAD, JournalWriter
 from tocsin.server.store.journal import forget as forget_journal
-from tocsin.server.store.outbox import put_task, remove_task
+from tocsin.server.store.outbox import find_author_tasks, put_task, remove_task
 from tocsin.server.store.people import People
 from tocsin.server.store.public_objects import (
     PublicObjects,
@@ -287,6 +287,10 @@ class Transaction(Snapshot):
         """
         lease = {"left": self.now, "lease": lease_end(self.now, seconds), "owner": owner}
         put_task(self._base, self._session, task, lease)
+
+    def find_author_tasks(self, partner: str) -> list[OutboxTask]:
+        """The tasks that will end identities of a partner."""
+        return find_author_tasks(self._base, self._session, partner)
 
     def remove_outbox_task(self, task_id: str) -> None:
         """Delete a task that is done; nothing happens if it is gone already."""

@@ -106,6 +106,20 @@ class TestSentBefore:
         hub.push(TEAM | {"modified": "2026-03-01T00:00:00.000Z"})
         work_later(hub, engine_uri, 26 * HOUR)
         assert not any("revoked" in each for each in identities(hub))
+        gone = TEAM | {"modified": "2026-04-01T00:00:00.000Z", "revoked": True}
+        assert hub.verdicts(hub.push(gone)) == ["admitted"]
+        assert all(each["revoked"] for each in identities(hub))
+
+    def test_its_partner_can_revoke_it_at_once(self, hub: HubInProcess, engine_uri: str) -> None:
+        hub.push(TEAM)
+        hub.push(by(TEAM))
+        gone = TEAM | {"modified": "2026-03-01T00:00:00.000Z", "revoked": True}
+        [answer] = details(hub.push(gone))
+        assert answer["x_tocsin_verdict"] == "admitted"
+        [left] = identities(hub)
+        assert left["revoked"] and "Kite" not in str(left)
+        work_later(hub, engine_uri, 26 * HOUR)
+        assert identities(hub) == [left]
 
     def test_a_revoked_author_is_not_published_again(
         self, hub: HubInProcess, engine_uri: str
