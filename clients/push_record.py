@@ -17,6 +17,7 @@ import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -36,6 +37,13 @@ _KEPT_SECONDS = 90 * 86_400
 _MAX_RECORDS = 10_000
 _MAX_LABEL = 200
 """Characters of a label that are kept."""
+
+
+class PushKind(StrEnum):
+    """Kinds of a push that are not ordinary.  The values are properties of its record."""
+
+    WITHDRAWAL = "withdrawal"  # it revokes its objects
+    NEW_IDS = "new_ids"  # values of texts and tables are sent under new ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,8 @@ class RecordedPush:
     """Objects by verdict; empty if the push did not reach its end."""
     is_withdrawal: bool = False
     """True if it revoked its objects."""
+    has_new_ids: bool = False
+    """True if values of texts and tables were sent under new ids."""
 
     @property
     def objects(self) -> Iterator[SentObject]:
@@ -117,15 +127,13 @@ class PushRecords:
         collection: Collection,
         url: str,
         files: Iterable[str],
-        *,
-        is_withdrawal: bool = False,
+        kind: PushKind | None = None,
     ) -> PushRecord:
         """Begin the record of a push.  A record that cannot be written costs only a warning."""
         record = PushRecord(self._open())
         where = {"url": url, "root": collection.root, "collection": _name(collection)}
         head = {"tocsin_push": _VERSION, "time": timestamp(time.time_ns() // 1000), **where}
-        kind = {"withdrawal": True} if is_withdrawal else {}
-        record.write(head | {"files": list(files)} | kind)
+        record.write(head | {"files": list(files)} | ({kind.value: True} if kind else {}))
         return record
 
     def list_newest(self, limit: int | None = None) -> Iterator[RecordedPush]:
@@ -149,14 +157,15 @@ class PushRecords:
     def find_ids(
         self, labels: Container[str], url: str, collection: Collection | None = None
     ) -> dict[str, set[str]]:
-        """The ids under which objects with these labels were sent to a hub, by label.
+        """The new ids under which objects with these labels were sent to a hub, by label.
 
-        `collection` None: to any of its collections.  A label that may have been shortened is
-        left out, because other objects may begin as it does.
+        An object that was sent under an id of its own, in a STIX file, is not meant.  `collection`
+        None: to any of its collections.  A label that may have been shortened is left out, because
+        other objects may begin as it does.
         """
         found: dict[str, set[str]] = {}
         for push in self.list_newest():
-            if push.is_withdrawal or not push.went_to(url, collection):
+            if not push.has_new_ids or not push.went_to(url, collection):
                 continue
             for each in push.objects:
                 if each.is_label_whole and each.label in labels:
@@ -276,7 +285,8 @@ def _read_line(push: RecordedPush | None, line: Any, id: str) -> RecordedPush | 
             root=str(line["root"]),
             collection=str(line["collection"]),
             files=tuple(str(name) for name in line["files"]),
-            is_withdrawal=line.get("withdrawal") is True,
+            is_withdrawal=line.get(PushKind.WITHDRAWAL) is True,
+            has_new_ids=line.get(PushKind.NEW_IDS) is True,
         )
     if "status" in line:
         objects = tuple(SentObject(*map(str, row)) for row in line["objects"])

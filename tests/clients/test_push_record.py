@@ -15,7 +15,7 @@ from rich.console import Console
 from support.taxii_servers import COLLECTION, Medallion
 
 from tocsin.clients.http import Collection
-from tocsin.clients.push_record import PushRecords, SentObject
+from tocsin.clients.push_record import PushKind, PushRecords, SentObject
 from tocsin.clients.responses import parse_status
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.terminal import print_status
@@ -65,9 +65,9 @@ class TestRecords:
         assert ([part.status for part in push.parts], push.counts) == (["s1"], {})
 
     def test_a_withdrawal_is_told_from_a_push(self, tmp_path: Path) -> None:
-        for is_withdrawal in (False, True):
+        for kind in (None, PushKind.WITHDRAWAL):
             records = PushRecords(tmp_path)
-            with records.begin(INBOX, "https://h/", [], is_withdrawal=is_withdrawal) as record:
+            with records.begin(INBOX, "https://h/", [], kind) as record:
                 record.acknowledge(status("s1"), [result("evil.top")])
         assert [each.is_withdrawal for each in PushRecords(tmp_path).list_newest()] == [True, False]
 
@@ -78,9 +78,11 @@ class TestRecords:
         (push,) = records.list_newest()
         assert [*push.objects] == [SentObject("indicator--1", "evil.top", "")]
 
-    def test_ids_are_found_by_labels_that_were_not_shortened(self, tmp_path: Path) -> None:
+    def test_new_ids_are_found_by_labels_that_were_not_shortened(self, tmp_path: Path) -> None:
         records, long = PushRecords(tmp_path), "x" * 200
-        with records.begin(INBOX, "https://h/", []) as record:
+        with records.begin(INBOX, "https://h/", []) as record:  # as from a STIX file
+            record.acknowledge(status("s0"), [result("bad.top")])
+        with records.begin(INBOX, "https://h/", [], PushKind.NEW_IDS) as record:
             record.acknowledge(status("s1"), [result("evil.top"), result(long)])
         wanted = {"evil.top", "bad.top", long}
         found = {"evil.top": {"indicator--evil.top"}}
