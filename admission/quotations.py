@@ -28,7 +28,7 @@ def is_plain_name(text: str) -> bool:
 
 
 def format_plain_path(path: Path) -> str:
-    """Format a path for people, with `(name)` for each step that is no plain name.
+    """Format a path for people, with `(name)` for each step that is not a plain name.
 
     >>> format_plain_path(("extensions", "Jane Doe", 0))
     'extensions.(name)[0]'
@@ -42,19 +42,20 @@ def remove_quotation(message: str) -> str:
     """The first line of a library's message, with an ellipsis for what it quotes.
 
     A quoted sign or plain name stays.  A quotation may have line ends and marks in it, so it
-    extends to the last mark, or to the end.
+    extends to the last mark of any kind, or to the end.
 
     >>> remove_quotation("'Jane Doe' is not a valid status")
     '... is not a valid status'
     """
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     line = lines[0] if lines else "no reason given"
-    mark = _QUOTATION_MARK.search(line)
-    if mark is None:
+    marks = list(_QUOTATION_MARK.finditer(line))
+    if not marks:
         return line
-    quoted, closing, behind = line[mark.end() :].rpartition(mark[0])
-    behind = behind if closing and len(lines) == 1 else ""
-    is_shown = closing and line.endswith(f"{mark[0]}{behind}")
-    if is_shown and is_plain_name(quoted.strip(string.punctuation)):
+    first, last = marks[0], marks[-1]
+    is_closed = len(marks) > 1
+    behind = line[last.end() :] if is_closed and len(lines) == 1 else ""
+    quoted = line[first.end() : last.start()].strip(string.punctuation)
+    if is_closed and line.endswith(f"{last[0]}{behind}") and is_plain_name(quoted):
         return line
-    return f"{line[: mark.start()]}...{behind}"
+    return f"{line[: first.start()]}...{behind}"

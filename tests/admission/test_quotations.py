@@ -95,6 +95,7 @@ def test_a_token_of_a_pattern_is_shown_only_if_it_is_a_sign_or_a_word() -> None:
         ("invalid: b'missing ): (Jane Doe", "invalid: b..."),
         ("Unknown modifier 'contain'", "Unknown modifier 'contain'"),
         ("unknown pattern `$b`", "unknown pattern `$b`"),
+        ("field 'sel' must not be \"Jane Doe\"", "field ..."),
         ("tel '+4930901820' is unknown", "tel ... is unknown"),
         ("\n  \n", "no reason given"),
     ],
