@@ -81,18 +81,19 @@ def load_secrets(directory: Path) -> HubSecrets:
 def read_secrets(directory: Path) -> bytes:
     """The octets of the secrets file in `directory`, which are those of secrets.
 
-    Raises NotFound if there is none, Malformed if it is damaged, Unprocessable if everybody can
-    read it.
+    Raises NotFound if there is none, Malformed if it is damaged, Unprocessable if every user can
+    read it: the file and its directory allow it.
     """
     file = directory / _FILE
     try:
         octets, mode = file.read_bytes(), file.stat().st_mode
+        is_open = mode & stat.S_IROTH and directory.stat().st_mode & stat.S_IXOTH
     except FileNotFoundError as error:
         raise NotFound(
             f"{directory} has no {_FILE}: name the hub's data directory with --data, or put the "
             "file back from a backup"
         ) from error
-    if mode & stat.S_IROTH:
+    if is_open:
         raise Unprocessable(f"every user can read the hub's secrets in {file}: run chmod 600 on it")
     try:
         parse_secrets(octets)

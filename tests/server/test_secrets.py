@@ -27,8 +27,11 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, content: str) -
 def test_a_file_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
     load_secrets(tmp_path)
     (tmp_path / "secrets.json").chmod(0o644)
+    tmp_path.chmod(0o755)
     with pytest.raises(Unprocessable, match="run chmod 600 on it"):
         load_secrets(tmp_path)
+    tmp_path.chmod(0o700)  # nobody else reaches it
+    load_secrets(tmp_path)
 
 
 def test_reading_makes_no_secrets(tmp_path: Path) -> None:
