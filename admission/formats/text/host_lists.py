@@ -51,7 +51,7 @@ def is_comment(line: str) -> bool:
 
 
 def is_single_word(line: str) -> bool:
-    """True if a line is one word, perhaps with a trailing comment, that is no heading."""
+    """True if a line is one word, perhaps with a trailing comment, that is not a heading."""
     words = _strip_comment(line).split(None, 1)
     return len(words) == 1 and not words[0].endswith(":")
 
