@@ -110,6 +110,22 @@ class TestSentBefore:
         assert hub.verdicts(hub.push(gone)) == ["admitted"]
         assert all(each["revoked"] for each in identities(hub))
 
+    def test_its_id_stands_for_it_again_if_the_partner_agrees_to_be_named(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        hub.push(TEAM)
+        hub.push(by(TEAM))
+        people = hub.store.accounts
+        people.update_partner(
+            dataclasses.replace(present(people.find_partner("acme")), consent=Consent.EVERYONE)
+        )
+        work_later(hub, engine_uri, 26 * HOUR)
+        [named] = identities(hub)
+        gone = TEAM | {"modified": "2026-04-01T00:00:00.000Z", "revoked": True}
+        [answer] = details(hub.push(gone))
+        assert answer["x_tocsin_public_id"] == named["id"]
+        assert [each.get("revoked") for each in identities(hub)] == [True]
+
     def test_its_partner_can_revoke_it_at_once(self, hub: HubInProcess, engine_uri: str) -> None:
         hub.push(TEAM)
         hub.push(by(TEAM))
