@@ -21,7 +21,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from msgspec import structs
@@ -84,7 +83,7 @@ from tocsin.server.processes.shared_folder import (
     Process,
     SharedFolder,
 )
-from tocsin.server.processes.signals import await_stop, stop_on_signal
+from tocsin.server.processes.signals import await_stop, call_at_sighup, stop_on_signal
 from tocsin.server.secrets import HubSecrets, load_secrets, read_secrets
 from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, announced_folder, database
@@ -549,7 +548,7 @@ def _answer_elsewhere(hub: Runtime, listening: socket.socket, processes: _Apart)
             hub.settings, hub.policy_text, hub.uri, folder, listening.fileno(), count, os.getpid()
         )
         if hub.settings.tls_certificate is not None:
-            _forward_sighup(processes.requests)
+            call_at_sighup(partial(processes.requests.signal, signal.SIGHUP))
         with _config_error_of(hub.settings):
             listening.listen()  # of two hubs at one address, one fails here
         if processes.pages is not None and shared is not None:
@@ -681,18 +680,6 @@ def _open_notifier(shared: SharedFolder | None) -> Iterator[Notifier | None]:
     finally:
         if notifier is not None:
             notifier.close()
-
-
-def _forward_sighup(processes: AnsweringProcesses) -> None:
-    """Let the other processes read the certificate again whenever this one does."""
-    reload = signal.getsignal(signal.SIGHUP)
-
-    def reload_all(number: int, frame: FrameType | None) -> None:
-        if callable(reload):
-            reload(number, frame)
-        processes.signal(number)
-
-    signal.signal(signal.SIGHUP, reload_all)
 
 
 def _end_deliveries(store: Store) -> None:

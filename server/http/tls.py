@@ -9,19 +9,18 @@ list.  No session tickets, so no early data.
 from __future__ import annotations
 
 import contextlib
-import signal
 import ssl
 import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tocsin.admission.errors import Malformed
 from tocsin.config import ConfigError
 from tocsin.server.auth import certificate_fingerprint
 from tocsin.server.http.certificates import Validity, first_certificate, read_validity
+from tocsin.server.processes.signals import call_at_sighup
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 
 _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -164,14 +163,14 @@ def reload_at_sighup(tls: ReloadedTls, echo: Callable[[str], None]) -> None:
     `echo` says either.
     """
 
-    def reload(number: int, frame: FrameType | None) -> None:
+    def reload() -> None:
         try:
             tls.reload()
             echo("reloaded the certificate for new connections")
         except ConfigError as error:
             echo(f"the certificate was not reloaded, the previous one stays in use: {error}")
 
-    signal.signal(signal.SIGHUP, reload)
+    call_at_sighup(reload)
 
 
 def _load_server_certificate(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

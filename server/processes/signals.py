@@ -1,11 +1,20 @@
-"""Every process of a hub ends at a signal, and writes its log in this format."""
+"""Signals that each process of a hub obeys, and the format of its log.
+
+A handler only notes that a signal has come: it interrupts the main thread wherever that is, even
+within itself, so it must neither wait for a lock nor take long.
+"""
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from _thread import start_new_thread
+from collections.abc import Callable
+from queue import SimpleQueue
 from types import FrameType
+
+log = logging.getLogger(__name__)
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 """The format of a line in the log."""
@@ -31,3 +40,30 @@ def await_stop(stop: threading.Event) -> None:
     """
     while not stop.wait(_SIGNAL_SECONDS):
         pass
+
+
+def call_at_sighup(act: Callable[[], None]) -> None:
+    """Let a thread call `act` after each SIGHUP, in addition to what was to be done before.
+
+    Signals that come while it acts are one further call.
+    """
+    earlier = signal.getsignal(signal.SIGHUP)
+    come: SimpleQueue[None] = SimpleQueue()  # its `put` may interrupt itself
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if callable(earlier):
+            earlier(number, frame)
+        come.put(None)
+
+    def work() -> None:
+        while True:
+            come.get()
+            while not come.empty():
+                come.get()
+            try:
+                act()
+            except Exception:  # the next signal is heeded all the same
+                log.exception("what SIGHUP asks for was not done")
+
+    threading.Thread(target=work, name="sighup", daemon=True).start()
+    signal.signal(signal.SIGHUP, note)

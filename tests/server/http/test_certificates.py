@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from support.certificates import Authority, make_authority
@@ -31,11 +32,11 @@ def tls(own: Authority, tmp_path: Path) -> ReloadedTls:
 
 
 @pytest.fixture
-def said(tls: ReloadedTls) -> Iterator[list[str]]:
+def said(tls: ReloadedTls) -> Iterator[SimpleQueue[str]]:
     """The lines that are printed at SIGHUP."""
-    lines: list[str] = []
+    lines: SimpleQueue[str] = SimpleQueue()
     before = signal.getsignal(signal.SIGHUP)
-    reload_at_sighup(tls, lines.append)
+    reload_at_sighup(tls, lines.put)
     yield lines
     signal.signal(signal.SIGHUP, before)
 
@@ -76,21 +77,21 @@ def test_a_certificate_is_warned_of_before_it_ends(now: float, fault: str, warni
 
 class TestReload:
     def test_a_renewed_certificate_replaces_the_one_in_use(
-        self, tls: ReloadedTls, said: list[str], own: Authority, tmp_path: Path
+        self, tls: ReloadedTls, said: SimpleQueue[str], own: Authority, tmp_path: Path
     ) -> None:
         before = tls()
         own.server(days=60).write_pem(tmp_path)
         os.kill(os.getpid(), signal.SIGHUP)
-        assert said == ["reloaded the certificate for new connections"]
+        assert said.get(timeout=10) == "reloaded the certificate for new connections"
         assert tls() is not before and tls.certificate_end > time.time() + 50 * DAY
 
     def test_an_expired_certificate_does_not_replace_the_one_in_use(
-        self, tls: ReloadedTls, said: list[str], own: Authority, tmp_path: Path
+        self, tls: ReloadedTls, said: SimpleQueue[str], own: Authority, tmp_path: Path
     ) -> None:
         before = tls()
         own.server(days=0.5).write_pem(tmp_path)
         os.kill(os.getpid(), signal.SIGHUP)
-        [line] = said
+        line = said.get(timeout=10)
         assert "the previous one stays in use: tls_certificate" in line and "expired at" in line
         assert tls() is before and tls.certificate_end > time.time()
 
