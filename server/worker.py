@@ -129,6 +129,7 @@ def run_intake(services: HubServices, stop: threading.Event) -> None:
         services.monitor.note_turn()
         worked = False
         with _survive(services, "submissions and sweeps"):
+            services.store.forget_ended()
             worked = services.disk.has_room_for_work() and intake.work()
             worked = lifecycle.work() or worked
             worked = services.agreements.work() or worked

@@ -190,10 +190,8 @@ class AnsweringProcesses:
             return
         try:
             self._note_death(place, name)
-        except Exception:  # its leases run out by themselves
-            log.exception(
-                "the work of a dead process could not be released; its leases end in a minute"
-            )
+        except Exception:  # it is tried again, and its leases run out by themselves
+            log.exception("the work of a process that ended is released later")
 
     def _replace(self, place: int) -> None:
         """Start another process.  One that does not start is ended, and noticed."""

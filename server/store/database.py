@@ -97,6 +97,8 @@ class Store:
         process = process or Process()
         self.process = process.name
         """The name of this process, which holds its leases; see `forget_process`."""
+        self._ended: set[str] = set()
+        """The names of ended processes that still have leases here."""
         self.counters = counters or Counters()
         """The counters of this process; its users count there too."""
         self._base = open_database(client, name)
@@ -180,12 +182,22 @@ class Store:
         self._client.close()
 
     def forget_process(self, process: str) -> None:
-        """Let others take over at once what a process that has ended had begun."""
-        with bounded(_FORGET_SECONDS):
-            self._commits.end_transaction_of(process)
-            self.submissions.release_owner(process)
-            self.outbox.release_owner(process)
-            self.deliveries.note_death(process)
+        """Let others take over at once what a process that has ended had begun.
+
+        If the database does not do it in time, it is left to `forget_ended`.
+        """
+        self._ended.add(process)
+        self.forget_ended()
+
+    def forget_ended(self) -> None:
+        """Do what `forget_process` could not, if there is such a process."""
+        for process in tuple(self._ended):
+            with bounded(_FORGET_SECONDS):
+                self._commits.end_transaction_of(process)
+                self.submissions.release_owner(process)
+                self.outbox.release_owner(process)
+                self.deliveries.note_death(process)
+            self._ended.discard(process)
 
     def epoch(self) -> str:
         """The epoch of page tokens and entity tags; a restore begins another one.

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+from pymongo.errors import AutoReconnect
 from support.hub import HubInProcess, indicator
 from support.metrics import find_value
 from support.presence import present
@@ -133,6 +134,33 @@ def test_what_a_request_failed_on_is_given_back_when_the_database_answers_again(
     finally:
         stop.set()
         worker.join_workers(started, 10)
+
+
+def test_what_an_ended_process_had_is_released_when_the_database_answers_again(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "_IDLE", 0.05)
+    store, release, names = hub.store, hub.store.submissions.release_owner, list[str]()
+
+    def fail_twice(owner: str) -> None:
+        names.append(owner)
+        if len(names) <= 2:
+            raise AutoReconnect("the database does not answer")
+        release(owner)
+
+    monkeypatch.setattr(store.submissions, "release_owner", fail_twice)
+    with pytest.raises(AutoReconnect):
+        store.forget_process("killed")
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.run_intake, args=(hub.services, stop))
+    thread.start()
+    try:
+        until(lambda: not store._ended, 10)
+    finally:
+        stop.set()
+        hub.services.intake.waiting.set()
+        thread.join(10)
+    assert names == ["killed"] * 3
 
 
 def test_nothing_waits_for_a_database_that_has_just_not_answered(
