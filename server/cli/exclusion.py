@@ -31,6 +31,9 @@ def _add(hub: Runtime, values: tuple[str, ...], reason: str) -> list[Answer]:
     """Refuse values from now on, and revoke what is published on them.
 
     VALUE is a domain, an IP address, a URL, an e-mail address or a file hash.
+
+    `also_in` lists objects that stay in force and name the value beside others. Revoke them with
+    `tocsin-hub object revoke`, if they should go.
     """
     return add_exclusions(hub, values, reason)
 
@@ -53,7 +56,7 @@ def _remove(hub: Runtime, values: tuple[str, ...]) -> list[Answer]:
 
 
 def add_exclusions(hub: Runtime, values: Sequence[str], reason: str) -> list[Answer]:
-    """Add values to the exclusion list and revoke what is published on them.
+    """Add values to the exclusion list and revoke what is published on them and nothing else.
 
     Raises Malformed, before anything is changed, if one of them is of no known kind.
     """
@@ -62,7 +65,10 @@ def add_exclusions(hub: Runtime, values: Sequence[str], reason: str) -> list[Ans
     answers: list[Answer] = []
     for value in values:
         new, revoked = hub.services.lifecycle.exclude(value, hub.actor, reason)
-        answers.append({"kind": new.type, "value": new.value, "revoked": revoked})
+        also_in = hub.services.search.find_naming(new)
+        answers.append(
+            {"kind": new.type, "value": new.value, "revoked": revoked, "also_in": also_in}
+        )
     return answers
 
 

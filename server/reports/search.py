@@ -17,12 +17,14 @@ import orjson
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import StixObject, Tlp
+from tocsin.admission.observables.values import canonical_value, extract_observables
 from tocsin.server.auth import may_read_contributions, readable_collections
 from tocsin.server.model import (
     Account,
     Collection,
     CollectionKind,
     Entry,
+    Exclusion,
     Page,
     Query,
     TermFilter,
@@ -142,6 +144,30 @@ class Search:
         is_checked = bool(understood.network or filters.partner)
         older = _find_older(hits, found, is_checked=is_checked) if more else 0
         return SearchResult(understood, tuple(hits[:MOST_HITS]), more, found.unsearched, older)
+
+    def find_naming(self, about: Exclusion) -> list[str]:
+        """The ids of objects in force that name a value, alone or in a larger pattern.
+
+        Of very many those that were added last.
+        """
+        understood, found = understand_text(about.value), dict[str, None]()
+        query = Query(limit=MOST_EXAMINED, filters=understood.filters)
+        collections = self._store.feeds.collections()
+        feeds = [e for e in collections if e.kind is CollectionKind.FEED and e.view is None]
+        indexed = self._store.values.indexed([each.id for each in feeds])
+        for feed in feeds:
+            entries = [*self._store.feeds.newest(feed.id, query).entries]
+            wanted = understood, SearchFilters()
+            entries += self._unindexed(_Found(), feed, indexed[feed.id], wanted)
+            found |= {each.id: None for each in entries if self._names(each, about)}
+        return list(found)
+
+    def _names(self, entry: Entry, about: Exclusion) -> bool:
+        subject: StixObject = orjson.loads(entry.body)
+        if not visibility(subject, strictest_tlp(subject)).active(self._clock()):
+            return False
+        observables = extract_observables(subject)
+        return any(canonical_value(e.kind, e.property, e.value) == about.value for e in observables)
 
     def _find_ids(
         self,

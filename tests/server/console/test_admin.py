@@ -165,6 +165,7 @@ def test_an_excluded_value_is_refused_and_the_list_says_why(hub: HubInProcess) -
     page = client.get("/console/admin/exclusions").text
     assert "<script>alert" not in page and "RLO" in page and "cdn[.]bad-portal[.]top" in page
     assert all(each["revoked"] for each in hub.feed("green"))
+    assert 'href="/console/search?q=cdn.bad-portal.top"' in page
     wrong = post(client, "/console/admin/exclusions", {"value": "no value"})
     assert wrong.status_code == 422 and "no value" in wrong.text
     form = {"value": "cdn.bad-portal.top"}

@@ -220,7 +220,8 @@ class TestCommands:
         [partner] = hub.command("partner", "list")
         assert (partner["reliability"], partner["group"]) == (80, "family")
         [added] = hub.command("exclusion", "add", "Our-CDN.top", "--reason", "ours")
-        assert added == {"kind": "domain-name", "value": "our-cdn.top", "revoked": 0}
+        value = {"kind": "domain-name", "value": "our-cdn.top"}
+        assert added == value | {"revoked": 0, "also_in": []}
         [listed] = hub.command("exclusion", "list")
         assert (listed["value"], listed["reason"]) == ("our-cdn.top", "ours")
         hub.command("exclusion", "remove", "our-cdn.top")

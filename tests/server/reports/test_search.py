@@ -10,6 +10,7 @@ from support.hub import AMBER, CLEAR, HubInProcess, indicator, sdo
 from tocsin.admission.errors import NotAllowed
 from tocsin.server.model import Account, Collection, CollectionKind, Partner, View
 from tocsin.server.reports.search import SearchFilters, SearchResult
+from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.value_terms import SearchKind, has_terms, understand_text, value_terms
 
@@ -100,6 +101,32 @@ class TestSpellings:
     def test_any_text_is_answered(self, find: Any) -> None:
         for text in ("\x00", "'\"><img>", "[.]", "://", "a" * 100_000, "1.2.3.4/99", "--", "@"):
             assert find(text) == []
+
+
+class TestNaming:
+    @pytest.mark.parametrize("is_indexed", [True, False])
+    @pytest.mark.parametrize(
+        ("value", "pattern"),
+        [
+            ("cdn.top", "[domain-name:value = 'cdn.top' OR domain-name:value = 'bad.top']"),
+            (
+                "http://cdn.top/x",
+                "[url:value = 'http://cdn.top/x'] AND [ipv4-addr:value = '8.8.1.9']",
+            ),
+            ("9.8.7.6", "[ipv4-addr:value IN ('9.8.7.6', '9.8.7.5')]"),
+        ],
+    )
+    def test_what_names_an_excluded_value_beside_others_is_found(
+        self, hub: HubInProcess, value: str, pattern: str, *, is_indexed: bool
+    ) -> None:
+        hub.push(on(pattern), on("[domain-name:value = 'far.cdn.top']"))
+        naming = next(each["id"] for each in hub.feed("green") if value in each["pattern"])
+        if is_indexed:
+            index(hub)
+        about = parse_exclusion(value, "", 0)
+        assert hub.services.search.find_naming(about) == [naming]
+        hub.services.lifecycle.revoke(naming, "operator", "ours")
+        assert hub.services.search.find_naming(about) == []
 
 
 class TestNetworksAndDomains:
