@@ -172,15 +172,23 @@ def _find_wildcards(text: str) -> frozenset[str]:
 
 
 def with_closing_notes(
-    candidates: Iterable[Candidate], describe: Callable[[], Iterable[str]]
+    candidates: Iterable[Candidate],
+    describe: Callable[[], Iterable[str]],
+    builder: CandidateBuilder,
 ) -> Iterator[Candidate]:
-    """A file's candidates; the last has findings that can only be described after all of them."""
+    """A file's candidates; the last has findings that can only be described after all of them.
+
+    Without candidates, some that are refused have the findings.
+    """
     last: Candidate | None = None
     for candidate in candidates:
         if last is not None:
             yield last
         last = candidate
-    if last is not None:
+    if last is None:
+        for text in describe():
+            yield refused_candidate(builder.next_index(), f"no indicator found; {text}")
+    else:
         notes = (Finding("validate", "format", Action.NOTED, text) for text in describe())
         yield last.with_findings(*notes)
 

@@ -163,7 +163,7 @@ def _read_rows(lines: Sequence[str], name: str, options: ReadOptions) -> Iterato
     )
     about_columns = Finding("validate", "columns", Action.NOTED, f"{READ_AS} {columns.describe()}")
     first = (each.with_findings(about_columns) for each in islice(candidates, 1))
-    closed = with_closing_notes(chain(first, candidates), table.describe_ignored)
+    closed = with_closing_notes(chain(first, candidates), table.describe_ignored, builder)
     yield from with_note_of_unrelated_ids(closed, table.unrelated, builder)
 
 

@@ -114,7 +114,8 @@ def _read_candidates(
     unread = UnreadLines()
     values = reader.find_values(related, unread)
     context = _Context(IndicatorDetails(tlp=level), notes, builder)
-    candidates = with_closing_notes(_build_candidates(values, related, context), unread.describe)
+    built = _build_candidates(values, related, context)
+    candidates = with_closing_notes(built, unread.describe, builder)
     yield from with_note_of_unrelated_ids(candidates, related.unrelated, builder)
 
 

@@ -565,6 +565,14 @@ class TestLinesWithoutAnIndicator:
         text = "\n".join(["good-bad.top", *MISTYPED, *others])
         assert self.notes(text) == ["4 lines hold no indicator: lines 2, 3, 4, 5"]
 
+    def test_a_list_of_nothing_but_mistyped_lines_is_refused_with_their_numbers(self) -> None:
+        (candidate,) = read("\n".join(["# Domains", *MISTYPED]), "iocs.txt")
+        assert candidate.verdict is Verdict.REFUSED
+        (finding,) = candidate.findings
+        assert finding.message == (
+            "no indicator found; 4 lines hold no indicator: lines 2, 3, 4, 5"
+        )
+
     def test_of_many_lines_the_first_ten_are_named(self) -> None:
         text = "\n".join(["evil.top"] * 20 + ["evil.tpo"] * 12)
         (note,) = self.notes(text)
