@@ -239,6 +239,30 @@ def is_repeat(new: Contribution, old: Contribution) -> bool:
     return all(is_same_content(now, before) for (_, now), (_, before) in both)
 
 
+def has_moved_references(new: Contribution, old: Contribution) -> bool:
+    """True if a contribution differs from an earlier one only in what its references lead to.
+
+    So does the same report, sent again, once what it refers to has another public id.
+    """
+    if old.removed:
+        new = shorten(new)
+    if (new.tlp, new.removed) != (old.tlp, old.removed):
+        return False
+    now, before = layers_of(new), layers_of(old)
+    return all(
+        _without_references(layer_at(now, level)) == _without_references(layer_at(before, level))
+        for level, _ in (*now, *before)
+    )
+
+
+def _without_references(subject: StixObject) -> StixObject:
+    return {
+        name: value
+        for name, value in subject.items()
+        if not name.endswith(("_ref", "_refs")) or name == "object_marking_refs"
+    }
+
+
 def is_same_content(new: StixObject, old: StixObject) -> bool:
     """True if `new` adds nothing to `old`; a later `valid_from` is nothing new."""
     if new == old:

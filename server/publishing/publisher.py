@@ -13,7 +13,7 @@ from functools import partial
 from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.markings.granular import stricter_properties
 from tocsin.admission.markings.tlp import tlp_definition
-from tocsin.admission.merge.content import is_repeat, version_gap
+from tocsin.admission.merge.content import has_moved_references, is_repeat, version_gap
 from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
@@ -953,7 +953,7 @@ def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: boo
     later = version_gap(new, mine)
     if later < 0:
         return OwnState.NEWER
-    if later > 0 or released:
+    if later > 0 or released or has_moved_references(new, mine):
         return OwnState.OLDER
     just_sent = mine.received == new.received
     return OwnState.REPEATED if just_sent or asks else OwnState.CONFLICTING

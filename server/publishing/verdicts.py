@@ -75,7 +75,7 @@ class OwnState(StrEnum):
     NEWER = "a newer version"
     NEWER_HELD = "a newer version, which is held"
     REPEATED = "this version, just sent or asked about"
-    CONFLICTING = "this version with other content"
+    CONFLICTING = "this version with other content than its references"
     UNCHANGED = "nothing or older, adds nothing"
     SYNONYM = "the same under another of its ids"
     ELSEWHERE = "a newer version about something else"
