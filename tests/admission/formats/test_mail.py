@@ -35,10 +35,14 @@ class TestDetection:
         on_its_way = b"Received: from a\n\tby b; Mon\nReturn-Path: <a@b.com>\n" + raw
         assert format_name("a.eml", raw) == "mail"
         assert format_name("standard-input", on_its_way) == "mail"
+        assert format_name("saved.txt", on_its_way) == "mail"
+        other_fields = b"Received-SPF: Pass (a;\n b)\nReferences: <1@b.com>\n"
+        assert format_name("saved.txt", other_fields + on_its_way) == "mail"
 
     def test_a_text_that_begins_like_a_mail_stays_a_text(self) -> None:
         raw = b"Received: from a\nReturn-Path: <a@b.com>\n\nevil[.]com"
-        assert format_name("a.txt", raw) == "text"
+        assert format_name("a.md", raw) == "text"
+        assert format_name("a.txt", b"Received: from a\n\nevil[.]com") == "text"
         assert format_name("notes", b"Subject: hello\n\nevil[.]com") == "text"
 
 
