@@ -52,12 +52,27 @@ _PLEASE_CONTACT = re.compile(r"(?:^|[\s(])please contact\b", re.IGNORECASE)
 _REFERENCE_LABEL = re.compile(
     rf"{_BULLET}{load_alternation(_PACKAGE, 'reference_labels')}[*_]*\s*[:=]", re.IGNORECASE
 )
+_PLAIN_URL = r"<?https?://[\w.-]{1,253}(?![\w.\[({-])(?:[:/?#][^\s\"<>|\]]{0,2000})?"
+"""A URL that is not defanged."""
 _READ_MORE = re.compile(
     r"\b(?:(?:information|details|analysis|report|article|more) (?:is |are )?(?:available |here )?"
-    r"(?:at|on|in|from|here|via)|see):? {0,2}<?https?://[^\s\"<>]{1,2000}",
+    r"(?:at|on|in|from|here|via)|see):? {0,2}" + _PLAIN_URL,
     re.IGNORECASE,
 )
 """`more information at https://…` in the middle of a line."""
+_PUBLISHED_AT = re.compile(_PLAIN_URL, re.IGNORECASE)
+_PUBLICATION = re.compile(
+    r"\b(?:blog ?posts?|(?:white ?)?papers?|reports?|articles?|analys[ie]s|write-?ups?|summary"
+    r"|details|information)\b",
+    re.IGNORECASE,
+)
+_IS_AVAILABLE = re.compile(
+    r"\b(?:available|published|posted|found)\b.{0,60}\b(?:at|on|in|via|from|here)\b:?\s*$",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?|;](?:\s|$)")
+_MOST_BEFORE = 200
+"""Characters before a URL that are looked at."""
 _REFERENCE_HEADINGS = frozenset(load_words(_PACKAGE, "reference_headings"))
 _HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS
 _LAST_OF_HEADINGS = frozenset(
@@ -158,13 +173,34 @@ def _names_people(start: str, labelled: bool) -> bool:
     return "contact" in start.lower() and _PLEASE_CONTACT.search(start) is not None
 
 
-def remove_read_more_links(line: str) -> str:
-    """The line without URLs at which the reader finds more.
+def remove_read_more_links(line: str, before: str = "") -> str:
+    """The line without URLs at which the reader finds more; `before` is the line before it.
 
     >>> remove_read_more_links("evil.com, see https://example.com/a for more")
     'evil.com,  for more'
+    >>> remove_read_more_links("https://blog.example/a", "The report is available on our blog at")
+    ''
     """
-    return _READ_MORE.sub("", line) if "://" in line else line
+    if "://" not in line:
+        return line
+    kept, end = list[str](), 0
+    line = _READ_MORE.sub("", line)
+    for found in _PUBLISHED_AT.finditer(line):
+        start = found.start()
+        text = line[max(0, start - _MOST_BEFORE) : start]
+        if start < _MOST_BEFORE:
+            text = f"{before[-_MOST_BEFORE:]} {text}"
+        if _announces_publication(text):
+            kept.append(line[end:start])
+            end = found.end()
+    return "".join((*kept, line[end:]))
+
+
+def _announces_publication(text: str) -> bool:
+    """True if a sentence ends with what is published at the URL behind it."""
+    if _IS_AVAILABLE.search(text) is None:
+        return False
+    return _PUBLICATION.search(_SENTENCE_END.split(text)[-1]) is not None
 
 
 def begins_section(lines: Sequence[str], number: int) -> bool:

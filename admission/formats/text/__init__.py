@@ -234,11 +234,10 @@ class _TextReader:
             if not may_hold_values(line) or line.isspace():
                 return
             role = roles[number]
-            before = self._text_before(number) if role is None else ""
             for part in _split_line(remove_passthrough(line) if self._asciidoc else line):
                 found: Iterable[RecognisedIoc | None]
                 if role is None:
-                    found = self._find_in_prose(part, before)
+                    found = self._find_in_prose(part, number)
                 else:
                     found = self._find_in_boilerplate(part, role)
                 for value in found:
@@ -255,9 +254,10 @@ class _TextReader:
                 return line[-40:]
         return ""
 
-    def _find_in_prose(self, part: str, before: str) -> Iterable[RecognisedIoc | None]:
-        plain, left_out = remove_placeholders(remove_read_more_links(part), self._markup)
-        found = find_in_line(plain, False, before, self._markup)
+    def _find_in_prose(self, part: str, number: int) -> Iterable[RecognisedIoc | None]:
+        linked = remove_read_more_links(part, self._lines[number - 1] if number else "")
+        plain, left_out = remove_placeholders(linked, self._markup)
+        found = find_in_line(plain, False, self._text_before(number), self._markup)
         return chain(repeat(None, left_out), found) if left_out else found
 
     def _find_in_boilerplate(self, part: str, role: LineRole) -> Iterable[RecognisedIoc]:

@@ -171,6 +171,35 @@ class TestRules:
         assert values(text) == ["198.51.100.7", "evil.com"]
 
 
+class TestAnnouncedPublications:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "The blog post on Loader's end is available on OurLab at\nhttps://lab.example.org/a-b\n",
+            "The full report is also available at https://lab.example.org/report.pdf.",
+            "A white paper was published on our site: see it in detail at\n<https://lab.example.org/x>",
+            "Details: this article can be found here https://lab.example.org/x",
+        ],
+    )
+    def test_a_publication_that_a_sentence_announces_is_not_an_indicator(self, text: str) -> None:
+        assert values(f"Loader\n\n{text}\n\nIt calls evil-portal.top at night.") == [
+            "evil-portal.top"
+        ]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "The next stage was available at\nhttp://evil-portal.top/x.exe",
+            "We wrote a report. The next stage was found at http://evil-portal.top/x.exe",
+            "The report is available at hxxp://evil-portal.top/x.exe",
+            "The report is available at http://evil-portal[.]top/x.exe",
+            "The report is available at\n\nhttp://evil-portal.top/x.exe",
+        ],
+    )
+    def test_any_other_url_is_one(self, text: str) -> None:
+        assert values(text) == ["http://evil-portal.top/x.exe"]
+
+
 class TestHostile:
     @pytest.mark.parametrize(
         "unit",
@@ -182,6 +211,8 @@ class TestHostile:
             "alert a b c -> (",
             "see https://",
             "a.com/?",
+            "report available at https://a.com ",
+            "report available at\nhttps://a.com\n",
             "||",
             " \t|\n",
             "*" * 79 + "\n",
