@@ -50,6 +50,10 @@ DEFAULTS: Mapping[str, object] = {
 }
 MODES = {"posts": VALUE_MODES}
 
+AUTHOR_REMOVED = "removed: the hub publishes under its own identity"
+"""The message on every object of a partner that stays anonymous, if it names an author."""
+ROUNDED = "rounded to whole seconds"
+"""The message on an indicator whose validity has fractions of a second."""
 _REDUCING_LABELS = {f"ais-consent-{each.value}": each for each in (Consent.NONE, Consent.USG)}
 _SUBMITTER = "submitter's name"
 _RULE = "anonymise_source"
@@ -195,9 +199,8 @@ def _round_validity(candidate: Candidate) -> Candidate:
             changes[(name,)] = stix_time(rounded if rounded <= _LAST else rounded - up)
     if not changes:
         return candidate
-    message = "rounded to whole seconds"
     findings = (
-        Finding("sanitise", _RULE, Action.REPLACED, message, format_path(path)) for path in changes
+        Finding("sanitise", _RULE, Action.REPLACED, ROUNDED, format_path(path)) for path in changes
     )
     return candidate.with_object(replace_texts(subject, changes), *findings)
 
@@ -206,8 +209,7 @@ def _remove_author(candidate: Candidate, subject: StixObject, names: tuple[str, 
     """Remove `created_by_ref`, `authors`, and references to the submitter's own documents."""
     removals: list[tuple[Path, str]] = []
     if "created_by_ref" in subject:
-        message = "removed: the hub publishes under its own identity"
-        removals.append((("created_by_ref",), message))
+        removals.append((("created_by_ref",), AUTHOR_REMOVED))
     if "authors" in subject and subject.get("type") in ("note", "opinion"):
         removals.append((("authors",), "removed: names of the people who wrote it"))
     matcher = term_matcher(names)

@@ -114,8 +114,8 @@ class Row(NamedTuple):
         return (not self.public or public in self.public) and (not self.own or own in self.own)
 
 
-WITHDRAWN = "your contribution is withdrawn"
-"""The message of a revocation that took effect."""
+STAYS = "the version that you sent before stays published: revoke it if it should not"
+"""The message on a version that is held or refused while an earlier one is published."""
 WITHDRAWALS = "withdrawals"
 """The rule that holds what a partner withdrew several times; a reviewer may waive it."""
 
@@ -140,7 +140,13 @@ _P, _O, _V, _E = PublicState, OwnState, Verdict, Effect
 
 TABLE: tuple[Row, ...] = (
     Row((_P.HUBS_OWN,), (), _V.DUPLICATE, _E.NONE, _ECHO),
-    Row((), (_O.WITHDRAWN,), _V.ADMITTED, _E.WITHDRAW, _noted("revoked", WITHDRAWN)),
+    Row(
+        (),
+        (_O.WITHDRAWN,),
+        _V.ADMITTED,
+        _E.WITHDRAW,
+        _noted("revoked", "your contribution is withdrawn"),
+    ),
     Row(
         (),
         (_O.HELD_WITHDRAWN,),
@@ -291,6 +297,11 @@ TABLE: tuple[Row, ...] = (
 )
 """Every verdict of merging, the first row that fits first."""
 
+OUTCOMES = frozenset(
+    row.finding.message for row in TABLE if row.finding and row.finding.action is Action.NOTED
+)
+"""Messages that say by themselves what became of an object that is neither held nor refused."""
+
 
 def find_row(public: PublicState, own: OwnState = OwnState.NONE) -> Row:
     """The row that decides."""
@@ -352,8 +363,7 @@ def explain_raised_level(sent: Candidate, published: Candidate) -> list[Finding]
 
 def explain_what_stays(published: Contribution | None) -> list[Finding]:
     """A finding if an earlier version stays published though the new one is not taken."""
-    message = "the version that you sent before stays published: revoke it if it should not"
-    return [] if published is None else [Finding("merge", "versions", Action.NOTED, message)]
+    return [] if published is None else [Finding("merge", "versions", Action.NOTED, STAYS)]
 
 
 def explain_leading_version(new: Contribution, others: Sequence[Contribution]) -> list[Finding]:

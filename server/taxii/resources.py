@@ -26,6 +26,7 @@ from tocsin.admission.errors import (
     UnsupportedCoding,
     UnsupportedMediaType,
 )
+from tocsin.admission.rules.anonymise_source import AUTHOR_REMOVED, ROUNDED
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.intake.passthrough import UNTOLD
@@ -39,7 +40,7 @@ from tocsin.server.model import (
     Representation,
     Submission,
 )
-from tocsin.server.publishing.verdicts import WITHDRAWN
+from tocsin.server.publishing.verdicts import OUTCOMES, STAYS
 from tocsin.server.taxii.content import MEDIA_TYPE, STIX
 from tocsin.server.taxii.page_token import submission_token
 from tocsin.server.taxii.protocols import TaxiiSettings
@@ -81,16 +82,22 @@ _FAILURES = ("refused",)
 _OUTCOMES: dict[str, str] = {
     "admitted": "published",
     "merged": "published, merged with an object that is published already",
-    "duplicate": "published already; nothing changed",
+    "duplicate": "published already",
     "held": "waits for a reviewer",
     "refused": "refused",
     "pending": "waits for admission",
 }
 _SET_ASIDE = "could not be examined; waits for the operator, who tries it again or drops it"
-_UNREPORTED = frozenset({"noted", "repaired", "held"})
-"""Actions that a success mentions only in `x_tocsin_findings`."""
-_INSTEAD = frozenset({WITHDRAWN, UNTOLD})
-"""Messages of findings that say themselves what has happened."""
+_AWAITS_OBJECTS = "not published yet"
+"""The outcome of an object that is held only until others arrive: nobody has to decide."""
+_HELD_FOR_REVIEW = "held for review: "
+_INSTEAD = OUTCOMES | {UNTOLD}
+"""Messages that stand for the outcome."""
+_ROUTINE = frozenset({AUTHOR_REMOVED, ROUNDED})
+"""Messages of what is done to most objects; a status has them only in `x_tocsin_findings`."""
+_DECIDING_STAGES = frozenset({"merge", "publish", "review"})
+"""Stages whose notes say what became of an object; those of others are about its content."""
+_MOST_PLACES = 3
 _MAX_MESSAGE = 500
 _ID = re.compile(
     r"[a-z][a-z0-9-]{1,248}[a-z0-9]--[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.I
@@ -348,16 +355,58 @@ def placeholder_id(index: int) -> str:
 
 
 def _message(record: Record) -> str:
-    outcome = _OUTCOMES.get(record.verdict, record.verdict)
-    if record.verdict in ("refused", "held"):
-        reported = [f for f in record.findings if f.get("action") == record.verdict]
-    elif instead := [f["message"] for f in record.findings if f.get("message") in _INSTEAD]:
-        return instead[0]
-    else:
-        reported = [f for f in record.findings if f.get("action") not in _UNREPORTED]
-    reasons = "; ".join(dict.fromkeys(f["message"] for f in reported if f.get("message")))
+    """The outcome for an object in words, then the findings that explain it."""
+    successful = record.verdict in _SUCCESSES
+    if successful and (said := list(filter(_says_all, record.findings))):
+        return said[-1]["message"]
+    explains = _explains_success if successful else _explains_failure
+    reported = [f for f in record.findings if f.get("message") and explains(record.verdict, f)]
+    outcome, reasons = _outcome(record.verdict, reported), _join_reasons(reported)
     text = f"{outcome}: {reasons}" if reasons else outcome
     return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
+
+
+def _outcome(verdict: str, reported: Sequence[Mapping[str, str]]) -> str:
+    rules = {f.get("rule") for f in reported if f.get("action") == verdict}
+    if verdict == "held" and rules == {"references"}:
+        return _AWAITS_OBJECTS
+    outcome = _OUTCOMES.get(verdict, verdict)
+    return f"{outcome}; nothing changed" if verdict == "duplicate" and not reported else outcome
+
+
+def _says_all(finding: Mapping[str, str]) -> bool:
+    """True if the message says itself what became of an object that succeeded."""
+    return finding.get("message") in _INSTEAD or finding.get("stage") == "identify"
+
+
+def _explains_failure(verdict: str, finding: Mapping[str, str]) -> bool:
+    return finding.get("action") == verdict or finding.get("message") == STAYS
+
+
+def _explains_success(_: str, finding: Mapping[str, str]) -> bool:
+    """True for changes of the object, and for notes on where it is published."""
+    action, message = finding.get("action"), finding.get("message")
+    if action == "noted":
+        decides = finding.get("stage") in _DECIDING_STAGES or finding.get("rule") == "marking"
+        return decides and message != STAYS  # it was said while the object waited
+    return action not in ("repaired", "held") and message not in _ROUTINE
+
+
+def _join_reasons(findings: Sequence[Mapping[str, str]]) -> str:
+    """The messages, each once, with the places that they are about in front."""
+    places: dict[str, dict[str, None]] = {}
+    for each in findings:
+        found = places.setdefault(each["message"].removeprefix(_HELD_FOR_REVIEW), {})
+        found |= {each["path"]: None} if each.get("path") else {}
+    return "; ".join(
+        f"{_join_places(list(found))}: {message}" if found else message
+        for message, found in places.items()
+    )
+
+
+def _join_places(places: Sequence[str]) -> str:
+    more = ", …" if len(places) > _MOST_PLACES else ""
+    return ", ".join(places[:_MOST_PLACES]) + more
 
 
 class _UniqueName:
