@@ -78,7 +78,7 @@ class OwnState(StrEnum):
     CONFLICTING = "this version with other content than its references"
     UNCHANGED = "nothing or older, adds nothing"
     SYNONYM = "the same under another of its ids"
-    ELSEWHERE = "a newer version about something else"
+    ELSEWHERE = "a newer version about something else, or at another level"
     AS_WIDE = "a marking definition seen as widely"
     REVOKED = "revoked before"
     WITHDRAWN = "something; the candidate revokes it"
@@ -266,7 +266,10 @@ TABLE: tuple[Row, ...] = (
         (_O.ELSEWHERE,),
         _V.DUPLICATE,
         _E.NONE,
-        _noted("versions", "a newer version of it is here already, about something else"),
+        _noted(
+            "versions",
+            "a newer version of it is here already, about something else or at another level",
+        ),
     ),
     Row((), (_O.SAME,), _V.DUPLICATE, _E.CONFIRM),
     Row(
@@ -326,6 +329,8 @@ TEXT_NOT_QUEUED = Finding(
     Action.NOTED,
     "too many waiting: what was removed cannot be reviewed now and stays out",
 )
+_DROPPED_ONE = "1 of its references leads to an object that is not here yet, or not for its readers"
+_DROPPED_MANY = "{} of its references lead to objects that are not here yet, or not for its readers"
 _DECIDING = (Action.HELD, Action.REFUSED)
 
 
@@ -345,7 +350,7 @@ def explain_dropped_references(rewriting: RewrittenReferences) -> list[Finding]:
             "publish",
             "references",
             Action.STRIPPED,
-            f"{count} of its references lead to objects that its readers cannot see",
+            _DROPPED_ONE if count == 1 else _DROPPED_MANY.format(count),
             name,
         )
         for name, count in sorted(lost.items())[:MOST_FINDINGS]

@@ -105,6 +105,32 @@ def test_a_stricter_version_that_adds_nothing_is_not_said_to_change_nothing(
     assert entry["message"].startswith("published already: replaces your earlier report")
 
 
+def test_an_older_version_at_another_level_is_not_said_to_be_about_something_else(
+    hub: HubInProcess,
+) -> None:
+    report = indicator(created=OLD, modified=NEW, object_marking_refs=[AMBER])
+    hub.push(report)
+    assert said(hub, report | {"modified": OLD, "object_marking_refs": [GREEN]}) == (
+        "a newer version of it is here already, about something else or at another level"
+    )
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_references_to_what_may_still_arrive_are_not_said_to_be_hidden(
+    hub: HubInProcess, missing: int
+) -> None:
+    """The same is said of what has not arrived and of what its readers may not see."""
+    names = [sdo("malware", name=f"m{n}", is_family=True) for n in range(missing + 1)]
+    stricter = names[1] | {"object_marking_refs": [AMBER]}
+    refs = [each["id"] for each in names]
+    report = sdo("report", name="r", published=OLD, object_refs=refs)
+    alone = said(hub, names[0], report)
+    beside = said(hub, names[0], stricter, report | {"id": sdo("report")["id"], "name": "s"})
+    one, many = "1 of its references leads to an object that is", "2 of its references lead to"
+    head = one if missing == 1 else f"{many} objects that are"
+    assert alone == beside == f"published: object_refs: {head} not here yet, or not for its readers"
+
+
 def test_the_hub_itself_in_place_of_an_author_is_said(hub: HubInProcess) -> None:
     author = sdo("identity", name="Acme Corporation", identity_class="organization")
     sent = indicator(created_by_ref=author["id"])
