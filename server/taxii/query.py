@@ -173,9 +173,8 @@ def _split_supported(
     seen: dict[str, str] = {}
     for name, value in pairs:
         if name in seen and (_is_match(name) or name in _SINGLE):
-            raise Malformed(
-                f"{_safe_name(name)}: given more than once; join the values with commas"
-            )
+            advice = "give one value" if name in _SINGLE else "join the values with commas"
+            raise Malformed(f"{_safe_name(name)}: given more than once; {advice}")
         seen[name] = value
     given = {name: value for name, value in seen.items() if name in supported}
     return given, tuple(_safe_name(name) for name in seen if _is_match(name) and name not in given)

@@ -462,6 +462,8 @@ def _properties(body: bytes) -> dict[str, msgspec.Raw]:
 
 
 def _decode_properties(body: bytes) -> dict[_UniqueName, msgspec.Raw]:
+    if not body or body.isspace():
+        raise Malformed('the body is empty: send {"objects": […]}')
     if body.startswith(b"\xef\xbb\xbf"):
         raise Malformed("the body begins with a byte order mark; send UTF-8 without it")
     try:

@@ -95,6 +95,13 @@ def test_2_15_a_body_that_is_not_json_is_malformed(taxii: Any, body: Any) -> Non
     assert taxii.intake.received == []
 
 
+@pytest.mark.parametrize("body", [b"", b" \r\n"])
+def test_2_15_an_empty_body_is_said_to_be_empty(taxii: Any, body: bytes) -> None:
+    answer = taxii.post("scratch", body)
+    assert answer.status_code == 400
+    assert answer.json["description"] == 'the body is empty: send {"objects": […]}'
+
+
 def test_2_15_a_byte_order_mark_is_named(taxii: Any) -> None:
     body = b'\xef\xbb\xbf{"objects":[{}]}'
     assert "byte order mark" in taxii.post("scratch", body).json["description"]

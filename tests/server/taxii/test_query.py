@@ -68,6 +68,19 @@ def test_16_1_a_malformed_parameter_is_refused_by_name(taxii: Any, query: Any) -
     assert answer.json["description"].startswith(f"{name}: ")
 
 
+@pytest.mark.parametrize(
+    ("query", "advice"),
+    [
+        (f"added_after={stamp(1)}&added_after={stamp(2)}", "give one value"),
+        ("limit=5&limit=6", "give one value"),
+        ("match[type]=a&match[type]=b", "join the values with commas"),
+    ],
+)
+def test_16_1_only_values_of_filters_are_to_be_joined(taxii: Any, query: str, advice: str) -> None:
+    description = objects(taxii, f"?{query}").json["description"]
+    assert description.endswith(f": given more than once; {advice}")
+
+
 @pytest.mark.parametrize("tail", ENDPOINTS)
 def test_16_2_so_it_is_on_every_endpoint(taxii: Any, tail: Any) -> None:
     assert taxii.get(f"green/{tail}?limit=0").status_code == 400
