@@ -32,6 +32,11 @@ _START = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Z-]")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]{1,32}) ([^ ]+) HTTP/([0-9])\.([0-9])")
 _TARGET = re.compile(rb"/(?:[!\"$-.0->@-~][!\"$->@-~]*)?(?:\?[!\"$-~]*)?")
 """Origin form: a path that does not begin with `//`, and a query, without a fragment."""
+_ABSOLUTE = re.compile(
+    rb"https?://((?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]+)(?::[0-9]*)?)([/?].*)?",
+    re.IGNORECASE,
+)
+"""Absolute form: the authority, without a user, and what origin form would say."""
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
 """Name and value; blanks around the value are cut off afterwards, since a pattern that does it can
 be made to try for minutes."""
@@ -62,6 +67,7 @@ class Head:
 
     method: str
     target: bytes
+    """In origin form, or `*`."""
     minor: int
     """1 in HTTP/1.1, 0 in HTTP/1.0."""
     fields: dict[bytes, bytes]
@@ -130,11 +136,13 @@ def find_head(buffer: bytearray, start: int) -> int:
 def parse_head(octets: bytes) -> Head:
     """The head, from its octets with the empty line.  Raises Fault."""
     first, *lines = octets[: -len(_END)].split(b"\r\n")
-    method, target, minor = _parse_request_line(first)
+    method, target, minor, authority = _parse_request_line(first)
     fields = _parse_fields(lines)
     _check_framing(fields, minor)
     if not _HOST.fullmatch(fields.get(b"Host", b"" if minor == 0 else b" ")):
         raise Fault("Host is missing or malformed")
+    if authority:
+        fields[b"Host"] = authority  # it takes precedence (RFC 9112 section 3.2.2)
     return Head(method, target, minor, fields)
 
 
@@ -143,8 +151,8 @@ def is_head_request(octets: bytes | bytearray) -> bool:
     return octets.startswith(b"HEAD ")
 
 
-def _parse_request_line(line: bytes) -> tuple[str, bytes, int]:
-    """Method, target and minor version."""
+def _parse_request_line(line: bytes) -> tuple[str, bytes, int, bytes]:
+    """Method, target in origin form, minor version, and the authority of an absolute target."""
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
         raise Fault("Malformed request line")
@@ -152,9 +160,19 @@ def _parse_request_line(line: bytes) -> tuple[str, bytes, int]:
         raise Fault("only HTTP/1.1 is spoken here", HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
     if found[1] == b"CONNECT":
         raise Fault("this is not a proxy", HTTPStatus.METHOD_NOT_ALLOWED)
-    if not _TARGET.fullmatch(found[2]) and (found[1], found[2]) != (b"OPTIONS", b"*"):
+    target, authority = _split_target(found[2])
+    if not _TARGET.fullmatch(target) and (found[1], target) != (b"OPTIONS", b"*"):
         raise Fault("Malformed request target")
-    return found[1].decode("ascii"), found[2], min(int(found[4]), 1)
+    return found[1].decode("ascii"), target, min(int(found[4]), 1), authority
+
+
+def _split_target(target: bytes) -> tuple[bytes, bytes]:
+    """The target in origin form, and the authority if it was absolute, as sent to a proxy."""
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return target, b""
+    rest = absolute[2] or b""
+    return rest if rest.startswith(b"/") else b"/" + rest, absolute[1]
 
 
 def _parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
