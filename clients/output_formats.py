@@ -1,15 +1,17 @@
 """The output of a poll without a mirror: the file or stream that objects are written to.
 
 JSON lines and bundles keep each object's JSON as received.  CSV has a row for each object, and the
-plain list the values of indicators.  With a state, lines are appended, so that one file collects
-many polls.  Otherwise, and always for a bundle, which is one document, a new file replaces the old
-one once it is complete: a firewall that reads it never finds half a list.
+plain list the values of indicators that are valid when they are read.  With a state, lines are
+appended, so that one file collects many polls.  Otherwise, and always for a bundle, which is one
+document, a new file replaces the old one once it is complete: a firewall that reads it never finds
+half a list.
 
 The formats themselves are those of `admission/output_formats`; see `mirror` for files that are the
 current state of a feed.
 """
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tocsin.admission.output_formats.csv import CSV_HEADER, format_csv_row
-from tocsin.admission.output_formats.entries import parse_object
+from tocsin.admission.output_formats.entries import has_ended, parse_object
 from tocsin.admission.output_formats.jsonl import format_json_line
 from tocsin.admission.output_formats.listed_values import listed_values
 from tocsin.clients.files import (
@@ -231,8 +233,11 @@ class _UniqueValues:
         self._known: set[str] = set()
 
     def __call__(self, object: bytes) -> Iterator[bytes]:
-        """A line for each value that did not occur before."""
-        for _, value in listed_values(parse_object(object)):
+        """A line for each value that did not occur before; none if the indicator has expired."""
+        subject = parse_object(object)
+        if has_ended(subject, time.time_ns() // 1000):
+            return
+        for _, value in listed_values(subject):
             if value not in self._known:
                 self._known.add(value)
                 yield value.encode() + b"\n"

@@ -74,6 +74,12 @@ def parse_object(body: bytes) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def has_ended(subject: Mapping[str, Any], now: int) -> bool:
+    """True if `valid_until` has passed; `now` in µs since 1970 UTC."""
+    end = _instant(subject.get("valid_until"))
+    return end is not None and end <= now
+
+
 def tlp_label(subject: Mapping[str, Any]) -> str:
     """The strictest TLP level of an object in lower case; empty without one."""
     tlp = markings.read_markings(dict(subject), {}).tlp

@@ -189,6 +189,9 @@ def poll_command(settings: ClientSettings, collections: tuple[str, ...], **optio
     complete. An interrupted poll goes on where it was; what a pipe has taken
     counts as read. One state file may serve many collections.
 
+    A list has the values of indicators that are valid when they are read; what
+    has been appended to a list stays there. The other formats have every object.
+
     With --mirror, DIR has a folder for each format, with files for firewalls,
     sensors and other tools. Revoked and expired indicators leave them; a file
     whose content has not changed is not touched.

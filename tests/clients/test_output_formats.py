@@ -52,6 +52,18 @@ class TestOutputFiles:
         self.write_objects(whole, Cursor(), objects, format)
         assert path.read_bytes() == whole.read_bytes()
 
+    @pytest.mark.parametrize(
+        ("until", "listed"), [("2020-01-01T00:00:00Z", b""), ("9000-01-01T00:00:00Z", b"bad0")]
+    )
+    def test_a_list_leaves_out_values_that_have_expired_and_a_table_does_not(
+        self, tmp_path: Path, until: str, listed: bytes
+    ) -> None:
+        objects = as_bytes(indicator(0) | {"valid_until": until})
+        self.write_objects(tmp_path / "list", Cursor(), objects, "list")
+        assert (tmp_path / "list").read_bytes()[:4] == listed
+        self.write_objects(tmp_path / "csv", Cursor(), objects, "csv")
+        assert until in (tmp_path / "csv").read_text() and "bad0" in (tmp_path / "csv").read_text()
+
     def test_a_line_truncated_by_a_crash_is_rewritten(self, tmp_path: Path) -> None:
         path, objects = tmp_path / "out", as_bytes(*map(indicator, range(3)))
         cursor = self.write_objects(path, Cursor(), objects[:1])
