@@ -3,6 +3,10 @@
 MISP fetches an event again when its timestamp has grown, and deletes an attribute only if the
 event says so.  So an indicator that has ended stays as an attribute that is marked as deleted and
 has no value any more, and the timestamp of an event is that of its latest change or end.
+
+MISP takes a value once in an event.  A value that several indicators of a day list, at two levels
+say, is an attribute of the first of them, with the strictest of their levels: MISP does not know
+who may read which.
 """
 
 import hashlib
@@ -21,7 +25,7 @@ from tocsin.admission.output_formats import (
     joined_lines,
 )
 from tocsin.admission.output_formats.entries import parse_object, single_line, tlp_label
-from tocsin.admission.output_formats.listed_values import listed_values
+from tocsin.admission.output_formats.listed_values import Listed, listed_values
 
 _NAMESPACE = uuid.UUID("6f2f0e88-3f4c-4b7c-8a52-0f5c6d7a9d10")
 _SECOND = 1_000_000
@@ -33,7 +37,16 @@ _TYPES = {
     "url": ("url", _NETWORK),
     "email": ("email-src", _DELIVERY),
 }
-_LEVELS = ("clear", "green", "amber", "amber+strict", "red")
+_COLOURS = {
+    "": "",
+    "clear": "#ffffff",
+    "green": "#339900",
+    "amber": "#FFC000",
+    "amber+strict": "#FFC000",
+    "red": "#CC0033",
+}
+"""The colours of MISP's taxonomy `tlp`, by level, the strictest last."""
+_LEVELS = tuple(_COLOURS)
 _NO_DAY = "1970-01-01"
 _INHERIT, _THIS_ORGANISATION_ONLY = "5", "0"
 
@@ -72,12 +85,34 @@ def _event_file(state: CurrentState, day: str) -> Iterator[bytes]:
     """The event of a day; its attributes are written one by one, since there may be many."""
     head = msgspec.json.encode(_event_head(state, day))
     yield b'{"Event":' + head[:-1] + b',"Attribute":['
-    is_first = True
-    for record in state.indicators_of(day):
-        for each in _attributes(record):
-            yield (b"\n" if is_first else b",\n") + msgspec.json.encode(each)
-            is_first = False
+    separator = b"\n"
+    for each in _attributes(state, day):
+        yield separator + msgspec.json.encode(each)
+        separator = b",\n"
     yield b"\n]}}\n"
+
+
+def _attributes(state: CurrentState, day: str) -> Iterator[dict[str, Any]]:
+    """The attributes of an event; ended ones first, so that MISP takes their values anew."""
+    latest, levels = 0, dict[bytes, int]()
+    for record in state.indicators_of(day):
+        latest = max(latest, record.modified)
+        if not record.is_current:
+            yield from _ended(record, 0)
+            continue
+        subject = parse_object(record.body)
+        level = _LEVELS.index(tlp_label(subject))
+        for listed in listed_values(subject):
+            key = _key(listed)
+            levels[key] = max(level, levels.get(key, 0))
+    for record in state.indicators_of(day):
+        if record.is_current:
+            yield from _current(record, levels, latest)
+
+
+def _key(listed: Listed) -> bytes:
+    """Equal for equal values, and short, since a day may have a million of them."""
+    return hashlib.blake2b("\0".join(listed).encode(), digest_size=16).digest()
 
 
 def _event_head(state: CurrentState, day: str) -> dict[str, Any]:
@@ -87,7 +122,7 @@ def _event_head(state: CurrentState, day: str) -> dict[str, Any]:
         latest = max(latest, record.modified)
         if record.is_current:
             levels.add(tlp_label(parse_object(record.body)))
-    strictest = [level for level in _LEVELS if level in levels][-1:]
+    strictest = max(levels, key=_LEVELS.index, default="")
     feed = single_line(state.feed, 100)
     return {
         "uuid": _event_uuid(state, day),
@@ -99,52 +134,58 @@ def _event_head(state: CurrentState, day: str) -> dict[str, Any]:
         "published": True,
         "distribution": _THIS_ORGANISATION_ONLY,
         "Orgc": {"name": feed, "uuid": str(uuid.uuid5(_NAMESPACE, state.feed))},
-        "Tag": [_tag(f"tlp:{level}") for level in strictest],
+        "Tag": _tags(strictest),
     }
 
 
-def _tag(name: str) -> dict[str, Any]:
-    return {"name": name, "colour": "#ffffff", "exportable": True}
+def _tags(level: str) -> list[dict[str, Any]]:
+    if not level:
+        return []
+    return [{"name": f"tlp:{level}", "colour": _COLOURS[level], "exportable": True}]
 
 
-def _attributes(record: IndicatorRecord) -> list[dict[str, Any]]:
-    """An attribute for each value; of an ended indicator, without its values."""
-    stamp = str(record.modified // _SECOND)
-    if not record.is_current:
-        return [_ended(record, n, stamp) for n in range(record.listed)]
+def _current(
+    record: IndicatorRecord, levels: dict[bytes, int], latest: int
+) -> Iterator[dict[str, Any]]:
+    """An attribute for each value that is still among `levels`; it is taken out of them."""
     subject = parse_object(record.body)
     tlp, comment = tlp_label(subject), single_line(subject.get("name"), 250)
-    found = []
-    for n, (kind, value) in enumerate(listed_values(subject)):
+    values = listed_values(subject)
+    for n, listed in enumerate(values):
+        strictest = levels.pop(_key(listed), None)
+        if strictest is None:
+            continue  # an attribute of another indicator has it
+        kind, value = listed
         type_, category = _TYPES.get(kind, (kind, _DELIVERY))
-        found.append(
-            {
-                "uuid": _attribute_uuid(record, n),
-                "type": type_,
-                "category": category,
-                "value": value,
-                "to_ids": True,
-                "comment": comment,
-                "timestamp": stamp,
-                "distribution": _INHERIT,
-                "deleted": False,
-                "Tag": [_tag(f"tlp:{tlp}")] if tlp else [],
-            }
-        )
-    return found + [_ended(record, n, stamp) for n in range(len(found), record.listed)]
+        level = _LEVELS[strictest]
+        yield {
+            "uuid": _attribute_uuid(record, n),
+            "type": type_,
+            "category": category,
+            "value": value,
+            "to_ids": True,
+            "comment": comment,
+            "timestamp": str((record.modified if level == tlp else latest) // _SECOND),
+            "distribution": _INHERIT,
+            "deleted": False,
+            "Tag": _tags(level),
+        }
+    yield from _ended(record, len(values))
 
 
-def _ended(record: IndicatorRecord, n: int, stamp: str) -> dict[str, Any]:
-    return {
-        "uuid": _attribute_uuid(record, n),
-        "type": "other",
-        "category": "Other",
-        "value": "revoked or expired",
-        "to_ids": False,
-        "timestamp": stamp,
-        "distribution": _INHERIT,
-        "deleted": True,
-    }
+def _ended(record: IndicatorRecord, begin: int) -> Iterator[dict[str, Any]]:
+    """An attribute for each value that an indicator had beyond the first ones, without it."""
+    for n in range(begin, record.listed):
+        yield {
+            "uuid": _attribute_uuid(record, n),
+            "type": "other",
+            "category": "Other",
+            "value": "revoked or expired",
+            "to_ids": False,
+            "timestamp": str(record.modified // _SECOND),
+            "distribution": _INHERIT,
+            "deleted": True,
+        }
 
 
 def _attribute_uuid(record: IndicatorRecord, n: int) -> str:

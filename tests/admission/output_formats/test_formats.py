@@ -8,13 +8,24 @@ from typing import Any
 
 import pytest
 import yaml
-from support.feed_states import NOW, Object, encode, files_of, filled_state, listing
+from support.feed_states import (
+    NOW,
+    TLP_GREEN,
+    Object,
+    encode,
+    files_of,
+    filled_state,
+    listing,
+)
 
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Tlp
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.patterns.grammar import quote_string
 from tocsin.admission.timestamps import micros
 
 FORMATS = list(output_formats())
+TLP_AMBER = TLP_2_IDS[Tlp.AMBER]
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 ONE_OF_EACH = [
     listing("[domain-name:value = 'bad.test']", confidence=80),
@@ -273,6 +284,40 @@ class TestMisp:
         event = self.event(texts(tmp_path, "misp", first, second))
         assert [each["deleted"] for each in event["Attribute"]] == [False, True]
         assert event["Attribute"][0]["value"] == "b.test"
+
+    @pytest.mark.parametrize("stricter", [1, 2])
+    def test_a_value_of_two_levels_is_one_attribute_with_the_strictest(
+        self, tmp_path: Path, stricter: int
+    ) -> None:
+        marks = {number: TLP_AMBER if number == stricter else TLP_GREEN for number in (1, 2)}
+        pattern = "[domain-name:value = 'bad.test']"
+        both = [listing(pattern, n, object_marking_refs=[mark]) for n, mark in marks.items()]
+        event = self.event(texts(tmp_path, "misp", *both))
+        (attribute,) = event["Attribute"]
+        tags = [{"name": "tlp:amber", "colour": "#FFC000", "exportable": True}]
+        assert attribute["Tag"] == event["Tag"] == tags
+
+    def test_a_raised_attribute_is_as_new_as_its_event(self, tmp_path: Path) -> None:
+        pattern, later = "[domain-name:value = 'bad.test']", "2026-02-01T00:00:00.000Z"
+        sent = sorted((listing(pattern, n) for n in (1, 2)), key=lambda each: each["id"])
+        sent[1] |= {"modified": later, "object_marking_refs": [TLP_AMBER]}
+        event = self.event(texts(tmp_path, "misp", *sent))
+        assert [each["timestamp"] for each in event["Attribute"]] == [event["timestamp"]]
+
+    def test_a_value_stays_while_one_of_its_indicators_is_current(self, tmp_path: Path) -> None:
+        """The deleted attribute comes first: MISP would refuse the value otherwise."""
+        sent = [listing("[domain-name:value = 'bad.test']", n) for n in (1, 2)]
+        for each in sent:
+            gone = {**each, "revoked": True, "modified": "2026-02-01T00:00:00.000Z"}
+            event = self.event(texts(tmp_path, "misp", *sent, gone))
+            assert [each["deleted"] for each in event["Attribute"]] == [True, False]
+            assert event["Attribute"][1]["value"] == "bad.test"
+
+    def test_tags_have_the_colours_of_the_taxonomy(self, tmp_path: Path) -> None:
+        sent = listing("[domain-name:value = 'bad.test']")
+        assert self.event(texts(tmp_path, "misp", sent))["Tag"][0]["colour"] == "#339900"
+        unmarked = {**sent, "object_marking_refs": []}
+        assert self.event(texts(tmp_path, "misp", unmarked))["Tag"] == []
 
     def test_the_manifest_names_every_event(self, tmp_path: Path) -> None:
         other = {**listing("[domain-name:value = 'b.test']"), "created": "2026-03-01T00:00:00Z"}
