@@ -479,6 +479,15 @@ class Decision:
         return [review]
 
 
+def awaits_objects(record: Record) -> bool:
+    """True if an object is held only until objects that it references arrive.
+
+    Then nobody has to decide about it, though a reviewer may.
+    """
+    held = {f.get("rule") for f in record.findings if f.get("action") == Action.HELD}
+    return record.verdict == Verdict.HELD and held == {"references"}
+
+
 def merge_records(before: Record, after: Record) -> Record:
     """The record after a review: dropped references are those of now, other findings stay."""
     return replace(after, findings=_joined(before.findings, after.findings))

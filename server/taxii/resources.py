@@ -40,7 +40,7 @@ from tocsin.server.model import (
     Representation,
     Submission,
 )
-from tocsin.server.publishing.verdicts import OUTCOMES, STAYS
+from tocsin.server.publishing.verdicts import OUTCOMES, STAYS, awaits_objects
 from tocsin.server.taxii.content import MEDIA_TYPE, STIX
 from tocsin.server.taxii.page_token import submission_token
 from tocsin.server.taxii.protocols import TaxiiSettings
@@ -90,6 +90,7 @@ _OUTCOMES: dict[str, str] = {
 _SET_ASIDE = "could not be examined; waits for the operator, who tries it again or drops it"
 _AWAITS_OBJECTS = "not published yet"
 """The outcome of an object that is held only until others arrive: nobody has to decide."""
+_UNCHANGED = "published already; nothing changed"
 _HELD_FOR_REVIEW = "held for review: "
 _INSTEAD = OUTCOMES | {UNTOLD}
 """Messages that stand for the outcome."""
@@ -361,17 +362,17 @@ def _message(record: Record) -> str:
         return said[-1]["message"]
     explains = _explains_success if successful else _explains_failure
     reported = [f for f in record.findings if f.get("message") and explains(record.verdict, f)]
-    outcome, reasons = _outcome(record.verdict, reported), _join_reasons(reported)
+    outcome, reasons = _outcome(record, is_explained=bool(reported)), _join_reasons(reported)
     text = f"{outcome}: {reasons}" if reasons else outcome
     return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
 
 
-def _outcome(verdict: str, reported: Sequence[Mapping[str, str]]) -> str:
-    rules = {f.get("rule") for f in reported if f.get("action") == verdict}
-    if verdict == "held" and rules == {"references"}:
+def _outcome(record: Record, *, is_explained: bool) -> str:
+    if awaits_objects(record):
         return _AWAITS_OBJECTS
-    outcome = _OUTCOMES.get(verdict, verdict)
-    return f"{outcome}; nothing changed" if verdict == "duplicate" and not reported else outcome
+    if record.verdict == "duplicate" and not is_explained:
+        return _UNCHANGED
+    return _OUTCOMES.get(record.verdict, record.verdict)
 
 
 def _says_all(finding: Mapping[str, str]) -> bool:

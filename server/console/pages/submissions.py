@@ -30,6 +30,7 @@ from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.lifecycle.purge import is_object_id
 from tocsin.server.model import Record, Submission
 from tocsin.server.person import Role
+from tocsin.server.publishing.verdicts import awaits_objects
 from tocsin.server.reports.object_titles import single_value
 
 _PAGE = 50
@@ -198,7 +199,7 @@ class Submissions:
                     record,
                     value,
                     kind or record.source_id.partition("--")[0],
-                    _ROW_WORDS.get(record.verdict, record.verdict),
+                    _describe_verdict(record),
                     record.public_id in titles,
                     ends.words.get(record.index, ""),
                     record.index in may_withdraw,
@@ -257,6 +258,12 @@ class Submissions:
 def _is_own(submission: Submission) -> bool:
     """True for a person of the partner that sent it."""
     return bool(context().who.partner) and context().who.partner == submission.partner
+
+
+def _describe_verdict(record: Record) -> str:
+    if awaits_objects(record):
+        return "not published yet"
+    return _ROW_WORDS.get(record.verdict, record.verdict)
 
 
 def _text_waits(record: Record) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 from support.clock import ManualClock
 from support.console import Visitor, add_person, post, sign_in
-from support.hub import HubInProcess, Object, indicator
+from support.hub import HubInProcess, Object, indicator, relationship, sdo
 
 from tocsin.server.model import Partner
 from tocsin.server.person import Role
@@ -36,6 +36,12 @@ def test_each_object_has_a_row_with_what_became_of_it_and_why(hub: HubInProcess)
     assert "a[.]evil-portal[.]top published" in page
     assert "a private, reserved or documentation address" in page
     assert "pattern" not in page
+
+
+def test_an_object_that_waits_for_others_waits_for_no_reviewer(hub: HubInProcess) -> None:
+    link = relationship(indicator(), "indicates", sdo("malware", name="m", is_family=True))
+    page = words(sign_in(hub, VIEWER).get(f"/console/submissions/{send(hub, link)}").text)
+    assert "not published yet" in page and "waits for a reviewer" not in page
 
 
 def test_a_report_that_reaches_fewer_readers_than_the_one_before_says_so(

@@ -102,7 +102,9 @@ def test_a_stricter_version_that_adds_nothing_is_not_said_to_change_nothing(
     hub.push(report, other)
     entry = details(hub.push(report | {"modified": NEW, "object_marking_refs": [AMBER]}))[-1]
     assert entry["x_tocsin_verdict"] == "duplicate"
-    assert entry["message"].startswith("published already: replaces your earlier report")
+    assert entry["message"].startswith("published already: ")
+    assert "replaces your earlier report at TLP:GREEN" in entry["message"]
+    assert "nothing changed" not in entry["message"]
 
 
 def test_an_older_version_at_another_level_is_not_said_to_be_about_something_else(
