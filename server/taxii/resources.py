@@ -362,6 +362,8 @@ def _message(record: Record) -> str:
         return said[-1]["message"]
     explains = _explains_success if successful else _explains_failure
     reported = [f for f in record.findings if f.get("message") and explains(record.verdict, f)]
+    if successful:  # notes on where it is published first: of changes there may be many
+        reported.sort(key=lambda finding: finding.get("action") != "noted")
     outcome, reasons = _outcome(record, is_explained=bool(reported)), _join_reasons(reported)
     text = f"{outcome}: {reasons}" if reasons else outcome
     return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"

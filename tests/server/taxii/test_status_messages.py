@@ -187,3 +187,10 @@ def test_of_many_places_some_are_named() -> None:
 def test_notes_on_where_it_is_published_are_said(stage: str, rule: str, shown: bool) -> None:  # noqa: FBT001
     note = found("noted", "a note", stage=stage, rule=rule)
     assert message("admitted", note) == ("published: a note" if shown else "published")
+
+
+def test_notes_on_where_it_is_published_precede_the_changes_of_its_content() -> None:
+    changes = [found("stripped", f"removed: {n}") for n in range(100)]
+    note = found("noted", "replaces your earlier report", stage="merge", rule="marking")
+    head = "published: replaces your earlier report; removed: 0; removed: 1; "
+    assert message("admitted", *changes, note).startswith(head)
