@@ -473,6 +473,8 @@ def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
             public_id = task.source_ids.refs.get(source, GONE).id
             task.source_ids.assign(source, public_id)
         return _Outcome(Decision(candidate, Verdict.DUPLICATE, public_id))
+    if candidate.verdict is Verdict.HELD and source in task.source_ids.revoked:
+        return _refuse(task, candidate, PublicState.REVOKED)  # a reviewer could not release it
     if not candidate.is_open:
         return _Outcome(_keep_admission_verdict(task, candidate))
     if _is_hubs_own(task, candidate):

@@ -204,3 +204,12 @@ class TestContentOfARevocation:
         hub.push(sent)
         [entry] = details(hub.push(revoke(sent)))
         assert entry["message"] == "your contribution is withdrawn"
+
+
+def test_what_a_reviewer_would_look_at_is_refused_under_a_revoked_id(hub: HubInProcess) -> None:
+    asked = indicator("10.1.2.3", pattern="[ipv4-addr:value != '10.1.2.3']")
+    assert verdicts(hub, asked) == ["held"]
+    hub.push(revoke(asked))
+    again = hub.push({**asked, "modified": "2026-03-01T00:00:00.000Z"})
+    assert hub.verdicts(again) == ["refused"]
+    assert "send it under a new id" in details(again)[0]["message"]
