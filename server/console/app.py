@@ -45,13 +45,14 @@ def create_console(services: ConsoleServices) -> flask.Flask:
 def _common(services: ConsoleServices, pages: Pages) -> dict[str, object]:
     """The variables of every template."""
     here = context()
+    person = here.confirmer or here.person
     return {
         "hub_title": services.settings.title,
-        "person": here.person,
+        "person": person,
         "token": here.session.token if here.session else "",
         "now": services.clock(),
         "has_provider": services.provider is not None,
-        "bar": pages.bar(here.person) if here.person else [],
+        "bar": pages.bar(person) if person else [],
         "asset": assets.url,
         "integrity": assets.integrity,
         "url_with": url_with,

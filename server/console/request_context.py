@@ -13,6 +13,7 @@ from tocsin.server import auth
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.model import Account, Collection
 from tocsin.server.person import Person, Role, Session
+from tocsin.server.store.admin_requests import AdminRequest
 
 
 @dataclass(slots=True)
@@ -29,8 +30,10 @@ class RequestContext:
     collections: Sequence[Collection] = ()
     """All collections of the hub, the feeds by level."""
 
-    is_confirmed: bool = False
-    """A second operator has confirmed the form that is handled."""
+    confirmed: AdminRequest | None = None
+    """The request that is carried out, in the name of `person`."""
+    confirmer: Person | None = None
+    """The second operator who confirmed it, and for whom the page is drawn."""
 
     @property
     def who(self) -> Person:

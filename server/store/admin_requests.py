@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from tocsin.server.store.connection import Base, Document, Session
 
@@ -27,6 +27,8 @@ class AdminRequest:
     login: str
     at: int
     """µs since 1970 UTC."""
+    before: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The fields as they were when it was asked for; empty for something new."""
 
 
 class AdminRequests:
@@ -40,7 +42,8 @@ class AdminRequests:
         """Store a request."""
         document = asdict(request)
         document["_id"] = document.pop("id")
-        document["form"] = [[name, list(values)] for name, values in request.form.items()]
+        for name in ("form", "before"):
+            document[name] = [[key, list(values)] for key, values in document[name].items()]
         self._requests.insert_one(document, session=self._session)
 
     def list(self) -> list[AdminRequest]:
@@ -59,6 +62,9 @@ class AdminRequests:
 
 
 def _from_document(document: Document) -> AdminRequest:
-    form = {name: tuple(values) for name, values in document["form"]}
-    rest = {k: v for k, v in document.items() if k not in ("_id", "form")}
-    return AdminRequest(id=document["_id"], form=form, **rest)
+    form, before = (
+        {key: tuple(values) for key, values in document.get(name, ())}  # an older one has no before
+        for name in ("form", "before")
+    )
+    rest = {k: v for k, v in document.items() if k not in ("_id", "form", "before")}
+    return AdminRequest(id=document["_id"], form=form, before=before, **rest)

@@ -312,6 +312,7 @@ class PartnerPages:
             name="partners",
             may_act=context().who.has(*_ACT),
             partner=partner,
+            given=_partner_fields(partner),
             accounts=accounts,
             keys=keys,
             people=store.people.list_people(slug),
@@ -345,14 +346,30 @@ class PartnerPages:
             marking=marking,
         )
         try:
-            if self._raises(slug, change, fields["max_tlp"]):
-                waits = ask_second(self.services, f"Give the partner {slug} more rights.")
-                if waits is not None:
-                    return waits
+            waits = ask_second(
+                self.services,
+                f"Give the partner {slug} more rights.",
+                self._describe(slug),
+                raises=self._raises(slug, change, fields["max_tlp"]),
+            )
+            if waits is not None:
+                return waits
             self.services.partners.change(slug, change, context().who.login)
         except ShareError as error:
             return self._show(slug, {"partner_name": sentence(error)}, status_of(error))
         return go(f"/admin/partners/{slug}")
+
+    def _describe(self, slug: str) -> dict[str, list[str]]:
+        """The fields of the form for a partner, as they are now."""
+        accounts, aliases = self.services.store.accounts, self.services.partners.aliases()
+        partner, account = accounts.require_partner(slug), accounts.find_account(slug)
+        fields = {name: [text] for name, text in _partner_fields(partner).items()}
+        if account is None:
+            return fields
+        fields["reads"] = [aliases.get(id, id) for id in account.reads]
+        fields["writes"] = [aliases.get(id, id) for id in account.writes]
+        fields["marking"] = [account.marking.value]
+        return fields | ({"disabled": ["yes"]} if account.disabled else {})
 
     def _raises(self, slug: str, change: PartnerChange, max_tlp: Tlp) -> bool:
         """True if a change lets the partner do something that it could not do before."""
@@ -443,6 +460,20 @@ def _parse_partner(form: Form) -> dict[str, Any]:
     return fields
 
 
+def _partner_fields(partner: Partner) -> dict[str, str]:
+    """The fields of a partner but its short name, as its form has them."""
+    return {
+        "partner_name": partner.name,
+        "country": partner.country,
+        "sectors": ", ".join(partner.sectors),
+        "terms": ", ".join(partner.terms),
+        "max_tlp": partner.max_tlp.label.lower(),
+        "consent": partner.consent.value,
+        "reliability": str(partner.reliability),
+        "group": partner.group,
+    }
+
+
 def _parse_marking(text: str) -> Marking:
     """The marking of the partner's feeds.  Raises FieldErrors."""
     try:
@@ -522,10 +553,12 @@ class PeoplePages:
         match act:
             case "roles":
                 roles = [Role(each) for each in request.form.getlist("roles") if each in set(Role)]
-                waits = None
-                if not person.roles.issuperset(roles):
-                    named = ", ".join(sorted(roles))
-                    waits = ask_second(self.services, f"Give {person.login} the roles {named}.")
+                waits = ask_second(
+                    self.services,
+                    f"Give {person.login} the roles {', '.join(sorted(roles))}.",
+                    {"roles": person.roles},
+                    raises=not person.roles.issuperset(roles),
+                )
                 if waits is not None:
                     return waits
                 people.set_roles(person.login, roles, actor)

@@ -122,24 +122,18 @@ class AgreementPages:
     def show(self, id: str) -> ResponseReturnValue:
         """One agreement."""
         found = self._require(id)
+        form = _fields_of(found) | {"partner": found.partner}
+        return self._form({}, form, self._names(found), found)
+
+    def _names(self, agreement: Agreement) -> set[str]:
         aliases = self.services.partners.aliases()
-        form = {
-            "partner": found.partner,
-            "max_tlp": found.max_tlp.label.lower(),
-            "starts": timestamp(found.starts),
-            "until": "" if found.until is None else timestamp(found.until),
-            "purposes": "\n".join(found.purposes),
-            "countries": ", ".join(sorted(found.audience.countries or ())),
-            "sectors": ", ".join(sorted(found.audience.sectors or ())),
-            "note": found.note,
-        }
-        return self._form({}, form, {aliases.get(each, each) for each in found.collections}, found)
+        return {aliases.get(each, each) for each in agreement.collections}
 
     def change(self, id: str) -> ResponseReturnValue:
         """Change the terms, from the next request on."""
         before = self._require(id)
         form, chosen = self._read_form()
-        form["partner"] = before.partner
+        form["partner"] = before.partner  # it stays: the page has no such field
         try:
             new = self._parse(form, chosen)
             change = AgreementChange(
@@ -152,11 +146,13 @@ class AgreementPages:
                 is_open=new.until is None,
                 note=new.note,
             )
-            if raised := find_raised(before, change.apply(before)):
-                text = f"Raise in the agreement with {before.partner}: {', '.join(raised)}."
-                waits = ask_second(self.services, text)
-                if waits is not None:
-                    return waits
+            raised = find_raised(before, change.apply(before))
+            text = f"Raise in the agreement with {before.partner}: {', '.join(raised)}."
+            fields = {name: [value] for name, value in _fields_of(before).items()}
+            fields["collections"] = sorted(self._names(before))
+            waits = ask_second(self.services, text, fields, raises=bool(raised))
+            if waits is not None:
+                return waits
             self.services.agreements.change(id, change, context().who.login)
         except FieldErrors as error:
             return self._form(error.errors, form, chosen, before)
@@ -215,6 +211,19 @@ class AgreementPages:
 
 
 _ORDER = {AgreementState.IN_FORCE: 0, AgreementState.PLANNED: 1, AgreementState.ENDED: 2}
+
+
+def _fields_of(agreement: Agreement) -> dict[str, str]:
+    """The terms that can be changed, as the form has them, but the collections."""
+    return {
+        "max_tlp": agreement.max_tlp.label.lower(),
+        "starts": timestamp(agreement.starts),
+        "until": "" if agreement.until is None else timestamp(agreement.until),
+        "purposes": "\n".join(agreement.purposes),
+        "countries": ", ".join(sorted(agreement.audience.countries or ())),
+        "sectors": ", ".join(sorted(agreement.audience.sectors or ())),
+        "note": agreement.note,
+    }
 
 
 def _parse_time(field: str, text: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -23,6 +24,8 @@ from tocsin.server.store.admin_requests import MOST, AdminRequest
 
 _WHO = (Role.OPERATOR,)
 _OTHER = "another operator has to confirm this"
+_CHANGED = "this has been changed since it was asked for: decline the request, and ask again"
+_NOTHING: Mapping[str, Iterable[str]] = {}
 
 
 def register(pages: Pages, services: ConsoleServices) -> None:
@@ -33,14 +36,38 @@ def register(pages: Pages, services: ConsoleServices) -> None:
         pages.add("/admin/requests/<id>", views.decide, _WHO, ("POST",))
 
 
-def ask_second(services: ConsoleServices, text: str) -> Response | None:
-    """Let the form that was sent wait for a second operator; None: it can be carried out now."""
-    if not services.settings.four_eyes or context().is_confirmed:
+class Changed(Exception):
+    """What a request is about is not as it was when the request was made."""
+
+
+def ask_second(
+    services: ConsoleServices,
+    text: str,
+    before: Mapping[str, Iterable[str]] = _NOTHING,
+    *,
+    raises: bool = True,
+) -> Response | None:
+    """Let the form that was sent wait for a second operator; None: it can be carried out now.
+
+    `text` is its effect, `before` has its fields as they are now, and `raises` is False if it
+    gives nobody more rights.  Raises Changed if either was another one when it was asked for.
+    """
+    confirmed, old = context().confirmed, {name: tuple(sorted(v)) for name, v in before.items()}
+    if confirmed is not None and (confirmed.text, confirmed.before) != (text, old):
+        raise Changed
+    if confirmed is not None or not (raises and services.settings.four_eyes):
         return None
     person = context().who
     form = {name: tuple(values) for name, values in request.form.lists() if name != "token"}
     made = AdminRequest(
-        secrets.token_hex(8), request.path, form, text, person.id, person.login, services.clock()
+        id=secrets.token_hex(8),
+        path=request.path,
+        form=form,
+        text=text,
+        by=person.id,
+        login=person.login,
+        at=services.clock(),
+        before=old,
     )
 
     def work(txn: Transaction) -> None:
@@ -64,7 +91,9 @@ class Requests:
         return flask.render_template(
             "admin_requests.html",
             section=f"{ROOT}/admin",
-            requests=self.services.store.admin_requests.list(),
+            requests=[
+                (each, list_changes(each)) for each in self.services.store.admin_requests.list()
+            ],
         )
 
     def decide(self, id: str) -> ResponseReturnValue:
@@ -115,7 +144,22 @@ class Requests:
                 session=here.session,
                 account=rights_of(requester, self.services),
                 collections=here.collections,
-                is_confirmed=True,
+                confirmed=found,
+                confirmer=here.who,
             )
-            answer: Response = flask.make_response(app.dispatch_request())
+            try:
+                answer: Response = flask.make_response(app.dispatch_request())
+            except Changed as error:
+                raise Conflict(_CHANGED) from error
         return answer
+
+
+def list_changes(asked: AdminRequest) -> list[tuple[str, str, str]]:
+    """The name of each field that a request changes, with its value before and after."""
+    names = dict.fromkeys([*asked.form, *asked.before])
+    rows = [(name, _join(asked.before.get(name)), _join(asked.form.get(name))) for name in names]
+    return [row for row in rows if row[0] != "act" and row[1] != row[2]]
+
+
+def _join(values: Sequence[str] | None) -> str:
+    return ", ".join(sorted(" ".join(each.split()) for each in values or ()))
