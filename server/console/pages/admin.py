@@ -487,6 +487,13 @@ def _names(accounts: Mapping[str, Any], slug: str, aliases: Mapping[str, str]) -
     return ", ".join(sorted(aliases.get(id, id) for id in account.reads)) if account else ""
 
 
+_EFFECT_ON_KNOWN = (
+    "Let {} set a new password with a link."
+    " That removes the second factors, and the roles stay: {}."
+)
+"""The effect of an invitation on a person who signs in already."""
+
+
 @dataclass(frozen=True, slots=True)
 class PeoplePages:
     """People and invitations."""
@@ -536,8 +543,10 @@ class PeoplePages:
             if not form["mailbox"]:
                 raise Malformed("enter the person's mailbox")
             check_roles(roles, is_of_hub=not form["partner"])
-            named = f"{form['mailbox']} as {', '.join(sorted(roles))}"
-            waits = ask_second(self.services, f"Invite {named}.")
+            text = f"Invite {form['mailbox']} as {', '.join(sorted(roles))}."
+            if known is not None and is_same:
+                text = _EFFECT_ON_KNOWN.format(known.login, ", ".join(sorted(known.roles)))
+            waits = ask_second(self.services, text)
             if waits is not None:
                 return waits
             secret = self.services.people.invite(invitation)
@@ -562,8 +571,13 @@ class PeoplePages:
                 if waits is not None:
                     return waits
                 people.set_roles(person.login, roles, actor)
-            case "disable" | "enable":
-                people.set_disabled(person.login, actor, disabled=act == "disable")
+            case "disable":
+                people.set_disabled(person.login, actor, disabled=True)
+            case "enable":
+                waits = ask_second(self.services, f"Let {person.login} in again.")
+                if waits is not None:
+                    return waits
+                people.set_disabled(person.login, actor, disabled=False)
             case "factors":
                 people.remove_second_factors(person.login, actor)
             case "remove":

@@ -147,7 +147,8 @@ class AgreementPages:
                 note=new.note,
             )
             raised = find_raised(before, change.apply(before))
-            text = f"Raise in the agreement with {before.partner}: {', '.join(raised)}."
+            named = f"{id} with {before.partner}, from {timestamp(before.starts)}"
+            text = f"Raise in the agreement {named}: {', '.join(raised)}."
             fields = {name: [value] for name, value in _fields_of(before).items()}
             fields["collections"] = sorted(self._names(before))
             waits = ask_second(self.services, text, fields, raises=bool(raised))

@@ -211,3 +211,39 @@ def test_a_confirmed_request_is_answered_with_a_page_for_who_confirmed(hub: HubI
     page = decide(hub, "rita@hub.example", "confirm").text
     bar = page.partition("<main")[0]
     assert "Rita" in bar and "Otto" not in bar
+
+
+def test_letting_a_person_in_again_waits_and_locking_out_does_not(hub: HubInProcess) -> None:
+    client = sign_in(hub, "otto@hub.example")
+    ana = hub.store.people.find_by_login("ana@acme.example")
+    assert ana is not None
+    path = f"/console/admin/people/{ana.id}"
+    post(client, path, {"act": "disable"})
+    assert not requests_of(hub)
+    post(client, path, {"act": "enable"})
+    assert requests_of(hub) == ["Let ana@acme.example in again."]
+    found = hub.store.people.find(ana.id)
+    assert found is not None and found.disabled
+    assert decide(hub, "rita@hub.example", "confirm").status_code == 303
+    found = hub.store.people.find(ana.id)
+    assert found is not None and not found.disabled
+
+
+def test_an_invitation_of_somebody_who_signs_in_says_its_effect(hub: HubInProcess) -> None:
+    form = {"mailbox": "rita@hub.example", "partner": "", "roles": ["auditor"]}
+    post(sign_in(hub, "otto@hub.example"), "/console/admin/people", form)
+    (text,) = requests_of(hub)
+    assert "rita@hub.example set a new password" in text
+    assert "removes the second factors" in text and "the roles stay: operator" in text
+
+
+def test_a_request_about_an_agreement_names_and_links_it(hub: HubInProcess) -> None:
+    client = sign_in(hub, "otto@hub.example")
+    post(client, "/console/admin/agreements/new", TERMS)
+    decide(hub, "rita@hub.example", "confirm")
+    (made,) = hub.store.agreements.list_all()
+    path = f"/console/admin/agreements/{made.id}"
+    post(client, path, TERMS | {"max_tlp": "amber+strict"})
+    (text,) = requests_of(hub)
+    assert made.id in text and "acme" in text
+    assert f'href="{path}"' in client.get("/console/admin/requests").text
