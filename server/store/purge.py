@@ -51,6 +51,11 @@ class Purges:
         """The request to purge an object that waits for a second operator; None: there is none."""
         return find_purge_request(self._base, None, public_id)
 
+    def list_requests(self) -> list[PurgeRequest]:
+        """The requests that wait for a second operator, the oldest first."""
+        found = map(_request_from_document, self._base.purge_requests.find({}))
+        return sorted(found, key=lambda each: each.asked)
+
     def claim(self, purge: Purge, now: int) -> bool:
         """Take an unfinished purge over; False if it was ended, renewed or taken meanwhile."""
         key, change = {"_id": purge.public_id, "begun": purge.begun}, {"$set": {"begun": now}}
@@ -203,8 +208,10 @@ def end_purge(base: Base, session: ClientSession, purge: Purge) -> None:
 def find_purge_request(base: Base, session: Session, public_id: str) -> PurgeRequest | None:
     """See `Transaction.find_purge_request`."""
     found = base.purge_requests.find_one({"_id": public_id}, session=session)
-    if found is None:
-        return None
+    return None if found is None else _request_from_document(found)
+
+
+def _request_from_document(found: Document) -> PurgeRequest:
     return PurgeRequest(found["_id"], found["who"], found["reason"], found["asked"])
 
 

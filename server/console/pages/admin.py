@@ -29,7 +29,7 @@ from tocsin.server.console.forms import (
     text_field,
 )
 from tocsin.server.console.middleware import status_of
-from tocsin.server.console.pages.requests import ask_second
+from tocsin.server.console.pages.requests import ask_second, count_requests
 from tocsin.server.console.policy_trial import count_words
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
@@ -110,12 +110,11 @@ class Overview:
 
     def show(self) -> ResponseReturnValue:
         """The list of what there is."""
-        waiting = len(self.services.store.admin_requests.list())
         return _page(
             "admin.html",
             "",
             sections=SECTIONS,
-            waiting=waiting,
+            waiting=count_requests(self.services),
             has_requests=self.services.settings.four_eyes and context().who.has(*_ACT),
         )
 

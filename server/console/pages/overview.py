@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.charts import columns, lines
+from tocsin.server.console.pages.requests import count_requests
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
@@ -99,6 +100,10 @@ class Overview:
         for part, is_well in self.services.monitor.check().items():
             if not is_well:
                 yield Notice(f"Not well: {part}. docs/operate.md says what to do.")
+        if self.services.settings.four_eyes and (asked := count_requests(self.services)):
+            text = f"{count(asked, 'request')} {'waits' if asked == 1 else 'wait'}"
+            path = "/admin/requests" if context().who.has(Role.OPERATOR) else ""
+            yield Notice(f"{text} for a second operator.", path)
         aside = store.submissions.count_set_aside(_MOST_WAITING)
         if aside:
             text = f"{count(aside, 'submission')} {'is' if aside == 1 else 'are'} set aside"

@@ -36,6 +36,12 @@ def register(pages: Pages, services: ConsoleServices) -> None:
         pages.add("/admin/requests/<id>", views.decide, _WHO, ("POST",))
 
 
+def count_requests(services: ConsoleServices) -> int:
+    """How many requests wait for a second operator, those to purge included."""
+    store = services.store
+    return len(store.admin_requests.list()) + len(store.purges.list_requests())
+
+
 class Changed(Exception):
     """What a request is about is not as it was when the request was made."""
 
@@ -94,6 +100,7 @@ class Requests:
             requests=[
                 (each, list_changes(each)) for each in self.services.store.admin_requests.list()
             ],
+            purges=self.services.store.purges.list_requests(),
         )
 
     def decide(self, id: str) -> ResponseReturnValue:

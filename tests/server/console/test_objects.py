@@ -476,6 +476,18 @@ class TestFourEyes:
         )
         assert hub.store.purges.find_request(name) is None
 
+    def test_a_request_to_purge_is_among_those_that_wait(self, hub: HubInProcess) -> None:
+        ana, ben = sign_in(hub, "ana@hub.example"), sign_in(hub, "ben@hub.example")
+        assert "Nothing waits" in ben.get("/console/admin/requests").text
+        name = publish(hub, indicator())
+        post(ana, path(name, "/purge"), {"reason": "request 17", "typed": "al.top"})
+        page = ben.get("/console/admin/requests").text
+        assert f'href="{path(name)}"' in page and "request 17" in page and "1 request" in page
+        assert "second operator: 1" in ben.get("/console/admin").text
+        assert "1 request waits for a second operator" in ben.get("/console/overview").text
+        post(ben, path(name, "/purge/confirm"), {})
+        assert "Nothing waits" in ben.get("/console/admin/requests").text
+
     def test_a_request_is_declined_and_then_cannot_be_confirmed(self, hub: HubInProcess) -> None:
         ana, ben = sign_in(hub, "ana@hub.example"), sign_in(hub, "ben@hub.example")
         name = publish(hub, indicator())
