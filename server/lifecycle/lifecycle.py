@@ -14,14 +14,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
-from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.patterns.grammar import quote_string
 from tocsin.admission.timestamps import HOUR
-from tocsin.server.model import Exclusion, PublicObject, RevocationReason
+from tocsin.server.intake.intake import Intake
+from tocsin.server.model import Exclusion, PublicObject, ReviewKind, RevocationReason
 from tocsin.server.publishing.public_ids import GENERATIONS
 from tocsin.server.publishing.public_objects import (
     Merge,
@@ -51,17 +53,26 @@ PAUSE = 60_000_000
 """µs between two sweeps that find nothing."""
 
 _SWEEPER = "sweep"
+_REVOKED = "the hub has revoked the object"
+"""The reason with which its reviews are closed."""
 _SCOPES = 20
 """Scopes whose public ids are looked up together."""
+
+
+_Sources = dict[str, set[str]]
+"""Own ids by partner."""
 
 
 class Lifecycle:
     """Expiry, ageing, revocation and exclusion of what is published."""
 
-    def __init__(self, store: Store, publisher: Publisher, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, publisher: Publisher, intake: Intake, clock: Callable[[], int]
+    ) -> None:
         """`clock` gives the time in µs since 1970 UTC."""
         self._store = store
         self._publisher = publisher
+        self._intake = intake
         self._clock = clock
         self._next = 0
         self._waiting: list[str] = []
@@ -107,23 +118,25 @@ class Lifecycle:
         return bool(names)
 
     def revoke(self, public_id: str, who: str, reason: str) -> None:
-        """Revoke a public object; it stays revoked.
+        """Revoke a public object; it stays revoked.  Questions about its texts are closed.
 
         Raises NotFound if there is none with this id, Malformed if it is revoked already.
         """
 
-        def revoke_one(txn: Transaction) -> None:
+        def revoke_one(txn: Transaction) -> _Sources:
             work = self._begin(txn, self._clock())
             work.load([public_id])
             copy = work.find(public_id)
             if copy.public is None:
                 raise NotFound(f"there is no public object {public_id!r}")
+            sources = _find_sources(work, [public_id])
             if not _revoke(work, public_id):
                 raise Malformed(f"{public_id} has been revoked already")
             work.write()
             txn.add_journal_entry("object.revoke", who, {"public": public_id, "reason": reason})
+            return sources
 
-        self._store.commit(revoke_one)
+        self._close_reviews(self._store.commit(revoke_one), who)
 
     def revoke_value(self, text: str, who: str, reason: str) -> list[str]:
         """Revoke the public indicators on exactly this value, in every scope; their ids.
@@ -132,10 +145,11 @@ class Lifecycle:
         """
         about = parse_exclusion(text, reason, 0)
 
-        def revoke_all(txn: Transaction) -> list[str]:
+        def revoke_all(txn: Transaction) -> tuple[list[str], _Sources]:
             work = self._begin(txn, self._clock())
             published = list(self._published(txn, about))
             work.load(published)
+            sources = _find_sources(work, published)
             revoked = [public_id for public_id in published if _revoke(work, public_id)]
             if not revoked:
                 raise NotFound(f"no indicator in force is published on {about.value}")
@@ -143,9 +157,22 @@ class Lifecycle:
             for public_id in revoked:
                 what = {"public": public_id, "reason": reason}
                 txn.add_journal_entry("object.revoke", who, what)
-            return revoked
+            return revoked, sources
 
-        return self._store.commit(revoke_all)
+        revoked, sources = self._store.commit(revoke_all)
+        self._close_reviews(sources, who)
+        return revoked
+
+    def _close_reviews(self, sources: _Sources, who: str) -> None:
+        """Close the questions about texts of revoked objects: no answer could take effect.
+
+        A version that is held goes on waiting: released, it would be published as a new object.
+        """
+        for partner, ids in sources.items():
+            waiting = self._store.reviews.list_waiting_under(partner, ids)
+            for review in (each for each in waiting if each.kind is ReviewKind.REDACTED):
+                with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
+                    self._intake.reject(review, who, _REVOKED)
 
     def lead(self, public_id: str, partner: str, who: str) -> None:
         """Let a partner's contribution lead an object; empty: the one that leads by itself.
@@ -207,19 +234,22 @@ class Lifecycle:
         """
         new = parse_exclusion(text, reason, self._clock())
 
-        def add(txn: Transaction) -> int:
+        def add(txn: Transaction) -> tuple[int, _Sources]:
             added = txn.add_exclusion(new)
             work = self._begin(txn, self._clock())
             published = list(self._published(txn, new))
             work.load(published)
+            sources = _find_sources(work, published)
             revoked = sum(_revoke(work, public_id) for public_id in published)
             work.write()
             if added or revoked:
                 what = {"kind": new.type, "value": new.value, "reason": reason, "revoked": revoked}
                 txn.add_journal_entry("exclusion.add", who, what)
-            return revoked
+            return revoked, sources
 
-        return new, self._store.commit(add)
+        revoked, sources = self._store.commit(add)
+        self._close_reviews(sources, who)
+        return new, revoked
 
     def readmit(self, text: str, who: str) -> Exclusion:
         """Take a value off the exclusion list; NotFound if it is not there."""
@@ -289,6 +319,14 @@ class Lifecycle:
 
     def _begin(self, txn: Transaction, now: int) -> UnitOfWork:
         return UnitOfWork.begin(txn, self._publisher.config, now)
+
+
+def _find_sources(work: UnitOfWork, public_ids: Iterable[str]) -> _Sources:
+    """The own ids under which each partner contributes to some objects."""
+    sources: _Sources = {}
+    for contribution in (c for id_ in public_ids for c in work.find(id_).contributions):
+        sources.setdefault(contribution.partner, set()).add(contribution.source_id)
+    return sources
 
 
 def _revoke(work: UnitOfWork, public_id: str) -> bool:

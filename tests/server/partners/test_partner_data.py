@@ -157,6 +157,28 @@ class TestReviewsOfWhatIsWithdrawn:
         (left,) = hub.store.reviews.list_waiting("acme")
         assert b"b.top" in left.object
 
+    @pytest.mark.parametrize("way", ["by id", "by value", "by an exclusion"])
+    def test_a_text_waits_no_more_when_the_hub_revokes_its_object(
+        self, hub: HubInProcess, asked: None, way: str
+    ) -> None:
+        lifecycle = hub.services.lifecycle
+        if way == "by id":
+            lifecycle.revoke(indicators(hub)[0]["id"], "operator", WHY)
+        elif way == "by value":
+            lifecycle.revoke_value("evil-portal.top", "operator", WHY)
+        else:
+            lifecycle.exclude("evil-portal.top", "operator", WHY)
+        assert [b"email-message" in r.object for r in hub.store.reviews.list_waiting()] == [True]
+
+    def test_a_newer_version_that_is_held_goes_on_waiting_when_the_hub_revokes_its_object(
+        self, hub: HubInProcess
+    ) -> None:
+        first = indicator()
+        hub.push(first)
+        hub.push(first | {"modified": LATER, "object_marking_refs": [UNKNOWN]})
+        hub.services.lifecycle.revoke(indicators(hub)[0]["id"], "operator", WHY)
+        assert len(hub.store.reviews.list_waiting("acme")) == 1
+
     @pytest.mark.parametrize("way", ["withdrawn", "revoked"])
     def test_a_text_cannot_be_released_whose_object_is_gone(
         self, hub: HubInProcess, data: PartnerData, asked: None, way: str
@@ -164,6 +186,7 @@ class TestReviewsOfWhatIsWithdrawn:
         (review,) = [r for r in hub.store.reviews.list_waiting() if b"indicator" in r.object]
         name = indicators(hub)[0]["id"]
         if way == "revoked":
+            hub.services.lifecycle._close_reviews = lambda *_: None  # type: ignore[method-assign]
             hub.services.lifecycle.revoke(name, "operator", WHY)
         else:
             data._close_reviews = lambda *_: 0  # type: ignore[method-assign]
