@@ -130,11 +130,7 @@ class Decisions:
             reviews = txn.find_reviews(act.reviews)
             if any(map(partial(_has_taken_effect, act), reviews)):  # by a clock that is ahead
                 raise Conflict(_TOO_LATE)
-            txn.withdraw_review_decision(reviews, act.id)
-            txn.review_acts.end(act.id, ActState.WITHDRAWN)
-            txn.remove_outbox_task(act.id)
-            details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
-            txn.add_journal_entry("review.withdraw", person.login, details)
+            _withdraw(txn, act, reviews, person.login)
             return act
 
         return self._store.commit(write)
@@ -156,6 +152,20 @@ class Decisions:
         if act.due <= act.at:
             self._waiting.set()
         return act
+
+
+def withdraw_pending(txn: Transaction, person: Person, by: str) -> None:
+    """Take back what a person decided, as far as it has not taken effect."""
+    for act in txn.review_acts.list_pending(person.id):
+        _withdraw(txn, act, txn.find_reviews(act.reviews), by)
+
+
+def _withdraw(txn: Transaction, act: ReviewAct, reviews: Sequence[Review], by: str) -> None:
+    txn.withdraw_review_decision(reviews, act.id)
+    txn.review_acts.end(act.id, ActState.WITHDRAWN)
+    txn.remove_outbox_task(act.id)
+    details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
+    txn.add_journal_entry("review.withdraw", by, details)
 
 
 def _has_taken_effect(act: ReviewAct, review: Review) -> bool:

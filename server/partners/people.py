@@ -22,6 +22,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from tocsin.admission.errors import Conflict, Malformed, NotAuthenticated, NotFound
+from tocsin.server.intake.review_decisions import withdraw_pending
 from tocsin.server.partners.attempts import SECOND, Attempts, forget_failures
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role, Session
 from tocsin.server.store import Store, Transaction
@@ -373,7 +374,11 @@ class People:
         return self._store.commit(work)
 
     def set_disabled(self, login: str, by: str, *, disabled: bool) -> Person:
-        """Lock a person out, with all sessions, or let the person in again."""
+        """Lock a person out, with all sessions, or let the person in again.
+
+        What a person decided and can still be taken back is taken back when they are locked out,
+        and others can open what they had open.
+        """
 
         def work(txn: Transaction) -> Person:
             changed = replace(_require_login(txn, login), disabled=disabled)
@@ -381,22 +386,28 @@ class People:
             txn.people.update(changed)
             if disabled:
                 txn.people.end_sessions(changed.id)
+                withdraw_pending(txn, changed, by)
             action = "person.disable" if disabled else "person.enable"
             txn.add_journal_entry(action, by, {"login": login})
             return changed
 
-        return self._store.commit(work)
+        changed = self._store.commit(work)
+        if disabled:
+            self._store.review_queue.end_claims(changed.id)
+        return changed
 
     def remove(self, login: str, by: str) -> None:
-        """Remove a person; what the journal says of it stays."""
+        """Remove a person, as `set_disabled` locks one out; what the journal says of it stays."""
 
-        def work(txn: Transaction) -> None:
+        def work(txn: Transaction) -> Person:
             person = _require_login(txn, login)
             _check_operator_left(txn, replace(person, disabled=True))
             txn.people.remove(person.id)
+            withdraw_pending(txn, person, by)
             txn.add_journal_entry("person.remove", by, {"login": login})
+            return person
 
-        self._store.commit(work)
+        self._store.review_queue.end_claims(self._store.commit(work).id)
 
     def new_totp(self, person: Person, title: str) -> tuple[str, str]:
         """A new secret for an authenticator app, and its URI; nothing is stored yet."""

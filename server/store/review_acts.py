@@ -69,6 +69,12 @@ class ReviewActs:
         found = {each["_id"]: each for each in self._acts.find({"_id": {"$in": ids}})}
         return [_from_document(found[id]) for id in ids if id in found]
 
+    def list_pending(self, person: str) -> list[ReviewAct]:
+        """The acts of a person that have not taken effect yet, the latest first."""
+        head = self._acts.find_one({"_id": _head(person)}, session=self._session)
+        found = map(self.find, head["acts"] if head else ())
+        return [each for each in found if each and each.state is ActState.PENDING]
+
     def end(self, id: str, state: ActState) -> None:
         """Record that a pending act has taken effect, or was withdrawn."""
         change = {"$set": {"state": state.value, "reason": ""}}  # the journal keeps the reason

@@ -118,6 +118,13 @@ class ReviewQueue:
         key, gone = {"_id": id, "claimed_by": person}, dict.fromkeys(CLAIM_FIELDS, "")
         self._base.reviews.update_one(key, {"$unset": gone})
 
+    def end_claims(self, person: str) -> None:
+        """Let others open every review that this person has claimed."""
+        waiting = list(self._base.reviews.find({"state": WAITING}, {"claimed_by": 1}))
+        for each in waiting:
+            if each.get("claimed_by") == person:
+                self.end_claim(each["_id"], person)
+
     def _catch_up(self, revision: int) -> None:
         known = self._revision
         if known is None or not 0 < revision - known <= _MOST_BEHIND:

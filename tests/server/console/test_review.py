@@ -682,6 +682,36 @@ def act_of(answer: Any) -> str:
     return found[1]
 
 
+@pytest.mark.parametrize("way", ["locked out", "removed"])
+class TestAReviewerWhoIsGone:
+    """A reviewer whom an operator locks out, or removes."""
+
+    def end(self, hub: HubInProcess, way: str) -> None:
+        add_person(hub, "operator@hub.example", Role.OPERATOR)
+        if way == "locked out":
+            hub.services.people.set_disabled(REVIEWER, "operator", disabled=True)
+        else:
+            hub.services.people.remove(REVIEWER, "operator")
+
+    def test_decides_nothing_more(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock, way: str
+    ) -> None:
+        [review] = ask(hub)
+        act_of(decide(reviewer, review, "release"))
+        self.end(hub, way)
+        later(hub, clock, 60)
+        assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
+        assert actions(hub, "operator") == ["review.withdraw"]
+
+    def test_has_no_item_open(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, way: str
+    ) -> None:
+        [review] = ask(hub)
+        opened(reviewer, review)
+        self.end(hub, way)
+        assert "yours until" in opened(other, review)
+
+
 class TestTwoPeople:
     def test_an_open_item_is_claimed_and_shown_so(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient

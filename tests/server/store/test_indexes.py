@@ -133,6 +133,8 @@ def decide_in_console(hub: Any) -> None:
         acts.find(act.id)
     decisions.withdraw(person, act.id)
     acts.list_latest(person.id)
+    acts.list_pending(person.id)
+    hub.store.review_queue.end_claims(person.id)
     acts.answers("acme", "victim_terms")
     acts.median_turnaround(hub.store.clock(), 7)
 
