@@ -23,6 +23,7 @@ from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
 from tocsin.server.console.forms import (
     FieldErrors,
     go,
+    number_field,
     sentence,
     show_again,
     split_words,
@@ -617,16 +618,19 @@ class ExclusionPages:
             may_act=context().who.has(*_ACT),
             exclusions=self.services.store.exclusions.list(),
             form=form,
+            revoked=number_field("revoked", -1),
         )
 
     def add(self) -> ResponseReturnValue:
         """Refuse a value from now on, and revoke what is published on it."""
         form = {name: text_field(name, 2_000) for name in ("value", "reason")}
         try:
-            self.services.lifecycle.exclude(form["value"], context().who.login, form["reason"])
+            _, revoked = self.services.lifecycle.exclude(
+                form["value"], context().who.login, form["reason"]
+            )
         except ShareError as error:
             return self._list({"value": sentence(error)}, form, status_of(error))
-        return go("/admin/exclusions")
+        return go(f"/admin/exclusions?revoked={revoked}")
 
     def remove(self) -> ResponseReturnValue:
         """Take a value off the list."""

@@ -173,6 +173,20 @@ def test_an_excluded_value_is_refused_and_the_list_says_why(hub: HubInProcess) -
     assert hub.services.store.exclusions.list() == ()
 
 
+def test_after_an_exclusion_the_page_says_how_many_objects_were_revoked(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    hub.push(indicator("cdn.bad-portal.top"))
+    places = "/console/admin/exclusions"
+    answer = post(client, places, {"value": "cdn.bad-portal.top"})
+    assert "1 published object was revoked" in client.get(answer.location).text
+    answer = post(client, places, {"value": "192.0.2.0/24"})
+    page = client.get(answer.location).text
+    assert "No published object had to be revoked" in page
+    assert "not for the addresses in it" in page
+    for other in ("", "?revoked=", "?revoked=-1", "?revoked=<b>", "?revoked=9999999"):
+        assert "The value is excluded" not in client.get(places + other).text
+
+
 def test_the_journal_is_filtered_paged_and_exported(hub: HubInProcess) -> None:
     client = sign_in(hub, "auditor@hub.example")
     page = client.get("/console/admin/journal?act=sign_in&who=auditor@hub.example").text
