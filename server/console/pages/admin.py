@@ -36,7 +36,7 @@ from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.model import CollectionKind, Marking, Partner
-from tocsin.server.partners.administration import PartnerChange, check_slug
+from tocsin.server.partners.administration import PartnerChange, check_slug, find_short_terms
 from tocsin.server.partners.countries import parse_country
 from tocsin.server.partners.people import check_roles
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role
@@ -313,6 +313,7 @@ class PartnerPages:
             may_act=context().who.has(*_ACT),
             partner=partner,
             given=_partner_fields(partner),
+            short_terms=find_short_terms(partner),
             accounts=accounts,
             keys=keys,
             people=store.people.list_people(slug),
@@ -442,7 +443,7 @@ def _parse_partner(form: Form) -> dict[str, Any]:
         errors["partner_name"] = "Enter the name of the organisation."
     readers = {
         "country": parse_country,
-        "max_tlp": Tlp.parse,
+        "max_tlp": _parse_level,
         "consent": Consent,
         "reliability": parse_reliability,
     }
@@ -458,6 +459,12 @@ def _parse_partner(form: Form) -> dict[str, Any]:
         fields[name] = split_words(form[name])
     fields["default_tlp"] = min(fields["max_tlp"], Tlp.AMBER)
     return fields
+
+
+def _parse_level(text: str) -> Tlp:
+    if text not in dict(_LEVELS):
+        raise Malformed("choose one of the levels")
+    return Tlp.parse(text)
 
 
 def _partner_fields(partner: Partner) -> dict[str, str]:

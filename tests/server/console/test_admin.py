@@ -173,6 +173,23 @@ def test_an_excluded_value_is_refused_and_the_list_says_why(hub: HubInProcess) -
     assert hub.services.store.exclusions.list() == ()
 
 
+def test_a_level_that_the_form_does_not_offer_is_refused(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    before = hub.store.accounts.require_partner("acme")
+    answer = post(client, "/console/admin/partners/acme", PARTNER | {"max_tlp": "red"})
+    assert answer.status_code == 422 and "Choose one of the levels" in answer.text
+    assert hub.store.accounts.require_partner("acme") == before
+
+
+def test_the_page_of_a_partner_warns_of_terms_that_mask_parts_of_many_texts(
+    hub: HubInProcess,
+) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    assert "Masked wherever" not in client.get("/console/admin/partners/acme").text
+    post(client, "/console/admin/partners/acme", PARTNER | {"terms": "a, gizmo"})
+    assert "Masked wherever" in client.get("/console/admin/partners/acme").text
+
+
 def test_after_an_exclusion_the_page_says_how_many_objects_were_revoked(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     hub.push(indicator("cdn.bad-portal.top"))
