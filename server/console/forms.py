@@ -15,6 +15,7 @@ from tocsin.server.console.services import ROOT
 
 _LONGEST_FIELD = 10_000
 _LONGEST_PATH = 2_000
+_COMMAND = re.compile("; `[a-z-]+ [a-z]+[^`]*` [a-z ]+$")
 _MOST_DIGITS = 18
 """Digits of a number that the database can hold."""
 
@@ -69,8 +70,12 @@ class FieldErrors(Exception):
 
 
 def sentence(error: Exception) -> str:
-    """The text of an error as a sentence."""
-    text = str(error)
+    """The text of an error as a sentence, without the command that it names in the end.
+
+    >>> sentence(ValueError("there is a partner acme already; `partner change` changes it"))
+    'There is a partner acme already.'
+    """
+    text = _COMMAND.sub("", str(error))
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 

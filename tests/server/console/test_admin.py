@@ -173,6 +173,15 @@ def test_an_excluded_value_is_refused_and_the_list_says_why(hub: HubInProcess) -
     assert hub.services.store.exclusions.list() == ()
 
 
+def test_a_message_of_the_console_names_no_command(hub: HubInProcess) -> None:
+    client = sign_in(hub, "operator@hub.example")
+    answer = post(client, "/console/admin/partners/new", PARTNER | {"slug": "acme"})
+    assert "There is a partner acme already." in answer.text
+    odd = PARTNER | {"reads": ["nowhere"]}
+    answer = post(client, "/console/admin/partners/new", odd)
+    assert "There is no collection" in answer.text and "tocsin-hub" not in answer.text
+
+
 def test_a_level_that_the_form_does_not_offer_is_refused(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     before = hub.store.accounts.require_partner("acme")
