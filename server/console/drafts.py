@@ -204,6 +204,18 @@ class DraftFiles:
         self.put(draft)
         return draft
 
+    def find_same(self, origin: Origin, content: bytes, options: Options) -> Draft | None:
+        """A person's draft of the same content under the same options; None if there is none."""
+        for each in self.list_of(origin.person):
+            is_other = each.id == origin.instead or each.state is State.FAILED
+            given = (each.partner, each.name, each.octets, each.options)
+            if is_other or given != (origin.partner, origin.name, len(content), options):
+                continue
+            with suppress(FileNotFoundError):  # discarded meanwhile
+                if self.read_input(each) == content:
+                    return each
+        return None
+
     def find(self, id: str, person: str) -> Draft:
         """The draft of a person.  Raises NotFound if it is not there, or another person's."""
         draft = self._read(person, id) if _ID.fullmatch(id) else None

@@ -158,13 +158,14 @@ class Share:
         instead = request.form.get("instead", "")[:_LONGEST_ID]
         if errors:
             return self._render_again(text, options, errors, 422, instead)
+        origin = Origin(context().who.id, context().who.partner, name, instead)
+        content = content or text.encode("utf-8", "replace")
+        if same := self.services.drafts.find_same(origin, content, options):
+            return go(f"/share/{same.id}")  # the form was sent twice
         try:
             self.services.check_room()
             self.services.previews.check_room()
-            origin = Origin(context().who.id, context().who.partner, name, instead)
-            draft = self.services.drafts.begin(
-                origin, content or text.encode("utf-8", "replace"), options
-            )
+            draft = self.services.drafts.begin(origin, content, options)
         except (TooManyRequests, Unavailable) as error:
             answer = self._render_again(
                 text, options, {"text": _sentence(error)}, status_of(error), instead

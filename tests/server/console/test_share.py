@@ -656,6 +656,12 @@ class TestOthers:
 
 
 class TestOnce:
+    def test_a_form_that_is_sent_twice_makes_one_draft(self, client: FlaskClient) -> None:
+        first = paste(client, "seen-evil1.top")
+        assert paste(client, "seen-evil1.top") == first
+        assert paste(client, "seen-evil2.top") != first
+        assert paste(client, "seen-evil1.top", tlp="green") != first
+
     def test_what_is_submitted_twice_goes_in_once(
         self, client: FlaskClient, hub: HubInProcess
     ) -> None:
