@@ -376,8 +376,7 @@ class People:
     def set_disabled(self, login: str, by: str, *, disabled: bool) -> Person:
         """Lock a person out, with all sessions, or let the person in again.
 
-        What a person decided and can still be taken back is taken back when they are locked out,
-        and others can open what they had open.
+        Locking out takes back decisions that have not taken effect, and ends claims on reviews.
         """
 
         def work(txn: Transaction) -> Person:

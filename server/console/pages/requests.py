@@ -43,7 +43,7 @@ def count_requests(services: ConsoleServices) -> int:
 
 
 class Changed(Exception):
-    """What a request is about is not as it was when the request was made."""
+    """The object of a request is not as it was when the request was made."""
 
 
 def ask_second(
