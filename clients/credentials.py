@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.admission.errors import ShareError
-from tocsin.clients.files import Replacement, resolve, writing
+from tocsin.clients.files import PRIVATE, Replacement, resolve, writing
 from tocsin.config import ClientSettings
 
 
@@ -87,7 +87,7 @@ def write_settings(path: Path, values: Mapping[str, str | bool | None]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with writing(path, str(path)):
         text = path.read_text(encoding="utf-8") if path.exists() else ""
-        replacement = Replacement(path, private=True)
+        replacement = Replacement(path, PRIVATE)
         try:
             replacement.stream.write(_replace_lines(text, values).encode())
             replacement.finish()

@@ -24,7 +24,8 @@ from tocsin.admission.errors import ShareError
 _ABANDONED_AFTER = 60
 """Seconds after which a temporary file is left over from a program that was killed."""
 _SUFFIX = ".tmp"
-_PRIVATE = 0o600
+PRIVATE = 0o600
+"""The mode of a file that only its owner can read."""
 _NO_FOLDER_SYNC = (errno.EBADF, errno.EINVAL)
 """Errors of file systems that cannot force a folder to the disk, such as some network drives."""
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -90,19 +91,19 @@ def open_to_append(path: Path) -> BinaryIO:
 class Replacement:
     """A new file that takes the place of another once it is complete."""
 
-    def __init__(self, path: Path, mode: int = _PRIVATE, *, private: bool = False) -> None:
-        """Opens `stream`; the mode is that of the file to be replaced, if it is the user's own.
+    def __init__(self, path: Path, mode: int | None = None) -> None:
+        """Opens `stream`.
 
-        `mode` is that of a file where there is none.  `private`: it is 0600 whatever the old one
-        was.
+        Without `mode`, the mode is that of the file to be replaced, if it is the user's own, else
+        PRIVATE.
         """
         self._path = path
         handle, self._name = tempfile.mkstemp(_SUFFIX, f".{path.name}-", path.parent)
         self.stream = cast(BinaryIO, os.fdopen(handle, "w+b"))
-        if private:
-            return  # as mkstemp made it
-        if mode != _PRIVATE:
-            os.chmod(self._name, mode)
+        if mode is not None:
+            if mode != PRIVATE:  # as mkstemp made it
+                os.chmod(self._name, mode)
+            return
         with suppress(OSError):
             old = path.lstat()
             if stat.S_ISREG(old.st_mode) and old.st_uid == os.fstat(handle).st_uid:
@@ -122,6 +123,23 @@ class Replacement:
         self.stream.close()
         if self._name:
             Path(self._name).unlink(missing_ok=True)
+
+
+def set_mode(path: Path, mode: int) -> None:
+    """Set the permissions of a file or folder, if it is the user's own; a link is not followed.
+
+    Raises OSError, also if there is none.
+    """
+    if not hasattr(os, "fchmod"):  # Windows has no such permissions
+        return
+    handle = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+    try:
+        found = os.fstat(handle)
+        old = stat.S_IMODE(found.st_mode)
+        if found.st_uid == os.geteuid() and old & 0o777 != mode:
+            os.fchmod(handle, old & ~0o777 | mode)
+    finally:
+        os.close(handle)
 
 
 def remove_abandoned_files(path: Path) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,7 +24,14 @@ from urllib.parse import urlsplit
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, output_formats
-from tocsin.clients.files import Replacement, UnusableFile, remove_abandoned_files, resolve, writing
+from tocsin.clients.files import (
+    Replacement,
+    UnusableFile,
+    remove_abandoned_files,
+    resolve,
+    set_mode,
+    writing,
+)
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor, cursor_key, format_cursor, parse_cursor
@@ -43,8 +50,11 @@ class MirrorOptions:
     """Names of output formats; those that the folder has already are written too."""
     least_confidence: int = 0
     """Indicators with less confidence, or without any, are left out; 0: none."""
-    mode: int = 0o600
-    """The mode of new files; new folders can be searched by those who may read the files."""
+    mode: int | None = None
+    """The mode of files, new and old; those who may read them may search their folders.
+
+    None: new files and folders are their owner's only, old ones stay as they are.
+    """
 
 
 class MirrorChanges(NamedTuple):
@@ -181,7 +191,7 @@ class _FormatWriter:
 
     folder: Path
     format: OutputFormat
-    mode: int
+    mode: int | None
     records: dict[str, FileRecord]
 
     def write(
@@ -195,13 +205,9 @@ class _FormatWriter:
         digest = json.dumps([version("tocsin"), *facts])
         before = {n: r for n, r in self.records.items() if n.startswith(prefix) and n != prefix}
         overall = self.records.get(prefix)
+        self._prepare_folder(before)
         if overall and overall.digest == digest and all(map(self._is_intact, before)):
             return {}
-        with writing(self.folder / "files", f"--mirror: {self.folder}"):
-            mode = 0o700 | ((self.mode & _READABLE) >> 2 & _SEARCHABLE) | (self.mode & _READABLE)
-            if not self.folder.is_dir():
-                self.folder.mkdir()
-                self.folder.chmod(mode)
         changed: dict[str, FileRecord | None] = {}
         written: set[str] = set()
         for file in self.format.write(state):
@@ -215,6 +221,19 @@ class _FormatWriter:
             path.unlink(missing_ok=True)
             changed[name] = None
         return changed | {prefix: FileRecord(digest, 0, 0, 0)}
+
+    def _prepare_folder(self, names: Iterable[str]) -> None:
+        """Make the folder if there is none; give it and the files that were written their mode."""
+        with writing(self.folder / "files", f"--mirror: {self.folder}"):
+            if not self.folder.is_dir():
+                self.folder.mkdir(mode=0o700)
+            if self.mode is None:
+                return
+            readable = self.mode & _READABLE
+            set_mode(self.folder.resolve(), 0o700 | readable | readable >> 2 & _SEARCHABLE)
+            for path in (self.folder / name.partition("/")[2] for name in names):
+                if path.is_file() and not path.is_symlink():
+                    set_mode(path, self.mode)
 
     def _is_intact(self, name: str) -> bool:
         """True if a file is as it was written."""

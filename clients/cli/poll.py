@@ -49,7 +49,11 @@ _MIRROR_KEEPS = (
     "a mirror keeps by itself how far it has come, and needs every version of an object to know "
     "when it ends"
 )
-_MIRROR_ONLY = {"least_confidence": "--minimum-confidence", "verify": "--verify"}
+_MIRROR_ONLY = {
+    "least_confidence": "--minimum-confidence",
+    "verify": "--verify",
+    "mode": "--mode",
+}
 _NOT_FOR_MIRRORS = {
     "output": "--output",
     "state": "--state",
@@ -142,9 +146,7 @@ def _parse_count(text: str) -> int:
 @click.option(
     "--mode",
     type=ParsedValue("OCTAL", _parse_mode),
-    default="600",
-    show_default=True,
-    help="With --mirror: the mode of new files; 644 lets other users read them.",
+    help="With --mirror: the mode of its files; 644 lets other users read them. Default: 600.",
 )
 @click.option(
     "--since",

@@ -250,6 +250,7 @@ def test_two_polls_do_not_work_in_one_folder(tocsin: Run, feed: Feed) -> None:
         ["--mirror", "m", "--added-after", "2026-01-01T00:00:00Z"],
         ["--mirror", "m", "--match", "labels=a"],
         ["--verify"],
+        ["--mode", "644"],
         ["--minimum-confidence", "50"],
         ["--format", "edl"],
         ["--format", "jsonl", "--format", "csv"],
@@ -275,6 +276,25 @@ def test_files_are_private_unless_a_mode_lets_others_read_them(tocsin: Run, feed
     assert Path("m/zeek/tocsin.intel").stat().st_mode & 0o777 == 0o644
     assert Path("m/zeek").stat().st_mode & 0o777 == 0o755
     assert Path("m/.tocsin").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("added", [(), ("a",)], ids=["unchanged", "changed"])
+def test_a_mode_is_also_that_of_files_that_exist(
+    tocsin: Run, feed: Feed, added: tuple[str, ...]
+) -> None:
+    mirror(tocsin)
+    feed.add(*(listing(PATTERN.format(name)) for name in added))
+    mirror(tocsin, "--mode", "644")
+    assert {each.stat().st_mode & 0o777 for each in Path("m/edl").iterdir()} == {0o644}
+    assert Path("m/edl").stat().st_mode & 0o777 == 0o755
+
+
+def test_without_a_mode_files_keep_theirs(tocsin: Run, feed: Feed) -> None:
+    mirror(tocsin, "--mode", "640")
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin)
+    assert Path("m/edl/domain.txt").stat().st_mode & 0o777 == 0o640
+    assert Path("m/edl").stat().st_mode & 0o777 == 0o750
 
 
 def test_a_link_in_place_of_a_file_is_never_written_through(tocsin: Run, feed: Feed) -> None:
