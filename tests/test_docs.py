@@ -88,6 +88,12 @@ def test_every_link_leads_somewhere(page: Any) -> None:
         assert not anchor or anchor in anchors(place), target
 
 
+def test_text_that_only_the_site_includes_has_a_link_to_its_file() -> None:
+    for page in PAGES:
+        for file in re.findall(r'^--8<-- "(.+)"$', TEXTS[page], re.MULTILINE):
+            assert f"]({'../' * len(page.relative_to(ROOT).parent.parts)}{file})" in TEXTS[page]
+
+
 def test_every_variable_named_is_one_that_is_read() -> None:
     settings = {each.name for kind in (HubSettings, ClientSettings) for each in fields(kind)}
     known = {f"TOCSIN_{name.upper()}" for name in settings} | OTHER_VARIABLES
