@@ -94,6 +94,12 @@ def test_text_that_only_the_site_includes_has_a_link_to_its_file() -> None:
             assert f"]({'../' * len(page.relative_to(ROOT).parent.parts)}{file})" in TEXTS[page]
 
 
+def test_lines_for_a_crontab_give_the_path_of_the_program() -> None:
+    lines = re.findall(r"^(?:[\d*/,-]+ +){5}(\S+)", "\n".join(TEXTS.values()), re.MULTILINE)
+    assert len(lines) > 3
+    assert [each for each in lines if not each.startswith("/")] == []
+
+
 def test_every_variable_named_is_one_that_is_read() -> None:
     settings = {each.name for kind in (HubSettings, ClientSettings) for each in fields(kind)}
     known = {f"TOCSIN_{name.upper()}" for name in settings} | OTHER_VARIABLES

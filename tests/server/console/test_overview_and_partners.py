@@ -107,6 +107,11 @@ def test_an_analyst_rotates_a_key_of_the_own_partner_only(hub: HubInProcess) -> 
     assert re.search(r"acme</td><td><time ", page), "the time of the issue is shown"
 
 
+def test_a_push_with_the_lines_for_our_own_client_states_a_level(hub: HubInProcess) -> None:
+    page = sign_in(hub, "viewer@hub.example").get("/console/partner").text
+    assert "tocsin push report.txt --to inbox --tlp green\n" in page
+
+
 def test_the_documentation_is_in_the_console(visitor: Visitor, hub: HubInProcess) -> None:
     page = visitor.sign_in("viewer@hub.example", "/help/first-hour")
     visitor.check()
