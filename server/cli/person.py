@@ -94,14 +94,20 @@ def _enable(hub: Runtime, mailbox: str) -> Answer:
 
 
 @person_command.command(
-    "remove", epilog=format_examples("tocsin-hub person remove jane@acme.example")
+    "remove",
+    short_help="Remove a person, or cancel an invitation.",
+    epilog=format_examples("tocsin-hub person remove jane@acme.example"),
 )
 @_LOGIN
 @with_acting_hub
 def _remove(hub: Runtime, mailbox: str) -> Answer:
-    """Remove a person; what the journal says of it stays."""
-    hub.services.people.remove(mailbox, hub.actor)
-    return {"removed": mailbox}
+    """Remove a person; what the journal says of it stays.
+
+    If the person has not signed in yet, the invitation is cancelled: its link
+    does not work any more.
+    """
+    cancelled = hub.services.people.remove(mailbox, hub.actor)
+    return {"invitation_cancelled" if cancelled else "removed": mailbox}
 
 
 def invite(

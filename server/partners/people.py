@@ -358,7 +358,7 @@ class People:
         """
 
         def work(txn: Transaction) -> Person:
-            person = _require_login(txn, login)
+            person = self._require_login(txn, login)
             check_roles(roles, is_of_hub=person.is_of_hub)
             changed = replace(person, roles=frozenset(roles))
             _check_operator_left(txn, changed)
@@ -380,7 +380,7 @@ class People:
         """
 
         def work(txn: Transaction) -> Person:
-            changed = replace(_require_login(txn, login), disabled=disabled)
+            changed = replace(self._require_login(txn, login), disabled=disabled)
             _check_operator_left(txn, changed)
             txn.people.update(changed)
             if disabled:
@@ -395,18 +395,48 @@ class People:
             self._store.review_queue.end_claims(changed.id)
         return changed
 
-    def remove(self, login: str, by: str) -> None:
-        """Remove a person, as `set_disabled` locks one out; what the journal says of it stays."""
+    def remove(self, login: str, by: str) -> int:
+        """Remove a person, or cancel the invitations of a mailbox that nobody signs in with.
 
-        def work(txn: Transaction) -> Person:
-            person = _require_login(txn, login)
+        A person's decisions and claims end as when `set_disabled` locks one out.  The journal keeps
+        what it says of it.  Returns the number of cancelled invitations.  Raises NotFound if there
+        is neither.
+        """
+
+        def work(txn: Transaction) -> tuple[Person | None, int]:
+            if txn.people.find_by_login(login) is None and (found := self._invited(txn, login)):
+                for each in found:
+                    txn.people.remove_invitation(each.id)
+                    details = {"login": each.login, "invitation": each.id[:16]}
+                    txn.add_journal_entry("person.invite_end", by, details)
+                return None, len(found)
+            person = self._require_login(txn, login)
             _check_operator_left(txn, replace(person, disabled=True))
             txn.people.remove(person.id)
             withdraw_pending(txn, person, by)
             txn.add_journal_entry("person.remove", by, {"login": login})
-            return person
+            return person, 0
 
-        self._store.review_queue.end_claims(self._store.commit(work).id)
+        removed, cancelled = self._store.commit(work)
+        if removed is not None:
+            self._store.review_queue.end_claims(removed.id)
+        return cancelled
+
+    def _invited(self, txn: Transaction, login: str) -> list[Invitation]:
+        """The invitations of a mailbox that hold."""
+        found = txn.people.list_invitations(self._clock())
+        return [each for each in found if each.login == login.lower()]
+
+    def _require_login(self, txn: Transaction, login: str) -> Person:
+        found = txn.people.find_by_login(login)
+        if found is None and self._invited(txn, login):
+            raise NotFound(
+                f"{login} was invited and has not signed in yet: invite again to replace the "
+                "invitation, or cancel it with `tocsin-hub person remove`"
+            )
+        if found is None:
+            raise NotFound(f"{login} cannot sign in; `tocsin-hub person list` shows who can")
+        return found
 
     def new_totp(self, person: Person, title: str) -> tuple[str, str]:
         """A new secret for an authenticator app, and its URI; nothing is stored yet."""
@@ -453,7 +483,7 @@ class People:
         """Remove a person's authenticator app and passkeys, which were lost."""
 
         def work(txn: Transaction) -> None:
-            person = _require_login(txn, login)
+            person = self._require_login(txn, login)
             txn.people.update(_without_second_factors(person))
             details = {"login": login, "passkeys": len(person.passkeys)}
             txn.add_journal_entry("person.second_factor_end", by, details)
@@ -596,13 +626,6 @@ def _require(txn: Transaction, id: str) -> Person:
     found = txn.people.find(id)
     if found is None:
         raise NotFound("this person was removed")
-    return found
-
-
-def _require_login(txn: Transaction, login: str) -> Person:
-    found = txn.people.find_by_login(login)
-    if found is None:
-        raise NotFound(f"{login} cannot sign in; `tocsin-hub person list` shows who can")
     return found
 
 
