@@ -27,6 +27,8 @@ from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.ijson import parse_object, salvage_object
 from tocsin.admission.warninglists.index import WithExclusions
 
+_OF_EVENTS = frozenset(("Event", "Attribute", "Orgc"))
+"""Properties of MISP's events, wrapped and bare, that no object of STIX has."""
 _MISP = Finding(
     "validate",
     "format",
@@ -131,7 +133,7 @@ def parse_candidate(index: int, raw: bytes) -> Candidate:
     except Malformed as error:
         fault = Finding("validate", "format", Action.REFUSED, str(error))
         return Candidate(index, None, salvaged=salvage_object(raw)).refuse(fault)
-    if "Event" in subject and "type" not in subject:
+    if "type" not in subject and not _OF_EVENTS.isdisjoint(subject):
         return Candidate(index, None).refuse(_MISP)
     candidate = Candidate.from_object(index, subject)
     return replace(candidate, raw=raw) if is_acs(subject) else candidate

@@ -442,7 +442,10 @@ def parse_envelope(body: bytes, max_objects: int = 100_000) -> list[bytes]:
         raise Unprocessable("more values than a list of STIX objects could have")
     found = _properties(body)
     if "objects" not in found:
-        raise Unprocessable("not an envelope: the property objects is missing")
+        raise Unprocessable(
+            'not an envelope: the property objects is missing; send {"objects": […]} with objects '
+            "of STIX; an event of MISP or another file: with tocsin push"
+        )
     objects = _split_list(found["objects"])
     if not objects:
         raise Unprocessable("objects is empty; send at least one object")

@@ -133,6 +133,14 @@ def test_12_5_the_error_for_a_bundle_says_what_to_send(taxii: Any) -> None:
     assert "bundle is not an envelope" in taxii.post("scratch", BUNDLE).json["description"]
 
 
+@pytest.mark.parametrize("wrap", [lambda e: e, lambda e: e["Event"]], ids=["wrapped", "bare"])
+def test_12_5_the_error_for_an_event_of_misp_names_the_command_that_sends_it(
+    taxii: Any, wrap: Any
+) -> None:
+    body = wrap({"Event": {"info": "x", "Attribute": []}})
+    assert "with tocsin push" in taxii.post("scratch", body).json["description"]
+
+
 def test_12_12_the_number_of_objects_is_limited() -> None:
     assert len(resources.parse_envelope(b'{"objects":[{"a":1},{"a":2}]}', 2)) == 2
     with pytest.raises(Unprocessable, match="more than 2 objects"):
