@@ -365,6 +365,8 @@ def _advice(status: int, response: requests.Response) -> str:
         return f"; try again in {wait} s"
     if status == 401 and "Authorization" not in response.request.headers:
         return "; no key was sent: give --key or TOCSIN_KEY=account:secret, or use --cert"
+    if status == 406 and "version=2.0" in response.request.headers.get("Accept", ""):
+        return "; it does not speak TAXII 2.0; check the URL, or poll it without --taxii 2.0"
     if advice := _ADVICE.get(status):
         return f"; {advice}"
     return "; try again later" if status >= 500 else ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.source_servers import Taxii20Server, serve
+from support.taxii_servers import Answer, serve_script
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.clients.http import Collection
@@ -75,6 +76,12 @@ def test_the_url_may_be_that_of_the_api_root(tocsin: Tocsin, old: Taxii20Server)
 def test_a_server_of_another_version_gets_a_sentence(tocsin: Tocsin, old: Taxii20Server) -> None:
     code, _, err = tocsin("poll", "one", "--url", f"{old.url}/root/")
     assert code != 0 and "does not speak TAXII 2.1" in err and "--taxii 2.0" in err
+
+
+def test_a_server_that_speaks_only_the_newer_version_gets_another_sentence(tocsin: Tocsin) -> None:
+    with serve_script(lambda _: Answer({"title": "no"}, status=406)) as server:
+        code, _, err = tocsin("poll", "feed", "--taxii", "2.0", "--url", server.url)
+    assert code != 0 and "does not speak TAXII 2.0" in err and "without --taxii 2.0" in err
 
 
 def test_nothing_is_sent_to_it(old: Taxii20Server) -> None:
