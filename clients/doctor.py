@@ -74,21 +74,23 @@ def diagnose(place: Environment) -> Iterator[Diagnosis]:
 
 
 def _check_local(place: Environment) -> Iterator[Diagnosis]:
-    """The settings file and the folders of records and caches."""
+    """The files with settings and certificate, and the folders of records and caches."""
     if place.file is None:
         yield Diagnosis("settings", "ok", "no client.toml; options and variables only")
     else:
-        yield _check_mode(place.file, place.settings)
+        has_secret = bool(place.settings.key or place.settings.secret)
+        yield _check_mode("settings", place.file, has_secret, "with its secret")
+    if (cert := place.settings.cert) and cert.is_file():
+        yield _check_mode("certificate", cert, True, "with its private key")
     yield _check_folder("record", state_folder(place.environ))
     yield _check_folder("cache", cache_folder(place.environ))
 
 
-def _check_mode(file: Path, settings: ClientSettings) -> Diagnosis:
+def _check_mode(step: str, file: Path, has_secret: bool, what: str) -> Diagnosis:
     mode = stat.S_IMODE(file.stat().st_mode)
-    if mode & 0o077 and (settings.key or settings.secret):
-        advice = f"chmod 600 {file}"
-        return Diagnosis("settings", "warning", f"others can read {file}, with its secret", advice)
-    return Diagnosis("settings", "ok", str(file))
+    if mode & 0o077 and has_secret:
+        return Diagnosis(step, "warning", f"others can read {file}, {what}", f"chmod 600 {file}")
+    return Diagnosis(step, "ok", str(file))
 
 
 def _check_folder(name: str, folder: Path | None) -> Diagnosis:

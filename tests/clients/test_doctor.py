@@ -84,6 +84,16 @@ def test_a_settings_file_that_others_can_read_is_a_warning(tocsin: Run, partner:
     assert "chmod 600" in text and "hunter2" not in text
 
 
+@pytest.mark.parametrize(("mode", "state"), [(0o640, "warning"), (0o600, "ok")])
+def test_a_private_key_that_others_can_read_is_a_warning(
+    tocsin: Run, tmp_path: Path, mode: int, state: str
+) -> None:
+    file = write_private_file(tmp_path / "client.pem", "")
+    file.chmod(mode)
+    _, found, text = states(tocsin, "--cert", str(file), "--url", "https://nosuch.invalid/taxii2/")
+    assert (found["certificate"], "chmod 600" in text) == (state, state == "warning")
+
+
 @pytest.mark.parametrize(
     ("date", "state"),
     [
