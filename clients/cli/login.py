@@ -57,13 +57,15 @@ def login_command(
 ) -> int:
     """Try a hub and a credential, and keep them for all commands.
 
-    Asks for what is not given. The secret is read without being shown, or from
-    standard input. The whole credential, `acme:…`, may be given as the account. URL and
-    account are written to ~/.config/tocsin/client.toml, which only you can read
-    then; its other lines stay. The secret goes into the system's keyring if there
-    is one and the package `keyring` is installed, else into the same file.
+    Asks for what is not given, and offers the URL and the account that are in
+    use. The secret is read without being shown, or from standard input. The
+    whole credential, `acme:…`, may be given as the account. URL and account are
+    written to ~/.config/tocsin/client.toml, which only you can read then; its
+    other lines stay. The secret goes into the system's keyring if there is one
+    and the package `keyring` is installed, else into the same file.
     """
-    url = settings.url or _ask("URL of the hub")
+    given = click.get_current_context().params["url"] or os.environ.get("TOCSIN_URL")
+    url = given or _ask("URL of the hub", settings.url)
     account, glued, secret = (account or _ask("Account", settings.account)).partition(":")
     secret = secret if glued else _ask_secret()
     tried = _check_settings(settings, url, account, secret)

@@ -111,6 +111,26 @@ class TestLogin:
         assert SECRET not in after_prompt
         assert tomllib.loads(file.read_text())["account"] == ACCOUNT
 
+    def test_the_url_of_the_file_is_only_offered(self, url: str, file: Path) -> None:
+        file.parent.mkdir(parents=True)
+        file.write_text(f'url = "https://old.invalid/"\naccount = "{ACCOUNT}"\n')
+        answers = [
+            ("URL of the hub [https://old.invalid/]: ", f"{url}\n"),
+            (f"Account [{ACCOUNT}]: ", "\n"),
+            ("Secret (not shown): ", f"{SECRET}\n"),
+        ]
+        code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, answers=answers)
+        assert code == 0, written
+        assert tomllib.loads(file.read_text())["url"] == url
+
+    def test_a_url_of_the_environment_is_not_asked_for(
+        self, url: str, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("TOCSIN_URL", url)
+        answers = [("Account: ", f"{ACCOUNT}\n"), ("Secret (not shown): ", f"{SECRET}\n")]
+        code, written = run_on_terminal([*LOGIN, "--no-keyring"], 80, 60, answers=answers)
+        assert (code, "URL of the hub" in written) == (0, False), written
+
     def test_a_link_in_place_of_the_file_is_not_written_through(
         self, url: str, file: Path, tmp_path: Path
     ) -> None:
