@@ -55,8 +55,9 @@ class Client:
     ) -> None:
         """`url` and `key` take precedence over `settings`.
 
-        Those default to variables and client.toml.  Sends nothing yet.
-        Raises ConfigError or ShareError if a setting cannot be used.
+        Those default to variables and client.toml.  Raises ConfigError if one of these is wrong.
+        Sends nothing yet: if the hub's URL, certificate or key cannot be used, the first call
+        that needs it raises ShareError.
         """
         settings = settings or load_client(None, os.environ, {})
         given = {name: text for name, text in (("url", url), ("key", key)) if text}

@@ -10,6 +10,7 @@ from support.hub import HubInProcess, indicator
 from support.paths import ROOT
 
 from tocsin.clients.api import Client, ClientSettings, PushOptions, ShareError
+from tocsin.config import ConfigError
 
 HELD = b"[email-message:to_refs[*].value = 'jo@northmole.example']"
 
@@ -74,6 +75,22 @@ def test_errors_are_share_errors(alone: None, call: str) -> None:
             client.push([], to="inbox")
         else:
             next(client.poll("green"))
+
+
+def test_a_url_that_cannot_be_used_is_an_error_of_the_first_call_that_needs_it(
+    alone: None,
+) -> None:
+    client = Client("ftp://hub.example/", "acme:acme")
+    with pytest.raises(ShareError, match="cannot be the URL"):
+        client.collections()
+
+
+def test_a_wrong_variable_is_an_error_of_the_client(
+    alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_TIMEOUT", "soon")
+    with pytest.raises(ConfigError, match="timeout"):
+        Client()
 
 
 def test_a_file_that_no_format_reads_is_a_share_error(alone: None) -> None:
