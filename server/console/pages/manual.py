@@ -42,6 +42,8 @@ _PAGES = (
 _TYPES = {"png": "image/png", "svg": "image/svg+xml"}
 _PICTURE = re.compile(r"(?:[a-z0-9-]+/)?[a-z0-9-]+\.[a-z]{3}")
 _LINK = re.compile(r'href="(?!https?:|#|mailto:)([^"#]+)(#[^"]*)?"')
+_SNIPPET = re.compile(r'^--8<-- "([a-z]+/[a-z]+\.toml)"$', re.MULTILINE)
+"""A line in place of which a page of the site has a file, named from the folder above."""
 _IMAGE = re.compile(r'src="(?!https?:)([^"]+)"')
 
 
@@ -94,7 +96,10 @@ def _folder() -> Path:
 def _render(file: Path, name: str) -> Markup:
     """HTML of a page that ships with the program; its links lead to the other pages."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    text = parser.render(file.read_text("utf-8"))
+    source = _SNIPPET.sub(
+        lambda found: (_folder().parent / found[1]).read_text("utf-8"), file.read_text("utf-8")
+    )
+    text = parser.render(source)
     base = name.rpartition("/")[0]
     known = {page for page, _ in _PAGES}
 

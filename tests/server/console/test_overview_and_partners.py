@@ -127,6 +127,11 @@ def test_the_documentation_is_in_the_console(visitor: Visitor, hub: HubInProcess
         assert client.get(f"/console/help/{path}").status_code == 404
 
 
+def test_the_page_of_settings_has_all_of_them(hub: HubInProcess) -> None:
+    page = sign_in(hub, "viewer@hub.example").get("/console/help/settings").text
+    assert "#console = true" in page and "8&lt;" not in page and "8<" not in page
+
+
 def test_charts_have_a_column_for_each_value_and_gaps_where_there_is_none() -> None:
     chart = columns([0, DAY, 2 * DAY], [1, 0, 4])
     assert [round(each.height / chart.columns[-1].height, 2) for each in chart.columns] == [0.25, 1]
