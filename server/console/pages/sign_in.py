@@ -174,7 +174,7 @@ class SignIn:
             return go("/overview")
         if person.has(Role.REVIEWER):
             return go("/review")
-        return go("/journal" if person.has(Role.AUDITOR) else "/partner")
+        return go("/admin/journal" if person.has(Role.AUDITOR) else "/partner")
 
 
 def device_cookie(settings: ConsoleSettings) -> str:

@@ -52,6 +52,12 @@ def test_a_person_signs_in_in_a_browser_and_out_again(visitor: Visitor) -> None:
     assert "/console/sign-in" in page.url
 
 
+@pytest.mark.parametrize("role", Role)
+def test_each_role_begins_at_a_page_that_it_may_open(hub: HubInProcess, role: Role) -> None:
+    client = sign_in(hub, f"{role}@hub.example")
+    assert client.get("/console/", follow_redirects=True).status_code == 200
+
+
 def test_an_invited_person_sets_a_password_and_is_signed_in(
     visitor: Visitor, hub: HubInProcess
 ) -> None:
