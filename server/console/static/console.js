@@ -99,13 +99,18 @@ if (window.trustedTypes) {
     const field = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
     if (field && event.key === "Escape") { field.blur(); return; }
     if (field || event.target.closest("dialog[open]")) return;
-    const key = event.key;
+    // Shift alone makes a capital, whatever CapsLock does: what is released in full cannot be taken back.
+    const key = event.key.length > 1 ? event.key : event.key[event.shiftKey ? "toUpperCase" : "toLowerCase"]();
     if (prefix) {
-      prefix = false;
+      // The key after g never decides an item, however late it comes and even if it leads nowhere.
+      event.preventDefault();
+      if (event.repeat || ["Shift", "CapsLock"].includes(key)) return;
+      prefix = key === "g";
       const link = all("[data-go]").find((each) => each.dataset.go === key);
-      if (link) { event.preventDefault(); link.click(); return; }
+      if (link) link.click();
+      return;
     }
-    if (key === "g") { prefix = true; setTimeout(() => { prefix = false; }, 1500); return; }
+    if (key === "g") { prefix = true; return; }
     if (key === "/") { event.preventDefault(); const field = document.getElementById("q"); if (field) { field.focus(); field.select(); } return; }
     if (key === "?") { const list = document.getElementById("keys"); if (list) list.showModal(); return; }
     if (rows().length && (key === "j" || key === "k")) { event.preventDefault(); choose(key === "j" ? row + 1 : row - 1); return; }

@@ -221,6 +221,34 @@ def test_a_key_that_is_held_down_decides_one_item(hub: HubInProcess, visitor: Vi
     assert sum(each.decision is not None for each in hub.store.reviews.list_waiting()) == 1
 
 
+@pytest.mark.parametrize("keys", ["ga", "gs", "gx", "g1", "F"])
+def test_keys_to_go_somewhere_and_capitals_by_caps_lock_decide_nothing(
+    hub: HubInProcess, visitor: Visitor, keys: str
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    is_at(page, "host0[.]top")
+    for key in keys:
+        page.keyboard.press(key)  # capitals come without Shift, as with CapsLock
+    page.wait_for_timeout(300)
+    assert not any(each.decision for each in hub.store.reviews.list_waiting())
+    page.keyboard.press("Escape")
+    page.keyboard.press("A")
+    is_said(page, "Kept masked: host0[.]top")
+
+
+def test_the_key_after_g_goes_to_a_page_however_late_it_comes(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    is_at(page, "host0[.]top")
+    for key in ("G", "g"):  # G without Shift, as with CapsLock
+        page.keyboard.press(key)
+    page.wait_for_timeout(1_700)
+    page.keyboard.press("r")
+    page.wait_for_url("**/console/review")
+    assert not any(each.decision for each in hub.store.reviews.list_waiting())
+
+
 def test_several_are_selected_and_rejected_by_keyboard(hub: HubInProcess, visitor: Visitor) -> None:
     page = visitor.sign_in(REVIEWER, "/review")
     for key in ("j", "x", "j", "x"):
