@@ -48,9 +48,6 @@ if (window.trustedTypes) {
     });
   });
 
-  if (window.matchMedia("(max-width: 46rem)").matches) {
-    all("details.menu").forEach((menu) => menu.removeAttribute("open"));
-  }
   const errors = document.querySelector(".errors");
   if (errors) errors.focus();
 
@@ -178,6 +175,11 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
   const line = document.getElementById("status");
   let timer = 0;
 
+  // A phone shows a summary to open these by; wider windows show none, so there they are open.
+  const narrow = window.matchMedia("(max-width: 46rem)");
+  const fold = () => all("details.menu, details[data-fold]").forEach((each) => { each.open = !narrow.matches; });
+  narrow.addEventListener("change", fold);
+
   const count = () => {
     clearInterval(timer);
     const button = line.querySelector("[data-left]"), text = line.querySelector("[data-countdown]");
@@ -197,9 +199,7 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     const heading = document.querySelector("h1[data-focus]"), errors = document.querySelector(".errors");
     const typing = document.activeElement && document.activeElement.id === "words";
     if (errors) errors.focus(); else if (heading && !typing) heading.focus({ preventScroll: true });
-    if (window.matchMedia("(max-width: 46rem)").matches) {
-      all("details[data-fold]").forEach((each) => each.removeAttribute("open"));
-    }
+    fold();
     const marks = () => all("main mark");
     const next = document.getElementById("next-mark");
     if (next && marks().length) {

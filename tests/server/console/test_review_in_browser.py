@@ -286,6 +286,23 @@ def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: 
         assert release.is_visible()
 
 
+def test_turning_a_phone_hides_nothing(hub: HubInProcess, browser: Browser, origin: str) -> None:
+    upright, across = ({"width": width, "height": 360} for width in (360, 740))
+    hidden = "nav[aria-label=Main] >> text=Overview", "button[data-key=F]", "button[data-key=s]"
+    add_person(hub, "operator@hub.example", Role.OPERATOR)
+    with visit(browser, origin, viewport=upright) as phone:
+        page = phone.sign_in("operator@hub.example", "/review")
+        page.click("tbody a")
+        page.wait_for_url("**/review/*")
+        for _ in range(2):
+            for each in hidden:
+                expect(page.locator(each)).not_to_be_visible()
+            page.set_viewport_size(across)  # type: ignore[arg-type]
+            for each in hidden:
+                expect(page.locator(each)).to_be_visible()
+            page.set_viewport_size(upright)  # type: ignore[arg-type]
+
+
 def test_works_without_scripts(hub: HubInProcess, browser: Browser, origin: str) -> None:
     with visit(browser, origin, java_script_enabled=False) as plain:
         page = plain.sign_in(REVIEWER, "/review")
