@@ -29,6 +29,7 @@ from tocsin.admission.errors import (
     TooManyRequests,
     Unavailable,
 )
+from tocsin.server.console.forms import safe_next
 from tocsin.server.console.request_context import context, rights_of
 from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
 
@@ -60,6 +61,8 @@ _LONGEST_WITHOUT_SESSION = 1 << 16
 """Octets of a form from somebody who has not signed in; longer ones are not read."""
 _LONGEST_FORM = 1 << 18
 """Octets of a form from somebody who has, but for pages that take documents (`Pages.take_long`)."""
+_PARTS = "/part/"
+"""Where the paths begin of what open pages ask for by themselves, with nobody there."""
 _SIGN_IN = f"{ROOT}/sign-in"
 _APP = "/me/code"
 _SECOND_FACTORS = (_APP, "/me/passkeys", "/me/passkeys/new", "/sign-out")
@@ -122,7 +125,9 @@ class Middleware:
         if settings.hosts and _host(request.host) not in settings.hosts:
             return flask.make_response("this host name is not that of the hub\n", 421)
         here = context()
-        found = self.services.people.find_session(request.cookies.get(cookie_name(settings), ""))
+        cookie = request.cookies.get(cookie_name(settings), "")
+        is_active = not request.path.startswith(_PARTS)
+        found = self.services.people.find_session(cookie, is_active=is_active)
         if found is not None:
             here.person, here.session = found
             collections = self.services.store.feeds.look().collections
@@ -178,11 +183,13 @@ class Middleware:
 
     def _ask_to_sign_in(self) -> Response:
         if request.method not in _SAFE_METHODS or request.headers.get("HX-Request"):
-            answer = flask.make_response("the session has ended: sign in again\n", 401)
-            answer.headers["HX-Redirect"] = _SIGN_IN
+            target = _sign_in_url(_shown_page())
+            page = flask.render_template("session_ended.html", target=target)
+            answer = flask.make_response(page, HTTPStatus.UNAUTHORIZED)
+            answer.headers["HX-Redirect"] = target
             return answer
         path = request.full_path.rstrip("?")
-        return flask.redirect(f"{_SIGN_IN}?next={quote(ROOT + path, safe='/')}", 303)
+        return flask.redirect(_sign_in_url(ROOT + path), HTTPStatus.SEE_OTHER)
 
     def answer_share_error(self, error: ShareError) -> Response:
         """An error of the person's, or Unavailable."""
@@ -279,6 +286,20 @@ def cookie_name(settings: ConsoleSettings) -> str:
 def _error_page(status: HTTPStatus, text: str) -> Response:
     page = flask.render_template("error.html", title=status.phrase, text=text)
     return flask.make_response(page, status)
+
+
+def _sign_in_url(target: str) -> str:
+    """The form to sign in, from which a page of the console follows."""
+    return f"{_SIGN_IN}?next={quote(target, safe='/')}"
+
+
+def _shown_page() -> str:
+    """The page of the console that sent a form, or asked for a part of itself."""
+    try:
+        url = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
+    except ValueError:
+        return safe_next("")
+    return safe_next(url._replace(scheme="", netloc="").geturl())
 
 
 def _host(host: str) -> str:

@@ -272,8 +272,11 @@ class People:
         self._store.commit(work)
         return Stay(person, session, cookie, self.attempts.new_device(person.login))
 
-    def find_session(self, cookie: str) -> tuple[Person, Session] | None:
-        """The person and the session of a cookie; None if it has ended."""
+    def find_session(self, cookie: str, *, is_active: bool = True) -> tuple[Person, Session] | None:
+        """The person and the session of a cookie; None if it has ended.
+
+        The session stays open from now on unless `is_active` is False: the person did nothing.
+        """
         if not cookie:
             return None
         session, now = self._store.people.find_session(_hash(cookie)), self._clock()
@@ -287,7 +290,7 @@ class People:
         person = self._store.people.find(session.person)
         if person is None or person.disabled:
             return None
-        if now - session.seen > 60 * SECOND:
+        if is_active and now - session.seen > 60 * SECOND:
             self._store.people.note_session(session.id, now)
         return person, session
 

@@ -234,3 +234,27 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     count();
   });
 })();
+// Typed text outlives a session that ends.  It may hold what nobody should read before it is checked: it stays
+// in this tab, comes back once for the person who typed it, and the next page of any session removes it.
+(() => {
+  const person = document.body.dataset.person, place = location.pathname + location.search;
+  const keep = (typed) => {
+    try { sessionStorage.setItem("typed", JSON.stringify(typed)); } catch { /* Longer than browsers keep. */ }
+  };
+  const typed = JSON.parse(sessionStorage.getItem("typed"));
+  if (typed && !person) keep({ ...typed, ended: true });
+  if (typed && person) {
+    sessionStorage.removeItem("typed");
+    const isBack = typed.ended && typed.person === person && typed.place === place;
+    Object.entries(isBack ? typed.texts : {}).forEach(([id, text]) => {
+      const field = document.getElementById(id), folded = field && field.closest("details");
+      if (field) field.value = text;
+      if (folded) folded.open = true;
+    });
+  }
+  window.addEventListener("pagehide", () => {
+    const fields = Array.from(document.querySelectorAll("[data-keep]")).filter((each) => each.value !== each.defaultValue);
+    if (!person || !fields.length) return;
+    keep({ person, place: location.pathname + location.search, texts: Object.fromEntries(fields.map((each) => [each.id, each.value])) });
+  });
+})();

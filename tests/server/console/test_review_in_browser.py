@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from support.console import Visitor, add_person, serve_console, visit
+from support.console import PASSWORD, Visitor, add_person, serve_console, visit
 from support.hub import HubInProcess, indicator
 
 from tocsin.server.person import Role
@@ -208,6 +208,23 @@ def test_a_decision_that_does_not_reach_the_hub_is_said(
     page.keyboard.press("a")
     is_said(page, "The hub answered 503. Reload the page to see how it stands.")
     assert not any(each.decision for each in hub.store.reviews.list_waiting())
+
+
+def test_a_session_that_ends_leads_back_to_the_item_and_what_was_typed(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    page.keyboard.press("e")
+    page.fill("#words", "saw it")
+    visitor.context.clear_cookies()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/sign-in?next=/console/review/*")
+    page.fill("#login", REVIEWER)
+    page.fill("#password", PASSWORD)
+    page.click("button.main")
+    expect(page.locator("h1")).to_contain_text("host0[.]top")
+    expect(page.locator("#words")).to_be_focused()
+    assert page.input_value("#words") == "saw it"
 
 
 def test_a_key_that_is_held_down_decides_one_item(hub: HubInProcess, visitor: Visitor) -> None:

@@ -13,7 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, FilePayload, Page
 from support.clock import ManualClock
-from support.console import Visitor, add_person, post, serve_console, sign_in, visit
+from support.console import PASSWORD, Visitor, add_person, post, serve_console, sign_in, visit
 from support.documents import docx, paragraph, pdf, rows, xlsx
 from support.hub import HubInProcess, Object, indicator, sdo
 from support.misp_events import attribute, event
@@ -66,6 +66,26 @@ def client(hub: HubInProcess) -> FlaskClient:
 
 def bundle(*objects: Object) -> str:
     return json.dumps({"type": "bundle", "id": "bundle--1", "objects": objects})
+
+
+def end_sessions(hub: HubInProcess, login: str) -> None:
+    """End the sessions of a person, as time does."""
+    person = hub.store.people.find_by_login(login)
+    assert person is not None
+    for session in hub.store.people.list_sessions(person.id):
+        hub.store.people.end_session(session.id)
+
+
+def enter_password(page: Page, login: str) -> None:
+    """Sign in at the form that is shown."""
+    page.fill("#login", login)
+    page.fill("#password", PASSWORD)
+    page.click("button.main")
+
+
+def typed_texts(page: Page) -> object:
+    """The texts that the browser keeps."""
+    return page.evaluate("sessionStorage.getItem('typed')")
 
 
 def paste(client: FlaskClient, text: str, **more: Any) -> str:
@@ -141,6 +161,39 @@ class TestTheWholePath:
             assert "1 object:" in page.inner_text("main")
         (published,) = hub.feed("amber")
         assert "jane" not in json.dumps(published).lower()
+
+    def test_typed_text_outlives_a_session_that_ends(
+        self, visitor: Visitor, hub: HubInProcess
+    ) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", DESCRIPTION)
+        end_sessions(hub, ANALYST)
+        page.click("button.main")
+        visitor.faults.clear()  # the browser notes the status 401
+        visitor.check()
+        page.click("a.main")
+        enter_password(page, ANALYST)
+        page.wait_for_url(f"{visitor.origin}/console/share")
+        assert page.input_value("#text") == DESCRIPTION
+        page.click("button.main")
+        page.wait_for_url("**/share/*")
+        assert typed_texts(page) is None, "it is kept no longer than needed"
+        visitor.go("/share")
+        assert page.input_value("#text") == ""
+        visitor.check()
+
+    def test_typed_text_is_not_shown_to_the_next_person(
+        self, visitor: Visitor, hub: HubInProcess
+    ) -> None:
+        add_person(hub, "other@hub.example", Role.ANALYST, partner="acme")
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", DESCRIPTION)
+        end_sessions(hub, ANALYST)
+        page.click("button.main")
+        page.click("a.main")
+        enter_password(page, "other@hub.example")
+        page.wait_for_url(f"{visitor.origin}/console/share")
+        assert (page.input_value("#text"), typed_texts(page)) == ("", None)
 
     def test_a_file_is_dropped_on_the_form(self, visitor: Visitor) -> None:
         page = visitor.sign_in(ANALYST, "/share")

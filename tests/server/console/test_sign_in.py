@@ -201,6 +201,47 @@ def test_a_session_ends_when_it_is_idle_and_at_the_latest_after_twelve_hours(
     assert client.get("/console/me").status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("page", "target"),
+    [
+        ("http://localhost/console/share?instead=a", "/console/share%3Finstead%3Da"),
+        ("http://evil.test/console/share", "/console/share"),
+        ("http://localhost//evil.test/console/", "/console/"),
+        ("http://[", "/console/"),
+        ("", "/console/"),
+    ],
+)
+def test_a_form_of_a_session_that_has_ended_leads_to_signing_in_and_back(
+    hub: HubInProcess, page: str, target: str
+) -> None:
+    client = hub.client.application.test_client()
+    for header in ("Referer", "HX-Current-URL"):
+        answer = post(client, "/console/share", {"token": ""}, headers={header: page})
+        link = f"/console/sign-in?next={target}"
+        assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, link)
+        assert f'href="{link}"' in answer.text and "Your session has ended" in answer.text
+
+
+def test_a_page_that_asks_for_a_part_of_itself_leads_to_signing_in_and_back(
+    hub: HubInProcess,
+) -> None:
+    headers = {"HX-Request": "true", "HX-Current-URL": "http://localhost/console/review?rule=a"}
+    answer = hub.client.get("/console/part/waiting?seen=1", headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"] == "/console/sign-in?next=/console/review%3Frule%3Da"
+
+
+def test_the_number_in_the_bar_keeps_no_session_open(store: Store, clock: ManualClock) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.REVIEWER)
+    client = sign_in(hub, "jane@hub.example")
+    clock.now += IDLE_SECONDS * SECOND // 2
+    assert client.get("/console/part/waiting?seen=0").status_code == 204
+    clock.now += IDLE_SECONDS * SECOND // 2
+    assert client.get("/console/part/waiting?seen=0").status_code == 303
+    assert client.get("/console/review").status_code == 303
+
+
 def test_signing_in_changes_the_cookie_and_ends_the_session_before(hub: HubInProcess) -> None:
     client = sign_in(hub, "viewer@hub.example")
     before = client.get_cookie("tocsin-console")

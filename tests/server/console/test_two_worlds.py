@@ -85,7 +85,7 @@ def fill(hub: HubInProcess, clock: ManualClock, *, is_fuller: bool) -> None:
 def page(hub: HubInProcess, client: object, path: str) -> tuple[int, str]:
     """The status and the text of a page without what is random in every world."""
     answer = client.get(f"/console{path}", follow_redirects=True)  # type: ignore[attr-defined]
-    text = re.sub(r'(data-token|name="token" value)="[^"]+"', "TOKEN", answer.text)
+    text = re.sub(r'(data-person|data-token|name="token" value)="[^"]+"', "TOKEN", answer.text)
     return answer.status_code, re.sub(r"/submissions/[0-9a-f-]{36}", "/submissions/ID", text)
 
 
