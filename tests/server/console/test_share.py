@@ -162,6 +162,20 @@ class TestTheWholePath:
         (published,) = hub.feed("amber")
         assert "jane" not in json.dumps(published).lower()
 
+    def test_a_long_word_does_not_make_the_preview_wider_than_a_phone(
+        self, browser: Browser, hub: HubInProcess
+    ) -> None:
+        with (
+            serve_console(hub) as origin,
+            visit(browser, origin, viewport={"width": 360, "height": 740}) as phone,
+        ):
+            page = phone.sign_in(ANALYST, "/share")
+            page.fill("#text", bundle(indicator("a.evil-portal.top", description="w" * 3_000)))
+            page.click("button.main")
+            page.wait_for_url("**/share/*")
+            page.wait_for_selector("details.kept")
+            phone.check()
+
     def test_typed_text_outlives_a_session_that_ends(
         self, visitor: Visitor, hub: HubInProcess
     ) -> None:
