@@ -72,11 +72,15 @@ class FieldErrors(Exception):
 def sentence(error: Exception) -> str:
     """The text of an error as a sentence, without the command that it names in the end.
 
+    A mailbox at its beginning stays as it is.
+
     >>> sentence(ValueError("there is a partner acme already; `partner change` changes it"))
     'There is a partner acme already.'
     """
     text = _COMMAND.sub("", str(error))
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
+    is_mailbox = "@" in text.partition(" ")[0]
+    start = text[:1] if is_mailbox else text[:1].upper()
+    return f"{start}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 def split_words(text: str) -> tuple[str, ...]:

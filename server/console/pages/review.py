@@ -17,7 +17,7 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import DAY
-from tocsin.server.console.forms import go, parse_number, refuse, text_field
+from tocsin.server.console.forms import go, parse_number, refuse, sentence, show_again, text_field
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
@@ -181,6 +181,10 @@ class Queue:
 
     def show(self) -> ResponseReturnValue:
         """A page of the queue, the oldest first."""
+        return self._show({}, HTTPStatus.OK)
+
+    def _show(self, errors: dict[str, str], status: int) -> Response:
+        """The page; the items of a refused decision on several are still selected."""
         chosen, store = Filter.of_request(), self.services.store
         items = store.review_queue.look()
         found = [each for each in items if chosen.takes(each)]
@@ -189,9 +193,12 @@ class Queue:
         here, now = context(), self.services.clock()
         waiting = [each for each in items if each.rules != _BY_ITSELF]
         acts, said = store.review_acts.list_latest(here.who.id), find_act(self.services)
-        return flask.render_template(
+        return show_again(
             "review_queue.html",
+            errors,
+            status,
             section=_SECTION,
+            selected=frozenset(request.form.getlist("item")),
             lines=self._lines(shown),
             filter=chosen,
             choices=Choices.count(items),
@@ -244,9 +251,12 @@ class Queue:
         kinds = {"keep_masked": DecisionKind.KEEP_MASKED, "reject": DecisionKind.REJECT}
         kind = kinds.get(text_field("decision"))
         if kind is None:
-            raise Malformed("choose what to do with the items")
+            return self._show({"decision": "Choose what to do with the items."}, 422)
         decision = Decision(kind, text_field("reason", _LONGEST_REASON) or _REASON)
-        act = self.services.intake.decisions.decide_all(context().who, chosen, decision)
+        try:
+            act = self.services.intake.decisions.decide_all(context().who, chosen, decision)
+        except Conflict as error:
+            return self._show({"decision": sentence(error)}, HTTPStatus.CONFLICT)
         if not act.reviews:
             page = flask.render_template(
                 "review_skipped.html", section=_SECTION, act=act, filter=back
@@ -264,6 +274,7 @@ class Queue:
                 "review_conflict.html",
                 section=_SECTION,
                 review=None,
+                own_act=None,
                 why=str(error),
                 filter=back,
                 own=_NOTHING_TYPED,
@@ -315,22 +326,27 @@ class Item:
         return review
 
     def _show_decided(self, review: Review) -> Response:
-        chosen, act = Filter.of_request(), None
-        if review.decision is not None:
-            act = self.services.store.review_acts.find(review.decision.act)
-        said = find_act(self.services)
+        chosen, said = Filter.of_request(), find_act(self.services)
         page = flask.render_template(
             "review_decided.html",
             section=_SECTION,
             review=review,
-            act=act,
-            is_mine=act is not None and act.person == context().who.id,
+            own_act=self._find_own_pending(review),
             filter=chosen,
             said=said,
             named=name_acts(self.services.store, [said] if said else []),
             next_url=ROOT + self._next_url(review, chosen),
         )
         return flask.make_response(page)
+
+    def _find_own_pending(self, review: Review) -> ReviewAct | None:
+        """The person's own act that decided only this review, while it can be withdrawn."""
+        if review.decision is None:
+            return None
+        act, now = self.services.store.review_acts.find(review.decision.act), self.services.clock()
+        if act is None or act.person != context().who.id or len(act.reviews) > 1:
+            return None
+        return act if act.state is ActState.PENDING and now < act.due else None
 
     def _show_open(
         self, review: Review, errors: dict[str, str], typed: dict[str, str], status: int
@@ -469,7 +485,7 @@ class Item:
         try:
             decision = self._read_decision(review)
         except Malformed as error:
-            return self._show_open(review, {"words": _sentence(error)}, _typed(), 422)
+            return self._show_open(review, {"words": sentence(error)}, _typed(), 422)
         version = parse_number(request.form.get("version", ""))
         if version is None:
             raise Malformed("the form is not complete: open the item again")
@@ -486,6 +502,7 @@ class Item:
             "review_conflict.html",
             section=_SECTION,
             review=review,
+            own_act=self._find_own_pending(review),
             why=why,
             filter=chosen,
             own=_typed(),
@@ -587,7 +604,7 @@ def _why_not(review: Review, holder: Claim | None, *, may_act: bool) -> str:
     if not may_act:
         return "You can look at it; reviewers decide."
     if is_own(review, who):
-        return _sentence(Conflict(OWN))
+        return sentence(Conflict(OWN))
     if holder is not None and holder.person != who.id:
         return f"{holder.login} has it open. You can look at it; decide another one meanwhile."
     return ""
@@ -600,8 +617,3 @@ def _typed() -> dict[str, str]:
         "reason": text_field("reason", _LONGEST_REASON),
         "words": text_field("words"),
     }
-
-
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."

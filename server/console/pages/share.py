@@ -20,7 +20,6 @@ from tocsin.admission.errors import (
     Conflict,
     Malformed,
     NotFound,
-    ShareError,
     TooManyRequests,
     Unavailable,
 )
@@ -37,7 +36,7 @@ from tocsin.server.console.drafts import (
     Standing,
     State,
 )
-from tocsin.server.console.forms import go, number_field, show_again, text_field
+from tocsin.server.console.forms import go, number_field, sentence, show_again, text_field
 from tocsin.server.console.middleware import status_of
 from tocsin.server.console.previews import MOST_OBJECTS, STALE_SECONDS
 from tocsin.server.console.registry import Pages
@@ -168,7 +167,7 @@ class Share:
             draft = self.services.drafts.begin(origin, content, options)
         except (TooManyRequests, Unavailable) as error:
             answer = self._render_again(
-                text, options, {"text": _sentence(error)}, status_of(error), instead
+                text, options, {"text": sentence(error)}, status_of(error), instead
             )
             answer.headers["Retry-After"] = str(error.seconds)
             return answer
@@ -263,7 +262,7 @@ class Share:
                 try:
                     self._receive(draft)
                 except TooManyRequests as error:
-                    return self._page(draft, {"preview": _sentence(error)}, status_of(error))
+                    return self._page(draft, {"preview": sentence(error)}, status_of(error))
                 drafts.close(draft)
         return go(f"/submissions/{draft.submission}")
 
@@ -483,11 +482,6 @@ def _summarise(draft: Draft) -> str:
     asked = draft.count(Standing.ASKED)
     more = f" Of {asked:,}, a part waits for a reviewer." if asked else ""
     return f"{head} {', '.join(found)}.{more}" if found else head
-
-
-def _sentence(error: ShareError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _as_json(content: object) -> str:

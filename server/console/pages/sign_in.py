@@ -158,7 +158,7 @@ class SignIn:
         except (Malformed, Conflict) as error:
             text = str(error)
             place = next((f for f in ("password", "name") if f in text), "login")
-            errors = {place: f"{text[:1].upper()}{text[1:]}."}
+            errors = {place: sentence(error)}
             return show_again(
                 "invitation.html", errors, 422, invitation=found, login=login, name=name
             )

@@ -85,11 +85,12 @@ if (window.trustedTypes) {
       return;
     }
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      // Only what a form is for: in a list, no button is meant more than another.
       const form = event.target.closest("form") || document.querySelector("form[data-main]");
-      if (!form) return;
+      const button = form && form.querySelector("button.main");
+      if (!button) return;
       event.preventDefault();
-      const button = form.querySelector("button.main");
-      if (button) button.click(); else form.requestSubmit();
+      button.click();
       return;
     }
     if (document.body.dataset.keys !== "on" || event.ctrlKey || event.metaKey || event.altKey) return;

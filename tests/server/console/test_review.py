@@ -844,6 +844,16 @@ class TestSeveral:
         form = {"decision": "reject", "item": ["x:1"] * 501}
         answer = post(reviewer, "/console/review/all", form)
         assert answer.status_code == 409 and "500 at most" in answer.text
+        assert '<h1 id="item" tabindex="-1">Review<' in answer.text
+
+    def test_what_is_wrong_is_said_on_the_queue_and_the_items_stay_selected(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        review, _ = ask(hub, "one.top", "two.top")
+        item = f"{review.id}:{review.revision}"
+        answer = post(reviewer, "/console/review/all?partner=acme", {"item": item})
+        assert answer.status_code == 422 and "Choose what to do with the items." in answer.text
+        assert f'value="{item}" checked' in answer.text and answer.text.count(" checked") == 1
 
     def test_all_that_match_are_counted_and_frozen(
         self, hub: HubInProcess, reviewer: FlaskClient

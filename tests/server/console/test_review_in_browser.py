@@ -123,6 +123,22 @@ def test_of_two_people_the_second_one_reads_what_the_first_decided(
     visitor.check()
 
 
+def test_what_was_decided_in_another_tab_is_taken_back_with_u(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    path = f"/review/{hub.store.reviews.list_waiting()[0].id}"
+    page = visitor.sign_in(REVIEWER, path)
+    tab = visitor.context.new_page()
+    tab.goto(page.url)
+    tab.keyboard.press("a")
+    is_said(tab, "Kept masked")
+    page.keyboard.press("r")
+    expect(page.locator("h1")).to_contain_text("Your decision was not taken")
+    page.keyboard.press("u")
+    is_said(page, "Withdrawn")
+    is_at(page, "host0[.]top")
+
+
 def stay(page: Page) -> None:
     """Mark the document, to see later if it is still the same one."""
     page.evaluate("window.stayed = true")
@@ -274,6 +290,16 @@ def test_several_are_selected_and_rejected_by_keyboard(hub: HubInProcess, visito
     page.wait_for_url("**act=*")
     is_said(page, "Rejected: 2 items")
     assert len(hub.store.review_queue.look()) == 2
+    visitor.check()
+
+
+def test_ctrl_and_enter_decide_nothing_in_the_queue(hub: HubInProcess, visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    box = page.locator("tbody input").first
+    box.check()
+    box.press("Control+Enter")
+    page.wait_for_timeout(300)
+    assert page.url.endswith("/review") and box.is_checked()
     visitor.check()
 
 

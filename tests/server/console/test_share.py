@@ -249,6 +249,11 @@ class TestTheWholePath:
         assert page.evaluate("window.hurt") is None
 
 
+def test_the_list_of_drafts_counts_their_objects(client: FlaskClient) -> None:
+    paste(client, "a.evil-portal.top")
+    assert "1 object, kept until" in client.get("/console/share").text
+
+
 def _tab_to(page: Page, id: str) -> None:
     for _ in range(30):
         page.keyboard.press("Tab")

@@ -47,3 +47,7 @@ def test_behind_a_proxy_with_tls_it_is_served_with_a_cookie_that_only_tls_carrie
 def test_a_sentence_ends_once() -> None:
     assert sentence(ValueError("did you mean PT?")) == "Did you mean PT?"
     assert sentence(ValueError("no")) == "No."
+
+
+def test_a_sentence_leaves_a_mailbox_as_it_is() -> None:
+    assert sentence(ValueError("ana@x.example can sign in")) == "ana@x.example can sign in."
