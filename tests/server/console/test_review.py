@@ -385,7 +385,7 @@ class TestDeciding:
     ) -> None:
         [review] = ask(hub)
         page = opened(reviewer, review)
-        assert "Reject the full text <kbd>r" in page and "Reject <kbd>r" not in page
+        assert "the full</span> text <kbd>r" in page and "Reject <kbd>r" not in page
         decide(reviewer, review, "reject", reason="it names the victim")
         later(hub, clock)
         assert descriptions(hub) == [MASKED]

@@ -220,6 +220,7 @@ def test_a_decision_that_does_not_reach_the_hub_is_said(
     hub: HubInProcess, visitor: Visitor
 ) -> None:
     page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    is_at(page, "host0[.]top")
     page.route("**/console/review/*", lambda route: route.fulfill(status=503, body="busy"))
     page.keyboard.press("a")
     is_said(page, "The hub answered 503. Reload the page to see how it stands.")
@@ -327,6 +328,25 @@ def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: 
         assert not release.is_visible()
         page.click("summary:has-text('More')")
         assert release.is_visible()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "most"), [(360, 740, 190), (360, 340, 45), (740, 360, 45)]
+)
+def test_bars_leave_a_phone_room_for_the_text(
+    hub: HubInProcess, browser: Browser, origin: str, width: int, height: int, most: int
+) -> None:
+    with visit(browser, origin, viewport={"width": width, "height": height}) as phone:
+        page = phone.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+        page.click("button:has-text('Keep masked')")
+        is_said(page, "Kept masked")
+        phone.check()
+        taken = page.evaluate(
+            """[".bar", ".decide", "#status"].map((each) => document.querySelector(each))
+            .filter((each) => getComputedStyle(each).position === "sticky")
+            .reduce((sum, each) => sum + each.offsetHeight, 0)"""
+        )
+        assert taken <= most
 
 
 def test_turning_a_phone_hides_nothing(hub: HubInProcess, browser: Browser, origin: str) -> None:
