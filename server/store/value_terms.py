@@ -114,12 +114,17 @@ def has_terms(terms: Iterable[str], wanted: Iterable[TermFilter]) -> bool:
 
 
 def understand_text(text: str) -> SearchedText:
-    """The meaning of a text that a person pasted; any text has one."""
+    """The meaning of a text that a person pasted; any text has one.
+
+    A STIX pattern stands for the first value that it compares, defanged or not.
+    """
     plain = text.strip()[:LONGEST_TEXT].strip()
     if not plain:
         return SearchedText(SearchKind.EVERYTHING, "")
     if _STIX_ID.fullmatch(plain):
         return SearchedText(SearchKind.ID, plain.lower())
+    if (value := _first_value(plain)) is not None:
+        return understand_text(value)
     word = refang(join_spaced(plain))
     for recognise in (_recognise_catalogue_id, _recognise_value, _recognise_file):
         if (found := recognise(word)) is not None:
@@ -133,6 +138,14 @@ def find_networks(subject: StixObject) -> Iterator[Network]:
     for each in extract_observables(subject):
         if not each.negated and (network := _parse_network(each.value)) is not None:
             yield network
+
+
+def _first_value(text: str) -> str | None:
+    """The first value that a STIX pattern compares; None if the text is no pattern."""
+    if not text.startswith(("[", "(")):
+        return None
+    found = extract_observables({"type": "indicator", "pattern": text})
+    return next((each.value for each in found if each.value.strip() and not each.negated), None)
 
 
 _Understood = tuple[SearchKind, str, list[str], str]

@@ -90,6 +90,32 @@ class TestSpellings:
         )
         assert len(find("one.top")) == len(find("http://two.top/x")) == 1
 
+    @pytest.mark.parametrize(
+        ("pattern", "kind", "value"),
+        [
+            ("[domain-name:value = 'one.top']", SearchKind.DOMAIN, "one.top"),
+            (" [domain-name:value = 'one[.]top'] ", SearchKind.DOMAIN, "one.top"),
+            ("[url:value = 'hxxp://one[.]top/x']", SearchKind.URL, "http://one.top/x"),
+            ("[ipv6-addr:value = '2001:db8::1']", SearchKind.ADDRESS, "2001:db8::1"),
+            (
+                "([domain-name:value NOT = 'no.top' AND url:value = 'http://one.top/x'])",
+                SearchKind.URL,
+                "http://one.top/x",
+            ),
+            ("[2001:db8::1]", SearchKind.ADDRESS, "2001:db8::1"),
+            ("[domain-name:value = 'one.top'", SearchKind.WORDS, "[domain-name:value = 'one.top'"),
+        ],
+    )
+    def test_a_pattern_is_understood_as_its_first_value(
+        self, pattern: str, kind: SearchKind, value: str
+    ) -> None:
+        found = understand_text(pattern)
+        assert (found.kind, found.value) == (kind, value)
+
+    def test_the_pattern_of_an_object_finds_it(self, hub: HubInProcess, find: Any) -> None:
+        hub.push(on("[domain-name:value = 'hx1.top']"))
+        assert len(find("[domain-name:value = 'hx1[.]top']")) == 1
+
     @pytest.mark.parametrize("text", ["files.newtopdom", "Files[.]NewTopDom"])
     def test_a_host_is_found_whose_top_level_domain_is_unknown(self, text: str) -> None:
         terms = value_terms(on("[domain-name:value = 'files.newtopdom']"))
