@@ -156,8 +156,8 @@ def test_one_person_has_two_reports_examined_at_most_and_a_process_eight(
     for name in names:
         add_person(hub, name, Role.ANALYST, partner="acme")
         client = sign_in(hub, name)
-        for _ in range(3):
-            answer = post(client, "/console/share", {"text": "kept-evil.top"})
+        for each in range(3):
+            answer = post(client, "/console/share", {"text": f"kept-evil-{each}.top"})
             statuses.append(answer.status_code)
     assert statuses == [303, 303, 429] * 3 + [303, 303, 503] + [503] * 3
     assert "kept-evil.top" in answer.text and answer.headers["Retry-After"]
