@@ -55,22 +55,22 @@ _REFERENCE_LABEL = re.compile(
 _PLAIN_URL = r"<?https?://[\w.-]{1,253}(?![\w.\[({-])(?:[:/?#][^\s\"<>|\]]{0,2000})?"
 """A URL that is not defanged."""
 _READ_MORE = re.compile(
-    r"\b(?:(?:information|details|analysis|report|article|more) (?:is |are )?(?:available |here )?"
-    r"(?:at|on|in|from|here|via)|see):? {0,2}" + _PLAIN_URL,
+    r"\b(?<!during )(?:(?:information|details|analysis|report|article|more) (?:is |are )?"
+    r"(?:available |here )?(?:at|on|in|from|here|via)|see):? {0,2}" + _PLAIN_URL,
     re.IGNORECASE,
 )
 """`more information at https://…` in the middle of a line."""
 _PUBLISHED_AT = re.compile(_PLAIN_URL, re.IGNORECASE)
-_PUBLICATION = re.compile(
-    r"\b(?:blog ?posts?|(?:white ?)?papers?|reports?|articles?|analys[ie]s|write-?ups?|summary"
-    r"|details|information)\b",
+_PUBLICATION = r"(?:blog ?posts?|white ?papers?|reports?|articles?|write-?ups?)\b"
+_IS_AVAILABLE = (
+    r"\b(?:(?:is|are|was|were) (?:now |also )?(?:available|published)|can be (?:found|read))\b"
+)
+_ANNOUNCED = re.compile(
+    rf"(?:\b{_PUBLICATION}(?:(?!\b(?:that|which|where|who)\b)[^.!?|;]){{0,120}}?{_IS_AVAILABLE}"
+    rf"|{_IS_AVAILABLE} as an? {_PUBLICATION})[^.!?|;]{{0,60}}\b(?:at|on|in|via|from|here)\b:?\s*$",
     re.IGNORECASE,
 )
-_IS_AVAILABLE = re.compile(
-    r"\b(?:available|published|posted|found)\b.{0,60}\b(?:at|on|in|via|from|here)\b:?\s*$",
-    re.IGNORECASE,
-)
-_SENTENCE_END = re.compile(r"[.!?|;](?:\s|$)")
+"""A sentence that ends in `the blog post about X is available on Y at`."""
 _MOST_BEFORE = 200
 """Characters before a URL that are looked at."""
 _REFERENCE_HEADINGS = frozenset(load_words(_PACKAGE, "reference_headings"))
@@ -190,17 +190,10 @@ def remove_read_more_links(line: str, before: str = "") -> str:
         text = line[max(0, start - _MOST_BEFORE) : start]
         if start < _MOST_BEFORE:
             text = f"{before[-_MOST_BEFORE:]} {text}"
-        if _announces_publication(text):
+        if _ANNOUNCED.search(text):
             kept.append(line[end:start])
             end = found.end()
     return "".join((*kept, line[end:]))
-
-
-def _announces_publication(text: str) -> bool:
-    """True if a sentence ends with what is published at the URL behind it."""
-    if _IS_AVAILABLE.search(text) is None:
-        return False
-    return _PUBLICATION.search(_SENTENCE_END.split(text)[-1]) is not None
 
 
 def begins_section(lines: Sequence[str], number: int) -> bool:

@@ -177,8 +177,9 @@ class TestAnnouncedPublications:
         [
             "The blog post on Loader's end is available on OurLab at\nhttps://lab.example.org/a-b\n",
             "The full report is also available at https://lab.example.org/report.pdf.",
-            "A white paper was published on our site: see it in detail at\n<https://lab.example.org/x>",
+            "A white paper was published on our site, with more detail, at\n<https://lab.example.org>",
             "Details: this article can be found here https://lab.example.org/x",
+            "A summary is also available as a blog post on OurLab at\nhttps://lab.example.org/s.",
         ],
     )
     def test_a_publication_that_a_sentence_announces_is_not_an_indicator(self, text: str) -> None:
@@ -191,6 +192,10 @@ class TestAnnouncedPublications:
         [
             "The next stage was available at\nhttp://evil-portal.top/x.exe",
             "We wrote a report. The next stage was found at http://evil-portal.top/x.exe",
+            "The report says that the next stage is available at http://evil-portal.top/x.exe",
+            "Details of cards are posted via http://evil-portal.top/x.exe",
+            "The web shell was found during analysis at http://evil-portal.top/x.exe",
+            "The following URLs were found in the analysis at:\nhttp://evil-portal.top/x.exe",
             "The report is available at hxxp://evil-portal.top/x.exe",
             "The report is available at http://evil-portal[.]top/x.exe",
             "The report is available at\n\nhttp://evil-portal.top/x.exe",
