@@ -955,8 +955,10 @@ def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: boo
     later = version_gap(new, mine)
     if later < 0:
         return OwnState.NEWER
-    if later > 0 or released or has_moved_references(new, mine):
+    if later > 0 or released:
         return OwnState.OLDER
+    if has_moved_references(new, mine):  # what was sent last says where they lead
+        return OwnState.NEWER if mine.received > new.received else OwnState.OLDER
     just_sent = mine.received == new.received
     return OwnState.REPEATED if just_sent or asks else OwnState.CONFLICTING
 

@@ -82,3 +82,22 @@ def test_other_content_under_the_same_version_is_refused(
     refused = hub.push({**others[2], **change})
     assert hub.verdicts(refused) == ["refused"]
     assert "raise `modified`" in details(refused)[0]["message"]
+
+
+def test_what_was_sent_last_says_where_its_references_lead(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    late, first, other = indicator("late.top"), indicator("one.top"), indicator("other.top")
+    version = {"name": "Loader", "published": LATER}
+    report = sdo("report", **version, object_refs=[late["id"]])
+    hub.push(first, other)
+    assert hub.verdicts(hub.push(report)) == ["held"]  # it refers to nothing that is here
+    clock.advance(hours=1)
+    assert hub.verdicts(hub.push({**report, "object_refs": [first["id"], other["id"]]})) == [
+        "admitted"
+    ]
+    clock.advance(hours=1)
+    hub.push(late)
+    [shown] = living(hub, "green", "report")
+    ids = [public_id(hub, "green", value) for value in ("one.top", "other.top")]
+    assert sorted(shown["object_refs"]) == sorted(ids)
