@@ -128,8 +128,9 @@ def run_intake(services: HubServices, stop: threading.Event) -> None:
     while not stop.is_set():
         services.monitor.note_turn()
         worked = False
-        with _survive(services, "submissions and sweeps"):
+        with _survive(services, "what an ended process had begun"):
             services.store.forget_ended()
+        with _survive(services, "submissions and sweeps"):
             worked = services.disk.has_room_for_work() and intake.work()
             worked = lifecycle.work() or worked
             worked = services.agreements.work() or worked

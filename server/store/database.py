@@ -9,13 +9,14 @@ visible at once, or none.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
@@ -65,12 +66,16 @@ from tocsin.server.store.statistics import Statistics
 from tocsin.server.store.submissions import Submissions
 from tocsin.server.store.transaction import Snapshot, Transaction
 
+log = logging.getLogger(__name__)
+
 A = TypeVar("A")
 T = TypeVar("T")
 Clock = Callable[[], int]
 _ATTEMPTS = 5
 _FORGET_SECONDS = 5.0
 """Seconds for what is done when a process has died: its successor waits for that."""
+_FORGET_PAUSE = 5.0
+"""Seconds until that is tried again, if it failed."""
 _TURN_SECONDS = 1.0
 """Seconds between two looks at the database while a commit waits for its turn."""
 _BUSY = "the database is too slow for what others are writing; nothing was changed; try again later"
@@ -99,6 +104,8 @@ class Store:
         """The name of this process, which holds its leases; see `forget_process`."""
         self._ended: set[str] = set()
         """The names of ended processes that still have leases here."""
+        self._forget_again = 0.0
+        """The time, of `time.monotonic`, before which nothing is forgotten again."""
         self.counters = counters or Counters()
         """The counters of this process; its users count there too."""
         self._base = open_database(client, name)
@@ -187,17 +194,26 @@ class Store:
         If the database does not do it in time, it is left to `forget_ended`.
         """
         self._ended.add(process)
-        self.forget_ended()
+        self._forget_again = time.monotonic() + _FORGET_PAUSE
+        self._forget(process)
 
     def forget_ended(self) -> None:
-        """Do what `forget_process` could not, if there is such a process."""
-        for process in tuple(self._ended):
-            with bounded(_FORGET_SECONDS):
+        """Do what `forget_process` could not, if there is such a process; once in a while."""
+        if self._ended and time.monotonic() > self._forget_again:
+            self._forget_again = time.monotonic() + _FORGET_PAUSE
+            for process in tuple(self._ended):
+                self._forget(process)
+
+    def _forget(self, process: str) -> None:
+        with bounded(_FORGET_SECONDS):
+            try:
                 self._commits.end_transaction_of(process)
-                self.submissions.release_owner(process)
-                self.outbox.release_owner(process)
-                self.deliveries.note_death(process)
-            self._ended.discard(process)
+            except OperationFailure as error:  # not permitted, say: the rest does not depend on it
+                log.warning("a transaction of an ended process ends by itself: %s", error.code)
+            self.submissions.release_owner(process)
+            self.outbox.release_owner(process)
+            self.deliveries.note_death(process)
+        self._ended.discard(process)
 
     def epoch(self) -> str:
         """The epoch of page tokens and entity tags; a restore begins another one.

@@ -23,6 +23,7 @@ from tocsin.config import HubSettings
 from tocsin.server import worker
 from tocsin.server.bootstrap import create_operator
 from tocsin.server.runtime import open_runtime
+from tocsin.server.store import database
 
 
 @pytest.fixture
@@ -148,14 +149,17 @@ def test_what_an_ended_process_had_is_released_when_the_database_answers_again(
             raise AutoReconnect("the database does not answer")
         release(owner)
 
+    monkeypatch.setattr(database, "_FORGET_PAUSE", 0.1)
     monkeypatch.setattr(store.submissions, "release_owner", fail_twice)
     with pytest.raises(AutoReconnect):
         store.forget_process("killed")
-    stop = threading.Event()
+    stop, worked = threading.Event(), list[bool]()
+    monkeypatch.setattr(hub.services.intake, "work", lambda: worked.append(True))
     thread = threading.Thread(target=worker.run_intake, args=(hub.services, stop))
     thread.start()
     try:
         until(lambda: not store._ended, 10)
+        assert worked
     finally:
         stop.set()
         hub.services.intake.waiting.set()

@@ -214,6 +214,19 @@ class TestCommitting:
         assert [e.id for e in store.feeds.page(FEED.id, Query()).entries] == [posting(2).id]
         assert lease_next(store, "another", 60) == submission()
 
+    def test_leases_end_also_where_transactions_of_others_may_not_be_ended(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(process: str) -> None:
+            raise OperationFailure("not authorized", 13)
+
+        monkeypatch.setattr(store._commits, "end_transaction_of", refuse)
+        store.submissions.receive(submission())
+        assert lease_next(store, "killed", 60) == submission()
+        assert lease_next(store, "another", 60) is None
+        store.forget_process("killed")
+        assert lease_next(store, "another", 60) == submission()
+
     def test_threads_take_turns(self, store: Store) -> None:
         def work(number: int) -> None:
             store.commit(lambda txn: txn.add_journal_entry("turn", "test", {"number": number}))
