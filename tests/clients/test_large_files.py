@@ -283,6 +283,7 @@ def test_a_long_standard_input_is_checked_and_leaves_no_file(
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_parts_that_wait_for_their_status_are_kept_on_disk_and_reported_in_order(
     tocsin: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

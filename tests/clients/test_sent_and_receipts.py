@@ -73,6 +73,7 @@ class TestSent:
         _, lines, _ = tocsin("sent", "--json")
         assert [(each["id"], each["files"]) for each in rows(lines)] == [(status["id"], [])]
 
+    @pytest.mark.slow
     def test_sent_reads_page_after_page_up_to_its_limit(
         self, tocsin: Run, served: HubInProcess
     ) -> None:

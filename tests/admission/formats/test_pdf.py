@@ -117,6 +117,7 @@ class TestHostile:
         with pytest.raises(Malformed, match="damaged"):
             read_file("a.pdf", b"%PDF-1.7\nnothing")
 
+    @pytest.mark.slow
     def test_a_megabyte_that_unpacks_to_a_gigabyte_is_refused(self) -> None:
         packer = zlib.compressobj(9)
         packed = b"".join(packer.compress(bytes(1_000_000)) for _ in range(1_000))

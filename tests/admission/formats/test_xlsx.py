@@ -116,6 +116,7 @@ class TestHostile:
         with pytest.raises(Malformed, match="16 million characters"):
             read_file("a.xlsx", xlsx({"S": sheet}, others={"xl/sharedStrings.xml": strings}))
 
+    @pytest.mark.slow
     def test_a_wide_and_long_sheet_is_refused(self) -> None:
         wide = "".join(
             f'<row r="{n}">{cell(f"A{chr(65 + n % 26)}{n}", 1)}</row>' for n in range(1, 400_000)

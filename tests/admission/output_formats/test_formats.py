@@ -139,6 +139,7 @@ def test_edl_has_a_sorted_file_for_each_kind(tmp_path: Path) -> None:
     assert files["sha512.txt"] == ""
 
 
+@pytest.mark.slow
 def test_an_edl_of_a_hundred_thousand_lines_is_in_order(tmp_path: Path) -> None:
     names = [f"h{n * 7919 % 100_000}.bad.test" for n in range(100_000)]
     objects = (listing(f"[domain-name:value = '{name}']", n + 1) for n, name in enumerate(names))
