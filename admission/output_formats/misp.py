@@ -4,9 +4,10 @@ MISP fetches an event again when its timestamp has grown, and deletes an attribu
 event says so.  So an indicator that has ended stays as an attribute that is marked as deleted and
 has no value any more, and the timestamp of an event is that of its latest change or end.
 
-MISP takes a value once in an event.  A value that several indicators of a day list, at two levels
-say, is an attribute of the first of them, with the strictest of their levels: MISP does not know
-who may read which.
+MISP takes a value once in an event.  A value that several indicators of a day list is an attribute
+of each of them all the same: MISP keeps the one that it took first, and takes another when that
+one ends.  One attribute for all would have to be as new as the last end among its indicators, and
+an indicator that has ended no longer has its values.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from tocsin.admission.output_formats import (
     joined_lines,
 )
 from tocsin.admission.output_formats.entries import parse_object, single_line, tlp_label
-from tocsin.admission.output_formats.listed_values import Listed, listed_values
+from tocsin.admission.output_formats.listed_values import listed_values
 
 _NAMESPACE = uuid.UUID("6f2f0e88-3f4c-4b7c-8a52-0f5c6d7a9d10")
 _SECOND = 1_000_000
@@ -93,26 +94,21 @@ def _event_file(state: CurrentState, day: str) -> Iterator[bytes]:
 
 
 def _attributes(state: CurrentState, day: str) -> Iterator[dict[str, Any]]:
-    """The attributes of an event; ended ones first, so that MISP takes their values anew."""
-    latest, levels = 0, dict[bytes, int]()
+    """The attributes of an event, in the order in which MISP is to take them.
+
+    Ended ones are first, so that their values can be taken anew; of equal values that come at
+    once, that of the strictest level is.
+    """
+    levels = set[str]()
     for record in state.indicators_of(day):
-        latest = max(latest, record.modified)
-        if not record.is_current:
-            yield from _ended(record, 0)
-            continue
-        subject = parse_object(record.body)
-        level = _LEVELS.index(tlp_label(subject))
-        for listed in listed_values(subject):
-            key = _key(listed)
-            levels[key] = max(level, levels.get(key, 0))
-    for record in state.indicators_of(day):
+        subject = parse_object(record.body) if record.is_current else {}
         if record.is_current:
-            yield from _current(record, levels, latest)
-
-
-def _key(listed: Listed) -> bytes:
-    """Equal for equal values, and short, since a day may have a million of them."""
-    return hashlib.blake2b("\0".join(listed).encode(), digest_size=16).digest()
+            levels.add(tlp_label(subject))
+        yield from _ended(record, len(listed_values(subject)))
+    for level in sorted(levels, key=_LEVELS.index, reverse=True):
+        for record in state.indicators_of(day):
+            if record.is_current:
+                yield from _current(record, level)
 
 
 def _event_head(state: CurrentState, day: str) -> dict[str, Any]:
@@ -144,20 +140,14 @@ def _tags(level: str) -> list[dict[str, Any]]:
     return [{"name": f"tlp:{level}", "colour": _COLOURS[level], "exportable": True}]
 
 
-def _current(
-    record: IndicatorRecord, levels: dict[bytes, int], latest: int
-) -> Iterator[dict[str, Any]]:
-    """An attribute for each value that is still among `levels`; it is taken out of them."""
+def _current(record: IndicatorRecord, level: str) -> Iterator[dict[str, Any]]:
+    """An attribute for each value of an indicator, if it has this level."""
     subject = parse_object(record.body)
-    tlp, comment = tlp_label(subject), single_line(subject.get("name"), 250)
-    values = listed_values(subject)
-    for n, listed in enumerate(values):
-        strictest = levels.pop(_key(listed), None)
-        if strictest is None:
-            continue  # an attribute of another indicator has it
-        kind, value = listed
+    if tlp_label(subject) != level:
+        return
+    comment = single_line(subject.get("name"), 250)
+    for n, (kind, value) in enumerate(listed_values(subject)):
         type_, category = _TYPES.get(kind, (kind, _DELIVERY))
-        level = _LEVELS[strictest]
         yield {
             "uuid": _attribute_uuid(record, n),
             "type": type_,
@@ -165,12 +155,11 @@ def _current(
             "value": value,
             "to_ids": True,
             "comment": comment,
-            "timestamp": str((record.modified if level == tlp else latest) // _SECOND),
+            "timestamp": str(record.modified // _SECOND),
             "distribution": _INHERIT,
             "deleted": False,
             "Tag": _tags(level),
         }
-    yield from _ended(record, len(values))
 
 
 def _ended(record: IndicatorRecord, begin: int) -> Iterator[dict[str, Any]]:

@@ -283,27 +283,32 @@ class TestMisp:
             "modified": "2026-02-01T00:00:00.000Z",
         }
         event = self.event(texts(tmp_path, "misp", first, second))
-        assert [each["deleted"] for each in event["Attribute"]] == [False, True]
-        assert event["Attribute"][0]["value"] == "b.test"
+        assert [each["deleted"] for each in event["Attribute"]] == [True, False]
+        assert event["Attribute"][1]["value"] == "b.test"
 
     @pytest.mark.parametrize("stricter", [1, 2])
-    def test_a_value_of_two_levels_is_one_attribute_with_the_strictest(
+    def test_of_a_value_at_two_levels_the_strictest_comes_first(
         self, tmp_path: Path, stricter: int
     ) -> None:
+        """MISP takes the first of equal values."""
         marks = {number: TLP_AMBER if number == stricter else TLP_GREEN for number in (1, 2)}
         pattern = "[domain-name:value = 'bad.test']"
         both = [listing(pattern, n, object_marking_refs=[mark]) for n, mark in marks.items()]
         event = self.event(texts(tmp_path, "misp", *both))
-        (attribute,) = event["Attribute"]
         tags = [{"name": "tlp:amber", "colour": "#FFC000", "exportable": True}]
-        assert attribute["Tag"] == event["Tag"] == tags
+        assert event["Attribute"][0]["Tag"] == event["Tag"] == tags
+        assert [each["value"] for each in event["Attribute"]] == ["bad.test"] * 2
 
-    def test_a_raised_attribute_is_as_new_as_its_event(self, tmp_path: Path) -> None:
+    def test_an_attribute_does_not_change_with_another_of_its_value(self, tmp_path: Path) -> None:
+        """MISP deletes nothing without notice, and no change to an older timestamp."""
         pattern, later = "[domain-name:value = 'bad.test']", "2026-02-01T00:00:00.000Z"
-        sent = sorted((listing(pattern, n) for n in (1, 2)), key=lambda each: each["id"])
-        sent[1] |= {"modified": later, "object_marking_refs": [TLP_AMBER]}
-        event = self.event(texts(tmp_path, "misp", *sent))
-        assert [each["timestamp"] for each in event["Attribute"]] == [event["timestamp"]]
+        sent = [listing(pattern, n) for n in (1, 2)]
+        for one, other in (sent, sent[::-1]):
+            (before,) = self.event(texts(tmp_path, "misp", one))["Attribute"]
+            other = {**other, "modified": later, "object_marking_refs": [TLP_AMBER]}
+            gone = {**other, "revoked": True, "modified": "2026-03-01T00:00:00.000Z"}
+            for known in ([one, other], [one, other, gone]):
+                assert before in self.event(texts(tmp_path, "misp", *known))["Attribute"]
 
     def test_a_value_stays_while_one_of_its_indicators_is_current(self, tmp_path: Path) -> None:
         """The deleted attribute comes first: MISP would refuse the value otherwise."""
