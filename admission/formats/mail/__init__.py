@@ -46,6 +46,10 @@ _ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):",
 _FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECASE)
 _NOTHING = "no sender, link or attached file to share was found in the mail"
 _CARRIER = "a mail that carries others is taken for a report of them: only those are read"
+_READ_AS_MAIL = (
+    "read as a mail: only the sender, links and attached files are taken; "
+    "save what you write about a mail in a text of its own"
+)
 _URL_PATTERN = re.compile(r"\[url:value = '((?:[^'\\]|\\.)*)'\]")
 _STATION = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
@@ -76,7 +80,10 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
         for number, each in enumerate(messages, 1)
     )
     found = list(join_parts(parts)) or [refused_candidate(0, _NOTHING)]
-    yield from with_notes(found, [_CARRIER] if outer.attached else [])
+    is_saved = not name.lower().endswith(_ENDINGS) and not content.startswith(_OLE)
+    notes = [_READ_AS_MAIL] if is_saved and not all(map(_is_report, messages)) else []
+    notes += [_CARRIER] if outer.attached else []
+    yield from with_notes(found, notes)
 
 
 def _find_attacks(mail: Mail) -> Iterator[Mail]:
@@ -108,8 +115,13 @@ def _is_forwarded(mail: Mail) -> bool:
     return _FORWARDED.match(mail.subject.strip()) is not None
 
 
+def _is_report(mail: Mail) -> bool:
+    """True if a message defangs values: its words are read."""
+    return DEFANGED.search(mail.text) is not None
+
+
 def _read_message(mail: Mail, recipients: Recipients, options: ReadOptions) -> Iterator[Candidate]:
-    if DEFANGED.search(mail.text):
+    if _is_report(mail):
         yield from _read_report(mail, recipients, options)
         return
     level, about_level = find_strictest_tlp(enumerate(mail.text.split("\n"), 1))

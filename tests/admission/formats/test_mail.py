@@ -99,6 +99,26 @@ class TestReading:
             "no sender, link or attached file to share was found in the mail"
         ]
 
+    @pytest.mark.parametrize(
+        "text", ["https://evil.com/a and https://evil.com/b 9.8.7.6", "9.8.7.6"]
+    )
+    def test_a_mail_that_is_saved_as_a_text_says_that_its_words_are_not_read(
+        self, text: str
+    ) -> None:
+        on_its_way = b"Return-Path: <a@b.com>\nReceived: from a by b; Mon\n"
+        raw = on_its_way + mail(text, From="nobody").as_bytes()
+        for name in ("saved.txt", "saved.log"):
+            found = messages(read_file(name, raw))
+            assert [each.startswith("read as a mail:") for each in found].count(True) == 1
+        assert "read as a mail" not in str(messages(read_file("saved.eml", raw)))
+
+    def test_a_report_that_is_saved_as_a_text_is_read(self) -> None:
+        on_its_way = b"Return-Path: <a@b.com>\nReceived: from a by b; Mon\n"
+        found = read_file(
+            "saved.txt", on_its_way + mail("We saw evil[.]com", From="nobody").as_bytes()
+        )
+        assert values(found) == ["evil.com"] and "read as a mail" not in str(messages(found))
+
     def test_links_of_a_report_that_name_a_recipient_are_cut_and_that_is_said(self) -> None:
         report = "TLP:GREEN\nhxxps://evil-bills[.]top/pay?u=" + VICTIM + " and 198[.]51[.]99[.]7"
         found = read_mail(mail(report))
