@@ -16,8 +16,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from tocsin.admission.errors import NotAllowed
-from tocsin.admission.model import StixObject, Tlp
-from tocsin.admission.observables.values import canonical_value, extract_observables
+from tocsin.admission.model import Observable, StixObject, Tlp
 from tocsin.server.auth import may_read_contributions, readable_collections
 from tocsin.server.model import (
     Account,
@@ -35,6 +34,7 @@ from tocsin.server.store.index_terms import strictest_tlp, visibility
 from tocsin.server.store.value_terms import (
     SearchedText,
     SearchKind,
+    exact_filter,
     has_terms,
     understand_text,
     value_terms,
@@ -150,24 +150,21 @@ class Search:
 
         Of very many those that were added last.
         """
-        understood, found = understand_text(about.value), dict[str, None]()
-        query = Query(limit=MOST_EXAMINED, filters=understood.filters)
+        filters = (exact_filter(Observable(about.type, about.property, about.value)),)
+        found, query = dict[str, None](), Query(limit=MOST_EXAMINED, filters=filters)
         collections = self._store.feeds.collections()
         feeds = [e for e in collections if e.kind is CollectionKind.FEED and e.view is None]
         indexed = self._store.values.indexed([each.id for each in feeds])
         for feed in feeds:
             entries = [*self._store.feeds.newest(feed.id, query).entries]
-            wanted = understood, SearchFilters()
+            wanted = filters, SearchFilters()
             entries += self._unindexed(_Found(), feed, indexed[feed.id], wanted)
-            found |= {each.id: None for each in entries if self._names(each, about)}
+            found |= {each.id: None for each in entries if self._is_in_force(each)}
         return list(found)
 
-    def _names(self, entry: Entry, about: Exclusion) -> bool:
+    def _is_in_force(self, entry: Entry) -> bool:
         subject: StixObject = orjson.loads(entry.body)
-        if not visibility(subject, strictest_tlp(subject)).active(self._clock()):
-            return False
-        observables = extract_observables(subject)
-        return any(canonical_value(e.kind, e.property, e.value) == about.value for e in observables)
+        return visibility(subject, strictest_tlp(subject)).active(self._clock())
 
     def _find_ids(
         self,
@@ -208,7 +205,8 @@ class Search:
                 found.examined = max(found.examined, page.entries[-1].stamp)
             entries = [*page.entries]
             if understood.filters:
-                entries += self._unindexed(found, feed, indexed[feed.id], (understood, filters))
+                wanted = understood.filters, filters
+                entries += self._unindexed(found, feed, indexed[feed.id], wanted)
             self._add(found, feed, (each for each in entries if _is_meant(each, understood)))
         if filters.until is not None:
             self._drop_later(found, feeds, filters.until)
@@ -223,16 +221,16 @@ class Search:
         found: _Found,
         feed: Collection,
         position: int,
-        wanted: tuple[SearchedText, SearchFilters],
+        wanted: tuple[Sequence[TermFilter], SearchFilters],
     ) -> list[Entry]:
         """The matching entries that are not indexed yet, compared one by one."""
-        understood, filters = wanted
+        terms, filters = wanted
         query = Query(limit=MOST_UNINDEXED, position=position, types=filters.types)
         page = self._store.feeds.page(feed.id, query)
         if page.more:
             last = self._store.feeds.head(feed.id).position
             found.unsearched += last - page.entries[-1].position
-        entries = [each for each in page.entries if _has_values(each, understood.filters)]
+        entries = [each for each in page.entries if _has_values(each, terms)]
         return list(_in_time(entries, filters))
 
     def _drop_later(self, found: _Found, feeds: Sequence[Collection], until: int) -> None:

@@ -113,6 +113,11 @@ def has_terms(terms: Iterable[str], wanted: Iterable[TermFilter]) -> bool:
     return all(not own.isdisjoint(each.terms) for each in wanted)
 
 
+def exact_filter(observable: Observable) -> TermFilter:
+    """Matches objects that have this value itself, not those with what it contains or lies in."""
+    return _filter(islice(_value_keys(observable), 1))
+
+
 def understand_text(text: str) -> SearchedText:
     """The meaning of a text that a person pasted; any text has one.
 
@@ -260,6 +265,7 @@ def _keys(subject: StixObject) -> Iterator[str]:
 
 
 def _value_keys(observable: Observable) -> Iterator[str]:
+    """The keys of a value, first that of the value itself."""
     kind, value = observable.kind, observable.value.strip()
     if "hashes." in observable.property:
         yield _hash(value)

@@ -14,6 +14,7 @@ from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.value_terms import SearchKind, has_terms, understand_text, value_terms
 
+LONG = f"http://cdn.top/{'x' * 2_500}"
 OPERATOR = Account("operator", "", operator=True)
 
 
@@ -140,13 +141,19 @@ class TestNaming:
                 "[url:value = 'http://cdn.top/x'] AND [ipv4-addr:value = '8.8.1.9']",
             ),
             ("9.8.7.6", "[ipv4-addr:value IN ('9.8.7.6', '9.8.7.5')]"),
+            (LONG, f"[url:value = '{LONG}' OR url:value = 'http://bad.top/']"),
+            (
+                "bad@cdn.top",
+                "[email-message:from_ref.value = 'Bad@CDN.top' AND email-message:subject = 'Bill']",
+            ),
         ],
     )
     def test_what_names_an_excluded_value_beside_others_is_found(
         self, hub: HubInProcess, value: str, pattern: str, *, is_indexed: bool
     ) -> None:
         hub.push(on(pattern), on("[domain-name:value = 'far.cdn.top']"))
-        naming = next(each["id"] for each in hub.feed("green") if value in each["pattern"])
+        named = value.lower()
+        naming = next(e["id"] for e in hub.feed("green") if named in e["pattern"].lower())
         if is_indexed:
             index(hub)
         about = parse_exclusion(value, "", 0)
