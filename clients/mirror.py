@@ -230,7 +230,8 @@ class _FormatWriter:
             if self.mode is None:
                 return
             readable = self.mode & _READABLE
-            set_mode(self.folder.resolve(), 0o700 | readable | readable >> 2 & _SEARCHABLE)
+            if not self.folder.is_symlink():
+                set_mode(self.folder, 0o700 | readable | readable >> 2 & _SEARCHABLE)
             for path in (self.folder / name.partition("/")[2] for name in names):
                 if path.is_file() and not path.is_symlink():
                     set_mode(path, self.mode)

@@ -289,6 +289,15 @@ def test_a_mode_is_also_that_of_files_that_exist(
     assert Path("m/edl").stat().st_mode & 0o777 == 0o755
 
 
+def test_a_folder_behind_a_link_keeps_its_mode(tocsin: Run, feed: Feed) -> None:
+    mirror(tocsin)
+    Path("m/edl").rename("elsewhere")
+    Path("m/edl").symlink_to(Path("elsewhere").resolve())
+    mirror(tocsin, "--mode", "644")
+    assert Path("elsewhere").stat().st_mode & 0o777 == 0o700
+    assert {each.stat().st_mode & 0o777 for each in Path("m/edl").iterdir()} == {0o644}
+
+
 def test_without_a_mode_files_keep_theirs(tocsin: Run, feed: Feed) -> None:
     mirror(tocsin, "--mode", "640")
     feed.add(listing(PATTERN.format("a")))
