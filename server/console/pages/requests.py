@@ -163,10 +163,19 @@ class Requests:
 
 def list_changes(asked: AdminRequest) -> list[tuple[str, str, str]]:
     """The name of each field that a request changes, with its value before and after."""
-    names = dict.fromkeys([*asked.form, *asked.before])
-    rows = [(name, _join(asked.before.get(name)), _join(asked.form.get(name))) for name in names]
-    return [row for row in rows if row[0] != "act" and row[1] != row[2]]
+    names = [each for each in dict.fromkeys([*asked.form, *asked.before]) if each != "act"]
+    rows = [(name, _values(asked.before, name), _values(asked.form, name)) for name in names]
+    return [(name, _join(old), _join(new)) for name, old, new in rows if old != new]
 
 
-def _join(values: Sequence[str] | None) -> str:
-    return ", ".join(sorted(" ".join(each.split()) for each in values or ()))
+def _values(fields: Mapping[str, Sequence[str]], name: str) -> list[str]:
+    """The values of a field in order; browsers send each line break as two characters."""
+    return sorted(each.replace("\r\n", "\n") for each in fields.get(name, ()) if each)
+
+
+def _join(values: Iterable[str]) -> str:
+    """Values as one text: what a page would not show has a sign, and a comma does not separate."""
+    texts = ((each, each.replace("  ", " ␠").replace("\n", " ⏎ ")) for each in values)
+    return ", ".join(
+        f"“{text}”" if "," in each or each != each.strip() else text for each, text in texts
+    )

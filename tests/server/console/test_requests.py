@@ -9,9 +9,11 @@ from support.hub import HubInProcess
 
 from tocsin.admission.model import Tlp
 from tocsin.config import HubSettings
+from tocsin.server.console.pages.requests import list_changes
 from tocsin.server.model import Partner
 from tocsin.server.person import Role
 from tocsin.server.store import Store
+from tocsin.server.store.admin_requests import AdminRequest
 
 PARTNER = {
     "slug": "lisbon",
@@ -204,6 +206,28 @@ def test_the_page_of_requests_shows_each_change_with_what_was_before(hub: HubInP
     page = plain(client.get("/console/admin/requests").text)
     assert "disabled yes → –" in page and "terms gizmo → –" in page
     assert "max_tlp" not in page
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        (["threat intel"], ["threat\r\nintel"], ("threat intel", "threat ⏎ intel")),
+        (["a  b"], ["a b"], ("a ␠b", "a b")),
+        (["a "], ["a"], ("“a ”", "a")),
+        (["a, b"], ["a", "b"], ("“a, b”", "a, b")),
+    ],
+)
+def test_a_change_of_white_space_or_commas_is_shown(
+    before: list[str], after: list[str], shown: tuple[str, str]
+) -> None:
+    asked = AdminRequest("id", "/", {"x": after}, "text", "by", "login", 0, before={"x": before})
+    assert list_changes(asked) == [("x", *shown)]
+
+
+def test_values_in_another_order_or_with_other_line_breaks_are_no_change() -> None:
+    before, form = {"x": ["a", "b\nc"]}, {"x": ["b\r\nc", "a", ""], "y": [""]}
+    asked = AdminRequest("id", "/", form, "text", "by", "login", 0, before=before)
+    assert list_changes(asked) == []
 
 
 def test_a_confirmed_request_is_answered_with_a_page_for_who_confirmed(hub: HubInProcess) -> None:
