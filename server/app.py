@@ -164,7 +164,7 @@ def build_services(  # noqa: PLR0913
         require_agreements=settings.require_agreements,
     )
     intake = Intake(store, publisher, rules, clock)
-    lifecycle = Lifecycle(store, publisher, intake, clock)
+    lifecycle = Lifecycle(store, publisher, clock)
     purger = Purger(store, publisher, intake, lifecycle)
     retention = Retention(store, intake, _periods(settings), clock)
     partner_data = PartnerData(store, publisher, intake, lifecycle)

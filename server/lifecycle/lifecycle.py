@@ -14,15 +14,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import partial
 
-from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.patterns.grammar import quote_string
 from tocsin.admission.timestamps import HOUR
-from tocsin.server.intake.intake import Intake
 from tocsin.server.model import Exclusion, PublicObject, ReviewKind, RevocationReason
 from tocsin.server.publishing.public_ids import GENERATIONS
 from tocsin.server.publishing.public_objects import (
@@ -66,13 +64,10 @@ _Sources = dict[str, set[str]]
 class Lifecycle:
     """Expiry, ageing, revocation and exclusion of what is published."""
 
-    def __init__(
-        self, store: Store, publisher: Publisher, intake: Intake, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, store: Store, publisher: Publisher, clock: Callable[[], int]) -> None:
         """`clock` gives the time in µs since 1970 UTC."""
         self._store = store
         self._publisher = publisher
-        self._intake = intake
         self._clock = clock
         self._next = 0
         self._waiting: list[str] = []
@@ -123,7 +118,7 @@ class Lifecycle:
         Raises NotFound if there is none with this id, Malformed if it is revoked already.
         """
 
-        def revoke_one(txn: Transaction) -> _Sources:
+        def revoke_one(txn: Transaction) -> None:
             work = self._begin(txn, self._clock())
             work.load([public_id])
             copy = work.find(public_id)
@@ -134,9 +129,9 @@ class Lifecycle:
                 raise Malformed(f"{public_id} has been revoked already")
             work.write()
             txn.add_journal_entry("object.revoke", who, {"public": public_id, "reason": reason})
-            return sources
+            self._close_reviews(txn, sources, who)
 
-        self._close_reviews(self._store.commit(revoke_one), who)
+        self._store.commit(revoke_one)
 
     def revoke_value(self, text: str, who: str, reason: str) -> list[str]:
         """Revoke the public indicators on exactly this value, in every scope; their ids.
@@ -145,7 +140,7 @@ class Lifecycle:
         """
         about = parse_exclusion(text, reason, 0)
 
-        def revoke_all(txn: Transaction) -> tuple[list[str], _Sources]:
+        def revoke_all(txn: Transaction) -> list[str]:
             work = self._begin(txn, self._clock())
             published = list(self._published(txn, about))
             work.load(published)
@@ -157,22 +152,22 @@ class Lifecycle:
             for public_id in revoked:
                 what = {"public": public_id, "reason": reason}
                 txn.add_journal_entry("object.revoke", who, what)
-            return revoked, sources
+            self._close_reviews(txn, sources, who)
+            return revoked
 
-        revoked, sources = self._store.commit(revoke_all)
-        self._close_reviews(sources, who)
-        return revoked
+        return self._store.commit(revoke_all)
 
-    def _close_reviews(self, sources: _Sources, who: str) -> None:
+    def _close_reviews(self, txn: Transaction, sources: _Sources, who: str) -> None:
         """Close the questions about texts of revoked objects: no answer could take effect.
 
         A version that is held goes on waiting: released, it would be published as a new object.
         """
         for partner, ids in sources.items():
-            waiting = self._store.reviews.list_waiting_under(partner, ids)
+            waiting = txn.list_waiting_reviews(partner, ids)
             for review in (each for each in waiting if each.kind is ReviewKind.REDACTED):
-                with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
-                    self._intake.reject(review, who, _REVOKED)
+                txn.decide_review(review.id, "rejected", who)
+                what = {"review": review.id, "submission": review.submission, "partner": partner}
+                txn.add_journal_entry("review.reject", who, what | {"reason": _REVOKED})
 
     def lead(self, public_id: str, partner: str, who: str) -> None:
         """Let a partner's contribution lead an object; empty: the one that leads by itself.
@@ -234,7 +229,7 @@ class Lifecycle:
         """
         new = parse_exclusion(text, reason, self._clock())
 
-        def add(txn: Transaction) -> tuple[int, _Sources]:
+        def add(txn: Transaction) -> int:
             added = txn.add_exclusion(new)
             work = self._begin(txn, self._clock())
             published = list(self._published(txn, new))
@@ -245,11 +240,10 @@ class Lifecycle:
             if added or revoked:
                 what = {"kind": new.type, "value": new.value, "reason": reason, "revoked": revoked}
                 txn.add_journal_entry("exclusion.add", who, what)
-            return revoked, sources
+            self._close_reviews(txn, sources, who)
+            return revoked
 
-        revoked, sources = self._store.commit(add)
-        self._close_reviews(sources, who)
-        return new, revoked
+        return new, self._store.commit(add)
 
     def readmit(self, text: str, who: str) -> Exclusion:
         """Take a value off the exclusion list; NotFound if it is not there."""

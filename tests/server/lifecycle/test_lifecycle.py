@@ -125,10 +125,7 @@ class TestExpiry:
         names = [f"evil{n}.top" for n in range(250)]
         hub.push(*(indicator(name, valid_until=stix_time_after(clock, days=1)) for name in names))
         clock.advance(days=2)
-        one, two = (
-            Lifecycle(s, hub.services.publisher, hub.services.intake, clock)
-            for s in (hub.store, second)
-        )
+        one, two = (Lifecycle(s, hub.services.publisher, clock) for s in (hub.store, second))
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(Lifecycle.sweep, (one, two)))
         everything = {"limit": 1000, "match[version]": "all", "match[type]": "indicator"}
@@ -144,8 +141,7 @@ class TestExpiry:
         clock.advance(days=2)
         assert hub.services.lifecycle.sweep_once(clock.now)  # and no further
         assert 0 < sum(o.get("revoked", False) for o in hub.feed("green")) < 250
-        services = hub.services
-        Lifecycle(hub.store, services.publisher, services.intake, clock).sweep()
+        Lifecycle(hub.store, hub.services.publisher, clock).sweep()
         assert sum(o.get("revoked", False) for o in hub.feed("green")) == 250
 
     def test_reported_with_a_later_end_it_comes_back_under_a_new_id(

@@ -13,7 +13,7 @@ from support.clock import LATER, indicators
 from support.hub import GREEN, HubInProcess, details, indicator, sdo
 from support.observables import sco
 
-from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.config import HubSettings
 from tocsin.server.cli.partner import export_partner, withdraw
 from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
@@ -169,6 +169,22 @@ class TestReviewsOfWhatIsWithdrawn:
         else:
             lifecycle.exclude("evil-portal.top", "operator", WHY)
         assert [b"email-message" in r.object for r in hub.store.reviews.list_waiting()] == [True]
+
+    def test_no_text_waits_if_the_hub_ends_right_after_the_revocation(
+        self, hub: HubInProcess, asked: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commit = hub.store.commit
+
+        def end(work: Any) -> None:
+            commit(work)
+            raise Unavailable("the process has ended", 1)
+
+        with monkeypatch.context() as patch, pytest.raises(Unavailable):
+            patch.setattr(hub.store, "commit", end)
+            hub.services.lifecycle.exclude("evil-portal.top", "operator", WHY)
+        assert [b"email-message" in r.object for r in hub.store.reviews.list_waiting()] == [True]
+        acts = [e.action for e in hub.store.journal.entries() if e.actor == "operator"]
+        assert acts[-2:] == ["exclusion.add", "review.reject"]
 
     def test_a_newer_version_that_is_held_goes_on_waiting_when_the_hub_revokes_its_object(
         self, hub: HubInProcess
