@@ -653,8 +653,8 @@ class ActState(StrEnum):
     """State of a reviewer's act."""
 
     PENDING = "pending"  # can be withdrawn until it is due
-    DONE = "done"  # has taken effect
-    WITHDRAWN = "withdrawn"  # by the person
+    DONE = "done"  # has taken effect, apart from `failed`
+    WITHDRAWN = "withdrawn"  # before it took effect on any review
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from tocsin.server.store import Store, Transaction
 MOST_AT_ONCE = 500
 """Reviews in one act."""
 _SECOND = 1_000_000
+_WITHDRAWN_BEFORE = "the decision was withdrawn before it took effect on it"
 _TOO_LATE = "this decision has taken effect: it cannot be withdrawn any more"
 
 
@@ -161,11 +162,17 @@ def withdraw_pending(txn: Transaction, person: Person, by: str) -> None:
 
 
 def _withdraw(txn: Transaction, act: ReviewAct, reviews: Sequence[Review], by: str) -> None:
-    txn.withdraw_review_decision(reviews, act.id)
-    txn.review_acts.end(act.id, ActState.WITHDRAWN)
+    """Take a decision back on the reviews that wait with it; it stands on those it has decided."""
+    withdrawn = txn.withdraw_review_decision(reviews, act.id)
+    has_decided = any(map(partial(_has_taken_effect, act), reviews))
+    if has_decided:
+        for each in withdrawn:
+            txn.review_acts.note_failure(act.id, each, _WITHDRAWN_BEFORE)
+    txn.review_acts.end(act.id, ActState.DONE if has_decided else ActState.WITHDRAWN)
     txn.remove_outbox_task(act.id)
-    details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
-    txn.add_journal_entry("review.withdraw", by, details)
+    if withdrawn:
+        details = {"act": act.id, "decision": act.kind.value, "ids": withdrawn}
+        txn.add_journal_entry("review.withdraw", by, details)
 
 
 def _has_taken_effect(act: ReviewAct, review: Review) -> bool:

@@ -190,13 +190,14 @@ class ReviewWriter:
             change = {"$set": {"decision": made, "day": today}, "$unset": gone}
             self._change_many(ids, change)
 
-    def withdraw(self, reviews: Sequence[Review], act: str) -> None:
+    def withdraw(self, reviews: Sequence[Review], act: str) -> list[str]:
         """See `Transaction.withdraw_review_decision`."""
         waiting = [
             r for r in reviews if r.state == WAITING and r.decision and r.decision.act == act
         ]
         for day, ids in _group(waiting, lambda each: each.created // DAY).items():
             self._change_many(ids, {"$set": {"day": day}, "$unset": {"decision": ""}})
+        return [each.id for each in waiting]
 
     def return_review(self, review_id: str, act: str, why: str) -> bool:
         """See `Transaction.return_review`."""

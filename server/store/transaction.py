@@ -359,9 +359,9 @@ class Transaction(Snapshot):
         """
         self._reviews.put_decision(reviews, decision)
 
-    def withdraw_review_decision(self, reviews: Sequence[Review], act: str) -> None:
-        """Take the decision of this act off those of these reviews that wait with it."""
-        self._reviews.withdraw(reviews, act)
+    def withdraw_review_decision(self, reviews: Sequence[Review], act: str) -> list[str]:
+        """Take the decision of this act off those of these reviews that wait with it; their ids."""
+        return self._reviews.withdraw(reviews, act)
 
     def check_review_decision(self, review_id: str, act: str) -> None:
         """Raises Overtaken unless the decision of this act stands on a waiting review.

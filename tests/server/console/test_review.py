@@ -27,7 +27,7 @@ from tocsin.admission.errors import Conflict
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.masks import find_words
 from tocsin.server.intake.review_decisions import Chosen, Decision, Decisions
-from tocsin.server.model import DecisionKind, Review
+from tocsin.server.model import ActState, DecisionKind, Review
 from tocsin.server.person import Person, Role
 from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.journal import JournalFilter
@@ -702,6 +702,28 @@ class TestAReviewerWhoIsGone:
         later(hub, clock, 60)
         assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
         assert actions(hub, "operator") == ["review.withdraw"]
+
+    def test_has_decided_what_was_carried_out_before(
+        self, hub: HubInProcess, clock: ManualClock, way: str
+    ) -> None:
+        chosen = [
+            Chosen(each.id, each.revision) for each in ask(hub, *(f"e{n}.top" for n in range(14)))
+        ]
+        person = present(hub.store.people.find_by_login(REVIEWER))
+        act = hub.services.intake.decisions.decide_all(
+            person, chosen, Decision(DecisionKind.REJECT)
+        )
+        clock.now += 60 * SECOND
+        while len(waiting(hub)) == 14:
+            hub.services.intake.work()
+        left = [each.id for each in waiting(hub)]
+        self.end(hub, way)
+        work(hub)
+        found = present(hub.store.review_acts.find(act.id))
+        assert found.state is ActState.DONE and [id for id, _ in found.failed] == left
+        [entry] = hub.store.journal.search(JournalFilter(action="review.withdraw"))
+        assert entry.details["ids"] == left == [each.id for each in waiting(hub) if each.is_open]
+        assert len(left) == 4
 
     def test_has_no_item_open(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, way: str
