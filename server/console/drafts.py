@@ -205,11 +205,15 @@ class DraftFiles:
         return draft
 
     def find_same(self, origin: Origin, content: bytes, options: Options) -> Draft | None:
-        """A person's draft of the same content under the same options; None if there is none."""
+        """A person's draft of the same content under the same options; None if there is none.
+
+        One from which objects are left out is another one.  Under `lock_all`, no other request
+        begins the same draft meanwhile.
+        """
         for each in self.list_of(origin.person):
             is_other = each.id == origin.instead or each.state is State.FAILED
-            given = (each.partner, each.name, each.octets, each.options)
-            if is_other or given != (origin.partner, origin.name, len(content), options):
+            given = (each.partner, each.name, each.octets, each.options, each.taken_out)
+            if is_other or given != (origin.partner, origin.name, len(content), options, ()):
                 continue
             with suppress(FileNotFoundError):  # discarded meanwhile
                 if self.read_input(each) == content:
@@ -357,11 +361,18 @@ class DraftFiles:
             descriptor = os.open(self._place(person, id), os.O_RDONLY)
         except FileNotFoundError:
             raise NotFound(_GONE) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _locked(descriptor):
             yield
-        finally:
-            os.close(descriptor)
+
+    @contextmanager
+    def lock_all(self) -> Iterator[None]:
+        """Let one thread of one process at a time look for a draft and begin it.
+
+        Not for each person: `sweep` removes the folder of a person without drafts.
+        """
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(os.open(self._folder, os.O_RDONLY)):
+            yield
 
     def _ids(self, person: str) -> list[str]:
         return [each for each in _list_folder(self._folder / person) if _ID.fullmatch(each)]
@@ -375,6 +386,16 @@ class DraftFiles:
             return msgspec.json.decode(content, type=Draft)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Lock an open file or folder for others that open it, and close it at the end."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _list_folder(path: Path) -> list[str]:

@@ -159,21 +159,28 @@ class Share:
             return self._render_again(text, options, errors, 422, instead)
         origin = Origin(context().who.id, context().who.partner, name, instead)
         content = content or text.encode("utf-8", "replace")
-        if same := self.services.drafts.find_same(origin, content, options):
-            return go(f"/share/{same.id}")  # the form was sent twice
         try:
-            self.services.check_room()
-            self.services.previews.check_room()
-            draft = self.services.drafts.begin(origin, content, options)
+            draft, is_new = self._begin(origin, content, options)
         except (TooManyRequests, Unavailable) as error:
             answer = self._render_again(
                 text, options, {"text": sentence(error)}, status_of(error), instead
             )
             answer.headers["Retry-After"] = str(error.seconds)
             return answer
-        self._discard_former(instead)
-        self._examine(draft)
+        if is_new:
+            self._discard_former(instead)
+            self._examine(draft)
         return go(f"/share/{draft.id}")
+
+    def _begin(self, origin: Origin, content: bytes, options: Options) -> tuple[Draft, bool]:
+        """The draft of a form, and True if it is new: a form that is sent twice makes one."""
+        drafts = self.services.drafts
+        with drafts.lock_all():
+            if same := drafts.find_same(origin, content, options):
+                return same, False
+            self.services.check_room()
+            self.services.previews.check_room()
+            return drafts.begin(origin, content, options), True
 
     def _discard_former(self, id: str) -> None:
         """Delete the draft that a changed one replaces, unless it is gone or submitted."""

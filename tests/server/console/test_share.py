@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import threading
+from contextlib import suppress
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +22,7 @@ from werkzeug.test import EnvironBuilder
 
 from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
-from tocsin.server.console.drafts import MOST, SECONDS
+from tocsin.server.console.drafts import MOST, SECONDS, Draft
 from tocsin.server.model import Partner
 from tocsin.server.person import Role
 from tocsin.server.store import Store
@@ -733,6 +734,36 @@ class TestOnce:
         assert paste(client, "seen-evil1.top") == first
         assert paste(client, "seen-evil2.top") != first
         assert paste(client, "seen-evil1.top", tlp="green") != first
+
+    def test_a_form_that_is_sent_twice_at_the_same_time_makes_one_draft(
+        self, client: FlaskClient, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        clients = [client, sign_in(hub, ANALYST)]
+        found: list[str] = []
+        begin, both = hub.services.drafts.begin, threading.Barrier(2)
+
+        def begin_late(*given: Any) -> Draft:
+            with suppress(threading.BrokenBarrierError):
+                both.wait(1)  # for another request that has found no draft
+            return begin(*given)
+
+        monkeypatch.setattr(hub.services.drafts, "begin", begin_late)
+        threads = [
+            threading.Thread(target=lambda each=each: found.append(paste(each, "seen-evil.top")))
+            for each in clients
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 2 and len(set(found)) == 1
+
+    def test_a_draft_from_which_objects_are_left_out_is_another_one(
+        self, client: FlaskClient
+    ) -> None:
+        path = paste(client, "a-evil.top\nb-evil.top")
+        leave_out(client, path, 1)
+        assert paste(client, "a-evil.top\nb-evil.top") != path
 
     def test_what_is_submitted_twice_goes_in_once(
         self, client: FlaskClient, hub: HubInProcess
