@@ -121,8 +121,8 @@ class Middleware:
 
     def enter(self) -> flask.typing.ResponseReturnValue | None:
         """Find the session; refuse what other sites have browsers send."""
-        settings = self.services.settings
-        if settings.hosts and _host(request.host) not in settings.hosts:
+        settings, host = self.services.settings, _host(request.host)
+        if not host or (settings.hosts and host not in settings.hosts):
             return flask.make_response("this host name is not that of the hub\n", 421)
         here = context()
         cookie = request.cookies.get(cookie_name(settings), "")
@@ -303,4 +303,8 @@ def _shown_page() -> str:
 
 
 def _host(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""
+    """The name without its port; empty if it is none, such as `[::::]`."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
