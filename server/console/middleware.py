@@ -126,8 +126,7 @@ class Middleware:
             return flask.make_response("this host name is not that of the hub\n", 421)
         here = context()
         cookie = request.cookies.get(cookie_name(settings), "")
-        is_active = not request.path.startswith(_PARTS)
-        found = self.services.people.find_session(cookie, is_active=is_active)
+        found = self.services.people.find_session(cookie, is_active=not _is_part())
         if found is not None:
             here.person, here.session = found
             collections = self.services.store.feeds.look().collections
@@ -182,6 +181,10 @@ class Middleware:
             raise NotAllowed("this form belongs to another session: open the page again")
 
     def _ask_to_sign_in(self) -> Response:
+        if _is_part():
+            # Nobody asked: the page stays, with what is typed there, and says it in its bar.
+            part = flask.render_template("session_part.html", target=_sign_in_url(_shown_page()))
+            return flask.make_response(part, HTTPStatus.UNAUTHORIZED)
         if request.method not in _SAFE_METHODS or request.headers.get("HX-Request"):
             target = _sign_in_url(_shown_page())
             page = flask.render_template("session_ended.html", target=target)
@@ -291,6 +294,10 @@ def _error_page(status: HTTPStatus, text: str) -> Response:
 def _sign_in_url(target: str) -> str:
     """The form to sign in, from which a page of the console follows."""
     return f"{_SIGN_IN}?next={quote(target, safe='/')}"
+
+
+def _is_part() -> bool:
+    return request.path.startswith(_PARTS)
 
 
 def _shown_page() -> str:

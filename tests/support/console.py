@@ -59,6 +59,21 @@ def sign_in(hub: HubInProcess, login: str) -> FlaskClient:
     return client
 
 
+def end_sessions(hub: HubInProcess, login: str) -> None:
+    """End the sessions of a person, as time does."""
+    person = hub.store.people.find_by_login(login)
+    assert person is not None
+    for session in hub.store.people.list_sessions(person.id):
+        hub.store.people.end_session(session.id)
+
+
+def enter_password(page: Page, login: str) -> None:
+    """Sign in at the form that is shown."""
+    page.fill("#login", login)
+    page.fill("#password", PASSWORD)
+    page.click("button.main")
+
+
 def post(client: FlaskClient, path: str, form: dict[str, Any], **more: Any) -> Any:
     """Send a form as a page of the console does, with the token of the session."""
     headers = {"Sec-Fetch-Site": "same-origin"} | more.pop("headers", {})

@@ -2,7 +2,7 @@
 
 import pytest
 from support.clock import ManualClock
-from support.console import Visitor, add_person, post, sign_in
+from support.console import Visitor, add_person, end_sessions, post, sign_in
 from support.hub import HubInProcess
 
 from tocsin.admission.timestamps import DAY, timestamp
@@ -50,6 +50,24 @@ def test_an_agreement_is_made_changed_and_ended(visitor: Visitor, hub: HubInProc
     assert acts == ["agreement.add", "agreement.change", "agreement.end"]
     who = {e.actor for e in hub.store.journal.entries() if e.action.startswith("agreement.")}
     assert who == {"operator@hub.example"}
+
+
+def test_a_page_where_somebody_types_stays_when_the_session_ends(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    visitor.page.clock.install()
+    page = visitor.sign_in("operator@hub.example", "/admin/agreements/new")
+    page.fill("#note", "as the board decided")
+    end_sessions(hub, "operator@hub.example")
+    page.clock.run_for(16_000)
+    page.wait_for_selector("#session a")
+    visitor.faults.clear()  # the browser notes the status 401
+    visitor.check()
+    assert page.inner_text("#session") == "Your session has ended. Sign in again"
+    assert page.input_value("#note") == "as the board decided"
+    assert not page.query_selector(".waiting"), "it asks no longer"
+    page.click("#session a")
+    assert page.url.endswith("/console/sign-in?next=/console/admin/agreements/new")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,16 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, FilePayload, Page
 from support.clock import ManualClock
-from support.console import PASSWORD, Visitor, add_person, post, serve_console, sign_in, visit
+from support.console import (
+    Visitor,
+    add_person,
+    end_sessions,
+    enter_password,
+    post,
+    serve_console,
+    sign_in,
+    visit,
+)
 from support.documents import docx, paragraph, pdf, rows, xlsx
 from support.hub import HubInProcess, Object, indicator, sdo
 from support.misp_events import attribute, event
@@ -67,21 +76,6 @@ def client(hub: HubInProcess) -> FlaskClient:
 
 def bundle(*objects: Object) -> str:
     return json.dumps({"type": "bundle", "id": "bundle--1", "objects": objects})
-
-
-def end_sessions(hub: HubInProcess, login: str) -> None:
-    """End the sessions of a person, as time does."""
-    person = hub.store.people.find_by_login(login)
-    assert person is not None
-    for session in hub.store.people.list_sessions(person.id):
-        hub.store.people.end_session(session.id)
-
-
-def enter_password(page: Page, login: str) -> None:
-    """Sign in at the form that is shown."""
-    page.fill("#login", login)
-    page.fill("#password", PASSWORD)
-    page.click("button.main")
 
 
 def typed_texts(page: Page) -> object:
@@ -184,6 +178,7 @@ class TestTheWholePath:
         page.fill("#text", DESCRIPTION)
         end_sessions(hub, ANALYST)
         page.click("button.main")
+        page.wait_for_selector("text=Your session has ended")
         visitor.faults.clear()  # the browser notes the status 401
         visitor.check()
         page.click("a.main")
