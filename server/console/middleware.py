@@ -301,12 +301,27 @@ def _is_part() -> bool:
 
 
 def _shown_page() -> str:
-    """The page of the console that sent a form, or asked for a part of itself."""
+    """The page of the console that sent a form, or asked for a part of itself.
+
+    A form that was not taken is shown at the path that it was sent to, which may only take forms:
+    then it is the page above.
+    """
     try:
         url = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "")
     except ValueError:
         return safe_next("")
-    return safe_next(url._replace(scheme="", netloc="").geturl())
+    page = safe_next(url._replace(scheme="", netloc="").geturl())
+    path = page.partition("?")[0].removeprefix(ROOT)
+    above = path
+    while not _can_be_opened(above):
+        above = above.rpartition("/")[0]
+    return page if above == path else f"{ROOT}{above or '/'}"
+
+
+def _can_be_opened(path: str) -> bool:
+    """True if a page is at this path below the root of the console; the start always is."""
+    adapter = flask.current_app.create_url_adapter(request)
+    return not path or adapter is None or adapter.test(path, "GET")
 
 
 def _host(host: str) -> str:

@@ -21,6 +21,7 @@ if (window.trustedTypes) {
   ["htmx:responseError", "htmx:sendError", "htmx:timeout"].forEach((name) => document.addEventListener(name, (event) => {
     if (!event.detail.elt.matches("form")) return;
     const answer = event.detail.xhr && event.detail.xhr.status;
+    document.body.dataset.refused = "";
     status(`${answer ? `The hub answered ${answer}` : "The hub did not answer"}. Reload the page to see how it stands.`);
   }));
   document.addEventListener("htmx:beforeRequest", (event) => {
@@ -235,27 +236,44 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     count();
   });
 })();
-// Typed text outlives a session that ends.  It may hold what nobody should read before it is checked: it stays
-// in this tab, comes back once for the person who typed it, and the next page of any session removes it.
+// Typed text outlives a session that ends.  It may hold what nobody should read before it is checked, and the
+// browser holds it while nobody is signed in.  That is acceptable: it never leaves this tab, where it could be read
+// from the screen as long as the session lasted; it is gone after an hour, on signing out, with the tab, and when
+// another person signs in; it comes back once, in the form where it was typed; a form that is taken leaves none.
 (() => {
-  const person = document.body.dataset.person, place = location.pathname + location.search;
+  const HOUR = 3_600_000, person = document.body.dataset.person;
+  const drop = () => sessionStorage.removeItem("typed");
   const keep = (typed) => {
     try { sessionStorage.setItem("typed", JSON.stringify(typed)); } catch { /* Longer than browsers keep. */ }
   };
+  // A form may be shown at several paths; the one that it is sent to is always the same.
+  const name = (field) => `${field.form.getAttribute("action")} ${field.id}`;
+  const isRefused = () => Boolean(document.querySelector("[data-refused]"));
+  const fields = () => Array.from(document.querySelectorAll("[data-keep]"));
   const typed = JSON.parse(sessionStorage.getItem("typed"));
-  if (typed && !person) keep({ ...typed, ended: true });
-  if (typed && person) {
-    sessionStorage.removeItem("typed");
-    const isBack = typed.ended && typed.person === person && typed.place === place;
-    Object.entries(isBack ? typed.texts : {}).forEach(([id, text]) => {
-      const field = document.getElementById(id), folded = field && field.closest("details");
-      if (field) field.value = text;
-      if (folded) folded.open = true;
-    });
+  if (typed) {
+    const left = typed.since + HOUR - Date.now();
+    const isLost = typed.isLost || !person || isRefused();
+    if (!(left > 0) || (person && person !== typed.person) || !isLost) drop();
+    else {
+      setTimeout(drop, left);
+      const found = fields().filter((each) => name(each) in typed.texts);
+      found.forEach((each) => {
+        const folded = each.closest("details");
+        each.value = typed.texts[name(each)];
+        if (folded) folded.open = true;
+      });
+      // A page without the field, such as the one after signing in, does not take it away.
+      if (found.length) drop(); else keep({ ...typed, isLost: true });
+    }
   }
+  document.addEventListener("submit", (event) => { if (event.target.matches("[action$='/sign-out']")) drop(); });
   window.addEventListener("pagehide", () => {
-    const fields = Array.from(document.querySelectorAll("[data-keep]")).filter((each) => each.value !== each.defaultValue);
-    if (!person || !fields.length) return;
-    keep({ person, place: location.pathname + location.search, texts: Object.fromEntries(fields.map((each) => [each.id, each.value])) });
+    // In a form that is shown again with its errors, what was typed is the default.
+    const isAgain = document.querySelector(".errors");
+    const changed = fields().filter((each) => isAgain || each.value !== each.defaultValue);
+    if (!person || !changed.length) return;
+    const texts = Object.fromEntries(changed.map((each) => [name(each), each.value]));
+    keep({ person, since: Date.now(), isLost: isRefused(), texts });
   });
 })();

@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from support.console import Visitor, post, sign_in
+from support.console import Visitor, end_sessions, enter_password, post, sign_in
 from support.hub import HubInProcess, indicator
 
 from tocsin.config import HubSettings, policy_text
@@ -66,6 +66,23 @@ def test_a_policy_that_cannot_be_read_is_named_and_its_text_stays(hub: HubInProc
     answer = post(client, "/console/admin/policy/trial", {"text": text})
     assert answer.status_code == 422 and "octets_of_an_object" in answer.text
     assert 'href="#text"' in answer.text
+
+
+@pytest.mark.parametrize("more", ["", "# more"])
+def test_a_policy_with_an_error_outlives_a_session_that_ends(
+    visitor: Visitor, hub: HubInProcess, more: str
+) -> None:
+    page = visitor.sign_in("operator@hub.example", "/admin/policy")
+    page.fill("#text", "faulty")
+    page.click("text=Try this policy")
+    page.wait_for_selector(".errors")
+    page.fill("#text", f"faulty{more}")
+    end_sessions(hub, "operator@hub.example")
+    page.click("text=Try this policy")
+    page.click("a.main")
+    enter_password(page, "operator@hub.example")
+    page.wait_for_url("**/admin/policy")
+    assert page.input_value("#text") == f"faulty{more}"
 
 
 @pytest.mark.parametrize("login", ["auditor", "reviewer", "analyst"])

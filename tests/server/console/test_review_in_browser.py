@@ -221,10 +221,20 @@ def test_a_decision_that_does_not_reach_the_hub_is_said(
 ) -> None:
     page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
     is_at(page, "host0[.]top")
-    page.route("**/console/review/*", lambda route: route.fulfill(status=503, body="busy"))
-    page.keyboard.press("a")
+    page.route(
+        "**/console/review/*",
+        lambda route: (
+            route.fulfill(status=503, body="busy")
+            if route.request.method == "POST"
+            else route.continue_()
+        ),
+    )
+    page.fill("#reason", "no longer seen")
+    page.keyboard.press("Enter")
     is_said(page, "The hub answered 503. Reload the page to see how it stands.")
     assert not any(each.decision for each in hub.store.reviews.list_waiting())
+    page.reload()
+    assert page.input_value("#reason") == "no longer seen", "what was typed outlives the reload"
 
 
 def test_a_session_that_ends_leads_back_to_the_item_and_what_was_typed(

@@ -5,6 +5,7 @@ import logging
 import re
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -204,6 +205,51 @@ class TestTheWholePath:
         enter_password(page, "other@hub.example")
         page.wait_for_url(f"{visitor.origin}/console/share")
         assert (page.input_value("#text"), typed_texts(page)) == ("", None)
+
+    @pytest.mark.parametrize("is_signed_in", [False, True])
+    def test_typed_text_is_dropped_an_hour_after_the_session_ended(
+        self, visitor: Visitor, hub: HubInProcess, is_signed_in: bool
+    ) -> None:
+        visitor.page.clock.install()
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", DESCRIPTION)
+        end_sessions(hub, ANALYST)
+        page.click("button.main")
+        page.click("a.main")
+        assert typed_texts(page) is not None
+        if is_signed_in:
+            visitor.sign_in(ANALYST)
+            assert typed_texts(page) is not None, "a page without the form keeps it"
+        page.clock.fast_forward("59:00")
+        assert typed_texts(page) is not None
+        page.clock.fast_forward("01:01")
+        assert typed_texts(page) is None
+
+    def test_typed_text_does_not_outlive_signing_out(
+        self, visitor: Visitor, hub: HubInProcess
+    ) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", DESCRIPTION)
+        end_sessions(hub, ANALYST)
+        page.click("button.main")
+        visitor.sign_in(ANALYST)
+        assert typed_texts(page) is not None
+        page.click("text=Sign out")
+        page.wait_for_url("**/sign-in*")
+        assert typed_texts(page) is None
+
+    def test_typed_text_is_kept_when_the_person_has_signed_in_beside_it(
+        self, visitor: Visitor, hub: HubInProcess
+    ) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", DESCRIPTION)
+        end_sessions(hub, ANALYST)
+        beside = replace(visitor, page=visitor.context.new_page())
+        beside.sign_in(ANALYST)
+        page.click("button.main")
+        assert "belongs to another session" in page.inner_text("main")
+        visitor.go("/share")
+        assert page.input_value("#text") == DESCRIPTION
 
     def test_a_file_is_dropped_on_the_form(self, visitor: Visitor) -> None:
         page = visitor.sign_in(ANALYST, "/share")

@@ -206,6 +206,9 @@ def test_a_session_ends_when_it_is_idle_and_at_the_latest_after_twelve_hours(
     [
         ("http://localhost/console/share?instead=a", "/console/share%3Finstead%3Da"),
         ("http://evil.test/console/share", "/console/share"),
+        ("http://localhost/console/admin/policy/trial?x=y", "/console/admin/policy"),
+        ("http://localhost/console/objects/indicator--1/lead", "/console/objects/indicator--1"),
+        ("http://localhost/console/sign-out", "/console/"),
         ("http://localhost//evil.test/console/", "/console/"),
         ("http://[", "/console/"),
         ("", "/console/"),
