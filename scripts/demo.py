@@ -57,6 +57,8 @@ SECRETS = (
 )
 """Text that must not be published."""
 
+_ATTEMPTS = 50
+"""To delete the data, a fifth of a second after each other."""
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 out = Console(record=True)
@@ -100,7 +102,11 @@ def _make_folder() -> Iterator[Path]:
     try:
         yield work
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        for _ in range(_ATTEMPTS):  # a database that is slow to end may still write
+            shutil.rmtree(work, ignore_errors=True)
+            if not work.exists():
+                break
+            time.sleep(0.2)
 
 
 def _parse_arguments() -> argparse.Namespace:
