@@ -83,6 +83,7 @@ def counts(lines: list[str]) -> list[dict[str, int]]:
 
 
 class TestSubmitting:
+    @pytest.mark.slow
     def test_only_new_objects_of_a_file_are_submitted(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:

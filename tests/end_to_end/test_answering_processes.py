@@ -115,6 +115,7 @@ def count_sockets(process: int) -> int:
     return sum(file.startswith("socket:") for file in list_open_files(process))
 
 
+@pytest.mark.slow
 class TestLimits:
     def test_request_quotas_hold_for_all_processes_together(self, start: Start) -> None:
         hub = start(requests_per_minute=QUOTA)

@@ -53,6 +53,7 @@ def until(true: Any, seconds: Any = 60) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_worker_evaluates_packs_and_ends_at_sigterm(settings: Any, tmp_path: Path) -> None:
     with open_runtime(settings, print) as hub, (tmp_path / "log").open("wb") as log:
         store = hub.services.store

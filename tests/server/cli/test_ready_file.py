@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.processes import HubProcess, make_data
 
 HUB = Path(sys.executable).with_name("tocsin-hub")
 
 
+@pytest.mark.slow
 class TestAReadyFileThatCannotBeWritten:
     def test_ends_the_start_with_its_name(self, tmp_path: Path) -> None:
         ready = tmp_path / "missing" / "ready.json"
@@ -31,6 +33,7 @@ class TestAReadyFileThatCannotBeWritten:
         assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 class TestTheUrlForCommands:
     def test_a_key_comes_with_the_url_of_the_hub_that_serves_the_data(self, tmp_path: Path) -> None:
         hub = HubProcess(tmp_path / "data").start()

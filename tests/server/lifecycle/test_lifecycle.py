@@ -212,6 +212,7 @@ class TestTheWorker:
         assert hub.services.lifecycle.work()
 
 
+@pytest.mark.slow
 class TestCommands:
     def test_an_operator_has_a_command_for_each(self, tmp_path: Path) -> None:
         hub = HubProcess(tmp_path / "data").start()
