@@ -58,7 +58,7 @@ SECRETS = (
 """Text that must not be published."""
 
 _ATTEMPTS = 50
-"""To delete the data, a fifth of a second after each other."""
+"""Attempts to delete the data, 0.2 s apart."""
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 out = Console(record=True)

@@ -56,7 +56,7 @@ def _remove(hub: Runtime, values: tuple[str, ...]) -> list[Answer]:
 
 
 def add_exclusions(hub: Runtime, values: Sequence[str], reason: str) -> list[Answer]:
-    """Add values to the exclusion list and revoke what is published on them and nothing else.
+    """Add values to the exclusion list and revoke the indicators on exactly these values.
 
     Raises Malformed, before anything is changed, if one of them is of no known kind.
     """

@@ -146,7 +146,7 @@ def find_networks(subject: StixObject) -> Iterator[Network]:
 
 
 def _first_value(text: str) -> str | None:
-    """The first value that a STIX pattern compares; None if the text is no pattern."""
+    """The first value that a STIX pattern compares; None if the text is not a pattern."""
     if not text.startswith(("[", "(")):
         return None
     found = extract_observables({"type": "indicator", "pattern": text})
@@ -265,7 +265,7 @@ def _keys(subject: StixObject) -> Iterator[str]:
 
 
 def _value_keys(observable: Observable) -> Iterator[str]:
-    """The keys of a value, first that of the value itself."""
+    """The keys of a value; the first one is for the value itself."""
     kind, value = observable.kind, observable.value.strip()
     if "hashes." in observable.property:
         yield _hash(value)

@@ -56,7 +56,7 @@ def ask_second(
     """Let the form that was sent wait for a second operator; None: it can be carried out now.
 
     `text` is its effect, `before` has its fields as they are now, and `raises` is False if it
-    gives nobody more rights.  Raises Changed if either was another one when it was asked for.
+    gives nobody more rights.  Raises Changed if text or fields differ from those of the request.
     """
     confirmed, old = context().confirmed, {name: tuple(sorted(v)) for name, v in before.items()}
     if confirmed is not None and (confirmed.text, confirmed.before) != (text, old):
