@@ -141,7 +141,8 @@ class Middleware:
         if here.person is None and request.endpoint not in self.public:
             return self._ask_to_sign_in()
         if self._needs_second_factor():
-            return flask.redirect(f"{ROOT}{_APP}", 303)
+            # A part of a page would take in the page that it is led to.
+            return ("", 204) if _is_part() else flask.redirect(f"{ROOT}{_APP}", 303)
         if request.endpoint is None:  # unknown paths, and known ones with another method
             raise NotFound("there is no such page")
         return None

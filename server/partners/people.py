@@ -282,9 +282,7 @@ class People:
         session, now = self._store.people.find_session(_hash(cookie)), self._clock()
         if session is None or session.epoch != self._store.epoch():
             return None
-        if now >= min(
-            session.seen + IDLE_SECONDS * SECOND, session.begun + SESSION_SECONDS * SECOND
-        ):
+        if now >= min(idle_end(session), latest_end(session)):
             self._store.people.end_session(session.id)
             return None
         person = self._store.people.find(session.person)
@@ -615,6 +613,16 @@ def _proofs(person: Person) -> tuple[object, ...]:
 
 def _without_second_factors(person: Person) -> Person:
     return replace(person, totp="", totp_step=0, passkeys=())
+
+
+def idle_end(session: Session) -> int:
+    """The time at which a session ends if its person does nothing, in µs since 1970 UTC."""
+    return session.seen + IDLE_SECONDS * SECOND
+
+
+def latest_end(session: Session) -> int:
+    """The time at which a session ends in any case, in µs since 1970 UTC."""
+    return session.begun + SESSION_SECONDS * SECOND
 
 
 def require_unchanged(txn: Transaction, person: Person) -> Person:

@@ -17,10 +17,13 @@ from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.partners.passkeys import MOST_PASSKEYS, passkey_handle
-from tocsin.server.partners.people import check_name
+from tocsin.server.partners.people import check_name, idle_end, latest_end
+from tocsin.server.person import Session
 
 _UNDO_SECONDS = (0, 20, 60)
 _SCHEMES = ("", "light", "dark")
+_WARNING = 120_000_000
+"""Time before the end of a session from which on an open page says so, in µs."""
 
 
 def register(pages: Pages, services: ConsoleServices) -> None:
@@ -30,6 +33,8 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/me/settings", me.change, EVERYBODY, ("POST",))
     pages.add("/me/password", me.change_password, EVERYBODY, ("POST",))
     pages.add("/me/sessions", me.end_sessions, EVERYBODY, ("POST",))
+    pages.add("/me/stay", me.stay, EVERYBODY, ("POST",))
+    pages.add("/part/session", me.warn, EVERYBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +105,21 @@ class Me:
         here = context()
         self.services.people.end_other_sessions(here.who, here.own_session)
         return go("/me")
+
+    def warn(self) -> ResponseReturnValue:
+        """The warning that the session is about to end, if the page does not show it yet."""
+        warning = _warning(context().own_session, self.services.clock())
+        if warning == request.args.get("shown", ""):
+            return flask.make_response("", 204)
+        return flask.render_template("session_warning.html", warning=warning)
+
+    def stay(self) -> ResponseReturnValue:
+        """Keep the session open, as every request does, and take the warning away."""
+        return flask.render_template("session_warning.html", warning="")
+
+
+def _warning(session: Session, now: int) -> str:
+    """The reason for which a session ends soon: `idle`, `latest`, or none."""
+    if now >= latest_end(session) - _WARNING:
+        return "latest"
+    return "idle" if now >= idle_end(session) - _WARNING else ""

@@ -245,6 +245,70 @@ def test_the_number_in_the_bar_keeps_no_session_open(store: Store, clock: Manual
     assert client.get("/console/review").status_code == 303
 
 
+def test_an_open_page_warns_two_minutes_before_the_session_ends_and_can_keep_it(
+    store: Store, clock: ManualClock
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.AUDITOR)
+    client = sign_in(hub, "jane@hub.example")
+    form = {"token": token_of(client)}
+    clock.now += (IDLE_SECONDS - 121) * SECOND
+    assert client.get("/console/part/session?shown=").status_code == 204
+    clock.now += SECOND
+    warned = client.get("/console/part/session?shown=")
+    assert "ends in two minutes if you do nothing" in warned.text
+    assert "/console/part/session?shown=idle" in warned.text
+    assert client.get("/console/part/session?shown=idle").status_code == 204
+    clock.now += 100 * SECOND
+    kept = post(client, "/console/me/stay", form)
+    assert kept.status_code == 200 and "two minutes" not in kept.text
+    clock.now += (IDLE_SECONDS - 121) * SECOND
+    assert client.get("/console/part/session?shown=").status_code == 204
+
+
+def test_an_open_page_warns_before_the_twelve_hours_of_a_session_are_over(
+    store: Store, clock: ManualClock
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.VIEWER)
+    client = sign_in(hub, "jane@hub.example")
+    for _ in range(SESSION_SECONDS // IDLE_SECONDS * 2 - 1):
+        clock.now += IDLE_SECONDS * SECOND // 2
+        assert client.get("/console/me").status_code == 200
+    clock.now += (IDLE_SECONDS // 2 - 120) * SECOND
+    warned = client.get("/console/part/session?shown=").text
+    assert "after 12 hours" in warned and "Stay signed in" not in warned
+
+
+def test_who_types_for_long_is_warned_in_time_and_stays_signed_in(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    visitor.page.clock.install()
+    page = visitor.sign_in("viewer@hub.example", "/me")
+    people = hub.store.people
+    person = people.find_by_login("viewer@hub.example")
+    assert person is not None
+    [session] = people.list_sessions(person.id)
+    people.note_session(session.id, hub.services.clock() - (IDLE_SECONDS - 100) * SECOND)
+    page.clock.run_for(31_000)
+    page.wait_for_selector("#session button")
+    assert page.inner_text("#session").startswith("Your session ends in two minutes")
+    visitor.check()
+    page.click("#session button")
+    page.wait_for_selector("#session", state="hidden")
+    assert people.list_sessions(person.id)[0].seen > hub.services.clock() - 60 * SECOND
+    visitor.check()
+
+
+def test_a_part_of_a_page_leads_nobody_to_the_second_factor(store: Store) -> None:
+    settings = HubSettings(require_second_factor=True)
+    hub = HubInProcess(store, settings=settings)
+    add_person(hub, "jane@hub.example", Role.REVIEWER)
+    client = sign_in(hub, "jane@hub.example")
+    assert client.get("/console/review").status_code == 303
+    assert client.get("/console/part/waiting?seen=7").status_code == 204
+
+
 def test_signing_in_changes_the_cookie_and_ends_the_session_before(hub: HubInProcess) -> None:
     client = sign_in(hub, "viewer@hub.example")
     before = client.get_cookie("tocsin-console")
