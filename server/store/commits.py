@@ -228,6 +228,7 @@ _REFUSALS = frozenset((9, 13, 59, 72, 115, 238, 303, 40415))
 """Errors of a server that does not have the command, or does not permit it: one that is older, or
 whose compatibility version does not allow what is new in it."""
 _DUPLICATE_KEY = 11000
+_WRITE_CONFLICT = 112
 _REFUSED = "the database has refused several writes in one command and will get them singly: retry"
 
 
@@ -385,4 +386,6 @@ def _is_small(writes: Sequence[_Write]) -> bool:
 def _error_of(result: Document) -> OperationFailure:
     """The error of one operation, as if it had been a command of its own."""
     code, text = int(result["code"]), str(result.get("errmsg", ""))
-    return (DuplicateKeyError if code == _DUPLICATE_KEY else OperationFailure)(text, code)
+    # MongoDB fails the whole command at a conflict; others say it of the operation alone.
+    labels = {"errorLabels": [NOT_DONE]} if code == _WRITE_CONFLICT else None
+    return (DuplicateKeyError if code == _DUPLICATE_KEY else OperationFailure)(text, code, labels)

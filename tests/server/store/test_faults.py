@@ -131,6 +131,14 @@ def conflict(proxy: WireProxy) -> None:
     proxy.add(Fault("bulkWrite", times=2, forwarded=False, change=lambda _: reply))
 
 
+def conflict_in_an_operation(proxy: WireProxy) -> None:
+    """As a server does that fails one operation of the command, not all of it."""
+    error = {"idx": 0, "ok": 0.0, "n": 0, "code": 112, "errmsg": "write conflict"}
+    cursor = {"id": 0, "ns": "admin.$cmd.bulkWrite", "firstBatch": [error]}
+    reply = {"ok": 1.0, "nErrors": 1, "cursor": cursor}
+    proxy.add(Fault("bulkWrite", times=2, forwarded=False, change=lambda _: reply))
+
+
 @pytest.mark.parametrize(
     "arrange",
     [
@@ -146,6 +154,7 @@ def conflict(proxy: WireProxy) -> None:
         take_too_long,
         lose_a_write,
         conflict,
+        conflict_in_an_operation,
     ],
 )
 def test_a_commit_with_a_fault_is_applied_once(
