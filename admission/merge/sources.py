@@ -89,10 +89,13 @@ def group_by_origin(evidence: Iterable[Evidence]) -> list[list[Evidence]]:
     it cites: of what partners cite only one's is published, and nobody shall find out what the
     others cite by guesses that change the count.
     """
+    every = list(evidence)
+    if len(every) < 2:  # nearly always
+        return [every] if every else []
     groups: list[list[Evidence]] = []
     cited: list[set[_Origin]] = []
     known: dict[_Origin, int] = {}
-    for each in sorted(evidence, key=_may_guess):
+    for each in sorted(every, key=_may_guess):
         senders, reports = _senders(each), _reports(each)
         at = _first_known(senders, known)
         if at is None and _may_guess(each) and groups:

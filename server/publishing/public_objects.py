@@ -304,11 +304,9 @@ def date_versions(copy: WorkingCopy, begin: int) -> WorkingCopy:
         else:
             versions.append(each)
     base, *fuller = (each.of for each in versions if each.of.level >= public.tlp)
-    is_first = public.created == public.modified
-    public = replace(public, modified=base.modified, tlp_versions=tuple(fuller))
-    if is_first:
-        public = replace(public, created=base.modified)
-    return replace(copy, public=public, pending=tuple(versions))
+    created = base.modified if public.created == public.modified else public.created
+    dated = replace(public, created=created, modified=base.modified, tlp_versions=tuple(fuller))
+    return replace(copy, public=dated, pending=tuple(versions))
 
 
 def is_news(before: WorkingCopy, after: WorkingCopy) -> bool:
@@ -373,7 +371,8 @@ def _recompute(
             copy.id, now, now, b"", level, scope, contributions, withdrawals=copy.former
         )
     public = replace(before, contributions=contributions, tlp=level, scope=scope)
-    layers, figures = _layers(public, merge), _figures(public, merge)
+    figures = _figures(public, merge)
+    layers = _layers(public, figures, merge)
     known = before if before.digest else None
     every = [*_withdrawn_layers(known, level, merge), *layers]
     versions = next_versions(known, every, _author(contributions, merge), now)
@@ -381,12 +380,12 @@ def _recompute(
     news = _are_news(before, figures, merge)
     waits = news and not versions[0].changed and _is_quiet(copy, before, figures, merge)
     due = _next_hour(public, layers[0][1], figures.next_decay, merge, waits=waits)
-    public = replace(public, due_hour=due)
     if not changed and (waits or not news):
-        return replace(copy, public=public)
+        return replace(copy, public=replace(public, due_hour=due))
     if news and not waits and not versions[0].changed:  # the least strict readers learn of it too
         versions = renew_versions(versions, now)
-    return _post(copy, replace(public, figures=before.figures if waits else figures), versions)
+    shown = before.figures if waits else figures
+    return _post(copy, replace(public, due_hour=due, figures=shown), versions)
 
 
 def _without_end(public: PublicObject | None) -> PublicObject | None:
@@ -409,21 +408,24 @@ def _precedence(public: PublicObject, merge: Merge) -> Precedence:
     return Precedence(public.id, public.lead, merge.config.tie_secret)
 
 
-def _layers(public: PublicObject, merge: Merge) -> list[Layer]:
-    """The merged contributions at each level, with their confidence."""
+def _layers(public: PublicObject, figures: HubStatistics, merge: Merge) -> list[Layer]:
+    """The merged contributions at each level, with their confidence; `figures` are those of all."""
     precedence = _precedence(public, merge)
 
     def content(counted: Sequence[Contribution]) -> StixObject:
         merged = merge_contributions(counted, precedence)
-        sure = _figures(replace(public, contributions=tuple(counted)), merge).confidence
-        return merged if sure is None else {**merged, "confidence": sure}
+        if counted is public.contributions:  # nearly always
+            own = figures
+        else:
+            own = _figures(replace(public, contributions=tuple(counted)), merge)
+        return merged if own.confidence is None else {**merged, "confidence": own.confidence}
 
     return merge_by_tlp(public.contributions, content, precedence)
 
 
 def _revoked_layers(public: PublicObject, merge: Merge) -> list[Layer]:
     """The revoked version for readers who hold the object."""
-    layers = _layers(public, merge)
+    layers = _layers(public, _figures(public, merge), merge)
     return [(level, {**content, "revoked": True}) for level, content in layers]
 
 

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from tocsin.admission.merge.content import canonical_json, latest_by_partner
@@ -306,6 +307,7 @@ OUTCOMES = frozenset(
 """Messages that say by themselves what became of an object that is neither held nor refused."""
 
 
+@cache
 def find_row(public: PublicState, own: OwnState = OwnState.NONE) -> Row:
     """The row that decides."""
     return next(row for row in TABLE if row.fits(public, own))
