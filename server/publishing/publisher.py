@@ -544,8 +544,6 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
         name = ""
         own.refs[source] = GONE
     own.revoke(source, name)
-    if not name and candidate.verdict is Verdict.REFUSED:
-        return None  # but what waits under its id is not published any more
     candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
     if sent is None:
         own.give_up(source)

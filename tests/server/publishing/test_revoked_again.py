@@ -9,6 +9,7 @@ from support.hub import (
     RED,
     HubInProcess,
     details,
+    findings,
     indicator,
     relationship,
     sdo,
@@ -113,9 +114,13 @@ class TestRevokedWhileWaiting:
         assert details(settled)[0]["message"] == "refused: was revoked while it waited"
         assert settled["status"] == "complete"
 
-    def test_a_refused_revocation_closes_the_review(self, hub: HubInProcess, held: Any) -> None:
+    def test_a_revocation_that_would_be_refused_closes_the_review(
+        self, hub: HubInProcess, held: Any
+    ) -> None:
         hub.push(held)
-        assert verdicts(hub, revoke(held) | {"object_marking_refs": [RED]}) == ["refused"]
+        status = hub.push(revoke(held) | {"object_marking_refs": [RED]})
+        [entry] = details(status)
+        assert entry["message"] == "what waited under this id will not be published"
         assert hub.store.reviews.list_waiting() == []
 
     def test_an_object_may_wait_for_one_that_is_revoked_with_it(
@@ -191,6 +196,22 @@ class TestContentOfARevocation:
         hub.push(sent)
         assert verdicts(hub, revoke(sent) | more) == ["admitted"]
         assert visible_descriptions(hub) == {"evil.top": None}
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"pattern": "[ipv4-addr:value = '10.0.0.7']"},
+            {"object_marking_refs": [RED]},
+            {"pattern": "[broken"},
+        ],
+    )
+    def test_a_revocation_of_what_was_never_published_says_only_that(
+        self, hub: HubInProcess, more: Any
+    ) -> None:
+        status = hub.push(revoke(indicator("evil.top", **OLD)) | more)
+        assert hub.verdicts(status) == ["duplicate"]
+        [finding] = findings(status)
+        assert finding["message"] == "nothing of yours is published under this id"
 
     def test_a_revocation_with_unknown_ends_takes_effect(self, hub: HubInProcess) -> None:
         ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
