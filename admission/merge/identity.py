@@ -141,17 +141,21 @@ def indicator_key(pattern_type: str, pattern: str, scope: str) -> str:
 
 
 def _id_findings(subject: StixObject, name: str) -> tuple[Finding, ...]:
-    """Findings about an SCO whose id is not the deterministic one (STIX 2.1 section 2.9)."""
+    """Findings about an SCO whose id is not the deterministic one (STIX 2.1 section 2.9).
+
+    They state no id: only publishing knows it, since references and removed values change it, and
+    the object may yet be refused.
+    """
     sent = subject["id"]
     if name != sent:
-        message = f"published as {name}, the deterministic id for its values"
+        message = "not the deterministic id for its values, under which observables are published"
     elif (
         not has_contributing_properties(subject)
         and uuid.UUID(sent.rpartition("--")[2]).version != 4
     ):
         message = (
             "has no ID contributing property and a UUID that is not version 4:"
-            " published under a new id"
+            " such objects are published under a new id"
         )
     else:
         return ()

@@ -8,6 +8,7 @@ from support.warning_lists import warning_lists
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.formats import ReadOptions, read
+from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Submitter, Tlp
 from tocsin.config import policy_text
 
@@ -91,8 +92,8 @@ class TestRepairs:
         right = "domain-name--d07661f6-db81-5e3c-ba95-1ee9fed0f9af"
         name = {"type": "domain-name", "spec_version": "2.1", "value": "evil.test-bad.org"}
         (candidate,) = examine_objects(pipeline, name | {"id": right[:-1] + "0"})
-        (message,) = [f.message for f in candidate.findings if f.rule == "observable_id"]
-        (again,) = examine_objects(pipeline, name | {"id": message.split()[2].rstrip(",")})
+        (again,) = examine_objects(pipeline, name | {"id": observable_id(name)})
+        assert "observable_id" in self.repair_rules(candidate)
         assert candidate.is_open and "observable_id" not in self.repair_rules(again)
 
     @pytest.mark.parametrize(("version", "repaired"), [("4", False), ("5", True)])
