@@ -104,7 +104,9 @@ class PublicIds:
                 later.append(candidate)
             elif candidate.is_open:
                 self._assign(candidate, known)
-        for candidate in sorted(later, key=_is_relationship):
+        observables = [each for each in later if not _is_relationship(each)]
+        relationships = filter(_is_relationship, later)
+        for candidate in (*sort_by_references(observables), *relationships):
             if not self.resolve(candidate, known).rewriting.missing:
                 self._assign(candidate, known)
         _prune(candidates, known)
@@ -215,9 +217,35 @@ def _rewrite(subject: StixObject, tlp: Tlp, known: Mapping[str, PublicRef]) -> R
     makers = contributing_properties(subject["type"])
     awaited = [t for path, t in rewriting.dropped if path[0] in makers and t not in known]
     if not is_still_valid(rewriting.object, subject):
-        awaited = [target for _, target in rewriting.dropped]
+        reduced = _without_refused_extension(rewriting, subject, known)
+        if reduced is None:
+            awaited = [target for _, target in rewriting.dropped]
+        else:
+            rewriting = replace(rewriting, object=reduced)
     missing = tuple(dict.fromkeys((*rewriting.missing, *awaited)))
     return replace(rewriting, missing=missing)
+
+
+def _without_refused_extension(
+    rewriting: RewrittenReferences, subject: StixObject, known: Mapping[str, PublicRef]
+) -> StixObject | None:
+    """The object without an extension that needs references, all to objects that were refused.
+
+    None if it is not valid then either.
+    """
+    lost: dict[str, list[str]] = {}
+    for path, target in rewriting.dropped:
+        if path[0] == "extensions":
+            lost.setdefault(str(path[1]), []).append(target)
+    for name, targets in lost.items():
+        if all(known.get(target) == GONE for target in targets):
+            kept = {n: v for n, v in rewriting.object["extensions"].items() if n != name}
+            reduced = {**rewriting.object, "extensions": kept}
+            if not kept:
+                del reduced["extensions"]
+            if is_still_valid(reduced, subject):
+                return reduced
+    return None
 
 
 def sort_by_references(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -279,12 +307,9 @@ _ENDS = ("source_ref", "target_ref", "sighting_of_ref", "object_ref")
 
 def _depends(subject: StixObject) -> bool:
     """True if the object's own id follows from those that it references."""
-    return subject["type"] == "relationship" or any(
-        name.endswith(("_ref", "_refs")) for name in subject if name in _CONTRIBUTING_REFS
-    )
-
-
-_CONTRIBUTING_REFS = frozenset(("from_ref", "parent_directory_ref", "src_ref", "dst_ref"))
+    names = [name for name in contributing_properties(subject["type"]) if name in subject]
+    makers = {name: subject[name] for name in names}
+    return subject["type"] == "relationship" or any(True for _ in referenced_ids(makers))
 
 
 def _is_relationship(candidate: Candidate) -> bool:

@@ -35,7 +35,7 @@ from tocsin.admission.model import (
     StixObject,
     Tlp,
 )
-from tocsin.admission.stix.references import RewrittenReferences, referenced_ids
+from tocsin.admission.stix.references import referenced_ids
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import (
     GONE,
@@ -141,13 +141,16 @@ def resolve_contribution(
     """The contribution with public ids, and the ids that it waits for; empty if it lacks nothing.
 
     While it waits, it waits for all that its partner's ids stand for: when one stands for something
-    else, the contribution says so then, and not when something that is hidden arrives.
+    else, the contribution says so then, and not when something that is hidden arrives.  It does not
+    wait for a reference from which its own id would follow.
     """
     rewriting, fuller = resolve_layers(layers, known)
+    makers = contributing_properties(rewriting.object["type"])
     awaited: set[str] = set()
-    for _, target in rewriting.dropped:  # what was refused may be sent again, put right
-        found = known.get(target)
-        awaited |= {target, found.id or target} if found else {target}
+    for path, target in rewriting.dropped:  # what was refused may be sent again, put right
+        if path[0] not in makers:
+            found = known.get(target)
+            awaited |= {target, found.id or target} if found else {target}
     awaited = set(sorted(awaited)[:MOST_AWAITED])
     if awaited:
         used = {target for _, layer in layers for target in referenced_ids(layer)}
@@ -157,7 +160,7 @@ def resolve_contribution(
         contribution,
         object=_without_own_ids(rewriting.object),
         stricter_layers=tuple((level, _without_own_ids(layer)) for level, layer in fuller),
-        unresolved_layers=_draft(layers, rewriting) if awaited else (),
+        unresolved_layers=tuple(layers) if awaited else (),
     )
     return new, frozenset(awaited)
 
@@ -204,6 +207,7 @@ def _complete(work: UnitOfWork, wait: PendingReferences) -> PendingReferences:
             }
             known = look_up_references(work, wait.partner, wait.max_tlp, targets)
             new, more = resolve_contribution(mine, mine.unresolved_layers, known)
+            new = _keep_identity(new, mine)
             awaited |= more
             if new != mine:
                 work.note_report(wait.public_id)
@@ -236,14 +240,16 @@ def _parts(public: PublicObject) -> tuple[tuple[Tlp, str], ...]:
     return tuple(dict.fromkeys(parts))
 
 
-def _draft(layers: Sequence[Layer], rewriting: RewrittenReferences) -> tuple[Layer, ...]:
-    """The layers without those references from which the object's own id followed."""
-    makers = contributing_properties(rewriting.object["type"])
-    lost = {path[0] for path, _ in rewriting.dropped if path[0] in makers}
-    return tuple(
-        (level, {name: value for name, value in layer.items() if name not in lost})
-        for level, layer in layers
-    )
+def _keep_identity(new: Contribution, published: Contribution) -> Contribution:
+    """The new contribution with the properties from which the published observable's id follows."""
+    makers = contributing_properties(published.object["type"])
+    kept = {name: published.object[name] for name in makers if name in published.object}
+
+    def keep(layer: StixObject) -> StixObject:
+        return {name: value for name, value in layer.items() if name not in makers} | kept
+
+    fuller = tuple((level, keep(layer)) for level, layer in new.stricter_layers)
+    return replace(new, object=keep(new.object), stricter_layers=fuller)
 
 
 def _without_own_ids(subject: StixObject) -> StixObject:

@@ -28,6 +28,7 @@ from tocsin.admission.model import (
     Candidate,
     Contribution,
     Finding,
+    Path,
     Verdict,
 )
 from tocsin.admission.stix.references import RewrittenReferences
@@ -333,6 +334,7 @@ TEXT_NOT_QUEUED = Finding(
 )
 _DROPPED_ONE = "1 of its references leads to an object that is not here yet, or not for its readers"
 _DROPPED_MANY = "{} of its references lead to objects that are not here yet, or not for its readers"
+_EXTENSION_REMOVED = "removed, because the objects that it must reference were refused or revoked"
 _DECIDING = (Action.HELD, Action.REFUSED)
 
 
@@ -345,9 +347,18 @@ def is_withdrawn_often(withdrawals: Iterable[Withdrawals], partner: str, now: in
 
 
 def explain_dropped_references(rewriting: RewrittenReferences) -> list[Finding]:
-    """One finding for each property, however many references it lost."""
-    lost = Counter(str(path[0]) for path, _ in rewriting.dropped)
+    """One finding for each property, however many references it lost.
+
+    One more for an extension that was removed because it needs them.
+    """
+    lost = Counter(_property_path(path) for path, _ in rewriting.dropped)
+    there = rewriting.object.get("extensions", {})
+    inside = {str(path[1]) for path, _ in rewriting.dropped if path[0] == "extensions"}
+    removed = [f"extensions.{name}" for name in sorted(inside - there.keys())]
     return [
+        Finding("publish", "references", Action.STRIPPED, _EXTENSION_REMOVED, name)
+        for name in removed[:MOST_FINDINGS]
+    ] + [
         Finding(
             "publish",
             "references",
@@ -357,6 +368,11 @@ def explain_dropped_references(rewriting: RewrittenReferences) -> list[Finding]:
         )
         for name, count in sorted(lost.items())[:MOST_FINDINGS]
     ]
+
+
+def _property_path(path: Path) -> str:
+    """The property of a reference: without its place in a list."""
+    return ".".join(str(step) for step in path if isinstance(step, str))
 
 
 def explain_raised_level(sent: Candidate, published: Candidate) -> list[Finding]:

@@ -24,6 +24,7 @@ from support.observables import sco
 from support.presence import present
 from support.statement_marking import STATEMENT
 
+from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.server.model import Partner
 from tocsin.server.publishing.public_ids import PublicIds
@@ -309,6 +310,16 @@ class TestCompleting:
         hub.push({**two, **right})
         assert [len(o["object_refs"]) for o in hub.feed("green") if o["type"] == "report"] == [2]
 
+    def test_a_refused_object_that_is_sent_again_corrected_does_not_change_the_id_of_an_archive(
+        self, hub: HubInProcess, archive: Any
+    ) -> None:
+        wrong = sco("file", name="q", hashes={"MD5": "zz"})
+        hub.push(wrong, archive(wrong, MEMBER), MEMBER)
+        [before] = [o for o in hub.feed("green") if "extensions" in o]
+        hub.push({**wrong, "hashes": {"MD5": "1" * 32}})
+        [after] = [o for o in hub.feed("green") if "extensions" in o]
+        assert before == after
+
     def test_the_ids_of_a_submission_are_those_that_will_be_public(self) -> None:
         refused = Candidate(0, indicator()).refuse()
         sighted = sdo("sighting", sighting_of_ref=present(refused.object)["id"])
@@ -346,6 +357,100 @@ def test_the_finding_of_waiting_is_gone_once_the_object_is_published(hub: HubInP
     [entry] = details(hub.ask(f"status/{waiting['id']}/").json)
     assert entry["message"] == "published"
     assert "x_tocsin_findings" not in entry
+
+
+MEMBER = sco("file", name="g.dll", hashes={"MD5": "4" * 32})
+BINARY = {"windows-pebinary-ext": {"pe_type": "exe", "imphash": "5" * 32}}
+
+
+@pytest.fixture
+def archive() -> Any:
+    """Build a file that is an archive and a binary, too."""
+
+    def build(*members: Any) -> Any:
+        packed = {"contains_refs": [each["id"] for each in members], "comment": "p"}
+        return sco("file", name="b.zip", extensions={"archive-ext": packed, **BINARY})
+
+    return build
+
+
+class TestArchives:
+    """The id of a file follows from its extensions, references in them included."""
+
+    @pytest.mark.parametrize("order", ["wga", "agw", "w,ga", "g,wa", "w,g,a"])
+    def test_only_a_refused_member_is_missing(
+        self, hub: HubInProcess, archive: Any, order: str
+    ) -> None:
+        wrong = sco("file", name="q", hashes={"MD5": "zz"})
+        sent = {"w": wrong, "g": MEMBER, "a": archive(MEMBER, wrong)}
+        statuses = [hub.push(*(sent[name] for name in step)) for step in order.split(",")]
+        [public] = [o for o in hub.feed("green") if o.get("name") == "b.zip"]
+        packed = {"contains_refs": [MEMBER["id"]], "comment": "p"}
+        assert public["extensions"] == {"archive-ext": packed, **BINARY}
+        assert public["id"] == observable_id(public)
+        [finding] = [f for f in findings(statuses[-1]) if f["rule"] == "references"]
+        assert finding["path"] == "extensions.archive-ext.contains_refs"
+
+    def test_an_archive_without_any_member_that_was_taken_is_a_plain_file(
+        self, hub: HubInProcess, archive: Any
+    ) -> None:
+        wrong = sco("file", name="q", hashes={"MD5": "zz"})
+        status = hub.push(archive(wrong), wrong)
+        [public] = hub.feed("green")
+        assert public["extensions"] == BINARY
+        assert public["id"] == observable_id(public)
+        [removed, _] = [f for f in findings(status) if f["rule"] == "references"]
+        assert removed["path"] == "extensions.archive-ext"
+        assert "were refused" in removed["message"]
+
+    def test_an_archive_waits_no_longer_for_a_member_that_is_refused(
+        self, hub: HubInProcess, archive: Any
+    ) -> None:
+        wrong = sco("file", name="q", hashes={"MD5": "zz"})
+        hub.push(MEMBER, archive(MEMBER, wrong))
+        hub.push(wrong)
+        [public] = [o for o in hub.feed("green") if o.get("name") == "b.zip"]
+        assert public["extensions"]["archive-ext"]["contains_refs"] == [MEMBER["id"]]
+        assert public["id"] == observable_id(public)
+
+    def test_an_archive_waits_for_members_that_have_not_arrived(
+        self, hub: HubInProcess, archive: Any
+    ) -> None:
+        late = sco("file", name="late", hashes={"MD5": "6" * 32})
+        assert hub.verdicts(hub.push(archive(MEMBER, late), MEMBER)) == ["held", "admitted"]
+        hub.push(late)
+        [public] = [o for o in hub.feed("green") if o.get("name") == "b.zip"]
+        assert len(public["extensions"]["archive-ext"]["contains_refs"]) == 2
+        assert public["id"] == observable_id(public)
+
+    def test_what_completes_an_archive_leaves_its_extensions(
+        self, hub: HubInProcess, archive: Any
+    ) -> None:
+        wrong = sco("file", name="q", hashes={"MD5": "zz"})
+        late = sco("url", value="http://evil.top/late")
+        hub.push(wrong, MEMBER, archive(MEMBER, wrong) | {"contains_refs": [late["id"]]})
+        hub.push(late, {**wrong, "hashes": {"MD5": "1" * 32}})
+        [public] = [o for o in hub.feed("green") if o.get("name") == "b.zip"]
+        assert public["contains_refs"] == [late["id"]]
+        assert public["extensions"]["archive-ext"]["contains_refs"] == [MEMBER["id"]]
+        assert public["id"] == observable_id(public)
+
+    def test_the_id_of_an_archive_is_known_before_its_members_are_published(
+        self, archive: Any
+    ) -> None:
+        member, outer = {**MEMBER, "id": f"file--{uuid.uuid4()}"}, archive(MEMBER)
+        inner = archive(member)
+        outer["extensions"]["archive-ext"]["contains_refs"] = [inner["id"]]
+        candidates = [
+            Candidate(n, each, each["id"], tlp=Tlp.GREEN, scope="green", key=each["id"])
+            for n, each in enumerate((outer, inner, member))
+        ]
+        ids = PublicIds(uuid.UUID(int=7), {"id": "identity--1"})
+        known = ids.assign(candidates, frozenset())
+        assert known[member["id"]].id == MEMBER["id"]
+        assert known[inner["id"]].id == archive(MEMBER)["id"]
+        outer["extensions"]["archive-ext"]["contains_refs"] = [archive(MEMBER)["id"]]
+        assert known[outer["id"]].id == observable_id(outer)
 
 
 MEMBERS = {"report": {"name": "r", "published": "2026-01-01T00:00:00.000Z"}}
