@@ -157,8 +157,8 @@ def _inside(part: object, path: Path) -> Iterator[tuple[Path, object]]:
             yield from _inside(item, (*path, place))
 
 
-ResolveId = Callable[[str], str | None]
-"""The public id for a source id; None if the audience has no such object."""
+ResolveId = Callable[[str, str], str | None]
+"""The public id for a source id in a property; None if the audience has no such object."""
 
 REQUIRED_REFERENCES: dict[str, tuple[str, ...]] = {
     "relationship": ("source_ref", "target_ref"),
@@ -240,7 +240,7 @@ def _resolve_part(
     for name, value in part.items():
         inner_path = (*path, name)
         if isinstance(value, str) and name.endswith("_ref"):
-            found = resolve(value)
+            found = resolve(value, name)
             if found is None:
                 dropped.append((inner_path, value))
             else:
@@ -259,8 +259,9 @@ def _resolve_list(
     targets: list[Any], resolve: ResolveId, path: Path, dropped: list[tuple[Path, str]]
 ) -> list[str]:
     kept: dict[str, None] = {}
+    name = str(path[-1])
     for at, target in enumerate(targets):
-        found = resolve(target) if isinstance(target, str) else None
+        found = resolve(target, name) if isinstance(target, str) else None
         if found is None:
             dropped.append(((*path, at), str(target)))
         else:

@@ -53,6 +53,8 @@ class PublicRef:
     tlp: Tlp
     parts: tuple[tuple[Tlp, str], ...] = ()
     """Its properties that only stricter levels may see."""
+    replaces_author: bool = False
+    """It is the hub's identity, in the place of the submitter's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ class PublicIds:
         `authors` are identities in whose place the hub's own stands.
         """
         candidates = list(candidates)
-        known: dict[str, PublicRef] = {author: self._hub for author in authors}
+        hub = self._hub.id
+        known = {each: replace(self._hub, replaces_author=each != hub) for each in authors}
         later: list[Candidate] = []
         for candidate in candidates:
             subject = candidate.object
@@ -193,7 +196,7 @@ def resolve_layers(
     follows = is_observable_type(subject["type"])
     if not follows:
         hidden = [known[target].tlp for _, target in rewriting.dropped if _is_public(target, known)]
-        levels |= {level for level in hidden if level < Tlp.RED}
+        levels |= {level for level in hidden if tlp < level < Tlp.RED}
     fuller: list[Layer] = []
     below = rewriting.object
     for level in sorted(levels):
@@ -205,11 +208,15 @@ def resolve_layers(
 
 
 def _rewrite(subject: StixObject, tlp: Tlp, known: Mapping[str, PublicRef]) -> RewrittenReferences:
-    def resolve(target: str) -> str | None:
+    def resolve(target: str, name: str) -> str | None:
         if target in TLP_DEFINITIONS:
             return target
         found = known.get(target)
-        return found.id or None if found is not None and found.tlp <= tlp else None
+        if found is None or found.tlp > tlp:
+            return None
+        if found.replaces_author and name == "object_refs":
+            return None  # otherwise the object would be about the hub
+        return found.id or None
 
     rewriting = rewrite_references(subject, resolve)
     if not rewriting.dropped:
@@ -367,7 +374,8 @@ def _level_of_members(subject: StixObject, known: Mapping[str, PublicRef]) -> Tl
     members = [known.get(target) for target in listed]
     if not members or not all(members):
         return Tlp.CLEAR
-    return min((each.tlp for each in members if each and each.id), default=Tlp.CLEAR)
+    seen = (each for each in members if each and each.id and not each.replaces_author)
+    return min((each.tlp for each in seen), default=Tlp.CLEAR)
 
 
 def _raise_level(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:

@@ -99,7 +99,9 @@ def resolve_references(
             known[target] = PublicRef(public.id, public.tlp, _parts(public))
         elif name == "":
             known[target] = GONE
-        elif name in config.well_known or name == config.hub:
+        elif name == config.hub:
+            known[target] = PublicRef(name, Tlp.CLEAR, replaces_author=target != name)
+        elif name in config.well_known:
             known[target] = PublicRef(name, Tlp.CLEAR)  # public already, under its own id
     return known
 

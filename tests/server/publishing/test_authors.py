@@ -7,10 +7,12 @@ import pytest
 from support.clock import ManualClock
 from support.crash import work_later
 from support.hub import (
+    AMBER,
     CLEAR,
     GREEN,
     HubInProcess,
     details,
+    findings,
     indicator,
     relationship,
     sdo,
@@ -158,6 +160,62 @@ class TestSentBefore:
     def test_a_related_author_is_not_published(self, hub: HubInProcess) -> None:
         hub.push(TEAM), hub.push(by(TEAM) | {"created_by_ref": TEAM["id"]}, who="north")
         assert not any("revoked" in each for each in identities(hub))
+
+
+class TestListed:
+    """An object that lists its own author would be about the hub with the hub's identity there."""
+
+    @pytest.fixture
+    def found(self) -> Any:
+        return by(TEAM)
+
+    def listing(self, kind: str, *members: Any) -> Any:
+        more = {"report": {"name": "r", "published": "2026-01-01T00:00:00Z"}}
+        more |= {"grouping": {"context": "unspecified"}, "note": {"content": "n"}}
+        refs = [each["id"] for each in members]
+        return sdo(kind, created_by_ref=TEAM["id"], object_refs=refs, **more[kind])
+
+    @pytest.mark.parametrize("together", [True, False])
+    @pytest.mark.parametrize("kind", ["report", "grouping", "note"])
+    def test_the_author_is_left_out(
+        self, hub: HubInProcess, found: Any, kind: str, together: bool
+    ) -> None:
+        if together:
+            status = hub.push(TEAM, found, self.listing(kind, TEAM, found))
+        else:
+            hub.push(TEAM, found)
+            status = hub.push(self.listing(kind, TEAM, found))
+        shown = {o["type"]: o for o in published_objects(hub)}
+        assert shown[kind]["object_refs"] == [shown["indicator"]["id"]]
+        assert shown[kind]["created_by_ref"] == hub.identity
+        [finding] = [each for each in findings(status) if each["rule"] == "references"]
+        assert (finding["path"], finding["action"]) == ("object_refs", "stripped")
+
+    def test_what_lists_nothing_else_waits(self, hub: HubInProcess) -> None:
+        status = hub.push(TEAM, self.listing("report", TEAM))
+        assert hub.verdicts(status) == ["duplicate", "held"]
+        assert "report" not in {o["type"] for o in published_objects(hub)}
+
+    def test_the_author_does_not_lower_the_level_of_what_lists_it(
+        self, hub: HubInProcess, found: Any
+    ) -> None:
+        strict = {**found, "object_marking_refs": [AMBER]}
+        hub.push(TEAM, strict, self.listing("report", TEAM, strict))
+        assert "report" not in {o["type"] for o in published_objects(hub)}
+        assert "report" in {o["type"] for o in published_objects(hub, "amber")}
+
+    def test_the_author_is_listed_once_the_partner_consents_and_sends_it(
+        self, hub: HubInProcess, found: Any
+    ) -> None:
+        hub.push(TEAM, found, self.listing("report", TEAM, found))
+        people = hub.store.accounts
+        people.update_partner(
+            dataclasses.replace(present(people.find_partner("acme")), consent=Consent.EVERYONE)
+        )
+        hub.push(TEAM)
+        [report] = [o for o in published_objects(hub) if o["type"] == "report"]
+        [shown] = identities(hub)
+        assert shown["id"] in report["object_refs"]
 
 
 class TestLabels:
