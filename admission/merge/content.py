@@ -44,8 +44,6 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.timestamps import micros
 
-_SORTED_LISTS = ("indicator_types", "kill_chain_phases", "labels", "external_references")
-"""Lists without an order of their own; the public object has them sorted."""
 _SHARED_TYPES = frozenset(
     ("anomalous-activity", "anonymization", "attribution", "compromised", "malicious-activity")
 )
@@ -112,14 +110,11 @@ def merge_contributions(
     voices = latest_by_partner(contributions)
     leader = precedence.leader(voices)
     content = {name: value for name, value in leader.object.items() if name not in _SET_BY_HUB}
-    added: StixObject = {}
     if content["type"] == "indicator":
         content |= _merge_validity(leader, _least_strict_only(contributions))
-        added = _shared_vocabulary(voices)
-    for name in _SORTED_LISTS:
-        union = _merge_lists((content.get(name, ()), added.get(name, ())))
-        if union:
-            content[name] = union
+        for name, words in _shared_vocabulary(voices).items():
+            if union := _append_missing(content.get(name, ()), words):
+                content[name] = union
     return content
 
 
@@ -351,11 +346,14 @@ def _is_known_phase(phase: StixObject) -> bool:
     return len(phase) == 2 and phase["phase_name"] in known
 
 
-def _merge_lists(lists: Iterable[Sequence[Any]]) -> list[Any]:
-    by_text: dict[bytes, Any] = {}
-    for items in lists:
-        by_text.update({orjson.dumps(item, option=orjson.OPT_SORT_KEYS): item for item in items})
-    return [by_text[text] for text in sorted(by_text)]
+def _append_missing(items: Sequence[Any], added: Iterable[Any]) -> list[Any]:
+    """The list in its own order, by which translations and markings select; then missing items.
+
+    Those are sorted, so that the order of arrival does not matter.
+    """
+    known = {canonical_json(item) for item in items}
+    missing = {canonical_json(item): item for item in added}
+    return [*items, *(missing[text] for text in sorted(missing.keys() - known))]
 
 
 SHORT_OCTETS = 256

@@ -214,9 +214,9 @@ class TestVersionsAndMerging:
         )
         assert green["labels"] == ["loose"] and "description" not in green
         assert green["confidence"] < 80 <= amber["confidence"]
-        assert amber["labels"] == ["loose", "strict"]
+        assert amber["labels"] == ["strict", "loose"]
         [marking] = amber["granular_markings"]
-        assert sorted(marking["selectors"]) == ["confidence", "description", "labels.[1]"]
+        assert sorted(marking["selectors"]) == ["confidence", "description", "labels.[0]"]
 
     def test_a_change_to_a_stricter_part_does_not_change_the_less_strict_feed(
         self, hub: HubInProcess

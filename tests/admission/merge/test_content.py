@@ -95,3 +95,34 @@ def test_a_language_marking_of_an_unused_contribution_is_dropped() -> None:
         for each in ((marked[0], other), (one, marked[1]))
     ]
     assert ["granular_markings" in each for each in merged] == [False, True]
+
+
+class TestOrderOfLists:
+    """Translations and granular markings select items by position."""
+
+    def test_lists_are_in_the_order_of_the_leading_contribution(self) -> None:
+        references = [{"source_name": "zblog"}, {"source_name": "ablog"}]
+        phases = [{"kill_chain_name": "own", "phase_name": name} for name in ("z", "a", "z")]
+        lists = {"labels": ["zeta", "alpha"], "external_references": references}
+        lists |= {"kill_chain_phases": phases, "indicator_types": ["unknown", "anonymization"]}
+        sent = contribution()
+        merged = merge_contributions([replace(sent, object={**sent.object, **lists})])
+        assert {name: merged[name] for name in lists} == lists
+
+    def test_what_others_add_follows_in_an_order_that_arrival_does_not_change(self) -> None:
+        first, *others = [contribution(name, received=NOW + at) for at, name in enumerate("abc")]
+        words = [["unknown", "attribution"], ["compromised"], ["anonymization", "attribution"]]
+        reports = [
+            replace(each, object={**each.object, "indicator_types": types})
+            for each, types in zip((first, *others), words, strict=True)
+        ]
+        for order in permutations(reports):
+            merged = merge_contributions(order)["indicator_types"]
+            assert merged == ["unknown", "attribution", "anonymization", "compromised"]
+
+    def test_the_language_marking_of_one_label_stays(self) -> None:
+        sent = contribution(labels=["zeta", "alpha"])
+        german = [{"lang": "de", "selectors": ["labels.[0]"]}]
+        marked = replace(sent, object={**sent.object, "granular_markings": german})
+        ((_, merged),) = merge_by_tlp([marked], merge_contributions)
+        assert (merged["labels"][0], merged["granular_markings"]) == ("zeta", german)
