@@ -362,7 +362,7 @@ class AssessmentKind(StrEnum):
 
     SIGHTING = "seen"  # a sighting
     FALSE_POSITIVE = "false"  # a sighting with count 0, an opinion that disagrees
-    OTHER = "other"  # any other opinion: replaces what the partner said before
+    OTHER = "other"  # any other opinion: takes back a false positive, leaves a sighting
 
 
 @dataclass(frozen=True, slots=True)

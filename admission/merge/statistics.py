@@ -233,21 +233,34 @@ def select_visible(assessments: Iterable[Assessment], about: Contribution) -> li
 
 
 def newest_by_partner(assessments: Iterable[Assessment]) -> list[Assessment]:
-    """The newest assessment of each partner, which is the partner's only voice."""
+    """The newest assessment of each partner, which is the partner's only voice.
+
+    An opinion that does not disagree takes back a false positive; of a sighting it says nothing.
+    """
     latest: dict[str, Assessment] = {}
     for each in sorted(assessments, key=assessment_order):
-        latest[each.partner] = each
+        before = latest.get(each.partner)
+        sighted = before is not None and before.kind is AssessmentKind.SIGHTING
+        if not (sighted and each.kind is AssessmentKind.OTHER):
+            latest[each.partner] = each
     return list(latest.values())
 
 
 def trim_assessments(assessments: Iterable[Assessment]) -> tuple[Assessment, ...]:
-    """Keep the newest MAX_ASSESSMENTS_PER_PARTNER of each partner, by partner, oldest first."""
+    """Keep the newest MAX_ASSESSMENTS_PER_PARTNER of each partner, by partner, oldest first.
+
+    The one that counts is among them.
+    """
     by_partner: dict[str, list[Assessment]] = {}
     for each in sorted(assessments, key=assessment_order):
         by_partner.setdefault(each.partner, []).append(each)
-    return tuple(
-        t for name in sorted(by_partner) for t in by_partner[name][-MAX_ASSESSMENTS_PER_PARTNER:]
-    )
+    return tuple(t for name in sorted(by_partner) for t in _trim_own(by_partner[name]))
+
+
+def _trim_own(own: Sequence[Assessment]) -> list[Assessment]:
+    kept = list(own[-MAX_ASSESSMENTS_PER_PARTNER:])
+    (counted,) = newest_by_partner(own)
+    return kept if counted in kept else [counted, *kept[1:]]
 
 
 def parse_assessments(contribution: Contribution) -> dict[str, Assessment]:

@@ -114,6 +114,18 @@ def test_only_the_newest_assessment_of_a_partner_counts() -> None:
     assert count_assessments(*sightings, denial, other) == (0, 0)
 
 
+def test_an_opinion_that_does_not_disagree_leaves_the_sighting_of_its_partner() -> None:
+    sighting = assessment()
+    opinions = [
+        assessment(kind=AssessmentKind.OTHER, source_id=f"opinion--{n}", when=NOW + n)
+        for n in range(25)
+    ]
+    assert count_assessments(sighting, opinions[0]) == (1, 0)
+    assert count_assessments(*trim_assessments([sighting, *opinions])) == (1, 0)
+    denial = assessment(kind=AssessmentKind.FALSE_POSITIVE, when=NOW + 50)
+    assert count_assessments(sighting, *opinions, denial) == (0, 1)
+
+
 def test_partners_of_one_group_have_one_assessment() -> None:
     a, b = assessment("a", group="g"), assessment("b", group="g")
     assert count_assessments(a, b, assessment("c")) == (2, 0)
