@@ -23,6 +23,7 @@ from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.admission.stix.references import referenced_ids
 from tocsin.admission.stix.schemas import schemas
+from tocsin.admission.timestamps import micros
 
 SCO_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
 """The namespace of deterministic SCO ids (STIX 2.1 section 2.9)."""
@@ -173,12 +174,13 @@ def _contributing_names(subject: StixObject) -> list[str]:
 
 
 def relationship_key(subject: StixObject, scope: str) -> str:
-    """The key of a relationship: type, ends and scope.
+    """The key of a relationship: type, ends, scope, and the time that it is said to hold.
 
     The hub computes it again with public ids as ends; a client has only the submitter's.
     """
     ends = (subject["source_ref"], subject["target_ref"])
-    parts = ("relationship", subject["relationship_type"], *ends, scope)
+    period = (f"{n} {micros(subject[n])}" for n in ("start_time", "stop_time") if n in subject)
+    parts = ("relationship", subject["relationship_type"], *ends, scope, *period)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -226,7 +226,8 @@ class Publisher:
         after = complete_waiting(work, arrivals)
         work.write()
         sender = Sender(batch.submission, batch.partner, batch.now)
-        decisions = [_without_hidden_id(task, each.decision) for each in outcomes]
+        explained = [_explain_precedence(task, each.decision) for each in outcomes]
+        decisions = [_without_hidden_id(task, each) for each in explained]
         return Settlement(
             records=tuple(sorted((d.record() for d in decisions), key=lambda r: r.index)),
             reviews=tuple(review for d in decisions for review in d.reviews(sender)),
@@ -379,6 +380,21 @@ class _Outcome:
     waits: PendingReferences | None = None
     is_wider: bool = False
     """The object may be seen more widely than before."""
+
+
+def _explain_precedence(task: _Task, decision: Decision) -> Decision:
+    """With a finding if the partner says something else under another id, and that counts.
+
+    Only the whole batch tells: what comes later in it may take precedence.
+    """
+    copy, source = task.work.find(decision.public_id), decision.candidate.source_id or ""
+    mine = task.find_own(copy.id, source) if decision.joined else None
+    if mine is None:
+        return decision
+    names = [c.source_id for c in copy.contributions if c.partner == mine.partner]
+    own = [each for name in names if (each := task.find_own(copy.id, name)) is not None]
+    findings = explain_leading_version(mine, own)
+    return replace(decision, candidate=decision.candidate.with_findings(*findings))
 
 
 def _without_hidden_id(task: _Task, decision: Decision) -> Decision:
@@ -978,8 +994,6 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     _note_generation(task, proposal)
     task.source_ids.assign(new.source_id, copy.id)
     candidate = proposal.candidate
-    if others:
-        candidate = candidate.with_findings(*explain_leading_version(new, others))
     candidate = candidate.with_findings(*explain_narrowed_level(earlier, reports()))
     decision = _conclude(candidate, find_row(public, own), copy.id).decision
     waits: PendingReferences | None = None

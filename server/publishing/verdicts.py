@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
-from tocsin.admission.merge.content import canonical_json, latest_by_partner
+from tocsin.admission.merge.content import canonical_json, is_repeat, version_order
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
     Action,
@@ -389,11 +389,16 @@ def explain_what_stays(published: Contribution | None) -> list[Finding]:
     return [] if published is None else [Finding("merge", "versions", Action.NOTED, STAYS)]
 
 
-def explain_leading_version(new: Contribution, others: Sequence[Contribution]) -> list[Finding]:
-    """A finding if what the partner says under another of its ids is newer, so that it counts."""
-    if any(each.source_id == new.source_id for each in latest_by_partner([*others, new])):
+def explain_leading_version(mine: Contribution, own: Iterable[Contribution]) -> list[Finding]:
+    """A finding if other content counts that the partner says under another of its ids.
+
+    `own` are all its contributions to the object, `mine` among them.
+    """
+    seen = (each for each in own if each.tlp <= mine.tlp)
+    counts = max(seen, key=version_order)
+    if counts.source_id == mine.source_id or is_repeat(mine, counts):
         return []
-    message = "what you sent of it under another id is newer and takes precedence"
+    message = f"what you sent of it under another id takes precedence: {counts.source_id}"
     return [Finding("merge", "versions", Action.NOTED, message)]
 
 
