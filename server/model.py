@@ -502,7 +502,7 @@ class RevocationReason(StrEnum):
     """Why a public object was revoked."""
 
     WITHDRAWN = "withdrawn"  # no contribution was left
-    EXPIRED = "expired"  # its valid_until passed
+    EXPIRED = "expired"  # its valid_until passed, or the text that it translates has changed
     DECIDED = "decided"  # a reviewer revoked it, or forbade its value
     PURGED = "purged"  # an operator had its content deleted
 

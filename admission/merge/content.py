@@ -110,6 +110,8 @@ def merge_contributions(
     voices = latest_by_partner(contributions)
     leader = precedence.leader(voices)
     content = {name: value for name, value in leader.object.items() if name not in _SET_BY_HUB}
+    if content["type"] == "language-content":
+        content.pop("object_modified", None)  # no reader has the sender's version
     if content["type"] == "indicator":
         content |= _merge_validity(leader, _least_strict_only(contributions))
         for name, words in _shared_vocabulary(voices).items():
@@ -250,11 +252,15 @@ def has_moved_references(new: Contribution, old: Contribution) -> bool:
     )
 
 
+_REFERENCE_NAMES = ("_ref", "_refs", "object_modified")
+"""Endings of properties that say to what, and to which version of it, an object refers."""
+
+
 def _without_references(subject: StixObject) -> StixObject:
     return {
         name: value
         for name, value in subject.items()
-        if not name.endswith(("_ref", "_refs")) or name == "object_marking_refs"
+        if not name.endswith(_REFERENCE_NAMES) or name == "object_marking_refs"
     }
 
 

@@ -33,6 +33,7 @@ from tocsin.admission.model import (
     Submitter,
 )
 from tocsin.admission.rules.anonymise_source import anonymise_object
+from tocsin.admission.timestamps import micros
 from tocsin.server.model import LeaderStatement, Partner, PublicObject
 
 
@@ -102,6 +103,23 @@ def find_subject(statement: StixObject) -> str:
     source = str(statement.get("source_ref", ""))
     speaks = statement.get("relationship_type") in _ABOUT_THE_SOURCE
     return source if speaks and not is_observable_type(source.partition("--")[0]) else ""
+
+
+def translates_version(translation: StixObject, version: str) -> bool:
+    """True unless a translation names, to the millisecond, another version than this one.
+
+    Without `object_modified` it is of whichever is the latest (STIX 2.1 section 7.1); an
+    observable has no versions.
+    """
+    named = translation.get("object_modified")
+    if translation.get("type") != "language-content" or not named or not version:
+        return True
+    return micros(named) // 1_000 == micros(version) // 1_000
+
+
+def translated_properties(translation: StixObject) -> set[str]:
+    """The properties of which it has a translation into any language."""
+    return {name for texts in translation.get("contents", {}).values() for name in texts}
 
 
 def can_be_shared(public_id: str) -> bool:

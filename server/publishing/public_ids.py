@@ -330,21 +330,17 @@ def _layers(candidate: Candidate) -> list[Layer]:
 
 
 def _resolve_translation(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
-    """A translation: its parts as strict as those that it translates, of the newest version."""
+    """A translation: its parts as strict as those that it translates."""
     subject = candidate.object
     if subject is None or subject["type"] != "language-content":
         return candidate
-    layers = [
-        (level, {name: value for name, value in layer.items() if name != "object_modified"})
-        for level, layer in _layers(candidate)
-    ]
     target = known.get(str(subject.get("object_ref")))
     strict = [
         (level, ("contents", language, name))
         for level, name in (target.parts if target else ())
         for language in subject["contents"]
     ]
-    (level, base), *fuller = withhold_parts(layers, strict)
+    (level, base), *fuller = withhold_parts(_layers(candidate), strict)
     return _at_level(candidate, level, [(level, base), *fuller])
 
 

@@ -193,11 +193,16 @@ def remove_contribution(copy: WorkingCopy, gone: Contribution, merge: Merge) -> 
     return _recompute(copy, rest, merge)
 
 
-def end_contributions(copy: WorkingCopy, gone: Sequence[Contribution], merge: Merge) -> WorkingCopy:
+def end_contributions(
+    copy: WorkingCopy,
+    gone: Sequence[Contribution],
+    merge: Merge,
+    why: RevocationReason = RevocationReason.WITHDRAWN,
+) -> WorkingCopy:
     """Without contributions that the hub ends itself, which costs their partners nothing."""
     rest = tuple(c for c in copy.contributions if not any(c is each for each in gone))
     if not rest:
-        return revoke(copy, RevocationReason.WITHDRAWN, merge)
+        return revoke(copy, why, merge)
     return _recompute(copy, rest, merge)
 
 
@@ -206,10 +211,17 @@ def find_leader(public: PublicObject | None, merge: Merge, level: Tlp = Tlp.CLEA
 
     That of the least strict level if they get none.
     """
+    leading = find_leading(public, merge, level)
+    return "" if leading is None else leading.partner
+
+
+def find_leading(
+    public: PublicObject | None, merge: Merge, level: Tlp = Tlp.CLEAR
+) -> Contribution | None:
+    """The contribution of the partner that `find_leader` finds; None if there is none."""
     if public is None or not public.contributions:
-        return ""
-    precedence = _precedence(public, merge)
-    return leading_contribution(public.contributions, level, precedence).partner
+        return None
+    return leading_contribution(public.contributions, level, _precedence(public, merge))
 
 
 def choose_leader(copy: WorkingCopy, partner: str, merge: Merge) -> WorkingCopy:

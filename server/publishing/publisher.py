@@ -47,6 +47,7 @@ from tocsin.server.publishing.attribution import (
     MOST_STATEMENTS,
     can_be_shared,
     find_subject,
+    translates_version,
 )
 from tocsin.server.publishing.public_ids import (
     GENERATIONS,
@@ -63,7 +64,7 @@ from tocsin.server.publishing.public_objects import (
     WorkingCopy,
     add_contribution,
     confirm_contribution,
-    find_leader,
+    find_leading,
     is_news,
     is_valid,
     new_entry,
@@ -727,27 +728,53 @@ def _stricter_references(task: _Task, sent: Candidate, level: Tlp) -> dict[str, 
 
 def _find_later_subject(task: _Task, candidate: Candidate, subject: str) -> str:
     """The own id of what a statement is about, if a later batch publishes it; else empty."""
-    sent, batch = find_subject(candidate.object or {}), task.batch
+    sent = find_subject(candidate.object or {})
     task.work.load([subject])
-    if task.work.find_public(subject) is not None or sent not in batch.refs.keys() - batch.authors:
+    if task.work.find_public(subject) is not None or not _is_in_other_batch(task, sent):
         return ""
-    here = any(each.source_id == sent for each in batch.candidates)
-    return "" if here or subject in task.work.merge.config.well_known else sent
+    return "" if subject in task.work.merge.config.well_known else sent
+
+
+def _is_in_other_batch(task: _Task, source: str) -> bool:
+    """True if another batch of the submission has the object that the partner calls so."""
+    batch = task.batch
+    here = any(each.source_id == source for each in batch.candidates)
+    return not here and source in batch.refs.keys() - batch.authors
 
 
 def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> PublicState | None:
-    """The state that forbids a statement about an object; None if its partner leads the object.
+    """The state that forbids a statement about an object; None if its partner may make it.
 
     Where the partner may not read, others that it does not know of may lead; so no statement
     is taken there, whichever leads.
     """
     public = task.work.find_public(subject)
     hidden = not task.is_visible(public) and can_be_shared(subject)
-    leader = find_leader(public, task.work.merge, resolved.candidate.effective_tlp)
-    if hidden or leader != task.batch.partner.slug or public is None:
+    leading = find_leading(public, task.work.merge, resolved.candidate.effective_tlp)
+    if hidden or leading is None or leading.partner != task.batch.partner.slug or public is None:
         return PublicState.ANOTHERS
+    if not _is_current(task, resolved.candidate, subject, leading):
+        return PublicState.OTHER_VERSION
     others = task.work.find_statements(public) - {resolved.id}
     return PublicState.CROWDED if len(others) >= MOST_STATEMENTS else None
+
+
+def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contribution) -> bool:
+    """True unless it translates another version of the partner's object than the published one.
+
+    It stays current after a version with the same texts, so to send it again then is no fault.
+    A newer version may come with a later batch.  The versions of the public object are others, so
+    one that refers to it by its public id is taken.
+    """
+    translation, source = candidate.object or {}, str(candidate.source_id)
+    sent = find_subject(translation)
+    if sent == subject or translates_version(translation, leading.version):
+        return True
+    mine = task.find_own(task.source_ids.public_id(source), source)
+    if mine is not None and mine.version == candidate.source_version:
+        return True
+    is_newer = micros(translation["object_modified"]) > micros(leading.version)
+    return is_newer and _is_in_other_batch(task, sent)
 
 
 def _refuse(task: _Task, candidate: Candidate, state: PublicState) -> _Outcome:

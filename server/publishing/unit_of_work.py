@@ -13,12 +13,22 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from tocsin.admission.markings.audience import Audience
+from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.statistics import parse_assessments
 from tocsin.admission.model import Assessment, Contribution, Tlp
-from tocsin.server.model import Collection, NewEntry, PendingReferences, PublicObject
+from tocsin.server.model import (
+    Collection,
+    LeaderStatement,
+    NewEntry,
+    PendingReferences,
+    PublicObject,
+    RevocationReason,
+)
 from tocsin.server.publishing.attribution import (
     find_subject,
     may_be_statement,
+    translated_properties,
+    translates_version,
     with_statements,
 )
 from tocsin.server.publishing.public_objects import (
@@ -29,7 +39,7 @@ from tocsin.server.publishing.public_objects import (
     date_versions,
     end_contributions,
     entry_for,
-    find_leader,
+    find_leading,
     recompute,
     replace_assessments,
 )
@@ -58,6 +68,8 @@ class UnitOfWork:
     """Ids of objects that were reported, whether that changed anything."""
     _assessments: list[tuple[Contribution, bool]] = field(default_factory=list)
     """Sightings and opinions that came (True) or went, in order."""
+    _read: dict[str, PublicObject] = field(default_factory=dict)
+    """The objects as they were before the transaction."""
     _statements: dict[str, set[str]] = field(default_factory=dict)
     """Ids of statements that came or went, with what they are about; see `LeaderStatement`."""
     _answered: set[tuple[str, str, str]] = field(default_factory=set)
@@ -93,7 +105,9 @@ class UnitOfWork:
             self._copies[id_] = WorkingCopy(id_, public)
             if public is None:
                 self._new.add(id_)
-            elif public is not found[id_]:
+                continue
+            self._read[id_] = public
+            if public is not found[id_]:
                 self._unnamed.add(id_)
 
     def find(self, id_: str) -> WorkingCopy:
@@ -215,19 +229,25 @@ class UnitOfWork:
         return bool(noted)
 
     def _end_statements(self) -> bool:
-        """End what partners say of objects that they lead no more; False if there is nothing."""
-        about = [public for id_ in self._changed if (public := self.find_public(id_)) is not None]
-        self.load(
-            {each.id for public in about if _has_levels(public) for each in public.statements}
-        )
-        lost = [
-            (public.id, each)
+        """End statements that do not hold any more; False if there are none.
+
+        Those of partners that lead the object no more, and translations of former texts.
+        """
+        about = [
+            public
+            for id_ in self._changed
+            if (public := self.find_public(id_)) is not None and public.statements
+        ]
+        concerned = [p for p in about if _has_levels(p) or self._changed_texts(p, Tlp.CLEAR)]
+        self.load({each.id for public in concerned for each in public.statements})
+        every = [
+            (public.id, each, why)
             for public in about
             for each in public.statements
-            if each.partner != find_leader(public, self.merge, self._level(each.id))
+            if (why := self._end_of_statement(public, each)) is not None
         ]
-        self.load({statement.id for _, statement in lost})
-        for subject, (partner, id_) in lost:
+        self.load({statement.id for _, statement, _ in every})
+        for subject, (partner, id_), why in every:
             copy = self.find(id_)
             gone = [
                 each
@@ -235,9 +255,37 @@ class UnitOfWork:
                 if each.partner == partner and find_subject(each.object) == subject
             ]
             if gone:
-                self.put(end_contributions(copy, gone, self.merge))
+                self.put(end_contributions(copy, gone, self.merge, why))
             self._statements.setdefault(id_, set()).add(subject)
-        return bool(lost)
+        return bool(every)
+
+    def _end_of_statement(
+        self, public: PublicObject, statement: LeaderStatement
+    ) -> RevocationReason | None:
+        """The reason why a statement about an object must end now; None if it need not.
+
+        A translation that has expired may be sent again under its partner's id.
+        """
+        level = self._level(statement.id)
+        leading = find_leading(public, self.merge, level)
+        if leading is None or leading.partner != statement.partner:
+            return RevocationReason.WITHDRAWN
+        changed = self._changed_texts(public, level)
+        outdated = changed and any(
+            not translates_version(each.object, leading.version)
+            and any(changed & translated_properties(layer) for _, layer in layers_of(each))
+            for each in self.find(statement.id).contributions
+        )
+        return RevocationReason.EXPIRED if outdated else None
+
+    def _changed_texts(self, public: PublicObject, level: Tlp) -> frozenset[str]:
+        """The properties of which its leading partner said something else before."""
+        before = find_leading(self._read.get(public.id), self.merge, level)
+        now = find_leading(public, self.merge, level)
+        if before is None or now is None or before is now:
+            return frozenset()
+        old, new = (layers_of(each)[-1][1] for each in (before, now))
+        return frozenset(name for name in {*old, *new} if old.get(name) != new.get(name))
 
     def _level(self, statement: str) -> Tlp:
         """The level of a statement, if it was loaded."""

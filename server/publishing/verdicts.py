@@ -65,6 +65,7 @@ class PublicState(StrEnum):
     HUBS_COPY = "the hub's own object under another id"
     NOT_THE_HUBS = "claims to be the hub's own, is unknown"
     ANOTHERS = "translates or replaces what another partner says"
+    OTHER_VERSION = "translates another version than the published one"
     CROWDED = "has as many translations as it may"
 
 
@@ -233,6 +234,17 @@ TABLE: tuple[Row, ...] = (
             "statements",
             "only the partner whose report is published there, and that may read it, can "
             "translate it or say that it is superseded: send a note or an opinion",
+        ),
+    ),
+    Row(
+        (_P.OTHER_VERSION,),
+        (),
+        _V.REFUSED,
+        _E.NONE,
+        _refused(
+            "statements",
+            "it translates another version than the published one: send it with the "
+            "`object_modified` of that version",
         ),
     ),
     Row(

@@ -162,6 +162,82 @@ class TestTheLeadChanges:
         assert hub.verdicts(hub.push(indicator("new.top"))) == ["admitted"]
 
 
+class TestTranslationsOfOneVersion:
+    """`object_modified` names the version of the object that a translation is of."""
+
+    @pytest.fixture
+    def malware(self) -> Object:
+        return sdo("malware", name="Foo", is_family=True, description="Harmless to servers.")
+
+    def of_version(self, malware: Object, **more: Any) -> Object:
+        texts = {"de": {"description": "Harmlos"}}
+        return translation(malware, texts, object_modified=malware["modified"], **more)
+
+    def texts(self, hub: HubInProcess) -> list[str]:
+        living = [each for each in shown(hub, "language-content") if "revoked" not in each]
+        return [each["contents"]["de"]["description"] for each in living]
+
+    def test_it_ends_when_the_text_changes(self, hub: HubInProcess, malware: Object) -> None:
+        hub.push(malware, self.of_version(malware))
+        assert self.texts(hub) == ["Harmlos"]
+        hub.push({**malware, "modified": LATER, "description": "Wipes servers."})
+        (ended,) = shown(hub, "language-content")
+        assert ended["revoked"] and "Harmlos" not in str(ended)
+
+    def test_it_stays_when_something_else_changes(self, hub: HubInProcess, malware: Object) -> None:
+        sent = self.of_version(malware)
+        newer = {**malware, "modified": LATER, "name": "Bar"}
+        hub.push(malware, sent)
+        assert hub.verdicts(hub.push(newer, sent)) == ["admitted", "duplicate"]
+        assert self.texts(hub) == ["Harmlos"]
+
+    def test_the_translation_of_any_version_stays(self, hub: HubInProcess, malware: Object) -> None:
+        hub.push(malware, translation(malware, {"de": {"description": "Harmlos"}}))
+        hub.push({**malware, "modified": LATER, "description": "Wipes servers."})
+        assert self.texts(hub) == ["Harmlos"]
+
+    def test_the_new_translation_may_come_with_the_new_text(
+        self, hub: HubInProcess, malware: Object
+    ) -> None:
+        sent = self.of_version(malware)
+        hub.push(malware, sent)
+        newer = {**malware, "modified": LATER, "description": "Wipes servers."}
+        german = {"de": {"description": "Löscht Server"}}
+        again = {**sent, "modified": LATER, "object_modified": LATER, "contents": german}
+        assert hub.verdicts(hub.push(again, newer)) == ["admitted", "admitted"]
+        assert self.texts(hub) == ["Löscht Server"]
+
+    def test_the_new_translation_may_come_later_under_its_id(
+        self, hub: HubInProcess, malware: Object
+    ) -> None:
+        sent = self.of_version(malware)
+        hub.push(malware, sent)
+        hub.push({**malware, "modified": LATER, "description": "Wipes servers."})
+        assert hub.verdicts(hub.push(sent)) == ["refused"]
+        again = {**sent, "modified": LATER, "object_modified": LATER}
+        assert hub.verdicts(hub.push(again)) == ["admitted"]
+        assert self.texts(hub) == ["Harmlos"]
+
+    def test_the_new_text_may_come_with_a_later_batch(
+        self, hub: HubInProcess, malware: Object
+    ) -> None:
+        hub.push(malware)
+        newer = {**malware, "modified": LATER, "description": "Wipes servers."}
+        many = [indicator(f"d{n}.top") for n in range(500)]
+        status = hub.push(self.of_version(newer), *many, newer)
+        final = hub.ask(f"status/{status['id']}/").json
+        assert set(hub.verdicts(final)) == {"admitted"}
+        assert self.texts(hub) == ["Harmlos"]
+
+    def test_a_translation_of_another_version_is_refused(
+        self, hub: HubInProcess, malware: Object
+    ) -> None:
+        late = {**self.of_version(malware), "object_modified": LATER}
+        status = hub.push(malware, late)
+        assert hub.verdicts(status) == ["admitted", "refused"]
+        assert "another version" in details(status)[1]["message"]
+
+
 class TestSuperseded:
     @pytest.mark.parametrize("word", ["duplicate-of", "revoked-by"])
     def test_nobody_says_of_anothers_object_that_it_is_superseded(
