@@ -1,8 +1,8 @@
 """Statistics for the people who run a hub and for its partners.
 
-Series by day and by hour, the concentration on few partners, pollers and how far they are
-behind, and the value that came back to a partner.  Everything is read in a few bounded
-queries; `server/store/statistics.py` fills the series in the background.
+Series by day, the concentration on few partners, pollers and how far they are behind,
+and the value that came back to a partner.  Everything is read in a few bounded queries;
+`server/store/statistics.py` fills the series in the background.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ VALUE_OBJECTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Counts over time, one item for each day or hour, the oldest first."""
+    """Counts over time, one item for each day, the oldest first."""
 
     starts: tuple[int, ...]
     """The beginning of each, in µs since 1970 UTC."""
@@ -113,14 +113,6 @@ class StatisticsReader:
         last = self._clock() // DAY
         wanted = range(last - days + 1, last + 1)
         return _series([day * DAY for day in wanted], self._store.statistics.days(partner, wanted))
-
-    def by_hour(self, account: Account, hours: int = 48, partner: str = ALL) -> Series:
-        """As `by_day`, for the last hours, at most 48."""
-        _check(account, partner)
-        last = self._clock() // HOUR
-        wanted = range(last - hours + 1, last + 1)
-        counts = self._store.statistics.hours(partner, wanted)
-        return _series([hour * HOUR for hour in wanted], counts)
 
     def concentration(self, account: Account, days: int) -> list[Share]:
         """Each partner's part in what was published in the last days, the largest first.

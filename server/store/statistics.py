@@ -1,9 +1,9 @@
-"""Statistics: counts of what was submitted and published, by day and hour.
+"""Statistics: counts of what was submitted and published, by day.
 
-A document has the counts of one series, of all partners or of one, in one day or
-hour, so that a chart of 90 days is one read of 90 keys.  `settle` leaves a mark and a
-tally in each batch of verdicts; a step in the background adds up some marked batches and
-removes their marks, in one transaction: each batch is counted once, in spite of interruptions.
+A document has the counts of one series, of all partners or of one, in one day, so
+that a chart of 90 days is one read of 90 keys.  `settle` leaves a mark and a tally in each
+batch of verdicts; a step in the background adds up some marked batches and removes their
+marks, in one transaction: each batch is counted once, in spite of interruptions.
 
 Objects that an earlier version settled have no mark.  Their days are added up once, from
 the submissions that are still kept.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pymongo import UpdateOne
@@ -45,8 +45,6 @@ LATENCIES = (
 """Upper bounds of the buckets of times from receipt to feed, in µs; one more is above all."""
 KEPT_DAYS = 400
 """Days for which the counts of a day are kept."""
-KEPT_HOURS = 48
-"""Hours for which the counts of an hour are kept, and at most a day more."""
 BACKFILLED_DAYS = 90
 """Days before the first step whose submissions are added up."""
 _BATCHES = 200
@@ -62,7 +60,7 @@ _PUBLISHED = ("admitted", "merged")
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The counts of one series in one day or hour."""
+    """The counts of one series in one day."""
 
     submissions: int = 0
     """Submissions by the time of their receipt."""
@@ -110,11 +108,6 @@ class Statistics:
         return self._read([_day_key(series, day) for day in days])
 
     @time_limit()
-    def hours(self, series: str, hours: Sequence[int]) -> list[Counts]:
-        """The counts of a series in some hours, given in hours since 1970 UTC."""
-        return self._read([_hour_key(series, hour) for hour in hours])
-
-    @time_limit()
     def senders(self, accounts: Sequence[str]) -> dict[str, SenderRecord]:
         """Summaries of these accounts' submissions; those that never submitted are left out."""
         return find_senders(self._base, accounts, self._clock())
@@ -130,7 +123,6 @@ class Statistics:
         now = self._clock()
         first, last = now // DAY - KEPT_DAYS, now // DAY
         keys = [_day_key(slug, day) for day in range(first, last + 1)]
-        keys += [_hour_key(slug, hour) for hour in range((last - 4) * 24, (last + 1) * 24)]
         accounts = [each["_id"] for each in self._base.accounts.find({"partner": slug}, {"_id": 1})]
         forget_senders(self._base, accounts)
         for chunk in chunk_keys(keys, _KEYS):
@@ -248,21 +240,18 @@ class _Sums:
         self._add({f"verdicts.{name}": count for name, count in verdicts.items()}, at, partner)
         published = sum(verdicts.get(name, 0) for name in _PUBLISHED)
         if partner and published:
-            for key in self._keys(ALL, at):
-                self.by_key[key][f"shares.{partner}"] += published
+            self._sum(ALL, at)[f"shares.{partner}"] += published
 
     def _add(self, counts: Mapping[str, int], at: int, partner: str) -> None:
         for series in {ALL, partner}:
-            for key in self._keys(series, at):
-                self.by_key[key].update(counts)
+            self._sum(series, at).update(counts)
 
-    def _keys(self, series: str, at: int) -> Iterable[str]:
-        day, hour = _day_key(series, at // DAY), _hour_key(series, at // HOUR)
-        self.ends[day] = at // DAY + KEPT_DAYS
-        self.ends[hour] = at // DAY + KEPT_HOURS // 24 + 1
-        for key in (day, hour):
-            self.by_key.setdefault(key, Counter())
-        return day, hour
+    def _sum(self, series: str, at: int) -> Counter[str]:
+        """The counts of a series in the day of this time, in µs since 1970 UTC."""
+        day = at // DAY
+        key = _day_key(series, day)
+        self.ends[key] = day + KEPT_DAYS
+        return self.by_key.setdefault(key, Counter())
 
 
 def _slug(submission: Document) -> str:
@@ -271,10 +260,6 @@ def _slug(submission: Document) -> str:
 
 def _day_key(series: str, day: int) -> str:
     return f"{series}|day|{day}"
-
-
-def _hour_key(series: str, hour: int) -> str:
-    return f"{series}|hour|{hour}"
 
 
 def _counts_of(document: Document | None) -> Counts:

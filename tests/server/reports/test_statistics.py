@@ -102,12 +102,6 @@ class TestCounts:
         assert len(found.starts) == len(found.published) == 30
         assert (sum(found.published), found.published[-1]) == (1, 1)
 
-    def test_hours_are_counted_too(self, hub: HubInProcess) -> None:
-        hub.push(indicator())
-        count(hub)
-        found = hub.services.statistics.by_hour(OPERATOR)
-        assert (len(found.published), sum(found.published)) == (48, 1)
-
     def test_what_an_earlier_version_settled_is_added_once(self, hub: HubInProcess) -> None:
         hub.push(indicator())
         base = hub.store._base
@@ -156,7 +150,6 @@ class TestWhoMayRead:
         for refused in (
             lambda: statistics.by_day(acme, 7),
             lambda: statistics.by_day(acme, 7, "north"),
-            lambda: statistics.by_hour(acme, 48),
             lambda: statistics.concentration(acme, 30),
             lambda: statistics.pollers(acme),
             lambda: statistics.value_returned(acme, "north"),
