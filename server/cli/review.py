@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.stix.object_titles import object_title
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
 from tocsin.config.command_line import format_examples, printable
 from tocsin.server.cli.command import (
@@ -24,7 +25,6 @@ from tocsin.server.intake.marks import Mark
 from tocsin.server.intake.review_comparison import compare_review
 from tocsin.server.lifecycle.undecided_reviews import WARNING_DAYS
 from tocsin.server.model import Record, Review
-from tocsin.server.reports.object_titles import object_title
 from tocsin.server.runtime import Runtime
 
 

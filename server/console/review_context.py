@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import Action, StixObject
 from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.stix.object_titles import object_title
 from tocsin.server.model import Review, ReviewAct
 from tocsin.server.publishing.references import find_definitions
-from tocsin.server.reports.object_titles import object_title
 from tocsin.server.store import Snapshot, Store
 
 _MOST_MARKINGS = 10

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from markupsafe import Markup, escape
 
 from tocsin.admission.model import Tlp
-from tocsin.server.reports.object_titles import single_value
+from tocsin.admission.stix.object_titles import single_value
 
 LONGEST = 2_000
 """Characters of a text that are shown at first."""

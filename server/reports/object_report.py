@@ -20,6 +20,7 @@ from tocsin.admission.errors import NotFound
 from tocsin.admission.merge.statistics import ConfidenceSteps
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, StixObject, Tlp
 from tocsin.admission.stix.history_extension import EXTENSION_ID
+from tocsin.admission.stix.object_titles import object_title
 from tocsin.server.auth import may_read_contributions, readable_collections
 from tocsin.server.model import (
     Account,
@@ -36,7 +37,6 @@ from tocsin.server.publishing.public_objects import (
     explain_public_confidence,
     find_leader,
 )
-from tocsin.server.reports.object_titles import object_title
 from tocsin.server.reports.receivers import Receiver, Receivers, VersionStamps, date_stamps
 from tocsin.server.store import Store
 from tocsin.server.store.index_terms import parse_filter, strictest_tlp, visibility

@@ -17,6 +17,7 @@ import orjson
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import Observable, StixObject, Tlp
+from tocsin.admission.stix.object_titles import object_title
 from tocsin.server.auth import may_read_contributions, readable_collections
 from tocsin.server.model import (
     Account,
@@ -28,7 +29,6 @@ from tocsin.server.model import (
     Query,
     TermFilter,
 )
-from tocsin.server.reports.object_titles import object_title
 from tocsin.server.store import Store
 from tocsin.server.store.index_terms import strictest_tlp, visibility
 from tocsin.server.store.value_terms import (

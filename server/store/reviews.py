@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from typing import TypeVar
@@ -14,6 +14,7 @@ from pymongo.client_session import ClientSession
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.markings.tlp import read_markings
 from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.stix.object_titles import object_title
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import (
     ArrivedIds,
@@ -44,9 +45,6 @@ REVISION = "reviews"
 """The document in `hub_state` with the number of the last change of reviews, claims left out."""
 CLAIM_FIELDS = ("claimed_by", "claimed_login", "claimed_until")
 _TITLE_FIELDS = dict.fromkeys(("title", "state", *CLAIM_FIELDS), 1)
-_LONGEST_TITLE = 200
-_TITLES = ("pattern", "value", "name", "path", "key", "content")
-"""Properties that can be a title, the best first."""
 
 
 class Overtaken(Conflict):
@@ -378,15 +376,7 @@ def describe(body: bytes, tlp: str = "") -> Document:
     if not tlp:
         level = read_markings(subject, {}).tlp
         tlp = "" if level is None else level.label
-    return {"type": str(subject.get("type", "")), "tlp": tlp, "title": _find_title(subject)}
-
-
-def _find_title(subject: Mapping[str, object]) -> str:
-    for name in _TITLES:
-        text = subject.get(name)
-        if isinstance(text, str) and text.strip():
-            return text if len(text) <= _LONGEST_TITLE else f"{text[:_LONGEST_TITLE]}…"
-    return ""
+    return {"type": str(subject.get("type", "")), "tlp": tlp, "title": object_title(subject)}
 
 
 def find_reviews(base: Base, session: Session, ids: Sequence[str]) -> list[Review]:

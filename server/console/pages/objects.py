@@ -22,6 +22,7 @@ from werkzeug.wrappers import Response
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import AssessmentKind, StixObject
 from tocsin.admission.stix.history_extension import EXTENSION_ID
+from tocsin.admission.stix.object_titles import object_title, single_value
 from tocsin.admission.stix.statements import Observation, build_statement
 from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.differences import compare_versions, list_properties
@@ -35,7 +36,6 @@ from tocsin.server.console.texts import LONGEST, defang
 from tocsin.server.model import Collection, CollectionKind, Receipt
 from tocsin.server.person import Role
 from tocsin.server.reports.object_report import ObjectReport, PublishedCopy, Relation
-from tocsin.server.reports.object_titles import object_title, single_value
 from tocsin.server.reports.receivers import split_receivers
 from tocsin.server.store.journal import JournalFilter
 

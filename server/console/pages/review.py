@@ -16,6 +16,7 @@ from werkzeug.wrappers import Response
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.stix.object_titles import LONGEST_TITLE
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.forms import go, parse_number, refuse, sentence, show_again, text_field
 from tocsin.server.console.queue_ages import count_ages
@@ -52,7 +53,6 @@ from tocsin.server.model import (
     Submission,
 )
 from tocsin.server.person import Role
-from tocsin.server.reports.object_titles import LONGEST_TITLE
 from tocsin.server.store.review_acts import DecisionCounts
 from tocsin.server.store.review_queue import QueuedReview
 from tocsin.server.store.reviews import ReviewTitle

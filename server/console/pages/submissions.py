@@ -19,6 +19,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.markings.tlp import read_markings
 from tocsin.admission.model import Action, StixObject, Tlp
 from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.stix.object_titles import single_value
 from tocsin.server import auth
 from tocsin.server.console.contents import read_contents
 from tocsin.server.console.forms import go, number_field, text_field
@@ -31,7 +32,6 @@ from tocsin.server.lifecycle.purge import is_object_id
 from tocsin.server.model import Record, Submission
 from tocsin.server.person import Role
 from tocsin.server.publishing.verdicts import awaits_objects
-from tocsin.server.reports.object_titles import single_value
 
 _PAGE = 50
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
