@@ -72,9 +72,7 @@ class ReportedContribution:
     version: str
     tlp: Tlp
     received: int
-    """µs since 1970 UTC, as the next two."""
-    first_reported: int
-    last_reported: int
+    """µs since 1970 UTC."""
     confidence: int | None
     """Confidence as the partner stated it."""
     reliability: int | None
@@ -108,8 +106,6 @@ class Relation:
     title: str = ""
     """The other's pattern, value or name; empty if the collection does not have it, or there are
     more than `MOST_TITLES`."""
-    relationship: str = ""
-    """The id of the relationship object; empty for a plain reference."""
     is_known: bool = False
     """The collection with the fullest copy has the other object too."""
 
@@ -132,8 +128,6 @@ class PublishedFigures:
     contributors: int
     sightings: int
     false_positives: int
-    first_reported: str
-    last_reported: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,8 +349,6 @@ def _reported(each: Contribution, *, leads: bool | None) -> ReportedContribution
         version=each.version,
         tlp=each.tlp,
         received=each.received,
-        first_reported=each.first_reported or each.received,
-        last_reported=each.last_reported or each.received,
         confidence=_whole(each.object.get("confidence")),
         reliability=None if leads is None else each.reliability,
         leads=leads,
@@ -381,8 +373,6 @@ def _published_figures(body: StixObject) -> PublishedFigures | None:
         contributors=history.get("contributors", 0),
         sightings=history.get("sightings", 0),
         false_positives=history.get("false_positives", 0),
-        first_reported=history.get("first_reported", ""),
-        last_reported=history.get("last_reported", ""),
     )
 
 
@@ -390,8 +380,8 @@ def _references(body: StixObject) -> Iterator[Relation]:
     """The references that an object has itself, at any depth."""
     if body["type"] == "relationship":
         kind = str(body.get("relationship_type", "relationship"))
-        yield Relation(False, kind, str(body.get("source_ref", "")), relationship=str(body["id"]))
-        yield Relation(True, kind, str(body.get("target_ref", "")), relationship=str(body["id"]))
+        yield Relation(False, kind, str(body.get("source_ref", "")))
+        yield Relation(True, kind, str(body.get("target_ref", "")))
     waiting: list[Any] = [body]
     while waiting:
         each = waiting.pop()
@@ -418,11 +408,9 @@ def _incoming(entry: Entry, object_id: str) -> Iterator[Relation]:
     if subject.get("type") == "relationship":
         kind = str(subject.get("relationship_type", "relationship"))
         if subject.get("source_ref") == object_id:
-            target = str(subject.get("target_ref", ""))
-            yield Relation(True, kind, target, relationship=entry.id)
+            yield Relation(True, kind, str(subject.get("target_ref", "")))
         if subject.get("target_ref") == object_id:
-            source = str(subject.get("source_ref", ""))
-            yield Relation(False, kind, source, relationship=entry.id)
+            yield Relation(False, kind, str(subject.get("source_ref", "")))
         return
     names = {each.kind for each in _references(subject) if each.id == object_id}
     yield from (Relation(False, name, entry.id) for name in sorted(names))
