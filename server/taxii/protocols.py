@@ -175,16 +175,6 @@ class Readiness(Protocol):
         ...
 
 
-class AlwaysReady:
-    """A hub that can do everything at any time."""
-
-    def check_database(self) -> None:
-        """See `Readiness`."""
-
-    def check_room(self) -> None:
-        """See `Readiness`."""
-
-
 class DeliveryRecorder(Protocol):
     """Remembers which account was served what."""
 
@@ -236,8 +226,8 @@ class TaxiiServices:
     intake: ObjectIntake
     statuses: StatusReader
     deliveries: DeliveryRecorder
+    readiness: Readiness
     long_polls: LongPolls = field(default_factory=LongPolls)
     rate_limiter: RateLimiter = field(default_factory=lambda: RateLimiter(0))
-    readiness: Readiness = field(default_factory=AlwaysReady)
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000
     """The time in µs since 1970 UTC, by which agreements begin and end."""

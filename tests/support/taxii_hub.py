@@ -332,9 +332,9 @@ class TaxiiHub:
         self.operator = self.people.add(Account("operator", "", operator=True))
         self.long_polls = long_polls or LongPolls()
         limits = (self.long_polls, RateLimiter(quota))
-        services = self.feeds, self.intake, self.statuses, NoDeliveries()
         self.readiness = Readiness()
-        hub = TaxiiServices(self.settings, *services, *limits, self.readiness)
+        services = self.feeds, self.intake, self.statuses, NoDeliveries(), self.readiness
+        hub = TaxiiServices(self.settings, *services, *limits)
         self.app = flask.Flask("hub")
         self.app.register_blueprint(blueprint(hub))
         register(self.app, hub, other_paths=("/console/",), is_outage=is_connection_error)
