@@ -17,7 +17,6 @@ names that mean something else in each network: those inside the reader's own.
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -63,7 +62,6 @@ for those of IPv4.  A list that had one would cut readers off from their own net
 _NAMES_OF_EACH_NETWORK = frozenset({"arpa", "internal", "local", "localdomain", "localhost"})
 """Top-level domains of names that each network, or DNS itself, uses for itself."""
 _LONGEST_URL = 4096
-_LONGEST_REMEMBERED = 512
 _DOMAIN = re.compile(
     r"(?=.{4,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)+"
     r"(?!\d+$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
@@ -96,7 +94,7 @@ def listed_values(subject: Mapping[str, Any]) -> tuple[Listed, ...]:
         return ()
     if subject.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):
         return ()
-    return _remembered(pattern) if len(pattern) <= _LONGEST_REMEMBERED else _from_pattern(pattern)
+    return _from_pattern(pattern)
 
 
 def _from_pattern(pattern: str) -> tuple[Listed, ...]:
@@ -109,9 +107,6 @@ def _from_pattern(pattern: str) -> tuple[Listed, ...]:
     except Malformed:
         return ()
     return tuple(sorted({each for test in _alternatives(tree) for each in _compared(test)}))
-
-
-_remembered = lru_cache(maxsize=256)(_from_pattern)
 
 
 def _alternatives(node: Node) -> Iterator[Comparison]:
