@@ -89,11 +89,6 @@ class Lifecycle:
             self._next = now + PAUSE
         return False
 
-    def sweep(self) -> None:
-        """Everything that is due now."""
-        while self.sweep_once(self._clock()):
-            pass
-
     def sweep_once(self, now: int) -> bool:
         """At most one batch of what is due; False if nothing is."""
         hour = now // HOUR

@@ -83,15 +83,6 @@ class Retention:
             self._failed.clear()
         return False
 
-    def sweep(self) -> None:
-        """Everything that is due now."""
-        self._failed.clear()
-        for kept in Kept:
-            while self._sweep(kept, self._clock()):
-                pass
-        while self._forget_journal():
-            pass
-
     def _sweep(self, kept: Kept, now: int) -> bool:
         """Delete a few things of one kind; False if nothing was left that can be deleted."""
         last = now // DAY - self.periods.days(kept) - 1

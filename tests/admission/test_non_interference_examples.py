@@ -224,7 +224,7 @@ def publish_submissions(uri: Any, sent: Any) -> Any:
         for slug, draft in sent:
             hub.push(*draft, who=slug)
         clock.advance(hours=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         return {
             alias: sorted(
                 json.dumps(without_stamps(each), sort_keys=True) for each in hub.feed(alias)

@@ -44,7 +44,7 @@ def sweep(hub: HubInProcess) -> None:
     """Let the quiet period pass after which counts that only rise are published."""
     assert isinstance(hub.clock, ManualClock)
     hub.clock.advance(hours=2)
-    hub.services.lifecycle.sweep()
+    hub.sweep()
 
 
 def rows(lines: list[str]) -> list[dict[str, Any]]:

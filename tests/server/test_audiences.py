@@ -180,7 +180,7 @@ class TestPlaces:
         hub.push(indicator("evil.top"))
         hub.push(indicator("evil.top"), who="north")
         clock.advance(days=1)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         [*_, public] = in_force(hub, "european")
         assert hub_extension(public)["contributors"] == 2
         assert stored(hub, "green") == []

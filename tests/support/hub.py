@@ -209,9 +209,13 @@ class HubInProcess:
         """Post a body as it is and evaluate it; return the final status."""
         answer = self.ask(f"collections/{to}/objects/", who, "POST", data=body)
         assert answer.status_code == 202, answer.text
-        while self.services.intake.work():
-            pass
+        work_off(self.services.intake.work)
         return dict(self.ask(f"status/{answer.json['id']}/", who).json)
+
+    def sweep(self) -> None:
+        """Do all that the lifecycle of objects has due now."""
+        clock = self.clock or self.store.clock
+        work_off(lambda: self.services.lifecycle.sweep_once(clock()))
 
     def feed(self, alias: str, who: str = "acme", **query: str) -> list[Object]:
         """Return the objects of a feed as a reader receives them, without the hub's own objects."""
@@ -223,6 +227,12 @@ class HubInProcess:
     def verdicts(self, status: Object) -> list[str]:
         """Return the verdict of each record, by index."""
         return [entry["x_tocsin_verdict"] for entry in details(status)]
+
+
+def work_off(work: Callable[[], bool]) -> None:
+    """Repeat a step of work until it finds nothing to do."""
+    while work():
+        pass
 
 
 def details(status: Object) -> list[Object]:

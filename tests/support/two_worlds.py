@@ -102,7 +102,7 @@ class World:
     def _sweep(self, now: int) -> None:
         """Sweep, and go on at a time that does not depend on how much was swept."""
         self.clock.now = now - STEP // 2
-        self.hub.services.lifecycle.sweep()
+        self.hub.sweep()
         self.clock.now = now
 
     def post(self, who: str, objects: Sequence[Object], *, hidden: bool) -> None:

@@ -20,7 +20,7 @@ from support.console import (
     sign_in,
 )
 from support.crash import build_services_over, run_interrupted
-from support.hub import HubInProcess, indicator, sdo
+from support.hub import HubInProcess, indicator, sdo, work_off
 from support.presence import present
 
 from tocsin.admission.errors import Conflict
@@ -477,7 +477,7 @@ class TestDeciding:
         person = present(hub.store.people.find_by_login(REVIEWER))
         chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
         hub.services.intake.decisions.decide(person, chosen, decision)
-        hub.services.retention.sweep()
+        work_off(hub.services.retention.work)
         assert [each.state for each in waiting(hub)] == ["waiting"]
         later(hub, clock)
         assert len(hub.feed("green")) == 1

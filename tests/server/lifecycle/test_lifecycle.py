@@ -17,7 +17,7 @@ from support.clock import (
     opinion,
     stix_time_after,
 )
-from support.hub import AMBER, HubInProcess, indicator
+from support.hub import AMBER, HubInProcess, indicator, work_off
 from support.presence import present
 from support.processes import HubProcess
 
@@ -45,7 +45,7 @@ class TestAge:
         values = []
         for _ in range(61):
             clock.advance(days=1)
-            hub.services.lifecycle.sweep()
+            hub.sweep()
             [public] = hub.feed("green")
             values.append(public["confidence"])
         versions = hub.ask(f"collections/green/objects/{public['id']}/versions/").json["versions"]
@@ -68,7 +68,7 @@ class TestAge:
         sent = indicator(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)
         hub.push(sent)
         clock.advance(days=31)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert hub.feed("green")[0]["confidence"] == 40
         clock.advance(days=1)
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
@@ -92,10 +92,10 @@ class TestExpiry:
     def test_pollers_learn_that_it_has_expired(self, hub: HubInProcess, clock: ManualClock) -> None:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(hours=23)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert "revoked" not in hub.feed("green")[0]
         clock.advance(hours=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         [public] = hub.feed("green")
         assert public["revoked"] is True
         assert present(hub.store.journal.last_entry()).action == "expire"
@@ -105,18 +105,18 @@ class TestExpiry:
     ) -> None:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         before = hub.ask("collections/green/manifest/").json
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert hub.ask("collections/green/manifest/").json == before
 
     def test_a_hub_that_was_down_for_long_catches_up(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=400)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert hub.feed("green")[0]["revoked"] is True
 
     def test_several_workers_may_sweep_at_once(
@@ -127,7 +127,7 @@ class TestExpiry:
         clock.advance(days=2)
         one, two = (Lifecycle(s, hub.services.publisher, clock) for s in (hub.store, second))
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(Lifecycle.sweep, (one, two)))
+            list(pool.map(work_off, (one.work, two.work)))
         everything = {"limit": 1000, "match[version]": "all", "match[type]": "indicator"}
         versions = hub.ask("collections/green/manifest/", query_string=everything).json["objects"]
         expired = [o for o in hub.feed("green") if o.get("revoked")]
@@ -141,7 +141,7 @@ class TestExpiry:
         clock.advance(days=2)
         assert hub.services.lifecycle.sweep_once(clock.now)  # and no further
         assert 0 < sum(o.get("revoked", False) for o in hub.feed("green")) < 250
-        Lifecycle(hub.store, hub.services.publisher, clock).sweep()
+        work_off(Lifecycle(hub.store, hub.services.publisher, clock).work)
         assert sum(o.get("revoked", False) for o in hub.feed("green")) == 250
 
     def test_reported_with_a_later_end_it_comes_back_under_a_new_id(
@@ -150,7 +150,7 @@ class TestExpiry:
         sent = indicator(valid_until=stix_time_after(clock, days=1))
         hub.push(sent)
         clock.advance(days=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
         assert hub.verdicts(hub.push(sent, who="north")) == ["duplicate"]
         longer = {**sent, "modified": LATER, "valid_until": stix_time_after(clock, days=9)}
@@ -165,7 +165,7 @@ class TestExpiry:
         sent = indicator(valid_until=stix_time_after(clock, days=1), object_marking_refs=[AMBER])
         hub.push(sent, who="acme")
         clock.advance(days=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         other = {**sent, "id": indicator()["id"]}
         assert hub.verdicts(hub.push(other, who="low")) == ["admitted"]
 
@@ -175,7 +175,7 @@ class TestExpiry:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)), who="acme")
         hub.push(indicator(valid_until=stix_time_after(clock, days=9)), who="north")
         clock.advance(days=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert "revoked" not in hub.feed("green")[0]
 
     def test_what_had_expired_before_it_came_is_published_as_it_is(
@@ -183,7 +183,7 @@ class TestExpiry:
     ) -> None:
         hub.push(indicator(valid_until="2026-03-01T00:00:00Z"))
         clock.advance(days=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert "revoked" not in hub.feed("green")[0]
 
 
@@ -265,5 +265,5 @@ class TestAnalysts:
         [said] = [o for o in hub.feed("green") if o["type"] == "opinion"]
         hub.services.lifecycle.revoke(said["id"], "operator", "spite")
         clock.advance(hours=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert indicators(hub)[0]["confidence"] == 60

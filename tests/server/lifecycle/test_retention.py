@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.clock import LATER, ManualClock
-from support.hub import HubInProcess, details, indicator
+from support.hub import HubInProcess, details, indicator, work_off
 from support.presence import present
 
 from tocsin.admission.timestamps import DAY
@@ -62,7 +62,7 @@ def body(hub: HubInProcess, status: Any) -> bytes:
 def after(hub: HubInProcess, clock: ManualClock, days: float) -> None:
     """Let time pass, and sweep."""
     clock.advance(days=days)
-    hub.services.retention.sweep()
+    work_off(hub.services.retention.work)
 
 
 class TestBodies:
@@ -255,7 +255,7 @@ class TestTheSweep:
         periods = hub.services.retention.periods
         sweeps = [Retention(s, hub.services.intake, periods, clock) for s in (hub.store, second)]
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(Retention.sweep, sweeps))
+            list(pool.map(work_off, (each.work for each in sweeps)))
         assert {body(hub, each) for each in kept} == {b""}
 
     def test_it_rests_when_nothing_is_due(self, hub: HubInProcess, clock: ManualClock) -> None:
@@ -271,7 +271,7 @@ class TestTheSweep:
     def test_a_hub_that_was_down_for_long_catches_up(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
-        hub.services.retention.sweep()
+        work_off(hub.services.retention.work)
         status = hub.push(indicator())
         after(hub, clock, 400)
         assert status_of(hub, status).status_code == 404

@@ -83,7 +83,7 @@ def test_a_swept_object_loses_the_name(hub: HubInProcess, clock: ManualClock, re
     hub.push(report | {"valid_until": "2026-12-24T00:00:00.000Z", "modified": LATER}, who="open")
     end_consent(hub)
     clock.advance(days=60)
-    hub.services.lifecycle.sweep()
+    hub.sweep()
     assert newest_indicator(hub)["revoked"] and anonymous(hub)
 
 

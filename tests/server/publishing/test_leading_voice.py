@@ -23,7 +23,7 @@ def reports(hub: HubInProcess, clock: ManualClock) -> Callable[..., Object]:
     def report(who: str, **more: Any) -> Object:
         clock.advance(hours=2)
         hub.push(indicator("evil.top", **more), who=who)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         [public] = [each for each in hub.feed("green") if each["type"] == "indicator"]
         return public
 

@@ -136,7 +136,7 @@ class TestPartnerCountsOnce:
         hub.push(older(confidence=50), who="north")
         hub.push(newer(confidence=50), who="north")
         clock.advance(hours=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert hub_extension(hub.feed("green")[0])["contributors"] == 2
 
     def test_resending_two_ids_makes_no_versions(self, hub: HubInProcess) -> None:
@@ -187,7 +187,7 @@ class TestPartnerCountsOnce:
         one = older(pattern="[ipv4-addr:value = '45.12.1.2']", confidence=80)
         hub.push(one), hub.push({**newer(confidence=80), "pattern": one["pattern"]})
         clock.advance(days=31)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert hub.feed("green")[0]["confidence"] == 40
         clock.advance(days=1)
         hub.push(one)
@@ -268,10 +268,10 @@ class TestValidity:
         hub.push(older(valid_until=stix_time_after(clock, days=3)))
         hub.push(newer(valid_until=stix_time_after(clock, days=1)))
         clock.advance(days=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert visible_descriptions(hub) == {"evil.top": "the newer"}
         clock.advance(days=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert visible_descriptions(hub) == {"evil.top": None}
 
     @pytest.mark.parametrize("order", [1, -1])
@@ -290,7 +290,7 @@ class TestValidity:
         clock.advance(days=2)
         hub.push(revoke(other))
         clock.advance(hours=1)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert visible_descriptions(hub) == {"evil.top": None}
 
     def test_ends_under_all_ids_when_an_analyst_forbids_the_value(self, hub: HubInProcess) -> None:

@@ -52,10 +52,10 @@ class TestTheExtension:
             hub.push(indicator(), who=partner)
         assert hub.feed("green") == before
         clock.advance(hours=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         [public] = hub.feed("green")
         assert (report_counts(public), public["confidence"]) == ((3, 0, 0), 68)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert hub.feed("green") == [public]
 
     def test_the_first_day_stays_when_a_partner_sends_a_new_version(
@@ -76,7 +76,7 @@ class TestTheExtension:
         for partner in ("sister", "brother"):
             hub.push(indicator(confidence=60), who=partner)
         clock.advance(hours=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         [public] = hub.feed("green")
         assert (report_counts(public), public["confidence"]) == ((1, 0, 0), 60)
 
@@ -102,7 +102,7 @@ class TestEcho:
         assert hub.verdicts(status) == ["duplicate", "admitted"]
         assert details(status)[0]["x_tocsin_public_id"] == public["id"]
         clock.advance(hours=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert report_counts(indicators(hub)[0]) == (1, 1, 0)
 
     def test_what_the_hub_never_made_is_refused_in_its_name(self, hub: HubInProcess) -> None:
@@ -136,7 +136,7 @@ class TestSightings:
 
     def later(self, hub: Any, clock: Any, feed: Any = "green") -> Any:
         clock.advance(hours=2)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         return indicators(hub, feed)[0]
 
     def test_a_sighting_adds_to_history_and_confidence(

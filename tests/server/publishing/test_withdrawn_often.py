@@ -54,7 +54,7 @@ def test_a_value_that_expires_daily_can_be_reported_for_ever(
         sent = indicator("evil.top", valid_until=stix_time_after(clock, days=1))
         assert hub.verdicts(hub.push(sent)) == ["admitted"]
         clock.advance(days=1.1)
-        hub.services.lifecycle.sweep()
+        hub.sweep()
     assert living(hub) == []
 
 

@@ -98,7 +98,7 @@ class TestWhoReported:
         name = publish(hub, indicator())
         hub.push(sdo("sighting", sighting_of_ref=name, count=1), who="north")
         clock.now += DAY
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         [seen] = report(hub, name).assessments
         assert seen.partner == "north"
         partner_view = report(hub, name, "acme")
@@ -114,7 +114,7 @@ class TestConfidence:
         name = publish(hub, indicator(confidence=60))
         publish(hub, indicator(confidence=40), who="north")
         clock.now += DAY  # the quiet period is over
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         found = report(hub, name)
         assert found.private is not None and found.private.confidence is not None
         steps = found.private.confidence
@@ -131,7 +131,7 @@ class TestConfidence:
         assert found.private is not None and found.private.confidence is not None
         at, left = found.private.confidence.falls[0]
         clock.now = at + DAY // 24
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         assert report(hub, name).confidence == left < 80
 
 

@@ -223,7 +223,7 @@ class TestValueReturned:
         hub.push(indicator(), indicator("two.top"))
         hub.push(indicator(), who="north")
         clock.now += DAY
-        hub.services.lifecycle.sweep()
+        hub.sweep()
         received = len(
             hub.ask("collections/green/objects/", "acme", query_string={"limit": "1000"}).json[
                 "objects"

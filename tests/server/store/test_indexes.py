@@ -13,6 +13,7 @@ from support.hub import (
     indicator,
     relationship,
     sdo,
+    work_off,
 )
 from support.stix_objects import TIME
 
@@ -82,8 +83,8 @@ def live(hub: Any) -> None:
     for review in hub.store.reviews.list_waiting("acme"):
         hub.services.intake.release(review, "analyst")
     decide_in_console(hub)
-    hub.services.lifecycle.sweep()
-    hub.services.retention.sweep()
+    hub.sweep()
+    work_off(hub.services.retention.work)
     hub.services.lifecycle.exclude("one.top", "analyst", "enough")
     hub.push(sdo("malware", name="m"), to="scratch")
     hub.store.deliveries.begin(alone=True)
@@ -94,7 +95,7 @@ def live(hub: Any) -> None:
     for query in ({"added_after": TIME}, {"match[type]": "indicator"}, {"match[id]": joined["id"]}):
         hub.feed("green", **query)
     hub.store.deliveries.end()
-    list(hub.store.deliveries.of_collection(hub.collection("green").id, hub.store.clock()))
+    list(hub.store.deliveries.of_collections([hub.collection("green").id], hub.store.clock()))
     hub.store.deliveries.gaps()
     list(hub.store.purges.undecided_bodies())
     hub.store.partner_data.submission_ids("acme")
