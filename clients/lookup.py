@@ -31,7 +31,6 @@ class History:
     """Independent sources."""
     sightings: int = 0
     false_positives: int = 0
-    last_reported: str = ""
 
 
 def find_objects(
@@ -122,7 +121,6 @@ def read_history(subject: StixObject) -> History:
         contributors=_read_count(own, "contributors"),
         sightings=_read_count(own, "sightings"),
         false_positives=_read_count(own, "false_positives"),
-        last_reported=str(own.get("last_reported", "")),
     )
 
 

@@ -136,16 +136,12 @@ class PushRecords:
         record.write(head | {"files": list(files)} | ({kind.value: True} if kind else {}))
         return record
 
-    def list_newest(self, limit: int | None = None) -> Iterator[RecordedPush]:
+    def list_newest(self) -> Iterator[RecordedPush]:
         """The pushes that sent something, the newest first."""
-        found = 0
         for file in self._list_files():
             push = _read_record(file)
             if push and push.parts:
                 yield push
-                found += 1
-            if found == limit:
-                return
 
     def find(self, id: str) -> RecordedPush | None:
         """The push with this id, or one of whose statuses has it."""

@@ -35,10 +35,8 @@ class Page:
     more: bool
     next: str
     """The page token; empty if the server gave none."""
-    first: int | None
-    """X-TAXII-Date-Added-First in µs since 1970 UTC; None: absent or not a timestamp."""
     last: int | None
-    """X-TAXII-Date-Added-Last, likewise."""
+    """X-TAXII-Date-Added-Last in µs since 1970 UTC; None: absent or not a timestamp."""
     last_as_received: str
     """X-TAXII-Date-Added-Last as received; empty if absent."""
     digest: bytes = field(repr=False)
@@ -99,7 +97,6 @@ def parse_page(body: bytes | bytearray, headers: Mapping[str, str]) -> Page:
         objects=objects,
         more=bool(envelope.more),
         next=next,
-        first=stamps[0],
         last=stamps[1],
         last_as_received=headers.get(LAST_HEADER, ""),
         digest=digest.digest(),

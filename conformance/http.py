@@ -82,8 +82,6 @@ class Response:
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
-    cut: bool = False
-    """The body was longer than is read."""
 
     def header(self, name: str) -> str | None:
         """The first header of that name."""
@@ -213,9 +211,9 @@ def _answer(line: http.client.HTTPConnection, asked: Request, longest: int) -> R
     found = line.response_class(line.sock, method=asked.method)
     try:
         found.begin()
-        body = b"" if asked.method == "HEAD" else found.read(longest + 1)
+        body = b"" if asked.method == "HEAD" else found.read(longest)
         headers = tuple((name, _plain(value)) for name, value in found.getheaders())
-        return Response(asked, found.status, headers, body[:longest], len(body) > longest)
+        return Response(asked, found.status, headers, body)
     finally:
         found.close()
 

@@ -13,7 +13,6 @@ from tocsin.conformance.http import Request, Response
 from tocsin.conformance.model import (
     Check,
     Failure,
-    Level,
     Outcome,
     Result,
 )
@@ -229,11 +228,3 @@ def list_checks(checks: Iterable[Check]) -> Iterator[str]:
     for each in checks:
         also = f" (also {', '.join(each.also)})" if each.also else ""
         yield f"{each.number:<6}{each.level:<9} {each.sentence}  [{each.clause}]{also}"
-
-
-LEVELS = {
-    Level.MUST: "the standard demands it; where it is not kept, the check fails",
-    Level.SHOULD: "the standard recommends it; a warning",
-    Level.DECISION: "the standard leaves it open, and this is how we read it; a warning",
-}
-"""The meaning of the levels, for help and documents."""

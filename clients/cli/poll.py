@@ -19,6 +19,7 @@ from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.cli.command import (
+    COUNT,
     FILE,
     SECONDS,
     parse_duration,
@@ -87,12 +88,6 @@ def _parse_mode(text: str) -> int:
             "must be an octal mode like 644: the owner reads and writes, no one executes"
         )
     return mode
-
-
-def _parse_count(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 10**6:
-        raise ValueError("must be a whole number greater than 0")
-    return int(text)
 
 
 @click.command(
@@ -166,7 +161,7 @@ def _parse_count(text: str) -> int:
 )
 @click.option(
     "--limit",
-    type=ParsedValue("N", _parse_count),
+    type=COUNT,
     default=1000,
     show_default=True,
     help="Objects a page.",

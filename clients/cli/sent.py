@@ -99,7 +99,7 @@ def sent_command(settings: ClientSettings, id: str, limit: int, as_json: bool) -
     """
     with open_hub(settings) as hub:
         if id:
-            _show(hub, settings, id, as_json=as_json)
+            _show(hub, id, as_json=as_json)
             return stdio.DONE
         submissions = list(islice(list_submissions(hub, settings), limit))
     if as_json:
@@ -181,7 +181,7 @@ def _format_counts(submission: Submission) -> str:
 _SHOWN = ("admitted", "merged", "duplicate", "held", "refused", "pending", "withdrawn", "absent")
 
 
-def _show(hub: Hub, settings: ClientSettings, id: str, *, as_json: bool) -> None:
+def _show(hub: Hub, id: str, *, as_json: bool) -> None:
     recorded = next((each for each in _list_recorded(hub) if each.id == id), None)
     report = hub.fetch_status(id, recorded.root if recorded else "")
     labels = (recorded.labels if recorded else None) or {}

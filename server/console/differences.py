@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 MOST_PIECES = 1_000
@@ -54,8 +54,6 @@ class Change:
     is_prose: bool
     segments: tuple[Segment, ...]
     """Its parts, in order; for a property of several lines each is a number of whole lines."""
-    is_whole: bool = False
-    """It is on one side only."""
     has_lines: bool = False
     """It was compared by lines."""
 
@@ -81,7 +79,7 @@ def compare_versions(
             continue
         change, cost = _change(one or Property(name), other or Property(name), left)
         left -= cost
-        changes.append(replace(change, is_whole=one is None or other is None))
+        changes.append(change)
     return changes
 
 

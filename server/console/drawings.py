@@ -21,7 +21,7 @@ _RADIUS_X, _LEAST_RADIUS_Y, _MARGIN = 220, 90, 40
 _KIND_AT = 0.64
 """Position of the name of a kind, between the centre (0) and its nodes (1)."""
 _MOST_FALLS = 6
-CHART_WIDTH, CHART_HEIGHT = 720, 200
+CHART_WIDTH = 720
 _LEFT, _TOP, _BOTTOM, _STEP_HEIGHT = 36, 24, 44, 132
 
 

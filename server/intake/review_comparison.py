@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tocsin.admission.errors import Conflict, NotFound
@@ -14,13 +15,10 @@ from tocsin.server.model import Review
 
 @dataclass(frozen=True, slots=True)
 class ReviewComparison:
-    """The versions of an object that a reviewer compares to decide a review."""
+    """The object of a review, and what the rules change in it."""
 
-    review: Review
     original: StixObject = field(repr=False)
     """The object as it was sent."""
-    sanitised: StixObject | None = field(repr=False)
-    """The object after the rules; None if they leave nothing, or the submission was deleted."""
     marks: tuple[Mark, ...]
 
 
@@ -34,8 +32,7 @@ def compare_review(intake: Intake, review: Review) -> ReviewComparison:
             f"review {review.id} has been {review.state}; its object is not kept any more"
         )
     original: StixObject = json.loads(review.object)
-    try:
+    sanitised: StixObject | None = None
+    with suppress(NotFound):  # the submission is not kept any more: only the findings are left
         sanitised = intake.examine(review).object
-    except NotFound:  # the submission is not kept any more: only the findings are left
-        sanitised = None
-    return ReviewComparison(review, original, sanitised, find_marks(review, original, sanitised))
+    return ReviewComparison(original, find_marks(review, original, sanitised))

@@ -112,16 +112,11 @@ class Receivers:
                 found += self.find(id, versions[id])
         return found
 
-    def find_versions(
-        self, id: str, collections: Sequence[Collection] | None = None
-    ) -> dict[str, list[VersionStamps]]:
-        """An object's entries in each collection that holds it, in order, by collection id.
-
-        `collections` are those to look in; None: all.
-        """
+    def find_versions(self, id: str) -> dict[str, list[VersionStamps]]:
+        """An object's entries in each collection that holds it, in order, by collection id."""
         feeds = self._store.feeds
         versions: dict[str, list[VersionStamps]] = {}
-        for collection in feeds.collections() if collections is None else collections:
+        for collection in feeds.collections():
             if collection.view is None and collection.kind is not CollectionKind.INBOX:
                 entries = feeds.page(collection.id, _every_version(id), bodies=False).entries
                 if entries:

@@ -184,10 +184,6 @@ class Deliveries:
         if self._mark is not None and (new or now - self._mark >= _HEARTBEAT):
             self._write_mark(now)
 
-    def of_collection(self, collection: str, since: int) -> Iterator[Delivery]:
-        """The deliveries from a collection from the month of `since` (µs) on, in any order."""
-        return self.of_collections([collection], since)
-
     def of_collections(self, collections: Sequence[str], since: int) -> Iterator[Delivery]:
         """The deliveries from some collections from the month of `since` (µs) on, in any order."""
         months = list(_months(since, self._clock()))

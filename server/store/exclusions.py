@@ -18,7 +18,7 @@ from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.observables.values import canonical_value
 from tocsin.server.model import Exclusion
-from tocsin.server.store.connection import Base, Document, Session
+from tocsin.server.store.connection import Base, Document
 
 REVISION = "unwanted"  # as in the first databases
 
@@ -37,7 +37,7 @@ class Exclusions:
 
     def list_with_revision(self) -> tuple[int, tuple[Exclusion, ...]]:
         """The list's revision and everything on it."""
-        revision, cached = revision_of(self._base), self._cached
+        revision, cached = _revision(self._base), self._cached
         if revision != cached[0]:
             found = sorted(
                 map(_exclusion_from_document, self._base.exclusions.find({})),
@@ -47,9 +47,8 @@ class Exclusions:
         return cached
 
 
-def revision_of(base: Base, session: Session = None) -> int:
-    """See `Transaction.exclusions_revision`."""
-    document = base.hub_state.find_one({"_id": REVISION}, session=session)
+def _revision(base: Base) -> int:
+    document = base.hub_state.find_one({"_id": REVISION})
     return 0 if document is None else int(document["revision"])
 
 

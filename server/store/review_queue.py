@@ -73,11 +73,6 @@ class ReviewQueue:
         self.is_shown = False
         """Somebody looks at it here, so that it is kept up to date."""
 
-    @property
-    def size(self) -> int | None:
-        """How many reviews there were at the last look; None: there was none."""
-        return None if self._revision is None else len(self._sorted)
-
     def refresh(self) -> None:
         """Catch up in the background, so that a look need not wait for much."""
         if self.is_shown:

@@ -72,11 +72,6 @@ class Counts:
     shares: Mapping[str, int] = field(default_factory=dict)
     """Published objects by partner; only in the counts of all partners."""
 
-    @property
-    def published(self) -> int:
-        """Objects that were published, new or merged with what others sent."""
-        return sum(self.verdicts.get(name, 0) for name in _PUBLISHED)
-
 
 def tally_fields(verdicts: Mapping[str, int], now: int) -> Document:
     """The fields of a batch of verdicts by which it is counted once."""

@@ -103,7 +103,7 @@ class TestCertainly:
             query["next"] = page["next"]
         hub.store.deliveries.flush()
         feed = hub.collection("green").id
-        [delivery] = hub.store.deliveries.of_collection(feed, hub.store.clock())
+        [delivery] = hub.store.deliveries.of_collections([feed], hub.store.clock())
         assert len(delivery.exact) == 1 and delivery.filtered == ()
 
 
@@ -264,7 +264,7 @@ class TestWritingBehind:
             page = ObjectPage.of(Page((entry_at(1_000 * number),)))
             deliveries.record("acme", feed, hub_query(), page)
         deliveries.flush()
-        [delivery] = deliveries.of_collection("feed", store.clock())
+        [delivery] = deliveries.of_collections(["feed"], store.clock())
         assert len(delivery.exact) <= 64 and len(delivery.filtered) <= 64
         every = [*delivery.exact, *delivery.filtered]
         assert all(any(s <= 1_000 * n <= e for s, e in every) for n in range(200))

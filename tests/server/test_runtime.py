@@ -9,7 +9,7 @@ from tocsin.server.store import Store
 def test_the_queue_of_reviews_is_read_before_the_first_request(store: Store) -> None:
     hub = HubInProcess(store)
     hub.push(indicator(description="Reported by Jane Doe, who saw it"))
-    assert store.review_queue.size is None
+    assert store.review_queue._revision is None
     policy = default_admission().policy
     runtime._read_reviews(runtime.Runtime(hub.settings, HUB_SECRETS, hub.services, policy))
-    assert store.review_queue.size == 1
+    assert len(store.review_queue._sorted) == 1

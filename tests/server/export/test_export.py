@@ -194,7 +194,7 @@ class TestRights:
         hub.push(listed("a.bad-portal.top"))
         get(hub, "green/edl/domain.txt", "north")
         hub.store.deliveries.flush()
-        found = hub.store.deliveries.of_collection(hub.collection("green").id, 0)
+        found = hub.store.deliveries.of_collections([hub.collection("green").id], 0)
         assert [each.account for each in found] == ["north"]
 
 

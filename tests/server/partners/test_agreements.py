@@ -247,7 +247,7 @@ class TestLongPolls:
         monkeypatch.setattr(hub.store.feeds, "objects", read_slowly)
         assert hub.ask(GREEN_PAGE).status_code == 404
         hub.store.deliveries.flush()
-        assert list(hub.store.deliveries.of_collection(hub.collection("green").id, 0)) == []
+        assert list(hub.store.deliveries.of_collections([hub.collection("green").id], 0)) == []
 
     def test_a_file_that_is_read_when_the_agreement_ends_is_not_served(
         self, hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
