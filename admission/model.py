@@ -386,8 +386,6 @@ class RuleContext:
     """The context of a rule, apart from the candidate; one per submission."""
 
     submitter: Submitter
-    now: int
-    """µs since 1970 UTC."""
     warninglists: Warninglists
     authors: frozenset[str] = frozenset()
     """Ids of the identities that the submission's objects name as their creators."""

@@ -323,7 +323,6 @@ class Pipeline:
         """Prepare the examination of a submission with these facts."""
         shared = RuleContext(
             submitter=facts.submitter,
-            now=now,
             warninglists=self._lists,
             authors=facts.authors,
             definitions=facts.definitions,

@@ -248,7 +248,7 @@ def _find_in_parts(
         for piece in _PIECES.split(rest):
             if 4 <= len(piece) <= MAX_CHARACTERS:
                 defanged = original is not None and piece not in original
-                found = _recognise_piece(piece, defanged, before)
+                found = _recognise_piece(piece, defanged)
                 if found is not None and not any(_is_otherwise(found, b) for b in {before, last}):
                     yield found
             last = piece or last
@@ -276,7 +276,7 @@ def _split_url(part: str, original: frozenset[str] | None) -> tuple[str, Recogni
     return part[:start], recognise_without_scheme(address)
 
 
-def _recognise_piece(piece: str, defanged: bool, before: str) -> RecognisedIoc | None:
+def _recognise_piece(piece: str, defanged: bool) -> RecognisedIoc | None:
     if len(piece) < 32 and _VALUE_SIGNS.isdisjoint(piece):
         return None
     bare = piece.strip(_TRIM)

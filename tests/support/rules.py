@@ -9,7 +9,7 @@ from tocsin.admission.warninglists.index import WarningLists
 
 
 def rule_context(settings: Any = None, submitter: Any = None) -> Any:
-    return RuleContext(submitter or Submitter(), 0, WarningLists([]), settings=settings or {})
+    return RuleContext(submitter or Submitter(), WarningLists([]), settings=settings or {})
 
 
 def indicator(pattern: Any = "[domain-name:value = 'evil.test']", **more: Any) -> Any:

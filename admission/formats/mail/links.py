@@ -25,12 +25,12 @@ def unwrap(url: str) -> str:
 
 def is_wrapped(url: str) -> bool:
     """True if a link is a mail filter's own: it names the recipient."""
-    host = _host(url)
+    host = host_of(url)
     return bool(_SAFE_LINKS.fullmatch(host) or _URL_DEFENSE.fullmatch(host))
 
 
 def _unwrap_once(url: str) -> str | None:
-    host = _host(url)
+    host = host_of(url)
     if _SAFE_LINKS.fullmatch(host):
         return _parameter(url, "url")
     if not _URL_DEFENSE.fullmatch(host):
@@ -42,7 +42,8 @@ def _unwrap_once(url: str) -> str | None:
     return unquote(second.replace("-", "%").replace("_", "/")) if second else None
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """The host of a link; empty if it has none."""
     try:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:
@@ -59,8 +60,3 @@ def _parameter(url: str, name: str) -> str | None:
 def cut_url(url: str) -> str:
     """The link without what follows its path."""
     return re.split(r"[?#]", url, maxsplit=1)[0]
-
-
-def host_of(url: str) -> str:
-    """The host of a link; empty if it has none."""
-    return _host(url)

@@ -36,7 +36,7 @@ def indicator(pattern: str, **more: Any) -> Any:
 
 
 def apply_benign(subject: Any, settings: Any = None, lists: Any = LISTS) -> Any:
-    context = RuleContext(Submitter(), 0, lists, settings=settings or {})
+    context = RuleContext(Submitter(), lists, settings=settings or {})
     return build_rule("benign", context)(Candidate(0, subject))
 
 

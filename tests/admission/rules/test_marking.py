@@ -16,7 +16,7 @@ FOREIGN = "marking-definition--00000000-1111-4222-8333-444444444444"
 def apply_marking(
     subject: Any, settings: Any = None, submitter: Any = None, **candidate: Any
 ) -> Any:
-    context = RuleContext(submitter or Submitter(), 0, WarningLists([]), settings=settings or {})
+    context = RuleContext(submitter or Submitter(), WarningLists([]), settings=settings or {})
     return build_rule("marking", context)(Candidate(0, subject, **candidate))
 
 
@@ -55,7 +55,7 @@ class TestMarking:
 class TestDefinitions:
     @staticmethod
     def message(definition: Any) -> str:
-        context = RuleContext(Submitter(), 0, WarningLists([]), definitions={FOREIGN: definition})
+        context = RuleContext(Submitter(), WarningLists([]), definitions={FOREIGN: definition})
         marked = Candidate(0, {"object_marking_refs": [FOREIGN]}, tlp=Tlp.GREEN)
         held = build_rule("marking", context)(marked)
         assert held.verdict is Verdict.HELD

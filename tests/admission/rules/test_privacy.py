@@ -34,7 +34,7 @@ ACME = Submitter(
 
 
 def around(settings: Any = None, submitter: Any = ACME, authors: Any = ()) -> Any:
-    return RuleContext(submitter, 0, WarningLists([]), frozenset(authors), settings or {})
+    return RuleContext(submitter, WarningLists([]), frozenset(authors), settings or {})
 
 
 def indicator(pattern: Any = "[domain-name:value = 'evil.test']", **more: Any) -> Any:

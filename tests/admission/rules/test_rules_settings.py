@@ -125,7 +125,7 @@ class TestListsOfBenign:
     }
 
     def after(self, **settings: Any) -> Any:
-        around = RuleContext(Submitter(), 0, self.LISTS, settings=settings)
+        around = RuleContext(Submitter(), self.LISTS, settings=settings)
         return build_rule("benign", around)(Candidate(0, self.SUBJECT))
 
     @pytest.mark.parametrize(
