@@ -244,7 +244,7 @@ def role_of_column(columns: Columns, number: int) -> Role | None:
 
 
 def explain_extra(
-    those: set[Value], theirs: set[Value], name: str, raw: bytes, baseline: Baseline
+    those: set[Value], theirs: set[Value], raw: bytes, baseline: Baseline
 ) -> Iterator[tuple[Value, str]]:
     """Give a reason for each value that we find in a file and the baseline does not count."""
     if not those:

@@ -106,7 +106,7 @@ def count_file(tally: Tally, baseline: Baseline, publisher: str, name: str, raw:
     taken = set(found)
     for value, why in explain_missing(theirs - taken, taken, name, raw, baseline):
         tally.reasons[publisher, value].add(why if format_ else "in a file that no format claims")
-    for value, why in explain_extra(taken - theirs, theirs, name, raw, baseline):
+    for value, why in explain_extra(taken - theirs, theirs, raw, baseline):
         tally.reasons[publisher, value].add(why)
 
 
