@@ -55,6 +55,14 @@ def _micros(text: str) -> int:
     return whole + int(decimals) - _offset(found[8])
 
 
+def find_instant(value: object) -> int | None:
+    """The instant that a value names, as `micros` gives it; None if it names none."""
+    try:
+        return micros(value) if isinstance(value, str) else None
+    except Malformed:
+        return None
+
+
 def timestamp(stamp: int) -> str:
     """Format an instant for TAXII, with six decimals (TAXII 2.1 section 2).
 

@@ -21,7 +21,7 @@ import requests
 
 from tocsin.admission.errors import ShareError
 from tocsin.clients.credentials import read_credential
-from tocsin.clients.http import Hub
+from tocsin.clients.http import Hub, is_loopback
 from tocsin.clients.push_record import state_folder
 from tocsin.clients.tls import DEFAULT_PORTS, without_secrets
 from tocsin.config import ClientSettings
@@ -107,7 +107,7 @@ def _check_url(place: Environment) -> Iterator[Diagnosis]:
     url, shown = place.settings.url, without_secrets(place.settings.url)
     if not url:
         yield Diagnosis("URL", "failed", "no hub is named", "tocsin login, or set TOCSIN_URL")
-    elif url.startswith("http:") and not _is_local(url):
+    elif url.startswith("http:") and not is_loopback(url):
         advice = "ask the operator for an https:// URL"
         yield Diagnosis("URL", "warning", f"{shown} is not encrypted: secrets can be read", advice)
     else:
@@ -226,8 +226,3 @@ def _address(url: str) -> tuple[str, int]:
     """Host and port; of nothing else in the URL, which may hold a password."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
     return parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, _SOCKS_PORT)
-
-
-def _is_local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")

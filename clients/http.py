@@ -446,7 +446,7 @@ class Hub:
         tls.check()
         self.retries = retries = retries or RetrySettings()
         auth = _KeyAuth(key, self.url) if key else _NoAuth()
-        if key and self.url.startswith("http:") and not _is_loopback(self.url):
+        if key and self.url.startswith("http:") and not is_loopback(self.url):
             log.warning("the key goes to %s unencrypted; use https", urlsplit(self.url).hostname)
         agent = f"tocsin/{version('tocsin')}"
         self._connection = _HTTPConnection(version="2.1", user_agent=agent)
@@ -708,6 +708,7 @@ def _check_url(url: str) -> str:
     return url.rstrip("/") + "/"
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """True if the URL names this machine."""
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or host.startswith("127.")

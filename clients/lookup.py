@@ -15,6 +15,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.clients.http import Collection, Hub
+from tocsin.clients.responses import read_count
 
 _MAX_PAGES = 1_000
 _IDS_AT_ONCE = 50
@@ -118,15 +119,10 @@ def read_history(subject: StixObject) -> History:
     if not isinstance(own, dict):
         return History()
     return History(
-        contributors=_read_count(own, "contributors"),
-        sightings=_read_count(own, "sightings"),
-        false_positives=_read_count(own, "false_positives"),
+        contributors=read_count(own, "contributors"),
+        sightings=read_count(own, "sightings"),
+        false_positives=read_count(own, "false_positives"),
     )
-
-
-def _read_count(table: Mapping[str, Any], name: str) -> int:
-    value = table.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _keep_newer(newest: dict[str, StixObject], found: StixObject, wanted: Iterable[str]) -> None:

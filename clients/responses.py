@@ -13,8 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tocsin.admission.errors import Malformed
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import find_instant
 from tocsin.clients.bounds import (
     MAX_DEPTH,
     ResponseRefused,
@@ -90,7 +89,7 @@ def parse_page(body: bytes | bytearray, headers: Mapping[str, str]) -> Page:
     for each in objects:
         digest.update(b"%d:" % len(each))
         digest.update(each)
-    stamps = [_parse_stamp(headers.get(name, "")) for name in (FIRST_HEADER, LAST_HEADER)]
+    stamps = [find_instant(headers.get(name)) for name in (FIRST_HEADER, LAST_HEADER)]
     if None not in stamps:
         stamps.sort(key=lambda stamp: stamp or 0)  # one server is known to swap them
     return Page(
@@ -178,9 +177,9 @@ def parse_status(resource: Mapping[str, Any]) -> StatusReport:
         id=resource["id"],
         complete=complete,
         settled=complete or resource.get("x_tocsin_settled") is True,
-        success=_count(resource, "success_count"),
-        failure=_count(resource, "failure_count"),
-        pending=_count(resource, "pending_count"),
+        success=read_count(resource, "success_count"),
+        failure=read_count(resource, "failure_count"),
+        pending=read_count(resource, "pending_count"),
         details=tuple(
             _parse_detail(outcome, each, findings)
             for outcome, name in (
@@ -224,7 +223,7 @@ def parse_submissions(
             received=_text(each, "request_timestamp"),
             collection=_text(each, "collection_alias") or _text(each, "collection_id"),
             account=_text(each, "account"),
-            total=_count(each, "total_count"),
+            total=read_count(each, "total_count"),
             counts=_counts(each.get("counts")),
             root=root,
         )
@@ -235,7 +234,7 @@ def parse_submissions(
 
 def _counts(value: object) -> dict[str, int]:
     table = value if isinstance(value, dict) else {}
-    return {str(word): _count(table, word) for word in table}
+    return {str(word): read_count(table, word) for word in table}
 
 
 def _parse_detail(
@@ -267,13 +266,7 @@ def _text(table: Mapping[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _count(table: Mapping[str, Any], name: str) -> int:
+def read_count(table: Mapping[str, Any], name: str) -> int:
+    """A number above 0 of a resource; 0 if it has none."""
     value = table.get(name)
     return value if isinstance(value, int) and value > 0 else 0
-
-
-def _parse_stamp(text: str) -> int | None:
-    try:
-        return micros(text)
-    except Malformed:
-        return None

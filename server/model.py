@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience, audience_of
 from tocsin.admission.merge.confidence import NEUTRAL
@@ -332,6 +332,14 @@ class ObjectPage:
         marks = entries[0].stamp, entries[-1].stamp, entries[-1].position
         more = page.more or count < len(page.entries)
         return cls(objects, count, *marks, more=more)
+
+
+class DeliveryRecorder(Protocol):
+    """Remembers which account was served what."""
+
+    def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
+        """Record a page of objects; quick, and it never fails."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from tocsin.admission.errors import Malformed
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import find_instant
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = 631_152_000_000_000  # 1990
@@ -35,12 +34,7 @@ def parse_date(text: str, latest: int) -> int | None:
 @lru_cache(maxsize=1024)  # the rows of a table share their dates
 def _parse(plain: str) -> int | None:
     found = _parse_numeric(plain) or _parse_with_month_name(plain)
-    if found is not None:
-        return found
-    try:
-        return micros(plain)
-    except Malformed:
-        return None
+    return find_instant(plain) if found is None else found
 
 
 def _parse_numeric(text: str) -> int | None:

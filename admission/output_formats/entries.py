@@ -11,10 +11,9 @@ from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
-from tocsin.admission.errors import Malformed
 from tocsin.admission.markings import tlp as markings
 from tocsin.admission.output_formats.listed_values import Listed, listed_values
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import find_instant
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,300}", re.ASCII)
 _MOST_VALUES = 10_000
@@ -43,15 +42,15 @@ def read_entry(body: bytes) -> FeedEntry:
     """The facts about an object, given as its JSON."""
     subject = parse_object(body)
     confidence = subject.get("confidence")
-    created = _instant(subject.get("created"))
-    modified = _instant(subject.get("modified"))
+    created = find_instant(subject.get("created"))
+    modified = find_instant(subject.get("modified"))
     return FeedEntry(
         id=_read_id(subject.get("id"), body),
         type=str(subject.get("type", ""))[:250],
         modified=modified or created or 0,
         day=str(subject["created"])[:10] if created else "",
         confidence=confidence if _is_percentage(confidence) else None,
-        valid_until=_instant(subject.get("valid_until")),
+        valid_until=find_instant(subject.get("valid_until")),
         revoked=subject.get("revoked") is True,
         values=listed_values(subject)[:_MOST_VALUES],
         body=body,
@@ -76,7 +75,7 @@ def parse_object(body: bytes) -> Mapping[str, Any]:
 
 def has_ended(subject: Mapping[str, Any], now: int) -> bool:
     """True if `valid_until` has passed; `now` in µs since 1970 UTC."""
-    end = _instant(subject.get("valid_until"))
+    end = find_instant(subject.get("valid_until"))
     return end is not None and end <= now
 
 
@@ -95,10 +94,3 @@ def single_line(value: object, longest: int = 500) -> str:
 
 def _is_percentage(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 100
-
-
-def _instant(text: object) -> int | None:
-    try:
-        return micros(text) if isinstance(text, str) else None
-    except Malformed:
-        return None

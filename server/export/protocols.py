@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tocsin.server.export.files import FeedFiles
-from tocsin.server.model import Account, Collection, FeedHead, ObjectPage, Query
+from tocsin.server.model import Account, Collection, DeliveryRecorder, FeedHead
 
 
 class ExportRequest(Protocol):
@@ -33,14 +33,6 @@ class ExportRequest(Protocol):
 
     def check_rights(self, collection: Collection) -> None:
         """Raises as at the beginning, if an agreement has ended since then."""
-        ...
-
-
-class DeliveryRecorder(Protocol):
-    """Remembers which account was served what."""
-
-    def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
-        """Record a page of objects; quick, and it never fails."""
         ...
 
 

@@ -8,7 +8,6 @@ can sign in nor a password can be found by trying.  Passkeys are in `passkeys`.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
@@ -22,6 +21,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from tocsin.admission.errors import Conflict, Malformed, NotAuthenticated, NotFound
+from tocsin.server.auth import hash_secret
 from tocsin.server.intake.review_decisions import withdraw_pending
 from tocsin.server.partners.attempts import SECOND, Attempts, forget_failures
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role, Session
@@ -107,7 +107,7 @@ class People:
             invitation = replace(invitation, login=check_login(invitation.login))
         secret = secrets.token_urlsafe(32)
         until = self._clock() + INVITATION_SECONDS * SECOND
-        made = replace(invitation, id=_hash(secret), until=until)
+        made = replace(invitation, id=hash_secret(secret), until=until)
 
         def work(txn: Transaction) -> None:
             known = txn.people.find_by_login(made.login) if made.login else None
@@ -139,7 +139,7 @@ class People:
 
     def find_invitation(self, secret: str) -> Invitation:
         """The invitation of a link.  Raises NotFound if it does not hold."""
-        found = self._store.people.find_invitation(_hash(secret), self._clock())
+        found = self._store.people.find_invitation(hash_secret(secret), self._clock())
         if found is None:
             raise NotFound(_USED)
         return found
@@ -250,7 +250,7 @@ class People:
         """
         cookie, now, person = secrets.token_urlsafe(32), self._clock(), proof.person
         session = Session(
-            id=_hash(cookie),
+            id=hash_secret(cookie),
             person=person.id,
             begun=now,
             seen=now,
@@ -279,7 +279,7 @@ class People:
         """
         if not cookie:
             return None
-        session, now = self._store.people.find_session(_hash(cookie)), self._clock()
+        session, now = self._store.people.find_session(hash_secret(cookie)), self._clock()
         if session is None or session.epoch != self._store.epoch():
             return None
         if now >= min(idle_end(session), latest_end(session)):
@@ -582,10 +582,6 @@ def check_password(password: str, login: str) -> str:
     if password.lower() in (login, login.partition("@")[0] * 2):
         raise Malformed("the password must not be the mailbox")
     return password
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def is_totp_secret(text: str) -> bool:

@@ -39,7 +39,7 @@ from tocsin.admission.markings.tlp import (
     read_markings,
 )
 from tocsin.admission.model import StixObject, Tlp
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import find_instant, micros
 from tocsin.server.model import TermFilter, Visibility
 
 
@@ -59,12 +59,7 @@ def strictest_tlp(subject: StixObject) -> Tlp:
 
 def _until(subject: StixObject) -> int | None:
     value = subject.get("valid_until")
-    if value is None:
-        return None
-    try:
-        return micros(value) if isinstance(value, str) else 0
-    except Malformed:
-        return 0
+    return None if value is None else find_instant(value) or 0
 
 
 MAX_TERMS = 128
@@ -264,7 +259,7 @@ def _numbers(subject: StixObject) -> Iterator[tuple[str, int]]:
     """The object's values of properties that have bounds; instants in µs."""
     for name, scale in SCALES.items():
         value = subject.get(name)
-        number = _instant(value) if scale is _TIME else value
+        number = find_instant(value) if scale is _TIME else value  # none: within no bounds
         if isinstance(number, int) and not isinstance(number, bool):
             yield name, number
 
@@ -323,13 +318,6 @@ def _whole(value: object) -> bool:
 
 def _flag(value: bool) -> str:
     return "true" if value else "false"
-
-
-def _instant(text: object) -> int | None:
-    try:
-        return micros(text) if isinstance(text, str) else None
-    except Malformed:
-        return None  # no instant, so within no bounds
 
 
 def parse_filter(field: str, values: Sequence[str]) -> TermFilter:

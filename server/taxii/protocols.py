@@ -16,6 +16,7 @@ from tocsin.server.model import (
     Account,
     Agreement,
     Collection,
+    DeliveryRecorder,
     FeedHead,
     ObjectPage,
     Page,
@@ -172,14 +173,6 @@ class Readiness(Protocol):
 
     def check_room(self) -> None:
         """Raises Unavailable if there is no room for a submission."""
-        ...
-
-
-class DeliveryRecorder(Protocol):
-    """Remembers which account was served what."""
-
-    def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
-        """Record a page of objects; quick, and it never fails."""
         ...
 
 

@@ -64,6 +64,7 @@ from tocsin.admission.formats.csv.rows import (
     NO_DELIMITER,
     Row,
     detect_delimiter,
+    has_cells,
     parse_rows,
 )
 from tocsin.admission.formats.misp.attribute_types import is_private_type
@@ -119,7 +120,7 @@ def _accepts(name: str, content: bytes) -> bool:
         return True
     text = decode_text(content[:8192])
     start = text.split("\n")[:-1] or [text]
-    first = next(filter(_has_cells, start), "")
+    first = next(filter(has_cells, start), "")
     if _MARKDOWN_ROW.match(first):
         return False  # a table in Markdown, which is read as text
     above = [line for line in start if line.startswith("#")]
@@ -192,14 +193,10 @@ def _take_start(lines: Iterable[str]) -> str:
 
 def _detect_separator(text: str, ending: str) -> str:
     """The delimiter; none if the first line is a single heading, so that URLs stay whole."""
-    lines = (line for line in text.split("\n") if _has_cells(line))
+    lines = (line for line in text.split("\n") if has_cells(line))
     first = next(lines, "")
     single = parse_headings((first,)) is not None and not any(each in first for each in DELIMITERS)
     return NO_DELIMITER if single else detect_delimiter(text, ending)
-
-
-def _has_cells(line: str) -> bool:
-    return bool(line.strip()) and not line.startswith("#")
 
 
 def _find_lines_about_table(

@@ -64,12 +64,13 @@ def parse_rows(lines: Sequence[str], delimiter: str) -> Iterator[Row]:
 
 def detect_delimiter(text: str, ending: str) -> str:
     """The delimiter of a table, by its first lines; the `ending` of the file name breaks a tie."""
-    sample = [line for line in text[:_LONGEST_ROW].split("\n")[:40] if _has_cells(line)]
+    sample = [line for line in text[:_LONGEST_ROW].split("\n")[:40] if has_cells(line)]
     likely = "\t" if ending == ".tsv" else ","
     return max(DELIMITERS, key=lambda each: (_regularity(sample, each), each == likely))
 
 
-def _has_cells(line: str) -> bool:
+def has_cells(line: str) -> bool:
+    """True for a line of a table that is neither blank nor a comment."""
     return bool(line.strip()) and not line.startswith("#")
 
 
