@@ -2,7 +2,7 @@
 
     python bench/consumers.py [--rounds N,N,N] [--json]
 
-Prints the table of docs/connect/README.md.  The requests are those of the products' public
+Prints the table of docs/connect/index.md.  The requests are those of the products' public
 sources or documentation; none of the products runs.
 """
 

@@ -99,13 +99,11 @@ class Relation:
     outgoing: bool
     """True if it leads from the object of the report to the other one."""
     kind: str
-    """The relationship's type; for a plain reference its property, `object_refs`, `created_by_ref`;
-    `relationship` where the relationship is the object of the report or the other one."""
+    """The relationship's type; for a plain reference its property, as `created_by_ref`."""
     id: str
     """The other object."""
     title: str = ""
-    """The other's pattern, value or name; empty if the collection does not have it, or there are
-    more than `MOST_TITLES`."""
+    """The other's pattern, value or name; empty if the collection does not have it."""
     is_known: bool = False
     """The collection with the fullest copy has the other object too."""
 

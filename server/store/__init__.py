@@ -1,4 +1,4 @@
-"""MongoDB: the only package that knows its driver (feeds.md)."""
+"""The hub's database, MongoDB: only this package and the import from medallion know its driver."""
 
 from tocsin.server.store.availability import Availability, DiskSpace
 from tocsin.server.store.connection import DATABASE_ERRORS, OutcomeUnknown, TransactionTooLarge

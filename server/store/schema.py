@@ -1,7 +1,7 @@
 """The database's schema: its collections, their indexes, and its version.
 
 Every read is an equality or a bounded set of keys, never an open range, so it
-costs the same at every size (feeds.md section 3).
+costs the same at every size.
 
 A change of documents that the program cannot read as they are raises
 `SCHEMA_VERSION` and appends a function to `MIGRATIONS`.  So does a change of a

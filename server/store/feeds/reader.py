@@ -2,7 +2,7 @@
 
 Reading needs no transaction.  Positions are dense and become visible in order,
 so a reader always sees a prefix of the feed, and the entry after the last one it
-received stays the next one (feeds.md).  A poll that has reached the end has
+received stays the next one.  A poll that has reached the end has
 returned every object that was in the feed all the time.
 """
 

@@ -2,7 +2,7 @@
 
 The version is selected among all entries of an object in a feed, before any other
 filter applies: otherwise an old version that arrives late would be served as the
-last one to a reader who requests recent additions (feeds.md section 4).
+last one to a reader who requests recent additions.
 """
 
 from __future__ import annotations

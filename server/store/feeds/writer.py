@@ -2,7 +2,7 @@
 
 Used only inside a transaction.  The feed's head is read and written in it, so
 one of two concurrent publishers retries: entries become visible in order, and
-the results of look-ups are still valid at commit (feeds.md section 2).
+the results of look-ups are still valid at commit.
 """
 
 from __future__ import annotations
