@@ -27,7 +27,7 @@ from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.responses import StatusReport
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.source_memory import SourceMemory, digest_object
-from tocsin.clients.sources import Document, Source, parse_duration
+from tocsin.clients.sources import Document, Source, parse_duration_seconds
 from tocsin.config import ClientSettings, policy_text
 from tocsin.config.cache import load_or_build
 
@@ -113,7 +113,7 @@ class _Task:
 
     def _submit(self, collection: Collection, checker: Checker, document: Document) -> None:
         now = time.time_ns() // 1000
-        valid_for = parse_duration(self.source.valid_for) if self.source.valid_for else 0
+        valid_for = parse_duration_seconds(self.source.valid_for) if self.source.valid_for else 0
         file = InputFile(
             document.name,
             document.content,

@@ -31,7 +31,7 @@ from tocsin.admission.errors import Conflict, ShareError
 from tocsin.clients.collect import Run, run_source
 from tocsin.clients.files import Replacement
 from tocsin.clients.http import Hub
-from tocsin.clients.sources import Source, parse_duration
+from tocsin.clients.sources import Source, parse_duration_seconds
 from tocsin.config import ClientSettings
 
 log = logging.getLogger(__name__)
@@ -165,7 +165,7 @@ class Collector:
 
     def _schedule(self, run: Run) -> None:
         source, status = self._sources[run.source], self.statuses[run.source]
-        pause = status.pause(float(parse_duration(source.every)), run.wait)
+        pause = status.pause(float(parse_duration_seconds(source.every)), run.wait)
         status.next_run = time.time() + pause * random.uniform(1.0, 1.1)  # noqa: S311
         heapq.heappush(self._due, (status.next_run, run.source))
         self._write()
@@ -220,7 +220,7 @@ class _Running:
         process = _SPAWN.Process(target=_run, args=(*task, theirs), name=source.name, daemon=True)
         process.start()
         theirs.close()
-        deadline = time.monotonic() + parse_duration(source.longest_run)
+        deadline = time.monotonic() + parse_duration_seconds(source.longest_run)
         return cls(source, process, mine, time.time(), deadline)
 
     def is_late(self) -> bool:

@@ -243,7 +243,7 @@ _UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
 _MAX_SECONDS = 100 * 365 * 86_400
 
 
-def parse_duration(text: str) -> int:
+def parse_duration_micros(text: str) -> int:
     """The duration in µs that `12h`, `30d` or `8w` names.  Raises ValueError for anything else."""
     number, unit = text[:-1], text[-1:].lower()
     if not (number.isascii() and number.isdecimal() and unit in _UNITS) or len(number) > 6:
@@ -254,7 +254,7 @@ def parse_duration(text: str) -> int:
     return seconds * 1_000_000
 
 
-DURATION = ParsedValue("DURATION", parse_duration)
+DURATION = ParsedValue("DURATION", parse_duration_micros)
 """A duration in µs."""
 
 

@@ -22,7 +22,7 @@ from tocsin.clients.cli.command import (
     COUNT,
     FILE,
     SECONDS,
-    parse_duration,
+    parse_duration_micros,
     with_connection_options,
     with_settings,
 )
@@ -339,7 +339,7 @@ def _build_query(options: dict[str, Any]) -> PollQuery:
 def _parse_begin(name: str, text: str) -> str:
     """The RFC 3339 timestamp that an option gives as one, as a date or as a time before now."""
     with suppress(ValueError):
-        return timestamp(time.time_ns() // 1000 - parse_duration(text))
+        return timestamp(time.time_ns() // 1000 - parse_duration_micros(text))
     full = f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text
     try:
         micros(full)

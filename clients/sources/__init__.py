@@ -82,10 +82,10 @@ class Source(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_
 
     def check(self) -> None:
         """Raises Malformed if a setting is wrong that its type does not rule out."""
-        parse_duration(self.every, "every")
-        parse_duration(self.longest_run, "longest_run")
+        parse_duration_seconds(self.every, "every")
+        parse_duration_seconds(self.longest_run, "longest_run")
         if self.valid_for:
-            parse_duration(self.valid_for, "valid_for")
+            parse_duration_seconds(self.valid_for, "valid_for")
 
 
 class RemoteSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -136,10 +136,10 @@ class RemoteSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True
         return Access(self.credential(), self.header, self.allow_private, self.max_length, tls)
 
 
-def parse_duration(text: str, name: str = "") -> int:
+def parse_duration_seconds(text: str, name: str = "") -> int:
     """Seconds of a duration.  Raises Malformed.
 
-    >>> parse_duration("15m")
+    >>> parse_duration_seconds("15m")
     900
     """
     found = _DURATION.fullmatch(text)

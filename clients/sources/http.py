@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote, urlsplit
 
 from tocsin.clients.downloads import Download, Downloads
-from tocsin.clients.sources import Document, Memory, RemoteSource, parse_duration
+from tocsin.clients.sources import Document, Memory, RemoteSource, parse_duration_seconds
 
 
 class HttpSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="http"):
@@ -36,7 +36,7 @@ class HttpSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=
         """True if indicators of the list may need to be renewed; `now` in seconds."""
         if not self.valid_for:
             return False
-        return now - int(memory.get("read", "0")) >= parse_duration(self.valid_for) / 3
+        return now - int(memory.get("read", "0")) >= parse_duration_seconds(self.valid_for) / 3
 
 
 def _file_name(url: str) -> str:

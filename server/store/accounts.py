@@ -13,7 +13,7 @@ from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.model import Consent, Tlp
 from tocsin.server.model import Account, Credential, Marking, Partner
-from tocsin.server.store.configuration import raise_revision
+from tocsin.server.store.configuration import increment_configuration_revision
 from tocsin.server.store.connection import Base, Document, Session, time_limit
 
 PARTNERS_REVISION = "partners"
@@ -41,21 +41,21 @@ class Accounts:
         conflict = f"there is a partner {partner.slug} already; `partner change` changes it"
         self._add(self._partners, _partner_to_document(partner), conflict)
         self._raise_revision()
-        raise_revision(self._base, self._session)
+        increment_configuration_revision(self._base, self._session)
 
     def update_partner(self, partner: Partner) -> None:
         """Replace the partner with this slug; NotFound if there is none."""
         not_found = _NO_PARTNER.format(repr(partner.slug))
         self._update(self._partners, _partner_to_document(partner), not_found)
         self._raise_revision()
-        raise_revision(self._base, self._session)
+        increment_configuration_revision(self._base, self._session)
 
     def remove_partner(self, slug: str) -> None:
         """Delete a partner's record; nothing happens if there is none."""
         self._raise_revision()
         self._partners.delete_one({"_id": slug}, session=self._session)
         self._raise_revision()
-        raise_revision(self._base, self._session)
+        increment_configuration_revision(self._base, self._session)
 
     def partners_revision(self) -> int:
         """A number that grows with every change of a partner, its accounts or its agreements."""
@@ -89,7 +89,7 @@ class Accounts:
         not_found = f"there is no account {account.name}"
         self._update(self._accounts, _account_to_document(account), not_found)
         self._raise_revision()  # what is being evaluated must look at it again
-        raise_revision(self._base, self._session)
+        increment_configuration_revision(self._base, self._session)
 
     def find_account(self, name: str) -> Account | None:
         """The account with this name, or None."""
@@ -133,7 +133,7 @@ class Accounts:
         """Delete a key; NotFound if there is no such key."""
         if not self._keys.delete_one({"_id": digest}, session=self._session).deleted_count:
             raise NotFound("there is no such key")
-        raise_revision(self._base, self._session)
+        increment_configuration_revision(self._base, self._session)
 
     def _raise_revision(self) -> None:
         raise_partners_revision(self._base, self._session)

@@ -15,7 +15,7 @@ from tocsin.admission.markings.audience import parse_audience
 from tocsin.admission.model import Tlp
 from tocsin.server.model import Agreement, AgreementState
 from tocsin.server.store.accounts import raise_partners_revision
-from tocsin.server.store.configuration import raise_revision
+from tocsin.server.store.configuration import increment_configuration_revision
 from tocsin.server.store.connection import Base, Document, Session
 
 
@@ -67,7 +67,7 @@ class Agreements:
 
     def _raise_revisions(self) -> None:
         raise_partners_revision(self._base, self._session)
-        raise_revision(self._base, self._session)
+        increment_configuration_revision(self._base, self._session)
 
 
 def group_by_partner(agreements: Iterable[Agreement]) -> dict[str, tuple[Agreement, ...]]:

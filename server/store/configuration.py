@@ -23,7 +23,7 @@ _MOST_SECONDS = 60.0
 """Age at which a configuration is read again in any case: an operator may edit a database."""
 
 
-def raise_revision(base: Base, session: Session = None) -> None:
+def increment_configuration_revision(base: Base, session: Session = None) -> None:
     """Say that collections, partners, accounts, keys or agreements have changed."""
     change = {"$inc": {"revision": 1}}
     base.heads.update_one({"_id": CONFIGURATION}, change, upsert=True, session=session)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tocsin.server.processes.shared_folder import CommitCount
 from tocsin.server.store.accounts import Accounts
 from tocsin.server.store.agreements import Agreements
-from tocsin.server.store.configuration import raise_revision
+from tocsin.server.store.configuration import increment_configuration_revision
 from tocsin.server.store.connection import Base, Document
 from tocsin.server.store.review_acts import forget_answers
 
@@ -52,7 +52,7 @@ class PartnerDocuments:
         for name in names:
             base.keys.delete_many({"account": name})
             base.accounts.delete_one({"_id": name})
-        raise_revision(base)
+        increment_configuration_revision(base)
         Agreements(base).delete_of(slug)
         base.quotas.delete_one({"_id": slug})
         forget_answers(base, slug)

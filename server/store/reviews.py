@@ -251,11 +251,11 @@ class ReviewWriter:
     def _raise_revision(self) -> int:
         """The revision of this transaction; the first call raises that of the queue."""
         if not self._revision:
-            self._revision = raise_revision(self._base, self._session)
+            self._revision = increment_queue_revision(self._base, self._session)
         return self._revision
 
 
-def raise_revision(base: Base, session: Session = None) -> int:
+def increment_queue_revision(base: Base, session: Session = None) -> int:
     """Raise the revision of the queue, and return it."""
     found = base.hub_state.find_one_and_update(
         {"_id": REVISION},

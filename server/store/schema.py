@@ -36,7 +36,7 @@ from tocsin.server.store.connection import (
 )
 from tocsin.server.store.feeds.clock import ensure_clock
 from tocsin.server.store.journal import add_missing_terms
-from tocsin.server.store.reviews import WAITING, describe, raise_revision
+from tocsin.server.store.reviews import WAITING, describe, increment_queue_revision
 
 Migration = Callable[[Base], None]
 """Brings a database from one version to the next.  Idempotent."""
@@ -58,7 +58,7 @@ def add_days(base: Base) -> None:
 
 def describe_reviews(base: Base) -> None:
     """Add what lists show of waiting reviews, and the revision by which they are found."""
-    revision = raise_revision(base)
+    revision = increment_queue_revision(base)
     waiting = base.reviews.find({"state": WAITING, "revision": {"$exists": False}}, {"object": 1})
     for each in list(waiting):
         change = {"revision": revision, **describe(each["object"])}

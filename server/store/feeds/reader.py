@@ -40,7 +40,7 @@ from tocsin.server.model import (
     TermFilter,
     View,
 )
-from tocsin.server.store.configuration import ONLY_FEEDS, raise_revision
+from tocsin.server.store.configuration import ONLY_FEEDS, increment_configuration_revision
 from tocsin.server.store.connection import (
     MAX_KEYS,
     Base,
@@ -251,7 +251,7 @@ class FeedReader:
             self._base.collections.insert_one(document_of(collection))
         except DuplicateKeyError as error:
             raise Conflict("another collection has this id or alias") from error
-        raise_revision(self._base)
+        increment_configuration_revision(self._base)
 
     @time_limit()
     def head(self, feed: str) -> FeedHead:
