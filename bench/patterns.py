@@ -2,11 +2,11 @@
 
     python bench/patterns.py DATA [--groups FILE] [--sample N]
 
-DATA holds `stix/` and, optionally, `hostile/pattern-validity/`; files may be compressed
-with xz.  Every distinct pattern is canonicalised twice.  The OASIS validator checks all
-refused patterns and a sample of the canonical ones; the OASIS matcher compares a sample
-of patterns with their canonical forms, on observations of their own values.  `--groups`
-writes every group of patterns with the same canonical form.  Exit code 1 if a check fails.
+DATA holds `stix/`; files may be compressed with xz.  Every distinct pattern is
+canonicalised twice.  The OASIS validator checks all refused patterns and a sample of the
+canonical ones; the OASIS matcher compares a sample of patterns with their canonical forms,
+on observations of their own values.  `--groups` writes every group of patterns with the
+same canonical form.  Exit code 1 if a check fails.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from stix2matcher.matcher import MatcherException, match
 from stix2patterns.validator import run_validator
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.model import Candidate, Observable, StixObject
+from tocsin.admission.model import Observable
 from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.canonical import (
     canonical_path,
@@ -33,9 +33,6 @@ from tocsin.admission.patterns.canonical import (
     field_canonicalizer,
 )
 from tocsin.admission.patterns.grammar import parse_pattern
-from tocsin.admission.policy import parse_policy
-from tocsin.admission.stix.validate import validate
-from tocsin.admission.timestamps import micros
 
 HOSTILE_PATTERNS = {
     "10 pairs ANDed": "[" + " AND ".join(f"(a:b{n} = 1 OR a:c{n} = 2)" for n in range(10)) + "]",
@@ -59,16 +56,6 @@ HOSTILE_PATTERNS = {
 }
 
 SIMPLE = re.compile(r"\[[a-z0-9-]+:[A-Za-z_.'0-9-]+ ?= ?'[^'\\]*'\]")
-INDICATOR: StixObject = {
-    "type": "indicator",
-    "spec_version": "2.1",
-    "id": "indicator--11111111-1111-4111-8111-111111111111",
-    "created": "2026-01-01T00:00:00.000Z",
-    "modified": "2026-01-01T00:00:00.000Z",
-    "valid_from": "2026-01-01T00:00:00Z",
-    "pattern_type": "stix",
-    "indicator_types": ["malicious-activity"],
-}
 
 
 def main() -> int:
@@ -82,7 +69,6 @@ def main() -> int:
     groups, refused = group_patterns(patterns)
     bad = check_validity(refused, random.Random(1).sample(sorted(groups), chosen.sample))
     bad += check_matches(random.Random(2).sample(patterns, min(len(patterns), 3 * chosen.sample)))
-    bad += check_labels(chosen.data / "hostile" / "pattern-validity" / "patterns.jsonl")
     if chosen.groups:
         write_groups(groups, chosen.groups)
     measure_speed([each for each in patterns if each not in refused])
@@ -248,23 +234,6 @@ def child_of(parent: Any, step: str, default: Any) -> Any:
         parent += [] if parent else [default]
         return parent[0]
     return parent.setdefault(step, default) if isinstance(parent, dict) else None
-
-
-def check_labels(path: Path) -> int:
-    """Validate the OASIS project's labelled patterns; count verdicts that differ from labels."""
-    if not path.exists():
-        return 0
-    bad = 0
-    policy = parse_policy((Path(__file__).parent.parent / "config" / "policy.toml").read_text())
-    cases = [json.loads(line) for line in path.read_text().splitlines()]
-    for case in cases:
-        subject = {**INDICATOR, "pattern": case["pattern"]}
-        accepted = validate(Candidate(0, subject), policy, micros(INDICATOR["created"])).is_open
-        if accepted != case["valid"]:
-            print(f"labelled {case['valid']}, accepted {accepted}: {case['pattern']}")
-            bad += 1
-    print(f"labelled patterns     {len(cases):7}")
-    return bad
 
 
 def write_groups(groups: dict[str, list[str]], path: Path) -> None:

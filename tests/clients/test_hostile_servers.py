@@ -160,18 +160,22 @@ class TestLength:
         ):
             poll_all(url)
 
-    @pytest.mark.parametrize("answer", ["bomb", "objects", "values", "resource"])
+    @pytest.mark.parametrize("answer", ["bomb", "objects", "values", "wide", "resource", "names"])
     def test_a_hostile_answer_takes_less_than_200_mb_of_memory(self, answer: str) -> None:
+        names = b",".join(b'"%x":0' % number for number in range(400_000))
+        wide = "\U0001f600".encode().ljust(16_000_000, b"a")  # four octets a character in memory
         answers: dict[str, Callable[[], Octets]] = {
             "bomb": lambda: at_objects(partial(list, [whole(bomb(10**9), GZIP)])),
             "objects": lambda: at_objects(partial(list, [whole(many_objects(15_000_000))])),
             "values": lambda: at_objects(
                 partial(list, [whole(b'{"objects":[{"x":[' + b'"a",' * 3_000_000 + b"0]}]}")])
             ),
+            "wide": lambda: at_objects(partial(list, [whole(b'{"objects":[{"id":"%s"}]}' % wide)])),
             "resource": lambda: lambda *_: [whole(b'{"title":[' + b'{"a":0},' * 500_000 + b"0]}")],
+            "names": lambda: lambda *_: [whole(b"{%s}" % names)],
         }
         code, peak = measure_memory(answers[answer]())
-        assert code == 3 and peak < 200
+        assert code == (0 if answer == "wide" else 3) and peak < 200
 
 
 class TestTime:
