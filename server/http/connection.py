@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -187,6 +188,8 @@ class Connection(asyncio.Protocol):
         self._is_blocked = False
         if self.state is State.WRITING:
             self._write_pieces()
+        elif self.state is State.LINGERING:
+            self._end_output()
 
     # Called by the server
 
@@ -471,8 +474,18 @@ class Connection(asyncio.Protocol):
         if self._has_eof:
             self._transport.close()
             return
-        with contextlib.suppress(OSError):  # the client has gone
-            self._transport.write_eof()
+        if not self._is_blocked:  # else once the socket has taken the last octets
+            self._end_output()
+
+    def _end_output(self) -> None:
+        """Close the direction to the client, which may have gone.
+
+        `write_eof` will not do: where the last octets had to wait, asyncio itself closes that
+        direction once more, and logs the error of a client that has gone with its traceback.
+        """
+        assert self._transport is not None  # noqa: S101  (it is open)
+        with contextlib.suppress(OSError):
+            self._transport.get_extra_info("socket").shutdown(socket.SHUT_WR)
 
     def _close(self) -> None:
         self.state = State.CLOSED
