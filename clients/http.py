@@ -253,7 +253,9 @@ class _Adapter(HTTPAdapter):
         except ReadTimeoutError as error:
             raise requests.ReadTimeout(error, request=response.request) from error
         except HTTPError as error:
-            raise requests.ConnectionError(error, request=response.request) from error
+            raise requests.exceptions.ChunkedEncodingError(
+                error, request=response.request
+            ) from error
         if body is None:
             raise self._bounds.too_long(host, length)
         vars(response).update(_content=body, _content_consumed=True)
@@ -346,6 +348,11 @@ def _explain_failure(host: str, error: requests.RequestException) -> ShareError:
         return Unavailable(
             f"the certificate of {host} cannot be trusted ({_innermost_cause(error)}); "
             "if it is from a private CA, give that CA's certificate with --ca or TOCSIN_CA"
+        )
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):  # of whatever body
+        return Unavailable(
+            f"the connection to {host} broke before its whole answer was here "
+            f"({_innermost_cause(error)}); run it again"
         )
     return Unavailable(f"{host} cannot be reached ({_innermost_cause(error)}); check the URL")
 

@@ -112,6 +112,14 @@ class TestLength:
             poll_all(url)
         assert f"says {status.decode()}" in str(error.value)
 
+    def test_an_answer_that_breaks_off_is_not_blamed_on_the_url(self) -> None:
+        answer = whole(json.dumps({"objects": [indicator(1)]}).encode())[:-58]
+        with (
+            serve_octets(at_objects(lambda: [answer])) as url,
+            pytest.raises(Unavailable, match=r"broke .*58 more expected\)\); run it again"),
+        ):
+            poll_all(url)
+
     def test_a_coding_that_was_not_asked_for_is_refused(self) -> None:
         answer = whole(b"x", "Content-Encoding: gzip, gzip")
         with (
