@@ -63,8 +63,8 @@ def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:
 def compact_command(settings: HubSettings, as_json: bool) -> None:
     """Rewrite the embedded database, so that its files hold nothing that was deleted.
 
-    Stop the hub first. It needs as much free space as the database takes. If it is interrupted,
-    the database is as it was, or rewritten as a whole.
+    Stop the hub first. It needs free space for a copy of the database, and says how much if there
+    is less. If it is interrupted, the database is as it was, or rewritten as a whole.
     """
     print_result(compact_database(settings), as_json=as_json)
 
@@ -73,7 +73,7 @@ def compact_database(settings: HubSettings) -> Answer:
     """Rewrite the embedded database of these settings; its octets before and after.
 
     Raises NotFound if the data directory has no hub, Unprocessable with a MongoDB, Unavailable if
-    a hub is running.
+    a hub is running or there is no room.
     """
     if settings.mongo_uri:
         raise Unprocessable(

@@ -14,7 +14,7 @@ The directory holds, for its owner only:
 | db/           | the engine's data                                            |
 | reserve       | room that is given up to start on a full disk: see `availability.py` |
 | db.old/       | the same while `rewrite` swaps it for a fresh copy           |
-| rewrite/      | the fresh copy while it is made                              |
+| rewrite/      | the fresh copy while it is made; deleted by the next start   |
 | new/          | a new database until it has its user and was found empty     |
 | engine.secret | user and password                                            |
 | engine.toml   | the engine's settings                                        |
@@ -50,7 +50,11 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.store import engine_launcher
-from tocsin.server.store.availability import INTERNAL_ERRORS, release_reserve
+from tocsin.server.store.availability import (
+    INTERNAL_ERRORS,
+    measure_free_octets,
+    release_reserve,
+)
 from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client, Document
 
 _LOCK = "engine.lock"
@@ -65,6 +69,14 @@ _REWRITE = "rewrite"
 _NEW = "new"
 _COPY_OCTETS = 4_000_000
 """Octets of documents that are copied together."""
+_NOT_COPIED = ("WiredTigerLog.", "secantus_oplog")
+"""How the names of the files begin that a copy begins anew: the journal, the log of operations."""
+_COPY_ROOM = 32 << 20
+"""Octets that a copy needs beside its tables: the journals of both engines."""
+_COPY_GROWTH_PART = 8
+"""An eighth more for tables that are fuller of gaps in the copy, as those of indexes are."""
+_FULL = 32 << 20
+"""Octets; with fewer free, a failure of the engine is put down to the full disk."""
 _DOCUMENT_TABLES, _MOST_TRIED = 16, 1_000
 _EMPTY = "empty"
 """A database that is there only while the tables are made."""
@@ -126,6 +138,11 @@ cache_size = "512M"
 """Every commit is on disk before it is acknowledged: the engine honours the journal flag of
 single writes but not that of a transaction.  A transaction must fit into the cache several times
 (see `BATCH_OCTETS`); a larger cache than this was no faster."""
+_COPY_SETTINGS_TEXT = _SETTINGS_TEXT.replace("[server]", "[server]\nstandalone = true")
+"""Those of the engine that writes a copy: it keeps no log of operations, so the copy has none.
+
+That log was a third of a small database.  Without it there are no transactions: nothing but a copy
+is written so."""
 
 Report = Callable[[str], None]
 """Prints a line for the operator."""
@@ -175,6 +192,7 @@ class Engine:
     def __init__(self, data: Path, report: Report) -> None:
         """Use `begin`, `start` or `private` instead, which start it."""
         self._data, self._print = data, report
+        self._settings = _SETTINGS_TEXT
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._begun: _Begun | None = None
@@ -216,9 +234,10 @@ class Engine:
         self._start_with_reserve()
 
     @classmethod
-    def private(cls, data: Path, report: Report) -> Engine:
+    def private(cls, data: Path, report: Report, settings: str = _SETTINGS_TEXT) -> Engine:
         """Start an engine on `data` for this process only.  See `start`."""
         engine = cls(data, report)
+        engine._settings = settings
         engine._prepare()
         engine._start_with_reserve()
         return engine
@@ -263,9 +282,11 @@ class Engine:
 
     def _prepare(self) -> None:
         """See `_prepare_directory`; Unavailable if there is no room on the disk."""
+        if _delete_interrupted_copy(self._data):
+            self._report(f"{self._data / _REWRITE}, of an interrupted `compact`, is deleted")
         self._release_reserve()
         try:
-            _prepare_directory(self._data)
+            _prepare_directory(self._data, self._settings)
         except OSError as error:
             message = f"cannot write to {self._data}: {error.strerror}"
             raise Unavailable(message) from error
@@ -343,7 +364,7 @@ class Engine:
         shutil.rmtree(new, ignore_errors=True)  # of a start that was interrupted
         new.mkdir(mode=0o700)
         shutil.copy2(self._data / _SECRET, new / _SECRET)
-        _prepare_directory(new)
+        _prepare_directory(new, self._settings)
         with _open_to_all(new, lock) as client:
             _put_user(client, new)
             _make_tables(client, new / _DATA)
@@ -492,27 +513,89 @@ def rewrite(data: Path, report: Report) -> tuple[int, int]:
     pages, the journal and the history of its files until other data happens to take its place.
     A copy has none of it.  If this is interrupted, the old files stay or the new ones are whole.
 
-    Raises Unavailable if a hub is running, or if there is no room for a second copy.
+    Raises Unavailable if a hub is running, or if there is no room for a second copy; then nothing
+    is changed.
     """
     with _lock_for_hub(data):
         fresh = data / _REWRITE
         shutil.rmtree(fresh, ignore_errors=True)  # of a run that was interrupted
-        fresh.mkdir(mode=0o700)
-        shutil.copy2(data / _SECRET, fresh / _SECRET)
-        with contextlib.ExitStack() as engines:
-            uris = []
-            for folder in (data, fresh):
-                engine = Engine.private(folder, report)
-                engines.callback(engine.stop)
-                uris.append(engine.uri)
-            _copy_databases(*uris)
-        before = _octets(data / _DATA)
-        with _lock_for_engine(data):
-            (data / _DATA).rename(data / _OLD_DATA)
-            (fresh / _DATA).rename(data / _DATA)
-            _finish_swap(data)
-        shutil.rmtree(fresh)
+        room = _check_room_for_copy(data)
+        try:
+            with _copy_failures_explained(data, room):
+                _make_copy(data, fresh, report)
+            before = _octets(data / _DATA)
+            with _lock_for_engine(data):
+                (data / _DATA).rename(data / _OLD_DATA)
+                (fresh / _DATA).rename(data / _DATA)
+                _finish_swap(data)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
     return before, _octets(data / _DATA)
+
+
+def _make_copy(data: Path, fresh: Path, report: Report) -> None:
+    """Copy the database of `data` into the new directory `fresh`, which has the same password."""
+    fresh.mkdir(mode=0o700)
+    shutil.copy2(data / _SECRET, fresh / _SECRET)
+    with contextlib.ExitStack() as engines:
+        uris = []
+        for folder, settings in ((data, _SETTINGS_TEXT), (fresh, _COPY_SETTINGS_TEXT)):
+            engine = Engine.private(folder, report, settings)
+            engines.callback(engine.stop)
+            uris.append(engine.uri)
+        _copy_databases(*uris)
+
+
+def _check_room_for_copy(data: Path) -> int:
+    """The octets that a copy of the database needs.  Raises Unavailable if fewer are free."""
+    files = list((data / _DATA).glob("*")) or list((data / _OLD_DATA).glob("*"))
+    tables = sum(file.stat().st_size for file in files if not file.name.startswith(_NOT_COPIED))
+    room = tables + tables // _COPY_GROWTH_PART + _COPY_ROOM
+    free = measure_free_octets(data)
+    if free is not None and free < room:
+        raise Unavailable(_describe_room(data, room, free))
+    return room
+
+
+@contextlib.contextmanager
+def _copy_failures_explained(data: Path, room: int) -> Iterator[None]:
+    """Raise Unavailable, with the room that a copy needs, if it fails on a full disk."""
+    try:
+        yield
+    except (OSError, PyMongoError, Unavailable) as error:
+        free = measure_free_octets(data)
+        if free is not None and free < _FULL:
+            raise Unavailable(_describe_room(data, room, free)) from error
+        if isinstance(error, Unavailable):
+            raise
+        raise Unavailable(
+            f"the database could not be copied ({str(error)[:200]}): nothing is changed; "
+            f"the copy needs about {_mebibytes(room)} MiB of free space on the disk of {data}"
+        ) from error
+
+
+def _describe_room(data: Path, room: int, free: int) -> str:
+    return (
+        f"the copy needs about {_mebibytes(room)} MiB of free space on the disk of {data}, and "
+        f"{free >> 20} MiB are free: nothing is changed; free space there, and run it again"
+    )
+
+
+def _mebibytes(octets: int) -> int:
+    """Rounded up."""
+    return -(-octets >> 20)
+
+
+def _delete_interrupted_copy(data: Path) -> bool:
+    """Delete what an interrupted `rewrite` has left; False if none did, or one works."""
+    fresh = data / _REWRITE
+    if not fresh.exists():
+        return False
+    with (data / _HUB_LOCK).open("a") as lock:
+        if not _take_lock(lock):
+            return False
+        shutil.rmtree(fresh, ignore_errors=True)
+    return True
 
 
 def _finish_swap(data: Path) -> None:
@@ -536,6 +619,7 @@ def _copy_databases(source: str, target: str) -> None:
                 copied = 0
                 for documents in _in_portions(old.find({})):
                     new.insert_many(documents)
+                    there.admin.command("fsync")  # the engine deletes the journal up to here
                     copied += len(documents)
                 for index in old.list_indexes():
                     if index["name"] != "_id_":
@@ -764,7 +848,7 @@ def _announced_port(data: Path) -> int:
     return port
 
 
-def _prepare_directory(data: Path) -> None:
+def _prepare_directory(data: Path, settings_text: str) -> None:
     """Make the directory, readable by its owner only, with a password and the settings."""
     if importlib.util.find_spec("secantus") is None:
         raise Unavailable(
@@ -786,7 +870,7 @@ def _prepare_directory(data: Path) -> None:
             os.link(partial, data / _SECRET)
         partial.unlink()
     path = json.dumps(str((data / _DATA).resolve()), ensure_ascii=False)  # TOML quotes alike
-    text = _SETTINGS_TEXT.format(host=_HOST, path=path)
+    text = settings_text.format(host=_HOST, path=path)
     settings = data / _SETTINGS
     if not settings.exists() or settings.read_text("utf-8") != text:
         _write(settings, text)

@@ -1,19 +1,26 @@
 """`tocsin-hub compact`: what was deleted is in no file of the embedded database any more."""
 
+import fcntl
 import importlib.util
 import json
+import os
 import re
+import resource
 import zlib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import zstandard
+from pymongo import MongoClient
 from support.hub import MT, indicator
 from support.processes import HubProcess, make_data
 
 from tocsin.server.cli.main import main
+from tocsin.server.store import Store, embedded
+from tocsin.server.store.embedded import Engine, database
 
 if importlib.util.find_spec("secantus") is None:
     pytest.skip("the embedded engine is not installed", allow_module_level=True)
@@ -104,6 +111,77 @@ def test_a_swap_that_was_interrupted_is_undone_or_completed(tmp_path: Path, swap
         (data / "db").rename(data / "db.old")
     assert main(["exclusion", "remove", "ours.top", *place]) == 0
     assert not (data / "db.old").exists()
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """The data directory of a hub whose database has 8 MB of documents."""
+    data = tmp_path / "data"
+    make_data(data)
+    with database(data, print) as uri, MongoClient[dict[str, Any]](uri) as client:
+        for number in range(8):
+            client.tocsin.public_objects.insert_one({"_id": number, "x": os.urandom(1_000_000)})
+    return data
+
+
+class TestWithoutRoom:
+    def test_a_copy_is_not_begun_and_the_room_is_named(
+        self, filled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embedded, "measure_free_octets", lambda folder: 20 << 20)
+        assert main(["compact", "--data", str(filled)]) == 3
+        said = capsys.readouterr().err
+        assert re.search(r"needs about 4\d MiB .* 20 MiB are free: nothing is changed", said), said
+        assert not (filled / "rewrite").exists()
+
+    def test_a_copy_that_fails_is_deleted_and_the_room_is_named(
+        self, filled: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, limits[1]))  # like a full disk
+        try:
+            code = main(["compact", "--data", str(filled)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        said = capsys.readouterr().err
+        assert code == 3
+        assert re.search(r"not be copied \(.*nothing is changed; .* about 4\d MiB", said), said
+        assert not (filled / "rewrite").exists()
+        with database(filled, print) as uri, MongoClient[dict[str, Any]](uri) as client:
+            assert client.tocsin.public_objects.count_documents({}) == 8
+
+
+def test_a_copy_has_no_log_of_operations(filled: Path) -> None:
+    before = (filled / "db" / "secantus_oplog.wt").stat().st_size
+    assert main(["compact", "--data", str(filled)]) == 0
+    after = (filled / "db" / "secantus_oplog.wt").stat().st_size
+    assert before > 8_000_000 > 200_000 > after
+    with database(filled, print) as uri, closing(Store.connect(uri)) as store:
+        store.commit(lambda txn: txn.add_journal_entry("test", "operator", {}))
+
+
+def test_what_an_interrupted_copy_has_left_is_deleted_by_the_next_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    make_data(data)
+    (data / "rewrite" / "db").mkdir(parents=True)
+    engine = Engine.start(data, print)
+    try:
+        assert not (data / "rewrite").exists()
+        assert "interrupted `compact`, is deleted" in capsys.readouterr().out
+    finally:
+        engine.stop()
+
+
+def test_the_copy_of_one_that_works_is_not_deleted(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    make_data(data)
+    (data / "rewrite").mkdir()
+    with (data / "hub.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        Engine.private(data, print).stop()
+    assert (data / "rewrite").exists()
 
 
 def test_with_a_mongodb_it_says_where_to_read_on(
