@@ -56,7 +56,12 @@ _MOST_REMEMBERED = 1000
 _MOST_OCTETS_IN_MEMORY = 4 << 20
 """Octets of a file that is read and can be compressed; a larger one is sent from the disk."""
 _REFRESH_SECONDS = 5.0
-_NO_ROOM = "the hub has no room to prepare files at present; ask again later"
+_NO_ROOM = (
+    "the hub has too little free space to prepare files: its operator must free space on its disk; "
+    "ask again later"
+)
+_OBJECT_OCTETS = 8 << 10
+"""Octets that an object takes in a state, roughly."""
 
 
 class FeedFollower(Protocol):
@@ -143,9 +148,9 @@ class FeedFiles:
         feeds: FeedFollower,
         epoch: str,
         clock: Callable[[], int],
-        has_room: Callable[[], bool] = lambda: True,
+        has_room: Callable[[int], bool] = lambda octets: True,
     ) -> None:
-        """`folder` is made when it is needed.
+        """`folder` is made when it is needed; `has_room` says if so many octets may be written.
 
         Files of another epoch are never served: the same positions may mean other entries.
         """
@@ -216,7 +221,7 @@ class FeedFiles:
         folder = self._folder / request.collection.id / self._name(request.head)
         try:
             if not folder.is_dir():
-                self._check_room()
+                self._check_room(request.head.position * _OBJECT_OCTETS)
                 for each in (self._folder, folder.parent, folder):
                     each.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(StateFile(folder / _STATE, alone=False)) as state:
@@ -237,8 +242,9 @@ class FeedFiles:
             log.warning("files of %s cannot be made: %s", request.collection.id, error)
             raise Unavailable(PREPARING) from error
 
-    def _check_room(self) -> None:
-        if not self._has_room():
+    def _check_room(self, octets: int) -> None:
+        """Raises Unavailable if there is no room to write about so many octets."""
+        if not self._has_room(octets):
             raise Unavailable(_NO_ROOM, RETRY)
 
     def _cursor(self, state: StateFile) -> _Cursor:
@@ -254,7 +260,8 @@ class FeedFiles:
         self._check_history(state, request)
         more = not self._is_current(state, request)
         while more:
-            self._check_room()
+            missing = request.head.position - self._cursor(state).position
+            self._check_room(max(0, missing) * _OBJECT_OCTETS)
             with state.changing():
                 cursor = self._cursor(state)
                 query = Query(limit=_PAGE, position=cursor.position)
@@ -308,7 +315,7 @@ class FeedFiles:
         self, state: StateFile, folder: Path, request: FileRequest
     ) -> tuple[FileRecord, Path, str]:
         """Make the file; if it is what it was, its number and its digest stay."""
-        self._check_room()
+        self._check_room((folder / _STATE).stat().st_size)  # a file has no more than the state
         key, facts = request.key, self._facts(state, request, request.format)
         previous = state.file_records().get(key)
         with state.reading():

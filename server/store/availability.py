@@ -128,13 +128,13 @@ _RESERVE_PART = 8
 """The reserve has an eighth of the room that must stay free."""
 _WORK_PART = 2
 """Queued submissions are admitted until half of that room is used."""
-_COPIES_TIMES = 2
-"""Multiple of that room that must be free to make files that can be made again at any time."""
 _HYSTERESIS_PART = 16
 """A sixteenth more must be free before submissions are taken again."""
 _RETRY_SECONDS = 30
 _IS_LOW = "disk is low"
 """The number that is 1 if a process has noticed it, else 0."""
+_LACKS_COPIES = "disk is low for copies"
+"""Likewise: no copies are made."""
 _NO_ROOM = "the hub has no room for submissions at present; nothing was stored: send it again later"
 
 
@@ -178,7 +178,7 @@ class DiskSpace:
         self._data, self._min_free, self._measure = data, min_free, measure
         self._numbers = numbers or LocalNumbers()
         self._lock = threading.Lock()
-        self._is_low = self._is_very_low = False
+        self._is_low = self._is_very_low = self._lacks_copies = False
 
     def measure(self) -> int | None:
         """Octets that are free; None if they are not known, or do not matter."""
@@ -195,10 +195,45 @@ class DiskSpace:
         self.look()
         return not self._is_very_low
 
-    def has_room_for_copies(self) -> bool:
-        """True if copies of what the database holds leave the room that submissions need."""
+    def has_room_for_copies(self, octets: int) -> bool:
+        """True if so many octets of copies leave the room that submissions need.
+
+        For copies of whatever size it is enough that twice that room is free.
+        """
         free = self.measure()
-        return free is None or free >= _COPIES_TIMES * self._min_free
+        if free is None:
+            return True
+        lacks = free < self._min_free + min(octets, self._min_free)
+        if lacks or free >= 2 * self._threshold(True):  # nobody is refused then
+            self._note_copies(free, lacks=lacks)
+        return not lacks
+
+    def _note_copies(self, free: int, *, lacks: bool) -> None:
+        """Log if copies are refused since now, or are not any more."""
+        with self._lock:
+            if lacks is self._lacks_copies:
+                return
+            self._lacks_copies = lacks
+        known: list[float] = []
+
+        def note(number: float) -> float:
+            known.append(number)
+            return float(lacks)
+
+        if self._numbers.update(_LACKS_COPIES, note) == known[0]:
+            return  # another process has noticed it before
+        if lacks:
+            log.warning(
+                "the disk of %s has too little room for files of /export/: %d MiB are free, and "
+                "min_free_octets (%d MiB) must stay so.  Requests for files that are not ready are "
+                "answered with 503.  With %d MiB free, all are made: free space on that disk",
+                self._data,
+                free >> 20,
+                self._min_free >> 20,
+                2 * self._threshold(True) >> 20,
+            )
+        else:
+            log.warning("the disk of %s has room for files of /export/ again", self._data)
 
     def look(self) -> None:
         """Measure, and log what has changed."""

@@ -392,10 +392,21 @@ def test_a_hub_without_room_prepares_no_files_but_serves_those_that_it_has(
 ) -> None:
     hub.push(listed("a.bad-portal.top"))
     assert names(hub) == ["a.bad-portal.top"]
-    monkeypatch.setattr(hub.services.exports, "_has_room", lambda: False)
+    monkeypatch.setattr(hub.services.exports, "_has_room", lambda octets: False)
     assert names(hub) == ["a.bad-portal.top"]
     answer = get(hub, "green/rpz/rpz.zone")
     assert answer.status_code == 503 and "Retry-After" in answer.headers
+    assert "free space on its disk" in answer.text
+
+
+def test_a_few_new_objects_need_little_more_room_than_must_stay_free(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    assert names(hub) == ["a.bad-portal.top"]
+    hub.push(listed("b.bad-portal.top"))
+    monkeypatch.setattr(hub.services.exports, "_has_room", lambda octets: octets < 1 << 20)
+    assert names(hub) == ["a.bad-portal.top", "b.bad-portal.top"]
 
 
 def made_files(folder: Path) -> list[Path]:

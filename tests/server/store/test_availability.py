@@ -150,10 +150,17 @@ class TestSubmissions:
         self, space: DiskSpace, disk: Disk
     ) -> None:
         disk.free = 2 * MIN_FREE
-        assert space.has_room_for_copies()
+        assert space.has_room_for_copies(9 * MIN_FREE)
         disk.free = 2 * MIN_FREE - 1
-        assert not space.has_room_for_copies()
+        assert not space.has_room_for_copies(9 * MIN_FREE)
         space.check_room()
+
+    def test_small_copies_are_made_as_long_as_there_is_room_for_submissions(
+        self, space: DiskSpace, disk: Disk
+    ) -> None:
+        disk.free = MIN_FREE + 1000
+        assert space.has_room_for_copies(1000)
+        assert not space.has_room_for_copies(1001)
 
     @pytest.mark.parametrize("free", [0, None])
     def test_are_taken_where_nobody_looks_or_nothing_is_known(
@@ -171,6 +178,24 @@ class TestSubmissions:
             (logging.ERROR, True),
             (logging.WARNING, False),
         ]
+
+    def test_copies_that_are_refused_are_logged_once(
+        self, space: DiskSpace, disk: Disk, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for disk.free in (3 * MIN_FREE, MIN_FREE, MIN_FREE, 3 * MIN_FREE, 3 * MIN_FREE):
+            space.has_room_for_copies(1000)
+        assert [(each.levelno, "free space on" in each.message) for each in caplog.records] == [
+            (logging.WARNING, True),
+            (logging.WARNING, False),
+        ]
+
+    def test_of_several_processes_one_logs_that_copies_are_refused(
+        self, tmp_path: Path, disk: Disk, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        numbers, disk.free = LocalNumbers(), MIN_FREE
+        for _ in range(2):
+            DiskSpace(tmp_path, MIN_FREE, disk.measure, numbers).has_room_for_copies(1000)
+        assert len(caplog.records) == 1
 
 
 class TestTheReserve:
