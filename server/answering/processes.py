@@ -26,6 +26,7 @@ import msgspec
 from tocsin.admission.errors import Unavailable
 from tocsin.config import HubSettings
 from tocsin.server.processes.counters import SHARING
+from tocsin.server.processes.memory import ARENA_MAX, ARENA_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,6 @@ CONSOLE = "console"
 """The argument of the one that serves the console."""
 READY = b"ready\n"
 """The line by which a process says that it answers."""
-_MALLOC_ARENAS = "2"
-"""Arenas of glibc's malloc in a process; see M_ARENA_MAX in mallopt(3)."""
 _START_SECONDS = 60
 _STOP_SECONDS = 70
 """Seconds that a process has to finish its requests: longer than the server drains."""
@@ -147,8 +146,7 @@ class AnsweringProcesses:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if name != SHARING}
-        # One thread computes at a time: more arenas would only hold on to freed memory.
-        environment.setdefault("MALLOC_ARENA_MAX", _MALLOC_ARENAS)
+        environment.setdefault(ARENA_VARIABLE, str(ARENA_MAX))
         # The child has SIGHUP blocked until it can read the certificate again.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:

@@ -11,6 +11,7 @@ import click
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.settings import print_notice, with_settings
+from tocsin.server.processes.memory import limit_arenas
 from tocsin.server.processes.signals import stop_on_signal
 from tocsin.server.store.embedded import Engine, has_database
 
@@ -64,6 +65,7 @@ _RUNTIME = "tocsin.server.runtime"
 @with_settings
 def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
     """Answer TAXII 2.1 requests until SIGTERM."""
+    limit_arenas()
     stop = threading.Event()
     stop_on_signal(stop)
     if settings.policy is not None and not has_database(settings.data):
@@ -86,4 +88,5 @@ def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
 @with_settings
 def work_command(settings: HubSettings) -> None:
     """Process submissions beside the hubs of a MongoDB."""
+    limit_arenas()
     import_module(_RUNTIME).run_worker(settings, print_notice)

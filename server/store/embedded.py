@@ -49,6 +49,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from tocsin.admission.errors import Unavailable, Unprocessable
+from tocsin.server.processes.memory import ARENA_MAX, ARENA_VARIABLE
 from tocsin.server.store import engine_launcher
 from tocsin.server.store.availability import (
     INTERNAL_ERRORS,
@@ -110,7 +111,7 @@ _INTERPRETER = str(Path(engine_launcher.__file__).with_name("engine_interpreter"
 _ENVIRONMENT = {
     "SECANTUS_FORCE_DURABLE": "1",
     "PYTHONPATH": _INTERPRETER,
-    "MALLOC_ARENA_MAX": "2",  # else the allocator keeps a share of free memory for each thread
+    ARENA_VARIABLE: str(ARENA_MAX),
     # Shares of the cache with updates, and with written pages, beyond which a thread that only
     # reads must first make room; usually 10 % and 20.  An open transaction takes twice the octets
     # of its documents, and no room can be made of it.  The engine reads before it commits: one of
