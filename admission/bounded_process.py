@@ -94,6 +94,13 @@ def is_supported() -> bool:
     return importlib.util.find_spec("resource") is not None and hasattr(select, "poll")
 
 
+def count_processors() -> int:
+    """The processors that this program may use, which can be fewer than the machine has."""
+    with suppress(AttributeError):  # Linux has it
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class BoundedTask:
     """Code that answers requests in processes with limits; safe for threads.
 
@@ -104,7 +111,7 @@ class BoundedTask:
         """`most`: processes that compute at the same time; by default one for each core."""
         self._task = task
         self._limits = limits
-        self._most = most or max(2, min(4, os.cpu_count() or 1))
+        self._most = most or max(2, min(4, count_processors()))
         self._idle: list[_Process] = []
         self._working: dict[_Process, str] = {}
         """The processes that compute, and for whom."""

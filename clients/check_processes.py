@@ -25,7 +25,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from multiprocessing import connection, get_context, parent_process
@@ -36,6 +35,7 @@ from typing import TypeVar
 import msgspec
 
 from tocsin.admission import Pipeline, parse_policy
+from tocsin.admission.bounded_process import count_processors
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.admission.extraction.verified_file import CHANGED
 from tocsin.admission.formats.stix_parts import LargeStix, Part
@@ -503,10 +503,3 @@ def _examine_part(part: Part) -> ResultBlock:
 def _examine_surveyed(part: bytes) -> ResultBlock:
     assert _worker is not None and _worker.surveyed is not None  # noqa: S101  (set by _begin)
     return _worker.surveyed.examine(part)
-
-
-def count_processors() -> int:
-    """The processors that this program may use."""
-    with suppress(AttributeError):  # Linux has it
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -26,6 +26,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from tocsin.admission import parse_policy
+from tocsin.admission.bounded_process import count_processors
 from tocsin.admission.errors import PolicyError, Unavailable
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import check_installation, is_installed
@@ -379,7 +380,7 @@ def _count_answering(settings: HubSettings) -> int:
     """The number of processes that answer requests; 0: the first one does it itself."""
     if settings.answering_processes >= 0:
         return settings.answering_processes
-    processors = os.cpu_count() or 1
+    processors = count_processors()
     return 0 if processors == 1 else min(_MOST_ANSWERING, processors // 2)
 
 

@@ -1,7 +1,11 @@
 """The hub's start and end."""
 
+import os
+
+import pytest
 from support.hub import HUB_SECRETS, HubInProcess, default_admission, indicator
 
+from tocsin.config import HubSettings
 from tocsin.server import runtime
 from tocsin.server.store import Store
 
@@ -13,3 +17,13 @@ def test_the_queue_of_reviews_is_read_before_the_first_request(store: Store) -> 
     policy = default_admission().policy
     runtime._read_reviews(runtime.Runtime(hub.settings, HUB_SECRETS, hub.services, policy))
     assert len(store.review_queue._sorted) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_a_hub_that_may_use_one_processor_answers_in_its_first_process() -> None:
+    usual = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usual)})
+    try:
+        assert runtime._count_answering(HubSettings()) == 0
+    finally:
+        os.sched_setaffinity(0, usual)
