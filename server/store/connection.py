@@ -147,15 +147,16 @@ def open_client(uri: str, listeners: Sequence[CommandListener] = ()) -> Client:
 
 
 def _try_out(client: Client) -> None:
+    name = "the hub's database engine" if _is_engine(client) else "MongoDB"
     try:
         hello = client.admin.command("hello")
         client.admin.command("listDatabases", nameOnly=True, filter={"name": "admin"})
     except OperationFailure as error:
         if error.code == AUTHENTICATION_FAILED:
-            raise Unavailable("MongoDB does not accept the user or password of the URI") from error
-        raise Unavailable(f"MongoDB refuses: {_brief(error)}") from error
+            raise Unavailable(f"{name} does not accept the user or password of the URI") from error
+        raise Unavailable(f"{name} refuses: {_brief(error)}") from error
     except PyMongoError as error:
-        raise Unavailable(f"cannot reach MongoDB: {_brief(error)}") from error
+        raise Unavailable(f"cannot reach {name}: {_brief(error)}") from error
     fault = _find_fault(hello)
     if fault:
         raise Unavailable(fault.format(where=hello.get("me") or _where(client)))

@@ -90,6 +90,11 @@ class TestConnecting:
         with pytest.raises(Unavailable, match="cannot reach MongoDB"):
             Store.connect("mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300")
 
+    def test_an_embedded_engine_that_is_not_there_is_not_called_mongodb(self) -> None:
+        uri = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=300&directConnection=true"
+        with pytest.raises(Unavailable, match="cannot reach the hub's database engine"):
+            Store.connect(f"{uri}&retryWrites=false")
+
     def test_a_uri_that_is_none_is_unavailable(self) -> None:
         with pytest.raises(Unavailable, match="not a usable mongodb:// URI"):
             Store.connect("http://localhost/")

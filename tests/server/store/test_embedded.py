@@ -192,6 +192,16 @@ class TestDamage:
             client.tocsin.journal.insert_one({})
             list(client.tocsin.journal.find())
 
+    def test_of_an_engine_that_fails_on_a_full_disk_nothing_is_said_to_be_damaged(
+        self, used: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embedded, "measure_free_octets", lambda folder: 0)
+        with (
+            pytest.raises(Unavailable, match=r"failed: the disk of .* is full \(0 MiB"),
+            database(used, print),
+        ):
+            raise OperationFailure("internal server error", 1)
+
 
 class TestTheDoor:
     def test_is_closed_without_the_password(self, engine: Engine) -> None:
@@ -584,3 +594,13 @@ def test_an_engine_that_does_not_start_names_its_log(data: Path) -> None:
     with pytest.raises(Unavailable, match=r"did not start: see .*engine\.log"):
         Engine.start(data, print)
     assert (data / "engine.log").read_text()
+
+
+def test_an_engine_that_does_not_start_on_a_full_disk_says_so(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.mkdir()
+    (data / "db").write_text("not a database")
+    monkeypatch.setattr(embedded, "measure_free_octets", lambda folder: 3 << 20)
+    with pytest.raises(Unavailable, match=r"hub is full \(3 MiB are free\): free space .*log"):
+        Engine.start(data, print)
