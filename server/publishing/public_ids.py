@@ -233,6 +233,22 @@ def _rewrite(subject: StixObject, tlp: Tlp, known: Mapping[str, PublicRef]) -> R
     return replace(rewriting, missing=missing)
 
 
+def leave_out_authors(subject: StixObject, known: Mapping[str, PublicRef]) -> StixObject:
+    """The object as it may wait for others: without the author among what it lists.
+
+    Its partner may agree later to be named, which does not hold for what it sent before.
+    """
+    listed = subject.get("object_refs", ())
+    kept = [each for each in listed if each not in known or not known[each].replaces_author]
+    return subject if len(kept) == len(listed) else {**subject, "object_refs": kept}
+
+
+def lists_only_authors(resolved: ResolvedCandidate, known: Mapping[str, PublicRef]) -> bool:
+    """True if it lists nothing but identities in whose place the hub's own stands."""
+    targets = resolved.rewriting.missing
+    return bool(targets) and all(each in known and known[each].replaces_author for each in targets)
+
+
 def _without_refused_extension(
     rewriting: RewrittenReferences, subject: StixObject, known: Mapping[str, PublicRef]
 ) -> StixObject | None:

@@ -56,6 +56,8 @@ from tocsin.server.publishing.public_ids import (
     PublicIds,
     PublicRef,
     ResolvedCandidate,
+    leave_out_authors,
+    lists_only_authors,
     objects_by_level,
     sort_by_references,
 )
@@ -611,11 +613,13 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     resolved = _resolve(task, candidate)
     raised = explain_raised_level(candidate, resolved.candidate)
     dropped = explain_dropped_references(resolved.rewriting)
-    held = candidate.with_findings(*dropped)  # its level is decided when it goes on
+    held = _as_it_waits(candidate, refs).with_findings(*dropped)
     candidate = resolved.candidate.with_findings(*raised, *dropped)
     resolved = replace(resolved, candidate=candidate)
     if candidate.effective_tlp > task.work.strictest_feed(task.batch.audience):
         return _refuse(task, candidate, PublicState.UNTAKEN)
+    if lists_only_authors(resolved, refs):
+        return _refuse(task, candidate, PublicState.ABOUT_ITS_AUTHOR)
     if blocked := _conclude_if_blocked(task, held, resolved):
         return blocked
     if candidate.from_hub:
@@ -633,6 +637,17 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     return _merge(task, living)
 
 
+def _as_it_waits(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
+    """As it was sent, since its level is decided when it goes on; but as anonymous as it is now."""
+
+    def leave_out(subject: StixObject | None) -> StixObject | None:
+        return subject and leave_out_authors(subject, known)
+
+    return replace(
+        candidate, object=leave_out(candidate.object), original=leave_out(candidate.original)
+    )
+
+
 def _conclude_if_blocked(
     task: _Task, held: Candidate, resolved: ResolvedCandidate
 ) -> _Outcome | None:
@@ -642,7 +657,9 @@ def _conclude_if_blocked(
     a reference is missing, would raise it above its earlier version, or is to an observable that
     is stricter so far.
     """
-    candidate, missing = resolved.candidate, resolved.rewriting.missing
+    refs, candidate = task.source_ids.refs, resolved.candidate
+    missing = resolved.rewriting.missing
+    missing = tuple(t for t in missing if t not in refs or not refs[t].replaces_author)
     if "marking" in task.batch.waived:
         missing = tuple(each for each in missing if not each.startswith("marking-definition"))
     if missing and task.batch.is_review:  # what came is hidden from its partner: nothing happens

@@ -42,6 +42,7 @@ from tocsin.server.publishing.public_ids import (
     PublicIds,
     PublicRef,
     ResolvedCandidate,
+    leave_out_authors,
     resolve_layers,
 )
 from tocsin.server.publishing.public_objects import add_contribution, is_valid
@@ -146,6 +147,7 @@ def resolve_contribution(
     else, the contribution says so then, and not when something that is hidden arrives.  It does not
     wait for a reference from which its own id would follow.
     """
+    layers = [(level, leave_out_authors(layer, known)) for level, layer in layers]
     rewriting, fuller = resolve_layers(layers, known)
     makers = contributing_properties(rewriting.object["type"])
     awaited: set[str] = set()

@@ -58,6 +58,7 @@ class PublicState(StrEnum):
     EXPIRED = "expired"
     REVOKED = "revoked"
     UNTAKEN = "stricter than any feed takes"
+    ABOUT_ITS_AUTHOR = "lists only its own author"
     INCOMPLETE = "needs objects that have not arrived"
     RAISED_ABOVE_EARLIER = "raised by its references above its earlier version"
     STRICTER_OBSERVABLES = "references observables that are stricter so far"
@@ -184,6 +185,13 @@ TABLE: tuple[Row, ...] = (
             "no feed of this hub takes an object that is marked so strictly: "
             "mark it lower if you may",
         ),
+    ),
+    Row(
+        (_P.ABOUT_ITS_AUTHOR,),
+        (),
+        _V.REFUSED,
+        _E.NONE,
+        _refused("references", "it lists only its own author, whom the hub does not name"),
     ),
     Row(
         (_P.INCOMPLETE,),

@@ -191,9 +191,9 @@ class TestListed:
         [finding] = [each for each in findings(status) if each["rule"] == "references"]
         assert (finding["path"], finding["action"]) == ("object_refs", "stripped")
 
-    def test_what_lists_nothing_else_waits(self, hub: HubInProcess) -> None:
+    def test_what_lists_nothing_else_is_refused(self, hub: HubInProcess) -> None:
         status = hub.push(TEAM, self.listing("report", TEAM))
-        assert hub.verdicts(status) == ["duplicate", "held"]
+        assert hub.verdicts(status) == ["duplicate", "refused"]
         assert "report" not in {o["type"] for o in published_objects(hub)}
 
     def test_the_author_does_not_lower_the_level_of_what_lists_it(
@@ -204,18 +204,36 @@ class TestListed:
         assert "report" not in {o["type"] for o in published_objects(hub)}
         assert "report" in {o["type"] for o in published_objects(hub, "amber")}
 
-    def test_the_author_is_listed_once_the_partner_consents_and_sends_it(
+    @pytest.mark.parametrize("late", [False, True])
+    @pytest.mark.parametrize("all_late", [False, True])
+    def test_what_was_sent_without_a_name_never_lists_its_author(
+        self, hub: HubInProcess, found: Any, late: bool, all_late: bool
+    ) -> None:
+        hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+        other, nameless = by(TEAM, "late.top"), TEAM | {"labels": ["ais-consent-none"]}
+        members = [each for each, there in ((found, not all_late), (other, late)) if there]
+        members = members or [found]
+        first = [] if all_late else [found]
+        hub.push(nameless, *first, self.listing("report", TEAM, *members), who="open")
+        hub.push(TEAM, found, other, who="open")
+        [report] = [o for o in published_objects(hub) if o["type"] == "report"]
+        [named] = identities(hub)
+        assert named["id"] not in report["object_refs"]
+        assert len(report["object_refs"]) == len(members)
+
+    def test_the_author_is_listed_once_the_partner_consents_and_sends_both(
         self, hub: HubInProcess, found: Any
     ) -> None:
-        hub.push(TEAM, found, self.listing("report", TEAM, found))
+        report = self.listing("report", TEAM, found)
+        hub.push(TEAM, found, report)
         people = hub.store.accounts
         people.update_partner(
             dataclasses.replace(present(people.find_partner("acme")), consent=Consent.EVERYONE)
         )
-        hub.push(TEAM)
-        [report] = [o for o in published_objects(hub) if o["type"] == "report"]
-        [shown] = identities(hub)
-        assert shown["id"] in report["object_refs"]
+        hub.push(TEAM, report)
+        [shown] = [o for o in published_objects(hub) if o["type"] == "report"]
+        [named] = identities(hub)
+        assert named["id"] in shown["object_refs"]
 
 
 class TestLabels:
