@@ -11,11 +11,12 @@ from collections.abc import Collection as Some
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import takewhile
 
 from tocsin.admission.markings.audience import Audience
-from tocsin.admission.markings.granular import layers_of
+from tocsin.admission.markings.granular import layer_at, layers_of
 from tocsin.admission.merge.statistics import parse_assessments
-from tocsin.admission.model import Assessment, Contribution, Tlp
+from tocsin.admission.model import Assessment, Contribution, Layer, Tlp
 from tocsin.server.model import (
     Collection,
     LeaderStatement,
@@ -36,6 +37,7 @@ from tocsin.server.publishing.public_objects import (
     Merge,
     PublishingConfig,
     WorkingCopy,
+    add_contribution,
     date_versions,
     end_contributions,
     entry_for,
@@ -257,6 +259,8 @@ class UnitOfWork:
             if gone:
                 self.put(end_contributions(copy, gone, self.merge, why))
             self._statements.setdefault(id_, set()).add(subject)
+        for public in concerned:
+            self._end_stricter_parts(public)
         return bool(every)
 
     def _end_of_statement(
@@ -266,25 +270,47 @@ class UnitOfWork:
 
         A translation that has expired may be sent again under its partner's id.
         """
-        level = self._level(statement.id)
-        leading = find_leading(public, self.merge, level)
+        leading = find_leading(public, self.merge, self._level(statement.id))
         if leading is None or leading.partner != statement.partner:
             return RevocationReason.WITHDRAWN
-        changed = self._changed_texts(public, level)
-        outdated = changed and any(
-            not translates_version(each.object, leading.version)
-            and any(changed & translated_properties(layer) for _, layer in layers_of(each))
-            for each in self.find(statement.id).contributions
-        )
+        made = self.find(statement.id).contributions
+        outdated = not all(self._current_layers(public, each) for each in made)
         return RevocationReason.EXPIRED if outdated else None
 
-    def _changed_texts(self, public: PublicObject, level: Tlp) -> frozenset[str]:
-        """The properties of which its leading partner said something else before."""
-        before = find_leading(self._read.get(public.id), self.merge, level)
-        now = find_leading(public, self.merge, level)
+    def _end_stricter_parts(self, public: PublicObject) -> None:
+        """End the parts of translations that are of former texts which only stricter levels see.
+
+        Readers of the other parts may not learn that those texts changed.
+        """
+        for statement in public.statements:
+            copy = self.find(statement.id)
+            for each in copy.contributions:
+                current = self._current_layers(public, each)
+                if 0 < len(current) < len(layers_of(each)):
+                    left = replace(each, stricter_layers=current[1:])
+                    self.put(add_contribution(copy, left, self.merge))
+
+    def _current_layers(self, public: PublicObject, statement: Contribution) -> tuple[Layer, ...]:
+        """The layers of a statement that are not of former texts, the least strict first."""
+        leading = find_leading(public, self.merge, statement.tlp)
+        if leading is None or translates_version(statement.object, leading.version):
+            return layers_of(statement)
+        return tuple(
+            takewhile(
+                lambda layer: self._changed_texts(public, statement.tlp, layer[0]).isdisjoint(
+                    translated_properties(layer[1])
+                ),
+                layers_of(statement),
+            )
+        )
+
+    def _changed_texts(self, public: PublicObject, led: Tlp, seen: Tlp = Tlp.RED) -> frozenset[str]:
+        """The properties of which who leads at `led` said something else before, as `seen` sees."""
+        before = find_leading(self._read.get(public.id), self.merge, led)
+        now = find_leading(public, self.merge, led)
         if before is None or now is None or before is now:
             return frozenset()
-        old, new = (layers_of(each)[-1][1] for each in (before, now))
+        old, new = (layer_at(layers_of(each), seen) for each in (before, now))
         return frozenset(name for name in {*old, *new} if old.get(name) != new.get(name))
 
     def _level(self, statement: str) -> Tlp:

@@ -184,6 +184,27 @@ class TestTranslationsOfOneVersion:
         (ended,) = shown(hub, "language-content")
         assert ended["revoked"] and "Harmlos" not in str(ended)
 
+    def test_a_part_that_only_stricter_levels_see_ends_for_them_alone(
+        self, hub: HubInProcess, malware: Object
+    ) -> None:
+        strict = {"marking_ref": AMBER, "selectors": ["description"]}
+        malware["granular_markings"] = [strict]
+        texts = {"de": {"name": "Fuu", "description": "Harmlos"}}
+        sent = translation(malware, texts, object_modified=malware["modified"])
+        hub.push(malware, sent)
+        before = hub.feed("green")
+        newer = {**malware, "modified": LATER, "description": "Wipes servers."}
+        hub.push(newer)
+        assert hub.feed("green") == before
+        [left] = shown(hub, "language-content", "amber")
+        assert left["contents"] == {"de": {"name": "Fuu"}}
+        again = {**sent, "modified": LATER, "object_modified": LATER}
+        assert hub.verdicts(hub.push(again)) == ["admitted"]
+        assert hub.feed("green") == before
+        assert "Harmlos" in str(shown(hub, "language-content", "amber"))
+        hub.push({**newer, "modified": "2026-06-01T00:00:00.000Z", "name": "Bar"})
+        assert [each["revoked"] for each in shown(hub, "language-content")] == [True]
+
     def test_it_stays_when_something_else_changes(self, hub: HubInProcess, malware: Object) -> None:
         sent = self.of_version(malware)
         newer = {**malware, "modified": LATER, "name": "Bar"}
