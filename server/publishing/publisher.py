@@ -766,8 +766,11 @@ def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> Pu
     is taken there, whichever leads.
     """
     public = task.work.find_public(subject)
+    level = resolved.candidate.effective_tlp
     hidden = not task.is_visible(public) and can_be_shared(subject)
-    leading = find_leading(public, task.work.merge, resolved.candidate.effective_tlp)
+    if level > task.batch.sees and is_observable_type(subject.partition("--")[0]):
+        hidden = True  # others may report the same observable at that level
+    leading = find_leading(public, task.work.merge, level)
     if hidden or leading is None or leading.partner != task.batch.partner.slug or public is None:
         return PublicState.ANOTHERS
     if not _is_current(task, resolved.candidate, subject, leading):

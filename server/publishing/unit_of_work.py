@@ -268,10 +268,12 @@ class UnitOfWork:
     ) -> RevocationReason | None:
         """The reason why a statement about an object must end now; None if it need not.
 
-        A translation that has expired may be sent again under its partner's id.
+        One that has expired may be sent again under its partner's id.
         """
         leading = find_leading(public, self.merge, self._level(statement.id))
-        if leading is None or leading.partner != statement.partner:
+        if leading is None:
+            return RevocationReason.EXPIRED  # the object may live on under another id
+        if leading.partner != statement.partner:
             return RevocationReason.WITHDRAWN
         made = self.find(statement.id).contributions
         outdated = not all(self._current_layers(public, each) for each in made)

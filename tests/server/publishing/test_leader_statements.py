@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.clock import LATER
 from support.hub import AMBER, HubInProcess, Object, details, indicator, relationship, sdo
+from support.observables import sco
 
 from tocsin.server.model import Partner
 
@@ -86,6 +87,19 @@ class TestWhoMayTranslate:
         malware = sdo("malware", name="Foo", is_family=True, object_marking_refs=[AMBER])
         status = hub.push(malware, translation(malware, FRENCH), who="mute")
         assert hub.verdicts(status) == ["admitted", "admitted"]
+
+    @pytest.mark.parametrize("hidden", [False, True])
+    def test_a_translation_that_its_partner_may_not_read_tells_nothing_of_who_leads_there(
+        self, hub: HubInProcess, hidden: bool
+    ) -> None:
+        hub.join(Partner("mute", "Mute"), reads=("clear", "green"))
+        hub.join(Partner("best", "Best", reliability=100))
+        file = sco("file", name="x.exe", hashes={"MD5": "1" * 32})
+        hub.push(file, who="mute")
+        if hidden:
+            hub.push({**file, "object_marking_refs": [AMBER]}, who="best")
+        sent = translation(file, {"de": {"name": "xx"}}, object_marking_refs=[AMBER])
+        assert hub.verdicts(hub.push(sent, who="mute")) == ["refused"]
 
     def test_an_object_has_a_hundred_translations(self, hub: HubInProcess, report: Object) -> None:
         hub.push(report)
@@ -257,6 +271,19 @@ class TestTranslationsOfOneVersion:
         status = hub.push(malware, late)
         assert hub.verdicts(status) == ["admitted", "refused"]
         assert "another version" in details(status)[1]["message"]
+
+
+class TestTheObjectGetsAnotherId:
+    def test_its_translation_is_sent_again_under_the_same_id(self, hub: HubInProcess) -> None:
+        ends = sdo("malware", name="Foo", is_family=True), sdo("tool", name="Bar")
+        link = relationship(ends[0], "uses", ends[1], description="Uses it")
+        sent = translation(link, {"de": {"description": "Nutzt es"}})
+        hub.push(*ends, link, sent)
+        hub.push({**link, "modified": LATER, "stop_time": "2026-01-01T00:00:00Z"})
+        assert hub.verdicts(hub.push(sent)) == ["admitted"]
+        living = [each for each in shown(hub, "language-content") if "revoked" not in each]
+        [now] = [each for each in shown(hub, "relationship") if "revoked" not in each]
+        assert [each["object_ref"] for each in living] == [now["id"]]
 
 
 class TestSuperseded:
