@@ -28,6 +28,7 @@ from tocsin.admission.model import (
     AssessmentKind,
     Contribution,
     StixObject,
+    Tlp,
 )
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.timestamps import DAY, micros, stix_time
@@ -247,14 +248,15 @@ def newest_by_partner(assessments: Iterable[Assessment]) -> list[Assessment]:
 
 
 def trim_assessments(assessments: Iterable[Assessment]) -> tuple[Assessment, ...]:
-    """Keep the newest MAX_ASSESSMENTS_PER_PARTNER of each partner, by partner, oldest first.
+    """Keep the newest MAX_ASSESSMENTS_PER_PARTNER of each partner and level, in that order.
 
-    The one that counts is among them.
+    The oldest first, and the one that counts among them.  Stricter ones take no room from those
+    that more readers see: their count would fall, and show that there are others.
     """
-    by_partner: dict[str, list[Assessment]] = {}
+    found: dict[tuple[str, Tlp], list[Assessment]] = {}
     for each in sorted(assessments, key=assessment_order):
-        by_partner.setdefault(each.partner, []).append(each)
-    return tuple(t for name in sorted(by_partner) for t in _trim_own(by_partner[name]))
+        found.setdefault((each.partner, each.tlp), []).append(each)
+    return tuple(t for key in sorted(found) for t in _trim_own(found[key]))
 
 
 def _trim_own(own: Sequence[Assessment]) -> list[Assessment]:
@@ -298,7 +300,7 @@ def parse_assessments(contribution: Contribution) -> dict[str, Assessment]:
 
 
 MAX_ASSESSMENTS_PER_PARTNER = 20
-"""Sightings and opinions kept per partner and object."""
+"""Sightings and opinions kept per partner, level and object."""
 
 
 def _other_markings(scope: str) -> set[str]:

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.contributions import HUB_IDENTITY, NOW, SCALE, assessment, contribution
@@ -145,3 +146,16 @@ def test_only_the_20_newest_assessments_of_a_partner_are_kept() -> None:
     left = trim_assessments(many)
     assert len(left) == 21
     assert min(t.when for t in left) == 80
+
+
+@pytest.mark.parametrize("kind", [AssessmentKind.SIGHTING, AssessmentKind.FALSE_POSITIVE])
+def test_stricter_assessments_do_not_take_the_room_of_those_that_more_readers_see(
+    kind: AssessmentKind,
+) -> None:
+    known = assessment(kind=kind, when=1)
+    stricter = [
+        assessment(tlp=Tlp.AMBER, scope="amber", source_id=f"sighting--{n}", when=2 + n)
+        for n in range(25)
+    ]
+    left = trim_assessments([known, *stricter])
+    assert count_assessments(*left) == count_assessments(known)
