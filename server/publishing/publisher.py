@@ -556,7 +556,7 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
         candidate = replace(candidate, verdict=Verdict.OPEN, findings=())
         return _conclude(candidate, find_row(PublicState.OWN, OwnState.WITHDRAWN), identity)
     if sent is None:
-        if candidate.verdict is Verdict.DUPLICATE or not source:
+        if candidate.verdict is Verdict.DUPLICATE or not source or _has_no_valid_id(candidate):
             return None
         if ended := work.find(name).contribution(task.batch.partner.slug, source):
             work.put(remove_contribution(work.find(name), ended, work.merge))
@@ -572,6 +572,12 @@ def _withdraw(task: _Task, candidate: Candidate) -> _Outcome | None:
         work.put(remove_contribution(work.find(name), sent, work.merge))
         state = OwnState.WITHDRAWN
     return _conclude(candidate, find_row(PublicState.OWN, state), name)
+
+
+def _has_no_valid_id(candidate: Candidate) -> bool:
+    """True if its id is refused: nothing can have been published under it, and it is a mistake."""
+    refused = (each for each in candidate.findings if each.action is Action.REFUSED)
+    return any(each.path == "id" for each in refused)
 
 
 def _end_author(task: _Task, source: str) -> str:

@@ -213,6 +213,12 @@ class TestContentOfARevocation:
         [finding] = findings(status)
         assert finding["message"] == "nothing of yours is published under this id"
 
+    @pytest.mark.parametrize("wrong", ["indicator", "indicator--1", "malware--" + "0" * 36])
+    def test_a_revocation_says_that_its_id_is_none(self, hub: HubInProcess, wrong: str) -> None:
+        status = hub.push(revoke(indicator("evil.top", **OLD)) | {"id": wrong})
+        assert hub.verdicts(status) == ["refused"]
+        assert {finding["path"] for finding in findings(status)} >= {"id"}
+
     def test_a_revocation_with_unknown_ends_takes_effect(self, hub: HubInProcess) -> None:
         ends = sdo("malware", name="m", is_family=True), sdo("tool", name="t")
         link = relationship(ends[0], "uses", ends[1])
