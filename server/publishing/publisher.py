@@ -790,12 +790,17 @@ def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contri
 
     It stays current after a version with the same texts, so to send it again then is no fault.
     A newer version may come with a later batch.  The versions of the public object are others, so
-    one that refers to it by its public id is taken.
+    one that refers to it by its public id is taken, unless it has ended before.
     """
     translation, source = candidate.object or {}, str(candidate.source_id)
     sent = find_subject(translation)
-    if sent == subject or translates_version(translation, leading.version):
+    if translates_version(translation, leading.version):
         return True
+    if sent == subject:
+        ended = task.work.find_public(task.source_ids.public_id(source))
+        if ended is None or not ended.revoked:
+            return True
+        return micros(translation["object_modified"]) > ended.created
     mine = task.find_own(task.source_ids.public_id(source), source)
     if mine is not None and mine.version == candidate.source_version:
         return True

@@ -253,6 +253,21 @@ class TestTranslationsOfOneVersion:
         assert hub.verdicts(hub.push(again)) == ["admitted"]
         assert self.texts(hub) == ["Harmlos"]
 
+    def test_a_translation_that_names_the_public_version_ends_for_good(
+        self, hub: HubInProcess, malware: Object
+    ) -> None:
+        hub.push(malware)
+        [read] = shown(hub, "malware")
+        sent = self.of_version(read)
+        hub.push(sent)
+        assert hub.verdicts(hub.push(sent)) == ["duplicate"]
+        hub.push({**malware, "modified": LATER, "description": "Wipes servers."})
+        assert hub.verdicts(hub.push(sent)) == ["refused"]
+        assert self.texts(hub) == []
+        [read] = shown(hub, "malware")
+        again = {**sent, "object_modified": read["modified"]}
+        assert hub.verdicts(hub.push(again)) == ["admitted"]
+
     def test_the_new_text_may_come_with_a_later_batch(
         self, hub: HubInProcess, malware: Object
     ) -> None:
