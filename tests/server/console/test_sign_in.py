@@ -256,7 +256,7 @@ def test_an_open_page_warns_two_minutes_before_the_session_ends_and_can_keep_it(
     assert client.get("/console/part/session?shown=").status_code == 204
     clock.now += SECOND
     warned = client.get("/console/part/session?shown=")
-    assert "ends in two minutes if you do nothing" in warned.text
+    assert "ends within two minutes if you do nothing" in warned.text
     assert "/console/part/session?shown=idle" in warned.text
     assert client.get("/console/part/session?shown=idle").status_code == 204
     clock.now += 100 * SECOND
@@ -292,7 +292,7 @@ def test_who_types_for_long_is_warned_in_time_and_stays_signed_in(
     people.note_session(session.id, hub.services.clock() - (IDLE_SECONDS - 100) * SECOND)
     page.clock.run_for(31_000)
     page.wait_for_selector("#session button")
-    assert page.inner_text("#session").startswith("Your session ends in two minutes")
+    assert page.inner_text("#session").startswith("Your session ends within two minutes")
     visitor.check()
     page.click("#session button")
     page.wait_for_selector("#session", state="hidden")
