@@ -20,6 +20,7 @@ from tocsin.server.intake.evaluate import (
     Evaluator,
     Sent,
     group_assessments,
+    group_translated,
 )
 from tocsin.server.intake.passthrough import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.intake.review import Reviewer
@@ -156,7 +157,7 @@ class InboxAdmission:
         self._whole = self._services.evaluator.finish(self._evaluation)
         self._until = self._evaluation.terms.until
         if len(self._next_part(self._whole, 0)) < len(self._objects):
-            self._whole = _with_earlier(self._whole)
+            self._whole = _prepare_parts(self._whole)
         self.close()
         return self._settled >= len(self._objects)
 
@@ -172,7 +173,7 @@ class InboxAdmission:
         except TransactionTooLarge:  # with the public objects that these are merged into
             if len(part) == 1:
                 raise
-            self._most, self._whole = len(part) // 2, _with_earlier(whole)
+            self._most, self._whole = len(part) // 2, _prepare_parts(whole)
             return False
         self.records += records
         self._settled += len(part)
@@ -252,9 +253,10 @@ class VerbatimAdmission:
         """See `Admission.close`."""
 
 
-def _with_earlier(whole: Batch) -> Batch:
-    """The batch with its sightings and opinions, as it needs them if it is settled in parts."""
-    return replace(whole, earlier=group_assessments(whole.candidates))
+def _prepare_parts(whole: Batch) -> Batch:
+    """The batch with what its parts need to know of each other if it is settled in parts."""
+    every = whole.candidates
+    return replace(whole, earlier=group_assessments(every), translated=group_translated(every))
 
 
 def _next_batch(objects: Sequence[bytes], first: int) -> Sequence[bytes]:

@@ -51,6 +51,7 @@ from tocsin.server.model import (
     Partner,
     Submission,
 )
+from tocsin.server.publishing.attribution import find_subject
 from tocsin.server.publishing.publisher import (
     Batch,
     Preconditions,
@@ -102,6 +103,17 @@ def group_assessments(candidates: Sequence[Candidate]) -> dict[str, tuple[str, .
             for target in (subject.get("sighting_of_ref"), *subject.get("object_refs", ())):
                 if target is not None:
                     found[target] = (*found.get(target, ()), str(candidate.source_id))
+    return found
+
+
+def group_translated(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
+    """The candidates about objects of which the submission translates one version, by source id."""
+    subjects = (each.object or {} for each in candidates if each.is_open)
+    named = {find_subject(each) for each in subjects if "object_modified" in each}
+    found: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        if candidate.is_open and candidate.source_id in named:
+            found.setdefault(str(candidate.source_id), []).append(candidate)
     return found
 
 

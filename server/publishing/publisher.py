@@ -153,6 +153,8 @@ class Batch:
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Source ids, by the object that they are about, of sightings and opinions that earlier
     batches of the submission settled when that object was not yet published."""
+    translated: Mapping[str, Sequence[Candidate]] = field(default_factory=dict)
+    """Candidates of any batch about objects of which the submission translates one version."""
 
     def contribution(self, candidate: Candidate, version: str) -> Contribution:
         """A candidate as its partner's contribution."""
@@ -789,7 +791,7 @@ def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contri
     """True unless it translates another version of the partner's object than the published one.
 
     It stays current after a version with the same texts, so to send it again then is no fault.
-    A newer version may come with a later batch.  The versions of the public object are others, so
+    The version may come with a later batch.  The versions of the public object are others, so
     one that refers to it by its public id is taken, unless it has ended before.
     """
     translation, source = candidate.object or {}, str(candidate.source_id)
@@ -805,7 +807,9 @@ def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contri
     if mine is not None and mine.version == candidate.source_version:
         return True
     is_newer = micros(translation["object_modified"]) > micros(leading.version)
-    return is_newer and _is_in_other_batch(task, sent)
+    last = max(each.index for each in task.batch.candidates)
+    later = (each for each in task.batch.translated.get(sent, ()) if each.index > last)
+    return is_newer and any(translates_version(translation, c.source_version or "") for c in later)
 
 
 def _refuse(task: _Task, candidate: Candidate, state: PublicState) -> _Outcome:

@@ -279,6 +279,17 @@ class TestTranslationsOfOneVersion:
         assert set(hub.verdicts(final)) == {"admitted"}
         assert self.texts(hub) == ["Harmlos"]
 
+    def test_a_version_that_no_later_batch_brings_is_refused(
+        self, hub: HubInProcess, malware: Object
+    ) -> None:
+        hub.push(malware)
+        early = {**self.of_version(malware), "object_modified": LATER}
+        many = [indicator(f"d{n}.top") for n in range(500)]
+        status = hub.push(early, *many, malware)
+        final = hub.ask(f"status/{status['id']}/").json
+        assert [hub.verdicts(final)[n] for n in (0, -1)] == ["refused", "duplicate"]
+        assert self.texts(hub) == []
+
     def test_a_translation_of_another_version_is_refused(
         self, hub: HubInProcess, malware: Object
     ) -> None:
