@@ -95,6 +95,8 @@ from tocsin.server.publishing.verdicts import (
     Row,
     Sender,
     explain_dropped_references,
+    explain_joined_id,
+    explain_leading_id,
     explain_leading_version,
     explain_narrowed_level,
     explain_raised_level,
@@ -636,7 +638,7 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
         if later := _find_later_subject(task, candidate, subject):
             return _wait(task, held, PublicState.INCOMPLETE, (later,))
         if (state := _subject_state(task, resolved, subject)) is not None:
-            return _refuse(task, candidate, state)
+            return _refuse(task, _name_leading_id(task, candidate, subject, state), state)
     living = _find_living_id(task, resolved)
     parts = stricter_properties(
         ((candidate.effective_tlp, living.rewriting.object), *living.fuller)
@@ -785,6 +787,18 @@ def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> Pu
         return PublicState.OTHER_VERSION
     others = task.work.find_statements(public) - {resolved.id}
     return PublicState.CROWDED if len(others) >= MOST_STATEMENTS else None
+
+
+def _name_leading_id(
+    task: _Task, candidate: Candidate, subject: str, state: PublicState
+) -> Candidate:
+    """With a finding that names the own id that leads, if it translates a version of another."""
+    leading = find_leading(task.work.find_public(subject), task.work.merge, candidate.effective_tlp)
+    if leading is None or state is not PublicState.OTHER_VERSION:
+        return candidate
+    if find_subject(candidate.object or {}) in (leading.source_id, subject):
+        return candidate
+    return candidate.with_findings(explain_leading_id(leading.source_id))
 
 
 def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contribution) -> bool:
@@ -1048,7 +1062,7 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     others = [c for c in every if c is not None and c is not mine]
     reports = partial(_find_reports, task, (task.source_ids.public_id(new.source_id), copy.id))
     earlier = reports()
-    _leave_former_object(task, copy.id, new)
+    left = _leave_former_object(task, copy.id, new)
     joined = add_contribution(copy, new, work.merge)
     hidden = public is PublicState.HIDDEN or new.tlp > task.batch.sees
     own = _joined_state(new, others, adds=hidden or is_news(copy, joined))
@@ -1056,6 +1070,8 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     _note_generation(task, proposal)
     task.source_ids.assign(new.source_id, copy.id)
     candidate = proposal.candidate
+    if left and own is OwnState.SYNONYM:
+        candidate = candidate.with_findings(explain_joined_id(others))
     candidate = candidate.with_findings(*explain_narrowed_level(earlier, reports()))
     decision = _conclude(candidate, find_row(public, own), copy.id).decision
     waits: PendingReferences | None = None
@@ -1091,17 +1107,17 @@ def _joined_state(new: Contribution, others: Sequence[Contribution], *, adds: bo
     return OwnState.OLDER if adds else OwnState.UNCHANGED
 
 
-def _leave_former_object(task: _Task, public_id: str, new: Contribution) -> None:
-    """Remove what the partner published about something else under the id.
+def _leave_former_object(task: _Task, public_id: str, new: Contribution) -> bool:
+    """Remove what the partner published about something else under the id; False if nothing.
 
     A definition with other content stays for the objects that carry it.
     """
     before, work = task.source_ids.public_id(new.source_id), task.work
     sent = task.find_own(before, new.source_id)
-    if sent is None or new.unmarked or is_another_definition(new, sent):
-        return
-    if before != public_id:
-        work.put(remove_contribution(work.find(before), sent, work.merge))
+    if sent is None or new.unmarked or is_another_definition(new, sent) or before == public_id:
+        return False
+    work.put(remove_contribution(work.find(before), sent, work.merge))
+    return True
 
 
 def _apply_earlier_assessments(task: _Task) -> None:

@@ -422,6 +422,22 @@ def explain_leading_version(mine: Contribution, own: Iterable[Contribution]) -> 
     return [Finding("merge", "versions", Action.NOTED, message)]
 
 
+def explain_leading_id(source: str) -> Finding:
+    """A finding on a refused translation: the own id of the partner under which the object leads.
+
+    The version that it must name is that one's.
+    """
+    message = f"what you sent of the translated object under another id takes precedence: {source}"
+    return _refused("statements", message)
+
+
+def explain_joined_id(others: Sequence[Contribution]) -> Finding:
+    """A finding if an id leaves its former object for one that the partner has under `others`."""
+    source = max(others, key=version_order).source_id
+    message = f"it is one object now with what you sent under another id: {source}"
+    return _noted("versions", f"{message}; your earlier version of it is withdrawn")
+
+
 def explain_narrowed_level(
     before: Sequence[Contribution], after: Sequence[Contribution]
 ) -> list[Finding]:

@@ -106,6 +106,19 @@ class TestRelationships:
         (finding,) = older["x_tocsin_findings"]
         assert finding["message"].endswith(f"under another id takes precedence: {newer['id']}")
 
+    def test_a_version_that_moves_into_another_own_relationship_is_one_with_it(
+        self, store: Store
+    ) -> None:
+        hub = HubInProcess(store)
+        first, ended = self.link(), self.link(stop_time="2026-03-01T00:00:00Z")
+        hub.push(*self.ENDS, first, ended)
+        status = hub.push({**ended, "id": first["id"], "modified": "2026-02-01T00:00:00.000Z"})
+        (entry,) = details(status)
+        assert entry["x_tocsin_verdict"] == "duplicate"
+        assert f"with what you sent under another id: {ended['id']}; " in entry["message"]
+        public = [each for each in hub.feed("green") if each["type"] == "relationship"]
+        assert [each.get("revoked", False) for each in public].count(True) == 1
+
     def test_the_same_under_two_ids_needs_no_finding(self, store: Store) -> None:
         status = HubInProcess(store).push(*self.ENDS, self.link(), self.link())
         assert findings(status) == []

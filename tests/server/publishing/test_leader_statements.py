@@ -279,6 +279,15 @@ class TestTranslationsOfOneVersion:
         assert set(hub.verdicts(final)) == {"admitted"}
         assert self.texts(hub) == ["Harmlos"]
 
+    def test_the_refusal_names_the_own_id_that_leads(self, hub: HubInProcess) -> None:
+        first, leads = indicator("evil.top", name="A"), indicator("evil.top", modified=LATER)
+        hub.push(first, leads)
+        status = hub.push(self.of_version(first))
+        message = details(status)[0]["message"]
+        assert f"under another id takes precedence: {leads['id']}; " in message
+        status = hub.push(self.of_version({**leads, "modified": first["modified"]}))
+        assert "under another id" not in details(status)[0]["message"]
+
     def test_a_version_that_no_later_batch_brings_is_refused(
         self, hub: HubInProcess, malware: Object
     ) -> None:
