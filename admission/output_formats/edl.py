@@ -1,19 +1,20 @@
 """External dynamic lists: a text file for each kind of value, as firewalls fetch them.
 
 Every kind has its file, even if it is empty: a firewall that is answered 404 goes on with the list
-that it has.  Palo Alto's URL lists have no scheme, so URLs are written in both ways.
+that it has.  Palo Alto's URL lists have no scheme, so URLs are written in both ways.  Firewalls
+take `*` in a URL for any text, so it is written in per cent.
 """
 
 from collections.abc import Iterator
 
 from tocsin.admission.observables.values import without_scheme
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
-from tocsin.admission.output_formats.listed_values import KINDS
+from tocsin.admission.output_formats.listed_values import KINDS, without_wildcards
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
     for kind in KINDS:
-        lines = (f"{each.value}\n".encode() for each in state.values(kind))
+        lines = (f"{without_wildcards(each.value)}\n".encode() for each in state.values(kind))
         yield OutputFile(f"{kind}.txt", joined_lines(lines))
     yield OutputFile("url-without-scheme.txt", joined_lines(_without_scheme(state)))
 
@@ -22,7 +23,7 @@ def _without_scheme(state: CurrentState) -> Iterator[bytes]:
     """Each URL once: `http` comes before `https`, so equal ones are remembered."""
     known: set[str] = set()
     for each in state.values("url"):
-        plain = without_scheme(each.value)
+        plain = without_wildcards(without_scheme(each.value))
         if plain not in known:
             known.add(plain)
             yield f"{plain}\n".encode()

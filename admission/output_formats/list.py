@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
-from tocsin.admission.output_formats.listed_values import KINDS
+from tocsin.admission.output_formats.listed_values import KINDS, without_wildcards
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
-    lines = (f"{each.value}\n".encode() for each in state.values(*KINDS))
+    lines = (f"{without_wildcards(each.value)}\n".encode() for each in state.values(*KINDS))
     yield OutputFile("values.txt", joined_lines(lines))
 
 

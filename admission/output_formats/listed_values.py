@@ -77,7 +77,8 @@ _HIGHEST_PORT = 65_535
 _SPELT = re.compile(r"[!-~]+")
 _NEVER_IN_URLS = frozenset('"<>\\^`{|}')
 _SAFE_IN_URLS = "".join(chr(n) for n in range(0x21, 0x7F) if chr(n) not in _NEVER_IN_URLS)
-_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[a-z0-9_.-]+", re.ASCII | re.IGNORECASE)
+_WILDCARD_END = re.compile(r"(?<=/)\*+\Z")
+_EMAIL = re.compile(r"[a-z0-9.!#$%&'+/=?^_{|}~-]{1,64}@[a-z0-9_.-]+", re.ASCII | re.IGNORECASE)
 _HASH = {
     kind: re.compile(rf"[0-9a-f]{{{digits}}}", re.ASCII)
     for kind, digits in zip(HASHES, (32, 40, 64, 128), strict=True)
@@ -203,6 +204,8 @@ def _url(text: str) -> str:
     found = _URL.match(value)
     if not found or not _SPELT.fullmatch(value) or len(value) > _LONGEST_URL:
         return ""
+    if _WILDCARD_END.search(value):
+        return ""
     address, host, port = found.groups()
     if int(port or 0) > _HIGHEST_PORT:
         return ""
@@ -226,11 +229,33 @@ _CHECKS: dict[str, Callable[[str], str]] = {
 }
 
 
+def without_wildcards(url: str) -> str:
+    """A listed URL as lists have it whose readers take `*` for any text.
+
+    >>> without_wildcards("http://bad.test/a*b")
+    'http://bad.test/a%2Ab'
+    """
+    return url.replace("*", "%2A")
+
+
+def without_wildcard_end(url: str) -> str:
+    """A URL without a `*` in place of everything below a folder: the folder itself.
+
+    >>> without_wildcard_end("http://bad.test/*"), without_wildcard_end("http://bad.test/a*")
+    ('http://bad.test/', 'http://bad.test/a*')
+    """
+    return _WILDCARD_END.sub("", url)
+
+
 def listed_observables(subject: Mapping[str, Any]) -> tuple[Observable, ...]:
-    """The values that an indicator lists, as the observables whose types rules know."""
+    """The values that an indicator lists, as the observables whose types rules know.
+
+    A URL that some lists spell in another way is there in both spellings.
+    """
     return tuple(
-        Observable(_OBSERVABLE_TYPES.get(kind, "file"), "value", value)
+        Observable(_OBSERVABLE_TYPES.get(kind, "file"), "value", spelling)
         for kind, value in listed_values(subject)
+        for spelling in dict.fromkeys((value, without_wildcards(value)))
     )
 
 

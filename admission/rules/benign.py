@@ -32,7 +32,7 @@ from tocsin.admission.observables.values import (
     extract_observables,
     resolve_reference,
 )
-from tocsin.admission.output_formats.listed_values import listed_observables
+from tocsin.admission.output_formats.listed_values import listed_observables, without_wildcard_end
 
 DEFAULTS: Mapping[str, object] = {
     "exact": "refuse",  # for an exact hit; lists of popular sites and mail servers only hold
@@ -80,9 +80,15 @@ def _find_judged(subject: StixObject) -> list[Observable]:
     Values behind references count as what they are: `dst_ref.value` is that of an address or a
     name.  Block lists may spell a value in another way: they are judged as they would be read.
     """
-    named = [resolve_reference(o) for o in extract_observables(subject) if not o.negated]
+    named = [_spell_judged(o) for o in extract_observables(subject) if not o.negated]
     known = {(o.kind, o.value) for o in named if o.operator in _CHECKED_OPERATORS}
     return [*named, *(o for o in listed_observables(subject) if (o.kind, o.value) not in known)]
+
+
+def _spell_judged(observable: Observable) -> Observable:
+    """The observable behind a reference, and the folder where a URL ends in `/*`."""
+    found = resolve_reference(observable)
+    return found._replace(value=without_wildcard_end(found.value)) if found.kind == "url" else found
 
 
 def _is_wide(observable: Observable) -> bool:

@@ -140,6 +140,21 @@ def test_edl_has_a_sorted_file_for_each_kind(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("format", ["edl", "list"])
+@pytest.mark.parametrize("sign", list("*^|{}<>`"))
+def test_no_value_of_a_text_list_holds_a_wildcard(tmp_path: Path, format: str, sign: str) -> None:
+    urls = [f"https://bad.test/{tail}" for tail in (f"a{sign}b", f"?{sign}", f"{sign}/{sign}#x")]
+    found = text(tmp_path, format, *(listing(f"[url:value = '{url}']") for url in urls))
+    assert f"bad.test/a%{ord(sign):02X}b\n" in found
+    assert sign not in found
+
+
+def test_sensors_that_know_no_wildcard_get_the_url_as_it_is_sent(tmp_path: Path) -> None:
+    sent = listing("[url:value = 'http://bad.test/a*b']")
+    assert "bad.test/a*b\t" in text(tmp_path, "zeek", sent)
+    assert 'content:"/a|2a|b"' in text(tmp_path, "suricata", sent)
+
+
 def test_an_edl_of_a_hundred_thousand_lines_is_in_order(tmp_path: Path) -> None:
     names = [f"h{n * 7919 % 100_000}.bad.test" for n in range(100_000)]
     objects = (listing(f"[domain-name:value = '{name}']", n + 1) for n, name in enumerate(names))

@@ -14,7 +14,7 @@ from tocsin.admission.model import (
     Verdict,
     WarninglistHit,
 )
-from tocsin.admission.output_formats.listed_values import KINDS, listed_values
+from tocsin.admission.output_formats.listed_values import KINDS, listed_values, without_wildcards
 from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.rules import approve_settings, build_rule
 from tocsin.admission.warninglists.index import Reach, WarningLists, WithExclusions
@@ -48,6 +48,8 @@ class TestBenign:
             "[ipv4-addr:value = '8.8.8.8']",
             "[domain-name:value = 'good.test' OR ipv4-addr:value = '8.8.8.8']",
             "[url:value = 'https://good.test/']",
+            "[url:value = 'https://good.test/*']",
+            "[url:value = 'https://GOOD.test/**']",
         ],
     )
     def test_an_indicator_on_listed_values_only_is_refused(self, pattern: str) -> None:
@@ -193,7 +195,10 @@ class TestWhatBlockListsHold:
         subject = indicator(canonical_pattern(f"[{pattern}]"))
         asked = _AskedLists()
         apply_benign(subject, {"wide": "keep"}, asked)
-        assert {(_LISTED_TYPES[kind], value) for kind, value in listed_values(subject)} <= asked
+        listed = listed_values(subject)
+        assert {(_LISTED_TYPES[kind], value) for kind, value in listed} <= asked
+        spelt = {without_wildcards(value) for kind, value in listed if kind == "url"}
+        assert {("url", value) for value in spelt} <= asked
 
     INCLUDING = WithExclusions(
         [("ipv4-addr", "45.77.141.9", "own"), ("domain-name", "ours.top", "own")], LISTS
@@ -256,6 +261,7 @@ _VALUES = (
     *("Good.Test", "b\u00fccher.example.", "8.8.8.8", "8.8.8.8/32", "8.8.8.0/24", "45.0.0.0/12"),
     *("2606:4700:4700:0::1111", "2606:4700::/32", "Me@Good.Test", "8.8.0.9/16"),
     *("http://GOOD.test:80", "https://x@good.test/#a", "http://b\u00fccher.example/\u00e4"),
+    *("http://good.test/*", "http://good.test/a*b?*", "http://good.test/*#a"),
     *("http://[2606:4700::1]/", "http://8.8.8.8", "d41d8cd98f00b204E9800998ecf8427e"),
     "a9993e364706816aba3e25717850c26c9cd0d89d",
 )
