@@ -55,7 +55,7 @@ class Client:
     ) -> None:
         """`url` and `key` take precedence over `settings`.
 
-        Those default to variables and client.toml.  Raises ConfigError if one of these is wrong.
+        Those default to variables and client.toml.  Raises ConfigError if a value is wrong.
         Sends nothing yet: if the hub's URL, certificate or key cannot be used, the first call
         that needs it raises ShareError.
         """

@@ -1,9 +1,9 @@
 """Settings: hub.toml, client.toml, policy.toml, and how they are read."""
 
+from tocsin.config.conversion import ConfigError
 from tocsin.config.loading import (
     CLIENT_FILE,
     HUB_FILE,
-    ConfigError,
     load_client,
     load_hub,
     personal_file,

@@ -6,17 +6,15 @@ never stand in a message.
 """
 
 import logging
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
-import msgspec
-from msgspec import inspect
 from msgspec.structs import FieldInfo, fields
 
-from tocsin.config.settings import ClientSettings, HubSettings, Settings, is_secret
+from tocsin.config.conversion import ConfigError, convert
+from tocsin.config.settings import ClientSettings, HubSettings, Settings
 
 HUB_FILE = "TOCSIN_HUB_CONFIG"
 """The variable that names the hub's file where the command line does not."""
@@ -47,10 +45,6 @@ _NEEDED = {
 
 S = TypeVar("S", bound=Settings)
 log = logging.getLogger(__name__)
-
-
-class ConfigError(Exception):
-    """A setting is unknown or wrong; the text names it and says what would be right."""
 
 
 def load_hub(
@@ -128,7 +122,7 @@ def _load(
         name = _current_name(given, known, source)
         if name not in known:
             raise ConfigError(f"{name}: unknown setting ({source}); known are {_join(known)}")
-        value = _convert(known[name], raw, source)
+        value = convert(known[name], raw, source)
         if isinstance(value, Path) and file and source == str(file):
             value = file.parent / value
         if isinstance(value, tuple):
@@ -177,72 +171,6 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
         if name not in known | old and not name.startswith(_OTHER_PREFIXES):
             raise ConfigError(f"${name}: unknown setting; known are {_join(known)}")
     return ours
-
-
-def _convert(field: FieldInfo, raw: object, source: str) -> Any:
-    """The value in the setting's type: TOML's values as they are, text of any source parsed.
-
-    Raises ConfigError.
-    """
-    if raw == "" and field.default is None:
-        return None
-    secret = is_secret(field)
-    try:
-        prepared = _prepare(raw, inspect.type_info(field.type))
-        strict = not isinstance(raw, str)
-        return msgspec.convert(prepared, field.type, strict=strict, dec_hook=_parse_path)
-    except msgspec.ValidationError as error:
-        given = "something else" if secret else ascii(raw)
-        raise ConfigError(
-            f"{field.name}: must be {_describe(field.type)}, but {source} says {given}"
-        ) from (None if secret else error)
-
-
-def _prepare(raw: object, type_: inspect.Type) -> object:
-    """Split text at commas where a list is expected, and write words in lower case."""
-    match type_:
-        case inspect.Metadata():
-            return _prepare(raw, type_.type)
-        case inspect.FrozenSetType() | inspect.VarTupleType():
-            if not isinstance(raw, str | list | tuple):
-                return raw
-            parts = raw.split(",") if isinstance(raw, str) else raw
-            stripped = [part.strip() if isinstance(part, str) else part for part in parts]
-            return [_prepare(part, type_.item_type) for part in stripped if part != ""]
-        case inspect.LiteralType():
-            return raw.lower() if isinstance(raw, str) else raw
-        case _:
-            return raw
-
-
-def _parse_path(kind: type, raw: object) -> Path:
-    """Raises ValueError, which msgspec turns into a ValidationError."""
-    if isinstance(raw, Path):
-        return raw
-    if not isinstance(raw, str) or not re.fullmatch(r"[^\0]+", raw):
-        raise ValueError("not a path")
-    return Path(raw).expanduser()
-
-
-def _describe(annotation: Any) -> str:
-    """Describe a valid value of this type: `must be …`."""
-    if get_origin(annotation) is Literal:  # msgspec would sort the words
-        return f"one of {', '.join(get_args(annotation))}"
-    match inspect.type_info(annotation):
-        case inspect.Metadata(extra_json_schema={"description": str(description)}):
-            return description
-        case inspect.FrozenSetType(item_type=inspect.LiteralType(values=values)):
-            return f"a list of one or more of {', '.join(map(str, values))}"
-        case inspect.IntType(ge=low, le=high):
-            return f"a whole number from {low} to {high}"
-        case inspect.FloatType(ge=low, le=high):
-            return f"a number from {low:g} to {high:g}"
-        case inspect.UnionType():
-            return "a path, or empty"
-        case inspect.VarTupleType():
-            return "a list of texts"
-        case _:
-            return "a path"
 
 
 def _parse_toml(file: Path) -> dict[str, Any]:

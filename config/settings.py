@@ -1,8 +1,8 @@
 """The settings of the hub and of the clients: their names, types, limits and defaults.
 
 `hub.toml` and `client.toml` list every setting with its default. Where values come from is the
-business of `loading`, which also checks them: a settings object that a program makes itself is
-not checked.
+business of `loading`, which also checks them.  Settings of the clients are checked as well if a
+program makes them itself; those of the hub are not.
 """
 
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
+
+from tocsin.config.conversion import SECRET, convert, is_secret
 
 TlpWord = Literal["clear", "green", "amber", "amber+strict", "red"]
 ConsentWord = Literal["none", "usg", "everyone", "everyone-cisa-proprietary"]
@@ -21,9 +23,6 @@ CONSENTS: tuple[ConsentWord, ...] = get_args(ConsentWord)
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
 Switch = Annotated[bool, Meta(description="true or false")]
-
-SECRET = {"secret": True}
-"""Marks a setting whose value must never be shown."""
 
 _PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[0-5]?[0-9]{1,4})"
 """The pattern of a port, from 0 to 65535."""
@@ -46,12 +45,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if not is_secret(field)
         )
         return f"{type(self).__name__}({', '.join(shown)})"
-
-
-def is_secret(field: msgspec.structs.FieldInfo) -> bool:
-    """True if the value of this setting must not be shown."""
-    metadata = getattr(field.type, "__metadata__", ())
-    return any(isinstance(each, Meta) and each.extra == SECRET for each in metadata)
 
 
 class HubSettings(Settings, frozen=True, kw_only=True):
@@ -178,7 +171,11 @@ class HubSettings(Settings, frozen=True, kw_only=True):
 
 
 class ClientSettings(Settings, frozen=True, kw_only=True):
-    """Settings of the clients: the hub, and the facts that admission must know of their partner."""
+    """Settings of the clients: the hub, and the facts that admission must know of their partner.
+
+    Values are converted as those of a file are: a text is one name or term, or several with commas.
+    Raises ConfigError if a value is wrong.
+    """
 
     url: Annotated[str, _text(r"(https?://\S+)?", "an http:// or https:// URL, or empty")] = ""
     """The hub's discovery URL, ending in `/taxii2/`."""
@@ -221,3 +218,9 @@ class ClientSettings(Settings, frozen=True, kw_only=True):
     """Maximum seconds for sending a request and reading its whole response."""
     max_response_length: Annotated[int, Meta(ge=65_536, le=1 << 31)] = 16 * 1024 * 1024
     """The longest page that is read, in octets after decompression."""
+
+    def __post_init__(self) -> None:
+        """Convert and check what was given."""
+        for field in msgspec.structs.fields(self):
+            checked = convert(field, getattr(self, field.name), type(self).__name__)
+            msgspec.structs.force_setattr(self, field.name, checked)

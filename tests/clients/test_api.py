@@ -80,9 +80,20 @@ def test_errors_are_share_errors(alone: None, call: str) -> None:
 def test_a_url_that_cannot_be_used_is_an_error_of_the_first_call_that_needs_it(
     alone: None,
 ) -> None:
-    client = Client("ftp://hub.example/", "acme:acme")
+    client = Client("http://hub.example:99999/", "acme:acme")
     with pytest.raises(ShareError, match="cannot be the URL"):
         client.collections()
+
+
+def test_text_that_is_no_url_of_a_hub_is_an_error_of_the_client(alone: None) -> None:
+    with pytest.raises(ConfigError, match="url: must be an http:// or https:// URL"):
+        Client("ftp://hub.example/", "acme:acme")
+
+
+def test_a_single_term_masks_as_several_do(alone: None) -> None:
+    client = Client(settings=ClientSettings(terms="acme.example"))  # type: ignore[arg-type]
+    (result,) = client.check_content(b"url\nhttp://evil.top/?to=acme.example\n", "iocs.csv")
+    assert "acme.example" not in str(result.object)
 
 
 def test_a_wrong_variable_is_an_error_of_the_client(

@@ -287,6 +287,45 @@ class TestWrong:
         assert "not UTF-8" in complaint(load_hub, tmp_path / "settings.toml")
 
 
+class TestMadeByPrograms:
+    """Settings of the clients that a program makes itself."""
+
+    @pytest.mark.parametrize("name", ["terms", "names"])
+    @pytest.mark.parametrize("given", ["a.example, b", ["a.example", "b"], ("a.example", "b ")])
+    def test_texts_and_lists_are_taken_as_in_a_file(self, name: str, given: Any) -> None:
+        settings: Any = ClientSettings
+        assert getattr(settings(**{name: given}), name) == ("a.example", "b")
+
+    def test_a_single_term_is_one_term(self) -> None:
+        settings: Any = ClientSettings
+        assert settings(terms="acme.example") == ClientSettings(terms=("acme.example",))
+
+    def test_a_path_may_be_text(self) -> None:
+        settings: Any = ClientSettings
+        assert settings(policy="p.toml").policy == Path("p.toml")
+
+    @pytest.mark.parametrize(
+        ("name", "raw"),
+        [
+            ("terms", 7),
+            ("terms", [7]),
+            ("terms", None),
+            ("default_tlp", "pink"),
+            ("consent", "all"),
+            ("policy", 7),
+            ("timeout", 0),
+            ("keyring", "perhaps"),
+        ],
+    )
+    def test_a_wrong_value_is_named(self, name: str, raw: Any) -> None:
+        with pytest.raises(ConfigError, match=f"^{name}: must be .* but ClientSettings says"):
+            ClientSettings(**{name: raw})
+
+    def test_a_wrong_key_is_not_shown(self) -> None:
+        with pytest.raises(ConfigError, match="^key: must be .* says something else$"):
+            ClientSettings(key="acme: hunter2")
+
+
 class TestSecrets:
     @pytest.mark.parametrize(
         ("load", "name", "raw"),
