@@ -100,6 +100,13 @@ def test_lines_for_a_crontab_give_the_path_of_the_program() -> None:
     assert [each for each in lines if not each.startswith("/")] == []
 
 
+def test_programs_that_read_the_files_of_a_mirror_are_allowed_to() -> None:
+    text = TEXTS[ROOT / "docs" / "export.md"]
+    named = set(re.findall(r'"/srv/lists/(\w+)/', text))
+    polled = re.findall(r"poll green --mirror /srv/lists --format (\w+) --mode 644", text)
+    assert named and named - set(polled) == set()
+
+
 def test_every_variable_named_is_one_that_is_read() -> None:
     settings = {each.name for kind in (HubSettings, ClientSettings) for each in fields(kind)}
     known = {f"TOCSIN_{name.upper()}" for name in settings} | OTHER_VARIABLES
