@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.quotations import is_plain_name
@@ -38,6 +39,7 @@ _TOKEN = re.compile(
       | (?P<sign>==|<>|!=|<=|>=|[=<>\[\]().,:*])""",
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
+_BETWEEN = frozenset(("space", "comment"))
 SIMPLE_PATTERN = re.compile(
     r"\[(?!(?:true|false):)([a-z][a-z0-9-]*):((?!(?:true|false)\b)[a-z_]+(?:\.'[A-Za-z0-9-]+'|\.MD5)?)"
     r" ?= ?'([^'\\]*+)'\]"
@@ -199,6 +201,7 @@ class _Reader:
     """Reads one pattern from left to right.  AND and OR loop; only parentheses recurse."""
 
     def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
         self._tokens = list(_tokens(pattern))
         self._at = 0
         self._depth = 0
@@ -353,10 +356,19 @@ class _Reader:
             raise self._stop(text)
 
     def _stop(self, wanted: str, *, back: int = 0) -> Malformed:
-        kind, text = self._tokens[max(0, self._at - back)]
+        number = max(0, self._at - back)
+        kind, text = self._tokens[number]
         is_shown = kind == "sign" or (kind == "word" and is_plain_name(text))
         found = ascii(text) if is_shown else _FOUND.get(kind, "a number")
-        return Malformed(f"not a STIX pattern: {wanted} expected, {found} found")
+        return Malformed(
+            f"not a STIX pattern: {wanted} expected, {found} found{self._place(number)}"
+        )
+
+    def _place(self, number: int) -> str:
+        """The place of a token in words; empty for the end."""
+        found = (each for each in _TOKEN.finditer(self._pattern) if each.lastgroup not in _BETWEEN)
+        token = next(islice(found, number, None), None)
+        return f" at character {token.start() + 1}" if token else ""
 
 
 def _tokens(pattern: str) -> Iterator[tuple[str, str]]:
@@ -366,7 +378,7 @@ def _tokens(pattern: str) -> Iterator[tuple[str, str]]:
         if not found:
             raise Malformed(f"not a STIX pattern: unexpected text at character {at + 1}")
         at = found.end()
-        if found.lastgroup not in ("space", "comment"):
+        if found.lastgroup not in _BETWEEN:
             yield str(found.lastgroup), found[0]
     yield from [("end", "")] * 3  # so that one may look on, and back, at the end
 

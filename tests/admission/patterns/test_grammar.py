@@ -126,3 +126,18 @@ def test_a_pattern_that_can_never_match_is_refused_although_the_grammar_allows_i
 def test_a_truncated_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(Malformed, match="the end found"):
         parse_pattern(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "place"),
+    [
+        ("[a:b = 'x' XOR a:c = 'y']", "'XOR' found at character 12"),
+        ("[a:b /* = */ LIKE 5]", "'LIKE' found at character 14"),
+        ("[a:b = 'x'] WITHIN 0 SECONDS", "a number found at character 20"),
+        ("[a:b = 'x", "unexpected text at character 8"),
+        ("[a:b = 'x'", "] expected, the end found"),
+    ],
+)
+def test_the_message_gives_the_place(pattern: str, place: str) -> None:
+    with pytest.raises(Malformed, match=f"{re.escape(place)}$"):
+        parse_pattern(pattern)
