@@ -176,7 +176,7 @@ def _limit(spec: CollectionSpec, sources: Iterable[Collection]) -> Tlp | None:
 
     Raises Malformed if it is not stated and a source holds what no rule has looked at.
     """
-    verbatim = [each.alias for each in sources if each.kind is CollectionKind.VERBATIM]
+    verbatim = [each.alias or each.id for each in sources if each.kind is CollectionKind.VERBATIM]
     if verbatim and spec.max_tlp is None:
         raise Malformed(
             f"--max-tlp is missing: {verbatim[0]} holds what was posted, of any level or without "

@@ -416,7 +416,7 @@ def _rows(partner: Answer) -> Iterator[dict[str, object]]:
 
 
 def _aliases(hub: Runtime) -> dict[str, str]:
-    return {each.id: each.alias for each in hub.services.store.feeds.collections()}
+    return Partners(hub.services.store).aliases()
 
 
 def _format_partner(

@@ -137,8 +137,8 @@ class Partners:
         return found
 
     def aliases(self) -> dict[str, str]:
-        """The alias of each collection by its id."""
-        return {each.id: each.alias for each in self.store.feeds.collections()}
+        """The alias of each collection by its id; the id itself where there is none."""
+        return {each.id: each.alias or each.id for each in self.store.feeds.collections()}
 
     def find_collection_ids(self, names: Iterable[str]) -> frozenset[str]:
         """The ids of collections that are named by id or alias.  Raises NotFound."""

@@ -98,7 +98,7 @@ class AgreementPages:
             chosen=chosen,
             agreement=agreement,
             state=None if agreement is None else agreement.state_at(now),
-            collections=[each for each in context().collections if each.alias],
+            collections=context().collections,
             partners=[(p.slug, p.name) for p in self.services.store.accounts.list_partners()],
             levels=_LEVELS,
             may_act=context().who.has(*_ACT),

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.medallion_files import FEED, collection, write_data_file
 from support.processes import HubProcess, run_command
 
 
@@ -31,6 +33,13 @@ def test_a_new_collection_can_be_read_from_the_next_request_on(hub: Any) -> None
     assert answer["accounts"][0]["read"] == ["clear", "green", "iocs"]
     assert hub.ask("collections/iocs/objects/").status_code == 200
     assert hub.ask("collections/amber/objects/").status_code == 404  # was taken away
+
+
+def test_a_collection_without_an_alias_is_shown_by_its_id(hub: Any, tmp_path: Path) -> None:
+    hub.command("import", "medallion", write_data_file(tmp_path, collection()))
+    answer = hub.command("partner", "change", "acme", "--read", f"clear,green,{FEED}")
+    assert answer["accounts"][0]["read"] == sorted([FEED, "clear", "green"])
+    assert list_partner(hub)[1]["read"] == answer["accounts"][0]["read"]
 
 
 def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:

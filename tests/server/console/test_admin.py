@@ -7,6 +7,8 @@ import pytest
 from support.console import Visitor, post, sign_in
 from support.hub import HubInProcess, indicator
 
+from tocsin.server.model import Collection, CollectionKind
+from tocsin.server.partners.administration import PartnerChange, Partners
 from tocsin.server.person import Role
 
 PARTNER = {
@@ -120,6 +122,18 @@ def test_all_wrong_values_of_a_new_partner_are_named_at_once(hub: HubInProcess) 
     wrong = {"slug": "No Slug", "country": "Atlantis", "reliability": "Z"}
     page = post(client, "/console/admin/partners/new", PARTNER | wrong).text
     assert all(f'<a href="#{field}">' in page for field in wrong)
+
+
+def test_a_collection_without_an_alias_is_named_by_its_id_in_the_form(
+    hub: HubInProcess,
+) -> None:
+    store = hub.services.store
+    id = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
+    store.feeds.add(Collection(id, "", CollectionKind.VERBATIM, "High value", ""))
+    Partners(store).change("acme", PartnerChange(reads=["clear", id]), "test")
+    page = sign_in(hub, "operator@hub.example").get("/console/admin/partners/acme").text
+    # A box without the id would take the right away when the form is saved.
+    assert f'name="reads" value="{id}" checked' in page
 
 
 def test_a_change_of_rights_holds_from_the_next_request_on(hub: HubInProcess) -> None:
