@@ -114,8 +114,24 @@ def import_collections(
         raise NotFound(f"medallion has no such collection; choose from {known}")
     if options.partner and hub.store.accounts.find_partner(options.partner) is None:
         raise NotFound(f"there is no partner {options.partner}")
+    planned = _plan(hub, selected, options)
     with _progress_bar() as bar:
-        return [_import_collection(hub, source, id, options, bar) for source, id in selected]
+        return [_import_collection(hub, source, here, options, bar) for source, here in planned]
+
+
+def _plan(
+    hub: Destination, selected: Iterable[tuple[SourceCollection, str]], options: ImportOptions
+) -> list[tuple[SourceCollection, Collection]]:
+    """The collection here of each source, known or new; no two have the same alias."""
+    known = {collection.id: collection for collection in hub.store.feeds.collections()}
+    planned = []
+    for source, id in selected:
+        here = known.get(id) or _new_collection(source, id, options, known.values())
+        if here.kind is not CollectionKind.VERBATIM:
+            raise Conflict(f"{id} is the id of the {here.kind.value} {here.alias!r} of this hub")
+        known[id] = here
+        planned.append((source, here))
+    return planned
 
 
 def _progress_bar() -> Progress:
@@ -160,13 +176,13 @@ def _derived_id(source: SourceCollection, secrets: HubSecrets) -> str:
 
 
 def _import_collection(
-    hub: Destination, source: SourceCollection, id: str, options: ImportOptions, bar: Progress
+    hub: Destination,
+    source: SourceCollection,
+    here: Collection,
+    options: ImportOptions,
+    bar: Progress,
 ) -> Report:
-    known = {collection.id: collection for collection in hub.store.feeds.collections()}
-    here = known.get(id) or _new_collection(source, id, options, known.values())
-    if here.kind is not CollectionKind.VERBATIM:
-        raise Conflict(f"{id} is the id of the {here.kind.value} {here.alias!r} of this hub")
-    if id not in known and not options.dry_run:
+    if not options.dry_run and not _exists(hub, here):
         ensure_collection(hub.store, here)
     task = bar.add_task(f"{source.root}: {source.title or source.id}"[:40], total=source.count)
     tally = _Tally(options.cursor)
@@ -174,6 +190,10 @@ def _import_collection(
         tally.count(batch, _store_batch(hub, here, batch, options))
         bar.update(task, completed=tally.found)
     return _report(source, here, tally) | _cursors(hub, here, tally, options)
+
+
+def _exists(hub: Destination, collection: Collection) -> bool:
+    return any(each.id == collection.id for each in hub.store.feeds.collections())
 
 
 def _new_collection(
@@ -251,23 +271,36 @@ def _split_batches(source: SourceCollection, tally: _Tally) -> Iterator[list[Sto
 def _store_batch(
     hub: Destination, collection: Collection, batch: Sequence[StoredVersion], options: ImportOptions
 ) -> list[Record]:
-    """Store a batch; the record of each object."""
-    if options.dry_run:
+    """Store a batch, or only try to in a dry run; the record of each object."""
+    if options.dry_run and not _exists(hub, collection):
         return [_dry_record(index, stored.body) for index, stored in enumerate(batch)]
     objects = [(index, stored.body) for index, stored in enumerate(batch)]
 
     def work(txn: Transaction) -> list[Record]:
         records = deposited(txn, collection, objects, Depositor(options.partner))
+        if options.dry_run:
+            raise _Undone(records)
         counts = Counter(record.verdict for record in records)
         if counts[Verdict.ADMITTED]:
             txn.add_journal_entry("import", hub.actor, {"collection": collection.id, **counts})
         return records
 
-    return hub.store.commit(work)
+    try:
+        return hub.store.commit(work)
+    except _Undone as undone:
+        return undone.records
+
+
+class _Undone(Exception):
+    """Ends the transaction of a dry run, so that nothing of it is kept."""
+
+    def __init__(self, records: list[Record]) -> None:
+        super().__init__()
+        self.records = records
 
 
 def _dry_record(index: int, body: bytes) -> Record:
-    """The record that an object would get if it is not here yet."""
+    """The record that an object would get in a new collection."""
     try:
         one = posting(body)
     except Malformed as error:

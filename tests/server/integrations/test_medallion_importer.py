@@ -265,6 +265,24 @@ class TestRepeatedImport:
         (answer,) = home.run_import(file)
         assert foretold == {k: v for k, v in answer.items() if k != "cursor"}
 
+    def test_a_dry_run_knows_what_is_here_already(self, home: Any, tmp_path: Path) -> None:
+        home.run_import(write_data_file(tmp_path, home.own_collection((day(1), threat(1)))))
+        changed = (day(1), threat(1, name="Other"))
+        file = write_data_file(
+            tmp_path, home.own_collection((day(1), threat(1)), (day(2), threat(2)), changed)
+        )
+        before = home.feeds.head(home.feed), home.journal_length()
+        (foretold,) = home.run_import(file, dry_run=True)
+        assert (home.feeds.head(home.feed), home.journal_length()) == before
+        (answer,) = home.run_import(file)
+        assert (foretold["added"], foretold["known"]) == (1, 1)
+        assert foretold == {k: v for k, v in answer.items() if k != "cursor"}
+
+    def test_a_dry_run_gives_no_alias_twice(self, home: Any, tmp_path: Path) -> None:
+        twins = [home.own_collection(id=str(uuid.uuid4()), alias="twin") for _ in range(2)]
+        answers = home.run_import(write_data_file(tmp_path, *twins), dry_run=True)
+        assert [each["alias"] for each in answers] == ["twin", ""]
+
 
 class TestTheFile:
     @pytest.mark.parametrize(
