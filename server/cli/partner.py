@@ -56,8 +56,8 @@ _partner_options = with_options(
         multiple=True,
         help="Its domains, products, networks: masked in what it submits.",
     ),
-    click.option("--read", type=LIST, multiple=True, help="Collections that it may read."),
-    click.option("--write", type=LIST, multiple=True, help="Collections that it may write to."),
+    click.option("--read", type=LIST, multiple=True, help="All collections that it may read."),
+    click.option("--write", type=LIST, multiple=True, help="All collections that it may write to."),
     click.option("--max-tlp", type=TLP, help="The strictest level that it may submit."),
     click.option(
         "--consent",
@@ -147,7 +147,9 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
 def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> Answer:
     """Change what the options name, from the next request on.
 
-    A list takes the place of the whole former list. Objects published before stay as they are.
+    --read, --write, --term and --sector replace the whole former list: name what is to stay too.
+    `tocsin-hub partner show SLUG` shows the collections. Objects published before stay as they
+    are.
     """
     fields = _partner_fields(options)
     names, terms = options["names"], _rights(options, "term")

@@ -330,7 +330,9 @@ def _rights(source: SourceCollection, id: str) -> str:
     if not flags:
         return "nobody could read or write it"
     return (
-        f"every user could {' and '.join(_right_names(source))} it; grant it with {' '.join(flags)}"
+        f"every user could {' and '.join(_right_names(source))} it; to grant that to a partner, "
+        f"add the id to its lists: `tocsin-hub partner change SLUG {' '.join(flags)}` alone would "
+        "replace them, so name the collections that it has now too"
     )
 
 

@@ -110,8 +110,8 @@ class TestACollection:
     @pytest.mark.parametrize(
         ("flags", "said"),
         [
-            ((True, True), "--read {0} --write {0}"),
-            ((True, False), "--read {0}"),
+            ((True, True), "partner change SLUG --read {0} --write {0}` alone would replace"),
+            ((True, False), "partner change SLUG --read {0}` alone would replace"),
             ((False, False), "nobody could"),
         ],
     )
