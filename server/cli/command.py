@@ -84,7 +84,10 @@ def with_open_hub(command: Callable[..., int | None]) -> Callable[..., int | Non
 def _with_open_hub(
     command: Callable[..., int | None], *, creates: bool
 ) -> Callable[..., int | None]:
-    """As `with_open_hub`; a command that `creates` makes a new hub where there is none."""
+    """As `with_open_hub`; a command that `creates` makes a new hub where there is none.
+
+    A dry run makes none: it writes nothing.
+    """
 
     @with_settings
     @wraps(command)
@@ -93,7 +96,7 @@ def _with_open_hub(
         new = not has_secrets(settings.data)
         if new and not settings.mongo_uri and has_database(settings.data):
             read_secrets(settings.data)  # says that they are missing
-        if new and not creates:
+        if new and (not creates or arguments.get("dry_run")):
             raise NotFound(_NO_HUB.format(settings.data))
         if new:
             check_policy(settings)

@@ -57,12 +57,17 @@ def import_command() -> None:
     type=_CURSOR,
     help="Show where a poller goes on here that had read up to there on medallion.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be imported; write nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show what would be imported into a hub that is there; write nothing.",
+)
 @with_new_hub
 def _medallion(hub: Runtime, source: str, into: str, **options: Any) -> CommandResult:
     """Import medallion's collections as verbatim collections; repeatable.
 
-    SOURCE is medallion's JSON data file, or the mongodb:// URI of its database.
+    SOURCE is medallion's JSON data file, or the mongodb:// URI of its database. Where there is no
+    hub yet, a new one is made; a dry run needs one.
     """
     import_options = ImportOptions(
         roots=frozenset(options["root"]),

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.medallion_files import collection, write_data_file
 from support.processes import BIN, make_data, run_command
 
 from tocsin.server.cli.command import print_table
@@ -16,6 +17,14 @@ def test_a_list_of_what_is_in_the_wrong_folder_makes_no_hub_there(alone: None) -
     code, out, message = run_command("partner", "list")
     assert (code, out) == (1, "")
     assert "there is no hub in tocsin-data: name its data directory with --data" in message
+    assert not Path("tocsin-data").exists()
+
+
+def test_a_dry_run_makes_no_hub(alone: None, tmp_path: Path) -> None:
+    file = write_data_file(tmp_path, collection())
+    code, out, message = run_command("import", "medallion", str(file), "--dry-run")
+    assert (code, out) == (1, "")
+    assert "there is no hub in tocsin-data" in message
     assert not Path("tocsin-data").exists()
 
 
