@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--cert", metavar="FILE", help="a client certificate with its key, PEM")
     add("--ca", metavar="FILE", help="the authority that signed the server's certificate, PEM")
     add("--collection", default="", metavar="C", help="id or alias; the checks may write there")
-    add("--root", default="", metavar="PATH", help="path of the API root, if not the default one")
+    add(
+        "--root", default="", metavar="ROOT", help="path or URL of the API root, if not the default"
+    )
     add("--only", action="append", default=[], metavar="N", help="a section (16) or check (16.3)")
     add("--skip", action="append", default=[], metavar="N", help="leave a section or check out")
     add("--timeout", type=float, default=15.0, metavar="S", help="seconds for each answer (15)")
@@ -145,7 +147,6 @@ def _options(options: argparse.Namespace) -> Options:
     if options.key and options.token:
         raise WrongUsage("either --key or --token")
     target, discovery = _target(options)
-    root = f"/{options.root.strip('/')}/".replace("//", "/") if options.root else ""
     return Options(
         target,
         discovery,
@@ -155,7 +156,7 @@ def _options(options: argparse.Namespace) -> Options:
         if options.token
         else "",
         other=basic_auth_header(options.other_key) if options.other_key else "",
-        root=root,
+        root=_root_path(options.root, target),
         collection=options.collection,
         certificate=bool(options.cert),
     )
@@ -173,9 +174,29 @@ def _target(options: argparse.Namespace) -> tuple[Target, str]:
         raise WrongUsage("give the credential with --key, not in the URL")
     if not options.timeout > 0:
         raise WrongUsage("--timeout: a number of seconds above 0 is expected")
+    if parts.scheme == "http" and (options.cert or options.ca):
+        raise WrongUsage("--cert and --ca need a URL that begins with https://")
     tls = _tls(options) if parts.scheme == "https" else None
     path = parts.path if parts.path not in ("", "/") else "/taxii2/"
     return Target(parts.scheme, parts.hostname, port, options.timeout, tls), path
+
+
+def _root_path(given: str, target: Target) -> str:
+    """The path of the API root that is given as a path or as a URL on the server that is asked."""
+    if not given:
+        return ""
+    path = given
+    if "://" in given:
+        origin = f"{target.scheme}://{target.host}:{target.port}"
+        try:
+            parts = urlsplit(given)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError as error:
+            raise WrongUsage(f"--root: {error}") from error
+        if f"{parts.scheme}://{parts.hostname}:{port}" != origin:
+            raise WrongUsage(f"--root: must be a path, or a URL at {origin}")
+        path = parts.path
+    return f"/{path.strip('/')}/".replace("//", "/")
 
 
 def _tls(options: argparse.Namespace) -> ssl.SSLContext:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 from xml.etree import ElementTree
 
 import pytest
@@ -100,6 +101,11 @@ class TestHowItEnds:
             ["http://host/", "--skip", "16.99"],
             ["http://host/", "--timeout", "0"],
             ["https://host/", "--cert", "no-such-file.pem"],
+            ["http://host/", "--cert", "no-such-file.pem"],
+            ["http://host/", "--ca", "no-such-file.pem"],
+            ["http://host/", "--root", "http://other/root/"],
+            ["http://host/", "--root", "https://host/root/"],
+            ["http://host/", "--root", "http://host:port/root/"],
             ["http://host/", "--no-such-option"],
         ],
     )
@@ -178,6 +184,16 @@ class TestWhatItDoes:
         reasons = {r["number"]: r.get("reason") for r in output["results"]}
         assert reasons["12.1"] == "needs a collection to write: --collection"
         assert reasons["17.10"] is None and reasons["16.3"] is None
+
+    @pytest.mark.parametrize("prefix", ["/", "", "url"])
+    def test_the_api_root_is_named_by_its_path_or_url(
+        self, run: Any, serving: Any, prefix: str
+    ) -> None:
+        root = urljoin(serving.url, "/hub/") if prefix == "url" else f"{prefix}hub"
+        words = (serving.url, "--key", serving.key, "--root", root, "--only", "7", "--only", "9.1")
+        output = run(*words)
+        assert output.returncode == 0, output.stdout + output.stderr
+        assert " 0 failed" in output.stdout
 
     def test_what_it_adds_it_deletes(self, run: Any, serving: Any) -> None:
         output = json.loads(run(*serving.arguments(), "--json").stdout)
