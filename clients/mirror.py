@@ -70,9 +70,11 @@ class Mirror:
     def __init__(self, folder: Path) -> None:
         """Opens the state, and makes the folder if there is none.
 
-        Raises UnusableFile if the folder cannot be written to, or another poll is at work in it.
+        Raises UnusableFile if the folder cannot be written to, has files but is no mirror, or
+        another poll is at work in it.
         """
         self._folder = resolve(folder) if folder.is_dir() else _make_folder(folder)
+        _check_folder(self._folder)
         path = self._folder / _STATE_FOLDER / _STATE_FILE
         with _explained(path), writing(path, f"--mirror: {path}"):
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -278,6 +280,17 @@ def _make_folder(folder: Path) -> Path:
     return path
 
 
+def _check_folder(folder: Path) -> None:
+    """Raise UnusableFile if there are files that no mirror wrote: it would replace them."""
+    with writing(folder / "files", f"--mirror: {folder}"):
+        names = {each.name for each in folder.iterdir()}
+    if _STATE_FOLDER not in names and names - {"lost+found"}:  # this is in every new file system
+        raise UnusableFile(
+            f"--mirror: {folder} has files but is no mirror, and some could be replaced; name a "
+            "new or an empty folder"
+        )
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Turn an error of the state file into UnusableFile."""
@@ -289,8 +302,8 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
     except DamagedState as error:
         raise UnusableFile(
-            f"--mirror: {error}; remove the folder {_STATE_FOLDER} in the mirror to read the "
-            "collections from the beginning"
+            f"--mirror: {error}; remove the files in the folder {_STATE_FOLDER} of the mirror, but "
+            "not the folder, to read the collections from the beginning"
         ) from error
     except sqlite3.Error as error:
         raise UnusableFile(f"--mirror: the state cannot be written: {error}") from error

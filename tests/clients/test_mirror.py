@@ -222,6 +222,21 @@ def test_a_folder_whose_collection_is_not_named_is_refused(tocsin: Run, feed: Fe
     assert code != 0 and "also mirrors" in stderr
 
 
+def test_a_folder_with_files_of_others_is_refused(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    own = Path("m/edl/domain.txt")
+    own.parent.mkdir(parents=True)
+    own.write_text("own.test\n")
+    code, _, stderr = tocsin("poll", "feed", "--mirror", "m")
+    assert code != 0 and "m has files but is no mirror" in stderr
+    assert own.read_text() == "own.test\n" and not Path("m/.tocsin").exists()
+
+
+def test_a_new_file_system_is_an_empty_folder(tocsin: Run, feed: Feed) -> None:
+    Path("m/lost+found").mkdir(parents=True)
+    mirror(tocsin)
+
+
 def test_two_polls_do_not_work_in_one_folder(tocsin: Run, feed: Feed) -> None:
     mirror(tocsin)
     feed.add(listing(PATTERN.format("a")))
