@@ -79,7 +79,7 @@ def _parse_address(text: str) -> tuple[str, int]:
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Only this source; repeatable.")
 @click.option("--once", is_flag=True, help="Run each source once, now, and end.")
-@click.option("--check", is_flag=True, help="Check the file of sources and end.")
+@click.option("--check", is_flag=True, help="Check the file of sources and its folders, and end.")
 @click.option("--status", is_flag=True, help="Show the last run of each source, and end.")
 @click.option(
     "--metrics",
@@ -102,6 +102,7 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
     sources = _choose(_load(options["sources"]), options["only"])
     state, as_json = options["state"], options["as_json"]
     if options["check"]:
+        _check_places(options["sources"], sources)
         return _print_sources(sources, as_json=as_json)
     if options["status"]:
         known = read_statuses(state)
@@ -136,6 +137,18 @@ def _load(path: Path) -> tuple[Source, ...]:
         return load_sources(path)
     except Malformed as error:
         raise WrongUsage(str(error)) from error
+
+
+def _check_places(path: Path, sources: Sequence[Source]) -> None:
+    """Raise WrongUsage if a source reads from a folder that is not there.
+
+    Only --check does so: a folder that is missing for a while must not stop the other sources.
+    """
+    for each in sources:
+        try:
+            each.check_place()
+        except Malformed as error:
+            raise WrongUsage(f"{path}: source {each.name}: {error}") from error
 
 
 def _choose(sources: Sequence[Source], only: Sequence[str]) -> list[Source]:

@@ -13,14 +13,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, reduce
-from operator import or_
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, inspect
 
 from tocsin.admission.errors import Malformed
 from tocsin.clients.downloads import Access
@@ -32,6 +31,12 @@ Memory = Mapping[str, str]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
+_VALUES: Mapping[type, str] = {
+    inspect.StrType: "a text in quotation marks",
+    inspect.BoolType: "true or false",
+    inspect.VarTupleType: 'a list of texts, like ["phishing"]',
+}
+"""Descriptions of valid values by their type."""
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 
 
@@ -87,6 +92,9 @@ class Source(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_
         if self.valid_for:
             parse_duration_seconds(self.valid_for, "valid_for")
 
+    def check_place(self) -> None:
+        """Raises Malformed if this machine lacks the place to read; it may come later."""
+
 
 class RemoteSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The settings of a source on another machine."""
@@ -112,6 +120,8 @@ class RemoteSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True
             raise Malformed("url: must begin with https:// or http:// and name a host")
         if "@" in urlsplit(self.url).netloc:
             raise Malformed("url: holds a user name; write user:password into credential_file")
+        if self.header and self.credential_file is None:
+            raise Malformed("header: has no effect without credential_file; set that too")
         self.access()
 
     def credential(self) -> str:
@@ -182,17 +192,51 @@ def load_sources(path: Path) -> tuple[Source, ...]:
 def _read_source(path: Path, number: int, entry: Any) -> Source:
     name = entry.get("name", "") if isinstance(entry, dict) else ""
     where = f"{path}: source {number}{f' ({name})' if isinstance(name, str) and name else ''}"
-    if isinstance(entry, dict) and entry.get("kind") not in kinds():
+    if not isinstance(entry, dict):
+        raise Malformed(f"{where}: must be a table: begin it with [[source]]")
+    kind = kinds().get(str(entry.get("kind")))
+    if kind is None:
         raise Malformed(f"{where}: kind must be one of {', '.join(kinds())}")
     try:
-        source: Source = msgspec.convert(entry, reduce(or_, kinds().values()), dec_hook=_make_path)
+        _check_entry(entry, kind)
+        source: Source = msgspec.convert(entry, kind, dec_hook=_make_path)
         source = _place_files(source, path.parent)
         source.check()
-    except msgspec.ValidationError as error:
-        raise Malformed(f"{where}: {error}") from error
     except Malformed as error:
         raise Malformed(f"{where}: {error}") from error
     return source
+
+
+def _check_entry(entry: Mapping[str, Any], kind: type[Source]) -> None:
+    """Raise Malformed, with the valid choices, for the first setting that is wrong or missing."""
+    known = {each.encode_name: each for each in msgspec.structs.fields(kind)}
+    for name, value in entry.items():
+        if name == "kind":
+            continue
+        if name not in known:
+            raise Malformed(
+                f"{name}: unknown setting; known are {', '.join(sorted({'kind', *known}))}"
+            )
+        try:
+            msgspec.convert(value, known[name].type, dec_hook=_make_path)
+        except msgspec.ValidationError as error:
+            raise Malformed(f"{name}: must be {_describe(known[name].type)}") from error
+    if missing := [name for name, each in known.items() if each.required and name not in entry]:
+        raise Malformed(f"{missing[0]}: is missing; a source of this kind needs it")
+
+
+def _describe(annotation: Any) -> str:
+    """Describe a valid value of this type: `must be …`."""
+    for each in (annotation, *get_args(annotation)):
+        if get_origin(each) is Literal:  # msgspec would sort the words
+            return f"one of {', '.join(get_args(each))}"
+    match inspect.type_info(annotation):
+        case inspect.StrType(pattern=str()):
+            return "1 to 64 lower-case letters, digits, _ or -, beginning with a letter or digit"
+        case inspect.IntType(ge=low, le=high):
+            return f"a whole number from {low} to {high}"
+        case kind:
+            return _VALUES.get(type(kind), "a path in quotation marks")
 
 
 def _make_path(kind: type, value: object) -> Path:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from tocsin.admission.errors import Unavailable
+from tocsin.admission.errors import Malformed, Unavailable
 from tocsin.clients.sources import Document, Memory, Source
 
 _SETTLED_AFTER = 2.0
@@ -30,6 +30,11 @@ class DirectorySource(
     """Names of the files to read: *.csv."""
     max_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 128 * 1024 * 1024
     """The longest file, in octets."""
+
+    def check_place(self) -> None:
+        """See Source."""
+        if not self.path.is_dir():
+            raise Malformed(f"path: {self.path} is no folder; make it, or name another")
 
     def documents(self, memory: Memory) -> Iterator[Document]:
         """See Source; the oldest files come first.  Links and hidden files are left out."""

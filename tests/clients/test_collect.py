@@ -205,6 +205,15 @@ class TestFailing:
         code, _, err = collect(*words)
         assert (code, message in err) == (2, True)
 
+    def test_a_check_names_a_folder_that_is_missing(self, collect: Tocsin) -> None:
+        Path("sources.toml").write_text(
+            "[[source]]\nkind = 'directory'\nname = 'reports'\npath = 'none'\n"
+        )
+        code, _, err = collect("--check")
+        assert (code, "source reports: path: none is no folder" in err) == (2, True)
+        Path("none").mkdir()
+        assert collect("--check")[0] == 0
+
 
 class Service:
     """`tocsin collect` as a process."""

@@ -454,6 +454,9 @@ class TestImap:
         assert mailbox.commands == []
 
 
+HTTP = "[[source]]\nkind = 'http'\nname = 'a'\n"
+
+
 class TestFile:
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -474,6 +477,12 @@ class TestFile:
             ("[[source]]\nkind = 'http'\nname = 'a'\nurl = 'https://a'\nevery = 'daily'", "every"),
             ("[[source]]\nkind = 'http'\nname = 'a'\nurl = 'https://a'\ncolour = 1", "colour"),
             ("[[source]]\nkind = 'directory'\nname = 'a'\npath = 'x'\ntlp = 'pink'", "tlp"),
+            (
+                HTTP + "url = 'https://a'\nheader = 'X-Api-Key'",
+                "header: .* without credential_file",
+            ),
+            ("source = [1]", "must be a table"),
+            ("[[source]]\nkind = ['http']\nname = 'a'", "kind must be one of directory"),
             ("[[source]\n", "not valid TOML"),
         ],
     )
@@ -483,6 +492,25 @@ class TestFile:
         path = tmp_path / "sources.toml"
         path.write_text(text)
         with pytest.raises(Malformed, match=message):
+            load_sources(path)
+
+    @pytest.mark.parametrize(
+        ("setting", "message"),
+        [
+            ("tlp = 'pink'", "tlp: must be one of clear, green"),
+            ("colour = 1", "colour: unknown setting; known are .*as, .*kind, .*url"),
+            ("labels = 'a'", r'labels: must be a list of texts, like \["phishing"\]$'),
+            ("labels = [1]", "labels: must be a list of texts"),
+            ("enabled = 'yes'", "enabled: must be true or false$"),
+            ("every = 5", "every: must be a text in quotation marks$"),
+            ("max_length = 3", "max_length: must be a whole number from 1024 to 2147483648$"),
+            ("ca = ''", "ca: must be a path in quotation marks$"),
+        ],
+    )
+    def test_an_error_names_the_choices(self, tmp_path: Path, setting: str, message: str) -> None:
+        path = tmp_path / "sources.toml"
+        path.write_text(f"{HTTP}url = 'https://a'\n{setting}")
+        with pytest.raises(Malformed, match=rf"source 1 \(a\): {message}"):
             load_sources(path)
 
     def test_two_sources_cannot_have_one_name(self, tmp_path: Path) -> None:
