@@ -60,7 +60,10 @@ class Client:
         that needs it raises ShareError.
         """
         settings = settings or load_client(None, os.environ, {})
-        given = {name: text for name, text in (("url", url), ("key", key)) if text}
+        given: dict[str, object] = {
+            name: text for name, text in (("url", url), ("key", key)) if text
+        }
+        given |= {"names": _as_tuple(settings.names), "terms": _as_tuple(settings.terms)}
         self.settings = msgspec.structs.replace(settings, **given)
         self._checker: Checker | None = None
         self._hub: Hub | None = None
@@ -131,7 +134,7 @@ class Client:
         collection: str,
         *,
         state: str | Path | None = None,
-        types: Sequence[str] = (),
+        types: str | Sequence[str] = (),
         added_after: str = "",
     ) -> Iterator[StixObject]:
         """The objects of a collection; with a `state` file those that are new since the last time.
@@ -142,7 +145,7 @@ class Client:
         found = self.hub.find_collection(collection)
         if not found.can_read:
             raise NotAllowed(f"this key may not read {collection}; ask the operator for the right")
-        query = PollQuery(types=tuple(types), added_after=added_after)
+        query = PollQuery(types=_as_tuple(types), added_after=added_after)
         key = cursor_key(found.url, query.filters())
         cursors = MemoryState() if state is None else _open_state(Path(state))
         saved = cursors.load(key)
@@ -163,6 +166,11 @@ class Client:
             RetrySettings(read=settings.timeout, bounds=bounds),
             TlsFiles(cert=settings.cert, ca=settings.ca),
         )
+
+
+def _as_tuple(values: str | Iterable[str]) -> tuple[str, ...]:
+    """Several values; a single string is one of them, not its characters."""
+    return (values,) if isinstance(values, str) else tuple(values)
 
 
 def _open_state(path: Path) -> StateFile:

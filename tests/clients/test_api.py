@@ -65,6 +65,15 @@ def test_a_program_that_ends_within_a_page_gets_that_page_again(served: HubInPro
     assert first in again and len(again) == 3
 
 
+def test_a_single_string_is_one_value_of_several(served: HubInProcess) -> None:
+    served.push(indicator("evil-portal.top"))
+    with Client() as client:
+        assert [each["type"] for each in client.poll("green", types="indicator")] == ["indicator"]
+    settings = ClientSettings(names="Acme Ltd", terms="acme.example")  # type: ignore[arg-type]
+    found = Client(settings=settings).settings
+    assert (found.names, found.terms) == (("Acme Ltd",), ("acme.example",))
+
+
 @pytest.mark.parametrize("call", ["collections", "push", "poll"])
 def test_errors_are_share_errors(alone: None, call: str) -> None:
     client = Client("http://127.0.0.1:9/taxii2/", "acme:acme", settings=ClientSettings())
