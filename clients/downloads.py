@@ -138,11 +138,10 @@ class _Session(requests.Session):
         """See requests."""
         target = super().get_redirect_target(resp)
         if target is not None:
-            to = urlsplit(urljoin(resp.url, target))
-            if to.scheme not in ("https", urlsplit(resp.url).scheme):
+            of, to = urlsplit(resp.url), urlsplit(urljoin(resp.url, target))
+            if to.scheme not in ("https", of.scheme):
                 raise ResponseRefused(
-                    f"{urlsplit(resp.url).netloc} redirects from https to {to.scheme}; "
-                    "it is not followed"
+                    f"{of.netloc} redirects from {of.scheme} to {to.scheme}; it is not followed"
                 )
         return target
 

@@ -125,7 +125,10 @@ _MAX_RESOURCE_LENGTH = 4 * 1024 * 1024
 _PAGE_ADVICE = "; ask for smaller pages with --limit, or raise max_response_length in client.toml"
 _RESOURCE_ADVICE = ", too long for what was asked for; check the URL, or tell its operator"
 _PIECE = 64 * 1024
-_IF_TRUSTED = "If you trust that address, give the URL there with --url"
+_IF_TRUSTED = (
+    "If you trust that address, give the URL there: with --url, or as the source's url in "
+    "sources.toml"
+)
 _ELSEWHERE = f"it is another address than the one you gave. {_IF_TRUSTED}"
 
 

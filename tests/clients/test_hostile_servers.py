@@ -334,7 +334,9 @@ class TestOtherOrigins:
             with serve_script(script) as server:
                 with (
                     Hub(server.url, "partner:secret", BOUNDED) as hub,
-                    pytest.raises(ResponseRefused, match=f"{root} is left out.*--url"),
+                    pytest.raises(
+                        ResponseRefused, match=f"{root} is left out.*or as the source's url"
+                    ),
                 ):
                     hub.list_collections()
                 own = ["/root/"]

@@ -161,6 +161,13 @@ class TestHttp:
         with pytest.raises(error, match=f"127.0.0.1.* says {status}"):
             read(http(tmp_path, web), {})
 
+    def test_a_redirect_that_is_not_followed_names_both_schemes(
+        self, tmp_path: Path, web: FileServer
+    ) -> None:
+        web.redirects["/list.txt"] = "file:///etc/passwd"
+        with pytest.raises(Unavailable, match="redirects from http to file; it is not followed"):
+            read(http(tmp_path, web), {})
+
     def test_a_key_in_the_url_is_in_no_error(self, tmp_path: Path, web: FileServer) -> None:
         web.redirects["/list?key=secret"] = "http://a[.test/"
         with pytest.raises(Unavailable, match="/list did not answer") as caught:
