@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from tocsin.admission import parse_policy
-from tocsin.admission.errors import NotAllowed, ShareError
+from tocsin.admission.errors import NotAllowed, ShareError, Unprocessable
 from tocsin.admission.timestamps import stix_time
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker
+from tocsin.clients.error_pages import explain_error_page, find_format
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.push import PushOptions, push_results
@@ -33,6 +34,8 @@ from tocsin.config.cache import load_or_build
 
 _LONGEST_ERROR = 500
 """Characters of an error that are kept."""
+_FORMAT = "format"
+"""Entry of the memory of a source with one document: the format that it first had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class _Task:
     memory: SourceMemory
     counts: Counter[str]
     notes: list[str]
+    usable: int = 0
+    """Objects that the check did not refuse."""
 
     def run(self) -> None:
         collection = self.hub.find_collection(self.source.to, "can_write")
@@ -99,8 +104,30 @@ class _Task:
             self.counts["documents"] += 1
             if document.skipped:
                 self._note(document, document.skipped)
+                self.memory.keep(document.memory)
+            elif document.is_whole:
+                self._submit_whole(collection, checker, document)
             else:
                 self._submit(collection, checker, document)
+                self.memory.keep(document.memory)
+        if 0 < self.counts["documents"] == self.counts["unreadable"]:
+            raise Unprocessable(f"no document could be read; {self.notes[0]}")
+
+    def _submit_whole(self, collection: Collection, checker: Checker, document: Document) -> None:
+        """Submit the only document of a source; what is kept says if it is read again."""
+        name, earlier = self.source.form or document.name, self.memory.entries().get(_FORMAT, "")
+        if reason := explain_error_page(name, document.content, earlier):
+            self._note(document, reason)
+            return
+        has_submitted = self.memory.has_submitted()
+        if self._submit(collection, checker, document):
+            found = earlier or find_format(name, document.content)
+            self.memory.keep({**document.memory, _FORMAT: found})
+        elif self.counts["unreadable"]:
+            return
+        elif has_submitted:
+            self.notes.append(f"{document.name}: this source gave objects before, and none now")
+        else:
             self.memory.keep(document.memory)
 
     def _checker(self) -> Checker:
@@ -111,7 +138,8 @@ class _Task:
         policy = parse_policy(policy_text(settings.policy), settings.policy)
         return Checker(settings, policy, load_warning_lists(keep=load_or_build))
 
-    def _submit(self, collection: Collection, checker: Checker, document: Document) -> None:
+    def _submit(self, collection: Collection, checker: Checker, document: Document) -> int:
+        """Submit a document; returns the number of its objects that can be submitted or held."""
         now = time.time_ns() // 1000
         valid_for = parse_duration_seconds(self.source.valid_for) if self.source.valid_for else 0
         file = InputFile(
@@ -124,7 +152,8 @@ class _Task:
         preview = checker.preview(file, now)
         if preview.error:
             self._note(document, preview.error)
-            return
+            return 0
+        before = self.usable
         second = now - now % 1_000_000  # the `valid_from` of an indicator without a date
         times = {stix_time(each) for each in (now, second, now + valid_for * 1_000_000)}
         since = now // 1_000_000 - valid_for // 2 if valid_for else 0
@@ -145,11 +174,15 @@ class _Task:
         for part in push_results(self.hub, collection, new, options, acknowledge):
             if part.error:
                 raise part.error
-            for result in part.results:
-                if result.verdict in ("withheld", "held"):
-                    self.counts["held"] += 1
-                elif result.verdict == "refused":
-                    self.counts["refused"] += 1
+            self._count_unsent(part.results)
+        return self.usable - before
+
+    def _count_unsent(self, results: Sequence[ObjectResult]) -> None:
+        for result in results:
+            if result.verdict in ("withheld", "held"):
+                self.counts["held"] += 1
+            elif result.verdict == "refused":
+                self.counts["refused"] += 1
 
     def _select(
         self, results: Iterator[ObjectResult], times: set[str], since: int
@@ -157,6 +190,7 @@ class _Task:
         """The results that were not submitted before."""
         for result in results:
             self.counts["objects"] += 1
+            self.usable += (result.object or result.held) is not None
             subject = result.object or (result.held if self.source.send_held else None)
             if subject is not None and self.memory.is_submitted(
                 str(subject.get("id")), digest_object(subject, times), since

@@ -61,6 +61,10 @@ class SourceMemory:
                 "INSERT OR REPLACE INTO memory VALUES (?, ?)", entries.items()
             )
 
+    def has_submitted(self) -> bool:
+        """True if any object is known to have been submitted."""
+        return self._database.execute("SELECT 1 FROM submitted LIMIT 1").fetchone() is not None
+
     def is_submitted(self, id: str, digest: bytes, since: int) -> bool:
         """True if this version of an object was submitted at `since` or later (seconds)."""
         query = "SELECT 1 FROM submitted WHERE id = ? AND digest = ? AND time >= ?"

@@ -51,6 +51,8 @@ class Document:
     """Entries to keep once it was submitted; they replace entries of the same names."""
     skipped: str = ""
     """Why it was not read, for the operator; then it has no content."""
+    is_whole: bool = False
+    """True if the source has this document only: if it cannot be read, the source has failed."""
 
 
 class Source(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_field="kind"):

@@ -30,7 +30,8 @@ class HttpSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=
         digest = hashlib.sha256(found.content).hexdigest()
         if digest != memory.get("digest"):
             kept = {"etag": found.etag, "last_modified": found.last_modified, "digest": digest}
-            yield Document(_file_name(self.url), found.content, {**kept, "read": str(now)})
+            kept["read"] = str(now)
+            yield Document(_file_name(self.url), found.content, kept, is_whole=True)
 
     def _is_due(self, memory: Memory, now: int) -> bool:
         """True if indicators of the list may need to be renewed; `now` in seconds."""

@@ -141,6 +141,67 @@ class TestSubmitting:
         published(hub, "relay", 1)
 
 
+PAGE = b"<!doctype html><body>Your address is blocked; mail help@lists-vendor.top</body>"
+ERROR = b'{"status": "error", "message": "blocked; mail help@lists-vendor.top"}'
+
+
+class TestErrorPages:
+    @pytest.mark.parametrize(
+        ("more", "page"),
+        [
+            ({}, PAGE),
+            ({}, ERROR),
+            ({"as": "list.txt"}, PAGE),
+            ({}, b"\x1f\x8b\x08\x00" + b"a" * 40),
+        ],
+    )
+    def test_an_error_page_in_place_of_a_list_is_an_error_and_is_tried_again(
+        self, collect: Tocsin, web: FileServer, more: dict[str, str], page: bytes
+    ) -> None:
+        path = "/download" if more else FEED
+        write_sources({"name": "iocs", "url": web.url + path, **more})
+        web.files[path] = page
+        for _ in range(2):
+            code, lines, _err = collect("--once", "--json")
+            (run,) = map(json.loads, lines)
+            assert code == 1 and "no document could be read" in run["error"]
+            assert not run["counts"].get("submitted")
+        assert collect("--status")[0] == 1
+        web.files[path] = table("returned", 1)
+        _, lines, _err = collect("--once", "--json")
+        assert counts(lines)[0].get("objects") == 1
+
+    def test_a_page_after_a_list_is_an_error_where_the_url_shows_no_format(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        write_sources({"name": "iocs", "url": f"{web.url}/download"})
+        web.files["/download"] = table("unnamed", 1)
+        assert collect("--once")[0] == 0
+        web.files["/download"] = PAGE
+        code, lines, _ = collect("--once")
+        assert code == 1 and "is expected, but it is a web page" in lines[0]
+
+    def test_a_source_that_is_a_page_is_read_again_and_again(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        write_sources({"name": "page", "url": f"{web.url}/report"})
+        for number in (1, 2):
+            web.files["/report"] = b"<html><body>paged-%d.top is evil</body></html>" % number
+            code, lines, _ = collect("--once", "--json")
+            assert code == 0 and counts(lines)[0]["submitted"] == 1
+
+    def test_a_source_that_gives_nothing_any_more_is_named_at_each_run(
+        self, collect: Tocsin, web: FileServer
+    ) -> None:
+        write_sources({"name": "iocs", "url": f"{web.url}/list.txt"})
+        web.files["/list.txt"] = b"emptied-0.top\n"
+        assert collect("--once")[2] == ""
+        web.files["/list.txt"] = b"Closed for maintenance.\n"
+        for _ in range(2):
+            code, _lines, err = collect("--once")
+            assert code == 0 and "this source gave objects before, and none now" in err
+
+
 class TestFailing:
     def test_a_source_that_fails_is_named_and_the_others_go_on(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
