@@ -34,8 +34,21 @@ from tocsin.config.cache import load_or_build
 
 _LONGEST_ERROR = 500
 """Characters of an error that are kept."""
+_MOST_NOTES = 10
 _FORMAT = "format"
 """Entry of the memory of a source with one document: the format that it first had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A rule that held or refused objects."""
+
+    verdict: str
+    """`held` or `refused`."""
+    rule: str
+    count: int
+    message: str
+    """Message about the first of these objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,8 @@ class Run:
     """Seconds after which the other side wants to be asked again, if it said so."""
     notes: tuple[str, ...] = ()
     """Documents that could not be read, each with the reason; the first few."""
+    reasons: tuple[Reason, ...] = ()
+    """Why objects were held or refused, the most frequent first; at most 10."""
 
 
 def memory_path(folder: Path, source: Source) -> Path:
@@ -69,17 +84,48 @@ def run_source(source: Source, settings: ClientSettings, hub: Hub, folder: Path)
     began = time.time()
     counts: Counter[str] = Counter()
     notes: list[str] = []
+    reasons = _Reasons()
     error, wait = "", 0.0
     try:
         with SourceMemory(memory_path(folder, source)) as memory:
-            task = _Task(source, settings, hub, memory, counts, notes)
+            task = _Task(source, settings, hub, memory, counts, notes, reasons)
             task.run()
             memory.forget(int(began))
     except ShareError as failure:
         error = str(failure)[:_LONGEST_ERROR]
         wait = float(getattr(failure, "seconds", 0.0))
     took = time.time() - began
-    return Run(source.name, began, took, dict(counts), error, wait, tuple(notes[:10]))
+    return Run(
+        source.name,
+        began,
+        took,
+        dict(counts),
+        error,
+        wait,
+        notes=tuple(notes[:_MOST_NOTES]),
+        reasons=reasons.most_frequent(),
+    )
+
+
+class _Reasons:
+    """Counts the rules that held or refused objects."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._messages: dict[tuple[str, str], str] = {}
+
+    def add(self, verdict: str, result: ObjectResult) -> None:
+        for finding in result.findings:
+            if finding["action"] == verdict:
+                key = verdict, finding["rule"]
+                self._counts[key] += 1
+                self._messages.setdefault(key, finding["message"][:_LONGEST_ERROR])
+
+    def most_frequent(self) -> tuple[Reason, ...]:
+        return tuple(
+            Reason(*key, count, self._messages[key])
+            for key, count in self._counts.most_common(_MOST_NOTES)
+        )
 
 
 @dataclass(slots=True)
@@ -92,6 +138,7 @@ class _Task:
     memory: SourceMemory
     counts: Counter[str]
     notes: list[str]
+    reasons: _Reasons
     usable: int = 0
     """Objects that the check did not refuse."""
 
@@ -179,10 +226,10 @@ class _Task:
 
     def _count_unsent(self, results: Sequence[ObjectResult]) -> None:
         for result in results:
-            if result.verdict in ("withheld", "held"):
-                self.counts["held"] += 1
-            elif result.verdict == "refused":
-                self.counts["refused"] += 1
+            verdict = "held" if result.verdict == "withheld" else result.verdict
+            if verdict in ("held", "refused"):
+                self.counts[verdict] += 1
+                self.reasons.add(verdict, result)
 
     def _select(
         self, results: Iterator[ObjectResult], times: set[str], since: int

@@ -62,6 +62,8 @@ class SourceStatus:
     """Error that ended the last run; empty if it reached the end of the source."""
     notes: tuple[str, ...] = ()
     """Documents of the last run that could not be read."""
+    reasons: tuple[Mapping[str, Any], ...] = ()
+    """Why objects of the last run were held or refused; see Run.reasons."""
     counts: dict[str, int] = field(default_factory=dict)
     """Counts of the last run; see Run.counts."""
     totals: dict[str, int] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class SourceStatus:
         """Take over what became of a run."""
         self.last_run, self.seconds, self.counts = run.began, run.seconds, dict(run.counts)
         self.error, self.notes = run.error, run.notes
+        self.reasons = tuple(asdict(each) for each in run.reasons)
         self.failures = self.failures + 1 if run.error else 0
         if not run.error:
             self.last_success = run.began

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import time
@@ -39,6 +40,8 @@ from tocsin.clients.terminal import (
 )
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import ParsedValue, format_examples, printable, wrap_words
+
+log = logging.getLogger(__name__)
 
 _SHOWN = ("documents", "objects", "submitted", "unchanged", "held", "refused", "unreadable")
 _MINUTE, _HOUR = 60, 3_600
@@ -202,6 +205,8 @@ def _print_run(run: Run, *, as_json: bool) -> None:
     print(wrap_words(line, open_console().width, "  ") if is_terminal else line, flush=True)
     for note in run.notes:
         print_message(f"{run.source}: {note}")
+    for each in run.reasons:
+        log.info("%s: %d %s: %s", run.source, each.count, each.verdict, each.message)
 
 
 def _count(number: int, name: str) -> str:

@@ -202,6 +202,26 @@ class TestErrorPages:
             assert code == 0 and "this source gave objects before, and none now" in err
 
 
+def test_the_reasons_of_held_and_refused_objects_are_counted_and_quote_no_value(
+    collect: Tocsin, web: FileServer
+) -> None:
+    write_sources({"name": "iocs", "url": f"{web.url}/list.txt"})
+    web.files["/list.txt"] = b"10.0.4.12\n10.0.4.13\ngoogle.com\nreasoned-0.top\n"
+    _, _, err = collect("--once", "--verbose")
+    assert "iocs: 2 refused: a private, reserved" in err and "iocs: 1 refused: known to be" in err
+    assert "10.0.4.1" not in err
+    web.files["/list.txt"] += b"10.0.4.14\n"
+    _, lines, err = collect("--once", "--json")
+    private, benign = json.loads(lines[0])["reasons"]
+    assert (private["verdict"], private["rule"], private["count"]) == (
+        "refused",
+        "private_addresses",
+        3,
+    )
+    assert benign["count"] == 1 and err == ""
+    assert json.loads(collect("--status", "--json")[1][0])["reasons"] == [private, benign]
+
+
 class TestFailing:
     def test_a_source_that_fails_is_named_and_the_others_go_on(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
