@@ -35,6 +35,12 @@ from tocsin.config.cache import load_or_build
 _LONGEST_ERROR = 500
 """Characters of an error that are kept."""
 _MOST_NOTES = 10
+_LONGEST_WAIT = 20.0
+"""Seconds to wait for the hub's findings at the end of a run."""
+_PAUSE = 0.5
+"""Seconds between two requests for a status."""
+_NARROWED = ("merge", "marking")
+"""Stage and rule of the hub's finding that an object has a stricter level than before."""
 _FORMAT = "format"
 """Entry of the memory of a source with one document: the format that it first had."""
 
@@ -60,13 +66,14 @@ class Run:
     """Seconds since 1970 UTC."""
     seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
-    """`documents`, `objects`, `submitted`, `unchanged`, `held`, `refused`, `unreadable`."""
+    """`documents`, `objects`, `submitted`, `unchanged`, `held`, `refused`, `narrowed`,
+    `unreadable`."""
     error: str = ""
     """Error that ended the run; empty: it reached the end of the source."""
     wait: float = 0.0
     """Seconds after which the other side wants to be asked again, if it said so."""
     notes: tuple[str, ...] = ()
-    """Documents that could not be read, each with the reason; the first few."""
+    """Documents that could not be read, each with the reason, and warnings; the first few."""
     reasons: tuple[Reason, ...] = ()
     """Why objects were held or refused, the most frequent first; at most 10."""
 
@@ -141,6 +148,8 @@ class _Task:
     reasons: _Reasons
     usable: int = 0
     """Objects that the check did not refuse."""
+    statuses: list[str] = field(default_factory=list)
+    """Ids of the statuses of what was submitted."""
 
     def run(self) -> None:
         collection = self.hub.find_collection(self.source.to, "can_write")
@@ -159,6 +168,37 @@ class _Task:
                 self.memory.keep(document.memory)
         if 0 < self.counts["documents"] == self.counts["unreadable"]:
             raise Unprocessable(f"no document could be read; {self.notes[0]}")
+        self._note_narrowed(collection)
+
+    def _note_narrowed(self, collection: Collection) -> None:
+        """Note which objects now reach fewer readers than before; the hub alone knows it."""
+        deadline = time.monotonic() + _LONGEST_WAIT
+        try:
+            findings = [
+                finding["message"]
+                for id in self.statuses
+                for detail in self._fetch_settled(id, collection, deadline).details
+                for finding in detail.findings
+                if (finding.get("stage"), finding.get("rule")) == _NARROWED
+            ]
+        except ShareError as error:  # everything is submitted, so the run has not failed
+            self.notes.append(f"the hub's findings are not known: {error}"[:_LONGEST_ERROR])
+            return
+        if findings:
+            self.counts["narrowed"] = len(findings)
+            note = (
+                f"{len(findings)} now at a stricter level: {findings[0]}. "
+                "Give sources with the same values the same tlp"
+            )
+            self.notes.insert(0, note[:_LONGEST_ERROR])
+
+    def _fetch_settled(self, id: str, collection: Collection, deadline: float) -> StatusReport:
+        """The status once it is settled, or as it is at the deadline."""
+        while True:
+            status = self.hub.fetch_status(id, collection.root)
+            if status.settled or time.monotonic() >= deadline:
+                return status
+            time.sleep(_PAUSE)
 
     def _submit_whole(self, collection: Collection, checker: Checker, document: Document) -> None:
         """Submit the only document of a source; what is kept says if it is read again."""
@@ -207,7 +247,8 @@ class _Task:
         new = self._select(preview.results(), times, since)
         options = PushOptions(wait=False, send_held=self.source.send_held)
 
-        def acknowledge(_: StatusReport, taken: Sequence[ObjectResult]) -> None:
+        def acknowledge(status: StatusReport, taken: Sequence[ObjectResult]) -> None:
+            self.statuses.append(status.id)
             self.memory.note_submitted(
                 (
                     (str(each.object["id"]), digest_object(each.object, times))

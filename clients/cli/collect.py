@@ -43,7 +43,10 @@ from tocsin.config.command_line import ParsedValue, format_examples, printable, 
 
 log = logging.getLogger(__name__)
 
-_SHOWN = ("documents", "objects", "submitted", "unchanged", "held", "refused", "unreadable")
+_SHOWN = (
+    *("documents", "objects", "submitted", "unchanged"),
+    *("held", "refused", "narrowed", "unreadable"),
+)
 _MINUTE, _HOUR = 60, 3_600
 _MAX_NAMED = 3
 """Sources that are named while they are read."""

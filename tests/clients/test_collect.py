@@ -202,6 +202,30 @@ class TestErrorPages:
             assert code == 0 and "this source gave objects before, and none now" in err
 
 
+def test_a_source_that_narrows_the_values_of_another_one_is_named(
+    collect: Tocsin, web: FileServer, hub: HubProcess
+) -> None:
+    web.files["/list.txt"] = b"shared-0.top\nshared-1.top\n"
+    sources = [
+        {"name": name, "url": f"{web.url}/list.txt", "tlp": level}
+        for name, level in (("green-list", "green"), ("other-list", "amber"))
+    ]
+    write_sources(*sources)
+    assert "narrowed" not in collect("--once", "--only", "green-list")[1][0]
+    code, lines, err = collect("--once", "--only", "other-list")
+    assert code == 0 and "2 narrowed" in lines[0]
+    assert "TLP:GREEN by one at TLP:AMBER" in err and "the same tlp" in err
+    status = json.loads(collect("--status", "--json")[1][1])
+    assert status["counts"]["narrowed"] == 2 and status["notes"][0].startswith("2 now at a")
+    # After the levels are equal and the memory is removed, both are shared as before.
+    write_sources(*(each | {"tlp": "green"} for each in sources))
+    for path in Path("collect-state").glob("*.sqlite"):
+        path.unlink()
+    collect("--once")
+    found = published(hub, "shared", 4)  # the revoked ones too
+    assert len([each for each in found if not each.get("revoked")]) == 2
+
+
 def test_the_reasons_of_held_and_refused_objects_are_counted_and_quote_no_value(
     collect: Tocsin, web: FileServer
 ) -> None:
