@@ -60,10 +60,7 @@ class Client:
         that needs it raises ShareError.
         """
         settings = settings or load_client(None, os.environ, {})
-        given: dict[str, object] = {
-            name: text for name, text in (("url", url), ("key", key)) if text
-        }
-        given |= {"names": _as_tuple(settings.names), "terms": _as_tuple(settings.terms)}
+        given = {name: text for name, text in (("url", url), ("key", key)) if text}
         self.settings = msgspec.structs.replace(settings, **given)
         self._checker: Checker | None = None
         self._hub: Hub | None = None
