@@ -166,9 +166,13 @@ class _Task:
             else:
                 self._submit(collection, checker, document)
                 self.memory.keep(document.memory)
+        if not self.memory.has_submitted():  # one missing document stops no feed
+            self._refuse_if_unreadable()
+        self._note_narrowed(collection)
+
+    def _refuse_if_unreadable(self) -> None:
         if 0 < self.counts["documents"] == self.counts["unreadable"]:
             raise Unprocessable(f"no document could be read; {self.notes[0]}")
-        self._note_narrowed(collection)
 
     def _note_narrowed(self, collection: Collection) -> None:
         """Note which objects now reach fewer readers than before; the hub alone knows it."""
@@ -205,14 +209,14 @@ class _Task:
         name, earlier = self.source.form or document.name, self.memory.entries().get(_FORMAT, "")
         if reason := explain_error_page(name, document.content, earlier):
             self._note(document, reason)
-            return
+            self._refuse_if_unreadable()
         has_submitted = self.memory.has_submitted()
         if self._submit(collection, checker, document):
             found = earlier or find_format(name, document.content)
             self.memory.keep({**document.memory, _FORMAT: found})
-        elif self.counts["unreadable"]:
             return
-        elif has_submitted:
+        self._refuse_if_unreadable()
+        if has_submitted:
             self.notes.append(f"{document.name}: this source gave objects before, and none now")
         else:
             self.memory.keep(document.memory)

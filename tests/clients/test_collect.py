@@ -124,6 +124,20 @@ class TestSubmitting:
         assert "1 unreadable" in lines[0] and "2 submitted" in lines[0]
         assert "b.bin" in err
         published(hub, "good", 2)
+        (folder / "b.bin").write_bytes(b"\x00\xff" * 51)
+        os.utime(folder / "b.bin", (time.time() - 50,) * 2)
+        code, lines, _ = collect("--once")
+        assert code == 0 and "1 unreadable" in lines[0]
+
+    def test_a_source_that_never_gave_a_document_that_can_be_read_has_failed(
+        self, collect: Tocsin, hub: HubProcess
+    ) -> None:
+        Path("in").mkdir()
+        Path("in", "b.bin").write_bytes(b"\x00\xff" * 50)
+        os.utime(Path("in", "b.bin"), (time.time() - 60,) * 2)
+        write_sources({"kind": "directory", "name": "folder", "path": "in"})
+        code, lines, _ = collect("--once")
+        assert code == 1 and "no document could be read; b.bin" in lines[0]
 
     def test_a_taxii_collection_of_another_hub_is_passed_on(
         self, collect: Tocsin, hub: HubProcess, tmp_path: Path
