@@ -79,9 +79,9 @@ def test_a_name_that_occurs_twice_is_shown_only_if_it_is_plain() -> None:
 
 
 def test_a_token_of_a_pattern_is_shown_only_if_it_is_a_sign_or_a_word() -> None:
-    with pytest.raises(Malformed, match="a string found$"):
+    with pytest.raises(Malformed, match="a string found at character 12$"):
         canonical_pattern("[a:b = 'x' 'Jane Doe']")
-    with pytest.raises(Malformed, match="'and' found$"):
+    with pytest.raises(Malformed, match="'and' found at character 12$"):
         canonical_pattern("[a:b = 'x' and a:c = 1]")
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import random
 import shutil
 import signal
 import socket
@@ -84,9 +85,14 @@ def _has_console(process: int) -> bool:
 
 
 def free_port() -> int:
-    """Find a port that is not in use."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Find a port that is not in use, below those that systems give to outgoing connections.
+
+    One of those could be taken again by such a connection before it is listened at.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def run_command(*words: str | Path) -> tuple[int, str, str]:
