@@ -159,6 +159,7 @@ PAGE = b"<!doctype html><body>Your address is blocked; mail help@lists-vendor.to
 ERROR = b'{"status": "error", "message": "blocked; mail help@lists-vendor.top"}'
 
 
+@pytest.mark.slow
 class TestErrorPages:
     @pytest.mark.parametrize(
         ("more", "page"),

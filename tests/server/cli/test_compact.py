@@ -151,6 +151,7 @@ class TestWithoutRoom:
             assert client.tocsin.public_objects.count_documents({}) == 8
 
 
+@pytest.mark.slow
 def test_a_copy_has_no_log_of_operations(filled: Path) -> None:
     before = (filled / "db" / "secantus_oplog.wt").stat().st_size
     assert main(["compact", "--data", str(filled)]) == 0
