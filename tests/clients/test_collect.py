@@ -97,6 +97,7 @@ class TestSubmitting:
             assert {n: found.get(n, 0) for n in wanted} == wanted
         assert {each["labels"][0] for each in published(hub, "new", 5)} == {"ours"}
 
+    @pytest.mark.slow
     def test_indicators_that_expire_are_renewed_when_half_the_time_is_over(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:
@@ -291,6 +292,7 @@ class TestFailing:
         assert [each["source"] for each in runs] == ["iocs", "silent"]
         assert "stopped after 8s" in runs[1]["error"]
 
+    @pytest.mark.slow
     def test_a_hub_that_cannot_be_reached_loses_nothing(
         self, collect: Tocsin, web: FileServer, hub: HubProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:

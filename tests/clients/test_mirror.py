@@ -237,6 +237,7 @@ def test_a_new_file_system_is_an_empty_folder(tocsin: Run, feed: Feed) -> None:
     mirror(tocsin)
 
 
+@pytest.mark.slow
 def test_two_polls_do_not_work_in_one_folder(tocsin: Run, feed: Feed) -> None:
     mirror(tocsin)
     feed.add(listing(PATTERN.format("a")))

@@ -99,6 +99,7 @@ def test_after_a_purge_and_a_rewrite_no_file_holds_it_and_cursors_go_on(tmp_path
     assert hub.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_swap_that_was_interrupted_is_undone_or_completed(tmp_path: Path, swapped: bool) -> None:
     data = tmp_path / "data"

@@ -280,6 +280,7 @@ def test_an_open_page_warns_before_the_twelve_hours_of_a_session_are_over(
     assert "after 12 hours" in warned and "Stay signed in" not in warned
 
 
+@pytest.mark.slow
 def test_who_types_for_long_is_warned_in_time_and_stays_signed_in(
     visitor: Visitor, hub: HubInProcess
 ) -> None:
