@@ -34,7 +34,7 @@ def find_format(name: str, content: bytes) -> str:
 
 
 def explain_error_page(name: str, content: bytes, earlier: str = "") -> str:
-    """A sentence about a document that is no list though one is expected; empty for any other.
+    """Explain that a document is an error page where a list is expected; empty for any other.
 
     A list is expected if the ending of `name` is one of a format other than HTML, or if `earlier`,
     the format that the source had before, is another one.

@@ -70,7 +70,7 @@ class Mirror:
     def __init__(self, folder: Path) -> None:
         """Opens the state, and makes the folder if there is none.
 
-        Raises UnusableFile if the folder cannot be written to, has files but is no mirror, or
+        Raises UnusableFile if the folder cannot be written to, has files but is not a mirror, or
         another poll is at work in it.
         """
         self._folder = resolve(folder) if folder.is_dir() else _make_folder(folder)
@@ -286,7 +286,7 @@ def _check_folder(folder: Path) -> None:
         names = {each.name for each in folder.iterdir()}
     if _STATE_FOLDER not in names and names - {"lost+found"}:  # this is in every new file system
         raise UnusableFile(
-            f"--mirror: {folder} has files but is no mirror, and some could be replaced; name a "
+            f"--mirror: {folder} has files but is not a mirror, and some could be replaced; name a "
             "new or an empty folder"
         )
 

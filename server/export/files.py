@@ -150,7 +150,7 @@ class FeedFiles:
         clock: Callable[[], int],
         has_room: Callable[[int], bool] = lambda octets: True,
     ) -> None:
-        """`folder` is made when it is needed; `has_room` says if so many octets may be written.
+        """`folder` is made when it is needed; `has_room` is asked before octets are written.
 
         Files of another epoch are never served: the same positions may mean other entries.
         """
@@ -243,7 +243,7 @@ class FeedFiles:
             raise Unavailable(PREPARING) from error
 
     def _check_room(self, octets: int) -> None:
-        """Raises Unavailable if there is no room to write about so many octets."""
+        """Raises Unavailable if the disk is too full to write about this many octets."""
         if not self._has_room(octets):
             raise Unavailable(_NO_ROOM, RETRY)
 

@@ -804,7 +804,7 @@ def _name_leading_id(
 def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contribution) -> bool:
     """True unless it translates another version of the partner's object than the published one.
 
-    It stays current after a version with the same texts, so to send it again then is no fault.
+    It stays current after a version with the same texts, so sending it again then is not an error.
     The version may come with a later batch.  The versions of the public object are others, so
     one that refers to it by its public id is taken, unless it has ended before.
     """

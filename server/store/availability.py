@@ -196,7 +196,7 @@ class DiskSpace:
         return not self._is_very_low
 
     def has_room_for_copies(self, octets: int) -> bool:
-        """True if so many octets of copies leave the room that submissions need.
+        """True if copies of this many octets leave the room that submissions need.
 
         For copies of whatever size it is enough that twice that room is free.
         """

@@ -332,7 +332,7 @@ class TestFailing:
             "[[source]]\nkind = 'directory'\nname = 'reports'\npath = 'none'\n"
         )
         code, _, err = collect("--check")
-        assert (code, "source reports: path: none is no folder" in err) == (2, True)
+        assert (code, "source reports: path: none is not a folder" in err) == (2, True)
         Path("none").mkdir()
         assert collect("--check")[0] == 0
 

@@ -228,7 +228,7 @@ def test_a_folder_with_files_of_others_is_refused(tocsin: Run, feed: Feed) -> No
     own.parent.mkdir(parents=True)
     own.write_text("own.test\n")
     code, _, stderr = tocsin("poll", "feed", "--mirror", "m")
-    assert code != 0 and "m has files but is no mirror" in stderr
+    assert code != 0 and "m has files but is not a mirror" in stderr
     assert own.read_text() == "own.test\n" and not Path("m/.tocsin").exists()
 
 
