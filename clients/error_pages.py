@@ -19,17 +19,22 @@ _HTML = "html"
 _SAMPLE = 16_384
 _PAGE = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*|<!--(?:(?!-->).)*-->\s*)*"
-    r"<(?:!doctype\s+html|html|head|body|title|meta|script|center|div|p|h[1-6])\b",
+    r"<(?:!doctype\s+html|(?:html|head|body|title|meta|link|script|noscript|style|iframe|center|div|"
+    r"p|h[1-6]|br|hr|b|strong|form|img|error)(?=[\s/>]))",
     re.IGNORECASE | re.DOTALL,
 )
 _JSON_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TEXTS = ("text", "csv")
 """Formats that accept any text."""
+_JSON = "json"
+"""The name of a JSON object that is read as text: it may be what the source always gives."""
 
 
 def find_format(name: str, content: bytes) -> str:
     """The name of a document's format; empty if no format reads it."""
     found = detect_format(name, content)
+    if found and found.name in _TEXTS and _is_json_object(content):
+        return _JSON
     return found.name if found else ""
 
 
@@ -45,7 +50,8 @@ def explain_error_page(name: str, content: bytes, earlier: str = "") -> str:
     expected = f"a {ending} file" if ending in _other_endings() else f"the format {earlier}"
     if _PAGE.match(decode_text(content[:_SAMPLE]).lstrip("\ufeff")):
         return f"{expected} is expected, but it is a web page; nothing is read from it"
-    if _is_json_object(content) and find_format(name, content) in _TEXTS:
+    is_json = _is_json_object(content) and find_format(name, content) == _JSON
+    if is_json and (ending in _other_endings() or earlier != _JSON):
         return f"{expected} is expected, but it is JSON of no known format; nothing is read from it"
     return ""
 
