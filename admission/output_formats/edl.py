@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 from tocsin.admission.observables.values import without_scheme
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
-from tocsin.admission.output_formats.listed_values import KINDS, without_wildcards
+from tocsin.admission.output_formats.listed_values import KINDS, spelt_once, without_wildcards
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
     for kind in KINDS:
-        lines = (f"{without_wildcards(each.value)}\n".encode() for each in state.values(kind))
-        yield OutputFile(f"{kind}.txt", joined_lines(lines))
+        values = spelt_once(each.value for each in state.values(kind))
+        yield OutputFile(f"{kind}.txt", joined_lines(f"{value}\n".encode() for value in values))
     yield OutputFile("url-without-scheme.txt", joined_lines(_without_scheme(state)))
 
 

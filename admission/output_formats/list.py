@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
-from tocsin.admission.output_formats.listed_values import KINDS, without_wildcards
+from tocsin.admission.output_formats.listed_values import KINDS, spelt_once
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
-    lines = (f"{without_wildcards(each.value)}\n".encode() for each in state.values(*KINDS))
+    values = spelt_once(each.value for each in state.values(*KINDS))
+    lines = (f"{value}\n".encode() for value in values)
     yield OutputFile("values.txt", joined_lines(lines))
 
 

@@ -16,7 +16,7 @@ names that mean something else in each network: those inside the reader's own.
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -236,6 +236,22 @@ def without_wildcards(url: str) -> str:
     'http://bad.test/a%2Ab'
     """
     return url.replace("*", "%2A")
+
+
+def spelt_once(values: Iterable[str]) -> Iterator[str]:
+    """Values without wildcards; those that are spelt alike then only once.
+
+    >>> list(spelt_once(["http://bad.test/a%2Ab", "http://bad.test/a*b"]))
+    ['http://bad.test/a%2Ab']
+    """
+    known: set[str] = set()
+    for value in values:
+        spelt = without_wildcards(value)
+        if "%2A" in spelt:
+            if spelt in known:
+                continue
+            known.add(spelt)
+        yield spelt
 
 
 def without_wildcard_end(url: str) -> str:

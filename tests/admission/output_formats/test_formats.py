@@ -139,7 +139,14 @@ def test_edl_has_a_sorted_file_for_each_kind(tmp_path: Path) -> None:
     assert files["sha512.txt"] == ""
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("format", ["edl", "list"])
+def test_urls_that_a_text_list_spells_alike_are_there_once(tmp_path: Path, format: str) -> None:
+    urls = [f"https://bad.test/{tail}" for tail in ("a*b*", "a%2Ab*", "a*b%2A", "a%2ab")]
+    found = text(tmp_path, format, *(listing(f"[url:value = '{url}']") for url in urls))
+    assert found.count("https://bad.test/a%2Ab%2A\n") == 1
+    assert found.count("https://bad.test/a%2ab\n") == 1
+
+
 @pytest.mark.parametrize("format", ["edl", "list"])
 @pytest.mark.parametrize("sign", list("*^|{}<>`"))
 def test_no_value_of_a_text_list_holds_a_wildcard(tmp_path: Path, format: str, sign: str) -> None:
@@ -155,6 +162,7 @@ def test_sensors_that_know_no_wildcard_get_the_url_as_it_is_sent(tmp_path: Path)
     assert 'content:"/a|2a|b"' in text(tmp_path, "suricata", sent)
 
 
+@pytest.mark.slow
 def test_an_edl_of_a_hundred_thousand_lines_is_in_order(tmp_path: Path) -> None:
     names = [f"h{n * 7919 % 100_000}.bad.test" for n in range(100_000)]
     objects = (listing(f"[domain-name:value = '{name}']", n + 1) for n, name in enumerate(names))
