@@ -21,7 +21,12 @@ from tocsin.admission.errors import NotAllowed, ShareError, Unprocessable
 from tocsin.admission.timestamps import stix_time
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker
-from tocsin.clients.error_pages import explain_error_page, find_format
+from tocsin.clients.error_pages import (
+    explain_error_page,
+    find_format,
+    is_empty_list,
+    update_format,
+)
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.push import PushOptions, push_results
@@ -211,8 +216,9 @@ class _Task:
             self._note(document, reason)
             self._refuse_if_unreadable()
         has_submitted = self.memory.has_submitted()
-        if self._submit(collection, checker, document):
-            found = earlier or find_format(name, document.content)
+        is_empty = is_empty_list(document.content)
+        if not is_empty and self._submit(collection, checker, document):
+            found = update_format(earlier, find_format(name, document.content))
             self.memory.keep({**document.memory, _FORMAT: found})
             return
         self._refuse_if_unreadable()

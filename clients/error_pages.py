@@ -38,6 +38,19 @@ def find_format(name: str, content: bytes) -> str:
     return found.name if found else ""
 
 
+def update_format(earlier: str, found: str) -> str:
+    """The format that a source is expected to have from now on.
+
+    One whose first document was a web page may have begun with an error page.
+    """
+    return found if earlier in ("", _HTML) else earlier
+
+
+def is_empty_list(content: bytes) -> bool:
+    """True for a list without entries that no format reads."""
+    return content.strip() in (b"", b"[]")
+
+
 def explain_error_page(name: str, content: bytes, earlier: str = "") -> str:
     """Explain that a document is an error page where a list is expected; empty for any other.
 

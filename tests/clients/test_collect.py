@@ -197,6 +197,24 @@ class TestErrorPages:
         code, lines, _ = collect("--once")
         assert code == 1 and "is expected, but it is a web page" in lines[0]
 
+    def test_a_page_after_a_page_and_a_list_is_an_error(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        write_sources({"name": "iocs", "url": f"{web.url}/download"})
+        page = b"<html>lists-began.top</html>"
+        for content, expected in ((page, 0), (table("began", 1), 0), (page, 1)):
+            web.files["/download"] = content
+            assert collect("--once")[0] == expected
+
+    @pytest.mark.parametrize(("path", "empty"), [("/list.txt", b"\n"), ("/list.json", b"[]\n")])
+    def test_a_list_without_entries_is_no_error(
+        self, collect: Tocsin, web: FileServer, path: str, empty: bytes
+    ) -> None:
+        write_sources({"name": "iocs", "url": web.url + path})
+        web.files[path] = empty
+        code, lines, err = collect("--once", "--json")
+        assert (code, counts(lines), err) == (0, [{"documents": 1}], "")
+
     def test_a_source_that_is_a_page_is_read_again_and_again(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:
