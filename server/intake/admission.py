@@ -20,7 +20,7 @@ from tocsin.server.intake.evaluate import (
     Evaluator,
     Sent,
     group_assessments,
-    group_translated,
+    index_translated,
 )
 from tocsin.server.intake.passthrough import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.intake.review import Reviewer
@@ -256,7 +256,7 @@ class VerbatimAdmission:
 def _prepare_parts(whole: Batch) -> Batch:
     """The batch with what its parts need to know of each other if it is settled in parts."""
     every = whole.candidates
-    return replace(whole, earlier=group_assessments(every), translated=group_translated(every))
+    return replace(whole, earlier=group_assessments(every), translated=index_translated(every))
 
 
 def _next_batch(objects: Sequence[bytes], first: int) -> Sequence[bytes]:

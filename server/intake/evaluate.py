@@ -51,7 +51,7 @@ from tocsin.server.model import (
     Partner,
     Submission,
 )
-from tocsin.server.publishing.attribution import find_subject
+from tocsin.server.publishing.attribution import find_subject, version_key
 from tocsin.server.publishing.publisher import (
     Batch,
     Preconditions,
@@ -106,14 +106,18 @@ def group_assessments(candidates: Sequence[Candidate]) -> dict[str, tuple[str, .
     return found
 
 
-def group_translated(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
-    """The candidates about objects of which the submission translates one version, by source id."""
+def index_translated(candidates: Sequence[Candidate]) -> dict[str, dict[int, int]]:
+    """The last index of each version of objects of which the submission translates one version.
+
+    By source id and `version_key`.
+    """
     subjects = (each.object or {} for each in candidates if each.is_open)
     named = {find_subject(each) for each in subjects if "object_modified" in each}
-    found: dict[str, list[Candidate]] = {}
+    found: dict[str, dict[int, int]] = {}
     for candidate in candidates:
         if candidate.is_open and candidate.source_id in named:
-            found.setdefault(str(candidate.source_id), []).append(candidate)
+            versions = found.setdefault(str(candidate.source_id), {})
+            versions[version_key(candidate.source_version)] = candidate.index
     return found
 
 

@@ -48,6 +48,7 @@ from tocsin.server.publishing.attribution import (
     can_be_shared,
     find_subject,
     translates_version,
+    version_key,
 )
 from tocsin.server.publishing.public_ids import (
     GENERATIONS,
@@ -155,8 +156,11 @@ class Batch:
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Source ids, by the object that they are about, of sightings and opinions that earlier
     batches of the submission settled when that object was not yet published."""
-    translated: Mapping[str, Sequence[Candidate]] = field(default_factory=dict)
-    """Candidates of any batch about objects of which the submission translates one version."""
+    translated: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """The last index, in any batch, of each version of objects that the submission translates.
+
+    By source id and `version_key`.
+    """
 
     def contribution(self, candidate: Candidate, version: str) -> Contribution:
         """A candidate as its partner's contribution."""
@@ -820,10 +824,11 @@ def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contri
     mine = task.find_own(task.source_ids.public_id(source), source)
     if mine is not None and mine.version == candidate.source_version:
         return True
-    is_newer = micros(translation["object_modified"]) > micros(leading.version)
-    last = max(each.index for each in task.batch.candidates)
-    later = (each for each in task.batch.translated.get(sent, ()) if each.index > last)
-    return is_newer and any(translates_version(translation, c.source_version or "") for c in later)
+    named = translation["object_modified"]
+    versions = task.batch.translated.get(sent, {})
+    index = max(versions.get(version_key(named), -1), versions.get(version_key(None), -1))
+    is_newer = micros(named) > micros(leading.version)
+    return is_newer and index > max(each.index for each in task.batch.candidates)
 
 
 def _refuse(task: _Task, candidate: Candidate, state: PublicState) -> _Outcome:
