@@ -20,8 +20,9 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, cast
@@ -60,6 +61,8 @@ _NO_ROOM = (
     "the hub has too little free space to prepare files: its operator must free space on its disk; "
     "ask again later"
 )
+_LOOK_OCTETS = 4 << 20
+"""Octets of a file after which the free room is measured again."""
 _OBJECT_OCTETS = 8 << 10
 """Octets that an object takes in a state, roughly."""
 
@@ -315,11 +318,12 @@ class FeedFiles:
         self, state: StateFile, folder: Path, request: FileRequest
     ) -> tuple[FileRecord, Path, str]:
         """Make the file; if it is what it was, its number and its digest stay."""
-        self._check_room((folder / _STATE).stat().st_size)  # a file has no more than the state
+        self._check_room((folder / _STATE).stat().st_size)  # most files have no more than it
         key, facts = request.key, self._facts(state, request, request.format)
         previous = state.file_records().get(key)
         with state.reading():
             file = _find(request, self._snapshot(state, request))
+            file = replace(file, chunks=self._while_there_is_room(file.chunks))
             record, path = self._write(file, folder, key, previous)
         with state.changing():
             state.record_file(key, record)
@@ -327,6 +331,19 @@ class FeedFiles:
         self._delete_outdated(state, folder, request)
         _delete_surplus(folder, path)
         return record, path, file.content_type
+
+    def _while_there_is_room(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The chunks of a file.  Raises Unavailable if it takes the room that must stay free.
+
+        It can be many times as long as the state: some formats repeat texts for each value.
+        """
+        written = 0
+        for chunk in chunks:
+            written += len(chunk)
+            if written >= _LOOK_OCTETS:
+                self._check_room(written)
+                written = 0
+            yield chunk
 
     def _delete_outdated(self, state: StateFile, folder: Path, request: FileRequest) -> None:
         """Delete the files that show an earlier state: what was revoked since is in them."""

@@ -399,6 +399,22 @@ def test_a_hub_without_room_prepares_no_files_but_serves_those_that_it_has(
     assert "free space on its disk" in answer.text
 
 
+def test_a_file_that_grows_beyond_the_room_is_given_up(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = ", ".join(f"'203.1.{n // 200}.{n % 200 + 1}'" for n in range(1800))
+    for number in range(2):
+        pattern = f"[ipv4-addr:value IN ({values}, '203.2.0.{number + 1}')]"
+        hub.push(listed(f"{number}.top", pattern=pattern, description="word " * 400))
+    assert get(hub, "green/list/values.txt").status_code == 200
+    monkeypatch.setattr(hub.services.exports, "_has_room", lambda octets: octets < 1 << 20)
+    assert get(hub, "green/elastic/elastic.ndjson").status_code == 503
+    folder = hub.services.exports._folder
+    assert sum(each.stat().st_size for each in folder.rglob("*.tmp")) == 0
+    monkeypatch.setattr(hub.services.exports, "_has_room", lambda octets: True)
+    assert len(get(hub, "green/elastic/elastic.ndjson").data) > 8_000_000
+
+
 def test_a_few_new_objects_need_little_more_room_than_must_stay_free(
     hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
