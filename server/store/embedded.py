@@ -19,7 +19,7 @@ The directory holds, for its owner only:
 | engine.secret | user and password                                            |
 | engine.toml   | the engine's settings                                        |
 | engine.log    | what the engine printed; earlier: engine.log.old             |
-| engine.lock   | locked while an engine starts or runs                        |
+| engine.lock   | locked while an engine starts or runs, and by `rewrite`      |
 | hub.lock      | locked by the hub                                            |
 | engine.json   | the port of a running hub's engine                           |
 """
@@ -197,6 +197,7 @@ class Engine:
         """Use `begin`, `start` or `private` instead, which start it."""
         self._data, self._print = data, report
         self._settings = _SETTINGS_TEXT
+        self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._begun: _Begun | None = None
@@ -238,10 +239,20 @@ class Engine:
         self._start_with_reserve()
 
     @classmethod
-    def private(cls, data: Path, report: Report, settings: str = _SETTINGS_TEXT) -> Engine:
-        """Start an engine on `data` for this process only.  See `start`."""
+    def private(
+        cls,
+        data: Path,
+        report: Report,
+        settings: str = _SETTINGS_TEXT,
+        *,
+        lock: int | None = None,
+    ) -> Engine:
+        """Start an engine on `data` for this process only.  See `start`.
+
+        `lock` is the open file of the directory's lock, if this process holds it already.
+        """
         engine = cls(data, report)
-        engine._settings = settings
+        engine._settings, engine._lock = settings, lock
         engine._prepare()
         engine._start_with_reserve()
         return engine
@@ -325,7 +336,9 @@ class Engine:
     def _begin_process(self) -> None:
         """Start a process on the database, if there is one; `_start_process` goes on."""
         with contextlib.ExitStack() as holding:
-            lock = holding.enter_context(_lock_for_engine(self._data))
+            lock = self._lock
+            if lock is None:
+                lock = holding.enter_context(_lock_for_engine(self._data))
             _finish_swap(self._data)
             there = (self._data / _DATA).exists()
             child = _launch(self._data, lock, self._port) if there else None
@@ -531,14 +544,15 @@ def rewrite(data: Path, report: Report) -> tuple[int, int]:
     is changed.
     """
     with _lock_for_hub(data):
+        (data / _ADDRESS).unlink(missing_ok=True)  # of a hub that was killed
         fresh = data / _REWRITE
         shutil.rmtree(fresh, ignore_errors=True)  # of a run that was interrupted
         room = _check_room_for_copy(data)
         try:
-            with _copy_failures_explained(data, room):
-                _make_copy(data, fresh, report)
-            before = _octets(data / _DATA)
-            with _lock_for_engine(data):
+            with _lock_for_engine(data) as lock:  # nobody writes between the copy and the swap
+                with _copy_failures_explained(data, room):
+                    _make_copy(data, fresh, report, lock)
+                before = _octets(data / _DATA)
                 (data / _DATA).rename(data / _OLD_DATA)
                 (fresh / _DATA).rename(data / _DATA)
                 _finish_swap(data)
@@ -547,14 +561,20 @@ def rewrite(data: Path, report: Report) -> tuple[int, int]:
     return before, _octets(data / _DATA)
 
 
-def _make_copy(data: Path, fresh: Path, report: Report) -> None:
-    """Copy the database of `data` into the new directory `fresh`, which has the same password."""
+def _make_copy(data: Path, fresh: Path, report: Report, lock: int) -> None:
+    """Copy the database of `data` into the new directory `fresh`, which has the same password.
+
+    `lock` is that of `data`.
+    """
     fresh.mkdir(mode=0o700)
     shutil.copy2(data / _SECRET, fresh / _SECRET)
     with contextlib.ExitStack() as engines:
         uris = []
-        for folder, settings in ((data, _SETTINGS_TEXT), (fresh, _COPY_SETTINGS_TEXT)):
-            engine = Engine.private(folder, report, settings)
+        for folder, settings, held in (
+            (data, _SETTINGS_TEXT, lock),
+            (fresh, _COPY_SETTINGS_TEXT, None),
+        ):
+            engine = Engine.private(folder, report, settings, lock=held)
             engines.callback(engine.stop)
             uris.append(engine.uri)
         _copy_databases(*uris)

@@ -162,6 +162,21 @@ def test_a_copy_has_no_log_of_operations(filled: Path) -> None:
         store.commit(lambda txn: txn.add_journal_entry("test", "operator", {}))
 
 
+def test_no_command_uses_the_database_between_the_copy_and_the_swap(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_process = embedded._stop_process
+    locked: list[bool] = []
+
+    def stop(process: Any, port: int) -> None:
+        stop_process(process, port)
+        locked.append(embedded._is_locked(filled / "engine.lock"))
+
+    monkeypatch.setattr(embedded, "_stop_process", stop)
+    assert main(["compact", "--data", str(filled)]) == 0
+    assert locked and all(locked), "it could write what the swap deletes"
+
+
 def test_what_an_interrupted_copy_has_left_is_deleted_by_the_next_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
