@@ -289,7 +289,8 @@ class UnitOfWork:
             for each in copy.contributions:
                 current = self._current_layers(public, each)
                 if 0 < len(current) < len(layers_of(each)):
-                    left = replace(each, stricter_layers=current[1:])
+                    awaited = tuple(u for u in each.unresolved_layers if u[0] <= current[-1][0])
+                    left = replace(each, stricter_layers=current[1:], unresolved_layers=awaited)
                     self.put(add_contribution(copy, left, self.merge))
 
     def _current_layers(self, public: PublicObject, statement: Contribution) -> tuple[Layer, ...]:

@@ -9,7 +9,7 @@ from support.clock import LATER
 from support.hub import AMBER, HubInProcess, Object, details, indicator, relationship, sdo
 from support.observables import sco
 
-from tocsin.admission.model import Candidate
+from tocsin.admission.model import Candidate, Consent
 from tocsin.server.intake.evaluate import index_translated
 from tocsin.server.model import Partner
 from tocsin.server.publishing.attribution import version_key
@@ -221,6 +221,22 @@ class TestTranslationsOfOneVersion:
         assert "Harmlos" in str(shown(hub, "language-content", "amber"))
         hub.push({**newer, "modified": "2026-06-01T00:00:00.000Z", "name": "Bar"})
         assert [each["revoked"] for each in shown(hub, "language-content")] == [True]
+
+    def test_an_ended_part_does_not_come_back_with_what_it_waited_for(
+        self, hub: HubInProcess, malware: Object
+    ) -> None:
+        hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+        author = sdo("identity", name="Kite", identity_class="organization")
+        malware["granular_markings"] = [{"marking_ref": AMBER, "selectors": ["description"]}]
+        texts = {"de": {"name": "Fuu", "description": "Harmlos"}}
+        version = malware["modified"]
+        sent = translation(malware, texts, object_modified=version, created_by_ref=author["id"])
+        hub.push(malware, sent, who="open")
+        hub.push({**malware, "modified": LATER, "description": "Wipes servers."}, who="open")
+        hub.push(author, who="open")
+        [left] = shown(hub, "language-content", "amber")
+        assert left["contents"] == {"de": {"name": "Fuu"}}
+        assert left["created_by_ref"] != hub.identity
 
     def test_it_stays_when_something_else_changes(self, hub: HubInProcess, malware: Object) -> None:
         sent = self.of_version(malware)
