@@ -132,7 +132,7 @@ def deposited(
     added = txn.find_first_added(collection.id, unversioned)
     for (index, one), outcome in zip(postings.items(), outcomes, strict=True):
         version = one.version or added.get((one.id, one.spec), "")
-        records[index] = _record(index, one, outcome, version)
+        records[index] = outcome_record(index, one, outcome, version)
     return [records[index] for index, _ in objects]
 
 
@@ -204,7 +204,7 @@ def _spec(subject: StixObject) -> str:
     return str(stated)
 
 
-def _record(index: int, one: NewEntry, outcome: PublishOutcome, version: str) -> Record:
+def outcome_record(index: int, one: NewEntry, outcome: PublishOutcome, version: str) -> Record:
     """The record of one object; `version` is the one that readers of the collection see."""
     if outcome in (PublishOutcome.CONFLICT, PublishOutcome.FOREIGN):
         message = _CONFLICT if outcome is PublishOutcome.CONFLICT else _FOREIGN

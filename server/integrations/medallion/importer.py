@@ -29,7 +29,7 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Verdict
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.bootstrap import ensure_collection
-from tocsin.server.intake.passthrough import Depositor, deposited, posting
+from tocsin.server.intake.passthrough import Depositor, deposited, outcome_record, posting
 from tocsin.server.integrations.medallion.mongodb import open_mongodb
 from tocsin.server.integrations.medallion.sources import (
     SkippedObject,
@@ -40,6 +40,7 @@ from tocsin.server.integrations.medallion.sources import (
 from tocsin.server.model import (
     Collection,
     CollectionKind,
+    PublishOutcome,
     Query,
     Record,
     VersionKeyword,
@@ -273,7 +274,8 @@ def _store_batch(
 ) -> list[Record]:
     """Store a batch, or only try to in a dry run; the record of each object."""
     if options.dry_run and not _exists(hub, collection):
-        return [_dry_record(index, stored.body) for index, stored in enumerate(batch)]
+        seen: dict[tuple[str, str, int], bytes] = {}
+        return [_dry_record(index, stored.body, seen) for index, stored in enumerate(batch)]
     objects = [(index, stored.body) for index, stored in enumerate(batch)]
 
     def work(txn: Transaction) -> list[Record]:
@@ -299,13 +301,22 @@ class _Undone(Exception):
         self.records = records
 
 
-def _dry_record(index: int, body: bytes) -> Record:
-    """The record that an object would get in a new collection."""
+def _dry_record(index: int, body: bytes, seen: dict[tuple[str, str, int], bytes]) -> Record:
+    """The record that an object would get in a new collection.
+
+    `seen` are the digests of the versions before it in its batch; it is added.
+    """
     try:
         one = posting(body)
     except Malformed as error:
         return Record(index, Verdict.REFUSED.value, findings=({"message": str(error)},))
-    return Record(index, Verdict.ADMITTED.value, one.id, one.version)
+    version = (one.id, one.spec, micros(one.version) if one.version else 0)
+    outcome = PublishOutcome.STORED
+    if version in seen:
+        is_known = seen[version] == one.digest
+        outcome = PublishOutcome.KNOWN if is_known else PublishOutcome.CONFLICT
+    seen.setdefault(version, one.digest)
+    return outcome_record(index, one, outcome, one.version)
 
 
 def _report(source: SourceCollection, here: Collection, tally: _Tally) -> Report:

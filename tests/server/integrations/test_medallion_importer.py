@@ -265,6 +265,19 @@ class TestRepeatedImport:
         (answer,) = home.run_import(file)
         assert foretold == {k: v for k, v in answer.items() if k != "cursor"}
 
+    def test_a_dry_run_counts_a_version_that_is_there_twice_once(
+        self, home: Any, tmp_path: Path
+    ) -> None:
+        domain = {"type": "domain-name", "value": "a.top", "spec_version": "2.1"}
+        domain["id"] = "domain-name--11111111-1111-4111-8111-111111111111"
+        twice = [(day(1), threat(1)), (day(1), threat(1)), (day(1), threat(1, name="Other"))]
+        twice += [(day(2), domain), (day(2), {**domain, "value": "b.top"})]
+        file = write_data_file(tmp_path, home.own_collection(*twice))
+        (foretold,) = home.run_import(file, dry_run=True)
+        (answer,) = home.run_import(file)
+        assert (answer["added"], answer["known"], len(answer["left_out"])) == (2, 1, 2)
+        assert foretold == {k: v for k, v in answer.items() if k != "cursor"}
+
     def test_a_dry_run_knows_what_is_here_already(self, home: Any, tmp_path: Path) -> None:
         home.run_import(write_data_file(tmp_path, home.own_collection((day(1), threat(1)))))
         changed = (day(1), threat(1, name="Other"))
