@@ -12,7 +12,7 @@ from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, Answer, print_result
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.store import Store
-from tocsin.server.store.embedded import database, rewrite
+from tocsin.server.store.embedded import database, has_database, rewrite
 from tocsin.server.store.journal import OPERATOR, operator_name
 
 
@@ -79,7 +79,7 @@ def compact_database(settings: HubSettings) -> Answer:
         raise Unprocessable(
             "compact is for the embedded engine; docs/privacy.md says what to do with MongoDB"
         )
-    if not settings.data.exists():
+    if not has_database(settings.data):
         raise NotFound(f"{settings.data} has no hub; name its data directory with --data")
     before, after = rewrite(settings.data, print_notice)
     return {"octets_before": before, "octets_after": after}

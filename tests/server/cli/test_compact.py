@@ -201,6 +201,17 @@ def test_the_copy_of_one_that_works_is_not_deleted(tmp_path: Path) -> None:
     assert (data / "rewrite").exists()
 
 
+def test_a_folder_without_a_database_stays_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "other").touch()
+    assert main(["compact", "--data", str(tmp_path)]) == 1
+    assert "has no hub" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["other"]
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
 def test_with_a_mongodb_it_says_where_to_read_on(
     engine_uri: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
