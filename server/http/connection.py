@@ -184,8 +184,18 @@ class Connection(asyncio.Protocol):
         self._is_blocked = True
 
     def resume_writing(self) -> None:
-        """See `asyncio.BaseProtocol`."""
+        """See `asyncio.BaseProtocol`.
+
+        It goes on later: if the connection were closed within this call, asyncio would close it
+        once more, and log that this fails.
+        """
         self._is_blocked = False
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Write what is left, now that the socket has taken all octets."""
+        if self._is_blocked or self._transport is None:
+            return
         if self.state is State.WRITING:
             self._write_pieces()
         elif self.state is State.LINGERING:
