@@ -552,9 +552,9 @@ def rewrite(data: Path, report: Report) -> tuple[int, int]:
             with _lock_for_engine(data) as lock:  # nobody writes between the copy and the swap
                 with _copy_failures_explained(data, room):
                     _make_copy(data, fresh, report, lock)
-                before = _octets(data / _DATA)
-                (data / _DATA).rename(data / _OLD_DATA)
-                (fresh / _DATA).rename(data / _DATA)
+                    before = _octets(data / _DATA)
+                    (data / _DATA).rename(data / _OLD_DATA)
+                    (fresh / _DATA).rename(data / _DATA)
                 _finish_swap(data)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)

@@ -1,5 +1,6 @@
 """`tocsin-hub compact`: what was deleted is in no file of the embedded database any more."""
 
+import errno
 import fcntl
 import importlib.util
 import json
@@ -148,6 +149,22 @@ class TestWithoutRoom:
         assert code == 3
         assert re.search(r"not be copied \(.*nothing is changed; .* about 4\d MiB", said), said
         assert not (filled / "rewrite").exists()
+        with database(filled, print) as uri, MongoClient[dict[str, Any]](uri) as client:
+            assert client.tocsin.public_objects.count_documents({}) == 8
+
+    def test_a_swap_that_fails_is_undone_and_the_room_is_named(
+        self, filled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rename = Path.rename
+
+        def fail(path: Path, target: Path) -> Path:
+            if path == filled / "rewrite" / "db":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return rename(path, target)
+
+        monkeypatch.setattr(Path, "rename", fail)
+        assert main(["compact", "--data", str(filled)]) == 3
+        assert "not be copied ([Errno 28]" in capsys.readouterr().err
         with database(filled, print) as uri, MongoClient[dict[str, Any]](uri) as client:
             assert client.tocsin.public_objects.count_documents({}) == 8
 
