@@ -828,9 +828,12 @@ def _lock_for_hub(data: Path) -> contextlib.AbstractContextManager[int]:
     """The lock of the hub itself; the kernel releases it however the hub ends.
 
     Raises Unavailable if another hub has it.  It waits only for an engine without a hub, or a
-    command.
+    command; and for who makes or deletes a copy, which takes longer.
     """
     refusal = f"another hub is using {data}: stop it, or name another --data"
+    if (data / _REWRITE).exists():
+        refusal = f"`compact` is rewriting the database in {data}: wait until it has ended"
+        return _hold_lock(data / _HUB_LOCK, _LOCK_SECONDS, refusal)
     return _hold_lock(data / _HUB_LOCK, _PROBE_SECONDS, refusal)
 
 

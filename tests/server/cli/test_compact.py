@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import threading
 import zlib
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from pymongo import MongoClient
 from support.hub import MT, indicator
 from support.processes import HubProcess, make_data
 
+from tocsin.admission.errors import Unavailable
 from tocsin.server.cli.main import main
 from tocsin.server.store import Store, embedded
 from tocsin.server.store.embedded import Engine, database
@@ -216,6 +218,32 @@ def test_the_copy_of_one_that_works_is_not_deleted(tmp_path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         Engine.private(data, print).stop()
     assert (data / "rewrite").exists()
+
+
+class TestStartedWhileACopyIsThere:
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> Path:
+        data = tmp_path / "data"
+        make_data(data)
+        (data / "rewrite").mkdir()
+        return data
+
+    def test_a_hub_waits_for_the_command_that_deletes_it(self, data: Path) -> None:
+        with (data / "hub.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            release = threading.Timer(2, fcntl.flock, (lock, fcntl.LOCK_UN))
+            release.start()
+            Engine.start(data, print).stop()
+            release.join()
+
+    def test_the_refusal_names_what_is_at_work(
+        self, data: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(embedded, "_LOCK_SECONDS", 0.1)
+        with (data / "hub.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with pytest.raises(Unavailable, match="`compact` is rewriting"):
+                Engine.start(data, print)
 
 
 def test_a_folder_without_a_database_stays_as_it_is(
