@@ -161,7 +161,8 @@ class Mirror:
             mark = self._state.mark(now)
             snapshot = self._state.snapshot(feed, now, options.least_confidence)
             records = self._state.file_records()
-            kept = {name.partition("/")[0] for name in records if self._is_kept(name)}
+            # Not by the records: the state may have been lost, and read again.
+            kept = {name for name in output_formats() if (self._folder / name).is_dir()}
             for name in sorted(kept.union(options.formats) or {"edl"}):
                 format = output_formats()[name]
                 generation = mark.indicators if format.is_indicators_only else mark.generation
@@ -180,11 +181,6 @@ class Mirror:
             now = time.time_ns() // 1000
             taken = self._state.count_indicators(now, least_confidence)
             return taken, self._state.count_indicators(now) - taken
-
-    def _is_kept(self, name: str) -> bool:
-        """True if a written file belongs to a format whose folder is still there."""
-        format, _, rest = name.partition("/")
-        return not rest and format in output_formats() and (self._folder / format).is_dir()
 
 
 @dataclass(frozen=True, slots=True)

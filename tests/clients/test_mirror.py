@@ -169,6 +169,16 @@ def test_a_format_that_the_folder_has_stays_current_without_being_named(
     assert listed() == ["a.test"] and "a.test" in Path("m/zeek/tocsin.intel").read_text()
 
 
+def test_all_formats_are_written_again_after_the_loss_of_the_state(tocsin: Run, feed: Feed) -> None:
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin, "--format", "zeek")
+    for file in Path("m/.tocsin").iterdir():
+        file.unlink()
+    feed.add(listing(PATTERN.format("b")))
+    mirror(tocsin)
+    assert "b.test" in Path("m/zeek/tocsin.intel").read_text()
+
+
 def test_a_file_that_a_format_no_longer_has_is_removed(tocsin: Run, feed: Feed) -> None:
     sent = listing(PATTERN.format("a"), 1)
     feed.add(sent)
