@@ -147,8 +147,11 @@ class Mirror:
         sources = self._state.sources()
         return "+".join(sorted({str(self._state.fact(f"name {each}", "")) for each in sources}))
 
-    def write(self, options: MirrorOptions) -> MirrorChanges:
+    def write(self, options: MirrorOptions, *, is_whole: bool = True) -> MirrorChanges:
         """Bring the files up to date.
+
+        `is_whole`: all collections were read to their end.  Until then, files of a former state
+        that was lost stay as they are: they have more.
 
         Raises UnusableFile if a file cannot be written.
         """
@@ -163,6 +166,8 @@ class Mirror:
             records = self._state.file_records()
             # Not by the records: the state may have been lost, and read again.
             kept = {name for name in output_formats() if (self._folder / name).is_dir()}
+            if kept and not records and not is_whole:
+                return MirrorChanges(0, 0)
             for name in sorted(kept.union(options.formats) or {"edl"}):
                 format = output_formats()[name]
                 generation = mark.indicators if format.is_indicators_only else mark.generation

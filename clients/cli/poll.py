@@ -291,7 +291,7 @@ def _mirror(
     settings = MirrorOptions(options["formats"], options["least_confidence"], options["mode"])
 
     def poll_all() -> Iterator[int]:
-        read = mirror.verify if options["verify"] else mirror.poll
+        read, is_whole = mirror.verify if options["verify"] else mirror.poll, False
         try:
             collections = _find_readable(hub, names)
             sources = {cursor_key(each.url, query.filters()): each for each in collections}
@@ -299,8 +299,10 @@ def _mirror(
             mirror.name({source: each.alias or each.title for source, each in sources.items()})
             for each in collections:
                 yield from read(hub, each, query)
+            is_whole = True
         finally:
-            _report(mirror, mirror.write(settings), settings.least_confidence)
+            changes = mirror.write(settings, is_whole=is_whole)
+            _report(mirror, changes, settings.least_confidence)
 
     _follow(poll_all, options["follow"], hidden=False)
 

@@ -38,6 +38,8 @@ class Feed:
     def __init__(self) -> None:
         self.log: list[dict[str, Any]] = []
         self.broken = False
+        self.breaks_off = False
+        """Only first pages are answered."""
         self.delay = 0.0
         self.asked = 0
 
@@ -45,7 +47,7 @@ class Feed:
         self.log += objects
 
     def answer(self, request: ReceivedRequest) -> Answer | None:
-        if self.broken:
+        if self.broken or (self.breaks_off and "next" in request.query):
             return Answer({"title": "down"}, status=500)
         if not request.path.endswith("/objects/"):
             return None
@@ -177,6 +179,20 @@ def test_all_formats_are_written_again_after_the_loss_of_the_state(tocsin: Run, 
     feed.add(listing(PATTERN.format("b")))
     mirror(tocsin)
     assert "b.test" in Path("m/zeek/tocsin.intel").read_text()
+
+
+def test_files_of_a_lost_state_stay_until_all_was_read_again(tocsin: Run, feed: Feed) -> None:
+    feed.add(*(listing(PATTERN.format(name)) for name in "abc"))
+    mirror(tocsin)
+    for file in Path("m/.tocsin").iterdir():
+        file.unlink()
+    feed.breaks_off = True
+    assert tocsin("poll", "feed", "--mirror", "m", "--limit", "1")[0] != 0
+    assert listed() == ["a.test", "b.test", "c.test"]
+    feed.breaks_off = False
+    feed.log.pop()
+    mirror(tocsin)
+    assert listed() == ["a.test", "b.test"]
 
 
 def test_a_file_that_a_format_no_longer_has_is_removed(tocsin: Run, feed: Feed) -> None:
