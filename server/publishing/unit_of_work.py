@@ -296,7 +296,7 @@ class UnitOfWork:
     def _current_layers(self, public: PublicObject, statement: Contribution) -> tuple[Layer, ...]:
         """The layers of a statement that are not of former texts, the least strict first."""
         leading = find_leading(public, self.merge, statement.tlp)
-        if leading is None or translates_version(statement.object, leading.version):
+        if leading is None or self._translates(statement, public, leading):
             return layers_of(statement)
         return tuple(
             takewhile(
@@ -306,6 +306,21 @@ class UnitOfWork:
                 layers_of(statement),
             )
         )
+
+    def _translates(
+        self, statement: Contribution, public: PublicObject, leading: Contribution
+    ) -> bool:
+        """True unless a statement names another version than the leading one.
+
+        That of another id of the partner can have the same time: then a statement that came
+        before it is of the former one.
+        """
+        before = find_leading(self._read.get(public.id), self.merge, statement.tlp)
+        moved = before is not None and before.source_id != leading.source_id
+        is_earlier = moved and statement.received < leading.received
+        if is_earlier and leading.version and "object_modified" in statement.object:
+            return False
+        return translates_version(statement.object, leading.version)
 
     def _changed_texts(self, public: PublicObject, led: Tlp, seen: Tlp = Tlp.RED) -> frozenset[str]:
         """The properties of which who leads at `led` said something else before, as `seen` sees."""

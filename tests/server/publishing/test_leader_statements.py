@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.clock import LATER
+from support.clock import LATER, ManualClock
 from support.hub import AMBER, HubInProcess, Object, details, indicator, relationship, sdo
 from support.observables import sco
 
@@ -306,6 +306,24 @@ class TestTranslationsOfOneVersion:
         assert f"under another id takes precedence: {leads['id']}; " in message
         status = hub.push(self.of_version({**leads, "modified": first["modified"]}))
         assert "under another id" not in details(status)[0]["message"]
+
+    @pytest.mark.parametrize(("name", "living"), [("Gate", 0), ("Portal", 1)])
+    def test_it_ends_when_another_id_says_something_else_at_the_same_time(
+        self, timed: tuple[HubInProcess, ManualClock], name: str, living: int
+    ) -> None:
+        hub, clock = timed
+        first, second = sorted((indicator("evil.top") for _ in "12"), key=lambda o: str(o["id"]))
+        first["name"], second["name"] = "Portal", name
+        version = first["modified"]
+        hub.push(first, translation(first, FRENCH, object_modified=version))
+        clock.now += 1_000_000
+        hub.push(second)
+        assert self.living(hub) == living
+        hub.push(translation(second, FRENCH, object_modified=version))
+        assert self.living(hub) == living + 1
+
+    def living(self, hub: HubInProcess) -> int:
+        return len([t for t in shown(hub, "language-content") if "revoked" not in t])
 
     def test_a_version_that_no_later_batch_brings_is_refused(
         self, hub: HubInProcess, malware: Object
