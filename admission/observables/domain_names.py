@@ -1,18 +1,21 @@
-"""Host names in text, and the top-level domains that exist.
+"""Host names: their canonical form and syntax, host names in text, and the domains that exist.
 
 A dotted word counts as a host name if its top-level domain exists, so that
 `report.final` or an invented domain does not become an indicator.  Where the
 sender declares a value to be a host name, any top-level domain is accepted.
-`values.is_domain_name` says if the value of an observable is valid as a domain name.
 """
 
 import re
 from functools import cache, lru_cache
 
+import idna
 from publicsuffixlist import PublicSuffixList
 
-from tocsin.admission.observables.values import canonical_host
-
+_AROUND = "".join(map(chr, range(33))) + "\x85\xa0\u3000"
+_AFTER = _AROUND + "."
+_DOMAIN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_-]{1,63})*", re.ASCII
+)
 _HOST = re.compile(
     r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.){1,60}([a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)"
 )
@@ -20,6 +23,26 @@ _PORT = re.compile(r":\d{1,5}", re.ASCII)
 _LONGEST_HOST = 253
 _SPECIAL_TLDS = frozenset(("onion", "za"))
 """Top-level domains that the list of public suffixes lacks or holds only with a second level."""
+
+
+def canonical_host(text: str) -> str:
+    """A host name in lower case and IDNA (RFC 5891), without the final dot.
+
+    >>> canonical_host("BÜCHER.Example.")
+    'xn--bcher-kva.example'
+    """
+    plain = text.strip(_AROUND).rstrip(_AFTER)
+    if plain.isascii():
+        return plain.lower()
+    try:
+        return idna.encode(plain, uts46=True).decode("ascii").lower().rstrip(".")
+    except idna.IDNAError:
+        return plain.lower()
+
+
+def is_domain_name(text: str) -> bool:
+    """True for a host name, in any script."""
+    return _DOMAIN.fullmatch(canonical_host(text)) is not None
 
 
 def parse_host_name(word: str) -> str | None:

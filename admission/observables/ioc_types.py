@@ -9,9 +9,10 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
+from tocsin.admission.observables.addresses import canonical_address
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.placeholders import has_placeholder
-from tocsin.admission.observables.values import canonical_address, canonical_url
+from tocsin.admission.observables.urls import canonical_url
 from tocsin.admission.patterns.grammar import quote_string
 
 

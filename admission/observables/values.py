@@ -1,33 +1,31 @@
 """Values of observables: which an object has, their canonical form, and their syntax.
 
 - `extract_observables`: an SCO's own values, or those that an indicator's pattern compares;
-- `canonical_host` and the like: one spelling for one value.  Nothing there changes what a
-  value matches: a host name is the same in any case, `10.1.2.3/32` is `10.1.2.3`.  A value
-  that cannot be parsed comes back unchanged;
+- `canonical_value`: one spelling for one value.  It does not change what a value matches: a host
+  name is the same in any case, `10.1.2.3/32` is `10.1.2.3`.  A value that cannot be parsed
+  comes back unchanged;
 - `resolve_reference`: the value of a path such as `dst_ref.value` as that of an address or a name;
-- `find_value_fault` and the like: finds values that are not an address, a name or a key.
+- `find_value_fault`: finds values that are not an address, a name or a key.
 
 Syntax only: this module does not know whether an address is private or a name benign.
-Hash lengths are checked in `hashes`, registry keys are spelt in `registry_keys`.
+URLs, addresses, domain names, hashes and registry keys have modules of their own beside it.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterator
 from encodings.aliases import aliases
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
-
-import idna
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable, StixObject
+from tocsin.admission.observables.addresses import address, canonical_address
+from tocsin.admission.observables.domain_names import canonical_host, is_domain_name
 from tocsin.admission.observables.hashes import HASH_DIGITS
-from tocsin.admission.observables.placeholders import has_placeholder
 from tocsin.admission.observables.registry_keys import canonical_registry_key, is_registry_key
+from tocsin.admission.observables.urls import canonical_url, find_url_fault, is_url
 from tocsin.admission.patterns.grammar import (
     SIMPLE_PATTERN,
     Comparison,
@@ -176,95 +174,7 @@ def _kind_of_host(text: str) -> str:
     return "ipv4-addr" if address(4)(text) else "domain-name"
 
 
-LEAST_PREFIX = {"ipv4-addr": 12, "ipv6-addr": 28}
-"""The shortest prefix of a network that is not wide: lists of hijacked networks have no wider ones,
-and regional registries assign wider ones to the largest providers only."""
-
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ftp": 21}
-_WEB_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ANY_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
-_DROPPED = re.compile(r"[\t\r\n]")
-_CANONICAL_URL = re.compile(r"(?:https?|ftp)://[a-z0-9_-]+(?:\.[a-z0-9_-]+)*(?:[/?#][^\t\r\n]*)?")
-"""URLs that are in their canonical form already; to take them apart costs five times as much."""
-_AROUND = "".join(map(chr, range(33))) + "\x85\xa0\u3000"
-_AFTER = _AROUND + "."
-_LONGEST = 8192
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-PLAIN_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
-"""An address in its canonical form; `ipaddress` takes ten times as long to say so."""
-
-
-def canonical_host(text: str) -> str:
-    """A host name in lower case and IDNA (RFC 5891), without the final dot.
-
-    >>> canonical_host("BÜCHER.Example.")
-    'xn--bcher-kva.example'
-    """
-    plain = text.strip(_AROUND).rstrip(_AFTER)
-    if plain.isascii():
-        return plain.lower()
-    try:
-        return idna.encode(plain, uts46=True).decode("ascii").lower().rstrip(".")
-    except idna.IDNAError:
-        return plain.lower()
-
-
-def canonical_address(text: str) -> str:
-    """An IP address or network: RFC 5952, host bits zeroed, /32 and /128 dropped.
-
-    >>> canonical_address("198.51.100.7/24"), canonical_address("2001:DB8::0001/128")
-    ('198.51.100.0/24', '2001:db8::1')
-    """
-    plain = text.strip()
-    if PLAIN_IPV4.fullmatch(plain):
-        return plain
-    try:
-        if "/" not in plain:
-            return str(ipaddress.ip_address(plain))
-        network = ipaddress.ip_network(plain, strict=False)
-    except ValueError:
-        return plain
-    whole = network.prefixlen == network.max_prefixlen
-    return str(network.network_address) if whole else str(network)
-
-
-def canonical_url(text: str) -> str:
-    """Scheme and host in lower case, the default port dropped; path and query untouched.
-
-    >>> canonical_url("HTTP://Evil.Example:80/Path?Q")
-    'http://evil.example/Path?Q'
-    """
-    plain = text.strip()
-    if _CANONICAL_URL.fullmatch(plain):
-        return plain
-    if len(plain) > _LONGEST or not _WEB_SCHEME.match(plain) or _DROPPED.search(plain):
-        return plain  # urlsplit would drop tabs and line ends, and count wrong
-    try:
-        parts = urlsplit(plain)
-        port = parts.port
-        name = parts.hostname or ""
-    except ValueError:
-        return plain
-    if not name:
-        return plain
-    user, at, _ = parts.netloc.rpartition("@")
-    place = f"[{canonical_address(name)}]" if ":" in name else canonical_host(name)
-    if port is not None and port != _DEFAULT_PORTS.get(parts.scheme):
-        place += f":{port}"
-    tail = plain.split("://", 1)[1][len(parts.netloc) :]
-    return urlunsplit((parts.scheme, user + at + place, "", "", "")) + tail
-
-
-def without_scheme(url: str) -> str:
-    """A URL as products compare it that never name the scheme: host, port, path and query.
-
-    >>> without_scheme("http://evil.example/a?b#c"), without_scheme("https://evil.example")
-    ('evil.example/a?b', 'evil.example/')
-    """
-    rest = url.split("://", 1)[1].partition("#")[0]
-    cut = min((rest.index(sign) for sign in "/?" if sign in rest), default=len(rest))
-    place, tail = rest[:cut].rpartition("@")[2], rest[cut:]
-    return place + (tail if tail.startswith("/") else f"/{tail}")
 
 
 def canonical_email(text: str) -> str:
@@ -313,18 +223,6 @@ def canonicalizer(kind: str, name: str) -> Callable[[str], str] | None:
     return canonical_registry_key if kind == "windows-registry-key" and name == "key" else None
 
 
-_DOMAIN = re.compile(
-    r"(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_-]{1,63})*", re.ASCII
-)
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+-]*:(?!\d+(?:/|$))[^\s\x00-\x20]", re.ASCII)
-_WEB = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,39}://[^/?#\s]", re.ASCII)
-_LOCAL_FILE = re.compile(r"file:///?\S", re.IGNORECASE)
-_AUTHORITY = re.compile(r"(?:https?|ftps?|sftp|wss?)://([^/?#\\]{0,1024})", re.IGNORECASE)
-_PORT = re.compile(r":\d{0,9}\Z", re.ASCII)
-_NOT_IN_HOST = re.compile(r"""[\s\x00-\x20\x7f<>"'`{}|^:\[\]]""")
-_DEFANGED = re.compile(r"hxxps?:", re.IGNORECASE)
-_LAST_PORT = 65_535
-_UNPRINTED = re.compile(r"[\x00-\x1f\x7f]")
 _MAIL = re.compile(r"""(?:[^\s@"<>(),:;\\]{1,128}|"[^"\r\n]{1,128}")@([^\s@<>(),;\\]{1,255})""")
 _MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}", re.ASCII)
 _LAST_AS = 2**32 - 1
@@ -354,60 +252,6 @@ def find_value_fault(subject: StixObject) -> tuple[str, str] | None:
     return (name, fault) if fault else None
 
 
-def is_domain_name(text: str) -> bool:
-    """True for a host name, in any script."""
-    return _DOMAIN.fullmatch(canonical_host(text)) is not None
-
-
-def is_url(text: str) -> bool:
-    """True for a URL (RFC 3986): a scheme, then something."""
-    if _UNPRINTED.search(text):
-        return False
-    if "://" in text[:40]:
-        return bool(_WEB.match(text) or _LOCAL_FILE.match(text))
-    return _SCHEME.match(text) is not None
-
-
-def find_url_fault(text: str) -> str:
-    """The reason for which no client opens a URL as it is written; empty if there is none.
-
-    Only the part before the path is looked at, and only of schemes that have a host.
-
-    >>> find_url_fault("http://a@b@evil.com/")
-    'has two @ before its path: write every @ but the last as %40'
-    """
-    if _DEFANGED.match(text):
-        return "is defanged: write it with http:// or https://"
-    found = _AUTHORITY.match(text)
-    fault = _find_authority_fault(found[1]) if found else ""
-    return "" if fault and has_placeholder(text) else fault
-
-
-def _find_authority_fault(authority: str) -> str:
-    user, _, place = authority.rpartition("@")
-    host = _PORT.sub("", place)
-    if "@" in user:
-        return "has two @ before its path: write every @ but the last as %40"
-    if not host:
-        return "has no host"
-    if not _is_ipv6(host) and _NOT_IN_HOST.search(host):
-        return "has a host with spaces, brackets or other characters that no host has"
-    if int(place[len(host) + 1 :] or 0) > _LAST_PORT:
-        return f"has a port above {_LAST_PORT}"
-    return ""
-
-
-def _is_ipv6(host: str) -> bool:
-    """True for an address of version 6 in brackets."""
-    if not (host.startswith("[") and host.endswith("]")):
-        return False
-    try:
-        ipaddress.IPv6Address(host[1:-1])
-    except ValueError:
-        return False
-    return True
-
-
 def is_email_address(text: str) -> bool:
     """True for an e-mail address without display name (STIX 2.1 section 6.5)."""
     found = _MAIL.fullmatch(text)
@@ -420,20 +264,6 @@ def is_email_address(text: str) -> bool:
 def is_mac_address(text: str) -> bool:
     """True for a MAC address as STIX writes it (section 6.9)."""
     return _MAC.fullmatch(text) is not None
-
-
-def address(version: int) -> Callable[[str], bool]:
-    """A test for addresses and networks of that IP version."""
-
-    def is_one(text: str) -> bool:
-        if PLAIN_IPV4.fullmatch(text):
-            return version == 4
-        try:
-            return ipaddress.ip_network(text, strict=False).version == version
-        except ValueError:
-            return False
-
-    return is_one
 
 
 def _as_number(number: int) -> bool:

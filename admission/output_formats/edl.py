@@ -7,7 +7,7 @@ take `*` in a URL for any text, so it is written in per cent.
 
 from collections.abc import Iterator
 
-from tocsin.admission.observables.values import without_scheme
+from tocsin.admission.observables.urls import without_scheme
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
 from tocsin.admission.output_formats.listed_values import KINDS, spelt_once, without_wildcards
 

@@ -22,16 +22,10 @@ from urllib.parse import quote
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable
-from tocsin.admission.observables.domain_names import is_public_suffix
-from tocsin.admission.observables.values import (
-    LEAST_PREFIX,
-    canonical_address,
-    canonical_email,
-    canonical_host,
-    canonical_url,
-    is_email_address,
-    resolve_reference,
-)
+from tocsin.admission.observables.addresses import LEAST_PREFIX, canonical_address
+from tocsin.admission.observables.domain_names import canonical_host, is_public_suffix
+from tocsin.admission.observables.urls import canonical_url
+from tocsin.admission.observables.values import canonical_email, is_email_address, resolve_reference
 from tocsin.admission.patterns.grammar import (
     SIMPLE_PATTERN,
     Comparison,

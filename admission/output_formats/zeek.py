@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tocsin.admission.observables.values import without_scheme
+from tocsin.admission.observables.urls import without_scheme
 from tocsin.admission.output_formats import (
     CurrentState,
     ListedValue,

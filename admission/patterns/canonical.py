@@ -21,14 +21,14 @@ from functools import lru_cache
 from itertools import chain, product
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.observables.addresses import canonical_address
+from tocsin.admission.observables.domain_names import canonical_host
 from tocsin.admission.observables.hashes import hash_name
 from tocsin.admission.observables.registry_keys import canonical_registry_key
 from tocsin.admission.observables.values import (
     HOST,
     MAILBOX,
-    canonical_address,
     canonical_email,
-    canonical_host,
     canonical_mac,
     canonicalizer,
     referred_kind,

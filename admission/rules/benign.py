@@ -27,11 +27,8 @@ from tocsin.admission.model import (
     WarninglistHit,
     Warninglists,
 )
-from tocsin.admission.observables.values import (
-    LEAST_PREFIX,
-    extract_observables,
-    resolve_reference,
-)
+from tocsin.admission.observables.addresses import LEAST_PREFIX
+from tocsin.admission.observables.values import extract_observables, resolve_reference
 from tocsin.admission.output_formats.listed_values import listed_observables, without_wildcard_end
 
 DEFAULTS: Mapping[str, object] = {

@@ -30,9 +30,9 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.observables.hashes import find_hash_faults, hash_fault
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
+from tocsin.admission.observables.urls import find_url_fault
 from tocsin.admission.observables.values import (
     extract_observables,
-    find_url_fault,
     find_value_fault,
     is_language_code,
 )

@@ -45,7 +45,7 @@ from zlib import crc32
 import msgspec
 
 from tocsin.admission.model import WarninglistHit, Warninglists
-from tocsin.admission.observables.values import without_scheme
+from tocsin.admission.observables.urls import without_scheme
 
 Network = tuple[int, int, int]
 """A network: IP version, prefix length, first address as a number."""

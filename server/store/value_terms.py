@@ -22,7 +22,7 @@ from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from tocsin.admission.model import Observable, StixObject
-from tocsin.admission.observables.domain_names import registrable_domain
+from tocsin.admission.observables.domain_names import canonical_host, registrable_domain
 from tocsin.admission.observables.ioc_types import (
     IocType,
     RecognisedIoc,
@@ -30,7 +30,8 @@ from tocsin.admission.observables.ioc_types import (
     recognise_without_scheme,
 )
 from tocsin.admission.observables.refang import join_spaced, refang
-from tocsin.admission.observables.values import canonical_host, canonical_url, extract_observables
+from tocsin.admission.observables.urls import canonical_url
+from tocsin.admission.observables.values import extract_observables
 from tocsin.server.model import TermFilter
 from tocsin.server.store.index_terms import make_term
 

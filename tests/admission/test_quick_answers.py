@@ -7,8 +7,8 @@ from support.examples import examples
 
 from tocsin.admission.detectors import ip_addresses
 from tocsin.admission.detectors.ip_addresses import find_ip_networks
-from tocsin.admission.observables import values
-from tocsin.admission.observables.values import canonical_url
+from tocsin.admission.observables import addresses, urls
+from tocsin.admission.observables.urls import canonical_url
 
 many_examples = settings(max_examples=examples(2_000), deadline=None, derandomize=True)
 
@@ -48,7 +48,7 @@ ADDRESSES = in_order(
 def test_a_url_that_is_canonical_at_once_is_canonical(text: str) -> None:
     with pytest.MonkeyPatch.context() as patched:
         found = canonical_url(text)
-        patched.setattr(values, "_CANONICAL_URL", values.PLAIN_IPV4)
+        patched.setattr(urls, "_CANONICAL_URL", addresses.PLAIN_IPV4)
         assert canonical_url(text) == found
 
 
@@ -56,7 +56,7 @@ def test_a_url_that_is_canonical_at_once_is_canonical(text: str) -> None:
     "text", ["http://evil.top", "https://a-b.evil.top/A?b#c", "ftp://10.0.0.1/x", "http://e/\x07 "]
 )
 def test_most_urls_are_canonical_at_once(text: str) -> None:
-    assert values._CANONICAL_URL.fullmatch(text.strip())
+    assert urls._CANONICAL_URL.fullmatch(text.strip())
     assert canonical_url(text) == text.strip()
 
 
