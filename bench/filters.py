@@ -36,7 +36,7 @@ from tocsin.server.intake.passthrough import posting
 from tocsin.server.model import Collection, CollectionKind, NewEntry, Query
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
-from tocsin.server.store.index_terms import (
+from tocsin.server.store.match_filters import (
     BOUNDS,
     FIELDS,
     HASHES,

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tocsin.admission.warninglists.index import LIST_REACH, NOT_SHIPPED
+from tocsin.admission.warninglists.lists import LIST_REACH, NOT_SHIPPED
 
 ADMISSION = Path(__file__).resolve().parent.parent / "admission"
 CLUSTERS = {

@@ -201,11 +201,11 @@ def test_the_clients_load_neither_flask_nor_pymongo() -> None:
     assert not {"flask", "werkzeug", "pymongo", "tocsin.server"} & set(loaded.stdout.split())
 
 
-@pytest.mark.parametrize("name", ["index_terms", "value_terms"])
+@pytest.mark.parametrize("name", ["match_filters", "search_terms"])
 def test_the_terms_of_the_index_know_nothing_of_the_database(name: str) -> None:
     house = modules(ROOT)
     imported = {each for _, each in imports(house[f"tocsin.server.store.{name}"], house)}
-    known = ("tocsin.admission.", "tocsin.server.model", "tocsin.server.store.index_terms")
+    known = ("tocsin.admission.", "tocsin.server.model", "tocsin.server.store.match_filters")
     ours = {each for each in imported if each.startswith("tocsin.")}
     assert ours and all(each.startswith(known) for each in ours)
     assert not {"pymongo", "bson"} & {each.partition(".")[0] for each in imported}

@@ -309,3 +309,12 @@ def _is_plain_statement(definition: StixObject | None) -> bool:
         and not definition.get("extensions")
         and not names_a_level(definition)
     )
+
+
+def strictest_tlp(subject: StixObject) -> Tlp:
+    """The strictest level in an object's own markings, those of its parts included.
+
+    RED if there is none, or if a marking cannot be read: its definition might say anything.
+    """
+    marks = read_markings(subject, {})
+    return Tlp.RED if marks.tlp is None or marks.unknown_ids else marks.tlp

@@ -70,7 +70,9 @@ _IN_DICTIONARIES: Mapping[str, tuple[tuple[Path, re.Pattern[str], str, str], ...
     "network-traffic": (
         (
             ("extensions", "http-request-ext", "request_header"),
-            re.compile(f".*{load_alternation('tocsin.admission.rules', 'http_request_headers')}"),
+            re.compile(
+                f".*{load_alternation('tocsin.admission.rules', 'stripped_http_request_headers')}"
+            ),
             "secrets",
             _SENDER,
         ),

@@ -4,8 +4,8 @@ The lists are MISP's, vendored in `misp_lists.json.xz`, which
 `scripts/update-vendored-data` renews, and one of certificates that anybody can
 sign with.  An operator's fresher lists replace those of the same name; see
 `sources`.  Not every list shows that a value is harmless (the million most
-visited sites include many compromised ones), so `LIST_REACH` names each list
-that counts and the values for which its entries count.
+visited sites include many compromised ones): `lists` names each that counts and
+the values for which its entries count.
 
 In memory, all lists together are one block of bytes, searched where it lies
 (`PackedList`): nothing is unpacked, so a block in a file can be mapped and every
@@ -32,7 +32,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from enum import Enum, IntEnum
+from enum import IntEnum
 from functools import cached_property
 from hashlib import blake2b
 from ipaddress import IPv4Address, IPv6Address, ip_network
@@ -46,6 +46,7 @@ import msgspec
 
 from tocsin.admission.model import WarninglistHit, Warninglists
 from tocsin.admission.observables.urls import without_scheme
+from tocsin.admission.warninglists.lists import HELD_LISTS, LIST_REACH, OWN_LISTS, Reach
 
 Network = tuple[int, int, int]
 """A network: IP version, prefix length, first address as a number."""
@@ -55,15 +56,6 @@ Cover = tuple[tuple[int, int], ...]
 """Lists that name an address, each with the prefix length at which it does."""
 
 
-class Reach(Enum):
-    """The values for which an entry of a list counts."""
-
-    EXACT = "exact"  # the very value that it names
-    WIDE = "wide"  # that value; and, with less weight, subdomains and addresses inside
-    WITHIN = "within"  # shared by good and bad alike: never exactly, only with less weight
-    EACH = "each"  # each address of a range as if it were named itself
-
-
 class _Degree(IntEnum):
     """How far a value is the one that a list names."""
 
@@ -71,86 +63,6 @@ class _Degree(IntEnum):
     INCLUDES = 1  # see WarninglistHit.included
     EXACT = 2
 
-
-LIST_REACH: Mapping[str, Reach] = {
-    **dict.fromkeys(
-        (
-            *("alexa", "cisco_top1000", "moz-top500", "tranco10k"),
-            *("cisco_top20k", "majestic_million", "dynamic-dns", "link-in-bio"),
-            *("public-ipfs-gateways", "automated-malware-analysis", "parking-domain-ns"),
-            *("public-dns-hostname", "nioc-filehash"),
-            *("captive-portals", "findip-host", "whats-my-ip", "url-shortener"),
-            "security-provider-blogpost",
-            *("rfc6761", "tlds", "second-level-tlds", "university_domains"),
-            *("public-dns-v4", "public-dns-v6"),
-            *("common-ioc-false-positive", "empty-hashes", "eicar.com", "ti-falsepositives"),
-            *("mozilla-CA", "mozilla-IntermediateCA", "android-test-keys"),
-        ),
-        Reach.EXACT,
-    ),
-    **dict.fromkeys(
-        (
-            *("google", "microsoft", "microsoft-office365", "microsoft-win10-connection-endpoints"),
-            *("bank-website", "dax30"),
-            *("google-gmail-sending-ips", "googlebot", "wikimedia", "umbrella-blockpage-hostname"),
-            *("umbrella-blockpage-v4", "umbrella-blockpage-v6"),
-        ),
-        Reach.WIDE,
-    ),
-    **dict.fromkeys(
-        (
-            *("akamai", "cloudflare", "fastly", "stackpath", "zscaler", "github", "apple"),
-            *("amazon-aws", "google-gcp", "microsoft-azure", "microsoft-azure-us-gov"),
-            *("microsoft-azure-china", "microsoft-azure-germany", "microsoft-office365-ip"),
-            *("microsoft-office365-cn", "lots-project", "sinkholes", "parking-domain"),
-            *("alphastrike-scanning", "alphastrike-research-nt-scanning", "bufferover-nt-scanning"),
-            *("censys-scanning", "coalition-signals-intelligence-nt-scanning"),
-            *("cybergreen-nt-scanning", "cyberresilience-nt-scanning", "cypex-nt-scanning"),
-            *("f6-nt-scanning", "internet-census-nt-scanning", "intrinsec-nt-scanning"),
-            *("ipinfo-nt-scanning", "ipip-nt-scanning", "modat-nt-scanning", "modat-scanner"),
-            *("netsecscan-nt-scanning", "netsecscan-scanning", "onyphe-nt-scanning"),
-            *("onyphe-scanner", "probethenet-nt-scanning", "rapid7-nt-scanning"),
-            *("research-scanner-nt-scanning", "shadowforce-nt-scanning", "shadowforce-scanning"),
-            *("shadowserver", "shadowserver-nt-scanning", "shodan-scanning", "shodan-nt-scanning"),
-            *("skipa-nt-scanning", "tenable-cloud-ipv4", "tenable-cloud-ipv6"),
-            *("check-host-net", "openai-gptbot"),
-        ),
-        Reach.WITHIN,
-    ),
-    **dict.fromkeys(("smtp-receiving-ips", "smtp-sending-ips"), Reach.EACH),
-}
-"""The lists that count, by the name of their folder.
-
-Left out: the million-site lists (of 297,732 real indicators, one names 1,375), disposable
-mail and VPN ranges (attackers live there), the RFC address ranges (the rule
-`private_addresses` knows them) and lists that are matched by expression.
-"""
-
-HELD_LISTS = frozenset(
-    (
-        *("cisco_top20k", "majestic_million", "dynamic-dns", "link-in-bio"),
-        *("public-ipfs-gateways", "automated-malware-analysis", "parking-domain-ns"),
-        *("public-dns-hostname", "nioc-filehash", "smtp-receiving-ips", "smtp-sending-ips"),
-    )
-)
-"""Lists whose exact hits are held instead of refused: an attacker's value may be on them."""
-NOT_SHIPPED = frozenset(("nioc-filehash",))
-"""Lists that count if the operator loads them; too long to be shipped."""
-
-_BESIDES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "android-test-keys": (
-        "Certificates whose private keys are part of Android's source code",
-        (
-            *("e89b158e4bcf988ebd09eb83f5378e87", "61ed377e85d386a8dfee6b864bd85b0bfaa5af81"),
-            "a40da80a59d170caa950cf15c18c454d47a39b26989d8b640ecd745ba71bf5dc",  # testkey
-            "27196e386b875e76adf700e7ea84e4c6eee33dfa",
-            "c8a2e9bccf597c2fb6dc66bee293fc13f2fc47ec77bc6b2b0d52c11f51192ab8",  # platform
-            "5b368cff2da2686996bc95eac190eaa4f5630fe5",  # shared
-            "b79df4a82e90b57ea76525ab7037ab238a42f5d3",  # media
-        ),
-    ),
-}
-"""Further lists, with their titles: certificates with public keys sign harmless files too."""
 
 _FILE = Path(__file__).with_name("misp_lists.json.xz")
 _MOST_LAST_LABELS = 2_000
@@ -430,7 +342,7 @@ def _parse(octets: bytes) -> ListDocument:
 
 def _state(wanted: Mapping[str, Reach], fresh: bytes) -> str:
     """A digest of the lists and of how they are packed."""
-    how = (4, sys.byteorder, [*wanted.items()], sorted(HELD_LISTS), [*_BESIDES.items()])
+    how = (4, sys.byteorder, [*wanted.items()], sorted(HELD_LISTS), [*OWN_LISTS.items()])
     found = blake2b(repr(how).encode(), digest_size=12)
     found.update(_FILE.read_bytes())
     found.update(fresh)
@@ -443,8 +355,8 @@ def _read(wanted: Mapping[str, Reach], fresh: bytes) -> Iterator[tuple[ListAbout
         lists = {**lists, **_parse(fresh).lists}
     for name, reach in wanted.items():
         mode = "hold" if name in HELD_LISTS else ""
-        if name in _BESIDES:
-            title, entries = _BESIDES[name]
+        if name in OWN_LISTS:
+            title, entries = OWN_LISTS[name]
             yield ListAbout(title, reach, mode), list(entries)
         if name in lists:
             yield ListAbout(lists[name].name, reach, mode), lists[name].entries

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.warninglists.index import LIST_REACH, ListContent, ListDocument
+from tocsin.admission.warninglists.index import ListContent, ListDocument
+from tocsin.admission.warninglists.lists import LIST_REACH
 
 _LONGEST_LIST = 64 * 1024 * 1024
 _LONGEST_TITLE = 200

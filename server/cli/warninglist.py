@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
+from tocsin.admission.warninglists.index import read_list_documents
+from tocsin.admission.warninglists.lists import LIST_REACH
 from tocsin.admission.warninglists.sources import compile_lists, read_misp_lists
 from tocsin.config.command_line import format_examples
 from tocsin.server.app import warning_lists_file

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.markings.tlp import read_markings
+from tocsin.admission.markings.tlp import read_markings, strictest_tlp
 from tocsin.admission.merge.content import object_digest
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import (
@@ -39,7 +39,7 @@ from tocsin.server.model import (
     Submission,
 )
 from tocsin.server.store import Transaction
-from tocsin.server.store.index_terms import index_terms, strictest_tlp, visibility
+from tocsin.server.store.match_filters import index_terms, visibility
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ in which it can be taken back (`review_decisions.py`).
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +37,6 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
-from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.auth import Terms, find_sender
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
@@ -57,6 +55,7 @@ from tocsin.server.model import (
     Span,
     Submission,
 )
+from tocsin.server.publishing.attribution import choose_end_of_authors
 from tocsin.server.publishing.publisher import (
     Batch,
     Publisher,
@@ -278,7 +277,7 @@ class Reviewer:
     ) -> OutboxTask | None:
         """Leave a task for what waits for this batch; None if nothing does."""
         if settlement.authors is not None:
-            due = batch.now + HOUR + secrets.randbelow(DAY)
+            due = choose_end_of_authors(batch.now)
             task = OutboxTask(str(uuid.uuid4()), settlement.authors, due=due, is_of_authors=True)
             txn.put_outbox_task(task, self._owner, LEASE)
         late = _late_definitions(txn, batch, settlement.reviews)

@@ -40,7 +40,7 @@ from tocsin.server.model import (
 from tocsin.server.publishing.public_objects import new_entry
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.revoked_and_purged_versions import purged_version
-from tocsin.server.publishing.tlp_versions import MILLISECOND
+from tocsin.server.publishing.versions_by_tlp import MILLISECOND
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.purge import is_mentioned

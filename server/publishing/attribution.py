@@ -15,6 +15,7 @@ Values only: the store is not known here.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import (
     Callable,
     Collection,
@@ -33,8 +34,17 @@ from tocsin.admission.model import (
     Submitter,
 )
 from tocsin.admission.rules.anonymise_source import anonymise_object
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import DAY, HOUR, micros
 from tocsin.server.model import LeaderStatement, Partner, PublicObject
+
+
+def choose_end_of_authors(now: int) -> int:
+    """The time, in µs since 1970 UTC, at which an identity that names its partner is to end.
+
+    Between one hour and 25 hours after the report that showed it: at once, readers would see
+    which report that was.
+    """
+    return now + HOUR + secrets.randbelow(DAY)
 
 
 @dataclass(frozen=True, slots=True)

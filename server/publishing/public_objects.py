@@ -55,15 +55,15 @@ from tocsin.server.model import (
 )
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.revoked_and_purged_versions import revoked_version
-from tocsin.server.publishing.tlp_versions import (
+from tocsin.server.publishing.versions_by_tlp import (
     MILLISECOND,
     NextVersion,
     next_versions,
     renew_versions,
     replace_pending,
 )
-from tocsin.server.publishing.verdicts import WITHDRAWALS_KEPT
-from tocsin.server.store.index_terms import index_terms, visibility
+from tocsin.server.publishing.withdrawals import count_withdrawal
+from tocsin.server.store.match_filters import index_terms, visibility
 
 MOST_CONTRIBUTIONS = 20
 """Contributions kept per partner and public object."""
@@ -185,7 +185,7 @@ def remove_contribution(copy: WorkingCopy, gone: Contribution, merge: Merge) -> 
     """Without a contribution; with the last one the object is revoked."""
     rest = tuple(c for c in copy.contributions if c is not gone)
     if copy.public is not None and all(each.partner != gone.partner for each in rest):
-        counted = _count_withdrawal(copy.withdrawals, gone.partner, merge.now)
+        counted = count_withdrawal(copy.withdrawals, gone.partner, merge.now)
         lead = "" if copy.public.lead == gone.partner else copy.public.lead
         copy = replace(copy, public=replace(copy.public, withdrawals=counted, lead=lead))
     if not rest:
@@ -500,15 +500,6 @@ def _expiry(public: PublicObject, content: StixObject) -> int | None:
     until = content.get("valid_until")
     at = None if until is None else micros(until)
     return at if at is not None and at > public.created else None
-
-
-def _count_withdrawal(
-    withdrawals: Iterable[Withdrawals], partner: str, now: int
-) -> tuple[Withdrawals, ...]:
-    """One more of the partner's; those of long ago are forgotten."""
-    recent = {each.partner: each for each in withdrawals if now - each.last < WITHDRAWALS_KEPT}
-    before = recent.pop(partner, None)
-    return (*recent.values(), Withdrawals(partner, (before.times if before else 0) + 1, now))
 
 
 def _author(contributions: Sequence[Contribution], merge: Merge) -> str:

@@ -103,8 +103,8 @@ from tocsin.server.publishing.verdicts import (
     explain_raised_level,
     explain_what_stays,
     find_row,
-    is_withdrawn_often,
 )
+from tocsin.server.publishing.withdrawals import is_withdrawn_often
 from tocsin.server.store import Transaction
 
 
@@ -1030,6 +1030,8 @@ def _is_superseded(new: Contribution, there: Contribution) -> bool:
 
 def _is_withdrawn_often(task: _Task, copy: WorkingCopy) -> bool:
     """True if the partner, of which nothing is published here, withdrew it several times."""
+    if not copy.withdrawals:
+        return False
     partner = task.batch.partner.slug
     own = [each for each in copy.contributions if each.partner == partner]
     if any(task.find_own(copy.id, each.source_id) for each in own):

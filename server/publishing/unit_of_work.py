@@ -45,7 +45,7 @@ from tocsin.server.publishing.public_objects import (
     recompute,
     replace_assessments,
 )
-from tocsin.server.publishing.tlp_versions import version_for
+from tocsin.server.publishing.versions_by_tlp import version_for
 from tocsin.server.store import Publication, Transaction
 
 _ASSESSED_BY = ("sighting--", "opinion--")

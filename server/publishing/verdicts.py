@@ -32,20 +32,12 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.stix.references import RewrittenReferences
-from tocsin.admission.timestamps import HOUR
 from tocsin.server.model import (
     Partner,
     Record,
     Review,
     ReviewKind,
-    Withdrawals,
 )
-
-MOST_WITHDRAWALS = 3
-"""Times that a partner may take back all its reports of one thing and report it again at once."""
-WITHDRAWALS_KEPT = 12 * HOUR
-"""µs after which a withdrawal does not count any more; shorter than a day, so that a partner that
-replaces its objects daily is not held."""
 
 
 class PublicState(StrEnum):
@@ -356,14 +348,6 @@ _DROPPED_ONE = "1 of its references leads to an object that is not here yet, or 
 _DROPPED_MANY = "{} of its references lead to objects that are not here yet, or not for its readers"
 _EXTENSION_REMOVED = "removed, because the objects that it must reference were refused or revoked"
 _DECIDING = (Action.HELD, Action.REFUSED)
-
-
-def is_withdrawn_often(withdrawals: Iterable[Withdrawals], partner: str, now: int) -> bool:
-    """True if a reviewer must look at the partner's reports of it; others' are not concerned."""
-    for each in withdrawals:
-        if each.partner == partner:
-            return each.times >= MOST_WITHDRAWALS and now - each.last < WITHDRAWALS_KEPT
-    return False
 
 
 def explain_dropped_references(rewriting: RewrittenReferences) -> list[Finding]:

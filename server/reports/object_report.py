@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from tocsin.admission.errors import NotFound
+from tocsin.admission.markings.tlp import strictest_tlp
 from tocsin.admission.merge.statistics import ConfidenceSteps
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, StixObject, Tlp
 from tocsin.admission.stix.history_extension import EXTENSION_ID
@@ -39,7 +40,7 @@ from tocsin.server.publishing.public_objects import (
 )
 from tocsin.server.reports.receivers import Receiver, Receivers, VersionStamps, date_stamps
 from tocsin.server.store import Store
-from tocsin.server.store.index_terms import parse_filter, strictest_tlp, visibility
+from tocsin.server.store.match_filters import parse_filter, visibility
 
 MOST_RELATIONS = 40
 """Relations that a report lists in each direction."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from tocsin.admission.errors import NotAllowed
+from tocsin.admission.markings.tlp import strictest_tlp
 from tocsin.admission.model import Observable, StixObject, Tlp
 from tocsin.admission.stix.object_titles import object_title
 from tocsin.server.auth import may_read_contributions, readable_collections
@@ -30,8 +31,8 @@ from tocsin.server.model import (
     TermFilter,
 )
 from tocsin.server.store import Store
-from tocsin.server.store.index_terms import strictest_tlp, visibility
-from tocsin.server.store.value_terms import (
+from tocsin.server.store.match_filters import visibility
+from tocsin.server.store.search_terms import (
     SearchedText,
     SearchKind,
     exact_filter,

@@ -5,7 +5,7 @@ ignored and reported to the reader, because ignoring it widens the answer; in DE
 would widen the deletion, it is refused.
 
 The optional match filters are those of the TAXII 2.1 Interoperability Test Document 1.0,
-section 3.13.2.  `index_terms.py` defines what each field means; here are only their limits.
+section 3.13.2.  `match_filters.py` defines what each field means; here are only their limits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from enum import StrEnum
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros
 from tocsin.server.model import Query, TermFilter, VersionKeyword
-from tocsin.server.store.index_terms import FIELDS, parse_filter
+from tocsin.server.store.match_filters import FIELDS, parse_filter
 from tocsin.server.taxii.page_token import parse_submission_token
 
 MAX_FILTERS = 10

@@ -30,7 +30,8 @@ from tocsin.admission.rules import (
     setting_modes,
 )
 from tocsin.admission.stix.schemas import schema_for
-from tocsin.admission.warninglists.index import Reach, WarningLists
+from tocsin.admission.warninglists.index import WarningLists
+from tocsin.admission.warninglists.lists import Reach
 from tocsin.config import policy_text
 
 NOW = 1_790_000_000_000_000

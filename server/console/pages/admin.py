@@ -19,7 +19,8 @@ from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.timestamps import micros
-from tocsin.admission.warninglists.index import LIST_REACH, read_list_documents
+from tocsin.admission.warninglists.index import read_list_documents
+from tocsin.admission.warninglists.lists import LIST_REACH
 from tocsin.server.console.forms import (
     FieldErrors,
     go,

@@ -18,7 +18,7 @@ from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.reports.search import SearchFilters, SearchResult
-from tocsin.server.store.value_terms import LONGEST_TEXT, SearchKind
+from tocsin.server.store.search_terms import LONGEST_TEXT, SearchKind
 
 _FIELDS = ("type", "feed", "from", "to", "partner")
 _LONGEST_FIELD = 100

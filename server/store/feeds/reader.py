@@ -81,7 +81,7 @@ from tocsin.server.store.feeds.versions import (
     keep_newest,
     status_positions,
 )
-from tocsin.server.store.index_terms import matches_filter
+from tocsin.server.store.match_filters import matches_filter
 
 
 def document_of(collection: Collection) -> Document:

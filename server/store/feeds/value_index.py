@@ -32,7 +32,7 @@ from tocsin.server.store.feeds.blocks import (
     entry_body,
 )
 from tocsin.server.store.feeds.filter_index import TermEntries, build_filter_documents
-from tocsin.server.store.value_terms import value_terms
+from tocsin.server.store.search_terms import value_terms
 
 log = logging.getLogger(__name__)
 

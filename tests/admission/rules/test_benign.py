@@ -17,7 +17,8 @@ from tocsin.admission.model import (
 from tocsin.admission.output_formats.listed_values import KINDS, listed_values, without_wildcards
 from tocsin.admission.patterns.canonical import canonical_pattern
 from tocsin.admission.rules import approve_settings, build_rule
-from tocsin.admission.warninglists.index import Reach, WarningLists, WithExclusions
+from tocsin.admission.warninglists.index import WarningLists, WithExclusions
+from tocsin.admission.warninglists.lists import Reach
 
 LISTS = WarningLists(
     [

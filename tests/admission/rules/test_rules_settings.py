@@ -20,7 +20,8 @@ from tocsin.admission.rules import (
     default_settings,
     rule_names,
 )
-from tocsin.admission.warninglists.index import Reach, WarningLists
+from tocsin.admission.warninglists.index import WarningLists
+from tocsin.admission.warninglists.lists import Reach
 from tocsin.clients.check import Checker
 from tocsin.clients.input_files import InputFile
 from tocsin.config import ClientSettings, policy_text

@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 
 from tocsin.admission.model import WarninglistHit
 from tocsin.admission.warninglists.index import (
-    LIST_REACH,
     PackedList,
-    Reach,
     WarningLists,
     WithExclusions,
     load_warning_lists,
     pack,
 )
+from tocsin.admission.warninglists.lists import LIST_REACH, Reach
 
 LISTS = WarningLists(
     [

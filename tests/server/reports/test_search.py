@@ -12,7 +12,7 @@ from tocsin.server.model import Account, Collection, CollectionKind, Partner, Vi
 from tocsin.server.reports.search import SearchFilters, SearchResult
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.feeds.packing import Packer
-from tocsin.server.store.value_terms import SearchKind, has_terms, understand_text, value_terms
+from tocsin.server.store.search_terms import SearchKind, has_terms, understand_text, value_terms
 
 LONG = f"http://cdn.top/{'x' * 2_500}"
 OPERATOR = Account("operator", "", operator=True)

@@ -31,7 +31,7 @@ from tocsin.server.intake.passthrough import posting
 from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packer
-from tocsin.server.store.index_terms import (
+from tocsin.server.store.match_filters import (
     FIELDS,
     MAX_TERMS,
     index_terms,

@@ -42,7 +42,7 @@ from tocsin.server.model import (
 )
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packer
-from tocsin.server.store.index_terms import parse_filter
+from tocsin.server.store.match_filters import parse_filter
 
 LEVELS = ("clear", "green", "amber", "amber+strict", "red")
 LATER = micros("2099-01-01T00:00:00Z")

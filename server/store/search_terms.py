@@ -6,7 +6,7 @@ equality alone: a host name for its registrable domain, an address for the netwo
 /24 around it (IPv6: /32, /48, /64), a name for its words.  A search asks the other way round
 for what contains its value: an address for all networks that it lies in.
 
-They are not among the terms of the match filters (`index_terms`), and are added to the index
+They are not among the terms of the match filters (`match_filters`), and are added to the index
 later (`store/feeds/value_index.py`).  Pure; neither HTTP nor the database is known here.
 """
 
@@ -33,7 +33,7 @@ from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.observables.urls import canonical_url
 from tocsin.admission.observables.values import extract_observables
 from tocsin.server.model import TermFilter
-from tocsin.server.store.index_terms import make_term
+from tocsin.server.store.match_filters import make_term
 
 MAX_VALUE_TERMS = 512
 """Terms of one object; a search does not find it by what lies beyond."""

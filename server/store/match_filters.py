@@ -36,7 +36,6 @@ from tocsin.admission.markings.tlp import (
     TLP_1_IDS,
     TLP_2_IDS,
     marking_ids,
-    read_markings,
 )
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import find_instant, micros
@@ -46,15 +45,6 @@ from tocsin.server.model import TermFilter, Visibility
 def visibility(subject: StixObject, tlp: Tlp) -> Visibility:
     """The visibility of an object of this level."""
     return Visibility(tlp, subject.get("revoked", False) is not False, _until(subject))
-
-
-def strictest_tlp(subject: StixObject) -> Tlp:
-    """The strictest level in an object's own markings, those of its parts included.
-
-    RED if there is none, or if a marking cannot be read: its definition might say anything.
-    """
-    marks = read_markings(subject, {})
-    return Tlp.RED if marks.tlp is None or marks.unknown_ids else marks.tlp
 
 
 def _until(subject: StixObject) -> int | None:
