@@ -40,10 +40,6 @@ from tocsin.server.store.feeds.clock import ClockState, begin_epoch, read_clock
 from tocsin.server.store.journal import HEAD, last_number_and_hash
 from tocsin.server.store.submissions import piece_ids
 
-MARGIN = 300_000_000
-"""µs by which the clock of a restored hub begins later than every stamp that is known.  It
-covers a clock that ran ahead, as it does while much is published at once.  Less than the
-clients accept: they doubt stamps more than ten minutes ahead of their own clock."""
 _NAMING = ("heads", "entry_batches", "id_index", "public_ids", "submissions", "hub_state")
 """Collections whose documents name keys of others."""
 _LATE = (
@@ -212,8 +208,7 @@ class Backups:
         """
         now = self._clock()
         latest = max(now, manifest.stamp, after)
-        clock = ClockState(latest + MARGIN, uuid.uuid4().hex)
-        begin_epoch(self._base, clock)
+        clock = begin_epoch(self._base, latest)
         self._note_unknown_deliveries(manifest.created, now)
         return clock
 

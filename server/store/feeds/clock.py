@@ -18,6 +18,7 @@ millisecond, the others 1 µs apart before it (docs/protocol.md).
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ _LEAD = 4
 published lies there, one for each level of an object."""
 _SLOTS = 124
 """Feeds in a window; with the lead they make its length."""
+MARGIN = 300_000_000
+"""µs by which the clock of a restored hub begins later than every stamp that is known.  It
+covers a clock that ran ahead, as it does while much is published at once.  Less than the
+clients accept: they doubt stamps more than ten minutes ahead of their own clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +163,13 @@ def read_clock(base: Base, session: Session = None) -> ClockState:
     return ClockState(int(document["stamp"]), str(document.get("epoch", "")))
 
 
-def begin_epoch(base: Base, state: ClockState) -> None:
-    """Let the clock go on in another epoch, after its stamp."""
+def begin_epoch(base: Base, latest: int) -> ClockState:
+    """Let the clock of a restored hub go on in another epoch, later than the stamp `latest`."""
+    state = ClockState(latest + MARGIN, uuid.uuid4().hex)
     change = {"$set": {"epoch": state.epoch}, "$max": {"stamp": state.stamp}}
     if base.clock.update_one({"_id": _HUB}, change).matched_count != 1:
         raise LookupError("the database has no clock: it was not prepared")
+    return state
 
 
 def joint_clock_since(base: Base) -> int:

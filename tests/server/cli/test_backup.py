@@ -17,7 +17,7 @@ from support.processes import run_command
 
 from tocsin.config import HubSettings
 from tocsin.server.runtime import open_runtime
-from tocsin.server.store.backup import MARGIN
+from tocsin.server.store.feeds.clock import MARGIN
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 
