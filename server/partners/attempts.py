@@ -29,6 +29,9 @@ _FREE_FAILURES = {"person": 5, "login": 50, "address": 30, "device": 5, "session
 address, of one known browser, and within a session."""
 _LONGEST_WAIT = 15 * 60
 _DAY_SECONDS = 24 * 3600
+_MOST_SKEW = 60 * SECOND
+"""µs by which a failure may lie in the future, by another process's clock.  One later than that was
+noted by a clock that was ahead, and no longer counts."""
 _DEVICE = re.compile(r"([0-9]{1,12})\.([0-9A-Za-z_-]{22})\.([0-9a-f]{64})")
 
 
@@ -80,7 +83,8 @@ class Attempts:
         now = self._clock()
         for kind, key in keys.items():
             count, at = self._store.people.count_failures(key)
-            wait = _wait_after(count - _FREE_FAILURES[kind]) * SECOND - (now - at)
+            allowance = _wait_after(count - _FREE_FAILURES[kind]) * SECOND
+            wait = allowance - max(0, now - at) if at <= now + _MOST_SKEW else 0
             if wait > 0:
                 seconds = -(-wait // SECOND)
                 raise TooManyRequests(f"too many attempts: try again in {seconds} s", seconds)
@@ -88,11 +92,12 @@ class Attempts:
     def note_failure(self, keys: Mapping[str, str]) -> None:
         """Count a failed attempt, and forget those that no longer matter."""
         now = self._clock()
-        self._store.people.forget_old_failures(now)
+        self._store.people.forget_ended_failures(now)
         for kind, key in keys.items():
             with self._guard:  # else those at the same time would count as one
                 count, at = self._store.people.count_failures(key)
-                count = 1 if now - at > _DAY_SECONDS * SECOND else count + 1
+                is_recent = -_MOST_SKEW <= now - at <= _DAY_SECONDS * SECOND
+                count = count + 1 if is_recent else 1
                 self._store.people.note_failure(key, count, now)
             if count == _FREE_FAILURES[kind]:
                 log.warning("console: %d failed attempts to sign in from one %s", count, kind)

@@ -226,8 +226,11 @@ class _Use:
 
 
 def _use_up(person: Person, challenge: int) -> Person:
-    """Raises NotAuthenticated if a challenge of this time, or a newer one, was answered before."""
-    if challenge <= person.last_challenge:
+    """Raises NotAuthenticated if a challenge of this time, or a newer one, was answered before.
+
+    One answered longer after this one than challenges hold was made by a clock that was ahead.
+    """
+    if challenge <= person.last_challenge < challenge + CHALLENGE_SECONDS * SECOND:
         raise NotAuthenticated(_OLD)
     return replace(person, last_challenge=challenge)
 

@@ -142,9 +142,14 @@ class People:
         change = {"$set": {"count": count, "at": at, "day": at // DAY}}
         self._attempts.update_one({"_id": key}, change, upsert=True, session=self._session)
 
-    def forget_old_failures(self, now: int) -> None:
-        """Delete what failed the day before yesterday or earlier."""
-        self._attempts.delete_many({"day": {"$lt": now // DAY - 1}}, session=self._session)
+    def forget_ended_failures(self, now: int) -> None:
+        """Delete what failed the day before yesterday or earlier, or later than tomorrow.
+
+        The latter was noted by a clock that was ahead.
+        """
+        today = now // DAY
+        for days in ({"$lt": today - 1}, {"$gt": today + 1}):
+            self._attempts.delete_many({"day": days}, session=self._session)
 
     def forget_failures(self, keys: list[str]) -> None:
         """Note that an attempt under these keys succeeded."""

@@ -383,6 +383,17 @@ class TestSigningIn:
             clock.now += passed * SECOND
             assert post(visitor, "/console/sign-in", form).status_code == status
 
+    def test_a_sign_in_by_a_clock_that_was_ahead_uses_up_no_challenge_of_today(
+        self, store: Store, clock: ManualClock, key: Authenticator
+    ) -> None:
+        hub = HubInProcess(store, clock=clock)
+        add_person(hub, LOGIN, Role.VIEWER, partner="acme")
+        assert add_passkey(sign_in(hub, LOGIN), key) == 303
+        clock.now += CHALLENGE_SECONDS * SECOND
+        assert use_passkey(stranger(hub), key).status_code == 303
+        clock.now -= CHALLENGE_SECONDS * SECOND
+        assert use_passkey(stranger(hub), key).status_code == 303
+
     @pytest.mark.parametrize("challenge", ["", "AA", "A" * 43, "A" * 200])
     def test_a_challenge_that_the_hub_did_not_make_is_refused(
         self, hub: HubInProcess, client: FlaskClient, key: Authenticator, challenge: str

@@ -137,6 +137,30 @@ def test_attempts_must_wait_after_five_failures_but_not_from_another_address(
     assert attempt(hub, "jane@hub.example") == 303
 
 
+@pytest.mark.parametrize("failures", [1, 6])
+def test_a_failure_by_a_clock_that_was_ahead_locks_nobody_out(
+    store: Store, clock: ManualClock, failures: int
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.OPERATOR)
+    clock.now += 365 * DAY
+    for _ in range(failures):
+        attempt(hub, "jane@hub.example", "wrong")
+    clock.now -= 365 * DAY
+    assert attempt(hub, "jane@hub.example") == 303
+
+
+def test_attempts_must_wait_though_another_process_has_a_clock_that_is_a_little_ahead(
+    store: Store, clock: ManualClock
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.OPERATOR)
+    for _ in range(5):
+        assert attempt(hub, "jane@hub.example", "wrong") == 401
+    clock.now -= SECOND
+    assert attempt(hub, "jane@hub.example") == 429
+
+
 @pytest.mark.parametrize(
     ("settings", "header", "status"),
     [
