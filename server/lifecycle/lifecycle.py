@@ -81,7 +81,7 @@ class Lifecycle:
         """One batch of the sweep if it is time for one; False if there was nothing to do."""
         now = self._clock()
         with self._lock:
-            if now < self._next:
+            if now < self._next <= now + PAUSE:  # later, if the clock was set back
                 return False
         if self.sweep_once(now):
             return True

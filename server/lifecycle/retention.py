@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle.undecided_reviews import close_review, warn_of_reviews
@@ -74,7 +75,7 @@ class Retention:
         """One step of the sweep if it is time for one; False if there was nothing to do."""
         now = self._clock()
         with self._lock:
-            if now < self._next:
+            if now < self._next <= now + PAUSE:  # later, if the clock was set back
                 return False
         if any([*(self._sweep(kept, now) for kept in Kept), self._forget_journal()]):
             return True
@@ -120,7 +121,10 @@ class Retention:
         except Exception as error:  # the others are due all the same
             if self._store.availability.is_outage(error):
                 raise
-            log.exception("cannot delete %s %s; it will be retried", kept.name.lower(), id_)
+            if isinstance(error, Unavailable):  # the database is busy
+                log.warning("%s %s: will be deleted later: %s", kept.name.lower(), id_, error)
+            else:
+                log.exception("cannot delete %s %s; it will be retried", kept.name.lower(), id_)
             self._failed.add((kept, id_))
             return False
         return True

@@ -211,6 +211,16 @@ class TestTheWorker:
         clock.advance(hours=2)
         assert hub.services.lifecycle.work()
 
+    def test_it_goes_on_after_the_clock_was_ahead_and_is_set_back(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        clock.advance(days=365)
+        work_off(hub.services.lifecycle.work)
+        clock.advance(days=-365)
+        hub.push(indicator(valid_until=stix_time_after(clock, hours=1)))
+        clock.advance(hours=2)
+        assert hub.services.lifecycle.work()
+
 
 @pytest.mark.slow
 class TestCommands:

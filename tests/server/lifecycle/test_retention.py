@@ -9,6 +9,7 @@ from support.clock import LATER, ManualClock
 from support.hub import HubInProcess, details, indicator, work_off
 from support.presence import present
 
+from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
 from tocsin.server.cli.review import list_reviews
@@ -267,6 +268,35 @@ class TestTheSweep:
             pass
         clock.now += PAUSE // 2
         assert not hub.services.retention.work()
+
+    def test_it_goes_on_after_the_clock_was_ahead_and_is_set_back(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        after(hub, clock, 365)
+        clock.advance(days=-365)
+        status = hub.push(indicator())
+        after(hub, clock, 15)
+        assert body(hub, status) == b""
+
+    def test_it_says_in_one_line_that_the_database_is_busy(
+        self,
+        hub: HubInProcess,
+        clock: ManualClock,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        def refuse(work: Any) -> Any:
+            raise Unavailable("the database is busy")
+
+        status = hub.push(indicator())
+        monkeypatch.setattr(hub.store, "commit", refuse)
+        after(hub, clock, 15)
+        (record,) = [each for each in caplog.records if status["id"] in each.getMessage()]
+        assert (record.levelname, record.exc_info) == ("WARNING", None)
+        monkeypatch.undo()
+        clock.now += PAUSE
+        work_off(hub.services.retention.work)
+        assert body(hub, status) == b""
 
     def test_a_hub_that_was_down_for_long_catches_up(
         self, hub: HubInProcess, clock: ManualClock
