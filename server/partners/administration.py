@@ -11,6 +11,7 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.server.auth import hash_secret, takes_posts
 from tocsin.server.model import Account, Collection, CollectionKind, Marking, Partner
+from tocsin.server.partners.people import remove_people
 from tocsin.server.store import Store, Transaction
 
 LONGEST_NAME = 200
@@ -68,6 +69,7 @@ class Partners:
         def work(txn: Transaction) -> NewKey:
             txn.accounts.add_partner(partner)
             txn.accounts.add_account(account)
+            remove_people(txn, partner.slug, actor)  # left by a former partner of this short name
             may = {"read": sorted(names[id] for id in reads)}
             may |= {"write": sorted(names[id] for id in writes)}
             txn.add_journal_entry("partner.add", actor, {"partner": partner.slug, **may})

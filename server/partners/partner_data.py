@@ -23,11 +23,14 @@ from tocsin.server.lifecycle.lifecycle import Lifecycle
 from tocsin.server.lifecycle.purge import is_object_id, observable_id_of
 from tocsin.server.model import Agreement, AgreementState, PublicObject, Review
 from tocsin.server.partners.agreements import end_agreement
+from tocsin.server.partners.people import remove_people
+from tocsin.server.person import Invitation, Person
 from tocsin.server.publishing.public_objects import remove_contribution
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
+from tocsin.server.store.journal import JournalFilter
 from tocsin.server.store.purge import is_mentioned
 
 Line = dict[str, object]
@@ -136,6 +139,7 @@ class PartnerData:
                 txn.accounts.update_account(replace(account, disabled=True))
                 for digest in txn.accounts.list_keys(account.name):
                     txn.accounts.revoke_key(digest)
+            remove_people(txn, slug, who)
             now = self._lifecycle.now()
             for agreement in txn.agreements.list_of(slug):
                 if agreement.recorded is not AgreementState.ENDED:
@@ -151,11 +155,12 @@ class PartnerData:
         for id_ in self._store.partner_data.submission_ids(slug):
             self._store.commit(lambda txn, id_=id_: txn.delete_submission(id_))  # type: ignore[misc]
         self._store.statistics.forget_partner(slug)
+        self._store.commit(lambda txn: remove_people(txn, slug, who))  # invited meanwhile
         self._store.partner_data.delete(slug)
         return withdrawal
 
     def export(self, slug: str) -> Iterator[Line]:
-        """All that is held about a partner, as JSON objects; keys are not among it.
+        """All that is held about a partner, as JSON objects; keys and passwords are not among it.
 
         Raises NotFound if there is no such partner.
         """
@@ -170,12 +175,19 @@ class PartnerData:
                 "disabled": account.disabled,
                 "marking": account.marking.value,
             }
+        people = self._store.people.list_people(slug)
+        for person in people:
+            yield _person_line(person, self._last_sign_in(person))
+        for each in self._store.people.list_invitations():
+            if each.partner == slug:
+                yield _invitation_line(each)
         yield from map(_agreement_line, self._store.agreements.list_of(slug))
         yield from self._export_submissions(slug)
         yield from self._export_contributions(slug)
         for review in self._store.reviews.list_all(slug):
             yield _review_line(review)
-        yield from self._export_journal(slug, {account.name for account in accounts})
+        names = {account.name for account in accounts} | {person.login for person in people}
+        yield from self._export_journal(slug, names)
 
     def _resolve(self, slug: str, name: str, found: _Names) -> None:
         """Add what a name stands for: an id of the partner's own, a public id, or a value."""
@@ -278,11 +290,19 @@ class PartnerData:
                 for each in _contributions(public, slug, None):
                     yield _contribution_line(public, each)
 
-    def _export_journal(self, slug: str, accounts: Collection[str]) -> Iterator[Line]:
+    def _last_sign_in(self, person: Person) -> int | None:
+        """The time, in µs, of a person's last sign-in that the journal still has."""
+        wanted = JournalFilter(action="sign_in", actor=person.login)
+        return next((each.at for each in self._store.journal.search(wanted)), None)
+
+    def _export_journal(self, slug: str, names: Collection[str]) -> Iterator[Line]:
+        """The entries about a partner, and those of its accounts and people, or about them."""
         after = 0
         while entries := self._store.journal.list_entries(after):
             for entry in entries:
-                if entry.actor in accounts or entry.details.get("partner") == slug:
+                about = entry.details.get("partner")
+                is_login = about is None and entry.details.get("login") in names
+                if about == slug or entry.actor in names or is_login:
                     yield {
                         "kind": "journal",
                         "at": stix_time(entry.at),
@@ -301,6 +321,30 @@ def _contributions(
     own = [each for each in every if each.partner == slug]
     named = [each for each in own if own_ids is not None and each.source_id in own_ids]
     return named or own
+
+
+def _person_line(person: Person, signed_in: int | None) -> Line:
+    return {
+        "kind": "person",
+        "mailbox": person.login,
+        "name": person.name,
+        "roles": sorted(person.roles),
+        "disabled": person.disabled,
+        "added": stix_time(person.created),
+        "last_sign_in": None if signed_in is None else stix_time(signed_in),
+        "passkeys": [each.name for each in person.passkeys],
+        "has_app": bool(person.totp),
+    }
+
+
+def _invitation_line(invitation: Invitation) -> Line:
+    return {
+        "kind": "invitation",
+        "mailbox": invitation.login,
+        "name": invitation.name,
+        "roles": sorted(invitation.roles),
+        "until": stix_time(invitation.until),
+    }
 
 
 def _agreement_line(agreement: Agreement) -> Line:

@@ -158,9 +158,7 @@ class People:
         def work(txn: Transaction) -> Person:
             if not txn.people.remove_invitation(invitation.id):
                 raise NotFound(_USED)
-            known = txn.people.find(invitation.person) if invitation.person else None
-            if invitation.person and known is None:
-                raise NotFound(_USED)
+            known = _require_invited(txn, invitation)
             if known is not None:
                 person = replace(_without_second_factors(known), password=hashed)
                 txn.people.update(person)
@@ -228,6 +226,7 @@ class People:
         def work(txn: Transaction) -> Person | None:
             if not txn.people.remove_invitation(found.id):
                 return None
+            _require_invited(txn, found)
             person = Person(
                 id=uuid.uuid4().hex,
                 login=login,
@@ -407,9 +406,7 @@ class People:
         def work(txn: Transaction) -> tuple[Person | None, int]:
             if txn.people.find_by_login(login) is None and (found := self._invited(txn, login)):
                 for each in found:
-                    txn.people.remove_invitation(each.id)
-                    details = {"login": each.login, "invitation": each.id[:16]}
-                    txn.add_journal_entry("person.invite_end", by, details)
+                    _end_invitation(txn, each, by)
                 return None, len(found)
             person = self._require_login(txn, login)
             _check_operator_left(txn, replace(person, disabled=True))
@@ -634,6 +631,35 @@ def _require(txn: Transaction, id: str) -> Person:
     if found is None:
         raise NotFound("this person was removed")
     return found
+
+
+def _require_invited(txn: Transaction, invitation: Invitation) -> Person | None:
+    """The person who gets a new password; None for a new person.
+
+    Raises NotFound if the person or the partner was removed.
+    """
+    known = txn.people.find(invitation.person) if invitation.person else None
+    is_left = not invitation.partner or txn.accounts.find_partner(invitation.partner) is not None
+    if not is_left or (invitation.person and known is None):
+        raise NotFound(_USED)
+    return known
+
+
+def remove_people(txn: Transaction, partner: str, by: str) -> None:
+    """Remove the people of a partner, with their sessions, and its invitations."""
+    for person in txn.people.list_people(partner):
+        txn.people.remove(person.id)
+        details = {"login": person.login, "partner": partner}
+        txn.add_journal_entry("person.remove", by, details)
+    for each in txn.people.list_invitations():
+        if each.partner == partner:
+            _end_invitation(txn, each, by)
+
+
+def _end_invitation(txn: Transaction, invitation: Invitation, by: str) -> None:
+    txn.people.remove_invitation(invitation.id)
+    details = {"login": invitation.login, "invitation": invitation.id[:16]}
+    txn.add_journal_entry("person.invite_end", by, details)
 
 
 def _check_operator_left(txn: Transaction, changed: Person) -> None:

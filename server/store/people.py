@@ -90,8 +90,8 @@ class People:
             return None
         return _make(Invitation, document, roles=_roles(document))
 
-    def list_invitations(self, now: int) -> list[Invitation]:
-        """The invitations that still hold, by login."""
+    def list_invitations(self, now: int = 0) -> list[Invitation]:
+        """The invitations that still hold at a time, in µs, by login; at 0: also ended ones."""
         found = self._invitations.find({}, session=self._session)
         valid = [_make(Invitation, each, roles=_roles(each)) for each in found]
         return sorted((e for e in valid if e.until > now), key=lambda each: each.login)

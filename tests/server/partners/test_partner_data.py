@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.clock import LATER, indicators
+from support.console import PASSWORD, add_person, sign_in
 from support.hub import GREEN, HubInProcess, details, indicator, sdo
 from support.observables import sco
 
@@ -17,7 +18,10 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.config import HubSettings
 from tocsin.server.cli.partner import export_partner, withdraw
 from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
+from tocsin.server.model import Partner
+from tocsin.server.partners.administration import PartnerChange, Partners
 from tocsin.server.partners.partner_data import PartnerData, Withdrawal
+from tocsin.server.person import Invitation, Role
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.journal import JournalFilter
 from tocsin.server.store.partner_data import PartnerDocuments
@@ -45,6 +49,25 @@ def runtime(hub: HubInProcess) -> Runtime:
     """The hub as commands see it."""
     absent: Any = None
     return Runtime(HubSettings(), absent, hub.services, absent)
+
+
+STAFF = (
+    ("jane@acme.example", Role.VIEWER, "acme"),
+    ("jane@north.example", Role.VIEWER, "north"),
+    ("otto@hub.example", Role.OPERATOR, ""),
+)
+"""Mailbox, role and partner."""
+
+
+def invite(hub: HubInProcess, login: str, partner: str) -> str:
+    """Invite a person of a partner; the secret of the link."""
+    roles = frozenset({Role.VIEWER})
+    return hub.services.people.invite(Invitation("", login, "Name", partner, roles, 0, "operator"))
+
+
+def interrupt(*_: Any) -> Any:
+    """Stop, as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def disable(hub: HubInProcess, slug: str) -> None:
@@ -310,6 +333,69 @@ class TestRemoving:
         data.remove("acme", "operator", WHY)
         assert hub.ask("collections/").status_code == 401
 
+    def test_its_people_are_locked_out_at_once_and_nobody_of_others(
+        self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        people = hub.services.people
+        for login, role, partner in STAFF:
+            add_person(hub, login, role, partner=partner)
+        clients = [sign_in(hub, login) for login, _, _ in STAFF]
+        links = [invite(hub, "new@acme.example", "acme"), invite(hub, "new@north.example", "north")]
+        monkeypatch.setattr(data, "withdraw_all", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            data.remove("acme", "operator", WHY)
+        statuses = [client.get("/console/me").status_code for client in clients]
+        assert statuses == [303, 200, 200]
+        with pytest.raises(NotFound):
+            people.accept(links[0], "", "", PASSWORD)
+        assert people.accept(links[1], "", "", PASSWORD).partner == "north"
+
+    def test_who_is_invited_meanwhile_is_removed_too(
+        self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        forget = hub.store.statistics.forget_partner
+
+        def invite_late(slug: str) -> None:
+            forget(slug)
+            hub.services.people.accept(invite(hub, "bob@acme.example", slug), "", "", PASSWORD)
+            invite(hub, "jane@acme.example", slug)
+
+        monkeypatch.setattr(hub.store.statistics, "forget_partner", invite_late)
+        data.remove("acme", "operator", WHY)
+        assert hub.store.people.list_people("acme") == []
+        assert hub.store.people.list_invitations() == []
+
+    def test_another_partner_of_its_name_gets_nobody_who_was_left(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        data.remove("acme", "operator", WHY)
+        add_person(hub, "jane@acme.example", Role.VIEWER, partner="acme")
+        client = sign_in(hub, "jane@acme.example")
+        Partners(hub.store).add(Partner("acme", "Other Company"), PartnerChange(), "operator")
+        assert client.get("/console/partner").status_code == 303
+        assert hub.store.people.list_people("acme") == []
+
+    def test_an_invitation_of_a_partner_that_does_not_exist_is_not_accepted(
+        self, hub: HubInProcess
+    ) -> None:
+        secret = invite(hub, "jane@acme.example", "acme")
+        hub.store.accounts.remove_partner("acme")
+        with pytest.raises(NotFound):
+            hub.services.people.accept(secret, "", "", PASSWORD)
+        with pytest.raises(NotFound):
+            hub.services.people.sign_in_proven("jane@acme.example", "Jane", "")
+
+    def test_whom_it_removed_is_in_the_journal(self, hub: HubInProcess, data: PartnerData) -> None:
+        add_person(hub, "jane@acme.example", Role.VIEWER, partner="acme")
+        invite(hub, "bob@acme.example", "acme")
+        data.remove("acme", "operator", WHY)
+        for action, login in (
+            ("person.remove", "jane@acme.example"),
+            ("person.invite_end", "bob@acme.example"),
+        ):
+            (entry,) = hub.store.journal.search(JournalFilter(action=action))
+            assert (entry.actor, entry.details["login"]) == ("operator", login)
+
     def test_one_that_was_interrupted_goes_on_when_it_is_run_again(
         self, hub: HubInProcess, data: PartnerData, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -353,6 +439,27 @@ class TestExporting:
         assert (kept["state"], kept["source_id"]) == ("rejected", review.source_id)
         text = place.read_text("utf-8")
         assert "said by acme" in text and "north" not in text
+
+    def test_its_people_and_invitations_are_among_it_without_secrets(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        for login, role, partner in STAFF:
+            add_person(hub, login, role, partner=partner)
+            sign_in(hub, login)
+        for partner in ("acme", "north"):
+            invite(hub, f"new@{partner}.example", partner)
+        hub.services.people.set_disabled("jane@acme.example", "operator", disabled=True)
+        lines = list(data.export("acme"))
+        (person,) = [each for each in lines if each["kind"] == "person"]
+        assert (person["mailbox"], person["name"]) == ("jane@acme.example", "Jane")
+        assert (person["roles"], person["disabled"]) == (["viewer"], True)
+        (invitation,) = [each for each in lines if each["kind"] == "invitation"]
+        assert invitation["mailbox"] == "new@acme.example"
+        journal = {e["action"]: e["at"] for e in lines if e["kind"] == "journal"}
+        assert journal.keys() >= {"sign_in", "person.invite", "person.disable"}
+        assert person["last_sign_in"] == journal["sign_in"]
+        text = json.dumps(lines)
+        assert "argon2" not in text and "north" not in text and "hub.example" not in text
 
     def test_only_the_operator_can_read_it_and_no_file_is_overwritten(
         self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
