@@ -1,7 +1,7 @@
 """Retention: what the hub kept long enough is deleted automatically.
 
-Bodies of submissions, statuses, what is left of reviews, and objects that no reviewer
-decided on in time.
+Bodies of submissions, statuses, what is left of reviews, objects that no reviewer
+decided on in time, invitations that nobody took, and sessions.
 Each step is one small transaction that looks for itself if there is anything to
 delete, so several workers may sweep at once and a crash costs nothing.
 """
@@ -79,6 +79,7 @@ class Retention:
                 return False
         if any([*(self._sweep(kept, now) for kept in Kept), self._forget_journal()]):
             return True
+        self._store.people.forget_ended(now)
         with self._lock:
             self._next = now + PAUSE
             self._failed.clear()

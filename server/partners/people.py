@@ -281,7 +281,8 @@ class People:
         session, now = self._store.people.find_session(hash_secret(cookie)), self._clock()
         if session is None or session.epoch != self._store.epoch():
             return None
-        if now >= min(idle_end(session), latest_end(session)):
+        is_ahead = session.begun > now + IDLE_SECONDS * SECOND  # by a clock that was set back
+        if is_ahead or now >= min(idle_end(session), latest_end(session)):
             self._store.people.end_session(session.id)
             return None
         person = self._store.people.find(session.person)
@@ -399,12 +400,14 @@ class People:
         """Remove a person, or cancel the invitations of a mailbox that nobody signs in with.
 
         A person's decisions and claims end as when `set_disabled` locks one out.  The journal keeps
-        what it says of it.  Returns the number of cancelled invitations.  Raises NotFound if there
-        is neither.
+        what it says of it.  Returns the number of invitations that were cancelled, or deleted
+        after their end.  Raises NotFound if there is neither.
         """
 
         def work(txn: Transaction) -> tuple[Person | None, int]:
-            if txn.people.find_by_login(login) is None and (found := self._invited(txn, login)):
+            every = txn.people.list_invitations()
+            found = [each for each in every if each.login == login.lower()]
+            if found and txn.people.find_by_login(login) is None:
                 for each in found:
                     _end_invitation(txn, each, by)
                 return None, len(found)

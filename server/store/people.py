@@ -132,6 +132,15 @@ class People:
         if ids:
             self._sessions.delete_many({"_id": {"$in": ids}}, session=self._session)
 
+    def forget_ended(self, now: int) -> None:
+        """Delete the invitations that have ended, and the sessions without a request for a day.
+
+        A session that was used later than tomorrow was so by a clock that was ahead.
+        """
+        self._invitations.delete_many({"until": {"$lte": now}}, session=self._session)
+        for seen in ({"$lte": now - DAY}, {"$gt": now + DAY}):
+            self._sessions.delete_many({"seen": seen}, session=self._session)
+
     def count_failures(self, key: str) -> tuple[int, int]:
         """Failed attempts in a row under this key, and the time of the last one, in µs."""
         document = self._attempts.find_one({"_id": key}, session=self._session)

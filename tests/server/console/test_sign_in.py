@@ -263,6 +263,17 @@ def test_a_page_that_asks_for_a_part_of_itself_stays_and_links_to_signing_in_and
     assert 'href="/console/sign-in?next=/console/review%3Frule%3Da"' in answer.text
 
 
+def test_a_session_that_was_begun_by_a_clock_that_was_ahead_ends_when_it_is_set_back(
+    store: Store, clock: ManualClock
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.OPERATOR)
+    clock.now += 365 * DAY
+    client = sign_in(hub, "jane@hub.example")
+    clock.now -= 365 * DAY
+    assert client.get("/console/me").status_code == 303
+
+
 def test_the_number_in_the_bar_keeps_no_session_open(store: Store, clock: ManualClock) -> None:
     hub = HubInProcess(store, clock=clock)
     add_person(hub, "jane@hub.example", Role.REVIEWER)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.clock import LATER, ManualClock
+from support.console import add_person, sign_in
 from support.hub import HubInProcess, details, indicator, work_off
 from support.presence import present
 
@@ -16,6 +17,7 @@ from tocsin.server.cli.review import list_reviews
 from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle.retention import PAUSE, Retention
 from tocsin.server.model import Record, Review
+from tocsin.server.person import Invitation, Role
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.deliveries import Deliveries
@@ -297,6 +299,20 @@ class TestTheSweep:
         clock.now += PAUSE
         work_off(hub.services.retention.work)
         assert body(hub, status) == b""
+
+    def test_ended_invitations_and_sessions_go_with_it(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        person = add_person(hub, "jane@acme.example", Role.VIEWER, partner="acme")
+        sign_in(hub, person.login)
+        roles = frozenset({Role.VIEWER})
+        made = Invitation("", "bob@acme.example", "", "acme", roles, 0, "operator")
+        hub.services.people.invite(made)
+        after(hub, clock, 6)
+        assert hub.store.people.list_sessions(person.id) == []
+        assert len(hub.store.people.list_invitations()) == 1
+        after(hub, clock, 1)
+        assert hub.store.people.list_invitations() == []
 
     def test_a_hub_that_was_down_for_long_catches_up(
         self, hub: HubInProcess, clock: ManualClock

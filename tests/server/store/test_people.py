@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tocsin.admission.timestamps import DAY
-from tocsin.server.person import Passkey, Person, Role
+from tocsin.server.person import Invitation, Passkey, Person, Role, Session
 from tocsin.server.store import Store
 
 KEYS = (
@@ -40,6 +40,17 @@ def test_failed_attempts_are_forgotten_after_two_days(store: Store) -> None:
     assert store.people.count_failures("long ago") == (0, 0)
     assert store.people.count_failures("a") == (0, 0)
     assert store.people.count_failures("b") == (3, 11 * DAY)
+
+
+def test_invitations_and_sessions_that_have_ended_are_forgotten(store: Store) -> None:
+    for name, at in (("past", 9), ("today", 11), ("ahead", 13)):
+        invitation = Invitation(name, name, "", "", frozenset(), until=at * DAY, by="otto")
+        store.people.invite(invitation)
+        store.people.begin_session(Session(name, name, at * DAY, at * DAY, ""), oldest=0)
+    store.people.forget_ended(11 * DAY)
+    assert [each.id for each in store.people.list_invitations()] == ["ahead"]
+    found = [name for name in ("past", "today", "ahead") if store.people.find_session(name)]
+    assert found == ["today"]
 
 
 def test_a_person_of_an_earlier_version_has_no_passkeys(store: Store) -> None:
