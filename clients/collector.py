@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 STATUS_FILE = "status.json"
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 6 * 3600.0
 """Seconds after the first failure, doubled from failure to failure; at most the second."""
+_SPREAD = 1.1
+"""Factor by which a pause is longer at most, so that not all sources run at the same moment."""
 _MAX_AT_ONCE = 32
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -58,6 +60,8 @@ class SourceStatus:
     """Duration of the last run."""
     failures: int = 0
     """Failed runs in a row."""
+    wait: float = 0.0
+    """Seconds after the last run that the other side asked for."""
     error: str = ""
     """Error that ended the last run; empty if it reached the end of the source."""
     notes: tuple[str, ...] = ()
@@ -72,19 +76,28 @@ class SourceStatus:
     def note(self, run: Run) -> None:
         """Take over what became of a run."""
         self.last_run, self.seconds, self.counts = run.began, run.seconds, dict(run.counts)
-        self.error, self.notes = run.error, run.notes
+        self.error, self.notes, self.wait = run.error, run.notes, run.wait
         self.reasons = tuple(asdict(each) for each in run.reasons)
         self.failures = self.failures + 1 if run.error else 0
         if not run.error:
             self.last_success = run.began
         self.totals = dict(Counter(self.totals) + Counter(run.counts))
 
-    def pause(self, every: float, wait: float) -> float:
-        """Seconds until the next run; `wait`: what the other side asked for."""
+    def pause(self, every: float) -> float:
+        """Seconds until the next run."""
         if not self.failures:
             return every
         growing = min(_FIRST_PAUSE * 2.0 ** min(self.failures - 1, 16), _LONGEST_PAUSE)
-        return max(growing, wait)
+        return max(growing, self.wait)
+
+    def limit_next_run(self, every: float, now: float) -> float:
+        """The time of the next run; one that a clock that was ahead had set comes sooner.
+
+        0: at once, since it has not run yet.
+        """
+        if self.next_run is not None:
+            self.next_run = min(self.next_run, now + _SPREAD * self.pause(every))
+        return self.next_run or 0.0
 
 
 @contextmanager
@@ -148,11 +161,12 @@ class Collector:
 
     def run(self, stopped: Event) -> None:
         """Run the sources by their schedules until `stopped` is set."""
-        self._due = [(self._first(each), name) for name, each in self.statuses.items()]
-        heapq.heapify(self._due)
+        self._due = [(0.0, name) for name in self.statuses]
         try:
             while not stopped.is_set():
-                self._start_due(time.time())
+                now = time.time()
+                self._limit_due(now)
+                self._start_due(now)
                 for run in self._finish(0.5):
                     self._schedule(run)
                 if not self._running:
@@ -162,14 +176,21 @@ class Collector:
                 each.stop()
             self._write()
 
-    def _first(self, status: SourceStatus) -> float:
-        """Time of the first run after a start: as if it had not been stopped, or at once."""
-        return status.next_run or 0.0
+    def _limit_due(self, now: float) -> None:
+        """Schedule as if the sources had not been stopped, and no later than their pauses allow."""
+        self._due = [
+            (self.statuses[name].limit_next_run(self._every(name), now), name)
+            for _, name in self._due
+        ]
+        heapq.heapify(self._due)
+
+    def _every(self, name: str) -> float:
+        return float(parse_duration_seconds(self._sources[name].every))
 
     def _schedule(self, run: Run) -> None:
-        source, status = self._sources[run.source], self.statuses[run.source]
-        pause = status.pause(float(parse_duration_seconds(source.every)), run.wait)
-        status.next_run = time.time() + pause * random.uniform(1.0, 1.1)  # noqa: S311
+        status = self.statuses[run.source]
+        pause = status.pause(self._every(run.source))
+        status.next_run = time.time() + pause * random.uniform(1.0, _SPREAD)  # noqa: S311
         heapq.heappush(self._due, (status.next_run, run.source))
         self._write()
 

@@ -238,11 +238,11 @@ def _format_duration(seconds: int) -> str:
 def _row(status: SourceStatus) -> tuple[str, ...]:
     if status.last_run is None:
         return status.source, "never", "", "", "", "waits for its first run"
-    ago = max(0, int(time.time() - status.last_run))
+    ago = int(time.time() - status.last_run)
     counts = status.counts
     return (
         status.source,
-        f"{_format_duration(ago)} ago",
+        f"{_format_duration(ago)} ago" if ago >= 0 else f"in the future: {_format_duration(-ago)}",
         f"{status.seconds:.0f} s",
         str(counts.get("objects", 0)),
         str(counts.get("submitted", 0)),

@@ -15,6 +15,7 @@ import requests
 from support.processes import BIN, HubProcess
 from support.source_servers import FileServer, serve
 
+from tocsin.clients.collect import Run
 from tocsin.clients.collector import SourceStatus, format_metrics
 
 FEED = "/iocs.csv"
@@ -324,12 +325,32 @@ class TestFailing:
 
     def test_pauses_grow_and_honour_what_the_server_asks_for(self) -> None:
         status = SourceStatus("one")
-        assert status.pause(900, 0) == 900
+        assert status.pause(900) == 900
         pauses = []
         for status.failures in (1, 2, 3, 30):
-            pauses.append(status.pause(900, 0))
+            pauses.append(status.pause(900))
         assert pauses == [60, 120, 240, 6 * 3600]
-        assert status.pause(900, 86_400) == 86_400
+        status.note(Run("one", 0.0, error="429", wait=86_400))
+        assert status.pause(900) == 86_400
+
+    def test_a_run_that_a_clock_that_was_ahead_put_off_comes_after_the_usual_pause(self) -> None:
+        now, year = 1_800_000_000.0, 365 * 86_400
+        status = SourceStatus("one", next_run=now + year)
+        assert status.limit_next_run(900, now) == pytest.approx(now + 990)
+        assert status.limit_next_run(900, now + 500) == pytest.approx(now + 990)
+        waiting = SourceStatus("one", next_run=now + 80_000, failures=1, wait=86_400)
+        assert waiting.limit_next_run(900, now) == now + 80_000
+        assert SourceStatus("new").limit_next_run(900, now) == 0
+
+    def test_a_last_run_in_the_future_is_shown_as_such(
+        self, collect: Tocsin, web: FileServer
+    ) -> None:
+        write_sources({"name": "iocs", "url": web.url})
+        status = {"source": "iocs", "last_run": time.time() + 7_260}
+        Path("collect-state").mkdir()
+        Path("collect-state/status.json").write_text(json.dumps({"sources": [status]}))
+        _, lines, _ = collect("--status")
+        assert "in the future: 2 h" in "".join(lines)
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -399,6 +420,21 @@ class TestService:
         assert service.stop() == 0
         assert 'tocsin_collect_total{source="iocs",outcome="submitted"}' in text
         assert sum(each["counts"].get("submitted", 0) for each in service.runs) == 2
+
+    def test_it_runs_after_the_clock_was_ahead_and_was_set_back(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        web.files[FEED] = table("set-back", 1)
+        write_sources({"name": "iocs", "url": web.url + FEED, "every": "1s"})
+        then = time.time() + 365 * 86_400
+        status = {"source": "iocs", "last_run": then, "next_run": then + 1}
+        Path("collect-state").mkdir()
+        Path("collect-state/status.json").write_text(json.dumps({"sources": [status]}))
+        service = Service(hub)
+        try:
+            published(hub, "set-back", 1)
+        finally:
+            assert service.stop() == 0
 
     @pytest.mark.slow
     def test_killed_again_and_again_it_submits_everything_and_nothing_twice(
