@@ -496,10 +496,15 @@ def _next_hour(
 
 
 def _expiry(public: PublicObject, content: StixObject) -> int | None:
-    """Time at which to revoke it; None if never, or if it had expired before it was published."""
+    """Time at which to revoke it; None if never, or if it had expired before it was received.
+
+    `created` is a stamp of the hub, so it may lie in the future while the clock was set back.
+    """
     until = content.get("valid_until")
     at = None if until is None else micros(until)
-    return at if at is not None and at > public.created else None
+    own = [each for each in public.contributions if each.tlp == public.tlp]  # all readers see them
+    came = min([public.created, *(each.first_reported or each.received for each in own)])
+    return at if at is not None and at > came else None
 
 
 def _author(contributions: Sequence[Contribution], merge: Merge) -> str:

@@ -186,6 +186,20 @@ class TestExpiry:
         hub.sweep()
         assert "revoked" not in hub.feed("green")[0]
 
+    def test_what_expires_while_stamps_are_ahead_of_the_clock_is_revoked(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        hub.store.clock = clock
+        clock.advance(days=365)
+        hub.push(indicator("other.top"))
+        clock.advance(days=-365)
+        hub.push(indicator("ends.top", valid_until=stix_time_after(clock, hours=1)))
+        hub.push(indicator("had-ended.top", valid_until=stix_time_after(clock, hours=-1)))
+        clock.advance(hours=3)
+        hub.sweep()
+        revoked = [each["pattern"] for each in hub.feed("green") if "revoked" in each]
+        assert revoked == ["[domain-name:value = 'ends.top']"]
+
 
 class TestTheWorker:
     def test_a_served_hub_sweeps_by_itself(self, hub: HubInProcess, clock: ManualClock) -> None:
