@@ -24,7 +24,7 @@ from tocsin.clients.cli.command import json_option, with_connection_options, wit
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.collect import Run
-from tocsin.clients.collector import (
+from tocsin.clients.collect_schedule import (
     Collector,
     SourceStatus,
     exclusive,

@@ -16,7 +16,7 @@ from support.processes import BIN, HubProcess
 from support.source_servers import FileServer, serve
 
 from tocsin.clients.collect import Run
-from tocsin.clients.collector import SourceStatus, format_metrics
+from tocsin.clients.collect_schedule import SourceStatus, format_metrics
 
 FEED = "/iocs.csv"
 
