@@ -103,7 +103,7 @@ class Lifecycle:
         if names:
             for _ in self._store.commit_portions(names, BATCH, partial(self._sweep, now)):
                 pass
-        elif swept is None or swept < hour:
+        elif swept is None or not hour <= swept <= hour + 1:  # later, if the clock was set back
             schedule.mark_swept(hour)
         return bool(names)
 

@@ -124,10 +124,9 @@ class Schedule:
         return None if first is None else int(first["hour"])
 
     def mark_swept(self, hour: int) -> None:
-        """Record that everything up to this hour was swept; never goes back."""
-        state = self._base.hub_state
-        state.update_one({"_id": _SWEEP}, {"$setOnInsert": {"hour": hour}}, upsert=True)
-        state.update_one({"_id": _SWEEP, "hour": {"$lt": hour}}, {"$set": {"hour": hour}})
+        """Record that everything up to this hour was swept."""
+        change = {"$set": {"hour": hour}}
+        self._base.hub_state.update_one({"_id": _SWEEP}, change, upsert=True)
 
 
 def write_schedule(

@@ -201,6 +201,19 @@ class TestExpiry:
         assert revoked == ["[domain-name:value = 'ends.top']"]
 
 
+    def test_what_falls_due_while_the_hub_is_down_after_its_clock_was_ahead_is_revoked(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        clock.advance(days=40)
+        hub.sweep()
+        clock.advance(days=-40)
+        hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
+        hub.sweep()
+        clock.advance(days=5)
+        hub.sweep()
+        assert hub.feed("green")[0]["revoked"] is True
+
+
 class TestTheWorker:
     def test_a_served_hub_sweeps_by_itself(self, hub: HubInProcess, clock: ManualClock) -> None:
         hub.push(indicator(valid_until=stix_time_after(clock, days=1)))
