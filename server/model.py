@@ -22,6 +22,7 @@ from tocsin.admission.model import (
     Submitter,
     Tlp,
 )
+from tocsin.admission.timestamps import HOUR
 
 MAX_PAGE_OCTETS = 15_000_000
 """Octets of objects on a page, unless it has only one; the rest is on the next page.  Clients
@@ -615,6 +616,10 @@ class Claim:
     login: str
     until: int
     """µs since 1970 UTC."""
+
+    def holds(self, now: int) -> bool:
+        """True until it ends; False too if a clock made it that was ahead and is set back."""
+        return now < self.until <= now + HOUR
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ def _find_fault(review: Review, chosen: Chosen, person: Person, now: int) -> str
         return "it has been decided already"
     if review.revision != chosen.revision:
         return "it has changed since you opened it"
-    if review.claim and review.claim.person != person.id and now < review.claim.until:
+    if review.claim and review.claim.person != person.id and review.claim.holds(now):
         return f"{review.claim.login} has it open"
     if is_own(review, person):
         return OWN

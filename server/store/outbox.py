@@ -10,9 +10,13 @@ from collections.abc import Callable
 
 from pymongo.client_session import ClientSession
 
+from tocsin.admission.timestamps import DAY
 from tocsin.server.model import ArrivedIds, OutboxTask
 from tocsin.server.store.connection import Base, Document, Session
 from tocsin.server.store.submissions import FREE, is_free, lease_end
+
+_LONGEST_DELAY = 2 * DAY
+"""µs between a task and the time at which it is due are fewer than this."""
 
 
 class Outbox:
@@ -60,7 +64,8 @@ class Outbox:
 
 
 def _is_due(document: Document, now: int) -> bool:
-    return int(document.get("due", 0)) <= now  # an older task has none
+    due = int(document.get("due", 0))  # an older task has none
+    return not now < due <= now + _LONGEST_DELAY  # later, if the clock was set back
 
 
 def put_task(base: Base, session: ClientSession, task: OutboxTask, lease: Document) -> None:

@@ -98,7 +98,7 @@ class ReviewQueue:
         if found is None or found["state"] != WAITING or found.get("decision"):
             return None
         held = claim_from_document(found)
-        if held is not None and held.person != person and now < held.until:
+        if held is not None and held.person != person and held.holds(now):
             return held
         claim = Claim(person, login, now + CLAIM_SECONDS * _SECOND)
         # Equalities only: an alternative in the filter would read the whole collection.

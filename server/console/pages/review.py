@@ -222,7 +222,7 @@ class Queue:
         lines: list[Line] = []
         for each in items:
             if (shown := titles.get(each.id)) is not None:
-                held = shown.claim if shown.claim and now < shown.claim.until else None
+                held = shown.claim if shown.claim and shown.claim.holds(now) else None
                 is_mine = held is not None and held.person == me
                 lines.append(Line(each, replace(shown, claim=held), is_mine))
         return lines
@@ -357,7 +357,7 @@ class Item:
         if may_act and not is_own(review, who):
             queue, now = self.services.store.review_queue, self.services.clock()
             holder = queue.claim(review.id, who.id, who.login, now)
-        if holder is not None and holder.until <= self.services.clock():
+        if holder is not None and not holder.holds(self.services.clock()):
             holder = None
         original = parse_object(review.object)
         preview, marks = self._compare(review)
@@ -472,7 +472,7 @@ class Item:
         now, me = self.services.clock(), context().who.id
         for id in candidates:
             claim = titles[id].claim if id in titles else None
-            if id in titles and (claim is None or claim.person == me or claim.until <= now):
+            if id in titles and (claim is None or claim.person == me or not claim.holds(now)):
                 return f"{chosen.url(f'/review/{id}', **more)}#item"
         return chosen.url("/review", **more)
 

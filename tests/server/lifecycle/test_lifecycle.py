@@ -200,7 +200,6 @@ class TestExpiry:
         revoked = [each["pattern"] for each in hub.feed("green") if "revoked" in each]
         assert revoked == ["[domain-name:value = 'ends.top']"]
 
-
     def test_what_falls_due_while_the_hub_is_down_after_its_clock_was_ahead_is_revoked(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:

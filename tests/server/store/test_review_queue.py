@@ -9,7 +9,16 @@ import orjson
 import pytest
 from support.databases import CommandNames, open_watched_store
 
-from tocsin.server.model import DecisionKind, PendingDecision, Review, ReviewKind
+from tocsin.admission.timestamps import DAY, HOUR
+from tocsin.server.model import (
+    ArrivedIds,
+    Claim,
+    DecisionKind,
+    OutboxTask,
+    PendingDecision,
+    Review,
+    ReviewKind,
+)
 from tocsin.server.store import Store, Transaction, review_queue
 from tocsin.server.store.review_queue import ReviewQueue
 from tocsin.server.store.schema import describe_reviews
@@ -144,3 +153,20 @@ def test_is_read_in_the_background_only_where_it_is_shown(
     store.review_queue.is_shown = True
     store.review_queue.refresh()
     assert count.names == ["find", "find"]
+
+
+def test_a_claim_of_a_clock_that_was_ahead_ends_when_it_is_set_back(store: Store) -> None:
+    add(store, 1)
+    claim = store.review_queue.claim
+    assert claim("review-1", "j", "jane", 40 * DAY) == Claim("j", "jane", 40 * DAY + HOUR // 4)
+    assert claim("review-1", "k", "kim", 40 * DAY) == Claim("j", "jane", 40 * DAY + HOUR // 4)
+    assert claim("review-1", "k", "kim", DAY) == Claim("k", "kim", DAY + HOUR // 4)
+
+
+def test_a_task_of_a_clock_that_was_ahead_is_due_when_it_is_set_back(store: Store) -> None:
+    now = store.clock()
+    for name, due in (("ahead", now + 40 * DAY), ("later", now + DAY)):
+        task = OutboxTask(name, ArrivedIds(""), due=due)
+        store.commit(lambda txn, task=task: txn.put_outbox_task(task, "o", 0))  # type: ignore[misc]
+    store.outbox.release_all()
+    assert [each.id for each in store.outbox.lease("o", 60, 9)] == ["ahead"]
