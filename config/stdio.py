@@ -15,11 +15,23 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 def open_missing_streams() -> None:
     """Connect streams that the shell closed (`>&-`) to the null device.
 
-    Otherwise the next file that is opened would take the place of standard output.
+    Otherwise the next file that is opened would take the place of standard output.  That one is
+    opened for reading only, so that a write to it fails as on a full disk: otherwise a command
+    would report as delivered what nobody has.
     """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for name, mode, flags in (
+        ("stdin", "r", os.O_RDONLY),
+        ("stdout", "w", os.O_RDONLY),
+        ("stderr", "w", os.O_WRONLY),
+    ):
         if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
+
+
+def discard_closed_output() -> None:
+    """Let a service run on whose standard output the shell closed: it only says what it does."""
+    if sys.__stdout__ is None:
+        discard_output()
 
 
 @contextmanager

@@ -125,6 +125,7 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
             with _show_running(len(sources)) as show:
                 return stdio.DONE if collector.run_once(show) else stdio.FAILED
         stopped = _stop_at_signals()
+        stdio.discard_closed_output()
         if sys.stderr.isatty():
             print_message(f"{_count(len(sources), 'sources')} by their schedules; Ctrl-C stops")
         with _metrics_server(options["metrics"], collector):

@@ -214,6 +214,7 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
 def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> NoReturn:
     """Push each file of a folder once it is complete, until interrupted."""
     folder = WatchedFolder(options["watch"])
+    stdio.discard_closed_output()
     pause = _WATCH_SECONDS
     while True:
         for file in folder.list_complete():

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.hub import HubInProcess
 from support.processes import BIN, make_data
 from support.taxii_servers import COLLECTION, Medallion, indicator
 
@@ -53,11 +54,23 @@ def test_the_cursor_never_moves_past_the_objects_written(partner: Medallion) -> 
 
 
 def test_a_poll_to_a_full_disk_exits_with_1_and_does_not_move_the_cursor(
-    partner: Medallion,
+    partner: Medallion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     partner.add(*(indicator(n) for n in range(300)))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     codes, _, stderr = run_in_bash(f"{COMMAND} poll {COLLECTION} --state s > /dev/full")
-    assert (codes, stderr) == (["1"], "tocsin: No space left on device: address, file or output\n")
+    assert (codes, stderr) == (["1"], "tocsin: No space left on device: standard output\n")
+    _, out, _ = run_in_bash(f"{COMMAND} poll {COLLECTION} --state s")
+    assert out.count("\n") == 300
+
+
+@pytest.mark.parametrize("options", ["", "--output - --format csv", "--format bundle"])
+def test_a_poll_to_a_closed_output_exits_with_1_and_does_not_move_the_cursor(
+    partner: Medallion, options: str
+) -> None:
+    partner.add(*(indicator(n) for n in range(300)))
+    codes, _, stderr = run_in_bash(f"{COMMAND} poll {COLLECTION} --state s {options} >&-")
+    assert (codes, stderr) == (["1"], "tocsin: Bad file descriptor: standard output\n")
     _, out, _ = run_in_bash(f"{COMMAND} poll {COLLECTION} --state s")
     assert out.count("\n") == 300
 
@@ -72,26 +85,32 @@ def test_hub_commands_exit_with_141_when_their_reader_closes_the_pipe(
 
 
 @pytest.mark.parametrize(
-    ("command", "closed"),
+    ("command", "closed", "code"),
     [
-        ("check iocs.txt", "<&- >&- 2>&-"),
-        ("check iocs.txt", "2>&-"),
-        ("check iocs.txt --json", ">&-"),
-        ("check iocs.txt --json", "<&-"),
-        ("check --help", ">&-"),
-        ("check --help", "<&- >&- 2>&-"),
+        ("check iocs.txt", "<&- >&- 2>&-", "1"),
+        ("check iocs.txt", "2>&-", "0"),
+        ("check iocs.txt --json", ">&-", "1"),
+        ("check iocs.txt --json", "<&-", "0"),
+        ("check --help", ">&-", "1"),
+        ("check --help", "<&- >&- 2>&-", "1"),
+        ("nosuch", "<&- >&- 2>&-", "2"),
     ],
 )
-def test_a_command_with_closed_standard_streams_completes(
-    alone: None, command: str, closed: str
+def test_only_a_command_whose_output_is_lost_fails_with_closed_standard_streams(
+    alone: None, command: str, closed: str, code: str
 ) -> None:
     Path("iocs.txt").write_text("evil-portal.top\n")
     codes, _, stderr = run_in_bash(f"{COMMAND} {command} {closed}")
-    assert codes == ["0"] and "Traceback" not in stderr
-    ran = subprocess.run(
-        ["bash", "-c", f"{COMMAND} check nofile {closed}"], check=False, timeout=30
-    )
-    assert ran.returncode == 1
+    assert codes == [code] and "Traceback" not in stderr
+
+
+def test_a_watched_folder_is_sent_with_a_closed_output(served: HubInProcess) -> None:
+    Path("outgoing").mkdir()
+    Path("outgoing/iocs.txt").write_text("evil-portal.top\n")
+    watch = f"timeout 8 {COMMAND} push --watch outgoing --to inbox --no-wait >&-"
+    codes, _, stderr = run_in_bash(watch)
+    assert (codes, stderr) == (["124"], "")
+    assert Path("outgoing/sent/iocs.txt").exists()
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
@@ -99,9 +118,11 @@ def test_a_command_with_closed_standard_streams_completes(
 def test_no_file_of_a_hub_gets_the_descriptor_of_a_closed_stream(alone: None, closed: str) -> None:
     add = "exclusion add ours-portal.top --data d"  # it makes the hub
     codes, _, stderr = run_in_bash(f"{BIN}/tocsin-hub {add} {closed}")
-    assert codes == ["0"] and "Traceback" not in stderr
-    codes, out, _ = run_in_bash(f"{BIN}/tocsin-hub collection list --data d")
-    assert codes == ["0"] and "green" in out
+    assert codes == ["1"] and "Traceback" not in stderr
+    codes, out, _ = run_in_bash(f"{BIN}/tocsin-hub exclusion list --data d")
+    assert codes == ["0"] and "ours-portal.top" in out
+    codes, _, stderr = run_in_bash(f"{BIN}/tocsin-hub journal export --data d {closed}")
+    assert codes == ["1"] and "Traceback" not in stderr
 
 
 def test_an_interrupted_hub_command_exits_with_130_and_no_traceback(
