@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples, with_options
@@ -21,7 +20,9 @@ from tocsin.server.cli.collection import (
 )
 from tocsin.server.cli.command import (
     AS_JSON,
-    LIST,
+    NOTHING_TO_CHANGE,
+    REASON,
+    SOME,
     TIME,
     TLP,
     Answer,
@@ -83,7 +84,7 @@ def agreement_command() -> None:
 @click.argument("slug")
 @click.option(
     "--collection",
-    type=LIST,
+    type=SOME,
     multiple=True,
     required=True,
     help="The collections that it may use.",
@@ -139,7 +140,7 @@ def _list(hub: Runtime, slug: str | None, as_json: bool) -> None:
     ),
 )
 @click.argument("id")
-@click.option("--collection", type=LIST, multiple=True, help="The collections that it may use.")
+@click.option("--collection", type=SOME, multiple=True, help="The collections that it may use.")
 @_agreement_options
 @click.option("--open-end", is_flag=True, help="It has no end from now on.")
 @click.option("--anywhere", is_flag=True, help="Its data may go to all partners from now on.")
@@ -151,11 +152,11 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
     of both. The terms of an agreement that has ended stay as they are: add another one.
     """
     if options["open_end"] and options["until"] is not None:
-        raise Malformed("--until and --open-end exclude each other")
+        raise click.UsageError("--until and --open-end exclude each other")
     names = join_lists(options["collection"])
     audience = make_audience(options["countries"], options["sectors"])
     if options["anywhere"] and not audience.is_everybody:
-        raise Malformed("--anywhere excludes --country and --sector")
+        raise click.UsageError("--anywhere excludes --country and --sector")
     keeps = audience.is_everybody and not options["anywhere"]
     change = AgreementChange(
         collections=_find_collections(hub, names) if names else None,
@@ -168,7 +169,7 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
         note=options["note"],
     )
     if change == AgreementChange():
-        raise Malformed("name what to change; --help shows the options")
+        raise click.UsageError(NOTHING_TO_CHANGE)
     changed = hub.services.agreements.change(id, change, hub.actor)
     hub.services.agreements.work()
     return format_agreement(hub, changed)
@@ -178,7 +179,7 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
     "end", epilog=format_examples('tocsin-hub agreement end 6e8e… --reason "not renewed"')
 )
 @click.argument("id")
-@click.option("--reason", required=True, help="Recorded in the journal.")
+@click.option("--reason", type=REASON, required=True, help="Recorded in the journal.")
 @with_acting_hub
 def _end(hub: Runtime, id: str, reason: str) -> Answer:
     """End an agreement now, for good.

@@ -24,6 +24,7 @@ from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.bootstrap import ensure_collection
 from tocsin.server.cli.command import (
     LIST,
+    SHORT_NAME,
     TIME,
     TLP,
     Answer,
@@ -80,7 +81,7 @@ def _list(hub: Runtime) -> list[Answer]:
         "  --at 2025-11-01T00:00:00Z",
     ),
 )
-@click.argument("alias")
+@click.argument("alias", type=SHORT_NAME)
 @click.option("--kind", required=True, type=click.Choice([kind.value for kind in CollectionKind]))
 @click.option("--title", default="", help="The title that readers see.")
 @click.option(

@@ -14,13 +14,14 @@ from typing import Any, cast
 
 import click
 
-from tocsin.admission.errors import NotFound, ShareError
+from tocsin.admission.errors import Malformed, NotFound, ShareError
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
 from tocsin.server.cli.settings import print_notice, with_settings
+from tocsin.server.partners.administration import check_slug
 from tocsin.server.runtime import Runtime, check_policy, open_runtime
 from tocsin.server.secrets import has_secrets, read_secrets
 from tocsin.server.store.embedded import has_database
@@ -64,6 +65,7 @@ _NO_HUB = (
     "there is no hub in {}: name its data directory with --data; "
     "`tocsin-hub serve` or `tocsin-hub partner add` makes a new hub"
 )
+NOTHING_TO_CHANGE = "name what to change; --help shows the options"
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 AS_PERSON = click.option(
     "--as",
@@ -267,6 +269,30 @@ def _parse_time(text: str) -> int:
         raise ValueError(f"{error}; write it like 2026-01-31T00:00:00Z") from error
 
 
+def _parse_some(text: str) -> tuple[str, ...]:
+    values = split_list(text)
+    if not values:
+        raise ValueError("must have at least one value")
+    return values
+
+
+def _parse_slug(text: str) -> str:
+    check_slug(text)
+    return text
+
+
+def _parse_reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text.strip()
+
+
 LIST = ParsedValue("LIST", split_list)
+SOME = ParsedValue("LIST", _parse_some)
+"""A list that is not empty."""
+SHORT_NAME = ParsedValue("SLUG", _parse_slug, (Malformed,))
+"""The short name of something that is new."""
+REASON = ParsedValue("TEXT", _parse_reason)
+"""A reason that must be given."""
 TLP = ParsedValue("LEVEL", Tlp.parse)
 TIME = ParsedValue("TIME", _parse_time)

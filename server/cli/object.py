@@ -10,7 +10,7 @@ import click
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
-from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
+from tocsin.server.cli.command import REASON, Answer, with_acting_hub, with_hub
 from tocsin.server.lifecycle.purge import is_object_id
 from tocsin.server.reports.receivers import ReceivedBy, Receiver, split_receivers
 from tocsin.server.runtime import Runtime
@@ -31,7 +31,7 @@ def object_command() -> None:
     ),
 )
 @click.argument("names", nargs=-1, required=True, metavar="ID_OR_VALUE...")
-@click.option("--reason", required=True, help="Recorded in the journal.")
+@click.option("--reason", type=REASON, required=True, help="Recorded in the journal.")
 @with_acting_hub
 def _revoke(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Revoke published objects in every feed.
@@ -55,7 +55,7 @@ def _revoke(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answe
     ),
 )
 @click.argument("public_id", metavar="ID")
-@click.option("--partner", help="The partner whose report leads from now on.")
+@click.option("--partner", metavar="SLUG", help="The partner whose report leads from now on.")
 @click.option("--automatic", is_flag=True, help="The most reliable source leads again.")
 @with_acting_hub
 def _lead(hub: Runtime, public_id: str, partner: str | None, automatic: bool) -> Answer:
@@ -99,7 +99,9 @@ def _received(hub: Runtime, names: tuple[str, ...]) -> list[Answer]:
     ),
 )
 @click.argument("names", nargs=-1, required=True, metavar="ID_OR_VALUE...")
-@click.option("--reason", required=True, help="Recorded in the journal; name no content in it.")
+@click.option(
+    "--reason", type=REASON, required=True, help="Recorded in the journal; name no content in it."
+)
 @with_acting_hub
 def _purge(hub: Runtime, names: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Delete the content of objects from everything that the hub keeps.

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.errors import NotFound
 from tocsin.admission.merge.confidence import parse_reliability
 from tocsin.admission.model import Consent, Tlp, Verdict
 from tocsin.admission.timestamps import timestamp
@@ -19,6 +19,9 @@ from tocsin.config.command_line import ParsedValue, format_examples, with_option
 from tocsin.server.cli.command import (
     AS_JSON,
     LIST,
+    NOTHING_TO_CHANGE,
+    REASON,
+    SHORT_NAME,
     TIME,
     TLP,
     Answer,
@@ -69,7 +72,7 @@ _partner_options = with_options(
         type=ParsedValue("GRADE", parse_reliability),
         help="Its record: A to F (Admiralty code), or 0 to 100.",
     ),
-    click.option("--group", metavar="SLUG", help="Partners of one group count as one source."),
+    click.option("--group", type=SHORT_NAME, help="Partners of one group count as one source."),
     click.option(
         "--marking",
         type=click.Choice([marking.value for marking in Marking]),
@@ -97,7 +100,7 @@ def partner_command() -> None:
         "  --sector healthcare --read clear,green,amber --max-tlp green --json",
     ),
 )
-@click.argument("slug")
+@click.argument("slug", type=SHORT_NAME)
 @click.option(
     "--name",
     "names",
@@ -141,16 +144,18 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
 @click.argument("slug")
 @click.option("--name", "names", multiple=True, help="What it is called.")
 @_partner_options
-@click.option("--disable", "disabled", flag_value=True, type=bool, help="Lock its account out.")
-@click.option("--enable", "disabled", flag_value=False, type=bool, help="Let it in again.")
+@click.option("--disable", is_flag=True, help="Lock its account out.")
+@click.option("--enable", is_flag=True, help="Let it in again.")
 @with_acting_hub
-def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> Answer:
+def _change(hub: Runtime, slug: str, disable: bool, enable: bool, **options: Any) -> Answer:
     """Change what the options name, from the next request on.
 
     --read, --write, --term and --sector replace the whole former list: name what is to stay too.
     `tocsin-hub partner show SLUG` shows the collections. Objects published before stay as they
     are.
     """
+    if disable and enable:
+        raise click.UsageError("--disable and --enable exclude each other")
     fields = _partner_fields(options)
     names, terms = options["names"], _rights(options, "term")
     if names:
@@ -158,10 +163,14 @@ def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> A
     if terms is not None:
         fields["terms"] = (*names[1:], *terms)
     elif len(names) > 1:
-        raise Malformed("further names are terms: give all terms of the partner with --term too")
+        raise click.UsageError(
+            "further names are terms: give all terms of the partner with --term too"
+        )
     marking = Marking(options["marking"]) if options["marking"] else None
     rights = _rights(options, "read"), _rights(options, "write")
-    change = PartnerChange(fields, *rights, disabled, marking)
+    change = PartnerChange(fields, *rights, disable if disable or enable else None, marking)
+    if change == PartnerChange():
+        raise click.UsageError(NOTHING_TO_CHANGE)
     return change_partner(hub, slug, change)
 
 
@@ -175,7 +184,7 @@ def _change(hub: Runtime, slug: str, disabled: bool | None, **options: Any) -> A
 @click.option("--id", "ids", multiple=True, metavar="ID", help="An id of its own, or a public id.")
 @click.option("--value", "values", multiple=True, help="A domain, address, URL or hash.")
 @click.option("--all", "everything", is_flag=True, help="Everything that it sent.")
-@click.option("--reason", required=True, help="Recorded in the journal.")
+@click.option("--reason", type=REASON, required=True, help="Recorded in the journal.")
 @with_acting_hub
 def _withdraw(  # noqa: PLR0913
     hub: Runtime,
@@ -192,7 +201,10 @@ def _withdraw(  # noqa: PLR0913
     queue are not withdrawn: use --disable of `partner change` first. Objects in verbatim
     collections stay: delete them over TAXII, or use `object purge`.
     """
-    return withdraw(hub, slug, None if everything else (*ids, *values), reason)
+    names = (*ids, *values)
+    if everything == bool(names):
+        raise click.UsageError("name what to withdraw with --id or --value, or give --all alone")
+    return withdraw(hub, slug, None if everything else names, reason)
 
 
 @partner_command.command(
@@ -201,7 +213,7 @@ def _withdraw(  # noqa: PLR0913
     epilog=format_examples('tocsin-hub partner remove north --reason "left the community"'),
 )
 @click.argument("slug")
-@click.option("--reason", required=True, help="Recorded in the journal.")
+@click.option("--reason", type=REASON, required=True, help="Recorded in the journal.")
 @with_acting_hub
 def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
     """Remove a partner: its access, what it contributed, and all that is held about it.
@@ -371,10 +383,8 @@ def withdraw(hub: Runtime, slug: str, names: Sequence[str] | None, reason: str) 
     """Withdraw what a partner sent under these ids or values, or all if None."""
     if names is None:
         found = hub.services.partner_data.withdraw_all(slug, hub.actor, reason)
-    elif names:
-        found = hub.services.partner_data.withdraw(slug, names, hub.actor, reason)
     else:
-        raise Malformed("name what to withdraw with --id or --value, or give --all")
+        found = hub.services.partner_data.withdraw(slug, names, hub.actor, reason)
     return {"partner": slug, **asdict(found)}
 
 
@@ -427,6 +437,7 @@ def _format_partner(
     return {
         "partner": partner.slug,
         "name": partner.name,
+        "terms": list(partner.terms),
         "country": partner.country,
         "sectors": list(partner.sectors),
         "max_tlp": partner.max_tlp.label,

@@ -6,13 +6,15 @@ import json
 
 import click
 
-from tocsin.config.command_line import format_examples
+from tocsin.admission.errors import Malformed
+from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.cli.command import AS_JSON, Answer, print_table, with_acting_hub, with_open_hub
+from tocsin.server.partners.people import check_login
 from tocsin.server.person import Invitation, Person, Role
 from tocsin.server.runtime import Runtime, find_console_url
 
 _ROLES = click.Choice([role.value for role in Role])
-_LOGIN = click.argument("mailbox")
+_LOGIN = click.argument("mailbox", type=ParsedValue("MAILBOX", check_login, (Malformed,)))
 
 
 @click.group("person")

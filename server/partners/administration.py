@@ -80,7 +80,7 @@ class Partners:
     def change(self, slug: str, change: PartnerChange, actor: str) -> Partner:
         """Change a partner and its account, from the next request on.
 
-        Objects published before stay as they are.
+        Objects published before stay as they are.  The journal has an entry if something changed.
         """
         aliases = self.aliases()
 
@@ -93,8 +93,11 @@ class Partners:
             _check_partner(changed)
             if change.fields.keys() & {"name", "terms"}:  # old ones must not stop a --disable
                 _check_names(changed)
+            changed_account = self._change_account(account, change)
+            if (changed, changed_account) == (partner, account):
+                return partner
             txn.accounts.update_partner(changed)
-            txn.accounts.update_account(self._change_account(account, change))
+            txn.accounts.update_account(changed_account)
             accounts = [describe_account(a, aliases) for a in txn.accounts.list_accounts(slug)]
             names = sorted(n for n in change.fields if getattr(changed, n) != getattr(partner, n))
             entry = {"partner": slug, "fields": names, "accounts": accounts}

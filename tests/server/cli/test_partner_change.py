@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.medallion_files import FEED, collection, write_data_file
 from support.processes import HubProcess, run_command
+
+from tocsin.server.model import Partner
 
 
 @pytest.fixture(scope="module")
@@ -89,18 +92,48 @@ def test_a_disabled_account_is_let_in_no_more_until_it_is_enabled(hub: Any) -> N
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "code", "message"),
     [
-        (("nobody", "--group", "isac"), "there is no partner 'nobody'"),
-        (("acme", "--read", "clear,nowhere"), "there is no collection 'nowhere'"),
-        (("acme", "--group", "No Slug"), "lower-case letters"),
-        (("acme", "--name", " "), "the name is empty"),
-        (("acme", "--name", "a\u202eb"), "the name has hidden characters"),
-        (("acme", "--name", "One", "--name", "Two"), "give all terms"),
+        (("nobody", "--group", "isac"), 1, "there is no partner 'nobody'"),
+        (("acme", "--read", "clear,nowhere"), 1, "there is no collection 'nowhere'"),
+        (("acme", "--group", "No Slug"), 2, "lower-case letters"),
+        (("acme", "--name", " "), 1, "the name is empty"),
+        (("acme", "--name", "a\u202eb"), 1, "the name has hidden characters"),
+        (("acme", "--name", "One", "--name", "Two"), 2, "give all terms"),
+        (("acme", "--disable", "--enable"), 2, "exclude each other"),
+        (("acme",), 2, "name what to change"),
     ],
 )
-def test_what_cannot_be_is_refused_and_changes_nothing(hub: Any, words: Any, message: str) -> None:
+def test_what_cannot_be_is_refused_and_changes_nothing(
+    hub: Any, words: Any, code: int, message: str
+) -> None:
     before = list_partner(hub)
-    code, _, stderr = run_command("partner", "change", *words, "--data", hub.data)
-    assert (code, message in stderr) == (1, True), stderr
+    exit_code, _, stderr = run_command("partner", "change", *words, "--data", hub.data)
+    assert (exit_code, message in stderr) == (code, True), stderr
     assert list_partner(hub) == before
+
+
+@pytest.mark.parametrize(
+    "words", [(), ("--all", "--value", "evil-portal.top"), ("--all", "--id", "x")]
+)
+def test_a_withdrawal_names_objects_or_all(hub: Any, words: Any) -> None:
+    entries = hub.command("journal", "list", "--act", "partner.withdraw")
+    given = ("withdraw", "acme", *words, "--reason", "x", "--data", hub.data)
+    code, _, stderr = run_command("partner", *given)
+    assert (code, "or give --all alone" in stderr) == (2, True), stderr
+    assert hub.command("journal", "list", "--act", "partner.withdraw") == entries
+
+
+def test_what_changes_nothing_is_not_in_the_journal(hub: Any) -> None:
+    hub.command("partner", "change", "acme", "--sector", "energy")
+    entries = hub.command("journal", "list", "--act", "partner.change")
+    hub.command("partner", "change", "acme", "--sector", "energy", "--enable")
+    assert hub.command("journal", "list", "--act", "partner.change") == entries
+
+
+def test_all_settings_of_a_partner_are_shown(hub: Any) -> None:
+    terms = ("--name", "ACME Corp", "--name", "ACME", "--term", "acme.example,quux-motors.example")
+    hub.command("partner", "change", "acme", *terms)
+    shown = hub.command("partner", "show", "acme")
+    assert shown["terms"] == ["ACME", "acme.example", "quux-motors.example"]
+    assert {field.name for field in fields(Partner)} - {"slug", "default_tlp"} <= shown.keys()
