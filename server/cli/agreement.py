@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tocsin.admission.errors import NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples, with_options
@@ -37,9 +38,7 @@ from tocsin.server.partners.agreements import AgreementChange
 from tocsin.server.runtime import Runtime
 
 _agreement_options = with_options(
-    click.option(
-        "--max-tlp", type=TLP, help="The strictest level that it may send and receive (amber)."
-    ),
+    click.option("--max-tlp", type=TLP, help="The strictest level that it may send and receive."),
     click.option(
         "--purpose",
         "purposes",
@@ -61,10 +60,11 @@ _agreement_options = with_options(
         multiple=True,
         help="Its data may go only to partners of these sectors.",
     ),
-    click.option("--from", "starts", type=TIME, help="When it begins, in UTC (now)."),
+    click.option("--from", "starts", type=TIME, help="When it begins, in UTC."),
     click.option("--until", type=TIME, help="When it ends, in UTC; from then on nothing goes."),
     click.option("--note", help="A text for the operators of this hub."),
 )
+_LISTED = "`tocsin-hub agreement list` shows the ids"
 _INBOXES = (CollectionKind.INBOX, CollectionKind.VERBATIM)
 
 
@@ -97,7 +97,9 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
     SLUG is its short name. From then on the partner has only the rights that its agreements give
     it: its accounts read and write what they may (`partner change`), as far as an agreement in
     force names the collection. A collection that may hold more than the highest level is not
-    visible to it; a verbatim collection may hold TLP:AMBER+STRICT. Lists are separated by commas.
+    visible to it; a verbatim collection may hold TLP:AMBER+STRICT.
+
+    Lists are separated by commas. Defaults: --max-tlp amber, --from now, no end.
     """
     starts = options["starts"]
     terms = Agreement(
@@ -135,8 +137,8 @@ def _list(hub: Runtime, slug: str | None, as_json: bool) -> None:
 @agreement_command.command(
     "change",
     epilog=format_examples(
-        "tocsin-hub agreement change 6e8e… --until 2028-12-31T12:00:00Z",
-        "tocsin-hub agreement change 6e8e… --collection inbox,clear --open-end",
+        "tocsin-hub agreement change 6e8e --until 2028-12-31T12:00:00Z",
+        "tocsin-hub agreement change 6e8e --collection inbox,clear --open-end",
     ),
 )
 @click.argument("id")
@@ -147,6 +149,8 @@ def _list(hub: Runtime, slug: str | None, as_json: bool) -> None:
 @with_acting_hub
 def _change(hub: Runtime, id: str, **options: Any) -> Answer:
     """Change what the options name, from the next request on.
+
+    ID is what `agreement list` shows, or the first characters of it.
 
     A list takes the place of the whole former list; --country and --sector together take the place
     of both. The terms of an agreement that has ended stay as they are: add another one.
@@ -170,13 +174,13 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
     )
     if change == AgreementChange():
         raise click.UsageError(NOTHING_TO_CHANGE)
-    changed = hub.services.agreements.change(id, change, hub.actor)
+    changed = hub.services.agreements.change(_find_id(hub, id), change, hub.actor)
     hub.services.agreements.work()
     return format_agreement(hub, changed)
 
 
 @agreement_command.command(
-    "end", epilog=format_examples('tocsin-hub agreement end 6e8e… --reason "not renewed"')
+    "end", epilog=format_examples('tocsin-hub agreement end 6e8e --reason "not renewed"')
 )
 @click.argument("id")
 @click.option("--reason", type=REASON, required=True, help="Recorded in the journal.")
@@ -184,12 +188,27 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
 def _end(hub: Runtime, id: str, reason: str) -> Answer:
     """End an agreement now, for good.
 
+    ID is what `agreement list` shows, or the first characters of it.
+
     For a later end, use --until of `agreement change`. Everything that the partner sent before
     stays published, unless the agreement bounded where it may go; `partner withdraw` withdraws it.
     """
-    ended = hub.services.agreements.end(id, hub.actor, reason)
+    ended = hub.services.agreements.end(_find_id(hub, id), hub.actor, reason)
     hub.services.agreements.work()
     return format_agreement(hub, ended)
+
+
+def _find_id(hub: Runtime, prefix: str) -> str:
+    """The id that begins with `prefix`.  Raises NotFound if there is none, or more than one."""
+    known = hub.services.store.agreements.list_all()
+    found = [each.id for each in known if prefix and each.id.startswith(prefix)]
+    if not found:
+        raise NotFound(f"there is no agreement {prefix!r}; {_LISTED}")
+    if len(found) > 1:
+        raise NotFound(
+            f"the prefix {prefix!r} is ambiguous: it matches {len(found)} agreements; {_LISTED}"
+        )
+    return found[0]
 
 
 def list_agreements(hub: Runtime, slug: str | None = None) -> list[Answer]:

@@ -46,7 +46,7 @@ class Agreements:
         """The agreement with this id; NotFound if there is none."""
         found = self._agreements.find_one({"_id": id}, session=self._session)
         if found is None:
-            raise NotFound(f"there is no agreement {id}; `tocsin-hub agreement list` shows them")
+            raise NotFound(f"there is no agreement {id!r}; `tocsin-hub agreement list` shows them")
         return _from_document(found)
 
     def list_all(self) -> list[Agreement]:

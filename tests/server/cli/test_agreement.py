@@ -120,12 +120,12 @@ def test_the_journal_has_the_person(hub: Any) -> None:
         (("add", "acme", "--collection", "nothing"), "there is no collection 'nothing'"),
         (("add", "acme"), "--collection"),
         (("add", "acme", "--collection", "green", "--until", "2001-01-01T00:00:00Z"), "ends after"),
-        (("change", "nothing", "--open-end"), "there is no agreement nothing"),
+        (("change", "nothing", "--open-end"), "there is no agreement 'nothing'"),
         (("change", "nothing"), "name what to change"),
         (("add", "acme", "--collection", "inbox", "--country", "Germania"), "for instance US"),
         (("add", "acme", "--collection", "inbox", "--sector", "a|b"), "must be lower-case"),
         (("change", "x", "--anywhere", "--country", "DE"), "--anywhere excludes"),
-        (("end", "nothing", "--reason", "x"), "there is no agreement nothing"),
+        (("end", "nothing", "--reason", "x"), "there is no agreement 'nothing'"),
         (("list", "--partner", "nobody"), "there is no partner 'nobody'"),
     ],
 )
@@ -133,6 +133,20 @@ def test_a_mistake_is_named(hub: Any, words: Any, reason: str) -> None:
     code, _, err = run_command("agreement", *words, "--data", str(hub.data))
     assert code != 0
     assert reason in err
+
+
+def test_the_first_characters_of_an_id_name_an_agreement(hub: Any) -> None:
+    made = [hub.command("agreement", "add", "north", "--collection", "green") for _ in range(17)]
+    id_ = made[0]["agreement"]
+    changed = hub.command("agreement", "change", id_[:12], "--note", "x")
+    assert (changed["agreement"], changed["note"]) == (id_, "x")
+    assert hub.command("agreement", "end", id_[:12], "--reason", "x")["state"] == "ended"
+    first = [each["agreement"][0] for each in made]
+    twice = next(each for each in first if first.count(each) > 1)
+    for prefix, reason in ((twice, "is ambiguous"), ("", "there is no agreement ''")):
+        words = ("change", prefix, "--note", "y", "--data", str(hub.data))
+        code, _, err = run_command("agreement", *words)
+        assert (code, reason in err) == (1, True), err
 
 
 def test_an_end_and_no_end_exclude_each_other(hub: Any) -> None:
