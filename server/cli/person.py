@@ -131,9 +131,9 @@ def invite(
     return {"mailbox": mailbox, "link": f"{find_console_url(hub.settings)}/invitation/{secret}"}
 
 
-def _second_factor(person: Person) -> str:
+def _second_factors(person: Person) -> list[str]:
     named = (("app", person.totp), ("passkey", person.passkeys))
-    return ",".join(name for name, has in named if has) or "-"
+    return [name for name, has in named if has]
 
 
 def list_people(hub: Runtime) -> list[Answer]:
@@ -143,21 +143,21 @@ def list_people(hub: Runtime) -> list[Answer]:
         {
             "mailbox": each.login,
             "name": each.name,
-            "partner": each.partner or "-",
-            "roles": ",".join(sorted(each.roles)),
+            "partner": each.partner,
+            "roles": sorted(each.roles),
             "state": "disabled" if each.disabled else "active",
-            "second_factor": _second_factor(each),
+            "second_factor": _second_factors(each),
         }
         for each in people.list_people()
     ]
     rows += [
         {
-            "mailbox": each.login or "-",
-            "name": each.name or "-",
-            "partner": each.partner or "-",
-            "roles": ",".join(sorted(each.roles)),
+            "mailbox": each.login,
+            "name": each.name,
+            "partner": each.partner,
+            "roles": sorted(each.roles),
             "state": "invited",
-            "second_factor": "-",
+            "second_factor": [],
         }
         for each in people.list_invitations(hub.services.store.clock())
     ]
