@@ -22,6 +22,8 @@ def modernise(words: Sequence[str]) -> tuple[list[str], list[str]]:
     if words and words[0] in _RENAMED:
         old, new = words[0], _RENAMED[words[0]]
         action = f" {words[1]}" if len(words) > 1 and not words[1].startswith("-") else ""
+        if old == "public" and action not in ("", " revoke"):  # it never had another
+            return list(words), []
         note = f"`{old}{action}` is deprecated; use `{new}{action}`"
         return [new, *words[1:]], [note]
     if words[:1] == ["partner"] and words[1:2] in (["add"], ["change"]):

@@ -29,7 +29,10 @@ def migrate_command(settings: HubSettings, as_json: bool, person: str) -> None:
     Stop every hub and worker first, and make a backup. An interrupted migration is continued by
     running it again; on a current database it changes nothing.
     """
-    print_result(migrate_database(settings, operator_name(person)), as_json=as_json)
+    versions = migrate_database(settings, operator_name(person))
+    print_result(versions, as_json=as_json)
+    if versions["from_version"] == versions["to_version"]:
+        print_notice("tocsin-hub: the schema is current; nothing was changed")
 
 
 def migrate_database(settings: HubSettings, actor: str = OPERATOR) -> Answer:

@@ -138,7 +138,10 @@ class Partners:
         """The account of this name.  Raises NotFound if there is none."""
         found = self.store.accounts.find_account(name)
         if found is None:
-            raise NotFound(f"there is no account {name!r}; `tocsin-hub partner list` shows them")
+            raise NotFound(
+                f"there is no account {name!r}: `tocsin-hub partner list` shows those of partners, "
+                "the hub's own is `operator`"
+            )
         return found
 
     def aliases(self) -> dict[str, str]:

@@ -43,6 +43,7 @@ def test_an_old_command_line_is_translated_with_a_note(old: str, new: str, note:
         "partner add --term one acme --name ACME",
         "partner change acme --disable",
         "review list",
+        "public list",
         "",
     ],
 )

@@ -29,3 +29,10 @@ def test_a_value_that_cannot_be_is_wrong_usage(
     code, out, stderr = run_command(*line)
     assert (code, out, message in stderr) == (2, "", True), stderr
     assert not Path("tocsin-data").exists()
+
+
+def test_a_command_that_resembles_an_unknown_one_is_named(alone: None) -> None:
+    code, _, stderr = run_command("partnr", "list")
+    assert (code, "No such command 'partnr'. Did you mean 'partner'?" in stderr) == (2, True), (
+        stderr
+    )
