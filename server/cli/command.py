@@ -7,6 +7,7 @@ import logging
 import os
 import pwd
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -36,6 +37,15 @@ CommandResult = Answer | list[Answer] | Iterator[Answer]
 
 If one of the latter cannot be made, those before it are printed all the same.
 """
+
+
+class ShownOnce(dict[str, object]):
+    """A record with a secret that no later command can show."""
+
+    def __init__(self, record: Answer, if_lost: str) -> None:
+        """`if_lost` says what to do if the record could not be printed."""
+        super().__init__(record)
+        self.if_lost = if_lost
 
 
 _LONGEST_NAME = 64
@@ -123,7 +133,9 @@ def _with_hub(command: Callable[..., CommandResult], *, creates: bool) -> Callab
     @wraps(command)
     def run(hub: Runtime, /, as_json: bool, **arguments: Any) -> None:
         result = command(hub, **arguments)
-        if isinstance(result, dict | list):
+        if isinstance(result, ShownOnce):
+            _print_once(result, as_json=as_json)
+        elif isinstance(result, dict | list):
             print_result(result, as_json=as_json)
         else:
             _print_as_made(result, as_json=as_json)
@@ -150,6 +162,15 @@ def _with_acting_hub(
         return command(replace(hub, actor=operator_name(person)), **arguments)
 
     return _with_hub(run, creates=creates)
+
+
+def _print_once(record: ShownOnce, *, as_json: bool) -> None:
+    try:
+        print_result(record, as_json=as_json)
+        sys.stdout.flush()
+    except OSError:
+        print_notice(f"tocsin-hub: {record.if_lost}")
+        raise
 
 
 def _print_as_made(records: Iterator[Answer], *, as_json: bool) -> None:

@@ -9,12 +9,15 @@ import click
 from tocsin.admission.errors import Conflict, Malformed
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
-from tocsin.server.auth import certificate_fingerprint, is_certificate_fingerprint
-from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
+from tocsin.server.auth import certificate_fingerprint, hash_secret, is_certificate_fingerprint
+from tocsin.server.cli.command import Answer, ShownOnce, with_acting_hub, with_hub
 from tocsin.server.http.certificates import first_certificate, read_validity
 from tocsin.server.partners.administration import Partners
 from tocsin.server.runtime import Runtime, find_url
 from tocsin.server.store import Transaction
+
+_SHORT_ID = 12
+"""Characters of an id that is shown for `key revoke`."""
 
 
 @click.group("key")
@@ -30,7 +33,7 @@ def key_command() -> None:
 @with_acting_hub
 def _issue(hub: Runtime, account: str) -> Answer:
     """Issue another key for an account; it is shown only once."""
-    return issue_key(hub, account)
+    return show_key_once(issue_key(hub, account), "the key was issued, but could not be shown")
 
 
 @key_command.command(
@@ -77,6 +80,14 @@ def issue_key(hub: Runtime, account: str) -> Answer:
     key = Partners(hub.services.store).issue_key(account, hub.actor)
     answer: Answer = {"account": account, "key": key.secret}
     return {**answer, **credential_of(hub, answer)}
+
+
+def show_key_once(answer: Answer, if_lost: str) -> ShownOnce:
+    """The answer with a key; `if_lost` and the command that revokes it, if it cannot be printed."""
+    id_ = hash_secret(str(answer["key"]))[:_SHORT_ID]
+    return ShownOnce(
+        answer, f"{if_lost}: revoke it with `tocsin-hub key revoke {answer['account']} {id_}`"
+    )
 
 
 def credential_of(hub: Runtime, answer: Answer) -> Answer:

@@ -32,7 +32,7 @@ from tocsin.server.cli.command import (
     with_new_hub,
     with_open_hub,
 )
-from tocsin.server.cli.key import credential_of
+from tocsin.server.cli.key import credential_of, show_key_once
 from tocsin.server.cli.new_file import new_file
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.model import Account, Marking, Partner
@@ -125,13 +125,14 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
     )
     partner = replace(partner, default_tlp=min(partner.max_tlp, Tlp.AMBER))
     reads, writes = _rights(options, "read"), _rights(options, "write")
-    return add_partner(
+    added = add_partner(
         hub,
         partner,
         ("clear", "green") if reads is None else reads,
         ("inbox",) if writes is None else writes,
         Marking(options["marking"] or Marking.TLP2),
     )
+    return show_key_once(added, f"{slug} was added, but its key could not be shown")
 
 
 @partner_command.command(

@@ -8,7 +8,14 @@ import click
 
 from tocsin.admission.errors import Malformed
 from tocsin.config.command_line import ParsedValue, format_examples
-from tocsin.server.cli.command import AS_JSON, Answer, print_table, with_acting_hub, with_open_hub
+from tocsin.server.cli.command import (
+    AS_JSON,
+    Answer,
+    ShownOnce,
+    print_table,
+    with_acting_hub,
+    with_open_hub,
+)
 from tocsin.server.partners.people import check_login
 from tocsin.server.person import Invitation, Person, Role
 from tocsin.server.runtime import Runtime, find_console_url
@@ -44,7 +51,11 @@ def _invite(hub: Runtime, mailbox: str, partner: str, roles: tuple[str, ...], na
     For a person who can sign in already, it sets a new password, and removes
     the authenticator app and passkeys.
     """
-    return invite(hub, mailbox, partner, roles, name)
+    return ShownOnce(
+        invite(hub, mailbox, partner, roles, name),
+        "the invitation was made, but its link could not be shown: invite the person again; "
+        "the new link replaces it",
+    )
 
 
 @person_command.command("list", epilog=format_examples("tocsin-hub person list --json"))

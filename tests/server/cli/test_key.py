@@ -1,4 +1,9 @@
-"""`tocsin-hub key certificate`: registers a certificate that is of use, once."""
+"""`tocsin-hub key`: a certificate is registered if it is of use; a key that is lost is named."""
+
+import re
+import uuid
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
 
 import pytest
 from support.certificates import make_authority
@@ -7,6 +12,7 @@ from support.hub import HUB_SECRETS, HubInProcess, default_admission
 from tocsin.admission.errors import Conflict, Malformed
 from tocsin.config import HubSettings
 from tocsin.server.cli.key import register_certificate
+from tocsin.server.cli.main import main
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 
@@ -20,6 +26,17 @@ def hub(store: Store) -> Runtime:
     return Runtime(HubSettings(), HUB_SECRETS, services, policy, "operator:jane")
 
 
+@pytest.fixture
+def place(
+    engine_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: None
+) -> tuple[str, ...]:
+    """The options that name a hub with the partner acme."""
+    monkeypatch.setenv("TOCSIN_DATABASE", f"test_{uuid.uuid4().hex}")
+    options = ("--mongo-uri", engine_uri, "--data", str(tmp_path / "data"))
+    assert main(["partner", "add", "acme", "--name", "ACME", *options]) == 0
+    return options
+
+
 def test_an_expired_certificate_is_not_registered(hub: Runtime) -> None:
     with pytest.raises(Malformed, match="expired at .*: register a renewed one"):
         register_certificate(hub, "acme", OWN.issue("acme", days=0.5).der)
@@ -30,3 +47,31 @@ def test_a_certificate_is_registered_once_only(hub: Runtime) -> None:
     register_certificate(hub, "acme", certificate)
     with pytest.raises(Conflict, match="the certificate is registered already, for acme"):
         register_certificate(hub, "north", certificate)
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("key issue acme", "the key was issued, but could not be shown: revoke it with "),
+        ("partner add east --name East", "east was added, but its key could not be shown: "),
+        (
+            "person invite otto@hub.example --role operator",
+            "the invitation was made, but its link could not be shown: invite the person again",
+        ),
+    ],
+)
+def test_a_secret_that_cannot_be_shown_is_said_to_be_lost(
+    place: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    advice: str,
+) -> None:
+    capsys.readouterr()
+    with Path("/dev/full").open("w") as full, redirect_stdout(full), suppress(OSError):
+        code = main([*line.split(), *place])
+    err = capsys.readouterr().err
+    assert code == 1
+    assert advice in err
+    if found := re.search("`tocsin-hub (key revoke [a-z]+ [0-9a-f]{12})`", err):
+        assert main([*found[1].split(), *place]) == 0
+    assert bool(found) == ("key" in advice)
