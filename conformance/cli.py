@@ -24,16 +24,19 @@ EPILOG = """\
 examples:
   tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret
       reads, and tries what has to be refused
-  tocsin-hub conformance https://taxii.example/taxii2/ --key me:secret --collection scratch
-      also adds objects to a collection that may be read and written, and deletes them again
+  tocsin-hub conformance … --collection scratch
+      also adds objects to a collection that may be read and written, and
+      deletes them again
   tocsin-hub conformance … --collection scratch --other-key you:secret
       a second account, to see what accounts may learn of each other
   tocsin-hub conformance … --only 16 --only 17.10
-  tocsin-hub conformance … --json > report.json; tocsin-hub conformance … --junit report.xml
+  tocsin-hub conformance … --json > report.json
+  tocsin-hub conformance … --junit report.xml
   tocsin-hub conformance --list
 
-Give the checks a collection of their own: while they run, others would see their objects there,
-and a weak server may not get over the last ones (12.12, 12.14; --skip 12.14 leaves one out).
+Give the checks a collection of their own: while they run, others would see
+their objects there, and a weak server may not get over the last ones (12.12,
+12.14; --skip 12.14 leaves one out).
 Some bodies are as long as the server's max_content_length (up to 16 MiB).
 
 levels:
@@ -41,8 +44,8 @@ levels:
   SHOULD    the standard recommends it; a warning
   decision  the standard leaves it open, and this is how we read it; a warning
 
-exit codes: 0 no failure, 1 a failure (with --strict a warning too), 2 wrong usage,
-3 the server cannot be reached or rejects the credential
+exit codes: 0 no failure, 1 a failure (with --strict a warning too),
+2 wrong usage, 3 the server cannot be reached or rejects the credential
 """
 
 

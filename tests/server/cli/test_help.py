@@ -57,7 +57,6 @@ def test_help_fits_80_columns_and_cuts_no_summary(
         assert main([*words.split(), "--help"]) == 0
     except SystemExit as end:  # argparse in the conformance suite
         assert end.code == 0
-        return
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if len(line) > 80] == []
     assert [line for line in lines if line.endswith("...") and "Usage:" not in line] == []
