@@ -21,7 +21,7 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, TIME, Answer, print_result
-from tocsin.server.cli.new_file import new_file
+from tocsin.server.cli.new_file import NEW_FILE, new_file
 from tocsin.server.cli.repeat import read_later_entries, repeat_acts
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.runtime import open_runtime
@@ -58,7 +58,7 @@ tocsin-hub: the hub is as it was at {at}. Everything done since then is undone.
         "tocsin-hub backup --verify tocsin.tar",
     ),
 )
-@click.argument("target", metavar="FILE_OR_DIR", type=click.Path(path_type=Path))
+@click.argument("target", metavar="FILE_OR_DIR", type=NEW_FILE)
 @click.option("--verify", is_flag=True, help="Check the backup FILE; needs no hub.")
 @with_settings
 @AS_PERSON

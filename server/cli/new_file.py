@@ -11,8 +11,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tocsin.admission.errors import Conflict
+from tocsin.config.command_line import ParsedValue
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def _parse_path(text: str) -> Path:
+    if text == "-":
+        raise ValueError("must be a file: what is in it is for its owner only")
+    return Path(text)
+
+
+NEW_FILE = ParsedValue("FILE", _parse_path)
+"""The name of a new file; not `-`, since logs and terminals keep what is on standard output."""
 
 
 @contextmanager
@@ -27,8 +38,13 @@ def new_file(name: Path, partial: Path | None = None) -> Iterator[BinaryIO]:
     if os.path.lexists(name):
         raise Conflict(f"{name} exists already; name a new file")
     partial = partial or name.with_name(f"{name.name}.partial")
-    _remove_stale(partial)
-    opened = _open_new(partial)  # outside of `try`: if that fails, the file is another command's
+    try:
+        _remove_stale(partial)
+        opened = _open_new(partial)
+    except OSError as error:
+        if not os.path.lexists(partial):  # else another command's
+            error.filename = str(name)
+        raise
     try:
         with opened as file:
             yield file

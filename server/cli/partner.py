@@ -33,7 +33,7 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.cli.key import credential_of, show_key_once
-from tocsin.server.cli.new_file import new_file
+from tocsin.server.cli.new_file import NEW_FILE, new_file
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.model import Account, Marking, Partner
 from tocsin.server.partners.administration import (
@@ -234,7 +234,7 @@ def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
 @click.argument("slug")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=NEW_FILE,
     required=True,
     help="A new file, readable only by you.",
 )

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.errors import Malformed
+from tocsin.admission.observables.domain_names import is_known_tld, parse_host_name
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.observables.values import canonical_value
@@ -135,6 +136,9 @@ def parse_exclusion(text: str, reason: str, now: int) -> Exclusion:
     plain = refang(text.strip())
     found = recognise_ioc(plain)
     if found is None:
+        _, dot, tld = (parse_host_name(plain) or "").rpartition(".")
+        if dot and not is_known_tld(tld):
+            raise Malformed(f"{ascii(text[:80])}: the domain .{tld} is reserved or unknown")
         raise Malformed(
             f"{ascii(text[:80])} is not a domain, IP address, URL, e-mail address or hash"
         )

@@ -22,6 +22,12 @@ def test_a_file_on_a_full_disk_leaves_nothing_and_is_named(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_in_a_folder_that_is_missing_is_named_as_given(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as found, new_file(tmp_path / "none" / "x"):
+        pass
+    assert found.value.filename == str(tmp_path / "none" / "x")
+
+
 def test_a_file_has_its_name_once_it_is_complete(tmp_path: Path) -> None:
     with new_file(tmp_path / "x") as file:
         file.write(b"whole")

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from support.processes import run_command
 
+from tocsin.admission.errors import Malformed
+from tocsin.server.store.exclusions import parse_exclusion
+
 
 @pytest.mark.parametrize(
     ("line", "message"),
@@ -20,6 +23,8 @@ from support.processes import run_command
         (("partner", "remove", "acme", "--reason", ""), "must not be empty"),
         (("object", "revoke", "evil-portal.top", "--reason", ""), "must not be empty"),
         (("object", "purge", "evil-portal.top", "--reason", "\t"), "must not be empty"),
+        (("partner", "export", "acme", "--output", "-"), "must be a file"),
+        (("backup", "-"), "must be a file"),
         (("person", "invite", "x", "--role", "operator"), "enter a mailbox"),
     ],
 )
@@ -36,3 +41,17 @@ def test_a_command_that_resembles_an_unknown_one_is_named(alone: None) -> None:
     assert (code, "No such command 'partnr'. Did you mean 'partner'?" in stderr) == (2, True), (
         stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("evil.example", "'evil.example': the domain .example is reserved or unknown"),
+        ("evil", "'evil' is not a domain, IP address, URL, e-mail address or hash"),
+        ("a..com", "'a..com' is not a domain, IP address, URL, e-mail address or hash"),
+    ],
+)
+def test_a_value_below_no_public_domain_is_said_to_be_so(value: str, message: str) -> None:
+    with pytest.raises(Malformed) as found:
+        parse_exclusion(value, "", 0)
+    assert str(found.value) == message
