@@ -16,6 +16,8 @@ _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,40}))?([Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
 )
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME_FORMS = "write it like 2026-01-31 or 2026-01-31T00:00:00Z"
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -53,6 +55,47 @@ def _micros(text: str) -> int:
     whole = (moment - _EPOCH) // _MICROSECOND + leap * 1_000_000
     decimals = (found[7] or "")[:6].ljust(6, "0")
     return whole + int(decimals) - _offset(found[8])
+
+
+def parse_time(text: str) -> int:
+    """The instant that a date or an RFC 3339 timestamp names, as `micros` gives it.
+
+    >>> timestamp(parse_time("2026-01-31"))
+    '2026-01-31T00:00:00.000000Z'
+
+    Raises Malformed for anything else.
+    """
+    try:
+        return micros(f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text)
+    except Malformed as error:
+        raise Malformed(f"{error}; {_TIME_FORMS}") from error
+
+
+def parse_past_time(text: str, now: int) -> int:
+    """As `parse_time`; also takes the time from then to `now`, as `parse_duration` does.
+
+    >>> timestamp(parse_past_time("12h", micros("2026-01-31T18:00:00Z")))
+    '2026-01-31T06:00:00.000000Z'
+
+    Raises Malformed for anything else.
+    """
+    if text[-1:].lower() in _UNITS and text[:-1].isdecimal():
+        return now - parse_duration(text)
+    try:
+        return parse_time(text)
+    except Malformed as error:
+        raise Malformed(f"{error}, or 12h, 30d or 8w for a time ago") from error
+
+
+def parse_duration(text: str) -> int:
+    """The duration in µs that `12h`, `30d` or `8w` names.  Raises Malformed for anything else."""
+    number, unit = text[:-1], text[-1:].lower()
+    if not (number.isascii() and number.isdecimal() and unit in _UNITS) or len(number) > 6:
+        raise Malformed("must be a number of hours, days or weeks, as 12h, 30d or 8w")
+    duration = int(number) * _UNITS[unit]
+    if not 0 < duration <= _LONGEST:
+        raise Malformed("must be longer than nothing and at most a hundred years")
+    return duration
 
 
 def find_instant(value: object) -> int | None:
@@ -103,3 +146,5 @@ HOUR = 3_600_000_000
 """One hour in µs."""
 DAY = 24 * HOUR
 """One day in µs."""
+_UNITS = {"h": HOUR, "d": DAY, "w": 7 * DAY}
+_LONGEST = 100 * 365 * DAY

@@ -61,7 +61,7 @@ class ObjectResult:
     def as_json(self) -> dict[str, Any]:
         """The result as `--json` prints it; `public_id` and `before` only if they are known."""
         result = {
-            "file": self.file,
+            "file": self.file or None,
             "index": self.index,
             "source_id": self.source_id,
             "verdict": self.verdict,

@@ -23,7 +23,7 @@ from rich.markup import escape
 from tocsin.admission import parse_policy
 from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Unavailable
 from tocsin.admission.model import Tlp
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import parse_duration, parse_past_time
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
@@ -40,7 +40,6 @@ from tocsin.clients.terminal import (
 )
 from tocsin.config import (
     CLIENT_FILE,
-    TLP_WORDS,
     ClientSettings,
     load_client,
     policy_text,
@@ -142,7 +141,9 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
         help="Read the files as if they had this name: report.txt",
     )
     @click.option(
-        "--tlp", type=click.Choice(TLP_WORDS), help="The level of objects without a TLP marking."
+        "--tlp",
+        type=TLP,
+        help="The level of objects without a TLP marking: clear, green, amber, amber+strict, red.",
     )
     @click.option(
         "--term",
@@ -167,11 +168,11 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
         help="Save what --map says, for the next time.",
     )
     @wraps(command)
-    def run(files: tuple[str, ...], form: str | None, tlp: str | None, **arguments: Any) -> int:
+    def run(files: tuple[str, ...], form: str | None, tlp: Tlp | None, **arguments: Any) -> int:
         if not files and not arguments.get("watch"):
             raise click.MissingParameter(param_type="argument", param_hint="'FILE...'")
         columns = _read_columns(arguments.pop("maps"), arguments.pop("save_map"))
-        inputs = Inputs(files, form or "", tlp or "", columns=columns)
+        inputs = Inputs(files, form or "", "" if tlp is None else tlp.label, columns=columns)
         return command(inputs=inputs, **arguments)
 
     return run
@@ -236,26 +237,13 @@ def _parse_count(text: str) -> int:
 
 
 COUNT = ParsedValue("N", _parse_count)
-TIME = ParsedValue("TIME", micros, (Malformed,))
-"""An RFC 3339 timestamp, in µs since 1970 UTC."""
-
-_UNITS = {"h": 3_600, "d": 86_400, "w": 604_800}
-_MAX_SECONDS = 100 * 365 * 86_400
-
-
-def parse_duration_micros(text: str) -> int:
-    """The duration in µs that `12h`, `30d` or `8w` names.  Raises ValueError for anything else."""
-    number, unit = text[:-1], text[-1:].lower()
-    if not (number.isascii() and number.isdecimal() and unit in _UNITS) or len(number) > 6:
-        raise ValueError("must be a number of hours, days or weeks, as 12h, 30d or 8w")
-    seconds = int(number) * _UNITS[unit]
-    if not 0 < seconds <= _MAX_SECONDS:
-        raise ValueError("must be longer than nothing and at most a hundred years")
-    return seconds * 1_000_000
-
-
-DURATION = ParsedValue("DURATION", parse_duration_micros)
+PAST_TIME = ParsedValue(
+    "TIME", lambda text: parse_past_time(text, time.time_ns() // 1000), (Malformed,)
+)
+"""A duration before now, a date or an RFC 3339 timestamp, in µs since 1970 UTC."""
+DURATION = ParsedValue("DURATION", parse_duration, (Malformed,))
 """A duration in µs."""
+TLP = ParsedValue("LEVEL", Tlp.parse)
 
 
 def is_interactive() -> bool:

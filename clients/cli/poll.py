@@ -7,22 +7,22 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tocsin.admission.errors import Malformed, NotAllowed, Unavailable
+from tocsin.admission.errors import NotAllowed, Unavailable
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
-from tocsin.admission.timestamps import micros, timestamp
+from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import (
     COUNT,
     FILE,
+    PAST_TIME,
     SECONDS,
-    parse_duration_micros,
     with_connection_options,
     with_settings,
 )
@@ -64,7 +64,6 @@ _NOT_FOR_MIRRORS = {
 }
 """With a match field, the server would not send the version that ends an object."""
 _MODE_BITS = 0o666
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _FIELD = re.compile("[a-z][a-z0-9_.-]{0,99}", re.ASCII | re.IGNORECASE)
 _NOT_MATCHED = {
     "type": "use --type",
@@ -145,10 +144,10 @@ def _parse_mode(text: str) -> int:
 )
 @click.option(
     "--since",
-    metavar="TIME",
+    type=PAST_TIME,
     help="Begin after this time: 12h, 30d, 2026-01-31 or an RFC 3339 timestamp.",
 )
-@click.option("--added-after", metavar="TIME", help="The same, as TAXII names it.")
+@click.option("--added-after", type=PAST_TIME, help="The same, as TAXII names it.")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="Only these STIX types; repeatable."
 )
@@ -324,10 +323,10 @@ def _report(mirror: Mirror, changes: MirrorChanges, least_confidence: int) -> No
 
 def _build_query(options: dict[str, Any]) -> PollQuery:
     """The query; warns of types that STIX 2.1 does not define.  Raises WrongUsage."""
-    if options["since"] and options["added_after"]:
+    begins = [options[name] for name in ("since", "added_after") if options[name] is not None]
+    if len(begins) > 1:
         raise WrongUsage("--since and --added-after are one option; give one of them")
-    given = (("--since", options["since"]), ("--added-after", options["added_after"]))
-    added_after = next((_parse_begin(name, text) for name, text in given if text), "")
+    added_after = timestamp(begins[0]) if begins else ""
     types = _split_lists(options["types"])
     for name in types:
         if name not in schemas.standard_types() and not name.startswith("x-"):
@@ -336,20 +335,6 @@ def _build_query(options: dict[str, Any]) -> PollQuery:
             )
     matches = tuple(map(_parse_match, options["matches"]))
     return PollQuery(types=types, added_after=added_after, limit=options["limit"], matches=matches)
-
-
-def _parse_begin(name: str, text: str) -> str:
-    """The RFC 3339 timestamp that an option gives as one, as a date or as a time before now."""
-    with suppress(ValueError):
-        return timestamp(time.time_ns() // 1000 - parse_duration_micros(text))
-    full = f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text
-    try:
-        micros(full)
-    except Malformed as error:
-        raise WrongUsage(
-            f"{name}: {error}; give a time like 12h, 30d, 2026-01-31 or 2026-01-31T00:00:00Z"
-        ) from error
-    return full
 
 
 def _parse_match(text: str) -> tuple[str, str]:

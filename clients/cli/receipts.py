@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import micros
 from tocsin.clients.cli.command import (
     COUNT,
-    DURATION,
+    PAST_TIME,
     json_option,
     with_connection_options,
     with_settings,
@@ -37,8 +36,6 @@ from tocsin.clients.responses import StatusDetail
 from tocsin.clients.terminal import open_console, print_json, print_message
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable
-
-_MONTH = 30 * 86_400 * 1_000_000
 
 
 @dataclass(slots=True)
@@ -104,9 +101,9 @@ _PUBLISHED = ("admitted", "merged", "duplicate", "success")
 )
 @click.option(
     "--since",
-    type=DURATION,
-    default=_MONTH,
-    help="How far to look back: 12h, 30d (default), 26w.",
+    type=PAST_TIME,
+    default="30d",
+    help="Begin at this time: 12h, 30d (ago; default), 2026-01-31 or an RFC 3339 timestamp.",
 )
 @click.option(
     "--limit", type=COUNT, default=1000, show_default=True, help="Objects to look up at most."
@@ -127,9 +124,8 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
 
     With --json: a line for each object.
     """
-    begin = time.time_ns() // 1000 - since
     with open_hub(settings) as hub:
-        receipts = _collect(hub, settings, begin, limit)
+        receipts = _collect(hub, settings, since, limit)
         _look_up(hub, receipts)
     if as_json:
         for each in receipts:

@@ -14,7 +14,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.statements import Observation, build_statement
 from tocsin.clients.cli.command import (
-    TIME,
+    PAST_TIME,
     json_option,
     print_push_summary,
     push_exit_code,
@@ -33,6 +33,8 @@ from tocsin.clients.withdraw import Target, resolve_name
 from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
 
+_CLOCK_DIFFERENCE = 5 * 60 * 1_000_000
+"""µs by which the clock of what wrote the time may be ahead of ours."""
 _COUNTED = ("admitted",)
 
 
@@ -50,7 +52,12 @@ _COUNTED = ("admitted",)
 @click.option(
     "--count", type=click.IntRange(1, 999_999_999), default=1, help="How often you have seen it."
 )
-@click.option("--seen", type=TIME, default=0, help="When you saw it, in RFC 3339; default: now.")
+@click.option(
+    "--seen",
+    type=PAST_TIME,
+    default=0,
+    help="When you saw it: 12h (ago), 2026-01-31 or an RFC 3339 timestamp; default: now.",
+)
 @with_target_options
 @json_option
 @with_connection_options
@@ -72,6 +79,8 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     if options["false_alarm"] and (options["count"] != 1 or options["seen"]):
         raise WrongUsage("--false-alarm cannot be combined with --count or --seen")
     now = time.time_ns() // 1000
+    if options["seen"] > now + _CLOCK_DIFFERENCE:
+        raise WrongUsage("--seen lies in the future; give the time when you saw it")
     observation = Observation(options["false_alarm"], options["count"], options["seen"])
     wait, as_json = not options["no_wait"], options["as_json"]
     with open_hub(settings) as hub:

@@ -60,8 +60,10 @@ _agreement_options = with_options(
         multiple=True,
         help="Its data may go only to partners of these sectors.",
     ),
-    click.option("--from", "starts", type=TIME, help="When it begins, in UTC."),
-    click.option("--until", type=TIME, help="When it ends, in UTC; from then on nothing goes."),
+    click.option("--from", "starts", type=TIME, help="When it begins: 2026-01-31, or a timestamp."),
+    click.option(
+        "--until", type=TIME, help="When it ends, in the same forms; from then on nothing goes."
+    ),
     click.option("--note", help="A text for the operators of this hub."),
 )
 _LISTED = "`tocsin-hub agreement list` shows the ids"

@@ -24,8 +24,8 @@ from tocsin.config.command_line import ParsedValue, format_examples
 from tocsin.server.bootstrap import ensure_collection
 from tocsin.server.cli.command import (
     LIST,
+    PAST_TIME,
     SHORT_NAME,
-    TIME,
     TLP,
     Answer,
     join_lists,
@@ -113,8 +113,8 @@ def _list(hub: Runtime) -> list[Answer]:
 )
 @click.option(
     "--at",
-    type=TIME,
-    help="Snapshot: the moment that it shows, in UTC (now).",
+    type=PAST_TIME,
+    help="Snapshot: the moment that it shows: 12h (ago), 2026-01-31, or a timestamp (now).",
 )
 @with_new_hub
 def _add(hub: Runtime, alias: str, kind: str, **options: Any) -> Answer:

@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -15,9 +16,9 @@ from typing import Any, cast
 
 import click
 
-from tocsin.admission.errors import Malformed, NotFound, ShareError
+from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import parse_past_time, parse_time
 from tocsin.config import HubSettings
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
@@ -283,13 +284,6 @@ def join_lists(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(value for values in lists for value in values)
 
 
-def _parse_time(text: str) -> int:
-    try:
-        return micros(text)
-    except ShareError as error:
-        raise ValueError(f"{error}; write it like 2026-01-31T00:00:00Z") from error
-
-
 def _parse_some(text: str) -> tuple[str, ...]:
     values = split_list(text)
     if not values:
@@ -316,4 +310,7 @@ SHORT_NAME = ParsedValue("SLUG", _parse_slug, (Malformed,))
 REASON = ParsedValue("TEXT", _parse_reason)
 """A reason that must be given."""
 TLP = ParsedValue("LEVEL", Tlp.parse)
-TIME = ParsedValue("TIME", _parse_time)
+TIME = ParsedValue("TIME", parse_time, (Malformed,))
+PAST_TIME = ParsedValue(
+    "TIME", lambda text: parse_past_time(text, time.time_ns() // 1000), (Malformed,)
+)

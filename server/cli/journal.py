@@ -12,7 +12,14 @@ from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples, printable
 from tocsin.config.stdio import DONE, FAILED
-from tocsin.server.cli.command import AS_JSON, TIME, Answer, print_result, with_hub, with_open_hub
+from tocsin.server.cli.command import (
+    AS_JSON,
+    PAST_TIME,
+    Answer,
+    print_result,
+    with_hub,
+    with_open_hub,
+)
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.journal import JournalEntry, JournalFilter, entry_as_json
@@ -36,11 +43,16 @@ def journal_command() -> None:
     "list",
     epilog=format_examples(
         "tocsin-hub journal list --limit 20",
-        "tocsin-hub journal list --who jane --since 2026-01-31T00:00:00Z",
+        "tocsin-hub journal list --who jane --since 2026-01-31",
         "tocsin-hub journal list --act review.release --json",
     ),
 )
-@click.option("--since", type=TIME, default=0, help="Only entries from this time on, in UTC.")
+@click.option(
+    "--since",
+    type=PAST_TIME,
+    default=0,
+    help="Only entries from this time on: 12h (ago), 2026-01-31, or a timestamp.",
+)
 @click.option("--act", default="", metavar="ACT", help="Only this act, such as review.release.")
 @click.option("--who", default="", metavar="NAME", help="Only of this account or person.")
 @click.option(

@@ -20,9 +20,9 @@ from tocsin.server.cli.command import (
     AS_JSON,
     LIST,
     NOTHING_TO_CHANGE,
+    PAST_TIME,
     REASON,
     SHORT_NAME,
-    TIME,
     TLP,
     Answer,
     join_lists,
@@ -280,11 +280,16 @@ def _show(hub: Runtime, slug: str) -> Answer:
     short_help="List what a partner sent and what became of it.",
     epilog=format_examples(
         "tocsin-hub partner submissions acme",
-        "tocsin-hub partner submissions acme --since 2026-01-31T00:00:00Z --json",
+        "tocsin-hub partner submissions acme --since 30d --json",
     ),
 )
 @click.argument("slug")
-@click.option("--since", type=TIME, default=0, help="Only submissions from this time on, in UTC.")
+@click.option(
+    "--since",
+    type=PAST_TIME,
+    default=0,
+    help="Only submissions from this time on: 12h (ago), 2026-01-31, or a timestamp.",
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, 10_000),

@@ -199,7 +199,7 @@ class TestPush:
             "--to",
             COLLECTION,
             "--tlp",
-            "green",
+            "GREEN",
         )
         (arrived,) = partner.backend.data["partner"]["collections"][0]["objects"]
         green = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
@@ -378,6 +378,10 @@ class TestExitCodes:
             ["poll", "c", "--format", "xml"],
             ["poll", "c", "--follow", "-1"],
             ["check", "a", "--tlp", "mauve"],
+            ["poll", "c", "--added-after", "yesterday"],
+            ["poll", "c", "--since", "yesterday"],
+            ["receipts", "--since", "yesterday"],
+            ["sighting", "evil-portal.top", "--to", "inbox", "--seen", "yesterday"],
         ],
     )
     def test_wrong_usage_exits_with_2(self, arguments: Any) -> None:
@@ -391,8 +395,6 @@ class TestExitCodes:
             ["collections", "--url", "https://a:b@hub.example/"],
             ["collections", "--config", "nosuch.toml"],
             ["poll", "c", "--format", "bundle", "--follow", "1"],
-            ["poll", "c", "--added-after", "yesterday"],
-            ["poll", "c", "--since", "yesterday"],
             ["poll", "c", "--since", "1h", "--added-after", "2026-01-31"],
         ],
     )

@@ -223,9 +223,9 @@ class TestBegin:
     def test_a_poll_begins_at_a_date_or_timestamp(
         self, tocsin: Callable[..., Any], alone: None, option: str
     ) -> None:
-        assert self.asked(tocsin, option, "2026-01-31") == "2026-01-31T00:00:00Z"
+        assert self.asked(tocsin, option, "2026-01-31") == "2026-01-31T00:00:00.000000Z"
         stamp = "2026-01-31T12:00:00.5Z"
-        assert self.asked(tocsin, option, stamp) == stamp
+        assert self.asked(tocsin, option, stamp) == "2026-01-31T12:00:00.500000Z"
 
     @pytest.mark.parametrize(("text", "seconds"), [("1h", 3_600), ("2d", 172_800)])
     def test_a_poll_begins_some_time_before_now(
@@ -240,7 +240,7 @@ class TestBegin:
     ) -> None:
         for text in ("yesterday", "2026-02-31"):
             code, _, stderr = tocsin("poll", "feed", "--url", "http://127.0.0.1:9/", option, text)
-            assert (code, f"{option}: not a" in stderr) == (2, True)
+            assert (code, f"'{option}': not a" in stderr) == (2, True)
 
 
 def test_an_object_of_two_collections_is_written_once(

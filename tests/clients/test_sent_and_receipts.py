@@ -227,7 +227,9 @@ class TestSighting:
     ) -> None:
         served.push(indicator("evil-portal.top", object_marking_refs=[AMBER]), who="north")
         [public] = served.feed("amber")
-        _, lines, _ = tocsin("sighting", public["id"], "--to", "inbox", "--json")
+        seen = ("--seen", "12h")
+        _, lines, _ = tocsin("sighting", public["id"], "--to", "inbox", "--json", *seen)
+        assert rows(lines)[0]["file"] is None
         assert self.counts(served) == (1, 0)
         sent = rows(lines)[0]["source_id"]
         assert tocsin("withdraw", sent, "--to", "inbox", "--yes")[0] == 0
@@ -262,6 +264,7 @@ class TestSighting:
             ("not a value",),
             ("evil.top", "--false-alarm", "--count", "2"),
             ("evil.top", "--count", "0"),
+            ("evil.top", "--seen", "2099-01-31"),
         ],
     )
     def test_an_impossible_sighting_is_wrong_usage(

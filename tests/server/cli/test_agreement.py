@@ -66,6 +66,13 @@ def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     assert state_of(hub, id_) == "in-force"
 
 
+def test_a_date_is_its_first_moment_in_utc(hub: Any) -> None:
+    words = ("--collection", "green", "--from", "2099-01-31", "--until", "2099-12-31")
+    made = hub.command("agreement", "add", "north", *words)
+    assert made["from"] == "2099-01-31T00:00:00.000000Z"
+    assert made["until"] == "2099-12-31T00:00:00.000000Z"
+
+
 def test_where_data_may_go_is_said_with_countries_and_sectors(hub: Any) -> None:
     bounded = ("--country", "de,FR", "--sector", "Energy")
     feed = hub.command("collection", "add", "eu-energy", "--kind", "feed", *bounded)

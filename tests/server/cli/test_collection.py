@@ -165,4 +165,4 @@ class TestCommands:
             "tocsin-hub: --source inbox: the kind is inbox, but it must be feed or verbatim\n",
         )
         code, message = run(*words, "clear", "--at", "yesterday")
-        assert code == 2 and "write it like 2026-01-31T00:00:00Z" in message
+        assert code == 2 and "write it like 2026-01-31 or 2026-01-31T00:00:00Z" in message

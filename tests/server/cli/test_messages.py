@@ -105,13 +105,6 @@ def test_an_address_that_is_in_use_or_unknown_is_named(alone: None, host: str) -
     assert last.endswith("; choose another --port or --host")
 
 
-def test_a_date_without_a_time_is_refused_with_an_example(alone: None) -> None:
-    code, _, message = run_command(
-        "collection", "add", "x", "--kind", "snapshot", "--at", "2026-01-01"
-    )
-    assert (code, "write it like 2026-01-31T00:00:00Z" in message) == (2, True)
-
-
 def test_the_version_can_be_asked_for(alone: None) -> None:
     code, out, _ = run_command("--version")
     assert (code, out.split()[0]) == (0, "tocsin-hub")
