@@ -55,6 +55,12 @@ _NO_NEXT_PAGE = (
     "the server says that there is more, but not how to go on "
     f"(neither `next` nor a usable X-TAXII-Date-Added-Last); {_ADVICE}"
 )
+_IGNORED = (
+    "the server does not know the match fields {}, and would send objects that do not match; "
+    "correct them or leave them out"
+)
+_MAX_NAMED = 200
+"""Characters of a server's list of fields that are shown."""
 _BACKWARDS = (
     "the server's X-TAXII-Date-Added-Last goes backwards; the cursor moves only once all pages "
     "have been read, and if the poll breaks off before, objects come again"
@@ -169,8 +175,8 @@ def poll_batches(
 ) -> Iterator[Batch]:
     """The new objects of a collection, page by page.
 
-    Raises Malformed if the server's pages have no end or `cursor` lies in the future,
-    Unavailable if it stays unreachable or a response is refused.
+    Raises Malformed if the server's pages have no end, it names a match field that it ignores, or
+    `cursor` lies in the future, Unavailable if it stays unreachable or a response is refused.
     """
     _check_cursor(cursor)
     pager = _Pager(query, collection.exact, cursor)
@@ -181,6 +187,8 @@ def poll_batches(
             pauses = pager.restart(error)
             time.sleep(pauses * hub.retries.pause)
         else:
+            if page.ignored and query.matches:
+                raise Malformed(_IGNORED.format(page.ignored[:_MAX_NAMED]))
             yield Batch(pager.accept(page), pager.cursor)
 
 

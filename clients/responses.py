@@ -38,10 +38,13 @@ class Page:
     """X-TAXII-Date-Added-Last in µs since 1970 UTC; None: absent or not a timestamp."""
     last_as_received: str
     """X-TAXII-Date-Added-Last as received; empty if absent."""
+    ignored: str
+    """Match fields that the server says it has ignored; empty if it names none."""
     digest: bytes = field(repr=False)
     """Over the objects; equal pages have equal digests."""
 
 
+_IGNORED_HEADER = "X-Tocsin-Ignored-Filters"
 _MAX_OBJECTS = 100_000
 """Objects of a page, whatever limit was asked for."""
 _MAX_VALUES = 300_000
@@ -98,6 +101,7 @@ def parse_page(body: bytes | bytearray, headers: Mapping[str, str]) -> Page:
         next=next,
         last=stamps[1],
         last_as_received=headers.get(LAST_HEADER, ""),
+        ignored=headers.get(_IGNORED_HEADER, ""),
         digest=digest.digest(),
     )
 

@@ -243,6 +243,19 @@ class TestBegin:
             assert (code, f"'{option}': not a" in stderr) == (2, True)
 
 
+@pytest.mark.parametrize("field", ["foo", "bad.field"])
+def test_a_match_field_that_the_hub_ignores_ends_the_poll_before_an_object_is_written(
+    tocsin: Callable[..., Any], served: HubInProcess, field: str
+) -> None:
+    served.push(hub_indicator("evil-portal.top", object_marking_refs=[GREEN]))
+    state = ("--state", "s", "--output", "out")
+    code, _, stderr = tocsin("poll", "green", "--match", f"{field}=bar", *state)
+    assert (code, f"does not know the match fields match[{field}]" in stderr) == (1, True), stderr
+    assert Path("out").read_text() == ""
+    assert tocsin("poll", "green", "--match", "spec_version=2.1", *state)[0] == 0
+    assert "evil-portal.top" in Path("out").read_text()
+
+
 def test_an_object_of_two_collections_is_written_once(
     tocsin: Callable[..., Any], served: HubInProcess
 ) -> None:
