@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from tocsin.admission.formats import (
 )
 from tocsin.admission.model import Candidate, Tlp
 from tocsin.clients.files import UnusableFile
+
+log = logging.getLogger(__name__)
 
 _REMEDY = "; name its format with --as (report.txt)"
 
@@ -68,6 +71,8 @@ class CandidateReader:
     """The level of what has none."""
     is_streamed: bool = False
     """True if a reading has begun, and the file is not in memory."""
+    is_warned: bool = False
+    """True if it was said that the file has no table."""
 
     def __iter__(self) -> Iterator[Candidate]:
         """Read the file from its beginning."""
@@ -88,9 +93,22 @@ class CandidateReader:
 
     def _complete_all(self, found: Iterator[Candidate]) -> Iterator[Candidate]:
         file, now = self.file, self.now
+        if file.columns:
+            found = self._expect_table(found)
         if not (file.new_ids or file.labels or file.valid_for):  # a file may have millions
             return found
         return (complete(each, file, now) for each in found)
+
+    def _expect_table(self, found: Iterator[Candidate]) -> Iterator[Candidate]:
+        """Log a warning, once, if no candidate comes from a table whose columns are mapped."""
+        has_table = True  # until there is a candidate
+        for count, each in enumerate(found):
+            of_table = any(finding.rule == "columns" for finding in each.findings)
+            has_table = of_table or (has_table and count > 0)
+            yield each
+        if not has_table and not self.is_warned:
+            self.is_warned = True
+            log.warning("%s has no table: --map has no effect on it", self.file.name)
 
 
 @contextmanager

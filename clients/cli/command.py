@@ -171,6 +171,8 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
     def run(files: tuple[str, ...], form: str | None, tlp: Tlp | None, **arguments: Any) -> int:
         if not files and not arguments.get("watch"):
             raise click.MissingParameter(param_type="argument", param_hint="'FILE...'")
+        if "" in files:
+            raise click.BadParameter("must not be empty", param_hint="'FILE...'")
         columns = _read_columns(arguments.pop("maps"), arguments.pop("save_map"))
         inputs = Inputs(files, form or "", "" if tlp is None else tlp.label, columns=columns)
         return command(inputs=inputs, **arguments)

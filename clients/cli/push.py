@@ -120,7 +120,7 @@ class _Job:
 )
 @click.option(
     "--watch",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
     metavar="DIR",
     help="Send every file that comes into this folder, until interrupted, without asking.",
 )

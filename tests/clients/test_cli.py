@@ -378,6 +378,8 @@ class TestExitCodes:
             ["poll", "c", "--format", "xml"],
             ["poll", "c", "--follow", "-1"],
             ["check", "a", "--tlp", "mauve"],
+            ["check", ""],
+            ["push", "--watch", "nosuch", "--to", "inbox"],
             ["poll", "c", "--added-after", "yesterday"],
             ["poll", "c", "--since", "yesterday"],
             ["receipts", "--since", "yesterday"],

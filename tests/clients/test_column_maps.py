@@ -79,6 +79,15 @@ class TestCommand:
         assert patterns(lines) == ["[domain-name:value = 'bad1.example.org']"]
         assert "the table has no column 'Wat'" in str(errors)
 
+    def test_a_mapping_of_a_file_without_a_table_is_said_to_have_no_effect(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        Path("a.csv").write_text(TABLE)
+        Path("iocs.txt").write_text("evil-portal.top\nbad-portal.top\n")
+        code, _, errors = tocsin("check", "a.csv", "iocs.txt", "--map", "Wat=domain")
+        assert code == 0
+        assert errors == "tocsin: iocs.txt has no table: --map has no effect on it\n"
+
     @pytest.mark.parametrize("words", [("--map", "Wat=x"), ("--map", "a=name", "--save-map", "/")])
     def test_wrong_mappings_exit_with_2(self, words: Any, tocsin: Callable[..., Any]) -> None:
         Path("a.csv").write_text(TABLE)
