@@ -469,6 +469,9 @@ class PublicObject:
     """Counts by partner; a further id of the same thing includes those of the former ones."""
     statements: tuple[LeaderStatement, ...] = ()
     """Statements that only the leading partner may make; they end when another one leads."""
+    from_journal: bool = False
+    """It was revoked or purged after the backup from which the hub was restored; the lost hub's
+    journal says so.  Without `digest` if it was published after the backup too."""
 
     @property
     def audience(self) -> Audience:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from tocsin.admission.errors import Malformed, NotFound
@@ -21,7 +22,13 @@ from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.patterns.grammar import quote_string
 from tocsin.admission.timestamps import HOUR
-from tocsin.server.model import Exclusion, PublicObject, ReviewKind, RevocationReason
+from tocsin.server.model import (
+    OPERATOR_SLUG,
+    Exclusion,
+    PublicObject,
+    ReviewKind,
+    RevocationReason,
+)
 from tocsin.server.publishing.public_ids import GENERATIONS
 from tocsin.server.publishing.public_objects import (
     Merge,
@@ -31,7 +38,7 @@ from tocsin.server.publishing.public_objects import (
     is_news,
     revoke,
 )
-from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Snapshot, Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
@@ -51,6 +58,8 @@ PAUSE = 60_000_000
 """µs between two sweeps that find nothing."""
 
 _SWEEPER = "sweep"
+_RESTORED = "restore"
+"""Stands for a submission in the entry that names the id of an object that was lost."""
 _REVOKED = "the hub has revoked the object"
 """The reason with which its reviews are closed."""
 _SCOPES = 20
@@ -151,6 +160,32 @@ class Lifecycle:
             return revoked
 
         return self._store.commit(revoke_all)
+
+    def note_lost_end(self, public_id: str, who: str, reason: str) -> bool:
+        """Note that an object was revoked or purged on the hub whose backup this one is.
+
+        From its end on, reports of it wait for a reviewer unless the partner's id is known to have
+        ended.  An object that was published after the backup is unknown here: it is entered as
+        revoked, so that its id is not used again.  False then.
+        """
+
+        def note(txn: Transaction) -> bool:
+            if known := txn.public_objects([public_id]).get(public_id):
+                txn.put_public_objects([replace(known, from_journal=True)])
+                return True
+            lost = PublicObject(  # its level is not known: nobody may learn of it
+                *(public_id, txn.now, txn.now, b"", Tlp.RED, "", ()),
+                revoked=True,
+                revocation_reason=RevocationReason.DECIDED.value,
+                from_journal=True,
+            )
+            txn.put_public_objects([lost])
+            # The operator cannot use the id either; and a backup reads what such an entry names.
+            txn.add_public_ids(OPERATOR_SLUG, _RESTORED, {revocation_name(public_id): public_id})
+            txn.add_journal_entry("object.revoke", who, {"public": public_id, "reason": reason})
+            return False
+
+        return self._store.commit(note)
 
     def _close_reviews(self, txn: Transaction, sources: _Sources, who: str) -> None:
         """Close the questions about texts of revoked objects: no answer could take effect.

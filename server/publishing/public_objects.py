@@ -404,7 +404,9 @@ def _without_end(public: PublicObject | None) -> PublicObject | None:
     """An observable that was revoked and is reported again keeps its id, which is its value's."""
     if public is None or not public.revoked:
         return public
-    return replace(public, revoked=False, revocation_reason="", figures=None)
+    if not public.digest:
+        return None  # no feed has had it since the hub was restored
+    return replace(public, revoked=False, revocation_reason="", figures=None, from_journal=False)
 
 
 def _post(copy: WorkingCopy, public: PublicObject, versions: Sequence[NextVersion]) -> WorkingCopy:

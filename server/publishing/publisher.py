@@ -86,6 +86,7 @@ from tocsin.server.publishing.references import (
 )
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
+    RESTORED,
     TEXT_NOT_QUEUED,
     TOO_MANY_WAITING,
     WITHDRAWALS,
@@ -889,6 +890,8 @@ def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandida
         return newest
     if _has_expired(public) and not valid:
         return newest
+    if _waits_since_restore(task, public):
+        return newest
     return ids.generation(resolved, newest.generation + 1)
 
 
@@ -920,6 +923,14 @@ def _find_newest(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:
 
 def _has_expired(public: PublicObject) -> bool:
     return public.revocation_reason == RevocationReason.EXPIRED
+
+
+def _waits_since_restore(task: _Task, public: PublicObject) -> bool:
+    """True if it ended after the backup that was restored, and no reviewer released it since.
+
+    Which partners had it then is not known, so a report of it may be one that ended.
+    """
+    return public.revoked and public.from_journal and RESTORED not in task.batch.waived
 
 
 @dataclass(frozen=True, slots=True)
@@ -960,7 +971,7 @@ def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
         work.put(confirm_contribution(copy, mine, new, work.merge))
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
-    elif own is OwnState.WITHDRAWN_OFTEN:  # whatever is published: it may be hidden
+    elif row.verdict is Verdict.HELD:  # whatever is published: it may be hidden
         ids.refs.pop(new.source_id, None)
     elif own in (OwnState.ELSEWHERE, OwnState.AS_WIDE):
         public_id = ids.public_id(new.source_id)
@@ -991,7 +1002,11 @@ def _public_state(task: _Task, copy: WorkingCopy, new: Contribution) -> PublicSt
     if public is None:
         return PublicState.ABSENT
     if public.revoked:
-        if is_observable_type(str(new.object["type"])):
+        is_observable = is_observable_type(str(new.object["type"]))
+        is_known = task.source_ids.public_id(new.source_id) == copy.id
+        if _waits_since_restore(task, public) and (is_observable or not is_known):
+            return PublicState.FROM_JOURNAL
+        if is_observable:
             return PublicState.ABSENT
         return PublicState.EXPIRED if _has_expired(public) else PublicState.REVOKED
     if public.tlp > task.batch.sees:

@@ -49,6 +49,7 @@ class PublicState(StrEnum):
     HIDDEN = "stricter than the partner may read"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    FROM_JOURNAL = "revoked or purged after the backup from which the hub was restored"
     UNTAKEN = "stricter than any feed takes"
     ABOUT_ITS_AUTHOR = "lists only its own author"
     INCOMPLETE = "needs objects that have not arrived"
@@ -114,6 +115,8 @@ STAYS = "the version that you sent before stays published: revoke it if it shoul
 """The message on a version that is held or refused while an earlier one is published."""
 WITHDRAWALS = "withdrawals"
 """The rule that holds what a partner withdrew several times; a reviewer may waive it."""
+RESTORED = "restored"
+"""The rule that holds what had ended on the hub that was lost; a reviewer may waive it."""
 
 
 def _noted(rule: str, message: str) -> Finding:
@@ -263,6 +266,17 @@ TABLE: tuple[Row, ...] = (
         _noted("expired", "it has expired here already: send a later valid_until"),
     ),
     Row((_P.REVOKED,), (), _V.REFUSED, _E.NONE, _ID_REVOKED),
+    Row(
+        (_P.FROM_JOURNAL,),
+        (),
+        _V.HELD,
+        _E.NONE,
+        _held(
+            RESTORED,
+            "the hub was restored from a backup:"
+            " a reviewer of the hub must look at it before it is published again",
+        ),
+    ),
     Row(
         (),
         (_O.WITHDRAWN_OFTEN,),

@@ -242,6 +242,7 @@ def _public_to_document(public: PublicObject) -> Document:
         "generation": public.generation,
         "withdrawals": [each._asdict() for each in public.withdrawals],
         "statements": [each._asdict() for each in public.statements],
+        **({"from_journal": True} if public.from_journal else {}),
     }
 
 
@@ -321,6 +322,7 @@ def _public_from_document(document: Document) -> PublicObject:
         generation=document.get("generation", 0),
         withdrawals=tuple(Withdrawals(**each) for each in document.get("withdrawals", ())),
         statements=tuple(LeaderStatement(**each) for each in document.get("statements", ())),
+        from_journal=document.get("from_journal", False),
     )
 
 
