@@ -43,10 +43,23 @@ from tocsin.server.store.schema import SCHEMA_VERSION
 _PROGRESS_SECONDS = 0.2
 _UNDONE = """\
 tocsin-hub: the hub is as it was at {at}. Everything done since then is undone.
-  Before you start it, do again what must hold: purges, revocations and withdrawals,
-  revoked keys, disabled or removed partners, exclusions, changes of rights.
+  {again}
   Ask your partners to send again what they sent since then.
   docs/operate.md, "Backup and restore", has the list."""
+_DO_AGAIN = """\
+Before you start it, do again what must hold: purges, revocations and withdrawals,
+  revoked keys, removed or locked-out people, changed passwords and roles,
+  disabled or removed partners, ended agreements, exclusions, changes of rights."""
+_IS_REPEATED = """\
+What was ended since then is ended again now, as far as the journal has it. Before you
+  start the hub, look at the entries of the journal whose numbers are in `look_at`.
+  Reports of what was revoked or purged since then wait for a reviewer."""
+_LOCKED_OUT = """\
+tocsin-hub: no password, app or passkey of these people is valid any more, because the journal says
+  that one was changed or removed, or that the last operator of the backup was one no more:
+  {people}
+  For those who may sign in, make a link to set a new password, with their --role and --partner:
+  tocsin-hub person invite MAILBOX"""
 
 
 @click.command(
@@ -98,7 +111,7 @@ def backup_command(
     "--journal",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="An export of the lost hub's journal: purges and the like are repeated.",
+    help="An export of the lost hub's journal: what it ends is ended again.",
 )
 @with_settings
 @AS_PERSON
@@ -188,18 +201,22 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
             with failures_explained(_disk(settings)):
                 store = opened.enter_context(_open_empty(settings, secrets))
             clock = _load(settings, order, store, archive, manifest)
-    print_notice(_UNDONE.format(at=timestamp(manifest.created)))
+    again = _IS_REPEATED if order.journal else _DO_AGAIN
+    print_notice(_UNDONE.format(at=timestamp(manifest.created), again=again))
     answer = _describe(order.file, manifest, archive.sha256, archive.octets)
     answer |= {"clock": timestamp(clock.stamp), "epoch": clock.epoch}
     if not entries:
         return answer
     with open_runtime(settings, print_notice) as hub:
         done = repeat_acts(replace(hub, actor=order.actor), entries)
+    if done.locked_out:
+        print_notice(_LOCKED_OUT.format(people=", ".join(done.locked_out)))
     return {
         **answer,
         "repeated": done.repeated,
         "without_effect": done.without_effect,
         "look_at": list(done.left),
+        "locked_out": list(done.locked_out),
     }
 
 

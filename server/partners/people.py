@@ -491,6 +491,20 @@ class People:
 
         self._store.commit(work)
 
+    def end_credentials(self, login: str, by: str) -> None:
+        """Let no password, app or passkey of a person be valid any more, and end all sessions.
+
+        An invitation lets the person set a new password.
+        """
+
+        def work(txn: Transaction) -> None:
+            person = self._require_login(txn, login)
+            txn.people.update(replace(_without_second_factors(person), password=""))
+            txn.people.end_sessions(person.id)
+            txn.add_journal_entry("person.credentials_end", by, {"login": login})
+
+        self._store.commit(work)
+
     def _find_step(self, person: Person, code: str) -> int | None:
         """The step of a person's code; 0 if none is asked for, None if it is wrong or used.
 

@@ -6,17 +6,22 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
+from support.console import PASSWORD
 from support.hub import indicator
 from support.processes import run_command
 
+from tocsin.admission.errors import NotAuthenticated
 from tocsin.config import HubSettings
-from tocsin.server.runtime import open_runtime
+from tocsin.server.model import Query
+from tocsin.server.partners.people import Attempt
+from tocsin.server.runtime import Runtime, open_runtime
 from tocsin.server.store.feeds.clock import MARGIN
 from tocsin.server.store.schema import SCHEMA_VERSION
 
@@ -35,18 +40,42 @@ class Place:
         place = ("--mongo-uri", self.uri, "--data", self.data)
         return run_command(*words, *place, *(["--json"] if json_ else []))
 
-    def push(self, *objects: Any) -> None:
-        """Submit objects as the partner acme."""
+    @contextmanager
+    def opened(self) -> Iterator[Runtime]:
+        """The open hub."""
         settings = HubSettings(data=self.data, mongo_uri=self.uri, database=self.database)
         with open_runtime(settings, print) as hub:
+            yield hub
+
+    def push(self, *objects: Any) -> list[str]:
+        """Submit objects as the partner acme; their verdicts."""
+        with self.opened() as hub:
             store, intake = hub.services.store, hub.services.intake
             [account] = store.accounts.list_accounts("acme")
             [inbox] = (each for each in store.feeds.collections() if each.alias == "inbox")
             raws = [json.dumps(each).encode() for each in objects]
             body = b'{"objects": [' + b",".join(raws) + b"]}"
-            intake.receive(account, inbox, raws, body)
+            receipt = intake.receive(account, inbox, raws, body)
             while intake.work():
                 pass
+            return [each.verdict for each in store.submissions.records(receipt.submission.id)]
+
+    def patterns(self) -> list[str]:
+        """The patterns of the indicators in the feed green that are in force."""
+        with self.opened() as hub:
+            feeds = hub.services.store.feeds
+            [green] = (each for each in feeds.collections() if each.alias == "green")
+            bodies = [json.loads(each.body) for each in feeds.page(green.id, Query()).entries]
+        return [each["pattern"] for each in bodies if "pattern" in each and "revoked" not in each]
+
+    def can_sign_in(self, login: str, password: str = PASSWORD) -> bool:
+        """True if a person signs in with a password alone."""
+        with self.opened() as hub:
+            try:
+                hub.services.people.sign_in(Attempt(login, password, "", "192.0.2.1"))
+            except NotAuthenticated:
+                return False
+        return True
 
     def answer(self, *words: str | Path) -> Any:
         """Run a command that succeeds; its output."""
@@ -307,16 +336,73 @@ def test_what_was_ended_after_the_backup_is_repeated(
     _, file, journal = lost
     new = new_place()
     done = new.answer("restore", file, "--journal", journal, "--as", "jane")
-    assert (done["repeated"], done["without_effect"]) == (5, 1)
+    assert (done["repeated"], done["without_effect"]) == (7, 0)
     looked_at = [json.loads(line) for line in journal.read_text().splitlines()]
     acts = [each["act"] for each in looked_at if each["sequence"] in done["look_at"]]
-    assert acts == ["object.purge", "partner.change"]
+    assert acts == ["object.purge"] and done["locked_out"] == []
     purged = [each for each in new.dump()["public_objects"] if each["ended"] == "purged"]
-    assert len(purged) == 1 and EVIL not in str(new.dump()["entry_batches"])
+    assert len(purged) == 2 and EVIL not in str(new.dump()["entry_batches"])
     assert [each["value"] for each in new.answer("exclusion", "list")] == ["bad.top"]
     assert new.answer("key", "list", "acme") == []
+    assert new.answer("partner", "show", "acme")["accounts"][0]["disabled"] is True
     assert new.answer("journal", "list", "--act", "object.purge", "--who", "jane")
     assert new.answer("journal", "verify")["valid"] is True
+
+
+REVOKED, PURGED, KEPT = "alarm.top", "victim.top", "still-bad.top"
+
+
+def test_what_was_revoked_or_purged_stays_so_when_partners_push_again(
+    kept: tuple[Place, Path], new_place: Any, tmp_path: Path
+) -> None:
+    old, new = new_place(), new_place()
+    pushed = [indicator(value) for value in (REVOKED, PURGED, KEPT)]
+    old.answer("partner", "add", "acme", "--name", "ACME", "--read", "green", "--write", "inbox")
+    old.answer("backup", tmp_path / "x.tar")
+    old.push(*pushed)
+    old.answer("object", "revoke", REVOKED, "--reason", "false alarm")
+    [ended] = old.answer("journal", "list", "--act", "object.revoke")
+    old.answer("object", "purge", PURGED, "--reason", "names a victim")
+    (tmp_path / "j.jsonl").write_text(old.run("journal", "export", json_=False)[1])
+
+    done = new.answer("restore", tmp_path / "x.tar", "--journal", tmp_path / "j.jsonl")
+    assert (done["repeated"], done["without_effect"], len(done["look_at"])) == (2, 0, 1)
+    new.answer("backup", tmp_path / "y.tar")
+    assert new.push(*pushed) == ["held", "held", "admitted"]
+    assert new.patterns() == [pushed[-1]["pattern"]]
+    code, _, err = new.run("object", "revoke", ended["what"]["public"], "--reason", "again")
+    assert code == 1 and "has been revoked already" in err
+
+
+def test_nobody_signs_in_as_before_what_ended_their_right(
+    kept: tuple[Place, Path], new_place: Any, tmp_path: Path
+) -> None:
+    old, new = new_place(), new_place()
+    logins = [f"{name}@hub.example" for name in ("boss", "gone", "locked", "robbed")]
+    old.answer("exclusion", "add", "ours.top")
+    for login in logins:
+        link = old.answer("person", "invite", login, "--role", "operator")["link"]
+        with old.opened() as hub:
+            hub.services.people.accept(link.rpartition("/")[2], "", "A Person", PASSWORD)
+    old.answer("backup", tmp_path / "x.tar")
+    old.answer("person", "remove", logins[1])
+    old.answer("person", "disable", logins[2])
+    with old.opened() as hub:
+        people = hub.services.people
+        stay = people.sign_in(Attempt(logins[3], PASSWORD, "", "192.0.2.1"))
+        people.change_password(stay.person, stay.session, PASSWORD, "another long pass phrase")
+    (tmp_path / "j.jsonl").write_text(old.run("journal", "export", json_=False)[1])
+
+    words = ("restore", tmp_path / "x.tar", "--journal", tmp_path / "j.jsonl")
+    code, out, err = new.run(*words)
+    done = json.loads(out)
+    assert code == 0 and done["locked_out"] == [logins[3]] and logins[3] in err
+    assert (done["repeated"], done["look_at"]) == (3, [])
+    assert [login for login in logins if new.can_sign_in(login)] == logins[:1]
+    link = new.answer("person", "invite", logins[3], "--role", "operator")["link"]
+    with new.opened() as hub:
+        hub.services.people.accept(link.rpartition("/")[2], "", "A Person", PASSWORD)
+    assert new.can_sign_in(logins[3])
 
 
 def test_without_a_journal_the_message_says_what_to_repeat(
