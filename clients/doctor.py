@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from tocsin.admission.certificates import SOON_SECONDS, first_certificate, read_validity
 from tocsin.admission.errors import ShareError
 from tocsin.clients.credentials import read_credential
 from tocsin.clients.http import Hub, is_loopback
@@ -31,8 +32,6 @@ _SECONDS = 10.0
 """The longest time for a connection."""
 _MAX_SKEW = 60
 """Seconds by which the clocks may differ before that is worth a warning."""
-_WARNED_DAYS = 14
-"""Days before the end of a certificate from which on that is worth a warning."""
 _OUT_OF_DATE = (9, 10)
 """OpenSSL's codes for a certificate that is not valid yet, or has expired."""
 _SOCKS_PORT = 1080
@@ -81,7 +80,7 @@ def _check_local(place: Environment) -> Iterator[Diagnosis]:
         has_secret = bool(place.settings.key or place.settings.secret)
         yield _check_mode("settings", place.file, has_secret, "with its secret")
     if (cert := place.settings.cert) and cert.is_file():
-        yield _check_mode("certificate", cert, True, "with its private key")
+        yield from _check_certificate(cert)
     yield _check_folder("record", state_folder(place.environ))
     yield _check_folder("cache", cache_folder(place.environ))
 
@@ -91,6 +90,22 @@ def _check_mode(step: str, file: Path, has_secret: bool, what: str) -> Diagnosis
     if mode & 0o077 and has_secret:
         return Diagnosis(step, "warning", f"others can read {file}, {what}", f"chmod 600 {file}")
     return Diagnosis(step, "ok", str(file))
+
+
+def _check_certificate(file: Path) -> Iterator[Diagnosis]:
+    """The mode of the file with the client's own certificate, and if it is valid."""
+    mode, now = _check_mode("certificate", file, True, "with its private key"), time.time()
+    try:
+        validity = read_validity(first_certificate(file.read_bytes()))
+        fault, warning = validity.find_fault(now), validity.find_warning(now)
+    except (ShareError, OSError):
+        fault = warning = ""  # the step TLS says so
+    if mode.state != "ok" or not warning:
+        yield mode
+    if warning:
+        state, advice = ("failed" if fault else "warning"), "register a renewed one with the hub"
+        advice += "; check this computer's clock, too" if fault else ""
+        yield Diagnosis("certificate", state, f"the one in {file} {warning}", advice)
 
 
 def _check_folder(name: str, folder: Path | None) -> Diagnosis:
@@ -165,7 +180,7 @@ def _check_tls(plain: socket.socket, host: str, settings: ClientSettings) -> Dia
         return Diagnosis("TLS", "failed", str(error), advice)
     left = ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()
     days = int(left // 86_400)
-    if days < _WARNED_DAYS:
+    if left < SOON_SECONDS:
         advice = "tell the operator of the hub"
         return Diagnosis("TLS", "warning", f"the certificate ends in {days} days", advice)
     return Diagnosis("TLS", "ok", f"{version}, certificate for {days} more days")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
+from tocsin.admission.certificates import first_certificate, read_validity
 from tocsin.admission.errors import Conflict, Malformed
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.server.auth import certificate_fingerprint, hash_secret, is_certificate_fingerprint
 from tocsin.server.cli.command import Answer, ShownOnce, with_acting_hub, with_hub
-from tocsin.server.http.certificates import first_certificate, read_validity
 from tocsin.server.partners.administration import Partners
 from tocsin.server.runtime import Runtime, find_url
 from tocsin.server.store import Transaction

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tocsin.admission.certificates import Validity, first_certificate, read_validity
 from tocsin.admission.errors import Malformed
 from tocsin.config import ConfigError
 from tocsin.server.auth import certificate_fingerprint
-from tocsin.server.http.certificates import Validity, first_certificate, read_validity
 from tocsin.server.processes.signals import call_at_sighup
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
 

@@ -95,6 +95,28 @@ def test_a_private_key_that_others_can_read_is_a_warning(
 
 
 @pytest.mark.parametrize(
+    ("days", "state", "message"),
+    [(60, "ok", ""), (10, "warning", ", in 8 days"), (0.5, "failed", " expired at ")],
+)
+def test_the_clients_own_certificate_is_warned_of_before_it_ends(
+    tocsin: Run, tmp_path: Path, days: float, state: str, message: str
+) -> None:
+    file = make_authority().issue("me", days=days).write_pem(tmp_path)
+    _, found, text = states(tocsin, "--cert", str(file), "--url", "https://nosuch.invalid/taxii2/")
+    assert found["certificate"] == state and message in text
+    assert ("register a renewed one" in text) == (state != "ok")
+
+
+def test_a_certificate_that_ends_soon_hides_no_mode_of_its_file(
+    tocsin: Run, tmp_path: Path
+) -> None:
+    file = make_authority().issue("me", days=10).write_pem(tmp_path)
+    file.chmod(0o640)
+    _, _, text = states(tocsin, "--cert", str(file), "--url", "https://nosuch.invalid/taxii2/")
+    assert "chmod 600" in text and ", in 8 days" in text
+
+
+@pytest.mark.parametrize(
     ("date", "state"),
     [
         ("Fri, 01 Jan 2021 00:00:00 GMT", "warning"),

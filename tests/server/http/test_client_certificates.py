@@ -18,13 +18,13 @@ from support.certificates import SERVER, make_authority, write_private_file
 from support.socket_peers import serve_application
 from support.taxii_hub import MT, TaxiiHub, basic
 
+from tocsin.admission.certificates import first_certificate
 from tocsin.admission.errors import Malformed, NotAuthenticated, Unavailable
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.tls import TlsFiles
 from tocsin.config import ConfigError
 from tocsin.server import auth
 from tocsin.server.auth import AuthScheme
-from tocsin.server.http.certificates import first_certificate
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.tls import server_context
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate

@@ -17,7 +17,7 @@ _VERSION, _UTC_TIME = 0xA0, 0x17
 """Tags: the version, which a certificate of version 1 lacks; a time with two digits of the year."""
 _FIRST_OF_CENTURY = 50
 """A year of two digits is in the 1900s from here on (RFC 5280 section 4.1.2.5.1)."""
-_SOON_SECONDS = 14 * 86_400
+SOON_SECONDS = 14 * 86_400
 """Time before its end from which on a certificate should be renewed."""
 
 
@@ -39,7 +39,7 @@ class Validity:
 
     def find_warning(self, now: float) -> str:
         """As `find_fault`; also if the certificate ends within two weeks."""
-        if now < self.end < now + _SOON_SECONDS and now >= self.begin:
+        if now < self.end < now + SOON_SECONDS and now >= self.begin:
             days = int((self.end - now) // 86_400)
             return f"expires at {_format_time(self.end)}, in {days} days"
         return self.find_fault(now)
