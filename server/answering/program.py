@@ -6,7 +6,6 @@ input, and ends when that ends.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
@@ -14,7 +13,7 @@ import threading
 import time
 
 from tocsin.server.answering.processes import CONSOLE, READY, decode_setup
-from tocsin.server.processes.signals import LOG_FORMAT, await_stop, stop_on_signal
+from tocsin.server.processes.signals import await_stop, begin_log, stop_on_signal
 from tocsin.server.runtime import answer_apart, answer_console_apart
 from tocsin.server.store import Clock, wall_clock
 
@@ -29,7 +28,7 @@ def main(clock: Clock = wall_clock, *, serves_console: bool = False) -> int:
     stop = threading.Event()
     stop_on_signal(stop)
     setup = decode_setup(_read_line())
-    logging.basicConfig(level=setup.settings.log_level.upper(), format=LOG_FORMAT)
+    begin_log(setup.settings.log_level)
     answer = answer_console_apart if serves_console else answer_apart
     with answer(setup, socket.socket(fileno=setup.socket_fd), stop, clock):
         threading.Thread(target=_await_end, args=(stop,), daemon=True).start()

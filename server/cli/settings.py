@@ -6,7 +6,6 @@ Imports little: `serve` starts the database engine before it imports the hub.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import Any
 import click
 
 from tocsin.config import load_hub
-from tocsin.server.processes.signals import LOG_FORMAT
+from tocsin.server.processes.signals import begin_log
 
 _SETTINGS = ("data", "mongo_uri", "host", "port", "answering_processes") + (
     "tls_certificate",
@@ -50,7 +49,7 @@ def with_settings(command: Callable[..., int | None]) -> Callable[..., int | Non
     def run(config: Path | None, **arguments: Any) -> int | None:
         overrides = {name: arguments.pop(name, None) for name in _SETTINGS}
         settings = load_hub(config, os.environ, overrides)
-        logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
+        begin_log(settings.log_level)
         return command(settings, **arguments)
 
     return run

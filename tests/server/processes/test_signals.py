@@ -1,5 +1,6 @@
 """How the signals that end a process are heeded."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -86,3 +87,26 @@ def test_a_call_that_fails_prevents_neither_others_nor_the_next() -> None:
         signal.raise_signal(signal.SIGHUP)
         failed.get(timeout=10)
         done.get(timeout=10)
+
+
+_LOG_FROM_ANOTHER_ZONE = """
+import logging, time
+from tocsin.server.processes import signals
+time.tzset()
+signals.begin_log("info")
+record = logging.LogRecord("hub", logging.INFO, "", 0, "done", None, None)
+record.created, record.msecs = 1700000000.25, 250.0
+logging.getLogger().handle(record)
+"""
+
+
+def test_times_in_the_log_are_in_utc() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", _LOG_FROM_ANOTHER_ZONE],
+        env={**os.environ, "TZ": "Asia/Kathmandu"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert ran.stderr == "2023-11-14T22:13:20.250Z INFO hub done\n"
