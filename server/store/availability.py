@@ -71,8 +71,10 @@ class Availability:
     def compare_clocks(self) -> None:
         """Compare this machine's clock with the database's; `probe` does it now and then."""
         fault = find_clock_fault(self._base.client)
-        if fault != self._clock_fault:
-            log.error("%s", fault or "the clocks of this machine and of the database agree again")
+        if fault and fault != self._clock_fault:
+            log.error("%s", fault)
+        elif self._clock_fault and not fault:
+            log.warning("the clocks of this machine and of the database agree again")
         self._compared, self._clock_fault = time.monotonic(), fault
 
     def probe(self) -> bool:

@@ -41,6 +41,19 @@ def test_a_database_that_answers_is_available(store: Store) -> None:
     store.availability.check()
 
 
+def test_that_the_clocks_agree_again_is_no_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = iter(["the clock is wrong", "the clock is wrong", ""])
+    monkeypatch.setattr(availability, "find_clock_fault", lambda client: next(faults))
+    for _ in range(3):
+        store.availability.compare_clocks()
+    assert [(each.levelname, each.message) for each in caplog.records] == [
+        ("ERROR", "the clock is wrong"),
+        ("WARNING", "the clocks of this machine and of the database agree again"),
+    ]
+
+
 def test_a_short_absence_is_waited_out(away: Availability) -> None:
     assert not away.probe()
     away.check()
