@@ -1,7 +1,7 @@
 """Retention: what the hub kept long enough is deleted automatically.
 
-Bodies of submissions, statuses, what is left of reviews, objects that no reviewer
-decided on in time, invitations that nobody took, and sessions.
+Bodies of submissions, statuses, what is left of reviews and decisions, objects that no
+reviewer decided on in time, invitations that nobody took, and sessions.
 Each step is one small transaction that looks for itself if there is anything to
 delete, so several workers may sweep at once and a crash costs nothing.
 """
@@ -150,6 +150,9 @@ class Retention:
             self._store.deliveries.forget_gaps((last + 1) * DAY)
             self._forget_deliveries()
             self._store.statistics.forget()
+            self._store.review_acts.forget_figures(self._clock() // DAY)
+        elif kept is Kept.DECIDED:
+            self._store.review_acts.forget((last + 1) * DAY)
 
     def _warn_of_set_aside(self) -> None:
         if count := len(self._store.submissions.list_set_aside()):

@@ -415,6 +415,7 @@ class People:
             _check_operator_left(txn, replace(person, disabled=True))
             txn.people.remove(person.id)
             withdraw_pending(txn, person, by)
+            txn.review_acts.remove_person(person.id)
             txn.add_journal_entry("person.remove", by, {"login": login})
             return person, 0
 

@@ -1,22 +1,25 @@
 """The latest decisions of reviewers, and figures about them.
 
-Of each person the last acts are kept, so the collection stays small.  An act names reviews and
-holds nothing of their content.
+Of each person the last acts are kept for a time, so the collection stays small.  An act names
+reviews and holds nothing of their content.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import ActState, DecisionKind, ReviewAct
 from tocsin.server.store.connection import Base, Document, Session, time_limit
+from tocsin.server.store.statistics import KEPT_DAYS
 
 MOST_LISTED = 10
 """Acts of a person that are kept, apart from those that have not taken effect yet."""
+_FORGOTTEN_DAYS = 500
+"""Days before those that are kept whose figures are deleted, if they are there still."""
 _STEP = math.log(1.2)
 """Spans of time are counted in steps, each a fifth longer than the one before."""
 _SECOND = 1_000_000
@@ -80,6 +83,35 @@ class ReviewActs:
         change = {"$set": {"state": state.value, "reason": ""}}  # the journal keeps the reason
         key = {"_id": id, "state": ActState.PENDING.value}
         self._acts.update_one(key, change, session=self._session)
+
+    def remove_person(self, person: str) -> None:
+        """Delete all acts of a person; those that are pending must have been ended before."""
+        head = self._acts.find_one({"_id": _head(person)}, session=self._session)
+        ids = [_head(person), *(head["acts"] if head else ())]
+        self._acts.delete_many({"_id": {"$in": ids}}, session=self._session)
+
+    def forget(self, before: int) -> None:
+        """Delete acts of before a time, in µs, but for pending ones.
+
+        If it is interrupted, it can be repeated.
+        """
+        ended = {"state": {"$in": [ActState.DONE.value, ActState.WITHDRAWN.value]}}
+        by_person = defaultdict[str, list[str]](list)
+        for each in self._acts.find(ended, {"person": 1, "at": 1}, session=self._session):
+            if each["at"] < before:
+                by_person[each["person"]].append(each["_id"])
+        for person, ids in by_person.items():
+            key = {"_id": _head(person)}
+            change = {"$pull": {"acts": {"$in": ids}}}
+            self._acts.update_one(key, change, session=self._session)
+            self._acts.delete_one({**key, "acts": []}, session=self._session)
+            self._acts.delete_many({"_id": {"$in": ids}}, session=self._session)
+
+    def forget_figures(self, today: int) -> None:
+        """Delete the figures of days that were kept long enough; `today` in days since 1970."""
+        first = today - KEPT_DAYS
+        keys = [f"day {day}" for day in range(first - _FORGOTTEN_DAYS, first)]
+        self._figures.delete_many({"_id": {"$in": keys}})
 
     def note_failure(self, id: str, review: str, why: str) -> None:
         """Record that an act did not take effect on one of its reviews."""

@@ -240,7 +240,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("decided_day",),
         ("revision",),
     ),
-    "review_acts": (),
+    "review_acts": (("state",),),
     "review_figures": (),
     "pending_references": (("targets",),),
     "outbox": (),

@@ -15,9 +15,10 @@ from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
 from tocsin.server.cli.review import list_reviews
 from tocsin.server.intake.intake import Intake
+from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.lifecycle.retention import PAUSE, Retention
-from tocsin.server.model import Record, Review
-from tocsin.server.person import Invitation, Role
+from tocsin.server.model import DecisionKind, Record, Review
+from tocsin.server.person import Invitation, Person, Role
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.deliveries import Deliveries
@@ -152,6 +153,22 @@ class TestReviews:
         assert hub.store.reviews.find(review.id)
         after(hub, clock, 1)
         assert hub.store.reviews.find(review.id) is None
+
+    def test_the_reviewers_act_and_the_figures_of_its_day_go_in_the_end(
+        self, hub: HubInProcess, clock: ManualClock, held: Any
+    ) -> None:
+        (review,) = hub.store.reviews.list_waiting()
+        person = Person("jane", "jane@hub.example", "Jane", "", frozenset(), undo_seconds=0)
+        chosen, base = Chosen(review.id, review.revision), hub.store._base
+        hub.services.intake.decisions.decide(person, chosen, Decision(DecisionKind.REJECT))
+        work_off(hub.services.intake.work)
+        after(hub, clock, 90)
+        assert base.review_acts.count_documents({}) == 2  # with the list of the person's acts
+        after(hub, clock, 1)
+        assert base.review_acts.count_documents({}) == 0
+        assert base.review_figures.count_documents({"_id": {"$regex": "^day"}}) == 1
+        after(hub, clock, 310)
+        assert base.review_figures.count_documents({"_id": {"$regex": "^day"}}) == 0
 
     def test_one_that_cannot_be_rejected_keeps_nothing_else(
         self, hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,7 @@ from support.hub import (
 )
 from support.stix_objects import TIME
 
+from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.model import Account, DecisionKind
 from tocsin.server.person import Person
@@ -136,6 +137,9 @@ def decide_in_console(hub: Any) -> None:
     acts.list_latest(person.id)
     acts.list_pending(person.id)
     hub.store.review_queue.end_claims(person.id)
+    acts.forget(0)
+    hub.store.commit(lambda txn: txn.review_acts.remove_person(person.id))
+    acts.forget_figures(hub.store.clock() // DAY)
     acts.answers("acme", "victim_terms")
     acts.median_turnaround(hub.store.clock(), 7)
 
