@@ -25,7 +25,11 @@ def exclusion_command() -> None:
     ),
 )
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
-@click.option("--reason", default="", help="Shown to everybody who submits the value.")
+@click.option(
+    "--reason",
+    default="",
+    help="Shown to everybody who submits the value, and kept in the journal.",
+)
 @with_new_hub
 def _add(hub: Runtime, values: tuple[str, ...], reason: str) -> list[Answer]:
     """Refuse values from now on, and revoke what is published on them.

@@ -99,7 +99,11 @@ def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> Iterator
     ),
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--reason", default="", help="Shown to the submitter.")
+@click.option(
+    "--reason",
+    default="",
+    help="Shown to the submitter, and kept in the journal; repeat no content in it.",
+)
 @with_acting_hub
 def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Refuse objects that were held; ID is what `review list` shows."""

@@ -53,7 +53,11 @@ def _retry(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
     ),
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@click.option("--reason", default="", help="Shown to the submitter.")
+@click.option(
+    "--reason",
+    default="",
+    help="Shown to the submitter, and kept in the journal; repeat no content in it.",
+)
 @with_acting_hub
 def _drop(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Refuse what is left of submissions and delete their bodies."""

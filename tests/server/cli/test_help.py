@@ -63,6 +63,14 @@ def test_help_fits_80_columns_and_cuts_no_summary(
 
 
 @pytest.mark.parametrize(
+    "words", [w for w, c in COMMANDS.items() if any(each.name == "reason" for each in c.params)]
+)
+def test_an_option_for_a_reason_says_that_the_journal_keeps_it(words: str) -> None:
+    [reason] = (each for each in COMMANDS[words].params if each.name == "reason")
+    assert isinstance(reason, click.Option) and "in the journal" in (reason.help or "")
+
+
+@pytest.mark.parametrize(
     "words", [w for w, c in COMMANDS.items() if not isinstance(c, click.Group)]
 )
 def test_every_command_but_conformance_has_an_example(words: Any) -> None:

@@ -170,6 +170,16 @@ class TestQueue:
         )
 
 
+@pytest.mark.parametrize("path", ["", "/all", "/{}"], ids=["queue", "all", "item"])
+def test_a_page_that_asks_for_a_reason_says_that_the_journal_keeps_it(
+    hub: HubInProcess, reviewer: FlaskClient, path: str
+) -> None:
+    [review] = ask(hub)
+    page = reviewer.get("/console/review" + path.format(review.id)).text
+    hint = part_of(page, 'id="reason-hint">', "</p>")
+    assert 'aria-describedby="reason-hint"' in page and "in the journal" in hint
+
+
 class TestItem:
     def test_marks_the_words_in_question_beside_the_masked_text(
         self, hub: HubInProcess, reviewer: FlaskClient
