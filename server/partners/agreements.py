@@ -99,7 +99,8 @@ class AgreementLifecycle:
     def change(self, id: str, change: AgreementChange, who: str) -> Agreement:
         """Change terms of an agreement, from the next request on.
 
-        The journal says which ones, what they were, and which of them allow more than before.
+        The journal says which ones, what they were, and which of them allow more than before; it
+        has no entry if nothing changed.
         Raises NotFound if there is none with this id, Malformed if it has ended or if the new
         terms cannot be.
         """
@@ -108,11 +109,14 @@ class AgreementLifecycle:
             before = txn.agreements.require(id)
             if before.state_at(self._clock()) is AgreementState.ENDED:
                 raise Malformed(_ENDED.format(id))
-            _record_begin(txn, before, self._clock())
             changed = change.apply(before)
+            state = self._state_of(changed)
+            if changed == before:
+                return before
+            _record_begin(txn, before, self._clock())
             changed = replace(
                 changed,
-                recorded=self._state_of(changed),
+                recorded=state,
                 withdraws=before.withdraws or not before.audience.is_everybody,
             )
             txn.agreements.update(changed)

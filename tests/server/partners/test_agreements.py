@@ -554,6 +554,15 @@ class TestChanges:
         hub.services.agreements.end(agreement.id, "o:j", "over")
         assert hub.ask("collections/clear/objects/").status_code == 404
 
+    def test_the_same_terms_again_are_no_change(self, hub: HubInProcess) -> None:
+        agreement = agree(hub, purposes=("defence",), note="by mail")
+        same = AgreementChange(max_tlp=Tlp.AMBER_STRICT, purposes=("defence",), until=NOON)
+        assert hub.services.agreements.change(agreement.id, same, "o:j") == agreement
+        assert entries(hub, "agreement.change") == []
+        hub.services.agreements.change(agreement.id, AgreementChange(note="by letter"), "o:j")
+        [entry] = entries(hub, "agreement.change")
+        assert entry.details["note"] == "changed"
+
     def test_an_agreement_that_has_ended_can_be_neither_changed_nor_ended(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:
