@@ -145,6 +145,7 @@ class PartnerData:
                 if agreement.recorded is not AgreementState.ENDED:
                     until = now if agreement.until is None else min(now, agreement.until)
                     end_agreement(txn, replace(agreement, until=until), who, reason)
+            _end_requests(txn, slug, who)
             what = {"partner": slug, "reason": reason}
             txn.add_journal_entry("partner.remove", who, what)
 
@@ -311,6 +312,15 @@ class PartnerData:
                         "details": dict(entry.details),
                     }
             after = entries[-1].sequence
+
+
+def _end_requests(txn: Transaction, slug: str, who: str) -> None:
+    """Decline what waits for a second operator and is about a partner that is removed."""
+    for each in txn.admin_requests.list():
+        if each.partner == slug:
+            txn.admin_requests.remove(each.id)
+            details = {"request": each.id, "text": each.text}
+            txn.add_journal_entry("request.decline", who, details)
 
 
 def _contributions(

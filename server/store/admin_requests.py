@@ -29,6 +29,8 @@ class AdminRequest:
     """µs since 1970 UTC."""
     before: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The fields as they were when it was asked for; empty for something new."""
+    partner: str = ""
+    """Short name of the partner with which the request ends; empty: it is about none."""
 
 
 class AdminRequests:

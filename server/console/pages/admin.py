@@ -352,6 +352,7 @@ class PartnerPages:
                 self.services,
                 f"Give the partner {slug} more rights.",
                 self._describe(slug),
+                partner=slug,
                 raises=self._raises(slug, change, fields["max_tlp"]),
             )
             if waits is not None:
@@ -554,7 +555,7 @@ class PeoplePages:
             text = f"Invite {form['mailbox']} as {', '.join(sorted(roles))}."
             if known is not None and is_same:
                 text = _EFFECT_ON_KNOWN.format(known.login, ", ".join(sorted(known.roles)))
-            waits = ask_second(self.services, text)
+            waits = ask_second(self.services, text, partner=form["partner"])
             if waits is not None:
                 return waits
             secret = self.services.people.invite(invitation)
@@ -574,6 +575,7 @@ class PeoplePages:
                     self.services,
                     f"Give {person.login} the roles {', '.join(sorted(roles))}.",
                     {"roles": person.roles},
+                    partner=person.partner,
                     raises=not person.roles.issuperset(roles),
                 )
                 if waits is not None:
@@ -582,7 +584,8 @@ class PeoplePages:
             case "disable":
                 people.set_disabled(person.login, actor, disabled=True)
             case "enable":
-                waits = ask_second(self.services, f"Let {person.login} in again.")
+                text = f"Let {person.login} in again."
+                waits = ask_second(self.services, text, partner=person.partner)
                 if waits is not None:
                     return waits
                 people.set_disabled(person.login, actor, disabled=False)

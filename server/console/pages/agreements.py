@@ -109,7 +109,8 @@ class AgreementPages:
         form, chosen = self._read_form()
         try:
             terms = self._parse(form, chosen)
-            waits = ask_second(self.services, f"Add an agreement with {terms.partner}.")
+            text = f"Add an agreement with {terms.partner}."
+            waits = ask_second(self.services, text, partner=terms.partner)
             if waits is not None:
                 return waits
             self.services.agreements.add(terms, context().who.login)
@@ -151,7 +152,9 @@ class AgreementPages:
             text = f"Raise in the agreement {named}: {', '.join(raised)}."
             fields = {name: [value] for name, value in _fields_of(before).items()}
             fields["collections"] = sorted(self._names(before))
-            waits = ask_second(self.services, text, fields, raises=bool(raised))
+            waits = ask_second(
+                self.services, text, fields, partner=before.partner, raises=bool(raised)
+            )
             if waits is not None:
                 return waits
             self.services.agreements.change(id, change, context().who.login)

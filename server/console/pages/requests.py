@@ -25,6 +25,7 @@ from tocsin.server.store.admin_requests import MOST, AdminRequest
 _WHO = (Role.OPERATOR,)
 _OTHER = "another operator has to confirm this"
 _CHANGED = "this has been changed since it was asked for: decline the request, and ask again"
+_GONE = "what this is about was removed since it was asked for: decline the request"
 _NOTHING: Mapping[str, Iterable[str]] = {}
 
 
@@ -51,12 +52,14 @@ def ask_second(
     text: str,
     before: Mapping[str, Iterable[str]] = _NOTHING,
     *,
+    partner: str = "",
     raises: bool = True,
 ) -> Response | None:
     """Let the form that was sent wait for a second operator; None: it can be carried out now.
 
-    `text` is its effect, `before` has its fields as they are now, and `raises` is False if it
-    gives nobody more rights.  Raises Changed if text or fields differ from those of the request.
+    `text` is its effect, `before` has its fields as they are now, `partner` is the short name of
+    the partner that it is about, and `raises` is False if it gives nobody more rights.  Raises
+    Changed if text or fields differ from those of the request.
     """
     confirmed, old = context().confirmed, {name: tuple(sorted(v)) for name, v in before.items()}
     if confirmed is not None and (confirmed.text, confirmed.before) != (text, old):
@@ -74,6 +77,7 @@ def ask_second(
         login=person.login,
         at=services.clock(),
         before=old,
+        partner=partner,
     )
 
     def work(txn: Transaction) -> None:
@@ -158,6 +162,8 @@ class Requests:
                 answer: Response = flask.make_response(app.dispatch_request())
             except Changed as error:
                 raise Conflict(_CHANGED) from error
+            except NotFound as error:
+                raise Conflict(_GONE) from error
         return answer
 
 

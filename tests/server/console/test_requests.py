@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from support.console import Visitor, add_person, post, serve_console, sign_in, visit
 from support.hub import HubInProcess
+from support.presence import present
 
 from tocsin.admission.model import Tlp
 from tocsin.config import HubSettings
 from tocsin.server.console.pages.requests import list_changes
-from tocsin.server.model import Partner
+from tocsin.server.model import Agreement, Partner
 from tocsin.server.person import Role
 from tocsin.server.store import Store
 from tocsin.server.store.admin_requests import AdminRequest
@@ -129,6 +130,47 @@ def test_what_cannot_be_carried_out_waits_again(hub: HubInProcess) -> None:
     hub.join(Partner("lisbon", "Another one"))
     assert decide(hub, "rita@hub.example", "confirm").status_code == 409
     assert requests_of(hub) == ["Add the partner lisbon."]
+
+
+ABOUT_ACME: list[tuple[str, dict[str, Any]]] = [
+    ("partners/acme", ACME | {"marking": "tlp2", "max_tlp": "amber+strict"}),
+    ("agreements/new", TERMS),
+    ("agreements/{agreement}", TERMS | {"max_tlp": "amber"}),
+    ("people", {"mailbox": "x@acme.example", "partner": "acme", "roles": ["viewer"]}),
+    ("people/{person}", {"act": "roles", "roles": ["viewer", "analyst"]}),
+    ("people/{person}", {"act": "enable"}),
+]
+
+
+def ask_about_acme(hub: HubInProcess, path: str, form: dict[str, Any]) -> None:
+    """Let a request about the partner wait, which has an agreement and a person."""
+    begin, green = hub.services.agreements.now(), frozenset({hub.collection("green").id})
+    terms = Agreement("", "acme", green, begin, max_tlp=Tlp.GREEN)
+    agreement = hub.services.agreements.add(terms, "otto")
+    person = present(hub.store.people.find_by_login("ana@acme.example"))
+    path = path.format(agreement=agreement.id, person=person.id)
+    post(sign_in(hub, "otto@hub.example"), f"/console/admin/{path}", form)
+    assert len(requests_of(hub)) == 1
+
+
+@pytest.mark.parametrize(("path", "form"), ABOUT_ACME)
+def test_a_request_ends_with_the_partner_that_it_is_about(
+    hub: HubInProcess, path: str, form: dict[str, Any]
+) -> None:
+    ask_about_acme(hub, path, form)
+    hub.services.partner_data.remove("north", "operator", "left")
+    assert len(requests_of(hub)) == 1
+    hub.services.partner_data.remove("acme", "operator", "left")
+    assert not requests_of(hub)
+    assert "request.decline" in [each.action for each in hub.store.journal.entries()]
+
+
+def test_a_request_about_what_was_removed_says_so_and_can_be_declined(hub: HubInProcess) -> None:
+    ask_about_acme(hub, *ABOUT_ACME[-1])
+    hub.services.people.remove("ana@acme.example", "operator")
+    answer = decide(hub, "rita@hub.example", "confirm")
+    assert answer.status_code == 409 and "was removed since it was asked for" in answer.text
+    assert decide(hub, "rita@hub.example", "decline").status_code == 303 and not requests_of(hub)
 
 
 def test_the_page_of_requests_looks_right(browser: Any, hub: HubInProcess) -> None:
