@@ -99,6 +99,17 @@ class TestSubmitting:
         assert {each["labels"][0] for each in published(hub, "new", 5)} == {"ours"}
 
     @pytest.mark.slow
+    def test_all_is_submitted_again_without_the_files_of_the_memory(
+        self, collect: Tocsin, web: FileServer
+    ) -> None:
+        write_sources({"name": "iocs", "url": web.url + FEED})
+        web.files[FEED] = table("restored", 2)
+        collect("--once")
+        Path("collect-state/iocs.sqlite").unlink()
+        _, lines, _ = collect("--once", "--json")
+        assert counts(lines)[0]["submitted"] == 2
+
+    @pytest.mark.slow
     def test_indicators_that_expire_are_renewed_when_half_the_time_is_over(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:
