@@ -14,9 +14,9 @@ from support.console import PASSWORD, add_person, sign_in
 from support.hub import GREEN, HubInProcess, details, indicator, sdo
 from support.observables import sco
 
-from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
+from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.config import HubSettings
-from tocsin.server.cli.partner import export_partner, withdraw
+from tocsin.server.cli.partner import export_partner
 from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
 from tocsin.server.model import Partner
 from tocsin.server.partners.administration import PartnerChange, Partners
@@ -133,16 +133,12 @@ class TestWithdrawing:
         assert data.withdraw_all("acme", "operator", WHY) == Withdrawal(0, 0, 0)
         assert hub.feed("green") == before
 
-    def test_what_it_never_sent_is_an_error(
-        self, hub: HubInProcess, data: PartnerData, runtime: Runtime
-    ) -> None:
+    def test_what_it_never_sent_is_an_error(self, hub: HubInProcess, data: PartnerData) -> None:
         hub.push(indicator(), who="north")
         with pytest.raises(NotFound):
             data.withdraw("acme", ["evil-portal.top"], "operator", WHY)
         with pytest.raises(NotFound):
             data.withdraw_all("nobody", "operator", WHY)
-        with pytest.raises(Malformed):
-            withdraw(runtime, "acme", (), WHY)
         assert "revoked" not in indicators(hub)[0]
 
 
