@@ -242,8 +242,8 @@ def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
 def _export(hub: Runtime, slug: str, output: Path) -> Answer:
     """Write all that is held about a partner into a file, one JSON object a line.
 
-    Its record, accounts, submissions with what became of each object, contributions, reviews and
-    journal entries; no keys.
+    Its record, accounts, people, submissions with what became of each object, contributions,
+    reviews and journal entries; no keys and passwords.
     """
     return export_partner(hub, slug, output)
 

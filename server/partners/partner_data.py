@@ -6,7 +6,7 @@ interrupted goes on when it is run again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -187,8 +187,9 @@ class PartnerData:
         yield from self._export_contributions(slug)
         for review in self._store.reviews.list_all(slug):
             yield _review_line(review)
-        names = {account.name for account in accounts} | {person.login for person in people}
-        yield from self._export_journal(slug, names)
+        since = {account.name: 0 for account in accounts}
+        since |= {person.login: person.created for person in people}
+        yield from self._export_journal(slug, since)
 
     def _resolve(self, slug: str, name: str, found: _Names) -> None:
         """Add what a name stands for: an id of the partner's own, a public id, or a value."""
@@ -293,17 +294,22 @@ class PartnerData:
 
     def _last_sign_in(self, person: Person) -> int | None:
         """The time, in µs, of a person's last sign-in that the journal still has."""
-        wanted = JournalFilter(action="sign_in", actor=person.login)
+        wanted = JournalFilter(since=person.created, action="sign_in", actor=person.login)
         return next((each.at for each in self._store.journal.search(wanted)), None)
 
-    def _export_journal(self, slug: str, names: Collection[str]) -> Iterator[Line]:
-        """The entries about a partner, and those of its accounts and people, or about them."""
+    def _export_journal(self, slug: str, since: Mapping[str, int]) -> Iterator[Line]:
+        """The entries about a partner, and those of its accounts and people, or about them.
+
+        `since`: the time, in µs, from which a name is the partner's.  Before, the mailbox may have
+        been that of a person of the hub or of another partner.
+        """
         after = 0
         while entries := self._store.journal.list_entries(after):
             for entry in entries:
                 about = entry.details.get("partner")
-                is_login = about is None and entry.details.get("login") in names
-                if about == slug or entry.actor in names or is_login:
+                names = entry.actor, str(entry.details.get("login", ""))
+                is_own = any(name in since and entry.at >= since[name] for name in names)
+                if about == slug or (about is None and is_own):
                     yield {
                         "kind": "journal",
                         "at": stix_time(entry.at),

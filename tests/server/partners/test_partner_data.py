@@ -14,7 +14,7 @@ from support.console import PASSWORD, add_person, sign_in
 from support.hub import GREEN, HubInProcess, details, indicator, sdo
 from support.observables import sco
 
-from tocsin.admission.errors import Conflict, NotFound, Unavailable
+from tocsin.admission.errors import Conflict, NotAuthenticated, NotFound, Unavailable
 from tocsin.config import HubSettings
 from tocsin.server.cli.partner import export_partner
 from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
@@ -378,8 +378,12 @@ class TestRemoving:
         hub.store.accounts.remove_partner("acme")
         with pytest.raises(NotFound):
             hub.services.people.accept(secret, "", "", PASSWORD)
-        with pytest.raises(NotFound):
+        with pytest.raises(NotAuthenticated):
             hub.services.people.sign_in_proven("jane@acme.example", "Jane", "")
+        invite(hub, "jane@acme.example", "north")
+        assert hub.services.people.sign_in_proven("jane@acme.example", "", "").person.partner == (
+            "north"
+        )
 
     def test_whom_it_removed_is_in_the_journal(self, hub: HubInProcess, data: PartnerData) -> None:
         add_person(hub, "jane@acme.example", Role.VIEWER, partner="acme")
@@ -456,6 +460,24 @@ class TestExporting:
         assert person["last_sign_in"] == journal["sign_in"]
         text = json.dumps(lines)
         assert "argon2" not in text and "north" not in text and "hub.example" not in text
+
+    def test_what_the_mailbox_of_a_person_did_before_is_not_among_it(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        people = hub.services.people
+        for partner in ("north", "acme"):
+            login = "jane@else.example"
+            people.accept(invite(hub, login, partner), "", "Jane", PASSWORD)
+            people.set_disabled(login, "operator", disabled=True)
+            people.set_disabled(login, "operator", disabled=False)
+            sign_in(hub, login)
+            if partner == "north":
+                people.remove(login, "operator")
+        lines = [each for each in data.export("acme") if each["kind"] == "journal"]
+        assert [each["action"] for each in lines] == [
+            *("person.invite", "person.add", "person.disable", "person.enable", "sign_in"),
+        ]
+        assert "north" not in json.dumps(lines)
 
     def test_only_the_operator_can_read_it_and_no_file_is_overwritten(
         self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
