@@ -217,16 +217,15 @@ class People:
         return self.begin(Proof(person), client)
 
     def _take_invitation(self, login: str, name: str) -> Person | None:
-        now = self._clock()
-        invitations = self._store.people.list_invitations(now)
-        found = next((each for each in invitations if each.login == login), None)
-        if found is None or found.person:
+        invited = self._store.people.list_invitations(self._clock())
+        new = (each for each in invited if each.login == login and not each.person)
+        found = next((each for each in new if _is_partner_left(self._store, each)), None)
+        if found is None:
             return None
 
         def work(txn: Transaction) -> Person | None:
-            if not txn.people.remove_invitation(found.id):
+            if not _is_partner_left(txn, found) or not txn.people.remove_invitation(found.id):
                 return None
-            _require_invited(txn, found)
             person = Person(
                 id=uuid.uuid4().hex,
                 login=login,
@@ -657,10 +656,14 @@ def _require_invited(txn: Transaction, invitation: Invitation) -> Person | None:
     Raises NotFound if the person or the partner was removed.
     """
     known = txn.people.find(invitation.person) if invitation.person else None
-    is_left = not invitation.partner or txn.accounts.find_partner(invitation.partner) is not None
-    if not is_left or (invitation.person and known is None):
+    if not _is_partner_left(txn, invitation) or (invitation.person and known is None):
         raise NotFound(_USED)
     return known
+
+
+def _is_partner_left(known: Store | Transaction, invitation: Invitation) -> bool:
+    """True unless the partner was removed that the person is invited for."""
+    return not invitation.partner or known.accounts.find_partner(invitation.partner) is not None
 
 
 def remove_people(txn: Transaction, partner: str, by: str) -> None:
