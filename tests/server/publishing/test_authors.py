@@ -21,7 +21,7 @@ from support.presence import present
 from support.statement_marking import STATEMENT
 
 from tocsin.admission.model import Consent
-from tocsin.admission.timestamps import HOUR
+from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.model import Partner
 
 pytestmark = pytest.mark.slow
@@ -95,6 +95,17 @@ class TestSentBefore:
         hub.push(by(TEAM))
         work_later(hub, engine_uri, HOUR // 2)
         assert not any("revoked" in each for each in identities(hub))
+
+    def test_it_is_revoked_within_a_day_though_the_clock_was_ahead_but_not_at_once(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        hub.push(TEAM)
+        hub.push(by(TEAM))
+        hub.store._base.outbox.update_many({"authors": True}, {"$inc": {"due": 40 * DAY}})
+        work_later(hub, engine_uri, HOUR // 2)
+        assert not any("revoked" in each for each in identities(hub))
+        work_later(hub, engine_uri, 26 * HOUR)
+        assert all(each["revoked"] for each in identities(hub))
 
     def test_it_stays_if_the_partner_agrees_to_be_named_meanwhile(
         self, hub: HubInProcess, engine_uri: str
