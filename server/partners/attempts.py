@@ -31,7 +31,7 @@ _LONGEST_WAIT = 15 * 60
 _DAY_SECONDS = 24 * 3600
 _MOST_SKEW = 60 * SECOND
 """µs by which a failure may lie in the future, by another process's clock.  One later than that was
-noted by a clock that was ahead, and no longer counts."""
+noted by a clock that was ahead, and nobody waits for it; up to a day it still counts."""
 _DEVICE = re.compile(r"([0-9]{1,12})\.([0-9A-Za-z_-]{22})\.([0-9a-f]{64})")
 
 
@@ -96,8 +96,7 @@ class Attempts:
         for kind, key in keys.items():
             with self._guard:  # else those at the same time would count as one
                 count, at = self._store.people.count_failures(key)
-                is_recent = -_MOST_SKEW <= now - at <= _DAY_SECONDS * SECOND
-                count = count + 1 if is_recent else 1
+                count = count + 1 if abs(now - at) <= _DAY_SECONDS * SECOND else 1
                 self._store.people.note_failure(key, count, now)
             if count == _FREE_FAILURES[kind]:
                 log.warning("console: %d failed attempts to sign in from one %s", count, kind)

@@ -280,7 +280,7 @@ class People:
         session, now = self._store.people.find_session(hash_secret(cookie)), self._clock()
         if session is None or session.epoch != self._store.epoch():
             return None
-        is_ahead = session.begun > now + IDLE_SECONDS * SECOND  # by a clock that was set back
+        is_ahead = session.seen > now + IDLE_SECONDS * SECOND  # by a clock that was set back
         if is_ahead or now >= min(idle_end(session), latest_end(session)):
             self._store.people.end_session(session.id)
             return None

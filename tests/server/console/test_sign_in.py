@@ -161,6 +161,18 @@ def test_attempts_must_wait_though_another_process_has_a_clock_that_is_a_little_
     assert attempt(hub, "jane@hub.example") == 429
 
 
+def test_failures_go_on_counting_whichever_of_two_processes_with_different_clocks_they_reach(
+    store: Store, clock: ManualClock
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.OPERATOR)
+    found = []
+    for n in range(16):
+        clock.now += 120 * SECOND * (-1) ** n
+        found.append(attempt(hub, "jane@hub.example", "wrong"))
+    assert found[:6] == [401] * 6 and 429 in found[6:]
+
+
 @pytest.mark.parametrize(
     ("settings", "header", "status"),
     [
@@ -212,6 +224,19 @@ def test_a_long_form_of_somebody_who_has_not_signed_in_is_not_read(
     client = hub.client.application.test_client()
     answer = post(client, path, {"login": "x", "token": ""}, environ_overrides=body)
     assert answer.status_code == status
+
+
+def test_a_session_that_was_used_by_a_clock_that_was_ahead_ends_when_it_is_set_back(
+    store: Store, clock: ManualClock
+) -> None:
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "jane@hub.example", Role.OPERATOR)
+    client = sign_in(hub, "jane@hub.example")
+    for _ in range(20):
+        clock.now += IDLE_SECONDS * SECOND // 2
+        assert client.get("/console/me").status_code == 200
+    clock.now -= 10 * IDLE_SECONDS * SECOND
+    assert client.get("/console/me").status_code == 303
 
 
 def test_a_session_ends_when_it_is_idle_and_at_the_latest_after_twelve_hours(
