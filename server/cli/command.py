@@ -307,6 +307,8 @@ SOME = ParsedValue("LIST", _parse_some)
 """A list that is not empty."""
 SHORT_NAME = ParsedValue("SLUG", _parse_slug, (Malformed,))
 """The short name of something that is new."""
+SHORT_NAME_OR_NONE = ParsedValue("SLUG", lambda text: text and _parse_slug(text), (Malformed,))
+"""The same; an empty text for none."""
 REASON = ParsedValue("TEXT", _parse_reason)
 """A reason that must be given."""
 TLP = ParsedValue("LEVEL", Tlp.parse)

@@ -23,6 +23,7 @@ from tocsin.server.cli.command import (
     PAST_TIME,
     REASON,
     SHORT_NAME,
+    SHORT_NAME_OR_NONE,
     TLP,
     Answer,
     join_lists,
@@ -72,7 +73,11 @@ _partner_options = with_options(
         type=ParsedValue("GRADE", parse_reliability),
         help="Its record: A to F (Admiralty code), or 0 to 100.",
     ),
-    click.option("--group", type=SHORT_NAME, help="Partners of one group count as one source."),
+    click.option(
+        "--group",
+        type=SHORT_NAME_OR_NONE,
+        help="Partners of one group count as one source; empty: it has none.",
+    ),
     click.option(
         "--marking",
         type=click.Choice([marking.value for marking in Marking]),

@@ -54,6 +54,11 @@ def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     assert after["reliability"] > before["reliability"]
 
 
+def test_an_empty_group_takes_a_partner_out_of_its_group(hub: Any) -> None:
+    assert hub.command("partner", "change", "acme", "--group", "isac")["group"] == "isac"
+    assert hub.command("partner", "change", "acme", "--group", "")["group"] == ""
+
+
 def test_a_partner_is_shown_tlp_1_from_the_next_request_on(hub: Any) -> None:
     page = "collections/green/objects/?match[type]=marking-definition"
     stored = hub.ask(page).json()["objects"]
