@@ -20,7 +20,7 @@ def is_withdrawn_often(withdrawals: Iterable[Withdrawals], partner: str, now: in
     """True if a reviewer must look at the partner's reports of it; others' are not concerned."""
     for each in withdrawals:
         if each.partner == partner:
-            return each.times >= MOST_WITHDRAWALS and now - each.last < WITHDRAWALS_KEPT
+            return each.times >= MOST_WITHDRAWALS and _counts(each, now)
     return False
 
 
@@ -28,6 +28,11 @@ def count_withdrawal(
     withdrawals: Iterable[Withdrawals], partner: str, now: int
 ) -> tuple[Withdrawals, ...]:
     """One more of the partner's; those of long ago are forgotten."""
-    recent = {each.partner: each for each in withdrawals if now - each.last < WITHDRAWALS_KEPT}
+    recent = {each.partner: each for each in withdrawals if _counts(each, now)}
     before = recent.pop(partner, None)
     return (*recent.values(), Withdrawals(partner, (before.times if before else 0) + 1, now))
+
+
+def _counts(withdrawals: Withdrawals, now: int) -> bool:
+    """True unless the last one is of long ago, or of a clock that was ahead and is set back."""
+    return abs(now - withdrawals.last) < WITHDRAWALS_KEPT

@@ -78,6 +78,15 @@ def test_the_hold_ends_with_a_quiet_period(hub: HubInProcess, clock: ManualClock
     assert hub.verdicts(hub.push(indicator("evil.top"))) == ["admitted"]
 
 
+def test_the_hold_ends_when_a_clock_that_was_ahead_is_set_back(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    clock.advance(days=40)
+    assert cycle(hub, 4)[-1] == "held"
+    clock.advance(days=-40)
+    assert hub.verdicts(hub.push(indicator("evil.top"))) == ["admitted"]
+
+
 def test_a_partner_that_replaces_its_report_daily_is_not_held(
     hub: HubInProcess, clock: ManualClock
 ) -> None:
