@@ -211,10 +211,11 @@ class Collector:
             del self._running[each.answer]
             run = each.result()
             self.statuses[run.source].note(run)
-            self._report(run)
             runs.append(run)
         if runs:
             self._write()
+        for run in runs:
+            self._report(run)
         return runs
 
     def _wait(self, seconds: float) -> list[Connection]:

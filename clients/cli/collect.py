@@ -119,13 +119,13 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
     def report(run: Run) -> None:
         _print_run(run, as_json=as_json)
 
+    stdio.discard_closed_output()
     with exclusive(state):
         collector = Collector(sources, settings, open_hub, state, report)
         if options["once"]:
             with _show_running(len(sources)) as show:
                 return stdio.DONE if collector.run_once(show) else stdio.FAILED
         stopped = _stop_at_signals()
-        stdio.discard_closed_output()
         if sys.stderr.isatty():
             print_message(f"{_count(len(sources), 'sources')} by their schedules; Ctrl-C stops")
         with _metrics_server(options["metrics"], collector):

@@ -113,6 +113,19 @@ def test_a_watched_folder_is_sent_with_a_closed_output(served: HubInProcess) -> 
     assert Path("outgoing/sent/iocs.txt").exists()
 
 
+@pytest.mark.parametrize(("output", "code"), [(">&-", "0"), ("> /dev/full", "1")])
+def test_a_source_that_was_read_has_a_status_though_nobody_reads_of_it(
+    served: HubInProcess, output: str, code: str
+) -> None:
+    source = '[[source]]\nkind = "directory"\nname = "box"\npath = "box"\nevery = "1h"\n'
+    Path("sources.toml").write_text(source)
+    Path("box").mkdir()
+    codes, _, _ = run_in_bash(f"{COMMAND} collect --once {output}")
+    assert codes == [code]
+    codes, out, _ = run_in_bash(f"{COMMAND} collect --status --json")
+    assert codes == ["0"] and json.loads(out)["last_success"]
+
+
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 @pytest.mark.slow
 def test_no_file_of_a_hub_gets_the_descriptor_of_a_closed_stream(alone: None, closed: str) -> None:
