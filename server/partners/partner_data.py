@@ -301,23 +301,24 @@ class PartnerData:
         """The entries about a partner, and those of its accounts and people, or about them.
 
         `since`: the time, in µs, from which a name is the partner's.  Before, the mailbox may have
-        been that of a person of the hub or of another partner.
+        been that of a person of the hub or of another partner.  The same holds for its short name
+        until it was added.
         """
-        after = 0
-        while entries := self._store.journal.list_entries(after):
-            for entry in entries:
-                about = entry.details.get("partner")
-                names = entry.actor, str(entry.details.get("login", ""))
-                is_own = any(name in since and entry.at >= since[name] for name in names)
-                if about == slug or (about is None and is_own):
-                    yield {
-                        "kind": "journal",
-                        "at": stix_time(entry.at),
-                        "action": entry.action,
-                        "actor": entry.actor,
-                        "details": dict(entry.details),
-                    }
-            after = entries[-1].sequence
+        journal = self._store.journal
+        additions = journal.search(JournalFilter(action="partner.add", about=slug))
+        added = (each.sequence for each in additions if each.details.get("partner") == slug)
+        for entry in journal.entries(next(added, 1) - 1):
+            about = entry.details.get("partner")
+            names = entry.actor, str(entry.details.get("login", ""))
+            is_own = any(name in since and entry.at >= since[name] for name in names)
+            if about == slug or (about is None and is_own):
+                yield {
+                    "kind": "journal",
+                    "at": stix_time(entry.at),
+                    "action": entry.action,
+                    "actor": entry.actor,
+                    "details": dict(entry.details),
+                }
 
 
 def _end_requests(txn: Transaction, slug: str, who: str) -> None:

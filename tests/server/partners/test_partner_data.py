@@ -15,6 +15,7 @@ from support.hub import GREEN, HubInProcess, details, indicator, sdo
 from support.observables import sco
 
 from tocsin.admission.errors import Conflict, NotAuthenticated, NotFound, Unavailable
+from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
 from tocsin.server.cli.partner import export_partner
 from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
@@ -23,6 +24,7 @@ from tocsin.server.partners.administration import PartnerChange, Partners
 from tocsin.server.partners.partner_data import PartnerData, Withdrawal
 from tocsin.server.person import Invitation, Role
 from tocsin.server.runtime import Runtime
+from tocsin.server.store import Transaction
 from tocsin.server.store.journal import JournalFilter
 from tocsin.server.store.partner_data import PartnerDocuments
 
@@ -478,6 +480,30 @@ class TestExporting:
             *("person.invite", "person.add", "person.disable", "person.enable", "sign_in"),
         ]
         assert "north" not in json.dumps(lines)
+
+    def test_nothing_of_a_former_partner_of_its_short_name_is_among_it(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        add_person(hub, "jane@acme.example", Role.VIEWER, partner="acme")
+        data.remove("acme", "operator", WHY)
+        Partners(hub.store).add(Partner("acme", "Other Company"), PartnerChange(), "operator")
+        lines = [each for each in data.export("acme") if each["kind"] == "journal"]
+        assert [each["action"] for each in lines] == ["partner.add"]
+
+    def test_the_entries_that_the_journal_keeps_are_among_it_after_it_forgot_many(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        def write(txn: Transaction) -> None:
+            for n in range(1_100):
+                txn.add_journal_entry("old", "operator", {"n": n})
+
+        hub.store.clock = lambda: 0
+        hub.store.commit(write)
+        hub.store.clock = lambda: 40 * DAY
+        hub.store.commit(lambda txn: txn.forget_journal(30, 2_000, "retention"))
+        hub.store.commit(lambda txn: txn.add_journal_entry("kept", "acme", {}))
+        (kept,) = [each for each in data.export("acme") if each["kind"] == "journal"]
+        assert kept["action"] == "kept"
 
     def test_only_the_operator_can_read_it_and_no_file_is_overwritten(
         self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
