@@ -55,6 +55,7 @@ def poll_all(url: str, cursor: Cursor | None = None) -> tuple[list[str], Cursor]
     return ids, cursor
 
 
+@pytest.mark.slow
 class TestLength:
     @pytest.mark.parametrize("members", [1, 3])
     def test_a_gzip_answer_within_the_bound_is_read(self, members: int) -> None:

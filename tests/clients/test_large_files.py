@@ -37,6 +37,8 @@ from tocsin.clients.cli import command
 from tocsin.clients.input_files import InputFile
 from tocsin.config import ClientSettings, policy_text
 
+pytestmark = pytest.mark.slow
+
 NOW = 1_780_000_000_000_000
 SETTINGS = ClientSettings(terms=("acme.example",))
 Run = Callable[..., Any]

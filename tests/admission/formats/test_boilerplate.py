@@ -205,6 +205,7 @@ class TestAnnouncedPublications:
         assert values(text) == ["http://evil-portal.top/x.exe"]
 
 
+@pytest.mark.slow
 class TestHostile:
     @pytest.mark.parametrize(
         "unit",

@@ -361,6 +361,7 @@ class TestBrokenRows:
         assert messages(second) == "line 3: duplicate of line 2"
 
 
+@pytest.mark.slow
 class TestHostile:
     @pytest.mark.parametrize("formula", ["=cmd|' /C calc'!A0", "@SUM(1)", "+1+1", "-2+3"])
     def test_spreadsheet_formulas_are_refused(self, formula: str) -> None:
