@@ -122,6 +122,7 @@ class TestSubmitting:
         assert counts(lines)[0]["submitted"] == 1
         assert first["valid_until"]
 
+    @pytest.mark.slow
     def test_every_kind_of_document_is_read_and_one_that_cannot_be_is_named(
         self, collect: Tocsin, hub: HubProcess
     ) -> None:

@@ -147,6 +147,7 @@ class TestCheckOnATerminal:
         assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.slow
 class TestOnATerminal:
     def push(self, *words: str, typed: str) -> tuple[int, list[str]]:
         command = (*PUSH, *words, "--to", COLLECTION)

@@ -394,6 +394,7 @@ def end_all(world: World) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
+@pytest.mark.slow
 def test_who_may_not_read_these_feeds_is_answered_the_same_as_if_there_were_nothing(
     pair: Pair, first: bool
 ) -> None:

@@ -151,6 +151,7 @@ class TestList:
         hub.store.commit(lambda txn: txn.delete_submission(id_))
         assert "evil0" not in partner.get("/console/submissions").text
 
+    @pytest.mark.slow
     def test_older_and_newer_pages_hold_every_submission_once(
         self, hub: HubInProcess, clock: ManualClock
     ) -> None:

@@ -117,6 +117,7 @@ def answers(shown: Feed) -> list[object]:
     return [whole, (head.position, head.stamp), *pages]
 
 
+@pytest.mark.slow
 class TestPacking:
     @pytest.mark.slow
     def test_changes_no_view(self, sources: Any) -> None:
