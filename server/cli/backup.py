@@ -55,8 +55,8 @@ What was ended since then is ended again now, as far as the journal has it. Befo
   start the hub, look at the entries of the journal whose numbers are in `look_at`.
   Reports of what was revoked or purged since then wait for a reviewer."""
 _LOCKED_OUT = """\
-tocsin-hub: no password, app or passkey of these people is valid any more, because the journal says
-  that one was changed or removed, or that the last operator of the backup was one no more:
+tocsin-hub: no password, app or passkey of these people is valid any more. The journal says that
+  one of them was changed or removed, or removes the only operator whom the backup has:
   {people}
   For those who may sign in, make a link to set a new password, with their --role and --partner:
   tocsin-hub person invite MAILBOX"""

@@ -7,6 +7,7 @@ journal has; they are listed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
+from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.server.cli.key import revoke_key
 from tocsin.server.partners.administration import PartnerChange, Partners, describe_account
@@ -32,6 +34,8 @@ _QUIET = frozenset(
 )
 """Acts that nobody has to repeat by hand: partners send again what they sent, the hub itself
 carries out what agreements say, and no session outlasts a restore."""
+log = logging.getLogger(__name__)
+
 _REASON = "repeated after a restore"
 _Details = Mapping[str, Any]
 """The details of an act, as the journal has them."""
@@ -136,21 +140,30 @@ def _repeat(hub: Runtime, entry: JournalEntry) -> _Outcome:
         is_whole = _ACTS[entry.action](hub, entry.details)
     except (NotFound, Malformed):
         return _Outcome.NONE
+    except (KeyError, TypeError, ValueError) as error:  # written by another version
+        log.warning("entry %d cannot be repeated: %r", entry.sequence, error)
+        return _Outcome.INCOMPLETE
     return _Outcome.WHOLE if is_whole else _Outcome.INCOMPLETE
 
 
 def _purge(hub: Runtime, what: _Details) -> bool:
     public_id, reason = str(what["public"]), _reason(what)
-    is_known = hub.services.lifecycle.note_lost_end(public_id, hub.actor, reason)
+    is_known = _note_lost_end(hub, what)
     hub.services.purger.purge(public_id, hub.actor, reason)
     return is_known
 
 
 def _revoke(hub: Runtime, what: _Details) -> bool:
     public_id, reason = str(what["public"]), _reason(what)
-    if hub.services.lifecycle.note_lost_end(public_id, hub.actor, reason):
+    if _note_lost_end(hub, what):
         hub.services.lifecycle.revoke(public_id, hub.actor, reason)
     return True
+
+
+def _note_lost_end(hub: Runtime, what: _Details) -> bool:
+    level = Tlp.parse(what["tlp"]) if "tlp" in what else None
+    lifecycle, public_id = hub.services.lifecycle, str(what["public"])
+    return lifecycle.note_lost_end(public_id, hub.actor, _reason(what), level)
 
 
 def _exclude(hub: Runtime, what: _Details) -> bool:

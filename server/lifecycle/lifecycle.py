@@ -70,6 +70,12 @@ _Sources = dict[str, set[str]]
 """Own ids by partner."""
 
 
+def describe_end(public_id: str, level: Tlp | None, reason: str) -> dict[str, object]:
+    """The details of an object's revocation or purge in the journal."""
+    known = {} if level is None else {"tlp": level.label}
+    return {"public": public_id, "reason": reason, **known}
+
+
 class Lifecycle:
     """Expiry, ageing, revocation and exclusion of what is published."""
 
@@ -132,7 +138,8 @@ class Lifecycle:
             if not _revoke(work, public_id):
                 raise Malformed(f"{public_id} has been revoked already")
             work.write()
-            txn.add_journal_entry("object.revoke", who, {"public": public_id, "reason": reason})
+            what = describe_end(public_id, copy.public.tlp, reason)
+            txn.add_journal_entry("object.revoke", who, what)
             self._close_reviews(txn, sources, who)
 
         self._store.commit(revoke_one)
@@ -154,27 +161,31 @@ class Lifecycle:
                 raise NotFound(f"no indicator in force is published on {about.value}")
             work.write()
             for public_id in revoked:
-                what = {"public": public_id, "reason": reason}
+                public = work.find_public(public_id)
+                what = describe_end(public_id, public.tlp if public else None, reason)
                 txn.add_journal_entry("object.revoke", who, what)
             self._close_reviews(txn, sources, who)
             return revoked
 
         return self._store.commit(revoke_all)
 
-    def note_lost_end(self, public_id: str, who: str, reason: str) -> bool:
+    def note_lost_end(
+        self, public_id: str, who: str, reason: str, level: Tlp | None = None
+    ) -> bool:
         """Note that an object was revoked or purged on the hub whose backup this one is.
 
         From its end on, reports of it wait for a reviewer unless the partner's id is known to have
         ended.  An object that was published after the backup is unknown here: it is entered as
-        revoked, so that its id is not used again.  False then.
+        revoked, at `level` if the journal has it, so that its id is not used again.  False then.
         """
 
         def note(txn: Transaction) -> bool:
             if known := txn.public_objects([public_id]).get(public_id):
                 txn.put_public_objects([replace(known, from_journal=True)])
                 return True
-            lost = PublicObject(  # its level is not known: nobody may learn of it
-                *(public_id, txn.now, txn.now, b"", Tlp.RED, "", ()),
+            tlp = Tlp.RED if level is None else level  # if it is not known, nobody may learn of it
+            lost = PublicObject(
+                *(public_id, txn.now, txn.now, b"", tlp, "", ()),
                 revoked=True,
                 revocation_reason=RevocationReason.DECIDED.value,
                 from_journal=True,
@@ -182,7 +193,7 @@ class Lifecycle:
             txn.put_public_objects([lost])
             # The operator cannot use the id either; and a backup reads what such an entry names.
             txn.add_public_ids(OPERATOR_SLUG, _RESTORED, {revocation_name(public_id): public_id})
-            txn.add_journal_entry("object.revoke", who, {"public": public_id, "reason": reason})
+            txn.add_journal_entry("object.revoke", who, describe_end(public_id, level, reason))
             return False
 
         return self._store.commit(note)

@@ -24,7 +24,7 @@ from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.intake.intake import LEASE, Intake
-from tocsin.server.lifecycle.lifecycle import Lifecycle
+from tocsin.server.lifecycle.lifecycle import Lifecycle, describe_end
 from tocsin.server.model import (
     OPERATOR_SLUG,
     Collection,
@@ -87,9 +87,9 @@ class _Order:
     is_left: bool = False
     """A worker deletes the content, as one that a crash left."""
 
-    def describe(self, purge: Purge) -> dict[str, object]:
+    def describe(self, public_id: str, level: Tlp | None) -> dict[str, object]:
         """The details of its entry in the journal."""
-        what: dict[str, object] = {"public": purge.public_id, "reason": self.reason}
+        what = describe_end(public_id, level, self.reason)
         return what | ({"asked_by": self.asked_by} if self.asked_by else {})
 
 
@@ -207,6 +207,7 @@ class Purger:
         def begin(txn: Transaction) -> list[Purge]:
             _fulfil_request(txn, order)
             every = (*_find_translations(txn, ids), *ids)
+            levels = {each.id: each.tlp for each in txn.public_objects(every).values()}
             found = [_begin(txn, self._publisher, collections, id_) for id_ in every]
             purges = [
                 replace(purge, sources=purge.sources | own, values=order.values, begun=begun)
@@ -217,7 +218,8 @@ class Purger:
                 purges = [Purge(ids[-1], own, order.values, begun=begun)]
             for purge in purges:
                 _forbid_sources(txn, purge)
-                txn.add_journal_entry("object.purge", order.who, order.describe(purge))
+                what = order.describe(purge.public_id, levels.get(purge.public_id))
+                txn.add_journal_entry("object.purge", order.who, what)
             return [txn.put_purge(purge) for purge in purges]
 
         return self._store.commit(begin)

@@ -928,9 +928,12 @@ def _has_expired(public: PublicObject) -> bool:
 def _waits_since_restore(task: _Task, public: PublicObject) -> bool:
     """True if it ended after the backup that was restored, and no reviewer released it since.
 
-    Which partners had it then is not known, so a report of it may be one that ended.
+    Which partners had it then is not known, so a report of it may be one that ended.  For who may
+    not see it, it does not exist; TLP:RED stands for a level that is not known.
     """
-    return public.revoked and public.from_journal and RESTORED not in task.batch.waived
+    is_seen = public.tlp is Tlp.RED or public.tlp <= task.batch.sees
+    is_left = RESTORED not in task.batch.waived
+    return public.revoked and public.from_journal and is_seen and is_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -971,7 +974,7 @@ def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
         work.put(confirm_contribution(copy, mine, new, work.merge))
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
-    elif row.verdict is Verdict.HELD:  # whatever is published: it may be hidden
+    elif row.verdict is Verdict.HELD:  # even if something is published: it may be hidden
         ids.refs.pop(new.source_id, None)
     elif own in (OwnState.ELSEWHERE, OwnState.AS_WIDE):
         public_id = ids.public_id(new.source_id)

@@ -171,3 +171,12 @@ def test_a_withdrawal_is_repeated_and_listed_if_it_was_of_newer_objects_too(
     assert done == Repeated(1, 0, (1,) if newer else (), ())
     assert restored.hub.feed("green")[0]["revoked"]
     assert restored.hub.verdicts(restored.hub.push(sent)) == ["refused"]
+
+
+def test_an_entry_of_another_version_is_listed_and_the_others_are_repeated(
+    restored: Restored,
+) -> None:
+    acts = (("person.roles", {"login": ANN, "roles": ["herald"]}), ("key.revoke", {}))
+    done = restored.repeat(*acts, ("person.remove", {"login": OTTO}))
+    assert restored.person(OTTO) is None
+    assert done.left == (1, 2)

@@ -4,6 +4,7 @@ import pytest
 from support.hub import HubInProcess, findings, indicator, sdo
 
 from tocsin.admission.merge.identity import indicator_key, observable_id
+from tocsin.admission.model import Tlp
 from tocsin.server.model import RevocationReason
 
 pytestmark = pytest.mark.slow
@@ -78,3 +79,26 @@ def test_reports_of_what_the_hub_knows_wait_once_it_is_revoked(hub: HubInProcess
     hub.services.lifecycle.revoke(public_id, "jane", "false alarm")
     assert hub.verdicts(hub.push(sent)) == ["refused"]
     assert hub.verdicts(hub.push(indicator(EVIL), who="north")) == ["held"]
+
+
+@pytest.mark.parametrize(
+    ("level", "verdict"), [(Tlp.AMBER, "held"), (Tlp.AMBER_STRICT, "admitted")]
+)
+def test_what_a_partner_may_not_see_does_not_exist_for_it(
+    hub: HubInProcess, level: Tlp, verdict: str
+) -> None:
+    subject = {"type": "domain-name", "spec_version": "2.1", "value": EVIL}
+    subject |= {"object_marking_refs": indicator()["object_marking_refs"]}
+    name = observable_id(subject)
+    hub.services.lifecycle.note_lost_end(name, "jane", "false alarm", level)
+    assert hub.verdicts(hub.push({**subject, "id": name})) == [verdict]
+    assert len(hub.feed("green")) == (verdict == "admitted")
+
+
+def test_the_journal_says_at_which_level_an_object_ended(hub: HubInProcess) -> None:
+    hub.push(indicator(EVIL), indicator("else.top"))
+    one, other = (each["id"] for each in hub.feed("green"))
+    hub.services.lifecycle.revoke(one, "jane", "false alarm")
+    hub.services.purger.purge(other, "jane", "names a victim")
+    ended = [e for e in hub.store.journal.list_entries() if e.action.startswith("object.")]
+    assert [each.details["tlp"] for each in ended] == ["green", "green"]
