@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
 
 LEAST_PREFIX = {"ipv4-addr": 12, "ipv6-addr": 28}
 """The shortest prefix of a network that is not wide: lists of hijacked networks have no wider ones,
@@ -31,15 +30,11 @@ def canonical_address(text: str) -> str:
     return str(network.network_address) if whole else str(network)
 
 
-def address(version: int) -> Callable[[str], bool]:
-    """A test for addresses and networks of that IP version."""
-
-    def is_one(text: str) -> bool:
-        if PLAIN_IPV4.fullmatch(text):
-            return version == 4
-        try:
-            return ipaddress.ip_network(text, strict=False).version == version
-        except ValueError:
-            return False
-
-    return is_one
+def is_address(text: str, version: int) -> bool:
+    """True for an address or a network of that IP version."""
+    if PLAIN_IPV4.fullmatch(text):
+        return version == 4
+    try:
+        return ipaddress.ip_network(text, strict=False).version == version
+    except ValueError:
+        return False

@@ -16,12 +16,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from encodings.aliases import aliases
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable, StixObject
-from tocsin.admission.observables.addresses import address, canonical_address
+from tocsin.admission.observables.addresses import canonical_address, is_address
 from tocsin.admission.observables.domain_names import canonical_host, is_domain_name
 from tocsin.admission.observables.hashes import HASH_DIGITS
 from tocsin.admission.observables.registry_keys import canonical_registry_key, is_registry_key
@@ -171,7 +171,7 @@ def _kind_of_host(text: str) -> str:
         return "mac-addr"
     if ":" in text:
         return "ipv6-addr"
-    return "ipv4-addr" if address(4)(text) else "domain-name"
+    return "ipv4-addr" if is_address(text, 4) else "domain-name"
 
 
 _ANY_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
@@ -291,8 +291,8 @@ def is_language_code(code: object) -> bool:
 
 _Rule = tuple[str, Callable[[Any], bool], str]
 _RULES: dict[str, _Rule] = {
-    "ipv4-addr": ("value", address(4), "not an address of type ipv4-addr"),
-    "ipv6-addr": ("value", address(6), "not an address of type ipv6-addr"),
+    "ipv4-addr": ("value", partial(is_address, version=4), "not an address of type ipv4-addr"),
+    "ipv6-addr": ("value", partial(is_address, version=6), "not an address of type ipv6-addr"),
     "domain-name": ("value", is_domain_name, "not a domain name"),
     "url": ("value", is_url, "not a URL: write it with its scheme, such as https://"),
     "email-addr": ("value", is_email_address, "not an e-mail address"),

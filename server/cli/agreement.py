@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from tocsin.admission.errors import NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples, with_options
@@ -33,7 +32,7 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.model import Agreement, Collection, CollectionKind
-from tocsin.server.partners.administration import Partners
+from tocsin.server.partners.administration import Partners, find_by_prefix
 from tocsin.server.partners.agreements import AgreementChange
 from tocsin.server.runtime import Runtime
 
@@ -202,15 +201,8 @@ def _end(hub: Runtime, id: str, reason: str) -> Answer:
 
 def _find_id(hub: Runtime, prefix: str) -> str:
     """The id that begins with `prefix`.  Raises NotFound if there is none, or more than one."""
-    known = hub.services.store.agreements.list_all()
-    found = [each.id for each in known if prefix and each.id.startswith(prefix)]
-    if not found:
-        raise NotFound(f"there is no agreement {prefix!r}; {_LISTED}")
-    if len(found) > 1:
-        raise NotFound(
-            f"the prefix {prefix!r} is ambiguous: it matches {len(found)} agreements; {_LISTED}"
-        )
-    return found[0]
+    ids = [each.id for each in hub.services.store.agreements.list_all()]
+    return find_by_prefix(prefix, ids, f"there is no agreement {prefix!r}", _LISTED)
 
 
 def list_agreements(hub: Runtime, slug: str | None = None) -> list[Answer]:

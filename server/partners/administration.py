@@ -117,20 +117,14 @@ class Partners:
         Raises NotFound if there is none, or more than one.
         """
         self.require_account(account)
-        digests = self.store.accounts.list_keys(account)
-        found = [digest for digest in digests if prefix and digest.startswith(prefix)]
         hint = f"`tocsin-hub key list {account}` shows the ids"
-        if not found:
-            raise NotFound(f"{account} has no key or certificate {prefix!r}; {hint}")
-        if len(found) > 1:
-            raise NotFound(
-                f"the prefix {prefix!r} is ambiguous: it matches {len(found)} keys; {hint}"
-            )
+        unknown = f"{account} has no key or certificate {prefix!r}"
+        digest = find_by_prefix(prefix, self.store.accounts.list_keys(account), unknown, hint)
 
         def work(txn: Transaction) -> str:
-            txn.accounts.revoke_key(found[0])
-            txn.add_journal_entry("key.revoke", actor, {"account": account, "id": found[0]})
-            return found[0]
+            txn.accounts.revoke_key(digest)
+            txn.add_journal_entry("key.revoke", actor, {"account": account, "id": digest})
+            return digest
 
         return self.store.commit(work)
 
@@ -195,6 +189,20 @@ class Partners:
             disabled=account.disabled if change.disabled is None else change.disabled,
             marking=change.marking or account.marking,
         )
+
+
+def find_by_prefix(prefix: str, ids: Iterable[str], unknown: str, hint: str) -> str:
+    """The id that begins with `prefix`.
+
+    Raises NotFound if there is none (`unknown` says so) or more than one; `hint` says where the
+    ids are shown.
+    """
+    found = [each for each in ids if prefix and each.startswith(prefix)]
+    if not found:
+        raise NotFound(f"{unknown}; {hint}")
+    if len(found) > 1:
+        raise NotFound(f"the prefix {prefix!r} is ambiguous: it matches {len(found)}; {hint}")
+    return found[0]
 
 
 def check_slug(text: str) -> None:

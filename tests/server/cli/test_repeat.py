@@ -176,7 +176,10 @@ def test_a_withdrawal_is_repeated_and_listed_if_it_was_of_newer_objects_too(
 def test_an_entry_of_another_version_is_listed_and_the_others_are_repeated(
     restored: Restored,
 ) -> None:
-    acts = (("person.roles", {"login": ANN, "roles": ["herald"]}), ("key.revoke", {}))
-    done = restored.repeat(*acts, ("person.remove", {"login": OTTO}))
+    done = restored.repeat(
+        ("person.roles", {"login": ANN, "roles": ["herald"]}),
+        ("key.revoke", {}),
+        ("person.remove", {"login": OTTO}),
+    )
     assert restored.person(OTTO) is None
     assert done.left == (1, 2)
