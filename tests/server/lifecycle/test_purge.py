@@ -309,13 +309,13 @@ def test_the_same_id_is_refused_afterwards(hub: HubInProcess) -> None:
     assert hub.verdicts(hub.push({**sent, "modified": LATER})) == ["refused"]
 
 
-def test_the_journal_names_the_act_and_the_id_and_no_content(hub: HubInProcess) -> None:
+def test_the_journal_names_the_act_the_id_and_the_level_and_no_content(hub: HubInProcess) -> None:
     publish_at_every_level(hub)
     name = indicators(hub)[0]["id"]
     hub.services.purger.purge(name, "operator", WHY)
     acts = [e for e in hub.store.journal.list_entries() if e.action == "object.purge"]
     assert [(e.actor, dict(e.details)) for e in acts] == [
-        ("operator", {"public": name, "reason": WHY})
+        ("operator", {"public": name, "reason": WHY, "tlp": "green"})
     ]
 
 
