@@ -190,20 +190,13 @@ def run_command(
         print_on_stderr(f"{program}: {error}")
         return next(code for kind, code in exit_codes.items() if isinstance(error, kind))
     except OSError as error:
-        print_on_stderr(f"{program}: {error.strerror or error}: {_find_place(error)}")
+        place = error.filename or "address, file or output"
+        text = f"{error.strerror or error}: {place}"
+        if place == stdio.STANDARD_OUTPUT:
+            text += "; what the command has sent or changed stays so"
+        print_on_stderr(f"{program}: {text}")
         stdio.discard_output()
         return stdio.FAILED
-
-
-def _find_place(error: OSError) -> str:
-    """The file or output that an error is about, as far as that is known."""
-    if error.filename:
-        return str(error.filename)
-    try:
-        sys.stdout.flush()  # fails again if that was it
-    except OSError:
-        return "standard output"
-    return "address, file or output"
 
 
 def _invoke(command: click.Command, program: str, arguments: Sequence[str]) -> int:

@@ -1,31 +1,65 @@
 """Standard streams and exit codes of the two commands, `tocsin` and `tocsin-hub`."""
 
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any
 
 DONE, FAILED, WRONG_USAGE, UNAVAILABLE, PARTLY = 0, 1, 2, 3, 4
 """Exit codes.  UNAVAILABLE: the hub or its database cannot be reached.  PARTLY: some objects failed
 or were not sent, others were taken."""
+STANDARD_OUTPUT = "standard output"
+"""The name of standard output in errors."""
 INTERRUPTED, PIPE_CLOSED = 130, 141
 """The exit codes that shells report for SIGINT and SIGPIPE: 128 and the signal's number."""
 
 
-def open_missing_streams() -> None:
-    """Connect streams that the shell closed (`>&-`) to the null device.
+class _StandardOutput(FileIO):
+    """Names itself in its errors; otherwise those of a full disk say nothing of where it was."""
 
-    Otherwise the next file that is opened would take the place of standard output.  That one is
-    opened for reading only, so that a write to it fails as on a full disk: otherwise a command
-    would report as delivered what nobody has.
+    def write(self, octets: Any) -> int:
+        """See io."""
+        try:
+            return super().write(octets)
+        except OSError as error:
+            error.filename = STANDARD_OUTPUT
+            raise
+
+
+def prepare_streams() -> None:
+    """Let every character be printed and errors name standard output; replace closed streams.
+
+    A character that the terminal's encoding lacks is written as an escape, as Python does on
+    standard error.  Streams that the shell closed (`>&-`) lead to the null device: otherwise the
+    next file that is opened would take the place of standard output.  That one is opened for
+    reading only, so that a write to it fails as on a full disk: otherwise a command would report as
+    delivered what nobody has.
     """
-    for name, mode, flags in (
-        ("stdin", "r", os.O_RDONLY),
-        ("stdout", "w", os.O_RDONLY),
-        ("stderr", "w", os.O_WRONLY),
-    ):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode))
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(os.open(os.devnull, os.O_RDONLY))
+    if sys.stdout is None:
+        sys.stdout = _open_output(os.open(os.devnull, os.O_RDONLY), "utf-8")
+    elif sys.stdout is sys.__stdout__:
+        sys.stdout = _reopen(sys.__stdout__)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+
+
+def _reopen(output: TextIOWrapper[Any]) -> TextIOWrapper[Any]:
+    """Standard output as Python opened it; without a buffer there (PYTHONUNBUFFERED), by lines."""
+    by_line = output.line_buffering or isinstance(output.buffer, FileIO)
+    return _open_output(output.fileno(), output.encoding, by_line=by_line)
+
+
+def _open_output(number: int, encoding: str, *, by_line: bool = False) -> TextIOWrapper[Any]:
+    """Standard output at a file's number, which stays open."""
+    raw = _StandardOutput(number, "w", closefd=False)
+    buffer = BufferedWriter(raw)
+    return TextIOWrapper(buffer, encoding, errors="backslashreplace", line_buffering=by_line)
 
 
 def discard_closed_output() -> None:

@@ -90,5 +90,5 @@ def tocsin() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    stdio.open_missing_streams()
+    stdio.prepare_streams()
     return run_command(tocsin, "tocsin", arguments, _EXIT_CODES)

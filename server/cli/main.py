@@ -78,7 +78,7 @@ def tocsin_hub() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    stdio.open_missing_streams()
+    stdio.prepare_streams()
     missing = [package for package in _SERVER_EXTRA if find_spec(package) is None]
     if missing:
         print(_MISSING_EXTRA.format(missing=", ".join(missing)), file=sys.stderr)

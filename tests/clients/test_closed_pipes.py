@@ -53,15 +53,50 @@ def test_the_cursor_never_moves_past_the_objects_written(partner: Medallion) -> 
     assert first == ""
 
 
+STAYS = "standard output; what the command has sent or changed stays so\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_poll_to_a_full_disk_exits_with_1_and_does_not_move_the_cursor(
-    partner: Medallion, monkeypatch: pytest.MonkeyPatch
+    partner: Medallion, monkeypatch: pytest.MonkeyPatch, unbuffered: str
 ) -> None:
     partner.add(*(indicator(n) for n in range(300)))
-    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     codes, _, stderr = run_in_bash(f"{COMMAND} poll {COLLECTION} --state s > /dev/full")
-    assert (codes, stderr) == (["1"], "tocsin: No space left on device: standard output\n")
+    assert (codes, stderr) == (["1"], f"tocsin: No space left on device: {STAYS}")
     _, out, _ = run_in_bash(f"{COMMAND} poll {COLLECTION} --state s")
     assert out.count("\n") == 300
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [("> /dev/full", "No space left on device"), (">&-", "Bad file descriptor")],
+)
+@pytest.mark.parametrize("command", [f"{COMMAND} push --help", f"{BIN}/tocsin-hub key --help"])
+def test_help_names_the_output_that_cannot_be_written(
+    alone: None,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    output: str,
+    reason: str,
+    unbuffered: str,
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    codes, _, stderr = run_in_bash(f"{command} {output}")
+    program = "tocsin-hub" if "hub" in command else "tocsin"
+    assert (codes, stderr) == (["1"], f"{program}: {reason}: {STAYS}")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+def test_characters_that_the_output_cannot_show_are_escaped(
+    alone: None, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    Path("prüf→.txt").write_text("evil-portal.top\n")
+    codes, out, stderr = run_in_bash(f"{COMMAND} check *.txt | iconv -f {encoding}")
+    assert codes == ["0", "0"] and "Traceback" not in stderr
+    assert ("pr\\xfcf" if encoding == "ascii" else "prüf") + "\\u2192.txt" in out
 
 
 @pytest.mark.parametrize("options", ["", "--output - --format csv", "--format bundle"])
@@ -70,7 +105,7 @@ def test_a_poll_to_a_closed_output_exits_with_1_and_does_not_move_the_cursor(
 ) -> None:
     partner.add(*(indicator(n) for n in range(300)))
     codes, _, stderr = run_in_bash(f"{COMMAND} poll {COLLECTION} --state s {options} >&-")
-    assert (codes, stderr) == (["1"], "tocsin: Bad file descriptor: standard output\n")
+    assert (codes, stderr) == (["1"], f"tocsin: Bad file descriptor: {STAYS}")
     _, out, _ = run_in_bash(f"{COMMAND} poll {COLLECTION} --state s")
     assert out.count("\n") == 300
 
