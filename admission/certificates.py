@@ -37,9 +37,9 @@ class Validity:
             return f"is not valid before {_format_time(self.begin)}"
         return ""
 
-    def find_warning(self, now: float) -> str:
-        """As `find_fault`; also if the certificate ends within two weeks."""
-        if now < self.end < now + SOON_SECONDS and now >= self.begin:
+    def find_warning(self, now: float, soon: float = SOON_SECONDS) -> str:
+        """As `find_fault`; also if the certificate ends within `soon` seconds."""
+        if now < self.end < now + soon and now >= self.begin:
             days = int((self.end - now) // 86_400)
             return f"expires at {_format_time(self.end)}, in {days} days"
         return self.find_fault(now)

@@ -191,6 +191,8 @@ class Credential:
     """Hex SHA-256 of the key's secret, or fingerprint of the certificate."""
     added: int
     """Time at which it was added, in µs since 1970 UTC; 0: it is not known."""
+    expires: int = 0
+    """End of the certificate, in µs; 0 for a key, and where it is not known."""
 
 
 class VersionKeyword(StrEnum):

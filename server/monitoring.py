@@ -39,6 +39,8 @@ _TURN_PATIENCE = 300.0
 """Seconds that one turn of the worker may take: twice its longest limits."""
 _TURN = "turn"
 """The name under which the beginning of the worker's last turn is noted."""
+_CERTIFICATE = "certificate"
+"""The name under which the end of the hub's own certificate is noted."""
 _TURN_INTERVAL = 0.5
 """Seconds between two notes of a turn."""
 _READ_SECONDS = 3.0
@@ -107,6 +109,16 @@ class Monitor:
         self.certificate: ServedCertificate | None = None
         """The hub's own certificate; None without TLS."""
 
+    def find_certificate_end(self) -> float | None:
+        """The end of the hub's own certificate, in seconds since 1970 UTC; None without TLS.
+
+        A process that shows no certificate itself learns it from the one that warns.
+        """
+        if self.certificate is not None:
+            return self.certificate.certificate_end
+        numbers = self._processes.numbers
+        return None if numbers is None else numbers.get(_CERTIFICATE) or None
+
     def note_turn(self) -> None:
         """Note that the worker begins a turn; called every second or so."""
         now, numbers = self._clock(), self._processes.numbers
@@ -140,11 +152,18 @@ class Monitor:
 
         Called every minute or so by one process of a hub.  Raises what the database raises.
         """
-        if self.certificate is not None and (warning := self.certificate.find_warning()):
-            self._warn("certificate", warning, _DAY)
+        if self.certificate is not None:
+            self._note_certificate(self.certificate)
         lead = 0.0 if self._store.availability.is_away else self._store.clock_lead()
         if lead > _MOST_LEAD:
             self._warn("clock", _CLOCK_LEADS.format(lead), _HOUR)
+
+    def _note_certificate(self, certificate: ServedCertificate) -> None:
+        if self._processes.numbers is not None:
+            end = certificate.certificate_end
+            self._processes.numbers.update(_CERTIFICATE, lambda _: end)
+        if warning := certificate.find_warning():
+            self._warn("certificate", warning, _DAY)
 
     def _warn(self, kind: str, warning: str, interval: float) -> None:
         if not self._is_within(self._warned.get(kind), interval):

@@ -17,8 +17,10 @@ from email.utils import formatdate, make_msgid
 
 import requests
 
+from tocsin.admission.certificates import SOON_SECONDS
 from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.model import Account, Agreement
+from tocsin.server.partners.administration import Partners
 from tocsin.server.person import Person, Role
 from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.store import Store
@@ -28,9 +30,15 @@ log = logging.getLogger(__name__)
 SECONDS = 300.0
 """Seconds between two looks for what needs a person."""
 _TIMEOUT = 10.0
+_WITHIN = "expires within {} days"
 _FOR_EVER = 1 << 62
 _SOON = 14 * DAY
 """Time before the end of an agreement at which a notice says so."""
+_OWN_SOON = SOON_SECONDS * 1_000_000
+"""Time before the end of the hub's own certificate at which a notice says so."""
+_OWN_CERTIFICATE = "hub certificate "
+"""Begin of the keys of notices about it.  Another process that works on the same database shows
+another one, or none: it must not forget them.  They hold the end, so a renewed one has others."""
 _SILENT = 3 * DAY
 _LATE = HOUR
 """Age of the oldest review that is worth a notice."""
@@ -85,10 +93,15 @@ class Notices:
         statistics: StatisticsReader,
         settings: NoticeSettings,
         clock: Callable[[], int],
+        find_certificate_end: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """`clock` gives the time in µs since 1970 UTC."""
+        """`clock` gives the time in µs since 1970 UTC.
+
+        `find_certificate_end` gives the end of the hub's own certificate, in seconds since then;
+        None without TLS.
+        """
         self._store, self._statistics, self._settings = store, statistics, settings
-        self._clock = clock
+        self._clock, self._find_certificate_end = clock, find_certificate_end
 
     def work(self) -> int:
         """Send the notices that have begun; their number.
@@ -99,7 +112,8 @@ class Notices:
             return 0
         current = {each.key: each for each in self._find()}
         sent = self._store.notices.list_sent()
-        self._store.notices.forget(sent - current.keys())
+        ended = {key for key in sent - current.keys() if not key.startswith(_OWN_CERTIFICATE)}
+        self._store.notices.forget(ended)
         new = [each for key, each in current.items() if key not in sent]
         for notice in new:
             if self._send(notice):
@@ -116,8 +130,28 @@ class Notices:
         if self._store.submissions.count_set_aside(1):
             text = "A submission was set aside; `tocsin-hub submission list` shows it."
             yield Notice("aside", "submission_set_aside", text, "/overview")
+        yield from self._find_own_certificate(now)
+        yield from self._find_certificates(now)
         yield from self._find_ending(now)
         yield from self._find_silent(now)
+
+    def _find_own_certificate(self, now: int) -> Iterator[Notice]:
+        end = self._find_certificate_end()
+        if end is not None and end * 1e6 < now + _OWN_SOON:
+            is_over = end * 1e6 < now
+            text = f"The hub's TLS certificate {'has expired' if is_over else _WITHIN.format(14)}."
+            key = f"{_OWN_CERTIFICATE}{end:.0f} {is_over}"
+            yield Notice(key, "hub_certificate_expires", text, "/overview")
+
+    def _find_certificates(self, now: int) -> Iterator[Notice]:
+        """Client certificates that expire soon, and again once they have."""
+        for slug, each in Partners(self._store).list_expiring(now):
+            is_over = each.expires < now
+            state = "has expired" if is_over else _WITHIN.format(30)
+            text = f"A client certificate of the account {each.account} {state}."
+            path = f"/partners/{slug}#key" if slug else "/overview"
+            key = f"certificate {each.id} {is_over}"
+            yield Notice(key, "certificate_expires", text, path, slug)
 
     def _find_ending(self, now: int) -> Iterator[Notice]:
         """Agreements that end soon, unless another one of the partner goes on."""

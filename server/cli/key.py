@@ -12,7 +12,8 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
 from tocsin.server.auth import certificate_fingerprint, hash_secret, is_certificate_fingerprint
 from tocsin.server.cli.command import Answer, ShownOnce, with_acting_hub, with_hub
-from tocsin.server.partners.administration import Partners
+from tocsin.server.model import Credential
+from tocsin.server.partners.administration import EXPIRES_SOON, Partners
 from tocsin.server.runtime import Runtime, find_url
 from tocsin.server.store import Transaction
 
@@ -55,7 +56,10 @@ def _certificate(hub: Runtime, account: str, file: Path) -> Answer:
 @click.argument("account")
 @with_hub
 def _list(hub: Runtime, account: str) -> list[Answer]:
-    """List the keys and certificates of an account by their SHA-256."""
+    """List the keys and certificates of an account by their SHA-256.
+
+    Shows when certificates expire; `not known` for those that an older hub registered.
+    """
     return list_keys(hub, account)
 
 
@@ -108,30 +112,40 @@ def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
     validity = read_validity(der)
     if now > validity.end:
         raise Malformed(f"the certificate {validity.find_fault(now)}: register a renewed one")
-    digest = certificate_fingerprint(der)
+    digest, expires = certificate_fingerprint(der), int(validity.end * 1e6)
 
     def work(txn: Transaction) -> Answer:
         if (holder := txn.accounts.find_account_by_credential(digest)) is not None:
             raise Conflict(f"the certificate is registered already, for {holder.name}")
-        txn.accounts.add_key(account, digest, txn.now)
+        txn.accounts.add_key(account, digest, txn.now, expires)
         txn.add_journal_entry("key.certificate", hub.actor, {"account": account, "id": digest})
-        return {"account": account, "id": digest}
+        return {"account": account, "id": digest, "expires": timestamp(expires)}
 
     return hub.services.store.commit(work)
 
 
 def list_keys(hub: Runtime, account: str) -> list[Answer]:
-    """The SHA-256 of each key and certificate of an account, and when it was added."""
+    """The SHA-256 of each key and certificate of an account, when it was added, when it expires."""
     Partners(hub.services.store).require_account(account)
-    return [
-        {
-            "account": account,
-            "kind": "certificate" if is_certificate_fingerprint(each.id) else "key",
-            "id": each.id,
-            "added": timestamp(each.added) if each.added else "",
-        }
-        for each in hub.services.store.accounts.list_credentials(account)
-    ]
+    found = hub.services.store.accounts.list_credentials(account)
+    return [_format_credential(each, hub.services.clock()) for each in found]
+
+
+def _format_credential(credential: Credential, now: int) -> Answer:
+    is_certificate = is_certificate_fingerprint(credential.id)
+    answer: Answer = {
+        "account": credential.account,
+        "kind": "certificate" if is_certificate else "key",
+        "id": credential.id,
+        "added": timestamp(credential.added) if credential.added else "",
+    }
+    if not is_certificate:
+        return answer | {"expires": "", "state": ""}
+    if not credential.expires:
+        return answer | {"expires": "not known", "state": ""}
+    is_soon = credential.expires < now + EXPIRES_SOON
+    state = "expired" if credential.expires < now else "expires soon" if is_soon else "valid"
+    return answer | {"expires": timestamp(credential.expires), "state": state}
 
 
 def revoke_key(hub: Runtime, account: str, prefix: str) -> Answer:

@@ -9,13 +9,16 @@ from secrets import token_urlsafe
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
+from tocsin.admission.timestamps import DAY
 from tocsin.server.auth import hash_secret, takes_posts
-from tocsin.server.model import Account, Collection, CollectionKind, Marking, Partner
+from tocsin.server.model import Account, Collection, CollectionKind, Credential, Marking, Partner
 from tocsin.server.partners.people import remove_people
 from tocsin.server.store import Store, Transaction
 
 LONGEST_NAME = 200
 """Characters of a name or term of a partner."""
+EXPIRES_SOON = 30 * DAY
+"""Time before the end of a client certificate, in µs, from which on its operator is warned."""
 _USUAL_LENGTH = 3
 """Characters below which a term is found in many texts."""
 
@@ -127,6 +130,16 @@ class Partners:
             return digest
 
         return self.store.commit(work)
+
+    def list_expiring(self, now: int) -> list[tuple[str, Credential]]:
+        """The certificates that have expired or do so soon, each with its partner's slug.
+
+        Those of disabled accounts are left out.  `now` is in µs since 1970 UTC.
+        """
+        accounts = self.store.accounts
+        slugs = {each.name: each.partner for each in accounts.list_accounts() if not each.disabled}
+        found = accounts.list_expiring(now + EXPIRES_SOON)
+        return [(slugs[each.account], each) for each in found if each.account in slugs]
 
     def require_account(self, name: str) -> Account:
         """The account of this name.  Raises NotFound if there is none."""

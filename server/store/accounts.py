@@ -102,15 +102,16 @@ class Accounts:
         found = self._accounts.find(query, session=self._session)
         return sorted(map(_account_from_document, found), key=lambda account: account.name)
 
-    def add_key(self, account: str, digest: str, added: int = 0) -> None:
+    def add_key(self, account: str, digest: str, added: int = 0, expires: int = 0) -> None:
         """Add a key to an account; `digest` is the hex SHA-256 of the secret.
 
-        `added`: the time, in µs; 0: it is not known.
+        `added`: the time, in µs; 0: it is not known.  `expires`: see `Credential`.
         Raises NotFound if there is no such account, Conflict if the key is in use.
         """
         if self.find_account(account) is None:
             raise NotFound(f"there is no account {account}")
-        document = {"_id": digest, "account": account} | ({"added": added} if added else {})
+        times = {"added": added, "expires": expires}
+        document = {"_id": digest, "account": account} | {n: t for n, t in times.items() if t}
         self._add(self._keys, document, "this key is in use already")
 
     @time_limit()
@@ -122,8 +123,16 @@ class Accounts:
     def list_credentials(self, account: str) -> list[Credential]:
         """An account's keys and certificates, in the order in which they were added."""
         found = self._keys.find({"account": account}, session=self._session)
-        credentials = (Credential(account, key["_id"], key.get("added", 0)) for key in found)
-        return sorted(credentials, key=lambda each: (each.added, each.id))
+        return sorted(map(_credential_from_document, found), key=lambda e: (e.added, e.id))
+
+    def list_expiring(self, before: int) -> list[Credential]:
+        """The certificates of all accounts that expire before a time, in µs; the first one first.
+
+        They stay until they are revoked.
+        """
+        every = map(_credential_from_document, self._keys.find({}, session=self._session))
+        found = (each for each in every if 0 < each.expires < before)
+        return sorted(found, key=lambda each: (each.expires, each.id))
 
     def list_keys(self, account: str) -> list[str]:
         """The digests of an account's keys, in order."""
@@ -179,6 +188,15 @@ def _partner_from_document(document: Document) -> Partner:
         reliability=document.get("reliability", NEUTRAL),  # missing in older documents
         group=document.get("group", ""),
         mask_everywhere=document.get("mask_everywhere", False),
+    )
+
+
+def _credential_from_document(document: Document) -> Credential:
+    return Credential(
+        account=document["account"],
+        id=document["_id"],
+        added=document.get("added", 0),
+        expires=document.get("expires", 0),  # missing in older documents, and of keys
     )
 
 

@@ -23,7 +23,7 @@ from tocsin.config import HubSettings
 from tocsin.server import monitoring
 from tocsin.server.app import create_monitoring_app
 from tocsin.server.bootstrap import create_operator
-from tocsin.server.monitoring import Monitor
+from tocsin.server.monitoring import HubProcesses, Monitor
 from tocsin.server.processes.counters import Counters
 from tocsin.server.store import DiskSpace, Store
 
@@ -317,6 +317,15 @@ class TestCertificate:
         left = find_value(read_metrics(hub), "tocsin_certificate_expires_seconds")
         assert left is not None and -3_700 < left < -3_599
         assert "hub.pem expired" in caplog.text
+
+    def test_the_process_of_the_console_knows_when_it_expires(self, hub: HubInProcess) -> None:
+        processes = HubProcesses()
+        disk = hub.services.disk
+        front, console = (Monitor(hub.store, disk, processes=processes) for _ in range(2))
+        assert console.find_certificate_end() is None
+        front.certificate = ServedCertificate()
+        front.warn()
+        assert console.find_certificate_end() == pytest.approx(time.time() - 3_600, abs=60)
 
     def test_a_hub_without_tls_has_no_metric_of_a_certificate(self, hub: HubInProcess) -> None:
         hub.services.monitor.warn()

@@ -18,6 +18,7 @@ from support.processes import free_port
 
 from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
+from tocsin.server.auth import certificate_fingerprint
 from tocsin.server.model import Agreement, Query
 from tocsin.server.person import Role
 from tocsin.server.store import Store, wall_clock
@@ -167,3 +168,64 @@ def test_an_agreement_that_ends_soon_is_said_unless_another_one_goes_on(
     assert posted[0]["kind"] == "agreement_ends"
     agreements.add(terms, "t")
     assert hub.services.notices.work() == 0
+
+
+def test_a_client_certificate_that_expires_is_said_before_and_once_it_has(
+    store: Store, clock: ManualClock, mailbox: tuple[Mailbox, int], posts: Any
+) -> None:
+    (received, port), (posted, url) = mailbox, posts
+    about = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_tls": "none"}
+    hub = open_hub(store, clock, mail_from="hub@hub.example", notice_webhook=url, **about)
+    digest = certificate_fingerprint(b"of a tool")
+    hub.store.accounts.add_key("acme", digest, clock.now, clock.now + 59 * DAY)
+    for _ in range(4):
+        hub.services.notices.work()
+        clock.now += 20 * DAY
+    assert [each["kind"] for each in posted] == ["certificate_expires"] * 2
+    assert "the account acme expires within 30 days" in posted[0]["text"]
+    assert "the account acme has expired" in posted[1]["text"]
+    assert posted[0]["url"].endswith("/console/partners/acme#key")
+    assert [to for to, _ in received.mails] == [["ana@acme.example"]] * 2
+    hub.store.accounts.revoke_key(digest)
+    assert hub.services.notices.work() == 0
+    assert not hub.store.notices.list_sent()
+
+
+def test_a_certificate_of_a_disabled_account_needs_nobody(
+    store: Store, clock: ManualClock, posts: Any
+) -> None:
+    hub = open_hub(store, clock, notice_webhook=posts[1])
+    digest = certificate_fingerprint(b"of a tool")
+    hub.store.accounts.add_key("acme", digest, clock.now, clock.now + DAY)
+    account = hub.store.accounts.find_account("acme")
+    assert account is not None
+    hub.store.accounts.update_account(replace(account, disabled=True))
+    assert hub.services.notices.work() == 0
+
+
+class ServedCertificate:
+    """The hub's certificate, with its end in seconds since 1970 UTC."""
+
+    def __init__(self, end: float) -> None:
+        self.certificate_end = end
+
+    def find_warning(self) -> str:
+        return ""
+
+
+def test_the_end_of_the_hubs_own_certificate_is_said_once_by_all_processes(
+    store: Store, clock: ManualClock, posts: Any
+) -> None:
+    posted, url = posts
+    hub = open_hub(store, clock, notice_webhook=url)
+    hub.services.monitor.certificate = ServedCertificate(clock.now / 1e6 + 20 * 86_400)
+    other = HubInProcess(store, clock=clock, settings=HubSettings(notice_webhook=url), founded=True)
+    for _ in range(4):
+        hub.services.notices.work()
+        other.services.notices.work()  # it does no TLS
+        clock.now += 7 * DAY
+    texts = [each["text"] for each in posted]
+    assert texts == [
+        "The hub's TLS certificate expires within 14 days.",
+        "The hub's TLS certificate has expired.",
+    ]

@@ -9,6 +9,7 @@ import flask
 from flask import request
 from flask.typing import ResponseReturnValue
 
+from tocsin.admission.certificates import Validity
 from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.charts import columns, lines
 from tocsin.server.console.pages.requests import count_requests
@@ -17,6 +18,7 @@ from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.console.texts import age, count
+from tocsin.server.partners.administration import EXPIRES_SOON
 from tocsin.server.person import Role
 from tocsin.server.reports.senders import Sender
 from tocsin.server.reports.statistics import Poller, Share
@@ -104,6 +106,7 @@ class Overview:
             text = f"{count(asked, 'request')} {'waits' if asked == 1 else 'wait'}"
             path = "/admin/requests" if context().who.has(Role.OPERATOR) else ""
             yield Notice(f"{text} for a second operator.", path)
+        yield from self._certificates()
         aside = store.submissions.count_set_aside(_MOST_WAITING)
         if aside:
             text = f"{count(aside, 'submission')} {'is' if aside == 1 else 'are'} set aside"
@@ -114,6 +117,17 @@ class Overview:
             yield Notice(
                 f"{shares[0].percent:.0f} % of what was published came from {shares[0].partner}."
             )
+
+    def _certificates(self) -> Iterator[Notice]:
+        """The hub's TLS certificate and partners' client certificates that expire soon."""
+        now, end = self.services.clock() / 1e6, self.services.monitor.find_certificate_end()
+        if end is not None and (warning := Validity(0.0, end).find_warning(now)):
+            yield Notice(f"The hub's TLS certificate {warning}: renew it and send the hub SIGHUP.")
+        for slug, each in self.services.partners.list_expiring(self.services.clock()):
+            warning = Validity(0.0, each.expires / 1e6).find_warning(now, EXPIRES_SOON / 1e6)
+            text = f"A client certificate of {each.account} {warning}"
+            path = f"/partners/{slug}#key" if slug else ""
+            yield Notice(f"{text}: register the renewed one and revoke this one.", path)
 
     def _silences(self, pollers: list[Poller], senders: list[Sender]) -> Iterator[Notice]:
         """Accounts that read or submit, and have not for longer than usual."""

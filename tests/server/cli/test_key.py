@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 from support.certificates import make_authority
+from support.clock import ManualClock
 from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
 from tocsin.admission.errors import Conflict, Malformed
+from tocsin.admission.timestamps import DAY, timestamp
 from tocsin.config import HubSettings
-from tocsin.server.cli.key import register_certificate
+from tocsin.server.auth import certificate_fingerprint
+from tocsin.server.cli.key import list_keys, register_certificate
 from tocsin.server.cli.main import main
 from tocsin.server.runtime import Runtime
-from tocsin.server.store import Store
+from tocsin.server.store import Store, wall_clock
 
 OWN = make_authority()
 
@@ -47,6 +50,27 @@ def test_a_certificate_is_registered_once_only(hub: Runtime) -> None:
     register_certificate(hub, "acme", certificate)
     with pytest.raises(Conflict, match="the certificate is registered already, for acme"):
         register_certificate(hub, "north", certificate)
+
+
+def test_the_list_says_when_a_certificate_expires(store: Store) -> None:
+    clock = ManualClock(wall_clock())
+    services, policy = HubInProcess(store, clock=clock).services, default_admission().policy
+    hub = Runtime(HubSettings(), HUB_SECRETS, services, policy, "operator:jane")
+    certificate = OWN.issue("acme", days=61)
+    end = timestamp(int(certificate.signed.not_valid_after_utc.timestamp()) * 1_000_000)
+    assert register_certificate(hub, "acme", certificate.der)["expires"] == end
+    states = []
+    for days in (0, 45, 45):
+        clock.now += days * DAY
+        [found] = (each for each in list_keys(hub, "acme") if each["kind"] == "certificate")
+        states.append((found["expires"], found["state"]))
+    assert states == [(end, "valid"), (end, "expires soon"), (end, "expired")]
+
+
+def test_the_end_of_a_certificate_that_an_older_hub_registered_is_not_known(hub: Runtime) -> None:
+    hub.services.store.accounts.add_key("acme", certificate_fingerprint(b"older"))
+    key, certificate = sorted(list_keys(hub, "acme"), key=lambda each: each["kind"] != "key")
+    assert (key["expires"], certificate["expires"]) == ("", "not known")
 
 
 @pytest.mark.parametrize(

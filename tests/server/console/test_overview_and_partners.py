@@ -72,6 +72,41 @@ def test_the_overview_says_first_what_is_not_well(store: Store) -> None:
     assert "All is well" not in page
 
 
+def test_certificates_that_expire_are_among_what_is_not_well(store: Store) -> None:
+    clock = ManualClock(wall_clock())
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "operator@hub.example", Role.OPERATOR)
+    hub.store.accounts.add_key("acme", "x509:1", clock.now, clock.now + 29 * DAY)
+    hub.store.accounts.add_key("north", "x509:2", clock.now, clock.now + 90 * DAY)
+    hub.services.monitor.certificate = ServedCertificate(clock.now / 1e6 - 60)
+    page = sign_in(hub, "operator@hub.example").get("/console/overview").text
+    assert re.search(r"The hub&#39;s TLS certificate expired at [^ ]+Z: renew it", page)
+    assert re.search(r'href="/console/partners/acme#key">.*acme expires at [^ ]+Z, in 2', page)
+    assert "certificate of north" not in page
+
+
+class ServedCertificate:
+    """The hub's certificate, with its end in seconds since 1970 UTC."""
+
+    def __init__(self, end: float) -> None:
+        self.certificate_end = end
+
+    def find_warning(self) -> str:
+        return ""
+
+
+def test_the_page_of_a_partner_says_when_its_certificates_expire(hub: HubInProcess) -> None:
+    now = wall_clock()
+    hub.store.accounts.add_key("acme", "x509:1", now, now - DAY)
+    hub.store.accounts.add_key("acme", "x509:2", now)
+    for path in ("/console/partners/acme", "/console/admin/partners/acme"):
+        page = sign_in(hub, "operator@hub.example").get(path).text
+        [expired] = re.findall(r"<tr>.*x509:1….*</tr>", page)
+        [older] = re.findall(r"<tr>.*x509:2….*</tr>", page)
+        assert '<span class="state danger">expired</span>' in expired
+        assert "<td>not known</td>" in older
+
+
 def test_a_partner_sees_its_own_page_and_no_others(hub: HubInProcess) -> None:
     fill(hub)
     client = sign_in(hub, "viewer@hub.example")
