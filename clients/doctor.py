@@ -35,6 +35,7 @@ _MAX_SKEW = 60
 _OUT_OF_DATE = (9, 10)
 """OpenSSL's codes for a certificate that is not valid yet, or has expired."""
 _SOCKS_PORT = 1080
+_NO_RIGHTS = "ask the operator for rights; if there were some, your agreement may have ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ def _check_hub(place: Environment) -> Iterator[Diagnosis]:
     reads = sum(each.can_read for each in collections)
     writes = sum(each.can_write for each in collections)
     message = f"{reads} collections to read, {writes} to write"
-    state, advice = ("ok", "") if reads or writes else ("failed", "ask the operator for rights")
+    state, advice = ("ok", "") if reads or writes else ("failed", _NO_RIGHTS)
     yield Diagnosis("rights", state, message, advice)
 
 

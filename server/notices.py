@@ -19,11 +19,12 @@ import requests
 
 from tocsin.admission.certificates import SOON_SECONDS
 from tocsin.admission.timestamps import DAY, HOUR
-from tocsin.server.model import Account, Agreement
+from tocsin.server.model import Account
 from tocsin.server.partners.administration import Partners
 from tocsin.server.person import Person, Role
 from tocsin.server.reports.statistics import StatisticsReader
 from tocsin.server.store import Store
+from tocsin.server.store.agreements import group_by_partner
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ _TIMEOUT = 10.0
 _WITHIN = "expires within {} days"
 _FOR_EVER = 1 << 62
 _SOON = 14 * DAY
-"""Time before the end of an agreement at which a notice says so."""
+"""Time before the end of an agreement from which on a notice says so; as long after it, one says
+that it has ended."""
 _OWN_SOON = SOON_SECONDS * 1_000_000
 """Time before the end of the hub's own certificate at which a notice says so."""
 _OWN_CERTIFICATE = "hub certificate "
@@ -154,16 +156,17 @@ class Notices:
             yield Notice(key, "certificate_expires", text, path, slug)
 
     def _find_ending(self, now: int) -> Iterator[Notice]:
-        """Agreements that end soon, unless another one of the partner goes on."""
-        by_partner: dict[str, list[Agreement]] = {}
-        for each in self._store.agreements.list_open():
-            by_partner.setdefault(each.partner, []).append(each)
-        for slug, agreements in by_partner.items():
-            last = max((e for e in agreements), key=lambda e: e.until or _FOR_EVER)
-            if last.until is not None and now < last.until <= now + _SOON:
-                text = f"The agreement with {slug} ends within 14 days."
-                path = f"/admin/agreements?partner={slug}"
-                yield Notice(f"ends {last.id} {last.until}", "agreement_ends", text, path, slug)
+        """Agreements that end soon or have ended lately, unless another one goes on."""
+        for slug, agreements in group_by_partner(self._store.agreements.list_all()).items():
+            last = max(agreements, key=lambda e: e.until or _FOR_EVER)
+            if last.until is None or not now - _SOON < last.until <= now + _SOON:
+                continue
+            path, kind = f"/partners/{slug}", "agreement_ends"
+            key, text = f"ends {last.id} {last.until}", f"The agreement with {slug} {{}}."
+            if last.until > now:
+                yield Notice(key, kind, text.format("ends within 14 days"), path, slug)
+            else:
+                yield Notice(f"{key} now", "agreement_ended", text.format("has ended"), path, slug)
 
     def _find_silent(self, now: int) -> Iterator[Notice]:
         for each in self._statistics.pollers(Account("notices", "", operator=True)):

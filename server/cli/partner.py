@@ -36,17 +36,20 @@ from tocsin.server.cli.command import (
 from tocsin.server.cli.key import credential_of, show_key_once
 from tocsin.server.cli.new_file import NEW_FILE, new_file
 from tocsin.server.cli.settings import print_notice
-from tocsin.server.model import Account, Marking, Partner
+from tocsin.server.model import Account, Agreement, AgreementState, Marking, Partner
 from tocsin.server.partners.administration import (
     PartnerChange,
     Partners,
     describe_account,
     find_short_terms,
 )
+from tocsin.server.partners.agreements import find_current
 from tocsin.server.partners.countries import parse_country
 from tocsin.server.runtime import Runtime
+from tocsin.server.store.agreements import group_by_partner
 
 _SETTLED = tuple(verdict for verdict in Verdict if verdict is not Verdict.OPEN)
+_DAY_LENGTH = len("2026-01-31")
 _partner_options = with_options(
     click.option(
         "--country",
@@ -261,7 +264,10 @@ def _export(hub: Runtime, slug: str, output: Path) -> Answer:
 @AS_JSON
 @with_open_hub
 def _list(hub: Runtime, as_json: bool) -> None:
-    """List partners and what their accounts may read and write, a line for each account."""
+    """List partners and what their accounts may read and write, a line for each account.
+
+    A partner whose agreement has ended reads and writes nothing, whatever its accounts may.
+    """
     partners = list_partners(hub)
     if as_json:
         print(json.dumps(partners))
@@ -379,7 +385,8 @@ def change_partner(hub: Runtime, slug: str, change: PartnerChange) -> Answer:
     if change.fields.keys() & {"name", "terms"}:
         _warn_of_short_terms(changed)
     accounts = hub.services.store.accounts.list_accounts(slug)
-    return _format_partner(changed, accounts, _aliases(hub))
+    agreements = hub.services.store.agreements.list_of(slug)
+    return _format_partner(changed, accounts, _aliases(hub), _format_agreement(hub, agreements))
 
 
 def _warn_of_short_terms(partner: Partner) -> None:
@@ -419,8 +426,14 @@ def list_partners(hub: Runtime) -> list[Answer]:
     """Every partner with the rights of its accounts."""
     people, aliases = hub.services.store.accounts, _aliases(hub)
     accounts = people.list_accounts()
+    agreements = group_by_partner(hub.services.store.agreements.list_all())
     return [
-        _format_partner(partner, [a for a in accounts if a.partner == partner.slug], aliases)
+        _format_partner(
+            partner,
+            [a for a in accounts if a.partner == partner.slug],
+            aliases,
+            _format_agreement(hub, agreements.get(partner.slug, ())),
+        )
         for partner in people.list_partners()
     ]
 
@@ -434,6 +447,7 @@ def _rows(partner: Answer) -> Iterator[dict[str, object]]:
             "account": account["account"] + (" (disabled)" if account["disabled"] else ""),
             "reads": ",".join(account["read"]) or "-",
             "writes": ",".join(account["write"]) or "-",
+            "agreement": _shorten_agreement(partner["agreement"]),
             "name": partner["name"],
         }
 
@@ -442,8 +456,35 @@ def _aliases(hub: Runtime) -> dict[str, str]:
     return Partners(hub.services.store).aliases()
 
 
+def _format_agreement(hub: Runtime, agreements: Iterable[Agreement]) -> Answer | None:
+    """The agreement that says until when a partner has rights; None if it has no agreement."""
+    now = hub.services.agreements.now()
+    found = find_current(agreements, now)
+    if found is None:
+        return None
+    return {
+        "agreement": found.id,
+        "state": found.state_at(now).value,
+        "from": timestamp(found.starts),
+        "until": None if found.until is None else timestamp(found.until),
+    }
+
+
+def _shorten_agreement(agreement: Any) -> str:
+    """State and day of a partner's agreement, for a table."""
+    if agreement is None:
+        return "-"
+    state, is_planned = agreement["state"], agreement["state"] == AgreementState.PLANNED
+    moment = agreement["from"] if is_planned else agreement["until"]
+    words = {AgreementState.PLANNED: " from", AgreementState.IN_FORCE: " until"}
+    return state if moment is None else f"{state}{words.get(state, '')} {moment[:_DAY_LENGTH]}"
+
+
 def _format_partner(
-    partner: Partner, accounts: Iterable[Account], aliases: Mapping[str, str]
+    partner: Partner,
+    accounts: Iterable[Account],
+    aliases: Mapping[str, str],
+    agreement: Answer | None,
 ) -> Answer:
     return {
         "partner": partner.slug,
@@ -456,5 +497,6 @@ def _format_partner(
         "reliability": partner.reliability,
         "group": partner.group,
         "mask_everywhere": partner.mask_everywhere,
+        "agreement": agreement,
         "accounts": [describe_account(account, aliases) for account in accounts],
     }

@@ -8,9 +8,10 @@ no agreement allows any more are withdrawn here.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -265,6 +266,21 @@ def _record_begin(txn: Transaction, agreement: Agreement, now: int) -> None:
     if agreement.recorded is AgreementState.PLANNED and agreement.starts <= now:
         begin = {"from": timestamp(agreement.starts)}
         txn.add_journal_entry("agreement.begin", SWEEPER, _entry(agreement) | begin)
+
+
+def find_current(agreements: Iterable[Agreement], now: int) -> Agreement | None:
+    """The agreement that says until when a partner has rights; None if it has no agreement.
+
+    Of those in force the one that ends last, else the next to begin, else the last that ended.
+    """
+    ranks = {AgreementState.IN_FORCE: 2, AgreementState.PLANNED: 1, AgreementState.ENDED: 0}
+
+    def order(agreement: Agreement) -> tuple[int, float]:
+        state = agreement.state_at(now)
+        end = math.inf if agreement.until is None else agreement.until
+        return ranks[state], -agreement.starts if state is AgreementState.PLANNED else end
+
+    return max(agreements, key=order, default=None)
 
 
 def find_raised(before: Agreement, after: Agreement) -> list[str]:

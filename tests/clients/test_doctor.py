@@ -161,6 +161,18 @@ def test_a_private_authority_needs_its_certificate(
     assert (code, found["TLS"] in ("ok", "warning"), found["rights"]) == (0, True, "ok"), text
 
 
+def test_without_rights_the_agreement_may_have_ended(
+    tocsin: Run, served: tuple[HubProcess, Path]
+) -> None:
+    hub, ca = served
+    key = hub.command("partner", "add", "west", "--name", "West")["credential"]
+    made = hub.command("agreement", "add", "west", "--collection", "green")
+    hub.command("agreement", "end", made["agreement"], "--reason", "not renewed")
+    code, found, text = states(tocsin, "--url", hub.url, "--key", key, "--ca", str(ca))
+    assert (code, found["credential"], found["rights"]) == (1, "ok", "failed")
+    assert "your agreement may have ended" in text
+
+
 def test_an_expired_certificate_is_for_the_operator_to_renew(tocsin: Run, tmp_path: Path) -> None:
     own = make_authority()
     ca = write_private_file(tmp_path / "ca.pem", own.certificate)

@@ -170,6 +170,21 @@ def test_an_agreement_that_ends_soon_is_said_unless_another_one_goes_on(
     assert hub.services.notices.work() == 0
 
 
+def test_the_end_of_an_agreement_is_said_once(store: Store, clock: ManualClock, posts: Any) -> None:
+    posted, url = posts
+    hub = open_hub(store, clock, notice_webhook=url)
+    terms = Agreement("", "acme", frozenset({hub.collection("green").id}), starts=clock.now)
+    hub.services.agreements.add(replace(terms, until=clock.now + 2 * DAY), "t")
+    for _ in range(20):
+        hub.services.notices.work()
+        hub.services.agreements.work()
+        clock.now += DAY
+    assert [each["kind"] for each in posted] == ["agreement_ends", "agreement_ended"]
+    assert posted[1]["text"] == "The agreement with acme has ended."
+    assert posted[1]["url"].endswith("/console/partners/acme")
+    assert not hub.store.notices.list_sent()
+
+
 def test_a_client_certificate_that_expires_is_said_before_and_once_it_has(
     store: Store, clock: ManualClock, mailbox: tuple[Mailbox, int], posts: Any
 ) -> None:

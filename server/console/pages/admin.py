@@ -38,9 +38,11 @@ from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.model import CollectionKind, Marking, Partner
 from tocsin.server.partners.administration import PartnerChange, check_slug, find_short_terms
+from tocsin.server.partners.agreements import find_current
 from tocsin.server.partners.countries import parse_country
 from tocsin.server.partners.people import check_roles
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role
+from tocsin.server.store.agreements import group_by_partner
 from tocsin.server.store.journal import JournalEntry, JournalFilter, entry_as_json
 
 _SEE = (Role.OPERATOR, Role.AUDITOR)
@@ -207,8 +209,15 @@ class PartnerPages:
         """All partners, by short name."""
         accounts, aliases = self.services.store.accounts, self.services.partners.aliases()
         own = {each.name: each for each in accounts.list_accounts()}
+        agreements = group_by_partner(self.services.store.agreements.list_all())
+        now = self.services.clock()
         rows = [
-            (partner, own.get(partner.slug), _names(own, partner.slug, aliases))
+            (
+                partner,
+                own.get(partner.slug),
+                _names(own, partner.slug, aliases),
+                find_current(agreements.get(partner.slug, ()), now),
+            )
             for partner in accounts.list_partners()
         ]
         return _page("admin_partners.html", "partners", rows=rows)

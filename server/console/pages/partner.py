@@ -14,6 +14,7 @@ from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context, rights_of
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.model import CollectionKind
+from tocsin.server.partners.agreements import find_current
 from tocsin.server.person import HUB_ROLES, Role
 
 _OWN = (Role.VIEWER, Role.ANALYST)
@@ -91,6 +92,7 @@ class PartnerPages:
             aliases=self.services.partners.aliases(),
             keys=[c for a in accounts for c in store.accounts.list_credentials(a.name)],
             people=store.people.list_people(slug),
+            agreement=find_current(store.agreements.list_of(slug), self.services.clock()),
             account=next((a.name for a in accounts if a.name == slug), slug),
             feeds=self._feeds(slug),
             taxii=self.services.taxii_url(),

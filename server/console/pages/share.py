@@ -44,6 +44,7 @@ from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.model import Collection, CollectionKind, Partner
+from tocsin.server.partners.agreements import find_current
 from tocsin.server.person import Role
 
 _ANALYSTS = (Role.ANALYST,)
@@ -383,6 +384,9 @@ class Share:
             "options": options,
             "collections": [(each.id, each.title or each.alias) for each in self._collections()],
             "tlps": [(t.label, f"TLP:{t.label.upper()}") for t in _LEVELS if t <= partner.max_tlp],
+            "agreement": find_current(
+                self.services.store.agreements.list_of(partner.slug), self.services.clock()
+            ),
             "names": [*names, ("anonymous", "anonymous")],
             "days": [(str(d), f"{d} days" if d else "as the report says") for d in _DAYS],
             "formats": list({each.name: each for each in formats()}.values()),

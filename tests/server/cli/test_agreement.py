@@ -28,10 +28,14 @@ def state_of(hub: Any, id: str) -> Any:
     return found["state"]
 
 
+def accounts_of(hub: Any) -> Any:
+    return [each["accounts"] for each in hub.command("partner", "list")]
+
+
 def test_an_agreement_bounds_the_partner_from_the_next_request_on_until_it_is_ended(
     hub: Any,
 ) -> None:
-    before = hub.command("partner", "list")
+    before = accounts_of(hub)
     assert hub.ask("collections/clear/objects/").status_code == 200
     words = ("--collection", "inbox,green,scratch", "--max-tlp", "green", "--purpose", "defence")
     made = hub.command("agreement", "add", "acme", *words, "--until", "2099-12-31T12:00:00Z")
@@ -48,7 +52,7 @@ def test_an_agreement_bounds_the_partner_from_the_next_request_on_until_it_is_en
     }
     assert hub.ask("collections/clear/objects/").status_code == 404
     assert hub.ask("collections/green/objects/").status_code == 200
-    assert hub.command("partner", "list") == before
+    assert accounts_of(hub) == before
     ended = hub.command("agreement", "end", made["agreement"], "--reason", "not renewed")
     assert ended["state"] == "ended"
     assert hub.ask("collections/green/objects/").status_code == 404
@@ -161,3 +165,19 @@ def test_an_end_and_no_end_exclude_each_other(hub: Any) -> None:
     code, _, err = run_command("agreement", *words, "--data", str(hub.data), "--json")
     assert code != 0
     assert "exclude each other" in err
+
+
+def test_a_partner_is_shown_with_the_agreement_by_which_it_has_rights(hub: Any) -> None:
+    hub.join("east")
+    assert hub.command("partner", "show", "east")["agreement"] is None
+    words = ("--collection", "green", "--from", after(days=1), "--until", "2099-12-31T12:00:00Z")
+    later = hub.command("agreement", "add", "east", *words)["agreement"]
+    id = hub.command("agreement", "add", "east", "--collection", "green")["agreement"]
+    shown = hub.command("partner", "show", "east")["agreement"]
+    assert (shown["agreement"], shown["state"], shown["until"]) == (id, "in-force", None)
+    hub.command("agreement", "end", later, "--reason", "a test")
+    ended = hub.command("agreement", "end", id, "--reason", "not renewed")
+    shown = hub.command("partner", "show", "east")["agreement"]
+    assert (shown["state"], shown["until"]) == ("ended", ended["until"])
+    _, table, _ = run_command("partner", "list", "--data", str(hub.data))
+    assert f"ended {ended['until'][:10]}" in table

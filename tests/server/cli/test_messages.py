@@ -49,7 +49,7 @@ def test_partners_are_listed_in_columns_a_line_for_each_account(alone: None) -> 
     code, out, message = run_command("partner", "list")
     assert code == 0, message
     head, *lines = out.splitlines()
-    assert head.split() == ["PARTNER", "ACCOUNT", "READS", "WRITES", "NAME"]
+    assert head.split() == ["PARTNER", "ACCOUNT", "READS", "WRITES", "AGREEMENT", "NAME"]
     assert [line.split()[:4] for line in lines] == [
         [slug, slug, "clear,green", "inbox"] for slug in ("acme", "north-shore")
     ]

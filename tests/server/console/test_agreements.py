@@ -130,3 +130,32 @@ def test_an_auditor_sees_them_and_changes_nothing(hub: HubInProcess) -> None:
         answer = post(client, f"/console/admin/agreements/{path}", TERMS | {"reason": "x"})
         assert answer.status_code == 404
     assert hub.store.agreements.list_all() == [found]
+
+
+def test_the_end_of_its_agreement_is_the_reason_that_a_partner_reads(store: Store) -> None:
+    clock = ManualClock(wall_clock())
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "operator@hub.example", Role.OPERATOR)
+    add_person(hub, "ana@acme.example", Role.ANALYST, partner="acme")
+    until = clock.now + 20 * DAY
+    terms = {**TERMS, "until": timestamp(until)}
+    post(sign_in(hub, "operator@hub.example"), "/console/admin/agreements/new", terms)
+    day = f'ends on <time datetime="{timestamp(until)[:10]}'
+    assert f"Your agreement {day}" in sign_in(hub, "ana@acme.example").get("/console/partner").text
+    clock.now += 21 * DAY
+    ana, operator = sign_in(hub, "ana@acme.example"), sign_in(hub, "operator@hub.example")
+    ended = day.replace("ends", "ended")
+    for path in ("partner", "share"):
+        page = ana.get(f"/console/{path}").text
+        assert f"Your agreement {ended}" in page
+        assert "No account of this partner" not in page
+        assert "to no collection at present" not in page
+    page = operator.get("/console/partners/acme").text
+    assert f"Its agreement {ended}" in page
+    assert "/console/admin/agreements?partner=acme" in page
+    assert ">agreement ended<" in operator.get("/console/admin/partners").text
+
+
+def test_a_partner_without_an_agreement_reads_nothing_about_one(hub: HubInProcess) -> None:
+    for path in ("partner", "share"):
+        assert "agreement" not in sign_in(hub, "analyst@hub.example").get(f"/console/{path}").text
