@@ -699,6 +699,10 @@ class ReviewAct:
     """Reviews that were chosen and left out, each with the reason."""
 
 
+REVOCATION = "revoked"
+"""The rule of the finding on an object that revokes what its partner sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """The outcome of one object of a submission, as its submitter may see it."""
@@ -710,6 +714,11 @@ class Record:
     version: str = ""
     public_id: str = ""
     findings: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def is_withdrawal(self) -> bool:
+        """True if the object was a withdrawal, which publishes nothing."""
+        return any(each.get("rule") == REVOCATION for each in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -730,6 +739,8 @@ class Submission:
     """Number of records that have a verdict; records are settled in order."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Settled records by verdict."""
+    withdrawn: int = 0
+    """The admitted ones of them that withdrew something; not counted by earlier versions."""
     is_large: bool = False
     """True if it is admitted a batch at a time, so that others get their turns."""
     lane: str = ""

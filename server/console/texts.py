@@ -198,14 +198,6 @@ def age(micros: int, now: int) -> str:
     return " ".join(part for part in parts if not part.startswith("0 ")) or "0 s"
 
 
-_VERDICTS = {"admitted": "published", "open": "in progress"}
-
-
-def verdict(name: str) -> str:
-    """The verdict on an object, in a word."""
-    return _VERDICTS.get(name, name)
-
-
 def hour(micros: int | None) -> Markup:
     """The hour that begins at a time, where no more is known: 27 Nov 2026 11–12 h UTC."""
     if micros is None:
@@ -249,7 +241,7 @@ def count(value: int, one: str, many: str = "") -> str:
 
 FILTERS: dict[str, Callable[..., object]] = {
     "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
-    "count": count, "number": number, "day": day, "hour": hour, "verdict": verdict, "span": span,
+    "count": count, "number": number, "day": day, "hour": hour, "span": span,
     "label": label, "single_value": single_value, "short_day": short_day,
     "parts": parts,
 }  # fmt: skip

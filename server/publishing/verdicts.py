@@ -33,6 +33,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.references import RewrittenReferences
 from tocsin.server.model import (
+    REVOCATION,
     Partner,
     Record,
     Review,
@@ -144,21 +145,21 @@ TABLE: tuple[Row, ...] = (
         (_O.WITHDRAWN,),
         _V.ADMITTED,
         _E.WITHDRAW,
-        _noted("revoked", "your contribution is withdrawn"),
+        _noted(REVOCATION, "your contribution is withdrawn"),
     ),
     Row(
         (),
         (_O.HELD_WITHDRAWN,),
         _V.ADMITTED,
         _E.REMEMBER,
-        _noted("revoked", "what waited under this id will not be published"),
+        _noted(REVOCATION, "what waited under this id will not be published"),
     ),
     Row(
         (),
         (_O.NOTHING_TO_WITHDRAW,),
         _V.DUPLICATE,
         _E.REMEMBER,
-        _noted("revoked", "nothing of yours is published under this id"),
+        _noted(REVOCATION, "nothing of yours is published under this id"),
     ),
     Row(
         (),

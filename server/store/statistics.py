@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pymongo import UpdateOne
@@ -23,7 +23,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.timestamps import DAY, HOUR
-from tocsin.server.model import OPERATOR_SLUG
+from tocsin.server.model import OPERATOR_SLUG, Record
 from tocsin.server.store.connection import (
     MAJORITY_JOURNALED,
     Base,
@@ -56,6 +56,8 @@ _MOST_SUBMISSIONS = 20_000
 _FORGOTTEN_DAYS = 500
 _STATE = "statistics"
 _PUBLISHED = ("admitted", "merged")
+_WITHDRAWN = "withdrawn"
+"""The name under which withdrawals are counted, whatever their verdict: they publish nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +68,28 @@ class Counts:
     """Submissions by the time of their receipt."""
     verdicts: Mapping[str, int] = field(default_factory=dict)
     """Objects by verdict, by when it was reached.  One that is published after a review counts as
-    held, and later as published."""
+    held, and later as published.  Withdrawals are not among them, but count as `withdrawn`."""
     latencies: tuple[int, ...] = (0,) * (len(LATENCIES) + 1)
     """Published objects by the bucket of their time from receipt to feed, without reviewed ones."""
     shares: Mapping[str, int] = field(default_factory=dict)
     """Published objects by partner; only in the counts of all partners."""
 
 
-def tally_fields(verdicts: Mapping[str, int], now: int) -> Document:
+def tally_fields(records: Iterable[Record], now: int) -> Document:
     """The fields of a batch of verdicts by which it is counted once."""
-    return {"at": now, "tally": dict(verdicts), "uncounted": True}
+    return {"at": now, "tally": dict(Counter(map(_count_as, records))), "uncounted": True}
 
 
-def note_decision(verdict: str, now: int) -> Document:
-    """The change of a batch of verdicts of which one was replaced after a review."""
+def note_decision(record: Record, now: int) -> Document:
+    """The change of a batch of verdicts in which this one replaced another after a review."""
     return {
         "$set": {"uncounted": True},
-        "$push": {"decided": {"verdict": verdict, "at": now}},
+        "$push": {"decided": {"verdict": _count_as(record), "at": now}},
     }
+
+
+def _count_as(record: Record) -> str:
+    return _WITHDRAWN if record.is_withdrawal else record.verdict
 
 
 class Statistics:

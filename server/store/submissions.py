@@ -333,6 +333,7 @@ def _submission_from_document(document: Document, body: bytes = b"") -> Submissi
         raw=body,
         settled=document["settled"],
         counts=document["counts"],
+        withdrawn=document.get("withdrawn", 0),  # missing in older documents
         is_large=document.get("large", False),  # missing in older documents
         lane=document.get("lane", ""),
         after=tuple(document.get("after", ())),
@@ -385,7 +386,10 @@ def settle(  # noqa: PLR0913
     counts = Counter(record.verdict for record in records)
     state: Document = {"settled": settled, "open": settled < total, "attempts": 0}
     state["tallied"] = True
-    change: Document = {"$inc": {f"counts.{verdict}": n for verdict, n in counts.items()}}
+    sums = {f"counts.{verdict}": n for verdict, n in counts.items()}
+    if withdrawn := sum(each.is_withdrawal and each.verdict == "admitted" for each in records):
+        sums["withdrawn"] = withdrawn
+    change: Document = {"$inc": sums}
     if settled == total:
         state |= FREE
         change["$unset"] = _NOT_ASIDE | {"digests": ""}
@@ -401,7 +405,7 @@ def settle(  # noqa: PLR0913
         "first": start,
         "n": len(records),
         **record_fields([_record_to_document(record) for record in records]),
-        **tally_fields(counts, now),
+        **tally_fields(records, now),
     }
     writes.insert("verdicts", [batch])
 
@@ -447,7 +451,7 @@ def replace_record(
     records[at] = _record_to_document(record)
     fields: Document = {"$set": record_fields(records)}
     if record.verdict != before:
-        noted = note_decision(record.verdict, now)
+        noted = note_decision(record, now)
         fields = noted | {"$set": fields["$set"] | noted["$set"]}
     base.verdicts.update_one({"_id": batch["_id"]}, fields, session=session)
     change = {"$set": {"counts": _add_counts(document["counts"], changes)}}

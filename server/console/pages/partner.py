@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from tocsin.admission.errors import NotAllowed, NotFound
 from tocsin.server.console.charts import columns
 from tocsin.server.console.forms import go, text_field
+from tocsin.server.console.pages.submissions import count_in_words
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context, rights_of
 from tocsin.server.console.services import ROOT, ConsoleServices
@@ -85,6 +86,7 @@ class PartnerPages:
             duplicates=sum(series.duplicate),
             chart=columns(series.starts, series.submissions),
             value=statistics.value_returned(here.rights, slug, _DAYS),
+            outcome=count_in_words,
             latest=store.submissions.list_of_partner(slug, _LATEST),
             pollers=[
                 p for p in statistics.pollers(here.rights, slug) if p.collection.id in readable

@@ -263,6 +263,8 @@ def _is_own(submission: Submission) -> bool:
 def _describe_verdict(record: Record) -> str:
     if awaits_objects(record):
         return "not published yet"
+    if record.is_withdrawal and record.verdict == "admitted":
+        return "withdrawn"
     return _ROW_WORDS.get(record.verdict, record.verdict)
 
 
@@ -289,12 +291,15 @@ def summarise(submission: Submission) -> str:
 
 def count_in_words(submission: Submission) -> str:
     """The verdicts in numbers: `5 published, 1 waits, 2 in progress`."""
-    counts = Counter(dict(submission.counts))
+    withdrawn = submission.withdrawn
+    counts = Counter(dict(submission.counts)) - Counter(admitted=withdrawn)
     found = [
         f"{counts[name]:,} {one if counts[name] == 1 else many}"
         for name, (one, many) in _WORDS.items()
         if counts[name]
     ]
+    if withdrawn:
+        found.append(f"{withdrawn:,} withdrawn")
     left = submission.total - submission.settled
     if left:
         found.append(f"{left:,} set aside" if submission.set_aside else f"{left:,} {WAITING}")

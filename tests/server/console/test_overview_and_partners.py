@@ -118,6 +118,20 @@ def test_a_partner_sees_its_own_page_and_no_others(hub: HubInProcess) -> None:
     assert client.get("/console/overview").status_code == 404
 
 
+def test_the_page_of_a_partner_does_not_call_withdrawals_published(hub: HubInProcess) -> None:
+    one = indicator()
+    hub.push(one)
+    hub.push({**one, "revoked": True, "modified": "2026-01-02T00:00:00.000Z"})
+    fill_statistics(hub)
+    client = sign_in(hub, "viewer@hub.example")
+    page = client.get("/console/partner").text
+    assert "<strong>1</strong> objects" in page and "<li>1 published</li>" in page
+    assert "<td>1 withdrawn</td>" in page and "<td>1 published</td>" in page
+    [newest, *_] = re.findall(r"/console/submissions/[0-9a-f-]{36}", page)
+    page = client.get(newest).text
+    assert "1 object: 1 withdrawn." in page
+
+
 def test_an_analyst_rotates_a_key_of_the_own_partner_only(hub: HubInProcess) -> None:
     viewer, analyst = sign_in(hub, "viewer@hub.example"), sign_in(hub, "analyst@hub.example")
     assert post(viewer, "/console/partner/keys", {}).status_code == 404

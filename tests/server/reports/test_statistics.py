@@ -45,6 +45,20 @@ class TestCounts:
         assert (acme.published, acme.merged) == ((2,), (0,))
         assert (north.published, north.merged, north.submissions) == ((0,), (1,), (1,))
 
+    def test_withdrawals_count_neither_as_published_nor_as_sent_before(
+        self, hub: HubInProcess
+    ) -> None:
+        one, two = indicator(), indicator("two.top")
+        hub.push(one, two)
+        before = today(hub)
+        gone = [{**e, "revoked": True, "modified": "2026-01-02T00:00:00.000Z"} for e in (one, two)]
+        assert hub.verdicts(hub.push(*gone)) == ["admitted", "admitted"]
+        assert hub.verdicts(hub.push(*gone)) == ["duplicate", "duplicate"]
+        after, [share] = today(hub), hub.services.statistics.concentration(OPERATOR, 1)
+        assert (after.published, after.duplicate, share.objects) == ((2,), (0,), 2)
+        assert (after.median, after.p95) == (before.median, before.p95)
+        assert after.submissions == (3,)
+
     def test_nothing_is_counted_twice(self, hub: HubInProcess) -> None:
         hub.push(indicator())
         assert today(hub).published == today(hub).published == (1,)
