@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import flask
 from jinja2 import StrictUndefined
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from tocsin.admission.errors import ShareError
@@ -28,7 +30,12 @@ def create_console(services: ConsoleServices) -> flask.Flask:
     app.url_map.strict_slashes = False
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.filters.update(texts.FILTERS, lookup=lambda key, table: table.get(key, key))
+    app.jinja_env.filters.update(
+        texts.FILTERS,
+        time=_with_zone(texts.time),
+        hour=_with_zone(texts.hour),
+        lookup=lambda key, table: table.get(key, key),
+    )
     middleware = Middleware(services)
     pages = Pages(app, middleware.public, middleware.long)
     assets.register(app, middleware.public)
@@ -42,10 +49,20 @@ def create_console(services: ConsoleServices) -> flask.Flask:
     return app
 
 
+def _with_zone(write: Callable[..., Markup]) -> Callable[..., Markup]:
+    """A filter for times that also writes them in the zone of the person who reads the page."""
+
+    def write_for_reader(micros: int | None, **options: bool) -> Markup:
+        reader = context().reader
+        return write(micros, zone=texts.find_zone(reader.zone) if reader else None, **options)
+
+    return write_for_reader
+
+
 def _common(services: ConsoleServices, pages: Pages) -> dict[str, object]:
     """The variables of every template."""
     here = context()
-    person = here.confirmer or here.person
+    person = here.reader
     return {
         "hub_title": services.settings.title,
         "person": person,

@@ -36,6 +36,11 @@ class RequestContext:
     """The second operator who confirmed it, and for whom the page is drawn."""
 
     @property
+    def reader(self) -> Person | None:
+        """The person for whom the page is drawn; None without a session."""
+        return self.confirmer or self.person
+
+    @property
     def who(self) -> Person:
         """The person who is signed in; only pages of their own are served without one."""
         if self.person is None:

@@ -1,4 +1,5 @@
-"""Texts as they are shown: hostile characters visibly, values defanged, times in UTC.
+"""Texts as they are shown: hostile characters visibly, values defanged, times in UTC
+and in the zone that the reader has chosen.
 
 Every text of a partner's passes `shown` or `value`; nothing of it can act in a page.
 """
@@ -9,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup, escape
 
@@ -153,17 +155,36 @@ def tlp(level: object) -> Markup:
     return Markup('<span class="tlp tlp-{}">TLP:{}</span>').format(word, label.upper())
 
 
-def time(micros: int | None, *, seconds: bool = False) -> Markup:
-    """A time in UTC; `micros` since 1970, None for none."""
+def time(micros: int | None, *, seconds: bool = False, zone: ZoneInfo | None = None) -> Markup:
+    """A time in UTC, and in a zone in brackets; `micros` since 1970, None for none."""
     if micros is None:
         return Markup("–")
-    moment = _moment(micros)
-    text = (
-        f"{moment.day} {moment:%b %Y %H:%M:%S} UTC"
-        if seconds
-        else (f"{moment.day} {moment:%b %Y %H:%M} UTC")
-    )
-    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
+    moment, clock = _moment(micros), "%H:%M:%S" if seconds else "%H:%M"
+    text = f"{moment.day} {moment:%b %Y {clock}} UTC"
+    shown = Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
+    return shown + _in_zone(zone, clock, moment)
+
+
+def find_zone(name: str) -> ZoneInfo | None:
+    """The time zone of a name; None if there is none, or not on this machine any more."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def _in_zone(zone: ZoneInfo | None, clock: str, *moments: datetime) -> Markup:
+    """One time or the two ends of a span in a zone, in brackets, with the day if it is another."""
+    try:
+        local = [each.astimezone(zone) for each in moments] if zone else []
+    except OverflowError:  # past the last day of the year 9999 there
+        local = []
+    if not local:
+        return Markup("")
+    first = local[0]
+    day = "" if first.date() == moments[0].date() else f"{first.day} {first:%b} "
+    clocks = "–".join(f"{each:{clock}}" for each in local)
+    return Markup(' <span class="zone">({}{} {})</span>').format(day, clocks, first.tzname())
 
 
 def _moment(micros: int) -> datetime:
@@ -198,13 +219,17 @@ def age(micros: int, now: int) -> str:
     return " ".join(part for part in parts if not part.startswith("0 ")) or "0 s"
 
 
-def hour(micros: int | None) -> Markup:
-    """The hour that begins at a time, where no more is known: 27 Nov 2026 11–12 h UTC."""
+def hour(micros: int | None, *, zone: ZoneInfo | None = None) -> Markup:
+    """The hour that begins at a time, where no more is known: 27 Nov 2026 11–12 h UTC.
+
+    In a zone in brackets behind.
+    """
     if micros is None:
         return Markup("–")
     moment = datetime.fromtimestamp(micros / _SECOND, UTC)
     text = f"{moment.day} {moment:%b %Y} {moment.hour}–{moment.hour + 1} h UTC"
-    return Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%HZ}", text)
+    shown = Markup('<time datetime="{}">{}</time>').format(f"{moment:%Y-%m-%dT%HZ}", text)
+    return shown + _in_zone(zone, "%H:%M", moment, moment + timedelta(hours=1))
 
 
 def day(micros: int) -> str:

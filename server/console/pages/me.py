@@ -58,7 +58,6 @@ class Me:
             handle=passkey_handle,
             sessions=self.services.people.sessions(here.who),
             session=here.session,
-            zones=sorted(zoneinfo.available_timezones()),
             undo_seconds=_UNDO_SECONDS,
         )
         return flask.make_response(page, status)
@@ -68,7 +67,7 @@ class Me:
         zone, scheme, undo = (text_field(name) for name in ("zone", "scheme", "undo_seconds"))
         errors = {}
         if zone and zone not in zoneinfo.available_timezones():
-            errors["zone"] = "Choose a time zone of the list, for instance Europe/Lisbon."
+            errors["zone"] = "Write the name of a time zone, like Europe/Lisbon."
         if scheme not in _SCHEMES or undo not in map(str, _UNDO_SECONDS):
             errors["scheme"] = "Choose one of the values."
         try:

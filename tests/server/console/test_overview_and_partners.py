@@ -9,7 +9,7 @@ from support.hub import HubInProcess, indicator
 
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.charts import columns, lines
-from tocsin.server.console.texts import shown, value
+from tocsin.server.console.texts import find_zone, hour, shown, time, value
 from tocsin.server.model import Partner
 from tocsin.server.person import Role
 from tocsin.server.store import Store, wall_clock
@@ -254,3 +254,45 @@ def test_the_ages_of_the_queue_stand_on_the_overview_and_above_the_queue(
     counts = map(int, re.findall(r"</svg> (\d+)</td>", table))
     expected = {"under 1 h": 1, "1–4 h": 1, "4–24 h": 0, "1–3 days": 1, "longer": 0}
     assert dict(zip(heads, counts, strict=True)) == expected
+
+
+def test_times_are_shown_in_the_time_zone_of_the_reader_too(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    fill(hub)
+    visitor.page.set_viewport_size({"width": 390, "height": 844})
+    page = visitor.sign_in("analyst@hub.example", "/me")
+    assert page.locator(".zone").count() == 0
+    page.fill("#zone", "Asia/Kolkata")
+    page.click("text=Save settings")
+    for path in ("/me", "/partner", "/submissions", "/search?q=bad-portal.top"):
+        visitor.go(path)
+        visitor.check()
+        times, zones = page.locator("time").all(), page.locator("time + .zone").all()
+        assert len(times) == len(zones) > 0, path
+        assert re.fullmatch(r"\(.*[0-9]{2}:[0-9]{2}.* IST\)", zones[0].inner_text()), path
+    other = sign_in(hub, "viewer@hub.example").get("/console/me").text
+    assert 'class="zone"' not in other
+
+
+def test_an_unknown_time_zone_is_refused(hub: HubInProcess) -> None:
+    client = sign_in(hub, "analyst@hub.example")
+    form = {"name": "A", "zone": "Mars/Olympus", "scheme": "", "undo_seconds": "0"}
+    answer = post(client, "/console/me/settings", form)
+    assert answer.status_code == 422
+    assert "Write the name of a time zone, like Europe/Lisbon." in answer.text
+
+
+def test_a_time_in_another_zone_names_its_day_where_it_is_another() -> None:
+    paris, kolkata, at = (
+        find_zone("Europe/Paris"),
+        find_zone("Asia/Kolkata"),
+        23 * HOUR + 90_000_000,
+    )
+    assert str(time(at, zone=paris)).endswith(
+        '1 Jan 1970 23:01 UTC</time> <span class="zone">(2 Jan 00:01 CET)</span>'
+    )
+    assert str(time(0, seconds=True, zone=paris)).endswith(">(01:00:00 CET)</span>")
+    assert str(hour(HOUR, zone=kolkata)).endswith(">(06:30–07:30 IST)</span>")
+    last = 253_402_300_799 * 1_000_000
+    assert time(last, zone=paris) == time(last) == time(last, zone=find_zone("not/there"))
