@@ -10,6 +10,7 @@ import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import Malformed
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
@@ -41,7 +42,7 @@ class Validity:
         """As `find_fault`; also if the certificate ends within `soon` seconds."""
         if now < self.end < now + soon and now >= self.begin:
             days = int((self.end - now) // 86_400)
-            return f"expires at {_format_time(self.end)}, in {days} days"
+            return f"expires at {_format_time(self.end)}, in {count(days, 'day')}"
         return self.find_fault(now)
 
 

@@ -1,4 +1,4 @@
-"""Texts that describe an object to people: its name, its level, and what was changed in it.
+"""Texts that describe objects to people: name, level, what was changed in them, how many they are.
 
 The clients show it before a push, the console before a person submits and to reviewers.
 """
@@ -52,6 +52,15 @@ class Passage(NamedTuple):
     def is_equal(self) -> bool:
         """True if both texts have it."""
         return self.before == self.after
+
+
+def count(value: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> count(1, "key"), count(2_000, "key"), count(2, "person", "people")
+    ('1 key', '2,000 keys', '2 people')
+    """
+    return f"{value:,} {one if value == 1 else many or f'{one}s'}"
 
 
 def find_label(subject: StixObject) -> str:

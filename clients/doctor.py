@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import requests
 
 from tocsin.admission.certificates import SOON_SECONDS, first_certificate, read_validity
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import ShareError
 from tocsin.clients.credentials import read_credential
 from tocsin.clients.http import Hub, is_loopback
@@ -183,7 +184,7 @@ def _check_tls(plain: socket.socket, host: str, settings: ClientSettings) -> Dia
     days = int(left // 86_400)
     if left < SOON_SECONDS:
         advice = "tell the operator of the hub"
-        return Diagnosis("TLS", "warning", f"the certificate ends in {days} days", advice)
+        return Diagnosis("TLS", "warning", f"the certificate ends in {count(days, 'day')}", advice)
     return Diagnosis("TLS", "ok", f"{version}, certificate for {days} more days")
 
 
@@ -206,7 +207,7 @@ def _check_hub(place: Environment) -> Iterator[Diagnosis]:
         yield Diagnosis("credential", "ok", "the hub knows it")
     reads = sum(each.can_read for each in collections)
     writes = sum(each.can_write for each in collections)
-    message = f"{reads} collections to read, {writes} to write"
+    message = f"{count(reads, 'collection')} to read, {writes} to write"
     state, advice = ("ok", "") if reads or writes else ("failed", _NO_RIGHTS)
     yield Diagnosis("rights", state, message, advice)
 

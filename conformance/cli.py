@@ -138,7 +138,8 @@ def _run(options: argparse.Namespace, checks: list[Check], subject: Server) -> i
     else:
         print("\n".join(report.format_text(results, colour=_colour(sys.stdout))))
         if left:
-            print(f"  {len(left)} objects of the checks could not be deleted, the first: {left[0]}")
+            of = "object" if len(left) == 1 else "objects"
+            print(f"  {len(left)} {of} of the checks could not be deleted, the first: {left[0]}")
     return 0 if report.is_conformant(results, strict=options.strict) else 1
 
 

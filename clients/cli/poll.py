@@ -23,6 +23,7 @@ from tocsin.clients.cli.command import (
     FILE,
     PAST_TIME,
     SECONDS,
+    count_objects,
     with_connection_options,
     with_settings,
 )
@@ -273,7 +274,7 @@ def _write_output(
     with closing(output):
         _follow(poll_all, options["follow"], hidden)
     if format == "list" and (sys.stderr.isatty() or log.isEnabledFor(logging.INFO)):
-        print_message(f"{total} objects received; a list has only the values of indicators")
+        print_message(f"{count_objects(total)} received; a list has only the values of indicators")
 
 
 def _mirror(

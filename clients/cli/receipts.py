@@ -14,10 +14,11 @@ from rich.text import Text
 from tocsin.admission.descriptions import describe_object, find_label
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.cli.command import (
     COUNT,
     PAST_TIME,
+    count_objects,
     json_option,
     with_connection_options,
     with_settings,
@@ -131,7 +132,7 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
         for each in receipts:
             print_json(each.as_json())
     else:
-        _print_table(receipts)
+        _print_table(receipts, since)
     if len(receipts) == limit:
         print_message(f"only the newest {limit} objects were looked up; see --limit")
     return stdio.DONE
@@ -200,7 +201,11 @@ def _look_up(hub: Hub, receipts: Sequence[Receipt]) -> None:
             each.statements = about.get(each.public_id, Counter())
 
 
-def _print_table(receipts: Sequence[Receipt]) -> None:
+def _print_table(receipts: Sequence[Receipt], since: int) -> None:
+    if not receipts:
+        begin = f"{timestamp(since)[:19]}Z"
+        print_message(f"no object was found that was sent since {begin}; give an earlier --since")
+        return
     table = Table(box=None, pad_edge=False)
     table.add_column("value", overflow="fold", ratio=1)
     for heading in ("verdict", "now", "others", "seen", "false", "conf.", "said"):
@@ -218,9 +223,8 @@ def _print_table(receipts: Sequence[Receipt]) -> None:
     totals = Counter(each.state for each in receipts)
     also = sum(each.history.contributors > 1 for each in receipts)
     seen = sum(each.history.sightings > 0 for each in receipts)
+    objects = count_objects(len(receipts))
     summary = ", ".join(f"{n} {word}" for word, n in totals.items())
     for line in _LEGEND:
         console.print(Text(line, style="dim"))
-    console.print(
-        Text(f"{len(receipts)} objects: {summary}; {also} reported by others too, {seen} seen")
-    )
+    console.print(Text(f"{objects}: {summary}; {also} reported by others too, {seen} seen"))

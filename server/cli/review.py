@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.stix.object_titles import object_title
 from tocsin.admission.timestamps import DAY, stix_time, timestamp
@@ -221,7 +222,8 @@ def _format_end(review: Review, days: int, now: int) -> Answer:
     left = max(0, end - now) // DAY
     answer: Answer = {"ends": stix_time(end)}
     if left < WARNING_DAYS:
-        answer["warning"] = f"it is refused in {left + 1} days at most unless you decide"
+        days_left = count(left + 1, "day")
+        answer["warning"] = f"it is refused in {days_left} at most unless you decide"
     return answer
 
 

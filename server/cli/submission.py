@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import click
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import Answer, with_acting_hub, with_hub
@@ -82,4 +83,4 @@ def _format_submission(submission: Submission) -> Answer:
 def _warn_of_age(submission: Submission, days: int, now: int) -> Answer:
     if now - submission.received < days * DAY:
         return {}
-    return {"warning": f"its body is kept longer than {days} days: retry it, or drop it"}
+    return {"warning": f"its body is kept longer than {count(days, 'day')}: retry it, or drop it"}

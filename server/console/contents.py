@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tocsin.admission.descriptions import describe_object
+from tocsin.admission.descriptions import count, describe_object
 from tocsin.admission.errors import Malformed
 from tocsin.admission.stix.ijson import parse_object
-from tocsin.server.console.texts import count
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.model import Submission
 from tocsin.server.store import Store

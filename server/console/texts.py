@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from markupsafe import Markup, escape
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.model import Tlp
 from tocsin.admission.stix.object_titles import single_value
 
@@ -253,15 +254,6 @@ def span(micros: float) -> str:
 def number(value: int) -> str:
     """A number with its thousands apart: 41,203."""
     return f"{value:,}"
-
-
-def count(value: int, one: str, many: str = "") -> str:
-    """A number with its noun.
-
-    >>> count(1, "key"), count(2_000, "key"), count(2, "person", "people")
-    ('1 key', '2,000 keys', '2 people')
-    """
-    return f"{value:,} {one if value == 1 else many or f'{one}s'}"
 
 
 FILTERS: dict[str, Callable[..., object]] = {

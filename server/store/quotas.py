@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pymongo.errors import DuplicateKeyError
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import TooLarge, TooManyRequests
 from tocsin.server.model import Quota
 from tocsin.server.store.connection import Base, Document, time_limit
@@ -124,7 +125,7 @@ def _refusal(quota: Quota, counts: Document, now: int, spare: int) -> TooManyReq
     if quota.objects_per_day and counts["objects"] > quota.objects_per_day:
         seconds = _seconds_until(now // _DAY + 1, now)
         return TooManyRequests(
-            f"more than {quota.objects_per_day} objects in a day from this partner; "
+            f"more than {count(quota.objects_per_day, 'object')} in a day from this partner; "
             f"retry in {seconds} s, after midnight UTC",
             seconds,
         )
@@ -140,7 +141,7 @@ def _refusal(quota: Quota, counts: Document, now: int, spare: int) -> TooManyReq
             break
     return TooManyRequests(
         f"more than {quota.octets_kept} octets are kept of this partner, each for "
-        f"{quota.kept_days} days; retry in {seconds} s, when enough of them are deleted",
+        f"{count(quota.kept_days, 'day')}; retry in {seconds} s, when enough of them are deleted",
         seconds,
     )
 

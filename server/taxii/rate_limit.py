@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import TooManyRequests
 from tocsin.server.processes.shared_folder import LocalNumbers, Numbers
 
@@ -67,7 +68,8 @@ class RateLimiter:
             return now + missing
         seconds = math.ceil(missing - WINDOW)
         raise TooManyRequests(
-            f"more than {self._quota} requests a minute from this account; retry in {seconds} s, "
+            f"more than {count(self._quota, 'request')} a minute from this account; "
+            f"retry in {seconds} s, "
             "and use larger pages or Prefer: wait instead of frequent requests",
             seconds,
         )

@@ -236,7 +236,7 @@ class TestPoll:
         partner.add({**indicator(1), "pattern": "[file:size > 1]"})
         code, lines, stderr = tocsin("poll", COLLECTION, "--format", "list", "--verbose")
         assert (code, lines) == (0, [])
-        assert "1 objects received; a list has only the values of indicators" in stderr
+        assert "1 object received; a list has only the values of indicators" in stderr
 
     @pytest.mark.parametrize("limit", ["1", "3", "1000"])
     def test_poll_with_a_state_file_appends_only_new_objects(

@@ -173,6 +173,16 @@ def test_without_rights_the_agreement_may_have_ended(
     assert "your agreement may have ended" in text
 
 
+def test_the_days_until_the_hubs_certificate_ends_are_named(tocsin: Run, tmp_path: Path) -> None:
+    own = make_authority()
+    ca = write_private_file(tmp_path / "ca.pem", own.certificate)
+    tls = server_context(own.server(days=2.5).write_pem(tmp_path))
+    with serve_application(lambda *_: [], ConnectionLimits(), tls) as port:
+        url = f"https://localhost:{port}/taxii2/"
+        _, found, text = states(tocsin, "--url", url, "--key", "a:b", "--ca", str(ca))
+    assert found["TLS"] == "warning" and 'the certificate ends in 1 day"' in text
+
+
 def test_an_expired_certificate_is_for_the_operator_to_renew(tocsin: Run, tmp_path: Path) -> None:
     own = make_authority()
     ca = write_private_file(tmp_path / "ca.pem", own.certificate)

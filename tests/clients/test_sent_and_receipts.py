@@ -190,7 +190,15 @@ class TestReceipts:
         assert code == 0 and max(map(len, lines)) <= 80
         assert any(line.startswith("others: organisations that") for line in lines)
         assert any("at most once an hour" in line for line in lines)
-        assert lines[-1] == "1 objects: 1 published; 0 reported by others too, 0 seen"
+        assert lines[-1] == "1 object: 1 published; 0 reported by others too, 0 seen"
+
+    def test_without_objects_it_says_so_and_names_the_time(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        code, lines, stderr = tocsin("receipts", "--since", "2026-01-31")
+        assert (code, lines) == (0, [])
+        assert "no object was found that was sent since 2026-01-31T00:00:00Z; give an" in stderr
+        assert tocsin("receipts", "--json") == (0, [], "")
 
     def test_another_server_is_asked_for_the_objects_that_were_sent(
         self, tocsin: Run, partner: Medallion

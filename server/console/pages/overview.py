@@ -10,6 +10,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from tocsin.admission.certificates import Validity
+from tocsin.admission.descriptions import count
 from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.charts import columns, lines
 from tocsin.server.console.pages.requests import count_requests
@@ -17,7 +18,7 @@ from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
-from tocsin.server.console.texts import age, count
+from tocsin.server.console.texts import age
 from tocsin.server.partners.administration import EXPIRES_SOON
 from tocsin.server.person import Role
 from tocsin.server.reports.senders import Sender

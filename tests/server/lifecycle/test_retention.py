@@ -219,7 +219,13 @@ class TestReviews:
         clock.advance(days=10)
         assert ["warning" in each for each in list_reviews(runtime, None)] == [False]
         clock.advance(days=2)
-        assert ["warning" in each for each in list_reviews(runtime, None)] == [True]
+        [soon] = list_reviews(runtime, None)
+        clock.advance(days=2)
+        [last] = list_reviews(runtime, None)
+        found = [each["warning"] for each in (soon, last)]
+        assert found == [
+            f"it is refused in {days} at most unless you decide" for days in ("3 days", "1 day")
+        ]
 
     @pytest.mark.parametrize("way", ["release", "reject", "time"])
     def test_what_a_rule_removed_is_not_kept_after_the_decision(
