@@ -36,7 +36,7 @@ from tocsin.config import ClientSettings
 
 log = logging.getLogger(__name__)
 
-STATUS_FILE = "status.json"
+STATUS_FILE, LOCK_FILE = "status.json", "lock"
 _FIRST_PAUSE, _LONGEST_PAUSE = 60.0, 6 * 3600.0
 """Seconds after the first failure, doubled from failure to failure; at most the second."""
 _SPREAD = 1.1
@@ -104,7 +104,7 @@ class SourceStatus:
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold the folder of the sources' memory.  Raises Conflict if another process has it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with (folder / LOCK_FILE).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

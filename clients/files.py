@@ -41,6 +41,14 @@ def resolve(path: Path) -> Path:
     return Path(os.path.realpath(path.parent)) / path.name if path.name else path.resolve()
 
 
+def is_same_file(first: Path, second: Path) -> bool:
+    """True if two paths lead to one file, also by links; neither file need exist."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return os.path.realpath(first) == os.path.realpath(second)
+
+
 @contextmanager
 def writing(path: Path, what: str, advice: str = "") -> Iterator[None]:
     """Turn a failure to write `path` into UnusableFile; its text begins with `what`."""

@@ -20,11 +20,18 @@ from rich.text import Text
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import timestamp
-from tocsin.clients.cli.command import json_option, with_connection_options, with_settings
+from tocsin.clients.cli.command import (
+    check_distinct,
+    json_option,
+    with_connection_options,
+    with_settings,
+)
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.collect import Run
 from tocsin.clients.collect_schedule import (
+    LOCK_FILE,
+    STATUS_FILE,
     Collector,
     SourceStatus,
     exclusive,
@@ -107,6 +114,8 @@ def collect_command(settings: ClientSettings, **options: Any) -> int:
     """
     sources = _choose(_load(options["sources"]), options["only"])
     state, as_json = options["state"], options["as_json"]
+    for name in (LOCK_FILE, STATUS_FILE):
+        check_distinct("--state", state / name, (("--sources", options["sources"]),))
     if options["check"]:
         _check_places(options["sources"], sources)
         return _print_sources(sources, as_json=as_json)

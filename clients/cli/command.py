@@ -29,6 +29,7 @@ from tocsin.clients.check import Checker, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.column_maps import read_column_maps, write_profile
+from tocsin.clients.files import is_same_file
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.terminal import (
     open_console,
@@ -173,11 +174,29 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
             raise click.MissingParameter(param_type="argument", param_hint="'FILE...'")
         if "" in files:
             raise click.BadParameter("must not be empty", param_hint="'FILE...'")
-        columns = _read_columns(arguments.pop("maps"), arguments.pop("save_map"))
+        profile = arguments.pop("save_map")
+        if profile is not None:
+            check_distinct("--save-map", profile, [("FILE", each) for each in files if each != "-"])
+        columns = _read_columns(arguments.pop("maps"), profile)
         inputs = Inputs(files, form or "", "" if tlp is None else tlp.label, columns=columns)
         return command(inputs=inputs, **arguments)
 
     return run
+
+
+def check_distinct(
+    option: str, file: str | Path, others: Iterable[tuple[str, str | Path | None]]
+) -> None:
+    """Raise WrongUsage if one of the other files is the one that an option lets be written.
+
+    `others`: pairs of an option and its file; empty or None if it is not given.
+    """
+    for name, other in others:
+        if other and is_same_file(Path(file), Path(other)):
+            raise WrongUsage(
+                f"{option} and {name} name the same file, {other}, which would be overwritten; "
+                "name two files"
+            )
 
 
 def _read_columns(maps: Sequence[str], profile: Path | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from tocsin.clients.cli.command import with_settings
+from tocsin.clients.cli.command import check_distinct, with_settings
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.credentials import (
@@ -64,6 +64,10 @@ def login_command(
     other lines stay. The secret goes into the system's keyring if there is one
     and the package `keyring` is installed, else into the same file.
     """
+    if to_file:
+        check_distinct(
+            "--file", to_file, (("--ca", settings.ca), ("the setting cert", settings.cert))
+        )
     given = click.get_current_context().params["url"] or os.environ.get("TOCSIN_URL")
     url = given or _ask("URL of the hub", settings.url)
     account, glued, secret = (account or _ask("Account", settings.account)).partition(":")

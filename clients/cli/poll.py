@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import time
@@ -23,6 +24,7 @@ from tocsin.clients.cli.command import (
     FILE,
     PAST_TIME,
     SECONDS,
+    check_distinct,
     count_objects,
     with_connection_options,
     with_settings,
@@ -195,6 +197,7 @@ def poll_command(settings: ClientSettings, collections: tuple[str, ...], **optio
     """
     query = _build_query(options)
     _check_options(options, len(collections))
+    _check_files(settings, options["output"], options["state"])
     kind = Hub20 if options["taxii"] == "2.0" else Hub
     with _open_destination(options) as destination, open_hub(settings, kind) as hub:
         try:
@@ -234,6 +237,24 @@ def _check_options(options: dict[str, Any], count: int) -> None:
             "a bundle is one document, read once from one collection; "
             "use --format jsonl, or --mirror DIR"
         )
+
+
+def _check_files(settings: ClientSettings, output: str | None, state: str | None) -> None:
+    """Raise WrongUsage if the output would overwrite another file of the command."""
+    if output and output != "-":
+        others = (("--state", state), ("--cert", settings.cert), ("--ca", settings.ca))
+        check_distinct("--output", output, others)
+    elif state and _is_stdout(state):
+        raise WrongUsage(
+            f"standard output goes to {state}, which --state names too; name two files"
+        )
+
+
+def _is_stdout(file: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(sys.stdout.fileno()), os.stat(file))
+    except OSError:  # there is no such file, or standard output is none
+        return False
 
 
 def _find_readable(hub: Hub, names: Iterable[str]) -> list[Collection]:

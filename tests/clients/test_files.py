@@ -1,6 +1,9 @@
 """Errors about local files that `tocsin` cannot read or write."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,83 @@ class TestOutputAndStateFiles:
         partner.add(indicator(0))
         code, (line,), _ = tocsin("poll", COLLECTION, "--output", "-")
         assert (code, json.loads(line)) == (0, indicator(0))
+
+
+class TestSameFiles:
+    @pytest.mark.parametrize("other", ["s", "./afolder/../s", "link", "hard"])
+    @pytest.mark.parametrize("format", ["jsonl", "list", "bundle"])
+    def test_a_state_file_is_refused_as_output(
+        self, tocsin: Callable[..., Any], partner: Medallion, other: str, format: str
+    ) -> None:
+        partner.add(indicator(0))
+        Path("afolder").mkdir()
+        tocsin("poll", COLLECTION, "--state", "s", "--output", "o")
+        os.link("s", "hard")
+        Path("link").symlink_to("s")
+        before = Path("s").read_bytes()
+        for output, state in (("s", other), (other, "s")):
+            options = ("--output", output, "--state", state, "--format", format)
+            code, _, stderr = tocsin("poll", COLLECTION, *options)
+            assert (code, "--output and --state name the same file" in stderr) == (2, True), stderr
+        assert Path("s").read_bytes() == before
+
+    @pytest.mark.parametrize("link", [False, True])
+    def test_output_and_state_may_not_become_the_same_file(
+        self, tocsin: Callable[..., Any], partner: Medallion, link: bool
+    ) -> None:
+        if link:
+            Path("o").symlink_to("new")
+        code, _, stderr = tocsin(
+            "poll", COLLECTION, "--output", "o" if link else "./new", "--state", "new"
+        )
+        assert (code, "name two files" in stderr, Path("new").exists()) == (2, True, False)
+
+    def test_standard_output_may_not_be_the_state_file(self, partner: Medallion) -> None:
+        partner.add(indicator(0))
+        command = [sys.executable, "-m", "tocsin.clients", "poll", COLLECTION, "--state", "s"]
+        with open("s", "ab") as stdout:
+            ran = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, timeout=60)
+        assert (ran.returncode, b"name two files" in ran.stderr) == (2, True), ran.stderr
+        assert Path("s").read_bytes() == b""
+
+    @pytest.mark.parametrize("option", ["--cert", "--ca"])
+    def test_a_file_of_the_connection_is_refused_as_output(
+        self, tocsin: Callable[..., Any], partner: Medallion, option: str
+    ) -> None:
+        Path("key.pem").write_text("a key")
+        code, _, stderr = tocsin("poll", COLLECTION, option, "key.pem", "--output", "key.pem")
+        assert (code, f"--output and {option} name the same file" in stderr) == (2, True), stderr
+        assert Path("key.pem").read_text() == "a key"
+
+    def test_login_does_not_write_its_settings_into_the_certificate_of_the_hub(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        Path("ca.pem").write_text("a certificate")
+        code, _, stderr = tocsin("login", "--ca", "ca.pem", "--file", "ca.pem")
+        assert (code, "--file and --ca name the same file" in stderr) == (2, True), stderr
+
+    def test_a_mapping_is_not_saved_over_a_file_to_be_checked(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        Path("iocs.csv").write_text("host\nevil.top\n")
+        options = ("--map", "host=domain", "--save-map", "iocs.csv")
+        code, _, stderr = tocsin("check", "iocs.csv", *options)
+        assert (code, "--save-map and FILE name the same file" in stderr) == (2, True), stderr
+        assert Path("iocs.csv").read_text() == "host\nevil.top\n"
+
+    @pytest.mark.parametrize("name", ["lock", "status.json"])
+    def test_collect_does_not_write_its_state_over_the_list_of_sources(
+        self, tocsin: Callable[..., Any], name: str
+    ) -> None:
+        Path("collect-state").mkdir()
+        file = Path("collect-state") / name
+        text = (
+            '[[source]]\nname = "a"\nkind = "directory"\npath = "."\nto = "inbox"\nevery = "1h"\n'
+        )
+        file.write_text(text)
+        code, _, stderr = tocsin("collect", "--once", "--sources", str(file))
+        assert (code, "--state and --sources name the same file" in stderr) == (2, True), stderr
+        assert file.read_text() == text
 
 
 class TestInputFiles:
