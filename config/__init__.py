@@ -4,6 +4,7 @@ from tocsin.config.conversion import ConfigError
 from tocsin.config.loading import (
     CLIENT_FILE,
     HUB_FILE,
+    has_settings,
     load_client,
     load_hub,
     personal_file,
@@ -19,6 +20,7 @@ __all__ = [
     "ClientSettings",
     "ConfigError",
     "HubSettings",
+    "has_settings",
     "load_client",
     "load_hub",
     "personal_file",

@@ -6,6 +6,7 @@ never stand in a message.
 """
 
 import logging
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -81,7 +82,7 @@ def load_client(
     Raises ConfigError.
     """
     file = path or _named_file(environ, CLIENT_FILE)
-    if not file and (own := personal_file(environ)) and own.is_file():
+    if not file and (own := personal_file(environ)) and has_settings(own):
         file = own
     return _load(ClientSettings, file, environ, overrides)
 
@@ -197,6 +198,27 @@ def personal_file(environ: Mapping[str, str]) -> Path | None:
     """The user's own client.toml, which need not exist; None if the user has no home."""
     folder = environ.get("XDG_CONFIG_HOME") or environ.get("HOME", "") + "/.config"
     return Path(folder) / "tocsin" / "client.toml" if Path(folder).is_absolute() else None
+
+
+def has_settings(file: Path) -> bool:
+    """True if there is a file of settings that nobody named.
+
+    Raises ConfigError if something else has its name, or it cannot be reached: without the names
+    and terms in it, the clients would share them.
+    """
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if not file.is_symlink():
+            return False
+        raise ConfigError(
+            f"settings: {file} is a link that leads to no file; repair or remove it"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"settings: cannot read {file}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"settings: {file} is not a file; remove it, or put a file there")
+    return True
 
 
 def _join(names: Mapping[str, object] | set[str]) -> str:

@@ -42,6 +42,7 @@ from tocsin.clients.terminal import (
 from tocsin.config import (
     CLIENT_FILE,
     ClientSettings,
+    has_settings,
     load_client,
     policy_text,
     stdio,
@@ -103,7 +104,7 @@ def with_settings(command: Callable[..., int]) -> Callable[..., int]:
         overrides = {name: arguments.pop(name, None) for name in _SETTINGS}
         overrides["terms"] = ",".join(overrides["terms"]) if overrides["terms"] else None
         local = Path("client.toml")
-        if not config and not os.environ.get(CLIENT_FILE) and local.is_file():
+        if not config and not os.environ.get(CLIENT_FILE) and has_settings(local):
             config = local
         with _print_warnings(logging.INFO if verbose else logging.WARNING):
             return command(load_client(config, os.environ, overrides), **arguments)

@@ -406,6 +406,22 @@ class TestExitCodes:
         code, lines, stderr = tocsin(*arguments)
         assert (code, lines, stderr.count("\n")) == (2, [], 1)
 
+    @pytest.mark.parametrize("place", ["client.toml", "config/tocsin/client.toml"])
+    @pytest.mark.parametrize("target", ["nosuch", "client.toml", "."])
+    def test_a_settings_file_that_leads_nowhere_exits_with_2(
+        self,
+        tocsin: Callable[..., Any],
+        monkeypatch: pytest.MonkeyPatch,
+        place: str,
+        target: str,
+    ) -> None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(Path("config").absolute()))
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).symlink_to(target)
+        code, lines, stderr = tocsin("check", write_bundle("a.json", acceptable_indicator(1)))
+        assert (code, lines, stderr.count("\n")) == (2, [], 1)
+        assert "client.toml" in stderr
+
     @pytest.mark.parametrize("command", [["collections"], ["poll", COLLECTION], ["status", "x"]])
     def test_a_wrong_key_exits_with_3(
         self, tocsin: Callable[..., Any], partner: Medallion, command: Any

@@ -1,5 +1,6 @@
 """Settings: where they come from, and what a wrong one says."""
 
+import os
 import re
 import subprocess
 import sys
@@ -73,6 +74,30 @@ class TestSources:
         (tmp_path / "tocsin").mkdir()
         (tmp_path / "tocsin" / "client.toml").write_text('consent = "usg"')
         assert load_client(None, {"XDG_CONFIG_HOME": str(tmp_path)}, {}).consent == "usg"
+
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda file: file.symlink_to("nosuch"), "leads to no file"),
+            (lambda file: file.symlink_to(file), "cannot read "),
+            (lambda file: file.mkdir(), "is not a file"),
+            (os.mkfifo, "is not a file"),
+        ],
+    )
+    def test_another_thing_in_the_place_of_the_users_own_file_is_an_error(
+        self, tmp_path: Path, make: Any, message: str
+    ) -> None:
+        own = tmp_path / "tocsin" / "client.toml"
+        own.parent.mkdir()
+        make(own)
+        shown = complaint(load_client, environ={"XDG_CONFIG_HOME": str(tmp_path)})
+        assert str(own) in shown and message in shown
+
+    @pytest.mark.parametrize("folder", ["nosuch", "afile"])
+    def test_without_a_folder_of_settings_there_are_none(self, tmp_path: Path, folder: str) -> None:
+        (tmp_path / "afile").touch()
+        environ = {"XDG_CONFIG_HOME": str(tmp_path / folder)}
+        assert load_client(None, environ, {}) == ClientSettings()
 
     def test_hub_and_clients_may_share_one_environment(self) -> None:
         both = {"TOCSIN_PORT": "2", "TOCSIN_URL": "https://hub.example/taxii2/"}
