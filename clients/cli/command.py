@@ -23,7 +23,7 @@ from rich.markup import escape
 from tocsin.admission import parse_policy
 from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Unavailable
 from tocsin.admission.model import Tlp
-from tocsin.admission.timestamps import parse_duration, parse_past_time
+from tocsin.admission.timestamps import parse_duration, parse_past_time, timestamp
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
@@ -63,6 +63,8 @@ LARGE = 8_000_000
 FREEZE_AFTER = 10_000
 """Objects that are examined before what is kept of them is exempted from garbage collection."""
 
+_CLOCK_DIFFERENCE = 10 * 60 * 1_000_000
+"""µs by which the clock that a time comes from may be ahead of ours."""
 _SETTINGS = ("url", "key", "cert", "ca", "terms")
 """The settings that are options of some command."""
 
@@ -263,6 +265,21 @@ PAST_TIME = ParsedValue(
     "TIME", lambda text: parse_past_time(text, time.time_ns() // 1000), (Malformed,)
 )
 """A duration before now, a date or an RFC 3339 timestamp, in µs since 1970 UTC."""
+
+
+def _parse_begin(text: str) -> int:
+    now = time.time_ns() // 1000
+    begin = parse_past_time(text, now)
+    if begin > now + _CLOCK_DIFFERENCE:
+        raise Malformed(
+            f"{timestamp(begin)} is in the future by this computer's clock, which says "
+            f"{timestamp(now)}; times are in UTC"
+        )
+    return begin
+
+
+BEGIN = ParsedValue("TIME", _parse_begin, (Malformed,))
+"""As PAST_TIME; not in the future, where nothing can be."""
 DURATION = ParsedValue("DURATION", parse_duration, (Malformed,))
 """A duration in µs."""
 TLP = ParsedValue("LEVEL", Tlp.parse)

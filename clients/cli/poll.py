@@ -20,9 +20,9 @@ from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import (
+    BEGIN,
     COUNT,
     FILE,
-    PAST_TIME,
     SECONDS,
     check_distinct,
     count_objects,
@@ -147,10 +147,10 @@ def _parse_mode(text: str) -> int:
 )
 @click.option(
     "--since",
-    type=PAST_TIME,
+    type=BEGIN,
     help="Begin after this time: 12h, 30d, 2026-01-31 or an RFC 3339 timestamp.",
 )
-@click.option("--added-after", type=PAST_TIME, help="The same, as TAXII names it.")
+@click.option("--added-after", type=BEGIN, help="The same, as TAXII names it.")
 @click.option(
     "--type", "types", multiple=True, metavar="TYPE", help="Only these STIX types; repeatable."
 )

@@ -16,8 +16,8 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.cli.command import (
+    BEGIN,
     COUNT,
-    PAST_TIME,
     count_objects,
     json_option,
     with_connection_options,
@@ -102,7 +102,7 @@ _PUBLISHED = ("admitted", "merged", "duplicate", "success")
 )
 @click.option(
     "--since",
-    type=PAST_TIME,
+    type=BEGIN,
     default="30d",
     help="Begin at this time: 12h, 30d (ago; default), 2026-01-31 or an RFC 3339 timestamp.",
 )

@@ -19,7 +19,7 @@ from support.taxii_servers import (
 )
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
-from tocsin.admission.timestamps import micros
+from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.output_formats import DistinctOutput, open_output
@@ -241,6 +241,25 @@ class TestBegin:
         for text in ("yesterday", "2026-02-31"):
             code, _, stderr = tocsin("poll", "feed", "--url", "http://127.0.0.1:9/", option, text)
             assert (code, f"'{option}': not a" in stderr) == (2, True)
+
+    def test_a_poll_may_begin_where_a_clock_that_is_a_little_ahead_says(
+        self, tocsin: Callable[..., Any], alone: None
+    ) -> None:
+        ahead = timestamp(time.time_ns() // 1000 + 5 * 60 * 1_000_000)
+        assert self.asked(tocsin, "--added-after", ahead) == ahead
+
+    @pytest.mark.parametrize(
+        "command",
+        [["poll", "feed", "--since"], ["poll", "feed", "--added-after"], ["receipts", "--since"]],
+    )
+    def test_a_begin_in_the_future_exits_with_2(
+        self, tocsin: Callable[..., Any], alone: None, command: list[str]
+    ) -> None:
+        soon = timestamp(time.time_ns() // 1000 + 15 * 60 * 1_000_000)
+        for text in ("2128-02-29", soon):
+            code, _, stderr = tocsin(*command, text, "--url", "http://127.0.0.1:9/")
+            assert (code, f"'{command[-1]}': {text[:10]}" in stderr) == (2, True), stderr
+            assert "in the future" in stderr
 
 
 @pytest.mark.parametrize("field", ["foo", "bad.field"])
