@@ -37,6 +37,7 @@ _OUT_OF_DATE = (9, 10)
 """OpenSSL's codes for a certificate that is not valid yet, or has expired."""
 _SOCKS_PORT = 1080
 _NO_RIGHTS = "ask the operator for rights; if there were some, your agreement may have ended"
+_SET_HOME = "set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ def _check_local(place: Environment) -> Iterator[Diagnosis]:
         yield _check_mode("settings", place.file, has_secret, "with its secret")
     if (cert := place.settings.cert) and cert.is_file():
         yield from _check_certificate(cert)
-    yield _check_folder("record", state_folder(place.environ))
-    yield _check_folder("cache", cache_folder(place.environ))
+    yield _check_folder("record", state_folder(place.environ), place.environ)
+    yield _check_folder("cache", cache_folder(place.environ), place.environ)
 
 
 def _check_mode(step: str, file: Path, has_secret: bool, what: str) -> Diagnosis:
@@ -110,12 +111,14 @@ def _check_certificate(file: Path) -> Iterator[Diagnosis]:
         yield Diagnosis("certificate", state, f"the one in {file} {warning}", advice)
 
 
-def _check_folder(name: str, folder: Path | None) -> Diagnosis:
+def _check_folder(name: str, folder: Path | None, environ: Mapping[str, str]) -> Diagnosis:
     if folder is None:
-        return Diagnosis(name, "warning", "no folder: HOME is not set", "set HOME")
+        return Diagnosis(name, "warning", "no folder: HOME is not set", _SET_HOME)
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        advice = f"let this user write to {existing}"
+        home = Path(environ.get("HOME", ""))
+        is_lost = folder.is_relative_to(home) and not home.is_dir()
+        advice = _SET_HOME if is_lost else f"let this user write to {existing}"
         return Diagnosis(name, "warning", f"{folder} cannot be written", advice)
     return Diagnosis(name, "ok", str(folder))
 

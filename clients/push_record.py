@@ -28,9 +28,12 @@ from tocsin.clients.files import open_to_append
 from tocsin.clients.http import Collection
 from tocsin.clients.responses import StatusReport
 from tocsin.clients.results import ObjectResult
+from tocsin.config import ClientSettings
 
 log = logging.getLogger(__name__)
 
+NO_STATE_FOLDER = "neither HOME nor XDG_STATE_HOME is the path of a folder"
+"""Why `state_folder` gives none."""
 _VERSION = 1
 _SUFFIX = ".jsonl"
 _KEPT_SECONDS = 90 * 86_400
@@ -113,6 +116,16 @@ def state_folder(environ: Mapping[str, str]) -> Path | None:
     if not folder and environ.get("HOME"):
         folder = environ["HOME"] + "/.local/state"
     return Path(folder) / "tocsin" if Path(folder).is_absolute() else None
+
+
+def open_records(settings: ClientSettings, environ: Mapping[str, str]) -> PushRecords:
+    """The records that a push adds to; logs a warning if there is no place for them."""
+    if not settings.record_pushes:
+        return PushRecords(None)
+    folder = state_folder(environ)
+    if folder is None:
+        log.warning("the push is not recorded: %s", NO_STATE_FOLDER)
+    return PushRecords(folder)
 
 
 class PushRecords:

@@ -39,7 +39,7 @@ from tocsin.clients.cli.hub import find_writable, open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push
-from tocsin.clients.push_record import PushKind, PushRecord, PushRecords, state_folder
+from tocsin.clients.push_record import PushKind, PushRecord, PushRecords, open_records, state_folder
 from tocsin.clients.results import ObjectResult, order_counts
 from tocsin.clients.share_preview import is_cut, print_share_preview
 from tocsin.clients.terminal import (
@@ -205,9 +205,9 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
             return stdio.FAILED
         is_shown = answers is not None and sys.stdout.isatty()
         job = replace(job, options=agreed, is_shown=is_shown)
-        folder = state_folder(os.environ) if settings.record_pushes else None
+        records = open_records(settings, os.environ)
         kind = PushKind.NEW_IDS if inputs.new_ids else None
-        with PushRecords(folder).begin(collection, hub.url, inputs.names, kind) as record:
+        with records.begin(collection, hub.url, inputs.names, kind) as record:
             return _run(job, record, failed)
 
 

@@ -15,7 +15,7 @@ from tocsin.clients.cli.command import (
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
-from tocsin.clients.push_record import PushRecords, state_folder
+from tocsin.clients.push_record import NO_STATE_FOLDER, PushRecords, state_folder
 from tocsin.clients.terminal import open_console, print_json, print_status
 from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
@@ -65,8 +65,10 @@ def _find_last(hub: Hub, settings: ClientSettings) -> list[tuple[str, str]]:
 
     Raises WrongUsage if none is recorded.
     """
-    for push in PushRecords(state_folder(os.environ)).list_newest():
+    folder = state_folder(os.environ)
+    for push in PushRecords(folder).list_newest():
         if push.url == hub.url and not push.is_withdrawal:
             return [(part.status, push.root) for part in push.parts]
-    off = "" if settings.record_pushes else "; record_pushes is off"
-    raise WrongUsage(f"no push to {hub.url} is recorded here{off}; give the id of a status")
+    why = "" if folder else f"; {NO_STATE_FOLDER}"
+    why = why if settings.record_pushes else "; record_pushes is off"
+    raise WrongUsage(f"no push to {hub.url} is recorded here{why}; give the id of a status")

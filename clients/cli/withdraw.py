@@ -32,7 +32,7 @@ from tocsin.clients.cli.hub import find_writable, open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push_results
-from tocsin.clients.push_record import PushKind, PushRecord, PushRecords, state_folder
+from tocsin.clients.push_record import PushKind, PushRecord, PushRecords, open_records, state_folder
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.terminal import (
     choose_console,
@@ -144,9 +144,8 @@ def withdraw_command(
             return stdio.FAILED
         push_options = PushOptions(wait=wait, timeout=options["timeout"])
         job = _Job(hub, collection, results, push_options, as_json)
-        folder = state_folder(os.environ) if settings.record_pushes else None
         named = list(dict.fromkeys(each.file for each in targets if each.file))
-        records = PushRecords(folder)
+        records = open_records(settings, os.environ)
         with records.begin(collection, hub.url, named, PushKind.WITHDRAWAL) as record:
             pushed = _send(job, record)
             counts = _count_outcomes(pushed)

@@ -84,6 +84,19 @@ def test_a_settings_file_that_others_can_read_is_a_warning(tocsin: Run, partner:
     assert "chmod 600" in text and "hunter2" not in text
 
 
+@pytest.mark.parametrize("home", ["", "/dev/null/home"])
+def test_without_a_home_folder_doctor_says_which_variables_to_set(
+    tocsin: Run, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
+    for variable in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", home)
+    _, found, text = states(tocsin, "--url", "https://nosuch.invalid/taxii2/")
+    assert (found["record"], found["cache"]) == ("warning", "warning")
+    assert text.count("set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME") == 2
+    assert "let this user write" not in text
+
+
 @pytest.mark.parametrize(("mode", "state"), [(0o640, "warning"), (0o600, "ok")])
 def test_a_private_key_that_others_can_read_is_a_warning(
     tocsin: Run, tmp_path: Path, mode: int, state: str

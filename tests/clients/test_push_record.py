@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from support.hub import HubInProcess
 from support.taxii_servers import COLLECTION, Medallion
 
 from tocsin.clients.http import Collection
@@ -175,6 +176,20 @@ class TestStatusOfTheLastPush:
         self.push(tocsin, "evil-portal.top")
         code, _, stderr = tocsin("status")
         assert (code, "record_pushes is off; give the id" in stderr) == (2, True)
+
+    @pytest.mark.parametrize("command", ["push", "withdraw"])
+    def test_without_a_home_folder_it_is_said_that_nothing_is_recorded(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch, command: str
+    ) -> None:
+        for variable in ("HOME", "XDG_STATE_HOME"):
+            monkeypatch.delenv(variable)
+        Path("a.txt").write_text("evil-portal.top")
+        words = ("push", "a.txt") if command == "push" else ("withdraw", "evil-portal.top", "--yes")
+        reason = "neither HOME nor XDG_STATE_HOME is the path of a folder"
+        _, _, stderr = tocsin(*words, "--to", "inbox")
+        assert f"the push is not recorded: {reason}" in stderr
+        code, _, stderr = tocsin("status")
+        assert (code, f"is recorded here; {reason}; give the id" in stderr) == (2, True), stderr
 
     def test_the_record_has_nothing_of_what_was_not_sent(
         self, tocsin: Run, partner: Medallion, tmp_path: Path
