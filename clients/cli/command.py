@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -14,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 import click
 from rich.console import Console
@@ -29,7 +28,7 @@ from tocsin.clients.check import Checker, Preview, read_unexamined
 from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.column_maps import read_column_maps, write_profile
-from tocsin.clients.files import is_same_file
+from tocsin.clients.files import UnusableFile, is_same_file
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.terminal import (
     open_console,
@@ -60,9 +59,14 @@ PREVIEW_VERDICTS = ("ready", "duplicate", "held", "refused")
 
 LARGE = 8_000_000
 """Octets of a file from which on it is not kept in memory if that can be avoided."""
+LONGEST_STREAM = 2_000_000_000
+"""Octets of standard input, a pipe or a device, which may have no end and are copied to the disk:
+twice as many as the longest file with which a check was measured."""
 FREEZE_AFTER = 10_000
 """Objects that are examined before what is kept of them is exempted from garbage collection."""
 
+_PIECE = 1_000_000
+"""Octets of a stream that are copied at once."""
 _CLOCK_DIFFERENCE = 10 * 60 * 1_000_000
 """µs by which the clock that a time comes from may be ahead of ours."""
 _SETTINGS = ("url", "key", "cert", "ca", "terms")
@@ -410,19 +414,23 @@ def _examine_files(
 def _read_file(name: str, inputs: Inputs, copies: ExitStack) -> InputFile | Preview:
     """The file; if it cannot be read, a preview with the error.
 
-    A long standard input is copied to a temporary file, which lasts as long as `copies`.
+    A long standard input, pipe or device is copied to a temporary file, which lasts as long as
+    `copies`.
     """
     options = (inputs.form, inputs.new_ids, inputs.labels, inputs.valid_for)
+    content, path = b"", None
     try:
-        path: Path | None = None
         if name == "-":
-            content = sys.stdin.buffer.read(LARGE)
-            if len(content) == LARGE:
-                path, content = _copy_stdin(content, copies), b""
-        elif Path(name).is_file() and Path(name).stat().st_size >= LARGE:
-            path, content = Path(name), b""
+            content, path = _read_stream(sys.stdin.buffer, copies)
+        elif not Path(name).is_file():
+            with open(name, "rb") as stream:
+                content, path = _read_stream(stream, copies)
+        elif Path(name).stat().st_size >= LARGE:
+            path = Path(name)
         else:
             content = Path(name).read_bytes()
+    except UnusableFile as error:
+        return Preview(name, error=str(error))
     except OSError as error:
         return Preview(name, error=f"cannot be read: {error.strerror}")
     return InputFile(
@@ -430,14 +438,28 @@ def _read_file(name: str, inputs: Inputs, copies: ExitStack) -> InputFile | Prev
     )
 
 
-def _copy_stdin(begin: bytes, copies: ExitStack) -> Path:
-    """A temporary file with the standard input, of which the beginning was read."""
-    copy = tempfile.NamedTemporaryFile(prefix="tocsin-")  # noqa: SIM115
-    copies.enter_context(copy)
-    copy.write(begin)
-    shutil.copyfileobj(sys.stdin.buffer, copy)
-    copy.flush()
-    return Path(copy.name)
+def _read_stream(stream: BinaryIO, copies: ExitStack) -> tuple[bytes, Path | None]:
+    """The content of a stream; of a long one, the path of a copy.
+
+    Raises UnusableFile if it is longer than LONGEST_STREAM.
+    """
+    content = stream.read(LARGE)
+    if len(content) < LARGE:
+        return content, None
+    with ExitStack() as own:
+        copy = own.enter_context(tempfile.NamedTemporaryFile(prefix="tocsin-"))
+        length = 0
+        while content:
+            length += copy.write(content)
+            if length > LONGEST_STREAM:
+                raise UnusableFile(
+                    f"it has more than {LONGEST_STREAM:,} octets, the most that is read from a "
+                    "pipe or a device; save it in a file and name that"
+                )
+            content = stream.read(_PIECE)
+        copy.flush()
+        copies.enter_context(own.pop_all())
+    return b"", Path(copy.name)
 
 
 def print_file_errors(previews: Iterable[Preview], *, as_json: bool) -> int:

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from support.taxii_servers import COLLECTION, Medallion, indicator
 
 from tocsin.admission.formats import formats
+from tocsin.clients.cli import command
 
 
 class TestOutputAndStateFiles:
@@ -157,6 +160,33 @@ class TestInputFiles:
         Path("afile").touch()
         code, _, stderr = tocsin(*command, name)
         assert (code, f"{name}: cannot be read: " in stderr) == (1, True)
+
+    def test_a_device_without_an_end_is_read_up_to_a_limit(
+        self, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setattr(command, "LARGE", 10_000)
+        monkeypatch.setattr(command, "LONGEST_STREAM", 30_000)
+        Path("a.txt").write_text("evil.top")
+        code, _, stderr = tocsin("check", "/dev/zero", "a.txt")
+        assert (code, "/dev/zero: it has more than 30,000 octets" in stderr) == (4, True), stderr
+        with open("/dev/zero") as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            code, _, stderr = tocsin("check", "-")
+        assert (code, "-: it has more than 30,000 octets" in stderr) == (1, True), stderr
+        assert [each.name for each in tmp_path.iterdir() if each.name.startswith("tocsin-")] == []
+
+    def test_a_long_pipe_with_a_name_is_read_to_its_end(
+        self, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(command, "LARGE", 10_000)
+        monkeypatch.setattr(command, "_PIECE", 1_000)
+        os.mkfifo("pipe.txt")
+        text = "".join(f"bad{n}.example.org\n" for n in range(1_000))
+        with ThreadPoolExecutor() as writer:
+            writer.submit(Path("pipe.txt").write_text, text)
+            code, lines, _ = tocsin("check", "pipe.txt", "--json")
+        assert (code, json.loads(lines[-1])["counts"]["ready"]) == (0, 1_000)
 
     @pytest.mark.parametrize("options", [["check"], ["push", "--raw", "--to", COLLECTION]])
     def test_a_file_in_no_known_format_is_answered_with_the_list_of_formats(
