@@ -229,6 +229,10 @@ class PushRecord:
     def __init__(self, stream: BinaryIO | None) -> None:
         """Writes to `stream`; nothing if that is None."""
         self._stream = stream
+        self.statuses: list[str] = []
+        """The ids of the submissions that the server has taken, in order."""
+        self.taken = 0
+        """The objects in them."""
 
     def __enter__(self) -> PushRecord:
         """The record itself."""
@@ -241,6 +245,8 @@ class PushRecord:
 
     def acknowledge(self, report: StatusReport, results: Sequence[ObjectResult]) -> None:
         """Record that the server took these objects."""
+        self.statuses.append(report.id)
+        self.taken += len(results)
         objects = (
             SentObject(each.source_id or "", each.label[:_MAX_LABEL], find_level(each.object or {}))
             for each in results

@@ -51,6 +51,7 @@ from tocsin.config.command_line import ParsedValue, printable, with_options
 
 if TYPE_CHECKING:  # a check loads no HTTP client
     from tocsin.clients.push import PushResult
+    from tocsin.clients.push_record import PushRecord
 
 FILE = click.Path(readable=False, allow_dash=True)
 """A path that the command opens itself, so that it can say what went wrong."""
@@ -69,6 +70,8 @@ _PIECE = 1_000_000
 """Octets of a stream that are copied at once."""
 _CLOCK_DIFFERENCE = 10 * 60 * 1_000_000
 """µs by which the clock that a time comes from may be ahead of ours."""
+_MOST_NAMED = 5
+"""Submissions whose ids are named one by one."""
 _SETTINGS = ("url", "key", "cert", "ca", "terms")
 """The settings that are options of some command."""
 
@@ -482,6 +485,25 @@ def print_totals(counts: dict[str, int], *, as_json: bool) -> None:
         print_json({"counts": counts})
     else:
         print_counts(open_console(), counts)
+
+
+@contextmanager
+def reporting_interrupt(record: PushRecord, total: int) -> Iterator[None]:
+    """Say what the hub had taken of `total` objects if the user interrupts a push."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        more = "" if record.taken >= total else "; one that was on its way may have arrived"
+        ids = record.statuses
+        count = "1 submission" if len(ids) == 1 else f"{len(ids)} submissions"
+        print_message(
+            f"the hub took {count}, with {record.taken} of {count_objects(total)}{more}. "
+            "To repeat the command is safe"
+        )
+        if ids:
+            named = ", ".join(ids) if len(ids) <= _MOST_NAMED else f"{ids[0]} to {ids[-1]}"
+            print_message(f"`tocsin status ID` shows the verdicts: {named}; or see `tocsin sent`")
+        raise
 
 
 def print_push_summary(

@@ -30,6 +30,7 @@ from tocsin.clients.cli.command import (
     print_file_errors,
     print_push_summary,
     push_exit_code,
+    reporting_interrupt,
     with_connection_options,
     with_inputs,
     with_sending_options,
@@ -314,7 +315,10 @@ def _push(job: _Job, record: PushRecord, counter: Counter[str]) -> list[PushResu
     counts = job.results.counts
     total = counts["ready"] + (counts["held"] if job.options.send_held else 0)
     parts = push(job.hub, job.collection, job.previews, job.options, record.acknowledge)
-    with progress_bar("sending", known_total=True, hidden=not total) as progress:
+    with (
+        reporting_interrupt(record, total),
+        progress_bar("sending", known_total=True, hidden=not total) as progress,
+    ):
         task, console = progress.add_task("", total=total), choose_console(progress)
         for part in parts:
             for result in part.results:

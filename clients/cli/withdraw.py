@@ -24,6 +24,7 @@ from tocsin.clients.cli.command import (
     preview_files,
     print_push_summary,
     push_exit_code,
+    reporting_interrupt,
     with_connection_options,
     with_sending_options,
     with_settings,
@@ -242,9 +243,12 @@ def _send(job: _Job, record: PushRecord) -> list[PushResult]:
     """Send, and print each object's outcome as soon as it is known; the outcomes."""
     pushed: list[PushResult] = []
     parts = push_results(job.hub, job.collection, job.results, job.options, record.acknowledge)
-    hidden = not job.results
-    with progress_bar("withdrawing", known_total=True, hidden=hidden) as progress:
-        task, console = progress.add_task("", total=len(job.results)), choose_console(progress)
+    total = len(job.results)
+    with (
+        reporting_interrupt(record, total),
+        progress_bar("withdrawing", known_total=True, hidden=not total) as progress,
+    ):
+        task, console = progress.add_task("", total=total), choose_console(progress)
         for part in parts:
             outcomes = tuple(read_outcome(result) for result in part.results)
             _print_results(console, outcomes, as_json=job.as_json)

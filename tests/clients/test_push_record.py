@@ -2,18 +2,23 @@
 
 import json
 import os
+import re
+import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from rich.console import Console
 from support.hub import HubInProcess
-from support.taxii_servers import COLLECTION, Medallion
+from support.taxii_servers import COLLECTION, Answer, Medallion, serve_script
 
 from tocsin.clients.http import Collection
 from tocsin.clients.push_record import PushKind, PushRecords, SentObject
@@ -137,6 +142,38 @@ def test_the_last_push_is_the_one_of_the_latest_moment(
             record.acknowledge(status(id), [result("evil.top")])
     newest = [part.status for push in PushRecords(tmp_path).list_newest() for part in push.parts]
     assert newest == ["s2", "s1"]
+
+
+@pytest.mark.parametrize("words", [("push", "a.txt"), ("withdraw", "--file", "a.txt")])
+def test_an_interrupted_push_says_what_the_hub_has_taken(alone: None, words: Any) -> None:
+    ids, begun, over = ["s1", "s2"], Event(), Event()
+
+    def answer(request: Any) -> Answer | None:
+        if request.method != "POST":
+            return None
+        if not ids:
+            begun.set()
+            over.wait(20)
+            return Answer({"title": "Gone"}, 503)
+        status = {"status": "pending", "total_count": 1, "pending_count": 1}
+        return Answer(status | {"id": ids.pop(0)}, 202)
+
+    Path("a.txt").write_text("\n".join(f"h{n}.evil-portal.top" for n in range(2_500)))
+    default = signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored
+    with serve_script(answer) as server:
+        program = [sys.executable, "-m", "tocsin.clients", *words, "--to", "feed", "--yes"]
+        with subprocess.Popen([*program, "--url", server.url], stderr=subprocess.PIPE) as push:
+            signal.signal(signal.SIGINT, default)
+            assert begun.wait(60)
+            push.send_signal(signal.SIGINT)
+            _, stderr = push.communicate(timeout=20)
+        over.set()
+    assert push.returncode == 130
+    taken, look, end = stderr.decode().splitlines()[-3:]
+    (objects,) = re.findall("the hub took 2 submissions, with ([0-9]+) of 2500 objects; ", taken)
+    assert 2 <= int(objects) < 2_500 and taken.endswith("To repeat the command is safe")
+    assert "`tocsin status ID` shows the verdicts: s1, s2; " in look
+    assert end == "tocsin: interrupted"
 
 
 class TestStatusOfTheLastPush:
