@@ -148,7 +148,7 @@ class CheckProcesses:
         """
         if not self._executor:
             self._executor = self._start(None)
-        return self._executor.submit(_examine_plain, part, work, dict(copies))
+        return _submit(self._executor, _examine_plain, part, work, dict(copies))
 
     def examine_large(self, large: LargeFile, parts: Iterable[Part]) -> Iterator[ResultBlock]:
         """Yield the results of the parts of a large STIX file, in order.
@@ -172,7 +172,7 @@ class CheckProcesses:
         with self._start(large) as executor:
             try:
                 for part in parts:
-                    running.append(executor.submit(examine, part))
+                    running.append(_submit(executor, examine, part))
                     if len(running) > _MOST_FOR_LARGE * _PARTS_AHEAD:
                         yield running.popleft().result()
                 while running:
@@ -190,6 +190,22 @@ class CheckProcesses:
         if self._executor:
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._executor = None
+
+
+def _submit(
+    executor: ProcessPoolExecutor, examine: Callable[..., ResultBlock], *arguments: object
+) -> Future[ResultBlock]:
+    """Hand over work.  A process that is started for it inherits that interrupts are blocked.
+
+    They are the business of this program, and a process that starts cannot ignore them yet.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return executor.submit(examine, *arguments)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    try:
+        return executor.submit(examine, *arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,9 +477,9 @@ _worker: _Worker | None = None
 
 
 def _begin(settings: ExaminerSettings, large: LargeFile | Surveyed | None) -> None:
-    """Prepare a worker process.  An interrupt is the business of the program that started it."""
+    """Prepare a worker process."""
     global _worker  # noqa: PLW0603
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # see _submit; Windows blocks none
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pipeline = build_pipeline(settings)
     _worker = _Worker(pipeline)

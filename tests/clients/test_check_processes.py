@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,22 @@ def processes() -> Iterator[CheckProcesses]:
     settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
     with CheckProcesses(settings, count=2, part=5) as processes:
         yield processes
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_a_process_is_started_with_interrupts_blocked(checker: Checker) -> None:
+    def is_blocked(id: int) -> bool:
+        status = Path(f"/proc/{id}/status").read_text()
+        (mask,) = re.findall("^SigBlk:\t([0-9a-f]+)$", status, re.MULTILINE)
+        return bool(int(mask, 16) & 1 << signal.SIGINT - 1)
+
+    before = active_children()
+    settings = ExaminerSettings(policy_text(), None, describe_submitter(SETTINGS))
+    with CheckProcesses(settings, count=2, part=5) as processes:
+        checker.preview(InputFile("a.txt", text(40)), NOW, processes)
+        started = [each.pid or 0 for each in active_children() if each not in before]
+        assert started and all(map(is_blocked, started))
+    assert not is_blocked(os.getpid())
 
 
 def preview_both_ways(
