@@ -34,6 +34,7 @@ Exit codes:
   3    {unavailable}{more}
   130  interrupted
   141  the reader of the output is gone, for instance `| head`
+  143  ended by SIGTERM, as `kill` and `timeout` send it
 """
 
 

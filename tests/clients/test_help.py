@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pytest
+from support.paths import ROOT
 from support.taxii_servers import KEY, Medallion, indicator
 
 from tocsin.clients.cli.main import main, tocsin
@@ -149,3 +150,11 @@ def test_each_watch_example_of_the_help_sends_a_file_until_interrupted(
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=30)
     assert running.returncode == 130
+
+
+def test_the_help_and_the_table_of_the_documentation_have_the_same_exit_codes() -> None:
+    table = (ROOT / "docs" / "operate.md").read_text().partition("| code | meaning |")[2]
+    documented = re.findall("^[|] ([0-9]+) [|]", table.partition("\n\n")[0], re.MULTILINE)
+    listed = (tocsin.epilog or "").partition("Exit codes:")[2]
+    assert documented == re.findall("^  ([0-9]+)  ", listed, re.MULTILINE)
+    assert "143" in documented
