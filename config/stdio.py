@@ -14,8 +14,8 @@ DONE, FAILED, WRONG_USAGE, UNAVAILABLE, PARTLY = 0, 1, 2, 3, 4
 or were not sent, others were taken."""
 STANDARD_OUTPUT = "standard output"
 """The name of standard output in errors."""
-INTERRUPTED, PIPE_CLOSED = 130, 141
-"""The exit codes that shells report for SIGINT and SIGPIPE: 128 and the signal's number."""
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+"""The exit codes that shells report for SIGINT, SIGPIPE and SIGTERM: 128 and its number."""
 
 
 class _StandardOutput(FileIO):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import atexit
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 import click
 
@@ -91,4 +96,32 @@ def tocsin() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     stdio.prepare_streams()
-    return run_command(tocsin, "tocsin", arguments, _EXIT_CODES)
+    with _ending_in_order():
+        return run_command(tocsin, "tocsin", arguments, _EXIT_CODES)
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM remove temporary files and end other processes before it ends this one.
+
+    A second one ends it at once.  The parent sees that the signal ended it: for systemd, this is
+    no failure, and the exit code 143 is one.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    end = partial(signal.raise_signal, signal.SIGTERM)
+
+    def begin_to_end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(stdio.TERMINATED)
+
+    atexit.register(end)  # before the commands' modules register theirs, so it is run after them
+    signal.signal(signal.SIGTERM, begin_to_end)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # none came
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            atexit.unregister(end)

@@ -187,3 +187,25 @@ def test_an_interrupted_hub_command_exits_with_130_and_no_traceback(
         _, stderr = command.communicate(timeout=30)
     assert (command.returncode, stderr.splitlines()[-1]) == (130, "tocsin-hub: interrupted")
     assert "Traceback" not in stderr
+
+
+def test_a_check_that_sigterm_ends_leaves_no_file_and_prints_nothing(
+    alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    (tmp_path / "long.txt").write_text("".join(f"h{n}.evil-portal.top\n" for n in range(600_000)))
+    line = [*COMMAND.split(), "check", "-", "--as", "a.txt"]
+    with (
+        (tmp_path / "long.txt").open() as stdin,
+        subprocess.Popen(line, stdin=stdin, stderr=subprocess.PIPE, text=True) as check,
+    ):
+        deadline = time.monotonic() + 60
+        while not list(folder.iterdir()):
+            assert time.monotonic() < deadline and check.poll() is None
+            time.sleep(0.02)
+        time.sleep(4)  # so that it has begun to examine the copy
+        check.terminate()
+        _, stderr = check.communicate(timeout=30)
+    assert (check.returncode, stderr, list(folder.iterdir())) == (-signal.SIGTERM, "", [])
