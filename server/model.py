@@ -341,7 +341,7 @@ class DeliveryRecorder(Protocol):
     """Remembers which account was served what."""
 
     def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
-        """Record a page of objects; quick, and it never fails."""
+        """Record a page of objects, or that there was nothing new; quick, and it never fails."""
         ...
 
 

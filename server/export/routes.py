@@ -92,25 +92,29 @@ class Endpoints:
         found = self.services.files.find(wanted)
         context.check_rights(wanted.collection)
         if request.if_none_match.contains_weak(found.tag):
-            answer = flask.Response(status=_NOT_MODIFIED)
+            answer, page = flask.Response(status=_NOT_MODIFIED), ObjectPage()
         else:
-            answer = _content(found)
-            if request.method == "GET":
-                self._record(context.account.name, wanted, found)
+            answer, page = _content(found), _page_of(found)
+        if request.method == "GET":
+            self._record(context.account.name, wanted, page)
         answer.set_etag(found.tag)
         return answer
 
-    def _record(self, account: str, wanted: FileRequest, found: ExportedFile) -> None:
+    def _record(self, account: str, wanted: FileRequest, page: ObjectPage) -> None:
         """Remember that the account was served what is in the file, or may be in it."""
         is_whole = not (wanted.format.is_indicators_only or wanted.least_confidence)
         types = frozenset() if is_whole else frozenset({"indicator"})
-        page = ObjectPage(
-            count=found.position,
-            first_stamp=1,
-            last_stamp=found.stamp,
-            last_position=found.position,
-        )
         self.services.deliveries.record(account, wanted.collection, Query(types=types), page)
+
+
+def _page_of(found: ExportedFile) -> ObjectPage:
+    """Everything up to the end of the feed when the file was made."""
+    return ObjectPage(
+        count=found.position,
+        first_stamp=1,
+        last_stamp=found.stamp,
+        last_position=found.position,
+    )
 
 
 def _answer_lines(names: Iterable[str]) -> flask.Response:

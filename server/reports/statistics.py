@@ -16,19 +16,27 @@ from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.auth import may_read, may_read_contributions, readable_collections
-from tocsin.server.model import Account, Collection, CollectionKind, FeedHead
+from tocsin.server.model import (
+    Account,
+    Collection,
+    CollectionKind,
+    FeedHead,
+    Query,
+    VersionKeyword,
+)
 from tocsin.server.reports.senders import Sender, describe_sender
 from tocsin.server.store import Store
-from tocsin.server.store.deliveries import Delivery
+from tocsin.server.store.deliveries import Delivery, LastPoll
 from tocsin.server.store.public_objects import PublicSummary
 from tocsin.server.store.statistics import ALL, LATENCIES, Counts
 
 POLLER_DAYS = 60
-"""Days within which a poller's last delivery is looked for."""
+"""Days within which the deliveries of a poller are looked for whose last poll is not known."""
 VALUE_SUBMISSIONS = 20
 """Latest submissions of a partner whose objects are looked at for the value returned."""
 VALUE_OBJECTS = 200
 """Objects in them that are looked at."""
+_EVERY_VERSION = frozenset({VersionKeyword.ALL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +71,18 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """An account that may read a collection, and how far it has read it.
-
-    A poll that found nothing new leaves no trace: who has everything is not silent.
-    """
+    """An account that may read a collection, and how far it has read it."""
 
     account: str
     partner: str
     collection: Collection
-    last_served: int | None
-    """The hour in which it was last served something, by its beginning in µs since 1970 UTC; None:
-    not in the last `POLLER_DAYS`."""
+    last_polled: int | None
+    """The hour of its last poll, by its beginning in µs since 1970 UTC; None: it never polled."""
     behind: int | None
     """Entries added after the last one that it was served; None for a view."""
-
-    @property
-    def silent_since(self) -> int | None:
-        """The hour in which it was last served something, if it is behind; else None."""
-        return self.last_served if self.behind else None
+    silent_since: int | None
+    """Time in µs since which it has not polled, and something new has waited for it; None: nothing
+    waits, or it never polled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +137,13 @@ class StatisticsReader:
         _check(account, ALL if partner is None else partner)
         collections = self._store.feeds.look().collections
         readers = [a for a in self._store.accounts.list_accounts(partner) if not a.disabled]
-        served = self._find_served(readers, collections, POLLER_DAYS)
+        polls = self._find_polls(readers, collections)
         heads = self._store.feeds.heads()
         pollers: list[Poller] = []
         for reader in readers:
             for collection in collections:
                 if collection.id in reader.reads and may_read(reader, collection):
-                    last = served.get((reader.name, collection.id), ())
+                    last = polls.get((reader.name, collection.id), LastPoll())
                     pollers.append(self._poller(reader, collection, last, heads))
         return sorted(pollers, key=lambda each: (-(each.behind or 0), each.account))
 
@@ -183,28 +185,41 @@ class StatisticsReader:
         self,
         reader: Account,
         collection: Collection,
-        served: Sequence[Delivery],
+        last: LastPoll,
         heads: dict[str, FeedHead],
     ) -> Poller:
-        hour = max((each.hour for each in served), default=None)
-        head, behind = heads.get(collection.id), None
+        head, behind, since = heads.get(collection.id), None, None
         if collection.view is None and head is not None:
-            last = max((_last_stamp(each) for each in served), default=0)
             done = head.position
-            if last < head.stamp:
-                done = self._store.feeds.position_at(collection.id, last) if last else 0
+            if last.stamp < head.stamp:
+                feeds, stamp = self._store.feeds, last.stamp
+                done = feeds.position_at(collection.id, stamp) if stamp else 0
             behind = head.position - done
-        return Poller(reader.name, reader.partner, collection, hour, behind)
+            if behind and last.hour:
+                since = self._find_silence(collection, last)
+        return Poller(reader.name, reader.partner, collection, last.hour or None, behind, since)
+
+    def _find_silence(self, collection: Collection, last: LastPoll) -> int | None:
+        """See `Poller.silent_since`; None also if what it was not served was removed."""
+        next_one = Query(limit=1, added_after=last.stamp, keywords=_EVERY_VERSION)
+        found = self._store.feeds.page(collection.id, next_one, bodies=False).entries
+        return max(last.hour, found[0].stamp) if found else None
+
+    def _find_polls(
+        self, readers: Iterable[Account], collections: Sequence[Collection]
+    ) -> dict[tuple[str, str], LastPoll]:
+        """The last poll of each account and collection, as far as there were any."""
+        pairs = _pairs(readers, collections)
+        polls = self._store.deliveries.last_polls(pairs)
+        unknown = [each for each in pairs if each not in polls or not polls[each].stamp]
+        for pair, served in self._find_served(unknown, POLLER_DAYS).items():
+            hour = max(polls.get(pair, LastPoll()).hour, *(each.hour for each in served))
+            polls[pair] = LastPoll(hour, max(map(_last_stamp, served)))
+        return polls
 
     def _find_served(
-        self, readers: Iterable[Account], collections: Sequence[Collection], days: int
+        self, pairs: Sequence[tuple[str, str]], days: int
     ) -> dict[tuple[str, str], list[Delivery]]:
-        pairs = [
-            (reader.name, each.id)
-            for reader in readers
-            for each in collections
-            if each.id in reader.reads
-        ]
         served: dict[tuple[str, str], list[Delivery]] = {}
         since = self._clock() - days * DAY
         for delivery in self._store.deliveries.of_accounts(pairs, since):
@@ -232,7 +247,7 @@ class StatisticsReader:
         """Entries between the first and the last that any of the accounts was served."""
         feeds = [each for each in collections if each.view is None]
         by_feed: dict[str, list[Delivery]] = {}
-        for (_, feed), every in self._find_served(accounts, feeds, days).items():
+        for (_, feed), every in self._find_served(_pairs(accounts, feeds), days).items():
             by_feed.setdefault(feed, []).extend(every)
         since, total = self._clock() - days * DAY, 0
         for feed, every in by_feed.items():
@@ -250,6 +265,11 @@ def _check(account: Account, partner: str) -> None:
     is_own = partner != ALL and account.partner == partner
     if not (is_own or may_read_contributions(account)):
         raise NotAllowed("this account may not read the statistics of others")
+
+
+def _pairs(readers: Iterable[Account], collections: Sequence[Collection]) -> list[tuple[str, str]]:
+    """Accounts with the ids of collections that they read."""
+    return [(a.name, each.id) for a in readers for each in collections if each.id in a.reads]
 
 
 def _last_stamp(delivery: Delivery) -> int:

@@ -8,13 +8,16 @@ entry in it may have been among them.
 Each process that serves has a mark with the time up to which it has written everything.  A
 mark that is left behind shows that a process died, and between which times deliveries may be
 missing.
+
+One small document for each account and collection says in which hour it was last polled, and up to
+which stamp it was served.  Retention leaves it, so that a poller that stopped is not forgotten.
 """
 
 from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pymongo import UpdateOne
@@ -59,6 +62,16 @@ class DeliveryGap:
 
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class LastPoll:
+    """The last poll of an account for the objects of a collection."""
+
+    hour: int = 0
+    """The beginning of its hour, in µs since 1970 UTC, whether there was anything new or not."""
+    stamp: int = 0
+    """The last stamp that the account was ever served there; 0: none."""
 
 
 @dataclass(slots=True)
@@ -116,6 +129,9 @@ class Deliveries:
         self._hours: dict[_Key, _Hour] = {}
         self._ends: dict[tuple[str, str], tuple[int, int]] = {}
         """Position and stamp of the last entry served, by account and collection."""
+        self._polls: dict[tuple[str, str], LastPoll] = {}
+        self._new_polls: dict[tuple[str, str], LastPoll] = {}
+        """Those of them that are not written yet."""
         self._mark: int | None = None
         """Time at which the mark was last written; None while this process does not serve."""
         self._lost_since: int | None = None
@@ -140,10 +156,12 @@ class Deliveries:
         self._mark = None
 
     def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
-        """Record a page of objects.  Writes nothing yet."""
+        """Record a page of objects; of an empty one only its hour.  Writes nothing yet."""
+        place, now = (account, collection.id), self._clock()
+        with self._lock:
+            self._note_poll(place, now - now % HOUR, page.last_stamp)
         if not page.count:
             return
-        place, now = (account, collection.id), self._clock()
         whole, start = _is_whole(collection.view, query), page.first_stamp
         exact = whole or page.count == 1
         with self._lock:
@@ -168,9 +186,11 @@ class Deliveries:
             for key, hour in self._hours.items():
                 if not hour.is_written:
                     new[key] = replace(hour)
+            polls = dict(self._new_polls)
         if new:
             writes = [self._update(key, hour) for key, hour in new.items()]
             self._base.deliveries.bulk_write(writes, ordered=False)
+        self._write_polls(polls)
         if lost is not None:
             gap = {"_id": uuid.uuid4().hex, "written": lost, "until": now, "dead": True}
             self._base.delivery_marks.insert_one(gap)
@@ -204,6 +224,18 @@ class Deliveries:
             for document in self._base.deliveries.find({"_id": {"$in": list(part)}}):
                 yield from _deliveries_of(document)
 
+    def last_polls(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], LastPoll]:
+        """The last polls of accounts for collections (their ids), as far as there were any.
+
+        Before hubs kept them, only deliveries tell of polls.
+        """
+        keys = [f"{account}|{collection}" for account, collection in pairs]
+        return {
+            (each["account"], each["collection"]): LastPoll(each["hour"], each["stamp"])
+            for part in chunk_keys(keys, _READ_KEYS)
+            for each in self._base.polls.find({"_id": {"$in": list(part)}})
+        }
+
     def gaps(self) -> list[DeliveryGap]:
         """The times in which deliveries may be missing, in order."""
         now = self._clock()
@@ -229,6 +261,12 @@ class Deliveries:
             deleted += found.deleted_count
         return deleted
 
+    def _note_poll(self, place: tuple[str, str], hour: int, stamp: int) -> None:
+        old = self._polls.get(place, LastPoll())
+        new = LastPoll(max(old.hour, hour), max(old.stamp, stamp))
+        if new != old:
+            self._polls[place] = self._new_polls[place] = new
+
     def _start(
         self, place: tuple[str, str], collection: Collection, query: Query, first: int
     ) -> int:
@@ -249,6 +287,14 @@ class Deliveries:
         change = {"$set": {**place, f"hours.{start // HOUR}.{hour.id}": served}}
         return UpdateOne({"_id": f"{account}|{collection}|{month}"}, change, upsert=True)
 
+    def _write_polls(self, polls: Mapping[tuple[str, str], LastPoll]) -> None:
+        if not polls:
+            return
+        updates = [_update_of_poll(place, poll) for place, poll in polls.items()]
+        self._base.polls.bulk_write(updates, ordered=False)
+        with self._lock:
+            self._new_polls = {k: v for k, v in self._new_polls.items() if polls.get(k) != v}
+
     def _write_mark(self, now: int) -> None:
         mark = {"written": now, "until": 0, "dead": False}
         key = {"_id": self._process}
@@ -259,6 +305,15 @@ class Deliveries:
         past = [k for k, hour in self._hours.items() if hour.is_written and k[2] + HOUR <= now]
         for key in past:
             del self._hours[key]
+
+
+def _update_of_poll(place: tuple[str, str], poll: LastPoll) -> UpdateOne:
+    account, collection = place
+    change = {
+        "$set": {"account": account, "collection": collection},
+        "$max": {"hour": poll.hour, "stamp": poll.stamp},  # of whichever process is further
+    }
+    return UpdateOne({"_id": f"{account}|{collection}"}, change, upsert=True)
 
 
 def _is_whole(view: View | None, query: Query) -> bool:

@@ -51,6 +51,7 @@ class PartnerDocuments:
             base[name].delete_many({"partner": slug})
         for name in names:
             base.keys.delete_many({"account": name})
+            base.polls.delete_many({"account": name})
             base.accounts.delete_one({"_id": name})
         increment_configuration_revision(base)
         Agreements(base).delete_of(slug)

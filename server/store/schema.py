@@ -231,6 +231,7 @@ INDEXES: dict[str, tuple[tuple[str, ...], ...]] = {
     "stats": (("ends",),),
     "deliveries": (("bucket",),),
     "delivery_marks": (),
+    "polls": (("account",),),
     "reviews": (
         ("state", "partner", "asked"),
         ("partner", "source_id"),

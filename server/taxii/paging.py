@@ -131,6 +131,7 @@ class PageRequest:
             request_context().objects = 0
             answer = flask.Response(status=_NOT_MODIFIED)
             answer.set_etag(known_tag)
+            self._record(query, ObjectPage())
         elif representation := _REPRESENTATIONS.get(self.endpoint):
             at, page = self.services.feeds.objects(self.feed, query, state, representation)
             self._check_rights()  # so that nothing published after the end is served
@@ -139,8 +140,7 @@ class PageRequest:
             if len(page.objects) > (_MAX_CHANGED_ON_LOOP if is_changed else _MAX_OCTETS_ON_LOOP):
                 check_may_block()
             answer = self._answer_page(query, page, representation)
-            if representation is OBJECTS:
-                self._record(query, page)
+            self._record(query, page)
             if at is not None:
                 answer.set_etag(tag if at == head else self._tag(at))
         else:
@@ -167,8 +167,8 @@ class PageRequest:
             raise Unavailable("the collection changed while it was read; send the request again")
 
     def _record(self, query: Query, page: ObjectPage) -> None:
-        """Remember that the account was served the page."""
-        if request.method == "GET":
+        """Remember that the account was served the page, if it is one of objects."""
+        if request.method == "GET" and _REPRESENTATIONS.get(self.endpoint) is OBJECTS:
             account = request_context().authenticated.name
             self.services.deliveries.record(account, self.feed, query, page)
 

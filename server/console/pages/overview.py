@@ -136,8 +136,9 @@ class Overview:
         for each in pollers:
             if each.silent_since is not None and now - each.silent_since > _SILENT:
                 name = each.collection.alias or each.collection.id
-                span = age(each.silent_since, now)
-                yield Notice(f"{each.account} was served nothing of {name} for {span}.")
+                span = age(each.last_polled or 0, now)
+                wait = f"{count(each.behind or 0, 'entry waits', 'entries wait')} for it"
+                yield Notice(f"{each.account} has not polled {name} for {span}; {wait}.")
         for sender in senders:
             if sender.silent and sender.usual is not None:
                 span, usual = age(sender.last, now), age(0, sender.usual)

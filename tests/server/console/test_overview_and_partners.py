@@ -238,6 +238,21 @@ def test_the_overview_says_which_accounts_submit_less_often_than_usual(
     moved.close()
 
 
+def test_the_overview_says_who_stopped_polling_and_what_waits(store: Store) -> None:
+    clock = ManualClock(wall_clock())
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "operator@hub.example", Role.OPERATOR)
+    hub.push(indicator())
+    hub.feed("green", who="north")
+    hub.store.deliveries.flush()
+    hub.push(indicator("two.top"))
+    for days in (0, 100):
+        clock.now += days * DAY
+        page = sign_in(hub, "operator@hub.example").get("/console/overview").text
+        is_said = f"north has not polled green for {days} d" in page
+        assert is_said == ("1 entry waits for it." in page) == bool(days)
+
+
 @pytest.mark.parametrize("path", ["/overview", "/review"])
 def test_the_ages_of_the_queue_stand_on_the_overview_and_above_the_queue(
     store: Store, path: str

@@ -1,5 +1,6 @@
 """Statistics: every settled object is counted once, and nobody learns of the counts of others."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,14 +9,26 @@ from support.clock import ManualClock
 from support.hub import GREEN, HubInProcess, indicator
 
 from tocsin.admission.errors import NotAllowed
-from tocsin.admission.timestamps import DAY
-from tocsin.server.model import Account
+from tocsin.admission.timestamps import DAY, HOUR
+from tocsin.server.model import Account, ObjectPage, Query
 from tocsin.server.reports.statistics import Series, find_quantile
 from tocsin.server.store import Store
+from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.statistics import KEPT_DAYS, LATENCIES
 
 OPERATOR = Account("operator", "", operator=True)
 PERSON = "Reported by Jane Doe, who saw it"
+
+
+@pytest.fixture
+def moved(
+    store: Store, engine_uri: str, timed: tuple[HubInProcess, ManualClock]
+) -> Iterator[HubInProcess]:
+    """The hub of `timed`, whose database has the clock that tests can move, too."""
+    _, clock = timed
+    opened = Store.connect(engine_uri, name=store._base.name, clock=clock)
+    yield HubInProcess(opened, clock, founded=True)
+    opened.close()
 
 
 def count(hub: HubInProcess) -> None:
@@ -203,7 +216,7 @@ class TestPollers:
         hub.feed("green", who="north")
         poller = self.find(hub, "north")
         assert poller.behind == 0 and poller.silent_since is None
-        assert poller.last_served is not None
+        assert poller.last_polled is not None
 
     def test_who_has_not_come_back_is_behind_since_then(self, hub: HubInProcess) -> None:
         hub.push(indicator())
@@ -211,13 +224,81 @@ class TestPollers:
         hub.push(indicator("two.top"), indicator("three.top"))
         poller = self.find(hub, "north")
         assert poller.behind == 2
-        assert poller.silent_since == poller.last_served is not None
+        assert poller.last_polled <= poller.silent_since <= hub.store.clock()
 
     def test_who_never_polled_is_behind_everything(self, hub: HubInProcess) -> None:
         hub.push(indicator())
         poller = self.find(hub, "north")
         head = hub.store.feeds.head(hub.collection("green").id)
-        assert (poller.last_served, poller.behind) == (None, head.position)
+        assert (poller.last_polled, poller.behind) == (None, head.position)
+        assert poller.silent_since is None
+
+    def test_who_polls_a_quiet_feed_is_not_silent_when_something_comes(
+        self, moved: HubInProcess, clock: ManualClock
+    ) -> None:
+        moved.push(indicator())
+        moved.feed("green", who="north")
+        clock.now += 4 * DAY
+        before = moved.store.clock()
+        moved.push(indicator("two.top"))
+        poller = self.find(moved, "north")
+        assert poller.behind == 1 and poller.silent_since >= before, "it waits since just now"
+        clock.now += 4 * DAY
+        moved.push(indicator("three.top"))
+        assert self.find(moved, "north").silent_since == poller.silent_since
+
+    @pytest.mark.parametrize("is_unchanged", [False, True])
+    def test_a_poll_without_anything_new_is_known(
+        self, moved: HubInProcess, clock: ManualClock, *, is_unchanged: bool
+    ) -> None:
+        """Also that of a tool which wants only what the feed has no news of."""
+        path, wanted = "collections/green/objects/", {"match[type]": "malware"}
+        moved.push(indicator())
+        first = moved.ask(path, "north", query_string=wanted)
+        clock.now += 4 * DAY
+        headers = {"If-None-Match": first.headers["ETag"]} if is_unchanged else {}
+        moved.ask(path, "north", query_string=wanted, headers=headers)
+        poller = self.find(moved, "north")
+        assert (
+            poller.behind and poller.silent_since == poller.last_polled == clock.now // HOUR * HOUR
+        )
+
+    def test_who_stopped_is_remembered_longer_than_its_deliveries(
+        self, moved: HubInProcess, clock: ManualClock
+    ) -> None:
+        moved.push(indicator())
+        moved.feed("green", who="north")
+        moved.push(indicator("two.top"))
+        before = self.find(moved, "north")
+        clock.now += 500 * DAY
+        moved.store.deliveries.forget([moved.collection("green").id], clock.now)
+        assert self.find(moved, "north") == before and before.behind == 1
+
+    def test_a_process_that_is_late_does_not_set_a_poller_back(
+        self, moved: HubInProcess, clock: ManualClock
+    ) -> None:
+        late = Deliveries(moved.store._base, clock)
+        late.record("north", moved.collection("green"), Query(), ObjectPage())
+        clock.now += 2 * HOUR
+        moved.push(indicator())
+        moved.feed("green", who="north")
+        before = self.find(moved, "north")
+        late.flush()
+        assert self.find(moved, "north") == before and before.behind == 0
+
+    def test_a_poller_of_before_is_known_by_what_it_was_served(self, hub: HubInProcess) -> None:
+        hub.push(indicator())
+        hub.feed("green", who="north")
+        before = self.find(hub, "north")
+        hub.store._base.polls.delete_many({})
+        assert self.find(hub, "north") == before
+
+    def test_a_removed_partner_leaves_no_polls(self, hub: HubInProcess) -> None:
+        for name in ("acme", "north"):
+            hub.feed("green", who=name)
+        hub.store.deliveries.flush()
+        hub.services.partner_data.remove("acme", "operator", "it left")
+        assert [each["account"] for each in hub.store._base.polls.find({})] == ["north"]
 
     def test_the_position_of_a_stamp_is_exact_when_the_block_is_packed_or_not(
         self, hub: HubInProcess
