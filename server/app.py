@@ -176,6 +176,7 @@ def build_services(  # noqa: PLR0913
     has_room = disk.has_room_for_copies
     exports = export.FeedFiles(folder, store.feeds, store.epoch(), clock, has_room)
     receivers = Receivers(store, lifecycle)
+    statistics = StatisticsReader(store, clock, requires_agreements=settings.require_agreements)
     return HubServices(
         store,
         publisher,
@@ -190,7 +191,7 @@ def build_services(  # noqa: PLR0913
         clock,
         Notices(
             store,
-            StatisticsReader(store, clock),
+            statistics,
             _notice_settings(settings),
             clock,
             monitor.find_certificate_end,
@@ -200,7 +201,7 @@ def build_services(  # noqa: PLR0913
         receivers,
         ObjectReports(store, config, receivers, clock),
         Search(store, clock),
-        StatisticsReader(store, clock),
+        statistics,
         AgreementLifecycle(store, publisher, clock),
         console.DraftFiles(settings.data / _DRAFTS, clock),
         admission.text or policy_text(settings.policy),

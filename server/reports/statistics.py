@@ -15,7 +15,13 @@ from itertools import accumulate
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY, HOUR
-from tocsin.server.auth import may_read, may_read_contributions, readable_collections
+from tocsin.server.auth import (
+    Terms,
+    may_read,
+    may_read_contributions,
+    may_write,
+    readable_collections,
+)
 from tocsin.server.model import (
     Account,
     Collection,
@@ -27,6 +33,7 @@ from tocsin.server.model import (
 from tocsin.server.reports.senders import Sender, describe_sender
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Delivery, LastPoll
+from tocsin.server.store.feeds.views import HubState
 from tocsin.server.store.public_objects import PublicSummary
 from tocsin.server.store.statistics import ALL, LATENCIES, Counts
 
@@ -102,9 +109,15 @@ class ValueReturned:
 class StatisticsReader:
     """Reads the statistics of a hub."""
 
-    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
-        """`clock` gives the time in µs since 1970 UTC."""
+    def __init__(
+        self, store: Store, clock: Callable[[], int], *, requires_agreements: bool = False
+    ) -> None:
+        """`clock` gives the time in µs since 1970 UTC.
+
+        `requires_agreements`: a partner without any agreement has no rights.
+        """
         self._store, self._clock = store, clock
+        self._requires_agreements = requires_agreements
 
     def by_day(self, account: Account, days: int, partner: str = ALL) -> Series:
         """The last days, today included, of a partner or of all.  One read.
@@ -130,13 +143,13 @@ class StatisticsReader:
         return [Share(name, n, 100 * n / every) for name, n in total.most_common()]
 
     def pollers(self, account: Account, partner: str | None = None) -> list[Poller]:
-        """The accounts that may read, with each of their collections, the worst first.
+        """The accounts that may read now, with each of their collections, the worst first.
 
         Of all partners if `partner` is None.  Raises NotAllowed as `by_day` does.
         """
         _check(account, ALL if partner is None else partner)
-        collections = self._store.feeds.look().collections
-        readers = [a for a in self._store.accounts.list_accounts(partner) if not a.disabled]
+        hub = self._store.feeds.look()
+        collections, readers = hub.collections, self._find_accounts(hub, partner)
         polls = self._find_polls(readers, collections)
         heads = self._store.feeds.heads()
         pollers: list[Poller] = []
@@ -148,13 +161,15 @@ class StatisticsReader:
         return sorted(pollers, key=lambda each: (-(each.behind or 0), each.account))
 
     def senders(self, account: Account) -> list[Sender]:
-        """The accounts that have submitted lately: the silent first, then by account.
+        """The accounts that have submitted and still may: the silent first, then by account.
 
         A document for each account, in a few reads by key.  Raises NotAllowed except for the hub's
         own people.
         """
         _check(account, ALL)
-        every = {a.name: a for a in self._store.accounts.list_accounts() if not a.disabled}
+        hub = self._store.feeds.look()
+        accounts = self._find_accounts(hub)
+        every = {a.name: a for a in accounts if any(may_write(a, c) for c in hub.collections)}
         now, found = self._clock(), self._store.statistics.senders(list(every))
         senders = [
             describe_sender(every[name], each, now) for name, each in found.items() if each.runs
@@ -180,6 +195,17 @@ class StatisticsReader:
             sightings=sum(each.sightings for each in figures if each is not None),
             received=self._count_received(accounts, readable, days),
         )
+
+    def _find_accounts(self, hub: HubState, partner: str | None = None) -> list[Account]:
+        """The accounts that are not disabled, with the rights that they have now."""
+        now, required = self._clock(), self._requires_agreements
+
+        def narrow(account: Account) -> Account:
+            agreements, own = hub.agreements_of(account.partner), hub.find_partner(account.partner)
+            return Terms(agreements, now, required, own).narrow(account, hub.collections)
+
+        every = self._store.accounts.list_accounts(partner)
+        return [narrow(each) for each in every if not each.disabled]
 
     def _poller(
         self,

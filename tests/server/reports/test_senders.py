@@ -12,7 +12,7 @@ from support.presence import present
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.timestamps import DAY
-from tocsin.server.model import Account
+from tocsin.server.model import Account, Agreement
 from tocsin.server.reports.senders import Sender, find_usual_gap
 from tocsin.server.store import Store, wall_clock
 from tocsin.server.store.senders import KEPT_DAYS, KEPT_RUNS
@@ -115,6 +115,19 @@ def test_an_account_that_never_submitted_or_is_disabled_is_not_listed(
     assert list(senders(hub)) == ["acme"]
     acme = present(hub.store.accounts.find_account("acme"))
     hub.store.commit(lambda txn: txn.accounts.update_account(replace(acme, disabled=True)))
+    assert senders(hub) == {}
+
+
+def test_an_account_that_may_not_submit_now_is_not_listed(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    submit(hub, clock, 6)
+    inbox = frozenset({hub.collection("inbox").id})
+    terms = Agreement("", "acme", inbox, starts=clock.now, until=clock.now + 9 * HOUR)
+    hub.services.agreements.add(terms, "t")
+    clock.now += 8 * HOUR
+    assert senders(hub)["acme"].silent
+    clock.now += HOUR
     assert senders(hub) == {}
 
 

@@ -9,14 +9,24 @@ from support.clock import ManualClock
 from support.hub import GREEN, HubInProcess, indicator
 
 from tocsin.admission.errors import NotAllowed
+from tocsin.admission.markings.audience import Audience
 from tocsin.admission.timestamps import DAY, HOUR
-from tocsin.server.model import Account, ObjectPage, Query
-from tocsin.server.reports.statistics import Series, find_quantile
+from tocsin.server.model import (
+    Account,
+    Agreement,
+    Collection,
+    CollectionKind,
+    ObjectPage,
+    Partner,
+    Query,
+)
+from tocsin.server.reports.statistics import Series, StatisticsReader, find_quantile
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Deliveries
 from tocsin.server.store.statistics import KEPT_DAYS, LATENCIES
 
 OPERATOR = Account("operator", "", operator=True)
+GERMAN = Audience(frozenset({"DE"}))
 PERSON = "Reported by Jane Doe, who saw it"
 
 
@@ -285,6 +295,26 @@ class TestPollers:
         before = self.find(moved, "north")
         late.flush()
         assert self.find(moved, "north") == before and before.behind == 0
+
+    def test_only_who_may_read_now_is_a_poller(self, hub: HubInProcess, clock: ManualClock) -> None:
+        german = Collection("a-feed", "german", CollectionKind.FEED, "German", audience=GERMAN)
+        hub.store.feeds.add(german)
+        for slug, country in (("berlin", "DE"), ("boston", "US")):
+            hub.join(Partner(slug, slug, country), ("green", "german"))
+        within = frozenset({hub.collection("green").id})
+        terms = Agreement("", "acme", within, starts=clock.now, until=clock.now + DAY)
+        hub.services.agreements.add(terms, "t")
+        assert self.names(hub, "acme") == ["acme green"]
+        assert self.names(hub, "berlin") == ["berlin german", "berlin green"]
+        assert self.names(hub, "boston") == ["boston green"]
+        clock.now += DAY
+        assert self.names(hub, "acme") == [] != self.names(hub, "north")
+        strict = StatisticsReader(hub.store, clock, requires_agreements=True)
+        assert strict.pollers(OPERATOR) == []
+
+    def names(self, hub: HubInProcess, partner: str) -> list[str]:
+        found = hub.services.statistics.pollers(OPERATOR, partner)
+        return sorted(f"{each.account} {each.collection.alias}" for each in found)
 
     def test_a_poller_of_before_is_known_by_what_it_was_served(self, hub: HubInProcess) -> None:
         hub.push(indicator())
