@@ -3,7 +3,8 @@
 An operator wants to know that a collector still submits.  The hub sees its submissions only, so
 it keeps when they came.  The step that fills the statistics notes them, in its
 transaction; nothing is done while a submission is received or published.  An account has one
-document of bounded size, so that looking at all accounts is one read of their keys.
+document of bounded size, for as long as there is the account, so that looking at all accounts is
+one read of their keys.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ RUN_GAP = HOUR // 12
 KEPT_RUNS = 50
 """Latest runs of an account that are kept."""
 KEPT_DAYS = 90
-"""Days after its last submission for which they are kept."""
+"""Days after the last submission for which those of a person are kept; an account keeps them."""
 _KEYS = 100
 _HOURS = 24
 

@@ -114,10 +114,15 @@ class Statistics:
         return find_senders(self._base, accounts, self._clock())
 
     def forget(self) -> int:
-        """Delete what was kept long enough; how many documents."""
+        """Delete what was kept long enough; how many documents.
+
+        The records of accounts stay: one that stopped must not look like one that never began.
+        """
         today = self._clock() // DAY
         days = range(today - _FORGOTTEN_DAYS, today)
-        return self._base.stats.delete_many({"ends": {"$in": list(days)}}).deleted_count
+        accounts = [each["_id"] for each in self._base.accounts.find({}, {"_id": 1})]
+        over = {"ends": {"$in": list(days)}, "account": {"$nin": accounts}}
+        return self._base.stats.delete_many(over).deleted_count
 
     def forget_partner(self, slug: str) -> None:
         """Delete the series of a partner; its part of the counts of all stays."""

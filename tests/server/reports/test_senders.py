@@ -15,7 +15,7 @@ from tocsin.admission.timestamps import DAY
 from tocsin.server.model import Account, Agreement
 from tocsin.server.reports.senders import Sender, find_usual_gap
 from tocsin.server.store import Store, wall_clock
-from tocsin.server.store.senders import KEPT_DAYS, KEPT_RUNS
+from tocsin.server.store.senders import KEPT_RUNS
 
 OPERATOR = Account("operator", "", operator=True)
 MINUTE, HOUR = DAY // 1440, DAY // 24
@@ -136,17 +136,28 @@ def test_a_partner_may_not_ask_for_it(hub: HubInProcess) -> None:
         hub.services.statistics.senders(Account("acme", "acme"))
 
 
-def test_it_is_forgotten_with_its_partner_and_after_a_time(
-    hub: HubInProcess, clock: ManualClock
-) -> None:
+def test_it_is_forgotten_with_its_partner(hub: HubInProcess, clock: ManualClock) -> None:
     submit(hub, clock, 1)
     hub.push(indicator("b.top"), who="north")
     count(hub)
     hub.store.statistics.forget_partner("acme")
     assert list(senders(hub)) == ["north"]
-    clock.now += (KEPT_DAYS + 1) * DAY
+
+
+def test_an_account_that_stopped_is_silent_however_long_ago_that_was(
+    hub: HubInProcess, clock: ManualClock
+) -> None:
+    """A person who shared in the console is forgotten after a time, and so are old counts."""
+    submit(hub, clock, 6)
+    record = hub.store._base.stats.find_one({"_id": "sender|acme"})
+    someone = dict(present(record)) | {"_id": "sender|ana@acme.example"}
+    hub.store._base.stats.insert_one(someone | {"account": "ana@acme.example"})
+    before = senders(hub)["acme"]
+    clock.now += 500 * DAY
     hub.store.statistics.forget()
-    assert senders(hub) == {}
+    assert [each["_id"] for each in hub.store._base.stats.find({})] == ["sender|acme"]
+    acme = senders(hub)["acme"]
+    assert acme.silent and acme.last == before.last
 
 
 @pytest.mark.parametrize(
