@@ -42,6 +42,8 @@ _OWN_CERTIFICATE = "hub certificate "
 """Begin of the keys of notices about it.  Another process that works on the same database shows
 another one, or none: it must not forget them.  They hold the end, so a renewed one has others."""
 _SILENT = 3 * DAY
+_OWN_PAGE = "/partner"
+"""Page of the console of a partner's people, who see none of the hub's."""
 _LATE = HOUR
 """Age of the oldest review that is worth a notice."""
 
@@ -79,9 +81,10 @@ class Notice:
     kind: str
     text: str
     path: str
-    """Page of the console about it."""
+    """Page of the console about it, for the hub's own people."""
     partner: str = ""
-    """The partner whose people get it too; empty: only the hub's own people do."""
+    """The partner whose people get it too, with a link to their own page; empty: only the hub's own
+    people get it."""
     roles: frozenset[Role] = frozenset({Role.OPERATOR})
     """Roles of the hub's own people who get it."""
 
@@ -175,7 +178,8 @@ class Notices:
                 name = each.collection.alias or each.collection.id
                 text = f"The account {each.account} has not polled {name} for three days or more."
                 key = f"silent {each.account} {each.collection.id}"
-                yield Notice(key, "poller_silent", text, "/partner", each.partner)
+                path = f"/partners/{each.partner}" if each.partner else "/overview"
+                yield Notice(key, "poller_silent", text, path, each.partner)
 
     def _send(self, notice: Notice) -> bool:
         """True if it has left the hub on every way."""
@@ -238,13 +242,13 @@ class Notices:
         return server
 
     def _write(self, notice: Notice, person: Person) -> EmailMessage:
-        mail = EmailMessage()
+        mail, path = EmailMessage(), notice.path if person.is_of_hub else _OWN_PAGE
         mail["Subject"] = f"{self._settings.title}: {notice.kind.replace('_', ' ')}"
         mail["From"], mail["To"] = self._settings.sender, person.login
         mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain="tocsin.invalid")
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(
-            f"{notice.text}\n\n{self._settings.console}{notice.path}\n\n"
+            f"{notice.text}\n\n{self._settings.console}{path}\n\n"
             f"You get these mails because you chose so at {self._settings.console}/me\n"
         )
         return mail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ from aiosmtpd.controller import Controller
 from support.clock import ManualClock
 from support.console import add_person
 from support.hub import HubInProcess, indicator
+from support.presence import present
 from support.processes import free_port
 
 from tocsin.admission.timestamps import DAY
@@ -121,14 +123,18 @@ def test_a_silent_poller_is_said_to_the_people_of_its_partner(
     (received, port), (posted, url) = mailbox, posts
     about = {"smtp_host": "127.0.0.1", "smtp_port": port, "smtp_tls": "none"}
     hub = open_hub(store, clock, mail_from="hub@hub.example", notice_webhook=url, **about)
+    otto = present(hub.store.people.find_by_login("otto@hub.example"))
+    hub.store.people.update(replace(otto, wants_mail=True))
     hub.push(indicator("a.bad-portal.top"))
     assert hub.feed("green")
     hub.store.deliveries.flush()
     hub.push(indicator("b.bad-portal.top"))
     clock.now += 4 * DAY
     assert hub.services.notices.work() == 1
-    assert [to for to, _ in received.mails] == [["ana@acme.example"]]
+    pages = {to: re.findall(r"/console(\S+)", text)[0] for (to,), text in received.mails}
+    assert pages == {"ana@acme.example": "/partner", "otto@hub.example": "/partners/acme"}
     assert [each["kind"] for each in posted] == ["poller_silent"]
+    assert posted[0]["url"].endswith("/console/partners/acme")
     assert "bad-portal" not in json.dumps(posted)
 
 
