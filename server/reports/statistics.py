@@ -229,7 +229,8 @@ class StatisticsReader:
         """See `Poller.silent_since`; None also if what it was not served was removed."""
         next_one = Query(limit=1, added_after=last.stamp, keywords=_EVERY_VERSION)
         found = self._store.feeds.page(collection.id, next_one, bodies=False).entries
-        return max(last.hour, found[0].stamp) if found else None
+        hour = last.hour if last.hour <= self._clock() else 0  # else of a clock that was ahead
+        return max(hour, found[0].stamp) if found else None
 
     def _find_polls(
         self, readers: Iterable[Account], collections: Sequence[Collection]

@@ -257,6 +257,19 @@ class TestPollers:
         moved.push(indicator("three.top"))
         assert self.find(moved, "north").silent_since == poller.silent_since
 
+    def test_a_poll_by_a_clock_that_was_ahead_hides_no_silence(
+        self, moved: HubInProcess, clock: ManualClock
+    ) -> None:
+        moved.push(indicator())
+        clock.now += 400 * DAY
+        moved.feed("green", who="north")
+        moved.store.deliveries.flush()
+        clock.now -= 400 * DAY
+        moved.push(indicator("two.top"))
+        clock.now += 4 * DAY
+        silent = self.find(moved, "north").silent_since
+        assert silent is not None and silent <= clock.now - 3 * DAY
+
     @pytest.mark.parametrize("is_unchanged", [False, True])
     def test_a_poll_without_anything_new_is_known(
         self, moved: HubInProcess, clock: ManualClock, *, is_unchanged: bool
