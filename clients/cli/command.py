@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tocsin.admission import parse_policy
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import Malformed, NotAllowed, NotAuthenticated, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import parse_duration, parse_past_time, timestamp
@@ -346,11 +347,6 @@ def ask_for_word(question: str, letters: str, answers: IO[str]) -> str:
     return default if not letter else letter if letter in letters else "n"
 
 
-def count_objects(count: int) -> str:
-    """The number of objects, in words for people."""
-    return f"{count} object" if count == 1 else f"{count} objects"
-
-
 def preview_files(
     settings: ClientSettings, inputs: Inputs, *, examine: bool = True
 ) -> list[Preview]:
@@ -495,9 +491,9 @@ def reporting_interrupt(record: PushRecord, total: int) -> Iterator[None]:
     except KeyboardInterrupt:
         more = "" if record.taken >= total else "; one that was on its way may have arrived"
         ids = record.statuses
-        count = "1 submission" if len(ids) == 1 else f"{len(ids)} submissions"
         print_message(
-            f"the hub took {count}, with {record.taken} of {count_objects(total)}{more}. "
+            f"the hub took {count(len(ids), 'submission')}, with {record.taken} of "
+            f"{count(total, 'object')}{more}. "
             "To repeat the command is safe"
         )
         if ids:
@@ -544,7 +540,7 @@ def push_exit_code(pushed: Sequence[PushResult], counts: Mapping[str, int], *, w
         )
     if withheld := counts.get("withheld"):
         print_message(
-            f"{count_objects(withheld)} not sent: held by the check; with --send-held "
+            f"{count(withheld, 'object')} not sent: held by the check; with --send-held "
             "a reviewer of the hub looks at what it holds"
         )
     return exit_code(counts, wait=wait)

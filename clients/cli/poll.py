@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import NotAllowed, Unavailable
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
@@ -25,7 +26,6 @@ from tocsin.clients.cli.command import (
     FILE,
     SECONDS,
     check_distinct,
-    count_objects,
     with_connection_options,
     with_settings,
 )
@@ -288,14 +288,16 @@ def _write_output(
         nonlocal total
         distinct = DistinctOutput(output) if len(collections) > 1 else output
         for each in collections:
-            for count in poll(hub, each, query, distinct, state):
-                total += count
-                yield count
+            for objects in poll(hub, each, query, distinct, state):
+                total += objects
+                yield objects
 
     with closing(output):
         _follow(poll_all, options["follow"], hidden)
     if format == "list" and (sys.stderr.isatty() or log.isEnabledFor(logging.INFO)):
-        print_message(f"{count_objects(total)} received; a list has only the values of indicators")
+        print_message(
+            f"{count(total, 'object')} received; a list has only the values of indicators"
+        )
 
 
 def _mirror(

@@ -15,7 +15,7 @@ from typing import IO, Any, NoReturn
 import click
 import msgspec
 
-from tocsin.admission.descriptions import find_level
+from tocsin.admission.descriptions import count, find_level
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, Unavailable
 from tocsin.admission.model import Tlp
 from tocsin.clients.check import Preview, PreviewResults
@@ -23,7 +23,6 @@ from tocsin.clients.cli.command import (
     DURATION,
     Inputs,
     ask_for_word,
-    count_objects,
     json_option,
     open_answers,
     preview_files,
@@ -256,10 +255,10 @@ def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | N
         objects = "held object" if held == 1 else f"{held} held objects"
         question = f"Send the {objects} too, for a reviewer of the hub to look at?"
         options = replace(options, send_held=ask_for_word(question, "yn", answers) == "y")
-    count = ready + (held if options.send_held else 0)
-    if not count:
+    number = ready + (held if options.send_held else 0)
+    if not number:
         return options
-    question = f"Send {count_objects(count)} to {name}?"
+    question = f"Send {count(number, 'object')} to {name}?"
     answer = ask_for_word(question, "nya" if is_cut(results) else "ny", answers)
     if answer == "a":
         print_share_preview(console, results, most=None)
@@ -277,7 +276,7 @@ def _describe_sent_before(
     if not before:
         return
     stricter = sum(_is_wider(now[id], levels) for id, levels in before.items())
-    text = f"{len(before)} of {count_objects(len(now))} sent from this computer before"
+    text = f"{len(before)} of {count(len(now), 'object')} sent from this computer before"
     yield text + (f", {stricter} only at a stricter level" if stricter else "")
 
 

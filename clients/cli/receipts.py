@@ -11,14 +11,13 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.admission.descriptions import describe_object, find_label
+from tocsin.admission.descriptions import count, describe_object, find_label
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.cli.command import (
     BEGIN,
     COUNT,
-    count_objects,
     json_option,
     with_connection_options,
     with_settings,
@@ -223,7 +222,7 @@ def _print_table(receipts: Sequence[Receipt], since: int) -> None:
     totals = Counter(each.state for each in receipts)
     also = sum(each.history.contributors > 1 for each in receipts)
     seen = sum(each.history.sightings > 0 for each in receipts)
-    objects = count_objects(len(receipts))
+    objects = count(len(receipts), "object")
     summary = ", ".join(f"{n} {word}" for word, n in totals.items())
     for line in _LEGEND:
         console.print(Text(line, style="dim"))

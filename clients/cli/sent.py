@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import (
     COUNT,
-    count_objects,
     json_option,
     with_connection_options,
     with_settings,
@@ -164,7 +164,7 @@ def _print_list(submissions: list[Submission]) -> None:
     table.add_column("objects, files", overflow="fold")
     for each in submissions:
         when = f"{each.received[:16].replace('T', ' ')}  {each.collection}"
-        counts = "; ".join(filter(None, (count_objects(each.total), _format_counts(each))))
+        counts = "; ".join(filter(None, (count(each.total, "object"), _format_counts(each))))
         files = ", ".join(Path(name).name or name for name in each.files)
         for row in ((when, counts), (each.id, files)):
             table.add_row(*(Text(printable(text)) for text in row))

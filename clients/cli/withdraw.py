@@ -13,12 +13,12 @@ from typing import Any
 import click
 from rich.console import Console
 
+from tocsin.admission.descriptions import count
 from tocsin.admission.errors import Malformed
 from tocsin.clients.cli.command import (
     FILE,
     Inputs,
     ask,
-    count_objects,
     is_interactive,
     json_option,
     preview_files,
@@ -154,10 +154,9 @@ def withdraw_command(
     counts |= {"failed_files": failed} if failed else {}
     print_push_summary(pushed, counts, as_json=as_json)
     if absent := count_absent(result for part in pushed for result in part.results):
-        values = "1 value" if absent == 1 else f"{absent} values"
         print_message(
-            f"of {values} nothing of yours is published; if you sent it from another computer "
-            "under a new id, give that id, which `tocsin sent ID` shows"
+            f"of {count(absent, 'value')} nothing of yours is published; if you sent it from "
+            "another computer under a new id, give that id, which `tocsin sent ID` shows"
         )
     return push_exit_code(pushed, counts, wait=wait)
 
@@ -236,7 +235,7 @@ def _confirm(collection: Collection, results: Sequence[ObjectResult]) -> bool:
     if len(results) > _MAX_SHOWN:
         console.print(f"  and {len(results) - _MAX_SHOWN} more; --dry-run shows all")
     name = printable(collection.alias or collection.title)
-    return ask(f"Withdraw {count_objects(len(results))} from {name}? This is final.")
+    return ask(f"Withdraw {count(len(results), 'object')} from {name}? This is final.")
 
 
 def _send(job: _Job, record: PushRecord) -> list[PushResult]:
