@@ -17,15 +17,13 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
-
 from tocsin.admission.certificates import SOON_SECONDS, first_certificate, read_validity
 from tocsin.admission.descriptions import count
 from tocsin.admission.errors import ShareError
 from tocsin.clients.credentials import read_credential
-from tocsin.clients.http import Hub, is_loopback
+from tocsin.clients.http import PROXY_ADVICE, Hub, find_proxy, is_loopback, name_host, name_proxy
 from tocsin.clients.push_record import state_folder
-from tocsin.clients.tls import DEFAULT_PORTS, without_secrets
+from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, explain_tls_failure, without_secrets
 from tocsin.config import ClientSettings
 from tocsin.config.cache import cache_folder
 
@@ -33,8 +31,6 @@ _SECONDS = 10.0
 """The longest time for a connection."""
 _MAX_SKEW = 60
 """Seconds by which the clocks may differ before that is worth a warning."""
-_OUT_OF_DATE = (9, 10)
-"""OpenSSL's codes for a certificate that is not valid yet, or has expired."""
 _SOCKS_PORT = 1080
 _NO_RIGHTS = "ask the operator for rights; if there were some, your agreement may have ended"
 _SET_HOME = "set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME"
@@ -135,18 +131,25 @@ def _check_url(place: Environment) -> Iterator[Diagnosis]:
 
 
 def _check_proxy(place: Environment) -> Iterator[Diagnosis]:
-    proxy = _find_proxy(place.settings.url)
-    shown = "through {} port {}".format(*_address(proxy)) if proxy else "none"
+    proxy = find_proxy(place.settings.url)
+    try:
+        shown = "through {} port {}".format(*_address(proxy)) if proxy else "none"
+    except ValueError:
+        message = f"the URL of the proxy {name_proxy(proxy)} cannot be read"
+        yield Diagnosis("proxy", "failed", message, PROXY_ADVICE)
+        return
     yield Diagnosis("proxy", "ok", shown)
 
 
 def _check_name(place: Environment) -> Iterator[Diagnosis]:
     """The name of the hub or, if there is a proxy, of that."""
-    host, port = _address(_find_proxy(place.settings.url) or place.settings.url)
+    proxy = find_proxy(place.settings.url)
+    host, port = _address(proxy or place.settings.url)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        advice = "check the spelling of the URL, and the name server of this computer"
+        advice = PROXY_ADVICE if proxy else "check the spelling of the URL"
+        advice += ", and the name server of this computer"
         yield Diagnosis("DNS", "failed", f"{host} has no address ({error})", advice)
         return
     addresses = dict.fromkeys(str(each[4][0]) for each in found)
@@ -156,7 +159,7 @@ def _check_name(place: Environment) -> Iterator[Diagnosis]:
 
 def _check_connection(place: Environment) -> Iterator[Diagnosis]:
     """A connection, and with it TLS; with a proxy only the way to the proxy."""
-    settings, proxy = place.settings, _find_proxy(place.settings.url)
+    settings, proxy = place.settings, find_proxy(place.settings.url)
     host, port = _address(proxy or settings.url)
     try:
         with socket.create_connection((host, port), timeout=_SECONDS) as plain:
@@ -165,24 +168,24 @@ def _check_connection(place: Environment) -> Iterator[Diagnosis]:
                 yield _check_tls(plain, host, settings)
     except OSError as error:
         advice = "check the port and a firewall on the way, and ask the operator if the hub runs"
-        yield Diagnosis("connection", "failed", f"{host} port {port}: {error}", advice)
+        shown = f"the proxy {host}" if proxy else host
+        message = f"{shown} port {port}: {error}"
+        yield Diagnosis("connection", "failed", message, PROXY_ADVICE if proxy else advice)
 
 
 def _check_tls(plain: socket.socket, host: str, settings: ClientSettings) -> Diagnosis:
     try:
+        TlsFiles(settings.url, settings.cert, settings.ca).check()
         context = ssl.create_default_context(cafile=str(settings.ca) if settings.ca else None)
         if settings.cert:
             context.load_cert_chain(settings.cert)
         with context.wrap_socket(plain, server_hostname=host) as secure:
             version, certificate = secure.version(), secure.getpeercert() or {}
-    except ssl.SSLCertVerificationError as error:
-        advice = "if it is from a private CA, give that with --ca; check this computer's clock"
-        if error.verify_code in _OUT_OF_DATE:
-            advice = "the operator of the hub must renew it; check this computer's clock, too"
-        return Diagnosis("TLS", "failed", f"not trusted: {error.verify_message}", advice)
-    except OSError as error:
-        advice = "check the port, and the files of --ca and --cert"
-        return Diagnosis("TLS", "failed", str(error), advice)
+    except (ShareError, OSError) as error:
+        if isinstance(error, OSError):
+            error = explain_tls_failure(name_host(settings.url), error)
+        message, _, advice = str(error).partition("; ")
+        return Diagnosis("TLS", "failed", message, advice)
     left = ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()
     days = int(left // 86_400)
     if left < SOON_SECONDS:
@@ -234,12 +237,6 @@ _STEPS: Mapping[str, Callable[[Environment], Iterator[Diagnosis]]] = {
     "connection": _check_connection,
     "credential": _check_hub,
 }
-
-
-def _find_proxy(url: str) -> str:
-    """The proxy that requests would use; empty: none."""
-    proxies = requests.utils.get_environ_proxies(url)
-    return str(requests.utils.select_proxy(url, proxies) or "")
 
 
 def _address(url: str) -> tuple[str, int]:

@@ -77,7 +77,14 @@ from tocsin.clients.responses import (
     parse_status,
     parse_submissions,
 )
-from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, origin, without_secrets
+from tocsin.clients.tls import (
+    DEFAULT_PORTS,
+    TlsFiles,
+    explain_tls_failure,
+    is_certificate_alert,
+    origin,
+    without_secrets,
+)
 from tocsin.config import ClientSettings
 
 log = logging.getLogger(__name__)
@@ -85,10 +92,6 @@ log = logging.getLogger(__name__)
 _DEFAULTS = ClientSettings()
 MEDIA_TYPE = "application/taxii+json;version=2.1"
 
-_CERTIFICATE_ALERT = re.compile(
-    r" alert ((?:[a-z]+ ?)*(?:certificate|unknown ca|access denied)[a-z ]*)"
-)
-"""OpenSSL's text when the server rejects the client certificate."""
 _RETRIED_STATUSES = (429, 502, 503, 504)
 _UNPROCESSED_STATUSES = (429, 503)
 """With these the server says that it did not start on the request."""
@@ -125,6 +128,15 @@ _MAX_RESOURCE_LENGTH = 4 * 1024 * 1024
 _PAGE_ADVICE = "; ask for smaller pages with --limit, or raise max_response_length in client.toml"
 _RESOURCE_ADVICE = ", too long for what was asked for; check the URL, or tell its operator"
 _PIECE = 64 * 1024
+_PROXY_ERRORS = (
+    requests.exceptions.ProxyError,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+)
+"""Of a proxy, if there is one: the URL of a hub is checked before."""
+PROXY_ADVICE = (
+    "check the variables http_proxy, https_proxy and all_proxy (http://HOST:PORT), and no_proxy"
+)
 _IF_TRUSTED = (
     "If you trust that address, give the URL there: with --url, or as the source's url in "
     "sources.toml"
@@ -314,13 +326,13 @@ def mount_adapter(
 @contextmanager
 def translate_errors(url: str) -> Iterator[None]:
     """Turn each failure of a request to `url` into a ShareError with a text for the user."""
-    host = urlsplit(url).netloc.rpartition("@")[2]
+    host = name_host(url)
     try:
         yield
     except requests.HTTPError as error:
         raise _explain_status(host, error.response) from error
     except requests.Timeout as error:
-        raise Unavailable(f"{host} did not answer in time; try again later") from error
+        raise Unavailable(f"{host}{_way(url)} did not answer in time; try again later") from error
     except AccessError as error:
         raise NotAllowed(
             f"{host} does not let this key do that ({error}); ask its operator for the right"
@@ -329,35 +341,65 @@ def translate_errors(url: str) -> Iterator[None]:
         place = without_secrets(url)
         raise NotTaxii(f"{place} did not answer in JSON; check the URL") from error
     except requests.RequestException as error:
-        raise _explain_failure(host, error) from error
+        raise _explain_failure(url, error) from error
     except (TAXIIServiceException, AttributeError, KeyError, TypeError, ValueError) as error:
         place = without_secrets(url)
         raise NotTaxii(f"{place} did not answer in TAXII 2.1; check the URL") from error
 
 
-def _explain_failure(host: str, error: requests.RequestException) -> ShareError:
-    """The error for a request without a response.
+def name_host(url: str) -> str:
+    """Host and port of a URL, for messages."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
-    A TLS alert about a certificate concerns ours; any other TLS failure, the server's.
+
+def _way(url: str) -> str:
+    proxy = find_proxy(url)
+    return f" (through the proxy {name_proxy(proxy)})" if proxy else ""
+
+
+def find_proxy(url: str) -> str:
+    """The URL of the proxy that requests would use, which may hold a password; empty: none."""
+    proxies = requests.utils.get_environ_proxies(url)
+    return str(requests.utils.select_proxy(url, proxies) or "")
+
+
+def name_proxy(proxy: str) -> str:
+    """Host and port of a proxy's URL, for messages; nothing else, whatever is wrong with it.
+
+    >>> name_proxy("http://me:secret@proxy.example:3128/")
+    'proxy.example:3128'
     """
-    if alert := _CERTIFICATE_ALERT.search(str(error)):
-        return NotAuthenticated(
-            f"{host} requires a client certificate that it knows ({alert[1].strip()}); "
-            "give one that its operator has registered with --cert or TOCSIN_CERT"
-        )
-    if "WRONG_VERSION_NUMBER" in str(error):
-        return Unavailable(f"{host} does not speak TLS on this port; try a URL with http://")
-    if isinstance(error, requests.exceptions.SSLError):
-        return Unavailable(
-            f"the certificate of {host} cannot be trusted ({_innermost_cause(error)}); "
-            "if it is from a private CA, give that CA's certificate with --ca or TOCSIN_CA"
-        )
+    return re.split("[/?#]", proxy.rpartition("@")[2].rpartition("://")[2])[0]
+
+
+def _explain_failure(url: str, error: requests.RequestException) -> ShareError:
+    """The error for a request to `url` without a response.
+
+    urllib3 tells a failure on the way to a proxy from one behind it, except with SOCKS.
+    """
+    host, proxy = name_host(url), find_proxy(url)
+    if proxy and isinstance(error, _PROXY_ERRORS):
+        return Unavailable(_explain_proxy_failure(host, proxy, error))
+    cause = _innermost_cause(error)
+    if isinstance(error, requests.exceptions.SSLError) or is_certificate_alert(error):
+        return explain_tls_failure(host, cause)
     if isinstance(error, requests.exceptions.ChunkedEncodingError):  # of whatever body
         return Unavailable(
             f"the connection to {host} broke before its whole answer was here "
-            f"({_innermost_cause(error)}); run it again"
+            f"({_format_cause(cause)}); run it again"
         )
-    return Unavailable(f"{host} cannot be reached ({_innermost_cause(error)}); check the URL")
+    if proxy:
+        return Unavailable(_explain_proxy_failure(host, proxy, error))
+    return Unavailable(f"{host} cannot be reached ({_format_cause(cause)}); check the URL")
+
+
+def _explain_proxy_failure(host: str, proxy: str, error: requests.RequestException) -> str:
+    place = f"{host} cannot be reached through the proxy {name_proxy(proxy)}"
+    if "SOCKS support" in str(error):
+        return f"{place}: PySocks is not installed; run pip install 'requests[socks]'"
+    if isinstance(error, ValueError):  # its text may hold the password
+        return f"{place}: its URL cannot be read; {PROXY_ADVICE}"
+    return f"{place} ({_format_cause(_innermost_cause(error))}); {PROXY_ADVICE}"
 
 
 def _explain_status(host: str, response: requests.Response) -> ShareError:
@@ -397,17 +439,19 @@ def _read_message(response: requests.Response) -> str:
     return phrases.get(response.status_code, "")
 
 
-def _innermost_cause(error: Exception) -> str:
+def _innermost_cause(error: Exception) -> Exception:
     """The reason of an error, without the wrapping of requests and urllib3."""
-    reason: object = error
     while True:
-        inner = getattr(reason, "reason", None)
-        if inner is None and isinstance(reason, Exception):
-            inner = next((each for each in reason.args if isinstance(each, Exception)), None)
-        if inner is None or isinstance(inner, str):
-            break
-        reason = inner
-    return str(reason).rpartition(": ")[2][:_MAX_TITLE] or type(error).__name__
+        inner = getattr(error, "reason", None)
+        if inner is None:
+            inner = next((each for each in error.args if isinstance(each, Exception)), None)
+        if not isinstance(inner, Exception):
+            return error
+        error = inner
+
+
+def _format_cause(cause: Exception) -> str:
+    return str(cause).rpartition(": ")[2][:_MAX_TITLE] or type(cause).__name__
 
 
 @dataclass(frozen=True, slots=True)

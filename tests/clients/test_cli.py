@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from support.taxii_servers import (
@@ -448,6 +450,48 @@ class TestExitCodes:
     def test_an_unreachable_hub_exits_with_3(self, tocsin: Callable[..., Any]) -> None:
         code, _, stderr = tocsin("collections", "--url", "http://127.0.0.1:9/taxii2/")
         assert (code, stderr.count("\n"), "cannot be reached" in stderr) == (3, 1, True)
+
+    @pytest.mark.parametrize(
+        ("proxy", "message"),
+        [
+            ("http://user:hunter2@127.0.0.1:9", "through the proxy 127.0.0.1:9 ([Errno"),
+            ("user:hunter2@127.0.0.1:9", "the proxy 127.0.0.1:9: its URL cannot be read; check"),
+            ("http://user:hunter2@:0x", "the proxy :0x: its URL cannot be read; check"),
+            ("http://user:hunt/er2@[x", "the proxy [x: its URL cannot be read; check"),
+        ],
+    )
+    @pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])
+    def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
+        self,
+        tocsin: Callable[..., Any],
+        monkeypatch: pytest.MonkeyPatch,
+        variable: str,
+        proxy: str,
+        message: str,
+    ) -> None:
+        monkeypatch.setenv(variable, proxy)
+        monkeypatch.setenv("no_proxy", "")
+        code, _, stderr = tocsin("collections", "--url", "https://127.0.0.1:9/taxii2/")
+        assert (code, message in stderr) == (3, True), stderr
+        assert "hunt" not in stderr and "check the variables http_proxy, https_proxy" in stderr
+
+    def test_a_proxy_that_opens_no_tunnel_is_named(
+        self, tocsin: Callable[..., Any], partner: Medallion, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        proxy = urlsplit(os.environ["TOCSIN_URL"]).netloc
+        monkeypatch.setenv("https_proxy", f"http://{proxy}")
+        monkeypatch.setenv("no_proxy", "")
+        _, _, stderr = tocsin("collections", "--url", "https://127.0.0.1:9/taxii2/")
+        assert f"127.0.0.1:9 cannot be reached through the proxy {proxy} (" in stderr
+
+    @pytest.mark.skipif(find_spec("socks") is not None, reason="PySocks is installed")
+    def test_a_socks_proxy_needs_pysocks(
+        self, tocsin: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:9")
+        monkeypatch.setenv("no_proxy", "")
+        code, _, stderr = tocsin("collections", "--url", "http://127.0.0.1:9/taxii2/")
+        assert (code, "run pip install 'requests[socks]'" in stderr) == (3, True), stderr
 
     def test_https_to_a_port_without_tls_exits_with_3(
         self, tocsin: Callable[..., Any], partner: Medallion

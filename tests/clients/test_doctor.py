@@ -1,10 +1,12 @@
 """`tocsin doctor`: each fault is named, with advice, and no secret is shown."""
 
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from support.certificates import make_authority, write_private_file
@@ -74,6 +76,17 @@ def test_a_proxy_is_named_without_its_password(
     code, found, text = states(tocsin)
     assert (code, found["connection"]) == (1, "failed")
     assert "through 127.0.0.1 port 9" in text and "hunter2" not in text
+    assert "check the variables http_proxy" in text and "if the hub runs" not in text
+
+
+def test_a_proxy_that_is_no_url_fails_without_its_password(
+    tocsin: Run, partner: Medallion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://user:hunter2@127.0.0.1:99999")
+    monkeypatch.setenv("no_proxy", "")
+    code, found, text = states(tocsin)
+    assert (code, found["proxy"], found["DNS"]) == (1, "failed", "skipped")
+    assert "the URL of the proxy 127.0.0.1:99999 cannot be read" in text and "hunter2" not in text
 
 
 def test_a_settings_file_that_others_can_read_is_a_warning(tocsin: Run, partner: Medallion) -> None:
@@ -162,14 +175,24 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[HubProces
     hub.stop()
 
 
+def check_tls(tocsin: Run, *words: str) -> str:
+    """The result of the step TLS; `collections` must say the same."""
+    _, lines, _ = tocsin("doctor", "--json", *words)
+    [found] = [each for each in map(json.loads, lines) if each["step"] == "TLS"]
+    text = f"{found['message']}; {found['advice']}"
+    _, _, stderr = tocsin("collections", *words)
+    assert stderr == f"tocsin: {text}\n"
+    return text
+
+
 def test_a_private_authority_needs_its_certificate(
     tocsin: Run, served: tuple[HubProcess, Path]
 ) -> None:
     hub, ca = served
     words = ("--url", hub.url, "--key", hub.key)
-    code, found, text = states(tocsin, *words)
+    code, found, _ = states(tocsin, *words)
     assert (code, found["TLS"], found["credential"]) == (1, "failed", "skipped")
-    assert "give that with --ca" in text
+    assert "give that CA's certificate with --ca" in check_tls(tocsin, *words)
     code, found, text = states(tocsin, *words, "--ca", str(ca))
     assert (code, found["TLS"] in ("ok", "warning"), found["rights"]) == (0, True, "ok"), text
 
@@ -196,11 +219,37 @@ def test_the_days_until_the_hubs_certificate_ends_are_named(tocsin: Run, tmp_pat
     assert found["TLS"] == "warning" and 'the certificate ends in 1 day"' in text
 
 
+def test_a_certificate_for_another_name_needs_another_url(
+    tocsin: Run, served: tuple[HubProcess, Path]
+) -> None:
+    hub, ca = served
+    url = f"https://127.1:{urlsplit(hub.url).port}/taxii2/"  # an address as inet_aton reads it
+    text = check_tls(tocsin, "--url", url, "--key", hub.key, "--ca", str(ca))
+    assert "is for another name" in text and "--ca" not in text
+    assert "; give a URL with a name that is in the certificate" in text
+
+
+def test_a_folder_as_ca_is_named(
+    tocsin: Run, served: tuple[HubProcess, Path], tmp_path: Path
+) -> None:
+    hub, _ = served
+    text = check_tls(tocsin, "--url", hub.url, "--key", hub.key, "--ca", str(tmp_path))
+    assert f"--ca: cannot read {tmp_path}: Is a directory; name a file" in text
+
+
+def test_https_to_a_port_without_tls_is_no_question_of_certificates(
+    tocsin: Run, partner: Medallion
+) -> None:
+    url = os.environ["TOCSIN_URL"].replace("http://", "https://")
+    text = check_tls(tocsin, "--url", url)
+    assert "does not speak TLS on this port; try a URL with http://" in text
+
+
 def test_an_expired_certificate_is_for_the_operator_to_renew(tocsin: Run, tmp_path: Path) -> None:
     own = make_authority()
     ca = write_private_file(tmp_path / "ca.pem", own.certificate)
     tls = server_context(own.server(days=0.5).write_pem(tmp_path))
     with serve_application(lambda *_: [], ConnectionLimits(), tls) as port:
         url = f"https://localhost:{port}/taxii2/"
-        _, found, text = states(tocsin, "--url", url, "--key", "a:b", "--ca", str(ca))
-    assert found["TLS"] == "failed" and "the operator of the hub must renew it" in text
+        text = check_tls(tocsin, "--url", url, "--key", "a:b", "--ca", str(ca))
+    assert "the operator of the hub must renew it" in text and "--ca" not in text
