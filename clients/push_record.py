@@ -38,7 +38,7 @@ _VERSION = 1
 _SUFFIX = ".jsonl"
 _KEPT_SECONDS = 90 * 86_400
 _MAX_RECORDS = 10_000
-_MAX_LABEL = 200
+MAX_LABEL = 200
 """Characters of a label that are kept."""
 
 
@@ -63,7 +63,7 @@ class SentObject:
     @property
     def is_label_whole(self) -> bool:
         """True if the label was certainly not shortened."""
-        return 0 < len(self.label) < _MAX_LABEL
+        return 0 < len(self.label) < MAX_LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ class PushRecord:
         self.statuses.append(report.id)
         self.taken += len(results)
         objects = (
-            SentObject(each.source_id or "", each.label[:_MAX_LABEL], find_level(each.object or {}))
+            SentObject(each.source_id or "", each.label[:MAX_LABEL], find_level(each.object or {}))
             for each in results
         )
         rows = [[each.source_id, each.label, each.level] for each in objects]

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -60,6 +61,10 @@ _INDENT = " " * 10
 """Characters of an object's label that are shown."""
 _MAX_TEXT = 1000
 """Characters of any other text of a server that are shown."""
+_DEFAULT_WIDTH = 80
+_NARROWEST_COLUMN = 20
+"""Characters to which a column of text is made narrower before lines get too long."""
+_WIDEST = 1_000_000
 _FINAL_VERDICTS = ("refused", "held")
 """After these no further stage looks at an object."""
 _EXPLAINED_VERDICTS = ("ready", "withdrawn", "absent")
@@ -112,13 +117,41 @@ def open_stdout() -> BinaryIO:
 
 def open_console(*, stderr: bool = False) -> Console:
     """Standard output or error for people; plain text unless it is a terminal."""
-    return _Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+    console = _Console(stderr=stderr, highlight=False, emoji=False, soft_wrap=True)
+    if console.width < 1:  # COLUMNS=0, at which rich prints nothing
+        console.width = _DEFAULT_WIDTH
+    return console
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Leave the exit code to the command; rich would end it with 1."""
         raise  # called from within an except clause
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table that fits a terminal; elsewhere each row is one line.
+
+    Only columns that may wrap are made narrower.  Where that is not enough, lines are longer than
+    the terminal, which wraps them: rich would cut cells, or leave out whole columns.
+    """
+    if not console.is_terminal:
+        table.width = _measure(console, table)
+        return console.print(table)
+    foldable = [column for column in table.columns if not column.no_wrap]
+    for column in foldable:
+        column.max_width = max(_NARROWEST_COLUMN, column.min_width or 0)
+    narrowest = _measure(console, table)
+    for column in foldable:
+        column.max_width = None
+    if narrowest > console.width:
+        table.width = narrowest
+    console.print(table)
+
+
+def _measure(console: Console, table: Table) -> int:
+    """The width of a table in which no line is longer than it must be."""
+    return Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
 
 
 def print_result(console: Console, result: ObjectResult) -> None:
@@ -264,7 +297,7 @@ def print_collections(console: Console, collections: Sequence[Collection]) -> No
         rights = ["yes" if right else "no" for right in (each.can_read, each.can_write)]
         cells = [each.alias or "-", each.id, *rights, each.title]
         table.add_row(*(Text(_shorten(cell)) for cell in cells))
-    console.print(table)
+    print_table(console, table)
 
 
 def progress_bar(label: str, *, known_total: bool, hidden: bool = False) -> Progress:

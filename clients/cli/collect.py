@@ -15,7 +15,7 @@ from threading import Event, Thread
 from typing import Any
 
 import click
-import rich.table
+from rich.table import Table
 from rich.text import Text
 
 from tocsin.admission.errors import Malformed
@@ -43,6 +43,7 @@ from tocsin.clients.terminal import (
     open_console,
     print_json,
     print_message,
+    print_table,
     progress_bar,
 )
 from tocsin.config import ClientSettings, stdio
@@ -231,10 +232,12 @@ def _print_statuses(statuses: Sequence[SourceStatus], *, as_json: bool) -> int:
         for status in statuses:
             print_json(asdict(status))
     else:
-        table = rich.table.Table("source", "last run", "took", "objects", "new", "state", box=None)
+        table = Table(box=None)
+        for heading in ("source", "last run", "took", "objects", "new", "state"):
+            table.add_column(heading, overflow="fold", no_wrap=heading not in ("source", "state"))
         for status in statuses:
             table.add_row(*(Text(printable(cell)) for cell in _row(status)))
-        open_console().print(table)
+        print_table(open_console(), table)
     return stdio.FAILED if any(each.error for each in statuses) else stdio.DONE
 
 

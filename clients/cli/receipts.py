@@ -32,8 +32,9 @@ from tocsin.clients.lookup import (
     list_targets,
     read_history,
 )
+from tocsin.clients.push_record import MAX_LABEL
 from tocsin.clients.responses import StatusDetail
-from tocsin.clients.terminal import open_console, print_json, print_message
+from tocsin.clients.terminal import open_console, print_json, print_message, print_table
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable
 
@@ -196,7 +197,8 @@ def _look_up(hub: Hub, receipts: Sequence[Receipt]) -> None:
         each.public = public.get(each.public_id)
         if each.public is not None:
             each.history = read_history(each.public)
-            each.label = each.label or find_label(each.public)
+            if not 0 < len(each.label) < MAX_LABEL:  # the record of a push shortens it
+                each.label = find_label(each.public)
             each.statements = about.get(each.public_id, Counter())
 
 
@@ -205,8 +207,9 @@ def _print_table(receipts: Sequence[Receipt], since: int) -> None:
         begin = f"{timestamp(since)[:19]}Z"
         print_message(f"no object was found that was sent since {begin}; give an earlier --since")
         return
-    table = Table(box=None, pad_edge=False)
-    table.add_column("value", overflow="fold", ratio=1)
+    console, table = open_console(), Table(box=None, pad_edge=False)
+    longest = MAX_LABEL if console.is_terminal else None
+    table.add_column("value", overflow="fold")
     for heading in ("verdict", "now", "others", "seen", "false", "conf.", "said"):
         table.add_column(heading, no_wrap=True)
     for each in receipts:
@@ -216,9 +219,8 @@ def _print_table(receipts: Sequence[Receipt], since: int) -> None:
         cells = [value or kind or each.source_id, each.verdict, each.state]
         cells += [str(n) if n else "-" for n in counts]
         cells += ["-" if confidence is None else str(confidence), str(each.statements.total())]
-        table.add_row(*(Text(printable(cell[:200])) for cell in cells))
-    console = open_console()
-    console.print(table)
+        table.add_row(*(Text(printable(cell[:longest])) for cell in cells))
+    print_table(console, table)
     totals = Counter(each.state for each in receipts)
     also = sum(each.history.contributors > 1 for each in receipts)
     seen = sum(each.history.sightings > 0 for each in receipts)

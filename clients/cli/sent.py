@@ -28,7 +28,13 @@ from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.push_record import PushRecords, RecordedPush, state_folder
 from tocsin.clients.responses import StatusDetail, StatusReport
-from tocsin.clients.terminal import open_console, print_detail, print_json, print_message
+from tocsin.clients.terminal import (
+    open_console,
+    print_detail,
+    print_json,
+    print_message,
+    print_table,
+)
 from tocsin.clients.withdraw import OUTCOMES as WITHDRAWAL_OUTCOMES
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable
@@ -168,7 +174,7 @@ def _print_list(submissions: list[Submission]) -> None:
         files = ", ".join(Path(name).name or name for name in each.files)
         for row in ((when, counts), (each.id, files)):
             table.add_row(*(Text(printable(text)) for text in row))
-    open_console().print(table)
+    print_table(open_console(), table)
 
 
 def _format_counts(submission: Submission) -> str:

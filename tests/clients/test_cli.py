@@ -358,6 +358,14 @@ class TestStatusAndCollections:
         table = "\n".join(tocsin("collections")[1])
         assert COLLECTION in table and "Sightings of ours" in table
 
+    def test_collections_on_a_narrow_terminal_have_all_their_columns(
+        self, partner: Medallion
+    ) -> None:
+        _, written = run_on_terminal([*COMMAND, "collections"], 30, 60)
+        lines = lines_of(written)
+        assert lines[0].split() == ["alias", "id", "read", "write", "title"]
+        assert any(COLLECTION in line and line.endswith(" yes    Sightings of ours") for line in lines)
+
 
 def test_a_command_does_not_change_the_logging_configuration(tocsin: Callable[..., Any]) -> None:
     loggers = [logging.getLogger(name) for name in ("", "tocsin")]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import pytest
 from support.clock import ManualClock, hub_and_clock
 from support.hub import AMBER, GREEN, HubInProcess, indicator
 from support.taxii_servers import COLLECTION, Medallion, serve_app
+from support.terminal import lines_of, run_on_terminal
 
 from tocsin.server.model import Account, Partner
 from tocsin.server.store import Store
 
 Run = Callable[..., Any]
+COUNTS = ["others", "seen", "false", "conf.", "said"]
 
 
 @pytest.fixture
@@ -45,6 +48,13 @@ def sweep(hub: HubInProcess) -> None:
     assert isinstance(hub.clock, ManualClock)
     hub.clock.advance(hours=2)
     hub.sweep()
+
+
+def on_terminal(command: str, columns: int) -> list[str]:
+    """Run a command on a terminal; returns the lines that it shows."""
+    code, written = run_on_terminal([sys.executable, "-m", "tocsin.clients", command], columns, 60)
+    assert code == 0, written
+    return lines_of(written)[:-1]
 
 
 def rows(lines: list[str]) -> list[dict[str, Any]]:
@@ -105,13 +115,12 @@ class TestSent:
         assert id in "\n".join(tocsin("sent")[1])
 
     def test_the_list_fits_80_columns_with_whole_file_names(
-        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+        self, tocsin: Run, served: HubInProcess
     ) -> None:
-        monkeypatch.setenv("COLUMNS", "80")
         name = "indicators-of-the-campaign-2026.txt"
         Path(name).write_text("evil-portal.top")
         tocsin("push", name, "--to", "inbox")
-        _, lines, _ = tocsin("sent")
+        lines = on_terminal("sent", 80)
         assert max(map(len, lines)) <= 80
         assert "1 object; 1 admitted" in lines[1] and name in lines[2]
 
@@ -182,12 +191,11 @@ class TestReceipts:
         assert (before[0]["state"], before[0]["others"]) == ("not visible", 0)
 
     def test_the_table_fits_80_columns_and_ends_with_a_summary(
-        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+        self, tocsin: Run, served: HubInProcess
     ) -> None:
-        monkeypatch.setenv("COLUMNS", "80")
         push(tocsin, "https://evil-portal.top/" + "x" * 300)
-        code, lines, _ = tocsin("receipts")
-        assert code == 0 and max(map(len, lines)) <= 80
+        lines = on_terminal("receipts", 80)
+        assert max(map(len, lines)) <= 80
         assert any(line.startswith("others: organisations that") for line in lines)
         assert any("at most once an hour" in line for line in lines)
         assert lines[-1] == "1 object: 1 published; 0 reported by others too, 0 seen"
@@ -199,6 +207,22 @@ class TestReceipts:
         assert (code, lines) == (0, [])
         assert "no object was found that was sent since 2026-01-31T00:00:00Z; give an" in stderr
         assert tocsin("receipts", "--json") == (0, [], "")
+
+    def test_a_narrow_terminal_shows_every_column(self, tocsin: Run, served: HubInProcess) -> None:
+        push(tocsin, "https://evil-portal.top/")
+        lines = on_terminal("receipts", 40)
+        assert lines[0].split() == ["value", "verdict", "now", *COUNTS]
+        assert lines[1].startswith("https://evil-portal.") and " admitted  published " in lines[1]
+
+    @pytest.mark.parametrize("columns", ["80", "0"])
+    def test_off_a_terminal_each_object_is_a_line_with_its_whole_value(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch, columns: str
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", columns)
+        url = "https://evil-portal.top/" + "x" * 300
+        push(tocsin, url)
+        _, lines, _ = tocsin("receipts")
+        assert [line.split()[0] for line in lines[:2]] == ["value", url]
 
     def test_another_server_is_asked_for_the_objects_that_were_sent(
         self, tocsin: Run, partner: Medallion
