@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pwd
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -15,6 +16,7 @@ from typing import Any
 
 import click
 
+from tocsin.admission.errors import Unavailable
 from tocsin.config import load_hub
 from tocsin.server.processes.signals import begin_log
 
@@ -24,6 +26,7 @@ _SETTINGS = ("data", "mongo_uri", "host", "port", "answering_processes") + (
     "tls_client_ca",
 )
 """The settings that are options of some command."""
+_NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def print_notice(text: str) -> None:
@@ -39,7 +42,10 @@ def with_settings(command: Callable[..., int | None]) -> Callable[..., int | Non
     """Pass the hub's settings to a command, from its options, the environment and hub.toml."""
 
     @click.option(
-        "--data", type=click.Path(path_type=Path), metavar="DIR", help="The data directory."
+        "--data",
+        type=click.Path(path_type=Path, readable=False),
+        metavar="DIR",
+        help="The data directory.",
     )
     @click.option("--mongo-uri", metavar="URI", help="A MongoDB instead of the embedded engine.")
     @click.option(
@@ -50,6 +56,31 @@ def with_settings(command: Callable[..., int | None]) -> Callable[..., int | Non
         overrides = {name: arguments.pop(name, None) for name in _SETTINGS}
         settings = load_hub(config, os.environ, overrides)
         begin_log(settings.log_level)
-        return command(settings, **arguments)
+        try:
+            return command(settings, **arguments)
+        except OSError as error:
+            if error.errno in _NO_ACCESS and _is_inside(error.filename, settings.data):
+                raise Unavailable(_explain_no_access(settings.data, error)) from error
+            raise
 
     return run
+
+
+def _is_inside(file: object, data: Path) -> bool:
+    return isinstance(file, str | Path) and Path(file).absolute().is_relative_to(data.absolute())
+
+
+def _explain_no_access(data: Path, error: OSError) -> str:
+    """The sentence for a data directory that this user may not read or write."""
+    message = f"{error.filename}: {error.strerror}"
+    try:
+        owner = data.stat().st_uid
+    except OSError:  # in a folder that this user may not search
+        return f"{message}; run this command as the user of the hub"
+    if owner == os.geteuid():
+        return f"{message}; let this user write to {data}, and to what is in it"
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"uid {owner}"
+    return f"{message}; {data} belongs to {name}: run this command as that user"

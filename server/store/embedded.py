@@ -302,6 +302,8 @@ class Engine:
         self._release_reserve()
         try:
             _prepare_directory(self._data, self._settings)
+        except PermissionError:  # the command line says which user the directory belongs to
+            raise
         except OSError as error:
             message = f"cannot write to {self._data}: {error.strerror}"
             raise Unavailable(message) from error
@@ -894,10 +896,10 @@ def _prepare_directory(data: Path, settings_text: str) -> None:
         )
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        data.chmod(0o700)
     except OSError as error:
         message = f"cannot keep the database in {data}: {error.strerror}; name another --data"
         raise Unprocessable(message) from error
+    data.chmod(0o700)
     if (data / _SECRET).exists():
         _read_secret(data)
     else:

@@ -1,10 +1,17 @@
 """Results of the commands of `tocsin-hub`, printed for people."""
 
+import errno
+import os
+from pathlib import Path
 from typing import ClassVar
 
+import click
 import pytest
 
+from tocsin.admission.errors import Unavailable
+from tocsin.config import HubSettings
 from tocsin.server.cli.command import Answer, print_result
+from tocsin.server.cli.settings import with_settings
 
 
 def test_a_record_is_printed_for_people_and_not_as_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,3 +86,39 @@ class TestAListOfRecords:
     ) -> None:
         print_result([{"alias": "a", "keys": [{"id": "1"}]}], as_json=False)
         assert capsys.readouterr().out == "alias: a\nkeys:\n  - id: 1\n\n"
+
+
+@pytest.mark.parametrize(
+    ("owner", "advice"),
+    [
+        (None, "let this user write to data, and to what is in it"),
+        (65_534, "data belongs to nobody: run this command as that user"),
+        (54_321, "data belongs to uid 54321: run this command as that user"),
+    ],
+)
+def test_a_data_directory_of_another_user_is_answered_with_its_owner(
+    alone: None, owner: int | None, advice: str
+) -> None:
+    if owner is not None and os.geteuid():
+        pytest.skip("only root gives a folder away")
+    Path("data").mkdir()
+    os.chown("data", -1 if owner is None else owner, -1)
+
+    @click.command()
+    @with_settings
+    def command(settings: HubSettings) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(settings.data / "hub.lock"))
+
+    with pytest.raises(Unavailable) as raised:
+        command.main(["--data", "data"], standalone_mode=False)
+    assert str(raised.value) == f"data/hub.lock: Permission denied; {advice}"
+
+
+def test_an_error_about_another_file_is_no_question_of_the_data_directory(alone: None) -> None:
+    @click.command()
+    @with_settings
+    def command(settings: HubSettings) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "elsewhere.tar")
+
+    with pytest.raises(PermissionError):
+        command.main(["--data", "data"], standalone_mode=False)
