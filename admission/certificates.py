@@ -1,4 +1,4 @@
-"""Certificates (RFC 5280) in files: the holder's own, and from when until when it is valid.
+"""Certificates (RFC 5280) in files: the holder's own, its names, and when it is valid.
 
 Who trusts a certificate, and what it gives access to, is decided elsewhere.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import ip_address
 
 from tocsin.admission.descriptions import count
 from tocsin.admission.errors import Malformed
@@ -16,6 +18,9 @@ from tocsin.admission.errors import Malformed
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _VERSION, _UTC_TIME = 0xA0, 0x17
 """Tags: the version, which a certificate of version 1 lacks; a time with two digits of the year."""
+_EXTENSIONS, _DNS_NAME, _IP_ADDRESS = 0xA3, 0x82, 0x87
+"""Tags: the extensions; two kinds of an alternative name (section 4.2.1.6)."""
+_SUBJECT_ALT_NAME = bytes.fromhex("551d11")
 _FIRST_OF_CENTURY = 50
 """A year of two digits is in the 1900s from here on (RFC 5280 section 4.1.2.5.1)."""
 SOON_SECONDS = 14 * 86_400
@@ -67,14 +72,40 @@ def read_validity(der: bytes) -> Validity:
     12 MB in every process that serves.
     """
     try:
-        [(_, certificate)] = _read_elements(der)
-        fields = _read_elements(_read_elements(certificate)[0][1])
+        fields = _read_fields(der)
         if fields[0][0] == _VERSION:
             fields = fields[1:]
         begin, end = _read_elements(fields[3][1])  # after serial, signature and issuer
         return Validity(_parse_time(*begin), _parse_time(*end))
     except (IndexError, ValueError) as error:
         raise Malformed("the certificate does not say how long it is valid") from error
+
+
+def read_names(der: bytes) -> tuple[str, ...]:
+    """Host names and IP addresses of a certificate in DER, in its order; empty if it has none."""
+    try:
+        [extensions] = [content for tag, content in _read_fields(der) if tag == _EXTENSIONS]
+        for _, extension in _read_elements(_read_elements(extensions)[0][1]):
+            (_, kind), *_, (_, value) = _read_elements(extension)
+            if kind == _SUBJECT_ALT_NAME:
+                return tuple(_list_names(_read_elements(value)[0][1]))
+    except (IndexError, ValueError):
+        pass
+    return ()
+
+
+def _list_names(octets: bytes) -> Iterator[str]:
+    for tag, name in _read_elements(octets):
+        if tag == _DNS_NAME:
+            yield name.decode("ascii")
+        elif tag == _IP_ADDRESS:
+            yield str(ip_address(name))
+
+
+def _read_fields(der: bytes) -> list[tuple[int, bytes]]:
+    """The fields of what is signed: version, serial number and so on."""
+    [(_, certificate)] = _read_elements(der)
+    return _read_elements(_read_elements(certificate)[0][1])
 
 
 def _read_elements(octets: bytes) -> list[tuple[int, bytes]]:

@@ -27,7 +27,8 @@ from msgspec import structs
 
 from tocsin.admission import parse_policy
 from tocsin.admission.bounded_process import count_processors
-from tocsin.admission.errors import PolicyError, Unavailable
+from tocsin.admission.certificates import first_certificate, read_names
+from tocsin.admission.errors import Malformed, PolicyError, Unavailable
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import check_installation, is_installed
 from tocsin.admission.warninglists.index import WarningLists, load_warning_lists
@@ -437,7 +438,7 @@ def serve(  # noqa: PLR0913
             workers = start_workers(hub.services, stop)
             _freeze_loaded_objects()
             try:
-                url = f"{scheme}://{_url_host(settings.host)}:{port}/taxii2/"
+                url = f"{scheme}://{_find_host(settings)}:{port}/taxii2/"
                 _record_url(settings.data, url)
                 _announce(settings, url, key, ready, echo)
                 _announce_console(settings, invitation, echo)
@@ -830,14 +831,40 @@ def _record_url(data: Path, url: str) -> None:
 
 
 def find_url(settings: HubSettings) -> str:
-    """The URL where the hub answers, or else answered last; that of the settings if none did."""
+    """The URL where the hub answers, or else answered last; that of the settings if none did.
+
+    Of a hub with TLS, `public_url` if that is set: its certificate has that name.
+    """
+    url = _read_recorded_url(settings.data)
+    if not url:
+        scheme = "https" if settings.tls_certificate else "http"
+        url = f"{scheme}://{_find_host(settings)}:{settings.port}/taxii2/"
+    if url.startswith("https:") and settings.public_url:
+        return f"{settings.public_url.rstrip('/')}/taxii2/"
+    return url
+
+
+def _read_recorded_url(data: Path) -> str:
     try:
-        if recorded := (settings.data / _URL_FILE).read_text("utf-8").strip():
-            return recorded
+        return (data / _URL_FILE).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        pass
-    scheme = "https" if settings.tls_certificate else "http"
-    return f"{scheme}://{_url_host(settings.host)}:{settings.port}/taxii2/"
+        return ""
+
+
+def _find_host(settings: HubSettings) -> str:
+    """The host to name in the URL of the hub: one that its certificate names, if it has one."""
+    host = _url_host(settings.host)
+    if settings.tls_certificate is None:
+        return host
+    try:
+        names = read_names(first_certificate(settings.tls_certificate.read_bytes()))
+    except (Malformed, OSError):
+        return host
+    if host.strip("[]") in names or not names:
+        return host
+    if _is_loopback(host) and "localhost" in names:
+        return "localhost"
+    return next((_url_host(name) for name in names if "*" not in name), host)
 
 
 def _announce(

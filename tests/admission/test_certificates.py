@@ -1,4 +1,4 @@
-"""From when until when a certificate is valid, read from its octets."""
+"""The names of a certificate, and when it is valid, read from its octets."""
 
 import ssl
 import time
@@ -6,7 +6,7 @@ import time
 import pytest
 from support.certificates import Authority, make_authority
 
-from tocsin.admission.certificates import Validity, read_validity
+from tocsin.admission.certificates import Validity, read_names, read_validity
 from tocsin.admission.errors import Malformed
 
 DAY = 86_400
@@ -50,3 +50,13 @@ def test_a_certificate_is_warned_of_before_it_ends(now: float, fault: str, warni
     assert VALID.find_fault(now) == fault
     found = VALID.find_warning(now)
     assert found == warning if fault == "" else found.startswith(warning)
+
+
+def test_names_and_addresses_of_a_certificate_are_read_in_its_order(own: Authority) -> None:
+    hosts, addresses = ("hub.example", "*.hub.example"), ("192.0.2.1", "2001:db8::1")
+    der = own.issue("hub", hosts=hosts, addresses=addresses).der
+    assert read_names(der) == (*hosts, *addresses)
+
+
+def test_a_certificate_without_alternative_names_has_none(own: Authority) -> None:
+    assert read_names(own.der) == read_names(b"") == read_names(own.der[:40]) == ()

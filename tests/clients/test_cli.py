@@ -364,7 +364,9 @@ class TestStatusAndCollections:
         _, written = run_on_terminal([*COMMAND, "collections"], 30, 60)
         lines = lines_of(written)
         assert lines[0].split() == ["alias", "id", "read", "write", "title"]
-        assert any(COLLECTION in line and line.endswith(" yes    Sightings of ours") for line in lines)
+        assert any(
+            COLLECTION in line and line.endswith(" yes    Sightings of ours") for line in lines
+        )
 
 
 def test_a_command_does_not_change_the_logging_configuration(tocsin: Callable[..., Any]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -56,16 +57,24 @@ class Holder:
 class Authority(Holder):
     """A certificate authority."""
 
-    def issue(self, name: str, *, days: float = 30, uses: x509.ObjectIdentifier = CLIENT) -> Holder:
+    def issue(
+        self,
+        name: str,
+        *,
+        days: float = 30,
+        uses: x509.ObjectIdentifier = CLIENT,
+        hosts: Sequence[str] = ("localhost",),
+        addresses: Sequence[str] = ("127.0.0.1",),
+    ) -> Holder:
         """Issue a certificate for `name`, valid for `days` from yesterday; less than 1: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        addresses = x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))
+        names = [*map(x509.DNSName, hosts), *(x509.IPAddress(ip_address(a)) for a in addresses)]
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.private_key.public_key())
         builder = (
             _builder(name, key, days)
             .issuer_name(self.signed.subject)
             .add_extension(x509.ExtendedKeyUsage([uses]), critical=False)
-            .add_extension(x509.SubjectAlternativeName(addresses), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(issuer, critical=False)
         )
         return Holder(name, key, builder.sign(self.private_key, SHA256()))

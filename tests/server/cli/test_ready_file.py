@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.certificates import make_authority
 from support.processes import HubProcess, make_data
+
+from tocsin.config import HubSettings
+from tocsin.server.runtime import find_url
 
 HUB = Path(sys.executable).with_name("tocsin-hub")
 
@@ -42,3 +46,44 @@ class TestTheUrlForCommands:
         finally:
             hub.stop()
         assert f"export TOCSIN_URL={hub.url} TOCSIN_KEY=north:" in answer["use"]
+
+
+class TestTheHostOfTheUrl:
+    @pytest.mark.parametrize(
+        ("host", "hosts", "addresses", "expected"),
+        [
+            ("127.0.0.1", ("hub.example",), ("127.0.0.1",), "127.0.0.1"),
+            ("127.0.0.1", ("hub.example", "localhost"), (), "localhost"),
+            ("0.0.0.0", ("*.hub.example", "hub.example"), (), "hub.example"),  # noqa: S104
+            ("192.0.2.1", ("localhost",), ("2001:db8::1",), "localhost"),
+            ("192.0.2.1", (), ("2001:db8::1",), "[2001:db8::1]"),
+            ("127.0.0.1", ("*.hub.example",), (), "127.0.0.1"),
+        ],
+    )
+    def test_it_is_one_that_the_certificate_names(
+        self,
+        tmp_path: Path,
+        host: str,
+        hosts: tuple[str, ...],
+        addresses: tuple[str, ...],
+        expected: str,
+    ) -> None:
+        holder = make_authority().issue("hub", hosts=hosts, addresses=addresses)
+        settings = HubSettings(
+            data=tmp_path, host=host, port=8443, tls_certificate=holder.write_pem(tmp_path)
+        )
+        assert find_url(settings) == f"https://{expected}:8443/taxii2/"
+
+    @pytest.mark.parametrize(
+        ("recorded", "expected"),
+        [
+            ("https://127.0.0.1:8443/taxii2/", "https://hub.example/taxii2/"),
+            ("http://127.0.0.1:8420/taxii2/", "http://127.0.0.1:8420/taxii2/"),
+        ],
+    )
+    def test_public_url_goes_before_the_address_of_a_hub_with_tls(
+        self, tmp_path: Path, recorded: str, expected: str
+    ) -> None:
+        (tmp_path / "url").write_text(recorded)
+        settings = HubSettings(data=tmp_path, public_url="https://hub.example/")
+        assert find_url(settings) == expected
