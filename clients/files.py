@@ -49,15 +49,34 @@ def is_same_file(first: Path, second: Path) -> bool:
         return os.path.realpath(first) == os.path.realpath(second)
 
 
+class WrongPath(UnusableFile):
+    """A path at which there can be no such file or folder: wrong usage."""
+
+
 @contextmanager
-def writing(path: Path, what: str, advice: str = "") -> Iterator[None]:
-    """Turn a failure to write `path` into UnusableFile; its text begins with `what`."""
+def writing(path: Path, what: str, advice: str = "", kind: str = "file") -> Iterator[None]:
+    """Turn a failure to write `path` into UnusableFile; its text begins with `what`.
+
+    `kind`: that of which the user could name another one.
+    """
     try:
         if obstacle := _find_obstacle(path):
-            raise UnusableFile(f"{what} {obstacle}")
+            raise WrongPath(f"{what} {obstacle}")
         yield
     except OSError as error:
-        raise UnusableFile(f"{what} {_explain_write_error(path, error)}{advice}") from error
+        if remedy := _find_remedy(path, error, kind):
+            raise WrongPath(f"{what} cannot be written: {remedy}{advice}") from error
+        text = error.strerror or error
+        raise UnusableFile(f"{what} cannot be written: {text}{advice}") from error
+
+
+def is_special(path: Path) -> bool:
+    """If the path leads to a device, a pipe or a socket."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _find_obstacle(path: Path) -> str:
@@ -68,15 +87,12 @@ def _find_obstacle(path: Path) -> str:
         return ""
     if stat.S_ISDIR(mode):
         raise IsADirectoryError
+    if is_special(path):
+        return "is a device or a pipe, not a file; name a file"
     if stat.S_ISLNK(mode):
         return (
             "is a symbolic link, which is never written through; "
             f"name the file itself ({os.path.realpath(path)}), or remove the link"
-        )
-    if not stat.S_ISREG(mode):
-        return (
-            "is a device or a pipe, not a file; name a file, "
-            f"or for the output of a poll omit --output and write > {path}"
         )
     return ""
 
@@ -163,16 +179,16 @@ def remove_abandoned_files(path: Path) -> None:
                     file.unlink()
 
 
-def _explain_write_error(path: Path, error: OSError) -> str:
-    """The end of a sentence about a file that cannot be written: why, and what to do."""
+def _find_remedy(path: Path, error: OSError, kind: str) -> str:
+    """Why nobody can write there, and what to do; empty if the path is not to blame."""
     folder = path.parent
     if not folder.is_dir():
-        return f"cannot be written: there is no folder {folder}; make it, or name another file"
+        return f"there is no folder {folder}; make it, or name another {kind}"
     if path.is_dir():
-        return "cannot be written: it is a folder; name a file in it"
-    if isinstance(error, PermissionError):
-        return "cannot be written: this user lacks the permission; name another file"
-    return f"cannot be written: {error.strerror or error}"
+        return "it is a folder; name a file in it"
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return f"this user lacks the permission; name another {kind}"
+    return ""
 
 
 def _sync_folder(folder: Path) -> None:

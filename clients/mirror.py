@@ -12,6 +12,7 @@ see `Mirror.verify`.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from tocsin.admission.output_formats import CurrentState, OutputFile, OutputForm
 from tocsin.clients.files import (
     Replacement,
     UnusableFile,
+    WrongPath,
     remove_abandoned_files,
     resolve,
     set_mode,
@@ -70,14 +72,15 @@ class Mirror:
     def __init__(self, folder: Path) -> None:
         """Opens the state, and makes the folder if there is none.
 
-        Raises UnusableFile if the folder cannot be written to, has files but is not a mirror, or
-        another poll is at work in it.
+        Raises WrongPath if the folder cannot be written to, or has files but is not a mirror;
+        UnusableFile if another poll is at work in it.
         """
         self._folder = resolve(folder) if folder.is_dir() else _make_folder(folder)
         _check_folder(self._folder)
         path = self._folder / _STATE_FOLDER / _STATE_FILE
-        with _explained(path), writing(path, f"--mirror: {path}"):
+        with writing(self._folder / "files", f"--mirror: {self._folder}", kind="folder"):
             path.parent.mkdir(mode=0o700, exist_ok=True)
+        with _explained(path), writing(path, f"--mirror: {path}"):
             self._state = StateFile(path, alone=True)
 
     def __enter__(self) -> Mirror:
@@ -276,17 +279,19 @@ def _server(source: str) -> str:
 def _make_folder(folder: Path) -> Path:
     """The new folder; folders above it are not made, since they are more likely a typing error."""
     path = resolve(folder)
-    with writing(path, f"--mirror: {path}"):
+    if os.path.lexists(path):
+        raise WrongPath(f"--mirror: {path} is not a folder; name a folder")
+    with writing(path, f"--mirror: {path}", kind="folder"):
         path.mkdir()
     return path
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise UnusableFile if there are files that no mirror wrote: it would replace them."""
-    with writing(folder / "files", f"--mirror: {folder}"):
+    """Raise WrongPath if there are files that no mirror wrote: it would replace them."""
+    with writing(folder / "files", f"--mirror: {folder}", kind="folder"):
         names = {each.name for each in folder.iterdir()}
     if _STATE_FOLDER not in names and names - {"lost+found"}:  # this is in every new file system
-        raise UnusableFile(
+        raise WrongPath(
             f"--mirror: {folder} has files but is not a mirror, and some could be replaced; name a "
             "new or an empty folder"
         )

@@ -25,6 +25,8 @@ from tocsin.admission.output_formats.jsonl import format_json_line
 from tocsin.admission.output_formats.listed_values import listed_values
 from tocsin.clients.files import (
     Replacement,
+    WrongPath,
+    is_special,
     open_to_append,
     remove_abandoned_files,
     resolve,
@@ -202,6 +204,11 @@ def open_output(
             return BundleOutput(stdout)
         make_formatter, header = _LINE_FORMATS[format]
         return LineOutput(stdout, make_formatter(), header)
+    if is_special(path):
+        raise WrongPath(
+            f"--output: {path} is a device or a pipe, not a file; omit --output or give -, "
+            "and redirect standard output"
+        )
     with writing(path, f"--output: {path}"):
         target = resolve(path)
         remove_abandoned_files(target)

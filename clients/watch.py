@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tocsin.admission.errors import ShareError
+from tocsin.clients.files import WrongPath
 
 SENT, FAILED = "sent", "failed"
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
@@ -30,17 +31,19 @@ class WatchedFolder:
     """The files of a folder, from look to look."""
 
     def __init__(self, path: Path) -> None:
-        """Makes the folders inside.  Raises UnusableFolder."""
+        """Makes the folders inside.  Raises WrongPath."""
         self._path = path
         self._seen: dict[str, tuple[int, int]] = {}
         self._skipped: set[tuple[str, int, int]] = set()
+        if not path.is_dir():
+            raise WrongPath(f"--watch: {path} is not a folder; name a folder")
         try:
             for name in (SENT, FAILED):
                 (path / name).mkdir(mode=0o700, exist_ok=True)
                 if (path / name).is_symlink():
-                    raise UnusableFolder(f"--watch: {path / name} is a link; remove it")
+                    raise WrongPath(f"--watch: {path / name} is a link; remove it")
         except OSError as error:
-            raise UnusableFolder(f"--watch: {path}: {error.strerror}") from error
+            raise WrongPath(f"--watch: {path}: {error.strerror}") from error
 
     def list_complete(self) -> list[Path]:
         """The files that have not changed since the last look, the oldest first.

@@ -19,6 +19,7 @@ from tocsin.admission.errors import (
     Unavailable,
 )
 from tocsin.clients.cli.wrong_usage import WrongUsage
+from tocsin.clients.files import WrongPath
 from tocsin.config import ConfigError, stdio
 from tocsin.config.command_line import CONTEXT, EXIT_CODES, LazyGroup, format_examples, run_command
 
@@ -43,6 +44,7 @@ _SLOW_TO_START = frozenset(("check", "push"))
 """Commands that load all of admission, which takes seconds on a busy machine."""
 _EXIT_CODES: dict[type[Exception], int] = {
     WrongUsage: stdio.WRONG_USAGE,
+    WrongPath: stdio.WRONG_USAGE,
     ConfigError: stdio.WRONG_USAGE,
     PolicyError: stdio.WRONG_USAGE,
     Unavailable: stdio.UNAVAILABLE,

@@ -1,5 +1,6 @@
 """Errors about local files that `tocsin` cannot read or write."""
 
+import errno
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from support.taxii_servers import COLLECTION, Medallion, indicator
 
 from tocsin.admission.formats import formats
 from tocsin.clients.cli import command
+from tocsin.clients.files import UnusableFile, WrongPath, writing
 
 
 class TestOutputAndStateFiles:
@@ -28,7 +30,7 @@ class TestOutputAndStateFiles:
         ],
     )
     @pytest.mark.parametrize("format", ["jsonl", "bundle"])
-    def test_an_unwritable_file_exits_with_1_and_names_a_remedy(
+    def test_an_unwritable_file_exits_with_2_and_names_a_remedy(
         self,
         tocsin: Callable[..., Any],
         partner: Medallion,
@@ -41,7 +43,7 @@ class TestOutputAndStateFiles:
         Path("afolder").mkdir()
         partner.add(indicator(0))
         code, lines, stderr = tocsin("poll", COLLECTION, "--format", format, option, name)
-        assert (code, lines, stderr.count("\n")) == (1, [], 1)
+        assert (code, lines, stderr.count("\n")) == (2, [], 1)
         assert option in stderr and name in stderr and advice in stderr
 
     def test_an_unwritable_state_file_is_reported_before_any_request(
@@ -49,13 +51,22 @@ class TestOutputAndStateFiles:
     ) -> None:
         away = ("--url", "http://127.0.0.1:9/taxii2/")
         code, _, stderr = tocsin("poll", "x", "--state", "nosuch/s", "--output", "o", *away)
-        assert (code, "there is no folder" in stderr, Path("o").exists()) == (1, True, False)
+        assert (code, "there is no folder" in stderr, Path("o").exists()) == (2, True, False)
 
     def test_a_device_is_refused_as_output_file(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
         code, _, stderr = tocsin("poll", COLLECTION, "--output", "/dev/null")
-        assert (code, "write > /dev/null" in stderr) == (1, True)
+        assert (code, "; omit --output or give -, and redirect" in stderr) == (2, True)
+
+    def test_a_link_to_a_device_is_refused_as_a_device(
+        self, tocsin: Callable[..., Any], partner: Medallion
+    ) -> None:
+        Path("stdout").symlink_to("/dev/null")
+        code, _, stderr = tocsin("poll", COLLECTION, "--output", "stdout")
+        assert (code, "; omit --output or give -, and redirect" in stderr) == (2, True)
+        code, _, stderr = tocsin("poll", COLLECTION, "--state", "stdout")
+        assert (code, "a pipe, not a file; name a file\n" in stderr) == (2, True)
 
     def test_poll_writes_to_standard_output_for_a_dash(
         self, tocsin: Callable[..., Any], partner: Medallion
@@ -140,6 +151,35 @@ class TestSameFiles:
         code, _, stderr = tocsin("collect", "--once", "--sources", str(file))
         assert (code, "--state and --sources name the same file" in stderr) == (2, True), stderr
         assert file.read_text() == text
+
+
+class TestFolders:
+    @pytest.mark.parametrize("name", ["afile", "apipe"])
+    @pytest.mark.parametrize("command", [["poll", COLLECTION, "--mirror"], ["push", "--watch"]])
+    def test_anything_else_in_place_of_a_folder_exits_with_2(
+        self, tocsin: Callable[..., Any], partner: Medallion, command: list[str], name: str
+    ) -> None:
+        Path("afile").touch()
+        os.mkfifo("apipe")
+        words = ["--to", COLLECTION] if command[0] == "push" else []
+        code, _, stderr = tocsin(*command, name, *words)
+        assert code == 2
+        assert f"{name} is not a folder; name a folder" in stderr or "'afile' is a file" in stderr
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+    def test_a_folder_without_permission_asks_for_another_folder(
+        self, tmp_path: Path, number: int
+    ) -> None:
+        with (
+            pytest.raises(WrongPath, match="lacks the permission; name another folder"),
+            writing(tmp_path / "files", "--mirror: m", kind="folder"),
+        ):
+            raise OSError(number, os.strerror(number))
+
+    def test_a_full_disk_is_no_wrong_path(self, tmp_path: Path) -> None:
+        with pytest.raises(UnusableFile, match="No space") as raised, writing(tmp_path / "f", "f"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        assert not isinstance(raised.value, WrongPath)
 
 
 class TestInputFiles:

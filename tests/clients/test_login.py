@@ -138,7 +138,7 @@ class TestLogin:
         (tmp_path / "target").write_text("")
         file.symlink_to(tmp_path / "target")
         code, stderr = login("--url", url, "--account", ACCOUNT, "--no-keyring")
-        assert (code, "symbolic link" in stderr, (tmp_path / "target").read_text()) == (1, True, "")
+        assert (code, "symbolic link" in stderr, (tmp_path / "target").read_text()) == (2, True, "")
 
 
 class TestKeyring:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.taxii_servers import Answer, serve_script
 
+from tocsin.clients.files import WrongPath
 from tocsin.clients.watch import FAILED, SENT, UnusableFolder, WatchedFolder
 
 Run = Callable[..., Any]
@@ -94,7 +95,7 @@ def test_a_file_that_cannot_be_moved_is_not_sent_again_and_again(
 
 
 def test_a_folder_that_is_missing_or_gone_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UnusableFolder, match="No such file"):
+    with pytest.raises(WrongPath, match="nosuch is not a folder; name a folder"):
         WatchedFolder(tmp_path / "nosuch")
     (tmp_path / "sub").mkdir()
     folder = WatchedFolder(tmp_path / "sub")
@@ -107,7 +108,7 @@ def test_a_folder_that_is_missing_or_gone_is_an_error(tmp_path: Path) -> None:
 def test_a_folder_for_sent_files_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / SENT).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UnusableFolder, match="is a link"):
+    with pytest.raises(WrongPath, match="is a link"):
         WatchedFolder(tmp_path)
 
 
