@@ -34,6 +34,7 @@ _NOT_XML = "its name says that it is XML, but it is not: if it is text, name it 
 _NO_PAGE = "its name says that it is a web page, but it is not: if it is text, name it .txt"
 _NOT_AS_NAMED = "its content is not what its name says: if it is text, name it .txt"
 _EMPTY = "the file is empty"
+_NUL = "it has nothing but NUL octets, as a file that was not written to its end: copy it again"
 _SEARCHED = 1_000_000
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -103,6 +104,8 @@ _SVG = re.compile(r"<svg[\s>]")
 
 def describe_kind(name: str, content: bytes) -> str:
     """A sentence about a file that no format accepts; empty if its kind is unknown."""
+    if content and not content.strip(b"\0"):
+        return _NUL
     if not content.strip(b"\0 \t\r\n\xef\xbb\xbf\xff\xfe"):
         return _EMPTY
     return _describe_container(content) or describe_binary(content) or _describe_text(name, content)

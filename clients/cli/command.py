@@ -185,6 +185,9 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
             raise click.MissingParameter(param_type="argument", param_hint="'FILE...'")
         if "" in files:
             raise click.BadParameter("must not be empty", param_hint="'FILE...'")
+        if files.count("-") > 1:
+            message = "- is standard input, which can be read only once"
+            raise click.BadParameter(message, param_hint="'FILE...'")
         profile = arguments.pop("save_map")
         if profile is not None:
             check_distinct("--save-map", profile, [("FILE", each) for each in files if each != "-"])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import click
 
@@ -54,6 +56,10 @@ _EXIT_CODES: dict[type[Exception], int] = {
 }
 
 
+_WORDS = "tocsin.words"
+"""The key in click's context of the words of the command line."""
+
+
 class _Commands(LazyGroup):
     """The commands; of slow ones, a note says on a terminal that they start."""
 
@@ -61,6 +67,23 @@ class _Commands(LazyGroup):
         """See LazyGroup."""
         with stdio.passing_note("tocsin: starting …" if cmd_name in _SLOW_TO_START else ""):
             return super().get_command(ctx, cmd_name)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click."""
+        ctx.meta[_WORDS] = [*args]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click; where an unknown option is the beginning of a file's name, a hint follows."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            named = (word for word in ctx.meta[_WORDS] if word.startswith(error.option_name))
+            file = next((word for word in named if os.path.exists(word)), None)
+            if file is None:
+                raise
+            text = f"{error.format_message()} For the file of this name, write ./{file}."
+            raise click.UsageError(text, error.ctx) from error
 
 
 @click.group(

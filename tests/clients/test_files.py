@@ -183,6 +183,21 @@ class TestFolders:
 
 
 class TestInputFiles:
+    @pytest.mark.parametrize("name", ["-dash.txt", "--dash.txt"])
+    def test_a_file_whose_name_begins_with_a_dash_is_answered_with_how_to_name_it(
+        self, tocsin: Callable[..., Any], name: str
+    ) -> None:
+        hint = f" For the file of this name, write ./{name}."
+        assert hint not in tocsin("check", name)[2]
+        Path(name).write_text("evil.top")
+        code, _, stderr = tocsin("check", name)
+        assert (code, hint in stderr) == (2, True), stderr
+        assert tocsin("check", f"./{name}")[0] == 0
+
+    def test_standard_input_is_read_only_once(self, tocsin: Callable[..., Any]) -> None:
+        code, _, stderr = tocsin("check", "-", "-")
+        assert (code, "which can be read only once" in stderr) == (2, True)
+
     @pytest.mark.parametrize("command", [["check"], ["push", "--to", COLLECTION]])
     def test_a_file_without_anything_to_share_is_reported(
         self, tocsin: Callable[..., Any], partner: Medallion, command: Any

@@ -22,7 +22,11 @@ def refusal(name: str, content: bytes) -> str:
     ("content", "words"),
     [
         (b"", "the file is empty"),
-        (bytes(20), "the file is empty"),
+        (
+            bytes(20),
+            "it has nothing but NUL octets, as a file that was not written to its end: "
+            "copy it again",
+        ),
         (b"\x89PNG\r\n\x1a\n", "an image"),
         (b"\xff\xd8\xff\xe0", "an image"),
         (b"RIFF1234WEBP", "an image"),
