@@ -29,6 +29,7 @@ from tocsin.admission.detectors.disguises import DecodedText, decode_text
 from tocsin.admission.detectors.spans import Span, SpanIndex, merge_overlapping_spans
 from tocsin.admission.markings.granular import is_still_valid
 from tocsin.admission.model import (
+    MAY_BE_RELEASED,
     Action,
     Candidate,
     Finding,
@@ -190,7 +191,7 @@ def _report_removal(rule: str, removal: Removal) -> Finding:
     message = f"removed: {removal.reason}"
     action = Action.STRIPPED
     if removal.mode == "ask":
-        message = f"{message}; a reviewer of the hub may release it"
+        message += MAY_BE_RELEASED
         action = Action.ASKED
     return Finding("sanitise", rule, action, message, format_path(removal.path))
 
@@ -454,9 +455,7 @@ def _cached_mask_findings(
         message = _describe_mask(plain, removed=removed)
         findings.append(Finding("sanitise", rule, action, message, format_path(path)))
     if releasable:
-        message = (
-            f"{_describe_mask(releasable, removed=removed)}; a reviewer of the hub may release it"
-        )
+        message = _describe_mask(releasable, removed=removed) + MAY_BE_RELEASED
         findings.append(Finding("sanitise", rule, Action.ASKED, message, format_path(path)))
     return tuple(findings)
 

@@ -46,6 +46,8 @@ class Action(StrEnum):
 
 
 _OPEN = Verdict.OPEN
+MAY_BE_RELEASED = "; a reviewer of the hub may release it"
+"""The end of the message of a finding that asks a reviewer."""
 _FOR_ANALYSTS = frozenset((Action.ASKED, Action.HELD))
 
 
@@ -93,6 +95,13 @@ class Finding(NamedTuple):
     """For the submitter.  Never contains the removed text."""
     path: str = ""
     """JSON path from the object's root: `external_references[0].url`; empty for the whole."""
+
+    def without_question(self) -> Finding:
+        """The finding as it reads if no reviewer is asked."""
+        if self.action is not Action.ASKED:
+            return self
+        message = self.message.removesuffix(MAY_BE_RELEASED)
+        return self._replace(action=Action.STRIPPED, message=message)
 
     def as_json(self) -> dict[str, str]:
         """The finding as a JSON object, keys as in `tocsin check --json`."""
@@ -224,10 +233,7 @@ class Candidate:
 
     def without_questions(self, finding: Finding) -> Candidate:
         """A copy in which nothing that was removed waits for a reviewer; `finding` says why."""
-        settled = tuple(
-            f._replace(action=Action.STRIPPED) if f.action is Action.ASKED else f
-            for f in self.findings
-        )
+        settled = tuple(f.without_question() for f in self.findings)
         return self._with({"findings": (*settled, finding)})
 
     def hold(self, *findings: Finding) -> Candidate:

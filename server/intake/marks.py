@@ -18,7 +18,7 @@ from tocsin.admission.stix.free_text import free_texts
 from tocsin.server.intake.masks import visible_characters
 from tocsin.server.model import Review
 
-_MASK = re.compile(r"\[removed: [^\]]*\]")
+_MASK = re.compile(r"\[removed: ([^\]]*)\]")
 _MARKING_ACTIONS = frozenset((Action.ASKED, Action.HELD, Action.REPLACED, Action.STRIPPED))
 _CONTEXT = 24
 """Characters beside a mask by which its place is found."""
@@ -58,44 +58,48 @@ def find_marks(review: Review, original: object, sanitised: object) -> tuple[Mar
     for finding in review.findings:
         action, path = finding.get("action", ""), finding.get("path", "")
         if action in _MARKING_ACTIONS:
-            words = _mark_words(before.get(path), after.get(path))
-            marks.append(
-                Mark(path, finding.get("rule", ""), action, finding.get("message", ""), words)
-            )
+            message = finding.get("message", "")
+            words = _mark_words(before.get(path), after.get(path), message)
+            marks.append(Mark(path, finding.get("rule", ""), action, message, words))
     return tuple(marks)
 
 
-def _mark_words(before: object, after: object) -> tuple[MarkedWords, ...]:
-    """The parts of a text that masks stand for; all of it, if it was not masked."""
+def _mark_words(before: object, after: object, message: str) -> tuple[MarkedWords, ...]:
+    """The parts of a text that masks stand for; all of it, if it was not masked.
+
+    Only those of the kinds that the finding's message names, if it names any: another finding is
+    about the others.
+    """
     if before is None:
         return ()
     text = before if isinstance(before, str) else json.dumps(before)
-    spans = _masked_spans(text, after) if isinstance(after, str) else []
-    return tuple(
-        MarkedWords(start, end, text[start:end]) for start, end in spans or [(0, len(text))]
-    )
+    found = _find_masked(text, after) if isinstance(after, str) else []
+    named = [each for each in found if each[0] in message]
+    spans = [span for _, span in named or found] or [(0, len(text))]
+    return tuple(MarkedWords(start, end, text[start:end]) for start, end in spans)
 
 
-def _masked_spans(text: str, masked: str) -> list[tuple[int, int]]:
-    """The spans of a text in whose places the masked text has masks; empty if it has none.
+def _find_masked(text: str, masked: str) -> list[tuple[str, tuple[int, int]]]:
+    """The spans of a text in whose places the masked text has masks, each with its mask's kind.
 
     Each is located by the words around it, because the rest may have been normalised; characters
-    that cannot be seen do not count.  Empty as well if they do not occur in the text.
+    that cannot be seen do not count.  Empty if there are none, or if they do not occur in the text.
     """
     visible, origins = visible_characters(text)
-    kept = [visible_characters(part)[0] for part in _MASK.split(masked)]
-    spans: list[tuple[int, int]] = []
+    parts = _MASK.split(masked)  # texts, and between them the kinds
+    kept, kinds = [visible_characters(part)[0] for part in parts[::2]], parts[1::2]
+    found: list[tuple[str, tuple[int, int]]] = []
     at = 0
-    for left, right in pairwise(kept):
+    for kind, (left, right) in zip(kinds, pairwise(kept), strict=True):
         before, after = left[-_CONTEXT:], right[:_CONTEXT]
         start = visible.find(before, at) + len(before)
         end = visible.find(after, start) if after else len(visible)
         if start < len(before) or end < start:
             return []
         if end > start:
-            spans.append((origins[start], origins[end - 1] + 1))
+            found.append((kind, (origins[start], origins[end - 1] + 1)))
         at = end
-    return spans
+    return found
 
 
 def list_maskable_words(subject: StixObject, marks: Iterable[Mark]) -> list[str]:

@@ -250,11 +250,12 @@ class DiskSpace:
         if changed and self._is_low:
             log.error(
                 "the disk of %s is nearly full: %d MiB are free, min_free_octets is %d MiB.  "
-                "Submissions are refused with 503 and the queue rests until there is room; reads "
-                "go on.  Free space on that disk or enlarge it",
+                "Submissions are refused with 503 until there is room, and below %d MiB the queue "
+                "rests too; reads go on.  Free space on that disk or enlarge it",
                 self._data,
                 free >> 20,
                 self._min_free >> 20,
+                (self._min_free >> 20) // _WORK_PART,
             )
         elif changed:
             log.warning("the disk of %s has room again: submissions are accepted", self._data)

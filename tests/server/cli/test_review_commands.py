@@ -76,6 +76,15 @@ class TestShowing:
         assert (word["text"], PERSON[word["start"] : word["end"]]) == ("Jane Doe", "Jane Doe")
         assert mark["rule"] == "personal_data" and "person's name" in mark["reason"]
 
+    def test_each_word_is_marked_by_the_finding_that_is_about_it(self, hub: HubInProcess) -> None:
+        hub.push(indicator(description="Contact: Jane Doe, call +49 30 901820, jo.doe@bank.test"))
+        marks = {each["action"]: each for each in shown(hub)["marked"]}
+        words = {action: [w["text"] for w in each["words"]] for action, each in marks.items()}
+        assert words == {
+            "asked": ["Jane Doe"],
+            "replaced": ["+49 30 901820", "jo.doe@bank.test"],
+        }
+
     def test_words_in_lists_are_marked_too(self, hub: HubInProcess) -> None:
         more = {"source_name": "x", "description": PERSON}
         hub.push(indicator(external_references=[more]))
@@ -251,7 +260,9 @@ class TestTooManyWaiting:
         status = hub.push(indicator(description=PERSON))
         assert hub.verdicts(status) == ["admitted"]
         assert [each["description"] for each in hub.feed("green")] == [MASKED]
-        assert any("too many waiting" in each["message"] for each in findings(status))
+        messages = [each["message"] for each in findings(status)]
+        assert any("too many waiting" in each for each in messages)
+        assert "person's name masked" in messages, "nobody may release it"
         assert len(hub.store.reviews.list_waiting()) == 2
 
     def test_a_reference_to_what_was_refused_does_not_wait(self, hub: HubInProcess) -> None:
