@@ -51,6 +51,14 @@ _MAX_TRAILERS = 64
 _FREE_CHUNKS, _MEAN_CHUNK = 1024, 64
 """Number of chunks of any size; octets that further chunks have at least on average."""
 _CUT_OFF = "the body is incomplete"
+_LONG_LINE = (
+    f"the request line has more than {MAX_HEAD:,} octets: ask for fewer values, in several requests"
+)
+_LONG_HEAD = (
+    f"the request line and the header fields have more than {MAX_HEAD:,} octets together: send"
+    " shorter or fewer fields"
+)
+_MANY_FIELDS = f"there are more than {MAX_FIELDS} header fields: send fewer"
 
 
 class Fault(Exception):
@@ -128,8 +136,8 @@ def find_head(buffer: bytearray, start: int) -> int:
         return end + len(_END)
     if len(buffer) >= MAX_HEAD:
         if b"\r\n" in buffer[:MAX_HEAD]:
-            raise Fault("too many header fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        raise Fault("the request line is too long", HTTPStatus.REQUEST_URI_TOO_LONG)
+            raise Fault(_LONG_HEAD, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        raise Fault(_LONG_LINE, HTTPStatus.REQUEST_URI_TOO_LONG)
     return 0
 
 
@@ -178,7 +186,7 @@ def _split_target(target: bytes) -> tuple[bytes, bytes]:
 def _parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
     """Header fields, read without ambiguity (RFC 9112 section 5).  Raises Fault."""
     if len(lines) > MAX_FIELDS:
-        raise Fault("too many header fields", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        raise Fault(_MANY_FIELDS, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     found: dict[bytes, bytes] = {}
     for line in lines:
         field = _FIELD.fullmatch(line)

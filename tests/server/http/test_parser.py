@@ -1,10 +1,10 @@
-"""The target of a request: in origin form, or absolute as it is sent to a proxy (RFC 9112)."""
+"""The head of a request: its target (RFC 9112), and the limits of its length."""
 
 from __future__ import annotations
 
 import pytest
 
-from tocsin.server.http.parser import Fault, Head, parse_head
+from tocsin.server.http.parser import MAX_FIELDS, MAX_HEAD, Fault, Head, find_head, parse_head
 
 
 def parse(target: str, fields: str = "Host: hub.example\r\n") -> Head:
@@ -53,3 +53,27 @@ def test_an_absolute_target_excuses_no_wrong_host(fields: str) -> None:
 def test_other_targets_are_malformed(target: str) -> None:
     with pytest.raises(Fault, match="Malformed request target"):
         parse(target)
+
+
+class TestLimits:
+    def test_as_many_fields_as_allowed_are_read(self) -> None:
+        assert parse("/", "Host: a\r\n" + "A: b\r\n" * (MAX_FIELDS - 1)).path == b"/"
+
+    def test_too_many_fields_are_told_from_too_long_ones(self) -> None:
+        with pytest.raises(Fault, match="more than 100 header fields: send fewer") as caught:
+            parse("/", "Host: a\r\n" + "A: b\r\n" * MAX_FIELDS)
+        assert caught.value.status == 431
+
+    @pytest.mark.parametrize(
+        ("start", "status", "text"),
+        [
+            (b"GET / HTTP/1.1\r\nA: ", 431, "and the header fields have more than 65,536 octets"),
+            (b"GET /?", 414, "the request line has more than 65,536 octets"),
+        ],
+    )
+    def test_a_head_that_is_too_long_is_refused_with_the_limit(
+        self, start: bytes, status: int, text: str
+    ) -> None:
+        with pytest.raises(Fault, match=text) as caught:
+            find_head(bytearray(start + b"a" * MAX_HEAD), 0)
+        assert caught.value.status == status
