@@ -309,6 +309,15 @@ class TestSlowPeers:
         }
         assert still_answers(impatient)
 
+    def test_octets_that_came_fast_allow_no_longer_pause(self, impatient: Any) -> None:
+        head = f"{POST}Content-Length: 9999\r\n\r\n".encode()
+        peer, began = Peer(impatient).send(head), time.monotonic()
+        time.sleep(0.2)
+        peer.send(bytes(9000))
+        assert present(peer.receive()).status == 408
+        assert time.monotonic() - began < 5  # the octets would have bought 45 seconds
+        peer.close()
+
     def test_a_steady_slow_body_is_accepted(self, impatient: Any) -> None:
         peer = Peer(impatient).send(f"{POST}Content-Length: {len(BODY)}\r\n\r\n".encode())
         for at in range(0, len(BODY), 20):
