@@ -16,6 +16,7 @@ from support.taxii_hub import (
     stamp,
 )
 
+from tocsin.config import HubSettings
 from tocsin.server.model import FeedHead
 from tocsin.server.taxii import long_poll
 from tocsin.server.taxii.long_poll import LongPolls
@@ -89,6 +90,20 @@ def test_a_reader_that_has_the_page_waits_for_another(taxii: Any, pool: Any) -> 
     assert ids(answer.result()[0]) == [1, 2]
 
 
+@pytest.mark.parametrize("path", ["", "versions/"])
+def test_a_reader_of_one_object_waits_for_its_next_version(
+    taxii: Any, pool: Any, path: str
+) -> None:
+    path = f"green/objects/{indicator(1)['id']}/{path}"
+    had = {"If-None-Match": taxii.get(path).headers["ETag"]}
+    answer = pool.submit(wait, taxii, path, headers=had)
+    until_waiting(taxii)
+    taxii.feeds.add(GREEN.id, {**indicator(1), "modified": "2030-01-01T00:00:00.000Z"})
+    answer, took = answer.result()
+    assert (answer.status_code, answer.headers[APPLIED], took < 5) == (200, "wait=20", True)
+    assert "2030-01-01" in answer.text
+
+
 def test_a_reader_that_has_the_page_gets_304_at_the_deadline(taxii: Any) -> None:
     had = {"If-None-Match": taxii.get("green/objects/").headers["ETag"]}
     answer, _ = wait(taxii, "green/objects/", seconds=1, headers=had)
@@ -137,6 +152,11 @@ def test_waiting_requests_share_the_readings_of_the_head(taxii: Any, pool: Any) 
 
 
 class TestBounds:
+    def test_with_the_shipped_settings_an_account_has_two_slots(self, stopping: Any) -> None:
+        polls = LongPolls.for_threads(HubSettings().threads, stopping)
+        with polls.slot("a") as one, polls.slot("a") as two, polls.slot("a") as three:
+            assert (one, two, three) == (True, True, False)
+
     def test_one_account_cannot_take_all_slots(self, taxii: Any, pool: Any) -> None:
         waits = [pool.submit(wait, taxii) for _ in range(2)]
         until_waiting(taxii, 2)
