@@ -320,7 +320,8 @@ def _details(record: Record, submission: Submission, findings: _Findings) -> Res
     """The outcome for one object (TAXII 2.1 section 4.3.1).
 
     Clients expect a STIX id and a timestamp here.  An invalid id is replaced by a placeholder
-    with the object's index, an invalid version by the time of receipt.
+    with the object's index, an invalid version by the time of receipt.  A public id would tell a
+    sender that may not learn it that its object was stored.
     """
     resource: Resource = {
         "id": record.source_id if _ID.fullmatch(record.source_id) else placeholder_id(record.index),
@@ -329,7 +330,7 @@ def _details(record: Record, submission: Submission, findings: _Findings) -> Res
         "x_tocsin_index": record.index,
         "x_tocsin_verdict": record.verdict,
     }
-    if record.public_id:
+    if record.public_id and all(f.get("message") != UNTOLD for f in record.findings):
         resource["x_tocsin_public_id"] = record.public_id
     if record.findings:
         indexes = [findings[tuple(finding.items())] for finding in record.findings]
