@@ -134,7 +134,7 @@ def _report_too_strict(tlp: Tlp, highest: Tlp) -> Finding:
         message = f"marked {word}, for its recipients only: it cannot be shared through a hub"
     else:
         message = (
-            f"marked {word}, above TLP:{highest.label.upper()}, the strictest that your agreement"
-            " allows: mark it lower if you may, or have the agreement changed"
+            f"marked {word}, above TLP:{highest.label.upper()}, the strictest that you may send:"
+            " mark it lower if you may, or ask the operator to allow it"
         )
     return _finding(Action.REFUSED, message)

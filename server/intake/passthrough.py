@@ -180,7 +180,7 @@ def _check_level(subject: StixObject, sender: Depositor) -> None:
         raise Malformed("marked TLP:RED, for its recipients only: it cannot be shared here")
     raise Malformed(
         f"marked TLP:{level.label.upper()}, above TLP:{sender.max_tlp.label.upper()}, the strictest"
-        " that your agreement allows: mark it lower if you may, or have the agreement changed"
+        " that you may send: mark it lower if you may, or ask the operator to allow it"
     )
 
 

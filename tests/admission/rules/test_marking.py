@@ -26,10 +26,11 @@ class TestMarking:
         candidate = apply_marking({}, submitter=every, tlp=Tlp.RED)
         assert candidate.verdict is Verdict.REFUSED
 
-    def test_a_level_above_the_agreement_is_refused_with_advice(self) -> None:
+    def test_a_level_above_the_strictest_of_the_sender_is_refused_with_advice(self) -> None:
         candidate = apply_marking({}, tlp=Tlp.AMBER, submitter=Submitter(max_tlp=Tlp.GREEN))
         assert candidate.verdict is Verdict.REFUSED
-        assert "TLP:GREEN" in candidate.findings[0].message
+        message = candidate.findings[0].message
+        assert "above TLP:GREEN, the strictest that you may send: mark it lower" in message
 
     @pytest.mark.parametrize("tlp", [Tlp.CLEAR, Tlp.GREEN, Tlp.AMBER])
     def test_a_level_up_to_the_agreement_passes(self, tlp: Any) -> None:

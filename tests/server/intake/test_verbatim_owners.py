@@ -199,6 +199,7 @@ class TestLevels:
         assert hub.verdicts(status) == [verdict]
         assert len(hub.feed("scratch")) == (verdict == "admitted")
         assert verdict == "admitted" or "marked TLP:" in findings(status)[0]["message"]
+        assert "agreement" not in str(status)  # the partner has none
 
     def test_a_part_that_is_marked_above_it_counts_too(self, hub: HubInProcess) -> None:
         hub.join(Partner("east", "East", max_tlp=Tlp.GREEN, default_tlp=Tlp.GREEN))
