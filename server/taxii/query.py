@@ -35,11 +35,13 @@ def parse_match_filters(
 ) -> tuple[TermFilter, ...]:
     """The optional match filters, by name; `split` splits the values of a parameter.
 
-    Raises Malformed, naming the parameter.
+    Raises Malformed, naming the parameter, unless there are too many of them.
     """
     own = sorted(name for name in given if name in INTEROP_PARAMETERS)
     if len(own) > MAX_FILTERS:
-        raise Malformed(f"{own[MAX_FILTERS]}: more than {MAX_FILTERS} filters; use fewer")
+        raise Malformed(
+            f"more than {MAX_FILTERS} filters of the interoperability document; use fewer"
+        )
     return tuple(_match_filter(name, split(name, given[name])) for name in own)
 
 
