@@ -10,7 +10,7 @@ from tocsin.admission.timestamps import HOUR
 from tocsin.server.model import Withdrawals
 
 MOST_WITHDRAWALS = 3
-"""Times that a partner may take back all its reports of one thing and report it again at once."""
+"""Times that a partner takes back all its reports of one thing before its next report waits."""
 WITHDRAWALS_KEPT = 12 * HOUR
 """µs after which a withdrawal does not count any more; shorter than a day, so that a partner that
 replaces its objects daily is not held."""
