@@ -22,8 +22,8 @@ Partners that know nothing of each other cite them, so a shared entry proves no 
 """
 
 
-_MOST_ORIGINS = 16
-"""Origins that a contribution may name; a report has two if it has an id and a URL."""
+_MOST_REPORTS = 8
+"""Reports that a contribution may cite; each has two origins if it has an id and a URL."""
 
 Evidence = Contribution | Assessment
 """Anything that makes a partner a source for an object."""
@@ -136,14 +136,14 @@ def _reports(evidence: Evidence) -> set[_Origin]:
     """
     if isinstance(evidence, Assessment) or _may_guess(evidence):
         return set()
-    found, early = _cited_reports(evidence.object), evidence.early_reports
+    found, early = _cited_origins(evidence.object), evidence.early_reports
     return found if early is None else {each for each in found if _digest(each) in early}
 
 
 def early_reports(new: Contribution, own: Iterable[Contribution]) -> frozenset[str]:
     """Digests of the reports that a contribution cites as its partner's earlier ones did."""
     before = {report for each in own for report in _reports(each)}
-    return frozenset(_digest(each) for each in before & _cited_reports(new.object))
+    return frozenset(_digest(each) for each in before & _cited_origins(new.object))
 
 
 def _digest(origin: _Origin) -> str:
@@ -154,27 +154,31 @@ def _may_guess(evidence: Evidence) -> bool:
     """True if it cites so much that it may be guesses at what others cite."""
     if isinstance(evidence, Assessment):
         return False
-    return len(_cited_reports(evidence.object)) > _MOST_ORIGINS
+    return len(_cited_reports(evidence.object)) > _MOST_REPORTS
 
 
-def _cited_reports(subject: StixObject) -> set[_Origin]:
-    """The reports that an object cites."""
+def _cited_origins(subject: StixObject) -> set[_Origin]:
+    return {origin for report in _cited_reports(subject) for origin in report}
+
+
+def _cited_reports(subject: StixObject) -> set[frozenset[_Origin]]:
+    """The reports that an object cites, each by its origins."""
     cited = subject.get("external_references", ())
-    return {origin for reference in cited for origin in _report_origins(reference)}
+    return {origins for each in cited if (origins := _report_origins(each))}
 
 
-def _report_origins(reference: StixObject) -> set[_Origin]:
+def _report_origins(reference: StixObject) -> frozenset[_Origin]:
     """The origins an external reference proves; none for a catalogue entry or a bare site."""
     name = str(reference.get("source_name", "")).casefold()
     if any(name.startswith(each) for each in _CATALOGUES):
-        return set()
+        return frozenset()
     found: set[_Origin] = set()
     if reference.get("external_id"):
         found.add(("report", name, str(reference["external_id"])))
     url = str(reference.get("url", ""))
     if _is_page_url(url):
         found.add(("url", url))
-    return found
+    return frozenset(found)
 
 
 def _is_page_url(url: str) -> bool:

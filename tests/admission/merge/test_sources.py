@@ -111,6 +111,19 @@ class TestGuessesAtWhatOthersCite:
         guess = quoting("curious", *range(first, first + 20), received=NOW + 1)
         assert count_contributors(cited, guess) == 1
 
+    @pytest.mark.parametrize("more", [{}, {"url": "https://a.example/r/"}])
+    @pytest.mark.parametrize(("cited", "sources"), [(8, 2), (9, 1)])
+    def test_nine_reports_are_too_many_whether_cited_by_url_too_or_not(
+        self, more: dict[str, str], cited: int, sources: int
+    ) -> None:
+        references = [
+            {"source_name": "blog", "external_id": f"R-{each}"}
+            | {name: f"{start}{each}" for name, start in more.items()}
+            for each in range(cited)
+        ]
+        many = contribution("curious", external_references=references, received=NOW + 1)
+        assert count_contributors(quoting("victim", 99), many) == sources
+
     @pytest.mark.parametrize("guess", [0, 1])
     def test_late_ones_count_the_same_whether_they_are_right_or_not(self, guess: int) -> None:
         cited = quoting("victim", 0, received=NOW)
