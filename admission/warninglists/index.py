@@ -234,8 +234,8 @@ class WithExclusions:
 
     def _reason_of_start_page(self, url: str) -> str | None:
         """The reason for which the host is excluded of which the URL is the start page."""
-        host, degree = _host(url)
-        if degree is _Degree.NEAR:
+        host = start_page_host(url)
+        if not host:
             return None
         reasons = (self._own.get((kind, host)) for kind in ("domain-name", *_ADDRESSES))
         return next((each for each in reasons if each is not None), None)
@@ -381,6 +381,16 @@ def _parse_network(text: str) -> Network | None:
 def _size(version: int, length: int) -> int:
     """The number of addresses in a network."""
     return 1 << ((32 if version == 4 else 128) - length)
+
+
+def start_page_host(url: str) -> str:
+    """The host of which a URL is the start page, on any port; empty if it is another page.
+
+    >>> start_page_host("https://evil.example:8443/./#a"), start_page_host("http://evil.example/a")
+    ('evil.example', '')
+    """
+    host, degree = _host(url)
+    return "" if degree is _Degree.NEAR else host
 
 
 def _host(url: str) -> tuple[str, _Degree]:

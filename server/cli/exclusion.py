@@ -34,10 +34,12 @@ def exclusion_command() -> None:
 def _add(hub: Runtime, values: tuple[str, ...], reason: str) -> list[Answer]:
     """Refuse values from now on, and revoke what is published on them.
 
-    VALUE is a domain, an IP address, a URL, an e-mail address or a file hash.
+    VALUE is a domain, an IP address, a URL, an e-mail address or a file hash. The start page of a
+    domain or an address goes with it.
 
-    `also_in` lists objects that stay in force and name the value beside others. Revoke them with
-    `tocsin-hub object revoke`, if they should go.
+    `also_in` lists objects that stay in force and name the value beside others, or its start page
+    in another spelling, on another port for instance. Revoke them with `tocsin-hub object revoke`,
+    if they should go.
     """
     return add_exclusions(hub, values, reason)
 
@@ -60,7 +62,7 @@ def _remove(hub: Runtime, values: tuple[str, ...]) -> list[Answer]:
 
 
 def add_exclusions(hub: Runtime, values: Sequence[str], reason: str) -> list[Answer]:
-    """Add values to the exclusion list and revoke the indicators on exactly these values.
+    """Add values to the exclusion list and revoke the indicators on them or their start pages.
 
     Raises Malformed, before anything is changed, if one of them is of no known kind.
     """

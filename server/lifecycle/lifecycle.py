@@ -41,7 +41,7 @@ from tocsin.server.publishing.public_objects import (
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Snapshot, Store, Transaction
-from tocsin.server.store.exclusions import parse_exclusion
+from tocsin.server.store.exclusions import parse_exclusion, start_pages
 
 log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ class Lifecycle:
         return [(each, find_leader(each, merge)) for each in found if not each.revoked]
 
     def exclude(self, text: str, who: str, reason: str) -> tuple[Exclusion, int]:
-        """Refuse a value from now on, and revoke what is published on it.
+        """Refuse a value from now on, and revoke what is published on it or its start page.
 
         Answers with the value in its one spelling and how many objects were revoked.  For a
         value that is on the list already, published objects are looked for once more.
@@ -273,7 +273,8 @@ class Lifecycle:
         def add(txn: Transaction) -> int:
             added = txn.add_exclusion(new)
             work = self._begin(txn, self._clock())
-            published = list(self._published(txn, new))
+            refused = [new, *start_pages(new)]
+            published = [public_id for each in refused for public_id in self._published(txn, each)]
             work.load(published)
             sources = _find_sources(work, published)
             revoked = sum(_revoke(work, public_id) for public_id in published)

@@ -18,7 +18,10 @@ import orjson
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.markings.tlp import strictest_tlp
 from tocsin.admission.model import Observable, StixObject, Tlp
+from tocsin.admission.observables.values import extract_observables
+from tocsin.admission.output_formats.listed_values import without_wildcard_end
 from tocsin.admission.stix.object_titles import object_title
+from tocsin.admission.warninglists.index import start_page_host
 from tocsin.server.auth import may_read_contributions, readable_collections
 from tocsin.server.model import (
     Account,
@@ -31,12 +34,14 @@ from tocsin.server.model import (
     TermFilter,
 )
 from tocsin.server.store import Store
+from tocsin.server.store.exclusions import start_pages
 from tocsin.server.store.match_filters import visibility
 from tocsin.server.store.search_terms import (
     SearchedText,
     SearchKind,
     exact_filter,
     has_terms,
+    host_filter,
     understand_text,
     value_terms,
 )
@@ -149,19 +154,27 @@ class Search:
     def find_naming(self, about: Exclusion) -> list[str]:
         """The ids of objects in force that name a value, alone or in a larger pattern.
 
-        Of very many those that were added last.
+        A value's start page counts as the value.  Of very many those that were added last.
         """
-        filters = (exact_filter(Observable(about.type, about.property, about.value)),)
-        found, query = dict[str, None](), Query(limit=MOST_EXAMINED, filters=filters)
+        pages = start_pages(about)
+        named = [Observable(e.type, e.property, e.value) for e in (about, *pages)]
         collections = self._store.feeds.collections()
         feeds = [e for e in collections if e.kind is CollectionKind.FEED and e.view is None]
         indexed = self._store.values.indexed([each.id for each in feeds])
+        found = dict[str, None]()
         for feed in feeds:
-            entries = [*self._store.feeds.newest(feed.id, query).entries]
-            wanted = filters, SearchFilters()
-            entries += self._unindexed(_Found(), feed, indexed[feed.id], wanted)
+            entries = self._newest(feed, indexed[feed.id], exact_filter(named))
+            if pages:  # in other spellings: with another port, say
+                on_host = self._newest(feed, indexed[feed.id], host_filter(about.value))
+                entries += (each for each in on_host if _has_start_page(each, about.value))
             found |= {each.id: None for each in entries if self._is_in_force(each)}
         return list(found)
+
+    def _newest(self, feed: Collection, position: int, wanted: TermFilter) -> list[Entry]:
+        """The newest matching entries; after `position`, where the index ends, the first ones."""
+        query = Query(limit=MOST_EXAMINED, filters=(wanted,))
+        unindexed = self._unindexed(_Found(), feed, position, ((wanted,), SearchFilters()))
+        return [*self._store.feeds.newest(feed.id, query).entries, *unindexed]
 
     def _is_in_force(self, entry: Entry) -> bool:
         subject: StixObject = orjson.loads(entry.body)
@@ -318,6 +331,12 @@ def _is_meant(entry: Entry, understood: SearchedText) -> bool:
 
 def _has_values(entry: Entry, wanted: Sequence[TermFilter]) -> bool:
     return has_terms(value_terms(orjson.loads(entry.body)), wanted)
+
+
+def _has_start_page(entry: Entry, host: str) -> bool:
+    """True if the entry names the start page of a host, in any spelling."""
+    urls = (o.value for o in extract_observables(orjson.loads(entry.body)) if not o.negated)
+    return any(start_page_host(without_wildcard_end(url)) == host for url in urls)
 
 
 def _make_hit(entry: Entry, collection: Collection, now: int) -> SearchHit:

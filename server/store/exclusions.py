@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pymongo.client_session import ClientSession
 
@@ -145,3 +146,18 @@ def parse_exclusion(text: str, reason: str, now: int) -> Exclusion:
     kind, path = _FIELDS[found.kind]
     value = canonical_value(kind, path, plain) if found.kind is IocType.EMAIL else found.value
     return Exclusion(kind, path, value, reason, now)
+
+
+def start_pages(about: Exclusion) -> list[Exclusion]:
+    """The start pages of a domain or an address in their usual spellings; of other values none.
+
+    For others, as with another port, see `warninglists.index.start_page_host`.
+    """
+    if about.type not in _HOSTS or "/" in about.value:  # a network has no start page
+        return []
+    host = f"[{about.value}]" if about.type == "ipv6-addr" else about.value
+    urls = (f"{scheme}://{host}{path}" for scheme in ("http", "https") for path in ("", "/"))
+    return [replace(about, type="url", property="value", value=url) for url in urls]
+
+
+_HOSTS = frozenset(("domain-name", "ipv4-addr", "ipv6-addr"))

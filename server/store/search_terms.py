@@ -114,9 +114,14 @@ def has_terms(terms: Iterable[str], wanted: Iterable[TermFilter]) -> bool:
     return all(not own.isdisjoint(each.terms) for each in wanted)
 
 
-def exact_filter(observable: Observable) -> TermFilter:
-    """Matches objects that have this value itself, not those with what it contains or lies in."""
-    return _filter(islice(_value_keys(observable), 1))
+def exact_filter(observables: Iterable[Observable]) -> TermFilter:
+    """Matches objects that have one of these values itself, not what it contains or lies in."""
+    return _filter(key for each in observables for key in islice(_value_keys(each), 1))
+
+
+def host_filter(host: str) -> TermFilter:
+    """Matches objects with a URL, a mailbox or a name of exactly this host."""
+    return _filter(islice(_host_keys(host), 1))
 
 
 def understand_text(text: str) -> SearchedText:

@@ -85,6 +85,24 @@ class TestExcludedValue:
         assert hub.services.lifecycle.exclude(value, "operator", "")[1] == 1
         assert hub.verdicts(hub.push(indicator(pattern=pattern))) == ["refused"]
 
+    @pytest.mark.parametrize(
+        ("value", "host"),
+        [("sp.top", "sp.top"), ("45.12.1.2", "45.12.1.2"), ("2001:db9::1", "[2001:DB9::1]")],
+    )
+    def test_the_start_page_goes_with_its_host(
+        self, hub: HubInProcess, value: str, host: str
+    ) -> None:
+        pages = [f"http://{host}", f"http://{host}:80/", f"https://{host}/", f"https://{host}:443"]
+        others = [f"http://{host}/a", f"http://{host}:8080/", "http://www.sp.top/"]
+        hub.push(*(indicator(pattern=f"[url:value = '{url}']") for url in pages + others))
+        assert hub.services.lifecycle.exclude(value, "operator", "ours")[1] == 4
+        left = [o["pattern"] for o in indicators(hub, "green") if not o.get("revoked")]
+        assert sorted(left) == sorted(f"[url:value = '{url.lower()}']" for url in others)
+
+    def test_a_network_has_no_start_page(self, hub: HubInProcess) -> None:
+        hub.push(indicator(pattern="[url:value = 'http://45.12.1.0/24']"))
+        assert hub.services.lifecycle.exclude("45.12.1.0/24", "operator", "ours")[1] == 0
+
     def test_excluding_again_revokes_what_was_published_meanwhile(self, hub: HubInProcess) -> None:
         hub.push(indicator())
         hub.services.lifecycle.revoke(hub.feed("green")[0]["id"], "operator", "once")

@@ -15,6 +15,7 @@ from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.search_terms import SearchKind, has_terms, understand_text, value_terms
 
 LONG = f"http://cdn.top/{'x' * 2_500}"
+OTHER_PAGES = "[url:value IN ('http://far.cdn.top/', 'http://cdn.top/a', 'http://9.8.7.6/?a')]"
 OPERATOR = Account("operator", "", operator=True)
 
 
@@ -142,6 +143,12 @@ class TestNaming:
             ),
             ("9.8.7.6", "[ipv4-addr:value IN ('9.8.7.6', '9.8.7.5')]"),
             (LONG, f"[url:value = '{LONG}' OR url:value = 'http://bad.top/']"),
+            ("cdn.top", "[url:value = 'http://cdn.top/' OR ipv4-addr:value = '8.8.1.9']"),
+            ("cdn.top", "[url:value IN ('https://cdn.top', 'http://bad.top/')]"),
+            ("cdn.top", "[url:value = 'http://cdn.top:8080/#a']"),
+            ("cdn.top", "[url:value = 'http://cdn.top/*']"),
+            ("9.8.7.6", "[url:value = 'https://9.8.7.6/' OR domain-name:value = 'bad.top']"),
+            ("9.8.7.6", "[url:value = 'https://9.8.7.6:8443']"),
             (
                 "bad@cdn.top",
                 "[email-message:from_ref.value = 'Bad@CDN.top' AND email-message:subject = 'Bill']",
@@ -151,9 +158,10 @@ class TestNaming:
     def test_what_names_an_excluded_value_beside_others_is_found(
         self, hub: HubInProcess, value: str, pattern: str, *, is_indexed: bool
     ) -> None:
-        hub.push(on(pattern), on("[domain-name:value = 'far.cdn.top']"))
+        hub.push(on(pattern), on("[domain-name:value = 'far.cdn.top']"), on(OTHER_PAGES))
         named = value.lower()
-        naming = next(e["id"] for e in hub.feed("green") if named in e["pattern"].lower())
+        patterns = {e["id"]: e["pattern"].lower() for e in hub.feed("green")}
+        [naming] = (id for id, p in patterns.items() if named in p and "far.cdn.top" not in p)
         if is_indexed:
             index(hub)
         about = parse_exclusion(value, "", 0)
