@@ -23,6 +23,7 @@ from tocsin.server.model import Exclusion
 from tocsin.server.store.connection import Base, Document
 
 REVISION = "unwanted"  # as in the first databases
+_HOSTS = frozenset(("domain-name", "ipv4-addr", "ipv6-addr"))
 
 
 class Exclusions:
@@ -158,6 +159,3 @@ def start_pages(about: Exclusion) -> list[Exclusion]:
     host = f"[{about.value}]" if about.type == "ipv6-addr" else about.value
     urls = (f"{scheme}://{host}{path}" for scheme in ("http", "https") for path in ("", "/"))
     return [replace(about, type="url", property="value", value=url) for url in urls]
-
-
-_HOSTS = frozenset(("domain-name", "ipv4-addr", "ipv6-addr"))
