@@ -55,7 +55,8 @@ writing an address of IPv4 or of the local network."""
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_STRING + rb"|[\[{]|[\]}]", re.DOTALL)
-_STRING_OR_COMMA = re.compile(_STRING + rb"|,", re.DOTALL)
+_QUOTE = ord('"')
+_STRING_OR_VALUE = re.compile(_STRING + rb"|[,\[{]", re.DOTALL)
 
 
 class ResponseRefused(Unavailable):
@@ -343,11 +344,12 @@ def holds_more_objects(envelope: bytes | bytearray, count: int) -> bool:
 
 
 def holds_more_values(document: bytes | bytearray, count: int) -> bool:
-    """True if JSON has more than `count` commas outside of strings."""
-    if document.count(b",") <= count:
+    """True if JSON has more than `count` commas, objects and lists outside of strings."""
+    if len(document) <= count or sum(map(document.count, (b",", b"{", b"["))) <= count:
         return False
-    commas = (token for token in _STRING_OR_COMMA.finditer(document) if token[0] == b",")
-    return next(islice(commas, count, None), None) is not None
+    tokens = _STRING_OR_VALUE.finditer(document)
+    values = (token for token in tokens if document[token.start()] != _QUOTE)
+    return next(islice(values, count, None), None) is not None
 
 
 def _opened_depths(document: bytes | bytearray) -> Iterator[int]:

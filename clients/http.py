@@ -73,8 +73,8 @@ from tocsin.clients.responses import (
     ListedSubmission,
     Page,
     StatusReport,
+    decode_status,
     parse_page,
-    parse_status,
     parse_submissions,
 )
 from tocsin.clients.tls import (
@@ -124,8 +124,13 @@ _MAX_REDIRECTS = 5
 _MAX_ROOTS = 100
 """API roots of a server that are read."""
 _MAX_RESOURCE_LENGTH = 4 * 1024 * 1024
-"""Octets of a resource other than a page; parsed as a whole it takes up to 30 times as much."""
+"""Octets of a resource other than pages and statuses; parsed as a whole it takes up to 30 times as
+much."""
+_STATUS_FACTOR = 4
+"""A status may be so many times as long as a page: it has up to 100,000 objects, and of our own
+hub 270 octets or more for each."""
 _PAGE_ADVICE = "; ask for smaller pages with --limit, or raise max_response_length in client.toml"
+_STATUS_ADVICE = "; raise max_response_length in client.toml"
 _RESOURCE_ADVICE = ", too long for what was asked for; check the URL, or tell its operator"
 _PIECE = 64 * 1024
 _PROXY_ERRORS = (
@@ -163,7 +168,7 @@ class RetrySettings:
     bounds: ResponseBounds = ResponseBounds(
         _DEFAULTS.max_response_length, _DEFAULTS.response_timeout
     )
-    """Bounds on a page; those on other responses are the same or narrower."""
+    """Bounds on a page; a status may be longer, and other responses have narrower bounds."""
 
     def repeatable(self) -> Retry:
         """Retries for requests that are safe to repeat even if they arrived."""
@@ -510,9 +515,14 @@ class Hub:
         resources = replace(retries, bounds=_bound_resources(retries.bounds))
         mount_adapter(self._connection.session, resources, retries.repeatable(), tls)
         self._pages = _HubSession(self.url, auth)
-        self._pages.headers.update({"User-Agent": agent, "Accept": MEDIA_TYPE})
+        self._statuses = _HubSession(self.url, auth)
+        self._statuses.hooks["response"].append(_check_depth)
+        for session in (self._pages, self._statuses):
+            session.headers.update({"User-Agent": agent, "Accept": MEDIA_TYPE})
         pages = replace(retries, bounds=replace(retries.bounds, advice=_PAGE_ADVICE))
         mount_adapter(self._pages, pages, retries.unrepeatable(), tls)
+        statuses = replace(retries, bounds=_bound_statuses(retries.bounds))
+        mount_adapter(self._statuses, statuses, retries.repeatable(), tls)
         self._known_roots: tuple[Any, ...] = ()
 
     def __enter__(self) -> Hub:
@@ -527,6 +537,7 @@ class Hub:
         """Close the connections."""
         self._connection.close()
         self._pages.close()
+        self._statuses.close()
 
     def fetch_date(self) -> str:
         """The `Date` of the server's answer, whatever that is; empty if it has none."""
@@ -594,22 +605,26 @@ class Hub:
 
     def post_envelope(self, collection: Collection, envelope: bytes) -> StatusReport:
         """Submit an envelope; repeated if the response was lost, which is safe."""
-        headers = {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE}
+        headers = {"Content-Type": MEDIA_TYPE}
         with translate_errors(collection.url):
             url = collection.url + "objects/"
-            return parse_status(self._connection.post(url, headers=headers, data=envelope))
+            response = self._statuses.post(url, headers=headers, data=envelope)
+            response.raise_for_status()
+            return decode_status(response.content)
 
     def fetch_status(self, id: str, root: str = "") -> StatusReport:
         """The status of a submission; looked for in every API root unless `root` is given.
 
-        Raises NotFound if no root knows it.
+        Raises NotFound if no root knows it, ResponseTooLong if it is longer than a status may be.
         """
         refused: ShareError | None = None
         for url in [root] if root else [each.url for each in self._roots()]:
             address = f"{url}status/{quote(id, safe='')}/"
             try:
                 with translate_errors(address):
-                    return parse_status(self._connection.get(address))
+                    response = self._statuses.get(address)
+                    response.raise_for_status()
+                    return decode_status(response.content)
             except (NotFound, NotAllowed) as error:
                 refused = error
         if isinstance(refused, NotAllowed):
@@ -709,8 +724,13 @@ class Hub:
         return server
 
 
+def _bound_statuses(pages: ResponseBounds) -> ResponseBounds:
+    """The bounds on statuses."""
+    return replace(pages, max_length=_STATUS_FACTOR * pages.max_length, advice=_STATUS_ADVICE)
+
+
 def _bound_resources(pages: ResponseBounds) -> ResponseBounds:
-    """The bounds on resources other than pages."""
+    """The bounds on resources other than pages and statuses."""
     length = min(pages.max_length, _MAX_RESOURCE_LENGTH)
     return replace(pages, max_length=length, advice=_RESOURCE_ADVICE)
 

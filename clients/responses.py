@@ -17,6 +17,7 @@ from tocsin.admission.timestamps import find_instant
 from tocsin.clients.bounds import (
     MAX_DEPTH,
     ResponseRefused,
+    ResponseTooLong,
     holds_more_objects,
     holds_more_values,
     is_too_deep,
@@ -49,6 +50,8 @@ _MAX_OBJECTS = 100_000
 """Objects of a page, whatever limit was asked for."""
 _MAX_VALUES = 300_000
 """Values of one object; parsed they take up to fifty times as much memory as their text."""
+_MAX_STATUS_VALUES = 1_500_000
+"""Values of a status; one of 100,000 objects has about a million, and more with its findings."""
 _MAX_NEXT = 4096
 """Characters of a page token; it must fit into a URL."""
 _PIECE = 64 * 1024
@@ -163,6 +166,20 @@ class StatusReport:
         counts = {"success": self.success, "failure": self.failure, "pending": self.pending}
         outcomes = [outcome for outcome, count in counts.items() if count]
         return outcomes[0] if len(outcomes) == 1 else ""
+
+
+def decode_status(body: bytes | bytearray) -> StatusReport:
+    """Read a status from the body of a response.
+
+    Raises msgspec.DecodeError or TypeError if it is not one, ResponseTooLong if it would take
+    too much memory.
+    """
+    if holds_more_values(body, _MAX_STATUS_VALUES):
+        raise ResponseTooLong(
+            f"a status of the server has more than {_MAX_STATUS_VALUES:,} values; "
+            "send fewer objects in an envelope, or tell its operator"
+        )
+    return parse_status(msgspec.json.decode(body, type=dict[str, Any]))
 
 
 def parse_status(resource: Mapping[str, Any]) -> StatusReport:

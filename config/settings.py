@@ -217,7 +217,8 @@ class ClientSettings(Settings, frozen=True, kw_only=True):
     response_timeout: Annotated[float, Meta(ge=0.1, le=86_400)] = 300.0
     """Maximum seconds for sending a request and reading its whole response."""
     max_response_length: Annotated[int, Meta(ge=65_536, le=1 << 31)] = 16 * 1024 * 1024
-    """The longest page that is read, in octets after decompression."""
+    """The longest page that is read, in octets after decompression; a status may be four times as
+    long."""
 
     def __post_init__(self) -> None:
         """Convert and check what was given."""

@@ -15,6 +15,7 @@ from tocsin.admission.descriptions import count, describe_object, find_label
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.timestamps import micros, timestamp
+from tocsin.clients.bounds import ResponseTooLong
 from tocsin.clients.cli.command import (
     BEGIN,
     COUNT,
@@ -165,6 +166,9 @@ def _read_submission(hub: Hub, submission: Submission) -> Iterator[Receipt]:
         report = hub.fetch_status(submission.id, submission.root)
     except NotFound:
         print_message(f"the hub no longer keeps the status {submission.id}")
+        return
+    except ResponseTooLong as error:  # one long status hides none of the others
+        print_message(f"the status {submission.id} is left out: {error}")
         return
     for detail in report.details:
         yield _make_receipt(submission, detail)

@@ -17,6 +17,7 @@ from support.hostile_server import (
     HEAD,
     Octets,
     at_objects,
+    at_status,
     bomb,
     drip,
     drip_body,
@@ -53,6 +54,16 @@ def poll_all(url: str, cursor: Cursor | None = None) -> tuple[list[str], Cursor]
             ids += [json.loads(each)["id"] for each in batch.objects]
             cursor = batch.cursor
     return ids, cursor
+
+
+def many_details(count: int, id: str) -> bytes:
+    """A status with an entry for each of `count` objects, as Tocsin's hub writes it."""
+    entry = {
+        **{"id": id, "version": "2026-03-01T00:00:00.000Z", "message": "published"},
+        **{"x_tocsin_verdict": "admitted", "x_tocsin_public_id": id},
+    }
+    entries = [entry | {"x_tocsin_index": index} for index in range(count)]
+    return json.dumps({"id": "s1", "status": "complete", "successes": entries}).encode()
 
 
 @pytest.mark.slow
@@ -185,6 +196,28 @@ class TestLength:
         }
         code, peak = measure_memory(answers[answer]())
         assert code == (0 if answer == "wide" else 3) and peak < 200
+
+    def test_the_status_of_as_many_objects_as_an_envelope_may_have_is_read(self) -> None:
+        id = indicator(1)["id"]
+        with serve_octets(at_status(many_details(100_000, id))) as url, Hub(url) as hub:
+            report = hub.fetch_status("s1")
+        assert len(report.details) == 100_000 and report.details[-1].public_id == id
+
+    @pytest.mark.parametrize("status", ["usual", "objects", "nested", "names", "wide", "long"])
+    def test_a_hostile_status_takes_less_than_500_mb_of_memory(self, status: str) -> None:
+        length = RetrySettings().bounds.max_length * 4
+        wide = "\U0001f600".encode().ljust(length - 100, b"a")
+        nested = b'{"a":' * 90 + b"0" + b"}" * 90
+        bodies: dict[str, Callable[[], bytes]] = {
+            "usual": lambda: many_details(100_000, indicator(1)["id"]),
+            "objects": lambda: b'{"id":"a","status":"b","successes":[%s{}]}' % (b"{}," * 2_000_000),
+            "nested": lambda: b'{"id":"a","status":"b","x":[%s0]}' % ((nested + b",") * 20_000),
+            "names": lambda: b"{%s}" % b",".join(b'"%x":0' % n for n in range(2_000_000)),
+            "wide": lambda: b'{"id":"a","status":"b","x":"%s"}' % wide,
+            "long": lambda: b'{"id":"a","status":"b","x":"%s"}' % (b"a" * length),
+        }
+        code, peak = measure_memory(at_status(bodies[status]()), ("status", "s1", "--json"))
+        assert code == (0 if status in ("usual", "wide") else 3) and peak < 500
 
 
 class TestTime:

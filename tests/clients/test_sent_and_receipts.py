@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from support.clock import ManualClock, hub_and_clock
 from support.hub import AMBER, GREEN, HubInProcess, indicator
-from support.taxii_servers import COLLECTION, Medallion, serve_app
+from support.taxii_servers import (
+    COLLECTION,
+    Answer,
+    Medallion,
+    ReceivedRequest,
+    serve_app,
+    serve_script,
+)
 from support.terminal import lines_of, run_on_terminal
 
 from tocsin.server.model import Account, Partner
@@ -177,6 +184,26 @@ class TestReceipts:
         tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
         _, lines, _ = tocsin("receipts", "--json")
         assert sorted(each["state"] for each in rows(lines)) == ["held", "refused", "revoked"]
+
+    def test_a_status_that_is_too_long_is_named_and_hides_no_other(
+        self, tocsin: Run, alone: None
+    ) -> None:
+        entries = {"long": [{"message": "x" * 300_000}], "short": [{"id": "indicator--1"}]}
+
+        def script(request: ReceivedRequest) -> Answer | None:
+            if request.path.endswith("/submissions/"):
+                return Answer({"submissions": [{"id": each} for each in entries]})
+            if "/status/" not in request.path:
+                return None
+            id = request.path.split("/")[-2]
+            return Answer({"id": id, "status": "complete", "failures": entries[id]})
+
+        Path("client.toml").write_text("max_response_length = 65536\n")
+        with serve_script(script) as server:
+            code, lines, stderr = tocsin("receipts", "--json", "--url", server.url)
+        assert (code, [each["id"] for each in rows(lines)]) == (0, ["indicator--1"])
+        assert "the status long is left out: the response of 127.0.0.1:" in stderr
+        assert "than 262144 octets; raise max_response_length in client.toml" in stderr
 
     def test_a_reader_learns_nothing_that_its_feeds_do_not_show(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch

@@ -115,6 +115,11 @@ def at_objects(answer: Callable[[], Iterable[bytes]]) -> Octets:
     return lambda line, _: answer() if "/objects/" in line else None
 
 
+def at_status(body: bytes) -> Octets:
+    """Answer requests for a status so, everything else as usual."""
+    return lambda line, _: [whole(body)] if "/status/" in line else None
+
+
 def bomb(octets: int) -> bytes:
     """An envelope with one string of so many octets, compressed.
 
@@ -139,7 +144,7 @@ def many_objects(octets: int) -> bytes:
     return b'{"objects":[' + b",".join([b"{}"] * (octets // 3)) + b"]}"
 
 
-_POLL = """
+_COMMAND = """
 import re, sys
 from pathlib import Path
 from tocsin.clients.cli.main import main
@@ -150,10 +155,12 @@ print(code, int(peak[1]) / 1024, file=sys.stderr)
 """Linux only: getrusage would count what the parent had before it started this program."""
 
 
-def measure_memory(answer: Octets) -> tuple[int, float]:
-    """The exit code of a poll, and the most memory that it took, in MiB."""
+def measure_memory(
+    answer: Octets, words: Iterable[str] = ("poll", "feed", "--format", "csv")
+) -> tuple[int, float]:
+    """The exit code of a command, by default a poll, and the most memory that it took, in MiB."""
     with serve_octets(answer) as url:
-        command = [sys.executable, "-c", _POLL, "poll", "feed", "--format", "csv", "--url", url]
+        command = [sys.executable, "-c", _COMMAND, *words, "--url", url]
         ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
     code, peak = ran.stderr.splitlines()[-1].split()
     return int(code), float(peak)
