@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -17,7 +17,7 @@ import msgspec
 
 from tocsin.admission.descriptions import count, find_level
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, Unavailable
-from tocsin.admission.model import Tlp
+from tocsin.admission.model import Action, Tlp
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
     DURATION,
@@ -63,6 +63,10 @@ _LEVELS = {level.label.upper(): level for level in Tlp}
 """The levels by the labels that records have."""
 _COUNTED = ("admitted", "merged", "duplicate", "held", "refused")
 """The verdicts that are counted even if no object has them."""
+_DECIDING = {"refused": Action.REFUSED, "withheld": Action.HELD}
+"""The action of the finding that explains why an object was not taken, by verdict."""
+_MAX_REASON = 300
+"""Characters of a finding's message that are repeated on standard error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,31 @@ class _Job:
     def results(self) -> PreviewResults:
         """The preview's result of each object, with the object as it was read."""
         return PreviewResults(self.previews, before=True)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """How a push ended."""
+
+    code: int = stdio.DONE
+    """The exit code."""
+    verdicts: Counter[str] = field(default_factory=Counter)
+    """The number of objects of each verdict."""
+    reason: str = ""
+    """Why the first object that was not taken was not."""
+
+    def add(self, result: ObjectResult) -> None:
+        """Count the result of an object."""
+        self.verdicts[result.verdict] += 1
+        if not self.reason and (action := _DECIDING.get(result.verdict)):
+            messages = (f.get("message", "") for f in result.findings if f.get("action") == action)
+            self.reason = next(messages, "")[:_MAX_REASON]
+
+    def describe(self) -> str:
+        """The counts, and the reason if there is one, in a line."""
+        counts = order_counts(self.verdicts)
+        text = ", ".join(f"{n} {word}" for word, n in counts.items() if word != "received")
+        return ": ".join(filter(None, (text, self.reason)))
 
 
 @click.command(
@@ -178,15 +207,15 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     names = ("new_ids", "labels", "valid_for")
     inputs = replace(inputs, **{name: options[name] for name in names})
     if not options["watch"]:
-        return _push_files(settings, inputs, options)
+        return _push_files(settings, inputs, options).code
     if inputs.names:
         raise WrongUsage("give files or --watch, not both")
     _watch(settings, inputs, options | {"yes": True})
     return stdio.DONE
 
 
-def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> int:
-    """Push some files, and return the exit code."""
+def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> _Outcome:
+    """Push some files."""
     asked = nullcontext() if options["yes"] else open_answers(inputs.names)
     with asked as answers, open_hub(settings) as hub:
         collection = find_writable(hub, options["to"])
@@ -202,7 +231,7 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
         agreed = _ask(job, options["send_held"], answers) if answers else push_options
         if agreed is None:
             print_message("nothing was sent")
-            return stdio.FAILED
+            return _Outcome(stdio.FAILED)
         is_shown = answers is not None and sys.stdout.isatty()
         job = replace(job, options=agreed, is_shown=is_shown)
         records = open_records(settings, os.environ)
@@ -219,24 +248,27 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
     while True:
         for file in folder.list_complete():
             try:
-                code = _push_files(settings, replace(inputs, names=(str(file),)), options)
+                outcome = _push_files(settings, replace(inputs, names=(str(file),)), options)
             except (Unavailable, NotAllowed, NotAuthenticated) as error:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 print_message(f"{error}; {file.name} waits, the next attempt is in {pause:.0f} s")
                 break
-            if code == stdio.UNAVAILABLE:
+            if outcome.code == stdio.UNAVAILABLE:
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 break
-            _finish(folder, file, code)
+            _finish(folder, file, outcome)
             pause = _WATCH_SECONDS
         sys.stdout.flush()
         time.sleep(pause)
 
 
-def _finish(folder: WatchedFolder, file: Path, code: int) -> None:
-    to = FAILED if code == stdio.FAILED else SENT
-    if why := folder.finish(file, to):
-        print_message(f"{file.name} was sent, but cannot be moved to {to}: {why}")
+def _finish(folder: WatchedFolder, file: Path, outcome: _Outcome) -> None:
+    """Move a file, and say so if not everything in it was taken."""
+    to = FAILED if outcome.code == stdio.FAILED else SENT
+    why = folder.finish(file, to)
+    if why or outcome.code != stdio.DONE:
+        moved = f"cannot be moved to {to}: {why}" if why else f"was moved to {to}"
+        print_message("; ".join(filter(None, (f"{file.name} {moved}", outcome.describe()))))
 
 
 def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | None:
@@ -294,21 +326,22 @@ def _select_new(result: ObjectResult) -> ObjectResult | None:
     return replace(result, findings=fresh) if fresh or was_sent else None
 
 
-def _run(job: _Job, record: PushRecord, failed: int) -> int:
-    """Send, print the results, and return the exit code; `failed` files could not be read."""
-    counter: Counter[str] = Counter()
-    pushed = _push(job, record, counter)
-    counts = order_counts(counter, _COUNTED)
+def _run(job: _Job, record: PushRecord, failed: int) -> _Outcome:
+    """Send, and print the results; `failed` files could not be read."""
+    outcome = _Outcome()
+    pushed = _push(job, record, outcome)
+    counts = order_counts(outcome.verdicts, _COUNTED)
     counts |= {"failed_files": failed} if failed else {}
     record.finish(counts)
     print_push_summary(pushed, counts, as_json=job.as_json)
-    return push_exit_code(pushed, counts, wait=job.options.wait and not job.is_watched)
+    outcome.code = push_exit_code(pushed, counts, wait=job.options.wait and not job.is_watched)
+    return outcome
 
 
-def _push(job: _Job, record: PushRecord, counter: Counter[str]) -> list[PushResult]:
+def _push(job: _Job, record: PushRecord, outcome: _Outcome) -> list[PushResult]:
     """Send, and print each object's result as soon as it is known; the parts without their results.
 
-    Counts the verdicts.
+    Adds each result to `outcome`.
     """
     pushed: list[PushResult] = []
     counts = job.results.counts
@@ -321,7 +354,7 @@ def _push(job: _Job, record: PushRecord, counter: Counter[str]) -> list[PushResu
         task, console = progress.add_task("", total=total), choose_console(progress)
         for part in parts:
             for result in part.results:
-                counter[result.verdict] += 1
+                outcome.add(result)
                 if job.as_json:
                     print_json(result.as_json())
                 elif new := _select_new(result) if job.is_shown else result:

@@ -118,14 +118,22 @@ def test_files_and_watch_together_are_wrong_usage(tocsin: Run, tmp_path: Path) -
 
 
 @contextmanager
-def watching(url: str, *words: str) -> Iterator[Callable[[str], None]]:
-    """`tocsin push --watch out` while it runs; gives a function that waits for a path."""
-    command = [sys.executable, "-m", "tocsin.clients", "push", "--watch", "out", "--to", "feed"]
-    with subprocess.Popen([*command, "--url", url, *words], stdout=subprocess.DEVNULL) as running:
+def watching(url: str, *words: str) -> Iterator[Callable[..., None]]:
+    """`tocsin push --watch out` while it runs.
 
-        def wait_for(path: str) -> None:
+    Gives a function that waits for a path, and for a message in the file `stderr`, which has its
+    standard error.
+    """
+    command = [sys.executable, "-m", "tocsin.clients", "push", "--watch", "out", "--to", "feed"]
+    command += ["--url", url, *words]
+    with (
+        open("stderr", "wb") as stderr,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr) as running,
+    ):
+
+        def wait_for(path: str, message: str = "") -> None:
             deadline = time.monotonic() + 90
-            while not Path(path).exists():
+            while not Path(path).exists() or message not in Path("stderr").read_text():
                 assert time.monotonic() < deadline and running.poll() is None
                 time.sleep(0.05)
 
@@ -154,6 +162,32 @@ class TestWatching:
         Path("out/a.txt").write_text("10.0.4.12")
         with serve_script(lambda request: None) as server, watching(server.url) as wait_for:
             wait_for("out/failed/a.txt")
+
+    def test_standard_error_says_why_a_file_was_moved_to_failed(self) -> None:
+        line = "tocsin: a.txt was moved to failed; 2 refused: a private, reserved or documentation"
+        Path("out/a.txt").write_text("10.0.4.12\n10.0.4.13\n")
+        with serve_script(lambda request: None) as server, watching(server.url) as wait_for:
+            wait_for("out/failed/a.txt", line)
+
+    def test_standard_error_says_what_was_not_taken_of_a_file_that_was_sent(self) -> None:
+        def script(request: Any) -> Any:
+            status = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
+            return Answer(status, 202) if request.method == "POST" else None
+
+        line = "tocsin: a.txt was moved to sent; 1 admitted, 1 refused: a private, reserved"
+        Path("out/a.txt").write_text("evil-portal.top\n10.0.4.12\n")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out/sent/a.txt", line)
+
+    def test_standard_error_says_nothing_of_a_file_that_was_taken_as_a_whole(self) -> None:
+        def script(request: Any) -> Any:
+            status = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
+            return Answer(status, 202) if request.method == "POST" else None
+
+        Path("out/a.txt").write_text("evil-portal.top")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out/sent/a.txt")
+        assert Path("stderr").read_text() == "tocsin: interrupted\n"
 
     @pytest.mark.slow
     def test_a_file_waits_while_the_hub_is_away(self) -> None:
