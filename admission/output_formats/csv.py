@@ -53,9 +53,10 @@ def format_csv_row(object: bytes) -> bytes:
 
 
 def _named_values(subject: Mapping[str, Any]) -> list[str]:
-    """The values that an object names by equality, of any kind; none if it is revoked."""
-    if subject.get("revoked") is True:
-        return []
+    """The values that an object names by equality, of any kind, also if it is revoked.
+
+    Readers of the table look for the earlier row of a value by the value.
+    """
     return [
         each.value
         for each in extract_observables(dict(subject))

@@ -217,6 +217,12 @@ class TestFormats:
             (row,) = csv.DictReader(io.StringIO(text))
             assert list(row.items())[-1] == ("revoked", cell)
 
+    def test_csv_names_the_value_of_a_revoked_indicator(self) -> None:
+        text = self.format_objects("csv", indicator(1), {**indicator(1), "revoked": True})
+        rows = csv.DictReader(io.StringIO(text))
+        found = [(row["value"], row["revoked"]) for row in rows]
+        assert found == [("bad1.test", ""), ("bad1.test", "true")]
+
     def test_csv_has_one_row_per_object(self) -> None:
         full = {**indicator(1), "confidence": 80, "labels": ["a", "b"]}
         text = self.format_objects("csv", {**full, "object_marking_refs": [TLP_GREEN]})
