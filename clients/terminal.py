@@ -59,6 +59,8 @@ _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _MAX_LABEL = 100
 _INDENT = " " * 10
 """Characters of an object's label that are shown."""
+_MAX_PADDED = 60
+"""Characters to which the cells of a column are filled up where a row is one line."""
 _MAX_TEXT = 1000
 """Characters of any other text of a server that are shown."""
 _DEFAULT_WIDTH = 80
@@ -136,8 +138,9 @@ def print_table(console: Console, table: Table) -> None:
     the terminal, which wraps them: rich would cut cells, or leave out whole columns.
     """
     if not console.is_terminal:
-        table.width = _measure(console, table)
-        return console.print(table)
+        for line in _format_lines(table):
+            console.print(Text(line))
+        return
     foldable = [column for column in table.columns if not column.no_wrap]
     for column in foldable:
         column.max_width = max(_NARROWEST_COLUMN, column.min_width or 0)
@@ -147,6 +150,15 @@ def print_table(console: Console, table: Table) -> None:
     if narrowest > console.width:
         table.width = narrowest
     console.print(table)
+
+
+def _format_lines(table: Table) -> Iterator[str]:
+    """The rows with columns of equal width, as far as no cell is very long."""
+    columns = [[str(cell) for cell in (column.header, *column.cells)] for column in table.columns]
+    widths = [min(max(map(len, cells)), _MAX_PADDED) for cells in columns]
+    for row in zip(*columns, strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 def _measure(console: Console, table: Table) -> int:

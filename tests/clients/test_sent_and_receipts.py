@@ -247,9 +247,10 @@ class TestReceipts:
     ) -> None:
         monkeypatch.setenv("COLUMNS", columns)
         url = "https://evil-portal.top/" + "x" * 300
-        push(tocsin, url)
+        push(tocsin, f"{url}\nevil-portal.top")
         _, lines, _ = tocsin("receipts")
-        assert [line.split()[0] for line in lines[:2]] == ["value", url]
+        assert sorted(line.split()[0] for line in lines[:3]) == ["evil-portal.top", url, "value"]
+        assert len(min(lines[:3], key=len)) < 120, "a long value does not make every line long"
 
     def test_another_server_is_asked_for_the_objects_that_were_sent(
         self, tocsin: Run, partner: Medallion
