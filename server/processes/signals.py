@@ -30,6 +30,8 @@ def begin_log(level: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    # At debug it logs commands with their content: hashes of passwords, mailboxes, objects.
+    logging.getLogger("pymongo").setLevel(max(logging.WARNING, logging.root.level))
 
 
 def stop_on_signal(stop: threading.Event) -> None:
