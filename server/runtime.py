@@ -199,7 +199,7 @@ def open_serving_runtime(
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
         for slug in sorted(hub.policy.partner_settings.keys() - known):
-            echo(f"policy: [partners.{slug}] has no effect: no partner has that short name")
+            log.warning("policy: [partners.%s] has no effect: no partner has that short name", slug)
         if hub.policy.has_recogniser_rule and is_installed():
             _check_recogniser()
             log.info("recognised_names asks the recogniser of names about texts")
@@ -411,7 +411,7 @@ def serve(  # noqa: PLR0913
     if stop is None:
         stop = threading.Event()
         stop_on_signal(stop)
-    tls = _load_tls(settings, echo)
+    tls = _load_tls(settings)
     with (
         _bound_socket(settings) as listening,
         _start_answering(settings, listening, program) as processes,
@@ -443,16 +443,16 @@ def serve(  # noqa: PLR0913
                 _announce(settings, url, key, ready, echo)
                 _announce_console(settings, invitation, echo)
                 if not tls and not _is_loopback(settings.host):
-                    echo(_PLAIN_HTTP_WARNING.format(settings.host))
+                    log.warning(_PLAIN_HTTP_WARNING, settings.host)
                 await_stop(stop)
-                echo("stopping: finishing work in progress")
+                log.info("stopping: finishing work in progress")
             finally:  # the workers keep the process alive until `stop` is set
                 stop.set()
         join_workers(workers, DRAIN)
         _end_deliveries(hub.services.store)
         if ready is not None:
             ready.unlink(missing_ok=True)
-    echo("stopped")
+    log.info("stopped")
 
 
 class _Apart(NamedTuple):
@@ -570,7 +570,7 @@ def answer_apart(
     clock: Clock = wall_clock,
 ) -> Iterator[None]:
     """Answer requests in a process of its own, for a hub whose first process admits."""
-    tls = _load_tls(setup.settings, lambda text: None)
+    tls = _load_tls(setup.settings, is_first=False)
     if tls is not None:  # one that came while this process was starting is heard now
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     with _work_apart(setup, stop, clock, lambda hub: _answer(hub, listening, tls, stop, setup)):
@@ -693,7 +693,7 @@ def _end_deliveries(store: Store) -> None:
 
 
 _PLAIN_HTTP_WARNING = (
-    "warning: plain HTTP at {}: keys can be intercepted; set tls_certificate, "
+    "plain HTTP at %s: keys can be intercepted; set tls_certificate, "
     "or let a proxy do TLS and listen on 127.0.0.1"
 )
 
@@ -717,9 +717,9 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
         _freeze_loaded_objects()
         echo("working")
         await_stop(stop)
-        echo("stopping: finishing work in progress")
+        log.info("stopping: finishing work in progress")
         join_workers(workers, DRAIN)
-    echo("stopped")
+    log.info("stopped")
 
 
 def _freeze_loaded_objects() -> None:
@@ -803,9 +803,8 @@ def _serve_metrics(hub: Runtime, echo: Echo) -> Iterator[None]:
     http.start()
     echo(f"metrics at http://{_url_host(host)}:{server.port}/metrics")
     if not _is_loopback(host):
-        echo(
-            f"warning: every client that reaches {given} can read the metrics; "
-            "let only Prometheus reach it"
+        log.warning(
+            "every client that reaches %s can read the metrics; let only Prometheus reach it", given
         )
     try:
         yield
@@ -814,11 +813,11 @@ def _serve_metrics(hub: Runtime, echo: Echo) -> Iterator[None]:
         http.join(_METRICS_DRAIN)
 
 
-def _load_tls(settings: HubSettings, echo: Echo) -> ReloadedTls | None:
+def _load_tls(settings: HubSettings, *, is_first: bool = True) -> ReloadedTls | None:
     if settings.tls_certificate is None:
         return None
     tls = ReloadedTls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
-    reload_at_sighup(tls, echo)
+    reload_at_sighup(tls, is_logged=is_first)
     return tls
 
 

@@ -9,6 +9,7 @@ list.  No session tickets, so no early data.
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
 import stat
 import time
@@ -22,6 +23,8 @@ from tocsin.config import ConfigError
 from tocsin.server.auth import certificate_fingerprint
 from tocsin.server.processes.signals import call_at_sighup
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate
+
+log = logging.getLogger(__name__)
 
 _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Cipher suites of TLS 1.2; all suites of 1.3 are acceptable."""
@@ -157,18 +160,21 @@ class ReloadedTls:
             raise ConfigError(f"tls_certificate: {certificate}: {error}") from error
 
 
-def reload_at_sighup(tls: ReloadedTls, echo: Callable[[str], None]) -> None:
+def reload_at_sighup(tls: ReloadedTls, *, is_logged: bool = True) -> None:
     """Let SIGHUP reload the files; if they are not usable, the previous context stays in use.
 
-    `echo` says either.
+    The log says either, unless another process of the hub logs the same.
     """
 
     def reload() -> None:
         try:
             tls.reload()
-            echo("reloaded the certificate for new connections")
+            level, line = logging.INFO, "reloaded the certificate for new connections"
         except ConfigError as error:
-            echo(f"the certificate was not reloaded, the previous one stays in use: {error}")
+            level = logging.ERROR
+            line = f"the certificate was not reloaded, the previous one stays in use: {error}"
+        if is_logged:
+            log.log(level, "%s", line)
 
     call_at_sighup(reload)
 

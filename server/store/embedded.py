@@ -30,6 +30,7 @@ import contextlib
 import fcntl
 import importlib.util
 import json
+import logging
 import os
 import re
 import secrets
@@ -57,6 +58,8 @@ from tocsin.server.store.availability import (
     release_reserve,
 )
 from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client, Document
+
+log = logging.getLogger(__name__)
 
 _LOCK = "engine.lock"
 _HUB_LOCK = "hub.lock"
@@ -273,7 +276,11 @@ class Engine:
         return self._process.pid if self._process else 0
 
     def watch(self) -> None:
-        """Restart the engine on the same port whenever it ends unexpectedly, fails or hangs."""
+        """Restart the engine on the same port whenever it ends unexpectedly, fails or hangs.
+
+        From now on the hub serves: its log has what is reported.
+        """
+        self._print = _log_line
         for work in (self._keep_alive, self._look_after):
             threading.Thread(target=work, name="engine-watch", daemon=True).start()
 
@@ -481,6 +488,10 @@ class _Patient:
 
     def _note_answer(self, failures: int) -> None:
         self._failures, self._unanswered, self._answered = failures, 0, time.monotonic()
+
+
+def _log_line(line: str) -> None:
+    log.warning("%s", line)
 
 
 @contextlib.contextmanager

@@ -211,12 +211,13 @@ class TestTls:
     def test_plain_http_is_warned_of_beyond_the_machine_only(
         self, founded: Any, hub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert "warning: " not in hub.read_log()
+        assert "plain HTTP" not in hub.read_log()
         monkeypatch.setenv("TOCSIN_HOST", "::ffff:127.0.0.1")
         public = copied(founded, tmp_path)
         try:
             assert public.stop() == 0
-            assert "warning: plain HTTP at ::ffff:127.0.0.1" in public.read_log()
+            log = public.read_log()
+            assert "WARNING tocsin.server.runtime plain HTTP at ::ffff:127.0.0.1" in log
         finally:
             public.kill()
 

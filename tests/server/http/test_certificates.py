@@ -1,9 +1,11 @@
 """At SIGHUP the hub takes a renewed certificate, unless that is not valid."""
 
+import logging
 import os
 import signal
 import time
 from collections.abc import Iterator
+from logging.handlers import QueueHandler
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -28,33 +30,51 @@ def tls(own: Authority, tmp_path: Path) -> ReloadedTls:
 
 
 @pytest.fixture
-def said(tls: ReloadedTls) -> Iterator[SimpleQueue[str]]:
-    """The lines that are printed at SIGHUP."""
-    lines: SimpleQueue[str] = SimpleQueue()
+def logged(
+    tls: ReloadedTls, caplog: pytest.LogCaptureFixture
+) -> Iterator[SimpleQueue[logging.LogRecord]]:
+    """The lines of the log at SIGHUP."""
+    records: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    handler, logger = QueueHandler(records), logging.getLogger("tocsin.server.http.tls")
+    caplog.set_level(logging.INFO)
+    logger.addHandler(handler)
     before = signal.getsignal(signal.SIGHUP)
-    reload_at_sighup(tls, lines.put)
-    yield lines
+    reload_at_sighup(tls)
+    yield records
     signal.signal(signal.SIGHUP, before)
+    logger.removeHandler(handler)
 
 
 class TestReload:
     def test_a_renewed_certificate_replaces_the_one_in_use(
-        self, tls: ReloadedTls, said: SimpleQueue[str], own: Authority, tmp_path: Path
+        self,
+        tls: ReloadedTls,
+        logged: SimpleQueue[logging.LogRecord],
+        own: Authority,
+        tmp_path: Path,
     ) -> None:
         before = tls()
         own.server(days=60).write_pem(tmp_path)
         os.kill(os.getpid(), signal.SIGHUP)
-        assert said.get(timeout=10) == "reloaded the certificate for new connections"
+        record = logged.get(timeout=10)
+        assert record.message == "reloaded the certificate for new connections"
+        assert record.levelname == "INFO"
         assert tls() is not before and tls.certificate_end > time.time() + 50 * DAY
 
     def test_an_expired_certificate_does_not_replace_the_one_in_use(
-        self, tls: ReloadedTls, said: SimpleQueue[str], own: Authority, tmp_path: Path
+        self,
+        tls: ReloadedTls,
+        logged: SimpleQueue[logging.LogRecord],
+        own: Authority,
+        tmp_path: Path,
     ) -> None:
         before = tls()
         own.server(days=0.5).write_pem(tmp_path)
         os.kill(os.getpid(), signal.SIGHUP)
-        line = said.get(timeout=10)
+        record = logged.get(timeout=10)
+        line = record.message
         assert "the previous one stays in use: tls_certificate" in line and "expired at" in line
+        assert record.levelname == "ERROR"
         assert tls() is before and tls.certificate_end > time.time()
 
     @pytest.mark.parametrize(("days", "warning"), [(0.5, "expired at"), (5, "in 3 days"), (30, "")])

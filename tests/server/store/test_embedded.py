@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import importlib.util
 import json
+import logging
 import os
 import resource
 import shutil
@@ -91,8 +92,17 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def messages() -> list[str]:
-    return []
+def messages() -> Iterator[list[str]]:
+    """The lines with level WARNING that engines write into the log."""
+    lines, logger = [], logging.getLogger("tocsin.server.store.embedded")
+
+    def note(record: logging.LogRecord) -> bool:
+        lines.extend([record.getMessage()] * (record.levelno == logging.WARNING))
+        return True
+
+    logger.addFilter(note)
+    yield lines
+    logger.removeFilter(note)
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +122,8 @@ def used(original: Path, data: Path) -> Path:
 
 
 @pytest.fixture
-def engine(used: Path, messages: list[str]) -> Iterator[Engine]:
-    engine = Engine.start(used, messages.append)
+def engine(used: Path) -> Iterator[Engine]:
+    engine = Engine.start(used, print)
     engine.announce()
     yield engine
     engine.stop()
