@@ -373,6 +373,14 @@ def find_sender(known: Senders, name: str) -> Account | None:
     return rights_of(person, own)
 
 
+def name_in_log(known: Senders, name: str) -> str:
+    """A sender's name for the log, which has ids of people and not their mailboxes."""
+    if "@" not in name:  # no account's name has one
+        return name
+    person = known.people.find_by_login(name)
+    return "-" if person is None else person.id
+
+
 def may_send(known: Senders, name: str) -> bool:
     """True if the sender of a submission is still there and not disabled."""
     found = find_sender(known, name)

@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotAllowed, NotFound, TooManyRequests, Unavailable
 from tocsin.admission.model import Candidate
+from tocsin.server.auth import name_in_log
 from tocsin.server.examination.examiner import (
     ExaminationTask,
     LocalExamination,
@@ -562,7 +563,7 @@ class Intake:
         log.info(
             "admitted submission=%s account=%s records=%d ms=%d policy=%s",
             submission.id,
-            submission.account,
+            name_in_log(self._store, submission.account),
             submission.total,
             milliseconds,
             self._rules.policy.sha256[:12],

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from tocsin.admission.errors import NotFound
 from tocsin.admission.model import Action, Finding, Verdict
 from tocsin.admission.timestamps import DAY
+from tocsin.server.auth import name_in_log
 from tocsin.server.examination.examiner import parse_candidates
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.model import OpenSubmission, Record
@@ -52,7 +53,7 @@ class SetAside:
                 "submission=%s account=%s is set aside after %d attempts without progress: "
                 "`tocsin-hub submission list` shows it, `retry` or `drop` decides",
                 chosen.id,
-                chosen.account,
+                name_in_log(self._store, chosen.account),
                 chosen.attempts,
             )
         return done

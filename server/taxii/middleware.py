@@ -205,6 +205,10 @@ def _challenges(settings: TaxiiSettings) -> list[str]:
     ]
 
 
+_OBJECT_IN_PATH = re.compile("/objects/[^/]+")
+"""The log need not say who looked up which object."""
+
+
 def _log(status: int) -> None:
     context = request_context()
     log.info(
@@ -212,7 +216,7 @@ def _log(status: int) -> None:
         context.id,
         sanitise_log_text(context.account.name) if context.account else "-",
         sanitise_log_text(request.method),
-        sanitise_log_text(request.path),
+        sanitise_log_text(_OBJECT_IN_PATH.sub("/objects/-", request.path)),
         sanitise_log_text(context.collection) or "-",
         status,
         "-" if context.objects is None else context.objects,

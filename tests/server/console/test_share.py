@@ -918,6 +918,9 @@ class TestKeeping:
             assert each.headers["Cache-Control"] == "no-store"
         logged = [each.getMessage() for each in caplog.records if "tocsin" in each.name]
         assert logged and not any("zq-marker" in each for each in logged)
+        person = hub.store.people.find_by_login(ANALYST)
+        assert person is not None and any(f" account={person.id} " in each for each in logged)
+        assert not any(ANALYST in each for each in logged)
         assert not any("zq-" in str(each) for each in hub.store.journal.entries())
         assert [e.actor for e in hub.store.journal.entries() if e.action == "admit"] == [ANALYST]
 

@@ -280,6 +280,16 @@ def test_one_line_is_logged_per_request(taxii: Any, caplog: pytest.LogCaptureFix
     assert " status=200 objects=1 ms=" in line
 
 
+@pytest.mark.parametrize("page", ["", "versions/"])
+def test_the_log_does_not_say_which_object_was_looked_up(
+    taxii: Any, caplog: pytest.LogCaptureFixture, page: str
+) -> None:
+    caplog.set_level(logging.INFO, "tocsin.server.taxii")
+    taxii.get(f"green/objects/indicator--0f1e8b7c-2d7e-4f0b-9a52-1c3d5e7f9a0b/{page}")
+    (line,) = caplog.messages
+    assert f" GET /hub/collections/green/objects/-/{page} " in line and "indicator--" not in line
+
+
 def test_clients_cannot_inject_lines_into_the_log(
     taxii: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
