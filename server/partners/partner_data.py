@@ -326,7 +326,7 @@ def _end_requests(txn: Transaction, slug: str, who: str) -> None:
     for each in txn.admin_requests.list():
         if each.partner == slug:
             txn.admin_requests.remove(each.id)
-            details = {"request": each.id, "text": each.text}
+            details = {"request": each.id, "text": each.journal_text}
             txn.add_journal_entry("request.decline", who, details)
 
 

@@ -32,6 +32,15 @@ class AdminRequest:
     partner: str = ""
     """Short name of the partner with which the request ends; empty: it is about none."""
 
+    @property
+    def journal_text(self) -> str:
+        """Its effect for the journal, where the mailbox of somebody who was not invited stays out.
+
+        A confirmed invitation has an entry of its own, with the mailbox.
+        """
+        mailbox = "".join(self.form.get("mailbox", ()))
+        return self.text.replace(f"Invite {mailbox.strip()} ", "Invite a person ")
+
 
 class AdminRequests:
     """The requests; within a transaction they are `Transaction.admin_requests`."""

@@ -84,7 +84,9 @@ def ask_second(
         if len(txn.admin_requests.list()) >= MOST:
             raise Conflict("too many requests wait for a second operator: decide about these first")
         txn.admin_requests.add(made)
-        txn.add_journal_entry("request.add", person.login, {"request": made.id, "text": text})
+        txn.add_journal_entry(
+            "request.add", person.login, {"request": made.id, "text": made.journal_text}
+        )
 
     services.store.commit(work)
     return go("/admin/requests")
@@ -120,7 +122,7 @@ class Requests:
             if not txn.admin_requests.remove(id):
                 raise Conflict("somebody else has decided about this meanwhile")
             action = "request.confirm" if confirms else "request.decline"
-            txn.add_journal_entry(action, person.login, {"request": id, "text": found.text})
+            txn.add_journal_entry(action, person.login, {"request": id, "text": found.journal_text})
 
         requester = self.services.store.people.find(found.by)
         if confirms and (

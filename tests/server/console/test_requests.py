@@ -84,6 +84,17 @@ def test_a_request_is_declined_or_withdrawn(hub: HubInProcess) -> None:
         assert not requests_of(hub) and hub.store.accounts.find_partner("lisbon") is None
 
 
+@pytest.mark.parametrize("act", ["decline", "confirm"])
+def test_a_request_to_invite_leaves_no_mailbox_in_the_journal(hub: HubInProcess, act: str) -> None:
+    form = {"mailbox": "private@mail.example", "partner": "acme", "roles": ["viewer"]}
+    post(sign_in(hub, "otto@hub.example"), "/console/admin/people", form)
+    assert requests_of(hub) == ["Invite private@mail.example as viewer."]
+    decide(hub, "rita@hub.example", act)
+    entries = hub.store.journal.entries()
+    texts = [each.details["text"] for each in entries if each.action.startswith("request.")]
+    assert texts == ["Invite a person as viewer."] * 2
+
+
 @pytest.mark.parametrize(
     ("path", "form", "waits"),
     [
