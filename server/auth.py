@@ -376,7 +376,7 @@ def find_sender(known: Senders, name: str) -> Account | None:
 def name_in_log(known: Senders, name: str) -> str:
     """A sender's name for the log, which has ids of people and not their mailboxes."""
     if "@" not in name:  # no account's name has one
-        return name
+        return name.replace(" ", "-")
     person = known.people.find_by_login(name)
     return "-" if person is None else person.id
 

@@ -3,7 +3,7 @@
 They are files in the data directory and not documents, because a database keeps what is deleted for
 days: in its journal, in the members of its replica set, in backups.  A file is gone when it is
 removed.  Only the person who made a draft can open it; it is deleted after 30 minutes, and as soon
-as it is submitted or discarded.
+as it is discarded.  Of one that was submitted, the way to the submission is left until then.
 """
 
 from __future__ import annotations

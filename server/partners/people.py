@@ -398,9 +398,10 @@ class People:
     def remove(self, login: str, by: str) -> int:
         """Remove a person, or cancel the invitations of a mailbox that nobody signs in with.
 
-        A person's decisions and claims end as when `set_disabled` locks one out.  The journal keeps
-        what it says of it.  Returns the number of invitations that were cancelled, or deleted
-        after their end.  Raises NotFound if there is neither.
+        A person's decisions and claims end as when `set_disabled` locks one out, and submissions
+        do not name the person any more.  The journal keeps what it says of it.  Returns the number
+        of invitations that were cancelled, or deleted after their end.  Raises NotFound if there is
+        neither.
         """
 
         def work(txn: Transaction) -> tuple[Person | None, int]:
@@ -421,6 +422,7 @@ class People:
         removed, cancelled = self._store.commit(work)
         if removed is not None:
             self._store.review_queue.end_claims(removed.id)
+            self._store.submissions.forget_person(removed.login)
         return cancelled
 
     def _invited(self, txn: Transaction, login: str) -> list[Invitation]:

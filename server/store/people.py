@@ -16,6 +16,8 @@ from tocsin.admission.timestamps import DAY
 from tocsin.server.person import Invitation, Passkey, Person, Role, Session
 from tocsin.server.store.connection import Base, Document, time_limit
 from tocsin.server.store.connection import Session as Transactional
+from tocsin.server.store.senders import forget_senders
+from tocsin.server.store.submissions import REMOVED_PERSON
 
 T = TypeVar("T", Invitation, Session, Person)
 
@@ -25,6 +27,7 @@ class People:
 
     def __init__(self, base: Base, session: Transactional = None) -> None:
         """Read and write in `session`, if there is one."""
+        self._base = base
         self._people, self._invitations = base.people, base.invitations
         self._sessions, self._attempts = base.sessions, base.attempts
         self._session = session
@@ -47,7 +50,17 @@ class People:
             raise NotFound(f"{person.login} cannot sign in")
 
     def remove(self, id: str) -> None:
-        """Delete a person, with all sessions; nothing happens if there is none."""
+        """Delete a person, with all sessions; nothing happens if there is none.
+
+        When the person submitted is deleted too, and that they invited those who are invited.
+        """
+        person = self.find(id)
+        if person is not None:
+            forget_senders(self._base, [person.login], self._session)
+            own = {"by": person.login}
+            self._invitations.update_many(
+                own, {"$set": {"by": REMOVED_PERSON}}, session=self._session
+            )
         self.end_sessions(id)
         self._people.delete_one({"_id": id}, session=self._session)
 

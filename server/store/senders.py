@@ -49,10 +49,10 @@ def find_senders(base: Base, accounts: Sequence[str], now: int) -> dict[str, Sen
     return {name: _record_from_document(each, now // HOUR) for name, each in found.items()}
 
 
-def forget_senders(base: Base, accounts: Sequence[str]) -> None:
+def forget_senders(base: Base, accounts: Sequence[str], session: Session = None) -> None:
     """Delete the records of these accounts."""
     for keys in chunk_keys(list(map(_key, accounts)), _KEYS):
-        base.stats.delete_many({"_id": {"$in": list(keys)}})
+        base.stats.delete_many({"_id": {"$in": list(keys)}}, session=session)
 
 
 @dataclass(slots=True)

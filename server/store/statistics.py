@@ -125,7 +125,7 @@ class Statistics:
         return self._base.stats.delete_many(over).deleted_count
 
     def forget_partner(self, slug: str) -> None:
-        """Delete the series of a partner; its part of the counts of all stays."""
+        """Delete the series of a partner, and its share of the counts of all, which stay."""
         now = self._clock()
         first, last = now // DAY - KEPT_DAYS, now // DAY
         keys = [_day_key(slug, day) for day in range(first, last + 1)]
@@ -133,6 +133,9 @@ class Statistics:
         forget_senders(self._base, accounts)
         for chunk in chunk_keys(keys, _KEYS):
             self._base.stats.delete_many({"_id": {"$in": list(chunk)}})
+        share = {"$unset": {f"shares.{slug}": ""}}
+        for chunk in chunk_keys([_day_key(ALL, day) for day in range(first, last + 1)], _KEYS):
+            self._base.stats.update_many({"_id": {"$in": list(chunk)}}, share)
 
     def _read(self, keys: Sequence[str]) -> list[Counts]:
         found = {each["_id"]: each for each in self._base.stats.find({"_id": {"$in": list(keys)}})}

@@ -55,6 +55,9 @@ _WITHOUT_BODY: Document = {"body": 0}
 _MAX_KEYS = 100
 _MOST_LISTED = 20_000
 _READS = 5
+REMOVED_PERSON = "removed person"
+"""The sender of submissions whose person was removed; no account has a name with a space."""
+_RENAMED_AT_ONCE = 200
 _OPEN_FIELDS = ("account", "partner", "received", "large", "lane", "after", "attempts", "queued")
 _NOT_ASIDE: Document = {"aside": "", "aside_at": ""}
 _NO_SUCH = "there is no such submission"
@@ -105,6 +108,14 @@ class Submissions:
         found = self._base.submissions.find({"account": account}, _WITHOUT_BODY)
         found = found.sort("received", -1)
         return [_submission_from_document(document) for document in found.limit(limit)]
+
+    def forget_person(self, login: str) -> None:
+        """Replace the mailbox of a person who was removed in the submissions that they sent."""
+        change = {"$set": {"account": REMOVED_PERSON}}
+        wanted = {"account": login}, {"_id": 1}
+        while found := list(self._base.submissions.find(*wanted).limit(_RENAMED_AT_ONCE)):
+            ids = [each["_id"] for each in found]
+            self._base.submissions.update_many({"_id": {"$in": ids}}, change)
 
     @time_limit()
     def list_of_partner(

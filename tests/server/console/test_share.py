@@ -34,7 +34,7 @@ from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
 from tocsin.server.console.drafts import MOST, SECONDS, Draft
 from tocsin.server.model import Partner
-from tocsin.server.person import Role
+from tocsin.server.person import Invitation, Role
 from tocsin.server.store import Store
 
 ANALYST, VIEWER = "analyst@hub.example", "viewer@hub.example"
@@ -923,6 +923,22 @@ class TestKeeping:
         assert not any(ANALYST in each for each in logged)
         assert not any("zq-" in str(each) for each in hub.store.journal.entries())
         assert [e.actor for e in hub.store.journal.entries() if e.action == "admit"] == [ANALYST]
+
+    def test_nothing_but_the_journal_names_who_shared_once_they_are_removed(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        client.get(submit(client, paste(client, "seen-evil.top")).headers["Location"])
+        while hub.store.statistics.count_next():
+            pass
+        invited = Invitation(
+            "", "new@hub.example", "", "acme", frozenset({Role.VIEWER}), 0, ANALYST
+        )
+        hub.services.people.invite(invited)
+        assert hub.store.submissions.list_latest(ANALYST, 9)
+        hub.services.people.remove(ANALYST, "operator")
+        base = hub.store._base
+        names = [name for name in base.list_collection_names() if name != "journal"]
+        assert [n for n in names for d in base[n].find({}) if ANALYST in str(d)] == []
 
 
 class TestLimits:

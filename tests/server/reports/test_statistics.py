@@ -385,3 +385,14 @@ def test_a_removed_partner_leaves_no_series(hub: HubInProcess, store: Store) -> 
     hub.services.partner_data.remove("acme", "operator", "it left")
     names = [str(each["_id"]) for each in store._base.stats.find({})]
     assert not any(name.startswith("acme|") for name in names)
+
+
+def test_a_removed_partner_has_no_share_of_what_all_published(
+    hub: HubInProcess, store: Store
+) -> None:
+    hub.push(indicator())
+    hub.push(indicator("other.top"), who="north")
+    count(hub)
+    hub.services.partner_data.remove("acme", "operator", "it left")
+    (day,) = store._base.stats.find({"_id": {"$regex": "^[|]day"}})
+    assert day["shares"] == {"north": 1} and day["submissions"] == 2
