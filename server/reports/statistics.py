@@ -37,8 +37,6 @@ from tocsin.server.store.feeds.views import HubState
 from tocsin.server.store.public_objects import PublicSummary
 from tocsin.server.store.statistics import ALL, LATENCIES, Counts
 
-POLLER_DAYS = 60
-"""Days within which the deliveries of a poller are looked for whose last poll is not known."""
 VALUE_SUBMISSIONS = 20
 """Latest submissions of a partner whose objects are looked at for the value returned."""
 VALUE_OBJECTS = 200
@@ -150,7 +148,7 @@ class StatisticsReader:
         _check(account, ALL if partner is None else partner)
         hub = self._store.feeds.look()
         collections, readers = hub.collections, self._find_accounts(hub, partner)
-        polls = self._find_polls(readers, collections)
+        polls = self._store.deliveries.last_polls(_pairs(readers, collections))
         heads = self._store.feeds.heads()
         pollers: list[Poller] = []
         for reader in readers:
@@ -232,18 +230,6 @@ class StatisticsReader:
         hour = last.hour if last.hour <= self._clock() else 0  # else of a clock that was ahead
         return max(hour, found[0].stamp) if found else None
 
-    def _find_polls(
-        self, readers: Iterable[Account], collections: Sequence[Collection]
-    ) -> dict[tuple[str, str], LastPoll]:
-        """The last poll of each account and collection, as far as there were any."""
-        pairs = _pairs(readers, collections)
-        polls = self._store.deliveries.last_polls(pairs)
-        unknown = [each for each in pairs if each not in polls or not polls[each].stamp]
-        for pair, served in self._find_served(unknown, POLLER_DAYS).items():
-            hour = max(polls.get(pair, LastPoll()).hour, *(each.hour for each in served))
-            polls[pair] = LastPoll(hour, max(map(_last_stamp, served)))
-        return polls
-
     def _find_served(
         self, pairs: Sequence[tuple[str, str]], days: int
     ) -> dict[tuple[str, str], list[Delivery]]:
@@ -297,10 +283,6 @@ def _check(account: Account, partner: str) -> None:
 def _pairs(readers: Iterable[Account], collections: Sequence[Collection]) -> list[tuple[str, str]]:
     """Accounts with the ids of collections that they read."""
     return [(a.name, each.id) for a in readers for each in collections if each.id in a.reads]
-
-
-def _last_stamp(delivery: Delivery) -> int:
-    return max((end for _, end in (*delivery.exact, *delivery.filtered)), default=0)
 
 
 def _series(starts: Sequence[int], counts: Sequence[Counts]) -> Series:

@@ -130,7 +130,9 @@ class Store:
         self.outbox = Outbox(self._base, clock)
         self.exclusions = Exclusions(self._base)
         self.journal = Journal(self._base)
-        self.deliveries = Deliveries(self._base, clock, self.process)
+        self.deliveries = Deliveries(
+            self._base, clock, self.process, lambda: self.feeds.configuration_revision
+        )
         self.purges = Purges(self._base)
         self.expired = Expired(self._base)
         self.partner_data = PartnerDocuments(self._base, process.commits)

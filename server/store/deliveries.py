@@ -121,9 +121,18 @@ _Key = tuple[str, str, int]
 class Deliveries:
     """The deliveries of all processes, and the recorder of this one.  Safe among threads."""
 
-    def __init__(self, base: Base, clock: Callable[[], int], process: str = "") -> None:
-        """`clock` returns µs since 1970 UTC; `process` is the name of this one, if it has any."""
-        self._base, self._clock = base, clock
+    def __init__(
+        self,
+        base: Base,
+        clock: Callable[[], int],
+        process: str = "",
+        revision: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`clock` returns µs since 1970 UTC; `process` is the name of this one, if it has any.
+
+        `revision` returns a number that is another one once an account was removed.
+        """
+        self._base, self._clock, self._revision = base, clock, revision
         self._process = process or uuid.uuid4().hex
         self._lock = threading.Lock()
         self._hours: dict[_Key, _Hour] = {}
@@ -132,6 +141,8 @@ class Deliveries:
         self._polls: dict[tuple[str, str], LastPoll] = {}
         self._new_polls: dict[tuple[str, str], LastPoll] = {}
         """Those of them that are not written yet."""
+        self._polls_of = 0
+        """The revision at which the polls in memory were noted."""
         self._mark: int | None = None
         """Time at which the mark was last written; None while this process does not serve."""
         self._lost_since: int | None = None
@@ -225,10 +236,7 @@ class Deliveries:
                 yield from _deliveries_of(document)
 
     def last_polls(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], LastPoll]:
-        """The last polls of accounts for collections (their ids), as far as there were any.
-
-        Before hubs kept them, only deliveries tell of polls.
-        """
+        """The last polls of accounts for collections (their ids), as far as there were any."""
         keys = [f"{account}|{collection}" for account, collection in pairs]
         return {
             (each["account"], each["collection"]): LastPoll(each["hour"], each["stamp"])
@@ -262,6 +270,9 @@ class Deliveries:
         return deleted
 
     def _note_poll(self, place: tuple[str, str], hour: int, stamp: int) -> None:
+        revision = self._revision()
+        if revision != self._polls_of:  # an account may have been added under a removed one's name
+            self._polls, self._polls_of = dict(self._new_polls), revision
         old = self._polls.get(place, LastPoll())
         new = LastPoll(max(old.hour, hour), max(old.stamp, stamp))
         if new != old:
@@ -292,8 +303,19 @@ class Deliveries:
             return
         updates = [_update_of_poll(place, poll) for place, poll in polls.items()]
         self._base.polls.bulk_write(updates, ordered=False)
+        self._delete_polls_of_removed(sorted({account for account, _ in polls}))
         with self._lock:
             self._new_polls = {k: v for k, v in self._new_polls.items() if polls.get(k) != v}
+
+    def _delete_polls_of_removed(self, accounts: Sequence[str]) -> None:
+        """Delete the polls of those of these accounts that are no more.
+
+        After they were written: so none is left, whenever between an account was removed.
+        """
+        for part in map(list, chunk_keys(accounts, _READ_KEYS)):
+            known = {e["_id"] for e in self._base.accounts.find({"_id": {"$in": part}}, {"_id": 1})}
+            if removed := [each for each in part if each not in known]:
+                self._base.polls.delete_many({"account": {"$in": removed}})
 
     def _write_mark(self, now: int) -> None:
         mark = {"written": now, "until": 0, "dead": False}

@@ -53,6 +53,7 @@ class PartnerDocuments:
             base.keys.delete_many({"account": name})
             base.polls.delete_many({"account": name})
             base.accounts.delete_one({"_id": name})
+            base.polls.delete_many({"account": name})  # written meanwhile
         increment_configuration_revision(base)
         Agreements(base).delete_of(slug)
         base.quotas.delete_one({"_id": slug})

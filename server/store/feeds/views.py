@@ -265,6 +265,11 @@ class CollectionReader(FeedReader):
         self._accounts = Accounts(base)
         self._configuration = Configuration(revision=-1, collections=())
 
+    @property
+    def configuration_revision(self) -> int:
+        """The revision of the configuration that the last look-up found; -1: none did."""
+        return self._configuration.revision
+
     def add(self, collection: Collection) -> None:
         """Add a collection; the sources of a view must have a common order.
 

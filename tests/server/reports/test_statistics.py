@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pymongo.collection import Collection as PyMongoCollection
 from pymongo.errors import OperationFailure
 from support.clock import ManualClock
 from support.hub import GREEN, HubInProcess, indicator
@@ -329,12 +330,21 @@ class TestPollers:
         found = hub.services.statistics.pollers(OPERATOR, partner)
         return sorted(f"{each.account} {each.collection.alias}" for each in found)
 
-    def test_a_poller_of_before_is_known_by_what_it_was_served(self, hub: HubInProcess) -> None:
-        hub.push(indicator())
-        hub.feed("green", who="north")
-        before = self.find(hub, "north")
-        hub.store._base.polls.delete_many({})
-        assert self.find(hub, "north") == before
+    def test_who_has_the_name_of_a_removed_partner_has_none_of_its_polls(
+        self, moved: HubInProcess, clock: ManualClock
+    ) -> None:
+        moved.push(indicator())
+        moved.feed("green", who="north")
+        moved.store.deliveries.flush()
+        moved.services.partner_data.remove("north", "operator", "it left")
+        moved.join(Partner("north", "Another one"))
+        head = moved.store.feeds.head(moved.collection("green").id)
+        poller = self.find(moved, "north")
+        assert (poller.last_polled, poller.behind) == (None, head.position)
+        moved.ask("collections/green/objects/", "north", query_string={"limit": "1"})
+        poller = self.find(moved, "north")
+        assert poller.last_polled == clock.now // HOUR * HOUR, "in the hour of the former one's"
+        assert poller.behind == head.position - 1
 
     def test_a_removed_partner_leaves_no_polls(self, hub: HubInProcess) -> None:
         for name in ("acme", "north"):
@@ -342,6 +352,28 @@ class TestPollers:
         hub.store.deliveries.flush()
         hub.services.partner_data.remove("acme", "operator", "it left")
         assert [each["account"] for each in hub.store._base.polls.find({})] == ["north"]
+
+    def test_polls_that_were_not_written_yet_go_with_their_partner(self, hub: HubInProcess) -> None:
+        for name in ("acme", "north"):
+            hub.feed("green", who=name)
+        hub.services.partner_data.remove("acme", "operator", "it left")
+        hub.store.deliveries.flush()
+        assert [each["account"] for each in hub.store._base.polls.find({})] == ["north"]
+
+    def test_polls_that_are_written_during_the_removal_go_with_their_partner(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.feed("green", who="acme")
+        delete_one, deliveries = PyMongoCollection.delete_one, hub.store.deliveries
+
+        def flush_first(self: Any, *arguments: Any, **more: Any) -> Any:
+            if self.name == "accounts":
+                deliveries.flush()
+            return delete_one(self, *arguments, **more)
+
+        monkeypatch.setattr(PyMongoCollection, "delete_one", flush_first)
+        hub.services.partner_data.remove("acme", "operator", "it left")
+        assert list(hub.store._base.polls.find({})) == []
 
     def test_the_position_of_a_stamp_is_exact_when_the_block_is_packed_or_not(
         self, hub: HubInProcess
