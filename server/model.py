@@ -341,7 +341,10 @@ class DeliveryRecorder(Protocol):
     """Remembers which account was served what."""
 
     def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
-        """Record a page of objects, or that there was nothing new; quick, and it never fails."""
+        """Record a page of objects, or that there was nothing new; quick, and it never fails.
+
+        The last stamp of an empty page is that of the feed's end, if nothing was left up to there.
+        """
         ...
 
 

@@ -84,7 +84,8 @@ class Poller:
     last_polled: int | None
     """The hour of its last poll, by its beginning in µs since 1970 UTC; None: it never polled."""
     behind: int | None
-    """Entries added after the last one that it was served; None for a view."""
+    """Entries added after the last one that it was served, or after it was told that nothing was
+    left; None for a view."""
     silent_since: int | None
     """Time in µs since which it has not polled, and something new has waited for it; None: nothing
     waits, or it never polled."""

@@ -71,7 +71,8 @@ class LastPoll:
     hour: int = 0
     """The beginning of its hour, in µs since 1970 UTC, whether there was anything new or not."""
     stamp: int = 0
-    """The last stamp that the account was ever served there; 0: none."""
+    """The last stamp that the account was ever served there, or that of the collection's end when
+    nothing was left for it; 0: none."""
 
 
 @dataclass(slots=True)
@@ -167,13 +168,17 @@ class Deliveries:
         self._mark = None
 
     def record(self, account: str, collection: Collection, query: Query, page: ObjectPage) -> None:
-        """Record a page of objects; of an empty one only its hour.  Writes nothing yet."""
+        """Record a page of objects; of an empty one only its hour, and that nothing was left.
+
+        Writes nothing yet.
+        """
         place, now = (account, collection.id), self._clock()
+        whole, start = _is_whole(collection.view, query), page.first_stamp
+        is_served = page.count or (whole and query.after <= now)  # else it misses what comes next
         with self._lock:
-            self._note_poll(place, now - now % HOUR, page.last_stamp)
+            self._note_poll(place, now - now % HOUR, page.last_stamp if is_served else 0)
         if not page.count:
             return
-        whole, start = _is_whole(collection.view, query), page.first_stamp
         exact = whole or page.count == 1
         with self._lock:
             if whole:

@@ -131,7 +131,7 @@ class PageRequest:
             request_context().objects = 0
             answer = flask.Response(status=_NOT_MODIFIED)
             answer.set_etag(known_tag)
-            self._record(query, ObjectPage())
+            self._record(query, ObjectPage(), head if head.is_past_end(query) else None)
         elif representation := _REPRESENTATIONS.get(self.endpoint):
             at, page = self.services.feeds.objects(self.feed, query, state, representation)
             self._check_rights()  # so that nothing published after the end is served
@@ -140,7 +140,7 @@ class PageRequest:
             if len(page.objects) > (_MAX_CHANGED_ON_LOOP if is_changed else _MAX_OCTETS_ON_LOOP):
                 check_may_block()
             answer = self._answer_page(query, page, representation)
-            self._record(query, page)
+            self._record(query, page, at)
             if at is not None:
                 answer.set_etag(tag if at == head else self._tag(at))
         else:
@@ -166,8 +166,13 @@ class PageRequest:
         if more and not count:  # `next` would have no position
             raise Unavailable("the collection changed while it was read; send the request again")
 
-    def _record(self, query: Query, page: ObjectPage) -> None:
-        """Remember that the account was served the page, if it is one of objects."""
+    def _record(self, query: Query, page: ObjectPage, at: FeedHead | None) -> None:
+        """Remember that the account was served the page, if it is one of objects.
+
+        `at`: the collection's head at which it is this page; None: not known.
+        """
+        if not page.count and at is not None and self.feed.view is None:  # nothing is left
+            page = replace(page, last_stamp=at.stamp)
         if request.method == "GET" and _REPRESENTATIONS.get(self.endpoint) is OBJECTS:
             account = request_context().authenticated.name
             self.services.deliveries.record(account, self.feed, query, page)

@@ -11,7 +11,7 @@ from support.hub import GREEN, HubInProcess, indicator
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.markings.audience import Audience
-from tocsin.admission.timestamps import DAY, HOUR
+from tocsin.admission.timestamps import DAY, HOUR, timestamp
 from tocsin.server.model import (
     Account,
     Agreement,
@@ -286,6 +286,46 @@ class TestPollers:
         assert (
             poller.behind and poller.silent_since == poller.last_polled == clock.now // HOUR * HOUR
         )
+
+    @pytest.mark.parametrize("is_unchanged", [False, True])
+    def test_who_is_told_that_nothing_is_left_is_not_behind(
+        self, hub: HubInProcess, *, is_unchanged: bool
+    ) -> None:
+        hub.push(indicator())
+        end = hub.store.feeds.head(hub.collection("green").id)
+        path, cursor = "collections/green/objects/", {"added_after": timestamp(end.stamp)}
+        first = hub.ask(path, "north", query_string=cursor)
+        if is_unchanged:
+            hub.store.deliveries._polls.clear()
+            hub.store.deliveries._new_polls.clear()
+            headers = {"If-None-Match": first.headers["ETag"]}
+            answer = hub.ask(path, "north", query_string=cursor, headers=headers)
+            assert answer.status_code == 304
+        assert self.find(hub, "north").behind == 0
+        hub.push(indicator("two.top"))
+        assert self.find(hub, "north").behind == 1
+
+    @pytest.mark.parametrize(
+        "query", [{"match[type]": "malware"}, {"added_after": "2999-01-01T00:00:00Z"}]
+    )
+    def test_who_asks_for_something_else_is_behind(
+        self, hub: HubInProcess, query: dict[str, str]
+    ) -> None:
+        hub.push(indicator())
+        hub.ask("collections/green/objects/", "north", query_string=query)
+        head = hub.store.feeds.head(hub.collection("green").id)
+        assert self.find(hub, "north").behind == head.position
+
+    def test_an_unchanged_first_page_does_not_say_that_nothing_is_left(
+        self, moved: HubInProcess, clock: ManualClock
+    ) -> None:
+        moved.push(indicator(), indicator("two.top"))
+        path, one = "collections/green/objects/", {"limit": "1"}
+        first = moved.ask(path, "north", query_string=one)
+        before = self.find(moved, "north")
+        headers = {"If-None-Match": first.headers["ETag"]}
+        assert moved.ask(path, "north", query_string=one, headers=headers).status_code == 304
+        assert self.find(moved, "north") == before and before.behind
 
     def test_who_stopped_is_remembered_longer_than_its_deliveries(
         self, moved: HubInProcess, clock: ManualClock
