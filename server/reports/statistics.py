@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 
 from tocsin.admission.errors import NotAllowed
@@ -26,17 +27,18 @@ from tocsin.server.model import (
     Account,
     Collection,
     CollectionKind,
-    FeedHead,
     Query,
     VersionKeyword,
 )
 from tocsin.server.reports.senders import Sender, describe_sender
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Delivery, LastPoll
-from tocsin.server.store.feeds.views import HubState
+from tocsin.server.store.feeds.views import CollectionReader, HubState
 from tocsin.server.store.public_objects import PublicSummary
 from tocsin.server.store.statistics import ALL, LATENCIES, Counts
 
+SILENT = DAY
+"""µs after its last poll from which on a poller can be silent."""
 VALUE_SUBMISSIONS = 20
 """Latest submissions of a partner whose objects are looked at for the value returned."""
 VALUE_OBJECTS = 200
@@ -88,7 +90,7 @@ class Poller:
     left; None for a view."""
     silent_since: int | None
     """Time in µs since which it has not polled, and something new has waited for it; None: nothing
-    waits, or it never polled."""
+    waits, it never polled, or its last poll is less than `SILENT` ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +152,13 @@ class StatisticsReader:
         hub = self._store.feeds.look()
         collections, readers = hub.collections, self._find_accounts(hub, partner)
         polls = self._store.deliveries.last_polls(_pairs(readers, collections))
-        heads = self._store.feeds.heads()
+        feeds = _FeedPositions(self._store.feeds)
         pollers: list[Poller] = []
         for reader in readers:
             for collection in collections:
                 if collection.id in reader.reads and may_read(reader, collection):
                     last = polls.get((reader.name, collection.id), LastPoll())
-                    pollers.append(self._poller(reader, collection, last, heads))
+                    pollers.append(self._poller(reader, collection, last, feeds))
         return sorted(pollers, key=lambda each: (-(each.behind or 0), each.account))
 
     def senders(self, account: Account) -> list[Sender]:
@@ -211,25 +213,17 @@ class StatisticsReader:
         reader: Account,
         collection: Collection,
         last: LastPoll,
-        heads: dict[str, FeedHead],
+        feeds: _FeedPositions,
     ) -> Poller:
-        head, behind, since = heads.get(collection.id), None, None
-        if collection.view is None and head is not None:
-            done = head.position
-            if last.stamp < head.stamp:
-                feeds, stamp = self._store.feeds, last.stamp
-                done = feeds.position_at(collection.id, stamp) if stamp else 0
-            behind = head.position - done
-            if behind and last.hour:
-                since = self._find_silence(collection, last)
+        behind, since = None, None
+        if collection.view is None:
+            behind = feeds.count_after(collection.id, last.stamp)
+            now = self._clock()
+            hour = last.hour if last.hour <= now else 0  # else of a clock that was ahead
+            if behind and last.hour and now - hour > SILENT:
+                waiting = feeds.next_stamp(collection.id, last.stamp)
+                since = None if waiting is None else max(hour, waiting)
         return Poller(reader.name, reader.partner, collection, last.hour or None, behind, since)
-
-    def _find_silence(self, collection: Collection, last: LastPoll) -> int | None:
-        """See `Poller.silent_since`; None also if what it was not served was removed."""
-        next_one = Query(limit=1, added_after=last.stamp, keywords=_EVERY_VERSION)
-        found = self._store.feeds.page(collection.id, next_one, bodies=False).entries
-        hour = last.hour if last.hour <= self._clock() else 0  # else of a clock that was ahead
-        return max(hour, found[0].stamp) if found else None
 
     def _find_served(
         self, pairs: Sequence[tuple[str, str]], days: int
@@ -273,6 +267,29 @@ class StatisticsReader:
                 before = self._store.feeds.position_at(feed, first - 1)
                 total += self._store.feeds.position_at(feed, last) - before
         return total
+
+
+class _FeedPositions:
+    """Looks up in feeds at which stamps pollers stand, each of them once: many are alike."""
+
+    def __init__(self, feeds: CollectionReader) -> None:
+        self._feeds, self._heads = feeds, feeds.heads()
+        self.count_after, self.next_stamp = cache(self._count_after), cache(self._next_stamp)
+
+    def _count_after(self, feed: str, stamp: int) -> int | None:
+        """Entries added after a stamp; None if there is no such feed."""
+        head = self._heads.get(feed)
+        if head is None:
+            return None
+        if stamp >= head.stamp:
+            return 0
+        return head.position - (self._feeds.position_at(feed, stamp) if stamp else 0)
+
+    def _next_stamp(self, feed: str, stamp: int) -> int | None:
+        """The stamp of the first entry after this one; None if all that came was removed."""
+        next_one = Query(limit=1, added_after=stamp, keywords=_EVERY_VERSION)
+        found = self._feeds.page(feed, next_one, bodies=False).entries
+        return found[0].stamp if found else None
 
 
 def _check(account: Account, partner: str) -> None:

@@ -22,14 +22,13 @@ from tocsin.server.console.texts import age
 from tocsin.server.partners.administration import EXPIRES_SOON
 from tocsin.server.person import Role
 from tocsin.server.reports.senders import Sender
-from tocsin.server.reports.statistics import Poller, Share
+from tocsin.server.reports.statistics import SILENT, Poller, Share
 from tocsin.server.store.review_queue import QueuedReview
 
 _WHO = (Role.OPERATOR, Role.AUDITOR)
 _SPANS = (7, 30, 90)
 _SHARE = 50
 """Percent of one partner that is worth a sentence."""
-_SILENT = 24 * HOUR
 _LATE_REVIEW = 3 * HOUR
 _MOST_WAITING = 10_000
 _BY_ITSELF = ("references",)
@@ -134,7 +133,7 @@ class Overview:
         """Accounts that read or submit, and have not for longer than usual."""
         now = self.services.clock()
         for each in pollers:
-            if each.silent_since is not None and now - each.silent_since > _SILENT:
+            if each.silent_since is not None and now - each.silent_since > SILENT:
                 name = each.collection.alias or each.collection.id
                 span = age(each.last_polled or 0, now)
                 wait = f"{count(each.behind or 0, 'entry waits', 'entries wait')} for it"

@@ -1,6 +1,6 @@
 """Statistics: every settled object is counted once, and nobody learns of the counts of others."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -216,6 +216,17 @@ class TestConcentration:
         ]
 
 
+def note(asked: list[str], of: object, name: str) -> Callable[..., Any]:
+    """A method that notes its name each time it is called."""
+    method = getattr(of, name)
+
+    def noted(*arguments: Any, **more: Any) -> Any:
+        asked.append(name)
+        return method(*arguments, **more)
+
+    return noted
+
+
 class TestPollers:
     def find(self, hub: HubInProcess, name: str, alias: str = "green") -> Any:
         hub.store.deliveries.flush()
@@ -229,13 +240,17 @@ class TestPollers:
         assert poller.behind == 0 and poller.silent_since is None
         assert poller.last_polled is not None
 
-    def test_who_has_not_come_back_is_behind_since_then(self, hub: HubInProcess) -> None:
-        hub.push(indicator())
-        hub.feed("green", who="north")
-        hub.push(indicator("two.top"), indicator("three.top"))
-        poller = self.find(hub, "north")
-        assert poller.behind == 2
-        assert poller.last_polled <= poller.silent_since <= hub.store.clock()
+    def test_who_has_not_come_back_is_behind_since_then(
+        self, moved: HubInProcess, clock: ManualClock
+    ) -> None:
+        moved.push(indicator())
+        moved.feed("green", who="north")
+        moved.push(indicator("two.top"), indicator("three.top"))
+        poller = self.find(moved, "north")
+        assert (poller.behind, poller.silent_since) == (2, None), "it polled within a day"
+        clock.now += DAY + HOUR
+        poller = self.find(moved, "north")
+        assert poller.behind == 2 and poller.last_polled <= poller.silent_since < clock.now - DAY
 
     def test_who_never_polled_is_behind_everything(self, hub: HubInProcess) -> None:
         hub.push(indicator())
@@ -282,10 +297,10 @@ class TestPollers:
         clock.now += 4 * DAY
         headers = {"If-None-Match": first.headers["ETag"]} if is_unchanged else {}
         moved.ask(path, "north", query_string=wanted, headers=headers)
+        hour = clock.now // HOUR * HOUR
+        clock.now += DAY + HOUR
         poller = self.find(moved, "north")
-        assert (
-            poller.behind and poller.silent_since == poller.last_polled == clock.now // HOUR * HOUR
-        )
+        assert poller.behind and poller.silent_since == poller.last_polled == hour
 
     @pytest.mark.parametrize("is_unchanged", [False, True])
     def test_who_is_told_that_nothing_is_left_is_not_behind(
@@ -333,10 +348,32 @@ class TestPollers:
         moved.push(indicator())
         moved.feed("green", who="north")
         moved.push(indicator("two.top"))
+        clock.now += DAY + HOUR
         before = self.find(moved, "north")
         clock.now += 500 * DAY
         moved.store.deliveries.forget([moved.collection("green").id], clock.now)
         assert self.find(moved, "north") == before and before.behind == 1
+
+    def test_pollers_that_stand_at_the_same_place_are_looked_up_once(
+        self, moved: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        moved.push(indicator())
+        for name in ("acme", "north"):
+            moved.feed("green", who=name)
+        moved.store.deliveries.flush()
+        moved.push(indicator("two.top"))
+        asked: list[str] = []
+        for name in ("position_at", "page"):
+            monkeypatch.setattr(moved.store.feeds, name, note(asked, moved.store.feeds, name))
+        assert [e.behind for e in self.read(moved)] == [1, 1] and asked == ["position_at"]
+        clock.now += DAY + HOUR
+        asked.clear()
+        assert all(e.silent_since for e in self.read(moved)) and asked == ["position_at", "page"]
+
+    def read(self, hub: HubInProcess) -> list[Any]:
+        """All that have polled."""
+        found = hub.services.statistics.pollers(OPERATOR)
+        return [each for each in found if each.last_polled is not None]
 
     def test_a_process_that_is_late_does_not_set_a_poller_back(
         self, moved: HubInProcess, clock: ManualClock
