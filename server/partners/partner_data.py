@@ -29,9 +29,11 @@ from tocsin.server.publishing.public_objects import remove_contribution
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Store, Transaction
+from tocsin.server.store.deliveries import LastPoll
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.journal import JournalFilter
 from tocsin.server.store.purge import is_mentioned
+from tocsin.server.store.senders import SenderRecord
 
 Line = dict[str, object]
 """One JSON object of an export."""
@@ -176,6 +178,7 @@ class PartnerData:
                 "disabled": account.disabled,
                 "marking": account.marking.value,
             }
+        yield from self._export_activity([account.name for account in accounts])
         people = self._store.people.list_people(slug)
         for person in people:
             yield _person_line(person, self._last_sign_in(person))
@@ -292,6 +295,14 @@ class PartnerData:
                 for each in _contributions(public, slug, None):
                     yield _contribution_line(public, each)
 
+    def _export_activity(self, accounts: Sequence[str]) -> Iterator[Line]:
+        """When the accounts last polled, and submitted."""
+        for account in accounts:
+            polls = self._store.deliveries.last_polls_of(account)
+            yield from (_last_poll_line(account, *each) for each in sorted(polls.items()))
+        for account, record in self._store.statistics.senders(accounts).items():
+            yield _sender_line(account, record)
+
     def _last_sign_in(self, person: Person) -> int | None:
         """The time, in µs, of a person's last sign-in that the journal still has."""
         wanted = JournalFilter(since=person.created, action="sign_in", actor=person.login)
@@ -338,6 +349,26 @@ def _contributions(
     own = [each for each in every if each.partner == slug]
     named = [each for each in own if own_ids is not None and each.source_id in own_ids]
     return named or own
+
+
+def _last_poll_line(account: str, collection: str, poll: LastPoll) -> Line:
+    return {
+        "kind": "last_poll",
+        "account": account,
+        "collection": collection,
+        "hour": stix_time(poll.hour),
+        "served_up_to": timestamp(poll.stamp) if poll.stamp else None,
+    }
+
+
+def _sender_line(account: str, record: SenderRecord) -> Line:
+    return {
+        "kind": "sender",
+        "account": account,
+        "runs": [{"first": stix_time(a), "last": stix_time(b)} for a, b in record.runs],
+        "objects_in_24_hours": record.objects,
+        "refused_in_24_hours": record.refused,
+    }
 
 
 def _person_line(person: Person, signed_in: int | None) -> Line:

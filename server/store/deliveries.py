@@ -249,6 +249,11 @@ class Deliveries:
             for each in self._base.polls.find({"_id": {"$in": list(part)}})
         }
 
+    def last_polls_of(self, account: str) -> dict[str, LastPoll]:
+        """The last polls of an account, by the ids of collections."""
+        found = self._base.polls.find({"account": account})
+        return {each["collection"]: LastPoll(each["hour"], each["stamp"]) for each in found}
+
     def gaps(self) -> list[DeliveryGap]:
         """The times in which deliveries may be missing, in order."""
         now = self._clock()

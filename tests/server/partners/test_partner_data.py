@@ -15,7 +15,7 @@ from support.hub import GREEN, HubInProcess, details, indicator, sdo
 from support.observables import sco
 
 from tocsin.admission.errors import Conflict, NotAuthenticated, NotFound, Unavailable
-from tocsin.admission.timestamps import DAY
+from tocsin.admission.timestamps import DAY, HOUR, stix_time, timestamp
 from tocsin.config import HubSettings
 from tocsin.server.cli.partner import export_partner
 from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
@@ -441,6 +441,29 @@ class TestExporting:
         assert (kept["state"], kept["source_id"]) == ("rejected", review.source_id)
         text = place.read_text("utf-8")
         assert "said by acme" in text and "north" not in text
+
+    def test_when_its_accounts_last_polled_and_submitted_is_among_it(
+        self, hub: HubInProcess, data: PartnerData
+    ) -> None:
+        hub.feed("green")
+        for who in ("acme", "north"):
+            hub.push(indicator(), who=who)
+            hub.feed("amber", who=who)
+        hub.store.deliveries.flush()
+        while hub.store.statistics.count_next():
+            pass
+        lines = list(data.export("acme"))
+        polls = {e["collection"]: e for e in lines if e["kind"] == "last_poll"}
+        green, amber = (hub.collection(alias).id for alias in ("green", "amber"))
+        assert polls.keys() == {green, amber}
+        end = timestamp(hub.store.feeds.head(amber).stamp)
+        assert (polls[amber]["account"], polls[amber]["served_up_to"]) == ("acme", end)
+        assert polls[amber]["hour"] == stix_time(hub.store.clock() // HOUR * HOUR)
+        (sender,) = [each for each in lines if each["kind"] == "sender"]
+        (submission,) = [each for each in lines if each["kind"] == "submission"]
+        came = submission["received"]
+        assert (sender["account"], sender["runs"]) == ("acme", [{"first": came, "last": came}])
+        assert (sender["objects_in_24_hours"], sender["refused_in_24_hours"]) == (1, 0)
 
     def test_its_people_and_invitations_are_among_it_without_secrets(
         self, hub: HubInProcess, data: PartnerData

@@ -98,6 +98,7 @@ def live(hub: Any) -> None:
     hub.store.deliveries.end()
     list(hub.store.deliveries.of_collections([hub.collection("green").id], hub.store.clock()))
     hub.store.deliveries.gaps()
+    hub.store.deliveries.last_polls_of("acme")
     list(hub.store.purges.undecided_bodies())
     hub.store.partner_data.submission_ids("acme")
     hub.store.reviews.list_all("acme")
