@@ -4,6 +4,7 @@ from tocsin.config.conversion import ConfigError
 from tocsin.config.loading import (
     CLIENT_FILE,
     HUB_FILE,
+    find_client_file,
     has_settings,
     load_client,
     load_hub,
@@ -20,6 +21,7 @@ __all__ = [
     "ClientSettings",
     "ConfigError",
     "HubSettings",
+    "find_client_file",
     "has_settings",
     "load_client",
     "load_hub",

@@ -81,10 +81,15 @@ def load_client(
 
     Raises ConfigError.
     """
+    return _load(ClientSettings, find_client_file(path, environ), environ, overrides)
+
+
+def find_client_file(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file that `load_client` reads; None if there is none.  Raises ConfigError."""
     file = path or _named_file(environ, CLIENT_FILE)
     if not file and (own := personal_file(environ)) and has_settings(own):
         file = own
-    return _load(ClientSettings, file, environ, overrides)
+    return file
 
 
 def policy_text(path: Path | None = None) -> str:

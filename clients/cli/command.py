@@ -42,6 +42,7 @@ from tocsin.clients.terminal import (
 from tocsin.config import (
     CLIENT_FILE,
     ClientSettings,
+    find_client_file,
     has_settings,
     load_client,
     policy_text,
@@ -113,13 +114,22 @@ def with_settings(command: Callable[..., int]) -> Callable[..., int]:
     def run(config: Path | None, verbose: bool, **arguments: Any) -> int:
         overrides = {name: arguments.pop(name, None) for name in _SETTINGS}
         overrides["terms"] = ",".join(overrides["terms"]) if overrides["terms"] else None
-        local = Path("client.toml")
-        if not config and not os.environ.get(CLIENT_FILE) and has_settings(local):
-            config = local
         with _print_warnings(logging.INFO if verbose else logging.WARNING):
-            return command(load_client(config, os.environ, overrides), **arguments)
+            file = find_settings_file(config)
+            return command(load_client(file, os.environ, overrides), **arguments)
 
     return run
+
+
+def find_settings_file(config: Path | None) -> Path | None:
+    """The client.toml that a command with this --config reads; None if there is none.
+
+    Raises ConfigError.
+    """
+    local = Path("client.toml")
+    if not config and not os.environ.get(CLIENT_FILE) and has_settings(local):
+        return local
+    return find_client_file(config, os.environ)
 
 
 with_connection_options = with_options(
@@ -190,7 +200,10 @@ def with_inputs(command: Callable[..., int]) -> Callable[..., int]:
             raise click.BadParameter(message, param_hint="'FILE...'")
         profile = arguments.pop("save_map")
         if profile is not None:
-            check_distinct("--save-map", profile, [("FILE", each) for each in files if each != "-"])
+            read = [("FILE", each) for each in files if each != "-"]
+            settings = ("the settings", find_settings_file(arguments["config"]))
+            own = [(f"--{name}", arguments.get(name)) for name in ("cert", "ca")]
+            check_distinct("--save-map", profile, (*read, settings, *own))
         columns = _read_columns(arguments.pop("maps"), profile)
         inputs = Inputs(files, form or "", "" if tlp is None else tlp.label, columns=columns)
         return command(inputs=inputs, **arguments)

@@ -65,9 +65,12 @@ def login_command(
     and the package `keyring` is installed, else into the same file.
     """
     if to_file:
-        check_distinct(
-            "--file", to_file, (("--ca", settings.ca), ("the setting cert", settings.cert))
+        others = (
+            ("--ca", settings.ca),
+            ("the setting cert", settings.cert),
+            ("the setting policy", settings.policy),
         )
+        check_distinct("--file", to_file, others)
     given = click.get_current_context().params["url"] or os.environ.get("TOCSIN_URL")
     url = given or _ask("URL of the hub", settings.url)
     account, glued, secret = (account or _ask("Account", settings.account)).partition(":")

@@ -26,6 +26,7 @@ from tocsin.clients.cli.command import (
     FILE,
     SECONDS,
     check_distinct,
+    find_settings_file,
     with_connection_options,
     with_settings,
 )
@@ -242,7 +243,14 @@ def _check_options(options: dict[str, Any], count: int) -> None:
 def _check_files(settings: ClientSettings, output: str | None, state: str | None) -> None:
     """Raise WrongUsage if the output would overwrite another file of the command."""
     if output and output != "-":
-        others = (("--state", state), ("--cert", settings.cert), ("--ca", settings.ca))
+        config = click.get_current_context().params["config"]
+        others = (
+            *(("--state", state), ("--cert", settings.cert), ("--ca", settings.ca)),
+            *(
+                ("the settings", find_settings_file(config)),
+                ("the setting policy", settings.policy),
+            ),
+        )
         check_distinct("--output", output, others)
     elif state and _is_stdout(state):
         raise WrongUsage(

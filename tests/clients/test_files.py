@@ -122,6 +122,43 @@ class TestSameFiles:
         assert (code, f"--output and {option} name the same file" in stderr) == (2, True), stderr
         assert Path("key.pem").read_text() == "a key"
 
+    @pytest.mark.parametrize("place", ["client.toml", "home/tocsin/client.toml", "other.toml"])
+    @pytest.mark.parametrize(
+        ("option", "words"),
+        [
+            ("--output", ["poll", COLLECTION]),
+            ("--save-map", ["check", "iocs.csv", "--map", "host=domain"]),
+        ],
+    )
+    def test_the_file_of_the_settings_is_not_overwritten(
+        self,
+        tocsin: Callable[..., Any],
+        partner: Medallion,
+        monkeypatch: pytest.MonkeyPatch,
+        place: str,
+        option: str,
+        words: list[str],
+    ) -> None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", os.path.abspath("home"))
+        Path("iocs.csv").write_text("host\nevil.top\n")
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).write_text('terms = ["acme.example"]\n')
+        config = ["--config", place] if place == "other.toml" else []
+        code, _, stderr = tocsin(*words, option, place, *config)
+        assert (code, f"{option} and the settings name the same file" in stderr) == (2, True)
+        assert Path(place).read_text() == 'terms = ["acme.example"]\n'
+
+    @pytest.mark.parametrize(
+        "words", [["poll", COLLECTION, "--output"], ["login", "--file"]], ids=["poll", "login"]
+    )
+    def test_the_policy_of_the_settings_is_not_overwritten(
+        self, tocsin: Callable[..., Any], partner: Medallion, words: list[str]
+    ) -> None:
+        Path("client.toml").write_text('policy = "own.toml"\n')
+        Path("own.toml").touch()
+        code, _, stderr = tocsin(*words, "own.toml")
+        assert (code, "and the setting policy name the same file" in stderr) == (2, True), stderr
+
     def test_login_does_not_write_its_settings_into_the_certificate_of_the_hub(
         self, tocsin: Callable[..., Any]
     ) -> None:
