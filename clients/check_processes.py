@@ -195,13 +195,14 @@ class CheckProcesses:
 def _submit(
     executor: ProcessPoolExecutor, examine: Callable[..., ResultBlock], *arguments: object
 ) -> Future[ResultBlock]:
-    """Hand over work.  A process that is started for it inherits that interrupts are blocked.
+    """Hand over work.  A process that is started for it inherits that signals are blocked.
 
-    They are the business of this program, and a process that starts cannot ignore them yet.
+    Interrupts are the business of this program, and a process that starts cannot ignore them yet.
+    SIGTERM would end this program before the new process has read what it is to do.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         return executor.submit(examine, *arguments)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     try:
         return executor.submit(examine, *arguments)
     finally:
@@ -480,6 +481,8 @@ def _begin(settings: ExaminerSettings, large: LargeFile | Surveyed | None) -> No
     """Prepare a worker process."""
     global _worker  # noqa: PLW0603
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # see _submit; Windows blocks none
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pipeline = build_pipeline(settings)
     _worker = _Worker(pipeline)

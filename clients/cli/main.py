@@ -56,6 +56,8 @@ _EXIT_CODES: dict[type[Exception], int] = {
 }
 
 
+_LONGEST_END = 10
+"""Seconds after SIGTERM in which the program removes its files and ends other processes."""
 _WORDS = "tocsin.words"
 """The key in click's context of the words of the command line."""
 
@@ -129,8 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ending_in_order() -> Iterator[None]:
     """Let SIGTERM remove temporary files and end other processes before it ends this one.
 
-    A second one ends it at once.  The parent sees that the signal ended it: for systemd, this is
-    no failure, and the exit code 143 is one.
+    A second one ends it at once, and SIGALRM after _LONGEST_END: the exception may come in the
+    middle of a library's work and leave a lock for which the end would wait for ever.  The parent
+    sees that the signal ended it: for systemd, SIGTERM is no failure, and the exit code 143 is one.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -140,6 +143,9 @@ def _ending_in_order() -> Iterator[None]:
 
     def begin_to_end(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
+        if hasattr(signal, "setitimer"):  # not on Windows
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, _LONGEST_END)
         raise SystemExit(stdio.TERMINATED)
 
     atexit.register(end)  # before the commands' modules register theirs, so it is run after them

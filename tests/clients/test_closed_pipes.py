@@ -209,3 +209,49 @@ def test_a_check_that_sigterm_ends_leaves_no_file_and_prints_nothing(
         check.terminate()
         _, stderr = check.communicate(timeout=30)
     assert (check.returncode, stderr, list(folder.iterdir())) == (-signal.SIGTERM, "", [])
+
+
+def list_children(process: int) -> list[str]:
+    """The ids of the processes that a process has started."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [id for each in tasks for id in (each / "children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux")
+def test_sigterm_while_a_check_starts_processes_prints_nothing(alone: None) -> None:
+    Path("long.txt").write_text("".join(f"h{n}.evil-portal.top\n" for n in range(60_000)))
+    line = [*COMMAND.split(), "check", "long.txt"]
+    for number in range(8):  # without care, it printed a traceback about every second time
+        with subprocess.Popen(
+            line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as check:
+            deadline = time.monotonic() + 60
+            while len(list_children(check.pid)) < 2 + number % 2:  # the first one tracks resources
+                assert time.monotonic() < deadline and check.poll() is None
+            check.terminate()
+            _, stderr = check.communicate(timeout=60)
+        assert (check.returncode, stderr) == (-signal.SIGTERM, "")
+
+
+def test_a_command_that_cannot_end_in_order_is_ended_ten_seconds_after_sigterm(alone: None) -> None:
+    stuck = """if True:
+        import signal, sys, threading, time
+        from tocsin.clients.cli.main import main
+        def wait():
+            while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                time.sleep(0.01)
+            print("begun", flush=True)
+            threading.Event().wait()
+        threading.Thread(target=wait).start()
+        sys.exit(main(["check", "-"]))
+    """
+    line, pipe = [sys.executable, "-c", stuck], subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe) as command:
+        assert command.stdout is not None and command.stdout.readline() == b"begun\n"
+        begin = time.monotonic()
+        command.terminate()
+        try:
+            assert command.wait(timeout=30) == -signal.SIGALRM
+            assert time.monotonic() - begin > 8
+        finally:
+            command.kill()
