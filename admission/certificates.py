@@ -20,7 +20,8 @@ _VERSION, _UTC_TIME = 0xA0, 0x17
 """Tags: the version, which a certificate of version 1 lacks; a time with two digits of the year."""
 _EXTENSIONS, _DNS_NAME, _IP_ADDRESS = 0xA3, 0x82, 0x87
 """Tags: the extensions; two kinds of an alternative name (section 4.2.1.6)."""
-_SUBJECT_ALT_NAME = bytes.fromhex("551d11")
+_BOOLEAN = 0x01
+_SUBJECT_ALT_NAME, _BASIC_CONSTRAINTS = bytes.fromhex("551d11"), bytes.fromhex("551d13")
 _FIRST_OF_CENTURY = 50
 """A year of two digits is in the 1900s from here on (RFC 5280 section 4.1.2.5.1)."""
 SOON_SECONDS = 14 * 86_400
@@ -57,8 +58,30 @@ def first_certificate(octets: bytes) -> bytes:
     Raises Malformed if there is none.
     """
     found = _PEM.search(octets)
+    return _read_certificate(found[0] if found else octets)
+
+
+def only_certificate(octets: bytes) -> bytes:
+    """The one certificate in a file's octets, in DER; of several, the one that is no CA's.
+
+    Raises Malformed if there is none, or more than one that it could be.
+    """
+    found = [_read_certificate(each) for each in _PEM.findall(octets) or [octets]]
+    if len(found) == 1:
+        return found[0]
+    own = [each for each in found if not _is_ca(each)]
+    if len(own) != 1:
+        raise Malformed(
+            f"the file has {len(found)} certificates, {len(own) or 'none'} of them not a CA's; "
+            "give a file with only the certificate of the client"
+        )
+    return own[0]
+
+
+def _read_certificate(octets: bytes) -> bytes:
+    """A certificate, given in PEM or DER, in DER.  Raises Malformed if it is none."""
     try:
-        der = ssl.PEM_cert_to_DER_cert(found[0].decode()) if found else octets
+        der = ssl.PEM_cert_to_DER_cert(octets.decode()) if _PEM.match(octets) else octets
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)
     except (ssl.SSLError, ValueError) as error:
         raise Malformed("not a certificate, neither in PEM nor in DER") from error
@@ -84,14 +107,29 @@ def read_validity(der: bytes) -> Validity:
 def read_names(der: bytes) -> tuple[str, ...]:
     """Host names and IP addresses of a certificate in DER, in its order; empty if it has none."""
     try:
-        [extensions] = [content for tag, content in _read_fields(der) if tag == _EXTENSIONS]
-        for _, extension in _read_elements(_read_elements(extensions)[0][1]):
-            (_, kind), *_, (_, value) = _read_elements(extension)
-            if kind == _SUBJECT_ALT_NAME:
-                return tuple(_list_names(_read_elements(value)[0][1]))
+        return tuple(_list_names(_read_extension(der, _SUBJECT_ALT_NAME)))
     except (IndexError, ValueError):
-        pass
-    return ()
+        return ()
+
+
+def _is_ca(der: bytes) -> bool:
+    """True if a certificate in DER may sign others (section 4.2.1.9)."""
+    try:
+        elements = _read_elements(_read_extension(der, _BASIC_CONSTRAINTS))
+    except (IndexError, ValueError):
+        return False
+    return any(tag == _BOOLEAN and value != b"\0" for tag, value in elements)
+
+
+def _read_extension(der: bytes, wanted: bytes) -> bytes:
+    """The content of an extension's value; empty if the certificate lacks it."""
+    for tag, content in _read_fields(der):
+        if tag == _EXTENSIONS:
+            for _, extension in _read_elements(_read_elements(content)[0][1]):
+                (_, kind), *_, (_, value) = _read_elements(extension)
+                if kind == wanted:
+                    return _read_elements(value)[0][1]
+    return b""
 
 
 def _list_names(octets: bytes) -> Iterator[str]:

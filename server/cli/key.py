@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tocsin.admission.certificates import first_certificate, read_validity
+from tocsin.admission.certificates import only_certificate, read_validity
 from tocsin.admission.errors import Conflict, Malformed
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import format_examples
@@ -44,7 +44,10 @@ def _issue(hub: Runtime, account: str) -> Answer:
 @click.argument("file", type=click.Path(path_type=Path))
 @with_acting_hub
 def _certificate(hub: Runtime, account: str, file: Path) -> Answer:
-    """Register a client certificate (PEM or DER) for an account."""
+    """Register a client certificate (PEM or DER) for an account.
+
+    If the file also has certificates of CAs, they are not registered.
+    """
     return register_certificate(hub, account, file.read_bytes())
 
 
@@ -104,11 +107,11 @@ def credential_of(hub: Runtime, answer: Answer) -> Answer:
 def register_certificate(hub: Runtime, account: str, file: bytes) -> Answer:
     """Let a client certificate, as its file has it, open an account.
 
-    One that is not valid yet may be registered in time.  Raises Malformed if it has expired,
-    Conflict if it is registered already.
+    One that is not valid yet may be registered in time.  Raises Malformed if it has expired or
+    the file has several that it could be, Conflict if it is registered already.
     """
     Partners(hub.services.store).require_account(account)
-    der, now = first_certificate(file), hub.services.store.clock() / 1e6
+    der, now = only_certificate(file), hub.services.store.clock() / 1e6
     validity = read_validity(der)
     if now > validity.end:
         raise Malformed(f"the certificate {validity.find_fault(now)}: register a renewed one")

@@ -6,7 +6,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
-from support.certificates import make_authority
+from support.certificates import Holder, make_authority
 from support.clock import ManualClock
 from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
@@ -43,6 +43,29 @@ def place(
 def test_an_expired_certificate_is_not_registered(hub: Runtime) -> None:
     with pytest.raises(Malformed, match="expired at .*: register a renewed one"):
         register_certificate(hub, "acme", OWN.issue("acme", days=0.5).der)
+
+
+@pytest.mark.parametrize("ca_first", [True, False])
+def test_of_a_chain_the_certificate_that_is_no_ca_is_registered(
+    hub: Runtime, ca_first: bool
+) -> None:
+    own = OWN.issue("acme")
+    chain = [OWN.certificate, own.certificate] if ca_first else [own.certificate, OWN.certificate]
+    found = register_certificate(hub, "acme", "".join(chain).encode())
+    assert found["id"] == certificate_fingerprint(own.der)
+
+
+@pytest.mark.parametrize(
+    ("holders", "number"),
+    [([OWN, make_authority("other")], "none"), ([OWN, OWN.issue("a"), OWN.issue("b")], "2")],
+)
+def test_a_file_with_several_certificates_that_it_could_be_is_refused(
+    hub: Runtime, holders: list[Holder], number: str
+) -> None:
+    file = "".join(each.certificate for each in holders).encode()
+    with pytest.raises(Malformed, match=f"{number} of them not a CA's; give a file with only"):
+        register_certificate(hub, "acme", file)
+    assert not [each for each in list_keys(hub, "acme") if each["kind"] == "certificate"]
 
 
 def test_a_certificate_is_registered_once_only(hub: Runtime) -> None:
