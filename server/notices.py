@@ -10,7 +10,7 @@ import json
 import logging
 import smtplib
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -19,7 +19,7 @@ import requests
 
 from tocsin.admission.certificates import SOON_SECONDS
 from tocsin.admission.timestamps import DAY, HOUR
-from tocsin.server.model import Account
+from tocsin.server.model import Account, Agreement
 from tocsin.server.partners.administration import Partners
 from tocsin.server.person import Person, Role
 from tocsin.server.reports.statistics import StatisticsReader
@@ -32,7 +32,6 @@ SECONDS = 300.0
 """Seconds between two looks for what needs a person."""
 _TIMEOUT = 10.0
 _WITHIN = "expires within {} days"
-_FOR_EVER = 1 << 62
 _SOON = 14 * DAY
 """Time before the end of an agreement from which on a notice says so; as long after it, one says
 that it has ended."""
@@ -161,15 +160,16 @@ class Notices:
     def _find_ending(self, now: int) -> Iterator[Notice]:
         """Agreements that end soon or have ended lately, unless another one goes on."""
         for slug, agreements in group_by_partner(self._store.agreements.list_all()).items():
-            last = max(agreements, key=lambda e: e.until or _FOR_EVER)
-            if last.until is None or not now - _SOON < last.until <= now + _SOON:
-                continue
-            path, kind = f"/partners/{slug}", "agreement_ends"
-            key, text = f"ends {last.id} {last.until}", f"The agreement with {slug} {{}}."
-            if last.until > now:
-                yield Notice(key, kind, text.format("ends within 14 days"), path, slug)
-            else:
-                yield Notice(f"{key} now", "agreement_ended", text.format("has ended"), path, slug)
+            path, text = f"/partners/{slug}", f"The agreement with {slug} {{}}."
+            ends = _find_ends(agreements)
+            coming = min((each for each in ends if each > now), default=0)
+            last = max((each for each in ends if each <= now), default=0)
+            if now < coming <= now + _SOON:
+                key, said = f"ends {ends[coming]} {coming}", text.format("ends within 14 days")
+                yield Notice(key, "agreement_ends", said, path, slug)
+            if last > now - _SOON and not any(each.was_in_force(now) for each in agreements):
+                key, said = f"ends {ends[last]} {last} now", text.format("has ended")
+                yield Notice(key, "agreement_ended", said, path, slug)
 
     def _find_silent(self, now: int) -> Iterator[Notice]:
         for each in self._statistics.pollers(Account("notices", "", operator=True)):
@@ -252,3 +252,13 @@ class Notices:
             f"You get these mails because you chose so at {self._settings.console}/me\n"
         )
         return mail
+
+
+def _find_ends(agreements: Sequence[Agreement]) -> dict[int, str]:
+    """The times, in µs, at which an agreement ends and no other one is in force, and its id."""
+    return {
+        each.until: each.id
+        for each in agreements
+        if each.until is not None
+        and not any(other.was_in_force(each.until) for other in agreements)
+    }

@@ -191,6 +191,28 @@ def test_the_end_of_an_agreement_is_said_once(store: Store, clock: ManualClock, 
     assert not hub.store.notices.list_sent()
 
 
+@pytest.mark.parametrize(
+    ("gap", "kinds"),
+    [(0, []), (5 * DAY, ["agreement_ends", "agreement_ended"])],
+    ids=["none", "five days"],
+)
+def test_the_end_of_an_agreement_is_said_if_the_next_one_begins_later(
+    store: Store, clock: ManualClock, posts: Any, gap: int, kinds: list[str]
+) -> None:
+    posted, url = posts
+    hub = open_hub(store, clock, notice_webhook=url)
+    end = clock.now + 2 * DAY
+    terms = Agreement("", "acme", frozenset({hub.collection("green").id}), starts=clock.now)
+    hub.services.agreements.add(replace(terms, until=end), "t")
+    hub.services.agreements.add(replace(terms, starts=end + gap), "t")
+    for _ in range(10):
+        hub.services.notices.work()
+        hub.services.agreements.work()
+        clock.now += DAY
+    assert [each["kind"] for each in posted] == kinds
+    assert not hub.store.notices.list_sent(), "the next one is in force"
+
+
 def test_a_client_certificate_that_expires_is_said_before_and_once_it_has(
     store: Store, clock: ManualClock, mailbox: tuple[Mailbox, int], posts: Any
 ) -> None:
