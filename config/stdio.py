@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +20,17 @@ INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
 
 
 class _StandardOutput(FileIO):
-    """Names itself in its errors; otherwise those of a full disk say nothing of where it was."""
+    """Names itself in its errors; otherwise those of a full disk say nothing of where it was.
+
+    A pipe that the shell or another program made non-blocking is waited for until it has room.
+    """
 
     def write(self, octets: Any) -> int:
         """See io."""
         try:
-            return super().write(octets)
+            while (written := super().write(octets)) is None:  # non-blocking, and full
+                select.select((), (self,), ())
+            return written
         except OSError as error:
             error.filename = STANDARD_OUTPUT
             raise

@@ -1,6 +1,7 @@
 """Commands with a closed pipe or closed standard streams: exit codes, messages, no lost object."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -51,6 +52,23 @@ def test_the_cursor_never_moves_past_the_objects_written(partner: Medallion) -> 
     written = Path("first").read_text().splitlines()
     assert [json.loads(line) for line in written] == [indicator(n) for n in range(300)]
     assert first == ""
+
+
+def test_a_pipe_that_does_not_block_gets_everything_though_its_reader_is_slow(
+    partner: Medallion,
+) -> None:
+    partner.add(*(indicator(n) for n in range(900)))
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    line = [*COMMAND.split(), "poll", COLLECTION]
+    with subprocess.Popen(line, stdout=writing, stderr=subprocess.PIPE, text=True) as poll:
+        os.close(writing)
+        time.sleep(3)  # so that the pipe is full
+        with open(reading) as pipe:
+            written = [json.loads(each) for each in pipe]
+        _, stderr = poll.communicate(timeout=30)
+    assert (poll.returncode, stderr) == (0, "")
+    assert written == [indicator(n) for n in range(900)]
 
 
 STAYS = "standard output; what the command has sent or changed stays so\n"
