@@ -21,7 +21,15 @@ from tocsin.admission.certificates import SOON_SECONDS, first_certificate, read_
 from tocsin.admission.descriptions import count
 from tocsin.admission.errors import ShareError
 from tocsin.clients.credentials import read_credential
-from tocsin.clients.http import PROXY_ADVICE, Hub, find_proxy, is_loopback, name_host, name_proxy
+from tocsin.clients.http import (
+    PROXY_ADVICE,
+    Hub,
+    find_proxy,
+    is_loopback,
+    name_host,
+    name_proxy,
+    parse_proxy,
+)
 from tocsin.clients.push_record import state_folder
 from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, explain_tls_failure, without_secrets
 from tocsin.config import ClientSettings
@@ -31,7 +39,6 @@ _SECONDS = 10.0
 """The longest time for a connection."""
 _MAX_SKEW = 60
 """Seconds by which the clocks may differ before that is worth a warning."""
-_SOCKS_PORT = 1080
 _NO_RIGHTS = "ask the operator for rights; if there were some, your agreement may have ended"
 _SET_HOME = "set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME"
 
@@ -133,9 +140,9 @@ def _check_url(place: Environment) -> Iterator[Diagnosis]:
 def _check_proxy(place: Environment) -> Iterator[Diagnosis]:
     proxy = find_proxy(place.settings.url)
     try:
-        shown = "through {} port {}".format(*_address(proxy)) if proxy else "none"
+        shown = "through {} port {}".format(*parse_proxy(proxy)) if proxy else "none"
     except ValueError:
-        message = f"the URL of the proxy {name_proxy(proxy)} cannot be read"
+        message = f"{name_proxy(proxy)}: its URL cannot be read"
         yield Diagnosis("proxy", "failed", message, PROXY_ADVICE)
         return
     yield Diagnosis("proxy", "ok", shown)
@@ -144,7 +151,7 @@ def _check_proxy(place: Environment) -> Iterator[Diagnosis]:
 def _check_name(place: Environment) -> Iterator[Diagnosis]:
     """The name of the hub or, if there is a proxy, of that."""
     proxy = find_proxy(place.settings.url)
-    host, port = _address(proxy or place.settings.url)
+    host, port = _find_peer(place.settings.url, proxy)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -160,7 +167,7 @@ def _check_name(place: Environment) -> Iterator[Diagnosis]:
 def _check_connection(place: Environment) -> Iterator[Diagnosis]:
     """A connection, and with it TLS; with a proxy only the way to the proxy."""
     settings, proxy = place.settings, find_proxy(place.settings.url)
-    host, port = _address(proxy or settings.url)
+    host, port = _find_peer(settings.url, proxy)
     try:
         with socket.create_connection((host, port), timeout=_SECONDS) as plain:
             yield Diagnosis("connection", "ok", f"{host} port {port}")
@@ -239,7 +246,9 @@ _STEPS: Mapping[str, Callable[[Environment], Iterator[Diagnosis]]] = {
 }
 
 
-def _address(url: str) -> tuple[str, int]:
-    """Host and port; of nothing else in the URL, which may hold a password."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    return parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, _SOCKS_PORT)
+def _find_peer(url: str, proxy: str) -> tuple[str, int]:
+    """Host and port to which a connection is made: those of the proxy, if there is one."""
+    if proxy:
+        return parse_proxy(proxy)
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]

@@ -47,6 +47,7 @@ from urllib3.exceptions import (
     ResponseError,
 )
 from urllib3.response import BaseHTTPResponse
+from urllib3.util import parse_url
 from urllib3.util.retry import Retry
 
 from tocsin.admission.errors import (
@@ -139,6 +140,8 @@ _PROXY_ERRORS = (
     requests.exceptions.InvalidSchema,
 )
 """Of a proxy, if there is one: the URL of a hub is checked before."""
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]]+)(:[0-9]+)?", re.ASCII | re.IGNORECASE)
+_SOCKS_PORT = 1080
 PROXY_ADVICE = (
     "check the variables http_proxy, https_proxy and all_proxy (http://HOST:PORT), and no_proxy"
 )
@@ -359,7 +362,7 @@ def name_host(url: str) -> str:
 
 def _way(url: str) -> str:
     proxy = find_proxy(url)
-    return f" (through the proxy {name_proxy(proxy)})" if proxy else ""
+    return f" (through {name_proxy(proxy)})" if proxy else ""
 
 
 def find_proxy(url: str) -> str:
@@ -369,12 +372,23 @@ def find_proxy(url: str) -> str:
 
 
 def name_proxy(proxy: str) -> str:
-    """Host and port of a proxy's URL, for messages; nothing else, whatever is wrong with it.
+    """A proxy, for messages: host and port of its URL, if nothing there may be a password.
 
-    >>> name_proxy("http://me:secret@proxy.example:3128/")
-    'proxy.example:3128'
+    >>> name_proxy("http://me:secret@proxy.example:3128/"), name_proxy("http://me:secret")
+    ('the proxy proxy.example:3128', 'the proxy that is set')
     """
-    return re.split("[/?#]", proxy.rpartition("@")[2].rpartition("://")[2])[0]
+    place = re.split("[/?#]", proxy.rpartition("@")[2].rpartition("://")[2])[0]
+    return f"the proxy {place if _HOST_AND_PORT.fullmatch(place) else 'that is set'}"
+
+
+def parse_proxy(proxy: str) -> tuple[str, int]:
+    """Host and port of a proxy's URL, as requests reads it.  Raises ValueError if it cannot."""
+    parts = parse_url(proxy)
+    if not parts.host:
+        raise ValueError("no host")
+    return parts.host.strip("[]"), parts.port or DEFAULT_PORTS.get(
+        parts.scheme or "http", _SOCKS_PORT
+    )
 
 
 def _explain_failure(url: str, error: requests.RequestException) -> ShareError:
@@ -399,7 +413,7 @@ def _explain_failure(url: str, error: requests.RequestException) -> ShareError:
 
 
 def _explain_proxy_failure(host: str, proxy: str, error: requests.RequestException) -> str:
-    place = f"{host} cannot be reached through the proxy {name_proxy(proxy)}"
+    place = f"{host} cannot be reached through {name_proxy(proxy)}"
     if "SOCKS support" in str(error):
         return f"{place}: PySocks is not installed; run pip install 'requests[socks]'"
     if isinstance(error, ValueError):  # its text may hold the password

@@ -466,8 +466,9 @@ class TestExitCodes:
         [
             ("http://user:hunter2@127.0.0.1:9", "through the proxy 127.0.0.1:9 ([Errno"),
             ("user:hunter2@127.0.0.1:9", "the proxy 127.0.0.1:9: its URL cannot be read; check"),
-            ("http://user:hunter2@:0x", "the proxy :0x: its URL cannot be read; check"),
-            ("http://user:hunt/er2@[x", "the proxy [x: its URL cannot be read; check"),
+            ("http://user:hunter2", "the proxy that is set: its URL cannot be read; check"),
+            ("http://user:hunter2@:0x", "the proxy that is set: its URL cannot be read; check"),
+            ("http://user:hunt/er2@[x", "the proxy that is set: its URL cannot be read; check"),
         ],
     )
     @pytest.mark.parametrize("variable", ["https_proxy", "ALL_PROXY"])

@@ -79,14 +79,22 @@ def test_a_proxy_is_named_without_its_password(
     assert "check the variables http_proxy" in text and "if the hub runs" not in text
 
 
+@pytest.mark.parametrize(
+    ("proxy", "name"),
+    [
+        ("http://user:hunter2@127.0.0.1:99999", "127.0.0.1:99999"),
+        ("user:hunter2@127.0.0.1:9", "127.0.0.1:9"),
+        ("http://user:hunter2", "that is set"),
+    ],
+)
 def test_a_proxy_that_is_no_url_fails_without_its_password(
-    tocsin: Run, partner: Medallion, monkeypatch: pytest.MonkeyPatch
+    tocsin: Run, partner: Medallion, monkeypatch: pytest.MonkeyPatch, proxy: str, name: str
 ) -> None:
-    monkeypatch.setenv("http_proxy", "http://user:hunter2@127.0.0.1:99999")
+    monkeypatch.setenv("http_proxy", proxy)
     monkeypatch.setenv("no_proxy", "")
     code, found, text = states(tocsin)
     assert (code, found["proxy"], found["DNS"]) == (1, "failed", "skipped")
-    assert "the URL of the proxy 127.0.0.1:99999 cannot be read" in text and "hunter2" not in text
+    assert f"the proxy {name}: its URL cannot be read" in text and "hunter2" not in text
 
 
 def test_a_settings_file_that_others_can_read_is_a_warning(tocsin: Run, partner: Medallion) -> None:
