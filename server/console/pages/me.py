@@ -22,6 +22,8 @@ from tocsin.server.person import Session
 
 _UNDO_SECONDS = (0, 20, 60)
 _SCHEMES = ("", "light", "dark")
+_NO_ZONES = {"localtime", "posixrules", "Factory"}
+"""Files among the time zones that are none: the zone of this machine, and two for programs."""
 _WARNING = 120_000_000
 """Time before the end of a session from which on an open page says so, in µs."""
 
@@ -66,7 +68,7 @@ class Me:
         """Take over the settings."""
         zone, scheme, undo = (text_field(name) for name in ("zone", "scheme", "undo_seconds"))
         errors = {}
-        if zone and zone not in zoneinfo.available_timezones():
+        if zone and zone not in zoneinfo.available_timezones() - _NO_ZONES:
             errors["zone"] = "Write the name of a time zone, like Europe/Lisbon."
         if scheme not in _SCHEMES or undo not in map(str, _UNDO_SECONDS):
             errors["scheme"] = "Choose one of the values."
