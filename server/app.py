@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import flask
+from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from tocsin.admission.markings.tlp import official_ids
@@ -462,6 +463,7 @@ def create_monitoring_app(monitor: Monitor) -> flask.Flask:
     """Build the WSGI application of an address of its own, where no credential is asked for."""
     app = flask.Flask(__name__, static_folder=None)
     app.register_blueprint(monitoring.blueprint(monitor))
+    app.register_error_handler(HTTPException, monitoring.answer_http_error)
     return app
 
 

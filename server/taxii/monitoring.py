@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 import flask
 import msgspec
+from werkzeug.exceptions import HTTPException
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, ShareError
 from tocsin.server.monitoring import TEXT_FORMAT, Monitor
@@ -50,6 +51,15 @@ def blueprint(monitor: Monitor, services: TaxiiServices | None = None) -> flask.
 
     routes.register_error_handler(ShareError, _answer_share_error)
     return routes
+
+
+def answer_http_error(error: HTTPException) -> flask.Response:
+    """An error of Flask itself as plain text, with its own headers, such as `Allow`."""
+    answer = _answer(f"{error.name}\n".encode(), _TEXT, error.code or HTTPStatus.BAD_REQUEST)
+    for name, value in error.get_headers():
+        if name != "Content-Type":
+            answer.headers[name] = value
+    return answer
 
 
 def _answer(body: bytes, content_type: str, status: int = HTTPStatus.OK) -> flask.Response:

@@ -155,6 +155,18 @@ class TestAccess:
         assert statuses == [200, 200, 200]
         assert client.get("/taxii2/").status_code == 404
 
+    @pytest.mark.parametrize(
+        ("method", "path", "status"), [("POST", "/metrics", 405), ("GET", "/x", 404)]
+    )
+    def test_at_an_address_of_their_own_errors_are_plain_text(
+        self, hub: HubInProcess, method: str, path: str, status: int
+    ) -> None:
+        client = create_monitoring_app(hub.services.monitor).test_client()
+        answer = client.open(path, method=method)
+        assert (answer.status_code, answer.mimetype) == (status, "text/plain")
+        assert "<" not in answer.text
+        assert (status == 405) is ("GET" in answer.headers.get("Allow", ""))
+
 
 class TestCounts:
     def test_of_objects_by_verdict_and_of_submissions(self, hub: HubInProcess) -> None:
