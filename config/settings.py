@@ -93,7 +93,7 @@ class HubSettings(Settings, frozen=True, kw_only=True):
     public_url: Annotated[
         str, _text(r"(https?://[^/\s]+/?)?", "an http:// or https:// URL without a path, or empty")
     ] = ""
-    """URL at which browsers reach the hub, if a proxy stands before it: `https://hub.example`."""
+    """URL at which browsers and partners reach the hub: `https://hub.example`; empty: its own."""
     forwarded_for: Switch = False
     """The proxy sets X-Forwarded-For; its last address is that of the client."""
     oidc_issuer: Annotated[

@@ -60,6 +60,7 @@ from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import RateLimiter
 from tocsin.server.taxii.request_context import RequestContext, request_context
 from tocsin.server.taxii.routes import Endpoints
+from tocsin.server.urls import find_url
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -211,10 +212,9 @@ def build_services(  # noqa: PLR0913
 
 
 def _notice_settings(settings: HubSettings) -> NoticeSettings:
-    site = settings.public_url.rstrip("/") or f"http://localhost:{settings.port}"
     return NoticeSettings(
         title=settings.title,
-        console=f"{site}{console.ROOT}",
+        find_console=partial(find_console_url, settings),
         webhook=settings.notice_webhook,
         smtp_host=settings.smtp_host,
         smtp_port=settings.smtp_port,
@@ -223,6 +223,15 @@ def _notice_settings(settings: HubSettings) -> NoticeSettings:
         smtp_password=settings.smtp_password,
         sender=settings.mail_from,
     )
+
+
+def find_console_url(settings: HubSettings) -> str:
+    """The URL at which browsers open the console, without a slash at the end."""
+    url = find_url(settings).removesuffix("/taxii2/")
+    if settings.public_url:
+        return url + console.ROOT
+    # Browsers let passkeys and copying work at this name, and not at an address.
+    return url.replace("//127.0.0.1:", "//localhost:") + console.ROOT
 
 
 def warning_lists_file(data: Path) -> Path:

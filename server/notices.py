@@ -52,8 +52,8 @@ class NoticeSettings:
     """Addresses and means by which notices are sent; without an address none is."""
 
     title: str
-    console: str
-    """URL of the console; its pages are named in notices."""
+    find_console: Callable[[], str]
+    """Gives the URL of the console, as it is when a notice is sent."""
     webhook: str = field(default="", repr=False)
     """URL to which each notice for operators is posted as JSON; may hold a secret."""
     smtp_host: str = ""
@@ -199,7 +199,7 @@ class Notices:
 
     def _post(self, notice: Notice) -> bool:
         body = {"hub": self._settings.title, "kind": notice.kind, "text": notice.text}
-        body["url"] = f"{self._settings.console}{notice.path}"
+        body["url"] = f"{self._settings.find_console()}{notice.path}"
         try:
             answer = requests.post(
                 self._settings.webhook,
@@ -243,13 +243,14 @@ class Notices:
 
     def _write(self, notice: Notice, person: Person) -> EmailMessage:
         mail, path = EmailMessage(), notice.path if person.is_of_hub else _OWN_PAGE
+        console = self._settings.find_console()
         mail["Subject"] = f"{self._settings.title}: {notice.kind.replace('_', ' ')}"
         mail["From"], mail["To"] = self._settings.sender, person.login
         mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain="tocsin.invalid")
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(
-            f"{notice.text}\n\n{self._settings.console}{path}\n\n"
-            f"You get these mails because you chose so at {self._settings.console}/me\n"
+            f"{notice.text}\n\n{console}{path}\n\n"
+            f"You get these mails because you chose so at {console}/me\n"
         )
         return mail
 

@@ -27,8 +27,7 @@ from msgspec import structs
 
 from tocsin.admission import parse_policy
 from tocsin.admission.bounded_process import count_processors
-from tocsin.admission.certificates import first_certificate, read_names
-from tocsin.admission.errors import Malformed, PolicyError, Unavailable
+from tocsin.admission.errors import PolicyError, Unavailable
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import check_installation, is_installed
 from tocsin.admission.warninglists.index import WarningLists, load_warning_lists
@@ -54,6 +53,7 @@ from tocsin.server.app import (
     create_app,
     create_console_app,
     create_monitoring_app,
+    find_console_url,
     serves_console,
     warning_lists_file,
 )
@@ -63,7 +63,6 @@ from tocsin.server.bootstrap import (
     first_start_lines,
     invite_first_person,
 )
-from tocsin.server.console import ROOT as CONSOLE_ROOT
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.server import (
@@ -91,6 +90,7 @@ from tocsin.server.store import Clock, Store, wall_clock
 from tocsin.server.store.embedded import Engine, announced_folder, database
 from tocsin.server.store.journal import OPERATOR
 from tocsin.server.taxii import is_quick_poll
+from tocsin.server.urls import find_host, format_host, is_loopback, record_url
 from tocsin.server.worker import join_workers, start_answering_workers, start_workers
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,6 @@ _BIND_SECONDS, _BIND_PAUSE = 3.0, 0.1
 """Seconds for the processes of a hub that was killed to free its address."""
 _READ_AHEAD = 5.0
 """Seconds for which requests wait at most until the queue of reviews is read."""
-_URL_FILE = "url"
 _METRICS_THREADS = 2
 _CONSOLE_NICENESS = 5
 _MOST_ANSWERING = 4
@@ -438,11 +437,11 @@ def serve(  # noqa: PLR0913
             workers = start_workers(hub.services, stop)
             _freeze_loaded_objects()
             try:
-                url = f"{scheme}://{_find_host(settings)}:{port}/taxii2/"
-                _record_url(settings.data, url)
+                url = f"{scheme}://{find_host(settings)}:{port}/taxii2/"
+                record_url(settings.data, url)
                 _announce(settings, url, key, ready, echo)
                 _announce_console(settings, invitation, echo)
-                if not tls and not _is_loopback(settings.host):
+                if not tls and not is_loopback(settings.host):
                     log.warning(_PLAIN_HTTP_WARNING, settings.host)
                 await_stop(stop)
                 log.info("stopping: finishing work in progress")
@@ -801,8 +800,8 @@ def _serve_metrics(hub: Runtime, echo: Echo) -> Iterator[None]:
         raise ConfigError(f"metrics_address: cannot listen at {given}: {error}") from error
     http = threading.Thread(target=server.serve, name="metrics", daemon=True)
     http.start()
-    echo(f"metrics at http://{_url_host(host)}:{server.port}/metrics")
-    if not _is_loopback(host):
+    echo(f"metrics at http://{format_host(host)}:{server.port}/metrics")
+    if not is_loopback(host):
         log.warning(
             "every client that reaches %s can read the metrics; let only Prometheus reach it", given
         )
@@ -819,51 +818,6 @@ def _load_tls(settings: HubSettings, *, is_first: bool = True) -> ReloadedTls | 
     tls = ReloadedTls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
     reload_at_sighup(tls, is_logged=is_first)
     return tls
-
-
-def _record_url(data: Path, url: str) -> None:
-    """Note where this hub answers, for `tocsin-hub partner add` beside it."""
-    try:
-        (data / _URL_FILE).write_text(f"{url}\n", "utf-8")
-    except OSError as error:
-        log.warning("cannot note the URL in %s: %s", data / _URL_FILE, error.strerror)
-
-
-def find_url(settings: HubSettings) -> str:
-    """The URL where the hub answers, or else answered last; that of the settings if none did.
-
-    Of a hub with TLS, `public_url` if that is set: its certificate has that name.
-    """
-    url = _read_recorded_url(settings.data)
-    if not url:
-        scheme = "https" if settings.tls_certificate else "http"
-        url = f"{scheme}://{_find_host(settings)}:{settings.port}/taxii2/"
-    if url.startswith("https:") and settings.public_url:
-        return f"{settings.public_url.rstrip('/')}/taxii2/"
-    return url
-
-
-def _read_recorded_url(data: Path) -> str:
-    try:
-        return (data / _URL_FILE).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
-
-
-def _find_host(settings: HubSettings) -> str:
-    """The host to name in the URL of the hub: one that its certificate names, if it has one."""
-    host = _url_host(settings.host)
-    if settings.tls_certificate is None:
-        return host
-    try:
-        names = read_names(first_certificate(settings.tls_certificate.read_bytes()))
-    except (Malformed, OSError):
-        return host
-    if host.strip("[]") in names or not names:
-        return host
-    if _is_loopback(host) and "localhost" in names:
-        return "localhost"
-    return next((_url_host(name) for name in names if "*" not in name), host)
 
 
 def _announce(
@@ -884,15 +838,6 @@ def _announce(
             raise ConfigError(f"--ready-file: cannot write {ready}: {error.strerror}") from error
 
 
-def find_console_url(settings: HubSettings) -> str:
-    """The URL at which browsers open the console, without a slash at the end."""
-    if settings.public_url:
-        return settings.public_url.rstrip("/") + CONSOLE_ROOT
-    url = find_url(settings).removesuffix("/taxii2/")
-    # Browsers let passkeys and copying work at this name, and not at an address.
-    return url.replace("//127.0.0.1:", "//localhost:") + CONSOLE_ROOT
-
-
 def _announce_console(settings: HubSettings, invitation: str | None, echo: Echo) -> None:
     if not serves_console(settings):
         if settings.console:
@@ -904,14 +849,3 @@ def _announce_console(settings: HubSettings, invitation: str | None, echo: Echo)
     else:
         echo(f"console: {url}/invitation/{invitation}")
         echo("  with this link you become its first person; it works once")
-
-
-def _url_host(host: str) -> str:
-    """The host to name in a URL."""
-    if host in ("0.0.0.0", "::", ""):  # noqa: S104  (compared, not bound)
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.") or host == "::1"

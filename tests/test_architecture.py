@@ -28,6 +28,7 @@ OPEN_TO_CONFIG = {
     "tocsin.server.http",
     "tocsin.server.app",
     "tocsin.server.examination",
+    "tocsin.server.urls",
     "tocsin.server.integrations",
     "tocsin.clients",
     "tocsin.clients.cli",

@@ -14,8 +14,9 @@ from tocsin.server.auth import certificate_fingerprint, hash_secret, is_certific
 from tocsin.server.cli.command import Answer, ShownOnce, with_acting_hub, with_hub
 from tocsin.server.model import Credential
 from tocsin.server.partners.administration import EXPIRES_SOON, Partners
-from tocsin.server.runtime import Runtime, find_url
+from tocsin.server.runtime import Runtime
 from tocsin.server.store import Transaction
+from tocsin.server.urls import find_url
 
 _SHORT_ID = 12
 """Characters of an id that is shown for `key revoke`."""
@@ -98,7 +99,7 @@ def show_key_once(answer: Answer, if_lost: str) -> ShownOnce:
 
 
 def credential_of(hub: Runtime, answer: Answer) -> Answer:
-    """Account and key in one piece, and the line that sets them for `tocsin` on this machine."""
+    """Account and key in one piece, and the line that sets them for `tocsin`."""
     credential = f"{answer['account']}:{answer['key']}"
     url = find_url(hub.settings)
     return {"credential": credential, "use": f"export TOCSIN_URL={url} TOCSIN_KEY={credential}"}

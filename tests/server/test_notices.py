@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,6 +212,25 @@ def test_the_end_of_an_agreement_is_said_if_the_next_one_begins_later(
         clock.now += DAY
     assert [each["kind"] for each in posted] == kinds
     assert not hub.store.notices.list_sent(), "the next one is in force"
+
+
+@pytest.mark.parametrize(
+    ("public_url", "expected"),
+    [
+        ("", "https://hub.test:8443/console"),
+        ("https://hub.example/", "https://hub.example/console"),
+    ],
+)
+def test_a_link_begins_with_public_url_or_where_the_hub_answers_when_it_is_sent(
+    store: Store, clock: ManualClock, posts: Any, tmp_path: Path, public_url: str, expected: str
+) -> None:
+    posted, url = posts
+    hub = open_hub(store, clock, notice_webhook=url, data=tmp_path, public_url=public_url)
+    (tmp_path / "url").write_text("https://hub.test:8443/taxii2/\n")
+    hold_one(hub)
+    clock.now += 2 * HOUR
+    hub.services.notices.work()
+    assert [each["url"] for each in posted] == [f"{expected}/review"]
 
 
 def test_a_client_certificate_that_expires_is_said_before_and_once_it_has(

@@ -19,6 +19,7 @@ LAYERS = (
         "tocsin.server.secrets",
         "tocsin.server.examination",
         "tocsin.server.processes",
+        "tocsin.server.urls",
         "tocsin.mirror",
     ),
     ("tocsin.admission",),
