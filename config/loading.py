@@ -31,18 +31,25 @@ _SHIPPED_POLICY = Path(__file__).with_name("policy.toml")
 _RENAMED = {"max_answer_length": "max_response_length", "answer_timeout": "response_timeout"}
 """Old names of settings of the clients, which work in this release."""
 
-_NEEDED = {
-    "tls_key": "tls_certificate",
-    "tls_client_ca": "tls_certificate",
-    "oidc_issuer": "oidc_client_id",
-    "oidc_client_id": "oidc_issuer",
-    "oidc_client_secret": "oidc_issuer",
-    "smtp_host": "mail_from",
-    "smtp_user": "smtp_host",
-    "smtp_password": "smtp_host",
-    "mail_from": "smtp_host",
-}
-"""The setting of the hub without which each of these has no effect."""
+_NEEDED = (
+    ("database", "mongo_uri"),
+    ("tls_key", "tls_certificate"),
+    ("tls_client_ca", "tls_certificate"),
+    ("forwarded_for", "console"),
+    ("oidc_issuer", "oidc_client_id"),
+    ("oidc_issuer", "console"),
+    ("oidc_client_id", "oidc_issuer"),
+    ("oidc_client_secret", "oidc_issuer"),
+    ("smtp_host", "mail_from"),
+    ("smtp_port", "smtp_host"),
+    ("smtp_tls", "smtp_host"),
+    ("smtp_user", "smtp_host"),
+    ("smtp_password", "smtp_host"),
+    ("mail_from", "smtp_host"),
+    ("require_second_factor", "console"),
+    ("four_eyes", "console"),
+)
+"""Settings of the hub, each with another one without which it has no effect."""
 
 S = TypeVar("S", bound=Settings)
 log = logging.getLogger(__name__)
@@ -101,9 +108,14 @@ def policy_text(path: Path | None = None) -> str:
 
 
 def _check_dependencies(settings: HubSettings) -> None:
-    """Raise ConfigError for a setting that has no effect without another one."""
-    for name, needed in _NEEDED.items():
-        if getattr(settings, name) and not getattr(settings, needed):
+    """Raise ConfigError for a setting that has no effect without another one.
+
+    One that is set to its default counts as not set.
+    """
+    usual = HubSettings()
+    for name, needed in _NEEDED:
+        is_set = getattr(settings, name) != getattr(usual, name)
+        if is_set and not getattr(settings, needed):
             raise ConfigError(f"{name}: has no effect without {needed}; set that too")
     if settings.schemes == {"certificate"} and not settings.tls_client_ca:
         raise ConfigError(

@@ -264,11 +264,14 @@ class TestWrong:
     @pytest.mark.parametrize(
         ("name", "value"),
         [
+            ("database", "other"),
             ("tls_key", "x.pem"),
             ("tls_client_ca", "x.pem"),
             ("oidc_issuer", "https://id.example"),
             ("oidc_client_id", "tocsin"),
             ("smtp_host", "mail.example"),
+            ("smtp_port", "465"),
+            ("smtp_tls", "none"),
             ("smtp_user", "tocsin"),
             ("mail_from", "hub@hub.example"),
         ],
@@ -278,6 +281,16 @@ class TestWrong:
     ) -> None:
         message = complaint(load_hub, overrides={name: value})
         assert message.startswith(f"{name}: has no effect without ")
+
+    @pytest.mark.parametrize("name", ["four_eyes", "require_second_factor", "forwarded_for"])
+    def test_a_setting_of_the_console_without_it_is_wrong(self, name: str) -> None:
+        message = complaint(load_hub, overrides={name: "true", "console": "false"})
+        assert message.startswith(f"{name}: has no effect without console")
+        assert getattr(load_hub(None, {}, {name: "true"}), name)
+
+    def test_a_default_that_is_written_down_needs_nothing(self) -> None:
+        given = {"database": "tocsin", "smtp_port": "587", "smtp_tls": "starttls"}
+        assert load_hub(None, {}, given) == HubSettings()
 
     @pytest.mark.parametrize("port", ["65536", "99999", "70000", "123456"])
     def test_a_port_of_the_metrics_that_does_not_exist_is_wrong(self, port: str) -> None:

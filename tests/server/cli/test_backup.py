@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from pymongo import MongoClient
@@ -36,9 +37,9 @@ class Place:
 
     def run(self, *words: str | Path, json_: bool = True) -> tuple[int, str, str]:
         """Run a command; exit code, standard output, standard error."""
-        os.environ["TOCSIN_DATABASE"] = self.database
         place = ("--mongo-uri", self.uri, "--data", self.data)
-        return run_command(*words, *place, *(["--json"] if json_ else []))
+        with mock.patch.dict(os.environ, {"TOCSIN_DATABASE": self.database}):
+            return run_command(*words, *place, *(["--json"] if json_ else []))
 
     @contextmanager
     def opened(self) -> Iterator[Runtime]:
@@ -103,9 +104,8 @@ class Place:
 
 
 @pytest.fixture
-def new_place(engine_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def new_place(engine_uri: str, tmp_path: Path) -> Any:
     """A function that makes a place without a hub."""
-    monkeypatch.setenv("TOCSIN_DATABASE", "")
 
     def make() -> Place:
         name = uuid.uuid4().hex
@@ -115,18 +115,14 @@ def new_place(engine_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory, engine_uri: str) -> Iterator[tuple[Place, Path]]:
+def kept(tmp_path_factory: pytest.TempPathFactory, engine_uri: str) -> tuple[Place, Path]:
     """A hub with a partner, and a backup of it."""
     folder = tmp_path_factory.mktemp("kept")
-    before = os.environ.get("TOCSIN_DATABASE")
     place = Place(engine_uri, folder / "data", f"test_{uuid.uuid4().hex}")
     place.answer("partner", "add", "acme", "--name", "ACME", "--read", "green")
     place.answer("exclusion", "add", "ours.top")
     place.answer("backup", folder / "x.tar")
-    yield place, folder / "x.tar"
-    os.environ.pop("TOCSIN_DATABASE")
-    if before is not None:
-        os.environ["TOCSIN_DATABASE"] = before
+    return place, folder / "x.tar"
 
 
 def test_a_restored_database_has_all_documents_and_indexes(
