@@ -107,8 +107,9 @@ def _with_open_hub(
     def run(settings: HubSettings, /, **arguments: Any) -> int | None:
         logging.getLogger().setLevel(logging.WARNING)
         new = not has_secrets(settings.data)
-        if new and not settings.mongo_uri and has_database(settings.data):
-            read_secrets(settings.data)  # says that they are missing
+        if not new or (not settings.mongo_uri and has_database(settings.data)):
+            # Says that they are missing, or open to all, before the engine closes the directory.
+            read_secrets(settings.data)
         if new and (not creates or arguments.get("dry_run")):
             raise NotFound(_NO_HUB.format(settings.data))
         if new:

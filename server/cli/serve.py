@@ -13,6 +13,7 @@ from tocsin.config.command_line import format_examples
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.processes.memory import limit_arenas
 from tocsin.server.processes.signals import stop_on_signal
+from tocsin.server.secrets import has_secrets, read_secrets
 from tocsin.server.store.embedded import Engine, has_database
 
 _FILE = click.Path(path_type=Path)
@@ -65,6 +66,8 @@ _RUNTIME = "tocsin.server.runtime"
 @with_settings
 def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
     """Answer TAXII 2.1 requests until SIGTERM."""
+    if has_secrets(settings.data):
+        read_secrets(settings.data)  # before the engine closes the directory to other users
     limit_arenas()
     stop = threading.Event()
     stop_on_signal(stop)

@@ -37,6 +37,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -308,12 +309,15 @@ class Engine:
             self._report(f"{self._data / _REWRITE}, of an interrupted `compact`, is deleted")
         self._release_reserve()
         try:
+            was_open = self._data.exists() and stat.S_IMODE(self._data.stat().st_mode) & 0o077
             _prepare_directory(self._data, self._settings)
         except PermissionError:  # the command line says which user the directory belongs to
             raise
         except OSError as error:
             message = f"cannot write to {self._data}: {error.strerror}"
             raise Unavailable(message) from error
+        if was_open:
+            self._report(f"{self._data} is closed to other users now (mode 0700)")
 
     def _start_with_reserve(self) -> None:
         """Start the engine; if it cannot on a full disk, once more with the reserve."""

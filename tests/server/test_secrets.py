@@ -1,10 +1,12 @@
 """The secrets file of a hub is never made anew beside what was made with it."""
 
+import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
-from support.processes import make_data, run_command
+from support.processes import BIN, make_data, run_command
 
 from tocsin.admission.errors import Malformed, NotFound, Unprocessable
 from tocsin.server.secrets import load_secrets, read_secrets
@@ -32,6 +34,20 @@ def test_a_file_that_everybody_can_read_is_refused(tmp_path: Path) -> None:
         load_secrets(tmp_path)
     tmp_path.chmod(0o700)  # nobody else reaches it
     load_secrets(tmp_path)
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("partner", "list")])
+def test_a_file_that_everybody_can_read_is_refused_before_the_directory_is_closed(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    load_secrets(tmp_path)
+    (tmp_path / "secrets.json").chmod(0o644)
+    tmp_path.chmod(0o755)
+    line: list[str | Path] = [BIN / "tocsin-hub", *command, "--data", tmp_path]
+    ended = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1 and "run chmod 600 on it" in ended.stderr
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [each.name for each in tmp_path.iterdir()] == ["secrets.json"]
 
 
 def test_reading_makes_no_secrets(tmp_path: Path) -> None:

@@ -143,6 +143,15 @@ def connect(engine: Engine) -> Iterator[Callable[[str], Store]]:
 
 
 class TestTheDirectory:
+    def test_that_others_could_enter_is_closed_and_that_is_said_once(self, data: Path) -> None:
+        data.mkdir(exist_ok=True)
+        data.chmod(0o750)
+        said = list[str]()
+        Engine.start(data, said.append).stop()
+        assert said == [f"{data} is closed to other users now (mode 0700)"]
+        Engine.start(data, said.append).stop()
+        assert len(said) == 1
+
     def test_is_for_nobody_else(self, data: Path) -> None:
         engine = Engine.start(data, print)
         engine.announce()
