@@ -106,7 +106,7 @@ _REQUESTS, _STATE = "requests", "state"
 _BIND_SECONDS, _BIND_PAUSE = 3.0, 0.1
 """Seconds for the processes of a hub that was killed to free its address."""
 _READ_AHEAD = 5.0
-"""Seconds for which requests wait at most until the queue of reviews is read."""
+"""Seconds for which requests wait at most until what they need is read."""
 _METRICS_THREADS = 2
 _CONSOLE_NICENESS = 5
 _MOST_ANSWERING = 4
@@ -504,7 +504,7 @@ def _answer(
     """Answer requests in this process; `setup` if it is one of several that do."""
     hub.services.monitor.certificate = tls
     server = _build_server(hub, stop, tls, setup)
-    _read_reviews(hub)
+    _read_ahead(hub)
     server.prepare(listening)
     http = threading.Thread(target=server.serve, name="http", daemon=True)
     http.start()
@@ -515,21 +515,22 @@ def _answer(
         http.join(DRAIN)
 
 
-def _read_reviews(hub: Runtime) -> None:
-    """Read the queue of reviews before the first request, so that no page of the console has to.
+def _read_ahead(hub: Runtime) -> None:
+    """Read what the first requests need: a feed, for /readyz, and the queue of reviews.
 
-    10,000 of them take a second or two on the embedded engine.  Requests wait in the socket, for
+    10,000 reviews take a second or two on the embedded engine.  Requests wait in the socket, for
     `_READ_AHEAD` at most; what takes longer goes on beside them.  A process that shows no pages
-    reads nothing.
+    reads no reviews.
     """
 
     def read() -> None:
         try:
+            hub.services.monitor.look()
             hub.services.store.review_queue.refresh()
         except Exception as error:  # the background work tries it again every second
-            log.warning("the queue of reviews is read later: %s", str(error)[:200])
+            log.warning("feeds and reviews are read later: %s", str(error)[:200])
 
-    reader = threading.Thread(target=read, name="reviews", daemon=True)
+    reader = threading.Thread(target=read, name="ahead", daemon=True)
     reader.start()
     reader.join(_READ_AHEAD)
 
@@ -555,6 +556,7 @@ def _answer_elsewhere(hub: Runtime, listening: socket.socket, processes: _Apart)
         if processes.pages is not None and shared is not None:
             setup = _begin_console(processes.pages, processes.pages_socket, setup, hub)
         processes.requests.begin(setup, partial(_note_death, hub))
+        _read_ahead(hub)
         try:
             yield
         finally:
@@ -592,7 +594,7 @@ def answer_console_apart(
 @contextmanager
 def _serve_console(bound: socket.socket, hub: Runtime) -> Iterator[None]:
     server = ConsoleServer(bound, create_console_app(hub.services, hub.secrets, hub.settings))
-    _read_reviews(hub)
+    _read_ahead(hub)
     server.start()
     try:
         yield

@@ -64,6 +64,7 @@ def start_workers(services: HubServices, stop: threading.Event) -> list[threadin
         "reserve": _keep_reserve,
         "warnings": _warn,
     }
+    services.monitor.note_turn()  # the first one, so that the hub is ready when this returns
     return _start(tasks, services, stop)
 
 

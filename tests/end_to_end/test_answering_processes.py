@@ -26,6 +26,7 @@ from support.processes import (
     MT,
     HubProcess,
     Writers,
+    free_port,
     indicators,
     is_running,
     list_open_files,
@@ -258,6 +259,15 @@ def pair(key: str) -> tuple[str, str]:
 def is_ready(hub: HubProcess) -> bool:
     url = f"{hub.url.removesuffix('taxii2/')}readyz"
     return all(requests.get(url).status_code == 200 for _ in range(6))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_hub_is_ready_once_it_has_written_the_ready_file(start: Start, processes: int) -> None:
+    port = free_port()
+    hub = start(answering_processes=processes, metrics_address=f"127.0.0.1:{port}")
+    at_metrics = requests.get(f"http://127.0.0.1:{port}/readyz")
+    assert is_ready(hub) and at_metrics.status_code == 200, at_metrics.text
 
 
 @pytest.mark.slow
