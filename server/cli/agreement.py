@@ -31,9 +31,10 @@ from tocsin.server.cli.command import (
     with_acting_hub,
     with_open_hub,
 )
-from tocsin.server.model import Agreement, Collection, CollectionKind
+from tocsin.server.cli.settings import print_notice
+from tocsin.server.model import Agreement, AgreementState, Collection, CollectionKind
 from tocsin.server.partners.administration import Partners, find_by_prefix
-from tocsin.server.partners.agreements import AgreementChange
+from tocsin.server.partners.agreements import AgreementChange, find_current
 from tocsin.server.runtime import Runtime
 
 _agreement_options = with_options(
@@ -95,10 +96,10 @@ def agreement_command() -> None:
 def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
     """Add an agreement with a partner.
 
-    SLUG is its short name. From then on the partner has only the rights that its agreements give
-    it: its accounts read and write what they may (`partner change`), as far as an agreement in
-    force names the collection. A collection that may hold more than the highest level is not
-    visible to it; a verbatim collection may hold TLP:AMBER+STRICT.
+    SLUG is its short name. From now on, also before the agreement begins, the partner has only the
+    rights that its agreements give it: its accounts read and write what they may (`partner
+    change`), as far as an agreement in force names the collection. A collection that may hold more
+    than the highest level is not visible to it; a verbatim collection may hold TLP:AMBER+STRICT.
 
     Lists are separated by commas. Defaults: --max-tlp amber, --from now, no end.
     """
@@ -114,7 +115,9 @@ def _add(hub: Runtime, slug: str, **options: Any) -> Answer:
         audience=make_audience(options["countries"], options["sectors"]),
         note=options["note"] or "",
     )
-    return format_agreement(hub, hub.services.agreements.add(terms, hub.actor))
+    added = hub.services.agreements.add(terms, hub.actor)
+    _warn_if_none_in_force(hub, slug)
+    return format_agreement(hub, added)
 
 
 @agreement_command.command(
@@ -177,6 +180,7 @@ def _change(hub: Runtime, id: str, **options: Any) -> Answer:
         raise click.UsageError(NOTHING_TO_CHANGE)
     changed = hub.services.agreements.change(_find_id(hub, id), change, hub.actor)
     hub.services.agreements.work()
+    _warn_if_none_in_force(hub, changed.partner)
     return format_agreement(hub, changed)
 
 
@@ -199,6 +203,20 @@ def _end(hub: Runtime, id: str, reason: str) -> Answer:
     return format_agreement(hub, ended)
 
 
+def _warn_if_none_in_force(hub: Runtime, slug: str) -> None:
+    """Say so if a partner has no rights before its next agreement begins."""
+    now = hub.services.agreements.now()
+    current = find_current(hub.services.store.agreements.list_of(slug), now)
+    if current is None or current.state_at(now) is not AgreementState.PLANNED:
+        return
+    begin = timestamp(current.starts)
+    print_notice(
+        f"tocsin-hub: warning: {slug} reads and sends nothing until {begin}: no agreement with it "
+        f"is in force before.\n  If it is to go on until then, add another one: "
+        f"tocsin-hub agreement add {slug} --collection … --until {begin}"
+    )
+
+
 def _find_id(hub: Runtime, prefix: str) -> str:
     """The id that begins with `prefix`.  Raises NotFound if there is none, or more than one."""
     ids = [each.id for each in hub.services.store.agreements.list_all()]
@@ -215,20 +233,22 @@ def list_agreements(hub: Runtime, slug: str | None = None) -> list[Answer]:
 
 
 def format_agreement(hub: Runtime, agreement: Agreement) -> Answer:
-    """An agreement as commands show it, with the collections that it lets the partner use."""
+    """An agreement as commands show it, with the collections that it lets the partner use now."""
     known = {each.id: each for each in hub.services.store.feeds.collections()}
     named = [known[id_] for id_ in agreement.collections if id_ in known]
-    reads = (each for each in named if _may_be_read(each, agreement.max_tlp, known))
+    state = agreement.state_at(hub.services.agreements.now())
+    used = named if state is AgreementState.IN_FORCE else []
+    reads = (each for each in used if _may_be_read(each, agreement.max_tlp, known))
     return {
         "agreement": agreement.id,
         "partner": agreement.partner,
-        "state": agreement.state_at(hub.services.agreements.now()).value,
+        "state": state.value,
         "from": timestamp(agreement.starts),
         "until": None if agreement.until is None else timestamp(agreement.until),
         "max_tlp": agreement.max_tlp.label,
         "collections": _aliases(named),
         "lets_read": _aliases(reads),
-        "lets_write": _aliases(each for each in named if each.kind in _INBOXES),
+        "lets_write": _aliases(each for each in used if each.kind in _INBOXES),
         **format_audience(agreement.audience),
         "purposes": list(agreement.purposes),
         "note": agreement.note,

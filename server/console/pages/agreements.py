@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import flask
@@ -73,6 +73,7 @@ class AgreementPages:
             partners=[("", "all partners"), *((slug, slug) for slug in partners)],
             wanted=wanted,
             unbound=self._find_unbound({each.partner for each in found}, partners),
+            shut_out=_find_shut_out(rows),
             required=self.services.settings.require_agreements,
             may_act=context().who.has(*_ACT),
         )
@@ -212,6 +213,12 @@ class AgreementPages:
             audience=_parse_audience(form),
             note=form["note"],
         )
+
+
+def _find_shut_out(rows: Sequence[tuple[Agreement, AgreementState]]) -> list[str]:
+    """The partners that read and send nothing, as none of their agreements is in force."""
+    in_force = {each.partner for each, state in rows if state is AgreementState.IN_FORCE}
+    return sorted({each.partner for each, _ in rows} - in_force)
 
 
 _ORDER = {AgreementState.IN_FORCE: 0, AgreementState.PLANNED: 1, AgreementState.ENDED: 2}

@@ -1,5 +1,6 @@
 """`tocsin-hub agreement`: the terms under which partners send and receive."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -68,6 +69,22 @@ def test_what_is_not_named_stays_as_it_is(hub: Any) -> None:
     assert changed == made | {"until": None, "max_tlp": "clear", "lets_read": []}
     assert hub.command("agreement", "change", id_, "--from", after(hours=-1))["state"] == "in-force"
     assert state_of(hub, id_) == "in-force"
+
+
+def test_a_partner_that_a_planned_agreement_shuts_out_is_named(hub: Any) -> None:
+    hub.command("partner", "add", "south", "--name", "South", "--read", "green")
+    words = ("agreement", "add", "south", "--collection", "green", "--data", hub.data)
+    code, out, err = run_command(*words, "--from", "2099-01-01", "--json")
+    made = json.loads(out)
+    assert (code, made["state"], made["collections"]) == (0, "planned", ["green"])
+    assert (made["lets_read"], made["lets_write"]) == ([], [])
+    begin = "2099-01-01T00:00:00.000000Z"
+    assert f"warning: south reads and sends nothing until {begin}" in err
+    assert f"agreement add south --collection … --until {begin}" in err
+    code, out, err = run_command(*words, "--until", "2099-01-01", "--json")
+    assert (code, json.loads(out)["lets_read"], err) == (0, ["green"], "")
+    change = ("agreement", "change", json.loads(out)["agreement"], "--data", hub.data)
+    assert "until 2098-" in run_command(*change, "--from", "2098-01-01")[2]
 
 
 def test_a_date_is_its_first_moment_in_utc(hub: Any) -> None:

@@ -29,6 +29,14 @@ def test_the_pages_of_agreements_look_right(visitor: Visitor, hub: HubInProcess,
     visitor.check()
 
 
+def test_partners_without_an_agreement_in_force_are_named(hub: HubInProcess) -> None:
+    browser, note = sign_in(hub, "operator@hub.example"), "they read and send nothing: acme."
+    post(browser, "/console/admin/agreements/new", TERMS | {"starts": "2999-12-31"})
+    assert note in browser.get("/console/admin/agreements").text
+    post(browser, "/console/admin/agreements/new", TERMS)
+    assert note not in browser.get("/console/admin/agreements").text
+
+
 def test_an_agreement_is_made_changed_and_ended(visitor: Visitor, hub: HubInProcess) -> None:
     page = visitor.sign_in("operator@hub.example", "/admin/agreements/new")
     page.select_option("#partner", "acme")
