@@ -179,6 +179,7 @@ def build_services(  # noqa: PLR0913
     exports = export.FeedFiles(folder, store.feeds, store.epoch(), clock, has_room)
     receivers = Receivers(store, lifecycle)
     statistics = StatisticsReader(store, clock, requires_agreements=settings.require_agreements)
+    monitor.find_polls = statistics.last_polls
     return HubServices(
         store,
         publisher,

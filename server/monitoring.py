@@ -11,7 +11,7 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -45,7 +45,10 @@ _TURN_INTERVAL = 0.5
 """Seconds between two notes of a turn."""
 _READ_SECONDS = 3.0
 """Time limit of what a scrape reads from the database; Prometheus waits 10 seconds."""
+_POLLS_INTERVAL = 60.0
+"""Seconds between two looks at the last polls, of which only the hour is stored."""
 _MOST_QUEUED = 2_000
+_MOST_POLLERS = 2_000
 _MOST_REVIEWS = 10_000
 """Up to here the metrics count, so that a scrape costs the same whatever has piled up."""
 _MOST_LEAD = 60.0
@@ -108,6 +111,11 @@ class Monitor:
         """Time of the last warning of each kind."""
         self.certificate: ServedCertificate | None = None
         """The hub's own certificate; None without TLS."""
+        self.find_polls: Callable[[int], Mapping[tuple[str, str], int]] = lambda most: {}
+        """Finds the last poll, in µs, of accounts and collections, a number of them at most."""
+        self._polls: dict[tuple[str, str], float] = {}
+        self._polls_read: float | None = None
+        """Time at which they were read; None: not yet."""
 
     def find_certificate_end(self) -> float | None:
         """The end of the hub's own certificate, in seconds since 1970 UTC; None without TLS.
@@ -179,7 +187,7 @@ class Monitor:
 
     def collect(self) -> Iterator[Metric]:
         """All metrics; the protocol of `prometheus_client`'s collectors."""
-        yield from self.counters.collect()
+        yield from self.counters.collect(self._read_polls())
         yield from self._collect_state()
         yield from _collect_processes(self._processes.main_pid)
 
@@ -206,6 +214,29 @@ class Monitor:
         if not self._store.availability.is_away:
             yield from self._read_database()
 
+    def _read_polls(self) -> dict[tuple[str, str], float]:
+        """The last polls, in seconds since 1970 UTC, as they were up to a minute ago.
+
+        While the database cannot be read, those that were read last.
+        """
+        if self._store.availability.is_away or self._is_within(self._polls_read, _POLLS_INTERVAL):
+            return self._polls
+        try:
+            with time_limit(_READ_SECONDS):
+                found = self.find_polls(_MOST_POLLERS)
+        except Exception as error:
+            self._excuse(error, "the latest polls")
+        else:
+            self._polls = {place: moment / 1e6 for place, moment in found.items()}
+            self._polls_read = self._clock()
+        return self._polls
+
+    def _excuse(self, error: Exception, missing: str) -> None:
+        """Log what the metrics lack because the database failed; raise any other error again."""
+        if not (isinstance(error, Unavailable) or self._store.availability.is_outage(error)):
+            raise error
+        log.warning("metrics without %s: %s", missing, str(error)[:200])
+
     def _read_database(self) -> Iterator[Metric]:
         try:
             with time_limit(_READ_SECONDS):
@@ -214,9 +245,7 @@ class Monitor:
                 reviews = self._store.reviews.count_waiting(_MOST_REVIEWS)
                 lead = self._store.clock_lead()
         except Exception as error:
-            if not (isinstance(error, Unavailable) or self._store.availability.is_outage(error)):
-                raise
-            log.warning("metrics without the queue and reviews: %s", str(error)[:200])
+            self._excuse(error, "the queue and reviews")
             return
         age = 0.0 if oldest is None else max(0.0, (self._store.clock() - oldest) / 1e6)
         yield _gauge(

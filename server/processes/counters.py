@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
@@ -203,14 +203,22 @@ class Counters:
         if failed:
             self._failures.labels(command).inc()
 
-    def collect(self) -> Iterator[Metric]:
-        """The metrics of all processes that share the folder.  No account is named."""
+    def collect(self, polls: Mapping[tuple[str, str], float] | None = None) -> Iterator[Metric]:
+        """The metrics of all processes that share the folder.  No account is named.
+
+        `polls`: by account and collection, the time of the last poll, in seconds since 1970 UTC.
+        It stands for pairs that have not received everything since the hub started.
+        """
         families = self._registry.collect() if self._folder is None else _sum_of(self._folder)
+        caught_up = dict(polls or {})
         for family in families:
-            if family.name == _POLLERS:
-                yield from _summarise_pollers(family)
-            else:
+            if family.name != _POLLERS:
                 yield family
+                continue
+            for sample in family.samples:
+                place = sample.labels["account"], sample.labels["collection"]
+                caught_up[place] = sample.value
+        yield from _summarise_pollers(caught_up)
 
 
 def stop_sharing() -> None:
@@ -235,14 +243,14 @@ def _sum_of(folder: SharedFolder) -> Iterable[Metric]:
     return found
 
 
-def _summarise_pollers(family: Metric) -> Iterator[Metric]:
+def _summarise_pollers(caught_up: Mapping[tuple[str, str], float]) -> Iterator[Metric]:
     """By collection: how many accounts poll it, and how long the last one is behind."""
     now = time.time()
     behind: dict[str, list[float]] = {}
-    for sample in family.samples:
-        age = max(0.0, now - sample.value)
+    for (_, collection), moment in caught_up.items():
+        age = max(0.0, now - moment)
         if age < _POLLER_SECONDS:
-            behind.setdefault(sample.labels["collection"], []).append(age)
+            behind.setdefault(collection, []).append(age)
     pollers = GaugeMetricFamily(
         "tocsin_pollers",
         "Accounts that received everything in the last 7 days",

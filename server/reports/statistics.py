@@ -161,6 +161,18 @@ class StatisticsReader:
                     pollers.append(self._poller(reader, collection, last, feeds))
         return sorted(pollers, key=lambda each: (-(each.behind or 0), each.account))
 
+    def last_polls(self, most: int) -> dict[tuple[str, str], int]:
+        """The hour of the last poll, in µs, by account and name of a collection that it may read.
+
+        Of the accounts and collections of now, `most` at most are looked up.  About `most` / 200
+        reads.
+        """
+        hub = self._store.feeds.look()
+        names = {each.id: each.alias or each.id for each in hub.collections}
+        pairs = _pairs(self._find_accounts(hub), hub.collections)[:most]
+        polls = self._store.deliveries.last_polls(pairs)
+        return {(account, names[id_]): last.hour for (account, id_), last in polls.items()}
+
     def senders(self, account: Account) -> list[Sender]:
         """The accounts that have submitted and still may: the silent first, then by account.
 

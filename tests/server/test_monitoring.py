@@ -262,6 +262,26 @@ class TestPollers:
         assert answer.status_code == 304
         assert before._by_poller.keys() == {("acme", "green")}
 
+    def test_that_stopped_before_the_hub_started_again_are_behind(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hub.push(indicator("one.top"))
+        hub.feed("green")
+        hub.feed("green", who="north")
+        hub.services.store.deliveries.flush()
+        again = HubInProcess(hub.store, founded=True)
+        again.services.monitor.counters = Counters()
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 2 * 86_400)
+        text = read_metrics(again)
+        assert find_value(text, "tocsin_pollers", collection="green") == 2
+        behind = find_value(text, "tocsin_poller_behind_seconds", collection="green")
+        assert 2 * 86_400 <= present(behind) <= 2 * 86_400 + 3_600
+        monkeypatch.setattr(monitoring, "_POLLS_INTERVAL", 0.0)
+        [account] = hub.store.accounts.list_accounts("north")
+        hub.store.accounts.update_account(replace(account, disabled=True))
+        assert find_value(read_metrics(again), "tocsin_pollers", collection="green") == 1
+
 
 class TestTheDatabase:
     def test_counts_commands(self, hub: HubInProcess) -> None:

@@ -116,6 +116,16 @@ class TestPollers:
         monkeypatch.setattr(time, "time", lambda: began + 8 * 86_400)
         assert find_value(text_of(counters), "tocsin_pollers", collection="green") is None
 
+    def test_that_have_not_caught_up_since_the_start_count_by_their_last_poll(self) -> None:
+        counters, now = Counters(), time.time()
+        counters.note_caught_up("acme", "green")
+        polls = {("acme", "green"): now - 9_000, ("north", "green"): now - 7_200}
+        found = {
+            each.name: each.samples[0].value for each in counters.collect(polls) if each.samples
+        }
+        assert found["tocsin_pollers"] == 2
+        assert found["tocsin_poller_behind_seconds"] == pytest.approx(7_200, abs=5)
+
     def test_are_remembered_up_to_a_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_MOST_POLLERS", 3)
         counters = Counters()
