@@ -161,6 +161,7 @@ class TestListing:
         with (
             mock.patch("tocsin.server.cli.command.open_runtime", return_value=runtime),
             mock.patch("tocsin.server.cli.command.has_secrets", return_value=True),
+            mock.patch("tocsin.server.cli.command.read_secrets"),
         ):
             review_command.main(["list", "--limit", "2"], standalone_mode=False)
         shown = capsys.readouterr()
