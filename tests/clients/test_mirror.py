@@ -181,6 +181,7 @@ def test_all_formats_are_written_again_after_the_loss_of_the_state(tocsin: Run, 
     assert "b.test" in Path("m/zeek/tocsin.intel").read_text()
 
 
+@pytest.mark.slow
 def test_files_of_a_lost_state_stay_until_all_was_read_again(tocsin: Run, feed: Feed) -> None:
     feed.add(*(listing(PATTERN.format(name)) for name in "abc"))
     mirror(tocsin)

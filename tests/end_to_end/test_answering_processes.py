@@ -177,6 +177,7 @@ def hub(founded: HubProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class TestOneHub:
+    @pytest.mark.slow
     def test_what_one_process_publishes_wakes_pollers_of_the_other(self, hub: HubProcess) -> None:
         first = hub.ask("collections/green/objects/").headers["X-TAXII-Date-Added-Last"]
 
@@ -344,6 +345,7 @@ def list_open(hub: HubProcess) -> bool:
         return bool(store.submissions.list_open(LEASE))
 
 
+@pytest.mark.slow
 def test_all_read_a_new_certificate_at_sighup(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

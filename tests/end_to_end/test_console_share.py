@@ -39,6 +39,7 @@ def await_page(session: requests.Session, url: str, text: str) -> str:
     return page
 
 
+@pytest.mark.slow
 def test_a_report_is_previewed_by_one_process_and_shown_by_all(hub: HubProcess) -> None:
     hub.join()
     invitation = hub.command(*INVITE)

@@ -138,6 +138,7 @@ class TestWithoutRoom:
         assert re.search(r"needs about 4\d MiB .* 20 MiB are free: nothing is changed", said), said
         assert not (filled / "rewrite").exists()
 
+    @pytest.mark.slow
     def test_a_copy_that_fails_is_deleted_and_the_room_is_named(
         self, filled: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -154,6 +155,7 @@ class TestWithoutRoom:
         with database(filled, print) as uri, MongoClient[dict[str, Any]](uri) as client:
             assert client.tocsin.public_objects.count_documents({}) == 8
 
+    @pytest.mark.slow
     def test_a_swap_that_fails_is_undone_and_the_room_is_named(
         self, filled: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -181,6 +183,7 @@ def test_a_copy_has_no_log_of_operations(filled: Path) -> None:
         store.commit(lambda txn: txn.add_journal_entry("test", "operator", {}))
 
 
+@pytest.mark.slow
 def test_no_command_uses_the_database_between_the_copy_and_the_swap(
     filled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

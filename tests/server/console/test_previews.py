@@ -105,7 +105,7 @@ def test_progress_is_shown_until_the_preview_appears(
         page.fill("#text", "seen-evil.top")
         page.click("button.main")
         page.wait_for_selector("#progress")
-        page.wait_for_selector("text=0 of 1 objects are examined")
+        page.wait_for_selector("text=0 of 1 object is examined")
         visitor.check()
         gated.go.set()
         page.wait_for_selector("table.compare")

@@ -41,6 +41,7 @@ def pair(engine_uri: str) -> Iterator[Pair]:
         yield pair
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @settings(
     max_examples=examples(30, 5),  # 2,000 with $TOCSIN_TEST_EXAMPLES
