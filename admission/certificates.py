@@ -62,7 +62,7 @@ def first_certificate(octets: bytes) -> bytes:
 
 
 def only_certificate(octets: bytes) -> bytes:
-    """The one certificate in a file's octets, in DER; of several, the one that is no CA's.
+    """The only certificate in a file's octets, in DER; of several, the only one not of a CA.
 
     Raises Malformed if there is none, or more than one that it could be.
     """
@@ -79,7 +79,7 @@ def only_certificate(octets: bytes) -> bytes:
 
 
 def _read_certificate(octets: bytes) -> bytes:
-    """A certificate, given in PEM or DER, in DER.  Raises Malformed if it is none."""
+    """A certificate, given in PEM or DER, in DER.  Raises Malformed if it is not one."""
     try:
         der = ssl.PEM_cert_to_DER_cert(octets.decode()) if _PEM.match(octets) else octets
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=der)

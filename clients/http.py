@@ -128,8 +128,8 @@ _MAX_RESOURCE_LENGTH = 4 * 1024 * 1024
 """Octets of a resource other than pages and statuses; parsed as a whole it takes up to 30 times as
 much."""
 _STATUS_FACTOR = 4
-"""A status may be so many times as long as a page: it has up to 100,000 objects, and of our own
-hub 270 octets or more for each."""
+"""A status may be this many times as long as a page: it describes up to 100,000 objects, and our
+own hub writes 270 octets or more for each."""
 _PAGE_ADVICE = "; ask for smaller pages with --limit, or raise max_response_length in client.toml"
 _STATUS_ADVICE = "; raise max_response_length in client.toml"
 _RESOURCE_ADVICE = ", too long for what was asked for; check the URL, or tell its operator"
@@ -139,7 +139,7 @@ _PROXY_ERRORS = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
 )
-"""Of a proxy, if there is one: the URL of a hub is checked before."""
+"""Errors that concern the proxy, if one is set: the URL of a hub is checked before."""
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-f:.%]+\]|[^:\[\]]+)(:[0-9]+)?", re.ASCII | re.IGNORECASE)
 _SOCKS_PORT = 1080
 PROXY_ADVICE = (

@@ -84,7 +84,10 @@ def without_secrets(url: str) -> str:
 
 
 def is_certificate_alert(error: Exception) -> bool:
-    """If the server rejects the client certificate; with TLS 1.3 it may say so after handshake."""
+    """True if the server rejects the client certificate.
+
+    With TLS 1.3 it may do so after the handshake.
+    """
     return bool(_CERTIFICATE_ALERT.search(str(error)))
 
 

@@ -133,7 +133,7 @@ def _ending_in_order() -> Iterator[None]:
 
     A second one ends it at once, and SIGALRM after _LONGEST_END: the exception may come in the
     middle of a library's work and leave a lock for which the end would wait for ever.  The parent
-    sees that the signal ended it: for systemd, SIGTERM is no failure, and the exit code 143 is one.
+    sees that the signal ended it: systemd takes exit code 143 for a failure, but SIGTERM not.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:

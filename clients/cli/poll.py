@@ -261,7 +261,7 @@ def _check_files(settings: ClientSettings, output: str | None, state: str | None
 def _is_stdout(file: str) -> bool:
     try:
         return os.path.samestat(os.fstat(sys.stdout.fileno()), os.stat(file))
-    except OSError:  # there is no such file, or standard output is none
+    except OSError:  # the file does not exist, or standard output is closed
         return False
 
 

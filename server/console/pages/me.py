@@ -23,7 +23,7 @@ from tocsin.server.person import Session
 _UNDO_SECONDS = (0, 20, 60)
 _SCHEMES = ("", "light", "dark")
 _NO_ZONES = {"localtime", "posixrules", "Factory"}
-"""Files among the time zones that are none: the zone of this machine, and two for programs."""
+"""Names among the time zones that stand for this machine's zone, or for programs only."""
 _WARNING = 120_000_000
 """Time before the end of a session from which on an open page says so, in µs."""
 
