@@ -66,14 +66,14 @@ def only_certificate(octets: bytes) -> bytes:
 
     Raises Malformed if there is none, or more than one that it could be.
     """
-    found = [_read_certificate(each) for each in _PEM.findall(octets) or [octets]]
+    found = list(dict.fromkeys(map(_read_certificate, _PEM.findall(octets) or [octets])))
     if len(found) == 1:
         return found[0]
     own = [each for each in found if not _is_ca(each)]
     if len(own) != 1:
         raise Malformed(
-            f"the file has {len(found)} certificates, {len(own) or 'none'} of them not a CA's; "
-            "give a file with only the certificate of the client"
+            f"the file has {len(found)} certificates, and it is not clear which one is the "
+            "client's; give a file with only that one"
         )
     return own[0]
 

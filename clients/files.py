@@ -71,7 +71,7 @@ def writing(path: Path, what: str, advice: str = "", kind: str = "file") -> Iter
 
 
 def is_special(path: Path) -> bool:
-    """If the path leads to a device, a pipe or a socket."""
+    """True if the path leads to a device, a pipe or a socket."""
     try:
         mode = path.stat().st_mode
     except OSError:
