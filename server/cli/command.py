@@ -89,17 +89,13 @@ AS_PERSON = click.option(
 )
 
 
-def with_open_hub(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Pass the open hub to a command that prints its result itself; it returns the exit code."""
-    return _with_open_hub(command, creates=False)
-
-
-def _with_open_hub(
-    command: Callable[..., int | None], *, creates: bool
+def with_open_hub(
+    command: Callable[..., int | None], *, creates: bool = False
 ) -> Callable[..., int | None]:
-    """As `with_open_hub`; a command that `creates` makes a new hub where there is none.
+    """Pass the open hub to a command that prints its result itself; it returns the exit code.
 
-    A dry run makes none: it writes nothing.
+    A command that `creates` makes a new hub where there is none.  A dry run makes none: it
+    writes nothing.
     """
 
     @with_settings
@@ -125,12 +121,11 @@ def _with_open_hub(
     return run
 
 
-def with_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
+def with_hub(
+    command: Callable[..., CommandResult], *, creates: bool = False
+) -> Callable[..., int | None]:
     """Pass the open hub to a command, and print its result, as JSON if --json is given."""
-    return _with_hub(command, creates=False)
 
-
-def _with_hub(command: Callable[..., CommandResult], *, creates: bool) -> Callable[..., int | None]:
     @AS_JSON
     @wraps(command)
     def run(hub: Runtime, /, as_json: bool, **arguments: Any) -> None:
@@ -142,28 +137,25 @@ def _with_hub(command: Callable[..., CommandResult], *, creates: bool) -> Callab
         else:
             _print_as_made(result, as_json=as_json)
 
-    return _with_open_hub(run, creates=creates)
+    return with_open_hub(run, creates=creates)
 
 
-def with_acting_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
-    """As `with_hub`, for a command that changes something: `hub.actor` is the person."""
-    return _with_acting_hub(command, creates=False)
-
-
-def with_new_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
-    """As `with_acting_hub`, for a command that may be a hub's first: it makes a new hub."""
-    return _with_acting_hub(command, creates=True)
-
-
-def _with_acting_hub(
-    command: Callable[..., CommandResult], *, creates: bool
+def with_acting_hub(
+    command: Callable[..., CommandResult], *, creates: bool = False
 ) -> Callable[..., int | None]:
+    """As `with_hub`, for a command that changes something: `hub.actor` is the person."""
+
     @AS_PERSON
     @wraps(command)
     def run(hub: Runtime, /, person: str, **arguments: Any) -> CommandResult:
         return command(replace(hub, actor=operator_name(person)), **arguments)
 
-    return _with_hub(run, creates=creates)
+    return with_hub(run, creates=creates)
+
+
+def with_new_hub(command: Callable[..., CommandResult]) -> Callable[..., int | None]:
+    """As `with_acting_hub`, for a command that may be a hub's first: it makes a new hub."""
+    return with_acting_hub(command, creates=True)
 
 
 def _print_once(record: ShownOnce, *, as_json: bool) -> None:
