@@ -96,13 +96,27 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.add("/admin/journal.jsonl", journal.export, _SEE)
 
 
-def _page(template: str, name: str, **values: object) -> str:
-    return flask.render_template(
-        template,
-        section=f"{ROOT}/admin",
-        name=name,
-        may_act=context().who.has(*_ACT),
-        **values,
+def _page(
+    template: str, name: str, errors: Form | None = None, status: int = 200, **values: object
+) -> Response:
+    section, may_act = f"{ROOT}/admin", context().who.has(*_ACT)
+    return show_again(
+        template, errors or {}, status, section=section, name=name, may_act=may_act, **values
+    )
+
+
+def _policy_page(services: ConsoleServices, text: str, errors: Form, status: int) -> Response:
+    """The policy in force, below it the form with another's text."""
+    policy = services.policy
+    return _page(
+        "admin_policy.html",
+        "policy",
+        errors,
+        status,
+        policy=policy,
+        rules=[(rule, policy.settings_for(rule, "")) for rule in policy.rules],
+        text=text,
+        has_recogniser=is_installed(),
     )
 
 
@@ -143,17 +157,7 @@ class Overview:
 
     def policy(self) -> ResponseReturnValue:
         """The rules in force, and the digest of the policy's text."""
-        policy = self.services.policy
-        rules = [(rule, policy.settings_for(rule, "")) for rule in policy.rules]
-        return _page(
-            "admin_policy.html",
-            "policy",
-            policy=policy,
-            rules=rules,
-            text=self.services.policy_text,
-            errors={},
-            has_recogniser=is_installed(),
-        )
+        return _policy_page(self.services, self.services.policy_text, {}, 200)
 
 
 _COUNTED = (CollectionKind.FEED, CollectionKind.VERBATIM)
@@ -172,19 +176,7 @@ class TrialPages:
             policy = parse_policy(text)
             id = self.services.trials.begin(text, policy.sha256, context().who.login)
         except (PolicyError, ShareError) as error:
-            present = self.services.policy
-            rules = [(rule, present.settings_for(rule, "")) for rule in present.rules]
-            errors = {"text": sentence(error)}
-            page = _page(
-                "admin_policy.html",
-                "policy",
-                policy=present,
-                rules=rules,
-                text=text,
-                errors=errors,
-                has_recogniser=is_installed(),
-            )
-            return flask.make_response(page, 422)
+            return _policy_page(self.services, text, {"text": sentence(error)}, 422)
         return go(f"/admin/policy/trial/{id}")
 
     def show(self, id: str) -> ResponseReturnValue:
@@ -236,12 +228,11 @@ class PartnerPages:
             name: set(request.form.getlist(name)) if errors else _DEFAULT_RIGHTS[name]
             for name in ("reads", "writes")
         }
-        return show_again(
+        return _page(
             "admin_partner_new.html",
+            "partners",
             errors,
             status,
-            section=f"{ROOT}/admin",
-            name="partners",
             form=form,
             collections=collections,
             writable=writable,
@@ -314,13 +305,11 @@ class PartnerPages:
         partner = store.accounts.require_partner(slug)
         accounts = store.accounts.list_accounts(slug)
         keys = [c for a in accounts for c in store.accounts.list_credentials(a.name)]
-        return show_again(
+        return _page(
             "admin_partner.html",
+            "partners",
             errors,
             status,
-            section=f"{ROOT}/admin",
-            name="partners",
-            may_act=context().who.has(*_ACT),
             partner=partner,
             given=_partner_fields(partner),
             short_terms=find_short_terms(partner),
@@ -524,13 +513,11 @@ class PeoplePages:
 
     def _list(self, errors: Form, form: Form, status: int, link: str = "") -> Response:
         store = self.services.store
-        return show_again(
+        return _page(
             "admin_people.html",
+            "people",
             errors,
             status,
-            section=f"{ROOT}/admin",
-            name="people",
-            may_act=context().who.has(*_ACT),
             people=store.people.list_people(),
             invitations=store.people.list_invitations(self.services.clock()),
             partners=[("", "the hub"), *((p.slug, p.name) for p in store.accounts.list_partners())],
@@ -629,13 +616,11 @@ class ExclusionPages:
         return self._list({}, {}, 200)
 
     def _list(self, errors: Form, form: Form, status: int) -> Response:
-        return show_again(
+        return _page(
             "admin_exclusions.html",
+            "exclusions",
             errors,
             status,
-            section=f"{ROOT}/admin",
-            name="exclusions",
-            may_act=context().who.has(*_ACT),
             exclusions=self.services.store.exclusions.list(),
             form=form,
             revoked=number_field("revoked", -1),
