@@ -23,12 +23,7 @@ from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.review_context import find_markings, name_acts
-from tocsin.server.console.review_texts import (
-    Row,
-    compare_texts,
-    is_machinery,
-    release_texts,
-)
+from tocsin.server.console.review_texts import compare_texts, is_machinery, release_texts
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
 from tocsin.server.intake.masks import find_words
@@ -359,14 +354,10 @@ class Item:
             holder = queue.claim(review.id, who.id, who.login, now)
         if holder is not None and not holder.holds(self.services.clock()):
             holder = None
-        original = parse_object(review.object)
+        original, whole = parse_object(review.object), "all" in request.args
         preview, marks = self._compare(review)
-        rows = self._rows(review, preview, marks)
-        full, said, last = (
-            self._preview_full(review),
-            find_act(self.services),
-            self._last_pending(),
-        )
+        rows = compare_texts(original, preview.object, marks, whole=whole)
+        full, said, last = self._preview_full(review), find_act(self.services), self._last_pending()
         others = [each for each in rows if not each.is_first and is_machinery(each)]
         page = flask.render_template(
             "review_item.html",
@@ -394,12 +385,12 @@ class Item:
             last=last,
             named=name_acts(self.services.store, [*filter(None, [said, last])]),
             full=full,
-            full_rows=release_texts(rows, self._compare_full(original, full, marks)),
+            full_rows=release_texts(rows, compare_texts(original, full.object, marks, whole=whole)),
             remaining=preview.remaining,
             markings=find_markings(self.services.store, review),
             also=self._find_same_waiting(review),
             is_held=review.kind is ReviewKind.HELD,
-            whole="all" in request.args,
+            whole=whole,
         )
         return flask.make_response(page) if status == HTTPStatus.OK else refuse(page, status)
 
@@ -419,20 +410,11 @@ class Item:
         preview = self._preview(review)
         return preview, find_marks(review, parse_object(review.object), preview.object)
 
-    def _rows(self, review: Review, preview: MaskedPreview, marks: Sequence[Mark]) -> list[Row]:
-        original = parse_object(review.object)
-        return compare_texts(original, preview.object, marks, whole="all" in request.args)
-
     def _preview_full(self, review: Review) -> FullPreview:
         try:
             return self.services.intake.preview_full(review)
         except NotFound:
             return FullPreview(None, _NOT_KEPT)
-
-    def _compare_full(
-        self, original: StixObject, full: FullPreview, marks: Sequence[Mark]
-    ) -> list[Row]:
-        return compare_texts(original, full.object, marks, whole="all" in request.args)
 
     def _find_same_waiting(self, review: Review) -> list[str]:
         """Other items on the same value of the same partner, the latest ones."""
@@ -465,7 +447,7 @@ class Item:
     def _next_url(self, review: Review, chosen: Filter, **more: object) -> str:
         """The next item that nobody has open, in the order of the queue; else the queue."""
         found = [e for e in self.services.store.review_queue.look() if chosen.takes(e)]
-        place = self._place_of(review)
+        place = self.services.store.reviews.place_of(review)
         later = [e for e in found if e.place > place]
         candidates = [e.id for e in (*later, *found) if e.id != review.id][:_LOOKED_AHEAD]
         titles = self.services.store.reviews.list_titles(candidates)
@@ -475,9 +457,6 @@ class Item:
             if id in titles and (claim is None or claim.person == me or not claim.holds(now)):
                 return f"{chosen.url(f'/review/{id}', **more)}#item"
         return chosen.url("/review", **more)
-
-    def _place_of(self, review: Review) -> tuple[int, str, str]:
-        return self.services.store.reviews.place_of(review)
 
     def decide(self, id: str) -> ResponseReturnValue:
         """Write a decision down, and open the next item."""
