@@ -16,19 +16,16 @@ from pathlib import Path
 import msgspec
 
 from tocsin.admission import parse_policy
-from tocsin.admission.errors import Malformed, NotAllowed, ShareError
+from tocsin.admission.errors import Malformed, ShareError
 from tocsin.admission.model import StixObject
 from tocsin.admission.warninglists.index import load_warning_lists
-from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.check import Checker
-from tocsin.clients.credentials import read_credential
-from tocsin.clients.http import Collection, Hub, RetrySettings
+from tocsin.clients.http import Collection, Hub
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.state import MemoryState, StateFile, cursor_key
-from tocsin.clients.tls import TlsFiles
 from tocsin.config import ClientSettings, load_client, policy_text
 from tocsin.config.cache import load_or_build
 
@@ -83,7 +80,9 @@ class Client:
     def hub(self) -> Hub:
         """The connection; it is opened when it is first needed."""
         if self._hub is None:
-            self._hub = self._open_hub()
+            if not self.settings.url:
+                raise Malformed("no hub is named; give url, or run `tocsin login`")
+            self._hub = Hub.from_settings(self.settings)
         return self._hub
 
     def collections(self) -> list[Collection]:
@@ -116,9 +115,7 @@ class Client:
         With `PushOptions(send_held=True)` also what is `held`.  To send something twice is safe.
         Raises ShareError if nothing could be sent.
         """
-        collection = self.hub.find_collection(to, "can_write")
-        if not collection.can_write:
-            raise NotAllowed(f"this key may not write to {to}; ask the operator for the right")
+        collection = self.hub.find_usable(to, "can_write")
         parts = list(push_results(self.hub, collection, results, options))
         return PushOutcome(
             results=tuple(result for part in parts for result in part.results),
@@ -139,9 +136,7 @@ class Client:
         The cursor moves when the objects of a page have been used and the next one is asked
         for, so a program that ends in between gets the rest of its page again and loses nothing.
         """
-        found = self.hub.find_collection(collection)
-        if not found.can_read:
-            raise NotAllowed(f"this key may not read {collection}; ask the operator for the right")
+        found = self.hub.find_usable(collection)
         query = PollQuery(types=_as_tuple(types), added_after=added_after)
         key = cursor_key(found.url, query.filters())
         cursors = MemoryState() if state is None else _open_state(Path(state))
@@ -151,18 +146,6 @@ class Client:
             if batch.cursor != saved:
                 saved = replace(batch.cursor, output="", size=0)
                 cursors.save(key, saved)
-
-    def _open_hub(self) -> Hub:
-        settings = self.settings
-        if not settings.url:
-            raise Malformed("no hub is named; give url, or run `tocsin login`")
-        bounds = ResponseBounds(settings.max_response_length, settings.response_timeout)
-        return Hub(
-            settings.url,
-            read_credential(settings),
-            RetrySettings(read=settings.timeout, bounds=bounds),
-            TlsFiles(cert=settings.cert, ca=settings.ca),
-        )
 
 
 def _as_tuple(values: str | Iterable[str]) -> tuple[str, ...]:

@@ -70,6 +70,7 @@ from tocsin.clients.bounds import (
     is_too_deep,
     read_body,
 )
+from tocsin.clients.credentials import read_credential
 from tocsin.clients.responses import (
     ListedSubmission,
     Page,
@@ -539,6 +540,17 @@ class Hub:
         mount_adapter(self._statuses, statuses, retries.repeatable(), tls)
         self._known_roots: tuple[Any, ...] = ()
 
+    @classmethod
+    def from_settings(cls, settings: ClientSettings) -> Self:
+        """The hub that the settings name.  Raises Malformed if a setting cannot be used."""
+        bounds = ResponseBounds(settings.max_response_length, settings.response_timeout)
+        return cls(
+            settings.url,
+            read_credential(settings),
+            RetrySettings(read=settings.timeout, bounds=bounds),
+            TlsFiles(cert=settings.cert, ca=settings.ca),
+        )
+
     def __enter__(self) -> Hub:
         """The hub itself."""
         return self
@@ -595,6 +607,14 @@ class Hub:
             ids = ", ".join(each.id for each in usable)[:_MAX_LIST]
             raise Malformed(f"{ascii(name)} names several collections; use an id: {ids}")
         return usable[0]
+
+    def find_usable(self, name: str, right: str = "can_read") -> Collection:
+        """As `find_collection`; raises NotAllowed if the key does not have the right."""
+        collection = self.find_collection(name, right)
+        if not getattr(collection, right):
+            act = "write to" if right == "can_write" else "read"
+            raise NotAllowed(f"this key may not {act} {name}; ask the operator for the right")
+        return collection
 
     def max_content_length(self, collection: Collection) -> int:
         """The longest body that the collection's API root accepts, in octets."""

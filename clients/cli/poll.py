@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from tocsin.admission.descriptions import count
-from tocsin.admission.errors import NotAllowed, Unavailable
+from tocsin.admission.errors import Unavailable
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import timestamp
@@ -267,13 +267,7 @@ def _is_stdout(file: str) -> bool:
 
 def _find_readable(hub: Hub, names: Iterable[str]) -> list[Collection]:
     """The collections of these names.  Raises NotAllowed if one may not be read."""
-    found: dict[str, Collection] = {}
-    for name in names:
-        collection = hub.find_collection(name)
-        if not collection.can_read:
-            raise NotAllowed(f"this key may not read {name}; ask the operator for the right")
-        found[collection.url] = collection
-    return list(found.values())
+    return list({each.url: each for each in map(hub.find_usable, names)}.values())
 
 
 def _write_output(

@@ -35,7 +35,7 @@ from tocsin.clients.cli.command import (
     with_sending_options,
     with_settings,
 )
-from tocsin.clients.cli.hub import find_writable, open_hub
+from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push
@@ -218,7 +218,7 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
     """Push some files."""
     asked = nullcontext() if options["yes"] else open_answers(inputs.names)
     with asked as answers, open_hub(settings) as hub:
-        collection = find_writable(hub, options["to"])
+        collection = hub.find_usable(options["to"], "can_write")
         push_options = PushOptions(
             wait=not options["no_wait"],
             timeout=options["timeout"],

@@ -22,7 +22,7 @@ from tocsin.clients.cli.command import (
     with_settings,
     with_target_options,
 )
-from tocsin.clients.cli.hub import find_writable, open_hub
+from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
@@ -84,7 +84,7 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     observation = Observation(options["false_alarm"], options["count"], options["seen"])
     wait, as_json = not options["no_wait"], options["as_json"]
     with open_hub(settings) as hub:
-        inbox = find_writable(hub, options["to"])
+        inbox = hub.find_usable(options["to"], "can_write")
         targets = _find_targets(hub, names, now)
         results = [
             _make_result(index, target, build_statement(target, observation, now, uuid.uuid4()))

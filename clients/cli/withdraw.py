@@ -29,7 +29,7 @@ from tocsin.clients.cli.command import (
     with_sending_options,
     with_settings,
 )
-from tocsin.clients.cli.hub import find_writable, open_hub
+from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push_results
@@ -138,7 +138,7 @@ def withdraw_command(
         _print_results(open_console(), prepare_withdrawal(targets, now), as_json=as_json)
         return stdio.FAILED if failed else stdio.DONE
     with open_hub(settings) as hub:
-        collection = find_writable(hub, options["to"])
+        collection = hub.find_usable(options["to"], "can_write")
         results = list(prepare_withdrawal(_add_recorded(targets, hub.url, collection), now))
         if results and not options["yes"] and not _confirm(collection, results):
             print_message("nothing was sent")
