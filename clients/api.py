@@ -25,7 +25,7 @@ from tocsin.clients.input_files import InputFile
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.results import ObjectResult
-from tocsin.clients.state import MemoryState, StateFile, cursor_key
+from tocsin.clients.state import cursor_key, open_state
 from tocsin.config import ClientSettings, load_client, policy_text
 from tocsin.config.cache import load_or_build
 
@@ -139,7 +139,7 @@ class Client:
         found = self.hub.find_usable(collection)
         query = PollQuery(types=_as_tuple(types), added_after=added_after)
         key = cursor_key(found.url, query.filters())
-        cursors = MemoryState() if state is None else _open_state(Path(state))
+        cursors = open_state(state)
         saved = cursors.load(key)
         for batch in poll_batches(self.hub, found, query, saved):
             yield from map(json.loads, batch.objects)
@@ -151,9 +151,3 @@ class Client:
 def _as_tuple(values: str | Iterable[str]) -> tuple[str, ...]:
     """Several values; a single string is one of them, not its characters."""
     return (values,) if isinstance(values, str) else tuple(values)
-
-
-def _open_state(path: Path) -> StateFile:
-    state = StateFile(path)
-    state.check()
-    return state

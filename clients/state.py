@@ -117,6 +117,15 @@ class StateFile:
         )
 
 
+def open_state(path: str | Path | None) -> StateFile | MemoryState:
+    """The cursors in a file that can be used; without one, those that end with the program."""
+    if path is None:
+        return MemoryState()
+    state = StateFile(Path(path))
+    state.check()
+    return state
+
+
 def cursor_key(url: str, filters: Mapping[str, str]) -> str:
     """The key of a cursor: the collection's URL, by id, with the filters of the poll."""
     query = "&".join(f"{name}={value}" for name, value in sorted(filters.items()))

@@ -36,7 +36,7 @@ from tocsin.clients.http import Collection, Hub
 from tocsin.clients.mirror import Mirror, MirrorChanges, MirrorOptions
 from tocsin.clients.output_formats import FORMATS, DistinctOutput, open_output
 from tocsin.clients.poll import PollQuery, poll
-from tocsin.clients.state import MemoryState, StateFile, cursor_key
+from tocsin.clients.state import MemoryState, StateFile, cursor_key, open_state
 from tocsin.clients.taxii20 import Hub20
 from tocsin.clients.terminal import open_stdout, print_message, progress_bar
 from tocsin.config import ClientSettings, stdio
@@ -216,7 +216,7 @@ def poll_command(settings: ClientSettings, collections: tuple[str, ...], **optio
 def _open_destination(options: dict[str, Any]) -> Iterator[Mirror | StateFile | MemoryState]:
     """The mirror, else the state; opened before anything is requested."""
     if not options["mirror"]:
-        yield _open_state(options["state"])
+        yield open_state(options["state"] or None)
         return
     with Mirror(Path(options["mirror"])) as mirror:
         yield mirror
@@ -380,14 +380,6 @@ def _suggest_type(name: str) -> str:
 def _split_lists(values: Iterable[str]) -> tuple[str, ...]:
     """The values of an option that may be repeated, or given once with commas."""
     return tuple(part for value in values for part in value.split(",") if part)
-
-
-def _open_state(name: str | None) -> StateFile | MemoryState:
-    if not name:
-        return MemoryState()
-    state = StateFile(Path(name))
-    state.check()
-    return state
 
 
 def _follow(run_poll: Callable[[], Iterator[int]], interval: float | None, hidden: bool) -> None:
