@@ -483,7 +483,7 @@ def _begin(settings: ExaminerSettings, large: LargeFile | Surveyed | None) -> No
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # see _submit; Windows blocks none
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     pipeline = build_pipeline(settings)
     _worker = _Worker(pipeline)
     if isinstance(large, LargeFile):
@@ -494,7 +494,8 @@ def _begin(settings: ExaminerSettings, large: LargeFile | Surveyed | None) -> No
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)  # examining leaves hardly any cycles
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that was."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

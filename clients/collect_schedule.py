@@ -28,6 +28,7 @@ from threading import Event, Thread
 from typing import Any
 
 from tocsin.admission.errors import Conflict, ShareError
+from tocsin.clients.check_processes import end_with_parent
 from tocsin.clients.collect import Run, run_source
 from tocsin.clients.files import Replacement
 from tocsin.clients.http import Hub
@@ -276,7 +277,8 @@ def _run(
     source: Source, settings: ClientSettings, open_hub: OpenHub, folder: Path, answer: Connection
 ) -> None:
     """The process of a run."""
-    Thread(target=_end_with_parent, daemon=True).start()
+    # Nobody would stop a run that takes too long, and another run might use the same memory.
+    Thread(target=end_with_parent, daemon=True).start()
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to both; ours stops this one
     try:
@@ -284,17 +286,6 @@ def _run(
             answer.send(run_source(source, settings, hub, folder))
     except ShareError as error:
         answer.send(Run(source.name, time.time(), error=str(error)))
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that was.
-
-    Nobody would stop a run that takes too long, and another run might use the same memory.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def format_metrics(statuses: Mapping[str, SourceStatus]) -> str:
