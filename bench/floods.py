@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.certificates import make_authority  # noqa: E402
 from support.taxii_hub import GREEN, MT, TaxiiHub, basic, indicator  # noqa: E402
 
-from tocsin.server.http.server import ListenAddress, build_server  # noqa: E402
+from tocsin.server.http.server import HttpServer, ListenAddress  # noqa: E402
 from tocsin.server.http.tls import server_context  # noqa: E402
 
 HELD_AFTER = 8.0
@@ -56,7 +56,7 @@ def serve(pipe: Any, folder: str) -> None:
     taxii.feeds.add(GREEN.id, *(indicator(n) | {"name": "n" * 100_000} for n in range(1, 51)))
     context = server_context(Path(folder) / "hub.pem") if folder else None
     address = ListenAddress("127.0.0.1", 0, 16, (lambda: context) if context else None)
-    server = build_server(address, taxii.app)
+    server = HttpServer(address, taxii.app)
     server.prepare()
     threading.Thread(target=server.serve, daemon=True).start()
     pipe.send(server.port)

@@ -70,7 +70,6 @@ from tocsin.server.http.server import (
     HttpServer,
     ListenAddress,
     bind,
-    build_server,
 )
 from tocsin.server.http.tls import ReloadedTls, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
@@ -753,7 +752,7 @@ def _build_server(
     others = None
     if setup is not None and shared is not None and processes > 1:
         others = SharedConnections(shared, setup.place, processes)
-    return build_server(address, app, limits, others, is_quick=is_quick_poll)
+    return HttpServer(address, app, limits, others, is_quick=is_quick_poll)
 
 
 @contextmanager
@@ -795,7 +794,7 @@ def _serve_metrics(hub: Runtime, echo: Echo) -> Iterator[None]:
     host, _, port = given.rpartition(":")
     host = host.strip("[]")
     address = ListenAddress(host, int(port), threads=_METRICS_THREADS)
-    server = build_server(address, create_monitoring_app(hub.services.monitor))
+    server = HttpServer(address, create_monitoring_app(hub.services.monitor))
     try:
         server.prepare()
     except (OSError, OverflowError) as error:

@@ -111,25 +111,14 @@ class PeerServers(Protocol):
         ...
 
 
-def build_server(
-    address: ListenAddress,
-    application: Application,
-    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  (frozen)
-    others: PeerServers | None = None,
-    is_quick: Callable[[Environ], bool] = lambda environ: False,
-) -> HttpServer:
-    """Build a server for a WSGI application; call `prepare`, `serve` and `stop`."""
-    return HttpServer(address, application, limits, others, is_quick)
-
-
 class HttpServer:
-    """Serves a WSGI application on one socket."""
+    """Serves a WSGI application on one socket; call `prepare`, `serve` and `stop`."""
 
     def __init__(
         self,
         address: ListenAddress,
         application: Application,
-        limits: ConnectionLimits,
+        limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008  (frozen)
         others: PeerServers | None = None,
         is_quick: Callable[[Environ], bool] = lambda environ: False,
     ) -> None:

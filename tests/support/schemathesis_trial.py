@@ -31,7 +31,7 @@ from support.taxii_hub import basic
 
 from tocsin.config import HubSettings
 from tocsin.server.app import create_app
-from tocsin.server.http.server import ListenAddress, build_server
+from tocsin.server.http.server import HttpServer, ListenAddress
 
 EXAMPLES = examples(8, 2)
 """Examples per operation and phase; the duration of the tests grows with it."""
@@ -79,7 +79,7 @@ def build_app(hub: HubInProcess, **chosen: Any) -> flask.Flask:
 @contextmanager
 def serve_on_socket(app: Wsgi) -> Iterator[str]:
     """Serve the application with the hub's own HTTP server; yield its URL."""
-    server = build_server(ListenAddress("127.0.0.1", 0, 4), app)
+    server = HttpServer(ListenAddress("127.0.0.1", 0, 4), app)
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()

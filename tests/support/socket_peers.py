@@ -22,7 +22,7 @@ from support.taxii_hub import (
 
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.gateway import Environ
-from tocsin.server.http.server import ListenAddress, PeerServers, build_server
+from tocsin.server.http.server import HttpServer, ListenAddress, PeerServers
 
 LIMIT = 20_000
 LOOP = "event loop"
@@ -147,7 +147,7 @@ def serve_application(
 ) -> Iterator[int]:
     """Serve a WSGI application with the hub's own server on two threads; yield its port."""
     address = ListenAddress("127.0.0.1", 0, 2, (lambda: tls) if tls else None)
-    server = build_server(address, application, limits, others, is_quick)
+    server = HttpServer(address, application, limits, others, is_quick)
     server.prepare()
     thread = threading.Thread(target=server.serve, name=LOOP, daemon=True)
     thread.start()
