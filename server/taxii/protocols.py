@@ -183,7 +183,6 @@ class TaxiiSettings:
     title: str
     page_token_key: bytes = field(repr=False)
     """Secret of the hub; all its processes need the same, or `next` fails between them."""
-    description: str = ""
     contact: str = ""
     max_content_length: int = 10 * 1024 * 1024
     """Octets of a request body."""

@@ -129,8 +129,6 @@ def format_error(status: HTTPStatus, description: str = "", error_id: str = "") 
 def format_discovery(settings: TaxiiSettings) -> Resource:
     """The discovery resource (TAXII 2.1 section 4.1.1)."""
     resource: Resource = {"title": settings.title}
-    if settings.description:
-        resource["description"] = settings.description
     if settings.contact:
         resource["contact"] = settings.contact
     return resource | {"default": ROOT, "api_roots": [ROOT]}
@@ -138,10 +136,8 @@ def format_discovery(settings: TaxiiSettings) -> Resource:
 
 def format_api_root(settings: TaxiiSettings) -> Resource:
     """The API root resource (TAXII 2.1 section 4.2.1)."""
-    resource: Resource = {"title": settings.title}
-    if settings.description:
-        resource["description"] = settings.description
-    return resource | {
+    return {
+        "title": settings.title,
         "versions": [MEDIA_TYPE],
         "max_content_length": settings.max_content_length,
         "x_tocsin_date_added": "unique",  # so `added_after` alone loses nothing (docs/protocol.md)
