@@ -111,9 +111,7 @@ def _render(file: Path, name: str) -> Markup:
         return f'href="{ROOT}/help"'
 
     text = _LINK.sub(link, text)
-    text = _IMAGE.sub(
-        lambda found: f'src="{ROOT}/help/images/{found[1].rpartition("images/")[2]}"', text
-    )
+    text = _IMAGE.sub(_picture, text)
     text = re.sub(r"<(h[1-4])>(.*?)</\1>", _with_anchor, text)
     text = text.replace("<table>", '<div class="wide"><table>')
     return Markup(text.replace("</table>", "</table></div>"))  # noqa: S704 (our own documents)

@@ -41,15 +41,7 @@ class OidcPages:
         except Unavailable as error:
             return self._refuse(error)
         answer = flask.redirect(departure.url, 303)
-        answer.set_cookie(
-            self._cookie(),
-            departure.cookie,
-            max_age=600,
-            secure=self.services.settings.is_secure,
-            httponly=True,
-            samesite="Lax",
-            path="/",
-        )
+        SignIn(self.services).set_cookie(answer, self._cookie(), departure.cookie, 600)
         return answer
 
     def arrive(self) -> ResponseReturnValue:

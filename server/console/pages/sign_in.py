@@ -98,13 +98,14 @@ class SignIn:
             raise NotFound("there is no such page")
         browser = secrets.token_urlsafe(32)
         answer = flask.jsonify(self.services.passkeys.begin_sign_in(site, browser))
-        self._set_cookie(answer, self._challenge_cookie(), browser, CHALLENGE_SECONDS)
+        self.set_cookie(answer, self._challenge_cookie(), browser, CHALLENGE_SECONDS)
         return answer
 
     def _challenge_cookie(self) -> str:
         return f"{cookie_name(self.services.settings)}-challenge"
 
-    def _set_cookie(self, answer: Response, name: str, value: str, seconds: int) -> None:
+    def set_cookie(self, answer: Response, name: str, value: str, seconds: int) -> None:
+        """Give the browser a cookie that no script can read."""
         answer.set_cookie(
             name,
             value,
@@ -122,8 +123,8 @@ class SignIn:
             self.services.people.sign_out(here.session, here.person)
         answer = flask.redirect(target, 303)
         settings = self.services.settings
-        self._set_cookie(answer, cookie_name(settings), stay.cookie, SESSION_SECONDS)
-        self._set_cookie(answer, device_cookie(settings), stay.device, DEVICE_SECONDS)
+        self.set_cookie(answer, cookie_name(settings), stay.cookie, SESSION_SECONDS)
+        self.set_cookie(answer, device_cookie(settings), stay.device, DEVICE_SECONDS)
         if self._challenge_cookie() in request.cookies:
             answer.delete_cookie(self._challenge_cookie(), path="/", secure=settings.is_secure)
         return answer
