@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -25,7 +25,7 @@ from tocsin.server.cli.settings import print_notice
 from tocsin.server.intake.marks import Mark
 from tocsin.server.intake.review_comparison import compare_review
 from tocsin.server.lifecycle.undecided_reviews import WARNING_DAYS
-from tocsin.server.model import Record, Review
+from tocsin.server.model import Review
 from tocsin.server.runtime import Runtime
 
 
@@ -89,7 +89,7 @@ def _show(hub: Runtime, id: str, as_json: bool) -> None:
 def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> Iterator[Answer]:
     """Admit objects that were held; ID is what `review list` shows."""
     for id in ids:
-        yield from decide_reviews(hub, [id], release=True, reason="", without_text=without_text)
+        yield decide_review(hub, id, release=True, reason="", without_text=without_text)
 
 
 @review_command.command(
@@ -109,7 +109,7 @@ def _release(hub: Runtime, ids: tuple[str, ...], without_text: bool) -> Iterator
 def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]:
     """Refuse objects that were held; ID is what `review list` shows."""
     for id in ids:
-        yield from decide_reviews(hub, [id], release=False, reason=reason)
+        yield decide_review(hub, id, release=False, reason=reason)
 
 
 def list_reviews(hub: Runtime, partner: str | None, most: int | None = None) -> list[Answer]:
@@ -161,25 +161,28 @@ def print_review(answer: Answer) -> None:
         print(printable(line))
 
 
-def decide_reviews(
-    hub: Runtime, ids: Iterable[str], *, release: bool, reason: str, without_text: bool = False
-) -> list[Answer]:
-    """Release or reject reviews; each answer is the record as its submitter sees it now."""
-    answers: list[Answer] = []
-    for id in ids:
-        review = _find_review(hub, id)
-        if review.state == "waiting" and review.decision is not None:
-            raise Conflict(
-                f"{review.decision.by} has decided review {id} in the console; "
-                f"that takes effect at {timestamp(review.decision.due)} unless it is withdrawn"
-            )
-        intake = hub.services.intake
-        if release:
-            record = intake.release(review, hub.actor, without_text=without_text)
-        else:
-            record = intake.reject(review, hub.actor, reason, is_answer=True)
-        answers.append(_format_decision(review, record))
-    return answers
+def decide_review(
+    hub: Runtime, id: str, *, release: bool, reason: str, without_text: bool = False
+) -> Answer:
+    """Release or reject a review; the answer is the record as its submitter sees it now."""
+    review = _find_review(hub, id)
+    if review.state == "waiting" and review.decision is not None:
+        raise Conflict(
+            f"{review.decision.by} has decided review {id} in the console; "
+            f"that takes effect at {timestamp(review.decision.due)} unless it is withdrawn"
+        )
+    intake = hub.services.intake
+    if release:
+        record = intake.release(review, hub.actor, without_text=without_text)
+    else:
+        record = intake.reject(review, hub.actor, reason, is_answer=True)
+    return {
+        "review": review.id,
+        "source_id": review.source_id,
+        "verdict": record.verdict,
+        "public_id": record.public_id,
+        "findings": [dict(finding) for finding in record.findings],
+    }
 
 
 def _find_review(hub: Runtime, id: str) -> Review:
@@ -225,13 +228,3 @@ def _format_end(review: Review, days: int, now: int) -> Answer:
         days_left = count(left + 1, "day")
         answer["warning"] = f"it is refused in {days_left} at most unless you decide"
     return answer
-
-
-def _format_decision(review: Review, record: Record) -> Answer:
-    return {
-        "review": review.id,
-        "source_id": review.source_id,
-        "verdict": record.verdict,
-        "public_id": record.public_id,
-        "findings": [dict(finding) for finding in record.findings],
-    }

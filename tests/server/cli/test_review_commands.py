@@ -21,7 +21,7 @@ from support.hub import (
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.config import HubSettings
 from tocsin.server.cli.review import (
-    decide_reviews,
+    decide_review,
     list_reviews,
     print_review,
     review_command,
@@ -111,7 +111,7 @@ class TestShowing:
     def test_of_a_decided_review_it_says_that_the_object_is_gone(self, hub: HubInProcess) -> None:
         hub.push(indicator(description=PERSON))
         name = waiting_id(hub)
-        decide_reviews(opened(hub), [name], release=True, reason="")
+        decide_review(opened(hub), name, release=True, reason="")
         with pytest.raises(Conflict, match="has been released; its object is not kept"):
             show_review(opened(hub), name)
 
@@ -135,7 +135,7 @@ def test_a_decision_of_the_console_is_shown_and_not_overridden(hub: HubInProcess
     [entry] = list_reviews(opened(hub), None)
     assert (entry["decided"], entry["by"]) == ("release", "jane@hub.example")
     with pytest.raises(Conflict, match=r"jane@hub\.example has decided review"):
-        decide_reviews(opened(hub), [review.id], release=False, reason="no")
+        decide_review(opened(hub), review.id, release=False, reason="no")
 
 
 class TestListing:
@@ -171,8 +171,7 @@ class TestListing:
 
 
 def release(hub: HubInProcess, **more: Any) -> Any:
-    [answer] = decide_reviews(opened(hub), [waiting_id(hub)], release=True, reason="", **more)
-    return answer
+    return decide_review(opened(hub), waiting_id(hub), release=True, reason="", **more)
 
 
 class TestReleasingWithoutTheTexts:
@@ -223,7 +222,7 @@ class TestReleasingWithoutTheTexts:
 def test_a_rejection_is_in_the_journal_with_its_person_and_reason(hub: HubInProcess) -> None:
     hub.push(indicator("vpn.acme.example"))
     review = waiting_id(hub)
-    decide_reviews(opened(hub), [review], release=False, reason="names a victim")
+    decide_review(opened(hub), review, release=False, reason="names a victim")
     [entry] = hub.store.journal.search(JournalFilter(about=review))
     assert (entry.action, entry.actor) == ("review.reject", "operator:jane")
     assert entry.details["reason"] == "names a victim"
@@ -251,7 +250,7 @@ class TestTooManyWaiting:
     def test_a_decision_makes_room(self, hub: HubInProcess) -> None:
         self.held(hub, "one", "two")
         first, _ = hub.store.reviews.list_waiting()
-        decide_reviews(opened(hub), [first.id], release=False, reason="")
+        decide_review(opened(hub), first.id, release=False, reason="")
         assert hub.verdicts(self.held(hub, "three")) == ["held"]
 
     def test_a_shortened_copy_is_published_and_its_text_is_not_queued(

@@ -13,7 +13,7 @@ from support.hub import (
 
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.config import HubSettings
-from tocsin.server.cli.review import decide_reviews, show_review
+from tocsin.server.cli.review import decide_review, show_review
 from tocsin.server.runtime import Runtime
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="tocsin-names is not installed")
@@ -52,7 +52,7 @@ def test_a_released_object_is_published_and_not_asked_about_again(
     hub: HubInProcess, without_text: bool, text: str
 ) -> None:
     hub.push(report())
-    decide_reviews(opened(hub), waiting(hub), release=True, reason="", without_text=without_text)
+    decide_review(opened(hub), waiting(hub)[0], release=True, reason="", without_text=without_text)
     assert (texts(hub), waiting(hub)) == ([text], [])
 
 
@@ -61,12 +61,12 @@ def test_an_indicator_is_published_at_once_and_its_text_when_it_is_released(
 ) -> None:
     hub.push(indicator(description=TEXT))
     assert texts(hub) == [MASKED]
-    decide_reviews(opened(hub), waiting(hub), release=True, reason="")
+    decide_review(opened(hub), waiting(hub)[0], release=True, reason="")
     assert (texts(hub)[-1], waiting(hub)) == (TEXT, [])
 
 
 def test_a_text_that_a_rule_asked_about_is_not_asked_about_once_more(hub: HubInProcess) -> None:
     text = "Reported by Zelda Miller on Monday."
     hub.push(indicator(description=text))
-    decide_reviews(opened(hub), waiting(hub), release=True, reason="")
+    decide_review(opened(hub), waiting(hub)[0], release=True, reason="")
     assert (texts(hub)[-1], waiting(hub)) == (text, [])
