@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pwd
 import shutil
 import sys
 import time
@@ -22,7 +21,7 @@ from tocsin.admission.timestamps import parse_past_time, parse_time
 from tocsin.config import HubSettings
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
-from tocsin.server.cli.settings import print_notice, with_settings
+from tocsin.server.cli.settings import print_notice, user_name, with_settings
 from tocsin.server.partners.administration import check_slug
 from tocsin.server.runtime import Runtime, check_policy, open_runtime
 from tocsin.server.secrets import has_secrets, read_secrets
@@ -64,14 +63,6 @@ def parse_person(text: str) -> str:
     return name
 
 
-def login_name() -> str:
-    """The name of the system user that runs this process; `uid 1000` if it has none."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"
-
-
 _NO_HUB = (
     "there is no hub in {}: name its data directory with --data; "
     "`tocsin-hub serve` or `tocsin-hub partner add` makes a new hub"
@@ -84,7 +75,7 @@ AS_PERSON = click.option(
     metavar="NAME",
     type=ParsedValue("NAME", parse_person),
     envvar=PERSON,
-    default=login_name,
+    default=lambda: user_name(os.getuid()),
     help="Who does it, for the journal.",
 )
 

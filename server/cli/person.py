@@ -151,26 +151,20 @@ def _second_factors(person: Person) -> list[str]:
 def list_people(hub: Runtime) -> list[Answer]:
     """People and invitations, by mailbox."""
     people = hub.services.store.people
-    rows: list[Answer] = [
-        {
-            "mailbox": each.login,
-            "name": each.name,
-            "partner": each.partner,
-            "roles": sorted(each.roles),
-            "state": "disabled" if each.disabled else "active",
-            "second_factor": _second_factors(each),
-        }
+    invitations = people.list_invitations(hub.services.store.clock())
+    rows = [
+        _format_row(each, "disabled" if each.disabled else "active", _second_factors(each))
         for each in people.list_people()
     ]
-    rows += [
-        {
-            "mailbox": each.login,
-            "name": each.name,
-            "partner": each.partner,
-            "roles": sorted(each.roles),
-            "state": "invited",
-            "second_factor": [],
-        }
-        for each in people.list_invitations(hub.services.store.clock())
-    ]
-    return rows
+    return rows + [_format_row(each, "invited", []) for each in invitations]
+
+
+def _format_row(each: Person | Invitation, state: str, second_factor: list[str]) -> Answer:
+    return {
+        "mailbox": each.login,
+        "name": each.name,
+        "partner": each.partner,
+        "roles": sorted(each.roles),
+        "state": state,
+        "second_factor": second_factor,
+    }

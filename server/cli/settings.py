@@ -79,8 +79,12 @@ def _explain_no_access(data: Path, error: OSError) -> str:
         return f"{message}; run this command as the user of the hub"
     if owner == os.geteuid():
         return f"{message}; let this user write to {data}, and to what is in it"
+    return f"{message}; {data} belongs to {user_name(owner)}: run this command as that user"
+
+
+def user_name(uid: int) -> str:
+    """The name of a system user; `uid 1000` if it has none."""
     try:
-        name = pwd.getpwuid(owner).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        name = f"uid {owner}"
-    return f"{message}; {data} belongs to {name}: run this command as that user"
+        return f"uid {uid}"
