@@ -14,13 +14,10 @@ import contextlib
 import itertools
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,14 +26,14 @@ from typing import Any
 
 import requests
 
-BIN = Path(sys.executable).parent
-MT = "application/taxii+json;version=2.1"
-GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from support.processes import MT, HubProcess, indicators  # noqa: E402  (found by the path above)
+
 LIMIT = "20"
 TIMEOUT = 60
 
 Object = dict[str, Any]
-Command = list[str | Path]
 
 
 def main() -> int:
@@ -61,33 +58,14 @@ def main() -> int:
 @contextlib.contextmanager
 def start_hub(folder: Path) -> Iterator[tuple[str, tuple[str, str]]]:
     """Start a hub; yield its API root's URL, and the credentials of an account with all rights."""
-    data, ready = folder / "data", folder / "ready.json"
-    serve: Command = [
-        BIN / "tocsin-hub",
-        "serve",
-        "--data",
-        data,
-        "--port",
-        "0",
-        "--ready-file",
-        ready,
-    ]
-    add: Command = ["partner", "add", "acme", "--name", "ACME", "--data", data, "--json"]
-    environment = {**os.environ, "TOCSIN_REQUESTS_PER_MINUTE": "0"}  # no rate limit
-    with (
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(serve, stderr=log, env=environment) as process,
-    ):
-        try:
-            while not ready.exists():
-                if process.poll() is not None:
-                    sys.exit((folder / "log").read_text())
-                time.sleep(0.05)
-            account = json.loads(subprocess.check_output([BIN / "tocsin-hub", *add]))
-            url = json.loads(ready.read_text())["url"].replace("taxii2/", "hub/")
-            yield url, (account["account"], account["key"])
-        finally:
-            process.send_signal(signal.SIGTERM)
+    os.environ["TOCSIN_REQUESTS_PER_MINUTE"] = "0"  # no rate limit
+    hub = HubProcess(folder / "data")
+    hub.start()
+    try:
+        account, _, key = hub.join().partition(":")
+        yield hub.url.replace("taxii2/", "hub/"), (account, key)
+    finally:
+        hub.stop()
 
 
 def open_session(key: tuple[str, str]) -> requests.Session:
@@ -115,7 +93,7 @@ class Writer:
         """Post submissions until the deadline."""
         with open_session(self.key) as session:
             while time.monotonic() < deadline:
-                objects = [indicator() for _ in range(self.size)]
+                objects = indicators(self.size)
                 started = time.monotonic()
                 self.sent.update((each["pattern"], started) for each in objects)
                 endpoint = f"{self.url}collections/inbox/objects/"
@@ -262,22 +240,6 @@ def quantiles(seconds: list[float]) -> list[int]:
     """Return the median and the 95th percentile, in ms."""
     ordered = sorted(seconds) or [0.0]
     return [round(ordered[int(len(ordered) * part)] * 1000) for part in (0.5, 0.95)]
-
-
-def indicator() -> Object:
-    """Create an indicator of a new domain."""
-    name = uuid.uuid4()
-    return {
-        "type": "indicator",
-        "spec_version": "2.1",
-        "id": f"indicator--{name}",
-        "created": "2026-01-01T00:00:00.000Z",
-        "modified": "2026-01-01T00:00:00.000Z",
-        "valid_from": "2026-01-01T00:00:00Z",
-        "pattern": f"[domain-name:value = '{name.hex}.top']",
-        "pattern_type": "stix",
-        "object_marking_refs": [GREEN],
-    }
 
 
 if __name__ == "__main__":

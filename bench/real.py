@@ -16,7 +16,6 @@ import json
 import lzma
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-BIN = Path(sys.executable).parent
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from support.processes import BIN, HubProcess  # noqa: E402  (found by the path above)
+
 PARTNERS = {
     "acme": ("Acme Savings Bank", ["acme-savings.example"]),
     "north": ("North Shore Hospital", ["northshore-hospital.example"]),
@@ -41,14 +43,13 @@ def main() -> int:
     """Push, poll and search; return 0 if nothing was lost and nothing leaked."""
     options = _parse_arguments()
     with tempfile.TemporaryDirectory() as work:
-        hub, url = _start_hub(Path(work))
+        hub = HubProcess(Path(work) / "hub").start()
         try:
-            keys = {slug: _add_partner(Path(work), slug) for slug in PARTNERS}
-            figures = _push_all(options.data, Path(work), url, keys)
-            feeds = {alias: _poll_feed(alias, url, keys["acme"]) for alias in FEEDS}
+            keys = {slug: _add_partner(hub, slug) for slug in PARTNERS}
+            figures = _push_all(options.data, Path(work), hub.url, keys)
+            feeds = {alias: _poll_feed(alias, hub.url, keys["acme"]) for alias in FEEDS}
         finally:
-            hub.send_signal(signal.SIGTERM)
-            hub.wait(60)
+            hub.stop()
     figures["feeds"] = feeds
     _print_figures(figures, as_json=options.json)
     leaked = any(feed["leaks"] for feed in feeds.values())
@@ -63,42 +64,11 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start_hub(work: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a hub; return its process and its discovery URL."""
-    ready = work / "ready"
-    command: Command = [BIN / "tocsin-hub", "serve", "--data", work / "hub", "--port", "0"]
-    log = (work / "hub.log").open("wb")
-    hub = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
-    while not ready.exists():
-        if hub.poll() is not None:
-            raise SystemExit((work / "hub.log").read_text())
-        time.sleep(0.1)
-    return hub, json.loads(ready.read_text())["url"]
-
-
-def _add_partner(work: Path, slug: str) -> str:
+def _add_partner(hub: HubProcess, slug: str) -> str:
     """Add a partner that reads and writes; return its `account:key`."""
     name, terms = PARTNERS[slug]
-    command: Command = [
-        BIN / "tocsin-hub",
-        "partner",
-        "add",
-        slug,
-        "--name",
-        name,
-        "--term",
-        *terms,
-    ]
-    rights: Command = [
-        "--read",
-        "clear,green,amber",
-        "--write",
-        "inbox",
-        "--data",
-        work / "hub",
-        "--json",
-    ]
-    answer = json.loads(subprocess.check_output([*command, *rights]))
+    words = ("partner", "add", slug, "--name", name, "--term", *terms)
+    answer = hub.command(*words, "--read", "clear,green,amber", "--write", "inbox")
     return f"{answer['account']}:{answer['key']}"
 
 
