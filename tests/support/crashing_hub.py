@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.config import load_hub
+from tocsin.server.cli.settings import print_notice
 from tocsin.server.runtime import serve
 from tocsin.server.store import Store
 
@@ -34,12 +35,8 @@ def main() -> int:
 
     setattr(Store, "commit", commit_and_crash)  # noqa: B010 (a method cannot be assigned)
     arguments = {"data": options.data, "port": options.port, "answering_processes": 0}
-    serve(load_hub(None, os.environ, arguments), options.ready_file, _print_error)
+    serve(load_hub(None, os.environ, arguments), options.ready_file, print_notice)
     return 0
-
-
-def _print_error(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

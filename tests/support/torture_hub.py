@@ -19,6 +19,7 @@ from typing import Any
 
 from tocsin.config import load_hub
 from tocsin.server.answering.program import main as answer
+from tocsin.server.cli.settings import print_notice
 from tocsin.server.runtime import run_worker, serve
 
 
@@ -47,15 +48,11 @@ def main() -> int:
         return answer(clock, serves_console=options.role == "console")
     settings = load_hub(None, os.environ, arguments)
     if options.work:
-        run_worker(settings, _print_error, clock)
+        run_worker(settings, print_notice, clock)
     else:
         program = (sys.executable, __file__, "--clock", str(options.clock), "--answer")
-        serve(settings, options.ready_file, _print_error, clock, program)
+        serve(settings, options.ready_file, print_notice, clock, program)
     return 0
-
-
-def _print_error(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
