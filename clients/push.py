@@ -218,7 +218,8 @@ def _select_items(
     room = max_length - _FRAME - 1
     for result in results:
         if result.verdict == "held" and result.held is not None:
-            result = _release(result) if send_held else replace(result, verdict="withheld")
+            released = replace(result, verdict="ready", object=result.held)
+            result = released if send_held else replace(result, verdict="withheld")
         if result.verdict != "ready":
             yield result
             continue
@@ -386,11 +387,6 @@ def _name_option(finding: Mapping[str, str]) -> Mapping[str, str]:
     message = finding.get("message", "")
     named = f"{message} (tocsin push --new-ids)" if message.endswith(_NEW_ID) else message
     return {**finding, "message": named}
-
-
-def _release(result: ObjectResult) -> ObjectResult:
-    """A held result, ready to be sent."""
-    return replace(result, verdict="ready", object=result.held)
 
 
 def _refuse(result: ObjectResult, message: str) -> ObjectResult:

@@ -641,14 +641,10 @@ def _begin_console(
         return setup
     setup = structs.replace(setup, console=path)
     process.begin(
-        structs.replace(setup, socket_fd=unbound.fileno()), partial(_forget, hub.services.store)
+        structs.replace(setup, socket_fd=unbound.fileno()),
+        lambda _, name: hub.services.store.forget_process(name),  # what it had begun
     )
     return setup
-
-
-def _forget(store: Store, place: int, name: str) -> None:  # noqa: ARG001
-    """Let go of what the console's process had begun."""
-    store.forget_process(name)
 
 
 def _note_death(hub: Runtime, place: int, name: str) -> None:

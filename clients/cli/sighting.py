@@ -29,7 +29,7 @@ from tocsin.clients.lookup import find_by_id, find_by_pattern
 from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.results import ObjectResult, count_verdicts
 from tocsin.clients.terminal import open_console, print_json, print_result
-from tocsin.clients.withdraw import Target, resolve_name
+from tocsin.clients.withdraw import resolve_name
 from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
 
@@ -115,15 +115,11 @@ def _find_targets(hub: Hub, names: Sequence[str], now: int) -> list[StixObject]:
             raise WrongUsage(str(error).rpartition("; ")[0]) from error
         by_id = [each.id for each in meant if not each.label]
         public = [*find_by_id(hub, readable, by_id).values()] if by_id else []
-        public += find_by_pattern(hub, readable, _patterns(meant))
+        public += find_by_pattern(hub, readable, [each.label for each in meant if each.label])
         if not public:
             raise NotFound(f"no collection that this key may read has an indicator for {name!a}")
         found |= {str(each["id"]): each for each in public}
     return list(found.values())
-
-
-def _patterns(meant: Sequence[Target]) -> list[str]:
-    return [each.label for each in meant if each.label]
 
 
 def _make_result(index: int, target: StixObject, statement: StixObject) -> ObjectResult:

@@ -243,12 +243,6 @@ def list_collections(hub: Runtime) -> list[Answer]:
     return [_format_collection(collection, known) for collection in known]
 
 
-def _no_collection(name: str) -> NotFound:
-    return NotFound(
-        f"there is no collection {name!r}; `tocsin-hub collection list` shows the collections"
-    )
-
-
 def _check_spec(kind: CollectionKind, spec: CollectionSpec) -> None:
     """Raise Malformed if something is specified that this kind does not have."""
     given = {
@@ -285,7 +279,9 @@ def _find_source(known: Sequence[Collection], name: str, kind: CollectionKind) -
                     f"--source {name}: the kind is {collection.kind.value}, but it must be {kinds}"
                 )
             return collection
-    raise _no_collection(name)
+    raise NotFound(
+        f"there is no collection {name!r}; `tocsin-hub collection list` shows the collections"
+    )
 
 
 def _format_collection(collection: Collection, known: Iterable[Collection]) -> Answer:

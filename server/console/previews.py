@@ -184,9 +184,7 @@ class Previews:
             self._examine(draft, is_verbatim)
         except WorkerEnded:
             return _TOO_HARD
-        except ShareError as error:
-            return str(error)
-        except Unavailable as error:
+        except (ShareError, Unavailable) as error:
             return str(error)
         except FileNotFoundError:
             raise

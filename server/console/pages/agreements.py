@@ -61,7 +61,7 @@ class AgreementPages:
     def list_agreements(self) -> ResponseReturnValue:
         """All agreements: those in force first, then by their end."""
         now, found = self.services.clock(), self.services.store.agreements.list_all()
-        wanted = request.args.get("partner", "")
+        wanted, bound = request.args.get("partner", ""), {each.partner for each in found}
         rows = [(e, e.state_at(now)) for e in found if wanted in ("", e.partner)]
         rows.sort(key=lambda row: (_ORDER[row[1]], row[0].until or 1 << 62))
         partners = [each.slug for each in self.services.store.accounts.list_partners()]
@@ -72,14 +72,11 @@ class AgreementPages:
             aliases=self.services.partners.aliases(),
             partners=[("", "all partners"), *((slug, slug) for slug in partners)],
             wanted=wanted,
-            unbound=self._find_unbound({each.partner for each in found}, partners),
+            unbound=[slug for slug in partners if slug not in bound],
             shut_out=_find_shut_out(rows),
             required=self.services.settings.require_agreements,
             may_act=context().who.has(*_ACT),
         )
-
-    def _find_unbound(self, bound: set[str], partners: list[str]) -> list[str]:
-        return [slug for slug in partners if slug not in bound]
 
     def ask(self) -> ResponseReturnValue:
         """The form for a new agreement."""
