@@ -4,18 +4,17 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from support.certificates import make_authority, write_private_file
-from support.faulty_server import _Quiet
 from support.processes import free_port
 from support.taxii_hub import TaxiiHub
-from werkzeug.serving import make_server
+from support.taxii_servers import serve_app
 
 from tocsin.conformance.client import Options, basic_auth_header
 from tocsin.conformance.http import Target
@@ -52,17 +51,8 @@ def serving(
     if clients:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(folder / "ca.pem")
-    server = make_server(
-        "127.0.0.1", 0, TaxiiHub().app, threaded=True, request_handler=_Quiet, ssl_context=context
-    )
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield server.port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serve_app(TaxiiHub().app, context) as origin:
+        yield urlsplit(origin).port
 
 
 def listens(port: Any) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from werkzeug.serving import WSGIRequestHandler, make_server
+from support.taxii_servers import serve_app
 from werkzeug.test import run_wsgi_app
 
 MT = "application/taxii+json;version=2.1"
@@ -53,11 +52,6 @@ class Fault:
     on_response: Callable[[Exchange], object] = lambda _: None
 
 
-class _Quiet(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:
-        """Write no log line."""
-
-
 @contextmanager
 def serve_with_fault(app: Callable[..., Any], fault: Fault) -> Iterator[str]:
     """Serve an application with a fault; yield its discovery URL."""
@@ -72,15 +66,8 @@ def serve_with_fault(app: Callable[..., Any], fault: Fault) -> Iterator[str]:
         start_response(f"{exchange.status} Answer", list(headers.items()))
         return [exchange.content]
 
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}/taxii2/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serve_app(application) as origin:
+        yield f"{origin}/taxii2/"
 
 
 def _parse_request(environ: dict[str, Any]) -> Exchange:

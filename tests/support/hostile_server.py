@@ -15,25 +15,13 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from support.taxii_servers import MEDIA_TYPE
+from support.taxii_servers import MEDIA_TYPE, usual_resources
 
 Octets = Callable[[str, bytes], Iterable[bytes] | None]
 """From the first line of a request, and all of it, to what is written; None: the usual answer."""
 
 HEAD = f"HTTP/1.1 200 OK\r\nContent-Type: {MEDIA_TYPE}\r\nConnection: close\r\n".encode()
-COLLECTION = "365fed99-08fa-4fcd-a1b3-fb247eb41d01"
-_USUAL: dict[str, object] = {
-    "/taxii2/": {"title": "Hostile", "api_roots": ["/root/"]},
-    "/root/": {"title": "Root", "versions": [MEDIA_TYPE], "max_content_length": 100_000},
-    "/root/collections/": {
-        "collections": [
-            {
-                **{"id": COLLECTION, "alias": "feed", "title": "A feed"},
-                **{"can_read": True, "can_write": True},
-            }
-        ]
-    },
-}
+_USUAL = usual_resources()
 
 
 @contextmanager

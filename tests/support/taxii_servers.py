@@ -1,6 +1,7 @@
 """Other TAXII servers on real sockets: medallion, and a scripted server."""
 
 import json
+import ssl
 import threading
 import time
 import uuid
@@ -79,11 +80,13 @@ def serve_over(backend: Backend, page: int = 1000) -> Iterator[str]:
 
 
 @contextmanager
-def serve_app(app: Flask) -> Iterator[str]:
+def serve_app(app: Callable[..., Any], tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve an application on a real socket; yields its origin."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_SilentHandler)
+    server = make_server(
+        "127.0.0.1", 0, app, threaded=True, request_handler=_SilentHandler, ssl_context=tls
+    )
     with _running(server):
-        yield f"http://127.0.0.1:{server.port}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.port}"
 
 
 def medallion_app(backend: Backend, page: int = 1000) -> Flask:
@@ -166,6 +169,7 @@ Script = Callable[[ReceivedRequest], Answer | None]
 def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[ScriptedServer]:
     """Serve discovery and collections by default; `script` may answer any request first."""
     requests: list[ReceivedRequest] = []
+    resources = usual_resources(max_content_length)
 
     class Responder(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -179,11 +183,9 @@ def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[
                 self.command, parts.path, query, dict(self.headers), self.rfile.read(length)
             )
             requests.append(request)
-            self._send(
-                script(request)
-                or _default_answer(request, max_content_length)
-                or Answer({"title": "Not here"}, 404)
-            )
+            missing = Answer({"title": "Not here"}, 404)
+            usual = Answer(resources[parts.path]) if parts.path in resources else missing
+            self._send(script(request) or usual)
 
         do_POST = do_GET
 
@@ -209,8 +211,9 @@ def serve_script(script: Script, max_content_length: int = 100_000) -> Iterator[
         yield ScriptedServer(f"http://127.0.0.1:{server.server_port}/taxii2/", requests)
 
 
-def _default_answer(request: ReceivedRequest, max_content_length: int) -> Answer | None:
-    resources = {
+def usual_resources(max_content_length: int = 100_000) -> dict[str, object]:
+    """Discovery, an API root and its one collection, by their paths."""
+    return {
         "/taxii2/": {"title": "Scripted", "api_roots": ["/root/"]},
         "/root/": {
             "title": "Root",
@@ -229,7 +232,6 @@ def _default_answer(request: ReceivedRequest, max_content_length: int) -> Answer
             ]
         },
     }
-    return Answer(resources[request.path]) if request.path in resources else None
 
 
 @contextmanager
