@@ -28,7 +28,7 @@ from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.bounds import ResponseRefused, ResponseTooLong
 from tocsin.clients.http import Collection, Hub, NotTaxii
 from tocsin.clients.responses import Page
-from tocsin.clients.state import Cursor, MemoryState, cursor_key
+from tocsin.clients.state import Cursor, MemoryState, State, cursor_key
 
 log = logging.getLogger(__name__)
 
@@ -117,18 +117,6 @@ class Output(Protocol):
 
     def finish(self) -> tuple[str, int]:
         """Complete the output; the result is that of `sync`."""
-        ...
-
-
-class State(Protocol):
-    """Store of cursors: `StateFile` or `MemoryState`."""
-
-    def load(self, key: str) -> Cursor:
-        """The cursor; at the beginning if none was saved."""
-        ...
-
-    def save(self, key: str, cursor: Cursor) -> None:
-        """Keep the cursor."""
         ...
 
 

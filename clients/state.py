@@ -117,7 +117,10 @@ class StateFile:
         )
 
 
-def open_state(path: str | Path | None) -> StateFile | MemoryState:
+State = StateFile | MemoryState
+
+
+def open_state(path: str | Path | None) -> State:
     """The cursors in a file that can be used; without one, those that end with the program."""
     if path is None:
         return MemoryState()

@@ -36,7 +36,7 @@ from tocsin.clients.http import Collection, Hub
 from tocsin.clients.mirror import Mirror, MirrorChanges, MirrorOptions
 from tocsin.clients.output_formats import FORMATS, DistinctOutput, open_output
 from tocsin.clients.poll import PollQuery, poll
-from tocsin.clients.state import MemoryState, StateFile, cursor_key, open_state
+from tocsin.clients.state import State, StateFile, cursor_key, open_state
 from tocsin.clients.taxii20 import Hub20
 from tocsin.clients.terminal import open_stdout, print_message, progress_bar
 from tocsin.config import ClientSettings, stdio
@@ -213,7 +213,7 @@ def poll_command(settings: ClientSettings, collections: tuple[str, ...], **optio
 
 
 @contextmanager
-def _open_destination(options: dict[str, Any]) -> Iterator[Mirror | StateFile | MemoryState]:
+def _open_destination(options: dict[str, Any]) -> Iterator[Mirror | State]:
     """The mirror, else the state; opened before anything is requested."""
     if not options["mirror"]:
         yield open_state(options["state"] or None)
@@ -274,7 +274,7 @@ def _write_output(
     hub: Hub,
     names: Sequence[str],
     query: PollQuery,
-    state: StateFile | MemoryState,
+    state: State,
     options: dict[str, Any],
 ) -> None:
     """Write what is new to one output."""
