@@ -189,12 +189,13 @@ def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
 def _look_up(hub: Hub, receipts: Sequence[Receipt]) -> None:
     """Add to each receipt what the collections show of its object."""
     taken = [each for each in receipts if each.verdict in _PUBLISHED]
-    ids = list(dict.fromkeys(each.public_id for each in taken))
+    own = dict.fromkeys(each.public_id for each in taken)
+    ids = list(own)
     readable = [each for each in hub.list_collections() if each.can_read]
     public = find_by_id(hub, readable, ids)
     about: dict[str, Counter[str]] = {}
     for statement in find_statements(hub, readable, ids):
-        if statement.get("id") not in ids:  # else it is our own
+        if statement.get("id") not in own:  # else we said it ourselves
             for target in list_targets(statement):
                 about.setdefault(target, Counter())[str(statement.get("type"))] += 1
     for each in taken:
