@@ -79,12 +79,6 @@ class LongPolls:
         """At most half of the hub's threads wait, and at most an eighth for one account."""
         return cls(threads // 2, max(threads // 8, 1), stopping)
 
-    @property
-    def waiting(self) -> int:
-        """The number of requests that wait now."""
-        with self._lock:
-            return self._waiting.total()
-
     def wake(self) -> None:
         """Let all waiting requests look at once: a process of this hub has written something."""
         with self._written:
