@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import venv
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import peers
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from support.processes import HubProcess  # noqa: E402  (found by the path above)
 
 HUB = Path(sys.executable).with_name("tocsin-hub")
 BEGIN, END = "<!-- comparison -->", "<!-- end of comparison -->"
@@ -47,27 +50,12 @@ class Subject:
 @contextmanager
 def this_hub(python: str, folder: Path) -> Iterator[peers.Peer]:
     """Start this checkout's hub on its embedded engine."""
-    ready = folder / "ready"
-    env = os.environ | {"TOCSIN_REQUESTS_PER_MINUTE": "0"}
-    data = ["--data", str(folder / "data")]
-    command = [str(HUB), "serve", *data, "--port", "0", "--ready-file", str(ready)]
-    with (folder / "hub.log").open("wb") as log:
-        process = subprocess.Popen(command, stderr=log, env=env)
+    os.environ["TOCSIN_REQUESTS_PER_MINUTE"] = "0"  # no rate limit
+    hub = HubProcess(folder / "data").start()
     try:
-        while not ready.exists():
-            if process.poll() is not None:
-                raise SystemExit(f"the hub did not start: {(folder / 'hub.log').read_text()}")
-            time.sleep(0.1)
-        reads = ["--read", "clear,green,amber,scratch", "--write", "inbox,scratch"]
-        keys = []
-        for slug in ("first", "second"):
-            add = [str(HUB), "partner", "add", slug, "--name", slug, *reads, *data, "--json"]
-            account = json.loads(subprocess.check_output(add))
-            keys.append(f"{account['account']}:{account['key']}")
-        yield peers.Peer(json.loads(ready.read_text())["url"], "scratch", *keys)
+        yield peers.Peer(hub.url, "scratch", hub.join("first"), hub.join("second"))
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(90)
+        hub.stop(90)
 
 
 SUBJECTS = (
