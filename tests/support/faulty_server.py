@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl, urlencode
 from support.taxii_servers import serve_app
 from werkzeug.test import run_wsgi_app
 
-MT = "application/taxii+json;version=2.1"
 DATES = ("X-TAXII-Date-Added-First", "X-TAXII-Date-Added-Last")
 
 

@@ -1,7 +1,6 @@
 """Aggregates and snapshots over the feeds of a test."""
 
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
 
 from support.feed_postings import ALL, Feed, posting
@@ -64,6 +63,3 @@ def merge_feeds(*feeds: Feed) -> list[tuple[int, str, str]]:
 def entry_keys(entries: list[Entry] | tuple[Entry, ...]) -> list[tuple[int, str, str]]:
     """Return stamp, id and version of each entry."""
     return [(entry.stamp, entry.id, entry.version) for entry in entries]
-
-
-Make = Callable[[], Feed]
