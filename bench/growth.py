@@ -82,11 +82,7 @@ class Hub:
         environment = {**os.environ, "TOCSIN_REQUESTS_PER_MINUTE": "0", "TOCSIN_LOG_LEVEL": "error"}
         environment |= {"TOCSIN_OBJECTS_PER_DAY": "0", "TOCSIN_OCTETS_KEPT": "0"}
         began = time.perf_counter()
-        self.process = subprocess.Popen(
-            [*command, "--port", "0", "--ready-file", ready],
-            env=environment,
-            stderr=subprocess.DEVNULL,
-        )
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
         while not ready.exists():
             if self.process.poll() is not None:
                 raise SystemExit("the hub did not start")
