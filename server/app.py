@@ -60,7 +60,7 @@ from tocsin.server.taxii.protocols import TaxiiServices, TaxiiSettings
 from tocsin.server.taxii.rate_limit import RateLimiter
 from tocsin.server.taxii.request_context import RequestContext, request_context
 from tocsin.server.taxii.routes import Endpoints
-from tocsin.server.urls import find_url
+from tocsin.server.urls import find_url, is_loopback
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -85,9 +85,9 @@ class AdmissionConfig:
     examiner: Examiner | None = None
     """Examines queued submissions in other processes; None: this process does."""
     previewer: console.PreviewExaminer | None = None
+    """Examines drafts of the console in other processes; None: this process does."""
     text: str = ""
     """The text of the policy; empty: that of the settings' file."""
-    """Examines drafts of the console in other processes; None: this process does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,8 +385,7 @@ class _Mounts(DispatcherMiddleware):
 
 def serves_console(settings: HubSettings) -> bool:
     """True if the console is served: over TLS, or to browsers on this machine only."""
-    is_local = settings.host == "localhost" or settings.host.startswith(("127.", "::1"))
-    return settings.console and (_is_secure(settings) or is_local)
+    return settings.console and (_is_secure(settings) or is_loopback(settings.host))
 
 
 def _is_secure(settings: HubSettings) -> bool:

@@ -23,6 +23,7 @@ def test_a_browser_is_sent_to_the_console_and_programs_are_not(hub: HubInProcess
         HubSettings(console=False),
         HubSettings(host="0.0.0.0"),  # noqa: S104
         HubSettings(host="192.0.2.1", public_url="http://hub.example"),
+        HubSettings(host="::1234"),
     ],
 )
 def test_no_console_is_served_where_others_could_listen(
