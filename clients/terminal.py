@@ -56,8 +56,8 @@ _VERDICT_COLOURS = {
     "unsent": "red",
 }
 _DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
-_MAX_LABEL = 100
 _INDENT = " " * 10
+_MAX_LABEL = 100
 """Characters of an object's label that are shown."""
 _MAX_PADDED = 60
 """Characters to which the cells of a column are filled up where a row is one line."""

@@ -94,7 +94,7 @@ class Response:
 
     @property
     def json(self) -> Any:
-        """The body; NotJson if it is none, or more than JSON allows (NaN, a name twice)."""
+        """The body; InvalidJson if it is none, or more than JSON allows (NaN, a name twice)."""
         try:
             return json.loads(self.body, parse_constant=_constant, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:

@@ -25,7 +25,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -266,6 +266,15 @@ def _settle(hub: HubProcess) -> None:
     pollers must run until then to receive it.
     """
     deadline = time.monotonic() + 180
+    with _open_store(hub) as store:
+        waiting = {"open": True}
+        while store._base.submissions.find_one(waiting) and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+
+@contextmanager
+def _open_store(hub: HubProcess) -> Iterator[Store]:
+    """The store of the hub, in the embedded engine or in the MongoDB that is named."""
     settings = load_hub(None, os.environ, {"data": hub.data})
     found = (
         nullcontext(settings.mongo_uri)
@@ -273,9 +282,7 @@ def _settle(hub: HubProcess) -> None:
         else database(hub.data, lambda text: None)
     )
     with found as uri, closing(Store.connect(uri, name=settings.database)) as store:
-        waiting = {"open": True}
-        while store._base.submissions.find_one(waiting) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        yield store
 
 
 def _collect_record(
@@ -342,10 +349,8 @@ def _summarise(
 ) -> Figures:
     polled = sum((each.counts for each in pollers), Counter[str]())
     finals = record.feeds.values()
-    with database(torture.hub.data, lambda text: None) as uri:
-        store = Store.connect(uri)
+    with _open_store(torture.hub) as store:
         packed, blocks = store.packing.progress()
-        store.close()
     return {
         "objects": sum(len(final.last) for final in finals),
         "versions": sum(len(final.all) for final in finals),
