@@ -196,7 +196,7 @@ class InboxAdmission:
         if self._until is not None and services.clock() >= self._until:
             raise StalePreconditions
         settlement = services.publisher.settle(txn, batch)
-        txn.add_reviews(settlement.reviews)
+        txn.reviews.add(settlement.reviews)
         _finish(txn, "admit", self.submission, settlement.records)
         return settlement.records, services.reviewer.leave_task(txn, batch, settlement)
 

@@ -392,7 +392,7 @@ class Reviewer:
 
     def _return_review(self, review: Review, act: ReviewAct, why: str) -> None:
         def write(txn: Transaction) -> None:
-            if txn.return_review(review.id, act.id, why):
+            if txn.reviews.put_back(review.id, act.id, why):
                 txn.review_acts.note_failure(act.id, review.id, why)
                 details = {"review": review.id, "act": act.id, "reason": why}
                 txn.add_journal_entry("review.return", act.login, details)
@@ -482,9 +482,9 @@ class Reviewer:
                 self._keep_waiting(txn, review, order.who, (left[0], record))
                 _return_held(txn, review, order, record)
             else:
-                txn.decide_review(review.id, "released", order.who, order.act)
+                txn.reviews.decide(review.id, "released", order.who, order.act)
                 _count_answer(txn, review, order, yes=True)
-                txn.add_reviews([] if without_text else left)  # nothing more is asked for
+                txn.reviews.add([] if without_text else left)  # nothing more is asked for
                 entry = _entry(review) | {"verdict": record.verdict}
                 entry |= {"without_text": True} if without_text else {}
                 txn.add_journal_entry("review.release", order.who, entry)
@@ -506,7 +506,7 @@ class Reviewer:
         again = update_review(review, left)
         if again == review:
             return
-        txn.update_review(again)
+        txn.reviews.update(again)
         # Through the journal's head, no two can miss each other: of this transaction and one
         # that brings what it waits for from now on, the later one knows of the other.
         txn.add_journal_entry("review.held", who, {"review": review.id, "rules": list(again.rules)})
@@ -519,7 +519,7 @@ class Reviewer:
     ) -> tuple[Record, OutboxTask | None]:
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             _check_act(txn, review, order)
-            txn.decide_review(review.id, "rejected", order.who, order.act)
+            txn.reviews.decide(review.id, "rejected", order.who, order.act)
             _count_answer(txn, review, order, yes=False)
             txn.add_journal_entry("review.reject", order.who, _entry(review) | {"reason": reason})
             record = self._find_record(review)
@@ -542,7 +542,7 @@ class Reviewer:
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             _check_act(txn, review, order)
-            txn.decide_review(review.id, "released", order.who, order.act)
+            txn.reviews.decide(review.id, "released", order.who, order.act)
             _count_answer(txn, review, order, yes=True)
             entry = _entry(review) | {"without_text": True}
             txn.add_journal_entry("review.release", order.who, entry)
@@ -555,7 +555,7 @@ class Reviewer:
         return self._store.commit(write)
 
     def _put_task(self, txn: Transaction, task: OutboxTask) -> OutboxTask | None:
-        if not task.resume_after and not txn.has_waiting_review(task):
+        if not task.resume_after and not txn.reviews.has_waiting(task):
             return None
         task = replace(task, id=str(uuid.uuid4()))
         txn.put_outbox_task(task, self._owner, LEASE)
@@ -646,7 +646,7 @@ def _with_answer(record: Record, action: Action, message: str) -> Record:
 
 def _check_act(txn: Transaction, review: Review, order: _Order) -> None:
     if order.act:
-        txn.check_review_decision(review.id, order.act)
+        txn.reviews.check_decision(review.id, order.act)
 
 
 def _return_held(txn: Transaction, review: Review, order: _Order, record: Record) -> None:
@@ -654,7 +654,7 @@ def _return_held(txn: Transaction, review: Review, order: _Order, record: Record
     if order.act:
         held = (each for each in record.findings if each.get("action") == Action.HELD)
         why = "; ".join(dict.fromkeys(each.get("message", "") for each in held))
-        txn.return_review(review.id, order.act, f"it is held still: {why}")
+        txn.reviews.put_back(review.id, order.act, f"it is held still: {why}")
         txn.review_acts.note_failure(order.act, review.id, "it is held still")
 
 

@@ -76,7 +76,7 @@ class Decisions:
         """
 
         def write(txn: Transaction) -> ReviewAct:
-            found = txn.find_reviews([chosen.id])
+            found = txn.reviews.find_all([chosen.id])
             if not found:
                 raise NotFound("there is no such review")
             review = found[0]
@@ -99,7 +99,7 @@ class Decisions:
             raise Conflict("several items can be kept masked or rejected, not released in full")
 
         def write(txn: Transaction) -> ReviewAct:
-            found = {each.id: each for each in txn.find_reviews([each.id for each in chosen])}
+            found = {each.id: each for each in txn.reviews.find_all([each.id for each in chosen])}
             taken, skipped = list[Review](), list[tuple[str, str]]()
             for each in chosen:
                 review = found.get(each.id)
@@ -128,7 +128,7 @@ class Decisions:
                 raise NotFound("there is no such decision")
             if act.state is not ActState.PENDING or txn.now >= act.due:
                 raise Conflict(_TOO_LATE)
-            reviews = txn.find_reviews(act.reviews)
+            reviews = txn.reviews.find_all(act.reviews)
             if any(map(partial(_has_taken_effect, act), reviews)):  # by a clock that is ahead
                 raise Conflict(_TOO_LATE)
             _withdraw(txn, act, reviews, person.login)
@@ -143,7 +143,7 @@ class Decisions:
             pending = PendingDecision(
                 act.id, act.login, act.kind, act.at, act.due, masks=decision.masks
             )
-            txn.put_review_decision(reviews, pending)
+            txn.reviews.put_decision(reviews, pending)
             txn.leave_act(act)
             details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
             txn.add_journal_entry("review.decide", act.login, details)
@@ -158,12 +158,12 @@ class Decisions:
 def withdraw_pending(txn: Transaction, person: Person, by: str) -> None:
     """Take back what a person decided, as far as it has not taken effect."""
     for act in txn.review_acts.list_pending(person.id):
-        _withdraw(txn, act, txn.find_reviews(act.reviews), by)
+        _withdraw(txn, act, txn.reviews.find_all(act.reviews), by)
 
 
 def _withdraw(txn: Transaction, act: ReviewAct, reviews: Sequence[Review], by: str) -> None:
     """Take a decision back on the reviews that wait with it; it stands on those it has decided."""
-    withdrawn = txn.withdraw_review_decision(reviews, act.id)
+    withdrawn = txn.reviews.withdraw_decision(reviews, act.id)
     has_decided = any(map(partial(_has_taken_effect, act), reviews))
     if has_decided:
         for each in withdrawn:

@@ -204,9 +204,9 @@ class Lifecycle:
         A version that is held goes on waiting: released, it would be published as a new object.
         """
         for partner, ids in sources.items():
-            waiting = txn.list_waiting_reviews(partner, ids)
+            waiting = txn.reviews.list_waiting_under(partner, ids)
             for review in (each for each in waiting if each.kind is ReviewKind.REDACTED):
-                txn.decide_review(review.id, "rejected", who)
+                txn.reviews.decide(review.id, "rejected", who)
                 what = {"review": review.id, "submission": review.submission, "partner": partner}
                 txn.add_journal_entry("review.reject", who, what | {"reason": _REVOKED})
 

@@ -296,7 +296,7 @@ class Purger:
         if review is not None and review.state == "waiting":
             with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
                 self._intake.reject(review, _WHO, _REASON)
-        self._store.commit(lambda txn: txn.purge_review(review_id, purge.values))
+        self._store.commit(lambda txn: txn.reviews.purge(review_id, purge.values))
 
 
 def _fulfil_request(txn: Transaction, order: _Order) -> None:

@@ -28,7 +28,7 @@ def close_review(store: Store, intake: Intake, review_id: str) -> None:
     with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
         intake.reject(review, _WHO, NOT_IN_TIME)
         return
-    store.commit(lambda txn: txn.purge_review(review_id, ()))
+    store.commit(lambda txn: txn.reviews.purge(review_id, ()))
 
 
 def warn_of_reviews(store: Store, last: int) -> None:

@@ -343,7 +343,7 @@ class _ReviewRoom:
         if not self.limit:
             return True
         if self.left is None:
-            self.left = self.limit - self.txn.count_waiting_reviews(self.partner, self.limit)
+            self.left = self.limit - self.txn.reviews.count_waiting_of(self.partner, self.limit)
         self.left -= 1
         return self.left >= 0
 
@@ -454,7 +454,7 @@ def _find_waiting_versions(work: UnitOfWork, batch: Batch) -> dict[str, int]:
         if c.is_open and c.source_version and (c.object or {}).get("type") in REQUIRED_REFERENCES
     }
     found: dict[str, int] = {}
-    for review in work.txn.list_waiting_reviews(batch.partner.slug, ids) if ids else ():
+    for review in work.txn.reviews.list_waiting_under(batch.partner.slug, ids) if ids else ():
         version = parse_candidate(review.index, review.object).source_version
         if version and review.rules == ("references",):
             found[review.source_id] = max(micros(version), found.get(review.source_id, 0))
@@ -464,7 +464,7 @@ def _find_waiting_versions(work: UnitOfWork, batch: Batch) -> dict[str, int]:
 def _find_held(work: UnitOfWork, batch: Batch) -> set[str]:
     """The ids that the batch revokes while something waits under them for a reviewer."""
     ids = {c.source_id for c in batch.candidates if c.source_id and _is_revocation(c)}
-    reviews = work.txn.list_waiting_reviews(batch.partner.slug, ids) if ids else ()
+    reviews = work.txn.reviews.list_waiting_under(batch.partner.slug, ids) if ids else ()
     return {each.source_id for each in reviews if each.kind is ReviewKind.HELD}
 
 

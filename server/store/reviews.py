@@ -35,6 +35,7 @@ from tocsin.server.store.connection import (
     time_limit,
 )
 from tocsin.server.store.public_objects import concerns
+from tocsin.server.store.purge import redact
 
 K = TypeVar("K")
 WAITING = "waiting"
@@ -61,52 +62,63 @@ class ReviewTitle:
 
 
 class Reviews:
-    """Reviews, for reading; a `Transaction` adds and decides them."""
+    """Reviews, for reading; `Transaction.reviews` adds and decides them too."""
 
-    def __init__(self, base: Base) -> None:
-        """`base` is the hub's database."""
-        self._base = base
+    def __init__(self, base: Base, session: Session = None) -> None:
+        """Read in `session`, if there is one."""
+        self._base, self._reviews, self._session = base, base.reviews, session
 
     def list_waiting(self, partner: str | None = None, most: int | None = None) -> list[Review]:
         """Waiting reviews, the oldest first; of one partner if one is named, at most `most`."""
         query = {"state": WAITING} | ({} if partner is None else {"partner": partner})
         if most is None:
-            return _sort_reviews(self._base.reviews.find(query))
-        heads = nsmallest(most, self._base.reviews.find(query, _ORDER), key=place_in_order)
+            return _sort_reviews(self._reviews.find(query, session=self._session))
+        every = self._reviews.find(query, _ORDER, session=self._session)
+        heads = nsmallest(most, every, key=place_in_order)
         ids = list(chunk_keys([head["_id"] for head in heads], MAX_KEYS))
-        found = find_by_keys(self._base.reviews, ids, lambda keys: {"_id": {"$in": keys}}, None)
+        found = find_by_keys(self._reviews, ids, lambda keys: {"_id": {"$in": keys}}, self._session)
         return _sort_reviews(each for each in found if each["state"] == WAITING)
 
     @time_limit()
     def count_waiting(self, most: int) -> int:
         """Count the reviews of all partners that wait, up to `most`."""
-        found = self._base.reviews.find({"state": WAITING}, {"_id": 0, "state": 1}).limit(most)
-        return sum(1 for _ in found)
+        fields = {"_id": 0, "state": 1}
+        found = self._reviews.find({"state": WAITING}, fields, session=self._session)
+        return sum(1 for _ in found.limit(most))
 
     def list_all(self, partner: str) -> list[Review]:
         """Every review of a partner that is kept, decided or not, the oldest first."""
         found: list[Document] = []
         for state in (WAITING, *ANSWERS):
-            found.extend(self._base.reviews.find({"state": state, "partner": partner}))
+            query = {"state": state, "partner": partner}
+            found.extend(self._reviews.find(query, session=self._session))
         return _sort_reviews(found)
 
     def list_waiting_under(self, partner: str, sources: Iterable[str]) -> list[Review]:
         """Waiting reviews of these ids of a partner's own, the oldest first."""
-        return list_waiting_under(self._base, None, partner, sources)
+        found = self._find_by_sources(partner, sources)
+        return _sort_reviews(each for each in found if each["state"] == WAITING)
 
     def find(self, id: str) -> Review | None:
         """The review, or None."""
-        document = self._base.reviews.find_one({"_id": id})
+        document = self._reviews.find_one({"_id": id}, session=self._session)
         return None if document is None else _review_from_document(document)
 
     def find_all(self, ids: Sequence[str]) -> list[Review]:
         """The reviews with these ids, in this order; ids without one are left out."""
-        return find_reviews(self._base, None, ids)
+        found: dict[str, Document] = {}
+        for keys in chunk_keys(list(ids), MAX_KEYS):
+            query = {"_id": {"$in": list(keys)}}
+            found |= {
+                each["_id"]: each for each in self._reviews.find(query, session=self._session)
+            }
+        return [_review_from_document(found[id]) for id in ids if id in found]
 
     @time_limit()
     def list_titles(self, ids: Sequence[str]) -> dict[str, ReviewTitle]:
         """The titles of a page of open reviews, by id."""
-        found = self._base.reviews.find({"_id": {"$in": list(ids)}}, _TITLE_FIELDS)
+        query = {"_id": {"$in": list(ids)}}
+        found = self._reviews.find(query, _TITLE_FIELDS, session=self._session)
         return {
             each["_id"]: ReviewTitle(each.get("title", ""), claim_from_document(each))
             for each in found
@@ -119,25 +131,39 @@ class Reviews:
 
     def list_waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
         """Waiting reviews that wait for any of the arrived ids, the oldest first."""
-        found = {d["_id"]: d for d in _find_by_arrivals(self._base, None, arrivals)}
+        found = {d["_id"]: d for d in self._find_by_arrivals(arrivals)}
         return _sort_reviews(each for each in found.values() if _waits_for(each, arrivals))
 
+    def _find_by_arrivals(
+        self, arrivals: ArrivedIds, fields: Document | None = None
+    ) -> Iterator[Document]:
+        """Reviews that wait, or waited, for any of the arrived ids.
 
-def count_waiting(base: Base, session: ClientSession, partner: str, most: int) -> int:
-    """See `Transaction.count_waiting_reviews`."""
-    query = {"state": WAITING, "partner": partner}
-    return sum(1 for _ in base.reviews.find(query, {"_id": 1}, session=session).limit(most))
+        No query names the state as well: the embedded engine uses an index only if it has exactly
+        the fields of the query.
+        """
+        portions = list(chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS))
+        return find_by_keys(
+            self._reviews,
+            portions,
+            lambda keys: {"waits_for": {"$in": keys}},
+            self._session,
+            fields,
+        )
+
+    def _find_by_sources(
+        self, partner: str, sources: Iterable[str], fields: Document | None = None
+    ) -> Iterator[Document]:
+        """A partner's reviews of some of its own ids."""
+
+        def query(keys: Sequence[str]) -> Document:
+            return {"partner": partner, "source_id": {"$in": keys}}
+
+        portions = list(chunk_keys(sorted(sources), MAX_KEYS))
+        return find_by_keys(self._reviews, portions, query, self._session, fields)
 
 
-def list_waiting_under(
-    base: Base, session: Session, partner: str, sources: Iterable[str]
-) -> list[Review]:
-    """See `Transaction.list_waiting_reviews`."""
-    found = _find_by_sources(base, session, partner, sources)
-    return _sort_reviews(each for each in found if each["state"] == WAITING)
-
-
-class ReviewWriter:
+class ReviewWriter(Reviews):
     """Adds, changes and decides reviews in a transaction.
 
     All that it changes gets the next revision of the queue, by which `ReviewQueue` finds it.
@@ -145,24 +171,43 @@ class ReviewWriter:
 
     def __init__(self, base: Base, session: ClientSession, now: int) -> None:
         """`now` is the time of the transaction."""
-        self._base, self._session, self._now = base, session, now
-        self._revision = 0
+        super().__init__(base, session)
+        self._now, self._revision = now, 0
 
-    def insert(self, reviews: Sequence[Review]) -> None:
-        """See `Transaction.add_reviews`."""
+    def count_waiting_of(self, partner: str, most: int) -> int:
+        """The number of a partner's waiting reviews; not counted beyond `most`."""
+        query = {"state": WAITING, "partner": partner}
+        found = self._reviews.find(query, {"_id": 1}, session=self._session)
+        return sum(1 for _ in found.limit(most))
+
+    def has_waiting(self, task: OutboxTask) -> bool:
+        """True if a review waits for the task's ids."""
+        fields = {"state": 1, "partner": 1, "waits_for": 1}
+        arrived = self._find_by_arrivals(task.arrived, fields)
+        if any(_waits_for(each, task.arrived) for each in arrived):
+            return True
+        revoked = self._find_by_sources(task.arrived.partner, task.revoked_ids, {"state": 1})
+        return any(document["state"] == WAITING for document in revoked)
+
+    def add(self, reviews: Sequence[Review]) -> None:
+        """Store reviews for a reviewer."""
         if reviews:
             revision = {"revision": self._raise_revision()}
             documents = [_review_to_document(each) | revision for each in reviews]
-            self._base.reviews.insert_many(documents, session=self._session)
+            self._reviews.insert_many(documents, session=self._session)
 
     def update(self, review: Review) -> None:
-        """See `Transaction.update_review`."""
+        """Replace the rules, findings and pending references of a waiting review."""
         document = _review_to_document(review)
         changes = {name: document[name] for name in ("rules", "findings", "waits_for")}
         self._change({"_id": review.id, "state": WAITING}, {"$set": changes})
 
     def decide(self, review_id: str, state: str, who: str = "", act: str = "") -> Review:
-        """See `Transaction.decide_review`."""
+        """Decide a review, `released` or `rejected`; return the decided review.
+
+        `who` decides, in the act of this id if there is one; a decision of another one that has
+        not taken effect yet is dropped.  Raises NotFound, or Conflict if it was decided before.
+        """
         if state not in ANSWERS:
             raise ValueError(f"a review is {' or '.join(ANSWERS)}, not {state}")
         document = self._require(review_id)
@@ -179,7 +224,10 @@ class ReviewWriter:
         return _review_from_document(document | change)
 
     def put_decision(self, reviews: Sequence[Review], decision: PendingDecision) -> None:
-        """See `Transaction.put_review_decision`."""
+        """Write down the decision on open reviews, which takes effect later.
+
+        The rules of the decision are those of each review.
+        """
         # It is kept as long as if it was asked today: retention does not overtake a decision.
         today = self._now // DAY
         gone = dict.fromkeys(("returned", *CLAIM_FIELDS), "")
@@ -188,8 +236,8 @@ class ReviewWriter:
             change = {"$set": {"decision": made, "day": today}, "$unset": gone}
             self._change_many(ids, change)
 
-    def withdraw(self, reviews: Sequence[Review], act: str) -> list[str]:
-        """See `Transaction.withdraw_review_decision`."""
+    def withdraw_decision(self, reviews: Sequence[Review], act: str) -> list[str]:
+        """Take the decision of this act off those of these reviews that wait with it; their ids."""
         waiting = [
             r for r in reviews if r.state == WAITING and r.decision and r.decision.act == act
         ]
@@ -197,8 +245,11 @@ class ReviewWriter:
             self._change_many(ids, {"$set": {"day": day}, "$unset": {"decision": ""}})
         return [each.id for each in waiting]
 
-    def return_review(self, review_id: str, act: str, why: str) -> bool:
-        """See `Transaction.return_review`."""
+    def put_back(self, review_id: str, act: str, why: str) -> bool:
+        """Take a decision off a waiting review, on which it did not take effect.
+
+        False if it is not that of this act.
+        """
         document = self._require(review_id)
         if not _carries(document, act):
             return False
@@ -207,46 +258,45 @@ class ReviewWriter:
         return True
 
     def check_decision(self, review_id: str, act: str) -> None:
-        """See `Transaction.check_review_decision`."""
+        """Raises Overtaken unless the decision of this act stands on a waiting review.
+
+        Conflict if other rules ask about it than then.
+        """
         document = self._require(review_id)
         if not _carries(document, act):
             raise Overtaken("this decision was withdrawn, or another one was made before it")
         if document["decision"]["rules"] != document["rules"]:
             raise Conflict("other rules ask about it since it was decided: look at it again")
 
-    def purge(self, review_id: str, redact: Callable[[list[Document]], list[Document]]) -> None:
-        """See `Transaction.purge_review`; `redact` takes findings and returns what may stay."""
-        document = self._base.reviews.find_one({"_id": review_id}, session=self._session)
+    def purge(self, review_id: str, values: Sequence[str]) -> None:
+        """Close a review; delete its object, and findings that name one of the values."""
+        document = self._reviews.find_one({"_id": review_id}, session=self._session)
         if document is None:
             return
         change: Document = {"object": b"", "waits_for": []}
-        change["findings"] = redact(document["findings"])
+        change["findings"] = redact(document["findings"], values)
         gone = dict.fromkeys(("day", "title", "returned", *CLAIM_FIELDS), "")
         if document["state"] == WAITING:
             change |= {"state": "rejected", "decided_day": self._now // DAY}
             gone["decision"] = ""
         self._change({"_id": review_id}, {"$set": change, "$unset": gone})
 
-    def find(self, review_ids: Sequence[str]) -> list[Review]:
-        """See `Transaction.find_reviews`."""
-        return find_reviews(self._base, self._session, review_ids)
-
     def _require(self, review_id: str) -> Document:
-        document = self._base.reviews.find_one({"_id": review_id}, session=self._session)
+        document = self._reviews.find_one({"_id": review_id}, session=self._session)
         if document is None:
             raise NotFound("there is no such review")
         return document
 
     def _change(self, key: Document, change: Document) -> None:
         setting = change.get("$set", {}) | {"revision": self._raise_revision()}
-        self._base.reviews.update_one(key, change | {"$set": setting}, session=self._session)
+        self._reviews.update_one(key, change | {"$set": setting}, session=self._session)
 
     def _change_many(self, ids: Sequence[str], change: Document) -> None:
         setting = change["$set"] | {"revision": self._raise_revision()}
         for keys in chunk_keys(ids, MAX_KEYS):
             query = {"_id": {"$in": list(keys)}}
             changes = change | {"$set": setting}
-            self._base.reviews.update_many(query, changes, session=self._session)
+            self._reviews.update_many(query, changes, session=self._session)
 
     def _raise_revision(self) -> int:
         """The revision of this transaction; the first call raises that of the queue."""
@@ -281,52 +331,11 @@ def _carries(document: Document, act: str) -> bool:
     return document["state"] == WAITING and decision.get("act") == act
 
 
-def has_waiting_review(base: Base, session: ClientSession, task: OutboxTask) -> bool:
-    """See `Transaction.has_waiting_review`."""
-    fields = {"state": 1, "partner": 1, "waits_for": 1}
-    arrived = _find_by_arrivals(base, session, task.arrived, fields)
-    if any(_waits_for(each, task.arrived) for each in arrived):
-        return True
-    partner = task.arrived.partner
-    revoked = _find_by_sources(base, session, partner, task.revoked_ids, {"state": 1})
-    return any(document["state"] == WAITING for document in revoked)
-
-
 def _waits_for(document: Document, arrivals: ArrivedIds) -> bool:
     """True if a review is not decided and waits for something that has arrived."""
     if document["state"] != WAITING:
         return False
     return concerns(arrivals, document["partner"], document["waits_for"])
-
-
-def _find_by_arrivals(
-    base: Base, session: Session, arrivals: ArrivedIds, fields: Document | None = None
-) -> Iterator[Document]:
-    """Reviews that wait, or waited, for any of the arrived ids.
-
-    No query names the state as well: the embedded engine uses an index only if it has exactly
-    the fields of the query.
-    """
-    portions = list(chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS))
-    return find_by_keys(
-        base.reviews, portions, lambda keys: {"waits_for": {"$in": keys}}, session, fields
-    )
-
-
-def _find_by_sources(
-    base: Base,
-    session: Session,
-    partner: str,
-    sources: Iterable[str],
-    fields: Document | None = None,
-) -> Iterator[Document]:
-    """A partner's reviews of some of its own ids."""
-
-    def query(keys: Sequence[str]) -> Document:
-        return {"partner": partner, "source_id": {"$in": keys}}
-
-    portions = list(chunk_keys(sorted(sources), MAX_KEYS))
-    return find_by_keys(base.reviews, portions, query, session, fields)
 
 
 def _sort_reviews(documents: Iterable[Document]) -> list[Review]:
@@ -377,15 +386,6 @@ def describe(body: bytes, tlp: str = "") -> Document:
         level = read_markings(subject, {}).tlp
         tlp = "" if level is None else level.label
     return {"type": str(subject.get("type", "")), "tlp": tlp, "title": object_title(subject)}
-
-
-def find_reviews(base: Base, session: Session, ids: Sequence[str]) -> list[Review]:
-    """See `Reviews.find_all`."""
-    found: dict[str, Document] = {}
-    for keys in chunk_keys(list(ids), MAX_KEYS):
-        query = {"_id": {"$in": list(keys)}}
-        found |= {each["_id"]: each for each in base.reviews.find(query, session=session)}
-    return [_review_from_document(found[id]) for id in ids if id in found]
 
 
 def claim_to_document(claim: Claim) -> Document:

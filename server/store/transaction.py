@@ -21,7 +21,6 @@ from tocsin.server.model import (
     NewEntry,
     OpenSubmission,
     OutboxTask,
-    PendingDecision,
     PendingReferences,
     PublicObject,
     PublishOutcome,
@@ -29,7 +28,6 @@ from tocsin.server.model import (
     PurgeRequest,
     Query,
     Record,
-    Review,
     ReviewAct,
     Submission,
     VersionKeyword,
@@ -60,7 +58,6 @@ from tocsin.server.store.purge import (
     purge_submission,
     put_purge,
     put_purge_request,
-    redact,
     remove_purge_request,
 )
 from tocsin.server.store.retention import (
@@ -70,12 +67,7 @@ from tocsin.server.store.retention import (
     forget_submission,
 )
 from tocsin.server.store.review_acts import ReviewActs
-from tocsin.server.store.reviews import (
-    ReviewWriter,
-    count_waiting,
-    has_waiting_review,
-    list_waiting_under,
-)
+from tocsin.server.store.reviews import ReviewWriter
 from tocsin.server.store.submissions import (
     FREE,
     find_submission,
@@ -134,7 +126,8 @@ class Transaction(Snapshot):
         """Writes that are sent at the end, or before a collection that they change is read."""
         self.now = clock()
         """µs since 1970 UTC; the same throughout the transaction."""
-        self._reviews = ReviewWriter(base, session, self.now)
+        self.reviews = ReviewWriter(base, session, self.now)
+        """The reviews that wait or waited for a person."""
         self._journal = JournalWriter(base, session, self.now)
         self._clock = HubClock(base, session, self.now)
 
@@ -276,10 +269,6 @@ class Transaction(Snapshot):
         """At most `most` contributions that wait for any of these ids, by key, after `after`."""
         return find_pending_references(self._base, self._session, arrivals, after, most)
 
-    def has_waiting_review(self, task: OutboxTask) -> bool:
-        """True if a review waits for the task's ids."""
-        return has_waiting_review(self._base, self._session, task)
-
     def put_outbox_task(self, task: OutboxTask, owner: str, seconds: int) -> None:
         """Put a task into the outbox, or record its progress.
 
@@ -323,59 +312,6 @@ class Transaction(Snapshot):
         Raises NotFound if it has not been settled.
         """
         replace_record(self._base, self._read_session(), submission, record, self.now)
-
-    def add_reviews(self, reviews: Sequence[Review]) -> None:
-        """Store reviews for a reviewer."""
-        self._reviews.insert(reviews)
-
-    def count_waiting_reviews(self, partner: str, most: int) -> int:
-        """The number of a partner's waiting reviews; not counted beyond `most`."""
-        return count_waiting(self._base, self._session, partner, most)
-
-    def list_waiting_reviews(self, partner: str, sources: Collection[str]) -> list[Review]:
-        """Waiting reviews of these ids of a partner's own, the oldest first."""
-        return list_waiting_under(self._base, self._session, partner, sources)
-
-    def update_review(self, review: Review) -> None:
-        """Replace the rules, findings and pending references of a waiting review."""
-        self._reviews.update(review)
-
-    def decide_review(self, review_id: str, state: str, who: str = "", act: str = "") -> Review:
-        """Decide a review, `released` or `rejected`; return the decided review.
-
-        `who` decides, in the act of this id if there is one; a decision of another one that has
-        not taken effect yet is dropped.  Raises NotFound, or Conflict if it was decided before.
-        """
-        return self._reviews.decide(review_id, state, who, act)
-
-    def find_reviews(self, ids: Sequence[str]) -> list[Review]:
-        """The reviews with these ids, in this order; ids without one are left out."""
-        return self._reviews.find(ids)
-
-    def put_review_decision(self, reviews: Sequence[Review], decision: PendingDecision) -> None:
-        """Write down the decision on open reviews, which takes effect later.
-
-        The rules of the decision are those of each review.
-        """
-        self._reviews.put_decision(reviews, decision)
-
-    def withdraw_review_decision(self, reviews: Sequence[Review], act: str) -> list[str]:
-        """Take the decision of this act off those of these reviews that wait with it; their ids."""
-        return self._reviews.withdraw(reviews, act)
-
-    def check_review_decision(self, review_id: str, act: str) -> None:
-        """Raises Overtaken unless the decision of this act stands on a waiting review.
-
-        Conflict if other rules ask about it than then.
-        """
-        self._reviews.check_decision(review_id, act)
-
-    def return_review(self, review_id: str, act: str, why: str) -> bool:
-        """Take a decision off a waiting review, on which it did not take effect.
-
-        False if it is not that of this act.
-        """
-        return self._reviews.return_review(review_id, act, why)
 
     def leave_act(self, act: ReviewAct) -> None:
         """Store an act, and put its task into the outbox, for any worker."""
@@ -425,10 +361,6 @@ class Transaction(Snapshot):
     def purge_submission(self, submission: str, body: bytes | None, values: Sequence[str]) -> None:
         """Replace a submission's body, unless it is None, and findings that name a value."""
         purge_submission(self._base, self._read_session(), submission, body, values)
-
-    def purge_review(self, review_id: str, values: Sequence[str]) -> None:
-        """Close a review; delete its object, and findings that name one of the values."""
-        self._reviews.purge(review_id, lambda findings: redact(findings, values))
 
     def forget_body(self, submission: str, again: int) -> bool:
         """Delete the body of a settled submission; True if it was deleted.

@@ -81,7 +81,7 @@ class TestPeople:
 class TestReviews:
     def test_wait_until_they_are_decided(self, store: Store) -> None:
         asked = [review(3), review(1, "other"), review(2)]
-        store.commit(lambda txn: txn.add_reviews(asked))
+        store.commit(lambda txn: txn.reviews.add(asked))
         assert [found.id for found in store.reviews.list_waiting()] == [
             "review-1",
             "review-2",
@@ -92,7 +92,7 @@ class TestReviews:
             "review-1",
             "review-2",
         ]
-        decided = store.commit(lambda txn: txn.decide_review("review-3", "released"))
+        decided = store.commit(lambda txn: txn.reviews.decide("review-3", "released"))
         at = decided.decided_at
         without_object = replace(review(3, state="released"), object=b"", decided_at=at)
         assert decided == without_object == store.reviews.find("review-3")
@@ -103,18 +103,18 @@ class TestReviews:
         for names in ("abcdef", "fedcba"):
             for index, name in enumerate(names):
                 asked = review(7, names, id=f"{names}-{name}", index=index)
-                store.commit(lambda txn, one=asked: txn.add_reviews([one]))  # type: ignore[misc]
+                store.commit(lambda txn, one=asked: txn.reviews.add([one]))  # type: ignore[misc]
             indexes.append([each.index for each in store.reviews.list_waiting(names)])
         assert indexes[0] == indexes[1]
         assert sorted(indexes[0]) == list(range(6)) != indexes[0]
 
     def test_are_decided_once(self, store: Store) -> None:
-        store.commit(lambda txn: txn.add_reviews([review()]))
-        store.commit(lambda txn: txn.decide_review("review-1", "rejected"))
+        store.commit(lambda txn: txn.reviews.add([review()]))
+        store.commit(lambda txn: txn.reviews.decide("review-1", "rejected"))
         with pytest.raises(Conflict, match="rejected already"):
-            store.commit(lambda txn: txn.decide_review("review-1", "released"))
+            store.commit(lambda txn: txn.reviews.decide("review-1", "released"))
         with pytest.raises(NotFound):
-            store.commit(lambda txn: txn.decide_review("review-9", "released"))
+            store.commit(lambda txn: txn.reviews.decide("review-9", "released"))
         assert store.reviews.find("review-9") is None
 
     def test_are_found_by_what_they_wait_for(self, store: Store) -> None:
@@ -124,7 +124,7 @@ class TestReviews:
             review(3, waits_for=("b",), state="released"),
             review(4, "other", waits_for=("b",)),
         ]
-        store.commit(lambda txn: txn.add_reviews(waiting))
+        store.commit(lambda txn: txn.reviews.add(waiting))
         assert store.reviews.list_waiting_for(ArrivedIds("acme", frozenset("bz"))) == waiting[:2]
         assert store.reviews.list_waiting_for(ArrivedIds("acme", frozenset("a"))) == waiting[:1]
         assert store.reviews.list_waiting_for(ArrivedIds("acme")) == []

@@ -155,7 +155,7 @@ class TestCommitting:
             txn.put_public_objects([public(1, "acme")])
             txn.add_public_ids("acme", "s", {"a": "b"})
             txn.settle(submission().id, records("admitted"))
-            txn.add_reviews([review()])
+            txn.reviews.add([review()])
             txn.add_journal_entry("admit", "acme", {})
             txn.finish(CommitNumber(store.process, 1))
             raise RuntimeError("struck by lightning")

@@ -41,7 +41,7 @@ def make_review(number: int, **more: Any) -> Review:
 
 
 def add(store: Store, *numbers: int) -> None:
-    store.commit(lambda txn: txn.add_reviews([make_review(number) for number in numbers]))
+    store.commit(lambda txn: txn.reviews.add([make_review(number) for number in numbers]))
 
 
 def names(queue: ReviewQueue) -> list[str]:
@@ -50,7 +50,7 @@ def names(queue: ReviewQueue) -> list[str]:
 
 def put_decision(txn: Transaction) -> None:
     decision = PendingDecision("act", "jane", DecisionKind.REJECT, 1, 2)
-    txn.put_review_decision(txn.find_reviews(["review-1"]), decision)
+    txn.reviews.put_decision(txn.reviews.find_all(["review-1"]), decision)
 
 
 @pytest.fixture
@@ -70,13 +70,13 @@ def test_follows_every_change_of_another_process(store: Store) -> None:
     queue = ReviewQueue(store._base)
     add(store, 1, 2, 3)
     assert names(queue) == ["1", "2", "3"]
-    store.commit(lambda txn: txn.decide_review("review-2", "released"))
+    store.commit(lambda txn: txn.reviews.decide("review-2", "released"))
     add(store, 4)
     assert names(queue) == ["1", "3", "4"]
     store.commit(put_decision)
-    store.commit(lambda txn: txn.purge_review("review-3", ()))
+    store.commit(lambda txn: txn.reviews.purge("review-3", ()))
     assert names(queue) == ["4"]
-    store.commit(lambda txn: txn.return_review("review-1", "act", "why"))
+    store.commit(lambda txn: txn.reviews.put_back("review-1", "act", "why"))
     assert names(queue) == ["1", "4"]
 
 
@@ -88,7 +88,7 @@ def test_reads_all_again_when_too_much_has_changed(
     add(store, 1, 2)
     assert names(queue) == ["1", "2"]
     for number in (1, 2):
-        store.commit(lambda txn, n=number: txn.decide_review(f"review-{n}", "rejected"))  # type: ignore[misc]
+        store.commit(lambda txn, n=number: txn.reviews.decide(f"review-{n}", "rejected"))  # type: ignore[misc]
     add(store, 3)
     assert names(queue) == ["3"]
 
@@ -97,7 +97,7 @@ def test_costs_two_commands_however_much_waits(counted: tuple[Store, CommandName
     store, count = counted
     add(store, *range(1_000))
     assert len(store.review_queue.look()) == 1_000
-    store.commit(lambda txn: txn.decide_review("review-7", "rejected"))
+    store.commit(lambda txn: txn.reviews.decide("review-7", "rejected"))
     count.names.clear()
     assert len(store.review_queue.look()) == 999
     assert count.names == ["find", "find"]
@@ -114,9 +114,9 @@ def test_a_decision_on_five_hundred_costs_few_commands(
     count.names.clear()
 
     def write(txn: Transaction) -> None:
-        reviews = txn.find_reviews([f"review-{number}" for number in range(500)])
+        reviews = txn.reviews.find_all([f"review-{number}" for number in range(500)])
         decision = PendingDecision("act", "jane", DecisionKind.REJECT, 1, 2)
-        txn.put_review_decision(reviews, decision)
+        txn.reviews.put_decision(reviews, decision)
 
     store.commit(write)
     assert len(count.names) < 40
@@ -132,13 +132,13 @@ def test_reviews_of_an_older_hub_are_described_by_the_migration(store: Store) ->
     describe_reviews(store._base)  # it can be interrupted
     assert [each.tlp for each in ReviewQueue(store._base).look()] == ["amber", "amber"]
     assert store.reviews.list_titles(["review-1"])["review-1"].title == "m1"
-    store.commit(lambda txn: txn.decide_review("review-1", "released"))
+    store.commit(lambda txn: txn.reviews.decide("review-1", "released"))
     assert names(store.review_queue) == ["2"]
 
 
 def test_a_decided_review_has_no_title_any_more(store: Store) -> None:
     add(store, 1)
-    store.commit(lambda txn: txn.decide_review("review-1", "released"))
+    store.commit(lambda txn: txn.reviews.decide("review-1", "released"))
     assert "title" not in (store._base.reviews.find_one({}) or {})
 
 
