@@ -138,7 +138,7 @@ class Purger:
         self.check(public_id)
 
         def ask(txn: Transaction) -> None:
-            txn.put_purge_request(PurgeRequest(public_id, who, reason, txn.now))
+            txn.purges.put_request(PurgeRequest(public_id, who, reason, txn.now))
             what = {"public": public_id, "reason": reason}
             txn.add_journal_entry("object.purge_request", who, what)
 
@@ -161,10 +161,10 @@ class Purger:
         """Drop a request.  Raises NotFound if there is none."""
 
         def drop(txn: Transaction) -> None:
-            request = txn.find_purge_request(public_id)
+            request = txn.purges.find_request(public_id)
             if request is None:
                 raise NotFound(f"nobody asks to purge {public_id!r}")
-            txn.remove_purge_request(public_id)
+            txn.purges.remove_request(public_id)
             what = {"public": public_id, "asked_by": request.who}
             txn.add_journal_entry("object.purge_decline", who, what)
 
@@ -220,7 +220,7 @@ class Purger:
                 _forbid_sources(txn, purge)
                 what = order.describe(purge.public_id, levels.get(purge.public_id))
                 txn.add_journal_entry("object.purge", order.who, what)
-            return [txn.put_purge(purge) for purge in purges]
+            return [txn.purges.put(purge) for purge in purges]
 
         return self._store.commit(begin)
 
@@ -242,7 +242,7 @@ class Purger:
         for review_id in reviews:
             self._close_review(review_id, purge)
             beat()
-        self._store.commit(lambda txn: txn.end_purge(purge))
+        self._store.commit(lambda txn: txn.purges.end(purge))
         log.info("purged id=%s versions=%d", purge.public_id, versions)
         ids = (purge.public_id,) if versions or purge.leaves_version else ()
         return PurgeReport(ids, versions, len(cut), len(reviews), in_progress=sum(cut))
@@ -285,7 +285,7 @@ class Purger:
                 sender = submission.partner or OPERATOR_SLUG
                 body, count = _cut_out(submission.raw, sender, purge)
             keep = submission.settled < submission.total and not count
-            txn.purge_submission(submission_id, None if keep else body, purge.values)
+            txn.purges.redact_submission(submission_id, None if keep else body, purge.values)
             return count > 0 and txn.is_leased(submission_id, LEASE)
 
         beat()
@@ -301,12 +301,12 @@ class Purger:
 
 def _fulfil_request(txn: Transaction, order: _Order) -> None:
     """Drop the requests for what is purged; Conflict if there must be one and is none."""
-    asked = {txn.find_purge_request(id_) for id_ in order.ids} - {None}
+    asked = {txn.purges.find_request(id_) for id_ in order.ids} - {None}
     if order.asked_by and not asked:
         raise Conflict(f"the request to purge {order.ids[0]} was decided by somebody else")
     for each in asked:
         if each is not None:
-            txn.remove_purge_request(each.public_id)
+            txn.purges.remove_request(each.public_id)
 
 
 def _total(reports: Iterable[PurgeReport]) -> PurgeReport:

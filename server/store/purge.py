@@ -15,7 +15,6 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import orjson
-from pymongo.client_session import ClientSession
 
 from tocsin.server.model import OPERATOR_SLUG, Purge, PurgeRequest
 from tocsin.server.store.connection import Base, Document, Session
@@ -32,43 +31,75 @@ _FANGS = {"hxxp": "http", "meow": "http", "dot": ".", "at": "@"}
 
 
 class Purges:
-    """Unfinished purges, and where the content of purged objects is."""
+    """Unfinished purges; within a transaction they are `Transaction.purges`.
 
-    def __init__(self, base: Base) -> None:
-        """`base` is the hub's database."""
-        self._base = base
+    Also where the content of purged objects is.
+    """
+
+    def __init__(self, base: Base, session: Session = None) -> None:
+        """Read and write in `session`, if there is one."""
+        self._base, self._purges, self._requests = base, base.purges, base.purge_requests
+        self._session = session
 
     def unfinished(self) -> list[Purge]:
         """Purges that have begun and not ended, by id."""
-        return [_purge_from_document(each) for each in self._base.purges.find({}).sort("_id")]
+        found = self._purges.find({}, session=self._session).sort("_id")
+        return list(map(_purge_from_document, found))
 
     def find(self, public_id: str) -> Purge | None:
         """The purge of an object that has begun and not ended; None if there is none."""
-        found = self._base.purges.find_one({"_id": public_id})
+        found = self._purges.find_one({"_id": public_id}, session=self._session)
         return None if found is None else _purge_from_document(found)
+
+    def put(self, purge: Purge) -> Purge:
+        """Store what a purge has still to delete, with what an earlier one left; both as one."""
+        before = self.find(purge.public_id)
+        united = purge if before is None else before.unite(purge)
+        key, document = {"_id": purge.public_id}, _purge_to_document(united)
+        self._purges.replace_one(key, document, upsert=True, session=self._session)
+        return united
+
+    def end(self, purge: Purge) -> None:
+        """Forget what was purged, unless there is more to delete since it was read."""
+        stored = self.find(purge.public_id)
+        if stored is not None and (stored.sources, stored.values) == (purge.sources, purge.values):
+            self._purges.delete_one({"_id": purge.public_id}, session=self._session)
 
     def find_request(self, public_id: str) -> PurgeRequest | None:
         """The request to purge an object that waits for a second operator; None: there is none."""
-        return find_purge_request(self._base, None, public_id)
+        found = self._requests.find_one({"_id": public_id}, session=self._session)
+        return None if found is None else _request_from_document(found)
+
+    def put_request(self, request: PurgeRequest) -> None:
+        """Store a request to purge an object, in place of an earlier one."""
+        key = {"_id": request.public_id}
+        document = {**key, "who": request.who, "reason": request.reason, "asked": request.asked}
+        self._requests.replace_one(key, document, upsert=True, session=self._session)
+
+    def remove_request(self, public_id: str) -> None:
+        """Forget the request to purge an object, if there is one."""
+        self._requests.delete_one({"_id": public_id}, session=self._session)
 
     def list_requests(self) -> list[PurgeRequest]:
         """The requests that wait for a second operator, the oldest first."""
-        found = map(_request_from_document, self._base.purge_requests.find({}))
-        return sorted(found, key=lambda each: each.asked)
+        found = self._requests.find({}, session=self._session)
+        return sorted(map(_request_from_document, found), key=lambda each: each.asked)
 
     def claim(self, purge: Purge, now: int) -> bool:
         """Take an unfinished purge over; False if it was ended, renewed or taken meanwhile."""
         key, change = {"_id": purge.public_id, "begun": purge.begun}, {"$set": {"begun": now}}
-        return self._base.purges.update_one(key, change).matched_count > 0
+        return self._purges.update_one(key, change, session=self._session).matched_count > 0
 
     def renew(self, purge: Purge, now: int) -> None:
         """Show other workers that a purge goes on."""
-        self._base.purges.update_one({"_id": purge.public_id}, {"$set": {"begun": now}})
+        key, change = {"_id": purge.public_id}, {"$set": {"begun": now}}
+        self._purges.update_one(key, change, session=self._session)
 
     def find_sources(self, public_ids: Collection[str]) -> set[tuple[str, str]]:
         """The partners' own ids of public objects, each with its partner."""
         found: set[tuple[str, str]] = set()
-        for each in self._base.public_ids.find({}, {"partner": 1, "sources": 1, "publics": 1}):
+        fields = {"partner": 1, "sources": 1, "publics": 1}
+        for each in self._base.public_ids.find({}, fields, session=self._session):
             pairs = zip(each["sources"], each["publics"], strict=True)
             found |= {(each["partner"], own) for own, public in pairs if public in public_ids}
         return found
@@ -80,7 +111,7 @@ class Purges:
         """
         own = {source for _, source in purge.sources}
         found: set[str] = set()
-        for batch in self._base.verdicts.find({}):
+        for batch in self._base.verdicts.find({}, session=self._session):
             beat()
             records, submission = read_records(batch), batch["submission"]
             sent = {each["source_id"] for each in records} & own
@@ -103,7 +134,7 @@ class Purges:
     def find_reviews(self, purge: Purge) -> list[str]:
         """The reviews of a purged object, or of one that names one of the values."""
         found: list[str] = []
-        for each in self._base.reviews.find({}):
+        for each in self._base.reviews.find({}, session=self._session):
             own = (each["partner"], each["source_id"]) in purge.sources
             if own or is_mentioned(each["object"], purge.values) or _mentions(each, purge.values):
                 found.append(each["_id"])
@@ -112,22 +143,36 @@ class Purges:
     def find_mentions(self, values: Sequence[str]) -> list[str]:
         """The ids of objects in any feed or collection whose content names one of the values."""
         found: set[str] = set()
-        for batch in self._base.entry_batches.find({}, {"body": 1, "zstd": 1, "ends": 1, "ids": 1}):
+        fields = {"body": 1, "zstd": 1, "ends": 1, "ids": 1}
+        for batch in self._base.entry_batches.find({}, fields, session=self._session):
             plain = decompress_batch(batch)
             bodies = ((id, entry_body(plain, i)) for i, id in enumerate(plain["ids"]))
             found |= {id for id, body in bodies if id and is_mentioned(body, values)}
         return sorted(found)
 
+    def redact_submission(self, submission: str, body: bytes | None, values: Sequence[str]) -> None:
+        """Replace a submission's body, unless it is None, and findings that name a value."""
+        base, session = self._base, self._session
+        if body is not None:
+            put_body(base, session, submission, body)
+        for batch in list(base.verdicts.find({"submission": submission}, session=session)):
+            before = read_records(batch)
+            records = [{**r, "findings": redact(r["findings"], values)} for r in before]
+            if records != before:
+                change = {"$set": record_fields(records)}
+                base.verdicts.update_one({"_id": batch["_id"]}, change, session=session)
+
     def _own_ids(self, submission: str, purge: Purge) -> set[str]:
         """The ids that the partner of a submission had for what is purged."""
-        found = self._base.submissions.find_one({"_id": submission}, {"partner": 1})
+        key, session = {"_id": submission}, self._session
+        found = self._base.submissions.find_one(key, {"partner": 1}, session=session)
         sender = (found["partner"] or OPERATOR_SLUG) if found else None
         return {source for partner, source in purge.sources if partner == sender}
 
     def _bodies(self, query: Document) -> Iterator[tuple[str, str, bytes]]:
         fields = {"body": 1, "pieces": 1, "partner": 1}
-        for each in self._base.submissions.find(query, fields):
-            body = find_body(self._base, None, each)
+        for each in self._base.submissions.find(query, fields, session=self._session):
+            body = find_body(self._base, self._session, each)
             yield each["_id"], each["partner"] or OPERATOR_SLUG, body or b""
 
 
@@ -189,66 +234,8 @@ def _refang(found: re.Match[str]) -> str:
     return _FANGS.get(text, text)
 
 
-def put_purge(base: Base, session: ClientSession, purge: Purge) -> Purge:
-    """See `Transaction.put_purge`."""
-    before = _find_purge(base, session, purge.public_id)
-    united = purge if before is None else before.unite(purge)
-    key = {"_id": purge.public_id}
-    base.purges.replace_one(key, _purge_to_document(united), upsert=True, session=session)
-    return united
-
-
-def end_purge(base: Base, session: ClientSession, purge: Purge) -> None:
-    """See `Transaction.end_purge`."""
-    stored = _find_purge(base, session, purge.public_id)
-    if stored is not None and (stored.sources, stored.values) == (purge.sources, purge.values):
-        base.purges.delete_one({"_id": purge.public_id}, session=session)
-
-
-def find_purge_request(base: Base, session: Session, public_id: str) -> PurgeRequest | None:
-    """See `Transaction.find_purge_request`."""
-    found = base.purge_requests.find_one({"_id": public_id}, session=session)
-    return None if found is None else _request_from_document(found)
-
-
 def _request_from_document(found: Document) -> PurgeRequest:
     return PurgeRequest(found["_id"], found["who"], found["reason"], found["asked"])
-
-
-def put_purge_request(base: Base, session: ClientSession, request: PurgeRequest) -> None:
-    """See `Transaction.put_purge_request`."""
-    document = {
-        "_id": request.public_id,
-        "who": request.who,
-        "reason": request.reason,
-        "asked": request.asked,
-    }
-    key = {"_id": request.public_id}
-    base.purge_requests.replace_one(key, document, upsert=True, session=session)
-
-
-def remove_purge_request(base: Base, session: ClientSession, public_id: str) -> None:
-    """See `Transaction.remove_purge_request`."""
-    base.purge_requests.delete_one({"_id": public_id}, session=session)
-
-
-def _find_purge(base: Base, session: ClientSession, public_id: str) -> Purge | None:
-    found = base.purges.find_one({"_id": public_id}, session=session)
-    return None if found is None else _purge_from_document(found)
-
-
-def purge_submission(
-    base: Base, session: ClientSession, submission: str, body: bytes | None, values: Sequence[str]
-) -> None:
-    """See `Transaction.purge_submission`."""
-    if body is not None:
-        put_body(base, session, submission, body)
-    for batch in list(base.verdicts.find({"submission": submission}, session=session)):
-        before = read_records(batch)
-        records = [{**r, "findings": redact(r["findings"], values)} for r in before]
-        if records != before:
-            change = {"$set": record_fields(records)}
-            base.verdicts.update_one({"_id": batch["_id"]}, change, session=session)
 
 
 def _mentions(document: Document, values: Sequence[str]) -> bool:

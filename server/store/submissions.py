@@ -469,7 +469,7 @@ def replace_record(
     base.submissions.update_one({"_id": submission}, change, session=session)
 
 
-def put_body(base: Base, session: ClientSession, submission: str, body: bytes) -> None:
+def put_body(base: Base, session: Session, submission: str, body: bytes) -> None:
     """Replace the body of a submission; with an empty one nothing of it is kept."""
     document = base.submissions.find_one({"_id": submission}, {"pieces": 1}, session=session)
     if document is None:

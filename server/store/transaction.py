@@ -24,8 +24,6 @@ from tocsin.server.model import (
     PendingReferences,
     PublicObject,
     PublishOutcome,
-    Purge,
-    PurgeRequest,
     Query,
     Record,
     ReviewAct,
@@ -52,14 +50,7 @@ from tocsin.server.store.public_objects import (
     insert_public_ids,
     put_pending_references,
 )
-from tocsin.server.store.purge import (
-    end_purge,
-    find_purge_request,
-    purge_submission,
-    put_purge,
-    put_purge_request,
-    remove_purge_request,
-)
+from tocsin.server.store.purge import Purges
 from tocsin.server.store.retention import (
     delete_submission,
     forget_body,
@@ -155,6 +146,11 @@ class Transaction(Snapshot):
     def review_acts(self) -> ReviewActs:
         """The latest decisions of reviewers."""
         return ReviewActs(self._base, self._session)
+
+    @property
+    def purges(self) -> Purges:
+        """Unfinished purges, after the writes that were left to the end."""
+        return Purges(self._base, self._read_session())
 
     def publish(
         self, feed: str, postings: Sequence[NewEntry], *, replace: bool = False
@@ -319,26 +315,6 @@ class Transaction(Snapshot):
         task = OutboxTask(act.id, ArrivedIds(""), due=act.due, is_act=True)
         put_task(self._base, self._session, task, {"left": self.now, **FREE})
 
-    def put_purge(self, purge: Purge) -> Purge:
-        """Store what a purge has still to delete, with what an earlier one left; both as one."""
-        return put_purge(self._base, self._read_session(), purge)
-
-    def end_purge(self, purge: Purge) -> None:
-        """Forget what was purged, unless there is more to delete since it was read."""
-        end_purge(self._base, self._read_session(), purge)
-
-    def find_purge_request(self, public_id: str) -> PurgeRequest | None:
-        """The request to purge an object; None if there is none."""
-        return find_purge_request(self._base, self._read_session(), public_id)
-
-    def put_purge_request(self, request: PurgeRequest) -> None:
-        """Store a request to purge an object, in place of an earlier one."""
-        put_purge_request(self._base, self._read_session(), request)
-
-    def remove_purge_request(self, public_id: str) -> None:
-        """Forget the request to purge an object, if there is one."""
-        remove_purge_request(self._base, self._read_session(), public_id)
-
     def holds(self, feed: str, object_id: str) -> bool:
         """True if any version of an object is in a feed."""
         return bool(find_entries(self._base, feed, [object_id], self._read_session()))
@@ -357,10 +333,6 @@ class Transaction(Snapshot):
     def is_leased(self, submission: str, seconds: int) -> bool:
         """True if a worker has a submission in hand, where leases last `seconds`."""
         return is_leased(self._base, self._read_session(), submission, self.now, seconds)
-
-    def purge_submission(self, submission: str, body: bytes | None, values: Sequence[str]) -> None:
-        """Replace a submission's body, unless it is None, and findings that name a value."""
-        purge_submission(self._base, self._read_session(), submission, body, values)
 
     def forget_body(self, submission: str, again: int) -> bool:
         """Delete the body of a settled submission; True if it was deleted.

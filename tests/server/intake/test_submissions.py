@@ -434,7 +434,7 @@ class TestDurability:
         find = submissions.find_body
 
         def late(*arguments: Any) -> bytes | None:
-            hub.store.commit(lambda txn: txn.purge_submission(status["id"], b"", ()))
+            hub.store.commit(lambda txn: txn.purges.redact_submission(status["id"], b"", ()))
             return find(*arguments)
 
         monkeypatch.setattr(submissions, "find_body", late)
@@ -449,7 +449,7 @@ class TestDurability:
         change = {"$set": {"pieces": 1}, "$unset": {"body": ""}}
         base.submissions.update_one({"_id": status["id"]}, change)
         assert b"old.top" in present(hub.store.submissions.find(status["id"])).raw
-        hub.store.commit(lambda txn: txn.purge_submission(status["id"], b"{}", ()))
+        hub.store.commit(lambda txn: txn.purges.redact_submission(status["id"], b"{}", ()))
         assert present(hub.store.submissions.find(status["id"])).raw == b"{}"
         assert base.submission_bodies.count_documents({}) == 0
 

@@ -430,11 +430,11 @@ def test_a_second_purge_of_an_object_adds_to_an_unfinished_one(
 
 def test_what_came_to_a_purge_while_it_ran_is_not_forgotten(hub: HubInProcess) -> None:
     first, more = Purge("indicator--1", values=("a.top",)), Purge("indicator--1", values=("b.top",))
-    hub.store.commit(lambda txn: txn.put_purge(first))
-    united = hub.store.commit(lambda txn: txn.put_purge(more))
-    hub.store.commit(lambda txn: txn.end_purge(first))
+    hub.store.commit(lambda txn: txn.purges.put(first))
+    united = hub.store.commit(lambda txn: txn.purges.put(more))
+    hub.store.commit(lambda txn: txn.purges.end(first))
     assert hub.store.purges.unfinished() == [united]
-    hub.store.commit(lambda txn: txn.end_purge(united))
+    hub.store.commit(lambda txn: txn.purges.end(united))
     assert hub.store.purges.unfinished() == []
 
 
@@ -461,7 +461,7 @@ def test_a_purge_that_fails_stops_no_other(
     hub: HubInProcess, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("indicator--1", "indicator--2"):
-        hub.store.commit(lambda txn, name=name: txn.put_purge(Purge(name)))  # type: ignore[misc]
+        hub.store.commit(lambda txn, name=name: txn.purges.put(Purge(name)))  # type: ignore[misc]
     clock.advance(hours=1)
     finish = Purger._finish
 
