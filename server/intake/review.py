@@ -279,7 +279,7 @@ class Reviewer:
         if settlement.authors is not None:
             due = choose_end_of_authors(batch.now)
             task = OutboxTask(str(uuid.uuid4()), settlement.authors, due=due, is_of_authors=True)
-            txn.put_outbox_task(task, self._owner, LEASE)
+            txn.outbox.put(task, self._owner, LEASE)
         late = _late_definitions(txn, batch, settlement.reviews)
         arrivals = replace(settlement.arrivals, source_ids=settlement.arrivals.source_ids | late)
         return self._put_task(txn, OutboxTask("", arrivals, settlement.after, settlement.revoked))
@@ -331,10 +331,10 @@ class Reviewer:
         def write(txn: Transaction) -> None:
             if task.due > txn.now:  # by a clock that was ahead, so the report may be the latest
                 due = choose_end_of_authors(txn.now)
-                txn.put_outbox_task(replace(task, due=due), self._owner, LEASE)
+                txn.outbox.put(replace(task, due=due), self._owner, LEASE)
                 return
             self._publisher.end_authors(txn, task.arrived, txn.now)
-            txn.remove_outbox_task(task.id)
+            txn.outbox.remove(task.id)
 
         self._store.commit(write)
 
@@ -358,7 +358,7 @@ class Reviewer:
     def _end_act(self, act: ReviewAct) -> None:
         def write(txn: Transaction) -> None:
             txn.review_acts.end(act.id, ActState.DONE)
-            txn.remove_outbox_task(act.id)
+            txn.outbox.remove(act.id)
 
         self._store.commit(write)
 
@@ -444,7 +444,7 @@ class Reviewer:
                 arrivals, now = task.arrived, self._clock()
                 after = self._publisher.complete(txn, arrivals, task.resume_after, now)
                 task = replace(task, resume_after=after)
-                txn.put_outbox_task(task, self._owner, LEASE)
+                txn.outbox.put(task, self._owner, LEASE)
                 return task
 
             task = self._store.commit(write)
@@ -494,7 +494,7 @@ class Reviewer:
                     merged = _with_answer(merged, Action.NOTED, message)
                 txn.replace_record(review.submission, merged)
             if order.done:
-                txn.remove_outbox_task(order.done)
+                txn.outbox.remove(order.done)
             return record, self.leave_task(txn, batch, settlement)
 
         return self._store.commit(write)
@@ -558,7 +558,7 @@ class Reviewer:
         if not task.resume_after and not txn.reviews.has_waiting(task):
             return None
         task = replace(task, id=str(uuid.uuid4()))
-        txn.put_outbox_task(task, self._owner, LEASE)
+        txn.outbox.put(task, self._owner, LEASE)
         return task
 
     def _find_record(self, review: Review) -> Record:

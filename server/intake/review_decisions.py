@@ -17,7 +17,9 @@ from functools import partial
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.server.model import (
     ActState,
+    ArrivedIds,
     DecisionKind,
+    OutboxTask,
     PendingDecision,
     Review,
     ReviewAct,
@@ -144,7 +146,8 @@ class Decisions:
                 act.id, act.login, act.kind, act.at, act.due, masks=decision.masks
             )
             txn.reviews.put_decision(reviews, pending)
-            txn.leave_act(act)
+            txn.review_acts.add(act)
+            txn.outbox.put(OutboxTask(act.id, ArrivedIds(""), due=act.due, is_act=True))
             details = {"act": act.id, "decision": act.kind.value, "ids": list(act.reviews)}
             txn.add_journal_entry("review.decide", act.login, details)
         return act
@@ -169,7 +172,7 @@ def _withdraw(txn: Transaction, act: ReviewAct, reviews: Sequence[Review], by: s
         for each in withdrawn:
             txn.review_acts.note_failure(act.id, each, _WITHDRAWN_BEFORE)
     txn.review_acts.end(act.id, ActState.DONE if has_decided else ActState.WITHDRAWN)
-    txn.remove_outbox_task(act.id)
+    txn.outbox.remove(act.id)
     if withdrawn:
         details = {"act": act.id, "decision": act.kind.value, "ids": withdrawn}
         txn.add_journal_entry("review.withdraw", by, details)

@@ -593,7 +593,7 @@ def _end_author(task: _Task, source: str) -> str:
     """End an identity that would end later, because its partner revokes it; its id, or empty."""
     if source not in task.batch.authors:
         return ""
-    for each in task.work.txn.find_author_tasks(task.batch.partner.slug):
+    for each in task.work.txn.outbox.find_of_authors(task.batch.partner.slug):
         for name, sent in _find_authors(task.work, each.arrived):
             if sent.source_id == source:
                 task.work.put(remove_identity(task.work.find(name), sent, task.work.merge))

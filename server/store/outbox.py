@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pymongo.client_session import ClientSession
-
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import ArrivedIds, OutboxTask
 from tocsin.server.store.connection import Base, Document, Session
@@ -20,11 +18,29 @@ _LONGEST_DELAY = 2 * DAY
 
 
 class Outbox:
-    """Pending tasks; `Transaction.put_outbox_task` adds them."""
+    """Pending tasks; within a transaction they are `Transaction.outbox`."""
 
-    def __init__(self, base: Base, clock: Callable[[], int]) -> None:
-        """`clock` returns µs since 1970 UTC; leases expire by it."""
-        self._base, self._tasks, self._clock = base, base.outbox, clock
+    def __init__(self, base: Base, clock: Callable[[], int], session: Session = None) -> None:
+        """`clock` returns µs since 1970 UTC; leases expire by it.
+
+        With a `session`, tasks are put, found and removed in it.
+        """
+        self._tasks, self._clock, self._session = base.outbox, clock, session
+
+    def put(self, task: OutboxTask, owner: str = "", seconds: int = 0) -> None:
+        """Put a task into the outbox, or record its progress.
+
+        It is leased to `owner` for `seconds`; after that, or without one, any worker may take it.
+        """
+        now = self._clock()
+        lease = {"lease": lease_end(now, seconds), "owner": owner} if owner else FREE
+        document = _task_to_document(task) | {"left": now, **lease}
+        self._tasks.replace_one({"_id": task.id}, document, upsert=True, session=self._session)
+
+    def find_of_authors(self, partner: str) -> list[OutboxTask]:
+        """The tasks that will end identities of a partner."""
+        found = map(_task_from_document, self._tasks.find({}, session=self._session))
+        return [each for each in found if each.is_of_authors and each.arrived.partner == partner]
 
     def lease(self, owner: str, seconds: int, most: int) -> list[OutboxTask]:
         """Lease at most `most` free tasks that are due, the oldest first, for `seconds`."""
@@ -49,8 +65,8 @@ class Outbox:
         self._tasks.update_one({"_id": id, "owner": owner}, {"$set": FREE})
 
     def remove(self, id: str) -> None:
-        """See `Transaction.remove_outbox_task`."""
-        remove_task(self._base, id)
+        """Delete a task that is done; nothing happens if it is gone already."""
+        self._tasks.delete_one({"_id": id}, session=self._session)
 
     def release_all(self) -> None:
         """End every lease; only while no other process is running."""
@@ -66,24 +82,6 @@ class Outbox:
 def _is_due(document: Document, now: int) -> bool:
     due = int(document.get("due", 0))  # an older task has none
     return not now < due <= now + _LONGEST_DELAY  # later, if the clock was set back
-
-
-def put_task(base: Base, session: ClientSession, task: OutboxTask, lease: Document) -> None:
-    """See `Transaction.put_outbox_task`."""
-    base.outbox.replace_one(
-        {"_id": task.id}, _task_to_document(task) | lease, upsert=True, session=session
-    )
-
-
-def find_author_tasks(base: Base, session: ClientSession, partner: str) -> list[OutboxTask]:
-    """See `Transaction.find_author_tasks`."""
-    found = map(_task_from_document, base.outbox.find({}, session=session))
-    return [each for each in found if each.is_of_authors and each.arrived.partner == partner]
-
-
-def remove_task(base: Base, id: str, session: Session = None) -> None:
-    """See `Transaction.remove_outbox_task`."""
-    base.outbox.delete_one({"_id": id}, session=session)
 
 
 def _task_to_document(task: OutboxTask) -> Document:

@@ -20,13 +20,11 @@ from tocsin.server.model import (
     Exclusion,
     NewEntry,
     OpenSubmission,
-    OutboxTask,
     PendingReferences,
     PublicObject,
     PublishOutcome,
     Query,
     Record,
-    ReviewAct,
     Submission,
     VersionKeyword,
 )
@@ -41,7 +39,7 @@ from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.writer import Publication, Writer, find_heads
 from tocsin.server.store.journal import FORGET, HEAD, JournalWriter
 from tocsin.server.store.journal import forget as forget_journal
-from tocsin.server.store.outbox import find_author_tasks, put_task, remove_task
+from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.people import People
 from tocsin.server.store.public_objects import (
     PublicObjects,
@@ -60,10 +58,8 @@ from tocsin.server.store.retention import (
 from tocsin.server.store.review_acts import ReviewActs
 from tocsin.server.store.reviews import ReviewWriter
 from tocsin.server.store.submissions import (
-    FREE,
     find_submission,
     is_leased,
-    lease_end,
     readmit,
     replace_record,
     set_aside,
@@ -146,6 +142,11 @@ class Transaction(Snapshot):
     def review_acts(self) -> ReviewActs:
         """The latest decisions of reviewers."""
         return ReviewActs(self._base, self._session)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Tasks to be done after the transaction."""
+        return Outbox(self._base, lambda: self.now, self._session)
 
     @property
     def purges(self) -> Purges:
@@ -265,22 +266,6 @@ class Transaction(Snapshot):
         """At most `most` contributions that wait for any of these ids, by key, after `after`."""
         return find_pending_references(self._base, self._session, arrivals, after, most)
 
-    def put_outbox_task(self, task: OutboxTask, owner: str, seconds: int) -> None:
-        """Put a task into the outbox, or record its progress.
-
-        It is leased to `owner` for `seconds`; after that any worker may take it.
-        """
-        lease = {"left": self.now, "lease": lease_end(self.now, seconds), "owner": owner}
-        put_task(self._base, self._session, task, lease)
-
-    def find_author_tasks(self, partner: str) -> list[OutboxTask]:
-        """The tasks that will end identities of a partner."""
-        return find_author_tasks(self._base, self._session, partner)
-
-    def remove_outbox_task(self, task_id: str) -> None:
-        """Delete a task that is done; nothing happens if it is gone already."""
-        remove_task(self._base, task_id, self._session)
-
     def settle(
         self, submission: str, records: Sequence[Record], *, total: int | None = None
     ) -> None:
@@ -308,12 +293,6 @@ class Transaction(Snapshot):
         Raises NotFound if it has not been settled.
         """
         replace_record(self._base, self._read_session(), submission, record, self.now)
-
-    def leave_act(self, act: ReviewAct) -> None:
-        """Store an act, and put its task into the outbox, for any worker."""
-        self.review_acts.add(act)
-        task = OutboxTask(act.id, ArrivedIds(""), due=act.due, is_act=True)
-        put_task(self._base, self._session, task, {"left": self.now, **FREE})
 
     def holds(self, feed: str, object_id: str) -> bool:
         """True if any version of an object is in a feed."""

@@ -167,6 +167,6 @@ def test_a_task_of_a_clock_that_was_ahead_is_due_when_it_is_set_back(store: Stor
     now = store.clock()
     for name, due in (("ahead", now + 40 * DAY), ("later", now + DAY)):
         task = OutboxTask(name, ArrivedIds(""), due=due)
-        store.commit(lambda txn, task=task: txn.put_outbox_task(task, "o", 0))  # type: ignore[misc]
+        store.commit(lambda txn, task=task: txn.outbox.put(task, "o", 0))  # type: ignore[misc]
     store.outbox.release_all()
     assert [each.id for each in store.outbox.lease("o", 60, 9)] == ["ahead"]
