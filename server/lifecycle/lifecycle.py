@@ -271,7 +271,7 @@ class Lifecycle:
         new = parse_exclusion(text, reason, self._clock())
 
         def add(txn: Transaction) -> int:
-            added = txn.add_exclusion(new)
+            added = txn.exclusions.add(new)
             work = self._begin(txn, self._clock())
             refused = [new, *start_pages(new)]
             published = [public_id for each in refused for public_id in self._published(txn, each)]
@@ -292,7 +292,7 @@ class Lifecycle:
         old = parse_exclusion(text, "", 0)
 
         def remove(txn: Transaction) -> None:
-            if not txn.remove_exclusion(old.type, old.value):
+            if not txn.exclusions.remove(old.type, old.value):
                 raise NotFound(f"{old.value} is not on the exclusion list")
             txn.add_journal_entry("exclusion.remove", who, {"kind": old.type, "value": old.value})
 
@@ -324,7 +324,7 @@ class Lifecycle:
         self, known: Snapshot, about: Exclusion, *, every: bool = False
     ) -> Iterable[str]:
         """Ids of public indicators on exactly that value, in every scope."""
-        scopes = [tlp.label for tlp in Tlp] + sorted(known.scopes())
+        scopes = [tlp.label for tlp in Tlp] + sorted(known.exclusions.scopes())
         kinds = ("artifact", "file") if about.type == "file" else (about.type,)
         patterns = [f"[{kind}:{about.property} = {quote_string(about.value)}]" for kind in kinds]
         for start in range(0, len(scopes), _SCOPES):

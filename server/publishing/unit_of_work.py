@@ -341,7 +341,7 @@ class UnitOfWork:
         for copy in changed:
             is_new = copy.id in self._new and copy.id.startswith(INDICATOR)
             if is_new and copy.public is not None and "|" in copy.public.scope:
-                self.txn.add_scope(copy.public.scope)
+                self.txn.exclusions.add_scope(copy.public.scope)
 
     def _forget_pending_references(self) -> None:
         """Let contributions wait for nothing any more that are gone."""

@@ -12,26 +12,24 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pymongo.client_session import ClientSession
-
 from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.domain_names import is_known_tld, parse_host_name
 from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.observables.values import canonical_value
 from tocsin.server.model import Exclusion
-from tocsin.server.store.connection import Base, Document
+from tocsin.server.store.connection import Base, Document, Session
 
-REVISION = "unwanted"  # as in the first databases
+EXCLUSIONS_REVISION = "unwanted"  # as in the first databases
 _HOSTS = frozenset(("domain-name", "ipv4-addr", "ipv6-addr"))
 
 
 class Exclusions:
-    """The exclusion list, for reading; a `Transaction` changes it."""
+    """The exclusion list and the scopes; within a transaction it is `Transaction.exclusions`."""
 
-    def __init__(self, base: Base) -> None:
-        """`base` is the hub's database."""
-        self._base = base
+    def __init__(self, base: Base, session: Session = None) -> None:
+        """Read and write in `session`, if there is one."""
+        self._base, self._session = base, session
         self._cached: tuple[int, tuple[Exclusion, ...]] = (-1, ())
 
     def list(self) -> tuple[Exclusion, ...]:
@@ -40,55 +38,45 @@ class Exclusions:
 
     def list_with_revision(self) -> tuple[int, tuple[Exclusion, ...]]:
         """The list's revision and everything on it."""
-        revision, cached = _revision(self._base), self._cached
+        state = self._base.hub_state.find_one({"_id": EXCLUSIONS_REVISION}, session=self._session)
+        revision, cached = 0 if state is None else int(state["revision"]), self._cached
         if revision != cached[0]:
-            found = sorted(
-                map(_exclusion_from_document, self._base.exclusions.find({})),
-                key=lambda each: each.value,
-            )
-            self._cached = cached = (revision, tuple(found))
+            documents = self._base.exclusions.find({}, session=self._session)
+            found = map(_exclusion_from_document, documents)
+            self._cached = cached = (revision, tuple(sorted(found, key=lambda each: each.value)))
         return cached
 
+    def add(self, new: Exclusion) -> bool:
+        """Add a value to the exclusion list; False if it is there already."""
+        key = {"_id": _key(new.type, new.value)}
+        if self._base.exclusions.find_one(key, session=self._session) is not None:
+            return False
+        self._base.exclusions.insert_one(_exclusion_to_document(new), session=self._session)
+        self._increment_revision()
+        return True
 
-def _revision(base: Base) -> int:
-    document = base.hub_state.find_one({"_id": REVISION})
-    return 0 if document is None else int(document["revision"])
+    def remove(self, kind: str, value: str) -> bool:
+        """Remove a value from the exclusion list; False if it is not there."""
+        key = {"_id": _key(kind, value)}
+        deleted = self._base.exclusions.delete_one(key, session=self._session).deleted_count
+        if deleted:
+            self._increment_revision()
+        return bool(deleted)
 
+    def add_scope(self, scope: str) -> None:
+        """Record a scope under which something is published, so that it can be found."""
+        key = {"_id": _key("scope", scope)}
+        if self._base.scopes.find_one(key, {"_id": 1}, session=self._session) is None:
+            self._base.scopes.insert_one({**key, "scope": scope}, session=self._session)
 
-def add_exclusion(base: Base, session: ClientSession, new: Exclusion) -> bool:
-    """See `Transaction.add_exclusion`."""
-    name = _key(new.type, new.value)
-    if base.exclusions.find_one({"_id": name}, session=session) is not None:
-        return False
-    base.exclusions.insert_one(_exclusion_to_document(new), session=session)
-    _increment_revision(base, session)
-    return True
+    def scopes(self) -> Iterator[str]:
+        """Every recorded scope."""
+        for document in self._base.scopes.find({}, session=self._session):
+            yield document["scope"]
 
-
-def remove_exclusion(base: Base, session: ClientSession, kind: str, value: str) -> bool:
-    """See `Transaction.remove_exclusion`."""
-    deleted = base.exclusions.delete_one({"_id": _key(kind, value)}, session=session).deleted_count
-    if deleted:
-        _increment_revision(base, session)
-    return bool(deleted)
-
-
-def add_scope(base: Base, session: ClientSession, scope: str) -> None:
-    """See `Transaction.add_scope`."""
-    name = _key("scope", scope)
-    if base.scopes.find_one({"_id": name}, {"_id": 1}, session=session) is None:
-        base.scopes.insert_one({"_id": name, "scope": scope}, session=session)
-
-
-def scopes(base: Base, session: ClientSession) -> Iterator[str]:
-    """See `Transaction.scopes`."""
-    for document in base.scopes.find({}, session=session):
-        yield document["scope"]
-
-
-def _increment_revision(base: Base, session: ClientSession) -> None:
-    key = {"_id": REVISION}
-    base.hub_state.update_one(key, {"$inc": {"revision": 1}}, upsert=True, session=session)
+    def _increment_revision(self) -> None:
+        key, change = {"_id": EXCLUSIONS_REVISION}, {"$inc": {"revision": 1}}
+        self._base.hub_state.update_one(key, change, upsert=True, session=self._session)
 
 
 def _key(kind: str, text: str) -> str:

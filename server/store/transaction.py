@@ -6,7 +6,6 @@ from collections.abc import (
     Callable,
     Collection,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -17,7 +16,6 @@ from pymongo.client_session import ClientSession
 from tocsin.admission.timestamps import DAY
 from tocsin.server.model import (
     ArrivedIds,
-    Exclusion,
     NewEntry,
     OpenSubmission,
     PendingReferences,
@@ -28,12 +26,13 @@ from tocsin.server.model import (
     Submission,
     VersionKeyword,
 )
-from tocsin.server.store import exclusions, public_objects
+from tocsin.server.store import public_objects
 from tocsin.server.store.accounts import PARTNERS_REVISION, Accounts
 from tocsin.server.store.admin_requests import AdminRequests
 from tocsin.server.store.agreements import Agreements
 from tocsin.server.store.commits import BulkWriteSupport, CommitNumber, Writes
 from tocsin.server.store.connection import Base
+from tocsin.server.store.exclusions import EXCLUSIONS_REVISION, Exclusions
 from tocsin.server.store.feeds.blocks import find_entries
 from tocsin.server.store.feeds.clock import HubClock
 from tocsin.server.store.feeds.writer import Publication, Writer, find_heads
@@ -84,9 +83,10 @@ class Snapshot:
         """The newest public id of each of a partner's own ids that has one."""
         return find_public_ids(self._base, self._read_session("public_ids"), partner, ids)
 
-    def scopes(self) -> Iterator[str]:
-        """Every recorded scope."""
-        return exclusions.scopes(self._base, self._session)
+    @cached_property
+    def exclusions(self) -> Exclusions:
+        """The exclusion list and the scopes."""
+        return Exclusions(self._base, self._session)
 
     def _read_session(self, *collections: str) -> ClientSession:
         """The session for what reads some collections of the database, or any of them."""
@@ -230,27 +230,15 @@ class Transaction(Snapshot):
         """Remove public objects from the schedule, regardless of their `due_hour`."""
         public_objects.write_schedule(self._base, self._read_session(), dict.fromkeys(ids, 0))
 
-    def add_exclusion(self, new: Exclusion) -> bool:
-        """Add a value to the exclusion list; False if it is there already."""
-        return exclusions.add_exclusion(self._base, self._read_session(), new)
-
-    def remove_exclusion(self, kind: str, value: str) -> bool:
-        """Remove a value from the exclusion list; False if it is not there."""
-        return exclusions.remove_exclusion(self._base, self._read_session(), kind, value)
-
     def find_revisions(self) -> tuple[int, int]:
         """The revisions of the partners and of the exclusion list."""
-        wanted = {"_id": {"$in": [PARTNERS_REVISION, exclusions.REVISION, HEAD]}}
+        wanted = {"_id": {"$in": [PARTNERS_REVISION, EXCLUSIONS_REVISION, HEAD]}}
         state = self._base.hub_state.find(wanted, session=self._read_session("hub_state"))
         found = {each["_id"]: each for each in state}
         self._journal.head = found.get(HEAD)  # the caller writes the journal too
         first = {"revision": 0}
         partners = found.get(PARTNERS_REVISION, first)["revision"]
-        return int(partners), int(found.get(exclusions.REVISION, first)["revision"])
-
-    def add_scope(self, scope: str) -> None:
-        """Record a scope under which something is published, so that it can be found."""
-        exclusions.add_scope(self._base, self._session, scope)
+        return int(partners), int(found.get(EXCLUSIONS_REVISION, first)["revision"])
 
     def add_public_ids(self, partner: str, submission: str, pairs: Mapping[str, str]) -> None:
         """Record the public ids assigned to a partner's own ids, by own id."""
