@@ -492,7 +492,7 @@ class Reviewer:
                 if order.waiver.rules:
                     message = _RELEASED_MASKED if without_text else _RELEASED
                     merged = _with_answer(merged, Action.NOTED, message)
-                txn.replace_record(review.submission, merged)
+                txn.submissions.replace_record(review.submission, merged)
             if order.done:
                 txn.outbox.remove(order.done)
             return record, self.leave_task(txn, batch, settlement)
@@ -512,7 +512,7 @@ class Reviewer:
         txn.add_journal_entry("review.held", who, {"review": review.id, "rules": list(again.rules)})
         before = self._find_record(review)
         if before.verdict == Verdict.HELD:
-            txn.replace_record(review.submission, merge_held_records(before, record))
+            txn.submissions.replace_record(review.submission, merge_held_records(before, record))
 
     def _refuse(
         self, review: Review, order: _Order, reason: str
@@ -526,12 +526,12 @@ class Reviewer:
             if record.verdict == Verdict.HELD:
                 refused = replace(record, verdict=Verdict.REFUSED.value)
                 record = _with_answer(refused, Action.REFUSED, reason or _REJECTED)
-                txn.replace_record(review.submission, record)
+                txn.submissions.replace_record(review.submission, record)
                 self._publisher.give_up(txn, review, self._clock())
             elif order.act or order.is_answer:
                 message = _STAYS_MASKED.format(reason or _REJECTED)
                 record = _with_answer(record, Action.NOTED, message)
-                txn.replace_record(review.submission, record)
+                txn.submissions.replace_record(review.submission, record)
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
             return record, self._put_task(txn, OutboxTask("", arrivals))
 
@@ -548,7 +548,7 @@ class Reviewer:
             txn.add_journal_entry("review.release", order.who, entry)
             message = _STAYS_MASKED.format(_KEPT_MASKED)
             record = _with_answer(self._find_record(review), Action.NOTED, message)
-            txn.replace_record(review.submission, record)
+            txn.submissions.replace_record(review.submission, record)
             arrivals = ArrivedIds(review.partner, frozenset({review.source_id}))
             return record, self._put_task(txn, OutboxTask("", arrivals))
 

@@ -41,7 +41,7 @@ class SetAside:
         """Take a submission out of the queue; False if another worker has it."""
 
         def write(txn: Transaction) -> bool:
-            done = txn.set_submission_aside(chosen)
+            done = txn.submissions.set_aside(chosen)
             if done:
                 details = {"submission": chosen.id, "attempts": chosen.attempts}
                 txn.add_journal_entry("submission.set_aside", chosen.account, details)
@@ -62,7 +62,7 @@ class SetAside:
         """Put a submission that was set aside back into the queue; NotFound if it was not."""
 
         def write(txn: Transaction) -> None:
-            txn.readmit_submission(id)
+            txn.submissions.readmit(id)
             txn.add_journal_entry("submission.retry", who, {"submission": id})
 
         self._store.commit(write)
@@ -95,7 +95,7 @@ class SetAside:
             for start in range(0, len(records), _DROPPED_AT_ONCE):
                 txn.settle(id, records[start : start + _DROPPED_AT_ONCE], total=submission.total)
             details = {"submission": id, "objects": len(records), "reason": reason}
-            txn.forget_body(id, self._clock() // DAY)
+            txn.submissions.forget_body(id, self._clock() // DAY)
             txn.add_journal_entry("submission.drop", who, details)
 
         self._store.commit(write)

@@ -277,7 +277,7 @@ class Purger:
         """
 
         def cut(txn: Transaction) -> bool:
-            submission = txn.find_submission(submission_id)
+            submission = txn.submissions.find(submission_id)
             if submission is None:
                 return False
             body, count = b"", 0
@@ -286,7 +286,7 @@ class Purger:
                 body, count = _cut_out(submission.raw, sender, purge)
             keep = submission.settled < submission.total and not count
             txn.purges.redact_submission(submission_id, None if keep else body, purge.values)
-            return count > 0 and txn.is_leased(submission_id, LEASE)
+            return count > 0 and txn.submissions.is_leased(submission_id, LEASE)
 
         beat()
         return self._store.commit(cut)

@@ -134,11 +134,11 @@ class Retention:
         if kept is Kept.REVIEW:
             close_review(self._store, self._intake, id_)
         elif kept is Kept.DECIDED:
-            self._store.commit(lambda txn: txn.forget_review(id_))
+            self._store.commit(lambda txn: txn.reviews.forget(id_))
         elif kept is Kept.STATUS:
-            self._store.commit(lambda txn: txn.forget_submission(id_, again))
+            self._store.commit(lambda txn: txn.submissions.forget(id_, again))
         else:
-            self._store.commit(lambda txn: txn.forget_body(id_, again))
+            self._store.commit(lambda txn: txn.submissions.forget_body(id_, again))
 
     def _end_day(self, kept: Kept, last: int) -> None:
         """Do the work of once a day, when everything of one kind has been deleted."""

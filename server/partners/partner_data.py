@@ -156,7 +156,7 @@ class PartnerData:
         while self._forget_withdrawals(slug):
             withdrawal += self.withdraw_all(slug, who, reason)
         for id_ in self._store.partner_data.submission_ids(slug):
-            self._store.commit(lambda txn, id_=id_: txn.delete_submission(id_))  # type: ignore[misc]
+            self._store.commit(lambda txn, id_=id_: txn.submissions.delete(id_))  # type: ignore[misc]
         self._store.statistics.forget_partner(slug)
         self._store.commit(lambda txn: remove_people(txn, slug, who))  # invited meanwhile
         self._store.partner_data.delete(slug)

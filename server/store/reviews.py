@@ -281,6 +281,12 @@ class ReviewWriter(Reviews):
             gone["decision"] = ""
         self._change({"_id": review_id}, {"$set": change, "$unset": gone})
 
+    def forget(self, review_id: str) -> None:
+        """Delete what is left of a review, unless it waits."""
+        found = self._reviews.find_one({"_id": review_id}, {"state": 1}, session=self._session)
+        if found is not None and found["state"] != WAITING:
+            self._reviews.delete_one({"_id": review_id}, session=self._session)
+
     def _require(self, review_id: str) -> Document:
         document = self._reviews.find_one({"_id": review_id}, session=self._session)
         if document is None:

@@ -298,6 +298,111 @@ class Submissions:
         return lease_end(self._clock(), seconds)
 
 
+class SubmissionWriter:
+    """Changes submissions in a transaction; `Transaction.settle` adds verdicts."""
+
+    def __init__(self, base: Base, session: ClientSession, now: int) -> None:
+        """`now` is the time of the transaction."""
+        self._base, self._submissions, self._verdicts = base, base.submissions, base.verdicts
+        self._session, self._now = session, now
+
+    def find(self, id: str) -> Submission | None:
+        """The submission with its body, or None."""
+        return find_submission(self._base, self._session, id)
+
+    def is_leased(self, id: str, seconds: int) -> bool:
+        """True if a worker has a submission in hand, where leases last `seconds`."""
+        document = self._submissions.find_one({"_id": id}, {"lease": 1}, session=self._session)
+        return document is not None and not is_free(document, self._now, seconds)
+
+    def set_aside(self, chosen: OpenSubmission) -> bool:
+        """Take a submission out of the queue until an operator decides; False if it was leased."""
+        key = {"_id": chosen.id, "lease": chosen.lease, "open": True}
+        change = {"$set": FREE | {"open": False, "aside": True, "aside_at": self._now}}
+        return self._change(key, change)
+
+    def readmit(self, id: str) -> None:
+        """Put a submission that was set aside back into the queue; NotFound if it was not."""
+        state = FREE | {"open": True, "attempts": 0, "queued": True}
+        if not self._change({"_id": id, "aside": True}, {"$set": state, "$unset": _NOT_ASIDE}):
+            raise NotFound(f"no submission {id} is set aside")
+
+    def replace_record(self, id: str, record: Record) -> None:
+        """Replace one settled record after a review, and adjust the counts.
+
+        Raises NotFound if it has not been settled.
+        """
+        document = _find_submission(self._base, self._session, id)
+        wanted, fields = {"submission": id}, {"first": 1, "n": 1}
+        batches = self._verdicts.find(wanted, fields, session=self._session)
+        ids = [each["_id"] for each in batches if each["first"] <= record.index < _end(each)]
+        batch = self._verdicts.find_one({"_id": ids[0]}, session=self._session) if ids else None
+        if batch is None:
+            raise NotFound("this record of the submission has not been settled")
+        records, at = read_records(batch), record.index - batch["first"]
+        changes = Counter({record.verdict: 1})
+        before = records[at]["verdict"]
+        changes.subtract([before])
+        records[at] = _record_to_document(record)
+        change: Document = {"$set": record_fields(records)}
+        if record.verdict != before:
+            noted = note_decision(record, self._now)
+            change = noted | {"$set": change["$set"] | noted["$set"]}
+        self._verdicts.update_one({"_id": batch["_id"]}, change, session=self._session)
+        counts = _add_counts(document["counts"], changes)
+        self._change({"_id": id}, {"$set": {"counts": counts}})
+
+    def forget_body(self, id: str, again: int) -> bool:
+        """Delete the body of a settled submission; True if it was deleted.
+
+        An undecided one is from now on found by the day `again`, in days since 1970.
+        """
+        document = self._find_state(id)
+        if document is None:
+            return False
+        if _is_undecided(document):
+            self._change({"_id": id}, {"$set": {"body_day": again}})
+            return False
+        put_body(self._base, self._session, id, b"")
+        self._change({"_id": id}, {"$unset": {"body_day": "", "refused_day": ""}})
+        return True
+
+    def forget(self, id: str, again: int) -> bool:
+        """Delete a submission with its records; True if it was deleted.
+
+        If it is undecided, or one of them is held, it is found by the day `again`.
+        """
+        document = self._find_state(id)
+        if document is None:
+            return False
+        if _is_undecided(document) or document["counts"].get("held"):
+            self._change({"_id": id}, {"$set": {"day": again}})
+            return False
+        self.delete(id)
+        return True
+
+    def delete(self, id: str) -> None:
+        """Delete a submission with its body and records, whatever its state."""
+        put_body(self._base, self._session, id, b"")
+        batches = self._verdicts.find({"submission": id}, {"_id": 1}, session=self._session)
+        for chunk in chunk_keys([batch["_id"] for batch in batches], _MAX_KEYS):
+            self._verdicts.delete_many({"_id": {"$in": list(chunk)}}, session=self._session)
+        self._submissions.delete_one({"_id": id}, session=self._session)
+
+    def _find_state(self, id: str) -> Document | None:
+        """The fields of a submission that tell if it may be forgotten."""
+        fields = {"open": 1, "aside": 1, "counts": 1}
+        return self._submissions.find_one({"_id": id}, fields, session=self._session)
+
+    def _change(self, key: Document, change: Document) -> bool:
+        return self._submissions.update_one(key, change, session=self._session).matched_count > 0
+
+
+def _is_undecided(document: Document) -> bool:
+    """True if a submission waits for a worker or for the operator."""
+    return bool(document["open"] or document.get("aside"))
+
+
 def _end(batch: Document) -> int:
     """The index after the last record of a batch."""
     return int(batch["first"]) + int(batch["n"])
@@ -351,28 +456,6 @@ def _submission_from_document(document: Document, body: bytes = b"") -> Submissi
         set_aside=document.get("aside_at", 0),
         anonymous=document.get("anonymous", False),
     )
-
-
-def is_leased(base: Base, session: ClientSession, id: str, now: int, seconds: int) -> bool:
-    """See `Transaction.is_leased`."""
-    document = base.submissions.find_one({"_id": id}, {"lease": 1}, session=session)
-    return document is not None and not is_free(document, now, seconds)
-
-
-def set_aside(base: Base, session: ClientSession, chosen: OpenSubmission, now: int) -> bool:
-    """See `Transaction.set_submission_aside`."""
-    key = {"_id": chosen.id, "lease": chosen.lease, "open": True}
-    change = {"$set": FREE | {"open": False, "aside": True, "aside_at": now}}
-    return base.submissions.update_one(key, change, session=session).matched_count > 0
-
-
-def readmit(base: Base, session: ClientSession, id: str) -> None:
-    """See `Transaction.readmit_submission`."""
-    change = {"$set": FREE | {"open": True, "attempts": 0, "queued": True}, "$unset": _NOT_ASIDE}
-    if not base.submissions.update_one(
-        {"_id": id, "aside": True}, change, session=session
-    ).matched_count:
-        raise NotFound(f"no submission {id} is set aside")
 
 
 def settle(  # noqa: PLR0913
@@ -443,30 +526,6 @@ def _is_refused(
         return False
     before = _find_submission(base, session, submission)["counts"] if start else {}
     return not before.keys() - {"refused"}
-
-
-def replace_record(
-    base: Base, session: ClientSession, submission: str, record: Record, now: int
-) -> None:
-    """See `Transaction.replace_record`; `now` is in µs since 1970 UTC."""
-    document = _find_submission(base, session, submission)
-    batches = base.verdicts.find({"submission": submission}, {"first": 1, "n": 1}, session=session)
-    batch_ids = [b["_id"] for b in batches if b["first"] <= record.index < b["first"] + b["n"]]
-    batch = base.verdicts.find_one({"_id": batch_ids[0]}, session=session) if batch_ids else None
-    if batch is None:
-        raise NotFound("this record of the submission has not been settled")
-    records, at = read_records(batch), record.index - batch["first"]
-    changes = Counter({record.verdict: 1})
-    before = records[at]["verdict"]
-    changes.subtract([before])
-    records[at] = _record_to_document(record)
-    fields: Document = {"$set": record_fields(records)}
-    if record.verdict != before:
-        noted = note_decision(record, now)
-        fields = noted | {"$set": fields["$set"] | noted["$set"]}
-    base.verdicts.update_one({"_id": batch["_id"]}, fields, session=session)
-    change = {"$set": {"counts": _add_counts(document["counts"], changes)}}
-    base.submissions.update_one({"_id": submission}, change, session=session)
 
 
 def put_body(base: Base, session: Session, submission: str, body: bytes) -> None:

@@ -17,13 +17,11 @@ from tocsin.admission.timestamps import DAY
 from tocsin.server.model import (
     ArrivedIds,
     NewEntry,
-    OpenSubmission,
     PendingReferences,
     PublicObject,
     PublishOutcome,
     Query,
     Record,
-    Submission,
     VersionKeyword,
 )
 from tocsin.server.store import public_objects
@@ -48,22 +46,9 @@ from tocsin.server.store.public_objects import (
     put_pending_references,
 )
 from tocsin.server.store.purge import Purges
-from tocsin.server.store.retention import (
-    delete_submission,
-    forget_body,
-    forget_review,
-    forget_submission,
-)
 from tocsin.server.store.review_acts import ReviewActs
 from tocsin.server.store.reviews import ReviewWriter
-from tocsin.server.store.submissions import (
-    find_submission,
-    is_leased,
-    readmit,
-    replace_record,
-    set_aside,
-    settle,
-)
+from tocsin.server.store.submissions import SubmissionWriter, settle
 
 
 class Snapshot:
@@ -147,6 +132,11 @@ class Transaction(Snapshot):
     def outbox(self) -> Outbox:
         """Tasks to be done after the transaction."""
         return Outbox(self._base, lambda: self.now, self._session)
+
+    @property
+    def submissions(self) -> SubmissionWriter:
+        """Submissions, after the writes that were left to the end."""
+        return SubmissionWriter(self._base, self._read_session(), self.now)
 
     @property
     def purges(self) -> Purges:
@@ -267,21 +257,6 @@ class Transaction(Snapshot):
         """
         settle(self._base, self._session, self._writes, submission, records, total, self.now)
 
-    def set_submission_aside(self, chosen: OpenSubmission) -> bool:
-        """Take a submission out of the queue until an operator decides; False if it was leased."""
-        return set_aside(self._base, self._read_session(), chosen, self.now)
-
-    def readmit_submission(self, id: str) -> None:
-        """Put a submission that was set aside back into the queue; NotFound if it was not."""
-        readmit(self._base, self._read_session(), id)
-
-    def replace_record(self, submission: str, record: Record) -> None:
-        """Replace one settled record after a review, and adjust the counts.
-
-        Raises NotFound if it has not been settled.
-        """
-        replace_record(self._base, self._read_session(), submission, record, self.now)
-
     def holds(self, feed: str, object_id: str) -> bool:
         """True if any version of an object is in a feed."""
         return bool(find_entries(self._base, feed, [object_id], self._read_session()))
@@ -292,36 +267,6 @@ class Transaction(Snapshot):
         With `keep_last` the version that was added last stays.  To be repeated until it is 0.
         """
         return self._writer(feed).purge(object_id, keep_last=keep_last)
-
-    def find_submission(self, id: str) -> Submission | None:
-        """The submission with its body, or None."""
-        return find_submission(self._base, self._read_session(), id)
-
-    def is_leased(self, submission: str, seconds: int) -> bool:
-        """True if a worker has a submission in hand, where leases last `seconds`."""
-        return is_leased(self._base, self._read_session(), submission, self.now, seconds)
-
-    def forget_body(self, submission: str, again: int) -> bool:
-        """Delete the body of a settled submission; True if it was deleted.
-
-        An undecided one is from now on found by the day `again`, in days since 1970.
-        """
-        return forget_body(self._base, self._read_session(), submission, again)
-
-    def forget_submission(self, submission: str, again: int) -> bool:
-        """Delete a submission with its records; True if it was deleted.
-
-        If it is undecided, or one of them is held, it is found by the day `again`.
-        """
-        return forget_submission(self._base, self._read_session(), submission, again)
-
-    def forget_review(self, review: str) -> None:
-        """Delete what is left of a review, unless it waits."""
-        forget_review(self._base, self._read_session(), review)
-
-    def delete_submission(self, submission: str) -> None:
-        """Delete a submission with its body and records, whatever its state."""
-        delete_submission(self._base, self._read_session(), submission)
 
     def forget_journal(self, days: int, most: int, actor: str) -> int:
         """Delete at most `most` of the oldest entries of the journal; how many.

@@ -148,7 +148,7 @@ class TestList:
         assert "3 domains, 1 URL: evil0[.]top , evil1[.]top , evil2[.]top , …" in page
         operator = sign_in(hub, "operator@hub.example")
         assert "evil0" not in operator.get("/console/submissions?partner=acme").text
-        hub.store.commit(lambda txn: txn.delete_submission(id_))
+        hub.store.commit(lambda txn: txn.submissions.delete(id_))
         assert "evil0" not in partner.get("/console/submissions").text
 
     @pytest.mark.slow

@@ -345,7 +345,7 @@ class TestSubmissions:
         for record in records("held", "held", "refused"):
             settle(store, record)
         changed = replace(records("held", "admitted")[1], public_id="public--9")
-        store.commit(lambda txn: txn.replace_record(submission().id, changed))
+        store.commit(lambda txn: txn.submissions.replace_record(submission().id, changed))
         assert present(store.submissions.find(submission().id)).counts == {
             "admitted": 1,
             "held": 1,
@@ -356,7 +356,9 @@ class TestSubmissions:
     def test_what_was_not_settled_cannot_be_amended(self, store: Store) -> None:
         store.submissions.receive(submission())
         with pytest.raises(NotFound):
-            store.commit(lambda txn: txn.replace_record(submission().id, records("held")[0]))
+            store.commit(
+                lambda txn: txn.submissions.replace_record(submission().id, records("held")[0])
+            )
         with pytest.raises(NotFound):
             store.commit(lambda txn: txn.settle("another", records("held")))
 
