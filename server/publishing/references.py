@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Protocol
 
 import orjson
 
@@ -47,6 +46,7 @@ from tocsin.server.publishing.public_ids import (
 )
 from tocsin.server.publishing.public_objects import add_contribution, is_valid
 from tocsin.server.publishing.unit_of_work import UnitOfWork
+from tocsin.server.store import Snapshot
 
 PORTION = 200
 """Contributions that one transaction completes at most."""
@@ -58,18 +58,6 @@ MOST_AWAITED = 1_000
 """Objects that one contribution waits for."""
 
 _OF_THE_SOURCE = ("id", "created", "modified")
-
-
-class KnownObjects(Protocol):
-    """The source of public objects: the store, or a transaction."""
-
-    def find_public_ids(self, partner: str, ids: Collection[str]) -> dict[str, str]:
-        """The newest public id of each of a partner's own ids, as far as there is one."""
-        ...
-
-    def public_objects(self, ids: Collection[str]) -> dict[str, PublicObject]:
-        """The public objects with these ids, as far as there are any."""
-        ...
 
 
 def look_up_references(
@@ -107,9 +95,7 @@ def resolve_references(
     return known
 
 
-def find_definitions(
-    known: KnownObjects, partner: str, ids: Collection[str]
-) -> dict[str, StixObject]:
+def find_definitions(known: Snapshot, partner: str, ids: Collection[str]) -> dict[str, StixObject]:
     """The partner's own marking definitions with these ids that are public already."""
     sources = known.find_public_ids(partner, ids)
     publics = known.public_objects({*ids, *sources.values()})
@@ -131,7 +117,7 @@ def identity_ids(subjects: Iterable[StixObject]) -> frozenset[str]:
 
 
 def find_replaced_authors(
-    known: KnownObjects, partner: str, identities: Collection[str], hub: str
+    known: Snapshot, partner: str, identities: Collection[str], hub: str
 ) -> frozenset[str]:
     """The partner's identities in whose place the hub's own stands."""
     found = known.find_public_ids(partner, identities)
