@@ -31,14 +31,13 @@ from pymongo import ReplaceOne, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as Documents
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
-from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.store.connection import (
     INTERNAL_ERROR,
-    MAJORITY_JOURNALED,
     NOT_DONE,
+    TRANSACTION,
     UNKNOWN,
     Base,
     Client,
@@ -103,9 +102,7 @@ class Commits:
         session, number = self._session, self._begin()
         pauses = _Pauses(deadline)
         while True:
-            session.start_transaction(
-                ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY
-            )
+            session.start_transaction(*TRANSACTION)
             try:
                 with _until(deadline):
                     result = work(session, CommitNumber(self._id, number))

@@ -9,6 +9,7 @@ got to different points (docs/decisions/0061).
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import (
@@ -49,6 +50,7 @@ from tocsin.server.processes.nonblocking import check_may_block
 Document = dict[str, Any]
 """A document as the driver reads and writes it."""
 K = TypeVar("K")
+T = TypeVar("T")
 Base = Database[Document]
 Client = MongoClient[Document]
 Session = ClientSession | None
@@ -72,6 +74,8 @@ DATABASE_ERRORS = (PyMongoError,)
 """Errors of the database, whatever their cause."""
 MAJORITY_JOURNALED = WriteConcern(w="majority", j=True)
 """Acknowledged once a majority has it in its journal."""
+TRANSACTION = (ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY)
+"""The options of each transaction that writes."""
 MAJORITY = ReadConcern("majority")
 """Reads only data that cannot be rolled back."""
 _SERVER_SELECTION_SECONDS = 10.0
@@ -293,6 +297,24 @@ def in_order(base: Base) -> Iterator[None]:
     """
     with base.client.start_session(causal_consistency=True) as session, session.bind():
         yield
+
+
+def try_transaction(
+    client: Client, work: Callable[[ClientSession], T], name: str, log: logging.Logger
+) -> T | None:
+    """Do `work` in a transaction, once; None if it yielded to others, or may have.
+
+    `name` says in the log what yields.
+    """
+    with client.start_session() as session:
+        try:
+            with session.start_transaction(*TRANSACTION):
+                return work(session)
+        except PyMongoError as error:
+            if not any(map(error.has_error_label, (NOT_DONE, UNKNOWN))):
+                raise
+            log.debug("%s yields: %s", name, error)
+            return None
 
 
 def _where(client: Client) -> str:

@@ -19,14 +19,12 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection as Documents
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
-from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.store.archive import split_documents
 from tocsin.server.store.connection import (
-    MAJORITY_JOURNALED,
+    TRANSACTION,
     Base,
     Document,
     Session,
@@ -149,7 +147,7 @@ def _move(base: Base, former: str, name: str, documents: Sequence[RawBSONDocumen
 
     try:
         with base.client.start_session() as session:
-            session.with_transaction(write, *_TRANSACTION)
+            session.with_transaction(write, *TRANSACTION)
     except BulkWriteError as error:
         raise Unavailable(_IN_BOTH.format(former, name)) from error
 
@@ -192,8 +190,6 @@ _TRIED = "tried"
 _MARK = "restore"
 """The mark of a database into which a backup is being restored."""
 _EXISTS = 48
-_TRANSACTION = (ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY)
-"""The options of each transaction here."""
 _NO_TRANSACTIONS = (
     "the database does not do transactions over two collections with snapshot reads and majority "
     "writes ({}): use MongoDB 6.0 or newer; Amazon DocumentDB, Azure Cosmos DB and FerretDB are "
@@ -324,11 +320,11 @@ def try_transactions(base: Base) -> None:
 
     try:
         with base.client.start_session() as session:
-            session.start_transaction(*_TRANSACTION)
+            session.start_transaction(*TRANSACTION)
             write(session)
             session.abort_transaction()
             left = any(place.find_one(key) for place in places)
-            seen = session.with_transaction(write, *_TRANSACTION)
+            seen = session.with_transaction(write, *TRANSACTION)
             kept = all(place.find_one(key) for place in places)
     except OperationFailure as error:
         if is_outage_error(error):

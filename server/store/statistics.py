@@ -19,13 +19,11 @@ from dataclasses import dataclass, field
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
-from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.timestamps import DAY, HOUR
 from tocsin.server.model import OPERATOR_SLUG, Record
 from tocsin.server.store.connection import (
-    MAJORITY_JOURNALED,
+    TRANSACTION,
     Base,
     Client,
     Document,
@@ -143,9 +141,7 @@ class Statistics:
 
     def _transaction(self, work: Callable[[ClientSession], bool]) -> bool:
         with self._client.start_session() as session:
-            return session.with_transaction(
-                work, ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY
-            )
+            return session.with_transaction(work, *TRANSACTION)
 
     def _count_batches(self, session: ClientSession) -> bool:
         fields = dict.fromkeys(("submission", "first", "at", "tally", "counted", "decided"), 1)

@@ -23,19 +23,16 @@ from itertools import accumulate, chain, groupby
 
 import bson
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
 
 from tocsin.server.processes.shared_folder import CommitLock
 from tocsin.server.store.configuration import ONLY_FEEDS
 from tocsin.server.store.connection import (
-    MAJORITY_JOURNALED,
     MAX_KEYS,
     Base,
     Client,
     Document,
     chunk_keys,
+    try_transaction,
 )
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
@@ -66,8 +63,6 @@ MAX_DOCUMENT_OCTETS = 15_000_000
 MAX_YIELDS = 5
 """Maximum number of times in a row that the packer yields to other writers."""
 _SIZES = {"first": 1, "n": 1, "ends": 1, "stamps": 1}
-_CONFLICT = "TransientTransactionError"
-_UNKNOWN = "UnknownTransactionCommitResult"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +134,14 @@ class Packer:
 
     def _try(self, due: _Due) -> bool | None:
         """True if something was packed, False if nothing was left; None after yielding."""
-        with self._client.start_session() as session:
-            try:
-                with session.start_transaction(
-                    ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY
-                ):
-                    if self._yielded >= MAX_YIELDS:
-                        _write_head(self._base, session, due.feed)
-                    return _pack(self._base, session, due)
-            except PyMongoError as error:
-                if error.has_error_label(_CONFLICT) or error.has_error_label(_UNKNOWN):
-                    log.debug("packing block %d of %s yields: %s", due.block, due.feed, error)
-                    return None
-                raise
+
+        def pack(session: ClientSession) -> bool:
+            if self._yielded >= MAX_YIELDS:
+                _write_head(self._base, session, due.feed)
+            return _pack(self._base, session, due)
+
+        name = f"packing block {due.block} of {due.feed}"
+        return try_transaction(self._client, pack, name, log)
 
 
 def _pack(base: Base, session: ClientSession, due: _Due) -> bool:

@@ -18,13 +18,10 @@ from dataclasses import dataclass
 
 import orjson
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
-from pymongo.read_concern import ReadConcern
-from pymongo.read_preferences import ReadPreference
 
 from tocsin.server.processes.shared_folder import CommitLock
 from tocsin.server.store.configuration import ONLY_FEEDS
-from tocsin.server.store.connection import MAJORITY_JOURNALED, Base, Client, Document
+from tocsin.server.store.connection import Base, Client, Document, try_transaction
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
     block_number,
@@ -41,8 +38,6 @@ MOST_AT_ONCE = 500
 FEWEST = 64
 """Entries that are indexed together, unless they have waited long."""
 _CURSOR = "values "
-_CONFLICT = "TransientTransactionError"
-_UNKNOWN = "UnknownTransactionCommitResult"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +113,11 @@ class ValueIndexer:
     def _try(self, part: _Part, documents: Sequence[Document]) -> None:
         """Write the documents, unless the feed was packed or something removed meanwhile."""
 
-        with self._client.start_session() as session:
-            try:
-                with session.start_transaction(
-                    ReadConcern("snapshot"), MAJORITY_JOURNALED, ReadPreference.PRIMARY
-                ):
-                    if self._is_as_read(part, session):
-                        self._write(part, documents, session)
-            except PyMongoError as error:
-                if not (error.has_error_label(_CONFLICT) or error.has_error_label(_UNKNOWN)):
-                    raise
-                log.debug("indexing values of %s yields: %s", part.feed, error)
+        def index(session: ClientSession) -> None:
+            if self._is_as_read(part, session):
+                self._write(part, documents, session)
+
+        try_transaction(self._client, index, f"indexing values of {part.feed}", log)
 
     def _is_as_read(self, part: _Part, session: ClientSession) -> bool:
         head = self._base.heads.find_one({"_id": part.feed}, session=session) or {}
