@@ -266,7 +266,7 @@ class _Readiness:
 
 @dataclass(frozen=True, slots=True)
 class _ExportRequest:
-    """See `export.protocols.ExportRequest`."""
+    """See `export.routes.ExportRequest`."""
 
     context: RequestContext
     endpoints: Endpoints

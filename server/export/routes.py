@@ -7,10 +7,10 @@ collection that an account may not see has the answer of one that does not exist
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import flask
 from flask import request
@@ -19,9 +19,15 @@ from tocsin.admission.errors import Malformed, NotFound, Unavailable
 from tocsin.admission.output_formats import TEXT, OutputFormat, output_formats
 from tocsin.server import auth
 from tocsin.server.export.fair_queue import PREPARING
-from tocsin.server.export.files import ExportedFile, FileRequest
-from tocsin.server.export.protocols import ExportRequest, ExportServices
-from tocsin.server.model import ObjectPage, Query
+from tocsin.server.export.files import ExportedFile, FeedFiles, FileRequest
+from tocsin.server.model import (
+    Account,
+    Collection,
+    DeliveryRecorder,
+    FeedHead,
+    ObjectPage,
+    Query,
+)
 
 ROOT = "/export/"
 """Prefix of all paths."""
@@ -29,6 +35,42 @@ ROOT = "/export/"
 _LEAST_CONFIDENCE = "minimum_confidence"
 _NOT_MODIFIED = 304
 _ATTEMPTS = 3
+
+
+class ExportRequest(Protocol):
+    """Context of the present request once it is authenticated."""
+
+    @property
+    def account(self) -> Account:
+        """The account that asks."""
+        ...
+
+    @property
+    def collections(self) -> Sequence[Collection]:
+        """All collections."""
+        ...
+
+    def head(self, collection: Collection) -> FeedHead:
+        """The head of the collection in the request's path."""
+        ...
+
+    def note(self, collection: Collection) -> None:
+        """Note the collection for the log."""
+        ...
+
+    def check_rights(self, collection: Collection) -> None:
+        """Raises as at the beginning, if an agreement has ended since then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportServices:
+    """The hub's services, as the exports use them."""
+
+    authenticate: Callable[[], ExportRequest]
+    """Identifies the account and counts the request, as for TAXII; raises what that raises."""
+    files: FeedFiles
+    deliveries: DeliveryRecorder
 
 
 def blueprint(services: ExportServices) -> flask.Blueprint:
