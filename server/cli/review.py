@@ -24,7 +24,7 @@ from tocsin.server.cli.command import (
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.intake.marks import Mark
 from tocsin.server.intake.review_comparison import compare_review
-from tocsin.server.lifecycle.undecided_reviews import WARNING_DAYS
+from tocsin.server.lifecycle.retention import WARNING_DAYS
 from tocsin.server.model import Review
 from tocsin.server.runtime import Runtime
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from tocsin.admission.errors import Unavailable
+from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.intake import Intake
-from tocsin.server.lifecycle.undecided_reviews import close_review, warn_of_reviews
 from tocsin.server.model import BODY_DAYS
 from tocsin.server.store import Store
 from tocsin.server.store.retention import Kept
@@ -27,6 +27,11 @@ STEP = 50
 """Submissions or reviews that are deleted before others get a turn."""
 PAUSE = 600_000_000
 """µs between two sweeps that find nothing."""
+WARNING_DAYS = 3
+"""Days before the end of a review in which `review list` warns of it."""
+_NOT_IN_TIME = "not reviewed in time: send it again"
+"""The reason that the submitter of an object sees on which nobody decided."""
+_MOST_COUNTED = 50
 _WHO = "retention"
 _MOST_ENTRIES = 2_000
 """Entries of the journal that one transaction deletes."""
@@ -132,7 +137,7 @@ class Retention:
 
     def _delete(self, kept: Kept, id_: str, again: int) -> None:
         if kept is Kept.REVIEW:
-            close_review(self._store, self._intake, id_)
+            self._close_review(id_)
         elif kept is Kept.DECIDED:
             self._store.commit(lambda txn: txn.reviews.forget(id_))
         elif kept is Kept.STATUS:
@@ -140,10 +145,20 @@ class Retention:
         else:
             self._store.commit(lambda txn: txn.submissions.forget_body(id_, again))
 
+    def _close_review(self, review_id: str) -> None:
+        """Reject the object of a review that waited too long."""
+        review = self._store.reviews.find(review_id)
+        if review is None:
+            return
+        with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
+            self._intake.reject(review, _WHO, _NOT_IN_TIME)
+            return
+        self._store.commit(lambda txn: txn.reviews.purge(review_id, ()))
+
     def _end_day(self, kept: Kept, last: int) -> None:
         """Do the work of once a day, when everything of one kind has been deleted."""
         if kept is Kept.REVIEW:
-            warn_of_reviews(self._store, last)
+            self._warn_of_reviews(last)
         elif kept is Kept.BODY:
             self._warn_of_set_aside()
         elif kept is Kept.STATUS:
@@ -153,6 +168,13 @@ class Retention:
             self._store.review_acts.forget_figures(self._clock() // DAY)
         elif kept is Kept.DECIDED:
             self._store.review_acts.forget((last + 1) * DAY)
+
+    def _warn_of_reviews(self, last: int) -> None:
+        """Log how many reviews end within the days after `last`, in days since 1970."""
+        days = range(last + 1, last + 1 + WARNING_DAYS)
+        due = self._store.expired.find_days(Kept.REVIEW, days, _MOST_COUNTED)
+        if due:
+            log.warning("%d or more reviews end within %d days", len(due), WARNING_DAYS)
 
     def _warn_of_set_aside(self) -> None:
         if count := len(self._store.submissions.list_set_aside()):
