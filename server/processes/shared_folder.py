@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from tocsin.server.processes.nonblocking import check_may_block
 
@@ -156,22 +156,6 @@ class SharedNumbers:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
 
-class CommitLock(Protocol):
-    """The lock that serialises commits: `threading.Lock` or `SharedCommitLock`."""
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
-        """See `threading.Lock`."""
-        ...
-
-    def release(self) -> None:
-        """See `threading.Lock`."""
-        ...
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None: ...
-
-
 class SharedCommitLock:
     """Lets one thread of all processes of a hub commit at a time, as a rule.
 
@@ -219,6 +203,10 @@ class SharedCommitLock:
         except BlockingIOError:
             return False
         return True
+
+
+CommitLock: TypeAlias = "threading.Lock | SharedCommitLock"
+"""The lock that serialises commits."""
 
 
 class CommitCount:
