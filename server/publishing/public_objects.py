@@ -206,19 +206,17 @@ def end_contributions(
     return _recompute(copy, rest, merge)
 
 
-def find_leader(public: PublicObject | None, merge: Merge, level: Tlp = Tlp.CLEAR) -> str:
-    """The partner whose contribution readers of a level get; empty if there is none.
-
-    That of the least strict level if they get none.
-    """
-    leading = find_leading(public, merge, level)
+def find_leader(public: PublicObject | None, merge: Merge) -> str:
+    """The partner whose contribution readers of the least strict level get; empty: none."""
+    leading = find_leading(public, merge, Tlp.CLEAR)
     return "" if leading is None else leading.partner
 
 
-def find_leading(
-    public: PublicObject | None, merge: Merge, level: Tlp = Tlp.CLEAR
-) -> Contribution | None:
-    """The contribution of the partner that `find_leader` finds; None if there is none."""
+def find_leading(public: PublicObject | None, merge: Merge, level: Tlp) -> Contribution | None:
+    """The contribution that readers of a level get; None if there is none.
+
+    That of the least strict level if they get none.
+    """
     if public is None or not public.contributions:
         return None
     return leading_contribution(public.contributions, level, _precedence(public, merge))
