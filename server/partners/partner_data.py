@@ -22,6 +22,7 @@ from tocsin.server.intake.intake import Intake
 from tocsin.server.lifecycle.lifecycle import Lifecycle
 from tocsin.server.lifecycle.purge import is_object_id, observable_id_of
 from tocsin.server.model import Agreement, AgreementState, PublicObject, Review
+from tocsin.server.partners.administration import describe_account
 from tocsin.server.partners.agreements import end_agreement
 from tocsin.server.partners.people import remove_people
 from tocsin.server.person import Invitation, Person
@@ -170,14 +171,7 @@ class PartnerData:
         yield {"kind": "partner", **self._store.partner_data.partner_document(slug)}
         accounts = self._store.accounts.list_accounts(slug)
         for account in accounts:
-            yield {
-                "kind": "account",
-                "account": account.name,
-                "read": sorted(account.reads),
-                "write": sorted(account.writes),
-                "disabled": account.disabled,
-                "marking": account.marking.value,
-            }
+            yield {"kind": "account", **describe_account(account, {})}
         yield from self._export_activity([account.name for account in accounts])
         people = self._store.people.list_people(slug)
         for person in people:

@@ -116,8 +116,7 @@ class People:
             if made.partner:
                 txn.accounts.require_partner(made.partner)
             txn.people.invite(made)
-            details = {"login": made.login, "partner": made.partner, "roles": sorted(made.roles)}
-            txn.add_journal_entry("person.invite", made.by, details)
+            txn.add_journal_entry("person.invite", made.by, _describe(made))
 
         self._store.commit(work)
         return secret
@@ -165,19 +164,11 @@ class People:
                 txn.people.end_sessions(person.id)
                 action = "person.password"
             else:
-                person = Person(
-                    id=uuid.uuid4().hex,
-                    login=login,
-                    name=name,
-                    partner=invitation.partner,
-                    roles=invitation.roles,
-                    password=hashed,
-                    created=txn.now,
-                )
+                person = _make_person(invitation, login, name, txn.now)
+                person = replace(person, password=hashed)
                 txn.people.add(person)
                 action = "person.add"
-            details = {"login": login, "partner": person.partner, "roles": sorted(person.roles)}
-            txn.add_journal_entry(action, login, details)
+            txn.add_journal_entry(action, login, _describe(person) | {"login": login})
             return person
 
         return self._store.commit(work)
@@ -226,17 +217,10 @@ class People:
         def work(txn: Transaction) -> Person | None:
             if not _is_partner_left(txn, found) or not txn.people.remove_invitation(found.id):
                 return None
-            person = Person(
-                id=uuid.uuid4().hex,
-                login=login,
-                name=" ".join((found.name or name or login).split())[:_LONGEST_NAME],
-                partner=found.partner,
-                roles=found.roles,
-                created=txn.now,
-            )
+            shown = " ".join((found.name or name or login).split())[:_LONGEST_NAME]
+            person = _make_person(found, login, shown, txn.now)
             txn.people.add(person)
-            details = {"login": login, "partner": person.partner, "roles": sorted(person.roles)}
-            txn.add_journal_entry("person.add", login, details)
+            txn.add_journal_entry("person.add", login, _describe(person))
             return person
 
         return self._store.commit(work)
@@ -650,6 +634,16 @@ def _require(txn: Transaction, id: str) -> Person:
     if found is None:
         raise NotFound("this person was removed")
     return found
+
+
+def _make_person(invitation: Invitation, login: str, name: str, now: int) -> Person:
+    partner, roles = invitation.partner, invitation.roles
+    return Person(uuid.uuid4().hex, login, name, partner, roles, created=now)
+
+
+def _describe(person: Person | Invitation) -> dict[str, object]:
+    """The details of one who may sign in, for the journal."""
+    return {"login": person.login, "partner": person.partner, "roles": sorted(person.roles)}
 
 
 def _require_invited(txn: Transaction, invitation: Invitation) -> Person | None:
