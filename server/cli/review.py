@@ -23,7 +23,6 @@ from tocsin.server.cli.command import (
 )
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.intake.marks import Mark
-from tocsin.server.intake.review_comparison import compare_review
 from tocsin.server.lifecycle.retention import WARNING_DAYS
 from tocsin.server.model import Review
 from tocsin.server.runtime import Runtime
@@ -123,13 +122,13 @@ def list_reviews(hub: Runtime, partner: str | None, most: int | None = None) -> 
 def show_review(hub: Runtime, id: str) -> Answer:
     """A review with its object as it was sent, and the words that the rules mark in it."""
     review = _find_review(hub, id)
-    compared = compare_review(hub.services.intake, review)
+    marks = hub.services.intake.reviewer.find_marks(review)
     return {
         **_format_summary(review),
         "sender": review.partner,
         "state": review.state,
-        "marked": [_format_mark(each) for each in compared.marks],
-        "object": compared.original,
+        "marked": [_format_mark(each) for each in marks],
+        "object": json.loads(review.object),
     }
 
 
@@ -171,11 +170,11 @@ def decide_review(
             f"{review.decision.by} has decided review {id} in the console; "
             f"that takes effect at {timestamp(review.decision.due)} unless it is withdrawn"
         )
-    intake = hub.services.intake
+    reviewer = hub.services.intake.reviewer
     if release:
-        record = intake.release(review, hub.actor, without_text=without_text)
+        record = reviewer.release(review, hub.actor, without_text=without_text)
     else:
-        record = intake.reject(review, hub.actor, reason, is_answer=True)
+        record = reviewer.reject(review, hub.actor, reason, is_answer=True)
     return {
         "review": review.id,
         "source_id": review.source_id,

@@ -291,16 +291,16 @@ class Previews:
         Those that a person leaves out are examined with the others first: an object of a report at
         a stricter level, or of one that cannot be read, is not shared more widely without it.
         """
-        task = self._intake.plan_preview(terms, candidates)
+        task = self._intake.evaluator.plan_preview(terms, candidates)
         is_anonymous = task.submitter.consent not in CONSENTS_TO_NAME
         each = list(self._examine_each(draft, task, counts=True))
-        examined = list(self._intake.bound_preview(terms, each))
+        examined = list(self._intake.evaluator.bound_preview(terms, each))
         out = frozenset(draft.taken_out)
         kept = [n for n in range(len(candidates)) if n not in out]
         if len(kept) == len(candidates) or not kept:
             return examined, is_anonymous
-        task = self._intake.plan_preview(terms, [candidates[n] for n in kept])
-        alone = self._intake.bound_preview(
+        task = self._intake.evaluator.plan_preview(terms, [candidates[n] for n in kept])
+        alone = self._intake.evaluator.bound_preview(
             terms, list(self._examine_each(draft, task, counts=False))
         )
         for n, candidate in zip(kept, alone, strict=True):
@@ -322,9 +322,9 @@ class Previews:
         sent = [n for n, standing in enumerate(standings) if standing in SENT]
         objects = [encode_object(object_to_send(examined[n], terms.tlp)) for n in sent]
         candidates = parse_candidates(objects)
-        task = self._intake.plan_preview(terms, candidates)
+        task = self._intake.evaluator.plan_preview(terms, candidates)
         found = list(standings)
-        tried = self._intake.bound_preview(
+        tried = self._intake.evaluator.bound_preview(
             terms, list(self._examine_each(draft, task, counts=False))
         )
         for n, candidate, again in zip(sent, candidates, tried, strict=True):

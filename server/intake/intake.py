@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotAllowed, NotFound, TooManyRequests, Unavailable
-from tocsin.admission.model import Candidate
 from tocsin.server.auth import name_in_log
 from tocsin.server.examination.examiner import (
     ExaminationTask,
@@ -32,9 +31,9 @@ from tocsin.server.intake.admission import (
     InboxAdmission,
     VerbatimAdmission,
 )
-from tocsin.server.intake.evaluate import Evaluator, PreviewTerms, Rules, Sent, split_envelope
+from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
 from tocsin.server.intake.queue import Contents, FairOrder, InlineBudget, Pauses, place
-from tocsin.server.intake.review import FullPreview, MaskedPreview, Reviewer
+from tocsin.server.intake.review import Reviewer
 from tocsin.server.intake.review_decisions import Decisions
 from tocsin.server.intake.set_aside import MOST_ATTEMPTS, SetAside
 from tocsin.server.model import (
@@ -44,8 +43,6 @@ from tocsin.server.model import (
     OpenSubmission,
     Receipt,
     Record,
-    Review,
-    Span,
     Submission,
     VersionKeyword,
 )
@@ -86,10 +83,11 @@ class Intake:
         self._clock = clock
         self._owner = store.process
         self._lease = LEASE if rules.examiner is None else _REMOTE_LEASE
-        evaluator = Evaluator(store, publisher, rules, clock)
-        self._evaluator = evaluator
-        self._reviewer = Reviewer(store, publisher, evaluator, clock)
-        self._services = AdmissionServices(store, publisher, evaluator, self._reviewer, clock)
+        self.evaluator = evaluator = Evaluator(store, publisher, rules, clock)
+        """Evaluates submissions, and plans previews."""
+        self.reviewer = Reviewer(store, publisher, evaluator, clock)
+        """Decides reviews."""
+        self._services = AdmissionServices(store, publisher, evaluator, self.reviewer, clock)
         self._outbox_first = False
         self._order = FairOrder()
         self._begun: dict[str, Admission] = {}
@@ -185,16 +183,6 @@ class Intake:
         done = replace(submission, raw=b"", settled=len(records), counts=counts)
         return Receipt(done, tuple(records))
 
-    def plan_preview(self, terms: PreviewTerms, candidates: Sequence[Candidate]) -> ExaminationTask:
-        """See `Evaluator.plan_preview`."""
-        return self._evaluator.plan_preview(terms, candidates)
-
-    def bound_preview(
-        self, terms: PreviewTerms, examined: Sequence[Candidate]
-    ) -> Sequence[Candidate]:
-        """See `Evaluator.bound_preview`."""
-        return self._evaluator.bound_preview(terms, examined)
-
     def examine_here(self, task: ExaminationTask) -> LocalExamination:
         """Examine a preview in this process, where there is no other for it."""
         return LocalExamination.begin(task, self._rules.policy, self._rules.lists)
@@ -208,13 +196,13 @@ class Intake:
             self.waiting.clear()
             self._list_until = 0.0
         self._outbox_first = not self._outbox_first
-        if self._outbox_first and self._reviewer.may_have_task:
-            return self._reviewer.work(self._clear_blame) or self._next()
-        return self._next() or self._reviewer.work(self._clear_blame)
+        if self._outbox_first and self.reviewer.may_have_task:
+            return self.reviewer.work(self._clear_blame) or self._next()
+        return self._next() or self.reviewer.work(self._clear_blame)
 
     def stop(self) -> None:
         """Leave what was begun to other workers, or to the next start."""
-        self._evaluator.drop_ahead()
+        self.evaluator.drop_ahead()
         for id in list(self._begun):
             self._give_back(id, forgive=True)
 
@@ -254,30 +242,6 @@ class Intake:
 
         return self._store.commit(work)
 
-    def release(self, review: Review, who: str, *, without_text: bool = False) -> Record:
-        """See `Reviewer.release`."""
-        return self._reviewer.release(review, who, without_text=without_text)
-
-    def examine(self, review: Review) -> Candidate:
-        """See `Reviewer.examine`."""
-        return self._reviewer.examine(review)
-
-    def preview_masked(self, review: Review) -> MaskedPreview:
-        """See `Reviewer.preview_masked`."""
-        return self._reviewer.preview_masked(review)
-
-    def preview_full(self, review: Review) -> FullPreview:
-        """See `Reviewer.preview_full`."""
-        return self._reviewer.preview_full(review)
-
-    def check_edit(self, review: Review, masks: Sequence[Span]) -> None:
-        """See `Reviewer.check_edit`."""
-        self._reviewer.check_edit(review, masks)
-
-    def reject(self, review: Review, who: str, reason: str, *, is_answer: bool = False) -> Record:
-        """See `Reviewer.reject`."""
-        return self._reviewer.reject(review, who, reason, is_answer=is_answer)
-
     def _check_quotas(self, submission: Submission, waiting: Sequence[OpenSubmission]) -> None:
         """Raises TooManyRequests if a quota of the partner is used up.  Operators have none."""
         limits = self._rules.limits
@@ -301,7 +265,7 @@ class Intake:
         self._keep_begun(unsettled)
         if self._ahead and self._ahead not in unsettled:
             self._ahead = ""
-            self._evaluator.drop_ahead()
+            self.evaluator.drop_ahead()
         has_large = {each.sender for each in listed if each.is_large}
         for chosen in self._order.choose(listed, self._begun, self._pauses.resting()):
             began = time.monotonic()
@@ -363,7 +327,7 @@ class Intake:
         try:
             submission = submissions.find(following.id)
             if submission is not None:
-                self._evaluator.look_ahead(submission)
+                self.evaluator.look_ahead(submission)
         except Exception:  # what ends the process stays counted
             submissions.count_attempts(following, 0)
             raise

@@ -11,6 +11,7 @@ in which it can be taken back (`review_decisions.py`).
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import uuid
@@ -40,7 +41,7 @@ from tocsin.admission.stix.ijson import parse_object
 from tocsin.server.auth import Terms, find_sender
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
-from tocsin.server.intake.marks import find_marks, list_maskable_words
+from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
 from tocsin.server.intake.masks import mask_object, mask_parts
 from tocsin.server.intake.remaining_words import RemainingWords
 from tocsin.server.model import (
@@ -213,6 +214,20 @@ class Reviewer:
         candidates = [parse_candidate(review.index, review.object)]
         sent = Sent(submission, anonymous=review.anonymous)
         return self._evaluator.evaluate(sent, candidates, waiver).candidates[0]
+
+    def find_marks(self, review: Review) -> tuple[Mark, ...]:
+        """The findings that change or hold a review's object now, with the words they are about.
+
+        Raises Conflict if the review was decided: its object is not kept any more.
+        """
+        if not review.object:
+            raise Conflict(
+                f"review {review.id} has been {review.state}; its object is not kept any more"
+            )
+        sanitised: StixObject | None = None
+        with suppress(NotFound):  # the submission is not kept any more: only the findings are left
+            sanitised = self.examine(review).object
+        return find_marks(review, json.loads(review.object), sanitised)
 
     def preview_masked(self, review: Review) -> MaskedPreview:
         """The object of a review as it is, or would be, published without the texts in question.

@@ -295,7 +295,7 @@ class Purger:
         review = self._store.reviews.find(review_id)
         if review is not None and review.state == "waiting":
             with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
-                self._intake.reject(review, _WHO, _REASON)
+                self._intake.reviewer.reject(review, _WHO, _REASON)
         self._store.commit(lambda txn: txn.reviews.purge(review_id, purge.values))
 
 

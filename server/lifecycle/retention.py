@@ -151,7 +151,7 @@ class Retention:
         if review is None:
             return
         with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
-            self._intake.reject(review, _WHO, _NOT_IN_TIME)
+            self._intake.reviewer.reject(review, _WHO, _NOT_IN_TIME)
             return
         self._store.commit(lambda txn: txn.reviews.purge(review_id, ()))
 

@@ -252,7 +252,7 @@ class PartnerData:
         closed = {review.id: review for review in waiting}
         for review in closed.values():
             with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
-                self._intake.reject(review, who, _WITHDRAWN)
+                self._intake.reviewer.reject(review, who, _WITHDRAWN)
         return len(closed)
 
     def _export_submissions(self, slug: str) -> Iterator[Line]:

@@ -110,7 +110,7 @@ def test_a_review_that_waits_is_said_once_and_again_after_it_has_ended(
     assert [to for to, _ in received.mails] == [["rita@hub.example"]], "who wants mails"
     assert VALUE not in received.mails[0][1] and "/console/review" in received.mails[0][1]
     (review,) = hub.store.reviews.list_waiting()
-    hub.services.intake.reject(review, "rita", "no")
+    hub.services.intake.reviewer.reject(review, "rita", "no")
     hub.services.notices.work()
     hold_one(hub)
     clock.now += 2 * HOUR

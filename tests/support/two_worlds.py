@@ -458,7 +458,7 @@ def _release(world: World) -> None:
     for review in world.hub.store.reviews.list_waiting():
         if review.submission in world.concealed:
             with suppress(ShareError):
-                world.hub.services.intake.release(review, "operator")
+                world.hub.services.intake.reviewer.release(review, "operator")
 
 
 def _exclude(world: World) -> None:

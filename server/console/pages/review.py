@@ -402,7 +402,7 @@ class Item:
         if not review.is_open:
             return MaskedPreview(None)
         try:
-            return self.services.intake.preview_masked(review)
+            return self.services.intake.reviewer.preview_masked(review)
         except NotFound:
             return MaskedPreview(None, _NOT_KEPT, no_edit=_NOT_KEPT)
 
@@ -412,7 +412,7 @@ class Item:
 
     def _preview_full(self, review: Review) -> FullPreview:
         try:
-            return self.services.intake.preview_full(review)
+            return self.services.intake.reviewer.preview_full(review)
         except NotFound:
             return FullPreview(None, _NOT_KEPT)
 
@@ -509,7 +509,7 @@ class Item:
         if not review.is_open:
             return  # it is refused with the decision that was made before
         try:
-            self.services.intake.check_edit(review, masks)
+            self.services.intake.reviewer.check_edit(review, masks)
         except (Conflict, NotFound) as error:
             raise Malformed(str(error)) from error
 

@@ -193,7 +193,7 @@ class TestLevels:
         review = next(
             each for each in hub.store.reviews.list_waiting() if each.source_id == member["id"]
         )
-        hub.services.intake.release(review, "operator")
+        hub.services.intake.reviewer.release(review, "operator")
         assert [o for o in hub.feed("green") if o["type"] == "indicator"] == []
         assert [o["type"] for o in hub.feed("amber") if o["type"] == "indicator"] == ["indicator"]
 

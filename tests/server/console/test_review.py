@@ -403,7 +403,9 @@ class TestDeciding:
 
     def test_what_no_person_decided_has_no_answer_of_a_reviewer(self, hub: HubInProcess) -> None:
         [review] = ask(hub)
-        hub.services.intake.reject(review, "retention", "not reviewed in time: send it again")
+        hub.services.intake.reviewer.reject(
+            review, "retention", "not reviewed in time: send it again"
+        )
         assert answers(hub, review) == []
 
     @pytest.mark.parametrize(

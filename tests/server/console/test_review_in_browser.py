@@ -184,7 +184,7 @@ def test_the_queue_comes_after_the_last_item_without_loading_the_page(
     hub: HubInProcess, visitor: Visitor
 ) -> None:
     for review in hub.store.reviews.list_waiting()[1:]:
-        hub.services.intake.reject(review, "operator", "no")
+        hub.services.intake.reviewer.reject(review, "operator", "no")
     page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
     stay(page)
     page.keyboard.press("r")

@@ -80,11 +80,11 @@ def decide(hub: HubInProcess, decided: Callable[[Review], object]) -> None:
 
 
 def release(hub: Any) -> None:
-    decide(hub, lambda review: hub.services.intake.release(review, "analyst"))
+    decide(hub, lambda review: hub.services.intake.reviewer.release(review, "analyst"))
 
 
 def reject(hub: Any) -> None:
-    decide(hub, lambda review: hub.services.intake.reject(review, "analyst", "no"))
+    decide(hub, lambda review: hub.services.intake.reviewer.reject(review, "analyst", "no"))
 
 
 ABOUT_OWN: list[tuple[Any, ...]] = [

@@ -74,7 +74,7 @@ def test_a_value_excluded_during_a_release_is_not_published(
     hub.store.accounts.update_partner(replace(partner, mask_everywhere=True))
     hub.push(HELD, who="north")
     [review] = hub.store.reviews.list_waiting()
-    release = lambda: hub.services.intake.release(review, "analyst")  # noqa: E731
+    release = lambda: hub.services.intake.reviewer.release(review, "analyst")  # noqa: E731
     happens = partial(forbid, other, "vpn.open.top")
     run_interrupted(hub, engine_uri, release, 1, happens, within=True)
     assert hub.feed("green") == []

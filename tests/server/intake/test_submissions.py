@@ -189,7 +189,7 @@ class TestReview:
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign, GREEN]))
         [review] = hub.store.reviews.list_waiting()
-        hub.services.intake.release(review, "operator")
+        hub.services.intake.reviewer.release(review, "operator")
         after = hub.ask(f"status/{status['id']}/").json
         assert (after["status"], hub.verdicts(after)) == ("complete", ["admitted"])
         assert len(hub.feed("green")) == 1
@@ -198,7 +198,7 @@ class TestReview:
         foreign = "marking-definition--11111111-1111-4111-8111-111111111111"
         status = hub.push(indicator(object_marking_refs=[foreign]))
         [review] = hub.store.reviews.list_waiting()
-        hub.services.intake.reject(review, "operator", "say TLP")
+        hub.services.intake.reviewer.reject(review, "operator", "say TLP")
         after = hub.ask(f"status/{status['id']}/").json
         assert hub.verdicts(after) == ["refused"]
         assert findings(after)[-1]["message"] == "say TLP"
@@ -212,7 +212,7 @@ class TestReview:
         assert hub.verdicts(status) == ["admitted"]
         assert [o["description"] for o in hub.feed("green")] == [f"Reported by {masked}"]
         [review] = hub.store.reviews.list_waiting()
-        hub.services.intake.release(review, "operator")
+        hub.services.intake.reviewer.release(review, "operator")
         [public] = hub.feed("green")
         assert public["description"] == "Reported by Jane Doe, [removed: e-mail address]"
         assert hub.store.reviews.list_waiting() == []
@@ -224,7 +224,7 @@ class TestReview:
         for verdict in ("admitted", "duplicate"):
             assert hub.verdicts(hub.push(sent)) == [verdict]
             assert len(hub.store.reviews.list_waiting()) == 1
-        hub.services.intake.release(hub.store.reviews.list_waiting()[0], "operator")
+        hub.services.intake.reviewer.release(hub.store.reviews.list_waiting()[0], "operator")
         assert hub.verdicts(hub.push(sent)) == ["duplicate"]
         assert hub.feed("green")[0]["description"] == "Reported by Jane Doe"
         assert hub.store.reviews.list_waiting() == []

@@ -14,7 +14,7 @@ from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
 from tocsin.config import HubSettings
 from tocsin.server.cli.review import list_reviews
-from tocsin.server.intake.intake import Intake
+from tocsin.server.intake.review import Reviewer
 from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.lifecycle.retention import PAUSE, Retention
 from tocsin.server.model import DecisionKind, Record, Review
@@ -148,7 +148,7 @@ class TestReviews:
         self, hub: HubInProcess, clock: ManualClock, held: Any
     ) -> None:
         (review,) = hub.store.reviews.list_waiting()
-        hub.services.intake.reject(review, "analyst", "no")
+        hub.services.intake.reviewer.reject(review, "analyst", "no")
         after(hub, clock, 90)
         assert hub.store.reviews.find(review.id)
         after(hub, clock, 1)
@@ -177,14 +177,14 @@ class TestReviews:
             hub.push(indicator(n, object_marking_refs=[UNKNOWN])) for n in ("a.top", "b.top")
         ]
         bad, other = hub.store.reviews.list_waiting()
-        reject = Intake.reject
+        reject = Reviewer.reject
 
-        def failing(self: Intake, review: Review, who: str, reason: str) -> Record:
+        def failing(self: Reviewer, review: Review, who: str, reason: str) -> Record:
             if review.id == bad.id:
                 raise ValueError
             return reject(self, review, who, reason)
 
-        monkeypatch.setattr(Intake, "reject", failing)
+        monkeypatch.setattr(Reviewer, "reject", failing)
         after(hub, clock, 15)
         assert [each.id for each in hub.store.reviews.list_waiting()] == [bad.id]
         assert body(hub, statuses[0]) == b""
@@ -237,9 +237,9 @@ class TestReviews:
         if way == "time":
             after(hub, clock, 15)
         elif way == "release":
-            hub.services.intake.release(review, "analyst")
+            hub.services.intake.reviewer.release(review, "analyst")
         else:
-            hub.services.intake.reject(review, "analyst", "no")
+            hub.services.intake.reviewer.reject(review, "analyst", "no")
         decided = present(hub.store.reviews.find(review.id))
         assert (decided.state != "waiting", decided.object) == (True, b"")
 

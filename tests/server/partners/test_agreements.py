@@ -405,9 +405,9 @@ class TestSubmissions:
         [review] = hub.store.reviews.list_waiting()
         clock.now = NOON
         with pytest.raises(Conflict, match="no agreement with acme is in force"):
-            hub.services.intake.release(review, "operator:jane")
+            hub.services.intake.reviewer.release(review, "operator:jane")
         agree(hub, until=None)
-        hub.services.intake.release(review, "operator:jane")
+        hub.services.intake.reviewer.release(review, "operator:jane")
 
 
 class TestRequired:

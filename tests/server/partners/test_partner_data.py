@@ -229,7 +229,7 @@ class TestReviewsOfWhatIsWithdrawn:
             data._close_reviews = lambda *_: 0  # type: ignore[method-assign]
             data.withdraw("acme", [name], "operator", WHY)
         with pytest.raises(Conflict, match="not published any more"):
-            hub.services.intake.release(review, "analyst")
+            hub.services.intake.reviewer.release(review, "analyst")
         assert PERSON not in json.dumps(hub.feed("green"))
 
     def test_nothing_of_a_partner_that_is_locked_out_is_released(
@@ -238,7 +238,7 @@ class TestReviewsOfWhatIsWithdrawn:
         disable(hub, "acme")
         for review in hub.store.reviews.list_waiting():
             with pytest.raises(Conflict, match="may not send any more"):
-                hub.services.intake.release(review, "analyst")
+                hub.services.intake.reviewer.release(review, "analyst")
 
 
 class TestRemoving:
@@ -436,7 +436,7 @@ class TestExporting:
             *("partner", "account", "submission", "record", "contribution", "review", "journal"),
         }
         (review,) = hub.store.reviews.list_waiting("acme")
-        hub.services.intake.reject(review, "analyst", "names nobody")
+        hub.services.intake.reviewer.reject(review, "analyst", "names nobody")
         (kept,) = [each for each in data.export("acme") if each["kind"] == "review"]
         assert (kept["state"], kept["source_id"]) == ("rejected", review.source_id)
         text = place.read_text("utf-8")

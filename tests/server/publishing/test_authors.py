@@ -275,7 +275,7 @@ class TestLabels:
     def released(self, hub: Any) -> Any:
         hub.push(STATEMENT, who="open")
         for review in hub.store.reviews.list_waiting():
-            assert hub.services.intake.release(review, "analyst").verdict == "admitted"
+            assert hub.services.intake.reviewer.release(review, "analyst").verdict == "admitted"
         return [each for each in published_objects(hub) if each["type"] == "indicator"][-1]
 
     @pytest.mark.parametrize("more", WAITING)

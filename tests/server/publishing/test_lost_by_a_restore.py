@@ -30,7 +30,7 @@ def test_what_had_ended_waits_for_a_reviewer_and_gets_another_id(
     assert lost not in str(status) and EVIL not in str(hub.feed("amber"))
     [review] = hub.store.reviews.list_waiting()
     assert review.rules == ("restored",)
-    assert hub.services.intake.release(review, "analyst").verdict == "admitted"
+    assert hub.services.intake.reviewer.release(review, "analyst").verdict == "admitted"
     [published] = [each for each in hub.feed("amber") if EVIL in each["pattern"]]
     assert published["id"] != lost
     assert hub.verdicts(hub.push(indicator(EVIL), who="north")) != ["held"]
@@ -66,7 +66,7 @@ def test_an_observable_that_had_ended_keeps_its_id_once_a_reviewer_releases_it(
         hub.services.purger.purge(name, "jane", "names a victim")
     assert hub.verdicts(hub.push({**subject, "id": name})) == ["held"]
     [review] = hub.store.reviews.list_waiting()
-    hub.services.intake.release(review, "analyst")
+    hub.services.intake.reviewer.release(review, "analyst")
     assert [each.get("revoked", False) for each in hub.feed("clear")] == []
     assert [(each["id"], each.get("revoked")) for each in hub.feed("green")] == [(name, None)]
 

@@ -295,7 +295,7 @@ class TestCompleting:
         ends = {"src_ref": inside["id"], "dst_ref": outside["id"]}
         hub.push(outside, sco("network-traffic", protocols=["tcp"], **ends), inside, who="north")
         [review] = [r for r in hub.store.reviews.list_waiting() if r.rules != ("references",)]
-        hub.services.intake.reject(review, "analyst", "not for others")
+        hub.services.intake.reviewer.reject(review, "analyst", "not for others")
         [traffic] = [o for o in hub.feed("green") if o["type"] == "network-traffic"]
         assert "src_ref" not in traffic
 

@@ -143,7 +143,7 @@ class TestRevokedWhileWaiting:
         [review] = hub.store.reviews.list_waiting()
         hub.push(revoke(held))
         with pytest.raises(Conflict):
-            hub.services.intake.release(review, "operator")
+            hub.services.intake.reviewer.release(review, "operator")
         assert visible_descriptions(hub) == {}
 
     def test_a_revoked_relationship_is_not_published_when_its_ends_arrive(

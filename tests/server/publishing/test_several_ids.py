@@ -319,8 +319,8 @@ class TestValidity:
         hub.push(one), hub.push(other)
         asked = {r.source_id: r for r in hub.store.reviews.list_waiting("acme")}
         assert asked.keys() == {one["id"], other["id"]}
-        hub.services.intake.release(asked[other["id"]], "analyst")
-        hub.services.intake.release(asked[one["id"]], "analyst")
+        hub.services.intake.reviewer.release(asked[other["id"]], "analyst")
+        hub.services.intake.reviewer.release(asked[one["id"]], "analyst")
         assert visible_descriptions(hub)["evil.top"].endswith("other")
         hub.push(revoke(other))
         assert visible_descriptions(hub)["evil.top"].endswith("one")

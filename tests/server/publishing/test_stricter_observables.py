@@ -78,7 +78,7 @@ def test_an_analyst_may_publish_it_at_the_level_of_the_observable(hub: HubInProc
     hub.push(strict)
     hub.push(note(strict, object_marking_refs=[GREEN]))
     [review] = hub.store.reviews.list_waiting()
-    assert hub.services.intake.release(review, "operator:jane").verdict == "admitted"
+    assert hub.services.intake.reviewer.release(review, "operator:jane").verdict == "admitted"
     assert (notes(hub, "green"), notes(hub, "amber")) == (0, 1)
 
 

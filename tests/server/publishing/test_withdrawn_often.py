@@ -101,7 +101,7 @@ def test_what_refers_to_a_held_report_waits_for_it(hub: HubInProcess) -> None:
     note = sdo("note", content="n", object_refs=[sent["id"]])
     assert hub.verdicts(hub.push(sent, note)) == ["held", "held"]
     [review] = [each for each in hub.store.reviews.list_waiting() if each.source_id == sent["id"]]
-    hub.services.intake.release(review, "analyst")
+    hub.services.intake.reviewer.release(review, "analyst")
     assert sorted(o["type"] for o in hub.feed("green") if not o.get("revoked")) == [
         "indicator",
         "note",
@@ -112,7 +112,7 @@ def test_an_analyst_releases_what_is_held(hub: HubInProcess) -> None:
     cycle(hub, 3)
     hub.push(indicator("evil.top"))
     [review] = hub.store.reviews.list_waiting()
-    assert hub.services.intake.release(review, "analyst").verdict == "admitted"
+    assert hub.services.intake.reviewer.release(review, "analyst").verdict == "admitted"
     assert living(hub) == ["evil.top"]
 
 
@@ -121,7 +121,7 @@ def test_a_partner_corrects_a_report_that_was_released(hub: HubInProcess) -> Non
     sent = indicator("evil.top")
     hub.push(sent)
     [review] = hub.store.reviews.list_waiting()
-    hub.services.intake.release(review, "analyst")
+    hub.services.intake.reviewer.release(review, "analyst")
     again = {**sent, "modified": "2026-03-01T00:00:00.000Z", "name": "corrected"}
     assert hub.verdicts(hub.push(again)) == ["admitted"]
 

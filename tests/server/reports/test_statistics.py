@@ -98,7 +98,7 @@ class TestCounts:
         )
         before = today(hub)
         [review] = hub.store.reviews.list_waiting()
-        hub.services.intake.reject(review, "operator", "no")
+        hub.services.intake.reviewer.reject(review, "operator", "no")
         after = today(hub)
         assert (before.held, before.refused) == ((1,), (0,))
         assert (after.held, after.refused) == ((1,), (1,))
@@ -113,7 +113,7 @@ class TestCounts:
             )
         )
         [review] = hub.store.reviews.list_waiting()
-        hub.services.intake.reject(review, "operator", "no")
+        hub.services.intake.reviewer.reject(review, "operator", "no")
         found = today(hub)
         assert (found.held, found.refused) == ((1,), (1,))
 

@@ -82,7 +82,7 @@ def live(hub: Any) -> None:
         hub.push(held := indicator(f"{name}.acme.example"))
     hub.push(held | {"revoked": True})
     for review in hub.store.reviews.list_waiting("acme"):
-        hub.services.intake.release(review, "analyst")
+        hub.services.intake.reviewer.release(review, "analyst")
     decide_in_console(hub)
     hub.sweep()
     work_off(hub.services.retention.work)
