@@ -187,7 +187,7 @@ class Journal:
 
     def last_entry(self) -> JournalEntry | None:
         """The latest entry; None if there is none."""
-        return _last(self._base)
+        return self.find(self._last_sequence())
 
     def find(self, sequence: int) -> JournalEntry | None:
         """The entry with this number; None if there is none."""
@@ -223,7 +223,7 @@ class Journal:
         Reads the journal from the first entry that is kept, a bounded number at a time.  That
         those before it were deleted by retention, an entry says.
         """
-        head = self._base.hub_state.find_one({"_id": HEAD}) or {"sequence": 0}
+        head = self._head()
         first, last = int(head.get("first", 1)), int(head["sequence"])
         if first != self._announced_first():
             return first
@@ -248,8 +248,7 @@ class Journal:
 
     def first_sequence(self) -> int:
         """The sequence of the first entry that is kept; 1 if none was deleted."""
-        head = self._base.hub_state.find_one({"_id": HEAD})
-        return 1 if head is None else int(head.get("first", 1))
+        return int(self._head().get("first", 1))
 
     def _announced_first(self) -> object:
         """The first number that is kept, by the latest entry about deleted entries."""
@@ -257,8 +256,10 @@ class Journal:
         return 1 if latest is None else latest.details.get("first")
 
     def _last_sequence(self) -> int:
-        head = self._base.hub_state.find_one({"_id": HEAD})
-        return 0 if head is None else int(head["sequence"])
+        return int(self._head()["sequence"])
+
+    def _head(self) -> Document:
+        return self._base.hub_state.find_one({"_id": HEAD}) or {"sequence": 0}
 
     def _first_since(self, since: int, first: int, last: int) -> int:
         """A sequence before which every entry is older, by bisection from `first` on."""
@@ -310,7 +311,7 @@ class JournalWriter:
         """
         if not self._pending:
             return
-        sequence, previous = self._last_sequence_and_hash()
+        sequence, previous = last_number_and_hash(self._base, self._session, self.head)
         chained: list[JournalEntry] = []
         for action, actor, details in self._pending:
             sequence += 1
@@ -321,10 +322,6 @@ class JournalWriter:
         last = chained[-1]
         head = {"sequence": last.sequence, "hash": last.hash, "hash_of": last.sequence}
         writes.update("hub_state", {"_id": HEAD}, {"$set": head})
-
-    def _last_sequence_and_hash(self) -> tuple[int, str]:
-        """Sequence and hash of the last entry."""
-        return last_number_and_hash(self._base, self._session, self.head)
 
 
 def last_number_and_hash(
@@ -367,14 +364,6 @@ def _growing_parts(sequences: list[int]) -> Iterator[list[int]]:
     while part := sequences[start : start + size]:
         yield part
         start, size = start + size, min(2 * size, _BATCH)
-
-
-def _last(base: Base, session: Session = None) -> JournalEntry | None:
-    head = base.hub_state.find_one({"_id": HEAD}, session=session)
-    if head is None or not head["sequence"]:
-        return None
-    found = base.journal.find_one({"_id": head["sequence"]}, session=session)
-    return _entry_from_document(found) if found else None
 
 
 def _entry_to_document(entry: JournalEntry) -> Document:
