@@ -238,10 +238,6 @@ class Engine:
             raise
         return engine
 
-    def await_start(self) -> None:
-        """Wait until the engine can be used.  Raises Unavailable if it does not start."""
-        self._start_with_reserve()
-
     @classmethod
     def private(
         cls,
@@ -258,7 +254,7 @@ class Engine:
         engine = cls(data, report)
         engine._settings, engine._lock = settings, lock
         engine._prepare()
-        engine._start_with_reserve()
+        engine.await_start()
         return engine
 
     def announce(self, shared: str = "") -> None:
@@ -319,8 +315,11 @@ class Engine:
         if was_open:
             self._report(f"{self._data} is closed to other users now (mode 0700)")
 
-    def _start_with_reserve(self) -> None:
-        """Start the engine; if it cannot on a full disk, once more with the reserve."""
+    def await_start(self) -> None:
+        """Wait until the engine can be used.  Raises Unavailable if it does not start.
+
+        If it cannot on a full disk, it is started once more with the reserve.
+        """
         with _failures_explained(self._data):
             try:
                 self._start_process()
@@ -509,8 +508,8 @@ def database(data: Path, report: Report) -> Iterator[str]:
         hub = _is_locked(data / _HUB_LOCK)
         if not hub and not _is_locked(data / _LOCK):
             break
-        if hub and (port := _announced_port(data)):
-            yield _uri(data, port)
+        if hub and (address := _read_address(data)):
+            yield _uri(data, address["port"])
             return
         time.sleep(_PAUSE_SECONDS)  # another command has it, or a hub is starting
     engine = Engine.private(data, report)
@@ -885,21 +884,16 @@ def _take_lock(lock: TextIO) -> bool:
 
 def announced_folder(data: Path) -> str:
     """The path of the folder that the processes of a running hub share; empty if there is none."""
-    if not _is_locked(data / _HUB_LOCK):
-        return ""
-    try:
-        return str(json.loads((data / _ADDRESS).read_text()).get("shared", ""))
-    except FileNotFoundError:
-        return ""
+    return str(_read_address(data).get("shared", "")) if _is_locked(data / _HUB_LOCK) else ""
 
 
-def _announced_port(data: Path) -> int:
-    """The port of a hub's engine; 0 if none is announced."""
+def _read_address(data: Path) -> Document:
+    """The announcement of a hub's engine; empty if there is none."""
     try:
-        port: int = json.loads((data / _ADDRESS).read_text())["port"]
+        address: Document = json.loads((data / _ADDRESS).read_text())
     except FileNotFoundError:
-        return 0
-    return port
+        return {}
+    return address
 
 
 def _prepare_directory(data: Path, settings_text: str) -> None:
