@@ -161,19 +161,19 @@ def batch_document(feed: str, entries: Sequence[PlacedEntry], *, packed: bool) -
     }
 
 
-def id_documents(feed: str, entries: Sequence[PlacedEntry], *, packed: bool) -> list[Document]:
-    """The id documents of the batch that holds these entries."""
-    count = id_bucket_count(len(entries))
-    buckets: dict[int, list[PlacedEntry]] = {}
+def id_documents(feed: str, entries: Sequence[IndexedEntry], *, packed: bool) -> list[Document]:
+    """The id documents of the batch that holds these entries, in order of position."""
+    count = _id_bucket_count(len(entries))
+    buckets: dict[int, list[IndexedEntry]] = {}
     for entry in entries:
-        buckets.setdefault(id_bucket(entry.posting.id) % count, []).append(entry)
+        buckets.setdefault(id_bucket(entry.id) % count, []).append(entry)
     return [
-        _id_document(feed, entries[0], number, bucket, packed=packed)
-        for number, bucket in sorted(buckets.items())
+        _id_document(feed, number, inside, packed=packed)
+        for number, inside in sorted(buckets.items())
     ]
 
 
-def id_bucket_count(entries: int) -> int:
+def _id_bucket_count(entries: int) -> int:
     """The number of id documents for a batch of this many entries."""
     count = 1
     while count < ID_BUCKETS and count * _ENTRIES_PER_BUCKET < entries:
@@ -182,36 +182,26 @@ def id_bucket_count(entries: int) -> int:
 
 
 def _id_document(
-    feed: str,
-    first_entry: PlacedEntry,
-    number: int,
-    entries: Sequence[PlacedEntry],
-    *,
-    packed: bool,
+    feed: str, number: int, inside: Sequence[IndexedEntry], *, packed: bool
 ) -> Document:
-    postings = [entry.posting for entry in entries]
-    stamps = [entry.stamp for entry in entries]
+    first, owners = inside[0].first, [entry.owner for entry in inside]
+    stamps = [entry.stamp for entry in inside]
     return {
-        "_id": f"{batch_id(feed, first_entry.position)}/{number}",
+        "_id": f"{batch_id(feed, first)}/{number}",
         "feed": feed,
-        "run": batch_id(feed, first_entry.position),
-        "first": first_entry.position,
-        **({"stamps": stamps} if packed else {"stamp": first_entry.stamp}),
-        "at": [entry.position - first_entry.position for entry in entries],
-        "ids": [p.id for p in postings],
-        "types": [p.type for p in postings],
-        "specs": [p.spec for p in postings],
-        "versions": [entry.version for entry in entries],
-        "traits": [pack_visibility(p.visibility) for p in postings],
-        "own": [i for i, entry in enumerate(entries) if entry.own],
-        "digests": b"".join(p.digest for p in postings),
-        **owner_fields([p.owner for p in postings]),
+        "run": batch_id(feed, first),
+        "first": first,
+        **({"stamps": stamps} if packed else {"stamp": stamps[0] - inside[0].index}),
+        "at": [entry.index for entry in inside],
+        "ids": [entry.id for entry in inside],
+        "types": [entry.type for entry in inside],
+        "specs": [entry.spec for entry in inside],
+        "versions": [entry.version for entry in inside],
+        "traits": [pack_visibility(entry.visibility) for entry in inside],
+        "own": [i for i, entry in enumerate(inside) if entry.own],
+        "digests": b"".join(entry.digest for entry in inside),
+        **({"owners": owners} if any(owners) else {}),  # none in a feed
     }
-
-
-def owner_fields(owners: Sequence[str]) -> Document:
-    """The field with the partners that own the entries of an id document; none in a feed."""
-    return {"owners": list(owners)} if any(owners) else {}
 
 
 def indexed_entries(document: Document, wanted: Iterable[str]) -> Iterator[IndexedEntry]:

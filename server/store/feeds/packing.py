@@ -37,15 +37,11 @@ from tocsin.server.store.connection import (
 from tocsin.server.store.feeds.blocks import (
     BLOCK_SIZE,
     MAX_BODY_OCTETS,
-    batch_id,
     body_fields,
     decompress_batch,
     entry_stamp,
-    id_bucket,
-    id_bucket_count,
+    id_documents,
     indexed_entries,
-    owner_fields,
-    pack_visibility,
 )
 from tocsin.server.store.feeds.filter_index import build_filter_documents, merge_terms
 from tocsin.server.store.feeds.versions import IndexedEntry
@@ -163,7 +159,7 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
     if len(bson.encode(packed)) > MAX_DOCUMENT_OCTETS:
         log.warning("the rest of block %d of %s is not packed: too long", due.block, due.feed)
         return False
-    id_documents = _find_id_documents(base, session, ids)
+    former = _find_id_documents(base, session, ids)
     status_documents = [
         each for each in base.status_bits.find(block, session=session) if each["_id"] in ids
     ]
@@ -172,9 +168,9 @@ def _pack(base: Base, session: ClientSession, due: _Due) -> bool:
         base.entry_batches.delete_many({"_id": {"$in": list(chunk)}}, session=session)
     for chunk in chunk_keys(ids, MAX_KEYS):
         base.id_index.delete_many({"run": {"$in": list(chunk)}}, session=session)
-    new_documents = merge_id_documents(
-        due.feed, first, chain.from_iterable(map(_all_entries, id_documents))
-    )
+    entries = chain.from_iterable(map(_all_entries, former))
+    kept = sorted((replace(e, first=first) for e in entries), key=lambda e: e.position)
+    new_documents = id_documents(due.feed, kept, packed=True)
     if new_documents:
         base.id_index.insert_many(new_documents, session=session)
     _write_status_bits(base, session, batches, status_documents)
@@ -303,38 +299,6 @@ def merge_status_bits(
             indexes.extend(offset + i for i in document[bit])
     sorted_ = {bit: sorted(indexes) for bit, indexes in shifted.items()}
     return {**{name: head[name] for name in ("_id", "feed", "block")}, **sorted_}
-
-
-def merge_id_documents(feed: str, first: int, entries: Iterable[IndexedEntry]) -> list[Document]:
-    """The id documents of a packed batch that begins at position `first`."""
-    kept = sorted(
-        (replace(due_block, first=first) for due_block in entries), key=lambda p: p.position
-    )
-    count = id_bucket_count(len(kept))
-    id_documents: dict[int, list[IndexedEntry]] = {}
-    for entry in kept:
-        id_documents.setdefault(id_bucket(entry.id) % count, []).append(entry)
-    return [_id_document(feed, number, inside) for number, inside in sorted(id_documents.items())]
-
-
-def _id_document(feed: str, number: int, inside: Sequence[IndexedEntry]) -> Document:
-    first = inside[0].first
-    return {
-        "_id": f"{batch_id(feed, first)}/{number}",
-        "feed": feed,
-        "run": batch_id(feed, first),
-        "first": first,
-        "stamps": [entry.stamp for entry in inside],
-        "at": [entry.index for entry in inside],
-        "ids": [entry.id for entry in inside],
-        "types": [entry.type for entry in inside],
-        "specs": [entry.spec for entry in inside],
-        "versions": [entry.version for entry in inside],
-        "traits": [pack_visibility(entry.visibility) for entry in inside],
-        "own": [i for i, entry in enumerate(inside) if entry.own],
-        "digests": b"".join(entry.digest for entry in inside),
-        **owner_fields([entry.owner for entry in inside]),
-    }
 
 
 def _all_entries(id_document: Document) -> Iterator[IndexedEntry]:

@@ -151,14 +151,14 @@ class Writer:
         return len(chosen)
 
     def documents(
-        self, batches: Sequence[Sequence[PlacedEntry]], *, packed: bool
+        self, staged: Staged, indexed: Sequence[Sequence[IndexedEntry]]
     ) -> Iterator[tuple[str, list[Document]]]:
-        """The documents to insert for some batches, by the name of the database's collection."""
-        feed = self._feed
+        """The documents to insert for staged batches, by the name of the database's collection."""
+        feed, batches, packed = self._feed, staged.batches, staged.packed
         yield "entry_batches", [batch_document(feed, entries, packed=packed) for entries in batches]
         yield (
             "id_index",
-            [each for batch in batches for each in id_documents(feed, batch, packed=packed)],
+            [each for batch in indexed for each in id_documents(feed, batch, packed=packed)],
         )
         yield "filter_index", [each for batch in batches for each in filter_documents(feed, batch)]
 
@@ -234,13 +234,6 @@ class Staged:
     packed: bool
     """True if the batches are written as packed ones."""
 
-    def entries(self) -> list[IndexedEntry]:
-        """All entries that the feed has of these objects afterwards."""
-        return [
-            *self.found,
-            *(_indexed_entry(each, batch[0].position) for batch in self.batches for each in batch),
-        ]
-
 
 class Publication:
     """Entries for several feeds in one transaction, stamped in the same windows."""
@@ -290,9 +283,13 @@ def write_staged(writes: Writes, staged: Sequence[Staged]) -> None:
     """Write what was staged, for all feeds together."""
     for each in staged:
         if each.batches:
-            for name, documents in each.writer.documents(each.batches, packed=each.packed):
+            indexed = [
+                [_indexed_entry(entry, batch[0].position) for entry in batch]
+                for batch in each.batches
+            ]
+            for name, documents in each.writer.documents(each, indexed):
                 writes.insert(name, documents)
-            each.writer.update_status_bits(each.entries())
+            each.writer.update_status_bits([*each.found, *chain.from_iterable(indexed)])
             each.writer.write_head()
 
 
