@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -181,7 +181,22 @@ def _recognise_value(word: str) -> _Understood | None:
     found = recognise_ioc(word)
     if found is None and "/" in word:
         found = recognise_without_scheme(word)
-    return None if found is None else _SEARCHES[found.kind](found)
+    return None if found is None else _search_ioc(found)
+
+
+def _search_ioc(found: RecognisedIoc) -> _Understood:
+    value = found.value
+    match found.kind:
+        case IocType.IPV4 | IocType.IPV6:
+            return _search_network(ipaddress.ip_network(value))
+        case IocType.DOMAIN:
+            return SearchKind.DOMAIN, value, _domain_keys(value), ""
+        case IocType.URL:
+            return SearchKind.URL, value, _url_keys(value), ""
+        case IocType.EMAIL:
+            return SearchKind.EMAIL, value, [_email(value)], ""
+        case _:
+            return SearchKind.HASH, value, [_hash(value)], ""
 
 
 def _search_network(network: Network) -> _Understood:
@@ -193,14 +208,6 @@ def _search_network(network: Network) -> _Understood:
     return SearchKind.NETWORK, value, [*around, *inside], "" if exact else str(network)
 
 
-def _search_address(found: RecognisedIoc) -> _Understood:
-    return _search_network(ipaddress.ip_network(found.value))
-
-
-def _search_domain(found: RecognisedIoc) -> _Understood:
-    return SearchKind.DOMAIN, found.value, _domain_keys(found.value), ""
-
-
 def _domain_keys(host: str) -> list[str]:
     keys = [f"domain:{each}" for each in _parents(host)] + [f"host:{host}"]
     if registrable_domain(host) == host:
@@ -208,33 +215,16 @@ def _domain_keys(host: str) -> list[str]:
     return keys
 
 
-def _search_url(found: RecognisedIoc) -> _Understood:
-    _, _, rest = found.value.partition("://")
-    keys, host = [f"url:{found.value}"], _host_of(found.value)
+def _url_keys(url: str) -> list[str]:
+    _, _, rest = url.partition("://")
+    keys, host = [f"url:{url}"], _host_of(url)
     keys += [f"url:{scheme}://{rest}" for scheme in ("http", "https")]
     network = _parse_network(host)
     if network is not None:
         keys += map(_net, _networks_around(network))
     elif host:
         keys += [f"domain:{each}" for each in _parents(host)]
-    return SearchKind.URL, found.value, keys, ""
-
-
-def _search_email(found: RecognisedIoc) -> _Understood:
-    return SearchKind.EMAIL, found.value, [_email(found.value)], ""
-
-
-def _search_hash(found: RecognisedIoc) -> _Understood:
-    return SearchKind.HASH, found.value, [_hash(found.value)], ""
-
-
-_SEARCHES: dict[IocType, Callable[[RecognisedIoc], _Understood]] = {
-    **dict.fromkeys((IocType.MD5, IocType.SHA1, IocType.SHA256, IocType.SHA512), _search_hash),
-    **dict.fromkeys((IocType.IPV4, IocType.IPV6), _search_address),
-    IocType.DOMAIN: _search_domain,
-    IocType.URL: _search_url,
-    IocType.EMAIL: _search_email,
-}
+    return keys
 
 
 def _recognise_file(word: str) -> _Understood | None:
