@@ -458,7 +458,7 @@ def explain_narrowed_level(
 
 
 def limit_findings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """At most 3 × `MAX_BATCHES_PER_STEP` findings, the reasons for the verdict among them."""
+    """At most 3 × `MOST_FINDINGS` findings, the reasons for the verdict among them."""
     if len(findings) <= 2 * MOST_FINDINGS:
         return findings
     between = [f for f in findings[MOST_FINDINGS:-MOST_FINDINGS] if f.action in _DECIDING]

@@ -52,7 +52,7 @@ class Accounts:
 
     def remove_partner(self, slug: str) -> None:
         """Delete a partner's record; nothing happens if there is none."""
-        self._raise_revision()
+        self._raise_revision()  # before it too, should this end in between
         self._partners.delete_one({"_id": slug}, session=self._session)
         self._raise_revision()
         increment_configuration_revision(self._base, self._session)

@@ -237,9 +237,7 @@ def _write_status_bits(
         return
     packed = merge_status_bits(batches, status_documents)
     base.status_bits.replace_one({"_id": packed["_id"]}, packed, upsert=True, session=session)
-    others = [
-        due_block["_id"] for due_block in status_documents if due_block["_id"] != packed["_id"]
-    ]
+    others = [each["_id"] for each in status_documents if each["_id"] != packed["_id"]]
     for chunk in chunk_keys(others, MAX_KEYS):
         base.status_bits.delete_many({"_id": {"$in": list(chunk)}}, session=session)
 

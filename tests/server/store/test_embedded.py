@@ -347,7 +347,7 @@ class TestAWatchedEngine:
             former = engine.pid
             os.kill(former, signal.SIGKILL)
             assert eventually(lambda former=former: engine.pid != former)  # type: ignore[misc]
-            assert store.availability.probe()
+            assert eventually(store.availability.probe)  # it has a pid before it answers
         (data / "engine.json").rmdir()
 
     def test_is_started_again_where_the_log_is_on_a_full_disk(self, used: Path) -> None:
