@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.admission.markings.tlp import marking_ids, official_ids
@@ -29,11 +29,16 @@ class Marking:
 
 
 def name_acts(store: Store, acts: Sequence[ReviewAct]) -> dict[str, str]:
-    """The values of the items that acts on one item are about, by the id of the item.
+    """The values of the items that acts on one item are about, by the id of the item."""
+    return name_reviews(store, {act.reviews[0] for act in acts if len(act.reviews) == 1})
+
+
+def name_reviews(store: Store, ids: Iterable[str]) -> dict[str, str]:
+    """The values of items, by the id of the item.
 
     Values that are neither kept nor published are left out: an act keeps nothing of the content.
     """
-    ids = list({act.reviews[0] for act in acts if len(act.reviews) == 1})
+    ids = list(ids)
     named = {id: each.title for id, each in store.reviews.list_titles(ids).items()}
     gone = store.reviews.find_all([id for id in ids if id not in named])
 

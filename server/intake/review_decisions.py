@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -90,13 +90,21 @@ class Decisions:
 
         return self._finish(self._store.commit(write))
 
-    def decide_all(self, person: Person, chosen: Sequence[Chosen], decision: Decision) -> ReviewAct:
+    def decide_all(
+        self,
+        person: Person,
+        chosen: Sequence[Chosen],
+        decision: Decision,
+        faults: Mapping[str, str] | None = None,
+    ) -> ReviewAct:
         """Write the same decision down on several reviews; those that may not be are skipped.
 
-        Raises Conflict if they are too many, or a release in full.
+        `faults`: by id, why a review cannot be decided so.  Raises Conflict if they are too many,
+        or a release in full.
         """
         if len(chosen) > MOST_AT_ONCE:
             raise Conflict(f"{len(chosen)} items are too many at once: {MOST_AT_ONCE} at most")
+        known = faults or {}
         if decision.kind not in (DecisionKind.KEEP_MASKED, DecisionKind.REJECT):
             raise Conflict("several items can be kept masked or rejected, not released in full")
 
@@ -107,7 +115,7 @@ class Decisions:
                 review = found.get(each.id)
                 fault = "it is not kept any more"
                 if review is not None:
-                    fault = _find_fault(review, each, person, txn.now)
+                    fault = _find_fault(review, each, person, txn.now) or known.get(each.id, "")
                 if review is None or fault:
                     skipped.append((each.id, fault))
                 else:

@@ -22,7 +22,7 @@ from tocsin.server.console.forms import go, parse_number, refuse, sentence, show
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
-from tocsin.server.console.review_context import find_markings, name_acts
+from tocsin.server.console.review_context import find_markings, name_acts, name_reviews
 from tocsin.server.console.review_texts import compare_texts, is_machinery, release_texts
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
@@ -48,6 +48,7 @@ from tocsin.server.model import (
     Submission,
 )
 from tocsin.server.person import Role
+from tocsin.server.store import Store
 from tocsin.server.store.review_acts import DecisionCounts
 from tocsin.server.store.review_queue import QueuedReview
 from tocsin.server.store.reviews import ReviewTitle
@@ -64,6 +65,8 @@ _MOST_COMPARED = 200
 _MOST_SAME = 5
 _NO_LEVEL = "none"
 _MOST_WORDS = 100
+_MOST_NAMED = 100
+"""Items that a decision left out which are named by their values."""
 _LONGEST_REASON = 500
 _BY_ITSELF = ("references",)
 """The rules of reviews that no person needs to decide."""
@@ -188,6 +191,8 @@ class Queue:
         here, now = context(), self.services.clock()
         waiting = [each for each in items if each.rules != _BY_ITSELF]
         acts, said = store.review_acts.list_latest(here.who.id), find_act(self.services)
+        failures = _list_failures(acts, items)
+        left_out = [*failures, *(said.skipped if said else ())]
         return show_again(
             "review_queue.html",
             errors,
@@ -208,7 +213,8 @@ class Queue:
             turnaround=store.review_acts.median_turnaround(now, _TURNAROUND_DAYS),
             acts=acts,
             said=said,
-            named=name_acts(store, [*acts, *filter(None, [said])]),
+            failures=failures,
+            named=name_acts(store, [*acts, *filter(None, [said])]) | _name_pairs(store, left_out),
         )
 
     def _lines(self, items: Sequence[QueuedReview]) -> list[Line]:
@@ -249,15 +255,28 @@ class Queue:
             return self._show({"decision": "Choose what to do with the items."}, 422)
         decision = Decision(kind, text_field("reason", _LONGEST_REASON) or _REASON)
         try:
-            act = self.services.intake.decisions.decide_all(context().who, chosen, decision)
+            faults = self._find_faults(chosen, kind)
+            act = self.services.intake.decisions.decide_all(context().who, chosen, decision, faults)
         except Conflict as error:
             return self._show({"decision": sentence(error)}, HTTPStatus.CONFLICT)
         if not act.reviews:
             page = flask.render_template(
-                "review_skipped.html", section=_SECTION, act=act, filter=back
+                "review_skipped.html",
+                section=_SECTION,
+                act=act,
+                filter=back,
+                named=_name_pairs(self.services.store, act.skipped),
             )
             return flask.make_response(page, HTTPStatus.CONFLICT)
         return go(back.url("/review", act=act.id))
+
+    def _find_faults(self, chosen: Sequence[Chosen], kind: DecisionKind) -> dict[str, str]:
+        """Why items cannot be kept masked, by id; those that can are left out."""
+        if kind is not DecisionKind.KEEP_MASKED or len(chosen) > MOST_AT_ONCE:
+            return {}
+        found = self.services.store.reviews.find_all([each.id for each in chosen])
+        held = (each for each in found if each.kind is ReviewKind.HELD)
+        return {each.id: _preview(self.services, each).fault for each in held}
 
     def undo(self) -> ResponseReturnValue:
         """Take a decision back."""
@@ -357,7 +376,11 @@ class Item:
         original, whole = parse_object(review.object), "all" in request.args
         preview, marks = self._compare(review)
         rows = compare_texts(original, preview.object, marks, whole=whole)
-        full, said, last = self._preview_full(review), find_act(self.services), self._last_pending()
+        store = self.services.store
+        acts = store.review_acts.list_latest(who.id)
+        full, said = self._preview_full(review), find_act(self.services)
+        last = self._last_pending(acts)
+        failures = _list_failures(acts, store.review_queue.look(), but=review.id)
         others = [each for each in rows if not each.is_first and is_machinery(each)]
         page = flask.render_template(
             "review_item.html",
@@ -383,7 +406,8 @@ class Item:
             ends=(review.created // DAY + self.services.settings.review_days + 1) * DAY,
             said=said,
             last=last,
-            named=name_acts(self.services.store, [*filter(None, [said, last])]),
+            failures=failures,
+            named=name_acts(store, [*filter(None, [said, last])]) | _name_pairs(store, failures),
             full=full,
             full_rows=release_texts(rows, compare_texts(original, full.object, marks, whole=whole)),
             remaining=preview.remaining,
@@ -398,16 +422,8 @@ class Item:
         found = self.services.store.reviews.list_titles([review.id])
         return found[review.id].title if review.id in found else ""
 
-    def _preview(self, review: Review) -> MaskedPreview:
-        if not review.is_open:
-            return MaskedPreview(None)
-        try:
-            return self.services.intake.reviewer.preview_masked(review)
-        except NotFound:
-            return MaskedPreview(None, _NOT_KEPT, no_edit=_NOT_KEPT)
-
     def _compare(self, review: Review) -> tuple[MaskedPreview, Sequence[Mark]]:
-        preview = self._preview(review)
+        preview = _preview(self.services, review)
         return preview, find_marks(review, parse_object(review.object), preview.object)
 
     def _preview_full(self, review: Review) -> FullPreview:
@@ -434,9 +450,8 @@ class Item:
         answers = [(rule, store.review_acts.answers(review.partner, rule)) for rule in review.rules]
         return Around(store.submissions.find(review.submission, raw=False), same, answers)
 
-    def _last_pending(self) -> ReviewAct | None:
+    def _last_pending(self, acts: Sequence[ReviewAct]) -> ReviewAct | None:
         """The last act of the person, while it can be withdrawn."""
-        acts = self.services.store.review_acts.list_latest(context().who.id)
         now = self.services.clock()
         return next((a for a in acts if a.state is ActState.PENDING and now < a.due), None)
 
@@ -498,7 +513,7 @@ class Item:
             masks = tuple(self._read_masks(review))
             self._check_edit(review, masks)
             return Decision(kind, masks=masks)
-        if kind is DecisionKind.KEEP_MASKED and (fault := self._preview(review).fault):
+        if kind is DecisionKind.KEEP_MASKED and (fault := _preview(self.services, review).fault):
             raise Malformed(fault)
         given = text_field("reason", _LONGEST_REASON) if kind is DecisionKind.REJECT else ""
         reason = " ".join(given.split())
@@ -552,6 +567,32 @@ def find_act(services: ConsoleServices) -> ReviewAct | None:
     id = request.args.get("act", "")[:64]
     act = services.store.review_acts.find(id) if id else None
     return act if act is not None and act.person == context().who.id else None
+
+
+def _preview(services: ConsoleServices, review: Review) -> MaskedPreview:
+    if not review.is_open:
+        return MaskedPreview(None)
+    try:
+        return services.intake.reviewer.preview_masked(review)
+    except NotFound:
+        return MaskedPreview(None, _NOT_KEPT, no_edit=_NOT_KEPT)
+
+
+def _list_failures(
+    acts: Sequence[ReviewAct], queue: Sequence[QueuedReview], but: str = ""
+) -> list[tuple[str, str]]:
+    """The items on which decisions did not take effect and that wait still, each with the reason.
+
+    `but`: the id of an item that is left out.
+    """
+    failed = {id: why for act in reversed(acts) for id, why in act.failed if id != but}
+    waiting = {each.id for each in queue} if failed else set()
+    return [(id, why) for id, why in failed.items() if id in waiting]
+
+
+def _name_pairs(store: Store, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The values of the first items that were left out, by id; see `name_reviews`."""
+    return name_reviews(store, [id for id, _ in pairs[:_MOST_NAMED]])
 
 
 def _page_number(total: int) -> int:

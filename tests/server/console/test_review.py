@@ -867,6 +867,39 @@ class TestSeveral:
         assert "Skipped 2." in page and one.id[:8] in page and two.id[:8] in page
         assert f"{OTHER} has it open" in page
 
+    def test_what_cannot_be_kept_masked_is_left_out_and_named(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator("vpn.acme.example"))
+        [held] = waiting(hub)
+        [asked] = (each for each in ask(hub) if each != held)
+        items = [f"{each.id}:{each.revision}" for each in (held, asked)]
+        answer = post(reviewer, "/console/review/all", {"decision": "keep_masked", "item": items})
+        page = reviewer.get(answer.location).text
+        assert "Kept masked: 1 item" in page and "Skipped 1." in page
+        named = part_of(page, "Left out of the last decision", "</ul>")
+        assert "vpn[.]acme[.]example" in named and "the marked part is a value" in named
+        assert [each.id for each in waiting(hub) if each.is_open] == [held.id]
+        alone = {"decision": "keep_masked", "item": items[:1]}
+        answer = post(reviewer, "/console/review/all", alone)
+        assert answer.status_code == 409 and "vpn[.]acme[.]example" in answer.text
+
+    def test_items_on_which_a_decision_did_not_take_effect_are_named_until_they_are_decided(
+        self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
+    ) -> None:
+        hub.push(indicator("vpn.acme.example"))
+        [held] = waiting(hub)
+        decide_unchecked(hub, held, Decision(DecisionKind.KEEP_MASKED))
+        later(hub, clock)
+        [asked] = (each for each in ask(hub) if each.id != held.id)
+        for page in (reviewer.get("/console/review").text, opened(reviewer, asked)):
+            assert "did not take effect on 1 item. It waits again." in page
+            assert "vpn[.]acme[.]example" in part_of(page, "It waits again.", "</ul>")
+        [again] = (each for each in waiting(hub) if each.id == held.id)
+        assert "It waits again." not in opened(reviewer, again)
+        decide(reviewer, again, "reject")
+        assert "It waits again." not in reviewer.get("/console/review").text
+
     def test_release_in_full_is_not_among_the_choices(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
