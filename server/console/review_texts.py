@@ -77,11 +77,10 @@ def compare_texts(
         marked = _merge(spans.get(name, ()))
         left = after.get(name) if published is not None else None
         pieces, is_cut = _cut(text, [(*span, "mark") for span in marked], whole=whole)
-        masks = [(*each.span(), "mask") for each in _MASK.finditer(left or "")]
-        masked, is_cut_too = _cut(left or "", masks, whole=whole)
+        changed, is_cut_too = _cut(left or "", _find_spans(text, marked, left or ""), whole=whole)
         is_first = bool(marked) or left != text
         is_value = path not in prose
-        shown = None if left is None else masked
+        shown = None if left is None else changed
         is_literal = name == "spec_version" or _LITERAL.fullmatch(text) is not None
         rows.append(Row(name, pieces, shown, is_value, is_first, is_cut or is_cut_too, is_literal))
     rows.sort(key=_rank)
@@ -120,6 +119,31 @@ def _merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return merged
+
+
+def _find_spans(
+    text: str, marked: Sequence[tuple[int, int]], left: str
+) -> list[tuple[int, int, str]]:
+    """The spans of masks in what is left of a text, and of marked words that are still there."""
+    masks = [(*each.span(), "mask") for each in _MASK.finditer(left)]
+    words = list(marked) if left == text else _find_words(left, [text[a:b] for a, b in marked])
+    free = [
+        (start, end, "mark")
+        for start, end in words
+        if all(end <= mask[0] or mask[1] <= start for mask in masks)
+    ]
+    return sorted([*masks, *free])
+
+
+def _find_words(text: str, words: Iterable[str]) -> list[tuple[int, int]]:
+    """The spans of words that follow one another in a text; those that it has not are left out."""
+    spans, at = list[tuple[int, int]](), 0
+    for word in words:
+        start = text.find(word, at)
+        if start >= 0:
+            at = start + len(word)
+            spans.append((start, at))
+    return spans
 
 
 def _cut(text: str, spans: Sequence[tuple[int, int, str]], *, whole: bool) -> tuple[Pieces, bool]:

@@ -202,7 +202,7 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     const typing = document.activeElement && document.activeElement.id === "words";
     if (errors) errors.focus(); else if (heading && !typing) heading.focus({ preventScroll: true });
     fold();
-    const marks = () => all("main mark");
+    const marks = () => all(".before mark");
     const next = document.getElementById("next-mark");
     if (next && marks().length) {
       let at = -1;

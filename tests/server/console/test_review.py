@@ -270,11 +270,20 @@ class TestItem:
         hub.push(indicator(description=f"{PERSON}; call +44 20 7946 0958"))
         [review] = waiting(hub)
         full = part_of(opened(reviewer, review), 'id="full"', "</section>")
-        assert "Reported by Jane Doe, who saw it; call" in full and "7946" not in full
+        assert "Jane Doe</mark>, who saw it; call" in full and "7946" not in full
         assert "[removed: telephone number]" in full and "telephone number masked" in full
         decide(reviewer, review, "release")
         later(hub, clock)
         assert descriptions(hub) == [f"{PERSON}; call [removed: telephone number]"]
+
+    def test_a_long_text_shows_what_a_release_in_full_publishes_around_the_words_in_question(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator("long.top", description="All is well here. " * 500 + PERSON))
+        [review] = waiting(hub)
+        full = part_of(opened(reviewer, review), "If you release it in full", "</section>")
+        assert 'by <mark tabindex="-1">Jane Doe</mark>, who saw it' in full
+        assert f'href="/console/review/{review.id}?all=1#full">Show all of it' in full
 
     def test_says_when_nothing_else_is_masked_in_full(
         self, hub: HubInProcess, reviewer: FlaskClient
