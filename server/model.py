@@ -700,6 +700,8 @@ class ReviewAct:
     """Reviews on which it did not take effect, each with the reason."""
     skipped: tuple[tuple[str, str], ...] = ()
     """Reviews that were chosen and left out, each with the reason."""
+    masks: tuple[Span, ...] = ()
+    """Spans to mask in an edit; kept, as the reason, until it takes effect."""
 
 
 REVOCATION = "revoked"

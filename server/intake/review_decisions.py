@@ -211,6 +211,7 @@ def _new_act(  # noqa: PLR0913
         reason=decision.reason,
         about=about or {},
         skipped=skipped,
+        masks=decision.masks,
     )
 
 

@@ -79,10 +79,15 @@ class ReviewActs:
         return [each for each in found if each and each.state is ActState.PENDING]
 
     def end(self, id: str, state: ActState) -> None:
-        """Record that a pending act has taken effect, or was withdrawn."""
-        change = {"$set": {"state": state.value, "reason": ""}}  # the journal keeps the reason
+        """Record that a pending act has taken effect, or was withdrawn.
+
+        One that was withdrawn keeps its reason and masks, for the person who decides again.
+        """
+        change: Document = {"state": state.value}
+        if state is ActState.DONE:
+            change |= {"reason": "", "masks": []}  # the journal keeps the reason
         key = {"_id": id, "state": ActState.PENDING.value}
-        self._acts.update_one(key, change, session=self._session)
+        self._acts.update_one(key, {"$set": change}, session=self._session)
 
     def remove_person(self, person: str) -> None:
         """Delete all acts of a person; those that are pending must have been ended before."""
@@ -172,6 +177,7 @@ def _to_document(act: ReviewAct) -> Document:
     document |= {"kind": act.kind.value, "state": act.state.value, "reviews": list(act.reviews)}
     for name in ("failed", "skipped"):
         document[name] = [list(pair) for pair in document[name]]
+    document["masks"] = [[list(path), start, end] for path, start, end in act.masks]
     return document
 
 
@@ -189,4 +195,5 @@ def _from_document(document: Document) -> ReviewAct:
         state=ActState(document["state"]),
         failed=tuple((id, why) for id, why in document["failed"]),
         skipped=tuple((id, why) for id, why in document["skipped"]),
+        masks=tuple((tuple(path), start, end) for path, start, end in document.get("masks", ())),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from werkzeug.wrappers import Response
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import StixObject
+from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.stix.object_titles import LONGEST_TITLE
 from tocsin.admission.timestamps import DAY
@@ -381,6 +383,9 @@ class Item:
         full, said = self._preview_full(review), find_act(self.services)
         last = self._last_pending(acts)
         failures = _list_failures(acts, store.review_queue.look(), but=review.id)
+        words = _marked_words(original, marks)
+        if said and said.state is ActState.WITHDRAWN and said.reviews == (review.id,):
+            typed = typed or _entered_before(said, original, words)
         others = [each for each in rows if not each.is_first and is_machinery(each)]
         page = flask.render_template(
             "review_item.html",
@@ -390,7 +395,7 @@ class Item:
             rows=[each for each in rows if each not in others],
             others=others,
             marks=marks,
-            words=_marked_words(original, marks),
+            words=words,
             no_edit=preview.no_edit,
             fault=preview.fault,
             is_left_alone=review.rules == _BY_ITSELF,
@@ -401,7 +406,8 @@ class Item:
             filter=chosen,
             reason=typed.get("reason") or _usual_reason(review),
             typed=typed.get("words", ""),
-            unmarked=typed.get("unmarked", "").split(),
+            chosen_marks=typed.get("marks", "").split(),
+            is_edit=typed.get("decision") == DecisionKind.EDIT,
             errors=errors,
             ends=(review.created // DAY + self.services.settings.review_days + 1) * DAY,
             said=said,
@@ -630,10 +636,33 @@ def _why_not(review: Review, holder: Claim | None, *, may_act: bool) -> str:
     return ""
 
 
+def _entered_before(act: ReviewAct, subject: StixObject, offered: Sequence[str]) -> dict[str, str]:
+    """The fields of the form by which an act was made that was withdrawn; see `_typed`.
+
+    `offered`: the words in question that the form offers to mask.
+    """
+    masks, marks, covered = set(act.masks), list[str](), set[Span]()
+    for number, word in enumerate(offered):
+        with suppress(Malformed):  # too many places, so it was not chosen
+            if masks.issuperset(places := find_words(subject, [word])):
+                marks.append(str(number))
+                covered.update(places)
+    texts = dict(free_texts(subject))
+    left = (each for each in act.masks if each not in covered)
+    words = (" ".join(texts.get(path, "")[start:end].split()) for path, start, end in left)
+    return {
+        "decision": act.kind.value,
+        "reason": act.reason,
+        "words": "\n".join(dict.fromkeys(filter(None, words))),
+        "marks": " ".join(marks),
+    }
+
+
 def _typed() -> dict[str, str]:
     """The words that the person had entered, kept for copying."""
     return {
         "decision": text_field("decision"),
         "reason": text_field("reason", _LONGEST_REASON),
         "words": text_field("words"),
+        "marks": " ".join(request.form.getlist("mark")),
     }

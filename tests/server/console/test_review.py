@@ -550,6 +550,7 @@ class TestEditing:
         [review] = ask(hub)
         answer = decide(reviewer, review, "edit", words="nowhere")
         assert answer.status_code == 422
+        assert 'name="mark" value="0">' in answer.text, "what was not chosen stays so"
         assert (
             "there is no such word" in answer.text.lower() and ">nowhere</textarea>" in answer.text
         )
@@ -628,6 +629,21 @@ class TestUndoing:
         later(hub, clock, 60)
         assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
         assert actions(hub, REVIEWER) == ["review.decide", "review.withdraw"]
+
+    def test_what_was_entered_stands_in_the_form_again(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator("a.top", description=f"{PERSON}. Reported by John Smith of Sales"))
+        [review] = waiting(hub)
+        act = act_of(decide(reviewer, review, "edit", mark="0", words="Saw It\nSales"))
+        page = reviewer.get(post(reviewer, "/console/review/undo", {"act": act}).location).text
+        edit = part_of(page, 'id="edit"', "</details>")
+        assert edit.startswith(" open>") and ">saw it\nSales</textarea>" in edit
+        assert 'value="0" checked' in edit and 'value="1">' in edit
+        [review] = waiting(hub)
+        act = act_of(decide(reviewer, review, "reject", reason="of no use"))
+        page = reviewer.get(post(reviewer, "/console/review/undo", {"act": act}).location).text
+        assert ">of no use</textarea>" in page and 'id="edit">' in page
 
     def test_after_the_time_it_is_refused(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
