@@ -268,6 +268,19 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     }
   }
   document.addEventListener("submit", (event) => { if (event.target.matches("[action$='/sign-out']")) drop(); });
+  // What was typed for one decision on an item is not lost to another one without a word.
+  document.addEventListener("submit", (event) => {
+    if (!document.querySelector(".decide") || !event.target.closest("main")) return;
+    const others = fields().filter((each) => each.form !== event.target && each.value !== each.defaultValue);
+    if (others.every((each) => each.dataset.warned === each.value)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    others.forEach((each) => { each.dataset.warned = each.value; });
+    const line = document.getElementById("status"), note = document.createElement("strong");
+    line.querySelectorAll("strong").forEach((each) => each.remove());
+    note.textContent = `Not done: ${others[0].id === "words" ? "the words to mask" : "the reason"} that you typed would be lost. Do it again to go on without. `;
+    line.prepend(note);
+  }, true);
   window.addEventListener("pagehide", () => {
     // In a form that is shown again with its errors, what was typed is the default.
     const isAgain = document.querySelector(".errors");

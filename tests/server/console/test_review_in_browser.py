@@ -237,6 +237,26 @@ def test_a_decision_that_does_not_reach_the_hub_is_said(
     assert page.input_value("#reason") == "no longer seen", "what was typed outlives the reload"
 
 
+@pytest.mark.parametrize(
+    ("field", "key"), [("words", "a"), ("words", "s"), ("words", "r"), ("reason", "Shift+F")]
+)
+def test_what_was_typed_for_another_decision_is_lost_only_at_the_second_time(
+    hub: HubInProcess, visitor: Visitor, field: str, key: str
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    is_at(page, "host0[.]top")
+    page.keyboard.press("e")
+    page.fill(f"#{field}", "saw it")
+    page.keyboard.press("Escape")
+    page.keyboard.press(key)
+    is_said(page, "that you typed would be lost. Do it again to go on without.")
+    assert page.input_value(f"#{field}") == "saw it"
+    assert not any(each.decision for each in hub.store.reviews.list_waiting())
+    page.keyboard.press(key)
+    is_at(page, "host1[.]top")
+    visitor.check()
+
+
 def test_a_session_that_ends_leads_back_to_the_item_and_what_was_typed(
     hub: HubInProcess, visitor: Visitor
 ) -> None:
