@@ -386,6 +386,7 @@ class Item:
         words = _marked_words(original, marks)
         if said and said.state is ActState.WITHDRAWN and said.reviews == (review.id,):
             typed = typed or _entered_before(said, original, words)
+        why_not = _why_not(review, holder, may_act=may_act)
         others = [each for each in rows if not each.is_first and is_machinery(each)]
         page = flask.render_template(
             "review_item.html",
@@ -399,7 +400,8 @@ class Item:
             no_edit=preview.no_edit,
             fault=preview.fault,
             is_left_alone=review.rules == _BY_ITSELF,
-            why_not=_why_not(review, holder, may_act=may_act),
+            why_not=why_not,
+            next_url=ROOT + self._next_url(review, chosen) if why_not else "",
             claim=holder if holder is not None and holder.person == who.id else None,
             around=self._around(review),
             place=self._place(review, chosen),

@@ -101,6 +101,14 @@ def test_of_two_people_the_second_one_reads_what_the_first_decided(
         theirs = second.sign_in(OTHER, f"/review/{review.id}")
         assert f"{REVIEWER} has it open" in theirs.inner_text("main")
         assert theirs.locator("button[name=decision]").count() == 0
+        theirs.keyboard.press("?")
+        keys = theirs.inner_text("#keys")
+        assert "Next item" in keys and "Keep masked" not in keys and "Change lead" not in keys
+        second.check()
+        theirs.keyboard.press("Escape")
+        theirs.keyboard.press("s")
+        is_at(theirs, "host1[.]top")
+        theirs.go_back()
         # The first one's claim ends, and the second one is faster.
         person = hub.store.people.find_by_login(REVIEWER)
         assert person is not None
