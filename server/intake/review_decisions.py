@@ -218,7 +218,8 @@ def _new_act(  # noqa: PLR0913
 def _find_fault(review: Review, chosen: Chosen, person: Person, now: int) -> str:
     """Why a person may not decide a review now; empty if they may."""
     if not review.is_open:
-        return "it has been decided already"
+        by_whom = " by you" if review.decision and review.decision.by == person.login else ""
+        return f"it has been decided already{by_whom}"
     if review.revision != chosen.revision:
         return "it has changed since you opened it"
     if review.claim and review.claim.person != person.id and review.claim.holds(now):

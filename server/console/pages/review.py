@@ -261,6 +261,8 @@ class Queue:
             act = self.services.intake.decisions.decide_all(context().who, chosen, decision, faults)
         except Conflict as error:
             return self._show({"decision": sentence(error)}, HTTPStatus.CONFLICT)
+        if not act.reviews and (same := self._find_same_act(act)):
+            return go(back.url("/review", act=same.id))  # the form was sent twice
         if not act.reviews:
             page = flask.render_template(
                 "review_skipped.html",
@@ -271,6 +273,15 @@ class Queue:
             )
             return flask.make_response(page, HTTPStatus.CONFLICT)
         return go(back.url("/review", act=act.id))
+
+    def _find_same_act(self, act: ReviewAct) -> ReviewAct | None:
+        """The earlier act by which the person decided the same about the same items."""
+        ids = {id for id, _ in act.skipped}
+        for each in self.services.store.review_acts.list_latest(act.person):
+            chosen = {*each.reviews, *(id for id, _ in each.skipped)}
+            if each.kind is act.kind and chosen == ids and each.state is not ActState.WITHDRAWN:
+                return each
+        return None
 
     def _find_faults(self, chosen: Sequence[Chosen], kind: DecisionKind) -> dict[str, str]:
         """Why items cannot be kept masked, by id; those that can are left out."""

@@ -902,7 +902,7 @@ class TestSeveral:
         answer = post(reviewer, "/console/review/all", {"decision": "keep_masked", "item": items})
         page = reviewer.get(answer.location).text
         assert "Kept masked: 1 item" in page and "Skipped 1." in page
-        named = part_of(page, "Left out of the last decision", "</ul>")
+        named = part_of(page, "Left out of your last decision", "</ul>")
         assert "vpn[.]acme[.]example" in named and "the marked part is a value" in named
         assert [each.id for each in waiting(hub) if each.is_open] == [held.id]
         alone = {"decision": "keep_masked", "item": items[:1]}
@@ -924,6 +924,21 @@ class TestSeveral:
         assert "It waits again." not in opened(reviewer, again)
         decide(reviewer, again, "reject")
         assert "It waits again." not in reviewer.get("/console/review").text
+
+    def test_a_form_that_is_sent_twice_leads_to_the_decision_that_was_taken(
+        self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient
+    ) -> None:
+        one, two, three = ask(hub, "one.top", "two.top", "three.top")
+        opened(other, two)
+        items = [f"{each.id}:{each.revision}" for each in (one, two)]
+        form = {"decision": "keep_masked", "item": items}
+        first = post(reviewer, "/console/review/all", form)
+        again = post(reviewer, "/console/review/all", form)
+        assert again.status_code == 303 and again.location == first.location
+        answer = post(reviewer, "/console/review/all", form | {"decision": "reject"})
+        assert answer.status_code == 409 and "it has been decided already by you" in answer.text
+        assert "one[.]top" in answer.text and f"{OTHER} has it open" in answer.text
+        assert [each.id for each in waiting(hub) if each.is_open] == [two.id, three.id]
 
     def test_release_in_full_is_not_among_the_choices(
         self, hub: HubInProcess, reviewer: FlaskClient

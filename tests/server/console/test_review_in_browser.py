@@ -332,6 +332,25 @@ def test_several_are_selected_and_rejected_by_keyboard(hub: HubInProcess, visito
     visitor.check()
 
 
+def test_enter_that_is_pressed_twice_shows_what_was_decided_and_undo(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    button = page.locator("text=Keep selected masked")
+    # The hub takes the first request, whose answer the browser gives up for the second one.
+    button.evaluate(
+        "b => fetch(b.form.action, { method: 'POST', redirect: 'manual',"
+        " body: new URLSearchParams([...new FormData(b.form, b)]) }).then(() => {})"
+    )
+    assert len(hub.store.review_queue.look()) == 3
+    button.press("Enter")
+    is_said(page, "Kept masked: 1 item")
+    expect(page.locator("#status [data-key=u]")).to_be_visible()
+    visitor.check()
+
+
 def test_ctrl_and_enter_decide_nothing_in_the_queue(hub: HubInProcess, visitor: Visitor) -> None:
     page = visitor.sign_in(REVIEWER, "/review")
     box = page.locator("tbody input").first
