@@ -47,6 +47,15 @@ def value(text: object, most: int = LONGEST) -> Markup:
     return Markup('<code class="value">{}</code>').format(_visible(defang(str(text)), most))
 
 
+def short_title(text: object, most: int = LONGEST) -> Markup:
+    """A title as `value`.
+
+    It may have been cut before, so that how much is left out cannot be told.
+    """
+    inner = _visible(defang(str(text)), most, counts=False)
+    return Markup('<code class="value">{}</code>').format(inner)
+
+
 def defang(text: str) -> str:
     """Write a value so that nothing makes a link of it.
 
@@ -76,10 +85,11 @@ def label(text: object, most: int = 40) -> str:
     return "".join(pieces) + ("…" if len(str(text)) > most else "")
 
 
-def _visible(text: str, most: int, *, has_lines: bool = False) -> Markup:
+def _visible(text: str, most: int, *, has_lines: bool = False, counts: bool = True) -> Markup:
     """HTML of a text in which no character is invisible or changes the order of others.
 
-    `has_lines`: line feeds begin a new line.
+    `has_lines`: line feeds begin a new line.  `counts`: the number of characters that are left out
+    is told.
     """
     pieces, marks = [], 0
     for character in text[:most]:
@@ -90,11 +100,10 @@ def _visible(text: str, most: int, *, has_lines: bool = False) -> Markup:
             pieces.append(_chip(character))
         else:
             pieces.append(escape(character))
-    left = len(text) - most
-    more = (
-        Markup('<span class="more">… {:,} more characters</span>').format(left) if left > 0 else ""
-    )
-    return Markup("").join([*pieces, more])
+    if (left := len(text) - most) > 0:
+        told = f"… {left:,} more characters" if counts else "…"
+        pieces.append(Markup('<span class="more">{}</span>').format(told))
+    return Markup("").join(pieces)
 
 
 def _is_hidden(character: str) -> bool:
@@ -257,8 +266,8 @@ def number(value: int) -> str:
 
 
 FILTERS: dict[str, Callable[..., object]] = {
-    "shown": shown, "value": value, "defang": defang, "tlp": tlp, "time": time, "age": age,
-    "count": count, "number": number, "day": day, "hour": hour, "span": span,
-    "label": label, "single_value": single_value, "short_day": short_day,
+    "shown": shown, "value": value, "short_title": short_title, "defang": defang, "tlp": tlp,
+    "time": time, "age": age, "count": count, "number": number, "day": day, "hour": hour,
+    "span": span, "label": label, "single_value": single_value, "short_day": short_day,
     "parts": parts,
 }  # fmt: skip

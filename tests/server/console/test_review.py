@@ -142,6 +142,17 @@ class TestQueue:
         assert "shows all keys" in page and "shows all keys" in opened(reviewer, waiting(hub)[0])
         assert "20 min" in page and "2</strong> wait for a person" in page
 
+    def test_titles_that_were_cut_tell_no_number_of_characters(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        names = " OR ".join(f"domain-name:value = 'host{n}.top'" for n in range(150))
+        hub.push(indicator(pattern=f"[{names}]", description=PERSON))
+        [review] = waiting(hub)
+        heading = part_of(opened(reviewer, review), "<h1", "</h1>")
+        row = part_of(reviewer.get("/console/review").text, '<td class="first">', "</td>")
+        for shown in (heading, row):
+            assert '<span class="more">…</span>' in shown and "more characters" not in shown
+
     def test_is_filtered_and_links_carry_the_filter_on(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
