@@ -245,4 +245,6 @@ def _block(candidate: Candidate, what: str, mode: str, path: str) -> Candidate:
         f"held for review: {what};"
         " a reviewer of the hub decides whether it is the threat's or a victim's"
     )
+    if any((f.rule, f.path, f.message) == (_RULE, path, message) for f in candidate.findings):
+        return candidate  # found by its spelling and by its property
     return hold_or_refuse(candidate, _RULE, "hold", message, path)

@@ -201,6 +201,12 @@ class TestItem:
         assert "[removed: person&#39;s name]</ins>" in page
         assert "evil-portal[.]top" in page and "TLP:GREEN" in page
 
+    def test_says_once_why_it_waits(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
+        hub.push(indicator(pattern="[url:value = 'https://evil.top/olga65@bank.com/x']"))
+        [review] = waiting(hub)
+        why = part_of(opened(reviewer, review), '<ul class="why">', "</ul>")
+        assert why.count("e-mail address in a URL") == why.count("<li>") == 1
+
     def test_an_unknown_one_does_not_exist(self, reviewer: FlaskClient) -> None:
         assert reviewer.get("/console/review/nothing").status_code == 404
 
@@ -872,7 +878,9 @@ class TestSeveral:
         form = {"decision": "keep_masked", "item": items[:11]}
         act = act_of(post(reviewer, "/console/review/all?partner=acme", form))
         assert len(hub.store.review_queue.look()) == 1
-        post(reviewer, "/console/review/undo", {"act": act})
+        answer = post(reviewer, "/console/review/undo", {"act": act})
+        page = reviewer.get(answer.location).text
+        assert "Withdrawn: 11 items. They wait as before." in page
         assert len(hub.store.review_queue.look()) == 12
         fresh = [f"{each.id}:{each.revision}" for each in waiting(hub)]
         post(reviewer, "/console/review/all", {"decision": "reject", "item": fresh, "reason": "x"})
