@@ -511,6 +511,9 @@ class Item:
 
     def _show_conflict(self, review: Review, why: str, chosen: Filter) -> Response:
         """Who decided it, and what the person had entered."""
+        own = _typed()
+        if own["reason"] == _usual_reason(review):
+            own["reason"] = ""  # the hub's words
         page = flask.render_template(
             "review_conflict.html",
             section=_SECTION,
@@ -518,7 +521,7 @@ class Item:
             own_act=self._find_own_pending(review),
             why=why,
             filter=chosen,
-            own=_typed(),
+            own=own,
             next_url=ROOT + self._next_url(review, chosen),
         )
         return refuse(page, HTTPStatus.CONFLICT)

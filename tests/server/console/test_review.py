@@ -838,12 +838,16 @@ class TestTwoPeople:
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, clock: ManualClock
     ) -> None:
         [review] = ask(hub)
+        field = part_of(opened(reviewer, review), 'id="reason"', "/textarea>")
+        reason = part_of(field, ">", "<")
         decide(reviewer, review, "reject", reason="no")
         answer = decide(other, review, "edit", words="saw it", reason="mine")
         assert answer.status_code == 409
         assert "it has been decided already" in answer.text
-        for text in (REVIEWER, "Reject", ">saw it</textarea>"):
+        for text in (REVIEWER, "Reject", ">saw it</textarea>", 'readonly value="mine"'):
             assert text in answer.text
+        answer = decide(other, review, "reject", reason=reason)
+        assert answer.status_code == 409 and reason and "had entered" not in answer.text
         later(hub, clock)
         assert decide(other, review, "release").status_code == 409
         assert descriptions(hub) == [MASKED]
