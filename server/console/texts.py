@@ -28,6 +28,8 @@ _NAMES = {
     0x2028: "LS", 0x2029: "PS", 0x2060: "WJ", 0x2066: "LRI", 0x2067: "RLI",
     0x2068: "FSI", 0x2069: "PDI", 0xFEFF: "BOM", 0x3000: "IDSP",
 }  # fmt: skip
+_DOT = re.compile(r"(?<=[\w-])\.(?=[\w-])")
+_AFTER_AT = re.compile(r"@[\w.-]+")
 _MOST_MARKS = 3
 _LONG_SPAN = 60
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -59,16 +61,16 @@ def short_title(text: object, most: int = LONGEST) -> Markup:
 def defang(text: str) -> str:
     """Write a value so that nothing makes a link of it.
 
-    >>> defang("http://evil.test/a.b?c=d@e")
-    'hxxp://evil[.]test/a.b?c=d[@]e'
+    >>> defang("http://evil.test/a.b?c=d@e.test")
+    'hxxp://evil[.]test/a.b?c=d[@]e[.]test'
     """
     text = re.sub(r"\b(h)tt(ps?)(?=:)", r"\1xx\2", text, flags=re.IGNORECASE)
     head, slashes, rest = text.partition("://")
     if not slashes:
-        return re.sub(r"(?<=[\w-])\.(?=[\w-])", "[.]", text).replace("@", "[@]")
+        return _DOT.sub("[.]", text).replace("@", "[@]")
     host, slash, path = rest.partition("/")
-    host = re.sub(r"(?<=[\w-])\.(?=[\w-])", "[.]", host)
-    return f"{head}{slashes}{host}{slash}{path}".replace("@", "[@]")
+    path = _AFTER_AT.sub(lambda found: _DOT.sub("[.]", found[0]), path)
+    return f"{head}{slashes}{_DOT.sub('[.]', host)}{slash}{path}".replace("@", "[@]")
 
 
 def label(text: object, most: int = 40) -> str:
