@@ -71,8 +71,8 @@ _STATEMENTS = {
     AssessmentKind.OTHER.value: "another opinion",
 }
 DONE = {
-    "seen": "Your sighting was taken. It counts after the quiet period.",
-    "false-alarm": "Your false alarm was taken. It counts after the quiet period.",
+    "seen": "Your sighting was taken. It counts at the latest when the quiet period ends.",
+    "false-alarm": "Your false alarm was taken. False alarms count at once.",
     "repeated": "Your organisation reported this within the last hour. It was not counted again.",
     "held": "What you reported waits for a reviewer.",
     "refused": "What you reported was refused; the submission says why.",

@@ -299,6 +299,17 @@ class TestStatements:
         [public] = hub.store.read(lambda known: known.public_objects([name])).values()
         assert len(public.assessments) == 1
 
+    def test_a_false_alarm_counts_at_once_and_the_page_says_so(
+        self, hub: HubInProcess, analyst: FlaskClient
+    ) -> None:
+        name = publish(hub, indicator(confidence=80), who="north")
+        answer = post(analyst, path(name, "/statement"), {"statement": "false-alarm"})
+        page = analyst.get(answer.location).text
+        assert "Your false alarm was taken. False alarms count at once." in page
+        before, *_, after = hub.feed("green", **{"match[version]": "all", "match[id]": name})
+        assert after["modified"] > before["modified"]
+        assert after["confidence"] < before["confidence"]
+
     def test_a_false_alarm_replaces_a_sighting(
         self, hub: HubInProcess, analyst: FlaskClient, operator: FlaskClient
     ) -> None:
