@@ -255,8 +255,12 @@ class Queue:
         kind = kinds.get(text_field("decision"))
         if kind is None:
             return self._show({"decision": "Choose what to do with the items."}, 422)
-        decision = Decision(kind, text_field("reason", _LONGEST_REASON) or _REASON)
         try:
+            reason = _read_reason() if kind is DecisionKind.REJECT else ""
+        except Malformed as error:
+            return self._show({"reason": sentence(error)}, 422)
+        try:
+            decision = Decision(kind, reason)
             faults = self._find_faults(chosen, kind)
             act = self.services.intake.decisions.decide_all(context().who, chosen, decision, faults)
         except Conflict as error:
@@ -417,7 +421,7 @@ class Item:
             around=self._around(review),
             place=self._place(review, chosen),
             filter=chosen,
-            reason=typed.get("reason") or _usual_reason(review),
+            reason=typed.get("reason") or ("" if "reason" in errors else _usual_reason(review)),
             typed=typed.get("words", ""),
             chosen_marks=typed.get("marks", "").split(),
             is_edit=typed.get("decision") == DecisionKind.EDIT,
@@ -498,7 +502,10 @@ class Item:
         try:
             decision = self._read_decision(review)
         except Malformed as error:
-            return self._show_open(review, {"words": sentence(error)}, _typed(), 422)
+            if not review.is_open:
+                return self._show_conflict(review, "it has been decided already", chosen)
+            field = "reason" if text_field("decision") == DecisionKind.REJECT else "words"
+            return self._show_open(review, {field: sentence(error)}, _typed(), 422)
         version = parse_number(request.form.get("version", ""))
         if version is None:
             raise Malformed("the form is not complete: open the item again")
@@ -537,9 +544,7 @@ class Item:
             return Decision(kind, masks=masks)
         if kind is DecisionKind.KEEP_MASKED and (fault := _preview(self.services, review).fault):
             raise Malformed(fault)
-        given = text_field("reason", _LONGEST_REASON) if kind is DecisionKind.REJECT else ""
-        reason = " ".join(given.split())
-        return Decision(kind, reason or (_REASON if kind is DecisionKind.REJECT else ""))
+        return Decision(kind, _read_reason() if kind is DecisionKind.REJECT else "")
 
     def _check_edit(self, review: Review, masks: Sequence[Span]) -> None:
         """Raises Malformed if any of the masked words would be published all the same."""
@@ -631,6 +636,14 @@ def _parse_chosen(text: str) -> Chosen:
 def _marked_words(subject: StixObject, marks: Sequence[Mark]) -> list[str]:
     """The words in question that can be masked; those that are as long as a text are left out."""
     return [each for each in list_maskable_words(subject, marks) if len(each) <= _LONGEST_REASON]
+
+
+def _read_reason() -> str:
+    """The reason of a rejection in the form.  Raises Malformed if it was emptied."""
+    reason = " ".join(text_field("reason", _LONGEST_REASON).split())
+    if not reason and "reason" in request.form:
+        raise Malformed("enter a reason for the submitter")
+    return reason or _REASON
 
 
 def _usual_reason(review: Review) -> str:

@@ -416,6 +416,21 @@ class TestDeciding:
         settled = hub.ask(f"status/{status['id']}/").json
         assert "it names us" in str(settled) and settled["failure_count"] == 1
 
+    def test_a_reason_that_was_emptied_is_asked_for(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        answer = decide(reviewer, review, "reject", reason=" ")
+        assert answer.status_code == 422
+        assert 'href="#reason"><bdi dir="auto">Enter a reason for the submitter.' in answer.text
+        assert part_of(answer.text, 'id="reason"', "/textarea>").endswith('"true"><')
+        items = {"item": f"{review.id}:{review.revision}", "reason": ""}
+        answer = post(reviewer, "/console/review/all", items | {"decision": "reject"})
+        assert answer.status_code == 422 and 'href="#reason"' in answer.text
+        assert waiting(hub)[0].is_open
+        answer = post(reviewer, "/console/review/all", items | {"decision": "keep_masked"})
+        assert answer.status_code == 303
+
     def test_rejecting_the_text_of_a_published_object_keeps_it_masked_and_gives_the_reason(
         self, hub: HubInProcess, clock: ManualClock, reviewer: FlaskClient
     ) -> None:
@@ -850,6 +865,7 @@ class TestTwoPeople:
         assert answer.status_code == 409 and reason and "had entered" not in answer.text
         later(hub, clock)
         assert decide(other, review, "release").status_code == 409
+        assert decide(other, review, "reject", reason="").status_code == 409
         assert descriptions(hub) == [MASKED]
 
     def test_a_decided_item_is_out_of_the_queue_at_once(

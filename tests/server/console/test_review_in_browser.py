@@ -206,6 +206,28 @@ def test_the_queue_comes_after_the_last_item_without_loading_the_page(
     visitor.check()
 
 
+def test_a_rejection_without_a_reason_is_not_sent(hub: HubInProcess, visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    is_at(page, "host0[.]top")
+    page.fill("#reason", "")
+    page.keyboard.press("Escape")
+    page.keyboard.press("r")
+    expect(page.locator("#reason")).to_be_focused()
+    page.fill("#reason", " ")
+    page.keyboard.press("Enter")
+    expect(page.locator(".errors")).to_contain_text("Enter a reason for the submitter.")
+    page.fill("#reason", "of no use")
+    page.keyboard.press("Enter")
+    is_said(page, "Rejected")
+    visitor.go("/review")
+    page.fill("#reason", "")
+    page.locator("tbody input").first.check()
+    page.click("text=Keep selected masked")
+    is_said(page, "Kept masked: 1 item")
+    visitor.faults.clear()  # the browser notes the status 422
+    visitor.check()
+
+
 def test_what_is_wrong_with_an_edit_is_said_in_the_page_and_the_address_stays(
     hub: HubInProcess, visitor: Visitor
 ) -> None:
