@@ -23,6 +23,7 @@ _FORGOTTEN_DAYS = 500
 _STEP = math.log(1.2)
 """Spans of time are counted in steps, each a fifth longer than the one before."""
 _SECOND = 1_000_000
+_NO_ANSWER: Document = {"reason": "", "masks": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,15 @@ class ReviewActs:
         self._session = session
 
     def add(self, act: ReviewAct) -> None:
-        """Store a new act; the oldest ones of the person are deleted."""
+        """Store a new act; the oldest ones of the person are deleted.
+
+        Those that were withdrawn lose their reasons and masks.
+        """
         head = self._acts.find_one({"_id": _head(act.person)}, session=self._session)
-        ids = [act.id, *(head["acts"] if head else ())]
+        before = head["acts"] if head else []
+        withdrawn = {"_id": {"$in": before}, "state": ActState.WITHDRAWN.value}
+        self._acts.update_many(withdrawn, {"$set": _NO_ANSWER}, session=self._session)
+        ids = [act.id, *before]
         kept, older = ids[:MOST_LISTED], ids[MOST_LISTED:]
         if older:
             wanted = {"_id": {"$in": older}}
@@ -81,11 +88,11 @@ class ReviewActs:
     def end(self, id: str, state: ActState) -> None:
         """Record that a pending act has taken effect, or was withdrawn.
 
-        One that was withdrawn keeps its reason and masks, for the person who decides again.
+        One that was withdrawn keeps its reason and masks until the person's next act.
         """
         change: Document = {"state": state.value}
         if state is ActState.DONE:
-            change |= {"reason": "", "masks": []}  # the journal keeps the reason
+            change |= _NO_ANSWER  # the journal keeps the reason
         key = {"_id": id, "state": ActState.PENDING.value}
         self._acts.update_one(key, {"$set": change}, session=self._session)
 

@@ -676,6 +676,11 @@ class TestUndoing:
         act = act_of(decide(reviewer, review, "reject", reason="of no use"))
         page = reviewer.get(post(reviewer, "/console/review/undo", {"act": act}).location).text
         assert ">of no use</textarea>" in page and 'id="edit">' in page
+        [review] = waiting(hub)
+        decide(reviewer, review, "keep_masked")
+        person = present(hub.store.people.find_by_login(REVIEWER))
+        acts = hub.store.review_acts.list_latest(person.id)
+        assert [(each.reason, each.masks) for each in acts] == [("", ())] * 3
 
     def test_after_the_time_it_is_refused(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
