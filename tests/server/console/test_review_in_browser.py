@@ -276,6 +276,7 @@ def test_what_was_typed_for_another_decision_is_lost_only_at_the_second_time(
     page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
     is_at(page, "host0[.]top")
     page.keyboard.press("e")
+    expect(page.locator("#words")).to_be_focused()
     page.fill(f"#{field}", "saw it")
     page.keyboard.press("Escape")
     page.keyboard.press(key)
