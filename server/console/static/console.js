@@ -52,21 +52,23 @@ if (window.trustedTypes) {
   const errors = document.querySelector(".errors");
   if (errors) errors.focus();
 
-  // Rows of a list: j, k, x, Enter.
-  let row = -1;
+  // Rows of a list: j, k, x, Enter.  They go on from the row that has the focus, however it came there.
   const rows = () => all("table.list tbody tr");
+  const chosen = () => rows().findIndex((each) => each.classList.contains("chosen"));
+  const mark = (row) => rows().forEach((each) => each.classList.toggle("chosen", each === row));
+  document.addEventListener("focusin", (event) => {
+    const row = event.target.closest("table.list tbody tr");
+    if (row) mark(row);
+  });
   const choose = (next) => {
-    const found = rows();
-    if (!found.length) return;
-    found.forEach((each) => each.classList.remove("chosen"));
-    row = Math.max(0, Math.min(found.length - 1, next));
-    found[row].classList.add("chosen");
-    found[row].scrollIntoView({ block: "nearest" });
-    const link = found[row].querySelector("a");
+    const found = rows(), row = found[Math.max(0, Math.min(found.length - 1, next))];
+    mark(row);
+    row.scrollIntoView({ block: "nearest" });
+    const link = row.querySelector("a");
     if (link) link.focus({ preventScroll: true });
   };
   const toggle = () => {
-    const box = row >= 0 && rows()[row].querySelector("input[type=checkbox]");
+    const box = document.querySelector("table.list tr.chosen input[type=checkbox]");
     if (box) { box.checked = !box.checked; box.dispatchEvent(new Event("change", { bubbles: true })); }
   };
 
@@ -112,7 +114,7 @@ if (window.trustedTypes) {
     if (key === "g") { prefix = true; return; }
     if (key === "/") { event.preventDefault(); const field = document.getElementById("q"); if (field) { field.focus(); field.select(); } return; }
     if (key === "?") { const list = document.getElementById("keys"); if (list) list.showModal(); return; }
-    if (rows().length && (key === "j" || key === "k")) { event.preventDefault(); choose(key === "j" ? row + 1 : row - 1); return; }
+    if (rows().length && (key === "j" || key === "k")) { event.preventDefault(); choose(chosen() + (key === "j" ? 1 : -1)); return; }
     if (rows().length && key === "x") { toggle(); return; }
     // A key that is held down decides one item only.
     if (event.repeat) return;
