@@ -69,8 +69,22 @@ if (window.trustedTypes) {
   };
   const toggle = () => {
     const box = document.querySelector("table.list tr.chosen input[type=checkbox]");
-    if (box) { box.checked = !box.checked; box.dispatchEvent(new Event("change", { bubbles: true })); }
+    if (box) { box.checked = !box.checked; count(); }
   };
+  const boxes = () => all("table.list tbody input[type=checkbox]");
+  const count = () => {
+    const line = document.getElementById("selected");
+    if (line) line.textContent = `${boxes().filter((each) => each.checked).length} selected`;
+  };
+  document.addEventListener("change", (event) => { if (event.target.closest("table.list")) count(); });
+  // Back restores what was selected.
+  window.addEventListener("pageshow", () => { if (boxes().some((each) => each.checked)) count(); });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-select-all]")) return;
+    const isAll = boxes().every((each) => each.checked);
+    boxes().forEach((each) => { each.checked = !isAll; });
+    count();
+  });
 
   let prefix = false;
   const press = (key) => {

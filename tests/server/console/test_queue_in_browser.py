@@ -62,3 +62,32 @@ def test_keys_act_on_the_row_that_has_the_focus(visitor: Visitor, first: list[st
     assert focused_row(page) == 4
     expect(page.locator("tr.chosen")).to_have_count(1)
     visitor.check()
+
+
+def test_selected_items_are_decided_by_a_key(visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    press(page, "j", "x", "j", "x")
+    expect(page.locator("#selected")).to_have_text("2 selected")
+    visitor.check()
+    press(page, "a")
+    expect(page.locator("#status")).to_contain_text("Kept masked: 2 items")
+
+
+def test_a_whole_page_is_selected_and_rejected_by_keys(visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    press(page, "j", "x", "Shift+X")
+    assert len(ticked(page)) == 50
+    press(page, "Shift+X")
+    assert ticked(page) == []
+    press(page, "Shift+X", "r")
+    expect(page.locator("#reason")).to_be_focused()
+    press(page, "Tab", "Enter")
+    expect(page.locator("#status")).to_contain_text("Rejected: 50 items")
+
+
+def test_a_link_leads_past_the_rows_to_the_decision(visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    page.get_by_role("link", name="Skip to the decision on selected items").focus()
+    visitor.check()
+    press(page, "Enter", "Tab")
+    expect(page.locator("button[value=keep_masked]")).to_be_focused()
