@@ -20,7 +20,15 @@ from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.stix.object_titles import LONGEST_TITLE
 from tocsin.admission.timestamps import DAY
-from tocsin.server.console.forms import go, parse_number, refuse, sentence, show_again, text_field
+from tocsin.server.console.forms import (
+    go,
+    number_field,
+    parse_number,
+    refuse,
+    sentence,
+    show_again,
+    text_field,
+)
 from tocsin.server.console.queue_ages import count_ages
 from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
@@ -130,6 +138,10 @@ class Filter:
         values = {name: getattr(self, name) for name in self.__slots__} | more
         query = urlencode({name: value for name, value in values.items() if value})
         return f"{path}?{query}" if query else path
+
+    def queue_url(self, page: int, **more: object) -> str:
+        """The path of a page of the queue below the root of the console."""
+        return self.url("/review", page=page if page > 1 else "", **more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +260,9 @@ class Queue:
     def decide_all(self) -> ResponseReturnValue:
         """Decide the chosen items; their ids and versions are in the form."""
         chosen = [_parse_chosen(each) for each in request.form.getlist("item")]
-        back = Filter.of_request()
+        back, page_number = Filter.of_request(), number_field("page", 1)
         if not chosen:
-            return go(back.url("/review", said="nothing"))
+            return go(back.queue_url(page_number, said="nothing"))
         kinds = {"keep_masked": DecisionKind.KEEP_MASKED, "reject": DecisionKind.REJECT}
         kind = kinds.get(text_field("decision"))
         if kind is None:
@@ -276,7 +288,7 @@ class Queue:
                 named=_name_pairs(self.services.store, act.skipped),
             )
             return flask.make_response(page, HTTPStatus.CONFLICT)
-        return go(back.url("/review", act=act.id))
+        return go(back.queue_url(page_number, act=act.id))
 
     def _find_same_act(self, act: ReviewAct) -> ReviewAct | None:
         """The earlier act by which the person decided the same about the same items."""
@@ -309,12 +321,13 @@ class Queue:
                 why=str(error),
                 filter=back,
                 own=_NOTHING_TYPED,
+                queue_url=f"{ROOT}{back.url('/review')}",
                 next_url=f"{ROOT}{back.url('/review')}",
             )
             return refuse(page, HTTPStatus.CONFLICT)
         if len(act.reviews) == 1:
             return go(f"{back.url(f'/review/{act.reviews[0]}', act=act.id)}#item")
-        return go(back.url("/review", act=act.id))
+        return go(back.queue_url(number_field("page", 1), act=act.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,6 +379,7 @@ class Item:
             filter=chosen,
             said=said,
             named=name_acts(self.services.store, [said] if said else []),
+            queue_url=self._queue_url(review, chosen),
             next_url=ROOT + self._next_url(review, chosen),
         )
         return flask.make_response(page)
@@ -420,6 +434,7 @@ class Item:
             claim=holder if holder is not None and holder.person == who.id else None,
             around=self._around(review),
             place=self._place(review, chosen),
+            queue_url=self._queue_url(review, chosen),
             filter=chosen,
             reason=typed.get("reason") or ("" if "reason" in errors else _usual_reason(review)),
             typed=typed.get("words", ""),
@@ -482,6 +497,13 @@ class Item:
         found = [e.id for e in self.services.store.review_queue.look() if chosen.takes(e)]
         return Place(found.index(review.id) + 1 if review.id in found else 0, len(found))
 
+    def _queue_url(self, review: Review, chosen: Filter) -> str:
+        """The row of an item in the queue, on its page; of a decided one, where it was."""
+        place = self.services.store.reviews.place_of(review)
+        queue = self.services.store.review_queue.look()
+        before = sum(each.place < place for each in queue if chosen.takes(each))
+        return f"{ROOT}{chosen.queue_url(before // _PAGE + 1)}#row-{review.id}"
+
     def _next_url(self, review: Review, chosen: Filter, **more: object) -> str:
         """The next item that nobody has open, in the order of the queue; else the queue."""
         found = [e for e in self.services.store.review_queue.look() if chosen.takes(e)]
@@ -529,6 +551,7 @@ class Item:
             why=why,
             filter=chosen,
             own=own,
+            queue_url=self._queue_url(review, chosen),
             next_url=ROOT + self._next_url(review, chosen),
         )
         return refuse(page, HTTPStatus.CONFLICT)

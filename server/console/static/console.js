@@ -67,6 +67,16 @@ if (window.trustedTypes) {
     const link = row.querySelector("a");
     if (link) link.focus({ preventScroll: true });
   };
+  // The row whose link was opened is in the address, so that Back and the link to the list lead there.
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest("a") && event.target.closest("table.list tbody tr[id]");
+    if (row) history.replaceState(history.state, "", `#${row.id}`);
+  });
+  // The browser itself goes there until the page is loaded, and takes the focus away.
+  window.addEventListener("pageshow", () => {
+    const named = rows().findIndex((each) => each.id && `#${each.id}` === location.hash);
+    if (named >= 0) choose(named);
+  });
   const toggle = () => {
     const box = document.querySelector("table.list tr.chosen input[type=checkbox]");
     if (box) { box.checked = !box.checked; count(); }

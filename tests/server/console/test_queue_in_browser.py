@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -91,3 +92,33 @@ def test_a_link_leads_past_the_rows_to_the_decision(visitor: Visitor) -> None:
     visitor.check()
     press(page, "Enter", "Tab")
     expect(page.locator("button[value=keep_masked]")).to_be_focused()
+
+
+@pytest.mark.parametrize("way", ["key", "Back"])
+def test_the_way_back_leads_to_the_row_of_the_item(visitor: Visitor, way: str) -> None:
+    visitor.sign_in(REVIEWER)
+    page = visitor.go("/review?partner=acme&page=2")
+    press(page, "j", "j", "j", "Enter")
+    page.wait_for_url("**/review/*")
+    expect(page.locator("h1")).to_be_focused()
+    visitor.check()
+    if way == "key":
+        press(page, "q")
+    else:
+        page.go_back()
+    expect(page).to_have_url(re.compile("/review[?]partner=acme&page=2#row-"))
+    expect(page.locator("tr.chosen a")).to_be_focused()
+    assert focused_row(page) == 3
+    press(page, "j")
+    assert focused_row(page) == 4
+
+
+def test_after_a_decision_on_several_the_page_of_the_queue_stays(visitor: Visitor) -> None:
+    visitor.sign_in(REVIEWER)
+    page = visitor.go("/review?partner=acme&page=2")
+    press(page, "j", "x", "j", "x")
+    for key, said in (("a", "Kept masked"), ("u", "Withdrawn")):
+        press(page, key)
+        expect(page.locator("#status")).to_contain_text(said)
+        expect(page.locator("table.list caption")).to_contain_text("page 2")
+        expect(page.locator("h1")).to_be_focused()
