@@ -190,7 +190,7 @@ class Middleware:
             target = _sign_in_url(_shown_page())
             page = flask.render_template("session_ended.html", target=target)
             answer = flask.make_response(page, HTTPStatus.UNAUTHORIZED)
-            answer.headers["HX-Redirect"] = target
+            answer.headers["HX-Redirect"] = f"{target}&said=ended"
             return answer
         path = request.full_path.rstrip("?")
         return flask.redirect(_sign_in_url(ROOT + path), HTTPStatus.SEE_OTHER)

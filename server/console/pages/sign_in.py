@@ -57,7 +57,13 @@ class SignIn:
         """The form to sign in, with what was entered and what was wrong."""
         site = self.services.passkey_site()
         return show_again(
-            "sign_in.html", errors, status, next=target, login=login, passkey_site=site
+            "sign_in.html",
+            errors,
+            status,
+            next=target,
+            login=login,
+            passkey_site=site,
+            has_ended=request.args.get("said") == "ended",
         )
 
     def sign_in(self) -> ResponseReturnValue:

@@ -297,6 +297,7 @@ def test_a_session_that_ends_leads_back_to_the_item_and_what_was_typed(
     visitor.context.clear_cookies()
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**/sign-in?next=/console/review/*")
+    assert "Your session has ended. Nothing was done" in page.inner_text("main")
     page.fill("#login", REVIEWER)
     page.fill("#password", PASSWORD)
     page.click("button.main")

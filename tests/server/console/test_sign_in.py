@@ -275,7 +275,7 @@ def test_a_form_of_a_session_that_has_ended_leads_to_signing_in_and_back(
     for header in ("Referer", "HX-Current-URL"):
         answer = post(client, "/console/share", {"token": ""}, headers={header: page})
         link = f"/console/sign-in?next={target}"
-        assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, link)
+        assert (answer.status_code, answer.headers["HX-Redirect"]) == (401, f"{link}&said=ended")
         assert f'href="{link}"' in answer.text and "Your session has ended" in answer.text
 
 
