@@ -276,6 +276,9 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
   const name = (field) => `${field.form.getAttribute("action")} ${field.id}`;
   const isRefused = () => Boolean(document.querySelector("[data-refused]"));
   const fields = () => Array.from(document.querySelectorAll("[data-keep]"));
+  // Of a box, whether it is selected.
+  const content = (field) => field.type === "checkbox" ? "checked" : "value";
+  const isChanged = (field) => field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
   const typed = JSON.parse(sessionStorage.getItem("typed"));
   if (typed) {
     const left = typed.since + HOUR - Date.now();
@@ -286,7 +289,7 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
       const found = fields().filter((each) => name(each) in typed.texts);
       found.forEach((each) => {
         const folded = each.closest("details");
-        each.value = typed.texts[name(each)];
+        each[content(each)] = typed.texts[name(each)];
         if (folded) folded.open = true;
       });
       // A page without the field, such as the one after signing in, does not take it away.
@@ -310,9 +313,9 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
   window.addEventListener("pagehide", () => {
     // In a form that is shown again with its errors, what was typed is the default.
     const isAgain = document.querySelector(".errors");
-    const changed = fields().filter((each) => isAgain || each.value !== each.defaultValue);
+    const changed = fields().filter((each) => isAgain || isChanged(each));
     if (!person || !changed.length) return;
-    const texts = Object.fromEntries(changed.map((each) => [name(each), each.value]));
+    const texts = Object.fromEntries(changed.map((each) => [name(each), each[content(each)]]));
     keep({ person, since: Date.now(), isLost: isRefused(), texts });
   });
 })();

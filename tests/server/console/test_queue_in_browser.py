@@ -7,7 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from support.console import Visitor, add_person, serve_console, visit
+from support.console import (
+    Visitor,
+    add_person,
+    end_sessions,
+    enter_password,
+    serve_console,
+    visit,
+)
 from support.hub import HubInProcess, indicator
 
 from tocsin.server.person import Role
@@ -122,3 +129,18 @@ def test_after_a_decision_on_several_the_page_of_the_queue_stays(visitor: Visito
         expect(page.locator("#status")).to_contain_text(said)
         expect(page.locator("table.list caption")).to_contain_text("page 2")
         expect(page.locator("h1")).to_be_focused()
+
+
+def test_after_a_session_that_ends_selected_items_and_their_reason_are_there_again(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    press(page, "j", "x", "j", "j", "x", "r")
+    page.fill("#reason", "seen before")
+    end_sessions(hub, REVIEWER)
+    press(page, "Tab", "Enter")
+    page.click("main a")
+    enter_password(page, REVIEWER)
+    expect(page.locator("#reason")).to_have_value("seen before")
+    expect(page.locator("#selected")).to_have_text("2 selected")
+    assert ticked(page) == [1, 3]
