@@ -28,6 +28,16 @@ if (window.trustedTypes) {
     // A page that nobody looks at asks for nothing.
     if (event.detail.requestConfig.triggeringEvent === undefined && document.hidden) event.preventDefault();
   });
+  // A form that the hub is slow to answer: the page says so, since all that is pressed meanwhile does nothing.
+  let late = 0;
+  const setBusy = (event, isBusy) => {
+    if (!event.detail.requestConfig.elt.matches("form")) return;
+    clearTimeout(late);
+    document.getElementById("main").setAttribute("aria-busy", isBusy);
+    if (isBusy) late = setTimeout(() => status("Waiting for the hub; until then, keys do nothing."), 400);
+  };
+  document.addEventListener("htmx:beforeRequest", (event) => setBusy(event, true));
+  document.addEventListener("htmx:afterRequest", (event) => setBusy(event, false));
 
   // A file that is dropped anywhere on the form is chosen as if it had been picked.
   all("form[data-drop]").forEach((form) => {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from support.console import PASSWORD, Visitor, add_person, serve_console, visit
 from support.hub import HubInProcess, indicator
 
@@ -286,6 +286,22 @@ def test_what_was_typed_for_another_decision_is_lost_only_at_the_second_time(
     page.keyboard.press(key)
     is_at(page, "host1[.]top")
     visitor.check()
+
+
+def test_while_the_hub_is_slow_the_page_says_that_it_waits(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    is_at(page, "host0[.]top")
+    waiting: list[Route] = []
+    page.route("**/console/review/*", lambda route: waiting.append(route))
+    page.keyboard.press("a")
+    is_said(page, "Waiting for the hub")
+    expect(page.locator("#main")).to_have_attribute("aria-busy", "true")
+    visitor.check()
+    waiting[0].continue_()
+    is_said(page, "Kept masked: host0[.]top")
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
 def test_a_session_that_ends_leads_back_to_the_item_and_what_was_typed(
