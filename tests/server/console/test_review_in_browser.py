@@ -427,6 +427,22 @@ def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: 
         assert release.is_visible()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_the_bar_of_decisions_hides_nothing_that_has_the_focus(
+    hub: HubInProcess, browser: Browser, origin: str, width: int, height: int
+) -> None:
+    with visit(browser, origin, viewport={"width": width, "height": height}) as visitor:
+        page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+        page.keyboard.press("s")  # the line below the bar is there, too
+        is_at(page, "host1[.]top")
+        page.locator("main a").first.focus()
+        focus = page.locator(":focus")
+        while not focus.evaluate("(each) => Boolean(each.closest('.decide'))"):
+            box, bar = focus.bounding_box(), page.locator(".decide").bounding_box()
+            assert box and bar and box["y"] + box["height"] <= bar["y"], focus.inner_text()
+            page.keyboard.press("Tab")
+
+
 @pytest.mark.parametrize(
     ("width", "height", "most"), [(360, 740, 190), (360, 340, 45), (740, 360, 45)]
 )
