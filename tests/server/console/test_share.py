@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser, FilePayload, Page
+from playwright.sync_api import Browser, FilePayload, Page, expect
 from support.clock import ManualClock
 from support.console import (
     Visitor,
@@ -129,7 +129,7 @@ class TestTheWholePath:
         page.keyboard.press("s")
         page.wait_for_url("**/share")
         visitor.check()
-        _tab_to(page, "text")
+        expect(page.locator("#text")).to_be_focused()
         page.keyboard.insert_text(MAIL)
         page.keyboard.press("Control+Enter")
         page.wait_for_url("**/share/*")
@@ -294,14 +294,6 @@ class TestTheWholePath:
 def test_the_list_of_drafts_counts_their_objects(client: FlaskClient) -> None:
     paste(client, "a.evil-portal.top")
     assert "1 object, kept until" in client.get("/console/share").text
-
-
-def _tab_to(page: Page, id: str) -> None:
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.id") == id:
-            return
-    raise AssertionError(f"{id} cannot be reached by Tab")
 
 
 _FORMATS: list[tuple[str, bytes]] = [
