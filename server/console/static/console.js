@@ -115,6 +115,8 @@ if (window.trustedTypes) {
     return true;
   };
   document.addEventListener("keydown", (event) => {
+    // Enter ends the composition of an input method; Safari says so by the code only.
+    if (event.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter" && event.target.matches("textarea[data-line]")) {
       // One line of text that is shown on several: Enter submits it.
       event.preventDefault();

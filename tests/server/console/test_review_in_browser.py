@@ -333,6 +333,20 @@ def test_a_key_that_is_held_down_decides_one_item(hub: HubInProcess, visitor: Vi
     assert sum(each.decision is not None for each in hub.store.reviews.list_waiting()) == 1
 
 
+def test_enter_that_ends_a_composition_does_not_send_the_reason(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    is_at(page, "host0[.]top")
+    page.focus("#reason")
+    enter = {"key": "Enter", "isComposing": True, "bubbles": True, "cancelable": True}
+    page.dispatch_event("#reason", "keydown", enter)
+    page.wait_for_timeout(300)
+    assert not any(each.decision for each in hub.store.reviews.list_waiting())
+    page.dispatch_event("#reason", "keydown", enter | {"isComposing": False})
+    is_said(page, "Rejected: host0[.]top")
+
+
 @pytest.mark.parametrize("keys", ["ga", "gs", "gx", "g1", "F"])
 def test_keys_to_go_somewhere_and_capitals_by_caps_lock_decide_nothing(
     hub: HubInProcess, visitor: Visitor, keys: str
