@@ -39,6 +39,14 @@ if (window.trustedTypes) {
   document.addEventListener("htmx:beforeRequest", (event) => setBusy(event, true));
   document.addEventListener("htmx:afterRequest", (event) => setBusy(event, false));
 
+  // Work that this page waited for has ended, and the page is loaded again: the outcome gets the focus, so it is read.
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    if (event.detail.xhr.getResponseHeader("HX-Refresh")) sessionStorage.setItem("ended", location.pathname);
+  });
+  const outcome = sessionStorage.getItem("ended") === location.pathname && document.querySelector("[data-outcome]");
+  sessionStorage.removeItem("ended");
+  if (outcome) outcome.focus();
+
   // A file that is dropped anywhere on the form is chosen as if it had been picked.
   all("form[data-drop]").forEach((form) => {
     const input = form.querySelector("input[type=file]");

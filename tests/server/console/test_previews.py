@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from support.console import add_person, post, serve_console, sign_in, visit
 from support.hub import HubInProcess, indicator
 
@@ -109,6 +109,7 @@ def test_progress_is_shown_until_the_preview_appears(
         visitor.check()
         gated.go.set()
         page.wait_for_selector("table.compare")
+        expect(page.locator("#preview")).to_be_focused()
         visitor.check()
 
 

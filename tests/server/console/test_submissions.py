@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import expect
 from support.clock import ManualClock
 from support.console import Visitor, add_person, post, sign_in
 from support.hub import HubInProcess, Object, indicator, relationship, sdo
@@ -94,9 +95,13 @@ def test_progress_is_shown_until_all_is_settled(hub: HubInProcess, visitor: Visi
     page = visitor.sign_in(VIEWER, f"/submissions/{answer.json['id']}")
     assert "300 objects: 300 in progress." in page.inner_text("main")
     visitor.check()
+    page.focus("text=Look again")
+    page.evaluate("document.querySelector('#progress').classList.add('before')")
+    expect(page.locator("#progress.before")).to_have_count(0)
+    expect(page.locator("text=Look again")).to_be_focused()
     while hub.services.intake.work():
         pass
-    page.wait_for_selector("text=300 objects: 300 published.")
+    expect(page.locator("text=300 objects: 300 published.")).to_be_focused()
     visitor.check()
 
 
