@@ -171,6 +171,13 @@ class TestQueue:
         assert "1 more wait only for objects" in reviewer.get("/console/review").text
         assert "/console/review/" in reviewer.get("/console/review?rule=references").text
 
+    def test_names_the_box_of_an_item_by_its_value(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        hub.push(indicator("a.top", description=PERSON))
+        page = reviewer.get("/console/review").text
+        assert 'aria-label="Select a[.]top"' in page
+
     def test_has_pages_of_fifty(self, hub: HubInProcess, reviewer: FlaskClient) -> None:
         hub.push(*(indicator(f"a{n}.top", description=PERSON) for n in range(51)))
         first = reviewer.get("/console/review").text
@@ -192,6 +199,15 @@ def test_a_page_that_asks_for_a_reason_says_that_the_journal_keeps_it(
 
 
 class TestItem:
+    def test_describes_the_release_by_what_rules_do_and_not_by_the_whole_text(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        [review] = ask(hub)
+        page = reviewer.get(f"/console/review/{review.id}").text
+        release = part_of(page, 'value="release"', ">")
+        assert 'aria-describedby="full-outcome"' in release
+        assert "nothing masked" in part_of(page, 'id="full-outcome"', "</a>")
+
     def test_marks_the_words_in_question_beside_the_masked_text(
         self, hub: HubInProcess, reviewer: FlaskClient
     ) -> None:
