@@ -418,7 +418,7 @@ def test_ctrl_and_enter_decide_nothing_in_the_queue(hub: HubInProcess, visitor: 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: str) -> None:
     size = {"width": 320, "height": 640}
-    with visit(browser, origin, viewport=size, color_scheme=scheme) as phone:
+    with visit(browser, origin, viewport=size, color_scheme=scheme, has_touch=True) as phone:
         page = phone.sign_in(REVIEWER, "/review")
         phone.check()
         assert not page.locator("#rule").is_visible(), "the filters are folded"
@@ -439,6 +439,18 @@ def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: 
         assert not release.is_visible()
         page.click("summary:has-text('More')")
         assert release.is_visible()
+
+
+@pytest.mark.parametrize("is_phone", [False, True])
+def test_keys_are_shown_in_a_window_that_is_zoomed_and_not_on_a_phone(
+    hub: HubInProcess, browser: Browser, origin: str, *, is_phone: bool
+) -> None:
+    size = {"width": 640, "height": 400}  # of 1280 by 800 at 200 %
+    with visit(browser, origin, viewport=size, has_touch=is_phone) as visitor:
+        page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+        visitor.check()
+        for each in ("button[data-key=a] kbd", "summary[data-key=e] kbd", ".crumbs .keys-hint"):
+            assert page.locator(each).is_visible() != is_phone
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
@@ -463,7 +475,8 @@ def test_the_bar_of_decisions_hides_nothing_that_has_the_focus(
 def test_bars_leave_a_phone_room_for_the_text(
     hub: HubInProcess, browser: Browser, origin: str, width: int, height: int, most: int
 ) -> None:
-    with visit(browser, origin, viewport={"width": width, "height": height}) as phone:
+    size = {"width": width, "height": height}
+    with visit(browser, origin, viewport=size, has_touch=True) as phone:
         page = phone.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
         page.click("button:has-text('Keep masked')")
         is_said(page, "Kept masked")
@@ -480,7 +493,7 @@ def test_turning_a_phone_hides_nothing(hub: HubInProcess, browser: Browser, orig
     upright, across = ({"width": width, "height": 360} for width in (360, 740))
     hidden = "nav[aria-label=Main] >> text=Overview", "button[data-key=F]", "button[data-key=s]"
     add_person(hub, "operator@hub.example", Role.OPERATOR)
-    with visit(browser, origin, viewport=upright) as phone:
+    with visit(browser, origin, viewport=upright, has_touch=True) as phone:
         page = phone.sign_in("operator@hub.example", "/review")
         page.click("tbody a")
         page.wait_for_url("**/review/*")
