@@ -505,7 +505,10 @@ class Item:
         return f"{ROOT}{chosen.queue_url(before // _PAGE + 1)}#row-{review.id}"
 
     def _next_url(self, review: Review, chosen: Filter, **more: object) -> str:
-        """The next item that nobody has open, in the order of the queue; else the queue."""
+        """The next item that nobody has open, in the order of the queue; else the queue.
+
+        After the last one the first follows, and the page says so.
+        """
         found = [e for e in self.services.store.review_queue.look() if chosen.takes(e)]
         place = self.services.store.reviews.place_of(review)
         later = [e for e in found if e.place > place]
@@ -515,7 +518,8 @@ class Item:
         for id in candidates:
             claim = titles[id].claim if id in titles else None
             if id in titles and (claim is None or claim.person == me or not claim.holds(now)):
-                return f"{chosen.url(f'/review/{id}', **more)}#item"
+                is_again = all(each.id != id for each in later)
+                return f"{chosen.url(f'/review/{id}', again=is_again or '', **more)}#item"
         return chosen.url("/review", **more)
 
     def decide(self, id: str) -> ResponseReturnValue:

@@ -228,6 +228,22 @@ def test_a_rejection_without_a_reason_is_not_sent(hub: HubInProcess, visitor: Vi
     visitor.check()
 
 
+@pytest.mark.parametrize(("key", "said"), [("s", ""), ("a", "Kept masked: last[.]top")])
+def test_after_the_last_item_the_first_follows_and_the_page_says_so(
+    hub: HubInProcess, visitor: Visitor, key: str, said: str
+) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[2].id}")
+    is_at(page, "host2[.]top")
+    page.keyboard.press("s")
+    is_at(page, "last[.]top")
+    expect(page.locator("#status")).not_to_contain_text("End of the queue")
+    page.keyboard.press(key)
+    is_at(page, "host0[.]top")
+    is_said(page, "End of the queue: back at the beginning.")
+    is_said(page, said)
+    visitor.check()
+
+
 def test_what_is_wrong_with_an_edit_is_said_in_the_page_and_the_address_stays(
     hub: HubInProcess, visitor: Visitor
 ) -> None:
