@@ -505,6 +505,15 @@ def test_bars_leave_a_phone_room_for_the_text(
         assert taken <= most
 
 
+def test_on_paper_an_item_has_its_texts_and_no_buttons(hub: HubInProcess, visitor: Visitor) -> None:
+    page = visitor.sign_in(REVIEWER, f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    page.emulate_media(media="print")
+    expect(page.locator(".after .text").first).to_be_visible()
+    expect(
+        page.locator("button:visible, kbd:visible, .bar:visible, #reason:visible")
+    ).to_have_count(0)
+
+
 def test_turning_a_phone_hides_nothing(hub: HubInProcess, browser: Browser, origin: str) -> None:
     upright, across = ({"width": width, "height": 360} for width in (360, 740))
     hidden = "nav[aria-label=Main] >> text=Overview", "button[data-key=F]", "button[data-key=s]"
