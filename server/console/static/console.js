@@ -134,7 +134,7 @@ if (window.trustedTypes) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       // Only what a form is for: in a list, no button is meant more than another.
       const form = event.target.closest("form") || document.querySelector("form[data-main]");
-      const button = form && form.querySelector("button.main");
+      const button = form && form.querySelector("button.main, [data-main] button.danger");
       if (!button) return;
       event.preventDefault();
       button.click();

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from playwright.sync_api import expect
 from support.console import Visitor, add_person, post, sign_in
 from support.hub import AMBER, HubInProcess, indicator, relationship, sdo
 
@@ -393,6 +394,24 @@ class TestDecisions:
         assert hub.feed("green")[0]["revoked"] is True
         assert journal(hub)[-1] == ("object.revoke", "reviewer@hub.example")
         assert post(reviewer, path(name, "/revoke"), {"reason": "x"}).status_code == 422
+
+    @pytest.mark.parametrize("act", ["revoke", "purge"])
+    def test_ends_an_object_by_keyboard_alone(
+        self, visitor: Visitor, hub: HubInProcess, act: str
+    ) -> None:
+        name = publish(hub, indicator("evil-portal.top"))
+        page = visitor.sign_in("operator@hub.example", f"/objects/{name}/{act}")
+        expect(page.locator("#reason")).to_be_focused()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(300)
+        assert page.url.endswith(act), "it needs a reason"
+        page.keyboard.type("cleaned")
+        if act == "purge":
+            page.keyboard.press("Tab")
+            page.keyboard.type("al.top")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_url("**done=*")
+        visitor.check()
 
     @pytest.mark.parametrize(
         ("role", "allowed"),
