@@ -197,6 +197,8 @@ def show(  # noqa: PLR0913
         contexts[person] = browser.new_context(
             storage_state=states.get(person),
             viewport=SIZES[size],  # type: ignore[arg-type]
+            is_mobile=size == "phone",
+            has_touch=size == "phone",
             color_scheme=scheme,  # type: ignore[arg-type]
             reduced_motion="reduce",
         )
