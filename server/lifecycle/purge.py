@@ -335,8 +335,6 @@ def _begin(
     if public is None:
         return Purge(public_id) if holding else None
     own = frozenset((each.partner, each.source_id) for each in public.contributions)
-    kind = public_id.partition("--")[0]
-    leaves_version = kind != "marking-definition"  # has no `revoked`, nor versions
     if public.revocation_reason != RevocationReason.PURGED:
         gone, entries = _purged(public, publisher.config.hub, txn.now)
         txn.put_public_objects([gone])
@@ -348,10 +346,10 @@ def _begin(
             ]
         )
         feeds = [each for each in holding if each.kind is CollectionKind.FEED]
-        if feeds and leaves_version:
+        if feeds:
             last = {each.id: [entries(each.max_tlp)] for each in feeds}
             txn.begin_publication(dict.fromkeys(last, 1)).write(last)
-    return Purge(public_id, own, leaves_version=leaves_version)
+    return Purge(public_id, own, leaves_version=True)
 
 
 def _purged(

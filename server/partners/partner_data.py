@@ -196,8 +196,22 @@ class PartnerData:
             found.values.append(about.value)
             return
         own = self._store.read(lambda known: known.find_public_ids(slug, [name]))
-        found.public_ids.add(own.get(name) or name)
+        found.public_ids |= {own.get(name) or name} | self._find_former(slug, name)
         found.own_ids.add(name)
+
+    def _find_former(self, slug: str, own_id: str) -> set[str]:
+        """Other public objects to which the partner contributes under one of its own ids.
+
+        A marking definition without a level is published at each level of what carries it.
+        """
+        every = self._store.partner_data.public_ids_of(slug, own_id)
+        publics = self._store.read(lambda known: known.public_objects(every)).values()
+        mine = (slug, own_id)
+        return {
+            public.id
+            for public in publics
+            if any((each.partner, each.source_id) == mine for each in public.contributions)
+        }
 
     def _withdraw(self, order: _Order, public_ids: Sequence[str]) -> tuple[Withdrawal, set[str]]:
         """Withdraw contributions to these objects; the partner's own ids of them as well."""

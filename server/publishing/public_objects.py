@@ -329,6 +329,8 @@ def entry_for(public: PublicObject, version: NextVersion, merge: Merge) -> NewEn
     hub = merge.config.hub
     content, kind = version.content, version.content["type"]
     is_revoked = content.get("revoked") is True
+    if kind == "marking-definition":  # STIX has no `revoked` for it: it stays in active feeds
+        content = {name: value for name, value in content.items() if name != "revoked"}
     if public.figures is not None and not is_revoked:
         own = replace(public.figures, confidence=content.get("confidence"))
         content = add_statistics(content, own, hub)

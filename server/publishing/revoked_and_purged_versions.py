@@ -28,6 +28,7 @@ _COMMON = (
     *("type", "spec_version", "id", "created_by_ref", "created", "modified", "revoked"),
     "object_marking_refs",
 )
+_DEFINITION = tuple(name for name in _COMMON if name not in ("modified", "revoked"))
 _MATCHED = ("pattern", "pattern_type", "pattern_version")
 _CLOSED = (
     *("valid_from", "valid_until", "is_family", "context", "opinion", "published"),
@@ -80,10 +81,7 @@ def revoked_version(subject: StixObject) -> StixObject:
     """A revoked object without name, description, labels, references to reports and the like."""
     kind = str(subject["type"])
     if kind == "marking-definition":
-        return _bare(subject, _COMMON) | {
-            "definition_type": "statement",
-            "definition": {"statement": REVOKED_TEXT},
-        }
+        return _definition(subject, REVOKED_TEXT)
     texts = _TEXTS_OF_VALUES.get(kind, ())
     values = [name for name in contributing_properties(kind) if name not in texts]
     kept = _bare(subject, (*_COMMON, *_MATCHED, *_CLOSED, *values))
@@ -97,6 +95,8 @@ def purged_version(subject: StixObject, tlp: Tlp, hub: str) -> StixObject:
     `hub`, the id of the hub's identity, or to a reserved address.
     """
     kind = str(subject["type"])
+    if kind == "marking-definition":
+        return _definition(subject, PURGED_TEXT) | {"object_marking_refs": [TLP_2_IDS[tlp]]}
     bare = _bare(subject, _COMMON) | _RESERVED.get(kind, {})
     bare |= {"revoked": True, "object_marking_refs": [TLP_2_IDS[tlp]]}
     if kind == "indicator":
@@ -107,6 +107,12 @@ def purged_version(subject: StixObject, tlp: Tlp, hub: str) -> StixObject:
         spare["object_refs"] = [_RESERVED_ADDRESS]
     own = schema_for(bare).properties
     return _complete(bare, {name: value for name, value in spare.items() if name in own})
+
+
+def _definition(subject: StixObject, text: str) -> StixObject:
+    """A marking definition that only says that its text is gone: STIX has no `revoked` for it."""
+    kept = _bare(subject, _DEFINITION)
+    return kept | {"definition_type": "statement", "definition": {"statement": text}}
 
 
 def _bare(subject: StixObject, names: tuple[str, ...]) -> StixObject:

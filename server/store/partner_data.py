@@ -34,6 +34,13 @@ class PartnerDocuments:
             found.update(each["publics"])
         return found - {""}
 
+    def public_ids_of(self, slug: str, own_id: str) -> set[str]:
+        """The public ids that one of the partner's own ids ever stood for."""
+        wanted = {"partner": slug, "sources": own_id}
+        found = self._base.public_ids.find(wanted, {"sources": 1, "publics": 1})
+        pairs = (zip(each["sources"], each["publics"], strict=True) for each in found)
+        return {public for each in pairs for own, public in each if own == own_id} - {""}
+
     def submission_ids(self, slug: str) -> list[str]:
         """The submissions of the partner, the oldest first."""
         wanted = {"partner": slug, "open": {"$in": [True, False]}}  # all, by the index

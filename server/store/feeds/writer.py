@@ -51,6 +51,9 @@ from tocsin.server.store.feeds.versions import (
 
 _NO_BATCH = 0
 _DIGEST_LENGTH = 16
+_UNVERSIONED = "marking-definition"
+"""The type whose objects have `created` for their only version: a feed has one entry of each, and
+other content takes its place."""
 _BATCHES_PER_PURGE = 10
 """Batches, of up to 8 MB each, that one transaction of a purge rewrites."""
 
@@ -95,6 +98,7 @@ class Writer:
         known = group_by_object(found)
         outcomes: list[PublishOutcome] = []
         stored: list[int] = []
+        replaced: list[IndexedEntry] = []
         owned = list(postings)
         expected = windows.stamps(self._feed, range(len(postings)))  # if all of them are new
         for index, posting in enumerate(postings):
@@ -103,6 +107,7 @@ class Writer:
             if outcomes[-1] is PublishOutcome.STORED:
                 stored.append(index)
                 owned[index] = posting = _keep_owner(posting, entries)
+                replaced += _of_same_version(posting, entries)
                 placed = _place(posting, self._position + len(stored), expected[index])
                 entries.append(_indexed_entry(placed, _NO_BATCH))
         stamps = windows.stamps(self._feed, stored)
@@ -113,7 +118,8 @@ class Writer:
         if every:
             self._position, self._stamp = every[-1].position, every[-1].stamp
             self._clock.use(self._stamp)
-        return Staged(self, outcomes, found, list(split_batches(every)), is_packed_at_once(every))
+        batches, packed = list(split_batches(every)), is_packed_at_once(every)
+        return Staged(self, outcomes, found, batches, packed, replaced)
 
     def remove(self, query: Query, *, everything: bool) -> int:
         """Remove the entries of one object that the query selects, or all of them."""
@@ -141,14 +147,18 @@ class Writer:
 
     def _cut(self, found: Sequence[IndexedEntry], chosen: Sequence[IndexedEntry]) -> int:
         """Remove some of the entries that were found of some objects; the number removed."""
-        for batch, entries in _group_by_batch(self._feed, chosen).items():
-            self._remove_from_batch(batch, frozenset(entry.index for entry in entries))
+        self.remove_bodies(chosen)
         if chosen:
             self.update_status_bits(
                 [entry for entry in found if entry not in chosen], cleared=chosen
             )
             self.write_head(removed=True)
         return len(chosen)
+
+    def remove_bodies(self, chosen: Iterable[IndexedEntry]) -> None:
+        """Remove entries from their batches and indexes; neither status bits nor head change."""
+        for batch, entries in _group_by_batch(self._feed, chosen).items():
+            self._remove_from_batch(batch, frozenset(entry.index for entry in entries))
 
     def documents(
         self, staged: Staged, indexed: Sequence[Sequence[IndexedEntry]]
@@ -233,6 +243,8 @@ class Staged:
     """New entries, divided into batches as they are stored."""
     packed: bool
     """True if the batches are written as packed ones."""
+    replaced: Sequence[IndexedEntry] = ()
+    """Those of `found` of which new entries take the place."""
 
 
 class Publication:
@@ -287,10 +299,14 @@ def write_staged(writes: Writes, staged: Sequence[Staged]) -> None:
                 [_indexed_entry(entry, batch[0].position) for entry in batch]
                 for batch in each.batches
             ]
+            each.writer.remove_bodies(each.replaced)
             for name, documents in each.writer.documents(each, indexed):
                 writes.insert(name, documents)
-            each.writer.update_status_bits([*each.found, *chain.from_iterable(indexed)])
-            each.writer.write_head()
+            left = [entry for entry in each.found if entry not in each.replaced]
+            each.writer.update_status_bits(
+                [*left, *chain.from_iterable(indexed)], cleared=each.replaced
+            )
+            each.writer.write_head(removed=bool(each.replaced))
 
 
 def _outcome(
@@ -310,7 +326,21 @@ def _outcome(
         return PublishOutcome.FOREIGN
     if not same_version:
         return PublishOutcome.STORED
-    return PublishOutcome.STORED if replace and not posting.version else PublishOutcome.CONFLICT
+    replaceable = not posting.version or _is_replaceable(posting, same_version)
+    return PublishOutcome.STORED if replace and replaceable else PublishOutcome.CONFLICT
+
+
+def _is_replaceable(posting: NewEntry, same_version: Sequence[IndexedEntry]) -> bool:
+    """True if the entry may take the place of others; of those of the same call it may not."""
+    return posting.type == _UNVERSIONED and all(p.first != _NO_BATCH for p in same_version)
+
+
+def _of_same_version(posting: NewEntry, entries: Sequence[IndexedEntry]) -> list[IndexedEntry]:
+    """The entries of which a new one takes the place, as it was not refused."""
+    if posting.type != _UNVERSIONED or not posting.version:
+        return []
+    instant = micros(posting.version)
+    return [each for each in entries if each.spec == posting.spec and each.instant == instant]
 
 
 def _keep_owner(posting: NewEntry, entries: Sequence[IndexedEntry]) -> NewEntry:

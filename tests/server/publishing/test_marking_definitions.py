@@ -1,9 +1,13 @@
 """Marking definitions that come before or after what carries them, or alone."""
 
 import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.acs_markings import acs
 from support.hub import (
     AMBER,
     GREEN,
@@ -16,7 +20,15 @@ from support.hub import (
 from support.statement_marking import STATEMENT
 from support.stix_objects import LATER
 
-from tocsin.server.model import Partner
+from tocsin.admission.model import Tlp
+from tocsin.admission.stix.schemas import schema_for
+from tocsin.server.model import Collection, CollectionKind, Partner, View
+from tocsin.server.publishing.revoked_and_purged_versions import (
+    PURGED_TEXT,
+    REVOKED_TEXT,
+    purged_version,
+    revoked_version,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -203,3 +215,161 @@ class TestIdsFromContent:
         assert hub.verdicts(hub.push(definition, sent, who="north")) == ["duplicate", "admitted"]
         marks, defined = markings_and_definitions(hub)
         assert set(marks) == defined == {public}
+
+
+TEXT = "All rights reserved"
+REASON = "asked by mail"
+
+
+def revoke(hub: HubInProcess, public: str) -> None:
+    hub.services.lifecycle.revoke(public, "operator", REASON)
+
+
+def withdraw(hub: HubInProcess, public: str) -> None:
+    hub.services.partner_data.withdraw("acme", [public], "operator", REASON)
+
+
+def remove(hub: HubInProcess, public: str) -> None:
+    hub.services.partner_data.remove("acme", "operator", REASON)
+
+
+def purge(hub: HubInProcess, public: str) -> None:
+    hub.services.purger.purge(public, "operator", REASON)
+
+
+ENDS = [
+    pytest.param(end, text, id=end.__name__)
+    for end, text in (
+        (revoke, REVOKED_TEXT),
+        (withdraw, REVOKED_TEXT),
+        (remove, REVOKED_TEXT),
+        (purge, PURGED_TEXT),
+    )
+]
+"""Each way in which a definition ends, and the text that it has then."""
+End = Callable[[HubInProcess, str], None]
+
+
+def definition_of(hub: HubInProcess, feed: str = "green") -> Any:
+    """The statement marking in a feed that is not of the hub itself."""
+    found = hub.ask(f"collections/{feed}/objects/", "north", query_string={"limit": 1000}).json
+    [definition] = [o for o in found["objects"] if "statement" in o.get("definition", {})]
+    return definition
+
+
+class TestTheEnd:
+    @pytest.fixture
+    def before(self, hub: HubInProcess) -> Any:
+        """A published definition, which an indicator carries."""
+        hub.push(statement(TEXT, object_marking_refs=[GREEN]), carrying())
+        found = definition_of(hub)
+        assert found["definition"] == {"statement": TEXT}
+        return found
+
+    @pytest.mark.parametrize(("end", "text"), ENDS)
+    def test_every_feed_has_it_without_its_text_in_place_of_the_former(
+        self, hub: HubInProcess, before: Any, end: End, text: str
+    ) -> None:
+        end(hub, before["id"])
+        for feed in ("green", "amber"):
+            path = f"collections/{feed}/objects/{before['id']}/"
+            query = {"match[version]": "all"}
+            [left] = hub.ask(path, "north", query_string=query).json["objects"]
+            assert left["definition"] == {"statement": text} and TEXT not in json.dumps(left)
+            assert (left["id"], left["created"]) == (before["id"], before["created"])
+            assert "revoked" not in left and "modified" not in left
+            assert hub.ask(f"{path}versions/", "north").json["versions"] == [before["created"]]
+
+    @pytest.mark.parametrize(("end", "text"), ENDS)
+    def test_a_poller_that_has_it_receives_it_once_more(
+        self, hub: HubInProcess, before: Any, end: End, text: str
+    ) -> None:
+        first = hub.ask("collections/green/objects/", "north", query_string={"limit": 1000})
+        last = {"added_after": first.headers["X-TAXII-Date-Added-Last"]}
+        end(hub, before["id"])
+        news = hub.ask("collections/green/objects/", "north", query_string=last)
+        again = [each for each in news.json["objects"] if each["id"] == before["id"]]
+        assert [each["definition"] for each in again] == [{"statement": text}]
+        manifest = hub.ask("collections/green/manifest/", "north", query_string=last).json
+        [entry] = [each for each in manifest["objects"] if each["id"] == before["id"]]
+        assert entry["version"] == before["created"]
+
+    @pytest.mark.parametrize(("end", "text"), ENDS)
+    def test_a_poller_in_the_middle_of_its_walk_receives_every_object_once(
+        self, hub: HubInProcess, before: Any, end: End, text: str
+    ) -> None:
+        hub.push(*(indicator(f"evil{number}.top") for number in range(10)))
+        answer = hub.ask("collections/green/objects/", "north", query_string={"limit": 3})
+        found = [each["id"] for each in answer.json["objects"]]
+        end(hub, before["id"])
+        while answer.json["more"]:
+            query = {"limit": 3, "next": answer.json["next"]}
+            answer = hub.ask("collections/green/objects/", "north", query_string=query)
+            found += [each["id"] for each in answer.json["objects"] if "revoked" not in each]
+        assert len(found) == len(set(found)) and before["id"] in found
+
+    def test_it_ends_in_packed_feeds_too(self, hub: HubInProcess, before: Any) -> None:
+        hub.push(*(indicator(f"evil{number}.top") for number in range(300)))
+        while hub.store.packing.pack_next():
+            pass
+        revoke(hub, before["id"])
+        assert definition_of(hub)["definition"] == {"statement": REVOKED_TEXT}
+
+    def test_what_carries_it_stays_marked_with_it(self, hub: HubInProcess, before: Any) -> None:
+        revoke(hub, before["id"])
+        assert list(texts_carried(hub).values()) == [REVOKED_TEXT]
+
+    def test_an_aggregate_of_what_is_in_force_has_it_for_what_carries_it(
+        self, hub: HubInProcess, before: Any
+    ) -> None:
+        view = View(sources=(hub.collection("green").id,), active=True)
+        name = "00000000-0000-4000-8000-000000000077"
+        hub.store.feeds.add(Collection(name, "now", CollectionKind.AGGREGATE, "Now", view=view))
+        account = hub.store.accounts.find_account("north")
+        assert account is not None
+        hub.store.accounts.update_account(replace(account, reads=account.reads | {name}))
+        revoke(hub, before["id"])
+        assert definition_of(hub, "now")["definition"] == {"statement": REVOKED_TEXT}
+
+    @pytest.mark.parametrize("end", [withdraw, remove])
+    def test_that_of_another_partner_stays_with_its_text(
+        self, hub: HubInProcess, before: Any, end: End
+    ) -> None:
+        other = {"id": sdo("marking-definition")["id"], "object_marking_refs": [GREEN]}
+        assert hub.verdicts(hub.push(statement(TEXT, **other), who="north")) == ["merged"]
+        end(hub, before["id"])
+        assert definition_of(hub)["definition"] == {"statement": TEXT}
+
+    def test_its_partner_may_send_it_again_under_a_new_id(
+        self, hub: HubInProcess, before: Any
+    ) -> None:
+        revoke(hub, before["id"])
+        again = statement(TEXT, object_marking_refs=[GREEN])
+        assert hub.verdicts(hub.push(again)) == ["refused"]
+        again["id"] = sdo("marking-definition")["id"]
+        sent = carrying(value="two.top") | {"object_marking_refs": [GREEN, again["id"]]}
+        assert hub.verdicts(hub.push(again, sent)) == ["admitted", "admitted"]
+        assert sorted(texts_carried(hub).values()) == [TEXT, REVOKED_TEXT]
+
+    def test_one_that_was_revoked_can_be_purged(self, hub: HubInProcess, before: Any) -> None:
+        revoke(hub, before["id"])
+        purge(hub, before["id"])
+        assert definition_of(hub)["definition"] == {"statement": PURGED_TEXT}
+
+    def test_one_without_a_level_is_withdrawn_at_every_level_at_which_it_is_published(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(statement(TEXT), carrying(AMBER, "strict.top"))
+        hub.push(carrying())
+        names = hub.ask("collections/amber/objects/", query_string={"limit": 1000}).text
+        assert names.count(TEXT) == 2
+        withdraw(hub, str(STATEMENT["id"]))
+        left = hub.ask("collections/amber/objects/", query_string={"limit": 1000}).text
+        assert TEXT not in left and left.count(REVOKED_TEXT) == 2
+
+    @pytest.mark.parametrize("kind", ["statement", "acs"])
+    def test_what_is_left_of_it_is_valid_stix(self, kind: str) -> None:
+        sent = STATEMENT if kind == "statement" else acs()
+        for left in (revoked_version(sent), purged_version(sent, Tlp.GREEN, sdo("identity")["id"])):
+            assert schema_for(left).validator.is_valid(left), left
+            assert "extensions" not in left

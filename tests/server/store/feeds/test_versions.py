@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,7 +21,12 @@ from support.feed_postings import (
 )
 
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.model import Entry, Query, VersionKeyword
+from tocsin.server.model import Entry, NewEntry, Query, VersionKeyword
+
+
+def definition(body: str = "") -> NewEntry:
+    """A version of a marking definition, of which a feed has one entry."""
+    return replace(posting(1, body=body), type="marking-definition")
 
 
 class TestVersions:
@@ -136,6 +142,18 @@ class TestObjectsWithoutVersions:
     def test_replacing_does_not_touch_versions_that_were_given(self, feed: Feed) -> None:
         feed.publish(posting(1))
         assert feed.publish(posting(1, body="other"), replace=True) == [CONFLICT]
+
+    def test_a_marking_definition_takes_the_place_of_the_former(self, feed: Feed) -> None:
+        first, other = definition(), definition("other")
+        feed.publish(first, posting(2))
+        assert feed.publish(other) == [CONFLICT]
+        assert feed.publish(first, other, replace=True) == [KNOWN, STORED]
+        found = [(entry.position, entry.body) for entry in feed.page(Query(keywords=ALL))]
+        assert found == [(2, posting(2).body), (3, other.body)]
+
+    def test_two_of_one_version_cannot_come_at_once(self, feed: Feed) -> None:
+        first, other = definition(), definition("other")
+        assert feed.publish(first, other, replace=True) == [STORED, CONFLICT]
 
 
 class TestFilters:
