@@ -41,19 +41,21 @@ _MACHINERY_OF_ALL = frozenset(("type", "id", "spec_version", "granular_markings"
 
 PATTERN_LANGUAGES = frozenset(("stix", "pcre", "sigma", "snort", "suricata", "yara"))
 """The words of the standard's vocabulary for `pattern_type`."""
+RELATIONSHIP_TYPES = frozenset(
+    (
+        *("analysis-of", "attributed-to", "authored-by", "av-analysis-of", "based-on"),
+        *("beacons-to", "characterizes", "communicates-with", "compromises", "consists-of"),
+        *("controls", "delivers", "derived-from", "downloads", "drops", "duplicate-of"),
+        *("dynamic-analysis-of", "exfiltrates-to", "exploits", "has", "hosts", "impersonates"),
+        *("indicates", "investigates", "located-at", "mitigates", "originates-from", "owns"),
+        *("related-to", "remediates", "resolves-to", "static-analysis-of", "targets", "uses"),
+        "variant-of",
+    )
+)
+"""The words of the standard for `relationship_type`."""
 _WORDS: dict[str, frozenset[str]] = {
     "pattern_type": PATTERN_LANGUAGES,
-    "relationship_type": frozenset(
-        (
-            *("analysis-of", "attributed-to", "authored-by", "av-analysis-of", "based-on"),
-            *("beacons-to", "characterizes", "communicates-with", "compromises", "consists-of"),
-            *("controls", "delivers", "derived-from", "downloads", "drops", "duplicate-of"),
-            *("dynamic-analysis-of", "exfiltrates-to", "exploits", "has", "hosts", "impersonates"),
-            *("indicates", "investigates", "located-at", "mitigates", "originates-from", "owns"),
-            *("related-to", "remediates", "resolves-to", "static-analysis-of", "targets", "uses"),
-            "variant-of",
-        )
-    ),
+    "relationship_type": RELATIONSHIP_TYPES,
 }
 """Properties that may hold any word: these, of the standard's vocabularies, are machinery."""
 

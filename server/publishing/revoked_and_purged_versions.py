@@ -15,6 +15,7 @@ from typing import Any
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import contributing_properties, observable_id
 from tocsin.admission.model import StixObject, Tlp
+from tocsin.admission.stix.free_text import RELATIONSHIP_TYPES
 from tocsin.admission.stix.schemas import schema_for
 
 REVOKED_TEXT = "[removed: revoked]"
@@ -36,7 +37,13 @@ _CLOSED = (
     *("source_ref", "target_ref", "sighting_of_ref", "object_ref", "object_refs"),
     *("analysis_sco_refs", "src_ref", "dst_ref"),
 )
-"""Properties that hold no text of the submitter's: times, numbers, words of STIX, ids."""
+"""Properties that hold no text of the submitter's where STIX defines them: times, numbers, words of
+STIX, ids."""
+_WORDS = {
+    "grouping": ("context", frozenset(("suspicious-activity", "malware-analysis", "unspecified"))),
+    "relationship": ("relationship_type", RELATIONSHIP_TYPES),
+}
+"""Of them, by type of object, those that take any word, and the words of STIX."""
 _TEXTS_OF_VALUES = {"email-message": ("subject", "body")}
 """Contributing properties of observables that are texts all the same."""
 _OFTEN_REQUIRED = ("name", "content", "product", "result", "contents", "schema", "version")
@@ -84,7 +91,11 @@ def revoked_version(subject: StixObject) -> StixObject:
         return _definition(subject, REVOKED_TEXT)
     texts = _TEXTS_OF_VALUES.get(kind, ())
     values = [name for name in contributing_properties(kind) if name not in texts]
-    kept = _bare(subject, (*_COMMON, *_MATCHED, *_CLOSED, *values))
+    closed = [name for name in (*_MATCHED, *_CLOSED) if name in schema_for(subject).properties]
+    kept = _bare(subject, (*_COMMON, *closed, *values))
+    name, words = _WORDS.get(kind, ("", frozenset()))
+    if name in kept and kept[name] not in words:
+        kept |= _RESERVED[kind]
     return _complete(kept, {name: _mask(value) for name, value in subject.items()})
 
 

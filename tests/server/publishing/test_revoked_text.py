@@ -68,6 +68,29 @@ def test_a_revoked_object_of_any_type_is_valid_stix_without_its_text(
     assert schema_for(public).validator.is_valid(public)
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "neutral", "known"),
+    [
+        ("grouping", "context", "unspecified", "malware-analysis"),
+        ("relationship", "relationship_type", "related-to", "indicates"),
+    ],
+)
+def test_a_word_of_the_senders_own_is_gone_and_one_of_stix_stays(
+    kind: str, name: str, neutral: str, known: str
+) -> None:
+    whole = make_object(kind, revoked=True)
+    left = revoked_version({**whole, name: "kestrel-over-lisbon"})
+    assert left[name] == neutral and schema_for(left).validator.is_valid(left)
+    assert revoked_version({**whole, name: known})[name] == known
+
+
+@pytest.mark.parametrize("kind", ["malware", "x-acme-case"])
+def test_a_property_that_stix_does_not_define_for_the_type_is_gone(kind: str) -> None:
+    whole = make_object("malware", revoked=True) | {"type": kind, "id": ref(kind)}
+    left = revoked_version({**whole, "context": MARKER, "opinion": MARKER, "pattern": MARKER})
+    assert MARKER not in json.dumps(left)
+
+
 def test_an_object_raised_to_a_stricter_level_leaves_no_text_below(hub: HubInProcess) -> None:
     sent = indicator(name=MARKER, object_marking_refs=[GREEN])
     hub.push(sent)
