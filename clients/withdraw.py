@@ -122,6 +122,11 @@ def list_targets(preview: Preview) -> list[Target]:
     return targets
 
 
+def count_observables(preview: Preview) -> int:
+    """The number of observables in a file; STIX has no revocation of them."""
+    return sum(is_observable_type(str((c.object or {}).get("type"))) for c in preview.candidates)
+
+
 def list_derived_labels(targets: Iterable[Target]) -> set[str]:
     """The labels of the targets whose ids follow from their values; they may have other ids too."""
     return {each.label for each in targets if each.id == derive_id(each.label)}

@@ -48,6 +48,7 @@ from tocsin.clients.withdraw import (
     Target,
     add_other_ids,
     count_absent,
+    count_observables,
     list_derived_labels,
     list_targets,
     prepare_withdrawal,
@@ -155,8 +156,9 @@ def withdraw_command(
     print_push_summary(pushed, counts, as_json=as_json)
     if absent := count_absent(result for part in pushed for result in part.results):
         print_message(
-            f"of {count(absent, 'value')} nothing of yours is published; if you sent it from "
-            "another computer under a new id, give that id, which `tocsin sent ID` shows"
+            f"of {count(absent, 'value')} nothing of yours is published under its id; if you sent "
+            "it from another computer under a new id, give that id, which `tocsin sent ID` shows; "
+            "if you sent an observable, ask the operator of the hub to withdraw it"
         )
     return push_exit_code(pushed, counts, wait=wait)
 
@@ -200,6 +202,11 @@ def _find_targets(
             if as_json:
                 print_json({"file": preview.file, "error": preview.error})
             print_message(f"{preview.file}: {preview.error}")
+        elif observables := count_observables(preview):
+            print_message(
+                f"{preview.file}: {count(observables, 'observable')} left out; ask the operator of "
+                "the hub to withdraw observables"
+            )
         elif not found:
             print_message(f"{preview.file}: nothing to withdraw was found in it")
         targets += found

@@ -23,6 +23,12 @@ from tocsin.config import policy_text
 
 NOW = 1_780_000_000_000_000
 INDICATOR, TOOL = indicator(seed="1"), sdo("tool", name="Remote shell")
+DOMAIN = {
+    "type": "domain-name",
+    "spec_version": "2.1",
+    "id": "domain-name--00000000-0000-4000-8000-000000000001",
+    "value": "evil-portal.top",
+}
 Run = Callable[..., Any]
 
 
@@ -141,8 +147,8 @@ class TestAtAHub:
         self.push(tocsin, "evil-portal.top", "--new-ids")
         code, lines, stderr = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
         assert (code, len(in_force(served))) == (0, 1) and "0 withdrawn, 1 absent" in lines[-1]
-        assert "of 1 value nothing of yours is published; if you sent it from another" in stderr
-        assert "give that id" in stderr
+        assert "of 1 value nothing of yours is published under its id; if you sent it" in stderr
+        assert "give that id" in stderr and "if you sent an observable, ask the operator" in stderr
 
     def test_it_prints_how_to_see_its_verdicts_again(
         self, tocsin: Run, served: HubInProcess
@@ -241,6 +247,17 @@ class TestCommandLine:
         Path("letter.txt").write_text("All is well.\n")
         code, _, stderr = tocsin("withdraw", "--file", "letter.txt", "--to", COLLECTION, "--yes")
         assert (code, "nothing to withdraw was found" in stderr) == (0, True)
+
+    def test_of_observables_it_says_that_the_operator_withdraws_them(
+        self, tocsin: Run, partner: Medallion
+    ) -> None:
+        Path("domain.json").write_text(json.dumps({"type": "bundle", "objects": [DOMAIN]}))
+        Path("both.json").write_text(json.dumps({"type": "bundle", "objects": [DOMAIN, INDICATOR]}))
+        names = ("--file", "domain.json", "--file", "both.json")
+        code, lines, stderr = tocsin("withdraw", *names, "--to", COLLECTION, "--yes", "--json")
+        for name in ("domain.json", "both.json"):
+            assert f"{name}: 1 observable left out; ask the operator of the hub" in stderr
+        assert (code, len(lines), "nothing to withdraw" in stderr) == (0, 2, False)
 
     def test_after_a_server_error_objects_are_unsent_and_it_exits_with_3(self, tocsin: Run) -> None:
         def script(request: Any) -> Any:
