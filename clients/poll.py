@@ -342,21 +342,21 @@ class _Pager:
 def version_fingerprint(object: bytes) -> str:
     """A hash that tells object versions apart: over id and version, or else over the whole object.
 
+    `created` is no version: a marking definition that ended has other content under the same one.
     A cursor keeps the fingerprints of the versions that were read with its last stamp.
     """
     try:
         head = _head_decoder.decode(object)
     except msgspec.ValidationError:
         head = _Head()
-    version = head.modified or head.created
-    hashed = f"{head.id} {version}".encode() if head.id and version else object
+    versioned = head.id and head.modified
+    hashed = f"{head.id} {head.modified}".encode() if versioned else object
     return blake2b(hashed, digest_size=9).hexdigest()
 
 
 class _Head(msgspec.Struct):
     id: str | None = None
     modified: str | None = None
-    created: str | None = None
 
 
 _head_decoder = msgspec.json.Decoder(_Head)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support.hub import AMBER, GREEN, HubInProcess
 from support.hub import indicator as hub_indicator
+from support.statement_marking import STATEMENT
 from support.taxii_servers import (
     Answer,
     ReceivedRequest,
@@ -26,6 +27,7 @@ from tocsin.clients.output_formats import DistinctOutput, open_output
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor
 from tocsin.config import ClientSettings
+from tocsin.server.publishing.revoked_and_purged_versions import REVOKED_TEXT
 
 FAST_RETRIES = RetrySettings(connect=2, read=0.3, retries=1, pause=0.01)
 DAY = "2026-03-01T00:00:{:02}.000000Z"
@@ -284,6 +286,23 @@ def test_an_object_of_two_collections_is_written_once(
     patterns = [json.loads(line).get("pattern", "") for line in lines]
     assert len([each for each in patterns if "evil-portal" in each]) == 1
     assert len([each for each in patterns if "bad-portal" in each]) == 1
+
+
+def test_a_marking_definition_that_ended_replaces_what_a_follower_has(
+    tocsin: Callable[..., Any], served: HubInProcess
+) -> None:
+    marked = {"object_marking_refs": [GREEN]}
+    served.push(STATEMENT | marked, hub_indicator("evil-portal.top", **marked))
+    follow = ("poll", "green", "--state", "s", "--format", "jsonl")
+    before = [json.loads(line) for line in tocsin(*follow)[1]]
+    (public,) = (o for o in before if o.get("definition") == STATEMENT["definition"])
+    assert tocsin("poll", "green", "--mirror", "m")[0] == 0
+    served.services.lifecycle.revoke(public["id"], "operator", "asked by mail")
+    (left,) = map(json.loads, tocsin(*follow)[1])
+    assert (left["id"], left["definition"]["statement"]) == (public["id"], REVOKED_TEXT)
+    assert tocsin("poll", "green", "--mirror", "m")[0] == 0
+    mirrored = b"".join(each.read_bytes() for each in Path("m").rglob("*") if each.is_file())
+    assert b"Copyright of" not in mirrored and REVOKED_TEXT.encode() in mirrored
 
 
 class TestDistinctOutput:
