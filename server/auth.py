@@ -381,10 +381,12 @@ def name_in_log(known: Senders, name: str) -> str:
     return "-" if person is None else person.id
 
 
-def may_send(known: Senders, name: str) -> bool:
-    """True if the sender of a submission is still there and not disabled."""
-    found = find_sender(known, name)
-    return found is not None and not found.disabled
+def may_still_write(sender: Account, collection: str) -> bool:
+    """True if the right by which a submission was sent to a collection (its id) is still there.
+
+    Of operators it is not asked again.
+    """
+    return sender.operator or collection in sender.writes
 
 
 def visible_collections(account: Account, collections: Iterable[Collection]) -> list[Collection]:

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from tocsin.admission.model import Action, Candidate, Finding, Verdict
-from tocsin.server.auth import find_sender, may_send
+from tocsin.server.auth import Senders, find_sender, may_still_write
 from tocsin.server.examination.examiner import parse_candidates, step_length
 from tocsin.server.intake.evaluate import (
     Evaluation,
@@ -24,7 +24,7 @@ from tocsin.server.intake.evaluate import (
 )
 from tocsin.server.intake.passthrough import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.intake.review import Reviewer
-from tocsin.server.model import Collection, OutboxTask, Record, Submission
+from tocsin.server.model import Account, Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
 
@@ -33,6 +33,13 @@ _DISABLED = Finding(
     "account",
     Action.REFUSED,
     "the account was disabled before this was examined: send it again when it may send",
+)
+_NO_WRITE_RIGHT = Finding(
+    "validate",
+    "account",
+    Action.REFUSED,
+    "the right to write to this collection was taken away before this was examined: send it again "
+    "when you have it",
 )
 
 BATCH = 500
@@ -136,10 +143,10 @@ class InboxAdmission:
         """Why nothing of this may be published any more; None if it may."""
         account = self._sent.account
         if account is None:  # it waited meanwhile
-            store = self._services.store
-            account = find_sender(store, self.submission.account)
-            if account is None or account.disabled:
-                return _DISABLED
+            found = _find_sender(self._services.store, self.submission)
+            if isinstance(found, Finding):
+                return found
+            account = found
         if account.operator or self._services.evaluator.may_send(self.submission):
             return None
         return NO_AGREEMENT
@@ -191,7 +198,7 @@ class InboxAdmission:
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
         services.evaluator.check(txn, batch)
-        if not may_send(txn, self.submission.account):  # disabled meanwhile
+        if isinstance(_find_sender(txn, self.submission), Finding):  # it was not when this began
             raise StalePreconditions
         if self._until is not None and services.clock() >= self._until:
             raise StalePreconditions
@@ -230,9 +237,9 @@ class VerbatimAdmission:
         first, part = self._settled, _next_batch(self._objects, self._settled)
 
         def deposit(txn: Transaction) -> list[Record] | Finding:
-            account = find_sender(txn, submission.account)
-            if account is None or account.disabled:
-                return _DISABLED
+            account = _find_sender(txn, submission)
+            if isinstance(account, Finding):
+                return account
             terms = self._services.evaluator.read_terms(txn, submission)
             sender = Depositor.find(txn, submission, self._collection, (account, terms))
             if isinstance(sender, Finding):
@@ -251,6 +258,14 @@ class VerbatimAdmission:
 
     def close(self) -> None:
         """See `Admission.close`."""
+
+
+def _find_sender(known: Senders, submission: Submission) -> Account | Finding:
+    """The sender of a submission with the rights of now, or why they may not send it any more."""
+    account = find_sender(known, submission.account)
+    if account is None or account.disabled:
+        return _DISABLED
+    return account if may_still_write(account, submission.collection) else _NO_WRITE_RIGHT
 
 
 def _prepare_parts(whole: Batch) -> Batch:

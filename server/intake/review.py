@@ -38,7 +38,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
-from tocsin.server.auth import Terms, find_sender
+from tocsin.server.auth import Terms, find_sender, may_still_write
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
 from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
@@ -136,6 +136,9 @@ _STILL_IN_TEXT = (
 _MARKINGS = ("object_marking_refs", "granular_markings")
 _NOT_ALONE = "it waits for something else as well: no decision can publish it now"
 _LOCKED_OUT = "the account {} may not send any more: reject it, or let the account in again"
+_NO_WRITE_RIGHT = (
+    "the account {} may not write to the collection any more: reject it, or give the right back"
+)
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
 _REJECTED = "a reviewer rejected it"
 _RELEASED = "a reviewer released it as it was sent"
@@ -685,6 +688,8 @@ def _check_release(txn: Transaction, review: Review, submission: Submission, ter
     account = find_sender(txn, submission.account)
     if account is None or account.disabled:
         raise Conflict(_LOCKED_OUT.format(submission.account))
+    if not may_still_write(account, submission.collection):
+        raise Conflict(_NO_WRITE_RIGHT.format(submission.account))
     if not account.operator and terms.highest_tlp(submission.collection) is None:
         raise Conflict(_NO_AGREEMENT.format(submission.partner))
     if review.kind is ReviewKind.REDACTED and not _is_published(txn, review):

@@ -385,10 +385,20 @@ def test_the_sender_of_a_submission_is_an_account_or_a_person_with_the_accounts_
     assert auth.find_sender(known, "nobody") is None
 
 
-def test_a_sender_who_is_gone_or_disabled_may_not_send() -> None:
-    disabled = replace(ROBOT, disabled=True)
-    assert [auth.may_send(Known(ROBOT, JANE), name) for name in ("robot", JANE.login)] == [True] * 2
-    assert not auth.may_send(Known(ROBOT), JANE.login)
-    assert not auth.may_send(Known(disabled, JANE), "robot")
-    assert not auth.may_send(Known(disabled, JANE), JANE.login)
-    assert not auth.may_send(Known(ROBOT, replace(JANE, disabled=True)), JANE.login)
+def test_a_person_who_is_locked_out_or_whose_accounts_are_is_a_disabled_sender() -> None:
+    locked_out = Known(ROBOT, replace(JANE, disabled=True))
+    for known in (locked_out, Known(replace(ROBOT, disabled=True), JANE)):
+        found = auth.find_sender(known, JANE.login)
+        assert found is not None and found.disabled
+
+
+def test_a_sender_writes_only_as_long_as_the_right_is_there() -> None:
+    [inbox, *_] = EVERYTHING
+    for robot in (ROBOT, replace(ROBOT, writes=EVERYTHING - {inbox})):
+        for sender in (robot, auth.find_sender(Known(robot, JANE), JANE.login)):
+            assert sender is not None
+            assert auth.may_still_write(sender, inbox) is (robot is ROBOT)
+    viewer = replace(JANE, roles=frozenset({Role.VIEWER}))
+    found = auth.find_sender(Known(ROBOT, viewer), JANE.login)
+    assert found is not None and not auth.may_still_write(found, inbox)
+    assert auth.may_still_write(replace(ROBOT, operator=True, writes=frozenset()), inbox)

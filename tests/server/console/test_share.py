@@ -30,10 +30,12 @@ from support.hub import HubInProcess, Object, indicator, sdo
 from support.misp_events import attribute, event
 from werkzeug.test import EnvironBuilder
 
+from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Consent
 from tocsin.config import HubSettings
 from tocsin.server.console.drafts import MOST, SECONDS, Draft
 from tocsin.server.model import Partner
+from tocsin.server.partners.administration import PartnerChange, Partners
 from tocsin.server.person import Invitation, Role
 from tocsin.server.store import Store
 
@@ -1032,3 +1034,41 @@ class TestSender:
         while hub.services.intake.work():
             pass
         assert hub.feed("green") == []
+
+    def test_nothing_of_an_analyst_who_has_become_a_viewer_is_published(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, bundle(*(indicator(f"evil{n}.top") for n in range(300))))
+        where = submit(client, path).headers["Location"]
+        hub.services.people.set_roles(ANALYST, [Role.VIEWER], "t")
+        while hub.services.intake.work():
+            pass
+        assert hub.feed("green") == []
+        assert "300 objects: 300 refused." in words(client.get(where).text)
+
+    def test_an_object_of_an_analyst_who_has_become_a_viewer_is_not_released(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        submit(client, paste(client, bundle(indicator("vpn.acme.example"))))
+        hub.services.people.set_roles(ANALYST, [Role.VIEWER], "t")
+        [review] = hub.store.reviews.list_waiting()
+        with pytest.raises(Conflict, match="may not write to the collection any more"):
+            hub.services.intake.reviewer.release(review, "operator")
+
+    def test_a_draft_of_an_analyst_who_has_become_a_viewer_is_not_submitted(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        client.get(path)
+        hub.services.people.set_roles(ANALYST, [Role.VIEWER], "t")
+        assert post(client, f"{path}/submit", {"run": "1"}).status_code == 404
+        assert hub.store.submissions.list_of_partner("acme", 1) == []
+
+    def test_a_draft_is_not_submitted_once_the_right_to_write_is_taken_away(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        path = paste(client, "seen-evil.top")
+        client.get(path)
+        Partners(hub.store).change("acme", PartnerChange(writes=[]), "t")
+        assert post(client, f"{path}/submit", {"run": "1"}).status_code == 404
+        assert hub.store.submissions.list_of_partner("acme", 1) == []

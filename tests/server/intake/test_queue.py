@@ -15,6 +15,7 @@ from support.crash import (
     work_later,
 )
 from support.hub import HubInProcess, Object, details, indicator
+from support.presence import present
 from support.stix_objects import yara_bomb
 
 from tocsin.admission.errors import Unavailable
@@ -329,6 +330,32 @@ class TestLockedOut:
         answer = status(hub, posted)
         assert answer["success_count"] + answer["failure_count"] == 1_200
         assert 0 < answer["success_count"] < 1_200
+
+    @pytest.mark.parametrize("to", ["inbox", "scratch"])
+    def test_nothing_more_is_taken_once_the_right_to_write_is_taken_away(
+        self, hub: HubInProcess, to: str
+    ) -> None:
+        posted = post_large(hub, 1_200, to=to)
+        while not status(hub, posted)["success_count"]:
+            work(hub, 1)
+        account = present(hub.store.accounts.find_account("acme"))
+        left = account.writes - {hub.collection(to).id}
+        hub.store.accounts.update_account(replace(account, writes=left))
+        work_off(hub.services.intake)
+        answer = status(hub, posted)
+        assert answer["success_count"] + answer["failure_count"] == 1_200
+        assert 0 < answer["success_count"] < 1_200
+        assert "the right to write to this collection" in answer["failures"][0]["message"]
+
+    def test_the_right_to_write_to_another_collection_does_not_count(
+        self, hub: HubInProcess
+    ) -> None:
+        posted = post_large(hub)
+        account = present(hub.store.accounts.find_account("acme"))
+        left = frozenset({hub.collection("inbox").id})
+        hub.store.accounts.update_account(replace(account, writes=left))
+        work_off(hub.services.intake)
+        assert status(hub, posted)["success_count"] == 30
 
     def test_verbatim_objects_are_published_in_no_feed(self, hub: HubInProcess) -> None:
         """Not even if the account is disabled and enabled while they are admitted."""

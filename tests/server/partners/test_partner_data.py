@@ -240,6 +240,16 @@ class TestReviewsOfWhatIsWithdrawn:
             with pytest.raises(Conflict, match="may not send any more"):
                 hub.services.intake.reviewer.release(review, "analyst")
 
+    def test_nothing_is_released_once_the_right_to_write_is_taken_away(
+        self, hub: HubInProcess, asked: None
+    ) -> None:
+        Partners(hub.store).change("acme", PartnerChange(writes=[]), "operator")
+        waiting = hub.store.reviews.list_waiting()
+        for review in waiting:
+            with pytest.raises(Conflict, match="may not write to the collection any more"):
+                hub.services.intake.reviewer.release(review, "analyst")
+        assert waiting and hub.store.reviews.list_waiting() == waiting
+
 
 class TestRemoving:
     @pytest.mark.parametrize("collection", ["inbox", "scratch"])
