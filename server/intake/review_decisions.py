@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tocsin.admission.errors import Conflict, NotFound
+from tocsin.admission.errors import Conflict, NotAllowed, NotFound
 from tocsin.server.model import (
     ActState,
     ArrivedIds,
@@ -25,13 +25,16 @@ from tocsin.server.model import (
     ReviewAct,
     Span,
 )
-from tocsin.server.person import Person
+from tocsin.server.person import Person, Role
 from tocsin.server.store import Store, Transaction
 
+DECIDERS = (Role.REVIEWER, Role.OPERATOR)
+"""Roles that decide reviews."""
 MOST_AT_ONCE = 500
 """Reviews in one act."""
 _SECOND = 1_000_000
 _WITHDRAWN_BEFORE = "the decision was withdrawn before it took effect on it"
+_NO_ROLE = "you may not decide reviews any more"
 _TOO_LATE = "this decision has taken effect: it cannot be withdrawn any more"
 
 
@@ -74,7 +77,7 @@ class Decisions:
         """Write a decision down.
 
         Raises DecidedAlready if the review is not as it was shown, or claimed by another person;
-        NotFound if there is none.
+        NotFound if there is none; NotAllowed if the person may not decide any more.
         """
 
         def write(txn: Transaction) -> ReviewAct:
@@ -100,7 +103,7 @@ class Decisions:
         """Write the same decision down on several reviews; those that may not be are skipped.
 
         `faults`: by id, why a review cannot be decided so.  Raises Conflict if they are too many,
-        or a release in full.
+        or a release in full; NotAllowed if the person may not decide any more.
         """
         if len(chosen) > MOST_AT_ONCE:
             raise Conflict(f"{len(chosen)} items are too many at once: {MOST_AT_ONCE} at most")
@@ -149,6 +152,7 @@ class Decisions:
     def _write(
         self, txn: Transaction, act: ReviewAct, reviews: Sequence[Review], decision: Decision
     ) -> ReviewAct:
+        _check_role(txn, act)
         if reviews:
             pending = PendingDecision(
                 act.id, act.login, act.kind, act.at, act.due, masks=decision.masks
@@ -164,6 +168,13 @@ class Decisions:
         if act.due <= act.at:
             self._waiting.set()
         return act
+
+
+def _check_role(txn: Transaction, act: ReviewAct) -> None:
+    """Raises NotAllowed if the person was locked out meanwhile, or lost the role."""
+    person = txn.people.find(act.person)
+    if person is None or person.disabled or not person.has(*DECIDERS):
+        raise NotAllowed(_NO_ROLE)
 
 
 def withdraw_pending(txn: Transaction, person: Person, by: str) -> None:

@@ -22,7 +22,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from tocsin.admission.errors import Conflict, Malformed, NotAuthenticated, NotFound
 from tocsin.server.auth import hash_secret
-from tocsin.server.intake.review_decisions import withdraw_pending
+from tocsin.server.intake.review_decisions import DECIDERS, withdraw_pending
 from tocsin.server.partners.attempts import SECOND, Attempts, forget_failures
 from tocsin.server.person import HUB_ROLES, Invitation, Person, Role, Session
 from tocsin.server.store import Store, Transaction
@@ -338,7 +338,8 @@ class People:
     def set_roles(self, login: str, roles: Collection[Role], by: str) -> Person:
         """Give a person other roles; they hold from the next request on.
 
-        Raises Conflict if the hub would have no operator.
+        A person who may not decide reviews any more loses decisions and claims, as in
+        `set_disabled`.  Raises Conflict if the hub would have no operator.
         """
 
         def work(txn: Transaction) -> Person:
@@ -347,6 +348,8 @@ class People:
             changed = replace(person, roles=frozenset(roles))
             _check_operator_left(txn, changed)
             txn.people.update(changed)
+            if not changed.has(*DECIDERS):
+                withdraw_pending(txn, changed, by)
             details = {
                 "login": login,
                 "roles": sorted(changed.roles),
@@ -355,7 +358,10 @@ class People:
             txn.add_journal_entry("person.roles", by, details)
             return changed
 
-        return self._store.commit(work)
+        changed = self._store.commit(work)
+        if not changed.has(*DECIDERS):
+            self._store.review_queue.end_claims(changed.id)
+        return changed
 
     def set_disabled(self, login: str, by: str, *, disabled: bool) -> Person:
         """Lock a person out, with all sessions, or let the person in again.

@@ -39,6 +39,7 @@ from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
 from tocsin.server.intake.masks import find_words
 from tocsin.server.intake.review import FullPreview, MaskedPreview
 from tocsin.server.intake.review_decisions import (
+    DECIDERS,
     MOST_AT_ONCE,
     OWN,
     Chosen,
@@ -64,8 +65,7 @@ from tocsin.server.store.review_queue import QueuedReview
 from tocsin.server.store.reviews import ReviewTitle
 
 _PAGE = 50
-_ACTING = (Role.REVIEWER, Role.OPERATOR)
-_READING = (*_ACTING, Role.AUDITOR)
+_READING = (*DECIDERS, Role.AUDITOR)
 _SECTION = f"{ROOT}/review"
 _TURNAROUND_DAYS = 7
 _LOOKED_AHEAD = 50
@@ -99,13 +99,13 @@ def register(pages: Pages, services: ConsoleServices) -> None:
     pages.link("Review", "/review", "r", _READING, queue.count)
     pages.add("/part/waiting", queue.waiting, _READING)
     pages.add("/review", queue.show, _READING)
-    pages.add("/review/all", queue.choose_all, _ACTING)
-    pages.add("/review/all", queue.decide_all, _ACTING, ("POST",))
-    pages.add("/review/undo", queue.undo, _ACTING, ("POST",))
+    pages.add("/review/all", queue.choose_all, DECIDERS)
+    pages.add("/review/all", queue.decide_all, DECIDERS, ("POST",))
+    pages.add("/review/undo", queue.undo, DECIDERS, ("POST",))
     pages.add("/review/<id>", item.show, _READING)
-    pages.add("/review/<id>", item.decide, _ACTING, ("POST",))
-    pages.add("/review/<id>/skip", item.skip, _ACTING, ("POST",))
-    pages.add("/review/<id>/lead", item.lead, _ACTING, ("POST",))
+    pages.add("/review/<id>", item.decide, DECIDERS, ("POST",))
+    pages.add("/review/<id>/skip", item.skip, DECIDERS, ("POST",))
+    pages.add("/review/<id>/lead", item.lead, DECIDERS, ("POST",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +223,7 @@ class Queue:
             ages=count_ages(waiting, now),
             page=page,
             has_more=page * _PAGE < len(found),
-            may_act=here.who.has(*_ACTING),
+            may_act=here.who.has(*DECIDERS),
             turnaround=store.review_acts.median_turnaround(now, _TURNAROUND_DAYS),
             acts=acts,
             said=said,
@@ -397,7 +397,7 @@ class Item:
         self, review: Review, errors: dict[str, str], typed: dict[str, str], status: int
     ) -> Response:
         who, chosen = context().who, Filter.of_request()
-        may_act = who.has(*_ACTING)
+        may_act = who.has(*DECIDERS)
         holder = review.claim
         if may_act and not is_own(review, who):
             queue, now = self.services.store.review_queue, self.services.clock()

@@ -29,7 +29,7 @@ from tocsin.server.cli.review import (
 )
 from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.model import DecisionKind
-from tocsin.server.person import Person
+from tocsin.server.person import Person, Role
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
@@ -129,7 +129,8 @@ class TestShowing:
 def test_a_decision_of_the_console_is_shown_and_not_overridden(hub: HubInProcess) -> None:
     hub.push(indicator("vpn.acme.example"))
     [review] = hub.store.reviews.list_waiting()
-    person = Person("p", "jane@hub.example", "Jane", "", frozenset())
+    person = Person("p", "jane@hub.example", "Jane", "", frozenset({Role.REVIEWER}))
+    hub.store.people.add(person)
     chosen, decision = Chosen(review.id, review.revision), Decision(DecisionKind.RELEASE)
     hub.services.intake.decisions.decide(person, chosen, decision)
     [entry] = list_reviews(opened(hub), None)

@@ -23,7 +23,7 @@ from support.crash import build_services_over, run_interrupted
 from support.hub import HubInProcess, indicator, sdo, work_off
 from support.presence import present
 
-from tocsin.admission.errors import Conflict
+from tocsin.admission.errors import Conflict, NotAllowed
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.masks import find_words
 from tocsin.server.intake.review_decisions import Chosen, Decision, Decisions
@@ -772,14 +772,16 @@ def act_of(answer: Any) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("way", ["locked out", "removed"])
+@pytest.mark.parametrize("way", ["locked out", "removed", "without the role"])
 class TestAReviewerWhoIsGone:
-    """A reviewer whom an operator locks out, or removes."""
+    """A reviewer whom an operator locks out, or removes, or from whom the role is taken."""
 
     def end(self, hub: HubInProcess, way: str) -> None:
         add_person(hub, "operator@hub.example", Role.OPERATOR)
         if way == "locked out":
             hub.services.people.set_disabled(REVIEWER, "operator", disabled=True)
+        elif way == "without the role":
+            hub.services.people.set_roles(REVIEWER, [Role.AUDITOR], "operator")
         else:
             hub.services.people.remove(REVIEWER, "operator")
 
@@ -817,6 +819,20 @@ class TestAReviewerWhoIsGone:
         [entry] = hub.store.journal.search(JournalFilter(action="review.withdraw"))
         assert entry.details["ids"] == left == [each.id for each in waiting(hub) if each.is_open]
         assert len(left) == 4
+
+    def test_writes_down_no_decision_for_which_a_request_had_begun(
+        self, hub: HubInProcess, way: str
+    ) -> None:
+        [review] = ask(hub)
+        chosen, kept = Chosen(review.id, review.revision), Decision(DecisionKind.KEEP_MASKED)
+        person = present(hub.store.people.find_by_login(REVIEWER))
+        self.end(hub, way)
+        decisions = hub.services.intake.decisions
+        with pytest.raises(NotAllowed, match="may not decide reviews any more"):
+            decisions.decide(person, chosen, kept)
+        with pytest.raises(NotAllowed, match="may not decide reviews any more"):
+            decisions.decide_all(person, [chosen], kept)
+        assert waiting(hub)[0].is_open
 
     def test_has_no_item_open(
         self, hub: HubInProcess, reviewer: FlaskClient, other: FlaskClient, way: str

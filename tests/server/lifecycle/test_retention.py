@@ -158,7 +158,9 @@ class TestReviews:
         self, hub: HubInProcess, clock: ManualClock, held: Any
     ) -> None:
         (review,) = hub.store.reviews.list_waiting()
-        person = Person("jane", "jane@hub.example", "Jane", "", frozenset(), undo_seconds=0)
+        roles = frozenset({Role.REVIEWER})
+        person = Person("jane", "jane@hub.example", "Jane", "", roles, undo_seconds=0)
+        hub.store.people.add(person)
         chosen, base = Chosen(review.id, review.revision), hub.store._base
         hub.services.intake.decisions.decide(person, chosen, Decision(DecisionKind.REJECT))
         work_off(hub.services.intake.work)

@@ -20,7 +20,7 @@ from support.stix_objects import TIME
 from tocsin.admission.timestamps import DAY
 from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.model import Account, DecisionKind
-from tocsin.server.person import Person
+from tocsin.server.person import Person, Role
 from tocsin.server.reports.search import SearchFilters
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
@@ -124,7 +124,8 @@ def look(hub: Any) -> None:
 
 def decide_in_console(hub: Any) -> None:
     """The queries of reviewers in the console."""
-    person = Person("p", "jane@hub.example", "Jane", "", frozenset())
+    person = Person("p", "jane@hub.example", "Jane", "", frozenset({Role.REVIEWER}))
+    hub.store.people.add(person)
     hub.push(*(indicator(f"{name}.acme.example") for name in ("three", "four")))
     decisions, acts = hub.services.intake.decisions, hub.store.review_acts
     for each in hub.store.reviews.list_waiting("acme"):

@@ -17,7 +17,7 @@ from support.stix_objects import TIME
 from tocsin.admission.errors import Unavailable
 from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.model import Account, DecisionKind
-from tocsin.server.person import Person
+from tocsin.server.person import Person, Role
 from tocsin.server.reports.search import SearchFilters
 from tocsin.server.store import Store, schema
 from tocsin.server.store.archive import ArchiveReader, ArchiveWriter
@@ -129,12 +129,13 @@ def old(
         hub.push(indicator(f"{name}.acme.example"))
     [review, _] = store.reviews.list_waiting("acme")
     chosen = [Chosen(review.id, review.revision)]
+    store.people.add(JANE)
     hub.services.intake.decisions.decide_all(JANE, chosen, Decision(DecisionKind.REJECT))
     name_as_before(store._base)
     return hub
 
 
-JANE = Person("p", "jane@hub.example", "Jane", "", frozenset(), undo_seconds=0)
+JANE = Person("p", "jane@hub.example", "Jane", "", frozenset({Role.REVIEWER}), undo_seconds=0)
 ONE, OTHER = indicator("listed.top"), sdo("malware", name="m", is_family=False)
 LISTING = sdo("report", name="r", published=TIME, object_refs=[ONE["id"], OTHER["id"]])
 
