@@ -37,6 +37,7 @@ from tocsin.server.model import (
     PurgeRequest,
     RevocationReason,
 )
+from tocsin.server.person import Role
 from tocsin.server.publishing.public_objects import new_entry
 from tocsin.server.publishing.publisher import Publisher, revocation_name
 from tocsin.server.publishing.revoked_and_purged_versions import purged_version
@@ -147,13 +148,17 @@ class Purger:
     def confirm(self, public_id: str, who: str) -> None:
         """Begin the purge that another operator has asked for, as `begin` does.
 
-        Raises NotFound if nobody asks for it any more, NotAllowed if it was the same operator.
+        Raises NotFound if nobody asks for it any more, NotAllowed if it was the same operator,
+        Conflict if the one who asked is none any more.
         """
         request = self._store.purges.find_request(public_id)
         if request is None:
             raise NotFound(f"nobody asks to purge {public_id!r}")
         if request.who == who:
             raise NotAllowed("a second operator has to confirm this purge")
+        asker = self._store.people.find_by_login(request.who)
+        if asker is None or asker.disabled or not asker.has(Role.OPERATOR):
+            raise Conflict("the person who asked for this is not an operator any more: decline it")
         order = _Order((public_id,), who, request.reason, asked_by=request.who, is_left=True)
         self._begin(order)
 

@@ -518,6 +518,25 @@ class TestFourEyes:
         post(ben, path(name, "/purge/confirm"), {})
         assert "Nothing waits" in ben.get("/console/admin/requests").text
 
+    @pytest.mark.parametrize("way", ["locked out", "removed", "without the role"])
+    def test_a_request_of_who_is_no_operator_any_more_is_not_confirmed(
+        self, hub: HubInProcess, way: str
+    ) -> None:
+        ana, ben = sign_in(hub, "ana@hub.example"), sign_in(hub, "ben@hub.example")
+        name = publish(hub, indicator())
+        post(ana, path(name, "/purge"), {"reason": "request 17", "typed": "al.top"})
+        people = hub.services.people
+        if way == "locked out":
+            people.set_disabled("ana@hub.example", "t", disabled=True)
+        elif way == "removed":
+            people.remove("ana@hub.example", "t")
+        else:
+            people.set_roles("ana@hub.example", [Role.AUDITOR], "t")
+        answer = post(ben, path(name, "/purge/confirm"), {})
+        assert answer.status_code == 409 and "not an operator any more" in answer.text
+        assert not hub.feed("green")[0].get("revoked")
+        assert post(ben, path(name, "/purge/decline"), {}).status_code == 303
+
     def test_a_request_is_declined_and_then_cannot_be_confirmed(self, hub: HubInProcess) -> None:
         ana, ben = sign_in(hub, "ana@hub.example"), sign_in(hub, "ben@hub.example")
         name = publish(hub, indicator())
