@@ -285,8 +285,8 @@ class _ExportRequest:
     def note(self, collection: Collection) -> None:
         self.context.collection = collection.alias or collection.id
 
-    def check_rights(self, collection: Collection) -> None:
-        self.endpoints.check_rights(collection)
+    def recheck(self, collection: Collection) -> None:
+        self.endpoints.recheck(collection)
 
 
 def _export_services(services: HubServices, hub: TaxiiServices) -> export.ExportServices:

@@ -58,8 +58,12 @@ class ExportRequest(Protocol):
         """Note the collection for the log."""
         ...
 
-    def check_rights(self, collection: Collection) -> None:
-        """Raises as at the beginning, if an agreement has ended since then."""
+    def recheck(self, collection: Collection) -> None:
+        """Decide anew if the reader may read the collection; raises as at the beginning.
+
+        To be called when the content is there, since a large file takes long to make: so nothing
+        that was published after the right had ended is in the answer.
+        """
         ...
 
 
@@ -106,7 +110,7 @@ class Endpoints:
         """The file of a format that has only one, else the names of its files, one a line."""
         context, wanted = self._parse(name, format, "")
         names = self.services.files.names(wanted)
-        context.check_rights(wanted.collection)
+        context.recheck(wanted.collection)
         if wanted.format.has_one_file:
             return self._answer(context, wanted._replace(name=names[0]))
         return _answer_lines(names)
@@ -132,7 +136,7 @@ class Endpoints:
 
     def _answer_now(self, context: ExportRequest, wanted: FileRequest) -> flask.Response:
         found = self.services.files.find(wanted)
-        context.check_rights(wanted.collection)
+        context.recheck(wanted.collection)
         if request.if_none_match.contains_weak(found.tag):
             answer, page = flask.Response(status=_NOT_MODIFIED), ObjectPage()
         else:

@@ -254,15 +254,6 @@ class Endpoints:
         reader = request_context().authenticated
         auth.find_readable(reader, request_context().hub.collections, feed.id)
 
-    def check_rights(self, feed: Collection) -> None:
-        """As `recheck`, if an agreement has ended since the rights were decided.
-
-        To be called when the content has been read: so nothing that was published after the end
-        is in the answer.
-        """
-        if auth.is_outdated(request_context().authenticated, self.services.clock()):
-            self.recheck(feed)
-
     def _account(self) -> Account:
         certificate = _certificate_fingerprint()
         if certificate or "Authorization" in request.headers:  # else nothing is looked up

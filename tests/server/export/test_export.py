@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from support.clock import ManualClock
 from support.hub import GREEN, HubInProcess, indicator
+from support.presence import present
 
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import micros
@@ -182,6 +184,22 @@ class TestRights:
             "amber.bad-portal.top",
             "green.bad-portal.top",
         ]
+
+    @pytest.mark.parametrize(
+        ("rights", "status"), [({"reads": frozenset()}, 404), ({"disabled": True}, 401)]
+    )
+    def test_a_file_is_not_served_to_an_account_that_lost_the_right_while_it_was_made(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch, rights: Any, status: int
+    ) -> None:
+        find = type(hub.services.exports).find
+
+        def find_slowly(files: Any, wanted: Any) -> Any:
+            account = present(hub.store.accounts.find_account("north"))
+            hub.store.accounts.update_account(replace(account, **rights))
+            return find(files, wanted)
+
+        monkeypatch.setattr(type(hub.services.exports), "find", find_slowly)
+        assert get(hub, "green/edl/domain.txt", "north").status_code == status
 
     def test_requests_count_against_the_rate_limit(self, store: Store, tmp_path: Path) -> None:
         hub = HubInProcess(store, settings=HubSettings(data=tmp_path, requests_per_minute=3))
