@@ -8,6 +8,7 @@ import flask
 from flask.typing import ResponseReturnValue
 
 from tocsin.admission.errors import NotAllowed, NotFound
+from tocsin.server import auth
 from tocsin.server.console.charts import columns
 from tocsin.server.console.forms import go, text_field
 from tocsin.server.console.pages.submissions import count_in_words
@@ -74,6 +75,7 @@ class PartnerPages:
         accounts = store.accounts.list_accounts(slug)
         series = statistics.by_day(here.rights, _DAYS, slug)
         totals = {name: sum(getattr(series, name)) for name in _SERIES}
+        may_list = auth.may_list_submissions(here.rights)
         waiting = sum(each.partner == slug for each in store.review_queue.look())
         return flask.render_template(
             "partner.html",
@@ -87,7 +89,8 @@ class PartnerPages:
             chart=columns(series.starts, series.submissions),
             value=statistics.value_returned(here.rights, slug, _DAYS),
             outcome=count_in_words,
-            latest=store.submissions.list_of_partner(slug, _LATEST),
+            may_list=may_list,
+            latest=store.submissions.list_of_partner(slug, _LATEST) if may_list else [],
             pollers=[
                 p for p in statistics.pollers(here.rights, slug) if p.collection.id in readable
             ],

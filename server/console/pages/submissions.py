@@ -99,8 +99,9 @@ class Submissions:
         partners = store.accounts.list_partners() if me.is_of_hub else []
         if me.is_of_hub and partner not in {each.slug for each in partners}:
             partner = ""
-        found, has_newer, has_older = self._find_page(partner) if partner else ([], False, False)
-        may_read = bool(me.partner) and auth.may_list_submissions(context().rights)
+        may_list = auth.may_list_submissions(context().rights)
+        is_shown = bool(partner) and may_list
+        found, has_newer, has_older = self._find_page(partner) if is_shown else ([], False, False)
         more = f"partner={partner}&" if me.is_of_hub else ""
         names = {each.id: each.title or each.alias for each in context().collections}
         days = groupby(found, key=lambda each: _day(each.received))
@@ -109,7 +110,8 @@ class Submissions:
             days=[(day, list(group)) for day, group in days],
             names=names,
             sentence=summarise,
-            contents=read_contents(store, found) if may_read else {},
+            may_list=may_list,
+            contents=read_contents(store, found) if me.partner else {},
             partner=partner,
             partners=[("", "choose a partner"), *((each.slug, each.name) for each in partners)],
             newer=f"?{more}after={_position(found[0])}" if has_newer else "",

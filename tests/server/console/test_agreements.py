@@ -3,7 +3,7 @@
 import pytest
 from support.clock import ManualClock
 from support.console import Visitor, add_person, end_sessions, post, sign_in
-from support.hub import HubInProcess
+from support.hub import HubInProcess, indicator
 
 from tocsin.admission.timestamps import DAY, timestamp
 from tocsin.server.person import Role
@@ -120,6 +120,27 @@ def test_at_its_end_the_people_of_the_partner_see_no_feed(store: Store) -> None:
     assert hub.ask("collections/green/objects/").status_code == 404
     page = analyst.get("/console/partner").text
     assert "/green/" not in page and "<td>green</td>" not in page
+
+
+def test_at_its_end_the_people_of_the_partner_see_no_list_of_submissions(store: Store) -> None:
+    clock = ManualClock(wall_clock())
+    hub = HubInProcess(store, clock=clock)
+    add_person(hub, "o@x.example", Role.OPERATOR)
+    add_person(hub, "a@x.example", Role.ANALYST, partner="acme")
+    noon, operator = (clock.now // DAY + 1) * DAY, sign_in(hub, "o@x.example")
+    post(operator, "/console/admin/agreements/new", TERMS | {"until": timestamp(noon)})
+    id = hub.push(indicator())["id"]
+    clock.now = noon - 1
+    analyst = sign_in(hub, "a@x.example")
+    lists = ("/console/submissions", "/console/partner")
+    assert all(id in analyst.get(each).text for each in lists)
+    clock.now = noon
+    for each in lists:
+        page = analyst.get(each).text
+        assert id not in page and "your submissions are not shown" in page
+    operator = sign_in(hub, "o@x.example")
+    for each in ("/console/submissions?partner=acme", "/console/partners/acme"):
+        assert id in operator.get(each).text
 
 
 @pytest.mark.parametrize("login", ["viewer", "analyst", "reviewer"])
