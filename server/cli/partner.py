@@ -246,7 +246,7 @@ def _remove(hub: Runtime, slug: str, reason: str) -> Answer:
     required=True,
     help="A new file, readable only by you.",
 )
-@with_hub
+@with_acting_hub
 def _export(hub: Runtime, slug: str, output: Path) -> Answer:
     """Write all that is held about a partner into a file, one JSON object a line.
 
@@ -410,7 +410,7 @@ def export_partner(hub: Runtime, slug: str, output: Path) -> Answer:
     """Write all that is held about a partner into a new file.
 
     Raises NotFound if there is no such partner, Conflict if the file exists.  It has its name only
-    once it is complete.
+    once it is complete and the journal says who wrote it.
     """
     lines = hub.services.partner_data.export(slug)
     first = next(lines)  # an unknown partner leaves no file
@@ -419,6 +419,10 @@ def export_partner(hub: Runtime, slug: str, output: Path) -> Answer:
         for line in chain([first], lines):
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             count += 1
+        entry = {"partner": slug, "lines": count}
+        hub.services.store.commit(
+            lambda txn: txn.add_journal_entry("partner.export", hub.actor, entry)
+        )
     return {"partner": slug, "file": str(output), "lines": count}
 
 

@@ -28,7 +28,7 @@ from tocsin.server.store.journal import JournalEntry, first_invalid_sequence
 
 _QUIET = frozenset(
     (
-        *("admit", "withdraw", "expire", "backup", "review.held"),
+        *("admit", "withdraw", "expire", "backup", "partner.export", "review.held"),
         *("agreement.begin", "agreement.withdraw", "sign_in", "sign_out", "person.sessions_end"),
     )
 )

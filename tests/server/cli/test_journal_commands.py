@@ -141,6 +141,12 @@ class TestPersons:
         hub.command("key", "issue", "acme", "--as", "Jane Doe")
         assert journal(hub, "--act", "key.issue")[-1]["who"] == "operator:Jane Doe"
 
+    def test_an_export_of_a_partner_has_its_person(self, hub: HubProcess, tmp_path: Path) -> None:
+        hub.command(
+            "partner", "export", "acme", "--output", str(tmp_path / "a"), "--as", "Jane Doe"
+        )
+        assert journal(hub, "--act", "partner.export")[-1]["who"] == "operator:Jane Doe"
+
     @pytest.mark.parametrize("name", ["", " ", "a\x1b[2J", "x" * 65, "a:b"])
     def test_a_name_that_cannot_be_shown_is_refused(self, hub: HubProcess, name: str) -> None:
         code, _, _ = run_command("key", "issue", "acme", "--as", name, "--data", hub.data)

@@ -538,6 +538,29 @@ class TestExporting:
         (kept,) = [each for each in data.export("acme") if each["kind"] == "journal"]
         assert kept["action"] == "kept"
 
+    def test_the_journal_says_who_wrote_it(
+        self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
+    ) -> None:
+        found = JournalFilter(action="partner.export")
+        answer = export_partner(replace(runtime, actor="operator:jane"), "acme", tmp_path / "a")
+        [entry] = hub.store.journal.search(found)
+        assert entry.actor == "operator:jane"
+        assert entry.details == {"partner": "acme", "lines": answer["lines"]}
+        with pytest.raises(Conflict):
+            export_partner(runtime, "acme", tmp_path / "a")
+        assert len(list(hub.store.journal.search(found))) == 1
+
+    def test_there_is_no_file_of_which_the_journal_does_not_know(
+        self, runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise Unavailable("no database")
+
+        monkeypatch.setattr(runtime.services.store, "commit", fail)
+        with pytest.raises(Unavailable):
+            export_partner(runtime, "acme", tmp_path / "a")
+        assert list(tmp_path.iterdir()) == []
+
     def test_only_the_operator_can_read_it_and_no_file_is_overwritten(
         self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
     ) -> None:
