@@ -14,7 +14,7 @@ from support.crash import (
     run_interrupted,
     work_later,
 )
-from support.hub import HubInProcess, Object, details, indicator
+from support.hub import AMBER, HubInProcess, Object, details, indicator
 from support.presence import present
 from support.stix_objects import yara_bomb
 
@@ -370,6 +370,40 @@ class TestLockedOut:
             len(hub.feed("scratch")) == answer["success_count"] == 1_200 - answer["failure_count"]
         )
         assert hub.feed("green") == hub.feed("amber") == []
+
+
+class TestNarrowedReading:
+    """An account from which the right to read the strict feed is taken."""
+
+    def post(self, hub: HubInProcess, who: str) -> Object:
+        objects = [indicator(f"{n}.top", object_marking_refs=[AMBER]) for n in range(30)]
+        return post(hub, *objects, who=who)
+
+    def narrow(self, hub: HubInProcess) -> None:
+        account = present(hub.store.accounts.find_account("acme"))
+        reads = frozenset({hub.collection("clear").id})
+        hub.store.accounts.update_account(replace(account, reads=reads))
+
+    def test_it_does_not_learn_that_others_sent_what_was_examined_before(
+        self, hub: HubInProcess
+    ) -> None:
+        self.post(hub, "north")
+        work_off(hub.services.intake)
+        posted = self.post(hub, "acme")
+        work(hub, 1)
+        assert not is_settled(hub, posted)
+        self.narrow(hub)
+        work_off(hub.services.intake)
+        assert status(hub, posted)["x_tocsin_counts"] == {"admitted": 30}
+
+    def test_statuses_from_before_stay_as_they_were_decided(self, hub: HubInProcess) -> None:
+        self.post(hub, "north")
+        posted = self.post(hub, "acme")
+        work_off(hub.services.intake)
+        before = status(hub, posted)
+        assert before["x_tocsin_counts"] == {"merged": 30}
+        self.narrow(hub)
+        assert status(hub, posted) == before
 
 
 class TestOrder:
