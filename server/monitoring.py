@@ -12,6 +12,7 @@ import platform
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -320,10 +321,12 @@ def _read_processes(first: int) -> Iterator[_Usage]:
             words = (folder / "stat").read_text().rpartition(")")[2].split()
             pages = int((folder / "statm").read_text().split()[1])
             command = (folder / "cmdline").read_bytes()
-            for thread in (folder / "task").iterdir():
-                waiting.extend(map(int, (thread / "children").read_text().split()))
+            threads = list((folder / "task").iterdir())
         except (FileNotFoundError, ProcessLookupError):
             continue
+        for thread in threads:
+            with suppress(FileNotFoundError, ProcessLookupError):  # one may end meanwhile
+                waiting.extend(map(int, (thread / "children").read_text().split()))
         ticks = int(words[11]) + int(words[12])  # utime and stime, behind the name
         seconds = ticks / os.sysconf("SC_CLK_TCK")
         role = "hub" if process == first else _find_role(command)
