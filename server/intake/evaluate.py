@@ -7,7 +7,7 @@ that what was read still holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -175,7 +175,7 @@ class Evaluation:
     authors: frozenset[str]
     """Identities in whose place the hub's own stands."""
     defined: frozenset[str]
-    """Marking definitions that the partner sent before and that are at hand."""
+    """Marking definitions that the partner sent before, or reads, and that are at hand."""
     preconditions: Preconditions
     waived: frozenset[str]
     terms: Terms
@@ -317,7 +317,7 @@ class Evaluator:
             hub=self._publisher.config.hub,
             now=self._clock(),
             exclusions=exclusions,
-            definitions=self._defined(own, candidates),
+            definitions=self._defined(own, _undefined_markings(candidates)),
             candidates=tuple(candidates),
         )
 
@@ -371,15 +371,12 @@ class Evaluator:
     def finish(self, evaluation: Evaluation) -> Batch:
         """Assign public ids, once all candidates are examined."""
         sent, authors = evaluation.sent, evaluation.authors
-        feeds = tuple(sent.feeds or self._publisher.config.feeds())
+        feeds = self._feeds(sent)
         audience = evaluation.terms.audience(sent.submission.collection, sent.submission.received)
-        examined, served = evaluation.examined, feeds
+        examined = evaluation.examined
         if not audience.is_everybody:
-            served = tuple(each for each in feeds if audience.includes(each.audience))
+            served = [each for each in feeds if audience.includes(each.audience)]
             examined = [_refuse_unbounded(each, served) for each in examined]
-        account = sent.account or find_sender(self._store, sent.submission.account)
-        if account is not None:
-            account = evaluation.terms.narrow(account, feeds)
         return Batch(
             submission=sent.submission.id,
             partner=evaluation.partner,
@@ -395,7 +392,7 @@ class Evaluator:
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),
             unmarked=unmarked_definitions(evaluation.candidates),
-            sees=_strictest_readable(account, served),
+            sees=self._strictest_readable(sent, evaluation.terms),
             audience=audience,
             defined=evaluation.defined,
         )
@@ -413,7 +410,7 @@ class Evaluator:
     def _find_sender(
         self, sent: Sent, candidates: Sequence[Candidate], known: _Known
     ) -> tuple[Partner, Submitter, dict[str, StixObject]]:
-        """The partner of a submission, its terms, and marking definitions that were sent before."""
+        """The partner of a submission, its terms, and marking definitions that it may refer to."""
         submission = sent.submission
         own = known.partners.get(submission.partner) if submission.partner else None
         partner = own or _operator(submission)
@@ -427,7 +424,27 @@ class Evaluator:
         audience = terms.audience(submission.collection, submission.received)
         submitter = replace(submitter, audience=audience.as_scope())
         partner = replace(partner, consent=submitter.consent)
-        return partner, submitter, self._defined(partner, candidates)
+        wanted = _undefined_markings(candidates)
+        sees = self._strictest_readable(sent, terms) if wanted else None
+        return partner, submitter, self._defined(partner, wanted, sees)
+
+    def _feeds(self, sent: Sent) -> tuple[Collection, ...]:
+        return tuple(sent.feeds or self._publisher.config.feeds())
+
+    def _strictest_readable(self, sent: Sent, terms: Terms) -> Tlp:
+        """The strictest level that the sender reads among the feeds to which this may go."""
+        account = sent.account or find_sender(self._store, sent.submission.account)
+        if account is None:
+            return Tlp.CLEAR
+        if account.operator:
+            return Tlp.RED
+        feeds = self._feeds(sent)
+        reads = terms.narrow(account, feeds).reads
+        audience = terms.audience(sent.submission.collection, sent.submission.received)
+        return max(
+            (f.max_tlp for f in feeds if f.id in reads and audience.includes(f.audience)),
+            default=Tlp.CLEAR,
+        )
 
     def may_send(self, submission: Submission) -> bool:
         """True if agreements allow the partner to send to the submission's collection now.
@@ -456,14 +473,13 @@ class Evaluator:
         required = self._rules.require_agreements and slug != ""
         return Terms(agreements, self._clock(), required, partner)
 
-    def _defined(self, partner: Partner, candidates: Sequence[Candidate]) -> dict[str, StixObject]:
-        """Marking definitions that the partner sent before and that objects carry now."""
-        subjects = [each.object for each in candidates if each.object is not None]
-        wanted = {id_ for subject in subjects for id_ in marking_ids(subject)}
-        wanted -= {str(subject.get("id")) for subject in subjects} | official_ids()
+    def _defined(
+        self, partner: Partner, wanted: Set[str], sees: Tlp | None = None
+    ) -> dict[str, StixObject]:
+        """The marking definitions that are at hand; see `find_definitions`."""
         if not wanted:
             return {}
-        return self._store.read(lambda known: find_definitions(known, partner.slug, wanted))
+        return self._store.read(lambda known: find_definitions(known, partner.slug, wanted, sees))
 
     def _find_known(self, partner: str) -> _Known:
         """The facts that were read last; read again if the partner is newer."""
@@ -520,13 +536,11 @@ def _refuse_unbounded(candidate: Candidate, feeds: Sequence[Collection]) -> Cand
     return candidate
 
 
-def _strictest_readable(account: Account | None, feeds: Iterable[Collection]) -> Tlp:
-    """The strictest level among the feeds that an account reads."""
-    if account is None:
-        return Tlp.CLEAR
-    if account.operator:
-        return Tlp.RED
-    return max((feed.max_tlp for feed in feeds if feed.id in account.reads), default=Tlp.CLEAR)
+def _undefined_markings(candidates: Sequence[Candidate]) -> Set[str]:
+    """Markings that objects carry and whose definitions do not come with them."""
+    subjects = [each.object for each in candidates if each.object is not None]
+    wanted = {id_ for subject in subjects for id_ in marking_ids(subject)}
+    return wanted - {str(subject.get("id")) for subject in subjects} - official_ids()
 
 
 def _operator(submission: Submission) -> Partner:

@@ -752,4 +752,5 @@ def _late_definitions(txn: Transaction, batch: Batch, asked: Sequence[Review]) -
     """Marking definitions that arrived after the batch was evaluated and held for them."""
     held = (each.waits_for for each in asked if each.rules == ("marking",))
     wanted = {id_ for waits_for in held for id_ in waits_for} - batch.defined
-    return frozenset(find_definitions(txn, batch.partner.slug, wanted) if wanted else ())
+    slug, sees = batch.partner.slug, batch.sees
+    return frozenset(find_definitions(txn, slug, wanted, sees) if wanted else ())

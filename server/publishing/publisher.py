@@ -153,7 +153,7 @@ class Batch:
     audience: Audience = EVERYBODY
     """The partners to which it may go."""
     defined: frozenset[str] = frozenset()
-    """Marking definitions that the partner sent before and that were at hand."""
+    """Marking definitions that the partner sent before, or reads, and that were at hand."""
     earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Source ids, by the object that they are about, of sightings and opinions that earlier
     batches of the submission settled when that object was not yet published."""

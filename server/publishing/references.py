@@ -95,17 +95,27 @@ def resolve_references(
     return known
 
 
-def find_definitions(known: Snapshot, partner: str, ids: Collection[str]) -> dict[str, StixObject]:
-    """The partner's own marking definitions with these ids that are public already."""
+def find_definitions(
+    known: Snapshot, partner: str, ids: Collection[str], sees: Tlp | None = None
+) -> dict[str, StixObject]:
+    """The partner's own marking definitions with these ids that are public already.
+
+    With `sees`, the strictest level that it may read, also what it reads under these public ids.
+    """
     sources = known.find_public_ids(partner, ids)
     publics = known.public_objects({*ids, *sources.values()})
     found: dict[str, StixObject] = {}
     for id_ in ids:
         public = publics.get(sources.get(id_, id_))
-        for each in public.contributions if public is not None else ():
+        if public is None:
+            continue
+        readable = sees is not None and public.id == id_ and is_visible(public, sees)
+        for each in public.contributions:
             if each.partner == partner:
                 raw = orjson.loads(each.raw) if each.raw else each.object
                 found[id_] = {**raw, "id": id_}
+            elif readable:  # as it is published, not as another partner sent it
+                found.setdefault(id_, {**each.object, "id": id_})
     return found
 
 

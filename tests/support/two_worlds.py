@@ -46,7 +46,8 @@ STEP = 600_000_000
 """µs between two acts: longer than any window of stamps."""
 _EVERY = 5
 """Every fifth format of files is fetched in one history."""
-_SPACE = HUB_SECRETS.namespace
+SPACE = HUB_SECRETS.namespace
+"""From which the hub derives public ids."""
 VALUES = ("one-portal.top", "two-portal.top", "mail.quiet.example")
 """The values that everybody reports; the last one lies in the domain of a hidden partner."""
 TEXTS = ("", "seen by Mr John Smith of quiet.example", "the gateway of acme.example")
@@ -302,13 +303,13 @@ def guessed_ids() -> list[str]:
     for value in VALUES[:2]:
         for level in (Tlp.GREEN, Tlp.AMBER):
             key = indicator_key("stix", f"[domain-name:value = '{value}']", level.label)
-            found += [public_id("indicator", f"{key}{end}", _SPACE) for end in ("", "#1")]
+            found += [public_id("indicator", f"{key}{end}", SPACE) for end in ("", "#1")]
         found.append(observable_id({"type": "domain-name", "value": value}))
     return found
 
 
 STRICT_IDS = frozenset(
-    public_id("indicator", f"{indicator_key('stix', pattern, Tlp.AMBER.label)}{end}", _SPACE)
+    public_id("indicator", f"{indicator_key('stix', pattern, Tlp.AMBER.label)}{end}", SPACE)
     for pattern in (f"[domain-name:value = '{value}']" for value in VALUES)
     for end in ("", "#1")
 )

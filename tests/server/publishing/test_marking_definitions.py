@@ -8,18 +8,22 @@ from typing import Any
 
 import pytest
 from support.acs_markings import acs
+from support.clock import sighting
 from support.hub import (
     AMBER,
     GREEN,
+    HUB_SECRETS,
     HubInProcess,
     details,
+    findings,
     indicator,
     relationship,
     sdo,
 )
 from support.statement_marking import STATEMENT
-from support.stix_objects import LATER
+from support.stix_objects import LATER, ref
 
+from tocsin.admission.merge.identity import definition_key, public_id
 from tocsin.admission.model import Tlp
 from tocsin.admission.stix.schemas import schema_for
 from tocsin.server.model import Collection, CollectionKind, Partner, View
@@ -31,6 +35,7 @@ from tocsin.server.publishing.revoked_and_purged_versions import (
 )
 
 pytestmark = pytest.mark.slow
+ACS_POLICY = '[rules.marking]\nacs_scopes = ["USA.USG"]\nacs_custodian = "USA.DHS"\n'
 
 
 def carrying(level: Any = GREEN, value: Any = "evil.top") -> Any:
@@ -113,6 +118,68 @@ def test_one_that_says_its_level_keeps_it(hub: HubInProcess) -> None:
 def test_another_partner_must_send_the_definition_itself(hub: HubInProcess) -> None:
     hub.push(STATEMENT)
     assert hub.verdicts(hub.push(carrying(), who="north")) == ["held"]
+
+
+class TestDefinitionsOfOthers:
+    """A partner may mark with the public id of a definition that it reads."""
+
+    def test_one_that_it_reads_need_not_come_again(self, hub: HubInProcess) -> None:
+        hub.push(STATEMENT, carrying())
+        [public] = markings_and_definitions(hub)[1]
+        again = indicator("two.top", object_marking_refs=[GREEN, public])
+        same = indicator("evil.top", object_marking_refs=[GREEN, public])
+        assert hub.verdicts(hub.push(again, same, who="north")) == ["admitted", "merged"]
+        marks, defined = markings_and_definitions(hub)
+        assert set(marks) == defined == {public}
+
+    def test_it_may_sight_what_carries_one(self, hub: HubInProcess) -> None:
+        hub.push(STATEMENT, carrying())
+        [public] = hub.feed("green", "north")
+        seen = sighting(public, object_marking_refs=public["object_marking_refs"])
+        assert hub.verdicts(hub.push(seen, who="north")) == ["admitted"]
+
+    def test_an_acs_marking_is_known_as_it_is_published(self, hub: HubInProcess) -> None:
+        hub = HubInProcess(hub.store, more=ACS_POLICY, founded=True)
+        hub.push(acs(), indicator("evil.top", object_marking_refs=[GREEN, acs()["id"]]))
+        [public] = hub.feed("green", "north")
+        same = indicator("evil.top", object_marking_refs=public["object_marking_refs"])
+        assert hub.verdicts(hub.push(same, who="north")) == ["merged"]
+
+    def test_one_that_it_may_not_read_is_unknown(self, hub: HubInProcess) -> None:
+        hub.join(Partner("low", "Low Limited"), reads=("clear", "green"))
+        hub.push(STATEMENT, carrying(AMBER))
+        [public] = markings_and_definitions(hub, "amber")[1]
+        missing = sdo("marking-definition")["id"]
+        hidden, absent = (
+            hub.push(indicator("two.top", object_marking_refs=[GREEN, id_]), who="low")
+            for id_ in (public, missing)
+        )
+        messages = [[each["message"] for each in findings(s)] for s in (hidden, absent)]
+        assert messages[0] == messages[1] and "known definition" in str(messages[0])
+        assert hub.verdicts(hidden) == hub.verdicts(absent) == ["held"]
+
+    def test_its_own_id_never_stands_for_one(self, hub: HubInProcess) -> None:
+        hub.push(statement("Copyright reserved"), carrying(value="one.top"))
+        [public] = markings_and_definitions(hub)[1]
+        own = statement("Free to use", id=ref("marking-definition"))
+        hub.push(own, indicator("two.top", object_marking_refs=[GREEN, own["id"]]), who="north")
+        sent = indicator("three.top", object_marking_refs=[GREEN, own["id"]])
+        assert hub.verdicts(hub.push(sent, who="north")) == ["admitted"]
+        texts = texts_carried(hub)
+        assert texts["[domain-name:value = 'three.top']"] == "Free to use"
+        sent = indicator("four.top", object_marking_refs=[GREEN, public])
+        hub.push(sent, who="north")
+        assert texts_carried(hub)["[domain-name:value = 'four.top']"] == "Copyright reserved"
+
+    def test_what_waits_for_one_is_published_with_it(self, hub: HubInProcess) -> None:
+        key = definition_key([(Tlp.GREEN, STATEMENT)], "green", "acme")
+        public = public_id("marking-definition", key, HUB_SECRETS.namespace)
+        sent = indicator("two.top", object_marking_refs=[GREEN, public])
+        waiting = hub.push(sent, who="north")
+        assert hub.verdicts(waiting) == ["held"]
+        hub.push(STATEMENT, carrying())
+        status = hub.ask(f"status/{waiting['id']}/", "north").json
+        assert hub.verdicts(status) == ["admitted"]
 
 
 def test_a_definition_does_not_answer_other_reviews(hub: HubInProcess) -> None:

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from support.examples import examples
 from support.hub import AMBER, GREEN, HubInProcess, Object, indicator, relationship, sdo
+from support.statement_marking import STATEMENT
 from support.two_worlds import (
     CHANGES,
     FEED_IS_ADDED,
     JOINS,
+    SPACE,
     START,
     VALUES,
     WATCH,
@@ -24,7 +26,7 @@ from support.two_worlds import (
 )
 
 from tocsin.admission.merge import statistics
-from tocsin.admission.merge.identity import observable_id
+from tocsin.admission.merge.identity import definition_key, observable_id, public_id
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.timestamps import HOUR, stix_time
 from tocsin.server.intake import review
@@ -94,6 +96,15 @@ def grouping(*members: str) -> Object:
     return sdo("grouping", id="grouping--11111111-1111-4111-8111-111111111111", **more)
 
 
+def marked(value: str, number: int, *marks: str) -> Object:
+    return {**report(value, number), "object_marking_refs": list(marks)}
+
+
+DEFINITION: Object = {**STATEMENT, "object_marking_refs": [AMBER]}
+STATEMENT_ID = public_id(
+    "marking-definition", definition_key([(Tlp.AMBER, DEFINITION)], "amber", "north"), SPACE
+)
+"""The public id of the definition at AMBER."""
 OWN_ID = report()["id"]
 GREEN_ID, AMBER_ID = guessed_ids()[0], guessed_ids()[2]
 """Public ids of an indicator on the first value."""
@@ -190,6 +201,17 @@ ATTACKS: dict[str, list[Act]] = {
         say("north", seen(GREEN_ID, AMBER), report(VALUES[0], 9), hours=1),
         CHANGES,
         say(WATCH, report(VALUES[0], 2, GREEN, confidence=70)),
+    ],
+    "mark with the definitions of others": [
+        say(WATCH, marked("one.top", 1, GREEN, STATEMENT_ID)),
+        say("north", DEFINITION, marked("two.top", 9, AMBER, DEFINITION["id"])),
+        say(
+            WATCH,
+            marked("three.top", 3, GREEN, STATEMENT_ID),
+            marked("four.top", 4, AMBER, STATEMENT_ID),
+            marked("five.top", 5, AMBER, DEFINITION["id"]),
+        ),
+        say(WATCH, {**DEFINITION, "id": STATEMENT_ID, "object_marking_refs": [GREEN]}),
     ],
     "translate what others may lead": [
         say(
@@ -383,6 +405,12 @@ MUTATIONS: dict[str, Mutation] = {
         "is_visible",
         always(always(True)),
         "guess ids of others",
+    ),
+    "hidden definitions count as known": Mutation(
+        references,
+        "is_visible",
+        always(always(True)),
+        "mark with the definitions of others",
     ),
     "the terms of all partners are masked": Mutation(
         Evaluator,
