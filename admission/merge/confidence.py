@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from tocsin.admission.model import StixObject
+from tocsin.admission.observables.hashes import hash_algorithm
 from tocsin.admission.observables.values import extract_observables
 
 NEUTRAL = 50
@@ -159,4 +160,4 @@ def half_life(subject: StixObject, scale: ConfidenceSettings) -> int:
 
 
 def _kind(kind: str, path: str) -> str:
-    return "hash" if ".hashes." in f".{path}" else DECAY_KINDS.get(kind, "other")
+    return "hash" if hash_algorithm(path) else DECAY_KINDS.get(kind, "other")

@@ -16,11 +16,16 @@ HASH_DIGITS: dict[str, int] = {
     "SHA-512": 128,
     "SHA3-256": 64,
     "SHA3-512": 128,
+    "IMPHASH": 32,
 }
-"""Hash algorithms with hexadecimal values: STIX name and number of digits."""
+"""Hash algorithms with hexadecimal values: STIX name and number of digits.
+
+STIX does not name IMPHASH, an MD5; sensors do.
+"""
 
 _HASH_NAMES = {name.replace("-", "").lower(): name for name in (*HASH_DIGITS, "SSDEEP", "TLSH")}
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]+", re.ASCII)
+_HASH_PATH = re.compile(r"(?:.*[._'])?hashes'?\.'?([^'.]+)'?", re.DOTALL)
 
 
 def hash_name(text: str) -> str:
@@ -30,6 +35,25 @@ def hash_name(text: str) -> str:
     ('SHA-256', 'SHA3-512', 'x_own')
     """
     return _HASH_NAMES.get(text.replace("-", "").replace("_", "").lower(), text)
+
+
+def is_hash_table(name: str) -> bool:
+    """True if a property of this name is a dictionary of hashes.
+
+    >>> is_hash_table("hashes"), is_hash_table("file_header_hashes"), is_hash_table("imphash")
+    (True, True, False)
+    """
+    return name == "hashes" or name.endswith("_hashes")
+
+
+def hash_algorithm(path: str) -> str:
+    """The STIX name of the algorithm of the hash to which a path leads; empty if to none.
+
+    >>> hash_algorithm("sections[0].hashes.md5"), hash_algorithm("file_header_hashes.'SHA-1'")
+    ('MD5', 'SHA-1')
+    """
+    found = _HASH_PATH.fullmatch(path)
+    return hash_name(found[1]) if found else ""
 
 
 def hash_fault(algorithm: str, value: str) -> str:
@@ -79,7 +103,7 @@ def find_hash_tables(subject: StixObject) -> Iterator[tuple[Path, dict[str, Any]
 
 def _nested_tables(path: Path, part: object) -> Iterator[tuple[Path, dict[str, Any]]]:
     if isinstance(part, dict):
-        if str(path[-1]) == "hashes" or str(path[-1]).endswith("_hashes"):
+        if is_hash_table(str(path[-1])):
             yield path, part
             return
         for name, value in part.items():

@@ -23,7 +23,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.model import Observable, StixObject
 from tocsin.admission.observables.addresses import canonical_address, is_address
 from tocsin.admission.observables.domain_names import canonical_host, is_domain_name
-from tocsin.admission.observables.hashes import HASH_DIGITS
+from tocsin.admission.observables.hashes import HASH_DIGITS, hash_algorithm
 from tocsin.admission.observables.registry_keys import canonical_registry_key, is_registry_key
 from tocsin.admission.observables.urls import canonical_url, find_url_fault, is_url
 from tocsin.admission.patterns.grammar import (
@@ -194,6 +194,12 @@ def canonical_hash(text: str) -> str:
     return text.strip().lower()
 
 
+def _canonical_tlsh(text: str) -> str:
+    """A TLSH in upper case: its `T1` is read in that case only."""
+    return text.strip().upper()
+
+
+_IMPHASH = "extensions.'windows-pebinary-ext'.imphash"
 _BY_VALUE: dict[str, Callable[[str], str]] = {
     "domain-name": canonical_host,
     "ipv4-addr": canonical_address,
@@ -218,7 +224,10 @@ def canonicalizer(kind: str, name: str) -> Callable[[str], str] | None:
     """The canonical form of that property, as a function; None if every character counts."""
     if name == "value":
         return _BY_VALUE.get(kind)
-    if ".hashes." in f".{name}" and name.rpartition(".")[2].strip("'") in HASH_DIGITS:
+    algorithm = hash_algorithm(name)
+    if algorithm == "TLSH":
+        return _canonical_tlsh
+    if algorithm in HASH_DIGITS or name == _IMPHASH:
         return canonical_hash
     return canonical_registry_key if kind == "windows-registry-key" and name == "key" else None
 

@@ -23,7 +23,7 @@ from itertools import chain, product
 from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.addresses import canonical_address
 from tocsin.admission.observables.domain_names import canonical_host
-from tocsin.admission.observables.hashes import hash_name
+from tocsin.admission.observables.hashes import hash_name, is_hash_table
 from tocsin.admission.observables.registry_keys import canonical_registry_key
 from tocsin.admission.observables.values import (
     HOST,
@@ -197,7 +197,7 @@ def canonical_path(path: str) -> str:
             result, before = result + index, index
             continue
         step = bare or _unquote(name)
-        if before == "hashes":
+        if is_hash_table(before):
             written = quote_string(hash_name(step))
         else:
             written = (

@@ -12,7 +12,12 @@ from functools import lru_cache
 from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.granular import drop_selectors, selects_items_of
 from tocsin.admission.model import Action, Finding, StixObject
-from tocsin.admission.observables.hashes import find_contradictions, find_hash_tables, hash_name
+from tocsin.admission.observables.hashes import (
+    find_contradictions,
+    find_hash_tables,
+    hash_name,
+    is_hash_table,
+)
 from tocsin.admission.observables.values import canonical_value
 from tocsin.admission.quotations import format_plain_path
 from tocsin.admission.stix.free_text import PATTERN_LANGUAGES
@@ -159,7 +164,7 @@ def _examine_hash_names(subject: StixObject) -> Iterator[tuple[str, Finding]]:
 
 def _rename_hashes(part: object, name: str = "") -> object:
     if isinstance(part, dict):
-        hashes = name == "hashes" or name.endswith("_hashes")
+        hashes = is_hash_table(name)
         return {
             hash_name(each) if hashes else each: _rename_hashes(value, each)
             for each, value in part.items()

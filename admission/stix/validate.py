@@ -28,7 +28,7 @@ from tocsin.admission.model import (
     Path,
     StixObject,
 )
-from tocsin.admission.observables.hashes import find_hash_faults, hash_fault
+from tocsin.admission.observables.hashes import find_hash_faults, hash_algorithm, hash_fault
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.observables.urls import find_url_fault
 from tocsin.admission.observables.values import (
@@ -78,7 +78,6 @@ _DEEP_TIMES = frozenset(
 """Timestamps inside a certificate's extensions and those of a program file."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _NO_CONTROLS = "contains control characters: write what can be seen"
-_HASHES = ".hashes."
 _CHECKED_KINDS = ("domain-name", "ipv4-addr", "ipv6-addr", "email-addr")
 _SHOWN = re.compile(r"(?!(?:\D*\d){5})[\w.*:/?(){}[\]-]{1,60}", re.ASCII)
 """An impossible value that a message may show: signs of hosts and addresses, few digits."""
@@ -443,10 +442,9 @@ def _stix_faults(subject: StixObject) -> Iterator[Finding]:
         if fault := _find_impossible_value(observable):
             yield _fault("pattern", fault, "pattern")
     for observable in observables:
-        if observable.operator in _EXACT and _HASHES in f".{observable.property}":
-            name = observable.property.rpartition(".")[2].strip("'")
-            if fault := hash_fault(name, observable.value):
-                yield _fault("hashes", fault, "pattern")
+        algorithm = hash_algorithm(observable.property)
+        if observable.operator in _EXACT and (fault := hash_fault(algorithm, observable.value)):
+            yield _fault("hashes", fault, "pattern")
 
 
 def _find_impossible_value(observable: Observable) -> str:

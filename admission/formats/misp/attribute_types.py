@@ -116,7 +116,6 @@ _PATHS: Mapping[str, str] = {
     "sha512/256": "file:hashes.'SHA-512/256'",
     **{f"sha3-{bits}": f"file:hashes.'SHA3-{bits}'" for bits in (224, 256, 384, 512)},
     "ssdeep": "file:hashes.'SSDEEP'",
-    "tlsh": "file:hashes.'TLSH'",
     "authentihash": "file:hashes.'AUTHENTIHASH'",
     "pehash": "file:hashes.'PEHASH'",
     "impfuzzy": "file:hashes.'IMPFUZZY'",
@@ -312,9 +311,15 @@ def _parse_pipe(plain: str) -> PatternedValue:
     return PatternedValue(path, f"[file:name = {quote_string(path)}]")
 
 
+def _parse_tlsh(plain: str) -> PatternedValue:
+    """A TLSH, which MISP stores in lower case."""
+    return PatternedValue(plain, f"[file:hashes.'TLSH' = {quote_string(plain.upper())}]")
+
+
 _FILE_PARSERS: Mapping[str, Callable[[str], PatternedValue]] = {
     "filename": _parse_file,
     "named pipe": _parse_pipe,
+    "tlsh": _parse_tlsh,
 }
 
 

@@ -39,10 +39,18 @@ NO_OBSERVABLES = {
         }
     ],
 }
+PE = "extensions.'windows-pebinary-ext'"
 EQUIVALENT = [
     ("[domain-name:value='EVIL.example']", "[ domain-name:value = 'evil.example' ]"),
     ("[file:hashes.sha256 = 'AB']", "[file:hashes.'SHA-256' = 'ab']"),
     ("[file:hashes.MD5 = 'AB']", "[file:hashes.'MD5' = 'ab']"),
+    *(
+        (f"[file:{PE}.{place}.MD5 = 'AB']", f"[file:{PE}.{place}.md5 = 'ab']")
+        for place in ("file_header_hashes", "optional_header.hashes", "sections[*].hashes")
+    ),
+    (f"[file:{PE}.imphash = 'AB']", f"[file:{PE}.imphash = 'ab']"),
+    ("[file:hashes.IMPHASH = 'AB']", "[file:hashes.imphash = 'ab']"),
+    ("[file:hashes.TLSH = 'T1AB']", "[file:hashes.'tlsh' = 't1ab']"),
     ("[ipv4-addr:value = '198.51.100.7/32']", "[ipv4-addr:value = '198.51.100.7']"),
     (
         "[ipv4-addr:value ISSUBSET '198.51.100.7/24']",

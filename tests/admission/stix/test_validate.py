@@ -241,8 +241,15 @@ class TestHashes:
             assert refusals(make_object("indicator", pattern=pattern)) == set()
 
     def test_a_hash_of_the_wrong_length_in_a_pattern_is_refused(self) -> None:
-        for name in ("MD5", "'SHA-1'", "sha1"):
-            pattern = f"[file:hashes.{name} = '{self.LONG}']"
+        header = "extensions.'windows-pebinary-ext'.file_header_hashes"
+        for path in (
+            "hashes.MD5",
+            "hashes.'SHA-1'",
+            "hashes.sha1",
+            "'hashes'.md5",
+            f"{header}.md5",
+        ):
+            pattern = f"[file:{path} = '{self.LONG}']"
             assert refusals(make_object("indicator", pattern=pattern)) == {("hashes", "pattern")}
 
     def test_a_hash_of_the_wrong_length_in_an_observable_is_refused_under_any_spelling(
