@@ -39,6 +39,12 @@ _SCHEMA = {
 }
 
 
+def has_history(subject: StixObject) -> bool:
+    """True for an indicator as a hub publishes it: each of them has the extension."""
+    extensions = subject.get("extensions")
+    return isinstance(extensions, dict) and EXTENSION_ID in extensions
+
+
 def extension_author() -> StixObject:
     """The identity that the definition refers to."""
     return {

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from tocsin.admission.model import StixObject
+from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS
+from tocsin.admission.model import StixObject, Tlp
+from tocsin.admission.stix.history_extension import has_history
 from tocsin.admission.timestamps import stix_time
 
 
@@ -29,7 +31,7 @@ class Observation:
 def build_statement(
     target: StixObject, observation: Observation, now: int, number: UUID
 ) -> StixObject:
-    """The object to send; it is marked as its target is.
+    """The object to send; it is at the level of its target.
 
     `now` in µs since 1970 UTC; `number` becomes its id.
     """
@@ -51,6 +53,14 @@ def build_statement(
 
 
 def _markings(target: StixObject) -> Mapping[str, object]:
-    """The markings of the whole object; those of its parts say nothing of the statement."""
+    """The markings of the whole object; those of its parts say nothing of the statement.
+
+    A hub publishes nothing at RED, but shows AMBER+STRICT so to those that read TLP 1.0.
+    """
     refs = target.get("object_marking_refs")
-    return {"object_marking_refs": refs} if isinstance(refs, list) and refs else {}
+    if not isinstance(refs, list) or not refs:
+        return {}
+    if has_history(target):
+        strict = TLP_2_IDS[Tlp.AMBER_STRICT]
+        refs = [strict if each == TLP_1_IDS[Tlp.RED] else each for each in refs]
+    return {"object_marking_refs": refs}

@@ -4,12 +4,14 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.clock import ManualClock, hub_and_clock
 from support.hub import AMBER, GREEN, HubInProcess, indicator
+from support.presence import present
 from support.taxii_servers import (
     COLLECTION,
     Answer,
@@ -20,7 +22,9 @@ from support.taxii_servers import (
 )
 from support.terminal import lines_of, run_on_terminal
 
-from tocsin.server.model import Account, Partner
+from tocsin.admission.markings.tlp import TLP_2_IDS
+from tocsin.admission.model import Tlp
+from tocsin.server.model import Account, Collection, CollectionKind, Marking, Partner
 from tocsin.server.store import Store
 
 Run = Callable[..., Any]
@@ -304,6 +308,24 @@ class TestSighting:
             assert tocsin("sighting", value, "--to", "inbox")[0] == 0
             assert [each["type"] for each in served.feed("green")].count("sighting") == in_green
         assert [each["type"] for each in served.feed("amber")].count("sighting") == 2
+
+    @pytest.mark.parametrize("option", ["--count=2", "--false-alarm"])
+    def test_what_is_shown_as_red_of_tlp_1_is_sighted_as_amber_strict(
+        self, tocsin: Run, served: HubInProcess, option: str
+    ) -> None:
+        feed = Collection("f" * 8, "strict", CollectionKind.FEED, "Strict", "", Tlp.AMBER_STRICT)
+        served.store.feeds.add(feed)
+        accounts = served.store.accounts
+        for slug in ("acme", "north"):
+            partner = accounts.require_partner(slug)
+            accounts.update_partner(replace(partner, max_tlp=Tlp.AMBER_STRICT))
+        account = present(accounts.find_account("acme"))
+        reads = account.reads | {feed.id}
+        accounts.update_account(replace(account, reads=reads, marking=Marking.TLP1))
+        strict = [TLP_2_IDS[Tlp.AMBER_STRICT]]
+        served.push(indicator("evil-portal.top", object_marking_refs=strict), who="north")
+        _, lines, stderr = tocsin("sighting", "evil-portal.top", "--to", "inbox", option, "--json")
+        assert (rows(lines)[0]["verdict"], stderr) == ("admitted", "")
 
     def test_an_indicator_that_is_revoked_cannot_be_sighted(
         self, tocsin: Run, served: HubInProcess
