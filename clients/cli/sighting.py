@@ -12,6 +12,7 @@ import click
 from tocsin.admission.descriptions import find_label
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
+from tocsin.admission.stix.history_extension import has_history
 from tocsin.admission.stix.statements import Observation, build_statement
 from tocsin.clients.cli.command import (
     PAST_TIME,
@@ -24,7 +25,7 @@ from tocsin.clients.cli.command import (
 )
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
-from tocsin.clients.http import Hub
+from tocsin.clients.http import Collection, Hub
 from tocsin.clients.lookup import find_by_id, find_by_pattern
 from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.results import ObjectResult, count_verdicts
@@ -85,7 +86,7 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     wait, as_json = not options["no_wait"], options["as_json"]
     with open_hub(settings) as hub:
         inbox = hub.find_usable(options["to"], "can_write")
-        targets = _find_targets(hub, names, now)
+        targets = _find_targets(hub, inbox, names, now)
         results = [
             _make_result(index, target, build_statement(target, observation, now, uuid.uuid4()))
             for index, target in enumerate(targets)
@@ -101,10 +102,11 @@ def sighting_command(settings: ClientSettings, names: tuple[str, ...], **options
     return push_exit_code(pushed, counts, wait=wait)
 
 
-def _find_targets(hub: Hub, names: Sequence[str], now: int) -> list[StixObject]:
+def _find_targets(hub: Hub, inbox: Collection, names: Sequence[str], now: int) -> list[StixObject]:
     """The public indicators that the arguments name.
 
-    Raises WrongUsage if one is neither a value nor an id, NotFound if one names no indicator.
+    Raises WrongUsage if one is neither a value nor an id, NotFound if one names no indicator, or
+    only some that cannot be sighted through the inbox.
     """
     readable = [each for each in hub.list_collections() if each.can_read]
     found: dict[str, StixObject] = {}
@@ -118,8 +120,23 @@ def _find_targets(hub: Hub, names: Sequence[str], now: int) -> list[StixObject]:
         public += find_by_pattern(hub, readable, [each.label for each in meant if each.label])
         if not public:
             raise NotFound(f"no collection that this key may read has an indicator for {name!a}")
-        found |= {str(each["id"]): each for each in public}
+        sightable = [each for each in public if _can_be_sighted(each, inbox)]
+        if not sightable:
+            raise NotFound(
+                f"the hub does not publish {name!a}, which only a verbatim collection has: send"
+                " the sighting to that collection with --to"
+            )
+        found |= {str(each["id"]): each for each in sightable}
     return list(found.values())
+
+
+def _can_be_sighted(target: StixObject, inbox: Collection) -> bool:
+    """False if a sighting would wait for ever: nothing from verbatim collections is published.
+
+    Of a hub's collections that take posts only verbatim ones can be read; those take anything.
+    """
+    is_report = target.get("type") == "indicator" and target.get("revoked") is not True
+    return has_history(target) or not is_report or inbox.can_read or not inbox.exact
 
 
 def _make_result(index: int, target: StixObject, statement: StixObject) -> ObjectResult:

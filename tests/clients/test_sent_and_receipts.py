@@ -327,6 +327,24 @@ class TestSighting:
         _, lines, stderr = tocsin("sighting", "evil-portal.top", "--to", "inbox", option, "--json")
         assert (rows(lines)[0]["verdict"], stderr) == ("admitted", "")
 
+    def test_what_only_a_verbatim_collection_has_is_sighted_there(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        sent = indicator("evil-portal.top", object_marking_refs=[GREEN])
+        served.push(sent, who="north", to="scratch")
+        for name in ("evil-portal.top", sent["id"]):
+            code, _, stderr = tocsin("sighting", name, "--to", "inbox")
+            assert (code, "only a verbatim collection has" in stderr) == (1, True)
+        assert tocsin("sighting", "evil-portal.top", "--to", "scratch")[0] == 0
+
+    def test_only_the_published_one_is_sighted_of_a_value_that_is_verbatim_too(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        for place in ("scratch", "inbox"):
+            served.push(indicator("evil-portal.top"), who="north", to=place)
+        code, lines, _ = tocsin("sighting", "evil-portal.top", "--to", "inbox", "--json")
+        assert (code, [each.get("verdict") for each in rows(lines)][:-1]) == (0, ["admitted"])
+
     def test_an_indicator_that_is_revoked_cannot_be_sighted(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
