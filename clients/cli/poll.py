@@ -182,7 +182,9 @@ def _parse_mode(text: str) -> int:
 def poll_command(settings: ClientSettings, collections: tuple[str, ...], **options: Any) -> int:
     """Read collections; with --state or --mirror, only what is new since the last poll.
 
-    COLLECTION is an id, an alias or a title.
+    COLLECTION is an id, an alias or a title. All are of one hub: for several hubs,
+    give each a command with its own --url, --output and --state. They may share
+    the DIR of --mirror.
 
     With --state, jsonl, csv and list are appended to the output; without it they
     replace it. A bundle always replaces it, and its cursor moves once it is
