@@ -200,23 +200,15 @@ def with_note_of_unrelated_ids(
 
     `unrelated` is read at the end.  Without candidates, one that is refused has the finding.
     """
-    last: Candidate | None = None
-    for candidate in candidates:
-        if last is not None:
-            yield last
-        last = candidate
-    if not unrelated:
-        if last is not None:
-            yield last
-        return
-    message = (
-        "not shared, since no indicator stands beside them, or one that has"
-        f" {MOST_IDS} ids already: {format_ids(unrelated)}"
-    )
-    if last is None:
-        yield refused_candidate(builder.next_index(), f"no indicator found; {message}")
-    else:
-        yield last.with_findings(Finding("validate", "format", Action.NOTED, message))
+
+    def describe() -> Iterator[str]:
+        if unrelated:
+            yield (
+                "not shared, since no indicator stands beside them, or one that has"
+                f" {MOST_IDS} ids already: {format_ids(unrelated)}"
+            )
+
+    return with_closing_notes(candidates, describe, builder)
 
 
 def recognise_declared(refanged: str, *, host: bool) -> RecognisedIoc | None:
