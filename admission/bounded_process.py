@@ -31,12 +31,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from tocsin.admission.errors import Unavailable
 
@@ -47,6 +49,7 @@ _ANSWER_HEAD = struct.Struct("!BdQ")
 _ANSWER, _END, _FAILED, _NOT_READY = range(4)
 """See `bounded_program.py`, which cannot be imported everywhere."""
 _CHUNK = 1 << 20
+_Result = TypeVar("_Result")
 _BUSY = "a check could not be made because this system is too busy: try again later"
 
 
@@ -86,6 +89,30 @@ class Outcome:
     seconds: float
     """Processor time."""
     exceeded: Exceeded | None = None
+
+
+class RememberedResults(Generic[_Result]):
+    """The results of the last requests, by a hash of each.  Safe for threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._results: OrderedDict[bytes, _Result] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, key: bytes) -> _Result | None:
+        """The result under a key; None if it is not remembered."""
+        with self._lock:
+            found = self._results.get(key)
+            if found is not None:
+                self._results.move_to_end(key)
+            return found
+
+    def keep(self, key: bytes, result: _Result) -> None:
+        """Remember a result, and forget the one that nobody asked for the longest."""
+        with self._lock:
+            self._results[key] = result
+            if len(self._results) > self._most:
+                self._results.popitem(last=False)
 
 
 @cache

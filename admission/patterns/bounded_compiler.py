@@ -10,8 +10,7 @@ counts as if it had been computed again.
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
 
@@ -22,6 +21,7 @@ from tocsin.admission.bounded_process import (
     Exceeded,
     Limits,
     Outcome,
+    RememberedResults,
     is_supported,
 )
 from tocsin.admission.patterns.languages import LANGUAGES
@@ -115,7 +115,7 @@ class BoundedCompiler:
             return CheckedPattern(_UNREAD.format(_SEVERAL.format(language)))
         if self._spent > SUBMISSION_SECONDS:
             return CheckedPattern(_UNREAD.format(_LONG))
-        checked = _results().find(module, pattern) or self._compute(module, pattern)
+        checked = _RESULTS.find(_key(module, pattern)) or self._compute(module, pattern)
         self._spent += _charge(checked)
         self._exceeded[module] += checked.exceeded
         return checked
@@ -135,7 +135,7 @@ class BoundedCompiler:
         outcomes = _task(module).run([_encode(text) for text in asked], self._owner)
         results = [_read_outcome(outcome) for outcome in outcomes]
         for text, result in zip(asked, results, strict=False):
-            _results().keep(module, text, result)
+            _RESULTS.keep(_key(module, text), result)
         # What follows may be refused for another reason, and then nobody asks for its result.
         self._wasted += sum(_charge(result) for result in results[1:])
         self._ahead.get(module, []).extend(reversed(asked[len(results) :]))
@@ -146,7 +146,7 @@ class BoundedCompiler:
         chosen: dict[str, None] = {}
         while ahead and len(chosen) < _AHEAD and self._wasted < _MOST_WASTED:
             text = ahead.pop()
-            if text != pattern and not _results().find(module, text):
+            if text != pattern and _RESULTS.find(_key(module, text)) is None:
                 chosen[text] = None
         return list(chosen)
 
@@ -179,32 +179,8 @@ def _task(module: str) -> BoundedTask:
     return BoundedTask(f"tocsin.admission.patterns.languages:{module}", LIMITS)
 
 
-class _Results:
-    """The results of the last patterns, by their hash.  Safe for threads."""
-
-    def __init__(self) -> None:
-        self._results: OrderedDict[bytes, CheckedPattern] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def find(self, module: str, pattern: str) -> CheckedPattern | None:
-        key = _key(module, pattern)
-        with self._lock:
-            found = self._results.get(key)
-            if found:
-                self._results.move_to_end(key)
-            return found
-
-    def keep(self, module: str, pattern: str, result: CheckedPattern) -> None:
-        with self._lock:
-            self._results[_key(module, pattern)] = result
-            if len(self._results) > _REMEMBERED:
-                self._results.popitem(last=False)
-
-
 def _key(module: str, pattern: str) -> bytes:
     return hashlib.sha256(module.encode() + b"\x00" + _encode(pattern)).digest()
 
 
-@cache
-def _results() -> _Results:
-    return _Results()
+_RESULTS: RememberedResults[CheckedPattern] = RememberedResults(_REMEMBERED)

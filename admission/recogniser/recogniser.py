@@ -9,14 +9,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cache
 
 import msgspec
 
-from tocsin.admission.bounded_process import BoundedTask, Limits, is_supported
+from tocsin.admission.bounded_process import (
+    BoundedTask,
+    Limits,
+    RememberedResults,
+    is_supported,
+)
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.recogniser.passages import find_passages
@@ -53,10 +56,10 @@ def read_passage(passage: str, owner: str) -> Sequence[Span]:
     Raises Unavailable if the system is too busy, or if the libraries cannot be loaded.
     """
     key = hashlib.sha256(passage.encode("utf-8", "replace")).digest()
-    found = _memory().find(key)
+    found = _RESULTS.find(key)
     if found is None:
         found = _compute(passage, owner)
-        _memory().keep(key, found)
+        _RESULTS.keep(key, found)
     return found
 
 
@@ -83,27 +86,4 @@ def _task() -> BoundedTask:
     return BoundedTask("tocsin.admission.recogniser.program", LIMITS)
 
 
-class _Memory:
-    """The results of the last passages.  Safe for threads."""
-
-    def __init__(self) -> None:
-        self._results: OrderedDict[bytes, tuple[Span, ...]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def find(self, key: bytes) -> tuple[Span, ...] | None:
-        with self._lock:
-            found = self._results.get(key)
-            if found is not None:
-                self._results.move_to_end(key)
-            return found
-
-    def keep(self, key: bytes, found: tuple[Span, ...]) -> None:
-        with self._lock:
-            self._results[key] = found
-            if len(self._results) > _REMEMBERED:
-                self._results.popitem(last=False)
-
-
-@cache
-def _memory() -> _Memory:
-    return _Memory()
+_RESULTS: RememberedResults[tuple[Span, ...]] = RememberedResults(_REMEMBERED)
