@@ -17,7 +17,6 @@ from tocsin.admission.output_formats import (
 
 _LONGEST_NAME = 190
 """Octets of a name that leave room for the origin of the zone: together at most 253."""
-_IPV6_GROUPS = 8
 _TRIGGER = "rpz-"
 """Start of the last label of a name that gives a resolver an order: `8.0.0.0.10.rpz-ip`."""
 
@@ -54,24 +53,9 @@ def reversed_address(value: str) -> str:
     ('24.0.100.51.198', '128.7.zz.db8.2001')
     """
     network = ipaddress.ip_network(value)
-    if network.version == 4:
-        groups = str(network.network_address).split(".")
-        return ".".join((str(network.prefixlen), *reversed(groups)))
-    return f"{network.prefixlen}.{'.'.join(reversed(_ipv6_groups(network.network_address)))}"
-
-
-def _ipv6_groups(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[str]:
-    """The groups in hexadecimal; the longest run of two or more zeros is `zz`."""
-    groups = [f"{int(each, 16):x}" for each in address.exploded.split(":")]
-    best, begin = (0, 0), 0
-    while begin < _IPV6_GROUPS:
-        end = begin
-        while end < _IPV6_GROUPS and groups[end] == "0":
-            end += 1
-        best = max(best, (end - begin, -begin))
-        begin = end + 1
-    length, start = best[0], -best[1]
-    return [*groups[:start], "zz", *groups[start + length :]] if length > 1 else groups
+    address = str(network.network_address).replace("::", ":zz:")  # the longest run of zeros
+    groups = address.strip(":").split("." if network.version == 4 else ":")
+    return ".".join((str(network.prefixlen), *reversed(groups)))
 
 
 FORMAT = OutputFormat("rpz", "a response policy zone for DNS resolvers", _write)
