@@ -64,6 +64,13 @@ def _task(kind: str) -> BoundedTask:
     return BoundedTask(f"tocsin.admission.documents:{kind}", LIMITS)
 
 
+def reader_of_text(kind: str) -> Callable[[str, bytes, ReadOptions], Iterator[Candidate]]:
+    """The function `read` of a format whose documents are read as text; see `read_document`."""
+    return lambda _, content, options: read_text_of(
+        read_document(kind, content, DocumentText), options
+    )
+
+
 def read_text_of(document: DocumentText, options: ReadOptions) -> Iterator[Candidate]:
     """The candidates of a document's text, read as Markdown."""
     found = text.FORMAT.read("document.md", document.text.encode(), options)

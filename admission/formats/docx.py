@@ -1,19 +1,11 @@
 """Word documents (DOCX): their text and tables, read as a report."""
 
-from collections.abc import Iterator
-
-from tocsin.admission.documents import DocumentText
-from tocsin.admission.documents.bounded import read_document, read_text_of
-from tocsin.admission.formats import Format, ReadOptions
-from tocsin.admission.model import Candidate
+from tocsin.admission.documents.bounded import reader_of_text
+from tocsin.admission.formats import Format
 
 
 def _accepts(name: str, content: bytes) -> bool:
     return content.startswith(b"PK\x03\x04") and b"word/document" in content
-
-
-def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
-    return read_text_of(read_document("docx", content, DocumentText), options)
 
 
 FORMAT = Format(
@@ -22,5 +14,5 @@ FORMAT = Format(
     never_shared="the words around the values, comments, pictures and the author",
     extensions=(".docx", ".docm"),
     accepts=_accepts,
-    read=_read_file,
+    read=reader_of_text("docx"),
 )

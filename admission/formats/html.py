@@ -1,12 +1,8 @@
 """Web pages: the text of a saved page or report in HTML, read as a report."""
 
-from collections.abc import Iterator
-
-from tocsin.admission.documents import DocumentText
-from tocsin.admission.documents.bounded import read_document, read_text_of
+from tocsin.admission.documents.bounded import reader_of_text
 from tocsin.admission.extraction.text_encoding import decode_text
-from tocsin.admission.formats import Format, ReadOptions
-from tocsin.admission.model import Candidate
+from tocsin.admission.formats import Format
 
 _ENDINGS = (".html", ".htm", ".xhtml")
 _SAMPLE = 2_048
@@ -22,15 +18,11 @@ def _accepts(name: str, content: bytes) -> bool:
     return start.startswith(_STARTS) or name.lower().endswith(_ENDINGS)
 
 
-def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
-    return read_text_of(read_document("html", content, DocumentText), options)
-
-
 FORMAT = Format(
     name="html",
     description="a web page (HTML): its text; menus, scripts and targets of links are left out",
     never_shared="the words around the values, menus, scripts, comments and the targets of links",
     extensions=_ENDINGS,
     accepts=_accepts,
-    read=_read_file,
+    read=reader_of_text("html"),
 )

@@ -1,11 +1,7 @@
 """Reports as PDF: the text of their pages, read as a report."""
 
-from collections.abc import Iterator
-
-from tocsin.admission.documents import DocumentText
-from tocsin.admission.documents.bounded import read_document, read_text_of
-from tocsin.admission.formats import Format, ReadOptions
-from tocsin.admission.model import Candidate
+from tocsin.admission.documents.bounded import reader_of_text
+from tocsin.admission.formats import Format
 
 _ENDINGS = (".pdf",)
 _LONGEST_PRELUDE = 1_024
@@ -18,15 +14,11 @@ def _accepts(name: str, content: bytes) -> bool:
     return name.lower().endswith(_ENDINGS) and b"%PDF-" in content[:_LONGEST_PRELUDE]
 
 
-def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
-    return read_text_of(read_document("pdf", content, DocumentText), options)
-
-
 FORMAT = Format(
     name="pdf",
     description="a report as PDF with text in it, not only pictures of text",
     never_shared="the words around the values, pictures and the author",
     extensions=_ENDINGS,
     accepts=_accepts,
-    read=_read_file,
+    read=reader_of_text("pdf"),
 )
