@@ -7,16 +7,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, joined_lines
+from tocsin.admission.output_formats.listed_values import OBSERVABLE_TYPES
 from tocsin.admission.output_formats.siem import SiemIndicator, present, siem_indicators
 
 _NAMESPACE = uuid.UUID("f2e0c2c6-5a83-4c3c-9a3e-30b3ce9f8f1c")
-_TYPES = {
-    "ipv4": "ipv4-addr",
-    "ipv6": "ipv6-addr",
-    "domain": "domain-name",
-    "url": "url",
-    "email": "email-addr",
-}
 _CONFIDENCE = ((70, "High"), (30, "Medium"), (1, "Low"), (0, "None"))
 """ECS knows words only; the scale is that of STIX (appendix A)."""
 
@@ -35,7 +29,7 @@ def _document(feed: str, each: SiemIndicator, kind: str, value: str) -> dict[str
     subject = each.object
     created, modified = subject.get("created"), subject.get("modified")
     indicator = {
-        "type": _TYPES.get(kind, "file"),
+        "type": OBSERVABLE_TYPES.get(kind, "file"),
         "confidence": _confidence(subject.get("confidence")),
         "description": each.description,
         "first_seen": subject.get("valid_from") or created,

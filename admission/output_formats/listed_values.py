@@ -263,10 +263,11 @@ def listed_observables(subject: Mapping[str, Any]) -> tuple[Observable, ...]:
     A URL that some lists spell in another way is there in both spellings.
     """
     return tuple(
-        Observable(_OBSERVABLE_TYPES.get(kind, "file"), "value", spelling)
+        Observable(OBSERVABLE_TYPES.get(kind, "file"), "value", spelling)
         for kind, value in listed_values(subject)
         for spelling in dict.fromkeys((value, without_wildcards(value)))
     )
 
 
-_OBSERVABLE_TYPES = {kind: name for name, kind in _VALUE_KINDS.items()}
+OBSERVABLE_TYPES = {kind: name for name, kind in _VALUE_KINDS.items()}
+"""The types of observables by kind, without hashes."""
