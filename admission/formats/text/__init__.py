@@ -176,12 +176,14 @@ class _TextReader:
     def __init__(self, lines: Sequence[str], name: str) -> None:
         """`name` is that of the file, in lower case."""
         self._lines = lines
-        self._markup = _is_markup(name)
+        self._markup = name.endswith(_MARKUP)
         self._asciidoc = name.endswith(_ASCIIDOC)
-        self._listing = not self._markup and _is_list(lines)
+        self._listing = not self._markup and _are_most(is_entry, lines)
         self._roles: Sequence[LineRole | None] = ()
         self._find = self._find_in_entry if self._listing else self._prose_finder()
-        self._is_column = self._listing or (not self._markup and _is_column_of_words(lines))
+        self._is_column = self._listing or (
+            not self._markup and _are_most(is_single_word, lines)  # perhaps mistyped values
+        )
 
     def relate_ids(self, numbers: Iterable[int]) -> RelatedIds:
         """The ids in the lines with these numbers, and the values beside them."""
@@ -280,21 +282,8 @@ def _cut(line: str) -> Iterator[str]:
     yield line[start:]
 
 
-def _is_markup(name: str) -> bool:
-    return name.lower().endswith(_MARKUP)
-
-
-def _is_list(lines: Sequence[str]) -> bool:
-    """True if most lines of a sample are one value, or an address and a host."""
-    return _are_most(is_entry, lines)
-
-
-def _is_column_of_words(lines: Sequence[str]) -> bool:
-    """True if most lines of a sample are one word, perhaps a mistyped value."""
-    return _are_most(is_single_word, lines)
-
-
 def _are_most(is_one: Callable[[str], bool], lines: Sequence[str]) -> bool:
+    """True if most lines of a sample are as asked, not counting comments."""
     spread = (lines[each] for each in range(0, len(lines), max(1, len(lines) // _SAMPLE)))
     found = [is_one(line) for line in spread if line.strip() and not is_comment(line)]
     return bool(found) and sum(found) * 10 >= len(found) * 6
