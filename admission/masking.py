@@ -81,25 +81,8 @@ _MODE_AFTER_APPROVAL: Mapping[object, str] = {
 }
 
 
-def approve_settings(
-    settings: Mapping[str, object], modes: Mapping[str, Sequence[str]], *, without_text: bool
-) -> dict[str, object]:
-    """The settings after a reviewer's approval: held and reviewed content is kept.
-
-    A rule still removes what it removes without asking, and refuses what it refuses.  `modes` are
-    the rule's `MODES`.  Approved `without_text`, an object loses what can be taken out of it: texts
-    are masked, properties stripped; what it matches is kept.
-    """
-    approved = {
-        name: _approve_mode(value, modes[name], without_text=without_text)
-        if name in modes
-        else value
-        for name, value in settings.items()
-    }
-    return {**approved, APPROVED: True}
-
-
-def _approve_mode(mode: object, possible: Sequence[str], *, without_text: bool) -> object:
+def approve_mode(mode: object, possible: Sequence[str], *, without_text: bool) -> object:
+    """A mode of `possible` ones after a reviewer's approval; see `rules.approve_settings`."""
     removals = [each for each in ("replace", "strip") if each in possible]
     if possible == QUESTION_MODES:
         removals = ["replace"]  # the reviewer has decided

@@ -27,8 +27,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-from tocsin.admission import masking
 from tocsin.admission.errors import PolicyError
+from tocsin.admission.masking import APPROVED, approve_mode
 from tocsin.admission.model import Rule, RuleContext
 
 _TYPE_NAMES: Mapping[type, str] = {
@@ -120,9 +120,16 @@ def check_settings(name: str, settings: Mapping[str, object], table: str = "rule
 def approve_settings(
     name: str, settings: Mapping[str, object], *, without_text: bool = False
 ) -> dict[str, object]:
-    """The rule's settings after a reviewer's approval; see `masking.approve_settings`."""
-    whole = {**default_settings(name), **settings}
-    return masking.approve_settings(whole, setting_modes(name), without_text=without_text)
+    """The rule's settings after a reviewer's approval: held and reviewed content is kept.
+
+    A rule still removes what it removes without asking, and refuses what it refuses.  Approved
+    `without_text`, an object loses what can be taken out of it: texts are masked, properties
+    stripped; what it matches is kept.
+    """
+    approved = {**default_settings(name), **settings, APPROVED: True}
+    for setting, modes in setting_modes(name).items():
+        approved[setting] = approve_mode(approved[setting], modes, without_text=without_text)
+    return approved
 
 
 def _check_items(place: str, value: object) -> None:
