@@ -341,7 +341,7 @@ class Pipeline:
                 for name, table in self._settings.items()
             ),
             now=now,
-            patterns=BoundedCompiler(owner=self._submitter.partner),
+            patterns=BoundedCompiler(self._submitter.partner),
             named=facts.submitter.consent in CONSENTS_TO_NAME,
             acs_custodian=str(self._settings.get("marking", {}).get("acs_custodian", "")),
             uncertain=frozenset() if "marking" in self._waived else facts.unmarked,

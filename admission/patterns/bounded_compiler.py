@@ -80,23 +80,20 @@ class BoundedCompiler:
     Raises Unavailable, from `check`, if the system is too busy to find out.
     """
 
-    def __init__(
-        self, subjects: Iterable[Mapping[str, object] | None] = (), owner: str = ""
-    ) -> None:
-        """`subjects`: the objects of the submission, whose patterns are checked many at a time.
-
-        `owner`: the slug of the partner, whose submissions share a process.
-        """
+    def __init__(self, owner: str = "") -> None:
+        """`owner`: the slug of the partner, whose submissions share a process."""
         self._owner = owner
         self._ahead: dict[str, list[str]] = {}
         """The patterns that are not sent to a process yet, by language, the next one last."""
         self._exceeded: Counter[str] = Counter()
         self._spent = 0.0
         self._wasted = 0.0
-        self.expect(subjects)
 
     def expect(self, subjects: Iterable[Mapping[str, object] | None]) -> None:
-        """Expect the patterns of these objects next; of those before, none is left."""
+        """Expect the patterns of these objects next; they are checked many at a time.
+
+        Of those before, none is left.
+        """
         self._ahead.clear()
         for subject in subjects if is_supported() else ():
             if subject is not None and subject.get("type") == "indicator":
