@@ -74,12 +74,6 @@ class Markings:
 
     Ids of TLP 1.0 are official, though `write_markings` replaces them."""
 
-    @property
-    def scope(self) -> str:
-        """The sharing scope: the TLP word and the ids of the other known markings, by `|`."""
-        word = self.tlp.label if self.tlp is not None else ""
-        return "|".join((word, *self.other_ids))
-
 
 @cache
 def official_ids() -> frozenset[str]:

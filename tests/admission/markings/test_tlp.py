@@ -97,9 +97,6 @@ class TestOtherMarkings:
         body = {**STATEMENT, "extensions": {acs: {"control_set": {"classification": "U"}}}}
         assert read_markings(marked_with(FOREIGN), {FOREIGN: body}).unknown_ids == (FOREIGN,)
 
-    def test_other_markings_are_part_of_the_scope(self) -> None:
-        assert Markings(Tlp.GREEN, ("b", "c")).scope == "green|b|c"
-
 
 class TestGranularMarkings:
     granular = [
