@@ -15,31 +15,16 @@ from tocsin.admission.observables.placeholders import EXPLANATION, has_placehold
 from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.patterns.grammar import quote_string
 
-HASHES = frozenset(
+_LONG_HASHES = frozenset(
     (
-        "md5",
-        "sha1",
-        "sha224",
-        "sha256",
-        "sha384",
-        "sha512",
-        "sha512/224",
-        "sha512/256",
-        "sha3-224",
-        "sha3-256",
-        "sha3-384",
-        "sha3-512",
-        "ssdeep",
-        "tlsh",
-        "imphash",
-        "authentihash",
-        "pehash",
-        "impfuzzy",
-        "vhash",
-        "telfhash",
-        "cdhash",
+        *("sha224", "sha384", "sha512/224", "sha512/256"),
+        *("sha3-224", "sha3-256", "sha3-384", "sha3-512"),
     )
 )
+_OTHER_HASHES = (
+    *("ssdeep", "tlsh", "authentihash", "pehash", "impfuzzy", "vhash", "telfhash", "cdhash"),
+)
+HASHES = frozenset(("md5", "sha1", "sha256", "sha512", "imphash", *_LONG_HASHES, *_OTHER_HASHES))
 """The types that are a hash of a file, alone or after `filename|`."""
 SECTION_HASHES: Mapping[str, str] = {
     "md5": "MD5",
@@ -61,39 +46,12 @@ _PRIVATE_TYPES = re.compile(
 )
 _FREE_TEXT_TYPES = frozenset(
     (
-        "text",
-        "comment",
-        "other",
-        "link",
-        "attachment",
-        "internal-reference",
-        "campaign-name",
-        "threat-actor",
+        *("text", "comment", "other", "link", "attachment", "internal-reference"),
+        *("campaign-name", "threat-actor"),
     )
 )
-_ADDRESSES = frozenset(
-    (
-        "ip-src",
-        "ip-dst",
-        "ip-src|port",
-        "ip-dst|port",
-        "ip",
-    )
-)
-_HOSTS = frozenset(
-    (
-        "domain",
-        "hostname",
-        "hostname|port",
-    )
-)
-_PORT = frozenset(
-    (
-        "ip-src|port",
-        "ip-dst|port",
-        "hostname|port",
-    )
-)
+_ADDRESSES = ("ip-src", "ip-dst", "ip-src|port", "ip-dst|port", "ip")
+_HOSTS = ("domain", "hostname", "hostname|port")
 _DIGESTS = {
     "md5": IocType.MD5,
     "sha1": IocType.SHA1,
@@ -110,18 +68,9 @@ _EXPECTED: Mapping[str, tuple[IocType, ...]] = {
 _CERTIFICATE = "x509-certificate:hashes"
 _TLS = "network-traffic:extensions.'tls-ext'"
 _PATHS: Mapping[str, str] = {
-    "sha224": "file:hashes.'SHA-224'",
-    "sha384": "file:hashes.'SHA-384'",
-    "sha512/224": "file:hashes.'SHA-512/224'",
-    "sha512/256": "file:hashes.'SHA-512/256'",
+    **{f"sha{bits}": f"file:hashes.'SHA-{bits}'" for bits in ("224", "384", "512/224", "512/256")},
     **{f"sha3-{bits}": f"file:hashes.'SHA3-{bits}'" for bits in (224, 256, 384, 512)},
-    "ssdeep": "file:hashes.'SSDEEP'",
-    "authentihash": "file:hashes.'AUTHENTIHASH'",
-    "pehash": "file:hashes.'PEHASH'",
-    "impfuzzy": "file:hashes.'IMPFUZZY'",
-    "vhash": "file:hashes.'VHASH'",
-    "telfhash": "file:hashes.'TELFHASH'",
-    "cdhash": "file:hashes.'CDHASH'",
+    **{kind: f"file:hashes.'{kind.upper()}'" for kind in _OTHER_HASHES if kind != "tlsh"},
     **{
         f"pe-section {kind}": f"file:extensions.'windows-pebinary-ext'.sections[*].hashes.'{name}'"
         for kind, name in SECTION_HASHES.items()
@@ -150,31 +99,14 @@ _PATHS: Mapping[str, str] = {
 }
 _HEXADECIMAL_TYPES = frozenset(
     (
-        "sha224",
-        "sha384",
-        "sha512/224",
-        "sha512/256",
-        "sha3-224",
-        "sha3-256",
-        "sha3-384",
-        "sha3-512",
-        "authentihash",
-        "pehash",
-        "imphash",
-        "cdhash",
-        "telfhash",
-        "x509-fingerprint-md5",
-        "x509-fingerprint-sha1",
-        "x509-fingerprint-sha256",
-        "ja3-fingerprint-md5",
-        "ja3s-fingerprint-md5",
-        "jarm-fingerprint",
-        "hassh-md5",
-        "hasshserver-md5",
+        *(*_LONG_HASHES, "authentihash", "pehash", "imphash", "cdhash", "telfhash"),
+        *("x509-fingerprint-md5", "x509-fingerprint-sha1", "x509-fingerprint-sha256"),
+        *("ja3-fingerprint-md5", "ja3s-fingerprint-md5", "jarm-fingerprint"),
+        *("hassh-md5", "hasshserver-md5"),
         *(f"pe-section {kind}" for kind in SECTION_HASHES if kind != "ssdeep"),
     )
 )
-_LANGUAGES = {"yara": "yara", "sigma": "sigma", "snort": "snort", "suricata": "suricata"}
+_LANGUAGES = ("yara", "sigma", "snort", "suricata")
 _HEX = re.compile(r"(?:[0-9a-f]{2}){14,64}")
 _NUMBER = re.compile(r"(?:AS)?\s?(\d{1,10})", re.IGNORECASE | re.ASCII)
 _PIPE_DEVICE = re.compile(r"(?:[\\/]{1,2}[.?])?[\\/]{1,2}pipe[\\/]{1,2}", re.IGNORECASE)
@@ -237,9 +169,8 @@ def _clean(value: str) -> str:
 
 def _parse_composite(kind: str, plain: str) -> tuple[PatternedValue, ...]:
     """Types of two parts with `|` between them; the last part may hold a `|` itself."""
-    if kind in _PORT:
-        place = plain.partition("|")[0] if "|" in plain else plain
-        return (_parse_declared(kind, place),)
+    if kind in _EXPECTED:  # with a port
+        return (_parse_declared(kind, plain.partition("|")[0]),)
     first, bar, second = plain.partition("|")
     if not bar:
         raise Malformed("its type needs two parts with | between them")
@@ -331,7 +262,6 @@ def _file_name(path: str) -> str:
 def _parse_rule(kind: str, text: str) -> PatternedValue:
     if not text.strip() or len(text) > _LONGEST_RULE or "\0" in text:
         raise Malformed(f"the rule is empty, over {_LONGEST_RULE} characters or holds a NUL")
-    language = _LANGUAGES.get(kind, "stix")
-    return PatternedValue(
-        "STIX pattern" if language == "stix" else f"{kind} rule", text.strip(), language
-    )
+    if kind in _LANGUAGES:
+        return PatternedValue(f"{kind} rule", text.strip(), kind)
+    return PatternedValue("STIX pattern", text.strip())
