@@ -39,16 +39,8 @@ _INDICATOR_TYPES = {
 }
 _VOCABULARIES = frozenset(
     (
-        "indicator_types",
-        "malware_types",
-        "report_types",
-        "threat_actor_types",
-        "tool_types",
-        "infrastructure_types",
-        "sectors",
-        "roles",
-        "capabilities",
-        "labels",
+        *("indicator_types", "malware_types", "report_types", "threat_actor_types", "tool_types"),
+        *("infrastructure_types", "sectors", "roles", "capabilities", "labels"),
     )
 )
 _CANONICAL_PROPERTIES = ("value", "key")

@@ -127,17 +127,8 @@ _may_hold_cue = contains_any(
 )
 """Each cue of the list in ASCII holds one of these."""
 _may_hold_request = contains_any(
-    *(
-        "contacte",
-        "contactar",
-        "please ",
-        "kindly ",
-        "speak ",
-        "spoke",
-        "wenden sie",
-        "kontakt",
-        "sprach mit",
-    ),
+    *("contacte", "contactar", "please ", "kindly ", "speak ", "spoke", "wenden sie", "kontakt"),
+    "sprach mit",
     *("contatt", "neem ", "skontaktuj", "name is", "name ist", "ich hei", "appelle", "me llamo"),
     *("mi nombre", "mi chiamo", "meu nome", "mijn naam", "nazywam", "mit freundl", "cordial"),
     *("bien ", "atentamente", "saludos", "groet", "atenciosamente", "powa", "yours ", "ceo "),

@@ -11,29 +11,11 @@ TAG_PROPERTIES = ("Tag", "EventTag", "AttributeTag")
 _TAG = re.compile(r'([\w-]{1,60}):([\w .+/-]{1,80})(?:\s?=\s?"?([^"]{0,200})"?)?', re.DOTALL)
 _NAMESPACES = frozenset(
     (
-        "admiralty-scale",
-        "adversary",
-        "circl",
-        "cryptocurrency-threat",
-        "cssa",
-        "ecsirt",
-        "enisa",
-        "estimative-language",
-        "europol-event",
-        "europol-incident",
-        "kill-chain",
-        "maec-malware-capabilities",
-        "malware_classification",
-        "ms-caro-malware",
-        "ms-caro-malware-full",
-        "osint",
-        "pap",
-        "phishing",
-        "ransomware",
-        "rsit",
-        "threatmatch",
-        "type",
-        "veris",
+        *("admiralty-scale", "adversary", "circl", "cryptocurrency-threat", "cssa", "ecsirt"),
+        *("enisa", "estimative-language", "europol-event", "europol-incident", "kill-chain"),
+        *("maec-malware-capabilities", "malware_classification", "ms-caro-malware"),
+        *("ms-caro-malware-full", "osint", "pap", "phishing", "ransomware", "rsit"),
+        *("threatmatch", "type", "veris"),
     )
 )
 """Taxonomies about the threat.  Others may describe victims, work in progress or people."""
