@@ -4,6 +4,7 @@ By the first octets; the name counts only for text.  Nothing is parsed here.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 
 from tocsin.admission.extraction.text_encoding import decode_text
@@ -37,40 +38,20 @@ _EMPTY = "the file is empty"
 _NUL = "it has nothing but NUL octets, as a file that was not written to its end: copy it again"
 _SEARCHED = 1_000_000
 
-_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG", _IMAGE),
-    (b"\xff\xd8\xff", _IMAGE),
-    (b"GIF8", _IMAGE),
-    (b"BM", _IMAGE),
-    (b"II*\x00", _IMAGE),
-    (b"MM\x00*", _IMAGE),
-    (b"\x00\x00\x01\x00", _IMAGE),
-    (b"8BPS", _IMAGE),
-    (b"\x1f\x8b", _ARCHIVE),
-    (b"BZh", _ARCHIVE),
-    (b"\xfd7zXZ", _ARCHIVE),
-    (b"7z\xbc\xaf\x27\x1c", _ARCHIVE),
-    (b"Rar!", _ARCHIVE),
-    (b"\x28\xb5\x2f\xfd", _ARCHIVE),
-    (b"\x04\x22\x4d\x18", _ARCHIVE),
-    (b"MSCF", _ARCHIVE),
-    (b"PK\x05\x06", _ARCHIVE),
-    (b"\x7fELF", _PROGRAM),
-    (b"MZ", _PROGRAM),
-    (b"\xcf\xfa\xed\xfe", _PROGRAM),
-    (b"\xca\xfe\xba\xbe", _PROGRAM),
-    (b"dex\n", _PROGRAM),
-    (b"\xd4\xc3\xb2\xa1", _CAPTURE),
-    (b"\xa1\xb2\xc3\xd4", _CAPTURE),
-    (b"\x0a\x0d\x0d\x0a", _CAPTURE),
-    (b"OggS", _MEDIA),
-    (b"ID3", _MEDIA),
-    (b"\x1aE\xdf\xa3", _MEDIA),
-    (b"SQLite format 3", _DATABASE),
-    (b"PAR1", _DATABASE),
-    (b"{\\rtf", _RICH_TEXT),
-)
 _RTF = b"{\\rtf"
+_SIGNATURES: Mapping[bytes, str] = {
+    **dict.fromkeys((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*"), _IMAGE),
+    **dict.fromkeys((b"\x00\x00\x01\x00", b"8BPS"), _IMAGE),
+    **dict.fromkeys((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf\x27\x1c", b"Rar!"), _ARCHIVE),
+    **dict.fromkeys((b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"MSCF", b"PK\x05\x06"), _ARCHIVE),
+    **dict.fromkeys(
+        (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"dex\n"), _PROGRAM
+    ),
+    **dict.fromkeys((b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x0a\x0d\x0d\x0a"), _CAPTURE),
+    **dict.fromkeys((b"OggS", b"ID3", b"\x1aE\xdf\xa3"), _MEDIA),
+    **dict.fromkeys((b"SQLite format 3", b"PAR1"), _DATABASE),
+    _RTF: _RICH_TEXT,
+}
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 """A text can begin like a signature; the signature counts only with one of these."""
 _HEAD = 1_024
@@ -126,7 +107,9 @@ def describe_binary(content: bytes) -> str:
     >>> describe_binary(b"GIFT CARDS ARE BAIT"), describe_binary(b"GIF89a\\x01\\x00")
     ('', 'it is an image, and text in images is not read: type its values into a text or a table')
     """
-    start, found = next((each for each in _SIGNATURES if content.startswith(each[0])), (b"", ""))
+    start, found = next(
+        (each for each in _SIGNATURES.items() if content.startswith(each[0])), (b"", "")
+    )
     if found and (start == _RTF or not start.isascii() or _CONTROL.search(content[:_HEAD])):
         return found
     if content.startswith(b"RIFF") and content[8:12] in _RIFF:
