@@ -153,7 +153,7 @@ class _File:
         waiting = list(needed.values())
         length = sum(len(each.text) for each in waiting)
         while waiting and length <= MAX_CHARACTERS:
-            for word in dict.fromkeys(_WORD.findall(_condition(waiting.pop().text))):
+            for word in dict.fromkeys(_WORD.findall(waiting.pop().text.rpartition("condition")[2])):
                 if word in self._places and word not in needed:
                     needed[word] = self._pieces[self._places[word]]
                     waiting.append(needed[word])
@@ -167,10 +167,6 @@ class _File:
         """These rules, below the imports that they use."""
         text = "\n\n".join(each.text for each in needed)
         return "\n".join([*(each for each in self._imports if _is_used(each, text)), text])
-
-
-def _condition(rule: str) -> str:
-    return rule.rpartition("condition")[2]
 
 
 def _is_used(line: str, text: str) -> bool:

@@ -52,11 +52,8 @@ class Audience:
         """
         if self.is_everybody:
             return ""
-        words = (_ALL if each is None else ",".join(sorted(each)) for each in self._parts())
-        return _SIGN + ":".join(words)
-
-    def _parts(self) -> tuple[frozenset[str] | None, frozenset[str] | None]:
-        return self.countries, self.sectors
+        parts = (self.countries, self.sectors)
+        return _SIGN + ":".join(_ALL if each is None else ",".join(sorted(each)) for each in parts)
 
 
 EVERYBODY = Audience()

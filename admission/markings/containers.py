@@ -133,14 +133,12 @@ def find_without_level(
 ) -> Iterator[str]:
     """Ids of the objects that no TLP marking of their own covers as a whole."""
     for each in submission:
-        if each.object is not None and each.source_id and not _defines_marking(each.object):
+        if each.object is None or not each.source_id:
+            continue
+        if each.object.get("type") != "marking-definition":
             whole, _ = split_off_granular_tlp(each.object, definitions)
             if read_markings(whole, definitions).tlp is None:
                 yield each.source_id
-
-
-def _defines_marking(subject: StixObject) -> bool:
-    return subject.get("type") == "marking-definition"
 
 
 def _find_records(record: StixObject) -> Iterator[StixObject]:
@@ -165,7 +163,8 @@ def _read_container(record: StixObject, definitions: Mapping[str, StixObject]) -
     if types and types <= _NO_CONTAINERS:
         return None
     listed = lists[0]
-    in_order = len(lists) == 1 and isinstance(listed, list) and _are_texts(listed)
+    in_order = len(lists) == 1 and isinstance(listed, list)
+    in_order = in_order and all(isinstance(each, str) for each in listed)
     members = [_plain_id(each) for each in _texts_in(lists)]
     subject = _read_markings_leniently(record) | {"object_refs": members}
     whole, parts = split_off_granular_tlp(subject, definitions)
@@ -214,10 +213,6 @@ def _read_markings_leniently(record: StixObject) -> StixObject:
         "granular_markings": parts,
         "labels": labels,
     }
-
-
-def _are_texts(values: Iterable[object]) -> bool:
-    return all(isinstance(each, str) for each in values)
 
 
 def _texts_in(value: object) -> Iterator[str]:

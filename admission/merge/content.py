@@ -94,9 +94,9 @@ def object_digest(subject: StixObject, exclude: Iterable[str] = ()) -> bytes:
     return hashlib.blake2b(canonical_json(chosen), digest_size=16).digest()
 
 
-def canonical_json(subject: StixObject) -> bytes:
-    """The object as compact JSON with sorted keys."""
-    return orjson.dumps(subject, option=orjson.OPT_SORT_KEYS)
+def canonical_json(value: object) -> bytes:
+    """The value as compact JSON with sorted keys."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
 def merge_contributions(
@@ -392,7 +392,7 @@ def shorten(contribution: Contribution) -> Contribution:
 
     subject = cut(contribution.object)
     stricter = tuple((level, cut(layer)) for level, layer in contribution.stricter_layers)
-    digest = _digest(removed)
+    digest = hashlib.blake2b(canonical_json(removed), digest_size=16).digest()
     drafts = tuple((level, cut(layer)) for level, layer in contribution.unresolved_layers)
     return replace(
         contribution,
@@ -444,8 +444,3 @@ def _shorten_references(references: list[Any]) -> list[Any]:
             break
         kept.append(short)
     return kept
-
-
-def _digest(removed: list[StixObject]) -> bytes:
-    text = orjson.dumps(removed, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(text, digest_size=16).digest()

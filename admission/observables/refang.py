@@ -67,17 +67,13 @@ def refang(word: str) -> str:
         plain = "http" + plain[4:]
     if "]" not in plain and not _SUSPECT.search(plain):  # nothing else was done to it
         return plain
-    plain = _SCHEME.sub(_http, word)
+    plain = _SCHEME.sub(lambda found: f"http{found[1].lower()}", word)
     plain = _FTP.sub(r"ftp\1", plain)
     for form, meaning in _SIMPLE:
         plain = form.sub(meaning, plain)
     if "[" in word and "[" not in plain:
         plain = _HALF_CLOSED.sub(r".\1", plain)
     return word if plain == word else plain
-
-
-def _http(found: re.Match[str]) -> str:
-    return "http" + found[1].lower()
 
 
 def _join_around(marks: re.Pattern[str], line: str) -> str:

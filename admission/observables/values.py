@@ -275,14 +275,6 @@ def is_mac_address(text: str) -> bool:
     return _MAC.fullmatch(text) is not None
 
 
-def _as_number(number: int) -> bool:
-    return 0 <= number <= _LAST_AS
-
-
-def _languages(codes: list[str]) -> bool:
-    return all(is_language_code(code) for code in codes)
-
-
 def is_charset(name: str) -> bool:
     """True for a character set name of IANA's: those of Python, and of the large families.
 
@@ -307,8 +299,12 @@ _RULES: dict[str, _Rule] = {
     "email-addr": ("value", is_email_address, "not an e-mail address"),
     "mac-addr": ("value", is_mac_address, "not a MAC address: six pairs of digits with colons"),
     "windows-registry-key": ("key", is_registry_key, "does not begin with a hive of the registry"),
-    "autonomous-system": ("number", _as_number, f"not between 0 and {_LAST_AS}"),
+    "autonomous-system": ("number", lambda n: 0 <= n <= _LAST_AS, f"not between 0 and {_LAST_AS}"),
     "file": ("name_enc", is_charset, "not the name of a character set"),
     "directory": ("path_enc", is_charset, "not the name of a character set"),
-    "software": ("languages", _languages, "not language codes (RFC 5646)"),
+    "software": (
+        "languages",
+        lambda codes: all(map(is_language_code, codes)),
+        "not language codes (RFC 5646)",
+    ),
 }

@@ -5,7 +5,7 @@ The markings are TLP, and ACS 3.0a of the United States government.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from tocsin.admission.markings.acs import (
     ORGANISATION,
@@ -113,19 +113,13 @@ def _acs_markings(
     """The ACS 3.0a markings in force, each with the TLP level of the object that carries it."""
     if not (context.definitions or is_acs(subject)):
         return []
-    carried = [(each, candidate.tlp) for each in _acs_definitions(subject, context)]
+    known = (context.definitions.get(id_) for id_ in marking_ids(subject))
+    carried = [(each, candidate.tlp) for each in known if each is not None and is_acs(each)]
     return [*carried, (subject, None)] if is_acs(subject) else carried
 
 
 def _finding(action: Action, message: str) -> Finding:
     return Finding("sanitise", _RULE, action, message, "object_marking_refs")
-
-
-def _acs_definitions(subject: StixObject, context: RuleContext) -> Iterator[StixObject]:
-    for id_ in marking_ids(subject):
-        definition = context.definitions.get(id_)
-        if definition is not None and is_acs(definition):
-            yield definition
 
 
 def _report_too_strict(tlp: Tlp, highest: Tlp) -> Finding:

@@ -238,15 +238,12 @@ def _foreign(candidate: Candidate, subject: StixObject, policy: Policy, now: int
         what = f"{what}, and {_ADVICE}"
     if mode == "strip" and subject.get("revoked") is True:
         # An earlier version may have been published when the policy said otherwise.
-        return _check_against_schema(candidate, _without_texts(subject), policy, now, mode)
+        bare = {k: v for k, v in subject.items() if k not in ("name", "description")}
+        return _check_against_schema(candidate, bare, policy, now, mode)
     if mode != "keep":
         return candidate.refuse(_fault("unknown_types", what, "type"))
     noted = Finding("validate", "unknown_types", Action.NOTED, f"{what}; kept as it is", "type")
     return _check_against_schema(candidate.with_findings(noted), subject, policy, now, mode)
-
-
-def _without_texts(subject: StixObject) -> StixObject:
-    return {k: v for k, v in subject.items() if k not in ("name", "description")}
 
 
 def _within(

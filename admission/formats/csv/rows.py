@@ -78,14 +78,10 @@ def _regularity(sample: Sequence[str], delimiter: str) -> float:
     """The share of lines with the same number of delimiters outside quotes, from 0 to 1."""
     if not sample:
         return 0
-    counts = [_outside_quotes(line).count(delimiter) for line in sample]
+    counts = ["".join(line.split('"')[::2]).count(delimiter) for line in sample]
     if not counts[0]:
         return sum(count > 0 for count in counts) / len(counts) / 4
     return sum(count == counts[0] for count in counts) / len(counts)
-
-
-def _outside_quotes(line: str) -> str:
-    return "".join(line.split('"')[::2])
 
 
 def _count_lines_of_row(lines: Sequence[str], start: int) -> int:

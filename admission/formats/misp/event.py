@@ -191,7 +191,7 @@ class Event:
                     is_broken = True
                 else:
                     has_links = has_links or _is_report_link(each)
-                    yield _object_name(each), each.body
+                    yield str((each.owner or {}).get("name", "")), each.body
 
         names = find_private_names(parts.body, name_owners())
         links = _find_public_links(items, names) if has_links else ()
@@ -470,10 +470,6 @@ def _is_restricted(part: StixObject) -> bool:
 def _is_deleted(part: StixObject) -> bool:
     """True if a part is deleted; any value but a clear no counts."""
     return part.get("deleted") not in _NO
-
-
-def _object_name(attribute: _Attribute) -> str:
-    return str((attribute.owner or {}).get("name", ""))
 
 
 def _strip(value: object) -> str:
