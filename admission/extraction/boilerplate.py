@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import lru_cache
 from itertools import chain, islice
-from typing import overload
 
 from tocsin.admission.extraction import mailboxes
 from tocsin.admission.extraction.places import Places
@@ -143,15 +142,7 @@ class _Roles(Sequence[LineRole | None]):
     def __iter__(self) -> Iterator[LineRole | None]:
         return map(_ROLES.__getitem__, self._octets)
 
-    @overload
-    def __getitem__(self, number: int) -> LineRole | None: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[LineRole | None]: ...
-
-    def __getitem__(self, number: int | slice) -> LineRole | None | list[LineRole | None]:
-        if isinstance(number, slice):
-            return [_ROLES[each] for each in self._octets[number]]
+    def __getitem__(self, number: int) -> LineRole | None:  # type: ignore[override]  # no slices
         return _ROLES[self._octets[number]]
 
 

@@ -55,14 +55,6 @@ class Element(NamedTuple):
     """Its octets; None if they are too many."""
 
 
-class Member(NamedTuple):
-    """A member of an object."""
-
-    name: bytes
-    """With its quotes, as it is written."""
-    value: Element
-
-
 @dataclass(slots=True)
 class _Scanner:
     """Finds the values of JSON in a stream."""
@@ -273,12 +265,15 @@ def read_elements(stream: Octets, start: int, longest: int) -> Iterator[Element]
     yield from scanner.take_elements()
 
 
-def read_members(stream: Octets, start: int, longest: int) -> Iterator[Member]:
-    """The members of the object that begins at an octet of a file; see `read_elements`."""
+def read_members(stream: Octets, start: int, longest: int) -> Iterator[tuple[bytes, Element]]:
+    """The members of the object that begins at an octet of a file; see `read_elements`.
+
+    Names have their quotes, as they are written.
+    """
     scanner = _Scanner(stream, longest)
     scanner.go_to(start)
     for name in scanner.take_names():
-        yield Member(name, scanner.take_element(longest))
+        yield name, scanner.take_element(longest)
 
 
 def measure_depth(octets: bytes) -> int:
