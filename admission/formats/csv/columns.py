@@ -56,26 +56,17 @@ KIND_OF_ROLE: Mapping[Role, str] = {
 }
 _MOST_SHOWN = 30
 _PACKAGE = "tocsin.admission.formats.csv"
-_HEADING_LISTS: Mapping[Role, str] = {
-    Role.TYPE: "headings_type",
-    Role.VALUE: "headings_value",
-    Role.NAME: "headings_name",
-    Role.NOTE: "headings_note",
-    Role.TLP: "headings_tlp",
-    Role.CONFIDENCE: "headings_confidence",
-    Role.TAGS: "headings_tags",
-    Role.CLASSIFICATION: "headings_classification",
-    Role.FIRST_SEEN: "headings_first_seen",
-    Role.VALID_UNTIL: "headings_valid_until",
-    Role.REFERENCE: "headings_reference",
-}
-"""The word list of each role: whole headings, without accents and punctuation."""
+_WITH_HEADINGS = (
+    *(Role.TYPE, Role.VALUE, Role.NAME, Role.NOTE, Role.TLP, Role.CONFIDENCE, Role.TAGS),
+    *(Role.CLASSIFICATION, Role.FIRST_SEEN, Role.VALID_UNTIL, Role.REFERENCE),
+)
+"""Roles with a word list, `headings_type`: whole headings, without accents and punctuation."""
 _ROLES: Mapping[str, Role] = {
     "to ids": Role.TO_IDS,
     **{
         heading: role
-        for role, name in _HEADING_LISTS.items()
-        for heading in load_words(_PACKAGE, name)
+        for role in _WITH_HEADINGS
+        for heading in load_words(_PACKAGE, f"headings_{role.name.lower()}")
     },
 }
 _VALUE_WORDS = frozenset(load_words(_PACKAGE, "value_heading_words"))
