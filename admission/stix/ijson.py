@@ -12,6 +12,7 @@ leniently what it says about others.
 import json
 import math
 import re
+from functools import partial
 from typing import Any, NoReturn
 
 import orjson
@@ -198,12 +199,10 @@ def _integer(digits: str) -> int:
     raise Malformed("an integer is beyond 2^53 - 1: send it as a string")
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_members,
-    parse_constant=_no_constant,
-    parse_float=_number,
-    parse_int=_integer,
+_strict_decoder = partial(
+    json.JSONDecoder, parse_constant=_no_constant, parse_float=_number, parse_int=_integer
 )
+_DECODER = _strict_decoder(object_pairs_hook=_members)
 
 
 def _check_members(pairs: list[tuple[str, Any]]) -> None:
@@ -211,12 +210,7 @@ def _check_members(pairs: list[tuple[str, Any]]) -> None:
     _members(pairs)
 
 
-_CHECKER = json.JSONDecoder(
-    object_pairs_hook=_check_members,
-    parse_constant=_no_constant,
-    parse_float=_number,
-    parse_int=_integer,
-)
+_CHECKER = _strict_decoder(object_pairs_hook=_check_members)
 _ABOUT_OTHERS = frozenset(("type", "id", "labels", "granular_markings", "objects"))
 _MAY_HOLD = re.compile("ref|objects", re.IGNORECASE)
 """Names of references, in any spelling."""
