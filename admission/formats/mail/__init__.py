@@ -28,7 +28,6 @@ from tocsin.admission.extraction.mailboxes import DEFANGED
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
-from tocsin.admission.formats.mail.authentication import find_failed_check
 from tocsin.admission.formats.mail.links import cut_url, host_of, is_wrapped, unwrap
 from tocsin.admission.formats.mail.recipients import Recipients
 from tocsin.admission.model import Action, Candidate, Finding
@@ -54,6 +53,9 @@ _URL_PATTERN = re.compile(r"\[url:value = '((?:[^'\\]|\\.)*)'\]")
 _STATION = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_HEAD = 262_144
+_CHECK = re.compile(r"\b(dmarc|spf|dkim)=(\w+)", re.IGNORECASE)
+_LONGEST_CHECKS = 20_000
+"""Characters of the results of checks that are read; a server writes a few hundred."""
 _LINE = 20_000
 """Characters of a line that are searched for links at a time."""
 
@@ -159,6 +161,18 @@ def _find_senders(mail: Mail, recipients: Recipients) -> Iterator[Found]:
             yield None, f"the sender is forged ({failed}) and not shared"
         else:
             yield value, ""
+
+
+def find_failed_check(results: str) -> str:
+    """The check that says that the sender is forged, `dmarc=fail`; empty if none does."""
+    checks = [
+        (name.lower(), result.lower()) for name, result in _CHECK.findall(results[:_LONGEST_CHECKS])
+    ]
+    if ("dmarc", "fail") in checks:
+        return "dmarc=fail"
+    passed = ("dkim", "pass") in checks or ("dmarc", "pass") in checks
+    failed = next((r for name, r in checks if name == "spf" and r in ("fail", "softfail")), "")
+    return f"spf={failed}" if failed and not passed else ""
 
 
 def _find_links(mail: Mail, recipients: Recipients) -> Iterator[Found]:

@@ -15,7 +15,7 @@ from support.reading import format_name, messages, patterns, read_file, refusals
 
 from tocsin.admission.documents.rtf import decompress
 from tocsin.admission.errors import Malformed
-from tocsin.admission.formats.mail.authentication import find_failed_check
+from tocsin.admission.formats.mail import find_failed_check
 
 VICTIM = "jane.doe@acme.example"
 CUT = "shared without the part of the link that names a recipient"
