@@ -112,11 +112,8 @@ _NAMED_HOST = re.compile(
 
 def parse_network(value: str) -> Network | None:
     """The network that an observable's value names: an address, a CIDR, or the host of a URL."""
-    return None if _NAMED_HOST.match(value) else _parse_value(value)
-
-
-@lru_cache(maxsize=4096)
-def _parse_value(value: str) -> Network | None:
+    if _NAMED_HOST.match(value):
+        return None
     if "://" in value:
         try:
             value = urlsplit(value).hostname or ""
