@@ -69,14 +69,10 @@ class LargeStix:
         """
         index = 0
         for elements in self._gather(self._find(stream)):
-            first, place = elements[0][1], elements[0][0]
-            start, end = first.start, elements[-1][1].end
-            if first.raw is None:
-                part = Part(start, end, index, place)
-            else:
-                digest = _digest(each.raw or b"" for _, each in elements)
-                part = Part(start, end, index, place, digest)
+            (place, first), (_, last) = elements[0], elements[-1]
             raws = [(number, each.raw) for number, each in elements]
+            digest = b"" if first.raw is None else _digest(raw or b"" for _, raw in raws)
+            part = Part(first.start, last.end, index, place, digest)
             candidates = self._parse(raws, index)
             if not self.is_lines and any(each.object is None for each in candidates):
                 _check_syntax(raws)
@@ -133,13 +129,12 @@ class LargeStix:
         candidates: list[Candidate] = []
         for number, raw in raws:
             place = f"{'line' if self.is_lines else 'object'} {number}"
-            is_first = self.is_marked and index + len(candidates) == 0
+            at = index + len(candidates)
             if raw is None:
                 message = f"{place}: longer than {self.longest} octets: split it"
-                refused = refused_candidate(index + len(candidates), message)
-                candidates.append(replace(refused, salvaged={}))
+                candidates.append(replace(refused_candidate(at, message), salvaged={}))
             elif not self.is_lines:
-                candidates += parse_place(place, raw, index + len(candidates), marked=is_first)
+                candidates += parse_place(place, raw, at, marked=self.is_marked and not at)
             elif raw.strip():
                 line = raw.removeprefix(MARK) if number == 1 else raw
                 for _, each in split_json_line(number, line):
