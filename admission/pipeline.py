@@ -387,7 +387,8 @@ class Pipeline:
         if candidate.source_id in context.uncertain and judged.verdict is not Verdict.REFUSED:
             original = valid.object if judged.original is None else judged.original
             judged = replace(judged.hold(_UNREADABLE_CONTAINER), original=original)
-        return self._name_definition(judged) if _is_definition(judged.object) else judged
+        is_definition = (judged.object or {}).get("type") == "marking-definition"
+        return self._name_definition(judged) if is_definition else judged
 
     def _name_definition(self, judged: Candidate) -> Candidate:
         """A marking definition is known by its content after the rules, not by its sender."""
@@ -697,10 +698,6 @@ def _note_split(split: TlpSplit, *, dropped: bool) -> list[Finding]:
         message = "parts marked more strictly than this hub accepts are removed"
         findings.append(Finding("sanitise", "marking", Action.STRIPPED, message, path))
     return findings
-
-
-def _is_definition(subject: StixObject | None) -> bool:
-    return subject is not None and subject.get("type") == "marking-definition"
 
 
 def _text(value: object) -> str:

@@ -33,6 +33,7 @@ _EMBEDDED = "__substg1.0_3701000D"
 _DEEPEST = 10
 _MOST_ENTRIES = 20_000
 _FIELD = re.compile(r"^([\w-]{1,80}):[ \t]*((?:.*(?:\n[ \t].*)*))", re.MULTILINE)
+_FOR = re.compile(r"\bfor\s+<?([^\s<>;]{3,320})")
 _EXCEPTIONS = (OSError, struct.error, ValueError, IndexError, KeyError, TypeError, AttributeError)
 """Errors of olefile at files that are not what they seem."""
 
@@ -137,7 +138,7 @@ def _recipients(message: _Storage, fields: dict[str, list[str]]) -> list[str]:
     for each in message.below("__recip_version1.0_"):
         named += [each.text(tag) for tag in _RECIPIENTS]
     named += [value for name in RECIPIENT_FIELDS for value in fields.get(name, ())]
-    named += [f"<{each}>" for value in fields.get("received", ()) for each in _find_for(value)]
+    named += [f"<{each}>" for value in fields.get("received", ()) for each in _FOR.findall(value)]
     return mailboxes_in(named)
 
 
@@ -147,10 +148,6 @@ def _names(message: _Storage, fields: dict[str, list[str]]) -> list[str]:
     shown += [each.text(_NAME) for each in message.below("__recip_version1.0_")]
     in_fields = [value for name in RECIPIENT_FIELDS for value in fields.get(name, ())]
     return list(dict.fromkeys(filter(None, (*map(str.strip, shown), *names_in(in_fields)))))
-
-
-def _find_for(received: str) -> list[str]:
-    return re.findall(r"\bfor\s+<?([^\s<>;]{3,320})", received)
 
 
 def _read_body(message: _Storage, content: Contents) -> None:

@@ -288,7 +288,7 @@ class Event:
         body, owner = attribute.body, attribute.owner or {}
         if any(map(_is_deleted, attribute.parts)):
             return "deleted"
-        if _is_report_link(attribute) and _strip(body.get("value")) in self.builder.links:
+        if _is_report_link(attribute) and str(body.get("value")).strip() in self.builder.links:
             return _AS_REFERENCE
         if attribute.kind == "vulnerability":
             return ""
@@ -470,10 +470,6 @@ def _is_restricted(part: StixObject) -> bool:
 def _is_deleted(part: StixObject) -> bool:
     """True if a part is deleted; any value but a clear no counts."""
     return part.get("deleted") not in _NO
-
-
-def _strip(value: object) -> str:
-    return value.strip() if isinstance(value, str) else ""
 
 
 def _list(body: StixObject, name: str) -> list[object]:

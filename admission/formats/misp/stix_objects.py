@@ -175,7 +175,7 @@ class StixBuilder:
             if not dates[word]:
                 continue
             first, last = min(dates[word]), max(dates[word])
-            sighting = {
+            sighting: StixObject = {
                 "type": "sighting",
                 "spec_version": "2.1",
                 "id": f"sighting--{uuid.uuid5(_NAMESPACE, indicator['id'] + word)}",
@@ -186,7 +186,9 @@ class StixBuilder:
                 "count": min(len(dates[word]), _MOST_SIGHTINGS) if word == _SEEN else 0,
                 "sighting_of_ref": indicator["id"],
             }
-            yield sighting | _copy_markings(indicator.get("object_marking_refs"))
+            if refs := indicator.get("object_marking_refs"):
+                sighting["object_marking_refs"] = list(refs)
+            yield sighting
 
     def _build_details(
         self, attribute: StixObject, parts: Sequence[StixObject]
@@ -288,10 +290,6 @@ def build_report(builder: StixBuilder, body: StixObject, listed: Sequence[str]) 
 
 def _mark_level(tlp: Tlp | None) -> StixObject:
     return {} if tlp is None else {"object_marking_refs": [TLP_2_IDS[tlp]]}
-
-
-def _copy_markings(refs: list[str] | None) -> StixObject:
-    return {"object_marking_refs": list(refs)} if refs else {}
 
 
 def _parse_registry_key(
