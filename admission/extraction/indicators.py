@@ -214,7 +214,7 @@ def with_note_of_unrelated_ids(
 def recognise_declared(refanged: str, *, host: bool) -> RecognisedIoc | None:
     """The value of a cell or attribute that is declared to be an indicator.
 
-    More lenient than `recognise`: any top-level domain if it is declared a `host`, URLs
+    More lenient than `recognise_ioc`: any top-level domain if it is declared a `host`, URLs
     without their scheme, and invisible characters around it.
     """
     found = recognise_ioc(refanged)

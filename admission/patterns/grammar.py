@@ -185,8 +185,8 @@ def parse_pattern(pattern: str) -> Node:
     """The pattern as a tree.
 
     Raises Malformed, saying where, if it is not a STIX pattern, longer than
-    LONGEST characters, nested deeper than DEEPEST, or names a property by more
-    than LONGEST_PATH characters.
+    MAX_CHARACTERS, nested deeper than MAX_DEPTH, or names a property by more
+    than MAX_PATH_CHARACTERS.
     """
     if len(pattern) > MAX_CHARACTERS:
         raise Malformed(f"the pattern is longer than {MAX_CHARACTERS} characters")

@@ -102,7 +102,7 @@ class WarningLists:
         ]
 
     def hits(self, kind: str, value: str) -> tuple[WarninglistHit, ...]:
-        """See KnownBenign.hits."""
+        """See Warninglists.hits."""
         if kind in _HOSTS:
             found = self._host_hits(kind, value)
         elif kind in _ADDRESSES:
