@@ -1,6 +1,11 @@
 """Reading files in tests: candidates, patterns and messages."""
 
+import io
+from collections.abc import Callable
+from typing import Any
+
 from tocsin.admission import examine, formats, parse_policy
+from tocsin.admission.errors import ShareError
 from tocsin.admission.model import Candidate, Submitter, Tlp, Verdict
 from tocsin.admission.warninglists.index import WarningLists
 from tocsin.config import policy_text
@@ -12,6 +17,20 @@ def read_file(name: str, content: bytes | str, tlp: Tlp | None = None) -> list[C
     """The candidates of a file."""
     raw = content.encode() if isinstance(content, str) else content
     return list(formats.read(name, raw, formats.ReadOptions(now=NOW, tlp=tlp)))
+
+
+def read_large(name: str, content: bytes, options: formats.ReadOptions) -> list[Candidate] | None:
+    """The candidates of a file that is read in parts; None if it must be read as a whole."""
+    found = formats.read_large(name, io.BytesIO(content), options)
+    return None if found is None else list(found)
+
+
+def list_or_error(read: Callable[[], Any]) -> Any:
+    """The candidates, or the error."""
+    try:
+        return list(read())
+    except ShareError as error:
+        return type(error), str(error)
 
 
 def format_name(name: str, content: bytes | str) -> str:

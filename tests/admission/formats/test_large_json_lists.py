@@ -3,18 +3,18 @@
 import io
 import json
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.examples import examples
+from support.reading import list_or_error, read_large
 
 from tocsin.admission import formats
-from tocsin.admission.errors import ShareError, Unprocessable
+from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction import json_stream, tlp_words, verified_file
 from tocsin.admission.extraction.tlp_words import find_strictest_in_pieces, find_strictest_tlp
 from tocsin.admission.formats import json_list
-from tocsin.admission.model import Candidate, Tlp, Verdict
+from tocsin.admission.model import Tlp, Verdict
 
 OPTIONS = formats.ReadOptions(now=1_790_000_000_000_000, tlp=Tlp.GREEN)
 HOSTS = [f"host{number}.bad-portal.top" for number in range(200)]
@@ -24,19 +24,6 @@ HOSTS = [f"host{number}.bad-portal.top" for number in range(200)]
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verified_file, "_BLOCK", 512)
     monkeypatch.setattr(json_list, "_LONGEST_KEPT", 300)
-
-
-def list_candidates(read: Callable[[], Any]) -> Any:
-    """The candidates, or the error."""
-    try:
-        return list(read())
-    except ShareError as error:
-        return type(error), str(error)
-
-
-def read_large(content: bytes, name: str = "list.json") -> list[Candidate] | None:
-    found = formats.read_large(name, io.BytesIO(content), OPTIONS)
-    return None if found is None else list(found)
 
 
 LISTS = {
@@ -62,13 +49,14 @@ def test_the_candidates_are_those_of_the_whole(value: Any, indent: int | None, m
     content = mark + json.dumps(value, indent=indent).encode()
     found = formats.read_large("list.json", io.BytesIO(content), OPTIONS)
     assert found is not None
-    assert list_candidates(lambda: found) == list_candidates(
+    assert list_or_error(lambda: found) == list_or_error(
         lambda: formats.read("list.json", content, OPTIONS)
     )
 
 
 def test_a_value_that_is_allowed_behind_it_is_refused() -> None:
-    found = read_large(json.dumps({"deny": HOSTS, "allow": HOSTS[150:]}).encode())
+    content = json.dumps({"deny": HOSTS, "allow": HOSTS[150:]}).encode()
+    found = read_large("list.json", content, OPTIONS)
     assert found is not None
     assert [each.verdict for each in found] == [Verdict.OPEN] * 150 + [Verdict.REFUSED] * 50
 
@@ -96,12 +84,12 @@ TEXT = json.dumps({"deny": HOSTS, "allow": []})
     ],
 )
 def test_others_are_read_as_a_whole(text: str) -> None:
-    assert read_large(text.encode()) is None
+    assert read_large("list.json", text.encode(), OPTIONS) is None
 
 
 @pytest.mark.parametrize("name", ["whitelist.json", "list.rules"])
 def test_a_name_may_speak_against_it(name: str) -> None:
-    assert read_large(TEXT.encode(), name) is None
+    assert read_large(name, TEXT.encode(), OPTIONS) is None
 
 
 def test_a_list_that_changes_while_it_is_read_is_an_error() -> None:
@@ -123,8 +111,8 @@ def test_any_list_is_read_alike_in_both_ways(seed: int, monkeypatch: pytest.Monk
     content = spoil(json.dumps(any_list(chance), indent=chance.choice([None, 1])).encode(), chance)
     found = formats.read_large("list.json", io.BytesIO(content), OPTIONS)
     if found is not None:
-        whole = list_candidates(lambda: formats.read("list.json", content, OPTIONS))
-        assert list_candidates(lambda: found) == whole
+        whole = list_or_error(lambda: formats.read("list.json", content, OPTIONS))
+        assert list_or_error(lambda: found) == whole
 
 
 def any_list(chance: random.Random, depth: int = 0) -> Any:

@@ -3,18 +3,18 @@
 import io
 import json
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.examples import examples
 from support.misp_events import MD5, NOW, STAMP, attribute, event, object_, uuid
+from support.reading import list_or_error, read_large
 
 from tocsin.admission import formats
-from tocsin.admission.errors import ShareError, Unprocessable
+from tocsin.admission.errors import Unprocessable
 from tocsin.admission.extraction import json_stream, verified_file
 from tocsin.admission.formats.misp import large
-from tocsin.admission.model import Candidate, Tlp
+from tocsin.admission.model import Tlp
 
 OPTIONS = formats.ReadOptions(now=NOW, tlp=Tlp.GREEN)
 
@@ -24,19 +24,6 @@ def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verified_file, "_BLOCK", 512)
     monkeypatch.setattr(large, "_LONGEST_EVENT", 2_000)
     monkeypatch.setattr(large, "_LONGEST_KEPT", 100)
-
-
-def read_large(content: bytes, name: str = "a.json") -> list[Candidate] | None:
-    found = formats.read_large(name, io.BytesIO(content), OPTIONS)
-    return None if found is None else list(found)
-
-
-def list_candidates(read: Callable[[], Any]) -> Any:
-    """The candidates, or the error."""
-    try:
-        return list(read())
-    except ShareError as error:
-        return type(error), str(error)
 
 
 SHORT = event(attribute(), attribute("ip-dst", "198.51.100.7", 2))
@@ -73,7 +60,7 @@ def test_the_candidates_are_those_of_the_whole(shape: Any, indent: int | None) -
     stream = io.BytesIO(content)
     found = formats.read_large("a.json", stream, OPTIONS)
     assert found is not None
-    assert list_candidates(lambda: found) == list_candidates(
+    assert list_or_error(lambda: found) == list_or_error(
         lambda: formats.read("a.json", content, OPTIONS)
     )
 
@@ -97,12 +84,12 @@ TEXT = json.dumps({"response": [SHORT, LONG, SHORT]})
     ],
 )
 def test_a_file_that_is_broken_anywhere_gives_no_event(text: str) -> None:
-    assert read_large(text.encode()) is None
+    assert read_large("a.json", text.encode(), OPTIONS) is None
 
 
 def test_an_attribute_that_no_parser_would_take_is_refused_alone() -> None:
     content = TEXT.replace(f'"{STAMP}"', "NaN", 5).replace("h39", "\\ud800").encode()
-    found = read_large(content)
+    found = read_large("a.json", content, OPTIONS)
     assert found is not None
     assert [each.object is None for each in found].count(True) == 2  # the first event, and h39
     assert found == list(formats.read("a.json", content, OPTIONS))
@@ -128,8 +115,8 @@ def test_any_file_is_read_alike_in_both_ways(seed: int, monkeypatch: pytest.Monk
     content = spoil(json.dumps(any_file(chance), indent=chance.choice([None, 1])).encode(), chance)
     found = formats.read_large("a.misp", io.BytesIO(content), OPTIONS)
     if found is not None:
-        whole = list_candidates(lambda: formats.read("a.misp", content, OPTIONS))
-        assert list_candidates(lambda: found) == whole
+        whole = list_or_error(lambda: formats.read("a.misp", content, OPTIONS))
+        assert list_or_error(lambda: found) == whole
 
 
 def any_file(chance: random.Random) -> Any:
@@ -192,7 +179,7 @@ def spoil(content: bytes, chance: random.Random) -> bytes:
 
 def test_an_id_that_comes_again_in_a_long_event_is_a_duplicate_or_refused() -> None:
     content = json.dumps([LONG, LONG, event(attribute("domain", "other.top", 3))]).encode()
-    found = read_large(content)
+    found = read_large("a.json", content, OPTIONS)
     assert found is not None
     verdicts = [each.verdict.value for each in found if each.source_id == f"indicator--{uuid(3)}"]
     assert verdicts == ["open", "refused", "duplicate", "refused", "refused"]
