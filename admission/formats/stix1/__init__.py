@@ -1,6 +1,6 @@
 """STIX 1.x as XML, converted by the OASIS elevator in a bounded process for each document.
 
-The only format that starts a process: see docs/decisions/0022.  Documents with a
+Why in a process: see docs/decisions/0046.  Documents with a
 document type or entity are refused before the elevator sees them, so it never
 follows a file or address that one names.
 """
