@@ -402,6 +402,8 @@ class NewEntry:
     owner: str = ""
     """The partner that sends it to a verbatim collection; empty: the hub or its operator, who may
     add versions to every object."""
+    ends: bool = False
+    """It ends a marking definition, which has one version only: it takes the former's place."""
 
 
 class PublishOutcome(StrEnum):
@@ -536,6 +538,8 @@ class Purge:
     """Texts that nothing may contain that is kept of submissions and reviews."""
     leaves_version: bool = False
     """The last version in each feed stays: it says only that the object is revoked."""
+    replaced: int = 0
+    """Entries of feeds that gave way to the last version when the purge began."""
     begun: int = 0
     """The latest sign of progress, in µs since 1970 UTC."""
 
@@ -546,6 +550,7 @@ class Purge:
             sources=self.sources | other.sources,
             values=tuple(sorted({*self.values, *other.values})),
             leaves_version=self.leaves_version or other.leaves_version,
+            replaced=self.replaced + other.replaced,
             begun=max(self.begun, other.begun),
         )
 

@@ -241,7 +241,8 @@ class Purger:
     def _finish(self, purge: Purge) -> PurgeReport:
         """Delete what a purge has still to delete, in steps of one transaction each."""
         beat = _Heartbeat(self._store, purge, self._lifecycle.now)
-        versions = sum(self._cut(each, purge, beat) for each in self._store.feeds.collections())
+        every = self._store.feeds.collections()
+        versions = purge.replaced + sum(self._cut(each, purge, beat) for each in every)
         cut = [self._cut_body(each, purge, beat) for each in self._find_submissions(purge, beat)]
         reviews = self._store.purges.find_reviews(purge)
         for review_id in reviews:
@@ -340,6 +341,7 @@ def _begin(
     if public is None:
         return Purge(public_id) if holding else None
     own = frozenset((each.partner, each.source_id) for each in public.contributions)
+    replaced = 0
     if public.revocation_reason != RevocationReason.PURGED:
         gone, entries = _purged(public, publisher.config.hub, txn.now)
         txn.put_public_objects([gone])
@@ -354,7 +356,8 @@ def _begin(
         if feeds:
             last = {each.id: [entries(each.max_tlp)] for each in feeds}
             txn.begin_publication(dict.fromkeys(last, 1)).write(last)
-    return Purge(public_id, own, leaves_version=True)
+            replaced = sum(entry.ends for [entry] in last.values())
+    return Purge(public_id, own, leaves_version=True, replaced=replaced)
 
 
 def _purged(
@@ -364,6 +367,7 @@ def _purged(
     held = (public.modified, *(each.modified for each in public.tlp_versions))
     modified = max(now, *(each + MILLISECOND for each in held))
     kind = public.id.partition("--")[0]
+    is_definition = kind == "marking-definition"
     subject: StixObject = {"type": kind, "spec_version": "2.1", "id": public.id}
     if not is_observable_type(kind):
         subject |= {"created_by_ref": hub, "created": stix_time(public.created)}
@@ -373,7 +377,7 @@ def _purged(
         # A wider feed has versions from before the object became stricter: its readers must not
         # learn the level that it has now.
         at = min(public.tlp, level)
-        return new_entry(purged_version(subject, at, hub), at)
+        return replace(new_entry(purged_version(subject, at, hub), at), ends=is_definition)
 
     gone = replace(
         public,

@@ -348,7 +348,8 @@ def entry_for(public: PublicObject, version: NextVersion, merge: Merge) -> NewEn
         return entry
     # The index terms stay those of the whole object: who reads by a label learns of its end.
     bare = revoked_version(body)
-    return replace(entry, body=orjson.dumps(bare), digest=object_digest(bare))
+    ends = kind == "marking-definition"
+    return replace(entry, body=orjson.dumps(bare), digest=object_digest(bare), ends=ends)
 
 
 def new_entry(subject: StixObject, tlp: Tlp) -> NewEntry:

@@ -79,6 +79,7 @@ from tocsin.server.publishing.references import (
     complete_waiting,
     is_another_definition,
     is_seen_as_widely,
+    less_strict_ids,
     missing_definitions,
     resolve_contribution,
     resolve_references,
@@ -1135,13 +1136,22 @@ def _joined_state(new: Contribution, others: Sequence[Contribution], *, adds: bo
 def _leave_former_object(task: _Task, public_id: str, new: Contribution) -> bool:
     """Remove what the partner published about something else under the id; False if nothing.
 
-    A definition with other content stays for the objects that carry it.
+    A definition with other content stays for the objects that carry it, and so does one that is
+    less strict now: its text may be seen there.
     """
     before, work = task.source_ids.public_id(new.source_id), task.work
     sent = task.find_own(before, new.source_id)
     if sent is None or new.unmarked or is_another_definition(new, sent) or before == public_id:
         return False
-    work.put(remove_contribution(work.find(before), sent, work.merge))
+    names = [before]
+    if new.object["type"] == "marking-definition":
+        if new.tlp < sent.tlp:
+            return False
+        names = sorted({before, *less_strict_ids(task.ids, sent, new.tlp)})
+        work.load(names)
+    for name in names:
+        if former := task.find_own(name, new.source_id):
+            work.put(remove_contribution(work.find(name), former, work.merge))
     return True
 
 

@@ -290,6 +290,12 @@ def is_another_definition(new: Contribution, before: Contribution) -> bool:
     return new.object.get("type") == "marking-definition" and _meaning(new) != _meaning(before)
 
 
+def less_strict_ids(ids: PublicIds, definition: Contribution, level: Tlp) -> list[str]:
+    """The ids under which a definition may be published at less strict levels than this one."""
+    keys = (_key_at(each, definition) for each in Tlp if each < level)
+    return [id_ for key in keys for id_ in ids.first_ids("marking-definition", key)]
+
+
 def _meaning(definition: Contribution) -> StixObject:
     outside = ("object_marking_refs", "created_by_ref")
     return {name: value for name, value in definition.object.items() if name not in outside}

@@ -259,6 +259,7 @@ def _purge_to_document(purge: Purge) -> Document:
         "sources": [list(pair) for pair in sorted(purge.sources)],
         "values": list(purge.values),
         "left": purge.leaves_version,
+        "replaced": purge.replaced,
         "begun": purge.begun,
     }
 
@@ -269,5 +270,6 @@ def _purge_from_document(document: Document) -> Purge:
         sources=frozenset((partner, source) for partner, source in document["sources"]),
         values=tuple(document["values"]),
         leaves_version=document["left"],
+        replaced=document.get("replaced", 0),
         begun=document["begun"],
     )

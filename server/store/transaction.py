@@ -153,8 +153,8 @@ class Transaction(Snapshot):
         KNOWN, with another digest a CONFLICT, within one call too.  An entry with an owner is
         FOREIGN if its object has another owner, unless the entry is known.  An object without a
         version gets its first date_added for one; posted again with other content it is a CONFLICT,
-        or with `replace` a newer version.  A marking definition, which has `created` for its only
-        version, with other content takes the place of the former with `replace`, at a new position.
+        or with `replace` a newer version.  An entry that `ends` its object takes the place of the
+        former with `replace`, at a new position.
 
         Raises NotFound if there is no such feed, Malformed if a version is not a timestamp and
         TooLarge if an object is; nothing of the transaction is kept then.

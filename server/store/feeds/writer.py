@@ -51,9 +51,6 @@ from tocsin.server.store.feeds.versions import (
 
 _NO_BATCH = 0
 _DIGEST_LENGTH = 16
-_UNVERSIONED = "marking-definition"
-"""The type whose objects have `created` for their only version: a feed has one entry of each, and
-other content takes its place."""
 _BATCHES_PER_PURGE = 10
 """Batches, of up to 8 MB each, that one transaction of a purge rewrites."""
 
@@ -326,18 +323,18 @@ def _outcome(
         return PublishOutcome.FOREIGN
     if not same_version:
         return PublishOutcome.STORED
-    replaceable = not posting.version or _is_replaceable(posting, same_version)
+    replaceable = not posting.version or _may_end(posting, same_version)
     return PublishOutcome.STORED if replace and replaceable else PublishOutcome.CONFLICT
 
 
-def _is_replaceable(posting: NewEntry, same_version: Sequence[IndexedEntry]) -> bool:
+def _may_end(posting: NewEntry, same_version: Sequence[IndexedEntry]) -> bool:
     """True if the entry may take the place of others; of those of the same call it may not."""
-    return posting.type == _UNVERSIONED and all(p.first != _NO_BATCH for p in same_version)
+    return posting.ends and all(p.first != _NO_BATCH for p in same_version)
 
 
 def _of_same_version(posting: NewEntry, entries: Sequence[IndexedEntry]) -> list[IndexedEntry]:
     """The entries of which a new one takes the place, as it was not refused."""
-    if posting.type != _UNVERSIONED or not posting.version:
+    if not posting.ends:
         return []
     instant = micros(posting.version)
     return [each for each in entries if each.spec == posting.spec and each.instant == instant]

@@ -11,6 +11,7 @@ from support.acs_markings import acs
 from support.clock import sighting
 from support.hub import (
     AMBER,
+    CLEAR,
     GREEN,
     HUB_SECRETS,
     HubInProcess,
@@ -382,6 +383,11 @@ class TestTheEnd:
         revoke(hub, before["id"])
         assert definition_of(hub)["definition"] == {"statement": REVOKED_TEXT}
 
+    def test_a_purge_counts_the_entries_that_it_replaced(
+        self, hub: HubInProcess, before: Any
+    ) -> None:
+        assert hub.services.purger.purge(before["id"], "operator", REASON).versions == 2
+
     def test_what_carries_it_stays_marked_with_it(self, hub: HubInProcess, before: Any) -> None:
         revoke(hub, before["id"])
         assert list(texts_carried(hub).values()) == [REVOKED_TEXT]
@@ -440,3 +446,25 @@ class TestTheEnd:
         for left in (revoked_version(sent), purged_version(sent, Tlp.GREEN, sdo("identity")["id"])):
             assert schema_for(left).validator.is_valid(left), left
             assert "extensions" not in left
+
+
+class TestAnotherLevel:
+    """The partner sends the definition again, marked less or more strictly."""
+
+    @pytest.mark.parametrize("first", [None, GREEN])
+    def test_one_that_is_less_strict_now_keeps_its_text_for_what_carries_it(
+        self, hub: HubInProcess, first: Any
+    ) -> None:
+        more = {"object_marking_refs": [first]} if first else {}
+        hub.push(statement(TEXT, **more), carrying())
+        hub.push(statement(TEXT, object_marking_refs=[CLEAR]))
+        assert list(texts_carried(hub).values()) == [TEXT]
+
+    def test_one_that_is_stricter_now_ends_at_every_level_that_it_had(
+        self, hub: HubInProcess
+    ) -> None:
+        for level in (GREEN, CLEAR, AMBER):
+            hub.push(statement(TEXT, object_marking_refs=[level]), carrying())
+        found = hub.ask("collections/green/objects/", "north", query_string={"limit": 1000}).json
+        texts = {o["definition"].get("statement") for o in found["objects"] if "definition" in o}
+        assert texts - {None} == {REVOKED_TEXT}

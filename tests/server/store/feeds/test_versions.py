@@ -24,9 +24,9 @@ from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.model import Entry, NewEntry, Query, VersionKeyword
 
 
-def definition(body: str = "") -> NewEntry:
-    """A version of a marking definition, of which a feed has one entry."""
-    return replace(posting(1, body=body), type="marking-definition")
+def definition(body: str = "", *, ends: bool = False) -> NewEntry:
+    """A marking definition, of which a feed has one entry, or the entry that ends it."""
+    return replace(posting(1, body=body), type="marking-definition", ends=ends)
 
 
 class TestVersions:
@@ -143,16 +143,17 @@ class TestObjectsWithoutVersions:
         feed.publish(posting(1))
         assert feed.publish(posting(1, body="other"), replace=True) == [CONFLICT]
 
-    def test_a_marking_definition_takes_the_place_of_the_former(self, feed: Feed) -> None:
-        first, other = definition(), definition("other")
+    def test_the_end_of_a_marking_definition_takes_its_place(self, feed: Feed) -> None:
+        first, other = definition(), definition("other", ends=True)
         feed.publish(first, posting(2))
+        assert feed.publish(definition("of another author"), replace=True) == [CONFLICT]
         assert feed.publish(other) == [CONFLICT]
         assert feed.publish(first, other, replace=True) == [KNOWN, STORED]
         found = [(entry.position, entry.body) for entry in feed.page(Query(keywords=ALL))]
         assert found == [(2, posting(2).body), (3, other.body)]
 
     def test_two_of_one_version_cannot_come_at_once(self, feed: Feed) -> None:
-        first, other = definition(), definition("other")
+        first, other = definition(), definition("other", ends=True)
         assert feed.publish(first, other, replace=True) == [STORED, CONFLICT]
 
 
