@@ -54,6 +54,7 @@ from tocsin.admission.formats.csv.columns import (
     Role,
     are_headings,
     guess_columns,
+    is_recipient_type,
     map_columns,
     name_columns,
     normalise_heading,
@@ -136,7 +137,7 @@ def _names_columns(line: str, first: str, delimiter: str) -> bool:
 
 
 def _has_several_roles(columns: Columns) -> bool:
-    return sum(role is not Role.OTHER for role in columns.roles) >= 2
+    return sum(role is not Role.OTHER for role in columns.roles) + columns.recipients >= 2
 
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
@@ -348,7 +349,8 @@ class _Table:
             return "a list of people is never shared"
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
-        if any(is_private_type(kind.lower()) for kind in self._cells(row, Role.TYPE)[:1]):
+        kinds = self._cells(row, Role.TYPE)[:1]
+        if any(is_private_type(kind.lower()) or is_recipient_type(kind) for kind in kinds):
             return "describes people or victims, which are never shared"
         return ""
 

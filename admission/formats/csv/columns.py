@@ -72,6 +72,9 @@ _ROLES: Mapping[str, Role] = {
 _VALUE_WORDS = frozenset(load_words(_PACKAGE, "value_heading_words"))
 _OTHER_WORDS = frozenset(load_words(_PACKAGE, "other_heading_words"))
 _PERSONAL_WORDS = frozenset(load_words(_PACKAGE, "personal_heading_words"))
+_RECIPIENT_WORDS = frozenset(load_words(_PACKAGE, "recipient_heading_words"))
+_SENDER_HEADINGS = frozenset(load_words(_PACKAGE, "headings_sender"))
+_WORDS_BESIDE_RECIPIENTS = frozenset(load_words(_PACKAGE, "mailbox_heading_words"))
 _INDICATOR_ROLES = frozenset((Role.VALUE, Role.VALUE_OF_KIND))
 _CERTIFICATE_WORDS = frozenset(load_words(_PACKAGE, "certificate_heading_words"))
 _FINGERPRINT_WORDS = _CERTIFICATE_WORDS | frozenset(
@@ -87,6 +90,7 @@ _SPLIT_MAIL = re.compile(r"\be mail\b")
 _TAG = re.compile(r"#\w{1,60}(?:\s+#\w{1,60})*")
 _MOST_COLUMNS = 2000
 _DIRECTION = re.compile(r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|host|address|port)\b")
+_PARTS_OF_NAMES = frozenset(load_words(_PACKAGE, "headings_parts_of_names"))
 _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
 
 
@@ -102,6 +106,8 @@ class Columns:
     """True if the table has headings; otherwise the roles are guessed from the cells."""
     people: bool = False
     """True for a list of people: only mailboxes with names or telephone numbers."""
+    recipients: bool = False
+    """True if a heading is that of recipients' mailboxes."""
     headings: tuple[str, ...] = ()
     """The headings as they are written; empty if the table has none."""
     declared: Mapping[int, str] = field(default_factory=dict)
@@ -161,16 +167,33 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
     if any(map(_DIRECTION.search, map(normalise_heading, cells))):  # a log: `host` wrote it
         own = (normalise_heading(cell) in _LOGGING_HOST for cell in cells)
         roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
-    if not {*_INDICATOR_ROLES, Role.CERTIFICATE} & set(roles):
+    recipients = any(_is_of_recipients(frozenset(_split_heading(cell).split())) for cell in cells)
+    if recipients:
+        roles = _roles_in_list_of_messages(cells, roles)
+    elif not {*_INDICATOR_ROLES, Role.CERTIFICATE} & set(roles):
         return None
     people = _is_list_of_people(cells, roles)
-    return Columns(tuple(roles), headed=True, people=people, headings=tuple(cells))
+    return Columns(tuple(roles), True, people, recipients, tuple(cells))
+
+
+def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
+    """Without the recipient's server, and with the senders if nothing else is an indicator."""
+    senders = _SENDER_HEADINGS if _INDICATOR_ROLES.isdisjoint(roles) else frozenset[str]()
+    found = []
+    for cell, role in zip(map(normalise_heading, cells), roles, strict=True):
+        own = cell in ("to ip", "toip")
+        found.append(Role.OTHER if own else Role.VALUE_OF_KIND if cell in senders else role)
+    return found
 
 
 def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
     headings = [normalise_heading(cell) for cell in cells]
     paired = zip(headings, roles, strict=True)
     holding = [heading for heading, role in paired if role in _INDICATOR_ROLES]
+    if any(map(_MAILBOX.search, holding)) and any(
+        each.replace(" ", "") in _PARTS_OF_NAMES for each in headings
+    ):
+        return True
     if not all(_MAILBOX.search(each) for each in holding):
         return False
     return any(_PERSONAL_WORDS.intersection(each.split()) for each in headings)
@@ -239,10 +262,34 @@ def _find_column(heading: str, headings: Sequence[str], width: int) -> int:
 
 def _is_of_others(heading: str) -> bool:
     """True if a heading speaks of people, victims or the machine that wrote the table."""
-    words = set()
-    for each in (heading, _CAMEL_CASE.sub(" ", heading[:80])):
-        words.update(normalise_heading(each).split())
-    return bool(words & (_OTHER_WORDS | _PERSONAL_WORDS | _LOGGING_HOST))
+    split = frozenset(_split_heading(heading).split())
+    words = split.union(normalise_heading(heading).split())
+    return bool(words & (_OTHER_WORDS | _PERSONAL_WORDS | _LOGGING_HOST)) or _is_private(split)
+
+
+def names_recipients(heading: str) -> bool:
+    """True if a heading is that of mailboxes of recipients, or of other people.
+
+    >>> names_recipients("email.to.address"), names_recipients("Email to block")
+    (True, False)
+    """
+    return _is_private(frozenset(_split_heading(heading).split()))
+
+
+def is_recipient_type(kind: str) -> bool:
+    """True if a cell that names a type says that the values are recipients' mailboxes."""
+    words = frozenset(_split_heading(kind).split())
+    return words == {"email", "dst"} or (words != {"a"} and _is_of_recipients(words))
+
+
+def _is_private(words: frozenset[str]) -> bool:
+    """True if words of a heading speak of victims, machines or reporters, or only of recipients."""
+    return bool((words - {"name"}) & _OTHER_WORDS) or _is_of_recipients(words)
+
+
+def _is_of_recipients(words: frozenset[str]) -> bool:
+    plain = frozenset(word for word in words if not word.isdigit())
+    return bool(plain & _RECIPIENT_WORDS) and plain <= _RECIPIENT_WORDS | _WORDS_BESIDE_RECIPIENTS
 
 
 def _has_later_value(cells: Sequence[str], roles: Sequence[Role]) -> bool:
@@ -269,21 +316,26 @@ def _normalise(heading: str) -> str:
 
 def _role_of_heading(heading: str) -> Role:
     """The role of a heading as it is written, or else split at its capitals."""
-    role = _role_of(normalise_heading(heading))
-    if role is not Role.OTHER:
-        return role
-    return _role_of(normalise_heading(_CAMEL_CASE.sub(" ", heading[:80])))
+    role, split = _role_of(normalise_heading(heading)), _split_heading(heading)
+    if role is Role.VALUE_OF_KIND and _is_private(frozenset(split.split())):
+        return Role.OTHER  # `toRecipients.emailAddress.address`
+    return role if role is not Role.OTHER else _role_of(split)
+
+
+def _split_heading(heading: str) -> str:
+    """The words of a heading, split at its capitals."""
+    return normalise_heading(_CAMEL_CASE.sub(" ", heading[:80]))
 
 
 def _role_of(heading: str) -> Role:
     if heading in _ROLES:
         return _ROLES[heading]
-    words = set(_HASH_NAME.sub(r"sha\1", heading).split())
+    words = frozenset(_HASH_NAME.sub(r"sha\1", heading).split())
     if len(words) > 6:
         return Role.OTHER
     if words & _CERTIFICATE_WORDS and words <= _FINGERPRINT_WORDS:
         return Role.CERTIFICATE
-    if words & _VALUE_WORDS and not (words - {"name"}) & _OTHER_WORDS:
+    if words & _VALUE_WORDS and not _is_private(words):
         file_name = "name" in words and not words & {"domain", "host", "dns"}
         return Role.OTHER if file_name else Role.VALUE_OF_KIND
     return Role.OTHER

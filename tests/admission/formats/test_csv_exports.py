@@ -1,5 +1,6 @@
 """Tables that programs export: camel-case headings, STIX patterns, logs of local machines."""
 
+import re
 from typing import Any
 
 import pytest
@@ -54,6 +55,62 @@ class TestHeadings:
     ) -> None:
         value = "jane@acme.org" if "mail" in heading.lower() else "198.51.100.8"
         assert values(f"{heading},RemoteUrl\n{value},evil.com\n") == ["evil.com"]
+
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            *("email.to.address", "email.cc.address", "To: (Address)", "BCC: (Address)"),
+            *("An: (Adresse)", "\u00c0: (Adresse)", "Para: (Correo)", "A: (Indirizzo)"),
+            *("ToAddress", "emailTo", "mail_to", "Email To", "to_addresses", "cc_address", "CC"),
+            *("toRecipients.0.emailAddress.address", "Users email", "Mailbox address"),
+            *("email sent to", "rcpt_to_address", "Attendee email", "Account email"),
+        ],
+    )
+    def test_a_column_of_recipients_holds_no_indicators(self, heading: str) -> None:
+        assert values(f"{heading},url\njane@acme.org,http://evil.com/a\n") == ["http://evil.com/a"]
+
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            *("ip to block", "resolves to ip", "Email to block", "domain to sinkhole", "CC domain"),
+            *("From: (Address)", "email.from.address", "Reply-To address", "IP a bloquear"),
+        ],
+    )
+    def test_to_beside_other_words_is_no_recipient(self, heading: str) -> None:
+        value = "joe@bad.com" if re.search("(?i)mail|address", heading) else "evil.com"
+        value = "198.51.100.7" if re.search(r"(?i)\bip\b", heading) else value
+        assert values(f"{heading},note\n{value},x\n") == [value]
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "Sender,Recipient,Subject\njoe@bad.com,jane@acme.org,Pay\n",
+            "Message trace\n\nFrom;To;Subject\njoe@bad.com;jane@acme.org;Pay\n",
+            "SenderAddress,RecipientAddress,FromName,ToIP\njoe@bad.com,jane@acme.org,J,192.0.2.8\n",
+        ],
+    )
+    def test_of_a_list_of_messages_only_the_senders_are_indicators(self, table: str) -> None:
+        assert values(table) == ["joe@bad.com"]
+
+    @pytest.mark.parametrize("heading", ["To address", "Recipients", "Attendee", "User", "Opfer"])
+    def test_a_table_of_people_only_has_no_indicators(self, heading: str) -> None:
+        assert values(f"{heading},Subject\njane@acme.org,Pay\n") == []
+
+    @pytest.mark.parametrize("kind", ["email-dst", "recipient", "Email To", "victim"])
+    def test_a_row_whose_type_is_that_of_recipients_is_refused(self, kind: str) -> None:
+        assert values(f"type,value\n{kind},jane@acme.org\nemail-src,joe@bad.com\n") == [
+            "joe@bad.com"
+        ]
+
+    def test_a_list_of_first_and_last_names_is_one_of_people_whatever_else_it_has(self) -> None:
+        assert (
+            values("First Name,Last Name,Email,URL\nJane,Doe,jane@acme.org,http://acme.org\n") == []
+        )
+
+    def test_a_list_of_messages_is_a_table_whatever_its_name(self) -> None:
+        text = b"From,To,Subject\njoe@bad.com,jane@acme.org,Pay\n"
+        (found,) = formats.read("mails.log", text, formats.ReadOptions(now=NOW))
+        assert "joe@bad.com" in str(found.object)
 
 
 class TestLogs:
