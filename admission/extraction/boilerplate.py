@@ -32,6 +32,7 @@ class LineRole(Enum):
 
     COMMENT = auto()
     PEOPLE = auto()  # names authors, contacts or victims
+    RECIPIENTS = auto()  # below a line that introduces recipients: only mailboxes do not count
     REFERENCE = auto()
     YARA_RULE = auto()
     IDS_RULE = auto()  # of Snort or Suricata
@@ -42,8 +43,23 @@ _PACKAGE = "tocsin.admission.extraction"
 _COMMENT_SIGNS = ("#", "//", ";", "!")
 _BULLET = r"[\s>#/;!*_+-]*+(?:\[?\d{1,3}[\].)]\s*+[*_]*+)?+"
 _PEOPLE_LABEL = re.compile(
-    rf"{_BULLET}{load_alternation(_PACKAGE, 'people_labels')}[*_]*\s*[:=]", re.IGNORECASE
+    rf"{_BULLET}{load_alternation(_PACKAGE, 'people_labels')}[*_]*"
+    r"\s*(?::|=(?!\S+\s+\w{1,20}=))",
+    re.IGNORECASE,
 )
+_PEOPLE_LEAD = re.compile(
+    rf"(?:^|[\s(-]){load_alternation(_PACKAGE, 'people_leads')}[*_\"'\s]{{0,4}}[:=-][\s*_-]*$",
+    re.IGNORECASE,
+)
+_PERSONAL_BLOCK = re.compile(
+    r"\s*(?:BEGIN:(VCARD|VCALENDAR)\s*$|(?-i:dn):(?::|[^,]{1,400},\s?(?:dc|ou?|c)=))", re.IGNORECASE
+)
+"""The first line of a contact card, a calendar, or an entry of a directory (LDIF)."""
+_PERSONAL_PROPERTY = re.compile(
+    r"\s*(?:[\w-]{1,20}\.)?(?:attendee|organizer|contact|email|x-ms-olk-sender)(?:;[^\n]{0,2000})?:",
+    re.IGNORECASE,
+)
+"""A property of a calendar that names people."""
 _PEOPLE_PHRASE = re.compile(
     rf"{_BULLET}(?:feed )?{load_alternation(_PACKAGE, 'people_phrases')}\b", re.IGNORECASE
 )
@@ -70,10 +86,19 @@ _ANNOUNCED = re.compile(
     re.IGNORECASE,
 )
 """A sentence that ends in `the blog post about X is available on Y at`."""
+_MOST_AFTER = 100
+_MOST_PLACES = 20
 _MOST_BEFORE = 200
 """Characters before a URL that are looked at."""
 _REFERENCE_HEADINGS = frozenset(load_words(_PACKAGE, "reference_headings"))
-_HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS
+_RECIPIENT_HEADINGS = frozenset(load_words(_PACKAGE, "recipient_headings"))
+_HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS | _RECIPIENT_HEADINGS
+_OTHER_LABEL = re.compile(r"\s*[\w.-]{1,30}\s?[:=]\s*\S")
+_ENDS_OF_LEADS = (":", "=", "-", "*", "_")
+_LONGEST_LEAD = 300
+_LONGEST_PROPERTY = 2_000
+_MOST_IDLE = 5
+"""Lines without a mailbox at the beginning of a list of recipients."""
 _LAST_OF_HEADINGS = frozenset(
     each.split("-", count)[-1] for each in _HEADINGS for count in range(each.count("-") + 1)
 )
@@ -99,7 +124,7 @@ _SENDER_LABEL = re.compile(
 )
 _AFTER_HOST = re.compile(r"[/?#:]")
 _FREE_MAIL = frozenset(load_words(_PACKAGE, "free_mail_providers"))
-_MAY_NAME_MAILBOXES = (None, LineRole.PEOPLE, LineRole.COMMENT)
+_MAY_NAME_MAILBOXES = (None, LineRole.PEOPLE, LineRole.RECIPIENTS, LineRole.COMMENT)
 _NOT_IN_HOSTS = re.compile(r"[^a-z0-9.-]+")
 _CELLS = re.compile(r"[|\t]")
 _SEARCHED = 1_000
@@ -112,19 +137,89 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
     """The role of each line; in `markup` a line that begins with `#` is a heading."""
     found = _Roles()
     in_references = in_people = False
+    people = _PeopleReader()
     rule_ends = _find_yara_rules(lines)
     end = 0
     for number, line in enumerate(lines):
         end = max(end, rule_ends.get(number, 0))
-        if begins_section(lines, number):
+        heading = begins_section(lines, number)
+        if heading:
             in_references = _heading(line) in _REFERENCE_HEADINGS
             in_people = _heading(line) in mailboxes.PEOPLE_HEADINGS
         elif in_people and not line.strip() and not begins_section(lines, number - 1):
             in_people = False
         section = LineRole.PEOPLE if in_people else LineRole.REFERENCE if in_references else None
         rule = number < end
-        found.append(LineRole.YARA_RULE if rule else _classify_line(line, markup) or section)
+        role = LineRole.YARA_RULE if rule else _classify_line(line, markup) or section
+        found.append(people.classify(line, role, heading))
     return found
+
+
+class _PeopleReader:
+    """Follows lists of recipients, contact cards and calendars through the lines of a text."""
+
+    def __init__(self) -> None:
+        self._block = ""
+        """The kind of a card or calendar that has not ended; `DN` for an entry of a directory."""
+        self._folded: LineRole = LineRole.PEOPLE
+        """The role of the property that the next line may continue."""
+        self._margin = -1
+        """The indentation of the line that introduces people; negative outside of lists."""
+        self._deeper_only = False
+        self._idle = self._listed = 0
+        """Lines since the last mailbox of the list, and lines with one."""
+
+    def classify(self, line: str, role: LineRole | None, heading: bool) -> LineRole | None:
+        """The role of the next line, which without people has that `role`."""
+        block = None if self._block else _PERSONAL_BLOCK.match(line[:_LONGEST_PROPERTY])
+        if block is not None:
+            self._block = (block[1] or "dn").upper()
+        if self._block:
+            return self._classify_in_block(line)
+        leads = _introduces_people(line, heading)
+        inside = not leads and self._is_in_list(line, heading)
+        if leads or role is LineRole.PEOPLE:
+            self._margin, self._deeper_only = _indentation(line), not leads
+            self._idle = self._listed = 0
+        return LineRole.RECIPIENTS if inside and role in (None, LineRole.REFERENCE) else role
+
+    def _classify_in_block(self, line: str) -> LineRole:
+        if self._block != "VCALENDAR" or _PERSONAL_PROPERTY.match(line[:_LONGEST_PROPERTY]):
+            self._folded = LineRole.PEOPLE
+        elif not line.startswith((" ", "\t")):
+            self._folded = LineRole.RECIPIENTS
+        ended = not line.strip() if self._block == "DN" else f"END:{self._block}" in line.upper()
+        self._block = "" if ended else self._block
+        return self._folded
+
+    def _is_in_list(self, line: str, heading: bool) -> bool:
+        if self._margin >= 0 and (heading or self._ends_list(line)):
+            self._margin = -1
+        has_mailbox = "@" in line
+        self._listed += has_mailbox
+        self._idle = 0 if has_mailbox else self._idle + 1
+        return self._margin >= 0
+
+    def _ends_list(self, line: str) -> bool:
+        if line.strip() and _indentation(line) > self._margin:
+            return _SENDER_LABEL.match(line) is not None
+        if self._deeper_only or _SENDER_LABEL.match(line) or _OTHER_LABEL.match(line[:100]):
+            return True
+        if "@" in line or not line.strip():
+            return False
+        return self._idle >= (1 if self._listed else _MOST_IDLE)
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _introduces_people(line: str, heading: bool) -> bool:
+    """True if a line introduces a list of recipients; `heading` says that it is a heading."""
+    if heading and _heading(line) in _RECIPIENT_HEADINGS:
+        return True
+    lead = len(line) <= _LONGEST_LEAD and line.rstrip().endswith(_ENDS_OF_LEADS)
+    return lead and _PEOPLE_LEAD.search(line) is not None
 
 
 class _Roles(Sequence[LineRole | None]):
@@ -160,6 +255,8 @@ def _classify_line(line: str, markup: bool) -> LineRole | None:
 
 def _names_people(start: str, labelled: bool) -> bool:
     if (labelled and _PEOPLE_LABEL.match(start)) or _PEOPLE_PHRASE.match(start):
+        return True
+    if ";" in start and labelled and _PERSONAL_PROPERTY.match(start):
         return True
     return "contact" in start.lower() and _PLEASE_CONTACT.search(start) is not None
 
@@ -198,6 +295,13 @@ def begins_section(lines: Sequence[str], number: int) -> bool:
     if below.endswith(_UNDERLINE_ENDS) and _UNDERLINE.fullmatch(below):
         return True
     return _ends_like_heading(line) and _heading(line) in _HEADINGS
+
+
+def begins_people(lines: Sequence[str], number: int) -> bool:
+    """True if the line with that number introduces authors, contacts, victims or recipients."""
+    heading = begins_section(lines, number)
+    people = heading and _heading(lines[number]) in mailboxes.PEOPLE_HEADINGS
+    return people or _introduces_people(lines[number], heading)
 
 
 def _ends_like_heading(line: str) -> bool:
@@ -242,6 +346,10 @@ def find_in_boilerplate(line: str, role: LineRole, markup: bool) -> Iterator[Rec
     if role is LineRole.YARA_RULE:
         if _SAMPLE_HASH.match(line[:80]):
             yield from (v for v in find_in_line(line, False) if v.kind in HASH_TYPES.values())
+        return
+    if role is LineRole.RECIPIENTS:
+        found = find_in_line(line, False, "", markup)
+        yield from (value for value in found if value.kind is not IocType.EMAIL)
         return
     if role is LineRole.IDS_RULE:
         yield from find_in_line(line.partition("(")[0], False)
@@ -326,10 +434,12 @@ class BystanderFilter:
         """True if a mailbox is a bystander's, by its writing and the words before it."""
         if mailboxes.holds_message_ids(line):
             return True
-        place = _lower(line).find(address)
-        if place < 0 or _SENDER_LABEL.match(line):
+        places = list(_find_places(address, line))
+        if any(self._is_recipient(place, place + len(address), line) for place in places):
+            return True
+        if not places or _SENDER_LABEL.match(line):
             return False
-        words = mailboxes.words_before(line, place)
+        words = mailboxes.words_before(line, places[0])
         if mailboxes.suggest_bystander(words) and not self.ransom_note:
             return True
         if mailboxes.suggest_attacker(words):
@@ -338,9 +448,20 @@ class BystanderFilter:
             return True
         return self._is_elsewhere(address) and not _stands_alone(address, line)
 
+    def _is_recipient(self, place: int, end: int, line: str) -> bool:
+        start = mailboxes.find_list_start(line, place)
+        return mailboxes.names_recipient(
+            mailboxes.words_before(line, start), line[end : end + _MOST_AFTER]
+        )
+
     def _is_elsewhere(self, address: str) -> bool:
         domain = address.rpartition("@")[2]
         return bool(self.defanged_hosts) and not self.defanged_hosts.has_above_or_below(domain)
+
+
+def _find_places(address: str, line: str) -> Iterator[int]:
+    places = re.finditer(re.escape(address), _lower(line))
+    return (found.start() for found in islice(places, _MOST_PLACES))
 
 
 @lru_cache(maxsize=2)  # called for every value of the same line
@@ -384,7 +505,7 @@ def find_bystanders(lines: Sequence[str], roles: Sequence[LineRole | None]) -> B
 
 def _find_mailboxes(line: str) -> Iterator[str]:
     if not mailboxes.holds_message_ids(line):
-        found = find_in_line(line[:1000], False)
+        found = find_in_line(mailboxes.remove_log_fields(line[:1000]), False)
         yield from (value.value for value in found if value.kind is IocType.EMAIL)
 
 

@@ -5,6 +5,8 @@ attackers.  The nearest words before the mailbox decide, or how it is written.
 """
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 
 from tocsin.admission.word_lists import load_alternation, load_words
 
@@ -20,6 +22,37 @@ _ATTACKER_WORDS = re.compile(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'words_before_attacker_mailboxes')}(?![\w@-])",
     re.IGNORECASE,
 )
+_RECIPIENT_FIELDS = re.compile(
+    rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'recipient_fields')}(?![\w@-])", re.IGNORECASE
+)
+_AFTER_RECIPIENT = re.compile(
+    r"[>\"']{0,2}(?:(?:\.\.\.|:)\s?(?:recipient|user unknown|unknown user|no such|mailbox"
+    r"|relay access denied|host \S{1,255} said)|\ssaved\b)",
+    re.IGNORECASE,
+)
+_AFTER_SENDER = re.compile(r"[>\"']{0,2}(?:\.\.\.|:)\s?sender\b", re.IGNORECASE)
+"""Words of a mail server's reply after the mailbox that it is about."""
+_ADDRESS = re.compile(r"[^\s,;:=|<>\"'()\[\]{}@]{1,64}@[\w.-]{1,253}")
+_BETWEEN_LISTED = re.compile(
+    r"[>\"')\]\s]{0,6}[,;]\s{0,4}(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?"
+    r"[\s<\"'(\[]{0,6}"
+)
+"""Between two mailboxes of one list, which may have names."""
+_MESSAGE_ID = re.compile(
+    r"(?<![\w@.?&-])(?:(?:(?:[a-z]{1,10}[_-])?(?:message|msg)[_-]?id[\"']?\s?[:=]\s?[\"']?<?"
+    r"|(?:in-reply-to|references)\s?[:=]\s?<|id=)[^\s<>,;\"']{1,250}@[^\s<>,;\"'\[]{1,250})",
+    re.IGNORECASE,
+)
+_RELAY_OF_RECIPIENT = re.compile(
+    r"(?<=\bto=<)([^>]{0,320}>.{0,400}?\s)relay=[^\s,]{1,400}(?: \[[^\]\s]{2,50}\])?"
+)
+_EXIM = (
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S{0,4}(?: [+-]\d{4})?(?: \[\d+\])?"
+    r" \w{6}-\w{4,11}(?:-\w{2,4})? "
+)
+"""The time and the id with which a line of Exim's log begins."""
+_EXIM_DELIVERY = re.compile(rf"({_EXIM})(?:[=-]>|>>|\*[*>]|==) .*")
+_EXIM_ARRIVAL = re.compile(rf"{_EXIM}<= ")
 _AT = r"(?<=\w.)\s?(?:@|[aA][tT])\s?[\])}]"
 _DEFANGED_MAILBOX = re.compile(
     rf"\[{_AT}|\({_AT}|\{{{_AT}|@(?<=\w@)[\w-]{{1,63}}\s?[\[({{]\s?(?:\.|[dD][oO][tT])"
@@ -41,6 +74,49 @@ def words_before(line: str, place: int) -> str:
     """The part of the sentence before the mailbox that begins at `place`."""
     start = max(0, place - _LONGEST)
     return _SENTENCE.split(line[start:place])[-1]
+
+
+def find_list_start(line: str, place: int) -> int:
+    """The place of the first mailbox of the list in which the one at `place` is."""
+    return _list_starts(line).get(place, place)
+
+
+@lru_cache(maxsize=2)  # called for every mailbox of the same line
+def _list_starts(line: str) -> Mapping[int, int]:
+    found = dict[int, int]()
+    start = end = 0
+    for address in _ADDRESS.finditer(line):
+        listed = end and _BETWEEN_LISTED.fullmatch(line, end, address.start())
+        start = start if listed else address.start()
+        found[address.start()] = start
+        end = address.end()
+    return found
+
+
+def remove_log_fields(line: str) -> str:
+    """The line of a mail server's log without message ids and the servers of recipients.
+
+    >>> remove_log_fields("to=<j@lab.org>, relay=mx.lab.org[192.0.2.1]:25, msgid=<1@a.org>")
+    'to=<j@lab.org>, , >'
+    """
+    if "@" not in line:
+        return line
+    if line[:4].isdigit():
+        line = _EXIM_DELIVERY.sub(r"\1", line)
+        if _EXIM_ARRIVAL.match(line):  # its recipients are last
+            line = line.rpartition(" for ")[0] or line
+    if "relay=" in line:
+        line = _RELAY_OF_RECIPIENT.sub(r"\1", line)
+    return _MESSAGE_ID.sub("", line)
+
+
+def names_recipient(words: str, after: str) -> bool:
+    """True if the field before a mailbox, or what comes `after` it, makes it a recipient's."""
+    if _AFTER_SENDER.match(after):
+        return False
+    if _AFTER_RECIPIENT.match(after):
+        return True
+    return _last_end(_RECIPIENT_FIELDS, words) > _last_end(_ATTACKER_WORDS, words)
 
 
 def has_defanged_mailbox(text: str) -> bool:

@@ -96,6 +96,7 @@ _READ_CELLS: Mapping[Role, tuple[str, str]] = {
 _LONGEST_EXCERPT = 60
 """Characters of a cell that is refused."""
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
+_JSON_MEMBER = re.compile(r"\{\s*\"[^\"]{1,100}\"\s*:")
 _TRIM = '\ufeff \t"'
 MAP_OPTION = " (--map COLUMN=KIND changes one)"
 """The hint to users of a command line; other programs leave it out."""
@@ -122,8 +123,8 @@ def _accepts(name: str, content: bytes) -> bool:
     text = decode_text(content[:8192])
     start = text.split("\n")[:-1] or [text]
     first = next(filter(has_cells, start), "")
-    if _MARKDOWN_ROW.match(first):
-        return False  # a table in Markdown, which is read as text
+    if _MARKDOWN_ROW.match(first) or _JSON_MEMBER.search(first):
+        return False  # a table in Markdown or events in JSON, which are read as text
     above = [line for line in start if line.startswith("#")]
     return any(_names_columns(line, first, each) for line in (first, *above) for each in DELIMITERS)
 

@@ -73,6 +73,7 @@ _VALUE_WORDS = frozenset(load_words(_PACKAGE, "value_heading_words"))
 _OTHER_WORDS = frozenset(load_words(_PACKAGE, "other_heading_words"))
 _PERSONAL_WORDS = frozenset(load_words(_PACKAGE, "personal_heading_words"))
 _RECIPIENT_WORDS = frozenset(load_words(_PACKAGE, "recipient_heading_words"))
+_PERSON_WORDS = _RECIPIENT_WORDS | frozenset(load_words(_PACKAGE, "person_heading_words"))
 _SENDER_HEADINGS = frozenset(load_words(_PACKAGE, "headings_sender"))
 _WORDS_BESIDE_RECIPIENTS = frozenset(load_words(_PACKAGE, "mailbox_heading_words"))
 _INDICATOR_ROLES = frozenset((Role.VALUE, Role.VALUE_OF_KIND))
@@ -167,7 +168,7 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
     if any(map(_DIRECTION.search, map(normalise_heading, cells))):  # a log: `host` wrote it
         own = (normalise_heading(cell) in _LOGGING_HOST for cell in cells)
         roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
-    recipients = any(_is_of_recipients(frozenset(_split_heading(cell).split())) for cell in cells)
+    recipients = any(map(names_recipients, cells))
     if recipients:
         roles = _roles_in_list_of_messages(cells, roles)
     elif not {*_INDICATOR_ROLES, Role.CERTIFICATE} & set(roles):
@@ -267,29 +268,33 @@ def _is_of_others(heading: str) -> bool:
     return bool(words & (_OTHER_WORDS | _PERSONAL_WORDS | _LOGGING_HOST)) or _is_private(split)
 
 
+@lru_cache(maxsize=1024)  # the members of JSON events repeat a few
 def names_recipients(heading: str) -> bool:
     """True if a heading is that of mailboxes of recipients, or of other people.
 
     >>> names_recipients("email.to.address"), names_recipients("Email to block")
     (True, False)
     """
-    return _is_private(frozenset(_split_heading(heading).split()))
+    return _consists_of(frozenset(_split_heading(heading).split()), _PERSON_WORDS)
 
 
 def is_recipient_type(kind: str) -> bool:
     """True if a cell that names a type says that the values are recipients' mailboxes."""
     words = frozenset(_split_heading(kind).split())
-    return words == {"email", "dst"} or (words != {"a"} and _is_of_recipients(words))
+    if words == {"a"}:  # an address record
+        return False
+    return words == {"email", "dst"} or _consists_of(words, _RECIPIENT_WORDS)
 
 
 def _is_private(words: frozenset[str]) -> bool:
     """True if words of a heading speak of victims, machines or reporters, or only of recipients."""
-    return bool((words - {"name"}) & _OTHER_WORDS) or _is_of_recipients(words)
+    return bool((words - {"name"}) & _OTHER_WORDS) or _consists_of(words, _PERSON_WORDS)
 
 
-def _is_of_recipients(words: frozenset[str]) -> bool:
+def _consists_of(words: frozenset[str], known: frozenset[str]) -> bool:
+    """True if one of the words is known, and all others only say that the values are mailboxes."""
     plain = frozenset(word for word in words if not word.isdigit())
-    return bool(plain & _RECIPIENT_WORDS) and plain <= _RECIPIENT_WORDS | _WORDS_BESIDE_RECIPIENTS
+    return bool(plain & known) and plain <= known | _WORDS_BESIDE_RECIPIENTS
 
 
 def _has_later_value(cells: Sequence[str], roles: Sequence[Role]) -> bool:

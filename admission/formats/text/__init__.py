@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from tocsin.admission.extraction.boilerplate import (
     LineRole,
+    begins_people,
     begins_section,
     classify_lines,
     find_bystanders,
@@ -35,6 +36,7 @@ from tocsin.admission.extraction.indicators import (
     with_closing_notes,
     with_note_of_unrelated_ids,
 )
+from tocsin.admission.extraction.mailboxes import remove_log_fields
 from tocsin.admission.extraction.prose import (
     find_in_line,
     may_hold_values,
@@ -61,6 +63,7 @@ from tocsin.admission.formats.text.passages import (
     TextLines,
     relate_ids,
 )
+from tocsin.admission.formats.text.recipients import Recipients
 from tocsin.admission.model import Candidate, Finding
 from tocsin.admission.observables.ioc_types import RecognisedIoc, recognise_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION
@@ -178,7 +181,7 @@ class _TextReader:
         self._lines = lines
         self._markup = name.endswith(_MARKUP)
         self._asciidoc = name.endswith(_ASCIIDOC)
-        self._listing = not self._markup and _are_most(is_entry, lines)
+        self._listing = not self._markup and _is_list(lines)
         self._roles: Sequence[LineRole | None] = ()
         self._find = self._find_in_entry if self._listing else self._prose_finder()
         self._is_column = self._listing or (
@@ -231,19 +234,24 @@ class _TextReader:
     def _prose_finder(self) -> FindValues:
         self._roles = roles = classify_lines(self._lines, self._markup)
         bystanders = find_bystanders(self._lines, roles)
+        recipients = Recipients(self._lines)
 
         def find(number: int, line: str) -> Iterator[RecognisedIoc | None]:
             if not may_hold_values(line) or line.isspace():
                 return
             role = roles[number]
-            for part in _split_line(remove_passthrough(line) if self._asciidoc else line):
+            line = recipients.remove_mailboxes(number, line)
+            line = remove_passthrough(line) if self._asciidoc else line
+            for part in map(remove_log_fields, _split_line(line)):
                 found: Iterable[RecognisedIoc | None]
                 if role is None:
                     found = self._find_in_prose(part, number)
                 else:
                     found = self._find_in_boilerplate(part, role)
                 for value in found:
-                    if value is None or not bystanders.excludes(value, part):
+                    if value is None or not (
+                        value in recipients or bystanders.excludes(value, part)
+                    ):
                         yield value
 
         return find
@@ -280,6 +288,12 @@ def _cut(line: str) -> Iterator[str]:
         yield line[start:end]
         start = end
     yield line[start:]
+
+
+def _is_list(lines: Sequence[str]) -> bool:
+    """True if most lines of a sample are one value, or an address and a host, and not of people."""
+    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    return _are_most(is_entry, lines) and not begins_people(lines, first)
 
 
 def _are_most(is_one: Callable[[str], bool], lines: Sequence[str]) -> bool:

@@ -102,6 +102,10 @@ class TestHeadings:
             "joe@bad.com"
         ]
 
+    def test_a_row_of_the_type_account_or_a_may_be_an_indicator(self) -> None:
+        text = "type,value\naccount,joe@bad.com\nA,198.51.100.7\n"
+        assert values(text) == ["joe@bad.com", "198.51.100.7"]
+
     def test_a_list_of_first_and_last_names_is_one_of_people_whatever_else_it_has(self) -> None:
         assert (
             values("First Name,Last Name,Email,URL\nJane,Doe,jane@acme.org,http://acme.org\n") == []

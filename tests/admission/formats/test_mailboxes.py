@@ -109,3 +109,145 @@ class TestHeadings:
     def test_addresses_and_hashes_below_a_victims_heading_are_indicators(self) -> None:
         text = f"Victims\nLab (it@lab.org): 198.51.100.7, {'e' * 32}\n"
         assert values(text) == ["198.51.100.7", "e" * 32]
+
+
+class TestMailLogs:
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "Nov 2 10:00:00 m postfix/lmtp[1]: 4F1: to=<jane@lab.org>, relay=dovecot[private/lmtp]",
+            "Nov 2 10:00:00 m postfix/smtp[1]: 4F1: to=<j@lab.org>, orig_to=<jane@lab.org>, dsn=2",
+            "Nov 2 mx1 smtpd[1]: RCPT from h: 550 5.1.1 <jane@lab.org>: Recipient address rejected",
+            "2026-11-02 10:00:00 1tAbCd-00000001abc-2xyZ => jane@lab.org R=dns H=mx.lab.org",
+            "Nov 2 h sendmail[1]: k1: to=<al@a.org>,<jane@lab.org>, ctladdr=<jim@lab.org> (1/1)",
+            "mod=mail cmd=env_rcpt r=1 value=jane@lab.org verified=",
+            "acc=C1|Rcpt=jane@lab.org|RcptActType=Jnl",
+            "CEF:0|x|y|1|1|mail|5|duser=jane@lab.org act=x",
+            "dovecot: lmtp(jane@lab.org): saved mail to INBOX",
+            "<jane@lab.org>... User unknown",
+            "by mx.lab.org with ESMTPS id abc for jane@lab.org; Mon, 2 Nov 2026",
+            "X-Failed-Recipients: jane@lab.org",
+            "Your message to jane@lab.org couldn't be delivered.",
+            '_dmarc TXT "v=DMARC1; p=none; ruf=mailto:jane@lab.org"',
+            "{'to': ['al@a.org', 'jane@lab.org']}",
+            "<event><to>jane@lab.org</to></event>",
+            'From: "Support" <joe@bad.com> To: Al <al@a.org>, Jane Doe <jane@lab.org>',
+            "It was sent to Al (al@a.org), Bob (bob@b.org) and Jane (jane@lab.org) in May",
+        ],
+    )
+    def test_a_recipient_is_no_indicator(self, line: str) -> None:
+        assert set(values(f"Log:\n{line}\n")) <= {"joe@bad.com"}
+
+    def test_recipients_are_none_in_a_ransom_note_either(self) -> None:
+        assert values("Your files, see the log.\nx: to=<jane@lab.org>\nfrom=<joe@bad.com>\n") == [
+            "joe@bad.com"
+        ]
+
+    def test_a_long_list_of_recipients_is_one_to_its_end(self) -> None:
+        listed = ",".join(f"<j{n}@l{n}.org>" for n in range(50))
+        assert values(f"x: to={listed}, size=1\n") == []
+
+    def test_a_sender_is_an_indicator_and_a_message_id_is_not(self) -> None:
+        text = (
+            "Nov 2 mx1 postfix/cleanup[1]: 4F1: message-id=<20261102.1@bad.net>\n"
+            "Nov 2 mx1 postfix/qmgr[1]: 4F1: from=<joe@bad.com>, size=123, nrcpt=2\n"
+            "Nov 2 mx1 smtpd[1]: 450 4.1.8 <jim@bad.org>: Sender address rejected\n"
+            'sender="jo@bad.com" recipient="jane@lab.org" sender_address=ann@bad.com\n'
+        )
+        assert values(text) == ["joe@bad.com", "jim@bad.org", "jo@bad.com", "ann@bad.com"]
+
+    @pytest.mark.parametrize("label", ["Reply-To", "Return-Path", "reply_to_address", "From"])
+    def test_a_mailbox_for_replies_is_a_senders(self, label: str) -> None:
+        assert values(f"Header:\n- {label}: joe@bad.com\n") == ["joe@bad.com"]
+
+    def test_of_a_message_that_exim_takes_only_the_sender_is_an_indicator(self) -> None:
+        start = "2026-11-02 10:00:00 1tAbCd-00000001abc-2xyZ <= joe@bad.com H=mx.bad.net"
+        line = f'{start} id=1.2@bad.org T="Pay for it" for jane@lab.org bob@firm.net'
+        assert values(f"Log\n{line}\n") == ["joe@bad.com", "mx.bad.net"]
+
+    def test_the_server_of_a_recipient_is_none_and_that_of_a_sender_is(self) -> None:
+        text = (
+            "x: to=<jane@lab.org>, relay=mx.isp.net[192.0.2.5]:25, delay=1\n"
+            "y: from=<joe@bad.com>, relay=mx.bad.net [198.51.100.7]\n"
+        )
+        assert values(text) == ["joe@bad.com", "mx.bad.net", "198.51.100.7"]
+
+
+class TestRecipientsInEvents:
+    @pytest.mark.parametrize(
+        "event",
+        [
+            '{"email": {"to": {"address": ["jane@lab.org"]}, "from": {"address": "joe@bad.com"}}}',
+            '{"recipient": {"email": "jane@lab.org"}, "sender": {"email": "joe@bad.com"}}',
+            '{"toRecipients": [{"emailAddress": {"name": "A", "address": "al@a.org"}},'
+            ' {"emailAddress": {"name": "J", "address": "jane@lab.org"}}], "from": "joe@bad.com"}',
+            'Nov 2 app: {"fromAddress": "joe@bad.com", "to": ["Jane <jane@lab.org>"]}',
+            '{\n "to": [\n  {"address":\n "jane@lab.org"}\n ],\n "replyTo": "joe@bad.com"\n}',
+            '{"userPrincipalName": "jane@lab.org", "ip": "x"}\n{"email": "joe@bad.com"}',
+        ],
+    )
+    def test_they_are_no_indicators_and_others_are(self, event: str) -> None:
+        assert values(f"{event}\n", "events.log") == ["joe@bad.com"]
+
+
+class TestTablesInTexts:
+    @pytest.mark.parametrize(
+        ("table", "name"),
+        [
+            ("| From | To |\n|---|---|\n| joe@bad.com | jane@lab.org |\n", "a.md"),
+            ("\n | From | To\n\n | joe@bad.com | jane@lab.org\n", "a.txt"),
+            ("A table:\n\nSubject, To, From\nPay, jane@lab.org, joe@bad.com\n", "a.txt"),
+            ("| Recipient | jane@lab.org |\n| Sender | joe@bad.com |\n", "a.md"),
+        ],
+    )
+    def test_a_column_or_row_of_recipients_holds_no_mailboxes(self, table: str, name: str) -> None:
+        assert values(table, name) == ["joe@bad.com"]
+
+    def test_a_page_is_read_likewise(self) -> None:
+        cells = "<tr><th>To<th>From</tr><tr><td>jane@lab.org<td>joe@bad.com</tr>"
+        assert values(f"<html><table>{cells}</table></html>", "a.html") == ["joe@bad.com"]
+
+    def test_a_row_with_more_cells_than_headings_holds_no_mailboxes(self) -> None:
+        text = "| Subject | From | To |\n| Pay | joe@bad.com | al@a.org |\n"
+        assert values(f"{text}| a | b | jim@bad.com | jane@lab.org |\n", "a.md") == ["joe@bad.com"]
+
+
+class TestListsOfPeople:
+    @pytest.mark.parametrize(
+        "lead",
+        [
+            "The phishing mail was sent to:",
+            "Recipients",
+            "Delivery has failed to these recipients or groups:\n\nJane Doe",
+            "The following address(es) failed:",
+            "Betroffene Nutzer:",
+            "To: Al <al@a.org>,",
+        ],
+    )
+    def test_a_line_that_introduces_recipients_excludes_those_below_it(self, lead: str) -> None:
+        text = f"{lead}\n  jane@lab.org\n  Bob <bob@firm.net>\n\nSenders:\n- joe@bad.com\n"
+        assert values(text) == ["joe@bad.com"]
+
+    def test_it_excludes_a_list_that_is_the_whole_text(self) -> None:
+        assert values("Recipients:\njane@lab.org\nbob@lab.org\nann@firm.net\n") == []
+
+    def test_hosts_below_it_are_indicators(self) -> None:
+        assert values("The data was sent to:\n- evil.com\n- evil.net\n") == ["evil.com", "evil.net"]
+
+    def test_the_members_after_it_are_ordinary_ones(self) -> None:
+        text = "to:\n  - jane@lab.org\nfrom: joe@bad.com\nurl: http://bad.com/a\n"
+        assert values(f"Mail\n{text}") == ["joe@bad.com", "http://bad.com/a"]
+
+    @pytest.mark.parametrize(
+        "block",
+        [
+            "ATTENDEE;CN=Bob;PARTSTAT=NEEDS-ACTION:mailto:jane@lab.org",
+            "Organizer: jane@lab.org",
+            "EMAIL;TYPE=work:jane@lab.org",
+            "BEGIN:VCARD\nFN:Jane\nEMAIL:jane@lab.org\nEND:VCARD",
+            "BEGIN:VCALENDAR\nATTENDEE;X=1:mailto:jane@s\n ub.lab.org\nX:j@lab.org\nEND:VCALENDAR",
+            "dn: cn=Jane,dc=lab,dc=org\nmail: jane@lab.org\n",
+        ],
+    )
+    def test_people_in_cards_calendars_and_directories_are_no_indicators(self, block: str) -> None:
+        assert values(f"Seen.\n{block}\njoe@bad.com sent it\n") == ["joe@bad.com"]
