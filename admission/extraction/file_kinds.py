@@ -15,6 +15,9 @@ _PROGRAM = "it is a program: send its hashes, never the program itself"
 _CAPTURE = "it is a recording of network traffic: send the hosts, addresses and URLs in it as text"
 _MEDIA = "it is a sound or video file: send the indicators as text or CSV"
 _DATABASE = "it is a database: export the table as CSV"
+_CARD = "it is a contact card (vCard): personal data is not shared"
+_CALENDAR = "it is a calendar, which names people: send the URLs and hosts in it as text"
+_DIRECTORY = "it is an export of a directory (LDIF): personal data is not shared"
 _ENCRYPTED = "it is an encrypted document: save it without a password"
 _OLD_WORD = "it is a document of an old Word (.doc): save it as .docx or PDF"
 _OLD_EXCEL = "it is a workbook of an old Excel (.xls): save it as .xlsx or CSV"
@@ -80,6 +83,11 @@ _BY_ENDING: dict[str, str] = {
     **dict.fromkeys((".pdf", ".docx", ".xlsx", ".rtf", ".svg"), _NOT_AS_NAMED),
     **dict.fromkeys((".eml", ".msg"), _NO_MAIL),
 }
+_PERSONAL = (
+    (re.compile(r"BEGIN:VCARD\s", re.IGNORECASE), _CARD),
+    (re.compile(r"BEGIN:VCALENDAR\s", re.IGNORECASE), _CALENDAR),
+    (re.compile(r"(?:version: 1\s+)?dn:(?::|[^\n]*,\s?(?:dc|ou?|c)=)"), _DIRECTORY),
+)
 _SVG = re.compile(r"<svg[\s>]")
 
 
@@ -119,7 +127,19 @@ def describe_binary(content: bytes) -> str:
     return _ARCHIVE if content[257:262] == b"ustar" else ""
 
 
+def describe_personal(content: bytes) -> str:
+    """A sentence about a text that describes people by its first line; empty for any other.
+
+    >>> describe_personal(b"BEGIN:VCARD\\nFN:Jane Doe")
+    'it is a contact card (vCard): personal data is not shared'
+    """
+    start = decode_text(content[:_HEAD]).lstrip("\ufeff \t\n")
+    return next((text for begin, text in _PERSONAL if begin.match(start)), "")
+
+
 def _describe_text(name: str, content: bytes) -> str:
+    if kind := describe_personal(content):
+        return kind
     start = decode_text(content[:_SEARCHED]).lstrip("\ufeff \t\n")
     if start.startswith("<"):
         return _IMAGE if _SVG.search(start[:2_000]) else _XML

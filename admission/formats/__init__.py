@@ -14,7 +14,7 @@ from functools import cache
 from typing import BinaryIO
 
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.extraction.file_kinds import describe_binary, describe_kind
+from tocsin.admission.extraction.file_kinds import describe_binary, describe_kind, describe_personal
 from tocsin.admission.model import Candidate, Tlp
 
 _HEAD = 1_000_000
@@ -77,8 +77,8 @@ def formats() -> tuple[Format, ...]:
 
 def detect_format(name: str, content: bytes) -> Format | None:
     """The format of a file, by its name and content; None if no format accepts it."""
-    if describe_binary(content):
-        return None  # part of it may look like text
+    if describe_binary(content) or describe_personal(content):
+        return None  # part of it may look like text or a table
     return next((each for each in formats() if each.accepts(name, content)), None)
 
 
