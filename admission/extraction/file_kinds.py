@@ -15,6 +15,12 @@ _PROGRAM = "it is a program: send its hashes, never the program itself"
 _CAPTURE = "it is a recording of network traffic: send the hosts, addresses and URLs in it as text"
 _MEDIA = "it is a sound or video file: send the indicators as text or CSV"
 _DATABASE = "it is a database: export the table as CSV"
+_TABLE = "it is a table that only programs read: export it as CSV"
+_EVENT_LOG = "it is a Windows event log: export the events with indicators as CSV or text"
+_MAILBOX = "it is a mailbox of Outlook: export the messages as .eml or .msg"
+_NOTEBOOK = "it is a OneNote file: export it as PDF or .docx; of a malicious one, send its hashes"
+_SHORTCUT = "it is a shortcut: send its hashes, and the hosts and URLs in it as text"
+_DISK = "it is a disk image: send its hashes, and those of the files in it"
 _CARD = "it is a contact card (vCard): personal data is not shared"
 _CALENDAR = "it is a calendar, which names people: send the URLs and hosts in it as text"
 _DIRECTORY = "it is an export of a directory (LDIF): personal data is not shared"
@@ -48,16 +54,25 @@ _SIGNATURES: Mapping[bytes, str] = {
     **dict.fromkeys((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf\x27\x1c", b"Rar!"), _ARCHIVE),
     **dict.fromkeys((b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"MSCF", b"PK\x05\x06"), _ARCHIVE),
     **dict.fromkeys(
-        (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"dex\n"), _PROGRAM
+        (b"\x7fELF", b"MZ", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"dex\n", b"\x00asm"),
+        _PROGRAM,
     ),
     **dict.fromkeys((b"\xd4\xc3\xb2\xa1", b"\xa1\xb2\xc3\xd4", b"\x0a\x0d\x0d\x0a"), _CAPTURE),
     **dict.fromkeys((b"OggS", b"ID3", b"\x1aE\xdf\xa3"), _MEDIA),
-    **dict.fromkeys((b"SQLite format 3", b"PAR1"), _DATABASE),
+    b"SQLite format 3": _DATABASE,
+    **dict.fromkeys((b"PAR1", b"Obj\x01"), _TABLE),
+    b"ElfFile\x00": _EVENT_LOG,
+    b"!BDN": _MAILBOX,
+    b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d": _NOTEBOOK,
+    b"L\x00\x00\x00\x01\x14\x02\x00": _SHORTCUT,
+    **dict.fromkeys((b"vhdxfile", b"conectix"), _DISK),
     _RTF: _RICH_TEXT,
 }
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 """A text can begin like a signature; the signature counts only with one of these."""
 _HEAD = 1_024
+_ISO_VOLUME = 32_769
+"""The octet at which the name of the standard stands in an image of a CD or DVD (ECMA-119)."""
 _RIFF = {b"WEBP": _IMAGE, b"WAVE": _MEDIA, b"AVI ": _MEDIA}
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLE_PARTS = (
@@ -124,6 +139,8 @@ def describe_binary(content: bytes) -> str:
         return _RIFF[content[8:12]]
     if content[4:8] == b"ftyp":
         return _IMAGE if content[8:11] in (b"hei", b"avi", b"mif") else _MEDIA
+    if content[_ISO_VOLUME : _ISO_VOLUME + 5] == b"CD001":
+        return _DISK
     return _ARCHIVE if content[257:262] == b"ustar" else ""
 
 
