@@ -106,6 +106,11 @@ def take_external_ids(text: str) -> tuple[str, tuple[ExternalId, ...]]:
     return text, tuple(dict.fromkeys(found))
 
 
+def find_external_ids(texts: Iterable[str]) -> tuple[ExternalId, ...]:
+    """The ids in several texts about one indicator, each once, as many as it may refer to."""
+    return join_ids(take_external_ids(text)[1] for text in texts)[:MOST_IDS]
+
+
 def has_only_signs(text: str) -> bool:
     """True if a text, after its ids are taken, holds no further word."""
     return _ONLY_IDS.match(text) is not None

@@ -8,6 +8,7 @@ unless the file's name says otherwise.
 import re
 from collections.abc import Iterator
 
+from tocsin.admission.extraction.external_ids import find_external_ids, take_external_ids
 from tocsin.admission.extraction.indicators import IndicatorDetails, refused_candidate
 from tocsin.admission.extraction.rule_indicators import Rule, RuleBuilder
 from tocsin.admission.extraction.text_encoding import decode_text
@@ -21,6 +22,11 @@ _HEAD = re.compile(rf"{_ACTION}\s+\w{{1,20}}(?:\s+\S+\s+\S+\s+(?:->|<>|<-)\s+\S+
 _DISABLED = re.compile(rf"#+\s*{_ACTION}\s+\w{{1,20}}\s.*\(")
 _MESSAGE = re.compile(r"\bmsg\s*:\s*\"((?:\\.|[^\"\\]){1,1000})\"")
 _REFERENCE = re.compile(r"\breference\s*:\s*url\s*,\s*([^\s;]{4,1000})\s*;")
+_CVE = re.compile(r"\breference\s*:\s*cve\s*,\s*(?:cve-)?(\d{4}-\d{4,10})\s*;", re.IGNORECASE)
+_METADATA = re.compile(
+    r"(?<=[\s,:])(?:cve|mitre_(?:tactic|technique)_id)\s+([A-Za-z]{1,3}[\w.-]{2,20})", re.IGNORECASE
+)
+"""Ids in `metadata`, as Emerging Threats writes them: `cve CVE_2021_44228`."""
 _CLASS = re.compile(r"\bclasstype\s*:\s*([\w-]{2,60})\s*;")
 _SURICATA = re.compile(
     r"\b(?:http|dns|tls|ssh|smb|ftp|file|ja3s?|ja4|snmp|krb5|quic|mqtt|sip|rdp|smtp|icmpv[46]|tcp)"
@@ -101,11 +107,19 @@ def _make_rule(number: int, pattern: str) -> Rule:
 
 def _parse_details(pattern: str, rules: RuleBuilder) -> IndicatorDetails:
     links = [each if "://" in each else f"https://{each}" for each in _REFERENCE.findall(pattern)]
+    message = _MESSAGE.search(pattern)
+    ids = [f"CVE-{each}" for each in _CVE.findall(pattern)]
+    ids += [each.replace("_", "-") for each in _METADATA.findall(pattern)]
     return IndicatorDetails(
         tlp=rules.level,
+        external_ids=find_external_ids((*(message.groups() if message else ()), *ids, *links)),
         labels=tuple(dict.fromkeys(_CLASS.findall(pattern))),
-        references=tuple(link for link in dict.fromkeys(links) if "@" not in link),
+        references=tuple(link for link in dict.fromkeys(links) if _is_report(link)),
     )
+
+
+def _is_report(link: str) -> bool:
+    return "@" not in link and not take_external_ids(link)[1]
 
 
 FORMAT = Format(

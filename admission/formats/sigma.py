@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from tocsin.admission.documents import SigmaFile, SigmaRule
 from tocsin.admission.documents.bounded import read_document
 from tocsin.admission.extraction.dates import parse_date
+from tocsin.admission.extraction.external_ids import find_external_ids, take_external_ids
 from tocsin.admission.extraction.indicators import IndicatorDetails, refused_candidate
 from tocsin.admission.extraction.rule_indicators import Rule, RuleBuilder
 from tocsin.admission.extraction.text_encoding import decode_text
@@ -19,6 +20,10 @@ _PARTS = (
     re.compile(r"^(?:logsource|correlation):", re.MULTILINE),
 )
 _LINK = re.compile(r"https?://[^\s@\"]{4,1000}")
+_TAG_OF_CATALOGUE = re.compile(
+    r"(?:attack\.((?:ta|[tsg])\d{4}(?:\.\d{3})?)|(cve)[.-](\d{4})[.-](\d{4,10}))", re.IGNORECASE
+)
+"""Tags with an id (Sigma's appendix on tags): `attack.t1059.001`, `cve.2021-44228`."""
 _SAMPLE = 262_144
 
 
@@ -49,12 +54,25 @@ def _parse_details(rule: SigmaRule, rules: RuleBuilder) -> IndicatorDetails:
     """Read the properties that a rule states.  Raises ValueError for a TLP level that is none."""
     stated = [tag[4:] for tag in rule.tags if tag.lower().startswith(("tlp.", "tlp:"))]
     levels = [Tlp.parse(each) for each in stated]
+    links = [link for link in rule.references if _LINK.fullmatch(link)]
+    ids = find_external_ids((*map(_write_id, rule.tags), *links))
     return IndicatorDetails(
         tlp=max([*levels, *([] if rules.level is None else [rules.level])], default=None),
         first_seen=parse_date(rule.date, rules.options.now),
         labels=tuple(tag for tag in rule.tags if not tag.lower().startswith("tlp")),
-        references=tuple(link for link in rule.references if _LINK.fullmatch(link)),
+        references=tuple(link for link in links if not take_external_ids(link)[1]),
+        external_ids=ids,
     )
+
+
+def _write_id(tag: str) -> str:
+    """The id of a tag as its catalogue writes it; empty if it has none."""
+    found = _TAG_OF_CATALOGUE.fullmatch(tag)
+    if found is None:
+        return ""
+    if found[2]:
+        return f"CVE-{found[3]}-{found[4]}"
+    return f"https://attack.mitre.org/{found[1].upper().replace('.', '/')}"
 
 
 FORMAT = Format(

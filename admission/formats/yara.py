@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tocsin.admission.extraction.dates import parse_date
+from tocsin.admission.extraction.external_ids import find_external_ids
 from tocsin.admission.extraction.indicators import IndicatorDetails, refused_candidate
 from tocsin.admission.extraction.rule_indicators import Rule, RuleBuilder
 from tocsin.admission.extraction.text_encoding import decode_text
@@ -34,7 +35,7 @@ _BEGINS = re.compile(
     re.DOTALL,
 )
 _META = re.compile(
-    r"(?<![$\w])(description|date|tlp|reference)\s{0,9}=\s{0,9}\"((?:\\.|[^\"\\\n]){1,2000})\"",
+    r"(?<![$\w])(description|date|tlp|reference|cve|mitre_?\w{0,20})\s{0,9}=\s{0,9}\"((?:\\.|[^\"\\\n]){1,2000})\"",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -182,12 +183,15 @@ def _parse_meta(piece: _Piece, needed: Iterable[_Piece], rules: RuleBuilder) -> 
     meta = dict(piece.meta)
     levels = [level for each in needed for level in each.levels]
     link = _LINK.match(meta.get("reference", ""))
+    ids = find_external_ids(value for _, value in piece.meta)
+    in_catalogue = link is not None and bool(find_external_ids((link[0],)))
     return IndicatorDetails(
         tlp=max([*levels, *([] if rules.level is None else [rules.level])], default=None),
         first_seen=parse_date(meta.get("date", ""), rules.options.now),
         name=piece.name,
         description=meta.get("description", "")[:2000],
-        references=(link[0],) if link else (),
+        references=(link[0],) if link and not in_catalogue else (),
+        external_ids=ids,
     )
 
 

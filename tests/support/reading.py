@@ -64,3 +64,9 @@ def judge(candidates: list[Candidate]) -> list[Candidate]:
     """The candidates after admission, by the default policy."""
     policy = parse_policy(policy_text(None))
     return examine(candidates, policy, Submitter(), WarningLists([]), NOW)
+
+
+def external_ids(candidate: Candidate) -> list[str]:
+    """The ids of the external references of a candidate that have one."""
+    references = (candidate.object or {}).get("external_references", ())
+    return [each["external_id"] for each in references if "external_id" in each]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from tocsin.admission.documents import IocItem, OpenIoc
 from tocsin.admission.documents.bounded import read_document
 from tocsin.admission.extraction.dates import parse_date
+from tocsin.admission.extraction.external_ids import find_external_ids
 from tocsin.admission.extraction.indicators import (
     CandidateBuilder,
     IndicatorDetails,
@@ -45,7 +46,9 @@ def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Cand
     ioc = read_document("openioc", content, OpenIoc)
     level, notes = find_strictest_tlp(enumerate(decode_text(content).split("\n"), 1))
     date = parse_date(ioc.date, options.now)
-    single = IndicatorDetails(tlp=level, first_seen=date)
+    single = IndicatorDetails(
+        tlp=level, first_seen=date, external_ids=find_external_ids((ioc.title,))
+    )
     joined = replace(single, name=ioc.title[:_LONGEST_NAME])
     builder = CandidateBuilder(options)
     for number, item in enumerate(_alternatives(ioc.criteria), 1):

@@ -1,7 +1,15 @@
 """Rules of Snort and Suricata (tocsin.admission.formats.network_rules)."""
 
 import pytest
-from support.reading import format_name, judge, messages, patterns, read_file, refusals
+from support.reading import (
+    external_ids,
+    format_name,
+    judge,
+    messages,
+    patterns,
+    read_file,
+    refusals,
+)
 
 from tocsin.admission.model import Candidate
 
@@ -39,6 +47,14 @@ class TestReading:
         (found,) = read_file("a.rules", text)
         assert found.object and found.object["labels"] == ["trojan-activity"]
         assert found.object["external_references"][0]["url"] == "https://example.com/a"
+
+    def test_ids_of_a_rule_become_references(self) -> None:
+        given = "reference:cve,2024-3402; reference:url,nvd.nist.gov/vuln/detail/CVE-2024-3403;"
+        given += " metadata:cve CVE_2024_3404, mitre_technique_id T1059;"
+        (found,) = read_file(
+            "a.rules", PLAIN.replace("A beacon", "CVE-2024-3405").replace("sid", given + " sid")
+        )
+        assert sorted(external_ids(found)) == [*(f"CVE-2024-340{n}" for n in range(2, 6)), "T1059"]
 
     def test_rules_that_are_commented_out_are_counted_and_not_shared(self) -> None:
         found = read_file("a.rules", f"#{PLAIN}\n# {PLAIN}\n{DNS}\n{PLAIN}")

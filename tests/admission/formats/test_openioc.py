@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from support.reading import format_name, patterns, read_file, refusals, values
+from support.reading import external_ids, format_name, patterns, read_file, refusals, values
 
 from tocsin.admission.errors import Malformed
 
@@ -64,6 +64,11 @@ class TestBothVersions:
         (found,) = read_file("a.ioc", make(item("Network/DNS", "evil.com")))
         assert found.object and found.object["valid_from"] == "2013-01-02T03:04:05.000Z"
         assert "Jane" not in str(found.object)
+
+    def test_ids_in_the_title_become_references(self, make: Callable[..., str]) -> None:
+        text = make(item("Network/DNS", "evil.com")).replace("A campaign", "Uses CVE-2024-3408")
+        (found,) = read_file("a.ioc", text)
+        assert external_ids(found) == ["CVE-2024-3408"]
 
 
 class TestPatterns:

@@ -1,7 +1,7 @@
 """Sigma rules (tocsin.admission.formats.sigma)."""
 
 import pytest
-from support.reading import format_name, judge, messages, read_file, refusals
+from support.reading import external_ids, format_name, judge, messages, read_file, refusals
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.tlp import TLP_2_IDS
@@ -52,6 +52,12 @@ class TestReading:
         assert found.object["valid_from"].startswith("2024-01-02")
         assert found.object["labels"] == ["attack.t1059"]
         assert found.object["external_references"][0]["url"] == "https://example.com/report"
+
+    def test_ids_in_the_tags_of_a_rule_become_references(self) -> None:
+        (found,) = read_file(
+            "a.yml", rule(tag=".001, attack.g0016, attack.execution, cve.2024-3405")
+        )
+        assert sorted(external_ids(found)) == ["CVE-2024-3405", "G0016", "T1059.001"]
 
     def test_the_level_is_that_of_its_tags(self) -> None:
         (found,) = read_file("a.yml", rule(tag=", tlp.amber"))

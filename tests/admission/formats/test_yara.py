@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from support.reading import format_name, judge, messages, read_file, refusals
+from support.reading import external_ids, format_name, judge, messages, read_file, refusals
 
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Candidate, Tlp
@@ -74,6 +74,13 @@ class TestReading:
         assert first["description"] == "A loader"
         assert first["valid_from"].startswith("2024-01-02")
         assert first["external_references"][0]["url"] == "https://example.com/report"
+
+    def test_ids_in_the_meta_values_of_a_rule_become_references(self) -> None:
+        meta = 'reference="https://nvd.nist.gov/vuln/detail/CVE-2024-3403" cve="CVE-2024-3404"'
+        meta += ' mitre_attack="T1059.001" description="Uses CVE-2024-3405"'
+        (found,) = read_file("a.yar", f"rule a {{ meta: {meta} condition: true }}")
+        expected = ["CVE-2024-3403", "CVE-2024-3404", "CVE-2024-3405", "T1059.001"]
+        assert sorted(external_ids(found)) == expected
 
     def test_a_rule_has_the_strictest_level_of_those_it_takes_along(self) -> None:
         text = rule("one", meta='tlp = "amber"') + "\n" + rule("two", "one", meta='tlp = "clear"')
