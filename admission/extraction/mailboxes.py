@@ -27,7 +27,7 @@ _RECIPIENT_FIELDS = re.compile(
 )
 _AFTER_RECIPIENT = re.compile(
     r"[>\"']{0,2}(?:(?:\.\.\.|:)\s?(?:recipient|user unknown|unknown user|no such|mailbox"
-    r"|relay access denied|host \S{1,255} said)|\ssaved\b)",
+    r"|relay access denied|host \S{1,255} said)|\s(?:saved|received|clicked|opened|forwarded)\b)",
     re.IGNORECASE,
 )
 _AFTER_SENDER = re.compile(r"[>\"']{0,2}(?:\.\.\.|:)\s?sender\b", re.IGNORECASE)

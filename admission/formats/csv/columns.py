@@ -73,6 +73,8 @@ _VALUE_WORDS = frozenset(load_words(_PACKAGE, "value_heading_words"))
 _OTHER_WORDS = frozenset(load_words(_PACKAGE, "other_heading_words"))
 _PERSONAL_WORDS = frozenset(load_words(_PACKAGE, "personal_heading_words"))
 _RECIPIENT_WORDS = frozenset(load_words(_PACKAGE, "recipient_heading_words"))
+_DESTINATIONS = frozenset(("dst", "dest", "destination"))
+"""Words of recipients only beside one for mailboxes; others are hosts."""
 _PERSON_WORDS = _RECIPIENT_WORDS | frozenset(load_words(_PACKAGE, "person_heading_words"))
 _SENDER_HEADINGS = frozenset(load_words(_PACKAGE, "headings_sender"))
 _WORDS_BESIDE_RECIPIENTS = frozenset(load_words(_PACKAGE, "mailbox_heading_words"))
@@ -281,9 +283,7 @@ def names_recipients(heading: str) -> bool:
 def is_recipient_type(kind: str) -> bool:
     """True if a cell that names a type says that the values are recipients' mailboxes."""
     words = frozenset(_split_heading(kind).split())
-    if words == {"a"}:  # an address record
-        return False
-    return words == {"email", "dst"} or _consists_of(words, _RECIPIENT_WORDS)
+    return words != {"a"} and _consists_of(words, _RECIPIENT_WORDS)  # `A`: an address record
 
 
 def _is_private(words: frozenset[str]) -> bool:
@@ -294,6 +294,8 @@ def _is_private(words: frozenset[str]) -> bool:
 def _consists_of(words: frozenset[str], known: frozenset[str]) -> bool:
     """True if one of the words is known, and all others only say that the values are mailboxes."""
     plain = frozenset(word for word in words if not word.isdigit())
+    if any(map(_MAILBOX.search, plain)):
+        known |= _DESTINATIONS
     return bool(plain & known) and plain <= known | _WORDS_BESIDE_RECIPIENTS
 
 

@@ -52,8 +52,11 @@ class Recipients:
                 self._in_json.find_or_add(mailbox, 0)
 
     def __contains__(self, value: RecognisedIoc) -> bool:
-        """True if a value is the mailbox of a recipient in JSON."""
-        return value.kind is IocType.EMAIL and value.value in self._in_json
+        """True if a value is the mailbox of a recipient in JSON, or in `recipient=j@lab.org`."""
+        if value.kind is not IocType.EMAIL:
+            return False
+        key, equals, _ = value.value.partition("=")
+        return value.value in self._in_json or (bool(equals) and names_recipients(key))
 
     def remove_mailboxes(self, number: int, line: str) -> str:
         """The line with that number without cells that hold a recipient's mailbox."""

@@ -63,6 +63,7 @@ class TestHeadings:
             *("An: (Adresse)", "\u00c0: (Adresse)", "Para: (Correo)", "A: (Indirizzo)"),
             *("ToAddress", "emailTo", "mail_to", "Email To", "to_addresses", "cc_address", "CC"),
             *("toRecipients.0.emailAddress.address", "Users email", "Mailbox address"),
+            *("dest_email", "Destination mail", "envelope.rcpts", "Caller email"),
             *("email sent to", "rcpt_to_address", "Attendee email", "Account email"),
         ],
     )
