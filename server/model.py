@@ -706,8 +706,8 @@ class ReviewAct:
     skipped: tuple[tuple[str, str], ...] = ()
     """Reviews that were chosen and left out, each with the reason."""
     masks: tuple[Span, ...] = ()
-    """Spans to mask in an edit; kept as long as the reason: until it takes effect, or after
-    a withdrawal until the person's next act."""
+    """Spans to mask in an edit; kept as long as the reason: until it takes effect, or after the
+    person withdrew it until their next act, or until the object is purged."""
 
 
 REVOCATION = "revoked"

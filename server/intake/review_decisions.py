@@ -144,7 +144,7 @@ class Decisions:
             reviews = txn.reviews.find_all(act.reviews)
             if any(map(partial(_has_taken_effect, act), reviews)):  # by a clock that is ahead
                 raise Conflict(_TOO_LATE)
-            _withdraw(txn, act, reviews, person.login)
+            _withdraw(txn, act, reviews, person.login, keep_answer=True)
             return act
 
         return self._store.commit(write)
@@ -178,19 +178,35 @@ def _check_role(txn: Transaction, act: ReviewAct) -> None:
 
 
 def withdraw_pending(txn: Transaction, person: Person, by: str) -> None:
-    """Take back what a person decided, as far as it has not taken effect."""
+    """Take back what a person decided, as far as it has not taken effect; nothing entered is kept.
+
+    `by`: who took the right away.
+    """
     for act in txn.review_acts.list_pending(person.id):
         _withdraw(txn, act, txn.reviews.find_all(act.reviews), by)
 
 
-def _withdraw(txn: Transaction, act: ReviewAct, reviews: Sequence[Review], by: str) -> None:
-    """Take a decision back on the reviews that wait with it; it stands on those it has decided."""
+def _withdraw(
+    txn: Transaction,
+    act: ReviewAct,
+    reviews: Sequence[Review],
+    by: str,
+    *,
+    keep_answer: bool = False,
+) -> None:
+    """Take a decision back on the reviews that wait with it; it stands on those it has decided.
+
+    With `keep_answer`, the form of its only review shows again what was entered.
+    """
     withdrawn = txn.reviews.withdraw_decision(reviews, act.id)
     has_decided = any(map(partial(_has_taken_effect, act), reviews))
     if has_decided:
         for each in withdrawn:
             txn.review_acts.note_failure(act.id, each, _WITHDRAWN_BEFORE)
-    txn.review_acts.end(act.id, ActState.DONE if has_decided else ActState.WITHDRAWN)
+    state = ActState.DONE if has_decided else ActState.WITHDRAWN
+    # A review that was purged meanwhile does not wait: the reason may name what was purged.
+    waits = len(act.reviews) == len(withdrawn) == 1
+    txn.review_acts.end(act.id, state, keep_answer=keep_answer and waits)
     txn.outbox.remove(act.id)
     if withdrawn:
         details = {"act": act.id, "decision": act.kind.value, "ids": withdrawn}

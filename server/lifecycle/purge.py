@@ -302,7 +302,12 @@ class Purger:
         if review is not None and review.state == "waiting":
             with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
                 self._intake.reviewer.reject(review, _WHO, _REASON)
-        self._store.commit(lambda txn: txn.reviews.purge(review_id, purge.values))
+
+        def delete(txn: Transaction) -> None:
+            txn.reviews.purge(review_id, purge.values)
+            txn.purges.delete_answers(review_id)
+
+        self._store.commit(delete)
 
 
 def _fulfil_request(txn: Transaction, order: _Order) -> None:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import orjson
 
-from tocsin.server.model import OPERATOR_SLUG, Purge, PurgeRequest
+from tocsin.server.model import OPERATOR_SLUG, ActState, Purge, PurgeRequest
 from tocsin.server.store.connection import Base, Document, Session
 from tocsin.server.store.feeds.blocks import decompress_batch, entry_body
+from tocsin.server.store.review_acts import NO_ANSWER
 from tocsin.server.store.submissions import find_body, put_body, read_records, record_fields
 
 REMOVED = "[removed: purged]"
@@ -60,7 +61,11 @@ class Purges:
         return united
 
     def end(self, purge: Purge) -> None:
-        """Forget what was purged, unless there is more to delete since it was read."""
+        """Forget what was purged, unless there is more to delete since it was read.
+
+        Withdrawn decisions keep no reason that names it.
+        """
+        self.delete_answers(values=purge.values)
         stored = self.find(purge.public_id)
         if stored is not None and (stored.sources, stored.values) == (purge.sources, purge.values):
             self._purges.delete_one({"_id": purge.public_id}, session=self._session)
@@ -161,6 +166,21 @@ class Purges:
             if records != before:
                 change = {"$set": record_fields(records)}
                 base.verdicts.update_one({"_id": batch["_id"]}, change, session=session)
+
+    def delete_answers(self, review: str = "", values: Sequence[str] = ()) -> None:
+        """Delete reason and masks of withdrawn decisions on a review, or that name a value."""
+        withdrawn = {"state": ActState.WITHDRAWN.value}
+        found = self._base.review_acts.find(
+            withdrawn, {"reviews": 1, "reason": 1}, session=self._session
+        )
+        ids = [
+            each["_id"]
+            for each in found
+            if review in each["reviews"] or is_mentioned(orjson.dumps(each["reason"]), values)
+        ]
+        if ids:
+            key, change = {"_id": {"$in": ids}}, {"$set": NO_ANSWER}
+            self._base.review_acts.update_many(key, change, session=self._session)
 
     def _own_ids(self, submission: str, purge: Purge) -> set[str]:
         """The ids that the partner of a submission had for what is purged."""

@@ -23,7 +23,8 @@ _FORGOTTEN_DAYS = 500
 _STEP = math.log(1.2)
 """Spans of time are counted in steps, each a fifth longer than the one before."""
 _SECOND = 1_000_000
-_NO_ANSWER: Document = {"reason": "", "masks": []}
+NO_ANSWER: Document = {"reason": "", "masks": []}
+"""The fields of an act whose reason and masks are deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ReviewActs:
         head = self._acts.find_one({"_id": _head(act.person)}, session=self._session)
         before = head["acts"] if head else []
         withdrawn = {"_id": {"$in": before}, "state": ActState.WITHDRAWN.value}
-        self._acts.update_many(withdrawn, {"$set": _NO_ANSWER}, session=self._session)
+        self._acts.update_many(withdrawn, {"$set": NO_ANSWER}, session=self._session)
         ids = [act.id, *before]
         kept, older = ids[:MOST_LISTED], ids[MOST_LISTED:]
         if older:
@@ -85,14 +86,12 @@ class ReviewActs:
         found = map(self.find, head["acts"] if head else ())
         return [each for each in found if each and each.state is ActState.PENDING]
 
-    def end(self, id: str, state: ActState) -> None:
+    def end(self, id: str, state: ActState, *, keep_answer: bool = False) -> None:
         """Record that a pending act has taken effect, or was withdrawn.
 
-        One that was withdrawn keeps its reason and masks until the person's next act.
+        Its reason and masks are deleted; with `keep_answer` only by the person's next act.
         """
-        change: Document = {"state": state.value}
-        if state is ActState.DONE:
-            change |= _NO_ANSWER  # the journal keeps the reason
+        change: Document = {"state": state.value} | ({} if keep_answer else NO_ANSWER)
         key = {"_id": id, "state": ActState.PENDING.value}
         self._acts.update_one(key, {"$set": change}, session=self._session)
 

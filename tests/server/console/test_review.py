@@ -698,6 +698,19 @@ class TestUndoing:
         acts = hub.store.review_acts.list_latest(person.id)
         assert [(each.reason, each.masks) for each in acts] == [("", ())] * 3
 
+    def test_after_a_purge_says_nothing_of_waiting_and_keeps_no_reason(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        reviews, pages = ask(hub, "a.top", "b.top"), list[str]()
+        acts = [act_of(decide(reviewer, each, "reject", reason=PERSON)) for each in reviews]
+        pages.append(post(reviewer, "/console/review/undo", {"act": acts[0]}).location)
+        for value in ("a.top", "b.top"):
+            hub.services.purger.purge_value(value, "operator", "erasure")
+        pages.append(post(reviewer, "/console/review/undo", {"act": acts[1]}).location)
+        texts = [reviewer.get(each).text for each in pages]
+        assert all("Withdrawn" in each and "as before" not in each for each in texts)
+        assert [present(hub.store.review_acts.find(each)).reason for each in acts] == ["", ""]
+
     def test_after_the_time_it_is_refused(
         self, hub: HubInProcess, reviewer: FlaskClient, clock: ManualClock
     ) -> None:
@@ -794,6 +807,12 @@ class TestAReviewerWhoIsGone:
         later(hub, clock, 60)
         assert descriptions(hub) == [MASKED] and waiting(hub)[0].is_open
         assert actions(hub, "operator") == ["review.withdraw"]
+
+    def test_leaves_no_reason(self, hub: HubInProcess, reviewer: FlaskClient, way: str) -> None:
+        [review] = ask(hub)
+        act_of(decide(reviewer, review, "reject", reason="names John Smith"))
+        self.end(hub, way)
+        assert "John" not in str(list(hub.store._base.review_acts.find({})))
 
     def test_has_decided_what_was_carried_out_before(
         self, hub: HubInProcess, clock: ManualClock, way: str

@@ -18,9 +18,11 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.config import HubSettings
 from tocsin.server.cli.object import purge_objects
 from tocsin.server.intake.evaluate import split_envelope
+from tocsin.server.intake.review_decisions import Chosen, Decision
 from tocsin.server.lifecycle import purge
 from tocsin.server.lifecycle.purge import Purger
-from tocsin.server.model import Purge
+from tocsin.server.model import DecisionKind, Purge
+from tocsin.server.person import Person, Role
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
@@ -174,6 +176,21 @@ def test_a_value_that_only_waits_for_an_analyst_is_purged_too(hub: HubInProcess)
     status = hub.ask(f"status/{status['id']}/").json
     assert "purged" in details(status)[0]["message"]
     assert hub.store.reviews.list_waiting() == []
+
+
+def test_a_withdrawn_decision_keeps_no_reason_that_names_the_value(hub: HubInProcess) -> None:
+    unknown = "marking-definition--00000000-0000-4000-8000-000000000009"
+    hub.push(indicator("b.top", object_marking_refs=[unknown]))
+    (review,) = hub.store.reviews.list_waiting()
+    person = Person("jane", "jane@hub.example", "Jane", "", frozenset({Role.REVIEWER}))
+    hub.store.people.add(person)
+    rejected = Decision(DecisionKind.REJECT, f"names {VALUE} of Jane")
+    decisions = hub.services.intake.decisions
+    act = decisions.decide(person, Chosen(review.id, review.revision), rejected)
+    decisions.withdraw(person, act.id)
+    assert places(hub.store) == {"review_acts"}
+    hub.services.purger.purge_value(VALUE, "operator", WHY)
+    assert places(hub.store) == set() and hub.store.reviews.list_waiting() != []
 
 
 @pytest.mark.parametrize("other", ["45.12.1.25", "145.12.1.2", "45.12.1.2.top"])
