@@ -120,6 +120,12 @@ def purged_version(subject: StixObject, tlp: Tlp, hub: str) -> StixObject:
     return _complete(bare, {name: value for name, value in spare.items() if name in own})
 
 
+def is_ended_definition(subject: StixObject) -> bool:
+    """True if it is what is left of a revoked or purged marking definition."""
+    ended = ({"statement": REVOKED_TEXT}, {"statement": PURGED_TEXT})
+    return subject.get("type") == "marking-definition" and subject.get("definition") in ended
+
+
 def _definition(subject: StixObject, text: str) -> StixObject:
     """A marking definition that only says that its text is gone: STIX has no `revoked` for it."""
     kept = _bare(subject, _DEFINITION)

@@ -38,6 +38,7 @@ from tocsin.server.publishing.public_objects import (
     explain_public_confidence,
     find_leader,
 )
+from tocsin.server.publishing.revoked_and_purged_versions import is_ended_definition
 from tocsin.server.reports.receivers import Receiver, Receivers, VersionStamps, date_stamps
 from tocsin.server.store import Store
 from tocsin.server.store.match_filters import parse_filter, visibility
@@ -204,6 +205,8 @@ class ObjectReports:
             raise NotFound(f"there is no object {object_id!r}")
         current = copies[-1].current
         body: StixObject = orjson.loads(current.body)
+        # By the text that this account reads: the public object may have ended at a stricter level.
+        has_ended = is_ended_definition(body)
         public = self._store.read(lambda known: known.public_objects([object_id])).get(object_id)
         is_private = may_read_contributions(account)
         now = self._clock()
@@ -212,8 +215,8 @@ class ObjectReports:
             type=str(body.get("type", "")),
             title=object_title(body),
             copies=copies,
-            in_force=current.visibility.active(now),
-            revoked=current.visibility.revoked,
+            in_force=current.visibility.active(now) and not has_ended,
+            revoked=current.visibility.revoked or has_ended,
             valid_until=current.visibility.valid_until,
             tlp=current.visibility.tlp,
             confidence=_whole(body.get("confidence")),

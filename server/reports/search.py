@@ -33,6 +33,7 @@ from tocsin.server.model import (
     Query,
     TermFilter,
 )
+from tocsin.server.publishing.revoked_and_purged_versions import is_ended_definition
 from tocsin.server.store import Store
 from tocsin.server.store.exclusions import start_pages
 from tocsin.server.store.match_filters import visibility
@@ -351,5 +352,5 @@ def _make_hit(entry: Entry, collection: Collection, now: int) -> SearchHit:
         tlp=seen.tlp,
         collection=collection,
         stamp=entry.stamp,
-        in_force=seen.active(now),
+        in_force=seen.active(now) and not is_ended_definition(subject),
     )

@@ -8,7 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import expect
 from support.console import Visitor, add_person, post, sign_in
-from support.hub import AMBER, HubInProcess, indicator, relationship, sdo
+from support.hub import AMBER, GREEN, HubInProcess, indicator, relationship, sdo
+from support.statement_marking import STATEMENT
 
 from tocsin.config import HubSettings
 from tocsin.server.console.pages.objects import read_references
@@ -394,6 +395,15 @@ class TestDecisions:
         assert hub.feed("green")[0]["revoked"] is True
         assert journal(hub)[-1] == ("object.revoke", "reviewer@hub.example")
         assert post(reviewer, path(name, "/revoke"), {"reason": "x"}).status_code == 422
+
+    def test_a_revoked_marking_definition_is_not_offered_for_revocation_again(
+        self, hub: HubInProcess, operator: FlaskClient
+    ) -> None:
+        name = publish(hub, STATEMENT | {"object_marking_refs": [GREEN]})
+        assert "Revoke…" in operator.get(path(name)).text
+        post(operator, path(name, "/revoke"), {"reason": "a mistake"})
+        text = text_of(operator.get(path(name)).text)
+        assert "Revoked (decided)" in text and "Revoke…" not in text
 
     @pytest.mark.parametrize("act", ["revoke", "purge"])
     def test_ends_an_object_by_keyboard_alone(

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from support.clock import ManualClock
-from support.hub import AMBER, HubInProcess, indicator, relationship, sdo
+from support.hub import AMBER, GREEN, HubInProcess, indicator, relationship, sdo
+from support.statement_marking import STATEMENT
 
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import DAY
@@ -51,6 +52,20 @@ class TestWhatIsPublished:
         found = report(hub, name)
         assert (found.in_force, found.revoked) == (False, True)
         assert found.private is not None and found.private.revocation_reason == "decided"
+
+    @pytest.mark.parametrize("who", ["", "north"])
+    def test_so_does_a_marking_definition_for_which_stix_has_no_such_property(
+        self, hub: HubInProcess, who: str
+    ) -> None:
+        name = publish(hub, STATEMENT | {"object_marking_refs": [GREEN]})
+        found = report(hub, name, who)
+        assert (found.in_force, found.revoked) == (True, False)
+        hub.services.lifecycle.revoke(name, "operator", "a mistake")
+        found = report(hub, name, who)
+        assert (found.in_force, found.revoked) == (False, True)
+        hub.services.purger.purge(name, "operator", "it names a person")
+        found = report(hub, name, who)
+        assert (found.in_force, found.revoked) == (False, True)
 
     def test_a_partner_reads_only_the_copies_of_its_collections(self, hub: HubInProcess) -> None:
         hub.join(Partner("small", "Small"), reads=("green",))

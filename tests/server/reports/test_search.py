@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.hub import AMBER, CLEAR, HubInProcess, indicator, sdo
+from support.hub import AMBER, CLEAR, GREEN, HubInProcess, indicator, sdo
+from support.statement_marking import STATEMENT
 
 from tocsin.admission.errors import NotAllowed
 from tocsin.server.model import Account, Collection, CollectionKind, Partner, View
@@ -296,6 +297,13 @@ class TestHits:
         hub.services.lifecycle.revoke(name, "operator", "a false alarm")
         assert len(find("evil-portal.top")) == 1
         assert not ask(hub, "evil-portal.top").hits[0].in_force
+
+    def test_a_revoked_marking_definition_is_not_in_force(self, hub: HubInProcess) -> None:
+        status = hub.push(STATEMENT | {"object_marking_refs": [GREEN]})
+        name = status["successes"][0]["x_tocsin_public_id"]
+        assert ask(hub, name).hits[0].in_force
+        hub.services.lifecycle.revoke(name, "operator", "a mistake")
+        assert not ask(hub, name).hits[0].in_force
 
     def test_only_the_current_version_is_found(self, hub: HubInProcess, find: Any) -> None:
         sent = sdo("malware", name="Emotet", is_family=True)
