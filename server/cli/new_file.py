@@ -48,8 +48,7 @@ def new_file(name: Path, partial: Path | None = None) -> Iterator[BinaryIO]:
     try:
         with opened as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            write_to_disk(file)
             partial.rename(name)
     except BaseException as error:
         partial.unlink(missing_ok=True)
@@ -57,6 +56,12 @@ def new_file(name: Path, partial: Path | None = None) -> Iterator[BinaryIO]:
             error.filename = error.filename or str(name)
         raise
     _sync_directory(name.parent)
+
+
+def write_to_disk(file: BinaryIO) -> None:
+    """Write all octets of a file to the disk.  Raises OSError if it is full."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _open_new(partial: Path) -> BinaryIO:

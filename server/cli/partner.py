@@ -34,7 +34,7 @@ from tocsin.server.cli.command import (
     with_open_hub,
 )
 from tocsin.server.cli.key import credential_of, show_key_once
-from tocsin.server.cli.new_file import NEW_FILE, new_file
+from tocsin.server.cli.new_file import NEW_FILE, new_file, write_to_disk
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.model import Account, Agreement, AgreementState, Marking, Partner
 from tocsin.server.partners.administration import (
@@ -419,6 +419,7 @@ def export_partner(hub: Runtime, slug: str, output: Path) -> Answer:
         for line in chain([first], lines):
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             count += 1
+        write_to_disk(file)  # else the journal may name a file for which the disk has no room
         entry = {"partner": slug, "lines": count}
         hub.services.store.commit(
             lambda txn: txn.add_journal_entry("partner.export", hub.actor, entry)

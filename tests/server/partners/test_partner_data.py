@@ -1,6 +1,8 @@
 """A partner's own: withdrawn, exported, removed; and its queue when it is locked out."""
 
+import errno
 import json
+import os
 import stat
 import threading
 from contextlib import suppress
@@ -560,6 +562,18 @@ class TestExporting:
         with pytest.raises(Unavailable):
             export_partner(runtime, "acme", tmp_path / "a")
         assert list(tmp_path.iterdir()) == []
+
+    def test_the_journal_names_no_file_for_which_the_disk_has_no_room(
+        self, hub: HubInProcess, runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched, pytest.raises(OSError, match="No space left"):
+            patched.setattr(os, "fsync", fail)
+            export_partner(runtime, "acme", tmp_path / "a")
+        assert list(tmp_path.iterdir()) == []
+        assert list(hub.store.journal.search(JournalFilter(action="partner.export"))) == []
 
     def test_only_the_operator_can_read_it_and_no_file_is_overwritten(
         self, hub: HubInProcess, runtime: Runtime, tmp_path: Path
