@@ -15,14 +15,7 @@ import orjson
 
 from tocsin.admission.markings import tlp as markings
 from tocsin.admission.markings.granular import drop_selectors, selects_items_of
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    Path,
-    StixObject,
-    Tlp,
-)
+from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp
 from tocsin.admission.observables.hashes import hash_name
 from tocsin.admission.observables.values import canonical_value
 from tocsin.admission.patterns.canonical import canonical_pattern

@@ -26,11 +26,7 @@ from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.admission.markings.acs import anonymise_definition, find_errors, is_acs
 from tocsin.admission.markings.containers import ContainerMarkings, find_without_level
 from tocsin.admission.markings.granular import TlpSplit, split_by_tlp
-from tocsin.admission.markings.tlp import (
-    TLP_2_IDS,
-    is_tlp_definition,
-    read_markings,
-)
+from tocsin.admission.markings.tlp import TLP_2_IDS, is_tlp_definition, read_markings
 from tocsin.admission.merge.identity import (
     MITRE,
     definition_key,
@@ -56,23 +52,11 @@ from tocsin.admission.normalise import MarkingContext, normalise
 from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.bounded_compiler import BoundedCompiler
 from tocsin.admission.policy import Policy
-from tocsin.admission.rules import (
-    approve_settings,
-    build_rule,
-    check_settings,
-    is_waived,
-)
+from tocsin.admission.rules import approve_settings, build_rule, check_settings, is_waived
 from tocsin.admission.rules.anonymise_source import apply_consent_labels
 from tocsin.admission.stix.history_extension import AUTHOR_ID
 from tocsin.admission.stix.validate import validate
-from tocsin.admission.survey import (
-    IdSet,
-    SubmissionFacts,
-    Survey,
-    copy_key,
-    digest,
-    find_copies,
-)
+from tocsin.admission.survey import IdSet, SubmissionFacts, Survey, copy_key, digest, find_copies
 
 log = logging.getLogger(__name__)
 

@@ -27,14 +27,7 @@ from tocsin.admission.markings.tlp import (
     read_markings,
     split_off_granular_tlp,
 )
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    StixObject,
-    Submitter,
-    Tlp,
-)
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Submitter, Tlp
 from tocsin.admission.timestamps import micros
 
 _MARKED_DIFFERENTLY = Finding(

@@ -16,24 +16,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import (
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import bson
 import orjson
 
-from tocsin.server.model import (
-    Collection,
-    CollectionKind,
-    Entry,
-    NewEntry,
-    Query,
-)
+from tocsin.server.model import Collection, CollectionKind, Entry, NewEntry, Query
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine
 

@@ -14,18 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from measures import (
-    benign,
-    distinct,
-    extraction,
-    hostile,
-    leaks,
-    misp,
-    names,
-    pii,
-    speed,
-    validity,
-)
+from measures import benign, distinct, extraction, hostile, leaks, misp, names, pii, speed, validity
 
 MEASURES = {
     "extraction": extraction.measure,

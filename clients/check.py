@@ -15,14 +15,7 @@ from typing import BinaryIO
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import ShareError, Unavailable
 from tocsin.admission.formats.stix_parts import LargeStix, Part, detect_large
-from tocsin.admission.model import (
-    Candidate,
-    Consent,
-    StixObject,
-    Submitter,
-    Tlp,
-    Warninglists,
-)
+from tocsin.admission.model import Candidate, Consent, StixObject, Submitter, Tlp, Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.clients.check_processes import (
     Advance,

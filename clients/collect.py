@@ -21,12 +21,7 @@ from tocsin.admission.errors import NotAllowed, ShareError, Unprocessable
 from tocsin.admission.timestamps import stix_time
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker
-from tocsin.clients.error_pages import (
-    explain_error_page,
-    find_format,
-    is_empty_list,
-    update_format,
-)
+from tocsin.clients.error_pages import explain_error_page, find_format, is_empty_list, update_format
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.push import PushOptions, push_results

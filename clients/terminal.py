@@ -18,25 +18,14 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from rich.console import Console
 from rich.measure import Measurement
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from tocsin.admission.descriptions import describe_object
 from tocsin.admission.model import StixObject
 from tocsin.clients.results import ObjectResult
-from tocsin.config.command_line import (
-    escape_unprintable,
-    print_on_stderr,
-    printable,
-    wrap_words,
-)
+from tocsin.config.command_line import escape_unprintable, print_on_stderr, printable, wrap_words
 
 if TYPE_CHECKING:  # a check loads no HTTP client
     from tocsin.clients.http import Collection

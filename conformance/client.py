@@ -14,13 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tocsin.conformance.http import (
-    MEDIA_TYPE,
-    Request,
-    Response,
-    Target,
-    send_request,
-)
+from tocsin.conformance.http import MEDIA_TYPE, Request, Response, Target, send_request
 
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
 

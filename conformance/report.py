@@ -10,12 +10,7 @@ from typing import Any
 from xml.etree import ElementTree as Tree
 
 from tocsin.conformance.http import Request, Response
-from tocsin.conformance.model import (
-    Check,
-    Failure,
-    Outcome,
-    Result,
-)
+from tocsin.conformance.model import Check, Failure, Outcome, Result
 from tocsin.conformance.registry import SECTIONS
 
 _HEADERS = (

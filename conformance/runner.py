@@ -7,13 +7,7 @@ from collections.abc import Callable, Iterable
 
 from tocsin.conformance.client import SkipCheck, Unexpected
 from tocsin.conformance.http import Unreachable
-from tocsin.conformance.model import (
-    Check,
-    Failure,
-    Level,
-    Outcome,
-    Result,
-)
+from tocsin.conformance.model import Check, Failure, Level, Outcome, Result
 from tocsin.conformance.server import Server
 
 _MOST = 20

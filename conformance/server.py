@@ -12,21 +12,11 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import (
-    Any,
-    Generic,
-    TypeVar,
-    cast,
-)
+from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote, urljoin, urlsplit
 
 from tocsin.conformance import samples
-from tocsin.conformance.client import (
-    Options,
-    Query,
-    SkipCheck,
-    TaxiiClient,
-)
+from tocsin.conformance.client import Options, Query, SkipCheck, TaxiiClient
 from tocsin.conformance.http import MEDIA_TYPE, Response, Unreachable
 from tocsin.conformance.samples import StixObject
 

@@ -15,13 +15,7 @@ from typing import NamedTuple, Protocol
 from tocsin.admission.markings.audience import EVERYBODY, Audience, audience_of
 from tocsin.admission.merge.confidence import NEUTRAL
 from tocsin.admission.merge.statistics import HubStatistics
-from tocsin.admission.model import (
-    Assessment,
-    Consent,
-    Contribution,
-    Submitter,
-    Tlp,
-)
+from tocsin.admission.model import Assessment, Consent, Contribution, Submitter, Tlp
 from tocsin.admission.timestamps import HOUR
 
 MAX_PAGE_OCTETS = 15_000_000

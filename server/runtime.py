@@ -40,12 +40,7 @@ from tocsin.server.answering.console import (
     bind_console,
     console_socket,
 )
-from tocsin.server.answering.processes import (
-    CONSOLE,
-    PROGRAM,
-    AnsweringProcesses,
-    AnsweringSetup,
-)
+from tocsin.server.answering.processes import CONSOLE, PROGRAM, AnsweringProcesses, AnsweringSetup
 from tocsin.server.app import (
     AdmissionConfig,
     HubServices,
@@ -65,12 +60,7 @@ from tocsin.server.bootstrap import (
 )
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.http.connection import ConnectionLimits
-from tocsin.server.http.server import (
-    DRAIN,
-    HttpServer,
-    ListenAddress,
-    bind,
-)
+from tocsin.server.http.server import DRAIN, HttpServer, ListenAddress, bind
 from tocsin.server.http.tls import ReloadedTls, reload_at_sighup
 from tocsin.server.intake.queue import MOST_BEGUN
 from tocsin.server.monitoring import HubProcesses

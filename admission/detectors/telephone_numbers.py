@@ -10,12 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from phonenumbers import (
-    COUNTRY_CODE_TO_REGION_CODE,
-    NumberParseException,
-    is_valid_number,
-    parse,
-)
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, NumberParseException, is_valid_number, parse
 
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.technical_values import find_technical_values

@@ -16,14 +16,7 @@ from tocsin.admission.extraction.external_ids import MOST_IDS, ExternalId, forma
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.formats import ReadOptions
 from tocsin.admission.markings.tlp import TLP_2_IDS
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    StixObject,
-    Tlp,
-    Verdict,
-)
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Tlp, Verdict
 from tocsin.admission.observables.domain_names import parse_host_name
 from tocsin.admission.observables.ioc_types import (
     IocType,

@@ -34,12 +34,7 @@ from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.extraction.tlp_words import find_strictest_in_pieces, find_strictest_tlp
 from tocsin.admission.extraction.verified_file import VerifiedFile
 from tocsin.admission.formats import Format, ReadOptions, formats
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    Tlp,
-)
+from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import RecognisedIoc
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.observables.refang import refang

@@ -9,12 +9,7 @@ restrictions are the sender's; identifier, dates, custodian and originator are t
 from __future__ import annotations
 
 import re
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterator,
-    Mapping,
-)
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from tocsin.admission.errors import Malformed

@@ -13,13 +13,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import (
-    Collection,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,14 +21,7 @@ import orjson
 
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
 from tocsin.admission.merge.identity import contributing_properties
-from tocsin.admission.model import (
-    Candidate,
-    Contribution,
-    Layer,
-    Path,
-    StixObject,
-    Tlp,
-)
+from tocsin.admission.model import Candidate, Contribution, Layer, Path, StixObject, Tlp
 from tocsin.admission.observables.values import is_language_code
 from tocsin.admission.stix.free_text import replace_texts
 from tocsin.admission.stix.schemas import schema_for

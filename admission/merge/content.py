@@ -14,12 +14,7 @@ what was left out tells whether the partner sends the same again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import (
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,13 +30,7 @@ from tocsin.admission.markings.granular import (
 )
 from tocsin.admission.merge.identity import contributing_properties
 from tocsin.admission.merge.sources import BY_RECEIPT, Precedence
-from tocsin.admission.model import (
-    Contribution,
-    Layer,
-    Path,
-    StixObject,
-    Tlp,
-)
+from tocsin.admission.model import Contribution, Layer, Path, StixObject, Tlp
 from tocsin.admission.timestamps import micros
 
 _SHARED_TYPES = frozenset(

@@ -12,13 +12,7 @@ from collections.abc import Iterable
 import orjson
 import rfc8785
 
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    Layer,
-    StixObject,
-)
+from tocsin.admission.model import Action, Candidate, Finding, Layer, StixObject
 from tocsin.admission.stix.history_extension import AUTHOR_ID, EXTENSION_ID
 from tocsin.admission.stix.mitre_attack import attack_ids
 from tocsin.admission.stix.references import referenced_ids

@@ -9,11 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from tocsin.admission.model import (
-    Assessment,
-    Contribution,
-    StixObject,
-)
+from tocsin.admission.model import Assessment, Contribution, StixObject
 
 _CATALOGUES = frozenset(("cve", "cwe", "capec", "mitre", "nvd", "attack", "d3fend"))
 """Prefixes of `source_name` of public catalogues.

@@ -14,12 +14,7 @@ from functools import cache
 
 import msgspec
 
-from tocsin.admission.bounded_process import (
-    BoundedTask,
-    Limits,
-    RememberedResults,
-    is_supported,
-)
+from tocsin.admission.bounded_process import BoundedTask, Limits, RememberedResults, is_supported
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.recogniser.passages import find_passages

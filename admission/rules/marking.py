@@ -22,15 +22,7 @@ from tocsin.admission.markings.tlp import (
     read_markings,
 )
 from tocsin.admission.masking import APPROVED
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    Rule,
-    RuleContext,
-    StixObject,
-    Tlp,
-)
+from tocsin.admission.model import Action, Candidate, Finding, Rule, RuleContext, StixObject, Tlp
 
 DEFAULTS: Mapping[str, object] = {
     "unknown": "hold",  # a marking without a definition: hold or refuse

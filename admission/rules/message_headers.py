@@ -19,12 +19,7 @@ from tocsin.admission.masking import (
     hold_or_refuse,
     remove_properties,
 )
-from tocsin.admission.model import (
-    Candidate,
-    Rule,
-    RuleContext,
-    StixObject,
-)
+from tocsin.admission.model import Candidate, Rule, RuleContext, StixObject
 from tocsin.admission.observables.values import extract_observables
 from tocsin.admission.patterns.canonical import path_steps
 

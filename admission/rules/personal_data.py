@@ -9,13 +9,7 @@ that describes a person is held.
 from __future__ import annotations
 
 import re
-from collections.abc import (
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
@@ -24,11 +18,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from tocsin.admission.detectors import bank_accounts
 from tocsin.admission.detectors.accounts import find_account_names
 from tocsin.admission.detectors.bank_accounts import IBAN, find_bank_accounts
-from tocsin.admission.detectors.birth_dates import (
-    BIRTH_DATE,
-    PATIENT_NUMBER,
-    find_birth_dates,
-)
+from tocsin.admission.detectors.birth_dates import BIRTH_DATE, PATIENT_NUMBER, find_birth_dates
 from tocsin.admission.detectors.disguises import decode_text
 from tocsin.admission.detectors.email_addresses import (
     EMAIL,
@@ -39,11 +29,7 @@ from tocsin.admission.detectors.identity_documents import find_identity_document
 from tocsin.admission.detectors.national_ids import NATIONAL_ID, find_national_ids
 from tocsin.admission.detectors.partial_numbers import find_partial_numbers
 from tocsin.admission.detectors.payment_cards import CARD, find_payment_cards
-from tocsin.admission.detectors.person_names import (
-    PERSON,
-    find_person_names,
-    may_be_person,
-)
+from tocsin.admission.detectors.person_names import PERSON, find_person_names, may_be_person
 from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS, find_postal_addresses
 from tocsin.admission.detectors.spans import Span, SpanIndex
 from tocsin.admission.detectors.telephone_numbers import TELEPHONE, find_telephone_numbers

@@ -26,14 +26,7 @@ from tocsin.admission.masking import (
     hold_or_refuse,
     mask_texts,
 )
-from tocsin.admission.model import (
-    Candidate,
-    Observable,
-    Rule,
-    RuleContext,
-    StixObject,
-    Verdict,
-)
+from tocsin.admission.model import Candidate, Observable, Rule, RuleContext, StixObject, Verdict
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.values import extract_observables
 

@@ -25,10 +25,7 @@ from tocsin.admission.detectors.credentials import (
     find_tokens,
     find_url_credentials,
 )
-from tocsin.admission.detectors.home_directories import (
-    USER_IN_PATH,
-    find_user_names_in_paths,
-)
+from tocsin.admission.detectors.home_directories import USER_IN_PATH, find_user_names_in_paths
 from tocsin.admission.detectors.spans import Span
 from tocsin.admission.detectors.url_mailboxes import (
     EMAIL_IN_URL,

@@ -9,12 +9,7 @@ here covers all of STIX 2.1, by section.  A type that the standard does not
 define is accepted wherever any SCO or SDO is.
 """
 
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterator,
-    Mapping,
-)
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any

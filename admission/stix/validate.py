@@ -15,19 +15,8 @@ from itertools import islice
 import orjson
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.markings.granular import (
-    drop_selectors,
-    find_marking_errors,
-    format_selector,
-)
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    Observable,
-    Path,
-    StixObject,
-)
+from tocsin.admission.markings.granular import drop_selectors, find_marking_errors, format_selector
+from tocsin.admission.model import Action, Candidate, Finding, Observable, Path, StixObject
 from tocsin.admission.observables.hashes import find_hash_faults, hash_algorithm, hash_fault
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 from tocsin.admission.observables.urls import find_url_fault

@@ -9,12 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from measures.baseline import Baseline, Value, decode_text
-from measures.fixtures import (
-    as_candidates,
-    closing_rule,
-    examine_batch,
-    indicator,
-)
+from measures.fixtures import as_candidates, closing_rule, examine_batch, indicator
 from tocsin.admission.extraction.boilerplate import (
     LineRole,
     classify_lines,
@@ -22,12 +17,7 @@ from tocsin.admission.extraction.boilerplate import (
     remove_read_more_links,
 )
 from tocsin.admission.extraction.prose import find_in_line
-from tocsin.admission.formats.csv.columns import (
-    Columns,
-    Role,
-    guess_columns,
-    parse_headings,
-)
+from tocsin.admission.formats.csv.columns import Columns, Role, guess_columns, parse_headings
 from tocsin.admission.observables.placeholders import has_placeholder
 
 UNEXPLAINED = "no reason found"

@@ -14,19 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from measures.baseline import Baseline, Value
-from measures.differences import (
-    LINK,
-    POST,
-    UNEXPLAINED,
-    explain_extra,
-    explain_missing,
-)
-from measures.fixtures import (
-    closing_rule,
-    examine_batch,
-    read_candidates,
-    read_content,
-)
+from measures.differences import LINK, POST, UNEXPLAINED, explain_extra, explain_missing
+from measures.fixtures import closing_rule, examine_batch, read_candidates, read_content
 from tocsin.admission import formats
 from tocsin.admission.model import Candidate
 from tocsin.admission.observables.values import extract_observables

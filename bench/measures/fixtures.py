@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tocsin.admission import Pipeline, formats, parse_policy
-from tocsin.admission.model import (
-    Candidate,
-    Finding,
-    StixObject,
-    Submitter,
-    Tlp,
-    Warninglists,
-)
+from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Tlp, Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.config import policy_text

@@ -6,12 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from measures.fixtures import (
-    GREEN,
-    as_candidates,
-    examine_batch,
-    read_content,
-)
+from measures.fixtures import GREEN, as_candidates, examine_batch, read_content
 from tocsin.admission.detectors.bank_accounts import IBAN
 from tocsin.admission.detectors.email_addresses import EMAIL
 from tocsin.admission.detectors.payment_cards import CARD

@@ -10,13 +10,7 @@ import statistics
 import time
 from pathlib import Path
 
-from measures.fixtures import (
-    as_candidates,
-    examine_batch,
-    policy,
-    read_corpus,
-    warning_lists,
-)
+from measures.fixtures import as_candidates, examine_batch, policy, read_corpus, warning_lists
 from tocsin.admission.model import StixObject
 
 _SIMPLE = re.compile(r"\[\s*[\w-]+:[\w.'\"-]+\s*=\s*'(?:[^'\\]|\\.)*'\s*\]")

@@ -14,12 +14,7 @@ import msgspec
 from tocsin.clients.cli.command import check_distinct, with_settings
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
-from tocsin.clients.credentials import (
-    KeyringError,
-    has_keyring,
-    store_secret,
-    write_settings,
-)
+from tocsin.clients.credentials import KeyringError, has_keyring, store_secret, write_settings
 from tocsin.clients.http import Collection
 from tocsin.clients.terminal import open_console, print_collections, print_message
 from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio

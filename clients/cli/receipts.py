@@ -26,13 +26,7 @@ from tocsin.clients.cli.command import (
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.sent import Submission, list_submissions
 from tocsin.clients.http import Hub
-from tocsin.clients.lookup import (
-    History,
-    find_by_id,
-    find_statements,
-    list_targets,
-    read_history,
-)
+from tocsin.clients.lookup import History, find_by_id, find_statements, list_targets, read_history
 from tocsin.clients.push_record import MAX_LABEL
 from tocsin.clients.responses import StatusDetail
 from tocsin.clients.terminal import open_console, print_json, print_message, print_table

@@ -17,12 +17,7 @@ from rich.text import Text
 from tocsin.admission.descriptions import count
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import timestamp
-from tocsin.clients.cli.command import (
-    COUNT,
-    json_option,
-    with_connection_options,
-    with_settings,
-)
+from tocsin.clients.cli.command import COUNT, json_option, with_connection_options, with_settings
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub

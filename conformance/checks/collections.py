@@ -7,12 +7,7 @@ from collections import Counter
 
 from tocsin.conformance.checks.types import of_kind
 from tocsin.conformance.client import SkipCheck
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.server import Server
 
 

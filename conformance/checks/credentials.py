@@ -7,12 +7,7 @@ import uuid
 from tocsin.conformance import samples
 from tocsin.conformance.client import SkipCheck
 from tocsin.conformance.http import Response
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.resource_tables import find_faults, unknown_properties
 from tocsin.conformance.server import Collection, Server
 

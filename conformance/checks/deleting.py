@@ -8,12 +8,7 @@ from tocsin.conformance import samples
 from tocsin.conformance.checks.reading import version_of
 from tocsin.conformance.client import SkipCheck, Unexpected
 from tocsin.conformance.http import Response
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.samples import StixObject
 from tocsin.conformance.server import Server
 

@@ -9,12 +9,7 @@ from tocsin.conformance import samples
 from tocsin.conformance.checks.reading import version_of
 from tocsin.conformance.client import Query, SkipCheck, Unexpected
 from tocsin.conformance.http import Response
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.resource_tables import parse_timestamp
 from tocsin.conformance.server import Server
 

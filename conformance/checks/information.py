@@ -9,12 +9,7 @@ from tocsin.conformance import samples
 from tocsin.conformance.checks.types import of_kind
 from tocsin.conformance.client import SkipCheck
 from tocsin.conformance.http import MEDIA_TYPE, Response
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.resource_tables import parse_timestamp
 from tocsin.conformance.server import Server
 

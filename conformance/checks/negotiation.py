@@ -7,12 +7,7 @@ import json
 
 from tocsin.conformance import samples
 from tocsin.conformance.http import MEDIA_TYPE, InvalidJson
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.server import Server
 
 TAXII = "application/taxii+json"

@@ -10,12 +10,7 @@ from tocsin.conformance import samples
 from tocsin.conformance.checks.reading import LAST
 from tocsin.conformance.client import SkipCheck, Unexpected
 from tocsin.conformance.http import Response
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.server import Feed, Server
 
 _MOST = 30

@@ -8,12 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from tocsin.conformance import samples
 from tocsin.conformance.client import SkipCheck
 from tocsin.conformance.http import Response
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.samples import StixObject
 from tocsin.conformance.server import Server
 

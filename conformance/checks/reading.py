@@ -9,12 +9,7 @@ from urllib.parse import quote
 from tocsin.conformance.checks.types import of_kind
 from tocsin.conformance.client import SkipCheck, Unexpected
 from tocsin.conformance.http import Response
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.resource_tables import (
     STIX_ID,
     TIMESTAMP,

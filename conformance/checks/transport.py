@@ -9,19 +9,8 @@ import subprocess
 from dataclasses import replace
 
 from tocsin.conformance.client import SkipCheck
-from tocsin.conformance.http import (
-    Request,
-    Response,
-    Target,
-    Unreachable,
-    send_request,
-)
-from tocsin.conformance.model import (
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.http import Request, Response, Target, Unreachable, send_request
+from tocsin.conformance.model import Level, Looked, check, expect
 from tocsin.conformance.server import Server
 
 _OLD_CIPHERS = (

@@ -6,13 +6,7 @@ from collections.abc import Iterator
 
 from tocsin.conformance import samples
 from tocsin.conformance.client import SkipCheck
-from tocsin.conformance.model import (
-    Failure,
-    Level,
-    Looked,
-    check,
-    expect,
-)
+from tocsin.conformance.model import Failure, Level, Looked, check, expect
 from tocsin.conformance.resource_tables import TIMESTAMP, find_faults
 from tocsin.conformance.server import Server
 

@@ -34,15 +34,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.comparison import has_own_text
-from tocsin.server.console.drafts import (
-    SENT,
-    Draft,
-    DraftFiles,
-    Item,
-    Result,
-    Standing,
-    State,
-)
+from tocsin.server.console.drafts import SENT, Draft, DraftFiles, Item, Result, Standing, State
 from tocsin.server.examination.examiner import (
     Examination,
     ExaminationTask,

@@ -14,14 +14,7 @@ from typing import Protocol
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.acs import is_acs
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    StixObject,
-    Submitter,
-    Warninglists,
-)
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Submitter, Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.ijson import parse_object, salvage_object

@@ -30,12 +30,7 @@ from typing import BinaryIO, NamedTuple, Protocol, cast
 import msgspec
 
 from tocsin.admission.errors import NotFound, Unavailable
-from tocsin.admission.output_formats import (
-    CurrentState,
-    OutputFile,
-    OutputFormat,
-    output_formats,
-)
+from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, output_formats
 from tocsin.mirror.render import render, write_serial
 from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
 from tocsin.server.export.fair_queue import PREPARING, RETRY, FairQueue

@@ -20,14 +20,7 @@ from tocsin.admission.output_formats import TEXT, OutputFormat, output_formats
 from tocsin.server import auth
 from tocsin.server.export.fair_queue import PREPARING
 from tocsin.server.export.files import ExportedFile, FeedFiles, FileRequest
-from tocsin.server.model import (
-    Account,
-    Collection,
-    DeliveryRecorder,
-    FeedHead,
-    ObjectPage,
-    Query,
-)
+from tocsin.server.model import Account, Collection, DeliveryRecorder, FeedHead, ObjectPage, Query
 
 ROOT = "/export/"
 """Prefix of all paths."""

@@ -22,13 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from tocsin.server.http.connection import UNFINISHED, Connection, ConnectionLimits
-from tocsin.server.http.gateway import (
-    Answer,
-    Application,
-    Environ,
-    WorkerPool,
-    run_application,
-)
+from tocsin.server.http.gateway import Answer, Application, Environ, WorkerPool, run_application
 from tocsin.server.http.parser import BodyReader
 from tocsin.server.http.tls import TlsContextSource, TlsSession
 from tocsin.server.processes.nonblocking import run_nonblocking

@@ -43,21 +43,9 @@ from tocsin.server.examination.examiner import (
     parse_candidates,
 )
 from tocsin.server.intake.queue import Limits
-from tocsin.server.model import (
-    OPERATOR_SLUG,
-    Account,
-    Agreement,
-    Collection,
-    Partner,
-    Submission,
-)
+from tocsin.server.model import OPERATOR_SLUG, Account, Agreement, Collection, Partner, Submission
 from tocsin.server.publishing.attribution import find_subject, version_key
-from tocsin.server.publishing.publisher import (
-    Batch,
-    Preconditions,
-    Publisher,
-    StalePreconditions,
-)
+from tocsin.server.publishing.publisher import Batch, Preconditions, Publisher, StalePreconditions
 from tocsin.server.publishing.references import (
     find_definitions,
     find_replaced_authors,

@@ -20,11 +20,7 @@ from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotAllowed, NotFound, TooManyRequests, Unavailable
 from tocsin.server.auth import name_in_log
-from tocsin.server.examination.examiner import (
-    ExaminationTask,
-    LocalExamination,
-    WorkerEnded,
-)
+from tocsin.server.examination.examiner import ExaminationTask, LocalExamination, WorkerEnded
 from tocsin.server.intake.admission import (
     Admission,
     AdmissionServices,

@@ -20,24 +20,11 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.markings.tlp import read_markings, strictest_tlp
 from tocsin.admission.merge.content import object_digest
 from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.model import (
-    Action,
-    Finding,
-    StixObject,
-    Tlp,
-    Verdict,
-)
+from tocsin.admission.model import Action, Finding, StixObject, Tlp, Verdict
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import micros
 from tocsin.server.auth import Terms, may_read
-from tocsin.server.model import (
-    Account,
-    Collection,
-    NewEntry,
-    PublishOutcome,
-    Record,
-    Submission,
-)
+from tocsin.server.model import Account, Collection, NewEntry, PublishOutcome, Record, Submission
 from tocsin.server.store import Transaction
 from tocsin.server.store.match_filters import index_terms, visibility
 

@@ -57,12 +57,7 @@ from tocsin.server.model import (
     Submission,
 )
 from tocsin.server.publishing.attribution import choose_end_of_authors
-from tocsin.server.publishing.publisher import (
-    Batch,
-    Publisher,
-    Settlement,
-    StalePreconditions,
-)
+from tocsin.server.publishing.publisher import Batch, Publisher, Settlement, StalePreconditions
 from tocsin.server.publishing.references import find_definitions
 from tocsin.server.publishing.verdicts import (
     merge_held_records,

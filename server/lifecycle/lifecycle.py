@@ -22,13 +22,7 @@ from tocsin.admission.merge.identity import indicator_key
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.patterns.grammar import quote_string
 from tocsin.admission.timestamps import HOUR
-from tocsin.server.model import (
-    OPERATOR_SLUG,
-    Exclusion,
-    PublicObject,
-    ReviewKind,
-    RevocationReason,
-)
+from tocsin.server.model import OPERATOR_SLUG, Exclusion, PublicObject, ReviewKind, RevocationReason
 from tocsin.server.publishing.public_ids import GENERATIONS
 from tocsin.server.publishing.public_objects import (
     Merge,

@@ -16,23 +16,12 @@ Values only: the store is not known here.
 from __future__ import annotations
 
 import secrets
-from collections.abc import (
-    Callable,
-    Collection,
-    Iterable,
-    Mapping,
-)
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tocsin.admission.markings.acs import anonymise_definition, is_acs
 from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.model import (
-    CONSENTS_TO_NAME,
-    Contribution,
-    Layer,
-    StixObject,
-    Submitter,
-)
+from tocsin.admission.model import CONSENTS_TO_NAME, Contribution, Layer, StixObject, Submitter
 from tocsin.admission.rules.anonymise_source import anonymise_object
 from tocsin.admission.timestamps import DAY, HOUR, micros
 from tocsin.server.model import LeaderStatement, Partner, PublicObject

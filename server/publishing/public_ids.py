@@ -27,13 +27,7 @@ from tocsin.admission.merge.identity import (
     public_id_v4,
     relationship_key,
 )
-from tocsin.admission.model import (
-    Candidate,
-    Layer,
-    StixObject,
-    Tlp,
-    Verdict,
-)
+from tocsin.admission.model import Candidate, Layer, StixObject, Tlp, Verdict
 from tocsin.admission.stix.references import (
     REQUIRED_REFERENCES,
     RewrittenReferences,

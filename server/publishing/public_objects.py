@@ -38,21 +38,9 @@ from tocsin.admission.merge.statistics import (
     select_visible,
     trim_assessments,
 )
-from tocsin.admission.model import (
-    Assessment,
-    Contribution,
-    Layer,
-    StixObject,
-    Tlp,
-)
+from tocsin.admission.model import Assessment, Contribution, Layer, StixObject, Tlp
 from tocsin.admission.timestamps import DAY, HOUR, micros, stix_time
-from tocsin.server.model import (
-    Collection,
-    NewEntry,
-    PublicObject,
-    RevocationReason,
-    Withdrawals,
-)
+from tocsin.server.model import Collection, NewEntry, PublicObject, RevocationReason, Withdrawals
 from tocsin.server.publishing.attribution import Attribution
 from tocsin.server.publishing.revoked_and_purged_versions import revoked_version
 from tocsin.server.publishing.versions_by_tlp import (

@@ -27,13 +27,7 @@ from tocsin.admission.merge.identity import (
     definition_key,
     is_observable_type,
 )
-from tocsin.admission.model import (
-    Candidate,
-    Contribution,
-    Layer,
-    StixObject,
-    Tlp,
-)
+from tocsin.admission.model import Candidate, Contribution, Layer, StixObject, Tlp
 from tocsin.admission.stix.references import referenced_ids
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import (

@@ -32,13 +32,7 @@ from tocsin.admission.model import (
     Verdict,
 )
 from tocsin.admission.stix.references import RewrittenReferences
-from tocsin.server.model import (
-    REVOCATION,
-    Partner,
-    Record,
-    Review,
-    ReviewKind,
-)
+from tocsin.server.model import REVOCATION, Partner, Record, Review, ReviewKind
 
 
 class PublicState(StrEnum):

@@ -23,13 +23,7 @@ from tocsin.server.auth import (
     may_write,
     readable_collections,
 )
-from tocsin.server.model import (
-    Account,
-    Collection,
-    CollectionKind,
-    Query,
-    VersionKeyword,
-)
+from tocsin.server.model import Account, Collection, CollectionKind, Query, VersionKeyword
 from tocsin.server.reports.senders import Sender, describe_sender
 from tocsin.server.store import Store
 from tocsin.server.store.deliveries import Delivery, LastPoll

@@ -53,11 +53,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from tocsin.admission.errors import Unavailable, Unprocessable
 from tocsin.server.processes.memory import ARENA_MAX, ARENA_VARIABLE
 from tocsin.server.store import engine_launcher
-from tocsin.server.store.availability import (
-    INTERNAL_ERRORS,
-    measure_free_octets,
-    release_reserve,
-)
+from tocsin.server.store.availability import INTERNAL_ERRORS, measure_free_octets, release_reserve
 from tocsin.server.store.connection import AUTHENTICATION_FAILED, Client, Document
 
 log = logging.getLogger(__name__)

@@ -21,22 +21,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import (
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.markings.tlp import (
-    TLP_1_IDS,
-    TLP_2_IDS,
-    marking_ids,
-)
+from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS, marking_ids
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import find_instant, micros
 from tocsin.server.model import TermFilter, Visibility

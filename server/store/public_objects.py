@@ -15,13 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    Collection,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -30,13 +24,7 @@ from pymongo import DeleteOne, ReplaceOne
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.merge.statistics import HubStatistics
-from tocsin.admission.model import (
-    Assessment,
-    AssessmentKind,
-    Contribution,
-    Layer,
-    Tlp,
-)
+from tocsin.admission.model import Assessment, AssessmentKind, Contribution, Layer, Tlp
 from tocsin.server.model import (
     ArrivedIds,
     LeaderStatement,

@@ -11,11 +11,7 @@ is settled: so it is known after a crash how often a submission ended its worker
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import (
-    Callable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from pymongo import UpdateOne

@@ -14,12 +14,7 @@ import msgspec
 from werkzeug.datastructures import ETags
 
 from tocsin.server import auth
-from tocsin.server.model import (
-    Account,
-    Collection,
-    FeedHead,
-    Query,
-)
+from tocsin.server.model import Account, Collection, FeedHead, Query
 from tocsin.server.taxii.query import ParsedQuery
 
 _FORMAT = 1

@@ -24,13 +24,7 @@ from tocsin.server.model import (
     Representation,
 )
 from tocsin.server.processes.nonblocking import check_may_block
-from tocsin.server.taxii import (
-    content,
-    etags,
-    long_poll,
-    resources,
-    tlp1,
-)
+from tocsin.server.taxii import content, etags, long_poll, resources, tlp1
 from tocsin.server.taxii.content import MEDIA_TYPE
 from tocsin.server.taxii.page_token import PageTokens
 from tocsin.server.taxii.protocols import TaxiiServices

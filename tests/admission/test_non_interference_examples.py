@@ -12,21 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import (
-    HealthCheck,
-    Phase,
-    given,
-    settings,
-)
-from hypothesis import (
-    strategies as st,
-)
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from support.clock import hub_and_clock
 from support.databases import open_empty_store
 from support.examples import examples
-from support.hub import (
-    AMBER as AMBER_TLP,
-)
+from support.hub import AMBER as AMBER_TLP
 from support.hub import (
     CLEAR,
     GREEN,
@@ -55,12 +46,7 @@ from support.stix_objects import make_object
 from tocsin.admission.merge.identity import observable_id
 from tocsin.config import HubSettings
 from tocsin.server.app import AdmissionConfig, build_services, create_app
-from tocsin.server.model import (
-    Collection,
-    CollectionKind,
-    Partner,
-    View,
-)
+from tocsin.server.model import Collection, CollectionKind, Partner, View
 from tocsin.server.store import Store
 
 EXAMPLES = examples(12)

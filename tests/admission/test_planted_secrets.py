@@ -5,14 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import (
-    HealthCheck,
-    given,
-    settings,
-)
-from hypothesis import (
-    strategies as st,
-)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.examples import examples
 from support.planted_secrets import (
     AMBER,

@@ -4,14 +4,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import (
-    HealthCheck,
-    given,
-    settings,
-)
-from hypothesis import (
-    strategies as st,
-)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.examples import examples
 from support.stix_objects import DOMAIN_OBJECTS, OBSERVABLES, objects
 

@@ -12,23 +12,12 @@ from typing import Any
 
 import pytest
 from support.hub import RED
-from support.setting_trials import (
-    PROPERTIES,
-    TEXTS,
-    VALUES,
-    comparison_indicator,
-    trials,
-)
+from support.setting_trials import PROPERTIES, TEXTS, VALUES, comparison_indicator, trials
 from support.stix_objects import make_object, ref
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter, Verdict, Waiver
-from tocsin.admission.rules import (
-    default_settings,
-    rule_names,
-    setting_choices,
-    setting_modes,
-)
+from tocsin.admission.rules import default_settings, rule_names, setting_choices, setting_modes
 from tocsin.admission.stix.schemas import schema_for
 from tocsin.admission.warninglists.index import WarningLists
 from tocsin.admission.warninglists.lists import Reach

@@ -14,13 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from support.taxii_servers import (
-    COLLECTION,
-    Answer,
-    Medallion,
-    indicator,
-    serve_script,
-)
+from support.taxii_servers import COLLECTION, Answer, Medallion, indicator, serve_script
 from support.terminal import lines_of, run_on_terminal
 
 from tocsin.clients.cli.main import main

@@ -12,12 +12,7 @@ import pytest
 from support.hub import AMBER, GREEN, HubInProcess
 from support.hub import indicator as hub_indicator
 from support.statement_marking import STATEMENT
-from support.taxii_servers import (
-    Answer,
-    ReceivedRequest,
-    indicator,
-    serve_script,
-)
+from support.taxii_servers import Answer, ReceivedRequest, indicator, serve_script
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
 from tocsin.admission.timestamps import micros, timestamp

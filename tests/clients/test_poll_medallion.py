@@ -12,19 +12,9 @@ from typing import Any
 
 import pytest
 from support.presence import present
-from support.taxii_servers import (
-    COLLECTION,
-    KEY,
-    indicator,
-    serve_medallion,
-)
+from support.taxii_servers import COLLECTION, KEY, indicator, serve_medallion
 
-from tocsin.admission.errors import (
-    NotAllowed,
-    NotAuthenticated,
-    NotFound,
-    Unavailable,
-)
+from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound, Unavailable
 from tocsin.admission.model import Candidate
 from tocsin.clients.check import Preview
 from tocsin.clients.http import Hub, RetrySettings

@@ -8,12 +8,7 @@ import pytest
 from support.taxii_servers import Answer, indicator, serve_script
 
 from tocsin.admission.errors import NotAllowed, Unavailable
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    Verdict,
-)
+from tocsin.admission.model import Action, Candidate, Finding, Verdict
 from tocsin.clients.check import Preview
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.push import PushOptions, push

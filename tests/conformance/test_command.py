@@ -14,14 +14,7 @@ from support.faulty_server import Fault, serve_with_fault
 from support.presence import present
 from support.processes import free_port
 from support.seeded_faults import FAULTS, answer_with
-from support.taxii_hub import (
-    GREEN,
-    HIDDEN,
-    INBOX,
-    SCRATCH,
-    TaxiiHub,
-    indicator,
-)
+from support.taxii_hub import GREEN, HIDDEN, INBOX, SCRATCH, TaxiiHub, indicator
 
 from tocsin.conformance.registry import CHECKS
 from tocsin.server.cli.main import main

@@ -13,13 +13,7 @@ from support.conformance_hub import ConformanceHub
 from support.faulty_server import Fault, serve_with_fault
 from support.taxii_hub import TaxiiHub
 
-from tocsin.conformance.http import (
-    InvalidJson,
-    Request,
-    Target,
-    Unreachable,
-    send_request,
-)
+from tocsin.conformance.http import InvalidJson, Request, Target, Unreachable, send_request
 from tocsin.conformance.model import Outcome
 from tocsin.conformance.registry import select_checks
 from tocsin.conformance.runner import run_checks

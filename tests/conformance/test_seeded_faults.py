@@ -4,18 +4,9 @@ from typing import Any
 
 import pytest
 from support.conformance_hub import ConformanceHub
-from support.faulty_server import (
-    Fault,
-    serve_with_fault,
-)
+from support.faulty_server import Fault, serve_with_fault
 from support.seeded_faults import FAULTS
-from support.taxii_hub import (
-    GREEN,
-    HIDDEN,
-    INBOX,
-    SCRATCH,
-    TaxiiHub,
-)
+from support.taxii_hub import GREEN, HIDDEN, INBOX, SCRATCH, TaxiiHub
 
 from tocsin.conformance.model import Outcome
 from tocsin.conformance.registry import CHECKS

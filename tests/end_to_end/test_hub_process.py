@@ -22,14 +22,7 @@ from typing import IO, Any
 import pytest
 from support.certificates import make_authority, write_private_file
 from support.paths import ROOT
-from support.processes import (
-    BIN,
-    MT,
-    HubProcess,
-    Writers,
-    indicators,
-    is_running,
-)
+from support.processes import BIN, MT, HubProcess, Writers, indicators, is_running
 
 from tocsin.server.intake.intake import LEASE
 

@@ -9,13 +9,7 @@ from typing import Any
 
 import pytest
 from support.paths import ROOT
-from support.torture_judge import (
-    Entry,
-    Final,
-    Log,
-    Record,
-    find_faults,
-)
+from support.torture_judge import Entry, Final, Log, Record, find_faults
 
 TORTURE = (sys.executable, "-m", "support.torture")
 

@@ -5,14 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    GREEN,
-    HIDDEN,
-    INBOX,
-    SCRATCH,
-    People,
-    basic,
-)
+from support.taxii_hub import GREEN, HIDDEN, INBOX, SCRATCH, People, basic
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
 from tocsin.admission.model import Tlp

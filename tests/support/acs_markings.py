@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from tocsin.admission.markings.acs import (
-    ACS_EXTENSION,
-)
+from tocsin.admission.markings.acs import ACS_EXTENSION
 
 ID = "marking-definition--33333333-3333-4333-8333-333333333333"
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from support.taxii_hub import (
-    MT,
-)
+from support.taxii_hub import MT
 
 
 def post_chunked(taxii: Any, name: Any, body: Any, **environ: Any) -> Any:

@@ -12,26 +12,13 @@ import json
 import re
 import uuid
 from collections import Counter
-from collections.abc import (
-    Callable,
-    Iterable,
-    Iterator,
-    Sequence,
-)
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medallion.backends.memory_backend import MemoryBackend
-from support.differential_questions import (
-    EMPTY,
-    FULL,
-    PAGE,
-    READ,
-    WRITE,
-    Question,
-    data,
-)
+from support.differential_questions import EMPTY, FULL, PAGE, READ, WRITE, Question, data
 from support.medallion_files import ImportTarget, day, write_data_file
 from support.taxii_servers import KEY, MEDIA_TYPE, medallion_app
 from werkzeug.test import TestResponse

@@ -8,13 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tocsin.server.model import (
-    Entry,
-    NewEntry,
-    PublishOutcome,
-    Query,
-    VersionKeyword,
-)
+from tocsin.server.model import Entry, NewEntry, PublishOutcome, Query, VersionKeyword
 from tocsin.server.store import Store
 
 STORED, KNOWN, CONFLICT = PublishOutcome.STORED, PublishOutcome.KNOWN, PublishOutcome.CONFLICT

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from support.hub import (
-    sdo,
-)
+from support.hub import sdo
 
 
 def granular_markings(level: Any, *selectors: Any) -> Any:

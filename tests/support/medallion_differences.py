@@ -11,14 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from support.differential import Allowed, Difference
-from support.differential_questions import (
-    CLOSED,
-    EMPTY,
-    OLD,
-    SURE,
-    TWIN,
-    UNKNOWN,
-)
+from support.differential_questions import CLOSED, EMPTY, OLD, SURE, TWIN, UNKNOWN
 from support.medallion_files import threat
 
 HTML = "text/html; charset=utf-8"

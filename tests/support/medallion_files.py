@@ -16,12 +16,7 @@ from tocsin.server.integrations.medallion.importer import (
     import_collections,
     open_source,
 )
-from tocsin.server.model import (
-    Collection,
-    Entry,
-    Query,
-    VersionKeyword,
-)
+from tocsin.server.model import Collection, Entry, Query, VersionKeyword
 from tocsin.server.runtime import Runtime, open_runtime
 
 FEED = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"

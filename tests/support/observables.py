@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from support.hub import (
-    GREEN,
-)
+from support.hub import GREEN
 
 from tocsin.admission.merge.identity import observable_id
 

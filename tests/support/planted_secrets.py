@@ -15,12 +15,7 @@ from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
-from support.stix_objects import (
-    DOMAIN_OBJECTS,
-    OBSERVABLES,
-    UUID,
-    make_object,
-)
+from support.stix_objects import DOMAIN_OBJECTS, OBSERVABLES, UUID, make_object
 
 from tocsin.admission.errors import Unprocessable
 from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS

@@ -6,11 +6,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from support.faulty_server import (
-    DATES,
-    Exchange,
-    Fault,
-)
+from support.faulty_server import DATES, Exchange, Fault
 
 
 def edit(change: Any) -> Any:

@@ -7,16 +7,9 @@ from json import dumps
 from typing import Any, NamedTuple
 
 from support.hub import AMBER, GREEN
-from support.stix_objects import (
-    TIME,
-    UUID,
-    make_object,
-    ref,
-)
+from support.stix_objects import TIME, UUID, make_object, ref
 
-from tocsin.admission.rules import (
-    setting_modes,
-)
+from tocsin.admission.rules import setting_modes
 
 Object = dict[str, Any]
 

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from support.clock import (
-    LATER,
-)
+from support.clock import LATER
 
 
 def revoke(sent: Any) -> Any:

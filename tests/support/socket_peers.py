@@ -12,13 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from support.taxii_hub import (
-    GREEN,
-    MT,
-    TaxiiHub,
-    basic,
-    indicator,
-)
+from support.taxii_hub import GREEN, MT, TaxiiHub, basic, indicator
 
 from tocsin.server.http.connection import ConnectionLimits
 from tocsin.server.http.gateway import Environ

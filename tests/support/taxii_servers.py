@@ -17,12 +17,7 @@ from flask import Flask
 from medallion.backends.base import Backend
 from medallion.backends.memory_backend import MemoryBackend
 from medallion.exceptions import BackendError, ProcessingError
-from medallion.views import (
-    collections,
-    discovery,
-    manifest,
-    objects,
-)
+from medallion.views import collections, discovery, manifest, objects
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 MEDIA_TYPE = "application/taxii+json;version=2.1"

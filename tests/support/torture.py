@@ -33,13 +33,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure
 from support.processes import HubProcess
-from support.torture_judge import (
-    Entry,
-    Faults,
-    Final,
-    Record,
-    find_faults,
-)
+from support.torture_judge import Entry, Faults, Final, Record, find_faults
 from support.torture_pollers import Downloader, Poller
 from support.torture_writers import Acknowledged, Writer
 

@@ -6,15 +6,7 @@ from dataclasses import replace
 from support.feed_postings import ALL, Feed, posting
 
 from tocsin.admission.model import Tlp
-from tocsin.server.model import (
-    Collection,
-    CollectionKind,
-    Entry,
-    NewEntry,
-    Query,
-    View,
-    Visibility,
-)
+from tocsin.server.model import Collection, CollectionKind, Entry, NewEntry, Query, View, Visibility
 
 
 def add_view(*feeds: Feed, **definition: object) -> Feed:

@@ -69,12 +69,7 @@ from tocsin.admission.formats.csv.rows import (
     parse_rows,
 )
 from tocsin.admission.formats.misp.attribute_types import is_private_type
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    Tlp,
-)
+from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, may_be_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
 

@@ -18,11 +18,7 @@ from tocsin.admission.extraction.json_stream import read_members
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.tlp_words import find_tlp_levels
 from tocsin.admission.formats import ReadOptions
-from tocsin.admission.formats.misp.attribute_types import (
-    HASHES,
-    SECTION_HASHES,
-    is_private_type,
-)
+from tocsin.admission.formats.misp.attribute_types import HASHES, SECTION_HASHES, is_private_type
 from tocsin.admission.formats.misp.distribution import refuse_distribution
 from tocsin.admission.formats.misp.private_names import (
     LONGEST_TEXT,
@@ -40,13 +36,7 @@ from tocsin.admission.formats.misp.stix_objects import (
     is_true,
 )
 from tocsin.admission.formats.misp.tags import TAG_PROPERTIES
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Finding,
-    StixObject,
-    Verdict,
-)
+from tocsin.admission.model import Action, Candidate, Finding, StixObject, Verdict
 from tocsin.admission.stix.ijson import parse_json, parse_object
 
 LISTS = ("Attribute", "Object")

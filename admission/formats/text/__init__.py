@@ -57,12 +57,7 @@ from tocsin.admission.formats.text.host_lists import (
     is_single_word,
     parse_entry,
 )
-from tocsin.admission.formats.text.passages import (
-    FindValues,
-    RelatedIds,
-    TextLines,
-    relate_ids,
-)
+from tocsin.admission.formats.text.passages import FindValues, RelatedIds, TextLines, relate_ids
 from tocsin.admission.formats.text.recipients import Recipients
 from tocsin.admission.model import Candidate, Finding
 from tocsin.admission.observables.ioc_types import RecognisedIoc, recognise_ioc

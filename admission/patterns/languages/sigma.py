@@ -9,12 +9,7 @@ from sigma.collection import SigmaCollection
 from sigma.exceptions import SigmaError
 
 from tocsin.admission.errors import Malformed
-from tocsin.admission.patterns.languages import (
-    MAX_DEPTH,
-    Language,
-    check_depth,
-    library_error,
-)
+from tocsin.admission.patterns.languages import MAX_DEPTH, Language, check_depth, library_error
 
 _MOST_ALIASES = 20
 _MOST_RULES = 50

@@ -16,26 +16,11 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from tocsin.admission.errors import (
-    Conflict,
-    Malformed,
-    NotFound,
-    TooManyRequests,
-    Unavailable,
-)
+from tocsin.admission.errors import Conflict, Malformed, NotFound, TooManyRequests, Unavailable
 from tocsin.admission.formats import formats
 from tocsin.admission.model import CONSENTS_TO_NAME, Tlp
 from tocsin.server.console.comparison import Compared, Room, compare
-from tocsin.server.console.drafts import (
-    SENT,
-    Draft,
-    Item,
-    Options,
-    Origin,
-    Row,
-    Standing,
-    State,
-)
+from tocsin.server.console.drafts import SENT, Draft, Item, Options, Origin, Row, Standing, State
 from tocsin.server.console.forms import go, number_field, sentence, show_again, text_field
 from tocsin.server.console.middleware import status_of
 from tocsin.server.console.previews import MOST_OBJECTS, STALE_SECONDS

@@ -10,13 +10,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from tocsin.admission.errors import (
-    Conflict,
-    Malformed,
-    NotAuthenticated,
-    NotFound,
-    TooManyRequests,
-)
+from tocsin.admission.errors import Conflict, Malformed, NotAuthenticated, NotFound, TooManyRequests
 from tocsin.server.console.forms import go, safe_next, sentence, show_again, text_field
 from tocsin.server.console.middleware import client_address, cookie_name, say_when, status_of
 from tocsin.server.console.registry import EVERYBODY, Pages

@@ -20,25 +20,14 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import (
-    Container,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import accumulate
 
 from tocsin.server.model import Query, TermFilter
 from tocsin.server.store.connection import Base, Document
-from tocsin.server.store.feeds.blocks import (
-    BLOCK_SIZE,
-    PlacedEntry,
-    batch_id,
-    block_number,
-)
+from tocsin.server.store.feeds.blocks import BLOCK_SIZE, PlacedEntry, batch_id, block_number
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
 
 SPAN = 4

@@ -9,12 +9,7 @@ returned every object that was in the feed all the time.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import (
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,12 +63,7 @@ from tocsin.server.store.feeds.blocks import (
 from tocsin.server.store.feeds.clock import number_feed
 from tocsin.server.store.feeds.collector import PageCollector
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
-from tocsin.server.store.feeds.filter_index import (
-    FilterSearch,
-    Match,
-    all_filters,
-    span_number,
-)
+from tocsin.server.store.feeds.filter_index import FilterSearch, Match, all_filters, span_number
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,
     StatusBits,

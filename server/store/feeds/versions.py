@@ -12,13 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from tocsin.admission.timestamps import micros
-from tocsin.server.model import (
-    LEAST_VISIBLE,
-    Entry,
-    Query,
-    VersionKeyword,
-    Visibility,
-)
+from tocsin.server.model import LEAST_VISIBLE, Entry, Query, VersionKeyword, Visibility
 
 
 @dataclass(frozen=True, slots=True)

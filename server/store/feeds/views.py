@@ -14,15 +14,8 @@ entry from a source can make another one visible that it hid.
 from __future__ import annotations
 
 import time
-from collections.abc import (
-    Callable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from collections.abc import (
-    Collection as Some,
-)
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection as Some
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import merge

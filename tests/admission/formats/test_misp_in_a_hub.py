@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 from support.hub import HubInProcess, findings
-from support.misp_events import (
-    attribute,
-    event,
-    read,
-    uuid,
-)
+from support.misp_events import attribute, event, read, uuid
 
 from tocsin.admission.merge.sources import group_by_origin
 from tocsin.admission.model import Contribution, Tlp

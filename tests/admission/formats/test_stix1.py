@@ -10,12 +10,7 @@ from support.presence import present
 
 from tocsin.admission.bounded_process import BoundedTask, Limits
 from tocsin.admission.errors import Malformed, TooLarge, Unprocessable
-from tocsin.admission.formats import (
-    ReadOptions,
-    detect_format,
-    read,
-    stix1,
-)
+from tocsin.admission.formats import ReadOptions, detect_format, read, stix1
 from tocsin.admission.markings.tlp import TLP_1_IDS
 from tocsin.admission.model import Tlp, Verdict
 

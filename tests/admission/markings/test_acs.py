@@ -7,15 +7,7 @@ from typing import Any
 
 import pytest
 from support.acs_markings import ID, POLICY, acs, control
-from support.hub import (
-    AMBER,
-    CLEAR,
-    GREEN,
-    HUB_SECRETS,
-    HubInProcess,
-    details,
-    indicator,
-)
+from support.hub import AMBER, CLEAR, GREEN, HUB_SECRETS, HubInProcess, details, indicator
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy

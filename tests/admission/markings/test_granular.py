@@ -7,15 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import (
-    HealthCheck,
-    Phase,
-    given,
-    settings,
-)
-from hypothesis import (
-    strategies as st,
-)
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from support.clock import hub_and_clock
 from support.examples import examples
 from support.granular_markings import granular_markings, malware, newest_objects

@@ -8,15 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.feed_states import (
-    NOW,
-    TLP_GREEN,
-    Object,
-    encode,
-    files_of,
-    filled_state,
-    listing,
-)
+from support.feed_states import NOW, TLP_GREEN, Object, encode, files_of, filled_state, listing
 
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp

@@ -4,15 +4,8 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import (
-    assume,
-    given,
-    note,
-    settings,
-)
-from hypothesis import (
-    strategies as st,
-)
+from hypothesis import assume, given, note, settings
+from hypothesis import strategies as st
 from stix2patterns.validator import run_validator
 from support.examples import examples
 from support.pattern_trees import Writer, patterns

@@ -2,23 +2,12 @@
 
 from typing import Any
 
-from hypothesis import (
-    given,
-    note,
-    settings,
-)
-from hypothesis import (
-    strategies as st,
-)
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
 from stix2matcher.matcher import match
 from stix2patterns.validator import run_validator
 from support.examples import examples
-from support.pattern_trees import (
-    Writer,
-    bundle,
-    observations,
-    patterns,
-)
+from support.pattern_trees import Writer, bundle, observations, patterns
 
 from tocsin.admission.patterns.canonical import canonical_pattern
 

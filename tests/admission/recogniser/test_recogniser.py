@@ -6,11 +6,7 @@ import pytest
 
 from tocsin.admission.detectors.person_names import PERSON
 from tocsin.admission.detectors.postal_addresses import POSTAL_ADDRESS
-from tocsin.admission.recogniser.recogniser import (
-    check_installation,
-    find_recognised,
-    is_installed,
-)
+from tocsin.admission.recogniser.recogniser import check_installation, find_recognised, is_installed
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="tocsin-names is not installed")
 

@@ -10,9 +10,7 @@ from support.rules import apply_rule, indicator
 from support.stix_objects import TIME, make_object
 
 from tocsin.admission.model import Action, Verdict
-from tocsin.admission.rules import (
-    approve_settings,
-)
+from tocsin.admission.rules import approve_settings
 from tocsin.server.store import Store
 
 SENDER = "email-addr--11111111-1111-5111-8111-111111111111"

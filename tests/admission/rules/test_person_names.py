@@ -4,9 +4,7 @@ import pytest
 from support.rules import apply_rule, indicator, sanitise_description
 
 from tocsin.admission.model import Action, Verdict
-from tocsin.admission.rules import (
-    approve_settings,
-)
+from tocsin.admission.rules import approve_settings
 
 RULE = "personal_data"
 

@@ -10,18 +10,8 @@ from typing import Any
 import pytest
 from support.rules import apply_rule
 
-from tocsin.admission.model import (
-    Action,
-    Candidate,
-    Consent,
-    RuleContext,
-    Submitter,
-    Verdict,
-)
-from tocsin.admission.rules import (
-    approve_settings,
-    build_rule,
-)
+from tocsin.admission.model import Action, Candidate, Consent, RuleContext, Submitter, Verdict
+from tocsin.admission.rules import approve_settings, build_rule
 from tocsin.admission.warninglists.index import WarningLists
 
 ID = "indicator--3bc740bc-763a-5f0a-8c7c-c85f319ae188"

@@ -8,18 +8,8 @@ import pytest
 
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.errors import PolicyError
-from tocsin.admission.model import (
-    Candidate,
-    RuleContext,
-    Submitter,
-    Verdict,
-    Waiver,
-)
-from tocsin.admission.rules import (
-    build_rule,
-    default_settings,
-    rule_names,
-)
+from tocsin.admission.model import Candidate, RuleContext, Submitter, Verdict, Waiver
+from tocsin.admission.rules import build_rule, default_settings, rule_names
 from tocsin.admission.warninglists.index import WarningLists
 from tocsin.admission.warninglists.lists import Reach
 from tocsin.clients.check import Checker

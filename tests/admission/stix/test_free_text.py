@@ -5,12 +5,7 @@ from typing import Any
 import pytest
 
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.stix.free_text import (
-    MAX_DEPTH,
-    free_texts,
-    matched_values,
-    replace_texts,
-)
+from tocsin.admission.stix.free_text import MAX_DEPTH, free_texts, matched_values, replace_texts
 
 REF = "identity--0c1f0f9e-5b1a-4c43-9e0a-0b7f7b0f1a11"
 

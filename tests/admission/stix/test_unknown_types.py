@@ -4,13 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from support.hub import (
-    GREEN,
-    HubInProcess,
-    details,
-    relationship,
-    sdo,
-)
+from support.hub import GREEN, HubInProcess, details, relationship, sdo
 from support.stix_objects import TIME, make_object, ref
 
 from tocsin.admission import Pipeline, parse_policy

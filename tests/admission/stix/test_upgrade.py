@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 from support.presence import present
-from support.stix_objects import (
-    LATER,
-    TIME,
-    make_object,
-    ref,
-)
+from support.stix_objects import LATER, TIME, make_object, ref
 
 from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.merge.identity import observable_id

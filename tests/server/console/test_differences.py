@@ -4,12 +4,7 @@ import time
 
 import pytest
 
-from tocsin.server.console.differences import (
-    MOST_LINES,
-    Segment,
-    compare_versions,
-    list_properties,
-)
+from tocsin.server.console.differences import MOST_LINES, Segment, compare_versions, list_properties
 
 
 def segments(old: str, new: str) -> list[tuple[str, str]]:

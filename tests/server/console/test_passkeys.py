@@ -8,15 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser
 from support.clock import ManualClock
-from support.console import (
-    PASSWORD,
-    Visitor,
-    add_person,
-    post,
-    serve_console,
-    sign_in,
-    visit,
-)
+from support.console import PASSWORD, Visitor, add_person, post, serve_console, sign_in, visit
 from support.hub import HubInProcess
 from support.passkeys import (
     Authenticator,

@@ -7,14 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from support.console import (
-    Visitor,
-    add_person,
-    end_sessions,
-    enter_password,
-    serve_console,
-    visit,
-)
+from support.console import Visitor, add_person, end_sessions, enter_password, serve_console, visit
 from support.hub import HubInProcess, indicator
 
 from tocsin.server.person import Role

@@ -13,12 +13,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from support.clock import ManualClock
-from support.console import (
-    Visitor,
-    add_person,
-    post,
-    sign_in,
-)
+from support.console import Visitor, add_person, post, sign_in
 from support.crash import build_services_over, run_interrupted
 from support.hub import HubInProcess, indicator, sdo, work_off
 from support.presence import present

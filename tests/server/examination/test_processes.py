@@ -10,15 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.hub import (
-    GREEN,
-    HubInProcess,
-    Object,
-    default_admission,
-    indicator,
-    relationship,
-    sdo,
-)
+from support.hub import GREEN, HubInProcess, Object, default_admission, indicator, relationship, sdo
 from support.warning_lists import warning_lists, write_misp_lists
 
 from tocsin.admission import parse_policy
@@ -27,11 +19,7 @@ from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.warninglists.sources import compile_lists, read_misp_lists
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.examination import processes
-from tocsin.server.examination.examiner import (
-    ExaminationTask,
-    LocalExamination,
-    WorkerEnded,
-)
+from tocsin.server.examination.examiner import ExaminationTask, LocalExamination, WorkerEnded
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.intake import queue
 from tocsin.server.store import Store, wall_clock

@@ -9,16 +9,7 @@ from typing import Any
 
 import pytest
 from support.examples import examples
-from support.socket_peers import (
-    BODY,
-    HOST,
-    POST,
-    ROOT,
-    Peer,
-    chunk,
-    get,
-    still_answers,
-)
+from support.socket_peers import BODY, HOST, POST, ROOT, Peer, chunk, get, still_answers
 from support.taxii_hub import MT
 
 CASES = 40 * examples(8, 2)

@@ -22,13 +22,7 @@ from support.crash import (
     work_later,
 )
 from support.databases import PreparedDatabase, fill, open_empty_store, snapshot
-from support.hub import (
-    GREEN,
-    HubInProcess,
-    indicator,
-    relationship,
-    sdo,
-)
+from support.hub import GREEN, HubInProcess, indicator, relationship, sdo
 from support.observables import sco
 from support.paths import ROOT
 from support.presence import present

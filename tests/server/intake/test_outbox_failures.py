@@ -4,12 +4,7 @@ from typing import Any
 
 import pytest
 from support.crash import work_later
-from support.hub import (
-    HubInProcess,
-    indicator,
-    relationship,
-    sdo,
-)
+from support.hub import HubInProcess, indicator, relationship, sdo
 
 from tocsin.server.publishing.publisher import Publisher
 from tocsin.server.store import Store

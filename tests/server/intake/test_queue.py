@@ -8,12 +8,7 @@ from typing import Any
 
 import pytest
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
-from support.crash import (
-    build_services_over,
-    connect_second_store,
-    run_interrupted,
-    work_later,
-)
+from support.crash import build_services_over, connect_second_store, run_interrupted, work_later
 from support.hub import AMBER, HubInProcess, Object, details, indicator
 from support.presence import present
 from support.stix_objects import yara_bomb

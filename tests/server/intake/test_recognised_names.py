@@ -3,13 +3,7 @@
 from typing import Any
 
 import pytest
-from support.hub import (
-    HUB_SECRETS,
-    HubInProcess,
-    default_admission,
-    indicator,
-    sdo,
-)
+from support.hub import HUB_SECRETS, HubInProcess, default_admission, indicator, sdo
 
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.config import HubSettings

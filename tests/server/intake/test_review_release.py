@@ -4,15 +4,7 @@ from typing import Any
 
 import pytest
 from support.acs_markings import ID, control
-from support.hub import (
-    AMBER,
-    GREEN,
-    RED,
-    HubInProcess,
-    details,
-    indicator,
-    sdo,
-)
+from support.hub import AMBER, GREEN, RED, HubInProcess, details, indicator, sdo
 
 from tocsin.server.model import Partner
 from tocsin.server.store import Store

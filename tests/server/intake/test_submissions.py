@@ -6,16 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.hub import (
-    AMBER,
-    GREEN,
-    HubInProcess,
-    details,
-    findings,
-    indicator,
-    relationship,
-    sdo,
-)
+from support.hub import AMBER, GREEN, HubInProcess, details, findings, indicator, relationship, sdo
 from support.presence import present
 from support.stix_objects import yara_bomb
 

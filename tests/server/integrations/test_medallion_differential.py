@@ -9,12 +9,7 @@ from typing import Any
 
 import pytest
 from support.differential import Pair, compare
-from support.differential_questions import (
-    FULL,
-    OBJECTS,
-    Question,
-    questions,
-)
+from support.differential_questions import FULL, OBJECTS, Question, questions
 from support.medallion_differences import ALLOWED
 from support.medallion_files import open_import_target, threat
 from support.paths import ROOT

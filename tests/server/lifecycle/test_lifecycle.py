@@ -9,14 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.clock import (
-    LATER,
-    ManualClock,
-    hub_extension,
-    indicators,
-    opinion,
-    stix_time_after,
-)
+from support.clock import LATER, ManualClock, hub_extension, indicators, opinion, stix_time_after
 from support.hub import AMBER, HubInProcess, indicator, work_off
 from support.presence import present
 from support.processes import HubProcess

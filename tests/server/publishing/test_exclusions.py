@@ -2,13 +2,7 @@
 
 import pytest
 from support.clock import indicators
-from support.hub import (
-    AMBER,
-    GREEN,
-    HubInProcess,
-    details,
-    indicator,
-)
+from support.hub import AMBER, GREEN, HubInProcess, details, indicator
 from support.presence import present
 
 from tocsin.admission.errors import Malformed, NotFound

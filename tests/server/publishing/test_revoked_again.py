@@ -5,15 +5,7 @@ from typing import Any
 
 import pytest
 from support.clock import LATER, ManualClock
-from support.hub import (
-    RED,
-    HubInProcess,
-    details,
-    findings,
-    indicator,
-    relationship,
-    sdo,
-)
+from support.hub import RED, HubInProcess, details, findings, indicator, relationship, sdo
 from support.presence import present
 from support.several_ids import change_value, revoke, visible_descriptions
 

@@ -6,31 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import (
-    HealthCheck,
-    given,
-    settings,
-)
-from hypothesis import (
-    strategies as st,
-)
-from support.clock import (
-    ManualClock,
-    hub_extension,
-    report_counts,
-    stix_time_after,
-)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.clock import ManualClock, hub_extension, report_counts, stix_time_after
 from support.databases import open_empty_store
 from support.examples import examples
-from support.hub import (
-    AMBER,
-    CLEAR,
-    GREEN,
-    HubInProcess,
-    details,
-    findings,
-    indicator,
-)
+from support.hub import AMBER, CLEAR, GREEN, HubInProcess, details, findings, indicator
 from support.presence import present
 from support.several_ids import change_value, revoke, visible_descriptions
 

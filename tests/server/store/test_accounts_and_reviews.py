@@ -8,11 +8,7 @@ from support.stored_values import public, review
 
 from tocsin.admission.errors import Conflict, NotFound
 from tocsin.admission.model import Consent, Tlp
-from tocsin.server.model import (
-    Account,
-    ArrivedIds,
-    Partner,
-)
+from tocsin.server.model import Account, ArrivedIds, Partner
 from tocsin.server.store import Store
 
 

@@ -8,13 +8,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from pymongo.monitoring import CommandListener
-from support.hub import (
-    HubInProcess,
-    indicator,
-    relationship,
-    sdo,
-    work_off,
-)
+from support.hub import HubInProcess, indicator, relationship, sdo, work_off
 from support.stix_objects import TIME
 
 from tocsin.admission.timestamps import DAY

@@ -4,16 +4,7 @@ import logging
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    GREEN,
-    HIDDEN,
-    INBOX,
-    MT,
-    SCRATCH,
-    TaxiiHub,
-    basic,
-    indicator,
-)
+from support.taxii_hub import GREEN, HIDDEN, INBOX, MT, SCRATCH, TaxiiHub, basic, indicator
 
 from tocsin.admission import errors
 from tocsin.admission.errors import ShareError

@@ -6,12 +6,7 @@ from typing import Any
 
 import pytest
 from support.chunked_posts import post_chunked
-from support.taxii_hub import (
-    MT,
-    SCRATCH,
-    TaxiiHub,
-    indicator,
-)
+from support.taxii_hub import MT, SCRATCH, TaxiiHub, indicator
 
 from tocsin.admission.errors import Malformed, Unprocessable
 from tocsin.server.taxii import resources

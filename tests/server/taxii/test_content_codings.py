@@ -12,12 +12,7 @@ import pytest
 import requests
 import zstandard
 from support.chunked_posts import post_chunked
-from support.taxii_hub import (
-    GREEN,
-    MT,
-    TaxiiHub,
-    indicator,
-)
+from support.taxii_hub import GREEN, MT, TaxiiHub, indicator
 
 from tocsin.admission.errors import TooLarge
 from tocsin.server.taxii import content

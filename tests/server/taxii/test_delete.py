@@ -3,11 +3,7 @@
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    SCRATCH,
-    ids,
-    indicator,
-)
+from support.taxii_hub import SCRATCH, ids, indicator
 
 ONE = indicator(1)["id"]
 

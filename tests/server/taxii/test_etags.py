@@ -5,12 +5,7 @@ from typing import Any
 import pytest
 from support.hub import HubInProcess
 from support.hub import indicator as sent
-from support.taxii_hub import (
-    GREEN,
-    SCRATCH,
-    TaxiiHub,
-    indicator,
-)
+from support.taxii_hub import GREEN, SCRATCH, TaxiiHub, indicator
 
 from tocsin.server.store import Store
 

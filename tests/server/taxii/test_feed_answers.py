@@ -3,14 +3,7 @@
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    SCRATCH,
-    address,
-    ids,
-    indicator,
-    objects,
-    stamp,
-)
+from support.taxii_hub import SCRATCH, address, ids, indicator, objects, stamp
 
 ONE = indicator(1)["id"]
 

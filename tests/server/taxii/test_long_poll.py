@@ -7,14 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    GREEN,
-    SCRATCH,
-    TaxiiHub,
-    ids,
-    indicator,
-    stamp,
-)
+from support.taxii_hub import GREEN, SCRATCH, TaxiiHub, ids, indicator, stamp
 
 from tocsin.config import HubSettings
 from tocsin.server.model import FeedHead

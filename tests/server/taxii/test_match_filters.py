@@ -4,14 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.hub import (
-    AMBER,
-    GREEN_1,
-    HUB_SECRETS,
-    HubInProcess,
-    indicator,
-    sdo,
-)
+from support.hub import AMBER, GREEN_1, HUB_SECRETS, HubInProcess, indicator, sdo
 from support.presence import present
 
 from tocsin.admission.model import Tlp

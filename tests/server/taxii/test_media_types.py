@@ -3,13 +3,7 @@
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    GREEN,
-    MT,
-    TaxiiHub,
-    address,
-    indicator,
-)
+from support.taxii_hub import GREEN, MT, TaxiiHub, address, indicator
 
 OBJECT = indicator()["id"]
 READS = [

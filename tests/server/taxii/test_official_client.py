@@ -10,13 +10,7 @@ from typing import Any
 
 import pytest
 from support.socket_peers import serve_application
-from support.taxii_hub import (
-    GREEN,
-    MT,
-    TaxiiHub,
-    basic,
-    indicator,
-)
+from support.taxii_hub import GREEN, MT, TaxiiHub, basic, indicator
 from taxii2client.v21 import Collection, Server, as_pages
 
 from tocsin.clients.http import Hub

@@ -3,15 +3,7 @@
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    GREEN,
-    SCRATCH,
-    TaxiiHub,
-    ids,
-    indicator,
-    objects,
-    stamp,
-)
+from support.taxii_hub import GREEN, SCRATCH, TaxiiHub, ids, indicator, objects, stamp
 
 ONE = indicator(1)["id"]
 

@@ -3,14 +3,7 @@
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    EPOCH,
-    SCRATCH,
-    ids,
-    indicator,
-    objects,
-    stamp,
-)
+from support.taxii_hub import EPOCH, SCRATCH, ids, indicator, objects, stamp
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import timestamp

@@ -5,14 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.taxii_hub import (
-    GREEN,
-    INBOX,
-    MT,
-    TaxiiHub,
-    finding,
-    indicator,
-)
+from support.taxii_hub import GREEN, INBOX, MT, TaxiiHub, finding, indicator
 
 from tocsin.server.model import Record
 from tocsin.server.taxii import resources

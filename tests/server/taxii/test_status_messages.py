@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.hub import (
-    AMBER,
-    GREEN,
-    HubInProcess,
-    details,
-    indicator,
-    relationship,
-    sdo,
-)
+from support.hub import AMBER, GREEN, HubInProcess, details, indicator, relationship, sdo
 from support.several_ids import revoke
 
 from tocsin.admission.model import Verdict

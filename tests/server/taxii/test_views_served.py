@@ -10,28 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.hub import (
-    AMBER,
-    CLEAR,
-    GREEN,
-    GREEN_1,
-    HubInProcess,
-    indicator,
-    sdo,
-)
+from support.hub import AMBER, CLEAR, GREEN, GREEN_1, HubInProcess, indicator, sdo
 from support.schemathesis_trial import serve_on_socket
 from taxii2client.v21 import Collection, as_pages
 
 from tocsin.admission.model import Tlp
 from tocsin.server.cli.collection import CollectionSpec, define_collection
-from tocsin.server.model import (
-    Account,
-    CollectionKind,
-    Partner,
-)
-from tocsin.server.model import (
-    Collection as Made,
-)
+from tocsin.server.model import Account, CollectionKind, Partner
+from tocsin.server.model import Collection as Made
 from tocsin.server.store import Store
 
 LAST = "X-TAXII-Date-Added-Last"

@@ -8,22 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.feed_postings import (
-    EVERY,
-    LAST,
-    Feed,
-    follow,
-    object_id,
-    posting,
-)
+from support.feed_postings import EVERY, LAST, Feed, follow, object_id, posting
 from support.view_feeds import add_view, entry_keys, merge_feeds
 
 from tocsin.admission.errors import Conflict
-from tocsin.server.model import (
-    Collection,
-    CollectionKind,
-    Query,
-)
+from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
 
 

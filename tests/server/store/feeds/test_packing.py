@@ -9,15 +9,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient, monitoring
-from support.feed_postings import (
-    ALL,
-    EVERY,
-    FIRST,
-    LAST,
-    Feed,
-    object_id,
-    posting,
-)
+from support.feed_postings import ALL, EVERY, FIRST, LAST, Feed, object_id, posting
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import Query, TermFilter

@@ -25,21 +25,10 @@ from support.feed_postings import (
 )
 from support.presence import present
 
-from tocsin.admission.errors import (
-    Conflict,
-    Malformed,
-    NotFound,
-    TooLarge,
-)
+from tocsin.admission.errors import Conflict, Malformed, NotFound, TooLarge
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.server.model import (
-    Collection,
-    CollectionKind,
-    Entry,
-    FeedHead,
-    Query,
-)
+from tocsin.server.model import Collection, CollectionKind, Entry, FeedHead, Query
 from tocsin.server.store import Store
 
 

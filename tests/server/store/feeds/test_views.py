@@ -8,34 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.feed_postings import (
-    ALL,
-    FIRST,
-    Feed,
-    object_id,
-    posting,
-    version,
-)
-from support.view_feeds import (
-    add_view,
-    entry_keys,
-    marked_posting,
-    merge_feeds,
-    pin,
-    walk,
-)
+from support.feed_postings import ALL, FIRST, Feed, object_id, posting, version
+from support.view_feeds import add_view, entry_keys, marked_posting, merge_feeds, pin, walk
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.server.model import (
-    Collection,
-    CollectionKind,
-    FeedHead,
-    Query,
-    VersionKeyword,
-    View,
-)
+from tocsin.server.model import Collection, CollectionKind, FeedHead, Query, VersionKeyword, View
 from tocsin.server.store import Store, wall_clock
 
 pytestmark = pytest.mark.slow

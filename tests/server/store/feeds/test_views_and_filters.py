@@ -8,38 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.feed_postings import (
-    ALL,
-    EVERY,
-    FIRST,
-    LAST,
-    Feed,
-    object_id,
-    posting,
-)
-from support.naive_filters import (
-    EVERY_FIELD,
-    make_objects,
-    matches,
-    values_of,
-)
-from support.view_feeds import (
-    add_view,
-    marked_posting,
-    pin,
-    walk,
-)
+from support.feed_postings import ALL, EVERY, FIRST, LAST, Feed, object_id, posting
+from support.naive_filters import EVERY_FIELD, make_objects, matches, values_of
+from support.view_feeds import add_view, marked_posting, pin, walk
 
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.server.intake.passthrough import posting as deposited
-from tocsin.server.model import (
-    Collection,
-    CollectionKind,
-    Entry,
-    Query,
-    TermFilter,
-)
+from tocsin.server.model import Collection, CollectionKind, Entry, Query, TermFilter
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packer
 from tocsin.server.store.match_filters import parse_filter

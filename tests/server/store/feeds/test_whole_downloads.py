@@ -4,13 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.feed_postings import (
-    ALL,
-    Feed,
-    object_id,
-    posting,
-    version,
-)
+from support.feed_postings import ALL, Feed, object_id, posting, version
 from support.view_feeds import add_view, walk
 
 from tocsin.server.model import Query, TermFilter
