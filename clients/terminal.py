@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from tocsin.admission.descriptions import describe_object
+from tocsin.admission.descriptions import count, describe_object
 from tocsin.admission.model import StixObject
 from tocsin.clients.results import ObjectResult
 from tocsin.config.command_line import escape_unprintable, print_on_stderr, printable, wrap_words
@@ -246,9 +246,9 @@ def _shorten(text: str, length: int = _MAX_TEXT) -> str:
 
 def print_counts(console: Console, counts: Mapping[str, int]) -> None:
     """Print the counts on one line."""
-    console.print(
-        Text(", ".join(f"{number} {word.replace('_', ' ')}" for word, number in counts.items()))
-    )
+    words = {"failed_files": count(counts.get("failed_files", 0), "failed file")}
+    parts = (words.get(word, f"{number} {word}") for word, number in counts.items())
+    console.print(Text(", ".join(parts)))
 
 
 def print_status(

@@ -134,7 +134,7 @@ class TestCheckOnATerminal:
         assert (code, max(map(len, lines)) <= 80) == (4, True)
         assert any(line.startswith("Would be shared (1)") for line in lines)
         (totals,) = [line for line in lines if " received, " in line]
-        assert totals == "2 received, 1 ready, 0 duplicate, 1 held, 0 refused, 1 failed files"
+        assert totals == "2 received, 1 ready, 0 duplicate, 1 held, 0 refused, 1 failed file"
 
     def test_a_message_names_the_command_that_shows_all_of_a_long_list(self) -> None:
         _, lines = self.check(write("a.json", *map(named, range(20))))
