@@ -148,6 +148,7 @@ def test_a_report_is_not_examined_twice_at_once(store: Store, tmp_path: Path, ga
     await_text(client, path, 'name="run" value="2"')
 
 
+@pytest.mark.slow
 def test_one_person_has_two_reports_examined_at_most_and_a_process_eight(
     store: Store, tmp_path: Path, gated: Gated
 ) -> None:
