@@ -342,7 +342,7 @@ class _Pager:
 def version_fingerprint(object: bytes) -> str:
     """A hash that tells object versions apart: over id and version, or else over the whole object.
 
-    `created` is no version: a marking definition that ended has other content under the same one.
+    `created` is not enough: a marking definition that ended keeps it, with other content.
     A cursor keeps the fingerprints of the versions that were read with its last stamp.
     """
     try:

@@ -450,7 +450,7 @@ class BystanderFilter:
 
     def _is_recipient(self, place: int, end: int, line: str) -> bool:
         start = mailboxes.find_list_start(line, place)
-        return mailboxes.names_recipient(
+        return mailboxes.is_of_recipient(
             mailboxes.words_before(line, start), line[end : end + _MOST_AFTER]
         )
 

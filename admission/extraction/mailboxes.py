@@ -110,7 +110,7 @@ def remove_log_fields(line: str) -> str:
     return _MESSAGE_ID.sub("", line)
 
 
-def names_recipient(words: str, after: str) -> bool:
+def is_of_recipient(words: str, after: str) -> bool:
     """True if the field before a mailbox, or what comes `after` it, makes it a recipient's."""
     if _AFTER_SENDER.match(after):
         return False

@@ -90,8 +90,8 @@ def label(text: object, most: int = 40) -> str:
 def _visible(text: str, most: int, *, has_lines: bool = False, counts: bool = True) -> Markup:
     """HTML of a text in which no character is invisible or changes the order of others.
 
-    `has_lines`: line feeds begin a new line.  `counts`: the number of characters that are left out
-    is told.
+    `has_lines`: line feeds begin a new line.  `counts`: how many characters are left out
+    is shown.
     """
     pieces, marks = [], 0
     for character in text[:most]:

@@ -305,7 +305,7 @@ class Purger:
 
         def delete(txn: Transaction) -> None:
             txn.reviews.purge(review_id, purge.values)
-            txn.purges.delete_answers(review_id)
+            txn.purges.delete_withdrawn_reasons(review_id)
 
         self._store.commit(delete)
 

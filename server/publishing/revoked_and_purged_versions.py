@@ -43,7 +43,7 @@ _WORDS = {
     "grouping": ("context", frozenset(("suspicious-activity", "malware-analysis", "unspecified"))),
     "relationship": ("relationship_type", RELATIONSHIP_TYPES),
 }
-"""Of them, by type of object, those that take any word, and the words of STIX."""
+"""By type of object: the property that takes any word, and the words that STIX lists for it."""
 _TEXTS_OF_VALUES = {"email-message": ("subject", "body")}
 """Contributing properties of observables that are texts all the same."""
 _OFTEN_REQUIRED = ("name", "content", "product", "result", "contents", "schema", "version")
@@ -88,7 +88,7 @@ def revoked_version(subject: StixObject) -> StixObject:
     """A revoked object without name, description, labels, references to reports and the like."""
     kind = str(subject["type"])
     if kind == "marking-definition":
-        return _definition(subject, REVOKED_TEXT)
+        return _emptied_definition(subject, REVOKED_TEXT)
     texts = _TEXTS_OF_VALUES.get(kind, ())
     values = [name for name in contributing_properties(kind) if name not in texts]
     closed = [name for name in (*_MATCHED, *_CLOSED) if name in schema_for(subject).properties]
@@ -107,7 +107,7 @@ def purged_version(subject: StixObject, tlp: Tlp, hub: str) -> StixObject:
     """
     kind = str(subject["type"])
     if kind == "marking-definition":
-        return _definition(subject, PURGED_TEXT) | {"object_marking_refs": [TLP_2_IDS[tlp]]}
+        return _emptied_definition(subject, PURGED_TEXT) | {"object_marking_refs": [TLP_2_IDS[tlp]]}
     bare = _bare(subject, _COMMON) | _RESERVED.get(kind, {})
     bare |= {"revoked": True, "object_marking_refs": [TLP_2_IDS[tlp]]}
     if kind == "indicator":
@@ -126,7 +126,7 @@ def is_ended_definition(subject: StixObject) -> bool:
     return subject.get("type") == "marking-definition" and subject.get("definition") in ended
 
 
-def _definition(subject: StixObject, text: str) -> StixObject:
+def _emptied_definition(subject: StixObject, text: str) -> StixObject:
     """A marking definition that only says that its text is gone: STIX has no `revoked` for it."""
     kept = _bare(subject, _DEFINITION)
     return kept | {"definition_type": "statement", "definition": {"statement": text}}

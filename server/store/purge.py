@@ -65,7 +65,7 @@ class Purges:
 
         Withdrawn decisions keep no reason that names it.
         """
-        self.delete_answers(values=purge.values)
+        self.delete_withdrawn_reasons(values=purge.values)
         stored = self.find(purge.public_id)
         if stored is not None and (stored.sources, stored.values) == (purge.sources, purge.values):
             self._purges.delete_one({"_id": purge.public_id}, session=self._session)
@@ -167,7 +167,7 @@ class Purges:
                 change = {"$set": record_fields(records)}
                 base.verdicts.update_one({"_id": batch["_id"]}, change, session=session)
 
-    def delete_answers(self, review: str = "", values: Sequence[str] = ()) -> None:
+    def delete_withdrawn_reasons(self, review: str = "", values: Sequence[str] = ()) -> None:
         """Delete reason and masks of withdrawn decisions on a review, or that name a value."""
         withdrawn = {"state": ActState.WITHDRAWN.value}
         found = self._base.review_acts.find(
