@@ -44,6 +44,7 @@ from tocsin.server.examination.examiner import (
 from tocsin.server.examination.reading import ReadFile, ReadTask, read_file
 from tocsin.server.intake.evaluate import PreviewTerms
 from tocsin.server.intake.intake import Intake
+from tocsin.server.model import Account
 
 log = logging.getLogger(__name__)
 
@@ -147,20 +148,23 @@ class Previews:
         if self._waiting >= _MOST_WAITING:
             raise Unavailable(_BUSY, _BUSY_SECONDS)
 
-    def begin(self, draft: Draft, *, is_verbatim: bool, wait: float) -> None:
-        """Examine a draft, and return when that is done, at the latest after `wait` seconds."""
+    def begin(self, draft: Draft, sender: Account, *, is_verbatim: bool, wait: float) -> None:
+        """Examine a draft, and return when that is done, at the latest after `wait` seconds.
+
+        `sender`: the rights of its person.
+        """
         with self._count_lock:
             self._waiting += 1
         thread = threading.Thread(
-            target=self._run, args=(draft, is_verbatim), name="preview", daemon=True
+            target=self._run, args=(draft, sender, is_verbatim), name="preview", daemon=True
         )
         thread.start()
         thread.join(wait)
 
-    def _run(self, draft: Draft, is_verbatim: bool) -> None:
+    def _run(self, draft: Draft, sender: Account, is_verbatim: bool) -> None:
         try:
             with self._turn:
-                error = self._try(draft, is_verbatim)
+                error = self._try(draft, sender, is_verbatim)
             if error:
                 self._files.change(draft, state=State.FAILED, error=error)
         except (ShareError, FileNotFoundError):
@@ -170,10 +174,10 @@ class Previews:
                 self._waiting -= 1
             self._end_later()
 
-    def _try(self, draft: Draft, is_verbatim: bool) -> str:
+    def _try(self, draft: Draft, sender: Account, is_verbatim: bool) -> str:
         """Examine a draft; why that failed, or an empty text."""
         try:
-            self._examine(draft, is_verbatim)
+            self._examine(draft, sender, is_verbatim)
         except WorkerEnded:
             return _TOO_HARD
         except (ShareError, Unavailable) as error:
@@ -185,7 +189,7 @@ class Previews:
             return _FAULT
         return ""
 
-    def _examine(self, draft: Draft, is_verbatim: bool) -> None:
+    def _examine(self, draft: Draft, sender: Account, is_verbatim: bool) -> None:
         tlp = Tlp.parse(draft.options.tlp)
         found = self._read(draft, tlp)
         withdrawn = 0
@@ -200,7 +204,9 @@ class Previews:
             return
         examined: Sequence[Candidate] = found.candidates
         is_anonymous = draft.options.anonymous
-        terms = PreviewTerms(draft.partner, draft.options.collection, tlp, draft.options.anonymous)
+        terms = PreviewTerms(
+            sender, draft.partner, draft.options.collection, tlp, draft.options.anonymous
+        )
         if not is_verbatim:
             examined, is_anonymous = self._examine_all(draft, terms, found.candidates)
         standings = [

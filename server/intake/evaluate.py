@@ -14,6 +14,7 @@ import msgspec
 
 from tocsin.admission import Pipeline
 from tocsin.admission.errors import NotAllowed, NotFound
+from tocsin.admission.markings.audience import Audience
 from tocsin.admission.markings.tlp import marking_ids, official_ids
 from tocsin.admission.model import (
     Action,
@@ -126,6 +127,8 @@ class Sent:
 class PreviewTerms:
     """A person's choices for a report before it is sent."""
 
+    sender: Account
+    """The person's rights."""
     partner: str
     collection: str
     """Id of the collection to which it would go."""
@@ -282,7 +285,8 @@ class Evaluator:
         """The task of examining candidates as if their partner had sent them now.
 
         It says nothing of others: their terms are left out, even those that are masked
-        everywhere, and what is published is not looked at.  Raises NotFound without the partner.
+        everywhere, and of what is published only the marking definitions that the sender reads
+        are looked at.  Raises NotFound without the partner.
         """
         own = self._store.accounts.require_partner(terms.partner)
         if terms.anonymous:
@@ -295,6 +299,9 @@ class Evaluator:
         own = replace(own, max_tlp=max_tlp, default_tlp=min(terms.tlp, max_tlp))
         submitter = self._submitter(own, (), candidates)
         audience = agreed.audience(terms.collection, self._clock())
+        wanted = _undefined_markings(candidates)
+        feeds = self._publisher.config.feeds()
+        sees = _strictest_readable(terms.sender, agreed, audience, feeds)
         exclusions = tuple(
             (each.type, each.value, each.reason)
             for each in self._store.exclusions.list_with_revision()[1]
@@ -305,7 +312,7 @@ class Evaluator:
             hub=self._publisher.config.hub,
             now=self._clock(),
             exclusions=exclusions,
-            definitions=self._defined(own, _undefined_markings(candidates)),
+            definitions=self._defined(own, wanted, sees),
             candidates=tuple(candidates),
         )
 
@@ -413,7 +420,7 @@ class Evaluator:
         submitter = replace(submitter, audience=audience.as_scope())
         partner = replace(partner, consent=submitter.consent)
         wanted = _undefined_markings(candidates)
-        sees = self._strictest_readable(sent, terms) if wanted else None
+        sees = self._strictest_readable(sent, terms) if wanted else Tlp.CLEAR
         return partner, submitter, self._defined(partner, wanted, sees)
 
     def _feeds(self, sent: Sent) -> tuple[Collection, ...]:
@@ -424,15 +431,8 @@ class Evaluator:
         account = sent.account or find_sender(self._store, sent.submission.account)
         if account is None:
             return Tlp.CLEAR
-        if account.operator:
-            return Tlp.RED
-        feeds = self._feeds(sent)
-        reads = terms.narrow(account, feeds).reads
         audience = terms.audience(sent.submission.collection, sent.submission.received)
-        return max(
-            (f.max_tlp for f in feeds if f.id in reads and audience.includes(f.audience)),
-            default=Tlp.CLEAR,
-        )
+        return _strictest_readable(account, terms, audience, self._feeds(sent))
 
     def may_send(self, submission: Submission) -> bool:
         """True if agreements allow the partner to send to the submission's collection now.
@@ -461,9 +461,7 @@ class Evaluator:
         required = self._rules.require_agreements and slug != ""
         return Terms(agreements, self._clock(), required, partner)
 
-    def _defined(
-        self, partner: Partner, wanted: Set[str], sees: Tlp | None = None
-    ) -> dict[str, StixObject]:
+    def _defined(self, partner: Partner, wanted: Set[str], sees: Tlp) -> dict[str, StixObject]:
         """The marking definitions that are at hand; see `find_definitions`."""
         if not wanted:
             return {}
@@ -522,6 +520,19 @@ def _refuse_unbounded(candidate: Candidate, feeds: Sequence[Collection]) -> Cand
     if not any(candidate.effective_tlp <= each.max_tlp for each in feeds):
         return candidate.refuse(_NO_FEED)
     return candidate
+
+
+def _strictest_readable(
+    account: Account, terms: Terms, audience: Audience, feeds: Sequence[Collection]
+) -> Tlp:
+    """The strictest level that a sender reads among the feeds to which its submission may go."""
+    if account.operator:
+        return Tlp.RED
+    reads = terms.narrow(account, feeds).reads
+    return max(
+        (f.max_tlp for f in feeds if f.id in reads and audience.includes(f.audience)),
+        default=Tlp.CLEAR,
+    )
 
 
 def _undefined_markings(candidates: Sequence[Candidate]) -> Set[str]:

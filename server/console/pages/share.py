@@ -294,7 +294,7 @@ class Share:
     def _examine(self, draft: Draft) -> None:
         collection = self._find_collection(draft.options.collection)
         is_verbatim = collection is not None and collection.kind is CollectionKind.VERBATIM
-        self.services.previews.begin(draft, is_verbatim=is_verbatim, wait=_WAIT)
+        self.services.previews.begin(draft, context().rights, is_verbatim=is_verbatim, wait=_WAIT)
 
     def _is_lost(self, draft: Draft) -> bool:
         return self.services.clock() - draft.renewed > STALE_SECONDS * _SECOND

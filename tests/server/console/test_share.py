@@ -26,8 +26,9 @@ from support.console import (
     visit,
 )
 from support.documents import docx, paragraph, pdf, rows, xlsx
-from support.hub import HubInProcess, Object, indicator, sdo
+from support.hub import AMBER, HubInProcess, Object, indicator, sdo
 from support.misp_events import attribute, event
+from support.statement_marking import STATEMENT
 from werkzeug.test import EnvironBuilder
 
 from tocsin.admission.errors import Conflict
@@ -350,6 +351,20 @@ class TestPreview:
         submit(client, path)
         (published,) = hub.feed("green")
         assert published["description"] in page and published["name"] in page
+
+    def test_a_marking_definition_of_another_partner_is_known_as_far_as_the_person_reads_it(
+        self, client: FlaskClient, hub: HubInProcess
+    ) -> None:
+        hub.push(STATEMENT, indicator(object_marking_refs=[AMBER, STATEMENT["id"]]), who="north")
+        [theirs] = hub.feed("amber")
+        marked = indicator("a.evil.top", object_marking_refs=theirs["object_marking_refs"])
+        page = client.get(paste(client, bundle(marked))).text
+        assert "1 object found. 1 can be shared now." in words(page)
+        [account] = hub.store.accounts.list_accounts("acme")
+        amber = hub.collection("amber").id
+        hub.store.accounts.update_account(replace(account, reads=account.reads - {amber}))
+        page = client.get(paste(client, bundle({**marked, "name": "Other"}))).text
+        assert "waits for" in words(page)
 
     def test_a_description_that_no_rule_changed_is_shown_even_in_a_long_table(
         self, client: FlaskClient, hub: HubInProcess
