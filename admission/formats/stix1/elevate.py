@@ -5,10 +5,13 @@ module globals, prints messages, and parses untrusted input.
 """
 
 import copy
+import hashlib
 import importlib
+import itertools
 import json
 import logging
 import traceback
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +85,7 @@ def prepare() -> Callable[[bytes], bytes]:
     def convert(request: bytes) -> bytes:
         moment, _, document = request.partition(b"\n")
         options.initialize_options({**_OPTIONS, "default_timestamp": moment.decode()})
+        vars(uuid)["uuid4"] = _repeatable_uuids(document)
         bundle: dict[str, object] = {"type": "bundle"}
         objects: list[object] = []
         failed, errors = [], []
@@ -98,6 +102,20 @@ def prepare() -> Callable[[bytes], bytes]:
         return json.dumps(answer).encode()
 
     return convert
+
+
+def _repeatable_uuids(document: bytes) -> Callable[[], uuid.UUID]:
+    """UUIDs for what has no id in STIX 1.x, such as a relationship.
+
+    A document gets the same ones each time, or what is sent again would be other objects.
+    """
+    digest, numbers = hashlib.sha256(document).digest(), itertools.count()
+
+    def make() -> uuid.UUID:
+        number = next(numbers).to_bytes(8, "big")
+        return uuid.UUID(bytes=hashlib.sha256(digest + number).digest()[:16], version=4)
+
+    return make
 
 
 def _elevate(elevator: Any, package: bytes) -> tuple[str, str]:

@@ -47,6 +47,10 @@ PACKAGE = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 INDICATORS = PACKAGE[PACKAGE.index("  <stix:Indicators>") : PACKAGE.index("</stix:STIX_Package>")]
+PRODUCER = """
+      <indicator:Producer>
+        <stixCommon:Identity><stixCommon:Name>North</stixCommon:Name></stixCommon:Identity>
+      </indicator:Producer>"""
 RED = """
   <stix:STIX_Header>
     <stix:Handling>
@@ -112,6 +116,17 @@ class TestReading:
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         assert list(read("a.xml", PACKAGE.encode(), OPTIONS))
         assert not list(tmp_path.iterdir())
+
+    def test_what_has_no_id_gets_the_same_one_each_time(self, elevator: Any) -> None:
+        where = "      <indicator:Observable id"
+        named = PACKAGE.replace(where, f"{PRODUCER}\n{where}")
+        first, again = (
+            [present(c.object)["id"] for c in read("a.xml", named.encode(), OPTIONS)]
+            for _ in range(2)
+        )
+        assert len(set(first)) > 1 and again == first
+        other = named.replace("North", "South")
+        assert {c.source_id for c in read("a.xml", other.encode(), OPTIONS)} != set(first)
 
     def test_another_encoding_is_the_same_package(self, elevator: Any) -> None:
         sixteen = PACKAGE.replace("UTF-8", "UTF-16").encode("utf-16")
