@@ -21,7 +21,7 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, TIME, Answer, print_result
-from tocsin.server.cli.new_file import NEW_FILE, new_file
+from tocsin.server.cli.new_file import NEW_FILE, new_file, write_to_disk
 from tocsin.server.cli.repeat import read_later_entries, repeat_acts
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.runtime import open_runtime
@@ -161,13 +161,15 @@ def back_up(settings: HubSettings, target: Path, actor: str = OPERATOR) -> Answe
         store.backups.check()
         store.check_secrets(parse_secrets(secrets).fingerprint)
         name, partial = _choose_names(target)
-        with new_file(name, partial) as file, _progress() as progress:
-            archive = ArchiveWriter(file)
-            manifest = store.backups.write(archive, secrets, version("tocsin"), progress)
+        with new_file(name, partial) as file:
+            with _progress() as progress:
+                archive = ArchiveWriter(file)
+                manifest = store.backups.write(archive, secrets, version("tocsin"), progress)
             answer = _describe(name, manifest, archive.finish(manifest), archive.octets)
-        if manifest.schema == SCHEMA_VERSION:  # else the journal must wait for `migrate`
-            done = {"stamp": timestamp(manifest.stamp), "sha256": answer["sha256"]}
-            store.commit(lambda txn: txn.add_journal_entry("backup", actor, done))
+            write_to_disk(file)  # else the journal may name a file for which the disk has no room
+            if manifest.schema == SCHEMA_VERSION:  # else the journal must wait for `migrate`
+                done = {"stamp": timestamp(manifest.stamp), "sha256": answer["sha256"]}
+                store.commit(lambda txn: txn.add_journal_entry("backup", actor, done))
     return answer
 
 

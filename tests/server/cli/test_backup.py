@@ -18,11 +18,12 @@ from support.console import PASSWORD
 from support.hub import indicator
 from support.processes import run_command
 
-from tocsin.admission.errors import NotAuthenticated
+from tocsin.admission.errors import NotAuthenticated, Unavailable
 from tocsin.config import HubSettings
 from tocsin.server.model import Query
 from tocsin.server.partners.people import Attempt
 from tocsin.server.runtime import Runtime, open_runtime
+from tocsin.server.store import Store
 from tocsin.server.store.feeds.clock import MARGIN
 from tocsin.server.store.schema import SCHEMA_VERSION
 
@@ -180,6 +181,18 @@ def test_a_backup_is_readable_by_its_owner_only_and_recorded(
     assert entry["what"]["sha256"] == made["sha256"]
     code, out, _ = run_command("backup", "--verify", file, "--json")
     assert (code, json.loads(out)) == (0, made)
+
+
+def test_no_backup_is_left_of_which_the_journal_does_not_know(
+    kept: tuple[Place, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise Unavailable("the database is away", 1)
+
+    monkeypatch.setattr(Store, "commit", fail)
+    code, _, err = kept[0].run("backup", tmp_path / "x.tar")
+    assert code != 0 and "the database is away" in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_written_over_a_file_or_through_a_link(
