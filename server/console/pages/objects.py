@@ -247,7 +247,12 @@ class ObjectActs:
         return _back(id, "lead")
 
     def ask_to_revoke(self, id: str) -> ResponseReturnValue:
-        """Show the effects of a revocation, in numbers, and the form for its reason."""
+        """Show the effects of a revocation, in numbers, and the form for its reason.
+
+        Somebody else may have revoked the object meanwhile: then its page says so.
+        """
+        if find_report(self.services, id).revoked:
+            return go(f"/objects/{quote(id, safe='')}")
         return self._ask("object_revoke.html", id, {})
 
     def _ask(

@@ -395,6 +395,7 @@ class TestDecisions:
         assert hub.feed("green")[0]["revoked"] is True
         assert journal(hub)[-1] == ("object.revoke", "reviewer@hub.example")
         assert post(reviewer, path(name, "/revoke"), {"reason": "x"}).status_code == 422
+        assert reviewer.get(path(name, "/revoke")).location == path(name)
 
     def test_a_revoked_marking_definition_is_not_offered_for_revocation_again(
         self, hub: HubInProcess, operator: FlaskClient
