@@ -8,7 +8,7 @@ and the value that came back to a partner.  Everything is read in a few bounded 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -83,8 +83,9 @@ class Poller:
     """Entries added after the last one that it was served, or after it was told that nothing was
     left; None for a view."""
     silent_since: int | None
-    """Time in µs since which it has not polled, and something new has waited for it; None: nothing
-    waits, it never polled, or its last poll is less than `SILENT` ago."""
+    """Time in µs since which it has not polled, and something new has waited for it, of a view in
+    its sources; None: nothing waits, it never polled, or its last poll is less than `SILENT` ago.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,14 +222,14 @@ class StatisticsReader:
         last: LastPoll,
         feeds: _FeedPositions,
     ) -> Poller:
-        behind, since = None, None
-        if collection.view is None:
-            behind = feeds.count_after(collection.id, last.stamp)
-            now = self._clock()
-            hour = last.hour if last.hour <= now else 0  # else of a clock that was ahead
-            if behind and last.hour and now - hour > SILENT:
-                waiting = feeds.next_stamp(collection.id, last.stamp)
-                since = None if waiting is None else max(hour, waiting)
+        view, since = collection.view, None
+        behind = feeds.count_after(collection.id, last.stamp) if view is None else None
+        now = self._clock()
+        hour = last.hour if last.hour <= now else 0  # else of a clock that was ahead
+        if last.hour and behind != 0 and now - hour > SILENT:
+            after = last.stamp if view is None else max(last.stamp, hour)
+            waiting = min(_find_waiting(collection, after, feeds), default=None)
+            since = None if waiting is None else max(hour, waiting)
         return Poller(reader.name, reader.partner, collection, last.hour or None, behind, since)
 
     def _find_served(
@@ -296,6 +297,15 @@ class _FeedPositions:
         next_one = Query(limit=1, added_after=stamp, keywords=_EVERY_VERSION)
         found = self._feeds.page(feed, next_one, bodies=False).entries
         return found[0].stamp if found else None
+
+
+def _find_waiting(collection: Collection, after: int, feeds: _FeedPositions) -> Iterator[int]:
+    """The stamps of what came first after `after`, to a feed or to each source of a view."""
+    view = collection.view
+    if view is None or view.at is None:  # nothing new comes to a snapshot
+        for source in (collection.id,) if view is None else view.sources:
+            if (stamp := feeds.next_stamp(source, after)) is not None:
+                yield stamp
 
 
 def _check(account: Account, partner: str) -> None:

@@ -136,7 +136,9 @@ class Overview:
             if each.silent_since is not None and now - each.silent_since > SILENT:
                 name = each.collection.alias or each.collection.id
                 span = age(each.last_polled or 0, now)
-                wait = f"{count(each.behind or 0, 'entry waits', 'entries wait')} for it"
+                wait = "its sources have something new"
+                if each.behind is not None:
+                    wait = f"{count(each.behind, 'entry waits', 'entries wait')} for it"
                 yield Notice(f"{each.account} has not polled {name} for {span}; {wait}.")
         for sender in senders:
             if sender.silent and sender.usual is not None:

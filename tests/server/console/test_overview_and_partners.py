@@ -10,11 +10,13 @@ from support.hub import HubInProcess, indicator
 from tocsin.admission.timestamps import DAY
 from tocsin.server.console.charts import columns, lines
 from tocsin.server.console.texts import find_zone, hour, shown, time, value
-from tocsin.server.model import Partner
+from tocsin.server.model import Collection, CollectionKind, Partner, View
 from tocsin.server.person import Role
 from tocsin.server.store import Store, wall_clock
 
 HOUR = DAY // 24
+NOW = "00000000-0000-4000-8000-000000000077"
+"""The id of an aggregate."""
 
 
 def fill(hub: HubInProcess) -> None:
@@ -243,14 +245,19 @@ def test_the_overview_says_who_stopped_polling_and_what_waits(store: Store) -> N
     hub = HubInProcess(store, clock=clock)
     add_person(hub, "operator@hub.example", Role.OPERATOR)
     hub.push(indicator())
+    view = View((hub.collection("green").id,), active=True)
+    hub.store.feeds.add(Collection(NOW, "now", CollectionKind.AGGREGATE, "Now", view=view))
+    hub.join(Partner("south", "South"), reads=("now",))
     hub.feed("green", who="north")
+    hub.feed("now", who="south")
     hub.store.deliveries.flush()
     hub.push(indicator("two.top"))
     for days in (0, 100):
         clock.now += days * DAY
         page = sign_in(hub, "operator@hub.example").get("/console/overview").text
-        is_said = f"north has not polled green for {days} d" in page
-        assert is_said == ("1 entry waits for it." in page) == bool(days)
+        assert (f"north has not polled green for {days} d; 1 entry waits" in page) == bool(days)
+        of_view = f"south has not polled now for {days} d; its sources have something new."
+        assert (of_view in page) == bool(days)
 
 
 @pytest.mark.parametrize("path", ["/overview", "/review"])

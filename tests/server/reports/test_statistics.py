@@ -20,6 +20,7 @@ from tocsin.server.model import (
     ObjectPage,
     Partner,
     Query,
+    View,
 )
 from tocsin.server.reports.statistics import Series, StatisticsReader, find_quantile
 from tocsin.server.store import Store
@@ -272,6 +273,31 @@ class TestPollers:
         clock.now += 4 * DAY
         moved.push(indicator("three.top"))
         assert self.find(moved, "north").silent_since == poller.silent_since
+
+    @pytest.mark.parametrize("kind", [CollectionKind.AGGREGATE, CollectionKind.SNAPSHOT])
+    def test_who_reads_a_view_is_silent_once_its_sources_have_something_new(
+        self, moved: HubInProcess, clock: ManualClock, kind: CollectionKind
+    ) -> None:
+        moved.push(indicator())
+        sources = (moved.collection("green").id, moved.collection("clear").id)
+        end = moved.store.feeds.head(sources[0]).stamp
+        view = View(sources, at=end if kind is CollectionKind.SNAPSHOT else None)
+        name = "00000000-0000-4000-8000-000000000077"
+        moved.store.feeds.add(Collection(name, "seen", kind, "Seen", view=view))
+        moved.join(Partner("south", "South"), reads=("seen",))
+        moved.feed("seen", who="south")
+        hour = clock.now // HOUR * HOUR
+        clock.now += 2 * DAY
+        assert self.find(moved, "south", "seen").silent_since is None, "nothing is new"
+        moved.push(indicator("two.top"))
+        before = clock.now
+        clock.now += 2 * DAY
+        poller = self.find(moved, "south", "seen")
+        assert (poller.behind, poller.last_polled) == (None, hour)
+        if kind is CollectionKind.SNAPSHOT:
+            assert poller.silent_since is None
+        else:
+            assert before <= poller.silent_since < clock.now
 
     def test_a_poll_by_a_clock_that_was_ahead_hides_no_silence(
         self, moved: HubInProcess, clock: ManualClock
