@@ -12,7 +12,7 @@ from functools import partial
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.markings.granular import stricter_properties
-from tocsin.admission.markings.tlp import tlp_definition
+from tocsin.admission.markings.tlp import marking_ids, tlp_definition
 from tocsin.admission.merge.content import has_moved_references, is_repeat, version_gap
 from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
 from tocsin.admission.model import (
@@ -85,6 +85,7 @@ from tocsin.server.publishing.references import (
     resolve_references,
     widen_definitions,
 )
+from tocsin.server.publishing.revoked_and_purged_versions import is_ended_definition
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
     RESTORED,
@@ -508,14 +509,19 @@ def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
         return _Outcome(_keep_admission_verdict(task, candidate))
     if _is_hubs_own(task, candidate):
         return _settle_own(task, candidate)
+    if is_ended_definition(candidate.object or {}):
+        return _refuse(task, candidate, PublicState.ENDED_DEFINITION)
     return _publish(task, candidate)
 
 
 def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
-    """The hub's own object comes back; what came with it may refer to it."""
-    source = candidate.source_id or ""
+    """The hub's own object comes back; what came with it may refer to it.
+
+    A marking definition that has ended stays what it was: see `_has_ended_marking`.
+    """
+    source, kind = candidate.source_id or "", (candidate.object or {}).get("type")
     public = task.work.find_public(source)
-    if public is not None and not public.revoked:
+    if public is not None and (not public.revoked or kind == "marking-definition"):
         task.source_ids.refs[source] = PublicRef(public.id, public.tlp)
     return _conclude(candidate, find_row(PublicState.HUBS_OWN), source)
 
@@ -689,7 +695,23 @@ def _conclude_if_blocked(
         return _wait(task, held, PublicState.RAISED_ABOVE_EARLIER, stricter)
     if observables := _find_stricter_observables(task, held, candidate):
         return _wait(task, held, PublicState.STRICTER_OBSERVABLES, observables)
+    if _has_ended_marking(task, held):
+        return _wait(task, held, PublicState.ENDED_MARKING, ())
     return None
+
+
+def _has_ended_marking(task: _Task, sent: Candidate) -> bool:
+    """True if it is marked with a definition that was refused or has ended.
+
+    Published with it, its readers would see it without its terms.  A reviewer may decide so.
+    """
+    if "marking" in task.batch.waived:
+        return False
+    refs = task.source_ids.refs
+    ids = {id_ for layer in objects_by_level(sent) for id_ in marking_ids(layer)}
+    named = [refs[id_] for id_ in ids & refs.keys()]
+    publics = (task.work.find_public(ref.id) for ref in named if ref.id)
+    return GONE in named or any(each is not None and each.revoked for each in publics)
 
 
 def _wait(
@@ -1038,7 +1060,19 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
         held = WITHDRAWALS not in task.batch.waived and _is_withdrawn_often(task, copy)
         return OwnState.WITHDRAWN_OFTEN if held else OwnState.NONE
     asks = any(finding.action is Action.ASKED for finding in proposal.candidate.findings)
-    return _compare(new, mine, released=bool(task.batch.waived), asks=asks)
+    state = _compare(new, mine, released=bool(task.batch.waived), asks=asks)
+    if state is OwnState.SAME and _find_less_strict(task, new):
+        return OwnState.OLDER  # it ends there: see `_leave_former_object`
+    return state
+
+
+def _find_less_strict(task: _Task, new: Contribution) -> list[str]:
+    """The ids under which the partner's definition is published less strictly than it is now."""
+    if new.object["type"] != "marking-definition" or new.unmarked:
+        return []
+    names = less_strict_ids(task.ids, new, new.tlp)
+    task.work.load(names)
+    return [name for name in names if task.find_own(name, new.source_id) is not None]
 
 
 def _is_superseded(new: Contribution, there: Contribution) -> bool:
@@ -1091,7 +1125,8 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     left = _leave_former_object(task, copy.id, new)
     joined = add_contribution(copy, new, work.merge)
     hidden = public is PublicState.HIDDEN or new.tlp > task.batch.sees
-    own = _joined_state(new, others, adds=hidden or is_news(copy, joined))
+    ends = left and new.object["type"] == "marking-definition"
+    own = _joined_state(new, others, adds=hidden or ends or is_news(copy, joined))
     work.put(joined)
     _note_generation(task, proposal)
     task.source_ids.assign(new.source_id, copy.id)
@@ -1137,22 +1172,24 @@ def _leave_former_object(task: _Task, public_id: str, new: Contribution) -> bool
     """Remove what the partner published about something else under the id; False if nothing.
 
     A definition with other content stays for the objects that carry it, and so does one that is
-    less strict now: its text may be seen there.
+    stricter than the new one, whose text may be seen more widely now.
     """
     before, work = task.source_ids.public_id(new.source_id), task.work
     sent = task.find_own(before, new.source_id)
-    if sent is None or new.unmarked or is_another_definition(new, sent) or before == public_id:
-        return False
-    names = [before]
-    if new.object["type"] == "marking-definition":
-        if new.tlp < sent.tlp:
-            return False
-        names = sorted({before, *less_strict_ids(task.ids, sent, new.tlp)})
-        work.load(names)
-    for name in names:
+    names = set(_find_less_strict(task, new))
+    if sent is not None and before != public_id and not new.unmarked and _follows(new, sent):
+        names.add(before)
+    for name in sorted(names):
         if former := task.find_own(name, new.source_id):
             work.put(remove_contribution(work.find(name), former, work.merge))
-    return True
+    return bool(names)
+
+
+def _follows(new: Contribution, sent: Contribution) -> bool:
+    """True if a contribution takes the place of what the partner sent under the id before."""
+    if new.object["type"] != "marking-definition":
+        return True
+    return new.tlp >= sent.tlp and not is_another_definition(new, sent)
 
 
 def _apply_earlier_assessments(task: _Task) -> None:

@@ -50,6 +50,8 @@ class PublicState(StrEnum):
     INCOMPLETE = "needs objects that have not arrived"
     RAISED_ABOVE_EARLIER = "raised by its references above its earlier version"
     STRICTER_OBSERVABLES = "references observables that are stricter so far"
+    ENDED_MARKING = "is marked with a definition that has ended"
+    ENDED_DEFINITION = "is a marking definition that says that it has ended"
     HUBS_OWN = "the hub's own object"
     HUBS_COPY = "the hub's own object under another id"
     NOT_THE_HUBS = "claims to be the hub's own, is unknown"
@@ -211,6 +213,27 @@ TABLE: tuple[Row, ...] = (
             "it waits until the observables that it references are published at the level of "
             "its own marking; to publish it now, send it again with their marking: ",
         ),
+    ),
+    Row(
+        (_P.ENDED_MARKING,),
+        (),
+        _V.HELD,
+        _E.NONE,
+        Finding(
+            "publish",
+            "marking",
+            Action.HELD,
+            "it is marked with a definition that has ended: send the definition under a new id, "
+            "and mark with that",
+            "object_marking_refs",
+        ),
+    ),
+    Row(
+        (_P.ENDED_DEFINITION,),
+        (),
+        _V.REFUSED,
+        _E.NONE,
+        _refused("marking", "it is what is left of a definition that has ended: leave it out"),
     ),
     Row((_P.HUBS_COPY,), (), _V.DUPLICATE, _E.REMEMBER, _ECHO),
     Row(

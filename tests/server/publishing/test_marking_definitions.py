@@ -424,6 +424,47 @@ class TestTheEnd:
         assert hub.verdicts(hub.push(again, sent)) == ["admitted", "admitted"]
         assert sorted(texts_carried(hub).values()) == [TEXT, REVOKED_TEXT]
 
+    @pytest.mark.parametrize("end", [revoke, purge])
+    @pytest.mark.parametrize("level", [None, GREEN])
+    def test_what_is_sent_together_with_it_is_held(
+        self, hub: HubInProcess, before: Any, end: End, level: str | None
+    ) -> None:
+        end(hub, before["id"])
+        more = {"object_marking_refs": [level]} if level else {}
+        newer = carrying() | {"modified": LATER}
+        sent = statement(TEXT, **more), carrying(value="two.top"), newer
+        status = hub.push(*sent)
+        assert hub.verdicts(status) == ["refused", "held", "held"]
+        assert str(findings(status)).count("marked with a definition that has ended") == 2
+        assert len(texts_carried(hub)) == 1
+
+    def test_a_reviewer_may_release_what_is_marked_with_it(
+        self, hub: HubInProcess, before: Any
+    ) -> None:
+        revoke(hub, before["id"])
+        sent = carrying(value="two.top")
+        hub.push(statement(TEXT, object_marking_refs=[GREEN]), sent)
+        [review] = hub.store.reviews.list_waiting_under("acme", {sent["id"]})
+        hub.services.intake.reviewer.release(review, "jane@hub.example")
+        assert list(texts_carried(hub).values()) == [REVOKED_TEXT, REVOKED_TEXT]
+
+    @pytest.mark.parametrize(("end", "text"), ENDS)
+    def test_what_is_sent_with_what_is_left_of_it_is_held(
+        self, hub: HubInProcess, before: Any, end: End, text: str
+    ) -> None:
+        end(hub, before["id"])
+        left = definition_of(hub)
+        marked = carrying(value="two.top") | {"object_marking_refs": [GREEN, left["id"]]}
+        assert hub.verdicts(hub.push(left, marked, who="north")) == ["duplicate", "held"]
+        assert "two.top" not in str(hub.feed("green", "north"))
+
+    @pytest.mark.parametrize("text", [REVOKED_TEXT, PURGED_TEXT])
+    def test_no_partner_sends_a_definition_that_says_that_it_has_ended(
+        self, hub: HubInProcess, text: str
+    ) -> None:
+        status = hub.push(statement(text), carrying())
+        assert hub.verdicts(status) == ["refused", "held"]
+
     def test_one_that_was_revoked_can_be_purged(self, hub: HubInProcess, before: Any) -> None:
         revoke(hub, before["id"])
         purge(hub, before["id"])
@@ -460,11 +501,31 @@ class TestAnotherLevel:
         hub.push(statement(TEXT, object_marking_refs=[CLEAR]))
         assert list(texts_carried(hub).values()) == [TEXT]
 
+    @pytest.mark.parametrize("levels", [(GREEN, CLEAR, AMBER), (AMBER, GREEN, CLEAR, AMBER)])
     def test_one_that_is_stricter_now_ends_at_every_level_that_it_had(
+        self, hub: HubInProcess, levels: Any
+    ) -> None:
+        for level in levels:
+            status = hub.push(statement(TEXT, object_marking_refs=[level]), carrying())
+        assert hub.verdicts(status)[0] == "admitted"
+        assert self.texts(hub) == {REVOKED_TEXT}
+
+    def test_one_that_was_stricter_for_what_carries_it_ends_where_it_was_less_strict(
         self, hub: HubInProcess
     ) -> None:
-        for level in (GREEN, CLEAR, AMBER):
-            hub.push(statement(TEXT, object_marking_refs=[level]), carrying())
+        hub.push(statement(TEXT, object_marking_refs=[GREEN]), carrying())
+        hub.push(statement(TEXT), carrying(AMBER, "two.top"))
+        assert self.texts(hub) == {TEXT}
+        hub.push(statement(TEXT, object_marking_refs=[AMBER]))
+        assert self.texts(hub) == {REVOKED_TEXT}
+
+    def test_one_that_is_sent_as_it_was_is_a_duplicate(self, hub: HubInProcess) -> None:
+        for level, verdict in ((AMBER, "admitted"), (AMBER, "duplicate"), (GREEN, "admitted")):
+            sent = statement(TEXT, object_marking_refs=[level])
+            assert hub.verdicts(hub.push(sent)) == [verdict]
+
+    def texts(self, hub: HubInProcess) -> set[str]:
+        """The statements in the feed green, the hub's own left out."""
         found = hub.ask("collections/green/objects/", "north", query_string={"limit": 1000}).json
-        texts = {o["definition"].get("statement") for o in found["objects"] if "definition" in o}
-        assert texts - {None} == {REVOKED_TEXT}
+        every = (o.get("definition", {}).get("statement") for o in found["objects"])
+        return {each for each in every if each}
