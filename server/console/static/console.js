@@ -67,6 +67,13 @@ if (window.trustedTypes) {
     });
   });
 
+  // Safari keeps pages for Back, over http also those that are not to be stored: none is seen after signing out.
+  const person = document.body.dataset.person || "";
+  sessionStorage.setItem("person", person);
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted && person !== (sessionStorage.getItem("person") || "")) location.reload();
+  });
+
   const errors = document.querySelector(".errors");
   if (errors) errors.focus();
 

@@ -59,6 +59,25 @@ def test_a_person_signs_in_in_a_browser_and_out_again(visitor: Visitor) -> None:
     assert "/console/sign-in" in page.url
 
 
+def test_a_page_that_the_browser_kept_for_back_is_not_seen_after_signing_out(
+    visitor: Visitor,
+) -> None:
+    page = visitor.sign_in("viewer@hub.example")
+    kept = "dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
+    page.evaluate("document.title = 'kept'")
+    page.evaluate(kept)
+    page.wait_for_timeout(200)
+    assert page.title() == "kept", "nobody has signed out"
+    with visitor.context.expect_page() as opened:
+        page.evaluate("open('/console/me')")
+    opened.value.click("text=Sign out")
+    opened.value.wait_for_url("**/console/sign-in")
+    # In one tab, the page that comes after signing out writes down that nobody is signed in.
+    page.evaluate("sessionStorage.setItem('person', '')")
+    page.evaluate(kept)
+    page.wait_for_url("**/console/sign-in?next=/console/me")
+
+
 @pytest.mark.parametrize("role", Role)
 def test_each_role_begins_at_a_page_that_it_may_open(hub: HubInProcess, role: Role) -> None:
     client = sign_in(hub, f"{role}@hub.example")
