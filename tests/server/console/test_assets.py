@@ -57,3 +57,9 @@ def test_assets_are_kept_for_a_year_and_pages_are_light(hub: HubInProcess) -> No
         assert answer.status_code == 200 and "immutable" in answer.headers["Cache-Control"]
         assert client.get(path.replace("/static/", "/static/0")).status_code == 404
     assert len(page.data) < 20_000
+
+
+def test_what_is_not_to_be_copied_is_marked_so_for_safari_too() -> None:
+    # It knows the name with a prefix only; without, chips and buttons would be in what people copy.
+    styles = (STATIC / "console.css").read_text("utf-8")
+    assert styles.count(" user-select: none") == styles.count("-webkit-user-select: none") > 0
