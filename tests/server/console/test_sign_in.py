@@ -84,6 +84,14 @@ def test_each_role_begins_at_a_page_that_it_may_open(hub: HubInProcess, role: Ro
     assert client.get("/console/", follow_redirects=True).status_code == 200
 
 
+def test_boxes_before_long_labels_keep_their_size(visitor: Visitor) -> None:
+    page = visitor.sign_in("viewer@hub.example")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('[type=checkbox]')].map(e => e.offsetWidth)"
+    )
+    assert len(widths) > 1 and set(widths) == {18}
+
+
 def test_an_invited_person_sets_a_password_and_is_signed_in(
     visitor: Visitor, hub: HubInProcess
 ) -> None:
