@@ -431,6 +431,16 @@ def test_ctrl_and_enter_decide_nothing_in_the_queue(hub: HubInProcess, visitor: 
     visitor.check()
 
 
+def test_a_reason_and_the_button_that_sends_it_stand_in_one_line(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER)
+    visitor.go(f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    reason = page.locator("#reason").bounding_box()
+    button = page.locator("button[data-key=r]").bounding_box()
+    assert reason and button and button["y"] < reason["y"] + reason["height"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: str) -> None:
     size = {"width": 320, "height": 640}
