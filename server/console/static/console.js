@@ -126,7 +126,11 @@ if (window.trustedTypes) {
     // What a page offers under a key: a button or a link with data-key.
     const target = all("[data-key]").find((each) => each.dataset.key === key && !each.disabled && each.offsetParent);
     if (!target) return false;
-    if (target.matches("input, textarea, select")) target.focus(); else target.click();
+    if (!target.matches("input, textarea, select")) target.click();
+    else {
+      target.focus();
+      if (target.select) target.select(); // as Tab does; of itself, each browser puts the cursor elsewhere
+    }
     return true;
   };
   document.addEventListener("keydown", (event) => {

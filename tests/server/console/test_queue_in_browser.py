@@ -86,6 +86,15 @@ def test_a_whole_page_is_selected_and_rejected_by_keys(visitor: Visitor) -> None
     expect(page.locator("#status")).to_contain_text("Rejected: 50 items")
 
 
+def test_a_reason_that_is_typed_after_its_key_takes_the_place_of_the_usual_one(
+    visitor: Visitor,
+) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    press(page, "j", "x", "r")
+    page.keyboard.type("sent twice")
+    expect(page.locator("#reason")).to_have_value("sent twice")
+
+
 def test_a_link_leads_past_the_rows_to_the_decision(visitor: Visitor) -> None:
     page = visitor.sign_in(REVIEWER, "/review")
     page.get_by_role("link", name="Skip to the decision on selected items").focus()
