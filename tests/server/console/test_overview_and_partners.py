@@ -57,6 +57,13 @@ def test_a_name_without_spaces_fits_a_phone(visitor: Visitor, hub: HubInProcess,
     assert visitor.overflow() <= 0
 
 
+@pytest.mark.parametrize("path", ["/help/console", "/help/connect/siems"])
+def test_a_page_of_help_with_long_addresses_fits_a_phone(visitor: Visitor, path: str) -> None:
+    visitor.page.set_viewport_size({"width": 320, "height": 640})
+    visitor.sign_in("viewer@hub.example", path)
+    assert visitor.overflow() <= 0
+
+
 def test_the_overview_says_first_what_is_not_well(store: Store) -> None:
     clock = ManualClock(wall_clock())
     hub = HubInProcess(store, clock=clock)
