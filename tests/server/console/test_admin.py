@@ -66,6 +66,19 @@ def test_a_page_of_administration_looks_right(visitor: Visitor, path: str) -> No
     visitor.check()
 
 
+@pytest.mark.parametrize("width", [320, 390, 768])
+@pytest.mark.parametrize("path", ["/agreements", "/journal", "/warning-lists"])
+def test_a_table_of_administration_fits_a_narrow_window(
+    visitor: Visitor, hub: HubInProcess, path: str, width: int
+) -> None:
+    terms = {"partner": "acme", "collections": "green", "max_tlp": "green", "until": "2999-12-31"}
+    post(sign_in(hub, "operator@hub.example"), "/console/admin/agreements/new", terms)
+    visitor.page.set_viewport_size({"width": width, "height": 844})
+    page = visitor.sign_in("operator@hub.example", f"/admin{path}")
+    assert page.locator("tbody tr").count() > 0
+    assert visitor.overflow() <= 0, "the page scrolls sideways"
+
+
 def test_a_key_is_shown_once_and_works_until_it_is_revoked(hub: HubInProcess) -> None:
     client = sign_in(hub, "operator@hub.example")
     page = post(client, "/console/admin/partners/acme/keys", {}).text

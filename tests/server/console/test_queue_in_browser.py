@@ -122,6 +122,20 @@ def test_the_way_back_leads_to_the_row_of_the_item(visitor: Visitor, way: str) -
     assert focused_row(page) == 4
 
 
+@pytest.mark.parametrize("width", [700, 768, 1024])
+def test_a_tablet_shows_the_items_in_lines_that_can_be_read(
+    visitor: Visitor, hub: HubInProcess, width: int
+) -> None:
+    page = visitor.sign_in(REVIEWER, "/review")
+    visitor.go(f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    page.set_viewport_size({"width": width, "height": 1024})
+    visitor.go("/review")
+    expect(page.locator("table.list tbody tr").first).to_contain_text("Claimed by you until")
+    box = page.locator("td.first").first.bounding_box()
+    assert box is not None and box["width"] > 150
+    assert visitor.overflow() <= 0
+
+
 def test_after_a_decision_on_several_the_page_of_the_queue_stays(visitor: Visitor) -> None:
     visitor.sign_in(REVIEWER)
     page = visitor.go("/review?partner=acme&page=2")

@@ -144,7 +144,7 @@ class TestQueue:
         hub.push(indicator(pattern=f"[{names}]", description=PERSON))
         [review] = waiting(hub)
         heading = part_of(opened(reviewer, review), "<h1", "</h1>")
-        row = part_of(reviewer.get("/console/review").text, '<td class="first">', "</td>")
+        row = part_of(reviewer.get("/console/review").text, '<td class="first name">', "</td>")
         for shown in (heading, row):
             assert '<span class="more">…</span>' in shown and "more characters" not in shown
 
