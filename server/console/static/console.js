@@ -297,6 +297,7 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
 // browser holds it while nobody is signed in.  That is acceptable: it never leaves this tab, where it could be read
 // from the screen as long as the session lasted; it is gone after an hour, on signing out, with the tab, and when
 // another person signs in; it comes back once, in the form where it was typed; a form that is taken leaves none.
+// So does text in a page that is left, or loaded again: with Back it is there, as browsers have it for other pages.
 (() => {
   const HOUR = 3_600_000, person = document.body.dataset.person;
   const drop = () => sessionStorage.removeItem("typed");
@@ -314,20 +315,26 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
   if (typed) {
     const left = typed.since + HOUR - Date.now();
     const isLost = typed.isLost || !person || isRefused();
-    if (!(left > 0) || (person && person !== typed.person) || !isLost) drop();
+    const isBack = performance.getEntriesByType("navigation").some((each) => each.type !== "navigate");
+    const found = fields().filter((each) => name(each) in typed.texts);
+    const isOver = !(left > 0) || (person && person !== typed.person);
+    if (isOver || (!isLost && (typed.isSent || (found.length && !isBack)))) drop();
     else {
       setTimeout(drop, left);
-      const found = fields().filter((each) => name(each) in typed.texts);
       found.forEach((each) => {
         const folded = each.closest("details");
         each[content(each)] = typed.texts[name(each)];
         if (folded) folded.open = true;
       });
       // A page without the field, such as the one after signing in, does not take it away.
-      if (found.length) drop(); else keep({ ...typed, isLost: true });
+      if (found.length) drop(); else keep({ ...typed, isLost });
     }
   }
-  document.addEventListener("submit", (event) => { if (event.target.matches("[action$='/sign-out']")) drop(); });
+  let sent = null;
+  document.addEventListener("submit", (event) => {
+    sent = event.target;
+    if (sent.matches("[action$='/sign-out']")) drop();
+  });
   // What was typed for one decision on an item is not lost to another one without a word.
   document.addEventListener("submit", (event) => {
     if (!document.querySelector(".decide") || !event.target.closest("main")) return;
@@ -347,6 +354,6 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     const changed = fields().filter((each) => isAgain || isChanged(each));
     if (!person || !changed.length) return;
     const texts = Object.fromEntries(changed.map((each) => [name(each), each[content(each)]]));
-    keep({ person, since: Date.now(), isLost: isRefused(), texts });
+    keep({ person, since: Date.now(), isLost: isRefused(), isSent: changed.some((each) => each.form === sent), texts });
   });
 })();

@@ -254,6 +254,31 @@ class TestTheWholePath:
         visitor.go("/share")
         assert page.input_value("#text") == DESCRIPTION
 
+    def test_typed_text_is_there_again_with_back_and_when_the_page_is_loaded_again(
+        self, visitor: Visitor
+    ) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", DESCRIPTION)
+        page.click("nav a[data-go=h]")
+        page.wait_for_url("**/help")
+        page.go_back()
+        assert page.input_value("#text") == DESCRIPTION
+        page.reload()
+        assert page.input_value("#text") == DESCRIPTION
+        page.click("nav a[data-go=h]")
+        page.wait_for_url("**/help")
+        visitor.go("/share")
+        assert (page.input_value("#text"), typed_texts(page)) == ("", None), "a new visit"
+
+    def test_typed_text_that_was_sent_is_not_there_again_with_back(self, visitor: Visitor) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", DESCRIPTION)
+        page.click("button.main")
+        page.wait_for_url("**/share/*")
+        assert typed_texts(page) is None
+        page.go_back()
+        assert page.input_value("#text") == ""
+
     def test_a_file_is_dropped_on_the_form(self, visitor: Visitor) -> None:
         page = visitor.sign_in(ANALYST, "/share")
         page.evaluate(
