@@ -23,7 +23,7 @@ from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
 from tocsin.server.auth import hash_secret
 from tocsin.server.model import Account, Agreement, AgreementState
-from tocsin.server.partners.agreements import PAUSE, AgreementChange
+from tocsin.server.partners.agreements import PAUSE, AgreementChange, find_current
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalEntry, JournalFilter
 from tocsin.server.worker import run_intake
@@ -624,3 +624,24 @@ class TestChanges:
         monkeypatch.setattr(Collection_, "find", count)
         hub.ask(GREEN_PAGE)
         assert asked == ["heads"]
+
+
+@pytest.mark.parametrize(
+    ("periods", "current"),
+    [
+        ([], None),
+        ([(-9, -5), (-4, -2), (-8, -3)], (-4, -2)),  # the last that ended
+        ([(-9, -1), (7, 8), (5, 9), (6, None)], (5, 9)),  # the next to begin
+        ([(-9, -1), (-8, 3), (-7, 4), (1, 9), (2, None)], (-7, 4)),  # in force, ends last
+        ([(-8, 3), (-7, None), (-6, 9)], (-7, None)),
+    ],
+)
+def test_the_current_agreement_is_the_one_that_says_until_when_there_are_rights(
+    periods: Any, current: Any
+) -> None:
+    known = [
+        Agreement("", "acme", frozenset("c"), NOON + starts, end and NOON + end, Tlp.RED)
+        for starts, end in periods
+    ]
+    found = find_current(known, NOON)
+    assert found == (None if current is None else known[periods.index(current)])
