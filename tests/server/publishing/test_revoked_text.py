@@ -6,11 +6,9 @@ from typing import Any
 import pytest
 from support.clock import LATER
 from support.hub import AMBER, GREEN, HubInProcess, indicator, sdo
-from support.stix_objects import DOMAIN_OBJECTS, OBSERVABLES, TIME, make_object, ref
+from support.stix_objects import TIME
 
-from tocsin.admission.model import Tlp
 from tocsin.admission.stix.schemas import schema_for
-from tocsin.server.publishing.revoked_and_purged_versions import purged_version, revoked_version
 
 pytestmark = pytest.mark.slow
 
@@ -68,29 +66,6 @@ def test_a_revoked_object_of_any_type_is_valid_stix_without_its_text(
     assert schema_for(public).validator.is_valid(public)
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "neutral", "known"),
-    [
-        ("grouping", "context", "unspecified", "malware-analysis"),
-        ("relationship", "relationship_type", "related-to", "indicates"),
-    ],
-)
-def test_a_word_of_the_senders_own_is_gone_and_one_of_stix_stays(
-    kind: str, name: str, neutral: str, known: str
-) -> None:
-    whole = make_object(kind, revoked=True)
-    left = revoked_version({**whole, name: "kestrel-over-lisbon"})
-    assert left[name] == neutral and schema_for(left).validator.is_valid(left)
-    assert revoked_version({**whole, name: known})[name] == known
-
-
-@pytest.mark.parametrize("kind", ["malware", "x-acme-case"])
-def test_a_property_that_stix_does_not_define_for_the_type_is_gone(kind: str) -> None:
-    whole = make_object("malware", revoked=True) | {"type": kind, "id": ref(kind)}
-    left = revoked_version({**whole, "context": MARKER, "opinion": MARKER, "pattern": MARKER})
-    assert MARKER not in json.dumps(left)
-
-
 def test_an_object_raised_to_a_stricter_level_leaves_no_text_below(hub: HubInProcess) -> None:
     sent = indicator(name=MARKER, object_marking_refs=[GREEN])
     hub.push(sent)
@@ -125,14 +100,3 @@ def test_a_withdrawn_observable_keeps_the_value_from_which_its_id_follows(
     (public,) = hub.feed("green")
     assert public["revoked"] is True and "mime_type" not in public
     assert (public["name"], public["hashes"]) == (sent["name"], sent["hashes"])
-
-
-@pytest.mark.parametrize("kind", [*DOMAIN_OBJECTS, *OBSERVABLES])
-def test_what_is_left_of_an_object_is_valid_stix_whatever_its_type(kind: str) -> None:
-    whole = make_object(kind, object_marking_refs=[GREEN], revoked=True)
-    for left in (revoked_version(whole), purged_version(whole, Tlp.GREEN, ref("identity"))):
-        assert schema_for(left).validator.is_valid(left), left
-        assert (left["id"], left["revoked"]) == (whole["id"], True)
-    purged = json.dumps(purged_version(whole, Tlp.GREEN, ref("identity")))
-    assert "evil-shop" not in purged and "45.12.3.4" not in purged
-    assert ref("malware") not in purged or kind == "malware"
