@@ -8,6 +8,7 @@ import pytest
 from support.taxii_hub import GREEN, HIDDEN, INBOX, SCRATCH, People, basic
 
 from tocsin.admission.errors import NotAllowed, NotAuthenticated, NotFound
+from tocsin.admission.markings.audience import Audience
 from tocsin.admission.model import Tlp
 from tocsin.server import auth
 from tocsin.server.model import (
@@ -16,6 +17,8 @@ from tocsin.server.model import (
     AgreementState,
     Collection,
     CollectionKind,
+    Marking,
+    Partner,
     Submission,
     View,
 )
@@ -230,6 +233,28 @@ def test_3_10_hidden_and_unknown_collections_get_the_same_error(choose: Any) -> 
     assert len(texts) == 1
 
 
+@pytest.mark.parametrize("name", ["green", "scratch", "inbox"])
+def test_a_collection_that_may_be_seen_is_read_and_written_only_with_that_right(name: str) -> None:
+    nothing: frozenset[str] = frozenset()
+    reader, writer = replace(ROBOT, writes=nothing), replace(ROBOT, reads=nothing)
+    for account, choose in ((writer, auth.find_readable), (reader, auth.find_writable)):
+        with pytest.raises(NotAllowed):
+            choose(account, SHELVES, name)
+    for choose, taken in ((auth.find_readable, "inbox"), (auth.find_writable, "green")):
+        if name == taken:  # nobody reads an inbox or writes to a feed
+            with pytest.raises(NotAllowed):
+                choose(ROBOT, SHELVES, name)
+        else:
+            assert choose(ROBOT, SHELVES, name).alias == name
+
+
+def test_tlp_1_is_shown_to_who_asked_for_it_and_never_in_a_verbatim_collection() -> None:
+    old = replace(ROBOT, marking=Marking.TLP1)
+    shown = [each.alias for each in SHELVES if auth.sees_tlp1(old, each)]
+    assert shown == ["green", "inbox"]
+    assert not any(auth.sees_tlp1(ROBOT, each) for each in SHELVES)
+
+
 def test_9_2_collections_are_listed_by_id() -> None:
     assert auth.visible_collections(OPERATOR, SHELVES) == [GREEN, SCRATCH, INBOX, HIDDEN]
     assert auth.visible_collections(ROBOT, reversed(SHELVES)) == [GREEN, SCRATCH, INBOX]
@@ -344,6 +369,21 @@ def test_what_may_hold_more_than_the_highest_level_is_not_read(
     assert {id_ for id_, each in KNOWN.items() if auth.may_read(account, each)} == readable
     seen = {each.id for each in auth.visible_collections(account, KNOWN.values())}
     assert seen == readable | {INBOX.id, SCRATCH.id}
+
+
+@pytest.mark.parametrize(
+    ("partner", "seen"),
+    [(Partner("acme", "Acme", "FR"), {"i"}), (Partner("acme", "Acme", "DE"), {"f", "g", "i"})],
+)
+def test_for_partners_that_a_feed_does_not_serve_it_and_its_views_do_not_exist(
+    partner: Partner, seen: set[str]
+) -> None:
+    known = [replace(FEED, audience=Audience(frozenset({"DE"}))), AGGREGATE, replace(INBOX, id="i")]
+    ids = frozenset(each.id for each in known)
+    terms = auth.Terms([], NOON, partner=partner)
+    for reads, writes in ((ids, ids), (ids, frozenset[str]()), (frozenset[str](), ids)):
+        account = terms.narrow(replace(ROBOT, reads=reads, writes=writes), known)
+        assert {each.id for each in auth.visible_collections(account, known)} == seen
 
 
 def test_a_view_of_a_collection_that_is_gone_counts_as_the_strictest() -> None:
