@@ -309,6 +309,24 @@ class TestVerdicts:
         assert hub.verdicts(status)[1] == "held"
 
 
+def released(*determined: str, further_sharing: Any = None, **tags: Any) -> Any:
+    """A definition that permits by default and has these determinations and tags."""
+    found = {"classification": "U", "formal_determination": [*determined], **tags}
+    return acs(
+        policy_reference=POLICY.format("permit", "permit"),
+        access_privilege=None,
+        control_set=found,
+        further_sharing=further_sharing,
+    )
+
+
+def privilege(action: str, effect: str, scope: Any) -> Any:
+    return {"privilege_action": action, "privilege_scope": scope, "rule_effect": effect}
+
+
+READER_LIMITS = {"restricts readers by a sensitivity", "restricts readers by shareability"}
+
+
 class TestSharingObstacles:
     usg = ("USA.USG",)
 
@@ -341,6 +359,91 @@ class TestSharingObstacles:
     ) -> None:
         assert find_errors(definition) == ()
         assert find_sharing_obstacles(definition, Tlp.AMBER, self.usg) != ()
+
+    @pytest.mark.parametrize(
+        ("definition", "level", "obstacles"),
+        [
+            (released("PUBREL"), Tlp.CLEAR, set()),
+            (released("PUBREL", "FOUO"), Tlp.GREEN, {"contradict each other", "contradicts TLP:G"}),
+            (released("PUBREL"), Tlp.GREEN, {"contradicts TLP:GREEN"}),
+            (released("PUBREL"), None, set()),
+            (released("AIS"), Tlp.CLEAR, {"needs PUBREL"}),
+            (released("PUBREL", "FOUO"), Tlp.CLEAR, {"contradict each", "contradicts TLP:CLEAR"}),
+            (released("NF"), Tlp.GREEN, set()),
+            (released("FOUO", caveat=["FISA"]), Tlp.GREEN, {"FISA"}),
+            (released("FOUO", caveat=["POSSIBLEPII"]), Tlp.GREEN, set()),
+            (released("FOUO", permitted_organizations=["USA.DHS"]), Tlp.GREEN, {"do not cover"}),
+            (released("FOUO", permitted_organizations=["CDC", "USA.USG"]), Tlp.GREEN, set()),
+            (released("FOUO", sensitivity=["LES"], shareability=["LE"]), Tlp.GREEN, READER_LIMITS),
+        ],
+    )
+    def test_each_obstacle_of_a_control_set_is_named(
+        self, definition: Any, level: Any, obstacles: set[str]
+    ) -> None:
+        found = find_sharing_obstacles(definition, level, self.usg)
+        assert len(found) == len(obstacles)
+        assert all(any(part in each for each in found) for part in obstacles)
+
+    @pytest.mark.parametrize("readers", [(), ("USA.USG", "FOREIGNGOV"), ("SECTOR",)])
+    def test_what_foreigners_must_not_get_is_not_shared_with_readers_who_may_be_some(
+        self, readers: Any
+    ) -> None:
+        [obstacle] = find_sharing_obstacles(released("NF"), Tlp.GREEN, readers)
+        assert "foreign" in obstacle
+
+    @pytest.mark.parametrize(
+        ("scope", "is_shared"),
+        [
+            ({"entity": ["ALL"]}, True),
+            ({"permitted_organizations": ["USA.USG"]}, True),
+            ({"permitted_organizations": ["USA.USG"], "shareability": ["ALL"]}, True),
+            ({"permitted_organizations": ["USA.USG"], "shareability": ["LE"]}, False),
+            ({"permitted_organizations": ["ALL"], "entity": ["MIL"]}, False),
+            ({"permitted_organizations": ["USA.DHS"], "entity": ["ALL"]}, False),
+            ({}, False),
+        ],
+    )
+    @pytest.mark.parametrize("action", ["ALL", "DSPLY", "CISAUSES", "TENOT"])
+    def test_a_privilege_to_see_it_must_include_every_reader(
+        self, scope: Any, is_shared: bool, action: str
+    ) -> None:
+        marked = acs(access_privilege=[privilege(action, "permit", scope)])
+        found = find_sharing_obstacles(marked, Tlp.AMBER, self.usg)
+        assert (found == ()) is (is_shared and action != "TENOT")
+
+    @pytest.mark.parametrize(("action", "is_shared"), [("DSPLY", False), ("TENOT", True)])
+    def test_a_denied_privilege_is_an_obstacle_if_it_is_one_to_see_it(
+        self, action: str, is_shared: bool
+    ) -> None:
+        everybody = {"entity": ["ALL"]}
+        rules = [privilege("ALL", "permit", everybody), privilege(action, "deny", everybody)]
+        found = find_sharing_obstacles(acs(access_privilege=rules), Tlp.AMBER, self.usg)
+        assert (found == ()) is is_shared
+
+    @pytest.mark.parametrize(
+        ("denied", "reader", "is_shared"),
+        [
+            ("USA.DOD", "USA.DHS", True),
+            ("USA.DHS", "USA.DHS", False),
+            ("USA.DHS", "USA.DHS.US-CERT", False),
+            ("USA.DHS.US-CERT", "USA.DHS", False),
+            ("USA.DHS", "USA.DHSX", True),
+            ("USA.USG", "USA.DHS", False),
+            ("USA.DHS", "USA.USG", False),
+            ("FOREIGNGOV", "USA.DHS", True),
+            ("USA.DHS", "FOREIGNGOV", True),
+            ("FOREIGNGOV", "FOREIGNGOV", False),
+            ("FOREIGNGOV", "CDC", False),
+            ("SECTOR", "USA.DHS", False),
+        ],
+    )
+    def test_a_denial_is_an_obstacle_unless_no_reader_can_be_in_its_scope(
+        self, denied: str, reader: str, is_shared: bool
+    ) -> None:
+        rules = [{"sharing_scope": [denied], "rule_effect": "deny"}]
+        marked = released("FOUO", further_sharing=rules)
+        assert (find_sharing_obstacles(marked, Tlp.GREEN, (reader,)) == ()) is is_shared
+        assert find_sharing_obstacles(marked, Tlp.GREEN, ()) != ()
 
     def test_tlp_clear_needs_a_definition_for_public_release(self) -> None:
         public = acs(

@@ -74,6 +74,16 @@ class TestLevels:
         )
         assert (markings.tlp, markings.repaired) == (Tlp.AMBER, ((FOREIGN, TLP_2_IDS[Tlp.AMBER]),))
 
+    @pytest.mark.parametrize("word", ["amber-strict", "AmberStrict", "Amber / Strict"])
+    def test_amber_strict_is_read_in_every_spelling(self, word: str) -> None:
+        definition = {"definition_type": "tlp", "definition": {"tlp": word}}
+        assert read_markings(marked_with(FOREIGN), {FOREIGN: definition}).tlp is Tlp.AMBER_STRICT
+
+    def test_a_definition_whose_extension_lacks_the_level_is_unknown(self) -> None:
+        [extension] = tlp_definition(Tlp.AMBER)["extensions"]
+        definition = {"extensions": {extension: {"extension_type": "property-extension"}}}
+        assert read_markings(marked_with(FOREIGN), {FOREIGN: definition}).unknown_ids == (FOREIGN,)
+
     def test_the_stricter_level_counts_when_id_and_definition_differ(self) -> None:
         green = TLP_1_IDS[Tlp.GREEN]
         amber = {"definition_type": "tlp", "definition": {"tlp": "amber"}}
