@@ -12,6 +12,7 @@ from support.rules import apply_rule
 
 from tocsin.admission.model import Action, Candidate, Consent, RuleContext, Submitter, Verdict
 from tocsin.admission.rules import approve_settings, build_rule
+from tocsin.admission.rules.anonymise_source import apply_consent_labels
 from tocsin.admission.warninglists.index import WarningLists
 
 ID = "indicator--3bc740bc-763a-5f0a-8c7c-c85f319ae188"
@@ -109,6 +110,45 @@ class TestAnonymiseSource:
     def test_the_identity_of_an_author_is_left_to_publishing(self) -> None:
         subject = {"type": "identity", "id": AUTHOR, "name": "ACME Corp"}
         assert after("anonymise_source", subject, authors=[AUTHOR]).object == subject
+
+    @pytest.mark.parametrize(
+        ("identity", "reduced"),
+        [
+            ({"id": AUTHOR, "name": "Some team"}, True),
+            ({"id": "identity--other", "name": "acme corp"}, True),
+            ({"id": "identity--other", "name": "Victim Limited"}, False),
+            ({"id": AUTHOR, "type": "campaign"}, False),
+            ({"id": AUTHOR, "labels": ["ais-consent-everyone"]}, False),
+            ({"id": AUTHOR, "labels": "ais-consent-none"}, False),
+        ],
+    )
+    def test_only_labels_of_the_submitters_own_identities_reduce_its_consent(
+        self, identity: Any, reduced: bool
+    ) -> None:
+        everyone = replace(ACME, consent=Consent.EVERYONE)
+        labelled = {"type": "identity", "labels": ["x", " AIS-Consent-None"], **identity}
+        sent = [indicator(created_by_ref=AUTHOR), labelled]
+        expected = replace(ACME, consent=Consent.NONE) if reduced else everyone
+        assert apply_consent_labels(everyone, sent) == expected
+
+    def test_a_label_never_widens_a_consent(self) -> None:
+        nobody = replace(ACME, consent=Consent.NONE)
+        label = {"type": "identity", "id": AUTHOR, "labels": ["ais-consent-usg"]}
+        assert apply_consent_labels(nobody, [label, indicator(created_by_ref=AUTHOR)]) is nobody
+
+    @pytest.mark.parametrize(
+        ("kind", "is_refused"),
+        [("x-acme-corp-case", True), ("x-case-of-acmecorp", True), ("x-btx", False)],
+    )
+    def test_a_custom_type_with_the_submitters_name_is_refused(
+        self, kind: str, is_refused: bool
+    ) -> None:
+        candidate = after("anonymise_source", {"type": kind, "id": f"{kind}--1"})
+        assert (candidate.verdict is Verdict.REFUSED) is is_refused
+
+    def test_a_validity_to_the_end_of_the_last_year_is_rounded_down(self) -> None:
+        candidate = after("anonymise_source", indicator(valid_until="9999-12-31T23:59:59.5Z"))
+        assert candidate.object["valid_until"] == "9999-12-31T23:59:59.000Z"
 
     @pytest.mark.parametrize(
         "handle",
@@ -508,6 +548,11 @@ class TestVictimTerms:
         candidate = Candidate(0, indicator(description="acme.example"))
         assert build_rule("victim_terms", around(submitter=Submitter()))(candidate) is candidate
 
+    def test_a_network_may_be_written_as_an_address_in_it_with_a_prefix(self) -> None:
+        submitter = Submitter(terms=(" 45.12.3.4/16 ",))
+        text = text_after("victim_terms", "seen at 45.12.77.8 and 45.13.0.1", submitter=submitter)
+        assert text == f"seen at {self.MASK} and 45.13.0.1"
+
     def test_consent_to_everyone_frees_the_name_but_not_the_domains(self) -> None:
         everyone = replace(ACME, consent=Consent.EVERYONE)
         text = text_after("victim_terms", "ACME Corp, acme.example", submitter=everyone)
@@ -597,6 +642,10 @@ class TestPrivateAddresses:
         pattern = "[ipv4-addr:value = '45.12.3.4' AND ipv4-addr:value != '10.0.0.1']"
         assert after("private_addresses", indicator(pattern)).verdict is Verdict.HELD
 
+    def test_one_that_only_excludes_a_private_address_is_not_refused(self) -> None:
+        subject = indicator("[ipv4-addr:value NOT = '10.0.0.1']")
+        assert after("private_addresses", subject).verdict is Verdict.HELD
+
     @pytest.mark.parametrize(
         ("kind", "value"),
         [("ipv4-addr", "10.0.0.0/8"), ("ipv6-addr", "::1"), ("url", "http://192.168.1.1/")],
@@ -604,3 +653,16 @@ class TestPrivateAddresses:
     def test_observables_of_private_addresses_are_refused(self, kind: str, value: str) -> None:
         subject = {"type": kind, "value": value}
         assert after("private_addresses", subject).verdict is Verdict.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("language", "verdict"), [("stix", Verdict.OPEN), ("snort", Verdict.REFUSED)]
+)
+def test_an_address_is_looked_for_in_patterns_of_other_languages_only(
+    language: str, verdict: Any
+) -> None:
+    subject = indicator("[email-addr:value = 'a@evil.test']", pattern_type=language)
+    settings = {"other_languages": "refuse"}
+    assert after("personal_data", subject, settings=settings).verdict is verdict
+    report = {"type": "report", "name": "x", "pattern": "a@evil.test", "pattern_type": "snort"}
+    assert after("personal_data", report, settings=settings).verdict is Verdict.OPEN

@@ -83,6 +83,7 @@ class TestInTexts:
                 "https://evil.test/#[removed: e-mail address in a URL]",
             ),
             ("Authorization: Bearer abcdef0123456789abc", "Authorization: Bearer [removed: token]"),
+            ("AUTHORIZATION: BEARER abcdef0123456789abc", "AUTHORIZATION: BEARER [removed: token]"),
         ],
     )
     def test_secrets_in_urls_are_masked(self, before: str, after: str) -> None:
