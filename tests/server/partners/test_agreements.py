@@ -533,6 +533,14 @@ class TestJournal:
         assert ended.details["reason"] == "breach"
         assert "mail" not in str((added, changed)) and "letter" not in str(changed)
 
+    def test_an_agreement_that_is_ended_before_it_begins_has_no_begin(
+        self, hub: HubInProcess
+    ) -> None:
+        agreement = agree(hub, starts=NOON - SECOND)
+        hub.services.agreements.end(agreement.id, "operator:eve", "a mistake")
+        assert len(entries(hub, "agreement.end")) == 1
+        assert entries(hub, "agreement.begin") == []
+
     def test_terms_that_allow_less_raise_nothing(self, hub: HubInProcess) -> None:
         agreement = agree(hub, until=None)
         named = frozenset({hub.collection("green").id})
