@@ -162,7 +162,8 @@ def parse_delete_query(pairs: Iterable[tuple[str, str]]) -> DeleteQuery:
     pairs = list(pairs)
     given, _ = _split_supported(pairs, PARAMETERS[Endpoint.DELETE])
     for name, _ in pairs:
-        if name not in given and (_is_match(name) or name in _SINGLE):
+        is_filter = name.lower().startswith("match") or name in _SINGLE  # also a mistyped one
+        if name not in given and is_filter:
             raise Malformed(f"{_safe_name(name)}: not supported in DELETE; nothing was deleted")
     keywords, versions = _parse_versions(given.get(VERSION))
     return DeleteQuery(keywords, versions, _values(SPEC, given.get(SPEC)))

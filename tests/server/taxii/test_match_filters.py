@@ -195,8 +195,9 @@ def replace_client(hub: Any, settings: Any) -> Any:
     return other
 
 
-def test_delete_with_match_filters_is_refused(hub: Any) -> None:
-    path = f"collections/scratch/objects/{TOOL['id']}/?match[confidence]=30"
+@pytest.mark.parametrize("name", ["match[confidence]", "match[version", "Match[version]"])
+def test_delete_with_a_filter_that_is_not_known_is_refused(hub: Any, name: str) -> None:
+    path = f"collections/scratch/objects/{TOOL['id']}/?{name}=30"
     answer = hub.ask(path, method="DELETE")
     assert (answer.status_code, "nothing was deleted" in answer.text) == (400, True)
 
