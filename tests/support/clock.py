@@ -31,14 +31,17 @@ class ManualClock:
         self.now += round(sum(units[name] * span for name, span in spans.items()))
 
 
+_OTHERS = (
+    Partner("east", "East Limited"),
+    Partner("sister", "Sister Limited", group="family"),
+    Partner("brother", "Brother Limited", group="family"),
+)
+
+
 def hub_and_clock(store: Store) -> tuple[HubInProcess, ManualClock]:
     """Open a hub with three more partners, two of them in one group."""
     clock = ManualClock(wall_clock())
-    hub = HubInProcess(store, clock)
-    hub.join(Partner("east", "East Limited"))
-    hub.join(Partner("sister", "Sister Limited", group="family"))
-    hub.join(Partner("brother", "Brother Limited", group="family"))
-    return hub, clock
+    return HubInProcess(store, clock, others=_OTHERS), clock
 
 
 def hub_extension(public: Object) -> Object:

@@ -43,10 +43,15 @@ def _hash() -> str:
     return CHEAP_HASHER.hash(PASSWORD)
 
 
+def make_person(login: str, *roles: Role, partner: str = "") -> Person:
+    """A person whose password is PASSWORD."""
+    name = login.partition("@")[0].title()
+    return Person(uuid.uuid4().hex, login, name, partner, frozenset(roles), _hash())
+
+
 def add_person(hub: HubInProcess, login: str, *roles: Role, partner: str = "") -> Person:
     """Let a person sign in, with PASSWORD."""
-    name = login.partition("@")[0].title()
-    person = Person(uuid.uuid4().hex, login, name, partner, frozenset(roles), _hash())
+    person = make_person(login, *roles, partner=partner)
     hub.store.people.add(person)
     return person
 

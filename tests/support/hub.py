@@ -35,6 +35,7 @@ from tocsin.server.bootstrap import create_default_collections
 from tocsin.server.console import PreviewExaminer
 from tocsin.server.examination.examiner import Examiner
 from tocsin.server.model import Account, Collection, Partner
+from tocsin.server.person import Person
 from tocsin.server.secrets import HubSecrets
 from tocsin.server.store import Store, wall_clock
 
@@ -132,6 +133,10 @@ class HubInProcess:
     """Examines drafts of the console."""
     founded: bool = False
     """The store has collections and partners already."""
+    others: tuple[Partner, ...] = ()
+    """Further partners, who join as `acme` does."""
+    people: tuple[Person, ...] = ()
+    """Who may sign in to the console."""
     services: HubServices = field(init=False)
 
     def __post_init__(self) -> None:
@@ -143,14 +148,15 @@ class HubInProcess:
             policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy
             admission = replace(admission, policy=policy)
         untouched = not self.founded and self.store.clock is wall_clock and self._is_empty()
-        if untouched and exchange(self.store, settings.title):
+        state = repr((settings.title, self.others, self.people))
+        if untouched and exchange(self.store, state):
             self.founded = True
         self.services = build_services(self.store, HUB_SECRETS, settings, admission, self.clock)
         self.pages = _ConsoleWhenAsked(self.services, settings)
         if not self.founded:
             self._found()
             if untouched:
-                keep_state(self.store, settings.title)
+                keep_state(self.store, state)
 
     @cached_property
     def client(self) -> FlaskClient:
@@ -163,14 +169,18 @@ class HubInProcess:
         return not find_filled(self.store._base, _FOUNDATIONS)
 
     def _found(self) -> None:
-        """Create collections and partners.
+        """Create collections, partners and people.
 
-        They depend on nothing but the hub's title and, by their time, on its clock: a database
-        that has them is used again.
+        They depend on nothing but the hub's title, those named and, by their time, its clock: a
+        database that has them is used again.
         """
         create_default_collections(self.store, self.services.publisher, HUB_SECRETS)
         for slug in ("acme", "north"):
             self.join(Partner(slug, f"{slug.title()} Corporation", terms=(f"{slug}.example",)))
+        for partner in self.others:
+            self.join(partner)
+        for person in self.people:
+            self.store.people.add(person)
 
     @property
     def identity(self) -> str:

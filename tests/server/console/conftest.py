@@ -1,14 +1,15 @@
 """Fixtures: a browser, and a visitor of a hub's console."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from playwright.sync_api import Browser
-from support.console import CHEAP_HASHER, Visitor, add_person, open_browser, serve_console, visit
+from support.console import CHEAP_HASHER, Visitor, make_person, open_browser, serve_console, visit
 from support.hub import HubInProcess
 
 from tocsin.server.partners import people
-from tocsin.server.person import Role
+from tocsin.server.person import Person, Role
 from tocsin.server.store import Store
 
 
@@ -28,11 +29,16 @@ def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def hub(store: Store) -> HubInProcess:
     """A hub with a person of each role; the partner's people are of `acme`."""
-    hub = HubInProcess(store)
-    for role in Role:
-        partner = "acme" if role in (Role.VIEWER, Role.ANALYST) else ""
-        add_person(hub, f"{role}@hub.example", role, partner=partner)
-    return hub
+    return HubInProcess(store, people=_one_of_each_role())
+
+
+@cache
+def _one_of_each_role() -> tuple[Person, ...]:
+    acme = (Role.VIEWER, Role.ANALYST)
+    return tuple(
+        make_person(f"{role}@hub.example", role, partner="acme" if role in acme else "")
+        for role in Role
+    )
 
 
 @pytest.fixture
