@@ -1,13 +1,21 @@
 """Fixtures of the clients' tests: a hub to which the settings of a partner point."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from support.hub import HubInProcess
 from support.taxii_servers import serve_app
 
+from tocsin.clients import http
 from tocsin.config import HubSettings
 from tocsin.server.store import Store
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat a request after milliseconds; by default the pauses before three retries take 3 s."""
+    monkeypatch.setattr(http, "RetrySettings", partial(http.RetrySettings, pause=0.01))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def posts() -> Iterator[tuple[list[dict[str, str]], str]]:
             """Write no log line."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield found, f"http://127.0.0.1:{server.server_port}/hook"
     server.shutdown()
     server.server_close()

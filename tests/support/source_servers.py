@@ -126,7 +126,7 @@ def serve(files: S) -> Iterator[S]:
     handler = type("Handler", (_Handler,), {"server_of_files": files})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     files.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
