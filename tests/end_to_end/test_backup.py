@@ -33,7 +33,7 @@ def walk(hub: HubProcess, feed: str, **query: str) -> list[Line]:
     while True:
         pages: dict[str, Any] = {}
         for kind in ("manifest", "objects"):
-            asked = {"limit": "97", "match[version]": "all", **query}
+            asked = {"limit": "241", "match[version]": "all", **query}
             asked |= {"next": tokens[kind]} if kind in tokens else {}
             pages[kind] = hub.ask(f"collections/{feed}/{kind}/", params=asked)
         entries = pages["manifest"].json().get("objects", [])
@@ -151,7 +151,7 @@ def test_a_killed_restore_is_refused_by_the_hub_and_can_be_run_again(tmp_path: P
     hub, file, new = HubProcess(tmp_path / "data"), tmp_path / "x.tar", tmp_path / "new"
     hub.join()
     hub.start()
-    hub.wait_until_settled(hub.post(indicators(3_000)).json()["id"])
+    hub.wait_until_settled(hub.post(indicators(1_000)).json()["id"])
     before = walk(hub, "green")
     finish(run("backup", file, "--data", hub.data, "--json"))
     assert hub.stop() == 0
