@@ -207,6 +207,7 @@ def test_results_of_a_large_file_are_exempted_from_garbage_collection() -> None:
         gc.freeze()  # as before; see conftest.py
 
 
+@pytest.mark.slow
 def test_the_processes_end_with_a_program_that_is_killed(tmp_path: Path) -> None:
     lines = "\n".join(f"h{n}.evil-portal.top was seen" for n in range(60_000))
     (tmp_path / "a.txt").write_text(lines)

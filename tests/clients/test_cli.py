@@ -298,6 +298,7 @@ class TestPoll:
         assert following.returncode == 130
         assert stderr.startswith(b"tocsin: interrupted") and stderr.count(b"\n") == 1
 
+    @pytest.mark.slow
     def test_a_killed_poll_neither_loses_nor_repeats_objects(
         self, tocsin: Callable[..., Any], partner: Medallion, tmp_path: Path
     ) -> None:

@@ -475,6 +475,7 @@ def children_of(process: int) -> list[Path]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux")
+@pytest.mark.slow
 def test_no_run_outlives_the_program_that_was_killed(
     collect: Tocsin, web: FileServer, hub: HubProcess
 ) -> None:

@@ -254,6 +254,7 @@ class TestPortions:
         assert list(store.commit_portions(range(5), 2, read)) == [[0, 1], [2, 3], [4]]
 
     @pytest.mark.skipif("TOCSIN_TEST_MONGO" in os.environ, reason="its cache is large enough")
+    @pytest.mark.slow
     def test_what_the_database_finds_too_large_is_done_in_smaller_portions(
         self, store: Store
     ) -> None:

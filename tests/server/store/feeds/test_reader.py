@@ -345,6 +345,7 @@ def write(store: Store, feed: str, number: int) -> None:
         publish(store, feed, sent)
 
 
+@pytest.mark.slow
 def test_four_writers_and_two_followers_at_once_lose_and_repeat_nothing(
     feed: Feed, engine_uri: str
 ) -> None:
