@@ -41,6 +41,8 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OUTLOOK = "__properties_version1.0".encode("utf-16-le")
 _HEAD = re.compile(rb"(?:[!-9;-~]{1,80}:[^\n]*\n(?:[ \t][^\n]*\n)*)+")
 _FIELD = re.compile(rb"[!-9;-~]{1,80}:")
+_MBOX_LINE = re.compile(rb"\AFrom [^\n]{1,400}\n")
+"""The line before a message in a mailbox file."""
 _ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):", re.I | re.M)
 _FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECASE)
 _NOTHING = "no sender, link or attached file to share was found in the mail"
@@ -68,7 +70,7 @@ def _accepts(name: str, content: bytes) -> bool:
         return False
     start = content[:65_536].lstrip().replace(b"\r\n", b"\n")
     if lower.endswith(".eml"):
-        return _FIELD.match(start) is not None
+        return _FIELD.match(_MBOX_LINE.sub(b"", start, count=1)) is not None
     head = _HEAD.match(start)
     return head is not None and len(set(map(bytes.lower, _ON_ITS_WAY.findall(head[0])))) > 1
 

@@ -39,6 +39,11 @@ class TestDetection:
         other_fields = b"Received-SPF: Pass (a;\n b)\nReferences: <1@b.com>\n"
         assert format_name("saved.txt", other_fields + on_its_way) == "mail"
 
+    def test_the_line_of_a_mailbox_file_before_the_fields_does_not_matter(self) -> None:
+        raw = b"From a@b.com Fri Nov 20 10:01:02 2026\n" + mail("http://evil.com/a").as_bytes()
+        assert format_name("a.eml", raw) == "mail"
+        assert "http://evil.com/a" in values(read_file("a.eml", raw))
+
     def test_a_text_that_begins_like_a_mail_stays_a_text(self) -> None:
         raw = b"Received: from a\nReturn-Path: <a@b.com>\n\nevil[.]com"
         assert format_name("a.md", raw) == "text"
