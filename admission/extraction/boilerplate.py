@@ -15,6 +15,11 @@ from functools import lru_cache
 from itertools import chain, islice
 
 from tocsin.admission.extraction import mailboxes
+from tocsin.admission.extraction.field_names import (
+    names_recipients,
+    names_senders,
+    normalise_heading,
+)
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.observables.ioc_types import (
@@ -119,9 +124,9 @@ _IDS_RULE = re.compile(
     r"[\s#]*(?:alert|drop|reject\w{0,5}|pass|log|sdrop)\s+\w{1,20}\s+\S+\s+\S+\s+(?:->|<>)\s[^(]*\("
 )
 _RULE_CONTENT = re.compile(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
-_SENDER_LABEL = re.compile(
-    rf"{_BULLET}{load_alternation(_PACKAGE, 'sender_labels')}[*_`]*\s*[:|]", re.IGNORECASE
-)
+_LABEL = re.compile(rf"{_BULLET}([^:：=|@<>\t\"{{}}\[]{{1,40}})([:：|])")
+"""`Reply-To:` at the beginning of a line."""
+_ADDRESSED = re.compile(r"\s*+(?:[^@:<>]{1,60}<)?[^\s@<>]{1,64}@")
 _AFTER_HOST = re.compile(r"[/?#:]")
 _FREE_MAIL = frozenset(load_words(_PACKAGE, "free_mail_providers"))
 _MAY_NAME_MAILBOXES = (None, LineRole.PEOPLE, LineRole.RECIPIENTS, LineRole.COMMENT)
@@ -178,7 +183,7 @@ class _PeopleReader:
             return self._classify_in_block(line)
         leads = _introduces_people(line, heading)
         inside = not leads and self._is_in_list(line, heading)
-        if leads or role is LineRole.PEOPLE:
+        if leads or role in (LineRole.PEOPLE, LineRole.RECIPIENTS):
             self._margin, self._deeper_only = _indentation(line), not leads
             self._idle = self._listed = 0
         return LineRole.RECIPIENTS if inside and role in (None, LineRole.REFERENCE) else role
@@ -202,8 +207,8 @@ class _PeopleReader:
 
     def _ends_list(self, line: str) -> bool:
         if line.strip() and _indentation(line) > self._margin:
-            return _SENDER_LABEL.match(line) is not None
-        if self._deeper_only or _SENDER_LABEL.match(line) or _OTHER_LABEL.match(line[:100]):
+            return _is_of_sender(line)
+        if self._deeper_only or _is_of_sender(line) or _OTHER_LABEL.match(line[:100]):
             return True
         if "@" in line or not line.strip():
             return False
@@ -216,10 +221,31 @@ def _indentation(line: str) -> int:
 
 def _introduces_people(line: str, heading: bool) -> bool:
     """True if a line introduces a list of recipients; `heading` says that it is a heading."""
-    if heading and _heading(line) in _RECIPIENT_HEADINGS:
+    if heading and _is_recipient_heading(_heading(line)):
         return True
     lead = len(line) <= _LONGEST_LEAD and line.rstrip().endswith(_ENDS_OF_LEADS)
     return lead and _PEOPLE_LEAD.search(line) is not None
+
+
+def _is_recipient_heading(heading: str) -> bool:
+    return heading in _RECIPIENT_HEADINGS or names_recipients(heading.replace("-", " "))
+
+
+def _is_of_sender(line: str) -> bool:
+    """True for the line of a message that names its sender: `From: …`."""
+    label = _LABEL.match(line)
+    return label is not None and names_senders(label[1])
+
+
+def _is_of_recipients(line: str) -> bool:
+    """True for the line of a message that names its recipients, in any language: `To: …`."""
+    label = _LABEL.match(line)
+    if label is None or label[2] == "|":
+        return False
+    answer = normalise_heading(label[1]) == "a"  # `A: Jane <jane@example.com>` or `Q: … A: …`
+    return names_recipients(label[1]) or (
+        answer and _ADDRESSED.match(line, label.end()) is not None
+    )
 
 
 class _Roles(Sequence[LineRole | None]):
@@ -250,7 +276,9 @@ def _classify_line(line: str, markup: bool) -> LineRole | None:
         return LineRole.PEOPLE
     if not markup and line.lstrip(" \t\ufeff").startswith(_COMMENT_SIGNS):
         return LineRole.COMMENT
-    return LineRole.REFERENCE if labelled and _REFERENCE_LABEL.match(start) else None
+    if labelled and _REFERENCE_LABEL.match(start):
+        return LineRole.REFERENCE
+    return LineRole.RECIPIENTS if _is_of_recipients(start) else None
 
 
 def _names_people(start: str, labelled: bool) -> bool:
@@ -437,7 +465,7 @@ class BystanderFilter:
         places = list(_find_places(address, line))
         if any(self._is_recipient(place, place + len(address), line) for place in places):
             return True
-        if not places or _SENDER_LABEL.match(line):
+        if not places or _is_of_sender(line):
             return False
         words = mailboxes.words_before(line, places[0])
         if mailboxes.suggest_bystander(words) and not self.ransom_note:

@@ -8,6 +8,11 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from tocsin.admission.extraction.field_names import (
+    holds_people,
+    names_people,
+    names_senders,
+)
 from tocsin.admission.word_lists import load_alternation, load_words
 
 _PACKAGE = "tocsin.admission.extraction"
@@ -25,8 +30,24 @@ _ATTACKER_WORDS = re.compile(
 _RECIPIENT_FIELDS = re.compile(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'recipient_fields')}(?![\w@-])", re.IGNORECASE
 )
+_FIELDS = re.compile(
+    r"(?:\"(?:name|key)\"\s?:\s?\"([^\"@]{1,40})\"\s?,\s?\"value\"\s?:"
+    r"|(?<!\S)-([a-z]{2,40})\s"
+    r"|<(?:\w{1,20}:)?([\w.-]{1,40})(?:\s[^<>]{0,80})?>"
+    r"|(?<![\w@.-])([\w.-]{1,60})[\"')\]]{0,2}\s{0,4}"
+    r"(?:[!=]?[:=]=?~?|：|\b(?:-?eq|equals)\s"
+    r"|\b!?(?:in~?|has(?:_any|_cs)?|i?like|r?like|contains(?:_cs)?|startswith|matches(?: regex)?)"
+    r"\s{0,4}[(\[\"']))",
+    re.IGNORECASE,
+)
+"""Fields of logs, headers, events, options and queries: `to=`, `"to":`, `-To `, `<to>`, `to in (`;
+in `{"Name": "To", "Value": …}`, the name is the field."""
+_OTHER_FIELDS = ("a", "no")
+"""Names of tags and of numbers, although they are words of heads of mails."""
+_EXFILTRATION = re.compile(r"\bexfil\w{0,9}\W{1,6}\{[^{}]*$", re.IGNORECASE)
+"""The beginning of the part of a stealer's configuration that says where its loot goes."""
 _AFTER_RECIPIENT = re.compile(
-    r"[>\"']{0,2}(?:(?:\.\.\.|:)\s?(?:recipient|user unknown|unknown user|no such|mailbox"
+    r"[>\"']{0,2}(?:\s?(?:\.\.\.|:)\s?(?:recipient|user unknown|unknown user|no such|mailbox"
     r"|relay access denied|host \S{1,255} said)|\s(?:saved|received|clicked|opened|forwarded)\b)",
     re.IGNORECASE,
 )
@@ -53,6 +74,12 @@ _EXIM = (
 """The time and the id with which a line of Exim's log begins."""
 _EXIM_DELIVERY = re.compile(rf"({_EXIM})(?:[=-]>|>>|\*[*>]|==) .*")
 _EXIM_ARRIVAL = re.compile(rf"{_EXIM}<= ")
+_MIMEDEFANG = re.compile(r"(\bMDLOG,(?:[^,]{0,200},){4}<[^>]{0,320}>),.*")
+"""Its log names the sender, then the recipient."""
+_CEF_LABEL = re.compile(r"\b(c\w{1,6}\d)Label=([^=|]{1,60}?)(?=\s\w+=|\s*$|\|)")
+_MOST_LABELS = 20
+_PROGRAM = re.compile(r"(?<!\S)[\w./-]{1,60}\.(?:pl|py|sh)\[\d{1,10}\]:")
+"""A program that wrote a line of a log, with its process."""
 _AT = r"(?<=\w.)\s?(?:@|[aA][tT])\s?[\])}]"
 _DEFANGED_MAILBOX = re.compile(
     rf"\[{_AT}|\({_AT}|\{{{_AT}|@(?<=\w@)[\w-]{{1,63}}\s?[\[({{]\s?(?:\.|[dD][oO][tT])"
@@ -93,6 +120,14 @@ def _list_starts(line: str) -> Mapping[int, int]:
     return found
 
 
+def _remove_labelled_fields(line: str) -> str:
+    """`cs1=jane@example.com cs1Label=Recipients` (CEF) without the mailbox."""
+    for number, label in _CEF_LABEL.findall(line)[:_MOST_LABELS]:
+        if names_people(label):
+            line = re.sub(rf"(?<!\w){number}=[^=|]*(?=\s\w+=|$|\|)", "", line)
+    return line
+
+
 def remove_log_fields(line: str) -> str:
     """The line of a mail server's log without message ids and the servers of recipients.
 
@@ -105,6 +140,12 @@ def remove_log_fields(line: str) -> str:
         line = _EXIM_DELIVERY.sub(r"\1", line)
         if _EXIM_ARRIVAL.match(line):  # its recipients are last
             line = line.rpartition(" for ")[0] or line
+    if "MDLOG," in line:
+        line = _MIMEDEFANG.sub(r"\1", line)
+    if "Label=" in line:
+        line = _remove_labelled_fields(line)
+    if "[" in line:
+        line = _PROGRAM.sub("", line)
     if "relay=" in line:
         line = _RELAY_OF_RECIPIENT.sub(r"\1", line)
     return _MESSAGE_ID.sub("", line)
@@ -116,7 +157,24 @@ def is_of_recipient(words: str, after: str) -> bool:
         return False
     if _AFTER_RECIPIENT.match(after):
         return True
-    return _last_end(_RECIPIENT_FIELDS, words) > _last_end(_ATTACKER_WORDS, words)
+    of_people, of_senders = _find_fields(words)
+    people = max(of_people, _last_end(_RECIPIENT_FIELDS, words))
+    return people > max(of_senders, _last_end(_ATTACKER_WORDS, words))
+
+
+@lru_cache(maxsize=4)  # asked several times for the same mailbox
+def _find_fields(words: str) -> tuple[int, int]:
+    """The ends of the last fields of people and of senders; negative if there is none."""
+    of_people = of_senders = -1
+    for field in _FIELDS.finditer(words):
+        name = next(filter(None, field.groups()))
+        if name.lower() in _OTHER_FIELDS:
+            continue
+        if names_senders(name):
+            of_senders = field.end()
+        elif holds_people(name):
+            of_people = field.end()
+    return (-1, of_people) if _EXFILTRATION.search(words) else (of_people, of_senders)
 
 
 def has_defanged_mailbox(text: str) -> bool:
@@ -133,17 +191,22 @@ def is_ransom_note(text: str) -> bool:
 
 def suggest_bystander(words: str) -> bool:
     """True if the words before a mailbox say that it is not an attacker's; the nearest count."""
-    return _last_end(_BYSTANDER_WORDS, words) > _last_end(_ATTACKER_WORDS, words)
+    return _last_end(_BYSTANDER_WORDS, words) > _end_of_attackers(words)
 
 
 def suggest_attacker(words: str) -> bool:
     """True if the words before a mailbox say that an attacker uses it; the nearest count."""
-    return _last_end(_ATTACKER_WORDS, words) > _last_end(_BYSTANDER_WORDS, words)
+    return _end_of_attackers(words) > _last_end(_BYSTANDER_WORDS, words)
 
 
 def holds_message_ids(line: str) -> bool:
     """True if what looks like mailboxes in the line are message ids."""
     return _MESSAGE_IDS.match(line) is not None
+
+
+def _end_of_attackers(words: str) -> int:
+    """The end of the last word for attackers or field of senders."""
+    return max(_last_end(_ATTACKER_WORDS, words), _find_fields(words)[1])
 
 
 def _last_end(pattern: re.Pattern[str], words: str) -> int:

@@ -7,6 +7,8 @@ and each piece is tested once, so the time is linear in the text.
 import re
 from collections.abc import Iterator, Sequence
 
+from tocsin.admission.extraction.field_names import holds_people, names_senders
+from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
     MAX_CHARACTERS,
@@ -31,8 +33,8 @@ _URL_END = re.compile(
     r"[\s\"<>`\u201c\u201d\u2018\u2019\u00ab\u00bb|^{}\\]|\]\(|'(?![\w%])|[,;](?=https?:)",
     re.IGNORECASE,
 )
-_PARTS = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022,;|^(){}]+")
-_PIECES = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022,;|^=(){}!?&]+")
+_PARTS = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022\uff1a,;|^(){}]+")
+_PIECES = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022\uff1a,;|^=(){}!?&]+")
 _MARKS_IN_URLS = re.compile(r"[=!?&]")
 """Marks that part words in texts, and belong to paths and queries of URLs."""
 _TRIM = (
@@ -70,6 +72,7 @@ _OTHER_HASHES = re.compile(
 _VERSION = re.compile(r"(?:version|release|build|firmware|\bver|\bv)\W{0,4}$", re.IGNORECASE)
 _CAPITAL_END = re.compile(r"\.(?:[A-Z][a-z]+|[A-Z]{2,})$")
 _BRACKETS = re.compile(r"[\[\]]")
+_KEYED_MAILBOX = re.compile(r"([a-z][\w.-]{0,40})=([^=@]{1,64})@")
 _UNDERSCORED = re.compile(r"_.*_")
 
 
@@ -129,7 +132,7 @@ def find_in_line(
     bare = _strip_bullet(plain).strip(_TRIM)
     alone = bool(bare) and " " not in bare and "\t" not in bare
     found = _recognise_whole_line(bare, listing, plain) if alone else None
-    if found is not None and (listing or _is_value(found, bare, before)):
+    if found is not None and not _has_key(found) and (listing or _is_value(found, bare, before)):
         yield found
         return
     words = plain.split()
@@ -168,6 +171,15 @@ def _recognise_whole_line(bare: str, listing: bool, line: str) -> RecognisedIoc 
         return None
     whole = _strip_bullet(line).strip(_AROUND_URLS)
     return recognise_ioc(_strip_closing(refang(whole)))
+
+
+def _has_key(found: RecognisedIoc) -> bool:
+    """True for `sender=joe@evil.com`, not for the address of a list, `joe=lab.org@evil.com`."""
+    keyed = _KEYED_MAILBOX.match(found.value) if found.kind is IocType.EMAIL else None
+    if keyed is None:
+        return False
+    known = names_senders(keyed[1]) or holds_people(keyed[1])
+    return known or parse_known_host(keyed[2]) is None
 
 
 def _is_value(found: RecognisedIoc, bare: str, before: str) -> bool:

@@ -20,6 +20,10 @@ from tocsin.admission.extraction.external_ids import (
     may_have_external_ids,
     take_external_ids,
 )
+from tocsin.admission.extraction.field_names import (
+    names_recipients,
+    normalise_heading,
+)
 from tocsin.admission.extraction.file_lines import FileLines
 from tocsin.admission.extraction.indicator_types import drop_indicator_types, find_indicator_types
 from tocsin.admission.extraction.indicators import (
@@ -54,10 +58,8 @@ from tocsin.admission.formats.csv.columns import (
     Role,
     are_headings,
     guess_columns,
-    is_recipient_type,
     map_columns,
     name_columns,
-    normalise_heading,
     parse_headings,
 )
 from tocsin.admission.formats.csv.rows import (
@@ -346,7 +348,7 @@ class _Table:
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
         kinds = self._cells(row, Role.TYPE)[:1]
-        if any(is_private_type(kind.lower()) or is_recipient_type(kind) for kind in kinds):
+        if any(is_private_type(kind.lower()) or names_recipients(kind) for kind in kinds):
             return "describes people or victims, which are never shared"
         return ""
 
@@ -368,7 +370,10 @@ class _Table:
         for number in self.columns.with_indicators:
             if number < len(row.cells):
                 own = self.columns.declared.get(number, declared)
-                yield from find_values(row.cells[number], own)
+                private = number in self.columns.without_mailboxes
+                for value in find_values(row.cells[number], own):
+                    if not (private and value.kind is IocType.EMAIL):
+                        yield value
 
     def _cells(self, row: Row, role: Role) -> list[str]:
         """The cells of a row in columns with a role, without those that say nothing."""

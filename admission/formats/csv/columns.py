@@ -4,13 +4,20 @@ Headings in many languages are recognised by the word lists in `words/`.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from tocsin.admission.errors import Unprocessable
+from tocsin.admission.extraction.field_names import (
+    holds_people,
+    is_of_people,
+    names_people,
+    names_senders,
+    normalise_heading,
+    split_heading,
+)
 from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.word_lists import load_words
@@ -72,12 +79,6 @@ _ROLES: Mapping[str, Role] = {
 _VALUE_WORDS = frozenset(load_words(_PACKAGE, "value_heading_words"))
 _OTHER_WORDS = frozenset(load_words(_PACKAGE, "other_heading_words"))
 _PERSONAL_WORDS = frozenset(load_words(_PACKAGE, "personal_heading_words"))
-_RECIPIENT_WORDS = frozenset(load_words(_PACKAGE, "recipient_heading_words"))
-_DESTINATIONS = frozenset(("dst", "dest", "destination"))
-"""Words of recipients only beside one for mailboxes; others are hosts."""
-_PERSON_WORDS = _RECIPIENT_WORDS | frozenset(load_words(_PACKAGE, "person_heading_words"))
-_SENDER_HEADINGS = frozenset(load_words(_PACKAGE, "headings_sender"))
-_WORDS_BESIDE_RECIPIENTS = frozenset(load_words(_PACKAGE, "mailbox_heading_words"))
 _INDICATOR_ROLES = frozenset((Role.VALUE, Role.VALUE_OF_KIND))
 _CERTIFICATE_WORDS = frozenset(load_words(_PACKAGE, "certificate_heading_words"))
 _FINGERPRINT_WORDS = _CERTIFICATE_WORDS | frozenset(
@@ -85,11 +86,7 @@ _FINGERPRINT_WORDS = _CERTIFICATE_WORDS | frozenset(
 )
 _TYPE_NAMES = frozenset(load_words(_PACKAGE, "type_names"))
 _HASH_NAME = re.compile(r"sha ?(256|512|1)\b")
-_WORD = re.compile(r"[a-z0-9]+")
-_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
-"""The beginnings of words in `RemoteIP` and `IPAddress`."""
 _MAILBOX = re.compile(r"mail|courriel|correo")
-_SPLIT_MAIL = re.compile(r"\be mail\b")
 _TAG = re.compile(r"#\w{1,60}(?:\s+#\w{1,60})*")
 _MOST_COLUMNS = 2000
 _DIRECTION = re.compile(r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|host|address|port)\b")
@@ -144,6 +141,12 @@ class Columns:
             and not _is_of_others(heading)
         )
 
+    @cached_property
+    def without_mailboxes(self) -> frozenset[int]:
+        """The numbers of columns whose mailboxes are recipients': `destination_address`."""
+        numbered = enumerate(self.headings)
+        return frozenset(n for n, each in numbered if n not in self.mapped and holds_people(each))
+
     def with_role(self, role: Role) -> tuple[int, ...]:
         """The numbers of the columns with a role, from 0."""
         return self._columns_by_role.get(role, ())
@@ -170,7 +173,9 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
     if any(map(_DIRECTION.search, map(normalise_heading, cells))):  # a log: `host` wrote it
         own = (normalise_heading(cell) in _LOGGING_HOST for cell in cells)
         roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
-    recipients = any(map(names_recipients, cells))
+    recipients = any(map(names_people, cells)) or (
+        any(map(names_senders, cells)) and any(map(holds_people, cells))
+    )
     if recipients:
         roles = _roles_in_list_of_messages(cells, roles)
     elif not {*_INDICATOR_ROLES, Role.CERTIFICATE} & set(roles):
@@ -181,12 +186,19 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
 
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
     """Without the recipient's server, and with the senders if nothing else is an indicator."""
-    senders = _SENDER_HEADINGS if _INDICATOR_ROLES.isdisjoint(roles) else frozenset[str]()
+    others = (role for cell, role in zip(cells, roles, strict=True) if not _is_of_message(cell))
+    senders = _INDICATOR_ROLES.isdisjoint(others)
     found = []
-    for cell, role in zip(map(normalise_heading, cells), roles, strict=True):
-        own = cell in ("to ip", "toip")
-        found.append(Role.OTHER if own else Role.VALUE_OF_KIND if cell in senders else role)
+    for cell, role in zip(cells, roles, strict=True):
+        own = normalise_heading(cell) in ("to ip", "toip")
+        sender = senders and names_senders(cell)
+        found.append(Role.OTHER if own else Role.VALUE_OF_KIND if sender else role)
     return found
+
+
+def _is_of_message(heading: str) -> bool:
+    """True for a column about senders, `Sender IPv4` too, or of recipients."""
+    return holds_people(heading) or any(map(names_senders, split_heading(heading).split()))
 
 
 def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
@@ -265,38 +277,15 @@ def _find_column(heading: str, headings: Sequence[str], width: int) -> int:
 
 def _is_of_others(heading: str) -> bool:
     """True if a heading speaks of people, victims or the machine that wrote the table."""
-    split = frozenset(_split_heading(heading).split())
-    words = split.union(normalise_heading(heading).split())
+    split = split_heading(heading)
+    words = frozenset((*split.split(), *normalise_heading(heading).split()))
     return bool(words & (_OTHER_WORDS | _PERSONAL_WORDS | _LOGGING_HOST)) or _is_private(split)
 
 
-@lru_cache(maxsize=1024)  # the members of JSON events repeat a few
-def names_recipients(heading: str) -> bool:
-    """True if a heading is that of mailboxes of recipients, or of other people.
-
-    >>> names_recipients("email.to.address"), names_recipients("Email to block")
-    (True, False)
-    """
-    return _consists_of(frozenset(_split_heading(heading).split()), _PERSON_WORDS)
-
-
-def is_recipient_type(kind: str) -> bool:
-    """True if a cell that names a type says that the values are recipients' mailboxes."""
-    words = frozenset(_split_heading(kind).split())
-    return words != {"a"} and _consists_of(words, _RECIPIENT_WORDS)  # `A`: an address record
-
-
-def _is_private(words: frozenset[str]) -> bool:
+def _is_private(heading: str) -> bool:
     """True if words of a heading speak of victims, machines or reporters, or only of recipients."""
-    return bool((words - {"name"}) & _OTHER_WORDS) or _consists_of(words, _PERSON_WORDS)
-
-
-def _consists_of(words: frozenset[str], known: frozenset[str]) -> bool:
-    """True if one of the words is known, and all others only say that the values are mailboxes."""
-    plain = frozenset(word for word in words if not word.isdigit())
-    if any(map(_MAILBOX.search, plain)):
-        known |= _DESTINATIONS
-    return bool(plain & known) and plain <= known | _WORDS_BESIDE_RECIPIENTS
+    words = frozenset(heading.split())
+    return bool((words - {"name"}) & _OTHER_WORDS) or is_of_people(heading)
 
 
 def _has_later_value(cells: Sequence[str], roles: Sequence[Role]) -> bool:
@@ -305,33 +294,16 @@ def _has_later_value(cells: Sequence[str], roles: Sequence[Role]) -> bool:
     return any(normalise_heading(cell) in ("data", "value") for cell in cells[first + 1 :])
 
 
-def normalise_heading(heading: str) -> str:
-    """The words of a heading in lower case, without punctuation and accents.
-
-    >>> normalise_heading("Date_de Découverte:")
-    'date de decouverte'
-    """
-    return _normalise(heading[:80])
-
-
-@lru_cache(maxsize=1024)  # a column of types repeats a few in thousands of rows
-def _normalise(heading: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", heading.lstrip("\ufeff").casefold())
-    words = " ".join(_WORD.findall("".join(c for c in decomposed if not unicodedata.combining(c))))
-    return _SPLIT_MAIL.sub("email", words)
-
-
 def _role_of_heading(heading: str) -> Role:
-    """The role of a heading as it is written, or else split at its capitals."""
-    role, split = _role_of(normalise_heading(heading)), _split_heading(heading)
-    if role is Role.VALUE_OF_KIND and _is_private(frozenset(split.split())):
+    """The role of a heading as it is written, or split at its capitals, or of its Latin words."""
+    plain, split = normalise_heading(heading), split_heading(heading)
+    role = _role_of(plain)
+    if role is Role.VALUE_OF_KIND and _is_private(split):
         return Role.OTHER  # `toRecipients.emailAddress.address`
-    return role if role is not Role.OTHER else _role_of(split)
-
-
-def _split_heading(heading: str) -> str:
-    """The words of a heading, split at its capitals."""
-    return normalise_heading(_CAMEL_CASE.sub(" ", heading[:80]))
+    if role is not Role.OTHER or plain.isascii():
+        return role if role is not Role.OTHER else _role_of(split)
+    latin = " ".join(word for word in plain.split() if word.isascii())
+    return Role.OTHER if _is_private(plain) else _role_of(latin)  # `类型 Type`
 
 
 def _role_of(heading: str) -> Role:
@@ -342,7 +314,7 @@ def _role_of(heading: str) -> Role:
         return Role.OTHER
     if words & _CERTIFICATE_WORDS and words <= _FINGERPRINT_WORDS:
         return Role.CERTIFICATE
-    if words & _VALUE_WORDS and not _is_private(words):
+    if words & _VALUE_WORDS and not _is_private(heading):
         file_name = "name" in words and not words & {"domain", "host", "dns"}
         return Role.OTHER if file_name else Role.VALUE_OF_KIND
     return Role.OTHER

@@ -36,7 +36,7 @@ from tocsin.admission.extraction.indicators import (
     with_closing_notes,
     with_note_of_unrelated_ids,
 )
-from tocsin.admission.extraction.mailboxes import remove_log_fields
+from tocsin.admission.extraction.mailboxes import is_of_recipient, remove_log_fields
 from tocsin.admission.extraction.prose import (
     find_in_line,
     may_hold_values,
@@ -58,9 +58,9 @@ from tocsin.admission.formats.text.host_lists import (
     parse_entry,
 )
 from tocsin.admission.formats.text.passages import FindValues, RelatedIds, TextLines, relate_ids
-from tocsin.admission.formats.text.recipients import Recipients
+from tocsin.admission.formats.text.recipients import Recipients, begins_table
 from tocsin.admission.model import Candidate, Finding
-from tocsin.admission.observables.ioc_types import RecognisedIoc, recognise_ioc
+from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION
 
 _ENDINGS = (".txt", ".text", ".md", ".adoc", ".lst", ".list", ".hosts")
@@ -69,6 +69,8 @@ _MARKUP = (".md", ".adoc", ".asciidoc")
 _ASCIIDOC = (".adoc", ".asciidoc")
 _SAMPLE = 400
 _LONGEST_LINE = 65_536
+_MOST_BEFORE = 200
+"""Characters around a mailbox that are looked at."""
 _MOST_NAMED = 10
 """Lines without a value that a note names."""
 _MOST_BLANKS = 20
@@ -224,7 +226,8 @@ class _TextReader:
         for part in _split_line(parse_entry(line)):
             part, left_out = remove_placeholders(part)
             yield from repeat(None, left_out)
-            yield from find_in_line(part, True)
+            found = find_in_line(part, True)
+            yield from (value for value in found if not _is_of_recipient(value, part))
 
     def _prose_finder(self) -> FindValues:
         self._roles = roles = classify_lines(self._lines, self._markup)
@@ -244,8 +247,11 @@ class _TextReader:
                 else:
                     found = self._find_in_boilerplate(part, role)
                 for value in found:
-                    if value is None or not (
-                        value in recipients or bystanders.excludes(value, part)
+                    if value is None or (
+                        value not in recipients
+                        and (
+                            recipients.receives_loot(value) or not bystanders.excludes(value, part)
+                        )
                     ):
                         yield value
 
@@ -270,6 +276,14 @@ class _TextReader:
         return find_in_boilerplate(plain, role, self._markup)
 
 
+def _is_of_recipient(value: RecognisedIoc, line: str) -> bool:
+    """True for the mailbox in an entry like `recipient=j@lab.org`."""
+    if value.kind is not IocType.EMAIL:
+        return False
+    before, found, after = line.lower().partition(value.value)
+    return bool(found) and is_of_recipient(before[-_MOST_BEFORE:], after[:_MOST_BEFORE])
+
+
 def _split_line(line: str) -> Iterable[str]:
     """A line in parts of bounded length, cut between words where there are any."""
     return (line,) if len(line) <= _LONGEST_LINE else _cut(line)
@@ -288,7 +302,9 @@ def _cut(line: str) -> Iterator[str]:
 def _is_list(lines: Sequence[str]) -> bool:
     """True if most lines of a sample are one value, or an address and a host, and not of people."""
     first = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    return _are_most(is_entry, lines) and not begins_people(lines, first)
+    if not _are_most(is_entry, lines):
+        return False
+    return not begins_people(lines, first) and not begins_table(lines, first)
 
 
 def _are_most(is_one: Callable[[str], bool], lines: Sequence[str]) -> bool:

@@ -6,21 +6,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from tocsin.admission.extraction.field_names import holds_people, names_senders
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.prose import find_in_line
-from tocsin.admission.formats.csv.columns import names_recipients
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc
 from tocsin.admission.observables.refang import refang
 
-_DELIMITERS = ("|", "\t", ";", ",")
+_BLANKS = "  "
+"""In place of a delimiter: columns are aligned by two or more blanks."""
+_BLANK = " "
+"""Likewise, where a mailbox fills its column."""
+_RUNS = {_BLANKS: re.compile(r"\s{2,}"), _BLANK: re.compile(r"\s+")}
+_NOT_IN_HEADINGS = re.compile(r"[:={}\"]")
+_DELIMITERS = ("|", "\t", ";", ",", _BLANKS)
 _LONGEST_HEADINGS = 400
 _LONGEST_HEADING = 40
 _MOST_BETWEEN = 4
 """Lines between the headings and the first row: blank ones, or a ruler."""
 _LONGEST_ROW = 4_000
-_ENDS_AT_BLANK = (";", ",")
+_IN_SENTENCES = (";", ",")
 """Delimiters that are also in sentences."""
+_ENDS_AT_BLANK = (*_IN_SENTENCES, _BLANKS, _BLANK)
+"""Delimiters of tables that end at a blank line."""
 _JSON_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*+:)?|[\[\]{},]')
+_NAMES_OF_PAIRS = frozenset(("name", "key"))
+_EXFILTRATION = re.compile(r"exfil", re.IGNORECASE)
 _JSON_MEMBER = re.compile(r'"\s*:')
 _DEEPEST = 100
 
@@ -42,21 +52,22 @@ class Recipients:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._tables = list[_Table]()
-        self._in_json = Places()
+        self._in_json, self._loot = Places(), Places()
         end, json = 0, _JsonReader()
         for number, line in enumerate(lines):
             if number >= end and (table := _find_table(lines, number, line)) is not None:
                 self._tables.append(table)
                 end = table.end
-            for mailbox in json.find_recipients(line):
-                self._in_json.find_or_add(mailbox, 0)
+            for mailbox, of_people in json.find_mailboxes(line):
+                (self._in_json if of_people else self._loot).find_or_add(mailbox, 0)
 
     def __contains__(self, value: RecognisedIoc) -> bool:
-        """True if a value is the mailbox of a recipient in JSON, or in `recipient=j@lab.org`."""
-        if value.kind is not IocType.EMAIL:
-            return False
-        key, equals, _ = value.value.partition("=")
-        return value.value in self._in_json or (bool(equals) and names_recipients(key))
+        """True if a value is the mailbox of a recipient in JSON."""
+        return value.kind is IocType.EMAIL and value.value in self._in_json
+
+    def receives_loot(self, value: RecognisedIoc) -> bool:
+        """True if a stealer's configuration in JSON names the mailbox that receives its loot."""
+        return value.kind is IocType.EMAIL and value.value in self._loot
 
     def remove_mailboxes(self, number: int, line: str) -> str:
         """The line with that number without cells that hold a recipient's mailbox."""
@@ -66,27 +77,59 @@ class Recipients:
         return _remove_after_labels(line) if "|" in line or "\t" in line else line
 
 
+def begins_table(lines: Sequence[str], number: int) -> bool:
+    """True if headings above recipients are among the lines from that number on."""
+    rows = range(number, min(len(lines), number + _MOST_BETWEEN))
+    return any(_find_table(lines, each, lines[each]) is not None for each in rows)
+
+
 def _find_table(lines: Sequence[str], number: int, line: str) -> _Table | None:
     """The table below a line, if that holds headings and the first row a mailbox."""
-    if len(line) > _LONGEST_HEADINGS or "@" in line:
+    if len(line) > _LONGEST_HEADINGS or "@" in line or _JSON_MEMBER.search(line):
         return None
-    delimiter = next((each for each in _DELIMITERS if each in line), "")
+    delimiter = _find_delimiter(lines, number)
+    cells = _split(line, delimiter) if delimiter else []
+    if any(len(cell) > _LONGEST_HEADING for cell in cells):
+        return None
     row = _find_first_row(lines, number, delimiter) if delimiter else None
-    if row is None:
-        return None
-    cells = line.split(delimiter)
-    recipients = frozenset(n for n, cell in enumerate(cells) if names_recipients(cell))
-    if not recipients or any(len(cell) > _LONGEST_HEADING for cell in cells):
+    recipients = frozenset(n for n, cell in enumerate(cells) if row and holds_people(cell))
+    if row is None or not recipients:
         return None
     return _Table(row, _find_end(lines, row, delimiter), delimiter, len(cells) - 1, recipients)
 
 
+def _find_delimiter(lines: Sequence[str], number: int) -> str:
+    """The delimiter of headings; empty if the line cannot hold any."""
+    line = lines[number]
+    found = next((each for each in _DELIMITERS if each in line.strip()), "")
+    if found not in ("", _BLANKS):
+        return found
+    if _NOT_IN_HEADINGS.search(line):
+        return ""
+    below = "" if found else "".join(lines[number + 1 : number + 2])
+    return _BLANK if below.count("@") > 1 and _are_headings(line.split()) else found
+
+
+def _are_headings(words: Sequence[str]) -> bool:
+    """True if words are headings rather than a sentence, and one is of senders."""
+    return not any(word[0].islower() for word in words) and any(map(names_senders, words))
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    run = _RUNS.get(delimiter)
+    return line.split(delimiter) if run is None else run.split(line.strip())
+
+
 def _find_first_row(lines: Sequence[str], number: int, delimiter: str) -> int | None:
-    in_sentences = delimiter in _ENDS_AT_BLANK
+    in_sentences = delimiter in _IN_SENTENCES
     end = number + (2 if in_sentences else _MOST_BETWEEN + 2)
     for row in range(number + 1, min(len(lines), end)):
         if _has_mailbox(lines[row][:_LONGEST_ROW]):
-            same = lines[row].count(delimiter) == lines[number].count(delimiter)
+            if delimiter == _BLANKS:
+                return row if len(_split(lines[row], delimiter)) > 1 else None
+            if delimiter == _BLANK:
+                return row if lines[row].count("@") > 1 else None
+            same = in_sentences and lines[row].count(delimiter) == lines[number].count(delimiter)
             return row if same or (delimiter in lines[row] and not in_sentences) else None
     return None
 
@@ -94,14 +137,17 @@ def _find_first_row(lines: Sequence[str], number: int, delimiter: str) -> int | 
 def _find_end(lines: Sequence[str], row: int, delimiter: str) -> int:
     for number in range(row, len(lines)):
         blank = not lines[number].strip()
-        if (delimiter in _ENDS_AT_BLANK) if blank else delimiter not in lines[number]:
+        lacks = delimiter not in lines[number] and delimiter not in _RUNS
+        if (delimiter in _ENDS_AT_BLANK) if blank else lacks:
             return number
     return len(lines)
 
 
 def _remove_from_row(line: str, table: _Table) -> str:
-    cells = line.split(table.delimiter)
+    cells = _split(line, table.delimiter)
     shifted = len(cells) - 1 != table.delimiters
+    if table.delimiter in _RUNS:  # a cell that fills its column runs into the next one
+        shifted = shifted or any(cell.count("@") > 1 for cell in cells)
     kept = (
         "" if (shifted or n in table.recipients) and _has_mailbox(cell) else cell
         for n, cell in enumerate(cells)
@@ -120,7 +166,7 @@ def _remove_after_labels(line: str) -> str:
 
 
 def _is_label(cell: str) -> bool:
-    return 1 < len(cell.strip()) <= _LONGEST_HEADING and names_recipients(cell)
+    return 1 < len(cell.strip()) <= _LONGEST_HEADING and holds_people(cell)
 
 
 def _has_mailbox(cell: str) -> bool:
@@ -133,26 +179,51 @@ class _JsonReader:
     def __init__(self) -> None:
         self._open = list[bool]()
         """For each array and object that is open, True if it belongs to a recipients' member."""
-        self._member = False
-        """True after the name of such a member."""
+        self._member: bool | None = None
+        """After the name of a member, True for such a one, False for one of senders."""
+        self._key = self._pair = ""
+        """The name of the last member, and the name in `{"Name": "To", "Value": …}`."""
+        self._loot = _DEEPEST
+        """The depth of the part of a stealer's configuration that says where its loot goes."""
 
-    def find_recipients(self, line: str) -> Iterator[str]:
-        """The mailboxes of recipients in the next line."""
+    def find_mailboxes(self, line: str) -> Iterator[tuple[str, bool]]:
+        """The mailboxes in the next line of recipients, with True, and of those who get loot."""
         if not self._open and _JSON_MEMBER.search(line) is None:
             return
         for token in _JSON_TOKEN.finditer(line):
             if token[2]:
-                self._member = names_recipients(token[1])
+                self._begin_member(token[1])
             elif token[1] is None:
                 self._follow(token[0])
-            elif (self._member or any(self._open[-1:])) and _has_mailbox(token[1]):
+            elif self._key in _NAMES_OF_PAIRS:
+                self._pair = token[1]
+            elif (self._is_of_people() or self._in_loot()) and _has_mailbox(token[1]):
                 found = find_in_line(token[1], False)
-                yield from (each.value for each in found if each.kind is IocType.EMAIL)
+                mailboxes = (each.value for each in found if each.kind is IocType.EMAIL)
+                yield from ((each, self._is_of_people()) for each in mailboxes)
+
+    def _is_of_people(self) -> bool:
+        return any(self._open[-1:]) if self._member is None else self._member
+
+    def _in_loot(self) -> bool:
+        return len(self._open) > self._loot
+
+    def _begin_member(self, name: str) -> None:
+        self._key = name.lower()
+        named = self._pair if self._key == "value" else name
+        sender = names_senders(named) or self._in_loot()
+        self._member = False if sender else holds_people(named) or None
+        if self._loot == _DEEPEST and _EXFILTRATION.match(name):
+            self._loot = len(self._open)
 
     def _follow(self, mark: str) -> None:
         if mark in "[{":
-            self._open.append(self._member or any(self._open[-1:]))
+            self._open.append(self._is_of_people())
             del self._open[:-_DEEPEST]
         elif mark in "]}":
             del self._open[-1:]
-        self._member = False
+            self._loot = self._loot if self._in_loot() else _DEEPEST
+        if mark in "{}":
+            self._pair = ""
+        self._member = None
+        self._key = ""

@@ -165,3 +165,34 @@ class TestCells:
     def test_without_headings_an_unrelated_mailbox_is_not_an_indicator(self) -> None:
         text = "evil.com,x,jane@acme.org\nbad.org,x,joe@bad.org\nann@bad.net,x,y\n"
         assert values(text) == ["evil.com", "bad.org", "joe@bad.org", "ann@bad.net"]
+
+
+class TestOtherLanguagesAndFields:
+    @pytest.mark.parametrize(
+        "headings",
+        [
+            *("От,Кому,Тема", "差出人,宛先,件名", "发件人,收件人,主题", "보낸 사람,받는 사람,제목"),
+            *("Από,Προς,Θέμα", "من,إلى,الموضوع", "מאת,אל,נושא", "Från,Till,Ämne", "Fra,Til,Emne"),
+            *("Odesílatel,Komu,Předmět", "Kimden,Kime,Konu", "De la,Către,Subiect"),
+            *("sender,addressee_email,Subject", "sender,targeted_email,Subject"),
+            *("sender,destination_address,Subject", "P1Sender,AccountUpn,Subject"),
+        ],
+    )
+    def test_only_the_senders_of_messages_are_indicators(self, headings: str) -> None:
+        assert values(f"{headings}\njoe@bad.com,jane@lab.org,x\n") == ["joe@bad.com"]
+
+    def test_every_column_of_senders_is_read(self) -> None:
+        text = "SenderFromAddress,SenderIPv4,RecipientEmailAddress,P1Sender\n"
+        assert values(f"{text}joe@bad.com,198.51.100.7,jane@lab.org,jim@bad.com\n") == [
+            *("joe@bad.com", "198.51.100.7", "jim@bad.com")
+        ]
+
+    def test_a_column_of_destinations_holds_hosts_but_no_mailboxes(self) -> None:
+        text = "destination_address\n198.51.100.7\njane@lab.org\n"
+        assert values(text) == ["198.51.100.7"]
+
+    @pytest.mark.parametrize(
+        "headings", ["IP地址,类型", "URL链接,备注", "指标,备注", "邮箱 email,备注"]
+    )
+    def test_indicators_below_headings_in_other_scripts_are_read(self, headings: str) -> None:
+        assert values(f"{headings}\nhttp://bad.com/a,C2\n") == ["http://bad.com/a"]

@@ -139,6 +139,25 @@ class TestMailLogs:
             "<event><to>jane@lab.org</to></event>",
             'From: "Support" <joe@bad.com> To: Al <al@a.org>, Jane Doe <jane@lab.org>',
             "It was sent to Al (al@a.org), Bob (bob@b.org) and Jane (jane@lab.org) in May",
+            "h spamd[1]: spamd: identified spam (9.1/5.0) for jane@lab.org:1001 in 1.0 seconds",
+            "h qmail: starting delivery 1: msg 1 to remote jane@lab.org",
+            "h qmail: starting delivery 1: msg 1 to local lab.org-jane@lab.org",
+            "h mimedefang.pl[1]: MDLOG,4F1,spam,9,x,<joe@bad.com>,<jane@lab.org>,Pay",
+            "CEF:0|x|y|1|1|mail|5|suser=joe@bad.com cs1=jane@lab.org cs1Label=Recipients msg=x",
+            "LEEF:2.0|x|y|1|x|usrName=jane@lab.org",
+            "act=x suid=jane@lab.org accountName=al@a.org",
+            "(Barracuda) RECV joe@bad.com jane@lab.org - 2 59 spam",
+            "Received by jane@lab.org",
+            "Mail landed in jane@lab.org",
+            "h exim[1]: F=<joe@bad.com> rejected RCPT <jane@lab.org>: relay not permitted",
+            "h sm-mta[1]: ruleset=check_rcpt, arg1=<jane@lab.org>, reject=550",
+            "250 jane@lab.org ... Recipient ok",
+            "joe@bad.com wrote to jane@lab.org",
+            "Who received it: jane@lab.org",
+            "Dear jane@lab.org,",
+            "Identity: jane@lab.org",
+            "TargetUserOrGroupName: jane@lab.org",
+            '"primaryAddress": "jane@lab.org",',
         ],
     )
     def test_a_recipient_is_no_indicator(self, line: str) -> None:
@@ -179,6 +198,72 @@ class TestMailLogs:
         assert values(text) == ["joe@bad.com", "mx.bad.net", "198.51.100.7"]
 
 
+class TestQueries:
+    @pytest.mark.parametrize(
+        "query",
+        [
+            'where RecipientEmailAddress == "jane@lab.org" and SenderFromAddress == "joe@bad.com"',
+            'where Recipient in~ ("al@a.org", "jane@lab.org") | where Sender has "joe@bad.com"',
+            'where AccountUpn =~ "jane@lab.org"',
+            'index=mail recipient IN ("al@a.org","jane@lab.org") sender IN ("joe@bad.com")',
+            "WHERE recipient_address LIKE 'jane@lab.org' AND sender='joe@bad.com'",
+            "Get-MessageTrace -RecipientAddress jane@lab.org -SenderAddress joe@bad.com",
+            "Search-Mailbox -Identity jane@lab.org",
+        ],
+    )
+    def test_the_people_that_a_query_names_are_no_indicators(self, query: str) -> None:
+        found = ["joe@bad.com"] if "joe" in query else []
+        assert values(f"Hunt\n{query}\n") == found
+
+
+class TestPastedHeads:
+    @pytest.mark.parametrize(
+        ("sender", "to", "cc"),
+        [
+            *(("Od", "Do", "DW"), ("Från", "Till", "Kopia"), ("Fra", "Til", "Kopi")),
+            *(("Od", "Komu", "Kopie"), ("От", "Кому", "Копия"), ("Від", "Кому", "Копія")),
+            *(("Από", "Προς", "Κοιν."), ("Kimden", "Kime", "Bilgi"), ("مِن", "إلى", "نسخة")),
+            *(("Feladó", "Címzett", "Másolatot kap"), ("보낸 사람", "받는 사람", "참조")),
+            *(("发件人", "收件人", "抄送"), ("Lähettäjä", "Vastaanottaja", "Kopio")),
+            *(("מאת", "אל", "עותק"), ("De", "Para", "Cc"), ("Da", "A", "Cc"), ("De ", "À ", "Cc ")),
+        ],
+    )
+    def test_only_the_sender_is_an_indicator(self, sender: str, to: str, cc: str) -> None:
+        text = (
+            f"{sender}: Joe <joe@bad.com>\n{to}: Jane <jane@lab.org>;\n bob@firm.net\n"
+            f"\nx\n{cc}: ann@other.org\n"
+        )
+        assert values(text) == ["joe@bad.com"]
+
+    def test_a_colon_of_full_width_is_one(self) -> None:
+        text = "发件人：joe@bad.com\n收件人：张三 <jane@lab.org>\n"
+        assert values(text) == ["joe@bad.com"]
+
+    def test_hosts_behind_such_a_label_are_indicators(self) -> None:
+        assert values("We ask you:\nDo: block evil.com now\n") == ["evil.com"]
+
+
+class TestFieldsAlone:
+    def test_a_tag_of_a_page_is_no_field(self) -> None:
+        assert values('It is <a href="x">joe@bad.com</a> who asks\n') == ["joe@bad.com"]
+
+    def test_the_mailbox_of_a_sender_is_an_indicator_without_its_key(self) -> None:
+        text = "sender=joe@bad.com\nattacker=jim@bad.net\nfrom_addr=jo@bad.org\n"
+        assert values(text) == ["joe@bad.com", "jim@bad.net", "jo@bad.org"]
+
+    @pytest.mark.parametrize("key", ["accountName", "usrName", "suid", "login", "recipient"])
+    def test_that_of_a_person_is_none_even_in_a_list(self, key: str) -> None:
+        assert values(f"{key}=jane@lab.org\n") == []
+        assert values(f"joe@bad.com\njim@bad.net\njo@bad.org\n{key}=jane@lab.org\n") == [
+            *("joe@bad.com", "jim@bad.net", "jo@bad.org")
+        ]
+
+    def test_the_address_of_a_mailing_list_stays_whole(self) -> None:
+        assert values("evil.net\nnews-a=evil.com@bad.com\n") == [
+            *("evil.net", "news-a=evil.com@bad.com")
+        ]
+
+
 class TestRecipientsInEvents:
     @pytest.mark.parametrize(
         "event",
@@ -190,6 +275,13 @@ class TestRecipientsInEvents:
             'Nov 2 app: {"fromAddress": "joe@bad.com", "to": ["Jane <jane@lab.org>"]}',
             '{\n "to": [\n  {"address":\n "jane@lab.org"}\n ],\n "replyTo": "joe@bad.com"\n}',
             '{"userPrincipalName": "jane@lab.org", "ip": "x"}\n{"email": "joe@bad.com"}',
+            '{"to": ["jane@lab.org"],\n"replyTo": [{"emailAddress": {"address": "joe@bad.com"}}]}',
+            '{"recipientEmailAddress": "j@lab.org", "p1Sender": {"emailAddress": "joe@bad.com"}}',
+            '{"UserId":"j@lab.org","Parameters":[{"Name":"ForwardTo","Value":"joe@bad.com"},'
+            '{"Name":"Identity","Value":"jane@lab.org"}]}',
+            '{"a": {"exfil": {"host": "x", "smtp_to": "joe@bad.com"}}, "to": "jane@lab.org"}',
+            '{\n"exfil": {\n"smtp_to": "joe@bad.com"\n},\n"to": [\n"jane@lab.org"\n]\n}',
+            '{\n"messagesDelivered": [\n{\n"recipient":\n"j@lab.org",\n"ip":\n"joe@bad.com"\n}]}',
         ],
     )
     def test_they_are_no_indicators_and_others_are(self, event: str) -> None:
@@ -204,10 +296,19 @@ class TestTablesInTexts:
             ("\n | From | To\n\n | joe@bad.com | jane@lab.org\n", "a.txt"),
             ("A table:\n\nSubject, To, From\nPay, jane@lab.org, joe@bad.com\n", "a.txt"),
             ("| Recipient | jane@lab.org |\n| Sender | joe@bad.com |\n", "a.md"),
+            ("Sender       Recipient     Subject\njoe@bad.com  jane@lab.org  Pay\n", "a.txt"),
+            ("Sender    To\n------    --\njoe@bad.com  jane@lab.org\n", "a.txt"),
+            ("Sender  To\njoe@bad.com  al@a.org\njim@bad.com jane@lab.org\n", "a.txt"),
+            ("Sender Recipient Subject\njoe@bad.com jane@lab.org Pay\n", "a.txt"),
+            ("От    Кому\njoe@bad.com    jane@lab.org\n", "a.txt"),
         ],
     )
     def test_a_column_or_row_of_recipients_holds_no_mailboxes(self, table: str, name: str) -> None:
         assert values(table, name) == ["joe@bad.com"]
+
+    def test_a_sentence_is_no_line_of_headings(self) -> None:
+        text = "Mail went from these to users\njoe@bad.com jim@bad.net\nand went  on.\n"
+        assert values(text) == ["joe@bad.com", "jim@bad.net"]
 
     def test_a_page_is_read_likewise(self) -> None:
         cells = "<tr><th>To<th>From</tr><tr><td>jane@lab.org<td>joe@bad.com</tr>"

@@ -1,0 +1,145 @@
+"""Names of fields that hold mailboxes: of senders, of recipients, or of other people.
+
+One vocabulary for the headings of tables, the labels of pasted mail heads, and the
+keys of logs, events and queries, in many languages and scripts.
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from tocsin.admission.word_lists import load_words
+
+_PACKAGE = "tocsin.admission.extraction"
+_LONGEST = 80
+"""Characters of a name that are read."""
+_MAIL = ("mail", "courriel", "correo", "posta", "почт", "メール", "邮", "郵", "메일", "بريد")
+"""Parts of words for mailboxes."""
+_SPLIT_MAIL = re.compile(r"\be mail\b")
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
+"""The beginnings of words in `RemoteIP` and `IPAddress`."""
+_LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"})
+"""Letters that Unicode does not decompose."""
+_COPIED = frozenset(("to", "cc", "bcc"))
+_RECEIVING = ("recip", "rcpt", "receiver", "addressee")
+"""Words, and beginnings of words, that name recipients beside any other words."""
+_DESTINATIONS = frozenset(("dst", "dest", "destination", "target", "targets"))
+"""Words of recipients only beside one for mailboxes; others are hosts."""
+
+
+def _fold(text: str) -> str:
+    """A text in lower case, without accents."""
+    folded = text.casefold().translate(_LETTERS)
+    if folded.isascii():
+        return folded
+    decomposed = unicodedata.normalize("NFKD", folded)
+    return "".join(c for c in decomposed if unicodedata.category(c)[0] != "M")
+
+
+def _load(name: str) -> frozenset[str]:
+    return frozenset(map(_fold, load_words(_PACKAGE, name)))
+
+
+_RECIPIENTS = _load("recipient_words")
+_PEOPLE = _RECIPIENTS | _load("person_words")
+_SENDERS = _load("sender_names")
+_BESIDE = _load("mailbox_words")
+_OF_MAILBOXES = re.compile("|".join(map(_fold, _MAIL)))
+_UNSPACED = "|".join(
+    sorted(
+        (each for each in _PEOPLE | _SENDERS | _BESIDE if each > "\u1100" and " " not in each),
+        key=len,
+        reverse=True,
+    )
+)
+"""Words of scripts that put no spaces between words."""
+_WORD = re.compile(rf"[a-z0-9]+|{_UNSPACED}|(?:(?!{_UNSPACED})[^\W_a-z0-9])+")
+
+
+def normalise_heading(heading: str) -> str:
+    """The words of a heading in lower case, without punctuation and accents.
+
+    >>> normalise_heading("Date_de Découverte:"), normalise_heading("收件人Email")
+    ('date de decouverte', '收件人 email')
+    """
+    return _normalise(heading[:_LONGEST])
+
+
+@lru_cache(maxsize=1024)  # a column of types repeats a few in thousands of rows
+def _normalise(heading: str) -> str:
+    return _SPLIT_MAIL.sub("email", " ".join(_WORD.findall(_fold(heading))))
+
+
+def split_heading(heading: str) -> str:
+    """The words of a heading, split at its capitals."""
+    return normalise_heading(_CAMEL_CASE.sub(" ", heading[:_LONGEST]))
+
+
+@lru_cache(maxsize=1024)  # the members of JSON events repeat a few
+def names_people(name: str) -> bool:
+    """True if a field is that of mailboxes of recipients, or of other people.
+
+    >>> names_people("email.to.address"), names_people("Email to block")
+    (True, False)
+    """
+    return not names_senders(name) and is_of_people(split_heading(name))
+
+
+def is_of_people(heading: str) -> bool:
+    """True if normalised words are only those of recipients or other people."""
+    return _consists_of(heading, _PEOPLE)
+
+
+@lru_cache(maxsize=1024)
+def names_recipients(name: str) -> bool:
+    """True if a label, or a type, says that mailboxes are those of recipients.
+
+    >>> names_recipients("Do"), names_recipients("A"), names_recipients("Account")
+    (True, False, False)
+    """
+    words = split_heading(name)
+    return words != "a" and _consists_of(words, _RECIPIENTS)  # `A`: an address record, an answer
+
+
+@lru_cache(maxsize=1024)
+def names_senders(name: str) -> bool:
+    """True if a field is that of mailboxes of senders, or to which an attacker forwards mail.
+
+    >>> names_senders("P1Sender"), names_senders("Reply-To"), names_senders("ForwardTo")
+    (True, True, True)
+    """
+    words = split_heading(name).split()
+    if "name" in words:
+        return False
+    if " ".join(words) in _SENDERS:
+        return True
+    while len(words) > 1 and words[-1] in _BESIDE:
+        words.pop()
+    while len(words) > 1 and words[0] in _BESIDE:
+        del words[0]
+    heading = " ".join(words)
+    return heading in _SENDERS or _consists_of(heading, _SENDERS)
+
+
+@lru_cache(maxsize=1024)
+def holds_people(name: str) -> bool:
+    """True if a field is that of people, given that it holds a mailbox: `dst`, `orig_to_addr`."""
+    if names_senders(name):
+        return False
+    heading = split_heading(name)
+    words = [word for word in heading.split() if word != "id"]
+    if heading in _PEOPLE or _consists_of(" ".join(words), _PEOPLE | _DESTINATIONS):
+        return True
+    while len(words) > 1 and words[-1] in _BESIDE:
+        words.pop()
+    return bool(words) and (words[-1] in _COPIED or words[-1].startswith(_RECEIVING))
+
+
+def _consists_of(heading: str, known: frozenset[str]) -> bool:
+    """True if one of the words is known, and all others only say that the values are mailboxes."""
+    if heading in known:
+        return True
+    plain = frozenset(word for word in heading.split() if not word.isdigit())
+    if any(map(_OF_MAILBOXES.search, plain)):
+        known |= _DESTINATIONS if known >= _RECIPIENTS else frozenset()
+    return bool(plain & known) and plain <= known | _BESIDE
