@@ -145,6 +145,7 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
     people = _PeopleReader()
     rule_ends = _find_yara_rules(lines)
     end = 0
+    in_ids = False
     for number, line in enumerate(lines):
         end = max(end, rule_ends.get(number, 0))
         heading = begins_section(lines, number)
@@ -155,7 +156,9 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
             in_people = False
         section = LineRole.PEOPLE if in_people else LineRole.REFERENCE if in_references else None
         rule = number < end
-        role = LineRole.YARA_RULE if rule else _classify_line(line, markup) or section
+        in_ids = mailboxes.holds_message_ids(line) or (in_ids and line[:1] in (" ", "\t"))
+        folded = LineRole.REFERENCE if in_ids and line[:1] in (" ", "\t") else None
+        role = LineRole.YARA_RULE if rule else folded or _classify_line(line, markup) or section
         found.append(people.classify(line, role, heading))
     return found
 

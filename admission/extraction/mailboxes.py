@@ -60,7 +60,7 @@ _BETWEEN_LISTED = re.compile(
 )
 """Between two mailboxes of one list, which may have names."""
 _MESSAGE_ID = re.compile(
-    r"(?<![\w@.?&-])(?:(?:(?:[a-z]{1,10}[_-])?(?:message|msg)[_-]?id[\"']?\s?[:=]\s?[\"']?<?"
+    r"(?<![\w@.?&-])(?:(?:[\w.-]{0,30}?(?:message|msg)[ _-]?id[\"']?\s?[:=]\s?[\"']?<?"
     r"|(?:in-reply-to|references)\s?[:=]\s?<|id=)[^\s<>,;\"']{1,250}@[^\s<>,;\"'\[]{1,250})",
     re.IGNORECASE,
 )

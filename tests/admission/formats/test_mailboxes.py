@@ -264,6 +264,20 @@ class TestFieldsAlone:
         ]
 
 
+class TestMessageIds:
+    @pytest.mark.parametrize(
+        "field",
+        [
+            *("InternetMessageId: ", '"internetMessageId": "', '"email.message_id": "'),
+            *('"headerMessageId":"', "References: <1@bad.com>\n ", "In-Reply-To: <1@a.net>\n\t"),
+        ],
+    )
+    def test_they_are_no_mailboxes(self, field: str) -> None:
+        assert values(f"The mail\n{field}<20260917.6B1C@mx.bad.com>\nwas from joe@bad.com\n") == [
+            "joe@bad.com"
+        ]
+
+
 class TestRecipientsInEvents:
     @pytest.mark.parametrize(
         "event",
