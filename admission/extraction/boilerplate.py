@@ -115,11 +115,14 @@ _HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:]{0,60}:\s*$")
 _UNDERLINE_ENDS = ("-", "=", "~", "^", " ", "\t", "\r")
 _UNDERLINE = re.compile(r"\s*([-=~^])\1{2,}\s*")
 _YARA = re.compile(
-    r"\s*(?:(?:private|global)\s+){0,2}rule\s+\w{1,200}\s*(?::[\w\s]{0,200})?\{?\s*$"
+    r"\s*(?:(?:private|global)\s+){0,2}rule\s+\w{1,200}\s*(?::[\w\s]{0,200})?(?:\{|$)"
 )
+_CONDITION = re.compile(r"(?:^|[\s{/\"])condition\s*:")
 _LONGEST_RULE = 500
 """Lines of a YARA rule."""
-_SAMPLE_HASH = re.compile(r"\s*\w{0,20}(?:hash|md5|sha|sample)\w{0,20}\s*=", re.IGNORECASE)
+_SAMPLE_HASH = re.compile(
+    r"(?<![\w$])\w{0,20}(?:hash|md5|sha|sample)\w{0,20}\s*=\s*(\S{1,200})", re.IGNORECASE
+)
 _IDS_RULE = re.compile(
     r"[\s#]*(?:alert|drop|reject\w{0,5}|pass|log|sdrop)\s+\w{1,20}\s+\S+\s+\S+\s+(?:->|<>)\s[^(]*\("
 )
@@ -361,22 +364,21 @@ def _find_yara_rules(lines: Sequence[str]) -> dict[int, int]:
 def _find_rule_end(lines: Sequence[str], start: int) -> int:
     """The line after a YARA rule; 0 if the rule does not end."""
     condition = False
-    for number in range(start + 1, min(len(lines), start + _LONGEST_RULE)):
-        plain = lines[number].strip()
-        if plain.startswith("condition"):
-            condition = True
-        if condition and (plain == "}" or plain.endswith(" }")):
-            return number + 1
-        if _YARA.match(lines[number][:400]):
+    for number in range(start, min(len(lines), start + _LONGEST_RULE)):
+        if number > start and _YARA.match(lines[number][:400]):
             return 0
+        plain = lines[number].strip()
+        condition = condition or _CONDITION.search(plain) is not None
+        if condition and plain.endswith("}"):
+            return number + 1
     return 0
 
 
 def find_in_boilerplate(line: str, role: LineRole, markup: bool) -> Iterator[RecognisedIoc]:
     """The values of a line that count although the line is boilerplate."""
     if role is LineRole.YARA_RULE:
-        if _SAMPLE_HASH.match(line[:80]):
-            yield from (v for v in find_in_line(line, False) if v.kind in HASH_TYPES.values())
+        for text in _SAMPLE_HASH.findall(line):
+            yield from (v for v in find_in_line(text, False) if v.kind in HASH_TYPES.values())
         return
     if role is LineRole.RECIPIENTS:
         found = find_in_line(line, False, "", markup)

@@ -160,6 +160,14 @@ class TestRules:
         text = f"It is evil.com.\n\n```yara\n{self.YARA}```\n\nAnd evil.org.\n"
         assert values(text, name) == ["evil.com", SHA256, "evil.org"]
 
+    @pytest.mark.parametrize("gap", [" ", "\n"])
+    def test_a_yara_rule_may_begin_or_end_in_the_line_of_its_name(self, gap: str) -> None:
+        rule = f'rule Loader {{ meta: sha = "{SHA256}" strings: $a = "a.io"{gap}condition: $a}}'
+        assert values(f"It is evil.com.\n\n{rule}\n\nAnd evil.org.\n") == [
+            *("evil.com", SHA256),
+            "evil.org",
+        ]
+
     def test_a_yara_rule_that_never_ends_hides_nothing(self) -> None:
         assert values("The first\nrule Loader {\nis evil.com and\n" * 3) == ["evil.com"]
 
