@@ -42,6 +42,8 @@ _UNORDERED_LISTS = frozenset(
 """Lists in which duplicates have no meaning."""
 _LONGEST_LANGUAGE = 80
 _CANONICAL_PROPERTIES = {"mac-addr": "value", "windows-registry-key": "key"}
+_VERSIONED_TLSH = re.compile(r"[Tt]1[0-9A-Fa-f]{70}")
+"""A TLSH as its programs write it since version 4; STIX 2.1 has the digits alone."""
 _AUTHOR = "created_by_ref"
 _OPENCTI = "extension-definition--ea279b3e-5c71-4632-ac08-831c66a786ba"
 """The extension in which OpenCTI exports its own properties."""
@@ -141,17 +143,22 @@ def _repair_language(subject: StixObject, schema: Schema) -> Iterator[_Change]:
 
 
 def _repair_hashes(subject: StixObject, schema: Schema) -> Iterator[_Change]:
-    """Hashes of references and extensions under their STIX names; `normalise` has the others."""
+    """Hashes of references and extensions under their STIX names; `normalise` has the others.
+
+    A TLSH loses its `T1` wherever it stands, since the schema allows the 70 digits only.
+    """
     for name, finding in _examine_hash_names(subject):
-        value = subject[name] if name == "hashes" else _rename_hashes(subject[name])
-        yield name, value, finding
+        yield name, _rename_hashes(subject[name], name), finding
 
 
 @memoize_nested
 def _examine_hash_names(subject: StixObject) -> Iterator[tuple[str, Finding]]:
-    """The properties with hashes under other names, or with two values for one algorithm."""
+    """The properties with hashes in other spellings, or with two values for one algorithm."""
     for name in ("hashes", "external_references", "extensions"):
         tables = list(find_hash_tables({name: subject[name]})) if name in subject else ()
+        if any(_strip_tlsh(each, value) != value for _, t in tables for each, value in t.items()):
+            message = "the `T1` before a TLSH removed: STIX has its 70 digits only"
+            yield name, _repair_finding("spelling", message, name)
         if name != "hashes" and any(hash_name(each) != each for _, t in tables for each in t):
             message = "hash algorithms under the names of STIX"
             yield name, _repair_finding("spelling", message, name)
@@ -163,13 +170,22 @@ def _examine_hash_names(subject: StixObject) -> Iterator[tuple[str, Finding]]:
 
 
 def _rename_hashes(part: object, name: str = "") -> object:
+    if isinstance(part, dict) and is_hash_table(name):
+        return {hash_name(each): _strip_tlsh(each, value) for each, value in part.items()}
     if isinstance(part, dict):
-        hashes = is_hash_table(name)
-        return {
-            hash_name(each) if hashes else each: _rename_hashes(value, each)
-            for each, value in part.items()
-        }
+        return {each: _rename_hashes(value, each) for each, value in part.items()}
     return [_rename_hashes(item, "") for item in part] if isinstance(part, list) else part
+
+
+def _strip_tlsh(algorithm: str, value: object) -> object:
+    """The value of a hash, which for TLSH is without the version `T1`."""
+    if (
+        isinstance(value, str)
+        and hash_name(algorithm) == "TLSH"
+        and _VERSIONED_TLSH.fullmatch(value)
+    ):
+        return value[2:]
+    return value
 
 
 def _repair_score(subject: StixObject, schema: Schema) -> Iterator[_Change]:

@@ -289,6 +289,16 @@ class TestHashes:
         subject = accepted_object(make_object("tool", external_references=[reference]))
         assert list(subject["external_references"][0]["hashes"]) == ["SHA-256"]
 
+    @pytest.mark.parametrize("name", ["TLSH", "tlsh"])
+    def test_a_tlsh_loses_the_version_that_the_schema_does_not_allow(self, name: str) -> None:
+        hashes = {name: "t1" + "0A" * 35, "MD5": "a" * 32}
+        section = {"name": "a", "hashes": {name: "T1" + "0A" * 35}}
+        executable = {"pe_type": "exe", "sections": [section]}
+        extensions = {"windows-pebinary-ext": executable}
+        subject = accepted_object(make_object("file", hashes=hashes, extensions=extensions))
+        [found] = subject["extensions"]["windows-pebinary-ext"]["sections"]
+        assert subject["hashes"]["TLSH"] == found["hashes"]["TLSH"] == "0A" * 35
+
     def test_hash_names_are_repaired_to_the_spelling_of_the_standard(self) -> None:
         hashes = {"sha256": SHA256}
         reference = {"source_name": "a", "url": "https://a.example/", "hashes": hashes}
