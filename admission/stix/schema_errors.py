@@ -25,7 +25,7 @@ _TO_CORRECT: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "minLength": lambda rule: f"must have at least {rule['limit']} characters",
     "maxLength": lambda rule: f"must have at most {rule['limit']} characters",
     "additionalProperties": lambda rule: (
-        f"has {len(rule['unexpected'])} names that STIX does not allow here: change or remove them"
+        f"has names that STIX does not allow ({len(rule['unexpected'])}): change or remove them"
     ),
     "not": lambda rule: _explain_prohibition(rule["schema"]),
     "pattern": lambda rule: (
