@@ -534,7 +534,8 @@ class Hub:
         self._statuses.hooks["response"].append(_check_depth)
         for session in (self._pages, self._statuses):
             session.headers.update({"User-Agent": agent, "Accept": MEDIA_TYPE})
-        pages = replace(retries, bounds=replace(retries.bounds, advice=_PAGE_ADVICE))
+        advice = retries.bounds.advice or _PAGE_ADVICE
+        pages = replace(retries, bounds=replace(retries.bounds, advice=advice))
         mount_adapter(self._pages, pages, retries.unrepeatable(), tls)
         statuses = replace(retries, bounds=_bound_statuses(retries.bounds))
         mount_adapter(self._statuses, statuses, retries.repeatable(), tls)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from tocsin.admission.errors import Malformed, NotAllowed
 from tocsin.clients.http import Hub, RetrySettings
@@ -24,6 +26,14 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
     """Only these STIX types."""
     added_after: str = ""
     """Time to begin after at the first run, RFC 3339."""
+    max_length: Annotated[int, Meta(ge=1024, le=1 << 31)] = 16 * 1024 * 1024
+    """The longest page, in octets after decompression."""
+
+    def check(self) -> None:
+        """See Source."""
+        if self.header:
+            raise Malformed("header: a TAXII server takes a credential as Authorization; remove it")
+        super().check()
 
     def documents(self, memory: Memory) -> Iterator[Document]:
         """See Source; one document is one page."""
@@ -47,7 +57,12 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
     def retries(self) -> RetrySettings:
         """Bounds that keep to public addresses, unless the source says otherwise."""
         settings = RetrySettings()
-        bounds = replace(settings.bounds, public_only=not self.allow_private)
+        bounds = replace(
+            settings.bounds,
+            max_length=self.max_length,
+            advice="; raise max_length of the source",
+            public_only=not self.allow_private,
+        )
         return replace(settings, bounds=bounds)
 
     def tls(self) -> TlsFiles:

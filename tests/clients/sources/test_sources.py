@@ -316,9 +316,9 @@ class TestTaxii20:
             for n in range(count)
         ]
 
-    def source(self, folder: Path, server: Taxii20Server) -> Source:
-        url = f"{server.url}/taxii/"
-        return load(folder, "taxii20", url=url, collection="Old feed", allow_private=True)
+    def source(self, folder: Path, server: Taxii20Server, **more: Any) -> Source:
+        about = {"url": f"{server.url}/taxii/", "collection": "Old feed", "allow_private": True}
+        return load(folder, "taxii20", **about, **more)
 
     def ids(self, documents: list[Document]) -> list[str]:
         return [o["id"] for d in documents for o in json.loads(d.content)["objects"]]
@@ -353,6 +353,13 @@ class TestTaxii20:
         with pytest.raises(Unavailable):
             read(load(tmp_path, "taxii20", **about), {})
         assert "/one/collections/feed/objects/" in web.paths()
+
+    def test_a_page_longer_than_max_length_is_refused(self, tmp_path: Path) -> None:
+        long = {"type": "x-thing", "id": "x-thing--0", "text": "a" * 2_000}
+        with serve(Taxii20Server(objects=[("2026-01-01T00:00:00.000Z", long)])) as server:
+            source = self.source(tmp_path, server, max_length=2_000)
+            with pytest.raises(Unavailable, match="2000 octets; raise max_length of the source"):
+                read(source, {})
 
 
 class TestImap:
@@ -487,6 +494,14 @@ class TestFile:
             (
                 HTTP + "url = 'https://a'\nheader = 'X-Api-Key'",
                 "header: .* without credential_file",
+            ),
+            *(
+                (
+                    f"[[source]]\nkind = '{kind}'\nname = 'a'\nurl = 'https://a'\n"
+                    "collection = 'b'\nheader = 'X-Api-Key'",
+                    "header: a TAXII server",
+                )
+                for kind in ("taxii", "taxii20")
             ),
             ("source = [1]", "must be a table"),
             ("[[source]]\nkind = ['http']\nname = 'a'", "kind must be one of directory"),
