@@ -34,10 +34,7 @@ _BEGINS = re.compile(
     r"(?:\s|//[^\n]*\n|/\*.*?\*/)*+(?:import\s+\"|include\s+\"|(?:private\s+|global\s+){0,2}rule\s+\w)",
     re.DOTALL,
 )
-_META = re.compile(
-    r"(?<![$\w])(description|date|tlp|reference|cve|mitre_?\w{0,20})\s{0,9}=\s{0,9}\"((?:\\.|[^\"\\\n]){1,2000})\"",
-    re.IGNORECASE,
-)
+_META = re.compile(r"(?<![$\w])([A-Za-z_]\w{0,60})\s{0,9}=\s{0,9}\"((?:\\.|[^\"\\\n]){1,2000})\"")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 _LINK = re.compile(r"https?://[^\s@\"]{4,1000}")
 _MODULE = re.compile(r"\"(\w{1,40})\"")

@@ -77,10 +77,10 @@ class TestReading:
 
     def test_ids_in_the_meta_values_of_a_rule_become_references(self) -> None:
         meta = 'reference="https://nvd.nist.gov/vuln/detail/CVE-2024-3403" cve="CVE-2024-3404"'
-        meta += ' mitre_attack="T1059.001" description="Uses CVE-2024-3405"'
+        meta += ' mitre_attack="T1059.001" description="Uses CVE-2024-3405" note2="CVE-2024-3406"'
         (found,) = read_file("a.yar", f"rule a {{ meta: {meta} condition: true }}")
-        expected = ["CVE-2024-3403", "CVE-2024-3404", "CVE-2024-3405", "T1059.001"]
-        assert sorted(external_ids(found)) == expected
+        cves = [f"CVE-2024-{number}" for number in range(3403, 3407)]
+        assert sorted(external_ids(found)) == [*cves, "T1059.001"]
 
     def test_a_rule_has_the_strictest_level_of_those_it_takes_along(self) -> None:
         text = rule("one", meta='tlp = "amber"') + "\n" + rule("two", "one", meta='tlp = "clear"')
