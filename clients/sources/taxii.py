@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from tocsin.admission.errors import Malformed, NotAllowed
+from tocsin.admission.timestamps import micros
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.sources import Document, Memory, RemoteSource
@@ -33,6 +34,12 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
         """See Source."""
         if self.header:
             raise Malformed("header: a TAXII server takes a credential as Authorization; remove it")
+        if self.added_after:
+            try:
+                micros(self.added_after)
+            except Malformed as error:
+                message = f"added_after: {error}; write it like 2026-01-31T00:00:00Z"
+                raise Malformed(message) from error
         super().check()
 
     def documents(self, memory: Memory) -> Iterator[Document]:

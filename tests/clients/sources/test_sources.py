@@ -498,10 +498,14 @@ class TestFile:
             *(
                 (
                     f"[[source]]\nkind = '{kind}'\nname = 'a'\nurl = 'https://a'\n"
-                    "collection = 'b'\nheader = 'X-Api-Key'",
-                    "header: a TAXII server",
+                    f"collection = 'b'\n{setting}",
+                    message,
                 )
                 for kind in ("taxii", "taxii20")
+                for setting, message in (
+                    ("header = 'X-Api-Key'", "header: a TAXII server"),
+                    ("added_after = '2026-05-01'", "added_after: not an RFC 3339 timestamp"),
+                )
             ),
             ("source = [1]", "must be a table"),
             ("[[source]]\nkind = ['http']\nname = 'a'", "kind must be one of directory"),
