@@ -432,6 +432,7 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     layers = [layer for c in batch.candidates if c.is_open for layer in objects_by_level(c)]
     outside = {target for layer in layers for target in referenced_ids(layer)} - batch.refs.keys()
     outside -= TLP_DEFINITIONS
+    own |= {id_ for layer in layers for id_ in marking_ids(layer)} - TLP_DEFINITIONS
     partner = batch.partner.slug
     found = work.txn.find_public_ids(partner, own | outside | set(map(revocation_name, own)))
     stored = {name: found[name] for name in own & found.keys()}
@@ -656,7 +657,7 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
         ((candidate.effective_tlp, living.rewriting.object), *living.fuller)
     )
     refs[str(candidate.source_id)] = PublicRef(living.id, candidate.effective_tlp, parts)
-    return _merge(task, living)
+    return _merge(task, living, held)
 
 
 def _as_it_waits(candidate: Candidate, known: Mapping[str, PublicRef]) -> Candidate:
@@ -695,8 +696,6 @@ def _conclude_if_blocked(
         return _wait(task, held, PublicState.RAISED_ABOVE_EARLIER, stricter)
     if observables := _find_stricter_observables(task, held, candidate):
         return _wait(task, held, PublicState.STRICTER_OBSERVABLES, observables)
-    if _has_ended_marking(task, held):
-        return _wait(task, held, PublicState.ENDED_MARKING, ())
     return None
 
 
@@ -707,11 +706,23 @@ def _has_ended_marking(task: _Task, sent: Candidate) -> bool:
     """
     if "marking" in task.batch.waived:
         return False
-    refs = task.source_ids.refs
-    ids = {id_ for layer in objects_by_level(sent) for id_ in marking_ids(layer)}
-    named = [refs[id_] for id_ in ids & refs.keys()]
-    publics = (task.work.find_public(ref.id) for ref in named if ref.id)
-    return GONE in named or any(each is not None and each.revoked for each in publics)
+    ids = {id_ for layer in objects_by_level(sent) for id_ in marking_ids(layer)} - TLP_DEFINITIONS
+    return any(_has_ended(task, id_) for id_ in ids)
+
+
+def _has_ended(task: _Task, definition: str) -> bool:
+    """True if a definition was refused or has ended for the submitter, whoever else has it."""
+    own, work = task.source_ids, task.work
+    if own.refs.get(definition) == GONE or definition in own.revoked:
+        return True
+    is_own = definition in own.assigned or definition in own.stored
+    name = own.public_id(definition) if is_own else definition
+    copy = work.find(name)
+    if is_own and any(c.partner == task.batch.partner.slug for c in copy.contributions):
+        return False
+    if copy.public is None:
+        return is_own and not name
+    return copy.public.revoked if task.is_visible(copy.public) else is_own
 
 
 def _wait(
@@ -975,13 +986,17 @@ class _Proposal:
     """The number of the id of `copy`."""
 
 
-def _merge(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
-    """Decide by the table, and carry the decision out."""
+def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcome:
+    """Decide by the table, and carry the decision out; `held` is the candidate as it was sent."""
     proposal = _propose(task, resolved)
     copy, new = proposal.copy, proposal.new
-    task.work.note_report(copy.id)
     public, own = _public_state(task, copy, new), _own_state(task, proposal)
     row = find_row(public, own)
+    if row.effect is Effect.JOIN and _has_ended_marking(task, held):
+        stays = task.find_own(task.source_ids.public_id(new.source_id), new.source_id)
+        held = held.with_findings(*explain_what_stays(stays))
+        return _wait(task, held, PublicState.ENDED_MARKING, ())
+    task.work.note_report(copy.id)
     if row.effect is Effect.JOIN:
         return _join(task, proposal, public)
     return _conclude(resolved.candidate, row, _keep(task, proposal, row, own))
@@ -1050,6 +1065,9 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
         return OwnState.REVOKED
     before = task.source_ids.public_id(new.source_id)
     if before != copy.id:
+        is_definition = new.object["type"] == "marking-definition"
+        if is_definition and before and _has_ended(task, new.source_id):
+            return OwnState.REVOKED
         there = task.find_own(before, new.source_id)
         if is_seen_as_widely(task.ids, new, there, before):
             return OwnState.AS_WIDE

@@ -122,8 +122,10 @@ def purged_version(subject: StixObject, tlp: Tlp, hub: str) -> StixObject:
 
 def is_ended_definition(subject: StixObject) -> bool:
     """True if it is what is left of a revoked or purged marking definition."""
-    ended = ({"statement": REVOKED_TEXT}, {"statement": PURGED_TEXT})
-    return subject.get("type") == "marking-definition" and subject.get("definition") in ended
+    content = subject.get("definition")
+    if subject.get("type") != "marking-definition" or not isinstance(content, Mapping):
+        return False
+    return str(content.get("statement")).strip().casefold() in (REVOKED_TEXT, PURGED_TEXT)
 
 
 def _emptied_definition(subject: StixObject, text: str) -> StixObject:

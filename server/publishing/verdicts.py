@@ -224,7 +224,7 @@ TABLE: tuple[Row, ...] = (
             "marking",
             Action.HELD,
             "it is marked with a definition that has ended: send the definition under a new id, "
-            "and mark with that",
+            "and this with a later `modified`, marked with that",
             "object_marking_refs",
         ),
     ),

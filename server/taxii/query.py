@@ -85,6 +85,10 @@ INTEROP_ENDPOINTS = frozenset({Endpoint.MANIFEST, Endpoint.OBJECTS, Endpoint.OBJ
 
 _SINGLE = frozenset({ADDED_AFTER, LIMIT, NEXT})
 _NUMBER = re.compile(r"0*([1-9][0-9]*)", re.ASCII)
+_LIKE_A_FILTER = re.compile(
+    r"match|[\[\]]|^(?:version|spec_version|limit|next|added_after)$", re.IGNORECASE
+)
+"""A parameter that selects objects, also a mistyped one."""
 _FIELD_NAME = re.compile(r"match\[[A-Za-z0-9_.-]{1,60}\]", re.ASCII)
 _MAX_DIGITS = 15
 _EARLIEST, _LATEST = micros("0001-01-01T00:00:00Z"), micros("9999-12-31T23:59:59.999999Z")
@@ -162,8 +166,7 @@ def parse_delete_query(pairs: Iterable[tuple[str, str]]) -> DeleteQuery:
     pairs = list(pairs)
     given, _ = _split_supported(pairs, PARAMETERS[Endpoint.DELETE])
     for name, _ in pairs:
-        is_filter = name.lower().startswith("match") or name in _SINGLE  # also a mistyped one
-        if name not in given and is_filter:
+        if name not in given and _LIKE_A_FILTER.search(name):
             raise Malformed(f"{_safe_name(name)}: not supported in DELETE; nothing was deleted")
     keywords, versions = _parse_versions(given.get(VERSION))
     return DeleteQuery(keywords, versions, _values(SPEC, given.get(SPEC)))

@@ -27,6 +27,7 @@ from support.stix_objects import LATER, ref
 from tocsin.admission.merge.identity import definition_key, public_id
 from tocsin.admission.model import Tlp
 from tocsin.admission.stix.schemas import schema_for
+from tocsin.server.intake import admission
 from tocsin.server.model import Collection, CollectionKind, Partner, View
 from tocsin.server.publishing.revoked_and_purged_versions import (
     PURGED_TEXT,
@@ -438,6 +439,76 @@ class TestTheEnd:
         assert str(findings(status)).count("marked with a definition that has ended") == 2
         assert len(texts_carried(hub)) == 1
 
+    @pytest.mark.parametrize("end", [revoke, purge])
+    def test_what_is_sent_with_it_in_another_batch_is_held(
+        self, hub: HubInProcess, before: Any, end: End, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(admission, "BATCH", 1)
+        end(hub, before["id"])
+        left, ended = definition_of(hub), statement(PURGED_TEXT, id=sdo("marking-definition")["id"])
+        marked = carrying(value="two.top") | {"object_marking_refs": [GREEN, left["id"]]}
+        by_text = carrying(value="three.top") | {"object_marking_refs": [GREEN, ended["id"]]}
+        granular = carrying(value="four.top") | {
+            "object_marking_refs": [GREEN],
+            "name": "Seen twice",
+            "granular_markings": [{"marking_ref": before["id"], "selectors": ["name"]}],
+        }
+        own = statement(TEXT, object_marking_refs=[GREEN])
+        granular["granular_markings"][0]["marking_ref"] = own["id"]
+        mine = own, indicator("one.top"), carrying(value="five.top"), granular
+        assert hub.verdicts(hub.push(*mine)) == ["refused", "admitted", "held", "held"]
+        theirs = left, ended, marked, by_text
+        status = hub.push(*theirs, who="north")
+        assert hub.verdicts(status) == ["duplicate", "refused", "held", "held"]
+
+    def test_what_is_published_already_and_unchanged_stays_a_duplicate(
+        self, hub: HubInProcess
+    ) -> None:
+        sent = statement(TEXT, object_marking_refs=[GREEN]), carrying()
+        hub.push(*sent)
+        revoke(hub, definition_of(hub)["id"])
+        seen = relationship(sent[1], "related-to", sent[1])
+        status = hub.push(*sent, seen)
+        assert hub.verdicts(status) == ["refused", "duplicate", "admitted"]
+
+    def test_a_newer_version_is_held_and_says_that_the_former_stays(
+        self, hub: HubInProcess
+    ) -> None:
+        sent = statement(TEXT, object_marking_refs=[GREEN]), carrying()
+        hub.push(*sent)
+        revoke(hub, definition_of(hub)["id"])
+        status = hub.push(sent[0], sent[1] | {"modified": LATER, "description": "Seen again"})
+        assert hub.verdicts(status) == ["refused", "held"]
+        assert "stays published" in str(findings(status))
+        again = statement(TEXT, object_marking_refs=[GREEN], id=sdo("marking-definition")["id"])
+        marked = sent[1] | {"modified": LATER, "object_marking_refs": [GREEN, again["id"]]}
+        assert hub.verdicts(hub.push(again, marked)) == ["admitted", "admitted"]
+
+    def test_whether_another_partner_has_it_too_makes_no_difference(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("low", "Low Limited", max_tlp=Tlp.AMBER), reads=("clear", "green"))
+        answers = []
+        for n, others in enumerate((0, 1)):
+            sent = statement(f"Terms {n}", id=sdo("marking-definition")["id"])
+            sent["object_marking_refs"] = [AMBER]
+            hub.push(sent, who="low")
+            if others:
+                hub.push(sent | {"id": sdo("marking-definition")["id"]}, who="north")
+            hub.services.partner_data.withdraw("low", [sent["id"]], "operator", REASON)
+            marked = indicator(f"n{n}.top", object_marking_refs=[AMBER, sent["id"]])
+            answers.append(hub.verdicts(hub.push(sent, marked, who="low")))
+        assert answers == [["refused", "held"]] * 2
+
+    def test_without_a_level_it_does_not_come_back_by_another_level(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.push(statement(TEXT), carrying())
+        revoke(hub, definition_of(hub)["id"])
+        for level in (GREEN, AMBER, GREEN):
+            status = hub.push(statement(TEXT), carrying(level, "two.top"))
+            assert hub.verdicts(status) == ["refused", "held"]
+
     def test_a_reviewer_may_release_what_is_marked_with_it(
         self, hub: HubInProcess, before: Any
     ) -> None:
@@ -458,7 +529,7 @@ class TestTheEnd:
         assert hub.verdicts(hub.push(left, marked, who="north")) == ["duplicate", "held"]
         assert "two.top" not in str(hub.feed("green", "north"))
 
-    @pytest.mark.parametrize("text", [REVOKED_TEXT, PURGED_TEXT])
+    @pytest.mark.parametrize("text", [REVOKED_TEXT, PURGED_TEXT, " [Removed: revoked] "])
     def test_no_partner_sends_a_definition_that_says_that_it_has_ended(
         self, hub: HubInProcess, text: str
     ) -> None:

@@ -195,7 +195,10 @@ def replace_client(hub: Any, settings: Any) -> Any:
     return other
 
 
-@pytest.mark.parametrize("name", ["match[confidence]", "match[version", "Match[version]"])
+@pytest.mark.parametrize(
+    "name",
+    ["match[confidence]", "match[version", "Match[version]", "mach[version]", "version", "Limit"],
+)
 def test_delete_with_a_filter_that_is_not_known_is_refused(hub: Any, name: str) -> None:
     path = f"collections/scratch/objects/{TOOL['id']}/?{name}=30"
     answer = hub.ask(path, method="DELETE")

@@ -33,7 +33,9 @@ def message(verdict: str, *findings: dict[str, str]) -> str:
 
 def expected(row: Row) -> str:
     """The message of an object about which nothing was found but the row's own finding."""
-    said = row.finding.message if row.finding else ""
+    said = ""
+    if row.finding is not None:
+        said = f"{row.finding.path}: " * bool(row.finding.path) + row.finding.message
     if row.verdict in SUCCESSES:
         return said or SUCCESSES[row.verdict]
     if row.verdict is Verdict.REFUSED:
