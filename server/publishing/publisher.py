@@ -993,13 +993,27 @@ def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcom
     public, own = _public_state(task, copy, new), _own_state(task, proposal)
     row = find_row(public, own)
     if row.effect is Effect.JOIN and _has_ended_marking(task, held):
-        stays = task.find_own(task.source_ids.public_id(new.source_id), new.source_id)
-        held = held.with_findings(*explain_what_stays(stays))
-        return _wait(task, held, PublicState.ENDED_MARKING, ())
+        return _hold_marked(task, proposal, held)
     task.work.note_report(copy.id)
     if row.effect is Effect.JOIN:
         return _join(task, proposal, public)
     return _conclude(resolved.candidate, row, _keep(task, proposal, row, own))
+
+
+def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
+    """Hold what is marked with a definition that has ended; a duplicate if it is published so.
+
+    What it would join may be another object, since the content of the definition is gone.
+    """
+    new, work = proposal.new, task.work
+    public_id = task.source_ids.public_id(new.source_id)
+    stays = task.find_own(public_id, new.source_id)
+    if stays is None or not is_repeat(new, stays):
+        held = held.with_findings(*explain_what_stays(stays))
+        return _wait(task, held, PublicState.ENDED_MARKING, ())
+    work.put(confirm_contribution(work.find(public_id), stays, new, work.merge))
+    task.source_ids.refs[new.source_id] = PublicRef(public_id, stays.tlp)
+    return _conclude(proposal.candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
 def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:

@@ -39,6 +39,7 @@ from tocsin.server.publishing.public_ids import (
     resolve_layers,
 )
 from tocsin.server.publishing.public_objects import add_contribution, is_valid
+from tocsin.server.publishing.revoked_and_purged_versions import ended_definition
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Snapshot
 
@@ -95,6 +96,7 @@ def find_definitions(
     """The partner's own marking definitions with these ids that are public already.
 
     With `sees`, the strictest level that it may read, also what it reads under these public ids.
+    Of one that has ended for the partner, only that is known: see `ended_definition`.
     """
     sources = known.find_public_ids(partner, ids)
     publics = known.public_objects({*ids, *sources.values()})
@@ -103,13 +105,15 @@ def find_definitions(
         public = publics.get(sources.get(id_, id_))
         if public is None:
             continue
+        own = [each for each in public.contributions if each.partner == partner]
         readable = sees is not None and public.id == id_ and is_visible(public, sees)
-        for each in public.contributions:
-            if each.partner == partner:
-                raw = orjson.loads(each.raw) if each.raw else each.object
-                found[id_] = {**raw, "id": id_}
-            elif readable:  # as it is published, not as another partner sent it
-                found.setdefault(id_, {**each.object, "id": id_})
+        if own:
+            raw = own[-1].raw
+            found[id_] = {**(orjson.loads(raw) if raw else own[-1].object), "id": id_}
+        elif readable and public.contributions:  # as it is published, not as another sent it
+            found[id_] = {**public.contributions[0].object, "id": id_}
+        elif readable or id_ in sources:
+            found[id_] = ended_definition(id_)
     return found
 
 

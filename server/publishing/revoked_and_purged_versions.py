@@ -120,6 +120,11 @@ def purged_version(subject: StixObject, tlp: Tlp, hub: str) -> StixObject:
     return _complete(bare, {name: value for name, value in spare.items() if name in own})
 
 
+def ended_definition(id_: str) -> StixObject:
+    """A definition of which nothing is known but that it has ended."""
+    return _emptied_definition({"type": "marking-definition", "id": id_}, REVOKED_TEXT)
+
+
 def is_ended_definition(subject: StixObject) -> bool:
     """True if it is what is left of a revoked or purged marking definition."""
     content = subject.get("definition")

@@ -470,6 +470,17 @@ class TestTheEnd:
         seen = relationship(sent[1], "related-to", sent[1])
         status = hub.push(*sent, seen)
         assert hub.verdicts(status) == ["refused", "duplicate", "admitted"]
+        assert hub.verdicts(hub.push(sent[1])) == ["duplicate"]
+        [published] = hub.feed("green", "north", **{"match[type]": "indicator"})
+        assert hub.verdicts(hub.push(published, who="north")) == ["duplicate"]
+
+    def test_what_is_new_and_marked_with_it_is_held_also_when_it_comes_alone(
+        self, hub: HubInProcess, before: Any
+    ) -> None:
+        revoke(hub, before["id"])
+        status = hub.push(carrying(value="two.top"))
+        assert hub.verdicts(status) == ["held"]
+        assert "marked with a definition that has ended" in str(findings(status))
 
     def test_a_newer_version_is_held_and_says_that_the_former_stays(
         self, hub: HubInProcess
