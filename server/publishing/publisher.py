@@ -1003,7 +1003,7 @@ def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcom
 def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
     """Hold what is marked with a definition that has ended; a duplicate if it is published so.
 
-    What it would join may be another object, since the content of the definition is gone.
+    It may seem to be another object than that, since the content of the definition is gone.
     """
     new, work = proposal.new, task.work
     public_id = task.source_ids.public_id(new.source_id)
