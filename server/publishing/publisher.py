@@ -427,12 +427,15 @@ def revocation_name(source: str) -> str:
 
 
 def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
-    """Read the partner's ids, those that it references, and their objects, in one find each."""
-    own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
+    """Read the partner's ids, those that it references, and their objects, in one find each.
+
+    Among its own ids are those of the definitions with which the candidates are marked.
+    """
     layers = [layer for c in batch.candidates if c.is_open for layer in objects_by_level(c)]
+    own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
+    own |= {id_ for layer in layers for id_ in marking_ids(layer)} - TLP_DEFINITIONS
     outside = {target for layer in layers for target in referenced_ids(layer)} - batch.refs.keys()
     outside -= TLP_DEFINITIONS
-    own |= {id_ for layer in layers for id_ in marking_ids(layer)} - TLP_DEFINITIONS
     partner = batch.partner.slug
     found = work.txn.find_public_ids(partner, own | outside | set(map(revocation_name, own)))
     stored = {name: found[name] for name in own & found.keys()}
@@ -711,7 +714,10 @@ def _has_ended_marking(task: _Task, sent: Candidate) -> bool:
 
 
 def _has_ended(task: _Task, definition: str) -> bool:
-    """True if a definition was refused or has ended for the submitter, whoever else has it."""
+    """True if a definition was refused or has ended for the submitter, whoever else has it.
+
+    If others had it too, their part in it must not show.
+    """
     own, work = task.source_ids, task.work
     if own.refs.get(definition) == GONE or definition in own.revoked:
         return True
