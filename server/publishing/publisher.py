@@ -513,7 +513,8 @@ def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
         return _Outcome(_keep_admission_verdict(task, candidate))
     if _is_hubs_own(task, candidate):
         return _settle_own(task, candidate)
-    if is_ended_definition(candidate.object or {}):
+    subject = candidate.object or {}
+    if subject.get("type") == "marking-definition" and is_ended_definition(subject):
         return _refuse(task, candidate, PublicState.ENDED_DEFINITION)
     return _publish(task, candidate)
 
