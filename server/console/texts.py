@@ -28,7 +28,8 @@ _NAMES = {
     0x2028: "LS", 0x2029: "PS", 0x2060: "WJ", 0x2066: "LRI", 0x2067: "RLI",
     0x2068: "FSI", 0x2069: "PDI", 0xFEFF: "BOM", 0x3000: "IDSP",
 }  # fmt: skip
-_DOT = re.compile(r"(?<=[\w-])\.(?=[\w-])")
+_DOT = re.compile(r"(?<=[\w-])(?!(?<=T\d\d:\d\d:\d\d)\.\d+Z)\.(?=[\w-])")
+"""A dot within a name or an address, but not that of a time."""
 _AFTER_AT = re.compile(r"@[\w.-]+")
 _MOST_MARKS = 3
 _LONG_SPAN = 60
@@ -63,6 +64,8 @@ def defang(text: str) -> str:
 
     >>> defang("http://evil.test/a.b?c=d@e.test")
     'hxxp://evil[.]test/a.b?c=d[@]e[.]test'
+    >>> defang("until: 2026-11-29T12:15:16.792640Z")
+    'until: 2026-11-29T12:15:16.792640Z'
     """
     text = re.sub(r"\b(h)tt(ps?)(?=:)", r"\1xx\2", text, flags=re.IGNORECASE)
     head, slashes, rest = text.partition("://")
