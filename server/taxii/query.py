@@ -89,6 +89,7 @@ _LIKE_A_FILTER = re.compile(
     r"match|[\[\]]|^(?:version|spec_version|limit|next|added_after)$", re.IGNORECASE
 )
 """A parameter that selects objects, also a mistyped one."""
+_NOT_IN_DELETE = f"not supported in DELETE, only {VERSION} and {SPEC} are; nothing was deleted"
 _FIELD_NAME = re.compile(r"match\[[A-Za-z0-9_.-]{1,60}\]", re.ASCII)
 _MAX_DIGITS = 15
 _EARLIEST, _LATEST = micros("0001-01-01T00:00:00Z"), micros("9999-12-31T23:59:59.999999Z")
@@ -167,7 +168,7 @@ def parse_delete_query(pairs: Iterable[tuple[str, str]]) -> DeleteQuery:
     given, _ = _split_supported(pairs, PARAMETERS[Endpoint.DELETE])
     for name, _ in pairs:
         if name not in given and _LIKE_A_FILTER.search(name):
-            raise Malformed(f"{_safe_name(name)}: not supported in DELETE; nothing was deleted")
+            raise Malformed(f"{_safe_name(name)}: {_NOT_IN_DELETE}")
     keywords, versions = _parse_versions(given.get(VERSION))
     return DeleteQuery(keywords, versions, _values(SPEC, given.get(SPEC)))
 
