@@ -123,7 +123,10 @@ def names_senders(name: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def holds_people(name: str) -> bool:
-    """True if a field is that of people, given that it holds a mailbox: `dst`, `orig_to_addr`."""
+    """True if a field is that of people when its value is a mailbox, as `dst` or `orig_to_addr`.
+
+    With another value it may be that of a host.
+    """
     if names_senders(name):
         return False
     heading = split_heading(name)
@@ -140,6 +143,6 @@ def _consists_of(heading: str, known: frozenset[str]) -> bool:
     if heading in known:
         return True
     plain = frozenset(word for word in heading.split() if not word.isdigit())
-    if any(map(_OF_MAILBOXES.search, plain)):
-        known |= _DESTINATIONS if known >= _RECIPIENTS else frozenset()
+    if known >= _RECIPIENTS and any(map(_OF_MAILBOXES.search, plain)):
+        known |= _DESTINATIONS
     return bool(plain & known) and plain <= known | _BESIDE

@@ -715,9 +715,9 @@ def _has_ended_marking(task: _Task, sent: Candidate) -> bool:
 
 
 def _has_ended(task: _Task, definition: str) -> bool:
-    """True if a definition was refused or has ended for the submitter, whoever else has it.
+    """True if a definition was refused, or the submitter's own part in it has ended.
 
-    If others had it too, their part in it must not show.
+    The parts of others do not count: the answer must not show them.
     """
     own, work = task.source_ids, task.work
     if own.refs.get(definition) == GONE or definition in own.revoked:

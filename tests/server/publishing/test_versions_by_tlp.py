@@ -27,7 +27,7 @@ def published(*layers: Any) -> PublicObject:
 
 
 def after(before: PublicObject, *layers: Any, now: int = NOW) -> list[tuple[Tlp, int, bool]]:
-    """Of each next version the level, the µs after NOW, and if it is changed."""
+    """The level of each next version, its time in µs after NOW, and if it is changed."""
     versions = next_versions(before, layers, "identity--a", now)
     return [(each.of.level, each.of.modified - NOW, each.changed) for each in versions]
 

@@ -26,7 +26,7 @@ def test_a_partner_that_withdrew_often_waits_for_a_reviewer_and_no_other_does() 
     }
 
 
-@pytest.mark.parametrize("sign", [1, -1])  # a clock that is set back is no reason to wait for ever
+@pytest.mark.parametrize("sign", [1, -1])  # a clock that is set back makes nobody wait for ever
 def test_a_withdrawal_counts_for_half_a_day_of_the_clock(sign: int) -> None:
     often = (Withdrawals("acme", MOST_WITHDRAWALS, NOW),)
     assert is_withdrawn_often(often, "acme", NOW + sign * (WITHDRAWALS_KEPT - 1))
