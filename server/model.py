@@ -662,11 +662,30 @@ class Review:
     decided_by: str = ""
     """The person who decided it in the end; empty while it waits, and for older ones."""
     decided_at: int = 0
+    digest: bytes = field(default=b"", compare=False)
+    """Equal for what is sent again unchanged (`EarlierReviews.digest`).
+
+    Empty for older ones, and once a decision does not hold for what is sent again.
+    """
 
     @property
     def is_open(self) -> bool:
         """True if it waits and nobody has decided it yet."""
         return self.state == "waiting" and self.decision is None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewOutcome:
+    """The outcome of a review, for what is sent again unchanged."""
+
+    kind: ReviewKind
+    submission: str
+    state: str
+    """See `Review.state`."""
+    rules: frozenset[str]
+    decided_at: int
+    """µs since 1970 UTC; 0 while it waits."""
+    digest: bytes
 
 
 class ActState(StrEnum):

@@ -111,6 +111,24 @@ def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]
         yield decide_review(hub, id, release=False, reason=reason)
 
 
+@review_command.command(
+    "reconsider",
+    epilog=format_examples(
+        "tocsin-hub review reconsider 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55",
+    ),
+)
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@with_acting_hub
+def _reconsider(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
+    """Ask about decided objects when they come again.
+
+    ID is in the journal: `journal list --act review.reject`.
+    """
+    for id in ids:
+        review = hub.services.intake.reviewer.reconsider(id, hub.actor)
+        yield {"review": id, "source_id": review.source_id, "state": review.state}
+
+
 def list_reviews(hub: Runtime, partner: str | None, most: int | None = None) -> list[Answer]:
     """The open reviews of a partner, or of all if None, the oldest first, at most `most`."""
     waiting = hub.services.store.reviews.list_waiting(partner, most)

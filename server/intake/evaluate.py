@@ -375,6 +375,8 @@ class Evaluator:
         return Batch(
             submission=sent.submission.id,
             partner=evaluation.partner,
+            account=sent.submission.account,
+            collection=sent.submission.collection,
             candidates=tuple(examined),
             refs=self._publisher.ids.assign(examined, authors),
             authors=authors,

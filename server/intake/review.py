@@ -105,6 +105,11 @@ class _Order:
     is_answer: bool = False
     """A person decides at once, by a command."""
 
+    @property
+    def is_by_person(self) -> bool:
+        """True if it holds for what is sent again unchanged, too."""
+        return self.is_answer or bool(self.act)
+
 
 _INVALID_WITHOUT = (
     "it cannot be published without the text ({}): release it as a whole, or reject it"
@@ -191,7 +196,8 @@ class Reviewer:
         `without_text`: the texts that they found something in stay masked.  Raises Conflict if
         the object would be refused then; it goes on waiting.
         """
-        record, left = self._release(review, _Order(who), without_text=without_text)
+        order = _Order(who, is_answer=True)
+        record, left = self._release(review, order, without_text=without_text)
         self.follow(left)
         return record
 
@@ -284,6 +290,19 @@ class Reviewer:
         record, left = self._refuse(review, _Order(who, is_answer=is_answer), reason)
         self.follow(left)
         return record
+
+    def reconsider(self, id: str, who: str) -> Review:
+        """Let the same object be asked about again when its partner sends it; the decided review.
+
+        Raises NotFound if there is none, Conflict if it was not decided.
+        """
+
+        def write(txn: Transaction) -> Review:
+            review = txn.reviews.reconsider(id)
+            txn.add_journal_entry("review.reconsider", who, _entry(review))
+            return review
+
+        return self._store.commit(write)
 
     def leave_task(
         self, txn: Transaction, batch: Batch, settlement: Settlement
@@ -495,7 +514,8 @@ class Reviewer:
                 self._keep_waiting(txn, review, order.who, (left[0], record))
                 _return_held(txn, review, order, record)
             else:
-                txn.reviews.decide(review.id, "released", order.who, order.act)
+                holds = order.is_by_person and bool(settlement.published)
+                txn.reviews.decide(review.id, "released", order.who, order.act, holds=holds)
                 _count_answer(txn, review, order, yes=True)
                 txn.reviews.add([] if without_text else left)  # nothing more is asked for
                 entry = _entry(review) | {"verdict": record.verdict}
@@ -532,7 +552,8 @@ class Reviewer:
     ) -> tuple[Record, OutboxTask | None]:
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             _check_act(txn, review, order)
-            txn.reviews.decide(review.id, "rejected", order.who, order.act)
+            holds = order.is_by_person
+            txn.reviews.decide(review.id, "rejected", order.who, order.act, holds=holds)
             _count_answer(txn, review, order, yes=False)
             txn.add_journal_entry("review.reject", order.who, _entry(review) | {"reason": reason})
             record = self._find_record(review)

@@ -153,7 +153,7 @@ def confirm_contribution(
     if public is None:
         return copy
     again = mine
-    if mine.removed:
+    if mine.removed and not new.removed:
         again = replace(
             mine,
             object=new.object,

@@ -50,6 +50,7 @@ from tocsin.server.publishing.attribution import (
     translates_version,
     version_key,
 )
+from tocsin.server.publishing.earlier_reviews import EarlierReviews, SentBy
 from tocsin.server.publishing.public_ids import (
     GENERATIONS,
     GONE,
@@ -89,6 +90,7 @@ from tocsin.server.publishing.revoked_and_purged_versions import is_ended_defini
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
     RESTORED,
+    STAYS,
     TEXT_NOT_QUEUED,
     TOO_MANY_WAITING,
     WITHDRAWALS,
@@ -132,6 +134,9 @@ class Batch:
     submission: str
     partner: Partner
     """The partner, with the consent that holds for this submission."""
+    account: str
+    collection: str
+    """Collection id."""
     candidates: tuple[Candidate, ...]
     refs: Mapping[str, PublicRef]
     """The public meaning of each source id of the whole submission."""
@@ -196,6 +201,8 @@ class Settlement:
     """The start of the next portion of contributions to complete; empty if none is left."""
     revoked: frozenset[str] = frozenset()
     """Ids that the partner revoked: reviews of what it sent under them need no decision."""
+    published: frozenset[str] = frozenset()
+    """Source ids of what is part of a public object now, as it was sent."""
     authors: ArrivedIds | None = None
     """Published identities that turned out to name the partner: `end_authors` ends them later."""
 
@@ -226,7 +233,8 @@ class Publisher:
         work = UnitOfWork.begin(txn, self.config, batch.now, batch.feeds)
         limit = 0 if batch.is_review else self.config.max_waiting_reviews
         room = _ReviewRoom(txn, batch.partner.slug, limit)
-        task = _Task(batch, work, self.ids, _load(work, batch), room)
+        reviews = _find_reviews_of(txn, batch)
+        task = _Task(batch, work, self.ids, _load(work, batch), room, reviews)
         authors = _replace_authors(task)
         ordered = sort_by_references(batch.candidates)
         outcomes = [_admit_to_reviews(task, _settle_candidate(task, c)) for c in ordered]
@@ -248,6 +256,9 @@ class Publisher:
             arrivals=arrivals,
             after=after,
             revoked=frozenset(own.withdrawn),
+            published=frozenset(
+                d.candidate.source_id or "" for d in decisions if d.joined or d.is_known
+            ),
             authors=authors,
         )
 
@@ -359,6 +370,7 @@ class _Task:
     ids: PublicIds
     source_ids: _SourceIds
     room: _ReviewRoom
+    reviews: EarlierReviews
 
     @property
     def hub(self) -> str:
@@ -534,10 +546,17 @@ def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
 def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
     """The outcome, if it asks nothing or there is room for one more review; else without it.
 
-    An object that would be held is refused; one published with texts removed stays so.
+    Nothing is asked twice.  Without room, an object that would be held is refused; one published
+    with texts removed stays so.
     """
     decision = outcome.decision
-    if not decision.asks or task.room.take():
+    if not decision.asks:
+        return outcome
+    decision = replace(decision, digest=task.reviews.digest(decision.candidate))
+    outcome = replace(outcome, decision=decision)
+    if known := _conclude_as_before(task, decision):
+        return known
+    if task.room.take():
         if decision.verdict is Verdict.HELD:
             task.source_ids.held.add(decision.candidate.source_id or "")
         return outcome
@@ -551,6 +570,54 @@ def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
     candidate = decision.candidate.refuse(TOO_MANY_WAITING)
     refused = replace(decision, candidate=candidate, verdict=Verdict.REFUSED, waits_for=())
     return replace(outcome, decision=refused)
+
+
+def _find_reviews_of(txn: Transaction, batch: Batch) -> EarlierReviews:
+    """The reviews of what the partner sent before under the ids of a batch."""
+    anonymous = batch.partner.consent not in CONSENTS_TO_NAME
+    sent_by = SentBy(batch.partner.slug, batch.account, batch.collection, anonymous)
+    ids = frozenset(c.source_id for c in batch.candidates if c.source_id)
+    return EarlierReviews(txn, sent_by, ids)
+
+
+def _conclude_as_before(task: _Task, held: Decision) -> _Outcome | None:
+    """The outcome of what would be held and was held before; None if it is a new question."""
+    if held.verdict is not Verdict.HELD or task.batch.is_review:
+        return None
+    source, own = held.candidate.source_id or "", task.source_ids
+    if submission := task.reviews.find_waiting(held.digest):
+        own.held.add(source)
+        return _conclude(held.candidate, _name_submission(OwnState.WAITING, submission))
+    public_id = own.public_id(source)
+    mine = task.find_own(public_id, source)
+    state, submission = task.reviews.find_decision(held.digest, held.asking_rules(), mine)
+    if state is OwnState.REJECTED:
+        own.give_up(source)
+        if not own.public_id(source):
+            own.refs[source] = GONE
+        return _conclude(held.candidate, _name_submission(state, submission))
+    if state is not OwnState.RELEASED or mine is None:
+        return None
+    work, again = task.work, replace(mine, received=task.batch.received)
+    work.put(confirm_contribution(work.find(public_id), mine, again, work.merge))
+    own.refs[source] = PublicRef(public_id, mine.tlp)
+    candidate = _without_questions(held.candidate)
+    return _conclude(candidate, find_row(PublicState.OWN, state), public_id)
+
+
+def _name_submission(state: OwnState, submission: str) -> Row:
+    """The row for a state, whose message names the submission in which it came before."""
+    row = find_row(PublicState.ABSENT, state)
+    if row.finding is None:
+        return row
+    return row._replace(finding=row.finding._replace(message=row.finding.message + submission))
+
+
+def _without_questions(candidate: Candidate) -> Candidate:
+    """Without the findings by which a reviewer was asked, who has answered."""
+    asked = (Action.HELD, Action.ASKED)
+    left = (each for each in candidate.findings if each.action not in asked)
+    return replace(candidate, findings=tuple(each for each in left if each.message != STAYS))
 
 
 def _keep_admission_verdict(task: _Task, candidate: Candidate) -> Decision:
@@ -1004,7 +1071,10 @@ def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcom
     task.work.note_report(copy.id)
     if row.effect is Effect.JOIN:
         return _join(task, proposal, public)
-    return _conclude(resolved.candidate, row, _keep(task, proposal, row, own))
+    candidate = resolved.candidate
+    if own is OwnState.RELEASED:
+        candidate = _without_questions(candidate)
+    return _conclude(candidate, row, _keep(task, proposal, row, own))
 
 
 def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
@@ -1030,7 +1100,8 @@ def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
         ids.assign(new.source_id, copy.id)
     mine = task.find_own(copy.id, new.source_id)
     if row.effect is Effect.CONFIRM and mine is not None:
-        work.put(confirm_contribution(copy, mine, new, work.merge))
+        again = replace(mine, received=new.received) if own is OwnState.RELEASED else new
+        work.put(confirm_contribution(copy, mine, again, work.merge))
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
     elif row.verdict is Verdict.HELD:  # even if something is published: it may be hidden
@@ -1100,9 +1171,19 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
         return OwnState.WITHDRAWN_OFTEN if held else OwnState.NONE
     asks = any(finding.action is Action.ASKED for finding in proposal.candidate.findings)
     state = _compare(new, mine, released=bool(task.batch.waived), asks=asks)
-    if state is OwnState.SAME and _find_less_strict(task, new):
-        return OwnState.OLDER  # it ends there: see `_leave_former_object`
-    return state
+    if state is OwnState.SAME:  # if it is an older one somewhere, that ends: `_leave_former_object`
+        return OwnState.OLDER if _find_less_strict(task, new) else state
+    released = asks and _is_released(task, proposal.candidate, mine)
+    return OwnState.RELEASED if released else state
+
+
+def _is_released(task: _Task, candidate: Candidate, mine: Contribution) -> bool:
+    """True if a reviewer released in full what rules would shorten now, and it is published."""
+    if task.batch.is_review:
+        return False
+    rules = [each.rule for each in candidate.findings if each.action is Action.ASKED]
+    digest = task.reviews.digest(candidate)
+    return task.reviews.find_decision(digest, rules, mine)[0] is OwnState.RELEASED
 
 
 def _find_less_strict(task: _Task, new: Contribution) -> list[str]:
@@ -1259,5 +1340,6 @@ def _conclude(
         candidate, public_id = candidate.refuse(*findings), ""
     else:
         candidate = candidate.with_findings(*findings)
-    decision = Decision(candidate, row.verdict, public_id, waits_for[:MOST_AWAITED])
+    known = row.effect is Effect.CONFIRM
+    decision = Decision(candidate, row.verdict, public_id, waits_for[:MOST_AWAITED], is_known=known)
     return _Outcome(decision)

@@ -68,6 +68,9 @@ class OwnState(StrEnum):
     SAME = "the same"
     NEWER = "a newer version"
     NEWER_HELD = "a newer version, which is held"
+    WAITING = "the same, which waits; it would wait again"
+    REJECTED = "the same, which a reviewer rejected; it would wait again"
+    RELEASED = "the same, as a reviewer released it; it would be asked about again"
     REPEATED = "this version, just sent or asked about"
     CONFLICTING = "this version with other content than its references"
     UNCHANGED = "nothing or older, adds nothing"
@@ -166,6 +169,34 @@ TABLE: tuple[Row, ...] = (
             "versions",
             "a newer version of this object is held already: it waits for its references",
         ),
+    ),
+    Row(
+        (),
+        (_O.WAITING,),
+        _V.DUPLICATE,
+        _E.NONE,
+        _noted(
+            "reviews",
+            "you sent the same before, and it waits: see the status of submission ",
+        ),
+    ),
+    Row(
+        (),
+        (_O.REJECTED,),
+        _V.REFUSED,
+        _E.NONE,
+        _refused(
+            "reviews",
+            "you sent the same before, and a reviewer rejected it: change it before you send it "
+            "again; for the reason, see the status of submission ",
+        ),
+    ),
+    Row(
+        (),
+        (_O.RELEASED,),
+        _V.DUPLICATE,
+        _E.CONFIRM,
+        _noted("reviews", "it is published as a reviewer released it when you sent it before"),
     ),
     Row(
         (_P.UNTAKEN,),
@@ -349,7 +380,8 @@ TABLE: tuple[Row, ...] = (
 OUTCOMES = frozenset(
     row.finding.message for row in TABLE if row.finding and row.finding.action is Action.NOTED
 )
-"""Messages that say by themselves what became of an object that is neither held nor refused."""
+"""Messages, or their beginnings, that say by themselves what became of an object that is neither
+held nor refused."""
 
 
 @cache
@@ -505,6 +537,10 @@ class Decision:
     """Source ids that it needs and that have not arrived."""
     joined: bool = False
     """It is part of a public object from now on."""
+    is_known: bool = False
+    """It is part of one already."""
+    digest: bytes = b""
+    """See `Review.digest`; empty if nothing is asked."""
 
     def record(self) -> Record:
         """Its line in the status of the submission."""
@@ -520,9 +556,10 @@ class Decision:
     @property
     def asks(self) -> bool:
         """True if it leaves a question for a reviewer."""
-        return self.verdict is Verdict.HELD or bool(self._asking_rules() and self.joined)
+        return self.verdict is Verdict.HELD or bool(self.asking_rules() and self.joined)
 
-    def _asking_rules(self) -> list[str]:
+    def asking_rules(self) -> list[str]:
+        """The rules that a reviewer would waive, in order of their names."""
         action = Action.HELD if self.verdict is Verdict.HELD else Action.ASKED
         return sorted({f.rule for f in self.candidate.findings if f.action is action})
 
@@ -534,7 +571,7 @@ class Decision:
         """
         if not self.asks:
             return []
-        held, rules = self.verdict is Verdict.HELD, self._asking_rules()
+        held, rules = self.verdict is Verdict.HELD, self.asking_rules()
         record, candidate = self.record(), self.candidate
         review = Review(
             id=str(uuid.uuid4()),
@@ -550,6 +587,7 @@ class Decision:
             waits_for=self.waits_for,
             anonymous=sender.partner.consent not in CONSENTS_TO_NAME,
             tlp="" if candidate.tlp is None else candidate.tlp.label,
+            digest=self.digest,
         )
         return [review]
 

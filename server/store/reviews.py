@@ -24,6 +24,7 @@ from tocsin.server.model import (
     PendingDecision,
     Review,
     ReviewKind,
+    ReviewOutcome,
 )
 from tocsin.server.store.connection import (
     MAX_KEYS,
@@ -45,6 +46,9 @@ ANSWERS = ("released", "rejected")
 REVISION = "reviews"
 """The document in `hub_state` with the number of the last change of reviews, claims left out."""
 CLAIM_FIELDS = ("claimed_by", "claimed_login", "claimed_until")
+_OUTCOME_FIELDS = dict.fromkeys(
+    ("question", "submission", "state", "rules", "decided_at", "digest"), 1
+)
 _TITLE_FIELDS = dict.fromkeys(("title", "state", *CLAIM_FIELDS), 1)
 
 
@@ -98,6 +102,22 @@ class Reviews:
         """Waiting reviews of these ids of a partner's own, the oldest first."""
         found = self._find_by_sources(partner, sources)
         return _sort_reviews(each for each in found if each["state"] == WAITING)
+
+    def list_outcomes_under(self, partner: str, sources: Iterable[str]) -> list[ReviewOutcome]:
+        """The outcomes of reviews of these ids of a partner's own, of those with a digest."""
+        found = self._find_by_sources(partner, sources, _OUTCOME_FIELDS)
+        return [
+            ReviewOutcome(
+                kind=ReviewKind(each["question"]),
+                submission=each["submission"],
+                state=each["state"],
+                rules=frozenset(each["rules"]),
+                decided_at=each.get("decided_at", 0),
+                digest=each["digest"],
+            )
+            for each in found
+            if each.get("digest")
+        ]
 
     def find(self, id: str) -> Review | None:
         """The review, or None."""
@@ -202,11 +222,14 @@ class ReviewWriter(Reviews):
         changes = {name: document[name] for name in ("rules", "findings", "waits_for")}
         self._change({"_id": review.id, "state": WAITING}, {"$set": changes})
 
-    def decide(self, review_id: str, state: str, who: str = "", act: str = "") -> Review:
+    def decide(
+        self, review_id: str, state: str, who: str = "", act: str = "", *, holds: bool = False
+    ) -> Review:
         """Decide a review, `released` or `rejected`; return the decided review.
 
         `who` decides, in the act of this id if there is one; a decision of another one that has
-        not taken effect yet is dropped.  Raises NotFound, or Conflict if it was decided before.
+        not taken effect yet is dropped.  `holds`: also for what is sent again unchanged.
+        Raises NotFound, or Conflict if it was decided before.
         """
         if state not in ANSWERS:
             raise ValueError(f"a review is {' or '.join(ANSWERS)}, not {state}")
@@ -220,8 +243,21 @@ class ReviewWriter(Reviews):
             carried_out = document["decision"]["act"] == act
             change["decision"] = document["decision"] | {"masks": []} if carried_out else None
         gone = dict.fromkeys(("day", "title", "returned", *CLAIM_FIELDS), "")
+        if not holds:
+            gone["digest"] = ""
         self._change({"_id": review_id}, {"$set": change, "$unset": gone})
         return _review_from_document(document | change)
+
+    def reconsider(self, review_id: str) -> Review:
+        """Let a decision hold no more for what is sent again; return the review.
+
+        Raises NotFound, or Conflict unless it was decided.
+        """
+        document = self._require(review_id)
+        if document["state"] == WAITING:
+            raise Conflict("this review waits: it has not been decided yet")
+        self._change({"_id": review_id}, {"$unset": {"digest": ""}})
+        return _review_from_document(document)
 
     def put_decision(self, reviews: Sequence[Review], decision: PendingDecision) -> None:
         """Write down the decision on open reviews, which takes effect later.
@@ -275,7 +311,7 @@ class ReviewWriter(Reviews):
             return
         change: Document = {"object": b"", "waits_for": []}
         change["findings"] = redact(document["findings"], values)
-        gone = dict.fromkeys(("day", "title", "returned", *CLAIM_FIELDS), "")
+        gone = dict.fromkeys(("day", "title", "returned", "digest", *CLAIM_FIELDS), "")
         if document["state"] == WAITING:
             change |= {"state": "rejected", "decided_day": self._now // DAY}
             gone["decision"] = ""
@@ -375,6 +411,7 @@ def _review_to_document(review: Review) -> Document:
         "waits_for": list(review.waits_for),
         "anonymous": review.anonymous,
         "day": review.created // DAY,
+        "digest": review.digest,
         **describe(review.object, review.tlp),
     }
 
@@ -459,4 +496,5 @@ def _review_from_document(document: Document) -> Review:
         returned=document.get("returned", ""),
         decided_by=document.get("decided_by", ""),
         decided_at=document.get("decided_at", 0),
+        digest=document.get("digest", b""),
     )

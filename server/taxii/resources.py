@@ -92,7 +92,7 @@ _AWAITS_OBJECTS = "not published yet"
 """The outcome of an object that is held only until others arrive: nobody has to decide."""
 _UNCHANGED = "published already; nothing changed"
 _HELD_FOR_REVIEW = "held for review: "
-_INSTEAD = OUTCOMES | {UNTOLD}
+_INSTEAD = (*OUTCOMES, UNTOLD)
 """Messages that stand for the outcome."""
 _ROUTINE = frozenset({AUTHOR_REMOVED, ROUNDED})
 """Messages of what is done to most objects; a status has them only in `x_tocsin_findings`."""
@@ -376,7 +376,7 @@ def _outcome(record: Record, *, is_explained: bool) -> str:
 
 def _says_all(finding: Mapping[str, str]) -> bool:
     """True if the message says itself what became of an object that succeeded."""
-    return finding.get("message") in _INSTEAD or finding.get("stage") == "identify"
+    return finding.get("message", "").startswith(_INSTEAD) or finding.get("stage") == "identify"
 
 
 def _explains_failure(verdict: str, finding: Mapping[str, str]) -> bool:

@@ -79,12 +79,12 @@ def test_every_command_but_conformance_has_an_example(words: Any) -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A served hub with objects on EVIL and NAMED, two others and four held ones; its folder."""
+    """A served hub with objects on EVIL and NAMED, two others and five held ones; its folder."""
     folder = tmp_path_factory.mktemp("examples")
     hub = HubProcess(folder / "data")
     hub.start()
     hub.join("city")
-    evil, named, plain, other, *held = indicators(8)
+    evil, named, plain, other, *held = indicators(9)
     evil["pattern"] = f"[domain-name:value = '{EVIL}']"
     named["pattern"] = f"[domain-name:value = '{NAMED}']"
     for each in held:
@@ -117,7 +117,7 @@ def _replace_others(hub: HubProcess, words: list[str]) -> list[str]:
         keys = [each["id"] for each in hub.command("key", "list", "acme") if each["kind"] == "key"]
         return [*words[:3], keys[0][:12]]
     if words[0] == "review" and words[1] != "list":
-        return [*words[:2], hub.command("review", "list")[0]["review"], *words[3:]]
+        return [*words[:2], choose_review(hub, words[1]), *words[3:]]
     if words[0] == "person" and words[1] not in ("invite", "list"):
         let_sign_in(hub, words[2])
     if words[0] == "submission" and words[1] != "list":
@@ -128,6 +128,14 @@ def _replace_others(hub: HubProcess, words: list[str]) -> list[str]:
         sender = ["city" if word == "acme" else word for word in words[3:]]
         return [*words[:2], plain[-1 if words[1] == "purge" else 0], *sender]
     return words
+
+
+def choose_review(hub: HubProcess, command: str) -> str:
+    """Id of a review that the command can do something with."""
+    review = str(hub.command("review", "list")[0]["review"])
+    if command == "reconsider":
+        hub.command("review", "reject", review)
+    return review
 
 
 def let_sign_in(hub: HubProcess, mailbox: str) -> None:

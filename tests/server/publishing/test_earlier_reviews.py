@@ -1,0 +1,258 @@
+"""Nobody is asked twice about what a partner sends again unchanged (docs/merging.md)."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from support.clock import ManualClock
+from support.hub import AMBER, HubInProcess, details, indicator, relationship, sdo
+from support.several_ids import revoke
+
+from tocsin.admission.errors import Conflict
+from tocsin.config import HubSettings
+from tocsin.server.model import Account, Partner, Review
+from tocsin.server.store import Store
+
+LATER, LATEST = "2026-03-02T00:00:00.000Z", "2026-03-03T00:00:00.000Z"
+RECIPIENT = "[email-message:to_refs[*].value = 'jane@bank.example']"
+PERSON = "Reported by Jane Doe"
+MASKED = "Reported by [removed: person's name]"
+
+
+def held(**more: Any) -> dict[str, Any]:
+    """An indicator that waits for a reviewer."""
+    return indicator(pattern=RECIPIENT, **more)
+
+
+def waiting(hub: HubInProcess) -> list[Review]:
+    return hub.store.reviews.list_waiting("acme")
+
+
+def release(hub: HubInProcess, **more: Any) -> str:
+    [review] = waiting(hub)
+    return hub.services.intake.reviewer.release(review, "rita", **more).verdict
+
+
+def reject(hub: HubInProcess, *, is_answer: bool = True) -> Review:
+    [review] = waiting(hub)
+    hub.services.intake.reviewer.reject(review, "rita", "ask me", is_answer=is_answer)
+    return review
+
+
+def push(hub: HubInProcess, *objects: Any, **more: Any) -> list[str]:
+    return hub.verdicts(hub.push(*objects, **more))
+
+
+def messages(status: dict[str, Any]) -> str:
+    """The message of the only object of a status."""
+    return "; ".join(each["message"] for each in details(status))
+
+
+class TestWhileItWaits:
+    def test_one_question_is_asked_however_often_it_is_sent(self, hub: HubInProcess) -> None:
+        sent = held()
+        first = hub.push(sent)
+        again = [hub.push(sent) for _ in range(3)]
+        assert [hub.verdicts(each) for each in again] == [["duplicate"]] * 3
+        assert all(first["id"] in messages(each) for each in again)
+        assert len(waiting(hub)) == 1
+        assert release(hub) == "admitted" and len(hub.feed("green")) == 1
+
+    def test_new_dates_make_no_new_question(self, hub: HubInProcess) -> None:
+        sent = held()
+        hub.push(sent)
+        assert push(hub, sent | {"modified": LATER, "valid_from": LATER}) == ["duplicate"]
+
+    @pytest.mark.parametrize(
+        "change", [{"description": "seen twice"}, {"object_marking_refs": [AMBER]}]
+    )
+    def test_other_content_is_another_question(self, hub: HubInProcess, change: Any) -> None:
+        sent = held()
+        hub.push(sent)
+        assert push(hub, sent | {"modified": LATER} | change) == ["held"]
+        assert len(waiting(hub)) == 2
+
+    def test_so_is_the_same_under_another_id(self, hub: HubInProcess) -> None:
+        hub.push(held())
+        assert push(hub, held()) == ["held"]
+
+    def test_another_partner_asks_for_itself(self, hub: HubInProcess) -> None:
+        sent = held()
+        hub.push(sent)
+        assert push(hub, sent, who="north") == ["held"]
+
+    def test_so_does_another_account_of_the_partner(self, hub: HubInProcess) -> None:
+        """The first one may lose its rights, and its question with them."""
+        first = hub.store.accounts.find_account("acme")
+        assert first is not None
+        hub.store.accounts.add_account(Account("second", "acme", first.reads, first.writes))
+        hub.store.accounts.add_key("second", hashlib.sha256(b"second").hexdigest())
+        sent = held()
+        hub.push(sent)
+        assert push(hub, sent, who="second") == ["held"]
+        assert push(hub, sent, who="second") == ["duplicate"]
+
+    def test_nobody_is_asked_when_it_came_with_what_it_waits_for(self, hub: HubInProcess) -> None:
+        """The repeat waits no more, and neither does the first."""
+        malware = sdo("malware", name="Loader", is_family=False)
+        note = sdo("note", content="a loader", object_refs=[malware["id"]])
+        assert push(hub, note) == ["held"] and push(hub, note) == ["duplicate"]
+        assert push(hub, malware, note) == ["admitted", "admitted"]
+        assert waiting(hub) == []
+
+    def test_what_refers_to_it_waits_once_as_well(self, hub: HubInProcess) -> None:
+        sent, malware = held(), sdo("malware", name="Loader", is_family=False)
+        link = relationship(sent, "indicates", malware)
+        assert push(hub, sent, malware, link) == ["held", "admitted", "held"]
+        assert push(hub, sent, malware, link) == ["duplicate"] * 3
+        [review] = [each for each in waiting(hub) if each.source_id == sent["id"]]
+        hub.services.intake.reviewer.release(review, "rita")
+        assert {each["type"] for each in hub.feed("green")} >= {"indicator", "relationship"}
+        assert waiting(hub) == []
+        assert push(hub, sent, malware, link) == ["duplicate"] * 3
+
+    def test_it_takes_no_room_of_other_questions(self, store: Store) -> None:
+        hub = HubInProcess(store, settings=HubSettings(max_waiting_reviews=1))
+        sent = held()
+        assert push(hub, sent) == ["held"] and push(hub, sent) == ["duplicate"]
+        assert push(hub, held()) == ["refused"]
+
+    def test_a_revocation_ends_it_at_once(self, hub: HubInProcess) -> None:
+        sent = held()
+        hub.push(sent)
+        hub.push(sent)
+        assert push(hub, revoke(sent)) == ["admitted"] and waiting(hub) == []
+        assert push(hub, sent) == ["refused"]
+
+
+class TestOnceReleased:
+    def test_it_is_published_and_no_more_asked_about(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        sent = held()
+        hub.push(sent)
+        release(hub)
+        [before] = hub.feed("green")
+        clock.advance(days=8)  # the day of the last report is published weekly
+        status = hub.push(sent | {"modified": LATER})
+        assert hub.verdicts(status) == ["duplicate"] and waiting(hub) == []
+        [entry] = details(status)
+        assert entry["x_tocsin_public_id"] == before["id"]
+        assert {each["action"] for each in entry["x_tocsin_findings"]} == {"noted"}
+        now = hub.feed("green")[-1]
+        assert now["id"] == before["id"] and now["modified"] > before["modified"]
+        assert "the version that you sent before" not in json.dumps(entry)
+
+    @pytest.mark.parametrize("way", ["withdrawn", "revoked by the hub", "other content since"])
+    def test_it_is_asked_about_if_it_is_not_what_is_published(
+        self, hub: HubInProcess, clock: ManualClock, way: str
+    ) -> None:
+        sent = held()
+        hub.push(sent)
+        release(hub)
+        clock.advance(hours=1)
+        if way == "withdrawn":
+            hub.push(revoke(sent))
+            expected = ["refused"]
+        elif way == "revoked by the hub":
+            hub.services.lifecycle.revoke(hub.feed("green")[0]["id"], "operator", "why")
+            expected = ["held"]
+        else:
+            hub.push(indicator("evil.top") | {"id": sent["id"], "modified": LATER})
+            expected = ["held"]
+        clock.advance(hours=1)
+        assert push(hub, sent | {"modified": LATEST}) == expected
+
+    def test_another_rule_asks_all_the_same(self, hub: HubInProcess) -> None:
+        sent = held()
+        hub.push(sent)
+        release(hub)
+        term = {"terms": ("bank.example",), "mask_everywhere": True}
+        hub.join(Partner("west", "West", **term))  # type: ignore[arg-type]
+        assert push(hub, sent) == ["held"]
+
+    def test_what_was_released_in_full_stays_so(self, hub: HubInProcess) -> None:
+        sent = indicator(description=PERSON)
+        hub.push(sent)
+        assert [each["description"] for each in hub.feed("green")] == [MASKED]
+        release(hub)
+        for number in range(2):
+            again = sent | {"modified": f"2026-03-0{number + 2}T00:00:00.000Z"}
+            assert push(hub, again) == ["duplicate"]
+        assert hub.feed("green")[-1]["description"] == PERSON
+        assert waiting(hub) == []
+
+    def test_what_was_kept_masked_stays_so(self, hub: HubInProcess) -> None:
+        sent = indicator(description=PERSON)
+        hub.push(sent)
+        release(hub, without_text=True)
+        assert push(hub, sent | {"modified": LATER}) == ["duplicate"]
+        assert [each["description"] for each in hub.feed("green")] == [MASKED]
+        assert waiting(hub) == []
+
+    def test_the_second_of_two_ids_is_asked_about_once(self, hub: HubInProcess) -> None:
+        """Released, it adds nothing to the first."""
+        for sent in (held(), held()):
+            hub.push(sent)
+            release(hub)
+            assert push(hub, sent) == ["duplicate"] and waiting(hub) == []
+
+
+class TestOnceRejected:
+    def test_it_is_refused_and_no_more_asked_about(self, hub: HubInProcess) -> None:
+        sent = held()
+        first = hub.push(sent)
+        reject(hub)
+        status = hub.push(sent | {"modified": LATER})
+        assert hub.verdicts(status) == ["refused"] and waiting(hub) == []
+        assert first["id"] in messages(status)
+
+    def test_it_is_asked_about_once_it_is_changed(self, hub: HubInProcess) -> None:
+        sent = held()
+        hub.push(sent)
+        reject(hub)
+        assert push(hub, sent | {"modified": LATER, "name": "a campaign"}) == ["held"]
+
+    def test_it_is_asked_about_if_nobody_decided(self, hub: HubInProcess) -> None:
+        """The hub's own rejection, after a time, asks to send it again."""
+        sent = held()
+        hub.push(sent)
+        reject(hub, is_answer=False)
+        assert push(hub, sent) == ["held"]
+
+    def test_it_is_asked_about_if_the_rejection_is_reconsidered(self, hub: HubInProcess) -> None:
+        sent = held()
+        hub.push(sent)
+        with pytest.raises(Conflict, match="not been decided"):
+            hub.services.intake.reviewer.reconsider(waiting(hub)[0].id, "rita")
+        review = reject(hub)
+        hub.services.intake.reviewer.reconsider(review.id, "rita")
+        assert push(hub, sent) == ["held"]
+        acts = [each.action for each in hub.store.journal.entries()]
+        assert acts[-2:] == ["review.reconsider", "admit"]
+
+    def test_what_refers_to_it_waits_for_a_better_one(self, hub: HubInProcess) -> None:
+        sent, malware = held(), sdo("malware", name="Loader", is_family=False)
+        hub.push(sent)
+        reject(hub)
+        link = relationship(sent, "indicates", malware)
+        assert push(hub, sent, malware, link) == ["refused", "admitted", "held"]
+        assert push(hub, sent, malware, link) == ["refused", "duplicate", "duplicate"]
+        assert [each.source_id for each in waiting(hub)] == [link["id"]]
+
+    def test_what_was_published_before_stays(self, hub: HubInProcess) -> None:
+        sent = indicator("evil.top")
+        hub.push(sent)
+        newer = sent | {"modified": LATER, "pattern": RECIPIENT}
+        hub.push(newer)
+        reject(hub)
+        assert push(hub, newer) == ["refused"]
+        assert [each["pattern"] for each in hub.feed("green")] == [sent["pattern"]]
+
+    def test_its_checksum_goes_with_a_purge(self, hub: HubInProcess) -> None:
+        sent = held(name="from jane@bank.example")
+        hub.push(sent)
+        review = reject(hub)
+        hub.store.commit(lambda txn: txn.reviews.purge(review.id, ()))
+        assert push(hub, sent) == ["held"]
