@@ -112,20 +112,20 @@ def _reject(hub: Runtime, ids: tuple[str, ...], reason: str) -> Iterator[Answer]
 
 
 @review_command.command(
-    "reconsider",
+    "forget",
     epilog=format_examples(
-        "tocsin-hub review reconsider 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55",
+        "tocsin-hub review forget 0d6c2a9f-6f0e-4d53-9f4e-2a4d6b1c7e55",
     ),
 )
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
 @with_acting_hub
-def _reconsider(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
-    """Ask about decided objects when they come again.
+def _forget(hub: Runtime, ids: tuple[str, ...]) -> Iterator[Answer]:
+    """Forget decisions: ask about their objects if they come again.
 
     ID is in the journal: `journal list --act review.reject`.
     """
     for id in ids:
-        review = hub.services.intake.reviewer.reconsider(id, hub.actor)
+        review = hub.services.intake.reviewer.forget_decision(id, hub.actor)
         yield {"review": id, "source_id": review.source_id, "state": review.state}
 
 

@@ -291,15 +291,15 @@ class Reviewer:
         self.follow(left)
         return record
 
-    def reconsider(self, id: str, who: str) -> Review:
+    def forget_decision(self, id: str, who: str) -> Review:
         """Let the same object be asked about again when its partner sends it; the decided review.
 
         Raises NotFound if there is none, Conflict if it was not decided.
         """
 
         def write(txn: Transaction) -> Review:
-            review = txn.reviews.reconsider(id)
-            txn.add_journal_entry("review.reconsider", who, _entry(review))
+            review = txn.reviews.forget_decision(id)
+            txn.add_journal_entry("review.forget", who, _entry(review))
             return review
 
         return self._store.commit(write)

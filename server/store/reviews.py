@@ -248,7 +248,7 @@ class ReviewWriter(Reviews):
         self._change({"_id": review_id}, {"$set": change, "$unset": gone})
         return _review_from_document(document | change)
 
-    def reconsider(self, review_id: str) -> Review:
+    def forget_decision(self, review_id: str) -> Review:
         """Let a decision hold no more for what is sent again; return the review.
 
         Raises NotFound, or Conflict unless it was decided.

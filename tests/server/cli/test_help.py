@@ -133,7 +133,7 @@ def _replace_others(hub: HubProcess, words: list[str]) -> list[str]:
 def choose_review(hub: HubProcess, command: str) -> str:
     """Id of a review that the command can do something with."""
     review = str(hub.command("review", "list")[0]["review"])
-    if command == "reconsider":
+    if command == "forget":
         hub.command("review", "reject", review)
     return review
 

@@ -221,16 +221,16 @@ class TestOnceRejected:
         reject(hub, is_answer=False)
         assert push(hub, sent) == ["held"]
 
-    def test_it_is_asked_about_if_the_rejection_is_reconsidered(self, hub: HubInProcess) -> None:
+    def test_it_is_asked_about_if_the_rejection_is_forgotten(self, hub: HubInProcess) -> None:
         sent = held()
         hub.push(sent)
         with pytest.raises(Conflict, match="not been decided"):
-            hub.services.intake.reviewer.reconsider(waiting(hub)[0].id, "rita")
+            hub.services.intake.reviewer.forget_decision(waiting(hub)[0].id, "rita")
         review = reject(hub)
-        hub.services.intake.reviewer.reconsider(review.id, "rita")
+        hub.services.intake.reviewer.forget_decision(review.id, "rita")
         assert push(hub, sent) == ["held"]
         acts = [each.action for each in hub.store.journal.entries()]
-        assert acts[-2:] == ["review.reconsider", "admit"]
+        assert acts[-2:] == ["review.forget", "admit"]
 
     def test_what_refers_to_it_waits_for_a_better_one(self, hub: HubInProcess) -> None:
         sent, malware = held(), sdo("malware", name="Loader", is_family=False)
