@@ -271,7 +271,13 @@ def _find_sender(known: Senders, submission: Submission) -> Account | Finding:
 def _prepare_parts(whole: Batch) -> Batch:
     """The batch with what its parts need to know of each other if it is settled in parts."""
     every = whole.candidates
-    return replace(whole, earlier=group_assessments(every), translated=index_translated(every))
+    firsts = {c.source_id: c for c in reversed(every) if c.source_id}
+    return replace(
+        whole,
+        earlier=group_assessments(every),
+        translated=index_translated(every),
+        whole=firsts,
+    )
 
 
 def _next_batch(objects: Sequence[bytes], first: int) -> Sequence[bytes]:

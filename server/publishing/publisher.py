@@ -6,7 +6,7 @@ those that others reference first; carry the decision out on values; write once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -169,6 +169,26 @@ class Batch:
 
     By source id and `version_key`.
     """
+    whole: Mapping[str, Candidate] = field(default_factory=dict)
+    """The first candidate of each source id of a submission that is settled in several batches."""
+
+    def settled_before(self, sources: Set[str]) -> frozenset[str]:
+        """Those of these ids that earlier batches of the submission have settled.
+
+        The database has the objects that they stand for; in `refs` are those that were foreseen.
+        """
+        if not self.whole:
+            return frozenset()
+        first = min((each.index for each in self.candidates), default=0)
+        named = ((s, self.whole[s]) for s in sources if s in self.whole)
+        settled = {s for s, each in named if each.is_open and each.index < first}
+        return frozenset(settled - self.authors - {c.source_id for c in self.candidates})
+
+    def settled_later(self, sources: Set[str]) -> list[Candidate]:
+        """Candidates with these ids that later batches of the submission settle."""
+        last = max((each.index for each in self.candidates), default=0)
+        named = (self.whole[s] for s in sorted(sources) if s in self.whole)
+        return [c for c in named if c.is_open and c.index > last and c.source_id in self.refs]
 
     def contribution(self, candidate: Candidate, version: str) -> Contribution:
         """A candidate as its partner's contribution."""
@@ -236,6 +256,7 @@ class Publisher:
         reviews = _find_reviews_of(txn, batch)
         task = _Task(batch, work, self.ids, _load(work, batch), room, reviews)
         authors = _replace_authors(task)
+        _foresee_later_ids(task)
         ordered = sort_by_references(batch.candidates)
         outcomes = [_admit_to_reviews(task, _settle_candidate(task, c)) for c in ordered]
         _apply_earlier_assessments(task)
@@ -446,19 +467,24 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     layers = [layer for c in batch.candidates if c.is_open for layer in objects_by_level(c)]
     own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
     own |= {id_ for layer in layers for id_ in marking_ids(layer)} - TLP_DEFINITIONS
-    outside = {target for layer in layers for target in referenced_ids(layer)} - batch.refs.keys()
-    outside -= TLP_DEFINITIONS
+    targets = {target for layer in layers for target in referenced_ids(layer)} - TLP_DEFINITIONS
+    before, later = batch.settled_before(targets), batch.settled_later(targets)
+    own |= {str(each.source_id) for each in later}
+    own.update(*(batch.earlier.get(str(c.source_id), ()) for c in batch.candidates))
+    outside = (targets - batch.refs.keys()) | before
     partner = batch.partner.slug
     found = work.txn.find_public_ids(partner, own | outside | set(map(revocation_name, own)))
     stored = {name: found[name] for name in own & found.keys()}
-    targets = {name: found.get(name) for name in outside}
     public = {batch.refs[name].id for name in own & batch.refs.keys()}
     work.load(public | own | outside | {found[name] for name in (own | outside) & found.keys()})
     silent = {
         name for name in own if work.find(stored.get(name, "")).contribution(partner, name) is None
     }
-    refs = dict.fromkeys(batch.refused, GONE) | dict(batch.refs)
-    refs |= resolve_references(work, partner, batch.sees, targets)
+    foreseen = {name: ref for name, ref in batch.refs.items() if name not in before}
+    refs = dict.fromkeys(batch.refused, GONE) | foreseen
+    refs |= resolve_references(
+        work, partner, batch.sees, {name: found.get(name) for name in outside}
+    )
     revoked = {name for name in silent if revocation_name(name) in found}
     waiting, held = _find_waiting_versions(work, batch), _find_held(work, batch)
     return _SourceIds(stored, refs, revoked, waiting, held)
@@ -507,6 +533,20 @@ def _replace_authors(task: _Task) -> ArrivedIds | None:
         own.assign(identity, task.hub)
     names, ids = frozenset(published), frozenset(published.values())
     return ArrivedIds(task.batch.partner.slug, names, ids) if published else None
+
+
+def _foresee_later_ids(task: _Task) -> None:
+    """Refer to what later batches settle by the ids that it will have, not by revoked ones."""
+    if not task.batch.whole:
+        return
+    layers = [layer for c in task.batch.candidates if c.is_open for layer in objects_by_level(c)]
+    refs = task.source_ids.refs
+    for candidate in task.batch.settled_later({t for each in layers for t in referenced_ids(each)}):
+        source = str(candidate.source_id)
+        public = task.work.find_public(refs[source].id)
+        if public is not None and public.revoked:
+            living = _find_living_id(task, task.ids.resolve(candidate, refs))
+            refs[source] = replace(refs[source], id=living.id)
 
 
 def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
@@ -1314,12 +1354,12 @@ def _follows(new: Contribution, sent: Contribution) -> bool:
 
 def _apply_earlier_assessments(task: _Task) -> None:
     """Sightings and opinions of earlier batches reach the indicators that came only now."""
-    refs, work = task.batch.refs, task.work
+    work = task.work
     names = [
-        refs[source].id
+        name
         for candidate in task.batch.candidates
         for source in task.batch.earlier.get(str(candidate.source_id), ())
-        if source in refs
+        if (name := task.source_ids.public_id(source))
     ]
     work.load(names)
     for name in names:

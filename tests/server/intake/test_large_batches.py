@@ -1,7 +1,11 @@
 """A transaction settles a bounded number of objects and of octets."""
 
+import uuid
+from typing import Any
+
 import pytest
-from support.hub import HubInProcess, indicator, sdo
+from support.hub import GREEN, HubInProcess, indicator, relationship, sdo
+from support.statement_marking import STATEMENT
 
 from tocsin.server.intake import admission
 from tocsin.server.publishing import references
@@ -60,6 +64,86 @@ def test_a_batch_that_is_too_large_with_what_it_is_merged_into_is_halved(
     [seen] = [each for each in hub.feed("green") if "host5" in str(each.get("pattern"))]
     [statistics] = seen["extensions"].values()
     assert statistics["sightings"] == 1
+
+
+class TestReferencesAcrossBatches:
+    """They lead to what another batch of the submission publishes, under the id that it has."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(admission, "BATCH", 2)
+
+    @pytest.mark.parametrize("place", ["before", "after", "in the middle"])
+    def test_they_lead_to_the_id_in_force(self, hub: HubInProcess, place: str) -> None:
+        hub.push(indicator())
+        [ended] = hub.feed("green")
+        hub.services.lifecycle.revoke(ended["id"], "operator", "why")
+        again, malware = indicator(), sdo("malware", name="Loader", is_family=False)
+        about = [relationship(again, "indicates", malware)]
+        about.append(sdo("note", content="seen", object_refs=[again["id"]]))
+        about.append(sdo("sighting", sighting_of_ref=again["id"]))
+        others = [malware, indicator("a.top"), indicator("b.top"), indicator("c.top")]
+        sent = {
+            "before": [again, *others, *about],
+            "after": [*about, *others, again],
+            "in the middle": [*others, *about[:1], again, *about[1:]],
+        }[place]
+        assert hub.verdicts(hub.push(*sent)) == ["admitted"] * 8
+        objects = {each["id"]: each for each in hub.feed("green")}
+        living = (o for o in objects.values() if not o.get("revoked"))
+        [now] = (o for o in living if o.get("pattern") == again["pattern"])
+        [link], [note], [sighting] = (
+            [o for o in objects.values() if o["type"] == kind]
+            for kind in ("relationship", "note", "sighting")
+        )
+        assert link["source_ref"] == note["object_refs"][0] == now["id"]
+        assert sighting["sighting_of_ref"] == now["id"]
+        [statistics] = now["extensions"].values()
+        # Those that come after the indicator are published with its next version.
+        assert statistics["sightings"] == (1 if place == "after" else 0)
+
+    @pytest.mark.parametrize("place", ["first", "last"])
+    def test_carriers_get_the_definition_that_came_anew(
+        self, hub: HubInProcess, place: str
+    ) -> None:
+        before, name = statement("All rights reserved"), "marking-definition--" + str(uuid.uuid4())
+        carriers = [indicator(f"host{n}.top", object_marking_refs=[GREEN, name]) for n in range(5)]
+        old = {**carriers[0], "object_marking_refs": [GREEN, before["id"]]}
+        hub.push(before, old)
+        hub.services.lifecycle.revoke(definitions(hub)[0], "operator", "why")
+        again = before | {"id": name}
+        carriers[0]["modified"] = "2026-03-02T00:00:00.000Z"
+        sent = [again, *carriers] if place == "first" else [*carriers, again]
+        assert hub.verdicts(hub.push(*sent)) == ["admitted"] * 6
+        living = set(definitions(hub))
+        assert len(living) == 1
+        for each in hub.feed("green"):
+            assert set(each["object_marking_refs"]) == {GREEN, *living}
+
+    def test_nothing_refers_to_what_an_earlier_one_did_not_publish(self, hub: HubInProcess) -> None:
+        missing = indicator("late.top")
+        malware = sdo("malware", name="Loader", is_family=False)
+        first = relationship(missing, "indicates", malware)
+        note = sdo("note", content="seen", object_refs=[first["id"]])
+        sent = [malware, first, indicator("a.top"), note]
+        assert hub.verdicts(hub.push(*sent)) == ["admitted", "held", "admitted", "held"]
+        hub.push(missing)
+        assert {"relationship", "note"} <= {each["type"] for each in hub.feed("green")}
+
+
+def statement(text: str) -> dict[str, Any]:
+    return STATEMENT | {"definition": {"statement": text}, "object_marking_refs": [GREEN]}
+
+
+def definitions(hub: HubInProcess) -> list[str]:
+    """Ids of the statements in force in the feed at TLP:GREEN."""
+    found = hub.ask("collections/green/objects/", query_string={"limit": 1000}).json["objects"]
+    return [
+        o["id"]
+        for o in found
+        if o.get("definition_type") == "statement"
+        and not str(o["definition"]["statement"]).startswith("[removed")
+    ]
 
 
 def test_completing_what_waits_is_bounded_in_octets(
