@@ -361,6 +361,8 @@ class Contribution:
     """Digest of texts that were left out for want of room; empty: it is complete."""
     early_reports: frozenset[str] | None = None
     """Digests of the reports that it cites and cited before others reported the same; None: all."""
+    sent: bytes = b""
+    """See `digest_as_sent`; empty if it refers to nothing."""
 
 
 class AssessmentKind(StrEnum):

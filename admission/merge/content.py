@@ -241,6 +241,24 @@ def has_moved_references(new: Contribution, old: Contribution) -> bool:
     )
 
 
+_DATES = ("id", "created", "modified", "valid_from")
+
+
+def digest_as_sent(layers: Iterable[Layer]) -> bytes:
+    """16 octets over a contribution as it was sent, and 16 more over it without its references.
+
+    `layers` have the partner's own ids.  The public ids that they lead to may depend on objects
+    that the partner does not know of; so where it may not read, this is compared.
+    """
+    whole: list[object] = []
+    parts: list[object] = []
+    for level, layer in layers:
+        said = {name: value for name, value in layer.items() if name not in _DATES}
+        whole.append([level.label, said])
+        parts.append([level.label, _without_references(said)])
+    return object_digest({"layers": whole}) + object_digest({"layers": parts})
+
+
 _REFERENCE_NAMES = ("_ref", "_refs", "object_modified")
 """Endings of properties that say to what, and to which version of it, an object refers."""
 

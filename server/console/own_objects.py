@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tocsin.server.model import PublicObject, Record, RevocationReason
-from tocsin.server.publishing.publisher import revocation_name
+from tocsin.server.publishing.references import revocation_name
 from tocsin.server.store import Snapshot, Store
 
 WITHDRAWN = "withdrawn"

@@ -32,7 +32,8 @@ from tocsin.server.publishing.public_objects import (
     is_news,
     revoke,
 )
-from tocsin.server.publishing.publisher import Publisher, revocation_name
+from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.publishing.references import revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Snapshot, Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion, start_pages

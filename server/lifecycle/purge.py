@@ -39,7 +39,8 @@ from tocsin.server.model import (
 )
 from tocsin.server.person import Role
 from tocsin.server.publishing.public_objects import new_entry
-from tocsin.server.publishing.publisher import Publisher, revocation_name
+from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.publishing.references import revocation_name
 from tocsin.server.publishing.revoked_and_purged_versions import purged_version
 from tocsin.server.publishing.versions_by_tlp import MILLISECOND
 from tocsin.server.store import Store, Transaction

@@ -27,7 +27,8 @@ from tocsin.server.partners.agreements import end_agreement
 from tocsin.server.partners.people import remove_people
 from tocsin.server.person import Invitation, Person
 from tocsin.server.publishing.public_objects import remove_contribution
-from tocsin.server.publishing.publisher import Publisher, revocation_name
+from tocsin.server.publishing.publisher import Publisher
+from tocsin.server.publishing.references import revocation_name
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.deliveries import LastPoll

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience
-from tocsin.admission.markings.granular import stricter_properties
+from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.tlp import marking_ids, tlp_definition
 from tocsin.admission.merge.content import has_moved_references, is_repeat, version_gap
 from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
@@ -79,11 +79,13 @@ from tocsin.server.publishing.references import (
     MOST_AWAITED,
     complete_waiting,
     is_another_definition,
+    is_revoked,
     is_seen_as_widely,
     less_strict_ids,
     missing_definitions,
     resolve_contribution,
     resolve_references,
+    revocation_name,
     widen_definitions,
 )
 from tocsin.server.publishing.revoked_and_purged_versions import is_ended_definition
@@ -409,6 +411,18 @@ class _Task:
             return mine
         return mine if is_valid(mine, self.batch.now) else None
 
+    def is_hidden(self, new: Contribution, old: Contribution) -> bool:
+        """True if the submitter must not learn to what the references of its objects lead.
+
+        Which of the ids of one thing is in force tells if others reported it.
+        """
+        levels = (level for each in (new, old) for level, _ in layers_of(each))
+        return bool(new.sent and old.sent) and max(levels) > self.batch.sees
+
+    def is_same(self, new: Contribution, old: Contribution) -> bool:
+        """True if the submitter says the same again, as far as it may know."""
+        return new.sent == old.sent if self.is_hidden(new, old) else is_repeat(new, old)
+
     def is_visible(self, public: PublicObject | None) -> bool:
         """True if the submitter may read it.
 
@@ -436,7 +450,7 @@ def _explain_precedence(task: _Task, decision: Decision) -> Decision:
     """
     copy, source = task.work.find(decision.public_id), decision.candidate.source_id or ""
     mine = task.find_own(copy.id, source) if decision.joined else None
-    if mine is None:
+    if mine is None or task.is_hidden(mine, mine):
         return decision
     names = [c.source_id for c in copy.contributions if c.partner == mine.partner]
     own = [each for name in names if (each := task.find_own(copy.id, name)) is not None]
@@ -454,11 +468,6 @@ def _without_hidden_id(task: _Task, decision: Decision) -> Decision:
     return replace(decision, public_id="") if hidden else decision
 
 
-def revocation_name(source: str) -> str:
-    """The name under which the database keeps that a partner revoked one of its ids."""
-    return f"revoked {source}"
-
-
 def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     """Read the partner's ids, those that it references, and their objects, in one find each.
 
@@ -473,21 +482,17 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     own.update(*(batch.earlier.get(str(c.source_id), ()) for c in batch.candidates))
     outside = (targets - batch.refs.keys()) | before
     partner = batch.partner.slug
-    found = work.txn.find_public_ids(partner, own | outside | set(map(revocation_name, own)))
+    names = own | outside
+    found = work.txn.find_public_ids(partner, names | set(map(revocation_name, names)))
     stored = {name: found[name] for name in own & found.keys()}
     public = {batch.refs[name].id for name in own & batch.refs.keys()}
-    work.load(public | own | outside | {found[name] for name in (own | outside) & found.keys()})
-    silent = {
-        name for name in own if work.find(stored.get(name, "")).contribution(partner, name) is None
-    }
+    work.load(public | names | {found[name] for name in names & found.keys()})
+    revoked = {name for name in names if is_revoked(work, partner, name, found)}
     foreseen = {name: ref for name, ref in batch.refs.items() if name not in before}
     refs = dict.fromkeys(batch.refused, GONE) | foreseen
-    refs |= resolve_references(
-        work, partner, batch.sees, {name: found.get(name) for name in outside}
-    )
-    revoked = {name for name in silent if revocation_name(name) in found}
+    refs |= resolve_references(work, partner, batch.sees, outside, found)
     waiting, held = _find_waiting_versions(work, batch), _find_held(work, batch)
-    return _SourceIds(stored, refs, revoked, waiting, held)
+    return _SourceIds(stored, refs, revoked & own, waiting, held)
 
 
 def _find_waiting_versions(work: UnitOfWork, batch: Batch) -> dict[str, int]:
@@ -1104,13 +1109,14 @@ def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcom
     """Decide by the table, and carry the decision out; `held` is the candidate as it was sent."""
     proposal = _propose(task, resolved)
     copy, new = proposal.copy, proposal.new
-    public, own = _public_state(task, copy, new), _own_state(task, proposal)
+    public = _public_state(task, copy, new)
+    own = _state_by_words(task, proposal) or _own_state(task, proposal)
     row = find_row(public, own)
     if row.effect is Effect.JOIN and _has_ended_marking(task, held):
         return _hold_marked(task, proposal, held)
     task.work.note_report(copy.id)
     if row.effect is Effect.JOIN:
-        return _join(task, proposal, public)
+        return _join(task, proposal, public, own)
     candidate = resolved.candidate
     if own is OwnState.RELEASED:
         candidate = _without_questions(candidate)
@@ -1125,7 +1131,7 @@ def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
     new, work = proposal.new, task.work
     public_id = task.source_ids.public_id(new.source_id)
     stays = task.find_own(public_id, new.source_id)
-    if stays is None or not is_repeat(new, stays):
+    if stays is None or not task.is_same(new, stays):
         held = held.with_findings(*explain_what_stays(stays))
         return _wait(task, held, PublicState.ENDED_MARKING, ())
     work.put(confirm_contribution(work.find(public_id), stays, new, work.merge))
@@ -1217,6 +1223,39 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
     return OwnState.RELEASED if released else state
 
 
+def _state_by_words(task: _Task, proposal: _Proposal) -> OwnState | None:
+    """Compare by the partner's own words where what they refer to is hidden from it.
+
+    None if the objects decide, or if it says something new.
+    """
+    new, before = proposal.new, task.source_ids.public_id(proposal.new.source_id)
+    said = task.find_own(before, new.source_id)
+    if said is None or new.source_id in task.source_ids.revoked:
+        return None
+    if new.object["type"] == "marking-definition" or not task.is_hidden(new, said):
+        return None
+    is_there = before == proposal.copy.id
+    if new.sent == said.sent:
+        return OwnState.SAME if is_there and is_repeat(new, said) else OwnState.MOVED
+    state = _compare_words(new, said, released=bool(task.batch.waived))
+    if state is OwnState.OLDER and not is_there:
+        return None
+    asks = any(finding.action is Action.ASKED for finding in proposal.candidate.findings)
+    return OwnState.REPEATED if asks and state is OwnState.CONFLICTING else state
+
+
+def _compare_words(new: Contribution, said: Contribution, *, released: bool) -> OwnState:
+    """Compare what a partner says now under an id with other words that it said before."""
+    later = version_gap(new, said)
+    if later < 0:
+        return OwnState.NEWER
+    if later > 0 or released or not new.version:
+        return OwnState.OLDER
+    if new.sent[16:] == said.sent[16:]:  # only its references differ: the last word counts
+        return OwnState.NEWER if said.received > new.received else OwnState.OLDER
+    return OwnState.REPEATED if said.received == new.received else OwnState.CONFLICTING
+
+
 def _is_released(task: _Task, candidate: Candidate, mine: Contribution) -> bool:
     """True if a reviewer released in full what rules would shorten now, and it is published."""
     if task.batch.is_review:
@@ -1273,7 +1312,7 @@ def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: boo
     return OwnState.REPEATED if just_sent or asks else OwnState.CONFLICTING
 
 
-def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
+def _join(task: _Task, proposal: _Proposal, public: PublicState, before: OwnState) -> _Outcome:
     """Let the contribution join, and decide by what that adds to the object."""
     work, partner, copy, new = task.work, task.batch.partner.slug, proposal.copy, proposal.new
     mine = task.find_own(copy.id, new.source_id)
@@ -1286,12 +1325,16 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState) -> _Outcome:
     joined = add_contribution(copy, new, work.merge)
     hidden = public is PublicState.HIDDEN or new.tlp > task.batch.sees
     ends = left and new.object["type"] == "marking-definition"
-    own = _joined_state(new, others, adds=hidden or ends or is_news(copy, joined))
+    again = any(task.is_same(new, each) for each in others)
+    own = before
+    if own is not OwnState.MOVED:
+        adds = hidden or ends or is_news(copy, joined)
+        own = _joined_state(again=again, others=bool(others), adds=adds)
     work.put(joined)
     _note_generation(task, proposal)
     task.source_ids.assign(new.source_id, copy.id)
     candidate = proposal.candidate
-    if left and own is OwnState.SYNONYM:
+    if left and own is OwnState.SYNONYM and not task.is_hidden(new, new):
         candidate = candidate.with_findings(explain_joined_id(others))
     candidate = candidate.with_findings(*explain_narrowed_level(earlier, reports()))
     decision = _conclude(candidate, find_row(public, own), copy.id).decision
@@ -1321,9 +1364,12 @@ def _note_generation(task: _Task, proposal: _Proposal) -> None:
     task.work.put(replace(first, public=public))
 
 
-def _joined_state(new: Contribution, others: Sequence[Contribution], *, adds: bool) -> OwnState:
-    """Instead of NONE and OLDER; `others` are the partner's under other ids of its own."""
-    if others and (not adds or any(is_repeat(new, each) for each in others)):
+def _joined_state(*, again: bool, others: bool, adds: bool) -> OwnState:
+    """Instead of NONE and OLDER.
+
+    `others`: the partner has it under other ids of its own; `again`: in the same words.
+    """
+    if again or (others and not adds):
         return OwnState.SYNONYM
     return OwnState.OLDER if adds else OwnState.UNCHANGED
 

@@ -21,7 +21,7 @@ import orjson
 
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.tlp import TLP_2_IDS, official_ids, read_markings
-from tocsin.admission.merge.content import stored_octets
+from tocsin.admission.merge.content import digest_as_sent, stored_octets
 from tocsin.admission.merge.identity import (
     contributing_properties,
     definition_key,
@@ -32,6 +32,7 @@ from tocsin.admission.stix.references import referenced_ids
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import (
     GONE,
+    TLP_DEFINITIONS,
     PublicIds,
     PublicRef,
     ResolvedCandidate,
@@ -59,24 +60,40 @@ def look_up_references(
     work: UnitOfWork, partner: str, sees: Tlp, targets: Collection[str]
 ) -> dict[str, PublicRef]:
     """Find the objects that a partner may mean by ids that are not in its submission."""
-    sources = work.txn.find_public_ids(partner, targets)
+    names = {*targets, *map(revocation_name, targets)}
+    sources = work.txn.find_public_ids(partner, names)
     work.load({*targets, *sources.values()})
-    return resolve_references(work, partner, sees, {t: sources.get(t) for t in targets})
+    return resolve_references(work, partner, sees, targets, sources)
+
+
+def revocation_name(source: str) -> str:
+    """The name under which the database keeps that a partner revoked one of its ids."""
+    return f"revoked {source}"
+
+
+def is_revoked(work: UnitOfWork, partner: str, source: str, own: Mapping[str, str]) -> bool:
+    """True if a partner revoked one of its ids; `own` as in `resolve_references`."""
+    if revocation_name(source) not in own:
+        return False
+    return work.find(own.get(source, "")).contribution(partner, source) is None
 
 
 def resolve_references(
-    work: UnitOfWork, partner: str, sees: Tlp, targets: Mapping[str, str | None]
+    work: UnitOfWork, partner: str, sees: Tlp, targets: Collection[str], own: Mapping[str, str]
 ) -> dict[str, PublicRef]:
-    """The same for objects that are loaded; `targets` with the public ids of the partner's own."""
+    """The same for objects that are loaded.
+
+    `own`: the public ids of the partner's own, and the names of the revocations, that there are.
+    """
     config = work.merge.config
     known: dict[str, PublicRef] = {}
-    for target, own in targets.items():
-        name = target if own is None else own
+    for target in targets:
+        name = own.get(target, target)
         public = work.find_public(name)
         if public is None or not public.audience.is_everybody:
             found = False  # its id must not show where it may not go, even in objects of its sender
-        elif own is None:
-            found = is_visible(public, sees)
+        elif target not in own or is_revoked(work, partner, target, own):
+            found = is_visible(public, sees)  # others, or another id, may keep it in force
         else:
             found = may_refer(public, partner, sees, work.merge.now)
         if public is not None and found:
@@ -150,8 +167,8 @@ def resolve_contribution(
             found = known.get(target)
             awaited |= {target, found.id or target} if found else {target}
     awaited = set(sorted(awaited)[:MOST_AWAITED])
+    used = {target for _, layer in layers for target in referenced_ids(layer)}
     if awaited:
-        used = {target for _, layer in layers for target in referenced_ids(layer)}
         own = {each for each in used & known.keys() if known[each].id != each} - awaited
         awaited |= set(sorted(own)[: MOST_AWAITED - len(awaited)])
     new = replace(
@@ -159,6 +176,7 @@ def resolve_contribution(
         object=_without_own_ids(rewriting.object),
         stricter_layers=tuple((level, _without_own_ids(layer)) for level, layer in fuller),
         unresolved_layers=tuple(layers) if awaited else (),
+        sent=digest_as_sent(layers) if used - TLP_DEFINITIONS else b"",
     )
     return new, frozenset(awaited)
 

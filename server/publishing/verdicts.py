@@ -73,6 +73,7 @@ class OwnState(StrEnum):
     RELEASED = "the same, as a reviewer released it; it would be asked about again"
     REPEATED = "this version, just sent or asked about"
     CONFLICTING = "this version with other content than its references"
+    MOVED = "the same, with references that lead elsewhere now"
     UNCHANGED = "nothing or older, adds nothing"
     SYNONYM = "the same under another of its ids"
     ELSEWHERE = "a newer version about something else, or at another level"
@@ -370,6 +371,7 @@ TABLE: tuple[Row, ...] = (
         _E.REMEMBER,
         _refused("versions", "this version is here with other content; raise `modified`"),
     ),
+    Row((), (_O.MOVED,), _V.DUPLICATE, _E.JOIN),
     Row((), (_O.SYNONYM,), _V.DUPLICATE, _E.JOIN),
     Row((_P.SHARED,), (), _V.MERGED, _E.JOIN),
     Row((_P.OWN,), (_O.UNCHANGED,), _V.DUPLICATE, _E.JOIN),

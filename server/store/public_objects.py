@@ -253,6 +253,7 @@ def _contribution_to_document(contribution: Contribution) -> Document:
         "named": contribution.may_be_named,
         "unmarked": contribution.unmarked,
         "removed": contribution.removed,
+        **({"sent": contribution.sent} if contribution.sent else {}),
         **_early_reports(contribution),
     }
 
@@ -373,6 +374,7 @@ _OPTIONAL_FIELDS = {
     "named": "may_be_named",
     "unmarked": "unmarked",
     "removed": "removed",
+    "sent": "sent",
 }
 """Document fields that older documents lack, and the corresponding dataclass fields."""
 

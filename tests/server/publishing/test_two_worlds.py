@@ -1,5 +1,6 @@
 """Non-interference: what an account may not see changes no answer to it."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,12 +20,14 @@ from support.two_worlds import (
     WATCH,
     Act,
     Pair,
+    World,
     guessed_ids,
     histories,
     open_pair,
     say,
 )
 
+from tocsin.admission.errors import NotFound
 from tocsin.admission.merge import statistics
 from tocsin.admission.merge.identity import definition_key, observable_id, public_id
 from tocsin.admission.model import Consent, Tlp
@@ -32,6 +35,7 @@ from tocsin.admission.timestamps import HOUR, stix_time
 from tocsin.server.intake import review
 from tocsin.server.intake.evaluate import Evaluator
 from tocsin.server.model import Partner
+from tocsin.server.partners.partner_data import PartnerData
 from tocsin.server.publishing import public_objects, publisher, references
 from tocsin.server.reports import object_report, search
 from tocsin.server.store.feeds.clock import MILLISECOND, HubClock, Windows
@@ -110,6 +114,34 @@ GREEN_ID, AMBER_ID = guessed_ids()[0], guessed_ids()[2]
 """Public ids of an indicator on the first value."""
 DOMAIN_ID = observable_id({"type": "domain-name", "value": "evil.top"})
 LATER = {"modified": "2026-02-01T00:00:00.000Z"}
+LATEST = {"modified": "2026-03-01T00:00:00.000Z"}
+MALWARE = sdo("malware", name="m", is_family=True, object_marking_refs=[AMBER])
+
+
+def link(source: str, number: int = 1, **more: Any) -> Object:
+    id_ = f"relationship--{number:08}-1111-4111-8111-111111111111"
+    ends = {"id": id_, "object_marking_refs": [AMBER], **more}
+    return relationship({"id": source}, "indicates", MALWARE, **ends)
+
+
+def statement(number: int, **more: Any) -> Object:
+    id_ = f"marking-definition--{number:08}-1111-4111-8111-111111111111"
+    return {**DEFINITION, "id": id_, **more}
+
+
+def end_definitions(world: World) -> None:
+    """Withdraw the observer's marking definitions, as an operator does for it."""
+    services = world.hub.services
+    data = PartnerData(services.store, services.publisher, services.intake, services.lifecycle)
+    names = [statement(number)["id"] for number in (1, 2)]
+    with contextlib.suppress(NotFound):
+        data.withdraw(WATCH, names, "operator", "why")
+
+
+END_DEFINITIONS = Act(end_definitions, "the observer's definitions are withdrawn")
+FIRST_MARKING = {"object_marking_refs": [AMBER, statement(1)["id"]]}
+SECOND_MARKING = {"object_marking_refs": [AMBER, statement(2)["id"]]}
+TWO_ID = report(number=2)["id"]
 TERM = "seen at vpn.quiet.example"
 ATTACKS: dict[str, list[Act]] = {
     "revoke and send again at a level that it cannot read": [
@@ -224,6 +256,34 @@ ATTACKS: dict[str, list[Act]] = {
         say("north", report(VALUES[0], 8, AMBER), translation(GREEN_ID, AMBER, 8), hours=1),
         say(WATCH, translation(GREEN_ID, GREEN, 3), translation(AMBER_ID, AMBER, 4)),
         say(WATCH, revoked(translation(OWN_ID, AMBER, 1)), revoked(report())),
+    ],
+    "refer to what was revoked and sent again": [
+        say("north", report(number=9)),
+        say(WATCH, report(), MALWARE, grouping(OWN_ID), link(OWN_ID)),
+        say(WATCH, revoked(report())),
+        say(WATCH, report(number=2), grouping(TWO_ID), link(TWO_ID, 2)),
+        say(WATCH, grouping(TWO_ID), link(TWO_ID, 2), link(TWO_ID)),
+        say(WATCH, link(TWO_ID, 3, description="else"), link(TWO_ID, 2, description="else")),
+        say(WATCH, {**grouping(TWO_ID), **LATER}, {**link(TWO_ID, 2), **LATER}),
+        say(WATCH, {**grouping(TWO_ID, OWN_ID), **LATEST}, grouping(TWO_ID)),
+    ],
+    "mark with what was withdrawn and sent again": [
+        say("north", statement(9), marked("nine.top", 9, AMBER, statement(9)["id"])),
+        say(WATCH, statement(1), marked("one.top", 1, AMBER, statement(1)["id"])),
+        END_DEFINITIONS,
+        say(WATCH, statement(2), marked("one.top", 1, AMBER, statement(2)["id"])),
+        say(WATCH, {**marked("one.top", 1, AMBER, statement(2)["id"]), **LATER}),
+        say(WATCH, {**marked("one.top", 1, AMBER, statement(1)["id"]), **LATEST}),
+        say(WATCH, marked("one.top", 1, AMBER, statement(1)["id"])),
+        say(WATCH, marked("two.top", 2, AMBER, statement(2)["id"])),
+        say(WATCH, marked("two.top", 3, AMBER, statement(2)["id"])),
+    ],
+    "mark observables with what was withdrawn": [
+        say("north", statement(9), marked("nine.top", 9, AMBER, statement(9)["id"])),
+        say(WATCH, statement(1), {**domain(AMBER), **FIRST_MARKING}),
+        END_DEFINITIONS,
+        say(WATCH, statement(2), {**domain(AMBER), **SECOND_MARKING}),
+        say(WATCH, {**domain(AMBER), **FIRST_MARKING}),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
