@@ -13,7 +13,12 @@ from functools import partial
 from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.tlp import marking_ids, tlp_definition
-from tocsin.admission.merge.content import has_moved_references, is_repeat, version_gap
+from tocsin.admission.merge.content import (
+    digest_as_sent,
+    has_moved_references,
+    is_repeat,
+    version_gap,
+)
 from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
 from tocsin.admission.model import (
     CONSENTS_TO_NAME,
@@ -113,6 +118,12 @@ from tocsin.server.publishing.verdicts import (
 )
 from tocsin.server.publishing.withdrawals import is_withdrawn_often
 from tocsin.server.store import Transaction
+
+_IDENTIFYING = (
+    *("type", "pattern", "pattern_type", "relationship_type", "source_ref", "target_ref"),
+    "object_marking_refs",
+)
+"""Properties that, with its source id, say which thing a contribution is about, and its scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +486,7 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     """
     layers = [layer for c in batch.candidates if c.is_open for layer in objects_by_level(c)]
     own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
-    own |= {id_ for layer in layers for id_ in marking_ids(layer)} - TLP_DEFINITIONS
+    own |= {id_ for layer in layers for id_ in _other_markings(layer)}
     targets = {target for layer in layers for target in referenced_ids(layer)} - TLP_DEFINITIONS
     before, later = batch.settled_before(targets), batch.settled_later(targets)
     own |= {str(each.source_id) for each in later}
@@ -768,7 +779,7 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
             return _wait(task, held, PublicState.INCOMPLETE, (later,))
         if (state := _subject_state(task, resolved, subject)) is not None:
             return _refuse(task, _name_leading_id(task, candidate, subject, state), state)
-    living = _find_living_id(task, resolved)
+    living = _keep_published_id(task, resolved) or _find_living_id(task, resolved)
     parts = stricter_properties(
         ((candidate.effective_tlp, living.rewriting.object), *living.fuller)
     )
@@ -801,6 +812,8 @@ def _conclude_if_blocked(
     missing = tuple(t for t in missing if t not in refs or not refs[t].replaces_author)
     if "marking" in task.batch.waived:
         missing = tuple(each for each in missing if not each.startswith("marking-definition"))
+    elif any(each.startswith("marking-definition") and _has_ended(task, each) for each in missing):
+        return _hold_unresolved(task, held, resolved)
     if missing and task.batch.is_review:  # what came is hidden from its partner: nothing happens
         return _wait(task, held, PublicState.INCOMPLETE, missing)
     if _is_older_than_what_waits(task, candidate):
@@ -822,8 +835,22 @@ def _has_ended_marking(task: _Task, sent: Candidate) -> bool:
     """
     if "marking" in task.batch.waived:
         return False
-    ids = {id_ for layer in objects_by_level(sent) for id_ in marking_ids(layer)} - TLP_DEFINITIONS
-    return any(_has_ended(task, id_) for id_ in ids)
+    if task.batch.is_review and _is_published_version(task, sent):
+        return False
+    layers = objects_by_level(sent)
+    return any(_has_ended(task, id_) for layer in layers for id_ in _other_markings(layer))
+
+
+def _is_published_version(task: _Task, sent: Candidate) -> bool:
+    """True if this version is published, without what a reviewer was asked about."""
+    source = str(sent.source_id)
+    stays = task.find_own(task.source_ids.public_id(source), source)
+    return stays is not None and stays.version == (sent.source_version or "")
+
+
+def _other_markings(subject: StixObject) -> Set[str]:
+    """The definitions with which an object is marked, but for those of TLP."""
+    return set(marking_ids(subject)) - TLP_DEFINITIONS
 
 
 def _has_ended(task: _Task, definition: str) -> bool:
@@ -842,6 +869,22 @@ def _has_ended(task: _Task, definition: str) -> bool:
     if copy.public is None:
         return is_own and not name
     return copy.public.revoked if task.is_visible(copy.public) else is_own
+
+
+def _hold_unresolved(task: _Task, held: Candidate, resolved: ResolvedCandidate) -> _Outcome:
+    """Hold what is marked with a definition that has ended and leads nowhere for its sender.
+
+    A duplicate if it is published as it was sent.
+    """
+    candidate, source = resolved.candidate, str(held.source_id)
+    public_id = task.source_ids.public_id(source)
+    stays = task.find_own(public_id, source)
+    layers = [(candidate.effective_tlp, candidate.object or {}), *candidate.stricter_layers]
+    if stays is None or stays.sent != digest_as_sent(layers):
+        held = held.with_findings(*explain_what_stays(stays))
+        return _wait(task, held, PublicState.ENDED_MARKING, ())
+    task.source_ids.refs[source] = PublicRef(public_id, stays.tlp)
+    return _conclude(candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
 def _wait(
@@ -1018,6 +1061,23 @@ def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
     own.refs[str(candidate.source_id)] = PublicRef(known.id, known.tlp)
     own.assign(str(candidate.source_id), known.id)
     return _conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
+
+
+def _keep_published_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate | None:
+    """Under the id of what a reviewer was asked about, if its marking definition has ended since.
+
+    The content of the definition, which is a part of its scope, is gone.  None: that is not so.
+    """
+    source, new = str(resolved.candidate.source_id), resolved.rewriting.object
+    name = task.source_ids.public_id(source)
+    stays = task.find_own(name, source) if task.batch.is_review else None
+    if stays is None or any(new.get(each) != stays.object.get(each) for each in _IDENTIFYING):
+        return None
+    layers = objects_by_level(resolved.candidate)
+    if not any(_has_ended(task, id_) for layer in layers for id_ in _other_markings(layer)):
+        return None
+    candidate = replace(resolved.candidate, scope=stays.scope)
+    return replace(resolved, candidate=candidate, id=name)
 
 
 def _find_living_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate:

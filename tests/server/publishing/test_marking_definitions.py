@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.acs_markings import acs
-from support.clock import sighting
+from support.clock import ManualClock, sighting
 from support.hub import (
     AMBER,
     CLEAR,
@@ -529,6 +529,46 @@ class TestTheEnd:
         [review] = hub.store.reviews.list_waiting_under("acme", {sent["id"]})
         hub.services.intake.reviewer.release(review, "jane@hub.example")
         assert list(texts_carried(hub).values()) == [REVOKED_TEXT, REVOKED_TEXT]
+
+    def test_a_text_is_released_with_one_decision_under_the_same_id(
+        self, hub: HubInProcess
+    ) -> None:
+        told = carrying() | {"description": "Reported by Jane Doe"}
+        hub.push(statement(TEXT, object_marking_refs=[GREEN]), told)
+        [before] = hub.feed("green", "north", **{"match[type]": "indicator"})
+        revoke(hub, definition_of(hub)["id"])
+        [review] = hub.store.reviews.list_waiting()
+        hub.services.intake.reviewer.release(review, "jane@hub.example")
+        assert hub.store.reviews.list_waiting() == []
+        [now] = hub.feed("green", "north", **{"match[type]": "indicator"})
+        assert now["id"] == before["id"] and now["description"] == "Reported by Jane Doe"
+        assert not now.get("revoked")
+
+    def test_a_newer_version_is_released_into_what_others_report_too(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        sent = statement(TEXT, object_marking_refs=[GREEN]), carrying()
+        own_id = {"id": sdo("marking-definition")["id"]}
+        theirs = {**carrying(), "object_marking_refs": [GREEN, own_id["id"]]}
+        hub.push(*sent)
+        clock.advance(hours=1)
+        hub.push(sent[0] | own_id, theirs, who="north")
+        revoke(hub, definition_of(hub)["id"])
+        hub.push(sent[0], sent[1] | {"modified": LATER, "description": "Seen again"})
+        [review] = hub.store.reviews.list_waiting()
+        hub.services.intake.reviewer.release(review, "jane@hub.example")
+        [now] = hub.feed("green", "north", **{"match[type]": "indicator"})
+        assert now["description"] == "Seen again" and not now.get("revoked")
+
+    def test_what_needs_it_at_another_level_waits_for_a_reviewer(self, hub: HubInProcess) -> None:
+        """It leads nowhere there, and nothing will arrive."""
+        hub.push(statement(TEXT), strict := carrying(AMBER))
+        revoke(hub, definition_of(hub, "amber")["id"])
+        for sent in ([carrying(value="two.top")], [statement(TEXT), carrying(value="three.top")]):
+            status = hub.push(*sent)
+            assert hub.verdicts(status)[-1] == "held"
+            assert "marked with a definition that has ended" in str(findings(status))
+        assert hub.verdicts(hub.push(strict)) == ["duplicate"]
 
     @pytest.mark.parametrize(("end", "text"), ENDS)
     def test_what_is_sent_with_what_is_left_of_it_is_held(
