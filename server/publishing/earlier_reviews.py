@@ -33,20 +33,22 @@ class SentBy:
     is_anonymous: bool
 
 
+@dataclass(slots=True)
 class EarlierReviews:
-    """The reviews of what a partner sent before under the ids of a batch."""
+    """The reviews of what a partner sent before; read when something has to be asked."""
 
-    def __init__(self, txn: Transaction, sent_by: SentBy, ids: Set[str]) -> None:
-        """`ids` are the partner's own; nothing is read until something has to be asked."""
-        self._txn, self._sent_by, self._ids = txn, sent_by, ids
-        self._found: list[ReviewOutcome] | None = None
+    txn: Transaction
+    sent_by: SentBy
+    ids: Set[str]
+    """The partner's own ids that are asked about."""
+    _found: list[ReviewOutcome] | None = None
 
     def digest(self, candidate: Candidate) -> bytes:
         """16 octets, equal for what is sent again unchanged, apart from its dates."""
         sent = candidate.original or candidate.object or {}
         if candidate.raw:
             sent = parse_object(candidate.raw)
-        by = [self._sent_by.account, self._sent_by.collection, self._sent_by.is_anonymous]
+        by = [self.sent_by.account, self.sent_by.collection, self.sent_by.is_anonymous]
         content = {name: value for name, value in sent.items() if name not in _DATES}
         return object_digest({"by": by, "content": content})
 
@@ -76,5 +78,5 @@ class EarlierReviews:
 
     def _alike(self, digest: bytes) -> list[ReviewOutcome]:
         if self._found is None:
-            self._found = self._txn.reviews.list_outcomes_under(self._sent_by.partner, self._ids)
+            self._found = self.txn.reviews.list_outcomes_under(self.sent_by.partner, self.ids)
         return [each for each in self._found if each.digest == digest]
