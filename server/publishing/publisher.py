@@ -560,7 +560,9 @@ def _foresee_later_ids(task: _Task) -> None:
     for candidate in task.batch.settled_later({t for each in layers for t in referenced_ids(each)}):
         source = str(candidate.source_id)
         public = task.work.find_public(refs[source].id)
-        if public is not None and public.revoked:
+        if _says_that_it_has_ended(candidate):
+            refs[source] = GONE
+        elif public is not None and public.revoked:
             living = _find_living_id(task, task.ids.resolve(candidate, refs))
             refs[source] = replace(refs[source], id=living.id)
 
@@ -581,10 +583,15 @@ def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
         return _Outcome(_keep_admission_verdict(task, candidate))
     if _is_hubs_own(task, candidate):
         return _settle_own(task, candidate)
-    subject = candidate.object or {}
-    if subject.get("type") == "marking-definition" and is_ended_definition(subject):
+    if _says_that_it_has_ended(candidate):
         return _refuse(task, candidate, PublicState.ENDED_DEFINITION)
     return _publish(task, candidate)
+
+
+def _says_that_it_has_ended(candidate: Candidate) -> bool:
+    """True for a marking definition with the text of what is left of one that has ended."""
+    subject = candidate.object or {}
+    return subject.get("type") == "marking-definition" and is_ended_definition(subject)
 
 
 def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:

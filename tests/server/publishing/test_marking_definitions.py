@@ -587,6 +587,13 @@ class TestTheEnd:
         status = hub.push(statement(text), carrying())
         assert hub.verdicts(status) == ["refused", "held"]
 
+    def test_so_is_what_came_in_an_earlier_batch(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(admission, "BATCH", 1)
+        status = hub.push(carrying(), statement(REVOKED_TEXT))
+        assert hub.verdicts(status) == ["held", "refused"]
+
     def test_one_that_was_revoked_can_be_purged(self, hub: HubInProcess, before: Any) -> None:
         revoke(hub, before["id"])
         purge(hub, before["id"])
