@@ -27,6 +27,7 @@ from tocsin.admission.merge.content import canonical_json
 from tocsin.admission.model import (
     Action,
     Candidate,
+    Contribution,
     Finding,
     Path,
     StixObject,
@@ -38,6 +39,7 @@ from tocsin.admission.model import (
 )
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
+from tocsin.admission.timestamps import micros
 from tocsin.server.auth import Terms, find_sender, may_still_write
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
@@ -65,7 +67,7 @@ from tocsin.server.publishing.verdicts import (
     update_review,
     with_waived_rules,
 )
-from tocsin.server.store import Overtaken, Store, Transaction
+from tocsin.server.store import Overtaken, Snapshot, Store, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +142,7 @@ _NO_WRITE_RIGHT = (
     "the account {} may not write to the collection any more: reject it, or give the right back"
 )
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
+_NEWER_IS_PUBLISHED = "you sent a newer version of it, which is published"
 _REJECTED = "a reviewer rejected it"
 _RELEASED = "a reviewer released it as it was sent"
 _RELEASED_MASKED = "a reviewer released it with the text masked"
@@ -312,8 +315,8 @@ class Reviewer:
             due = choose_end_of_authors(batch.now)
             task = OutboxTask(str(uuid.uuid4()), settlement.authors, due=due, is_of_authors=True)
             txn.outbox.put(task, self._owner, LEASE)
-        late = _late_definitions(txn, batch, settlement.reviews)
-        arrivals = replace(settlement.arrivals, source_ids=settlement.arrivals.source_ids | late)
+        come = settlement.joined | _late_definitions(txn, batch, settlement.reviews)
+        arrivals = replace(settlement.arrivals, source_ids=settlement.arrivals.source_ids | come)
         return self._put_task(txn, OutboxTask("", arrivals, settlement.after, settlement.revoked))
 
     def follow(self, task: OutboxTask | None) -> None:
@@ -442,8 +445,13 @@ class Reviewer:
             with _isolated(review, running, self._store.availability.is_outage):
                 _, more = self._refuse(review, _Order(_INTAKE), "was revoked while it waited")
                 left += filter(None, [more])
-        reviews = self._store.reviews.list_waiting_for(task.arrived)
-        reviews = [review for review in reviews if review.rules in _BY_ITSELF]
+        waiting = self._store.reviews.list_waiting_for(task.arrived)
+        overtaken = [each for each in waiting if self._is_overtaken(each, task.arrived)]
+        for review in overtaken:
+            with _isolated(review, running, self._store.availability.is_outage):
+                _, more = self._refuse(review, _Order(_INTAKE), _NEWER_IS_PUBLISHED)
+                left += filter(None, [more])
+        reviews = [r for r in waiting if r.rules in _BY_ITSELF and r not in overtaken]
         running.undecided = len(reviews)
         if not reviews and not running.failed:
             self._store.outbox.remove(task.id)
@@ -484,6 +492,14 @@ class Reviewer:
     def _list_revoked(self, task: OutboxTask) -> Sequence[Review]:
         """Waiting reviews of objects that their partner has revoked."""
         return self._store.reviews.list_waiting_under(task.arrived.partner, task.revoked_ids)
+
+    def _is_overtaken(self, review: Review, arrived: ArrivedIds) -> bool:
+        """True if a newer version of its object is published: no decision could have an effect."""
+        if review.partner != arrived.partner or review.source_id not in arrived.source_ids:
+            return False
+        version = parse_candidate(review.index, review.object).source_version
+        own = self._store.read(lambda known: _find_published(known, review))
+        return bool(version) and own is not None and micros(own.version) > micros(str(version))
 
     def _decide_review(self, review: Review, order: _Order) -> tuple[Record, OutboxTask | None]:
         """Admit a waiting object with some rules waived; other rules may ask again."""
@@ -708,16 +724,17 @@ def _check_release(txn: Transaction, review: Review, submission: Submission, ter
         raise Conflict(_NO_WRITE_RIGHT.format(submission.account))
     if not account.operator and terms.highest_tlp(submission.collection) is None:
         raise Conflict(_NO_AGREEMENT.format(submission.partner))
-    if review.kind is ReviewKind.REDACTED and not _is_published(txn, review):
+    if review.kind is ReviewKind.REDACTED and _find_published(txn, review) is None:
         raise Conflict(_GONE)
 
 
-def _is_published(txn: Transaction, review: Review) -> bool:
-    """True if the shortened copy of a review's object is still part of a public object."""
-    named = txn.find_public_ids(review.partner, [review.source_id])
-    publics = txn.public_objects(set(named.values()))
+def _find_published(known: Snapshot, review: Review) -> Contribution | None:
+    """The contribution that is published under the id of a review's object; None: there is none."""
+    named = known.find_public_ids(review.partner, [review.source_id])
+    publics = known.public_objects(set(named.values()))
     own = review.partner, review.source_id
-    return any((c.partner, c.source_id) == own for p in publics.values() for c in p.contributions)
+    every = (each for public in publics.values() for each in public.contributions)
+    return next((each for each in every if (each.partner, each.source_id) == own), None)
 
 
 def _entry(review: Review) -> dict[str, object]:

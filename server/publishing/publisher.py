@@ -234,8 +234,10 @@ class Settlement:
     """The start of the next portion of contributions to complete; empty if none is left."""
     revoked: frozenset[str] = frozenset()
     """Ids that the partner revoked: reviews of what it sent under them need no decision."""
+    joined: frozenset[str] = frozenset()
+    """Source ids of what became a part of a public object."""
     published: frozenset[str] = frozenset()
-    """Source ids of what is part of a public object now, as it was sent."""
+    """The same, with those that were a part of one already, as they were sent."""
     authors: ArrivedIds | None = None
     """Published identities that turned out to name the partner: `end_authors` ends them later."""
 
@@ -284,15 +286,16 @@ class Publisher:
         sender = Sender(batch.submission, batch.partner, batch.now)
         explained = [_explain_precedence(task, each.decision) for each in outcomes]
         decisions = [_without_hidden_id(task, each) for each in explained]
+        joined = frozenset(d.candidate.source_id or "" for d in decisions if d.joined)
+        known = frozenset(d.candidate.source_id or "" for d in decisions if d.is_known)
         return Settlement(
             records=tuple(sorted((d.record() for d in decisions), key=lambda r: r.index)),
             reviews=tuple(review for d in decisions for review in d.reviews(sender)),
             arrivals=arrivals,
             after=after,
             revoked=frozenset(own.withdrawn),
-            published=frozenset(
-                d.candidate.source_id or "" for d in decisions if d.joined or d.is_known
-            ),
+            joined=joined,
+            published=joined | known,
             authors=authors,
         )
 

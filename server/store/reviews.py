@@ -408,7 +408,8 @@ def _review_to_document(review: Review) -> Document:
         "rules": list(review.rules),
         "findings": [dict(finding) for finding in review.findings],
         "state": review.state,
-        "waits_for": list(review.waits_for),
+        # A newer version of it may come, which overtakes it.
+        "waits_for": [*review.waits_for, review.source_id],
         "anonymous": review.anonymous,
         "day": review.created // DAY,
         "digest": review.digest,
@@ -487,7 +488,7 @@ def _review_from_document(document: Document) -> Review:
         rules=tuple(document["rules"]),
         findings=tuple(document["findings"]),
         state=document["state"],
-        waits_for=tuple(document["waits_for"]),
+        waits_for=tuple(w for w in document["waits_for"] if w != document["source_id"]),
         anonymous=document.get("anonymous", False),  # an older document has none of these
         tlp=document.get("tlp", ""),
         revision=document.get("revision", 0),

@@ -256,3 +256,46 @@ class TestOnceRejected:
         review = reject(hub)
         hub.store.commit(lambda txn: txn.reviews.purge(review.id, ()))
         assert push(hub, sent) == ["held"]
+
+
+class TestOnceANewerVersionIsPublished:
+    """Nothing that a reviewer decides about the older one could have an effect."""
+
+    def test_it_waits_no_more(self, hub: HubInProcess) -> None:
+        sent = held()
+        status = hub.push(sent)
+        better = sent | {"modified": LATER, "pattern": "[domain-name:value = 'evil.top']"}
+        assert push(hub, better) == ["admitted"]
+        assert waiting(hub) == []
+        answer = hub.ask(f"status/{status['id']}/").json
+        assert hub.verdicts(answer) == ["refused"] and "newer version" in messages(answer)
+
+    def test_so_it_is_if_it_had_been_published_before(self, hub: HubInProcess) -> None:
+        sent = indicator("evil.top")
+        hub.push(sent)
+        hub.push(sent | {"modified": LATER, "pattern": RECIPIENT})
+        assert len(waiting(hub)) == 1
+        assert push(hub, sent | {"modified": LATEST, "description": "seen again"}) == ["admitted"]
+        assert waiting(hub) == []
+
+    def test_so_it_is_for_a_text_that_waits(self, hub: HubInProcess) -> None:
+        sent = indicator(description=PERSON)
+        hub.push(sent)
+        assert push(hub, sent | {"modified": LATER, "description": "seen again"}) == ["admitted"]
+        assert waiting(hub) == []
+
+    def test_an_older_version_or_that_of_another_partner_ends_nothing(
+        self, hub: HubInProcess
+    ) -> None:
+        sent = held(modified=LATER)
+        hub.push(sent)
+        older = indicator("evil.top") | {"id": sent["id"]}
+        assert push(hub, older) == ["admitted"]
+        assert push(hub, older | {"modified": LATEST}, who="north") == ["merged"]
+        assert len(waiting(hub)) == 1
+
+    def test_one_that_is_held_too_ends_nothing(self, hub: HubInProcess) -> None:
+        sent = held()
+        hub.push(sent)
+        assert push(hub, sent | {"modified": LATER, "name": "a campaign"}) == ["held"]
+        assert len(waiting(hub)) == 2
