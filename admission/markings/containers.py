@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from tocsin.admission.markings.acs import is_acs
+from tocsin.admission.markings.ended import is_ended_definition
 from tocsin.admission.markings.granular import resolve_selector
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
 from tocsin.admission.merge.identity import is_well_known
@@ -120,12 +121,9 @@ class ContainerMarkings:
         others = list(self._others.get(name, ()))
         if own.tlp is None:
             return self.levels.get(name), others
-        if any(map(self._is_acs, own.other_ids)):
+        if any(is_acs(self._definitions.get(each)) for each in own.other_ids):
             return None, []
-        return None, list(filter(self._is_acs, others))
-
-    def _is_acs(self, marking: str) -> bool:
-        return is_acs(self._definitions.get(marking))
+        return None, [each for each in others if _may_be_acs(self._definitions.get(each))]
 
 
 def find_without_level(
@@ -298,8 +296,13 @@ def _spread_others(
 
 
 def _acs_first(definitions: Mapping[str, StixObject]) -> Callable[[str], bool]:
-    """Sort key of markings: those that control access before all others."""
-    return lambda id_: not is_acs(definitions.get(id_))
+    """Sort key of markings: those that may control access before all others."""
+    return lambda id_: not _may_be_acs(definitions.get(id_))
+
+
+def _may_be_acs(definition: StixObject | None) -> bool:
+    """True for a definition of ACS, and for one that has ended: it may have been one."""
+    return is_acs(definition) or (definition is not None and is_ended_definition(definition))
 
 
 def _describe(level: Tlp | None, others: Sequence[str]) -> Finding:

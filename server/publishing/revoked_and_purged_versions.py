@@ -12,16 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tocsin.admission.markings.ended import PURGED_TEXT, REVOKED_TEXT
+from tocsin.admission.markings.ended import is_ended_definition as is_ended_definition
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import contributing_properties, observable_id
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.stix.free_text import RELATIONSHIP_TYPES
 from tocsin.admission.stix.schemas import schema_for
 
-REVOKED_TEXT = "[removed: revoked]"
-"""Stands where STIX requires a text of a revoked object."""
-PURGED_TEXT = "[removed: purged]"
-"""The same of a purged object."""
 PURGED_PATTERN = "[domain-name:value = 'purged.invalid']"
 """A pattern that can match nothing: RFC 6761 reserves `.invalid`."""
 
@@ -123,14 +121,6 @@ def purged_version(subject: StixObject, tlp: Tlp, hub: str) -> StixObject:
 def ended_definition(id_: str) -> StixObject:
     """A definition of which nothing is known but that it has ended."""
     return _emptied_definition({"type": "marking-definition", "id": id_}, REVOKED_TEXT)
-
-
-def is_ended_definition(subject: StixObject) -> bool:
-    """True if it is what is left of a revoked or purged marking definition."""
-    content = subject.get("definition")
-    if subject.get("type") != "marking-definition" or not isinstance(content, Mapping):
-        return False
-    return str(content.get("statement")).strip().casefold() in (REVOKED_TEXT, PURGED_TEXT)
 
 
 def _emptied_definition(subject: StixObject, text: str) -> StixObject:

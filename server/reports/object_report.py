@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from tocsin.admission.errors import NotFound
+from tocsin.admission.markings.ended import is_ended_definition
 from tocsin.admission.markings.tlp import strictest_tlp
 from tocsin.admission.merge.statistics import ConfidenceSteps
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, StixObject, Tlp
@@ -38,7 +39,6 @@ from tocsin.server.publishing.public_objects import (
     explain_public_confidence,
     find_leader,
 )
-from tocsin.server.publishing.revoked_and_purged_versions import is_ended_definition
 from tocsin.server.reports.receivers import Receiver, Receivers, VersionStamps, date_stamps
 from tocsin.server.store import Store
 from tocsin.server.store.match_filters import parse_filter, visibility

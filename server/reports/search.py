@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from tocsin.admission.errors import NotAllowed
+from tocsin.admission.markings.ended import is_ended_definition
 from tocsin.admission.markings.tlp import strictest_tlp
 from tocsin.admission.model import Observable, StixObject, Tlp
 from tocsin.admission.observables.values import extract_observables
@@ -33,7 +34,6 @@ from tocsin.server.model import (
     Query,
     TermFilter,
 )
-from tocsin.server.publishing.revoked_and_purged_versions import is_ended_definition
 from tocsin.server.store import Store
 from tocsin.server.store.exclusions import start_pages
 from tocsin.server.store.match_filters import visibility

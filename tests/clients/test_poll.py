@@ -15,6 +15,7 @@ from support.statement_marking import STATEMENT
 from support.taxii_servers import Answer, ReceivedRequest, indicator, serve_script
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
+from tocsin.admission.markings.ended import REVOKED_TEXT
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.http import Hub, RetrySettings
@@ -22,7 +23,6 @@ from tocsin.clients.output_formats import DistinctOutput, open_output
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor
 from tocsin.config import ClientSettings
-from tocsin.server.publishing.revoked_and_purged_versions import REVOKED_TEXT
 
 FAST_RETRIES = RetrySettings(connect=2, read=0.3, retries=1, pause=0.01)
 DAY = "2026-03-01T00:00:{:02}.000000Z"

@@ -24,14 +24,13 @@ from support.hub import (
 from support.statement_marking import STATEMENT
 from support.stix_objects import LATER, ref
 
+from tocsin.admission.markings.ended import PURGED_TEXT, REVOKED_TEXT
 from tocsin.admission.merge.identity import definition_key, public_id
 from tocsin.admission.model import Tlp
 from tocsin.admission.stix.schemas import schema_for
 from tocsin.server.intake import admission
 from tocsin.server.model import Collection, CollectionKind, Partner, View
 from tocsin.server.publishing.revoked_and_purged_versions import (
-    PURGED_TEXT,
-    REVOKED_TEXT,
     purged_version,
     revoked_version,
 )
@@ -616,6 +615,47 @@ class TestTheEnd:
         for left in (revoked_version(sent), purged_version(sent, Tlp.GREEN, sdo("identity")["id"])):
             assert schema_for(left).validator.is_valid(left), left
             assert "extensions" not in left
+
+
+class TestMembersOfReports:
+    """A report marked with a definition that ends, and its member, which has a level of its own."""
+
+    @pytest.fixture
+    def hub(self, hub: HubInProcess) -> HubInProcess:
+        return HubInProcess(hub.store, more=ACS_POLICY, founded=True)
+
+    def report(self, value: str) -> tuple[Any, Any]:
+        member = indicator(value)
+        more = {"name": value, "published": member["created"], "object_refs": [member["id"]]}
+        return sdo("report", object_marking_refs=[GREEN, acs()["id"]], **more), member
+
+    def marks(self, hub: HubInProcess) -> dict[str, str]:
+        """The marking of each published indicator beside its level, by the indicator's id."""
+        found = hub.feed("green", "north", **{"match[type]": "indicator"})
+        return {each["id"]: each["object_marking_refs"][1] for each in found}
+
+    @pytest.mark.parametrize(("end", "text"), ENDS[:-2] + ENDS[-1:])
+    def test_a_member_does_not_lose_an_acs_marking_that_has_ended(
+        self, hub: HubInProcess, end: End, text: str
+    ) -> None:
+        sent = self.report("one.top")
+        assert hub.verdicts(hub.push(acs(), *sent)) == ["admitted"] * 3
+        published = self.marks(hub)
+        [definition] = published.values()
+        end(hub, definition)
+        assert definition_of(hub)["definition"] == {"statement": text}
+        assert hub.verdicts(hub.push(*sent)) == ["duplicate", "duplicate"]
+        assert hub.verdicts(hub.push(*self.report("two.top"))) == ["held", "held"]
+        assert self.marks(hub) == published
+
+    def test_what_is_left_of_the_definition_may_come_along(self, hub: HubInProcess) -> None:
+        hub.push(acs(), *self.report("one.top"))
+        [definition] = self.marks(hub).values()
+        revoke(hub, definition)
+        report, member = self.report("two.top")
+        report["object_marking_refs"] = [GREEN, definition]
+        status = hub.push(definition_of(hub), report, member, who="north")
+        assert hub.verdicts(status) == ["duplicate", "held", "held"]
 
 
 class TestAnotherLevel:
