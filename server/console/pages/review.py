@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
-from tocsin.admission.model import StixObject
+from tocsin.admission.model import Action, StixObject
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.stix.object_titles import LONGEST_TITLE
@@ -88,6 +88,9 @@ _USUAL_REASONS = {
     "marking": "its marking is not known here: send it with a TLP marking",
     "references": "what it refers to has not come: send it with that",
 }
+_ENDED_MARKING = "its marking has ended: send the definition under a new id, and mark it with that"
+_IS_ENDED_MARKING = {"stage": "publish", "rule": "marking", "action": Action.HELD.value}
+"""In the finding by which an object waits whose marking is known, but has ended."""
 _REASON = "a reviewer rejected it"
 _NOT_KEPT = "its submission is not kept any more"
 _NOTHING_TYPED = {"decision": "", "reason": "", "words": ""}
@@ -675,8 +678,10 @@ def _read_reason() -> str:
 
 def _usual_reason(review: Review) -> str:
     """The reason that is offered: of what is published already, nothing is to be sent again."""
-    found = (_USUAL_REASONS[rule] for rule in review.rules if rule in _USUAL_REASONS)
-    reason = next(found, _REASON)
+    reasons = _USUAL_REASONS
+    if any(_IS_ENDED_MARKING.items() <= finding.items() for finding in review.findings):
+        reasons = reasons | {"marking": _ENDED_MARKING}
+    reason = next((reasons[rule] for rule in review.rules if rule in reasons), _REASON)
     return reason if review.kind is ReviewKind.HELD else reason.partition(":")[0]
 
 

@@ -15,8 +15,9 @@ from flask.testing import FlaskClient
 from support.clock import ManualClock
 from support.console import Visitor, add_person, post, sign_in
 from support.crash import build_services_over, run_interrupted
-from support.hub import HubInProcess, indicator, sdo, work_off
+from support.hub import GREEN, HubInProcess, indicator, sdo, work_off
 from support.presence import present
+from support.statement_marking import STATEMENT
 
 from tocsin.admission.errors import Conflict, NotAllowed
 from tocsin.admission.timestamps import DAY
@@ -337,6 +338,21 @@ class TestItem:
         [known] = [each for each in pages.values() if "a[.]top" in each]
         shown = part_of(known, "The marking in question", "</section>")
         assert marking["id"] in shown and "Restricted: TLP:AMBER, members only" in shown
+
+    def test_the_reason_says_if_a_marking_is_not_known_or_has_ended(
+        self, hub: HubInProcess, reviewer: FlaskClient
+    ) -> None:
+        marked = str(STATEMENT["id"])
+        hub.push(STATEMENT, indicator("a.top", object_marking_refs=[GREEN, marked]))
+        hub.services.partner_data.withdraw("acme", [marked], "operator", "asked by mail")
+        reasons = []
+        for marking in (marked, sdo("marking-definition")["id"]):
+            sent = indicator("b.top", object_marking_refs=[GREEN, marking])
+            hub.push(sent)
+            [review] = hub.store.reviews.list_waiting_under("acme", {sent["id"]})
+            reasons.append(part_of(opened(reviewer, review), 'id="reason"', "</textarea>"))
+        assert "its marking has ended: send the definition under a new id" in reasons[0]
+        assert "its marking is not known here" in reasons[1]
 
     def test_times_versions_and_ids_are_shown_as_they_are(
         self, hub: HubInProcess, reviewer: FlaskClient
