@@ -33,7 +33,10 @@ FORMS = {"acs_custodian": (ORGANISATION, "an organisation of ACS such as USA.DHS
 CHOICES = {"unknown": ("hold", "refuse")}
 
 _MOST_REASONS = 5
-_UNKNOWN = "a marking without a known definition: send its definition along, or mark with TLP 2.0"
+_UNKNOWN = (
+    "a marking without a known definition: send its definition along (one that has ended, under a"
+    " new id), or mark with TLP 2.0"
+)
 _CONTRADICTORY = (
     "a marking definition whose name and content state different TLP levels: correct it, or mark"
     " with TLP 2.0"

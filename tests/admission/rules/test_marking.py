@@ -43,6 +43,11 @@ class TestMarking:
         candidate = apply_marking(subject, tlp=Tlp.GREEN, scope="green")
         assert candidate.verdict is Verdict.HELD
 
+    def test_the_advice_on_an_unknown_marking_fits_one_that_has_ended_too(self) -> None:
+        subject = {"object_marking_refs": [TLP_2_IDS[Tlp.GREEN], FOREIGN]}
+        [finding] = apply_marking(subject, tlp=Tlp.GREEN, scope="green").findings
+        assert "send its definition along (one that has ended, under a new id)" in finding.message
+
     def test_an_unknown_marking_on_a_part_is_held(self) -> None:
         subject = {"granular_markings": [{"marking_ref": FOREIGN, "selectors": ["name"]}]}
         assert apply_marking(subject, tlp=Tlp.GREEN, scope="green").verdict is Verdict.HELD
