@@ -34,6 +34,8 @@ SPAN = 4
 """Blocks in a span."""
 _TERMS_PER_DOCUMENT = 32
 """Terms in one document; an engine may compare each with every key of a query."""
+ENDED = TermFilter("ended", ("ended",))
+"""Matches what is left of marking definitions that have ended (`NewEntry.ends`)."""
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ def filter_documents(feed: str, entries: Sequence[PlacedEntry]) -> list[Document
     for entry in entries:
         posting, place = entry.posting, (entry.position - 1) % BLOCK_SIZE
         own = (f"type={posting.type}", f"level={posting.visibility.tlp.label}")
-        for term in {*posting.terms, *own}:
+        for term in {*posting.terms, *own, *(ENDED.terms if posting.ends else ())}:
             by_term.setdefault(term, TermEntries()).add(place)
         for term, number in posting.numeric_terms:
             by_term.setdefault(term, TermEntries()).add(place, number)

@@ -23,6 +23,7 @@ from itertools import islice
 
 from tocsin.admission.errors import Conflict, NotFound, Unavailable
 from tocsin.admission.model import Tlp
+from tocsin.admission.timestamps import micros
 from tocsin.server.model import (
     OBJECTS,
     Account,
@@ -47,6 +48,7 @@ from tocsin.server.store.configuration import CONFIGURATION, Configuration
 from tocsin.server.store.connection import Base, Document, in_order, time_limit
 from tocsin.server.store.feeds.blocks import PackedHead, find_entries
 from tocsin.server.store.feeds.clock import joint_clock_since
+from tocsin.server.store.feeds.filter_index import ENDED
 from tocsin.server.store.feeds.reader import FeedReader, view_of
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,
@@ -431,8 +433,9 @@ class CollectionReader(FeedReader):
     def view_state(self, view: View, heads: Some[Document]) -> ViewState:
         """The state of a view, given the heads of its sources."""
         removals = sum(int(head.get("removals", 0)) for head in heads)
-        if view.at is not None:  # only removals change it
-            head = FeedHead(view.at, view.at, removals, removals)
+        if view.at is not None:  # only removals change it, and the ends of marking definitions
+            last = max(view.at, *(int(head.get("ended", 0)) for head in heads))
+            head = FeedHead(last, last, removals, removals)
             return ViewState(view, view.at, view.at, head)
         horizon = max(int(head["stamp"]) for head in heads)
         writes, minutes = sum(int(head["writes"]) for head in heads), self._clock() // MINUTE
@@ -466,18 +469,39 @@ class CollectionReader(FeedReader):
             for entry in self._filter_candidates(state, query, candidates):
                 wanted -= 1
                 yield replace(entry, position=entry.stamp)
+        if state.head.stamp > state.horizon:
+            yield from self._ended_since(state, query, bodies=bodies)
+
+    def _ended_since(self, state: ViewState, query: Query, *, bodies: bool) -> Iterator[Entry]:
+        """The remains of a snapshot's marking definitions that ended after it, in order of stamp.
+
+        Each took the place of its definition in every source; objects of the snapshot carry it.
+        """
+        filters = (*query.filters, *_level_filters(state.view), ENDED)
+        wanted = replace(query, added_after=state.horizon, filters=filters)
+        sources = (self._read_source(each, wanted, bodies=bodies) for each in state.view.sources)
+        seen: set[str] = set()
+        for entry in merge(*sources, key=lambda entry: entry.stamp):
+            if entry.id not in seen and micros(entry.version) <= state.horizon:
+                seen.add(entry.id)
+                if entry.stamp > query.after:
+                    yield replace(entry, position=entry.stamp)
 
     def _candidates(
         self, source: str, state: ViewState, query: Query, *, bodies: bool
     ) -> Iterator[Candidate]:
         """A source's entries up to the horizon that the query may select, in order."""
+        for entry in self._read_source(source, query, bodies=bodies):
+            if entry.stamp > state.horizon:
+                return
+            yield source, entry
+
+    def _read_source(self, source: str, query: Query, *, bodies: bool) -> Iterator[Entry]:
+        """A source's entries that the query may select, in order."""
         more = True
         while more:
             page = super().page(source, query, bodies=bodies)
-            for entry in page.entries:
-                if entry.stamp > state.horizon:
-                    return
-                yield source, entry
+            yield from page.entries
             more = page.more
             if more and not page.entries:
                 raise _ChangedDuringRead

@@ -209,10 +209,14 @@ class Writer:
                     {"_id": filter_document["_id"]}, {"$set": change}, session=self._session
                 )
 
-    def write_head(self, *, removed: bool = False) -> None:
-        """Change the head, which removals do too, so that writers conflict."""
+    def write_head(self, *, removed: bool = False, ended: bool = False) -> None:
+        """Change the head, which removals do too, so that writers conflict.
+
+        `ended`: one of the new entries is the end of a marking definition.
+        """
+        place = {"position": self._position, "stamp": self._stamp}
         change = {
-            "$set": {"position": self._position, "stamp": self._stamp},
+            "$set": place | ({"ended": self._stamp} if ended else {}),
             "$inc": {"writes": 1, "removals": int(removed)},
         }
         self._writes.update("heads", {"_id": self._feed}, change)
@@ -297,7 +301,8 @@ def write_staged(writes: Writes, staged: Sequence[Staged]) -> None:
             each.writer.update_status_bits(
                 [*left, *chain.from_iterable(indexed)], cleared=each.replaced
             )
-            each.writer.write_head(removed=bool(each.replaced))
+            ended = bool(each.replaced)
+            each.writer.write_head(removed=ended, ended=ended)
 
 
 def _outcome(

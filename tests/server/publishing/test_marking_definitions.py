@@ -325,6 +325,16 @@ def definition_of(hub: HubInProcess, feed: str = "green") -> Any:
     return definition
 
 
+def let_north_read(hub: HubInProcess, alias: str, view: View) -> None:
+    """Add an aggregate or a snapshot that north reads."""
+    name = "00000000-0000-4000-8000-000000000077"
+    kind = CollectionKind.AGGREGATE if view.at is None else CollectionKind.SNAPSHOT
+    hub.store.feeds.add(Collection(name, alias, kind, alias.title(), view=view))
+    account = hub.store.accounts.find_account("north")
+    assert account is not None
+    hub.store.accounts.update_account(replace(account, reads=account.reads | {name}))
+
+
 class TestTheEnd:
     @pytest.fixture
     def before(self, hub: HubInProcess) -> Any:
@@ -395,14 +405,25 @@ class TestTheEnd:
     def test_an_aggregate_of_what_is_in_force_has_it_for_what_carries_it(
         self, hub: HubInProcess, before: Any
     ) -> None:
-        view = View(sources=(hub.collection("green").id,), active=True)
-        name = "00000000-0000-4000-8000-000000000077"
-        hub.store.feeds.add(Collection(name, "now", CollectionKind.AGGREGATE, "Now", view=view))
-        account = hub.store.accounts.find_account("north")
-        assert account is not None
-        hub.store.accounts.update_account(replace(account, reads=account.reads | {name}))
+        let_north_read(hub, "now", View(sources=(hub.collection("green").id,), active=True))
         revoke(hub, before["id"])
         assert definition_of(hub, "now")["definition"] == {"statement": REVOKED_TEXT}
+
+    @pytest.mark.parametrize(("end", "text"), ENDS)
+    def test_a_snapshot_has_it_without_its_text_for_what_carries_it(
+        self, hub: HubInProcess, before: Any, end: End, text: str
+    ) -> None:
+        at = hub.store.commit(lambda txn: txn.pin_stamp(None))
+        let_north_read(hub, "then", View(sources=(hub.collection("green").id,), at=at))
+        etag = hub.ask("collections/then/objects/", "north").headers["ETag"]
+        end(hub, before["id"])
+        assert definition_of(hub, "then")["definition"] == {"statement": text}
+        path = f"collections/then/objects/{before['id']}/"
+        [left] = hub.ask(path, "north", query_string={"match[version]": "all"}).json["objects"]
+        assert left["definition"] == {"statement": text}
+        assert hub.ask(f"{path}versions/", "north").json["versions"] == [before["created"]]
+        headers = {"If-None-Match": etag}
+        assert hub.ask("collections/then/objects/", "north", headers=headers).status_code == 200
 
     @pytest.mark.parametrize("end", [withdraw, remove])
     def test_that_of_another_partner_stays_with_its_text(

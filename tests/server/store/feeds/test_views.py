@@ -14,13 +14,28 @@ from support.view_feeds import add_view, entry_keys, marked_posting, merge_feeds
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.server.model import Collection, CollectionKind, FeedHead, Query, VersionKeyword, View
+from tocsin.server.model import (
+    Collection,
+    CollectionKind,
+    FeedHead,
+    NewEntry,
+    Query,
+    VersionKeyword,
+    View,
+)
 from tocsin.server.store import Store, wall_clock
 
 pytestmark = pytest.mark.slow
 
 INDICATORS = frozenset({"indicator"})
 ADDRESSES = frozenset({"ipv4-addr"})
+
+
+def definition(number: int, body: str = "", *, ends: bool = False) -> NewEntry:
+    """Build a marking definition that was published long before any snapshot, or late: from 4."""
+    made = posting(number, at=1 if number < 4 else "2999-01-01T00:00:00.000Z", body=body)
+    id = object_id(number, "marking-definition")
+    return replace(made, id=id, type="marking-definition", ends=ends)
 
 
 class TestUnion:
@@ -280,6 +295,27 @@ class TestSnapshot:
         before = kept.store.feeds.head(kept.id)
         one.remove(object_id(1))
         assert [entry.id for entry in kept.page()] == [object_id(2)]
+        assert kept.store.feeds.head(kept.id).writes > before.writes
+
+    @pytest.mark.parametrize("how", ["position", "added_after"])
+    def test_has_what_is_left_of_a_definition_that_ended_since(
+        self, one: Any, other: Any, how: str
+    ) -> None:
+        for feed in (one, other):
+            feed.publish(definition(1), definition(2), posting(3))
+        kept = add_view(one, other, at=pin(one))
+        before = kept.store.feeds.head(kept.id)
+        one.publish(definition(4), posting(5))
+        assert kept.store.feeds.head(kept.id) == before
+        for number in (4, 1, 2):
+            for feed in (one, other):
+                feed.publish(definition(number, "left", ends=True), replace=True)
+        left = [definition(number, "left") for number in (1, 2)]
+        found = walk(kept, Query(limit=1), how)
+        assert [each.body for each in found] == [each.body for each in (posting(3), *left)]
+        [alone] = kept.page(Query(ids=frozenset({left[0].id})))
+        assert alone == found[1]
+        assert not kept.page(Query(types=INDICATORS, added_after=found[0].stamp))
         assert kept.store.feeds.head(kept.id).writes > before.writes
 
     def test_of_a_moment_that_has_passed(self, one: Any) -> None:
