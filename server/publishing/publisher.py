@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience
+from tocsin.admission.markings.ended import is_ended_definition
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.tlp import marking_ids, tlp_definition
 from tocsin.admission.merge.content import (
@@ -93,7 +94,6 @@ from tocsin.server.publishing.references import (
     revocation_name,
     widen_definitions,
 )
-from tocsin.server.publishing.revoked_and_purged_versions import is_ended_definition
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
     RESTORED,
@@ -593,8 +593,7 @@ def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
 
 def _says_that_it_has_ended(candidate: Candidate) -> bool:
     """True for a marking definition with the text of what is left of one that has ended."""
-    subject = candidate.object or {}
-    return subject.get("type") == "marking-definition" and is_ended_definition(subject)
+    return is_ended_definition(candidate.object or {})
 
 
 def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:

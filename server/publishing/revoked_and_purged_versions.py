@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tocsin.admission.markings.ended import PURGED_TEXT, REVOKED_TEXT
-from tocsin.admission.markings.ended import is_ended_definition as is_ended_definition
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import contributing_properties, observable_id
 from tocsin.admission.model import StixObject, Tlp
