@@ -12,6 +12,7 @@ see `Mirror.verify`.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 import time
@@ -25,6 +26,7 @@ from urllib.parse import urlsplit
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, output_formats
+from tocsin.admission.timestamps import timestamp
 from tocsin.clients.files import (
     Replacement,
     UnusableFile,
@@ -36,12 +38,20 @@ from tocsin.clients.files import (
 )
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.poll import PollQuery, poll_batches
-from tocsin.clients.state import Cursor, cursor_key, format_cursor, parse_cursor
+from tocsin.clients.state import Cursor, cursor_key, find_moved, format_cursor, parse_cursor
 from tocsin.mirror.render import render, write_serial
 from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
 
+log = logging.getLogger(__name__)
+
 _STATE_FOLDER, _STATE_FILE = ".tocsin", "state.sqlite"
 _READABLE, _SEARCHABLE = 0o444, 0o111
+_STALE = 24 * 60 * 60 * 1_000_000
+"""µs after which a source that no poll has read is named in a warning."""
+_STALE_SOURCE = (
+    "%s also has objects of %s, which has not been read %s: they stay until they expire. "
+    "Poll it with its --url, or remove them with --drop %s"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,8 @@ class Mirror:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         with _explained(path), writing(path, f"--mirror: {path}"):
             self._state = StateFile(path, alone=True)
+        self._reported: set[str] = set()
+        """Sources that a warning has named."""
 
     def __enter__(self) -> Mirror:
         """The mirror itself."""
@@ -97,14 +109,61 @@ class Mirror:
         It would grow old.  Collections of other servers are those of another command.
         """
         servers = {_server(source) for source in sources}
-        known = (each for each in self._state.sources() if _server(each) in servers)
-        left_out = sorted(set(known) - set(sources))
+        known = (each for each in self._others(sources) if _server(each) in servers)
+        left_out = sorted(set(known) - self._moved(sources).keys())
         if left_out:
             raise Malformed(
                 f"{self._folder} also mirrors {', '.join(left_out)[:500]}, which would no longer "
                 "be kept up to date; name all its collections with the same --type, "
-                "or name another folder"
+                "name another folder, or remove what it gave with --drop URL"
             )
+
+    def finish_sources(self, sources: Sequence[str]) -> None:
+        """Note that these sources were read to their end; warn of others that no one reads.
+
+        A collection that was read at another URL before ends there: it is the same one.
+        """
+        for old, new in self._moved(sources).items():
+            log.warning("%s is the collection that was at %s; it takes its place", new, old)
+            self._drop(old)
+        now = time.time_ns() // 1000
+        with _explained(self._folder), self._state.changing():
+            for source in sources:
+                self._state.set_fact(f"read {source}", now)
+        for source in self._others(sources):
+            read = int(self._state.fact(f"read {source}", 0))
+            if now - read > _STALE and source not in self._reported:
+                self._reported.add(source)
+                since = f"since {timestamp(read)[:19]}Z" if read else "lately"
+                log.warning(_STALE_SOURCE, self._folder, source, since, source)
+
+    def drop(self, url: str) -> None:
+        """Remove what the sources whose URLs begin with `url` gave.
+
+        Raises Malformed if there is none.
+        """
+        known = self._state.sources()
+        found = [each for each in known if each.startswith(url.rstrip("/") + "/")]
+        if not found:
+            raise Malformed(
+                f"--drop: {self._folder} has nothing from {ascii(url)}; "
+                f"it has objects of {', '.join(known)[:500] or 'no collection'}"
+            )
+        for source in found:
+            self._drop(source)
+
+    def _drop(self, source: str) -> None:
+        with _explained(self._folder):
+            self._state.drop(source)
+
+    def _others(self, sources: Sequence[str]) -> list[str]:
+        """The known sources that are not among these."""
+        return [each for each in self._state.sources() if each not in sources]
+
+    def _moved(self, sources: Sequence[str]) -> dict[str, str]:
+        """By other known sources of the same collections: which of `sources` that is."""
+        others = self._others(sources)
+        return {old: new for new in sources for old in find_moved(new, others)}
 
     def poll(self, hub: Hub, collection: Collection, query: PollQuery) -> Iterator[int]:
         """Take over what is new in a collection; yields the number of objects of each page."""

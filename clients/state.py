@@ -6,7 +6,9 @@ state.  Knows neither the network nor the output formats.
 """
 
 import json
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,11 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.files import Replacement, UnusableFile, remove_abandoned_files, resolve, writing
 
+log = logging.getLogger(__name__)
+
 _VERSION = 1
+_FEED = re.compile("/collections/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/objects/([?].*)?$")
+"""The end of a key that is the same wherever the server is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,16 @@ class StateFile:
     def load(self, key: str) -> Cursor:
         """The cursor; at the beginning if none was saved.
 
+        The one of the same collection at another URL holds too.
         Raises Malformed if the file is damaged or not a state file: guessing would lose
         objects or deliver all of them a second time.
         """
-        entry = self._read_cursors().get(key)
+        cursors = self._read_cursors()
+        moved = find_moved(key, cursors)
+        if key not in cursors and moved:
+            log.warning("%s is the collection that was at %s; its cursor holds", key, moved[-1])
+            cursors[key] = cursors[moved[-1]]
+        entry = cursors.get(key)
         try:
             return Cursor() if entry is None else parse_cursor(entry)
         except (KeyError, TypeError, ValueError, AttributeError, Malformed) as error:
@@ -81,6 +93,8 @@ class StateFile:
         Raises UnusableFile if the file cannot be written.
         """
         cursors = {**self._read_cursors(), key: format_cursor(cursor)}
+        for old in find_moved(key, cursors):
+            del cursors[old]
         text = json.dumps({"tocsin_state": _VERSION, "cursors": cursors}, indent=1) + "\n"
         advice = ". Nothing is lost: the next poll goes on from the last cursor"
         with writing(self._path, f"the state file {self._path}", advice):
@@ -133,6 +147,20 @@ def cursor_key(url: str, filters: Mapping[str, str]) -> str:
     """The key of a cursor: the collection's URL, by id, with the filters of the poll."""
     query = "&".join(f"{name}={value}" for name, value in sorted(filters.items()))
     return f"{url}objects/?{query}" if query else f"{url}objects/"
+
+
+def find_moved(key: str, known: Iterable[str]) -> list[str]:
+    """Those of the `known` keys that are of the same collection and filters at other URLs.
+
+    The id of a collection is unique everywhere (TAXII 2.1 section 5.2).  Ids that are no UUIDs
+    tell nothing.
+    """
+    feed = _FEED.search(key)
+    return [
+        each
+        for each in known
+        if each != key and feed and (other := _FEED.search(each)) and other[0] == feed[0]
+    ]
 
 
 def format_cursor(cursor: Cursor) -> dict[str, Any]:

@@ -70,6 +70,16 @@ _END_VALUES = "DELETE FROM listed WHERE object IN (SELECT key FROM objects WHERE
 _END_OBJECTS = "UPDATE objects SET body = NULL, ended = ? WHERE {absent}".replace(
     "{absent}", _ABSENT
 )
+_SOURCES = """
+SELECT name FROM sources WHERE cursor <> ''
+    OR EXISTS (SELECT 1 FROM objects WHERE source = number AND body IS NOT NULL)
+ORDER BY name
+"""
+_END_SHARED = """
+DELETE FROM objects WHERE source = :number
+    AND EXISTS (SELECT 1 FROM objects AS others WHERE others.id = objects.id AND source <> :number)
+"""
+"""Their ends say nothing, since another feed goes on with them."""
 _FIND = "SELECT key, modified, body, listed FROM objects WHERE id = ? AND source = ?"
 _UPSERT = """
 INSERT INTO objects (source, id, type, modified, day, confidence, valid_until, listed, round, body)
@@ -198,8 +208,8 @@ class StateFile:
             self._base.execute("ROLLBACK")
 
     def sources(self) -> list[str]:
-        """The names of the feeds, sorted."""
-        return [name for (name,) in self._base.execute("SELECT name FROM sources ORDER BY name")]
+        """The names of the feeds, sorted; without those that were dropped."""
+        return [name for (name,) in self._base.execute(_SOURCES)]
 
     def cursor(self, source: str) -> str:
         """Return the cursor of a feed, as `apply` was given it; empty at first."""
@@ -279,6 +289,14 @@ class StateFile:
             ended = self._base.execute(_END_OBJECTS, (now, *scope)).rowcount
             self._note({"generation": ended, "indicators": ended})
         return ended
+
+    def drop(self, source: str) -> None:
+        """End all objects of a feed and forget its cursor: it is as if it had never been read."""
+        self.begin_round()
+        self.end_absent(source)
+        with self.changing():
+            self._base.execute(_END_SHARED, {"number": self._number(source)})
+            self._base.execute("UPDATE sources SET cursor = '' WHERE name = ?", (source,))
 
     def mark(self, now: int) -> StateMark:
         """Return the mark that determines the files at this time, in µs since 1970 UTC."""

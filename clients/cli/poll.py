@@ -58,6 +58,7 @@ _MIRROR_ONLY = {
     "least_confidence": "--minimum-confidence",
     "verify": "--verify",
     "mode": "--mode",
+    "dropped": "--drop",
 }
 _NOT_FOR_MIRRORS = {
     "output": "--output",
@@ -145,6 +146,13 @@ def _parse_mode(text: str) -> int:
     "--mode",
     type=ParsedValue("OCTAL", _parse_mode),
     help="With --mirror: the mode of its files; 644 lets other users read them. Default: 600.",
+)
+@click.option(
+    "--drop",
+    "dropped",
+    multiple=True,
+    metavar="URL",
+    help="With --mirror: remove what collections below this URL gave; repeatable.",
 )
 @click.option(
     "--since",
@@ -316,6 +324,8 @@ def _mirror(
     They are written even if the server cannot be reached, so that what has expired leaves them.
     """
     settings = MirrorOptions(options["formats"], options["least_confidence"], options["mode"])
+    for url in options["dropped"]:
+        mirror.drop(url)
 
     def poll_all() -> Iterator[int]:
         read, is_whole = mirror.verify if options["verify"] else mirror.poll, False
@@ -326,6 +336,7 @@ def _mirror(
             mirror.name({source: each.alias or each.title for source, each in sources.items()})
             for each in collections:
                 yield from read(hub, each, query)
+            mirror.finish_sources([*sources])
             is_whole = True
         finally:
             changes = mirror.write(settings, is_whole=is_whole)

@@ -16,6 +16,7 @@ from support.feed_states import listing
 from support.taxii_servers import (
     COLLECTION,
     KEY,
+    OTHER,
     Answer,
     ReceivedRequest,
     serve_medallion,
@@ -23,6 +24,7 @@ from support.taxii_servers import (
 )
 
 from tocsin.admission.output_formats import output_formats
+from tocsin.clients import mirror as clients_mirror
 
 PATTERN = "[domain-name:value = '{}.test']"
 KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))
@@ -35,7 +37,8 @@ pytestmark = pytest.mark.usefixtures("alone")
 class Feed:
     """A server with one collection whose content a test changes."""
 
-    def __init__(self) -> None:
+    def __init__(self, id: str = COLLECTION) -> None:
+        self.id = id
         self.log: list[dict[str, Any]] = []
         self.broken = False
         self.breaks_off = False
@@ -49,6 +52,9 @@ class Feed:
     def answer(self, request: ReceivedRequest) -> Answer | None:
         if self.broken or (self.breaks_off and "next" in request.query):
             return Answer({"title": "down"}, status=500)
+        if request.path.endswith("/collections/"):
+            listed = {"id": self.id, "title": "feed", "can_read": True, "can_write": False}
+            return Answer({"collections": [listed]})
         if not request.path.endswith("/objects/"):
             return None
         self.asked += 1
@@ -294,6 +300,7 @@ def test_two_polls_do_not_work_in_one_folder(tocsin: Run, feed: Feed) -> None:
         ["--mirror", "m", "--match", "labels=a"],
         ["--verify"],
         ["--mode", "644"],
+        ["--drop", "https://hub.example"],
         ["--minimum-confidence", "50"],
         ["--format", "edl"],
         ["--format", "jsonl", "--format", "csv"],
@@ -445,7 +452,7 @@ def test_a_mirror_of_another_server_loses_nothing_and_verify_finds_its_deletions
 
 
 def test_collections_of_several_servers_are_one_list(tocsin: Run) -> None:
-    first, second = Feed(), Feed()
+    first, second = Feed(), Feed(OTHER)
     first.add(listing(PATTERN.format("a")), listing(PATTERN.format("both")))
     second.add(listing(PATTERN.format("b")), listing(PATTERN.format("both")))
     with serve_script(first.answer) as one, serve_script(second.answer) as two:
@@ -456,6 +463,56 @@ def test_collections_of_several_servers_are_one_list(tocsin: Run) -> None:
         mirror(tocsin, "--url", one.url)
         mirror(tocsin, "--url", two.url)
         assert stats() == before
+
+
+def test_a_collection_at_another_url_takes_the_place_of_what_it_gave_before(
+    tocsin: Run, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = listing(PATTERN.format("a"), 1)
+    feed.add(sent, listing(PATTERN.format("gone")), listing(PATTERN.format("b")))
+    mirror(tocsin)
+    feed.log[:2] = [{**sent, "revoked": True, "modified": LATER}]
+    with serve_script(feed.answer) as moved:
+        monkeypatch.setenv("TOCSIN_URL", moved.url)
+        code, _, stderr = tocsin("poll", "feed", "--mirror", "m")
+        assert code == 0 and "takes its place" in stderr
+        assert listed() == ["b.test"]
+        assert tocsin("poll", "feed", "--mirror", "m") == (0, [], "")
+
+
+def test_a_collection_at_another_url_ends_nothing_before_it_was_read(
+    tocsin: Run, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed.add(*(listing(PATTERN.format(name)) for name in "abc"))
+    mirror(tocsin)
+    feed.breaks_off = True
+    with serve_script(feed.answer) as moved:
+        monkeypatch.setenv("TOCSIN_URL", moved.url)
+        assert tocsin("poll", "feed", "--mirror", "m", "--limit", "1")[0] != 0
+        assert listed() == ["a.test", "b.test", "c.test"]
+
+
+def test_a_server_that_is_no_longer_read_is_named_and_can_be_dropped(
+    tocsin: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Feed(), Feed(OTHER)
+    first.add(listing(PATTERN.format("a")), listing(PATTERN.format("both")))
+    second.add(listing(PATTERN.format("b")), listing(PATTERN.format("both")))
+    with serve_script(first.answer) as one, serve_script(second.answer) as two:
+        mirror(tocsin, "--url", one.url, "--format", "edl", "--format", "misp")
+        words = ("poll", "feed", "--mirror", "m", "--url", two.url)
+        assert tocsin(*words) == (0, [], "")
+        with monkeypatch.context() as later:
+            stale = clients_mirror.time.time_ns() + 25 * 3600 * 10**9
+            later.setattr(clients_mirror.time, "time_ns", lambda: stale)
+            code, _, stderr = tocsin(*words)
+        url = one.url.replace("/taxii2/", "/root")
+        assert code == 0 and f"remove them with --drop {url}" in stderr
+        assert tocsin(*words, "--drop", "https://other.example")[0] != 0
+        assert tocsin(*words, "--drop", url) == (0, [], "")
+        assert listed() == ["b.test", "both.test"]
+        mirror(tocsin, "--url", one.url)
+        assert listed() == ["a.test", "b.test", "both.test"]
 
 
 def test_a_mirror_follows_until_it_is_interrupted(tocsin: Run, feed: Feed) -> None:

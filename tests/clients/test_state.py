@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.taxii_servers import COLLECTION
 
 from tocsin.admission.errors import Malformed
 from tocsin.clients.files import UnusableFile
@@ -33,6 +34,19 @@ class TestStateFile:
         filters = [{}, {"match[type]": "tool"}, {"match[id]": "tool"}]
         urls = ["https://a.example/root/collections/1/", "https://a.example/root/collections/2/"]
         assert len({cursor_key(url, query) for url in urls for query in filters}) == 6
+
+    def test_a_collection_at_another_url_goes_on_from_its_cursor(self, tmp_path: Path) -> None:
+        state = StateFile(tmp_path / "state")
+        old, new = (
+            f"{scheme}://hub/root/collections/{COLLECTION}/" for scheme in ("http", "https")
+        )
+        state.save(cursor_key(old, {}), CURSOR)
+        state.save(cursor_key(old, {"match[type]": "tool"}), Cursor(last=5))
+        assert state.load(cursor_key(new, {})) == CURSOR
+        state.save(cursor_key(new, {}), Cursor(last=7))
+        assert state.load(cursor_key(old, {})).last == 7
+        assert state.load(cursor_key(old, {"match[type]": "tool"})).last == 5
+        assert state.load(cursor_key(new.replace("/36", "/46"), {})) == Cursor()
 
     @pytest.mark.parametrize(
         "damage", [b"", b"{", b"[]", b'{"tocsin_state": 99}', b"\xff", b"[" * 100_000]
