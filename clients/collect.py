@@ -21,6 +21,7 @@ from tocsin.admission.errors import NotAllowed, ShareError, Unprocessable
 from tocsin.admission.timestamps import stix_time
 from tocsin.admission.warninglists.index import load_warning_lists
 from tocsin.clients.check import Checker
+from tocsin.clients.credentials import account_of
 from tocsin.clients.error_pages import explain_error_page, find_format, is_empty_list, update_format
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.input_files import InputFile
@@ -155,6 +156,7 @@ class _Task:
         collection = self.hub.find_collection(self.source.to, "can_write")
         if not collection.can_write:
             raise NotAllowed(f"the key may not write to {self.source.to}")
+        self._begin(collection)
         checker = self._checker()
         for document in self.source.documents(self.memory.entries()):
             self.counts["documents"] += 1
@@ -169,6 +171,13 @@ class _Task:
         if not self.memory.has_submitted():  # one missing document stops no feed
             self._refuse_if_unreadable()
         self._note_narrowed(collection)
+
+    def _begin(self, collection: Collection) -> None:
+        """Forget what was submitted elsewhere or by another account."""
+        account = account_of(self.settings)
+        destination = f"{collection.url} ({account})" if account else collection.url
+        if earlier := self.memory.begin(destination):
+            self.notes.append(f"everything is submitted again: it went to {earlier} before")
 
     def _refuse_if_unreadable(self) -> None:
         if 0 < self.counts["documents"] == self.counts["unreadable"]:

@@ -36,6 +36,13 @@ def read_credential(settings: ClientSettings) -> str:
     return f"{settings.account}:{secret}" if settings.account and secret else secret
 
 
+def account_of(settings: ClientSettings) -> str:
+    """The account's name; empty if only the hub knows whose the secret is."""
+    if settings.key:
+        return settings.key.partition(":")[0] if ":" in settings.key else ""
+    return settings.account
+
+
 def has_keyring() -> bool:
     """True if the package `keyring` is installed, and finds a keyring: servers have none."""
     return _is_installed() and import_module("keyring").get_keyring().priority > 0

@@ -1,7 +1,8 @@
 """Memory of a source between runs: how far it was read, and which objects were submitted.
 
-One file of SQLite for each source, readable by its owner only.  Of an object that was submitted
-it has the id and a digest.  Deleting the file makes the next run read and submit everything again,
+One file of SQLite for each source, readable by its owner only.  It belongs to one collection of
+one hub, and to the account that submits there.  Of an object that was submitted it has the id and a
+digest.  Deleting the file makes the next run read and submit everything again,
 which does no harm: the hub knows an object by its id.
 """
 
@@ -61,6 +62,23 @@ class SourceMemory:
                 "INSERT OR REPLACE INTO memory VALUES (?, ?)", entries.items()
             )
 
+    def begin(self, destination: str) -> str:
+        """Begin a run that submits to `destination`; another one needs everything again.
+
+        Returns the destination that everything went to before, if that was forgotten, else "".
+        """
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            found = self._database.execute("SELECT name FROM destination").fetchone()
+            if found == (destination,):
+                return ""
+            if found:
+                self._database.execute("DELETE FROM memory")
+                self._database.execute("DELETE FROM submitted")
+                self._database.execute("DELETE FROM destination")
+            self._database.execute("INSERT INTO destination VALUES (?)", (destination,))
+        return str(found[0]) if found else ""
+
     def has_submitted(self) -> bool:
         """True if any object is known to have been submitted."""
         return self._database.execute("SELECT 1 FROM submitted LIMIT 1").fetchone() is not None
@@ -102,6 +120,7 @@ class SourceMemory:
                 "CREATE TABLE IF NOT EXISTS submitted "
                 "(id TEXT PRIMARY KEY, digest BLOB, time INTEGER) WITHOUT ROWID"
             )
+            self._database.execute("CREATE TABLE IF NOT EXISTS destination (name TEXT NOT NULL)")
             self._database.execute(f"PRAGMA user_version = {_VERSION}")
 
 

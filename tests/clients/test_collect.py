@@ -110,6 +110,19 @@ class TestSubmitting:
         assert counts(lines)[0]["submitted"] == 2
 
     @pytest.mark.slow
+    def test_all_is_submitted_again_after_the_url_of_the_hub_changed(
+        self, collect: Tocsin, web: FileServer, hub: HubProcess
+    ) -> None:
+        web.files[FEED] = table("elsewhere", 2)
+        write_sources({"name": "iocs", "url": web.url + FEED})
+        other = hub.url.replace("127.0.0.1", "localhost")
+        for url, expected, notes in ((hub.url, 2, 0), (other, 2, 1), (other, 0, 0)):
+            code, lines, _ = collect("--once", "--json", "--url", url)
+            assert (code, counts(lines)[0].get("submitted", 0)) == (0, expected)
+            found = [each for each in json.loads(lines[0])["notes"] if "it went to" in each]
+            assert len(found) == notes
+
+    @pytest.mark.slow
     def test_indicators_that_expire_are_renewed_when_half_the_time_is_over(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:

@@ -24,7 +24,6 @@ from support.taxii_servers import (
 )
 
 from tocsin.admission.output_formats import output_formats
-from tocsin.clients import mirror as clients_mirror
 
 PATTERN = "[domain-name:value = '{}.test']"
 KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))
@@ -503,8 +502,8 @@ def test_a_server_that_is_no_longer_read_is_named_and_can_be_dropped(
         words = ("poll", "feed", "--mirror", "m", "--url", two.url)
         assert tocsin(*words) == (0, [], "")
         with monkeypatch.context() as later:
-            stale = clients_mirror.time.time_ns() + 25 * 3600 * 10**9
-            later.setattr(clients_mirror.time, "time_ns", lambda: stale)
+            stale = time.time_ns() + 25 * 3600 * 10**9
+            later.setattr(time, "time_ns", lambda: stale)
             code, _, stderr = tocsin(*words)
         url = one.url.replace("/taxii2/", "/root")
         assert code == 0 and f"remove them with --drop {url}" in stderr
