@@ -90,6 +90,8 @@ class RecordedPush:
     collection: str
     """The alias of the collection, else its title."""
     files: tuple[str, ...]
+    collection_id: str = ""
+    """Empty in older records."""
     parts: tuple[SentPart, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """Objects by verdict; empty if the push did not reach its end."""
@@ -104,10 +106,16 @@ class RecordedPush:
         return (each for part in self.parts for each in part.objects)
 
     def went_to(self, url: str, collection: Collection | None = None) -> bool:
-        """True if it went to the hub with this URL and, if one is given, to this collection."""
-        if self.url != url or collection is None:
+        """True if it went to the hub with this URL and, if one is given, to this collection.
+
+        A collection at another URL is the same one if its id is.
+        """
+        if collection is None:
             return self.url == url
-        return (self.root, self.collection) == (collection.root, _name(collection))
+        if self.collection_id:
+            return self.collection_id == collection.id
+        place = (self.url, self.root, self.collection)
+        return place == (url, collection.root, _name(collection))
 
 
 def state_folder(environ: Mapping[str, str]) -> Path | None:
@@ -145,6 +153,7 @@ class PushRecords:
         """Begin the record of a push.  A record that cannot be written costs only a warning."""
         record = PushRecord(self._open())
         where = {"url": url, "root": collection.root, "collection": _name(collection)}
+        where |= {"collection_id": collection.id}
         head = {"tocsin_push": _VERSION, "time": timestamp(time.time_ns() // 1000), **where}
         record.write(head | {"files": list(files)} | ({kind.value: True} if kind else {}))
         return record
@@ -164,17 +173,23 @@ class PushRecords:
         return None
 
     def find_ids(
-        self, labels: Container[str], url: str, collection: Collection | None = None
+        self,
+        labels: Container[str],
+        url: str,
+        collection: Collection | None = None,
+        *,
+        only_new: bool = True,
     ) -> dict[str, set[str]]:
-        """The new ids under which objects with these labels were sent to a hub, by label.
+        """The ids under which objects with these labels were sent to a hub, by label.
 
-        An object that was sent under an id of its own, in a STIX file, is not meant.  `collection`
-        None: to any of its collections.  A label that may have been shortened is left out, because
-        other objects may begin as it does.
+        `only_new`: an object that was sent under an id of its own, in a STIX or MISP file, is not
+        meant.  `collection` None: to any of its collections.  A label that may have been shortened
+        is left out, because other objects may begin as it does.
         """
         found: dict[str, set[str]] = {}
         for push in self.list_newest():
-            if not push.has_new_ids or not push.went_to(url, collection):
+            is_meant = push.has_new_ids or not (only_new or push.is_withdrawal)
+            if not is_meant or not push.went_to(url, collection):
                 continue
             for each in push.objects:
                 if each.is_label_whole and each.label in labels:
@@ -300,6 +315,7 @@ def _read_line(push: RecordedPush | None, line: Any, id: str) -> RecordedPush | 
             root=str(line["root"]),
             collection=str(line["collection"]),
             files=tuple(str(name) for name in line["files"]),
+            collection_id=str(line.get("collection_id", "")),
             is_withdrawal=line.get(PushKind.WITHDRAWAL) is True,
             has_new_ids=line.get(PushKind.NEW_IDS) is True,
         )

@@ -109,10 +109,11 @@ def withdraw_command(
 ) -> int:
     """Take back what you sent, for instance a false alarm. This is final.
 
-    VALUE is a domain, address, URL, e-mail address or hash that you sent in a
-    text or a table, in any spelling. ID is that under which you sent an object,
-    not the hub's. Of a FILE that you sent, everything is withdrawn except
-    identities, markings and observables.
+    VALUE is a domain, address, URL, e-mail address or hash, in any spelling,
+    that you sent in a text or a table, or from this computer in a STIX or MISP
+    file. ID is that under which you sent an object, not the hub's. Of a FILE
+    that you sent, everything is withdrawn except identities, markings and
+    observables.
 
     An object that nobody else reported is revoked. Only ids are sent, no
     content. A withdrawn id cannot be used again: to report the value again, use
@@ -157,7 +158,8 @@ def withdraw_command(
     if absent := count_absent(result for part in pushed for result in part.results):
         print_message(
             f"of {count(absent, 'value')} nothing of yours is published under its id; if you sent "
-            "it from another computer under a new id, give that id, which `tocsin sent ID` shows; "
+            "it in a STIX or MISP file or under a new id, and not from this computer, give the "
+            "file, or the id that `tocsin sent ID` shows; "
             "if you sent an observable, ask the operator of the hub to withdraw it"
         )
     return push_exit_code(pushed, counts, wait=wait)
@@ -174,9 +176,15 @@ def _url_without_request(settings: ClientSettings) -> str:
 def _add_recorded(
     targets: Sequence[Target], url: str, collection: Collection | None
 ) -> list[Target]:
-    """The targets, with the other ids under which this computer sent the same values there."""
+    """The targets, with the other ids under which this computer sent the same values there.
+
+    For a value that was named itself, and not for one of a file, ids of STIX and MISP files too.
+    """
     records = PushRecords(state_folder(os.environ))
-    ids = records.find_ids(list_derived_labels(targets), url, collection)
+    of_files = list_derived_labels(each for each in targets if each.file)
+    named = list_derived_labels(each for each in targets if not each.file)
+    ids = records.find_ids(of_files, url, collection)
+    ids |= records.find_ids(named, url, collection, only_new=False)
     return list(add_other_ids(targets, ids))
 
 

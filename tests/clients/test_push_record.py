@@ -93,10 +93,19 @@ class TestRecords:
         wanted = {"evil.top", "bad.top", long}
         found = {"evil.top": {"indicator--evil.top"}}
         assert records.find_ids(wanted, "https://h/", INBOX) == found
-        assert records.find_ids(wanted, "https://other/", INBOX) == {}
-        elsewhere = replace(INBOX, alias="other")
+        assert records.find_ids(wanted, "https://other/") == {}
+        elsewhere = replace(INBOX, id="2", alias="other")
         assert records.find_ids(wanted, "https://h/", elsewhere) == {}
         assert records.find_ids(wanted, "https://h/") == found
+
+    def test_a_collection_at_another_url_is_the_same_if_its_id_is(self, tmp_path: Path) -> None:
+        with PushRecords(tmp_path).begin(INBOX, "https://h/", []) as record:
+            record.acknowledge(status("s1"), [result("evil.top")])
+        (push,) = PushRecords(tmp_path).list_newest()
+        moved = replace(INBOX, root="https://new/hub/", url="https://new/hub/c/1/")
+        assert push.went_to("https://new/", moved)
+        older = replace(push, collection_id="")
+        assert older.went_to("https://h/", INBOX) and not older.went_to("https://new/", moved)
 
     def test_a_push_that_sent_nothing_is_not_listed(self, tmp_path: Path) -> None:
         records = PushRecords(tmp_path)

@@ -140,6 +140,19 @@ class TestAtAHub:
         words = ("withdraw", "evil-portal.top", "--to", "inbox", "--dry-run", "--json")
         assert len(tocsin(*words)[1]) == 2
 
+    def test_a_value_of_a_stix_file_is_withdrawn_if_it_is_named_itself(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, json.dumps({"type": "bundle", "objects": [INDICATOR]}), name="a.json")
+        Path("iocs.txt").write_text("evil-portal.top\n")
+        words = ("--to", "inbox", "--json")
+        assert outcomes(tocsin("withdraw", "iocs.txt", *words, "--yes")[1])[0][1] == "absent"
+        assert len(in_force(served)) == 1
+        assert len(tocsin("withdraw", "evil-portal.top", *words, "--dry-run")[1]) == 2
+        code, lines, stderr = tocsin("withdraw", "evil-portal.top", *words, "--yes")
+        assert (code, stderr, in_force(served)) == (0, "", [])
+        assert sorted(verdict for _, verdict in outcomes(lines)) == ["absent", "withdrawn"]
+
     def test_where_nothing_was_published_it_advises_to_give_the_id(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -148,7 +161,10 @@ class TestAtAHub:
         code, lines, stderr = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
         assert (code, len(in_force(served))) == (0, 1) and "0 withdrawn, 1 absent" in lines[-1]
         assert "of 1 value nothing of yours is published under its id; if you sent it" in stderr
-        assert "give that id" in stderr and "if you sent an observable, ask the operator" in stderr
+        assert (
+            "give the file, or the id" in stderr
+            and "if you sent an observable, ask the operator" in stderr
+        )
 
     def test_it_prints_how_to_see_its_verdicts_again(
         self, tocsin: Run, served: HubInProcess
