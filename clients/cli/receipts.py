@@ -46,6 +46,8 @@ class Receipt:
     """Under which it is published, else under which it was sent."""
     label: str
     message: str
+    was_published: bool
+    """True if this version or an earlier one was taken into the feeds."""
     public: StixObject | None = None
     """The public object in the collections that the reader sees; None: it is in none."""
     history: History = field(default_factory=History)
@@ -56,7 +58,7 @@ class Receipt:
     def state(self) -> str:
         """State of the public object now."""
         if self.public is None:
-            return "not visible" if self.verdict in _PUBLISHED else self.verdict
+            return "not visible" if self.was_published else self.verdict
         return "revoked" if self.public.get("revoked") is True else "published"
 
     def as_json(self) -> dict[str, Any]:
@@ -110,10 +112,11 @@ _PUBLISHED = ("admitted", "merged", "duplicate", "success")
 def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: bool) -> int:
     """Show what became of what you sent, the newest first.
 
-    For each object: its verdict; whether it is published or revoked now; how
-    many others reported it too; how many have seen it; how many call it a false
-    alarm; its confidence; and how many sightings, opinions and notes about it
-    you can read. All of this is read from the collections that your key may
+    For each object: the verdict on the version that you sent last; whether it is
+    published, in that or an earlier version, or revoked now; how many others
+    reported it too; how many have seen it; how many call it a false alarm; its
+    confidence; and how many sightings, opinions and notes about it you can read.
+    All of this is read from the collections that your key may
     read: it tells nothing that they do not. The hub publishes counts that only
     rise at most once an hour, or as its operator sets it: a sighting of just now
     is not counted yet.
@@ -142,7 +145,9 @@ def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list
         if submission.is_withdrawal:
             continue  # the row of what was withdrawn says that it is revoked
         for receipt in _read_submission(hub, submission):
-            found.setdefault(receipt.source_id, receipt)
+            newest = found.setdefault(receipt.source_id, receipt)
+            if receipt.was_published and not newest.was_published:  # that version still holds
+                newest.public_id, newest.was_published = receipt.public_id, True
             if len(found) == limit:
                 return list(found.values())
     return list(found.values())
@@ -169,20 +174,22 @@ def _read_submission(hub: Hub, submission: Submission) -> Iterator[Receipt]:
 
 
 def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
+    verdict = detail.verdict or detail.outcome
     return Receipt(
         submission=submission.id,
         received=submission.received,
         source_id=detail.id,
-        verdict=detail.verdict or detail.outcome,
+        verdict=verdict,
         public_id=detail.public_id or detail.id,
         label=(submission.labels or {}).get(detail.id, ""),
         message=detail.message,
+        was_published=verdict in _PUBLISHED,
     )
 
 
 def _look_up(hub: Hub, receipts: Sequence[Receipt]) -> None:
     """Add to each receipt what the collections show of its object."""
-    taken = [each for each in receipts if each.verdict in _PUBLISHED]
+    taken = [each for each in receipts if each.was_published]
     own = dict.fromkeys(each.public_id for each in taken)
     ids = list(own)
     readable = [each for each in hub.list_collections() if each.can_read]

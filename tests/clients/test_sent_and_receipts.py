@@ -28,6 +28,7 @@ from tocsin.server.model import Account, Collection, CollectionKind, Marking, Pa
 from tocsin.server.store import Store
 
 Run = Callable[..., Any]
+STRICT = TLP_2_IDS[Tlp.AMBER_STRICT]
 COUNTS = ["others", "seen", "false", "conf.", "said"]
 
 
@@ -188,6 +189,22 @@ class TestReceipts:
         tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
         _, lines, _ = tocsin("receipts", "--json")
         assert sorted(each["state"] for each in rows(lines)) == ["held", "refused", "revoked"]
+
+    @pytest.mark.parametrize(("revoked", "state"), [(False, "published"), (True, "revoked")])
+    def test_a_refused_version_leaves_the_state_of_the_one_before(
+        self, tocsin: Run, served: HubInProcess, revoked: bool, state: str
+    ) -> None:
+        sent = indicator()
+        served.push(sent)
+        tick(served)
+        if revoked:
+            served.push({**sent, "revoked": True, "modified": "2026-01-02T00:00:00.000Z"})
+            tick(served)
+        later = {"modified": "2026-01-03T00:00:00.000Z", "object_marking_refs": [STRICT]}
+        served.push({**sent, **later})
+        [receipt] = rows(tocsin("receipts", "--json")[1])
+        assert (receipt["verdict"], receipt["state"]) == ("refused", state)
+        assert receipt["public_id"]
 
     def test_a_status_that_is_too_long_is_named_and_hides_no_other(
         self, tocsin: Run, alone: None
