@@ -16,12 +16,14 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from tocsin.admission.errors import Conflict, Malformed, NotFound, Unprocessable
+from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable, Unprocessable
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 
 _FILE = "secrets.json"
+_RESTORING = "restoring"
+"""A file that is there while a restore runs; its database is marked only once there is one."""
 _KEY_OCTETS = 32
 _BIRTH = 1_735_689_600_000_000
 """2025-01-01: `created` of the hub's identity, the same on every start."""
@@ -71,8 +73,16 @@ def has_secrets(directory: Path) -> bool:
 
 
 def load_secrets(directory: Path) -> HubSecrets:
-    """The secrets stored in `directory`; created on first use.  See `read_secrets`."""
+    """The secrets stored in `directory`; created on first use.  See `read_secrets`.
+
+    Raises Unavailable if there are none because a restore has begun and not ended.
+    """
     if not has_secrets(directory):
+        if (directory / _RESTORING).exists():
+            raise Unavailable(
+                f"{directory} is half restored: `tocsin-hub restore` was interrupted, or still "
+                "runs; if it does not run, run it again, or name another directory with --data"
+            )
         made = {"namespace": str(uuid.uuid4()), "cursor_key": secrets.token_hex(_KEY_OCTETS)}
         _create(directory / _FILE, json.dumps(made).encode())
     return parse_secrets(read_secrets(directory))
@@ -128,6 +138,19 @@ def put_secrets(directory: Path, octets: bytes) -> bool:
             f"{directory} has the secrets of another hub: name another directory with --data"
         )
     return new
+
+
+def begin_restore(directory: Path) -> bool:
+    """Let no hub be made in a data directory before `end_restore`; False if that was so before."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    is_new = not (directory / _RESTORING).exists()
+    (directory / _RESTORING).touch(mode=0o600)
+    return is_new
+
+
+def end_restore(directory: Path) -> None:
+    """The inverse of `begin_restore`."""
+    (directory / _RESTORING).unlink(missing_ok=True)
 
 
 def remove_secrets(directory: Path) -> None:

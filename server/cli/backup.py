@@ -27,6 +27,8 @@ from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.runtime import open_runtime
 from tocsin.server.secrets import (
     HubSecrets,
+    begin_restore,
+    end_restore,
     parse_secrets,
     put_secrets,
     read_secrets,
@@ -293,18 +295,25 @@ def _open_archive(path: Path) -> Iterator[ArchiveReader]:
 
 @contextmanager
 def _directory(settings: HubSettings) -> Iterator[None]:
-    """Leave no trace of a data directory that was not there, or empty, if what follows fails."""
+    """Mark a data directory while it is restored.
+
+    If what follows fails, leave no trace of one that was not there, or empty.
+    """
     data = settings.data
     existed = data.exists()
     new = not existed or not any(data.iterdir())
+    is_first = begin_restore(data)
     try:
         yield
+        end_restore(data)
     except BaseException:
         if new and data.exists():
             for each in data.iterdir():
                 shutil.rmtree(each) if each.is_dir() else each.unlink()
             if not existed:
                 data.rmdir()
+        elif is_first:
+            end_restore(data)
         raise
 
 

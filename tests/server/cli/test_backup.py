@@ -20,6 +20,7 @@ from support.processes import run_command
 
 from tocsin.admission.errors import NotAuthenticated, Unavailable
 from tocsin.config import HubSettings
+from tocsin.server.cli.backup import RestoreOrder, restore
 from tocsin.server.model import Query
 from tocsin.server.partners.people import Attempt
 from tocsin.server.runtime import Runtime, open_runtime
@@ -42,11 +43,15 @@ class Place:
         with mock.patch.dict(os.environ, {"TOCSIN_DATABASE": self.database}):
             return run_command(*words, *place, *(["--json"] if json_ else []))
 
+    @property
+    def settings(self) -> HubSettings:
+        """The settings of a hub here."""
+        return HubSettings(data=self.data, mongo_uri=self.uri, database=self.database)
+
     @contextmanager
     def opened(self) -> Iterator[Runtime]:
         """The open hub."""
-        settings = HubSettings(data=self.data, mongo_uri=self.uri, database=self.database)
-        with open_runtime(settings, print) as hub:
+        with open_runtime(self.settings, print) as hub:
             yield hub
 
     def push(self, *objects: Any) -> list[str]:
@@ -274,6 +279,28 @@ def test_a_half_restored_database_is_refused_until_the_restore_is_run_again(
         assert code == 3 and "half restored" in err and "run it again" in err
     place.answer("restore", kept[1])
     assert "of the killed one" not in [each["_id"] for each in place.dump()["entry_batches"]]
+    assert {each["alias"] for each in place.answer("collection", "list")} >= {"green", "inbox"}
+
+
+def test_a_restore_that_was_killed_before_it_had_a_database_lets_no_new_hub_be_made(
+    kept: tuple[Place, Path], new_place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = new_place()
+
+    def copy_and_fail(*_: Any) -> Any:
+        shutil.copytree(place.data, place.data.with_name("killed"))
+        raise RuntimeError
+
+    with monkeypatch.context() as failing:
+        failing.setattr("tocsin.server.cli.backup._open_empty", copy_and_fail)
+        with pytest.raises(RuntimeError):
+            restore(place.settings, RestoreOrder(kept[1]))
+    assert not place.data.exists()
+    place.data = place.data.with_name("killed")
+    code, _, err = place.run("partner", "add", "acme", "--name", "ACME")
+    assert code == 3 and "half restored" in err and "run it again" in err
+    assert not (place.data / "secrets.json").exists() and place.dump() == {}
+    place.answer("restore", kept[1])
     assert {each["alias"] for each in place.answer("collection", "list")} >= {"green", "inbox"}
 
 
