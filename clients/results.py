@@ -20,7 +20,14 @@ import msgspec
 
 from tocsin.admission.descriptions import find_label
 from tocsin.admission.markings.granular import join_layers
-from tocsin.admission.model import Candidate, StixObject, Verdict
+from tocsin.admission.model import (
+    MAY_BE_RELEASED,
+    Action,
+    Candidate,
+    Finding,
+    StixObject,
+    Verdict,
+)
 from tocsin.clients.files import UnusableFile
 
 VERDICTS = (
@@ -33,6 +40,7 @@ VERDICTS = (
 but for `withheld`: the preview holds the object, so a push has not sent it.
 `pending`: the hub has not decided.  `unsent`: the object did not reach the hub.
 """
+_NOT_SENT = "; it is not sent, so no reviewer can release it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +87,23 @@ def describe_candidate(file: str, candidate: Candidate) -> ObjectResult:
         index=candidate.index,
         source_id=candidate.source_id,
         verdict="ready" if candidate.is_open else candidate.verdict.value,
-        findings=tuple(each.as_json() for each in candidate.findings),
+        findings=tuple(each.as_json() for each in _describe_findings(candidate)),
         object=join_layers(candidate) if candidate.is_open else None,
         held=join_layers(candidate) if candidate.verdict is Verdict.HELD else None,
         label=find_label(candidate.object or {}) or candidate.excerpt,
         previewed=len(candidate.findings),
+    )
+
+
+def _describe_findings(candidate: Candidate) -> tuple[Finding, ...]:
+    """The findings, with what the hub never gets: its reviewers cannot release that."""
+    return tuple(
+        each._replace(
+            action=Action.STRIPPED, message=each.message.replace(MAY_BE_RELEASED, _NOT_SENT)
+        )
+        if each.action is Action.ASKED
+        else each
+        for each in candidate.findings
     )
 
 
@@ -99,7 +119,7 @@ def order_counts(found: Counter[str], always: Iterable[str] = ()) -> dict[str, i
     return {"received": found.total()} | counts
 
 
-_CHANGING_ACTIONS = frozenset(("replaced", "stripped", "asked", "lowered"))
+_CHANGING_ACTIONS = frozenset(("replaced", "stripped", "lowered"))
 """Actions of findings about values that are not shared as they were read."""
 
 
@@ -124,7 +144,7 @@ def encode_results(
         is_open = candidate.verdict is Verdict.OPEN
         held = join_layers(candidate) if candidate.verdict is Verdict.HELD else None
         verdict = "ready" if is_open else candidate.verdict.value
-        findings = candidate.findings
+        findings = _describe_findings(candidate)
         kept = keep_before or any(each.action in _CHANGING_ACTIONS for each in findings)
         counts[verdict] += 1
         rows.append(

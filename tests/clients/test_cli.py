@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from support.hub import HubInProcess
 from support.taxii_servers import COLLECTION, Answer, Medallion, indicator, serve_script
 from support.terminal import lines_of, run_on_terminal
 
@@ -92,6 +93,20 @@ class TestCheck:
         changed = [line.strip() for line in lines if line.strip()[:1] in "+-" and "descr" in line]
         assert changed[0].startswith('-  "description": "ask jo.doe@')
         assert changed[1] == '+  "description": "ask [removed: e-mail address]",'
+
+    def test_of_a_text_that_the_hub_never_gets_it_promises_no_review(
+        self, tocsin: Callable[..., Any], served: HubInProcess
+    ) -> None:
+        sent = [{**acceptable_indicator(n), "description": "Reported by Jane Doe"} for n in (1, 2)]
+        sent[1]["pattern"] = "[email-message:to_refs[*].value = 'jo@acme-mail.top']"  # held
+        _, lines, _ = tocsin("push", write_bundle("a.json", *sent), "--to", "inbox", "--json")
+        for line in lines[:2]:
+            found = [each for each in json.loads(line)["findings"] if "name" in each["message"]]
+            assert [each["action"] for each in found] == ["stripped"]
+            assert found[0]["message"].endswith("; it is not sent, so no reviewer can release it")
+        file = write_bundle("b.json", {**sent[0], "id": indicator(3)["id"]})
+        _, lines, _ = tocsin("push", file, "--to", "inbox", "--json", "--raw")
+        assert "a reviewer of the hub may release it" in lines[0]
 
     def test_check_diff_with_json_includes_the_object_as_read(
         self, tocsin: Callable[..., Any]
