@@ -63,6 +63,20 @@ def count(value: int, one: str, many: str = "") -> str:
     return f"{value:,} {one if value == 1 else many or f'{one}s'}"
 
 
+def format_duration(seconds: int) -> str:
+    """A time to wait, for people, rounded up.
+
+    >>> format_duration(90), format_duration(38_982), format_duration(800_000)
+    ('90 s', '10 h 50 min', '10 days')
+    """
+    if seconds < 120:
+        return f"{seconds} s"
+    hours, minutes = divmod(-(-seconds // 60), 60)
+    if hours >= 48:
+        return f"{-(-hours // 24)} days"
+    return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes))
+
+
 def find_label(subject: StixObject) -> str:
     """The property by which a person recognises an object; empty if it has none."""
     values = (subject.get(name) for name in _NAMING_PROPERTIES)

@@ -50,6 +50,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import parse_url
 from urllib3.util.retry import Retry
 
+from tocsin.admission.descriptions import format_duration
 from tocsin.admission.errors import (
     Malformed,
     NotAcceptable,
@@ -122,6 +123,8 @@ _MAX_LIST = 2000
 """Characters of a list of collections in a message."""
 _MAX_RETRY_AFTER = 120
 """Seconds; a longer wait is reported to the user instead."""
+_LONGEST_WAIT, _WAIT_DIGITS = 86_400, 9
+"""Seconds that an error says to wait at most; digits of them that are read."""
 _MAX_REDIRECTS = 5
 _MAX_ROOTS = 100
 """API roots of a server that are read."""
@@ -427,14 +430,17 @@ def _explain_status(host: str, response: requests.Response) -> ShareError:
     status = response.status_code
     kind = _ERRORS.get(status, Unavailable if status >= 500 or status == 429 else Unprocessable)
     message = "" if status == HTTPStatus.UNAUTHORIZED else _read_message(response)  # for programs
-    parts = [f"{host} says {status}", f": {message}" if message else "", _advice(status, response)]
-    return kind("".join(parts))
+    text = f"{host} says {status}" + (f": {message}" if message else "")
+    wait = response.headers.get("Retry-After", "")
+    if kind is Unavailable and wait.isdecimal():
+        seconds = min(int(wait[:_WAIT_DIGITS]), _LONGEST_WAIT)
+        is_said = "retry in" in message
+        text += "" if is_said else f"; try again in {format_duration(seconds)}"
+        return Unavailable(text, seconds)
+    return kind(text + _advice(status, response))
 
 
 def _advice(status: int, response: requests.Response) -> str:
-    wait = response.headers.get("Retry-After", "")
-    if wait.isdecimal():
-        return f"; try again in {wait} s"
     if status == 401 and "Authorization" not in response.request.headers:
         return "; no key was sent: give --key or TOCSIN_KEY=account:secret, or use --cert"
     if status == 406 and "version=2.0" in response.request.headers.get("Accept", ""):

@@ -15,8 +15,8 @@ from typing import IO, Any, NoReturn
 import click
 import msgspec
 
-from tocsin.admission.descriptions import count, find_level
-from tocsin.admission.errors import NotAllowed, NotAuthenticated, Unavailable
+from tocsin.admission.descriptions import count, find_level, format_duration
+from tocsin.admission.errors import NotAllowed, NotAuthenticated, ShareError, Unavailable
 from tocsin.admission.model import Action, Tlp
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
@@ -57,6 +57,8 @@ from tocsin.config.command_line import format_examples, printable
 
 _WATCH_SECONDS, _LONGEST_PAUSE = 2.0, 60.0
 """Seconds between two looks at a folder; while the hub is away, up to the longer one."""
+_LONGEST_WAIT = 3_600.0
+"""The same if the hub says how long to wait; a quota may be raised before it says."""
 _MOST_COMPARED = 100_000
 """Objects up to which the question is preceded by what the record of pushes has of them."""
 _LEVELS = {level.label.upper(): level for level in Tlp}
@@ -80,6 +82,8 @@ class _Job:
     as_json: bool
     is_watched: bool = False
     """True for a file of a watched folder: one that the hub has not decided about is taken."""
+    is_repeated: bool = False
+    """True for such a file that could not be sent before; its check has been printed."""
     is_shown: bool = False
     """True if the preview was shown on the terminal that the results go to."""
 
@@ -99,6 +103,8 @@ class _Outcome:
     """The number of objects of each verdict."""
     reason: str = ""
     """Why the first object that was not taken was not."""
+    wait: float = 0.0
+    """Seconds after which the hub wants to be asked again, if it said so."""
 
     def add(self, result: ObjectResult) -> None:
         """Count the result of an object."""
@@ -225,8 +231,9 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
             send_held=bool(options["send_held"]),
         )
         previews = preview_files(settings, inputs, examine=not options["raw"])
-        watched = options["watch"] is not None
-        job = _Job(hub, collection, previews, push_options, options["as_json"], watched)
+        job = _Job(hub, collection, previews, push_options, options["as_json"])
+        watched, repeated = options["watch"] is not None, options.get("repeated", False)
+        job = replace(job, is_watched=watched, is_repeated=repeated)
         failed = print_file_errors(previews, as_json=job.as_json)
         agreed = _ask(job, options["send_held"], answers) if answers else push_options
         if agreed is None:
@@ -244,22 +251,29 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
     """Push each file of a folder once it is complete, until interrupted."""
     folder = WatchedFolder(options["watch"])
     stdio.discard_closed_output()
-    pause = _WATCH_SECONDS
+    pause, failed = _WATCH_SECONDS, None
     while True:
         for file in folder.list_complete():
+            named = replace(inputs, names=(str(file),))
             try:
-                outcome = _push_files(settings, replace(inputs, names=(str(file),)), options)
+                outcome = _push_files(settings, named, {**options, "repeated": file == failed})
             except (Unavailable, NotAllowed, NotAuthenticated) as error:
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                print_message(f"{error}; {file.name} waits, the next attempt is in {pause:.0f} s")
-                break
+                print_message(str(error))
+                outcome = _Outcome(stdio.UNAVAILABLE, wait=_find_wait(error))
             if outcome.code == stdio.UNAVAILABLE:
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                pause, failed = max(min(pause * 2, _LONGEST_PAUSE), outcome.wait), file
+                again = format_duration(round(pause))
+                print_message(f"{file.name} waits, the next attempt is in {again}")
                 break
             _finish(folder, file, outcome)
-            pause = _WATCH_SECONDS
+            pause, failed = _WATCH_SECONDS, None
         sys.stdout.flush()
         time.sleep(pause)
+
+
+def _find_wait(error: ShareError) -> float:
+    """Seconds to wait, as the hub says, within reason."""
+    return min(float(getattr(error, "seconds", 0.0)), _LONGEST_WAIT)
 
 
 def _finish(folder: WatchedFolder, file: Path, outcome: _Outcome) -> None:
@@ -333,9 +347,16 @@ def _run(job: _Job, record: PushRecord, failed: int) -> _Outcome:
     counts = order_counts(outcome.verdicts, _COUNTED)
     counts |= {"failed_files": failed} if failed else {}
     record.finish(counts)
-    print_push_summary(pushed, counts, as_json=job.as_json)
+    if not job.is_watched or record.statuses or not outcome.verdicts["unsent"]:
+        print_push_summary(pushed, counts, as_json=job.as_json)
+    outcome.wait = max((_find_wait(part.error) for part in pushed if part.error), default=0.0)
     outcome.code = push_exit_code(pushed, counts, wait=job.options.wait and not job.is_watched)
     return outcome
+
+
+def _is_printed_later(job: _Job, part: PushResult, result: ObjectResult) -> bool:
+    """True for an object of a watched folder that is sent again, or was printed before."""
+    return job.is_watched and (result.verdict == "unsent" or (part.is_kept and job.is_repeated))
 
 
 def _push(job: _Job, record: PushRecord, outcome: _Outcome) -> list[PushResult]:
@@ -355,6 +376,8 @@ def _push(job: _Job, record: PushRecord, outcome: _Outcome) -> list[PushResult]:
         for part in parts:
             for result in part.results:
                 outcome.add(result)
+                if _is_printed_later(job, part, result):
+                    continue
                 if job.as_json:
                     print_json(result.as_json())
                 elif new := _select_new(result) if job.is_shown else result:

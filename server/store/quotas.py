@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pymongo.errors import DuplicateKeyError
 
-from tocsin.admission.descriptions import count
+from tocsin.admission.descriptions import count, format_duration
 from tocsin.admission.errors import TooLarge, TooManyRequests
 from tocsin.server.model import Quota
 from tocsin.server.store.connection import Base, Document, time_limit
@@ -126,7 +126,7 @@ def _refusal(quota: Quota, counts: Document, now: int, spare: int) -> TooManyReq
         seconds = _seconds_until(now // _DAY + 1, now)
         return TooManyRequests(
             f"more than {count(quota.objects_per_day, 'object')} in a day from this partner; "
-            f"retry in {seconds} s, after midnight UTC",
+            f"retry in {format_duration(seconds)}, after midnight UTC",
             seconds,
         )
     kept: dict[str, int] = counts["octets"]
@@ -141,7 +141,8 @@ def _refusal(quota: Quota, counts: Document, now: int, spare: int) -> TooManyReq
             break
     return TooManyRequests(
         f"more than {quota.octets_kept} octets are kept of this partner, each for "
-        f"{count(quota.kept_days, 'day')}; retry in {seconds} s, when enough of them are deleted",
+        f"{count(quota.kept_days, 'day')}; retry in {format_duration(seconds)}, "
+        "when enough of them are deleted",
         seconds,
     )
 

@@ -136,7 +136,8 @@ def watching(url: str, *words: str) -> Iterator[Callable[..., None]]:
     command += ["--url", url, *words]
     with (
         open("stderr", "wb") as stderr,
-        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr) as running,
+        open("stdout", "wb") as stdout,
+        subprocess.Popen(command, stdout=stdout, stderr=stderr) as running,
     ):
 
         def wait_for(path: str, message: str = "") -> None:
@@ -196,6 +197,31 @@ class TestWatching:
         with serve_script(script) as server, watching(server.url) as wait_for:
             wait_for("out/sent/a.txt")
         assert Path("stderr").read_text() == "tocsin: interrupted\n"
+
+    def test_a_file_waits_as_long_as_the_hub_says_up_to_an_hour(self) -> None:
+        quota = {"title": "Too many", "description": "retry in 10 h 50 min, after midnight UTC"}
+        full = Answer(quota, 429, headers={"Retry-After": "38982"})
+
+        def script(request: Any) -> Any:
+            return full if request.method == "POST" else None
+
+        Path("out/a.txt").write_text("evil-portal.top\n10.0.4.12\n")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out", "a.txt waits, the next attempt is in 1 h\n")
+            assert len(server.paths("POST")) == 1
+        said = "429: Too many: retry in 10 h 50 min, after midnight UTC\n"
+        assert said in Path("stderr").read_text()
+        text = Path("stdout").read_text()
+        assert text.startswith("refused") and "unsent" not in text
+
+    def test_what_is_not_sent_is_printed_once_while_the_hub_is_away(self) -> None:
+        def script(request: Any) -> Any:
+            return Answer({"title": "Away"}, 500) if request.method == "POST" else None
+
+        Path("out/a.txt").write_text("evil-portal.top\n10.0.4.12\n")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out", "the next attempt is in 10 s")
+        assert Path("stdout").read_text().count("10.0.4.12") == 1
 
     @pytest.mark.slow
     def test_a_file_waits_while_the_hub_is_away(self) -> None:

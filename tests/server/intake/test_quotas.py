@@ -8,6 +8,7 @@ from support.clock import ManualClock
 from support.hub import HubInProcess, indicator
 from support.stix_objects import yara_bomb
 
+from tocsin.admission.descriptions import format_duration
 from tocsin.admission.errors import TooManyRequests
 from tocsin.config import HubSettings
 from tocsin.server.model import Quota
@@ -128,7 +129,7 @@ class TestCounting:
         """The seconds after which a refused submission is to be retried."""
         with pytest.raises(TooManyRequests) as refused:
             quotas.take("acme", quota, 1, octets)
-        assert f"retry in {refused.value.seconds} s" in str(refused.value)
+        assert f"retry in {format_duration(refused.value.seconds)}" in str(refused.value)
         return refused.value.seconds
 
     def test_octets_are_free_when_enough_of_the_oldest_days_are_deleted(
