@@ -22,6 +22,7 @@ from tocsin.admission.descriptions import count
 from tocsin.admission.errors import ShareError
 from tocsin.clients.credentials import read_credential
 from tocsin.clients.http import (
+    NO_RIGHTS,
     PROXY_ADVICE,
     Hub,
     find_proxy,
@@ -39,7 +40,6 @@ _SECONDS = 10.0
 """The longest time for a connection."""
 _MAX_SKEW = 60
 """Seconds by which the clocks may differ before that is worth a warning."""
-_NO_RIGHTS = "ask the operator for rights; if there were some, your agreement may have ended"
 _SET_HOME = "set HOME, or XDG_STATE_HOME and XDG_CACHE_HOME"
 
 
@@ -221,7 +221,7 @@ def _check_hub(place: Environment) -> Iterator[Diagnosis]:
     reads = sum(each.can_read for each in collections)
     writes = sum(each.can_write for each in collections)
     message = f"{count(reads, 'collection')} to read, {writes} to write"
-    state, advice = ("ok", "") if reads or writes else ("failed", _NO_RIGHTS)
+    state, advice = ("ok", "") if reads or writes else ("failed", NO_RIGHTS)
     yield Diagnosis("rights", state, message, advice)
 
 

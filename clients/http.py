@@ -156,6 +156,10 @@ _IF_TRUSTED = (
 _ELSEWHERE = f"it is another address than the one you gave. {_IF_TRUSTED}"
 
 
+NO_RIGHTS = "ask the operator for rights; if there were some, your agreement may have ended"
+"""Advice for a key that may read and write nothing."""
+
+
 class NotTaxii(Unavailable):
     """Something answered, but it is not a TAXII 2.1 server."""
 
@@ -606,9 +610,8 @@ class Hub:
         named = [each for each in collections if best and each.rank_name(name) == best]
         if not named:
             known = ", ".join(sorted(each.alias or each.title for each in collections))[:_MAX_LIST]
-            raise NotFound(
-                f"this key sees no collection {ascii(name)}; it sees: {known or 'none at all'}"
-            )
+            seen = f"it sees: {known}" if known else f"it sees none at all: {NO_RIGHTS}"
+            raise NotFound(f"this key sees no collection {ascii(name)}; {seen}")
         usable = [each for each in named if getattr(each, right)] or named
         if len(usable) > 1:
             ids = ", ".join(each.id for each in usable)[:_MAX_LIST]

@@ -8,7 +8,8 @@ import click
 
 from tocsin.clients.cli.command import json_option, with_connection_options, with_settings
 from tocsin.clients.cli.hub import open_hub
-from tocsin.clients.terminal import open_console, print_collections, print_json
+from tocsin.clients.http import NO_RIGHTS
+from tocsin.clients.terminal import open_console, print_collections, print_json, print_message
 from tocsin.config import ClientSettings, stdio
 from tocsin.config.command_line import format_examples
 
@@ -28,9 +29,11 @@ def collections_command(settings: ClientSettings, as_json: bool) -> int:
     """
     with open_hub(settings) as hub:
         collections = hub.list_collections()
+    if not collections:
+        print_message(f"this key sees no collection: {NO_RIGHTS}")
     if as_json:
         for each in collections:
             print_json({name: value for name, value in asdict(each).items() if name != "exact"})
-    else:
+    elif collections:
         print_collections(open_console(), collections)
     return stdio.DONE

@@ -200,7 +200,22 @@ def _end(hub: Runtime, id: str, reason: str) -> Answer:
     """
     ended = hub.services.agreements.end(_find_id(hub, id), hub.actor, reason)
     hub.services.agreements.work()
+    _warn_if_another_holds(hub, ended.partner)
     return format_agreement(hub, ended)
+
+
+def _warn_if_another_holds(hub: Runtime, slug: str) -> None:
+    """Say so if another agreement gives a partner rights, now or later."""
+    now = hub.services.agreements.now()
+    other = find_current(hub.services.store.agreements.list_of(slug), now)
+    if other is None or other.state_at(now) is AgreementState.ENDED:
+        return
+    is_planned = other.state_at(now) is AgreementState.PLANNED
+    when = f"again from {timestamp(other.starts)}" if is_planned else "all the same"
+    print_notice(
+        f"tocsin-hub: warning: {slug} reads and sends {when}, by another agreement.\n"
+        f"  To end that too: tocsin-hub agreement end {other.id} --reason …"
+    )
 
 
 def _warn_if_none_in_force(hub: Runtime, slug: str) -> None:

@@ -568,3 +568,18 @@ def test_the_clients_load_neither_the_web_framework_nor_the_database() -> None:
         "sys.exit(any(name in sys.modules for name in ('flask', 'pymongo', 'tocsin.server')))"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+@pytest.mark.parametrize("words", [("poll", "green"), ("push", "a.txt", "--to", "inbox")])
+def test_a_key_that_sees_no_collection_learns_why_that_may_be(
+    tocsin: Callable[..., Any], words: tuple[str, ...]
+) -> None:
+    def script(request: Any) -> Answer | None:
+        return Answer({}) if request.path.endswith("/collections/") else None
+
+    Path("a.txt").write_text("evil-portal.top")
+    with serve_script(script) as server:
+        _, _, stderr = tocsin(*words, "--url", server.url)
+        assert "none at all: ask the operator for rights; if there were some, your" in stderr
+        code, lines, stderr = tocsin("collections", "--url", server.url)
+    assert (code, lines) == (0, []) and "your agreement may have ended" in stderr

@@ -87,6 +87,23 @@ def test_a_partner_that_a_planned_agreement_shuts_out_is_named(hub: Any) -> None
     assert "until 2098-" in run_command(*change, "--from", "2098-01-01")[2]
 
 
+def test_an_end_names_another_agreement_that_gives_rights(hub: Any) -> None:
+    hub.command("partner", "add", "west", "--name", "West", "--read", "green")
+    words = ("agreement", "add", "west", "--collection", "green")
+    now, soon = hub.command(*words), hub.command(*words, "--until", "2099-01-01")
+    later = hub.command(*words, "--from", "2099-01-01")
+
+    def end(agreement: Any) -> str:
+        words = ("agreement", "end", agreement["agreement"], "--reason", "x", "--data", hub.data)
+        return run_command(*words)[2]
+
+    said = end(now)
+    assert "warning: west reads and sends all the same, by another agreement" in said
+    assert f"agreement end {soon['agreement']}" in said
+    assert "west reads and sends again from 2099-01-01T00:00:00.000000Z" in end(soon)
+    assert end(later) == ""
+
+
 def test_a_date_is_its_first_moment_in_utc(hub: Any) -> None:
     words = ("--collection", "green", "--from", "2099-01-31", "--until", "2099-12-31")
     made = hub.command("agreement", "add", "north", *words)
