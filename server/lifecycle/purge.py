@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -93,6 +94,15 @@ class _Order:
         """The details of its entry in the journal."""
         what = describe_end(public_id, level, self.reason)
         return what | ({"asked_by": self.asked_by} if self.asked_by else {})
+
+
+class _CutBody(NamedTuple):
+    """Outcome of a purge for one submission."""
+
+    is_changed: bool = False
+    """False if a purge of before had deleted it, or its time was over."""
+    is_read: bool = False
+    """True if a worker has read the body before."""
 
 
 class Purger:
@@ -245,14 +255,18 @@ class Purger:
         every = self._store.feeds.collections()
         versions = purge.replaced + sum(self._cut(each, purge, beat) for each in every)
         cut = [self._cut_body(each, purge, beat) for each in self._find_submissions(purge, beat)]
-        reviews = self._store.purges.find_reviews(purge)
-        for review_id in reviews:
-            self._close_review(review_id, purge)
+        reviews = 0
+        for review_id in self._store.purges.find_reviews(purge):
+            reviews += self._close_review(review_id, purge)
             beat()
         self._store.commit(lambda txn: txn.purges.end(purge))
         log.info("purged id=%s versions=%d", purge.public_id, versions)
         ids = (purge.public_id,) if versions or purge.leaves_version else ()
-        return PurgeReport(ids, versions, len(cut), len(reviews), in_progress=sum(cut))
+        changed, in_progress = (
+            sum(each.is_changed for each in cut),
+            sum(each.is_read for each in cut),
+        )
+        return PurgeReport(ids, versions, changed, reviews, in_progress)
 
     def _find_submissions(self, purge: Purge, beat: Callable[[], None]) -> list[str]:
         """The submissions in which a purged object, or one of the values, was sent."""
@@ -277,28 +291,28 @@ class Purger:
             beat()
         return total
 
-    def _cut_body(self, submission_id: str, purge: Purge, beat: Callable[[], None]) -> bool:
-        """Delete a submission's body, or cut the object out if others are still to be settled.
+    def _cut_body(self, submission_id: str, purge: Purge, beat: Callable[[], None]) -> _CutBody:
+        """Delete a submission's body, or cut the object out if others are still to be settled."""
 
-        True if a worker has read the body before.
-        """
-
-        def cut(txn: Transaction) -> bool:
+        def cut(txn: Transaction) -> _CutBody:
             submission = txn.submissions.find(submission_id)
             if submission is None:
-                return False
+                return _CutBody()
             body, count = b"", 0
             if submission.settled < submission.total and submission.raw:
                 sender = submission.partner or OPERATOR_SLUG
                 body, count = _cut_out(submission.raw, sender, purge)
             keep = submission.settled < submission.total and not count
-            txn.purges.redact_submission(submission_id, None if keep else body, purge.values)
-            return count > 0 and txn.submissions.is_leased(submission_id, LEASE)
+            left = None if keep else body
+            is_named = txn.purges.redact_submission(submission_id, left, purge.values)
+            is_read = count > 0 and txn.submissions.is_leased(submission_id, LEASE)
+            return _CutBody(is_named or bool(submission.raw and not keep), is_read)
 
         beat()
         return self._store.commit(cut)
 
-    def _close_review(self, review_id: str, purge: Purge) -> None:
+    def _close_review(self, review_id: str, purge: Purge) -> bool:
+        """Close a review and delete its object; False if it was deleted before."""
         review = self._store.reviews.find(review_id)
         if review is not None and review.state == "waiting":
             with suppress(Conflict, NotFound):  # decided meanwhile, or its submission is gone
@@ -309,6 +323,7 @@ class Purger:
             txn.purges.delete_withdrawn_reasons(review_id)
 
         self._store.commit(delete)
+        return review is not None and bool(review.object)
 
 
 def _fulfil_request(txn: Transaction, order: _Order) -> None:

@@ -155,17 +155,22 @@ class Purges:
             found |= {id for id, body in bodies if id and is_mentioned(body, values)}
         return sorted(found)
 
-    def redact_submission(self, submission: str, body: bytes | None, values: Sequence[str]) -> None:
-        """Replace a submission's body, unless it is None, and findings that name a value."""
-        base, session = self._base, self._session
+    def redact_submission(self, submission: str, body: bytes | None, values: Sequence[str]) -> bool:
+        """Replace a submission's body, unless it is None, and findings that name a value.
+
+        True if there were such findings.
+        """
+        base, session, is_named = self._base, self._session, False
         if body is not None:
             put_body(base, session, submission, body)
         for batch in list(base.verdicts.find({"submission": submission}, session=session)):
             before = read_records(batch)
             records = [{**r, "findings": redact(r["findings"], values)} for r in before]
             if records != before:
+                is_named = True
                 change = {"$set": record_fields(records)}
                 base.verdicts.update_one({"_id": batch["_id"]}, change, session=session)
+        return is_named
 
     def delete_withdrawn_reasons(self, review: str = "", values: Sequence[str] = ()) -> None:
         """Delete reason and masks of withdrawn decisions on a review, or that name a value."""

@@ -376,10 +376,17 @@ def test_nothing_is_purged_if_one_of_the_names_is_wrong(hub: HubInProcess, other
 def test_it_can_be_repeated(hub: HubInProcess) -> None:
     publish_at_every_level(hub)
     name = indicators(hub)[0]["id"]
-    hub.services.purger.purge(name, "operator", WHY)
+    unknown = "marking-definition--00000000-0000-4000-8000-000000000009"
+    sent = indicator(VALUE)
+    held = {**sent, "modified": LATER, "object_marking_refs": [unknown]}
+    assert [hub.verdicts(hub.push(each)) for each in (sent, held)] == [["duplicate"], ["held"]]
+    report = hub.services.purger.purge(name, "operator", WHY)
+    assert (report.submissions, report.reviews) == (5, 1)
     before = hub.feed("amber"), hub.feed("green")
-    assert hub.services.purger.purge(name, "operator", WHY).versions == 0
-    assert hub.services.purger.purge_value(VALUE, "operator", WHY).versions == 0
+    purger = hub.services.purger
+    for again, what in ((purger.purge, name), (purger.purge_value, VALUE)):
+        report = again(what, "operator", WHY)
+        assert (report.versions, report.submissions, report.reviews) == (0, 0, 0)
     assert (hub.feed("amber"), hub.feed("green")) == before
 
 
