@@ -675,7 +675,8 @@ class Hub:
             raise refused
         raise NotFound(
             f"{self.url} knows no status {ascii(id)} of this key; "
-            "check the id: it may be of another partner, or removed because of its age"
+            "check the id: it may be of another partner, or removed because of its age, or the "
+            "hub was restored from a backup of before"
         )
 
     def list_submissions(self, limit: int = 100) -> Iterator[ListedSubmission]:
