@@ -38,7 +38,14 @@ from tocsin.clients.files import (
 )
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.poll import PollQuery, poll_batches
-from tocsin.clients.state import Cursor, cursor_key, find_moved, format_cursor, parse_cursor
+from tocsin.clients.state import (
+    Cursor,
+    cursor_key,
+    find_moved,
+    find_same,
+    format_cursor,
+    parse_cursor,
+)
 from tocsin.mirror.render import render, write_serial
 from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
 
@@ -51,6 +58,11 @@ _STALE = 24 * 60 * 60 * 1_000_000
 _STALE_SOURCE = (
     "%s also has objects of %s, which has not been read %s: they stay until they expire. "
     "Poll it with its --url, or remove them with --drop %s"
+)
+
+_SAME_ID = (
+    "%s also has objects of %s, a collection with the same id on another host: if the hub has "
+    "moved, remove them with --drop %s"
 )
 
 
@@ -131,6 +143,9 @@ class Mirror:
             for source in sources:
                 self._state.set_fact(f"read {source}", now)
         for source in self._others(sources):
+            if any(find_same(each, [source]) for each in sources):
+                log.warning(_SAME_ID, self._folder, source, source)
+                continue
             read = int(self._state.fact(f"read {source}", 0))
             if now - read > _STALE and source not in self._reported:
                 self._reported.add(source)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros, timestamp
@@ -149,8 +150,8 @@ def cursor_key(url: str, filters: Mapping[str, str]) -> str:
     return f"{url}objects/?{query}" if query else f"{url}objects/"
 
 
-def find_moved(key: str, known: Iterable[str]) -> list[str]:
-    """Those of the `known` keys that are of the same collection and filters at other URLs.
+def find_same(key: str, known: Iterable[str]) -> list[str]:
+    """Those of the `known` keys that have the same collection id and filters at other URLs.
 
     The id of a collection is unique everywhere (TAXII 2.1 section 5.2).  Ids that are no UUIDs
     tell nothing.
@@ -161,6 +162,15 @@ def find_moved(key: str, known: Iterable[str]) -> list[str]:
         for each in known
         if each != key and feed and (other := _FEED.search(each)) and other[0] == feed[0]
     ]
+
+
+def find_moved(key: str, known: Iterable[str]) -> list[str]:
+    """The same on the same host: another scheme, port or path.
+
+    A server on another host may have taken the id of a collection that is not its own.
+    """
+    host = urlsplit(key).hostname
+    return [each for each in find_same(key, known) if urlsplit(each).hostname == host]
 
 
 def format_cursor(cursor: Cursor) -> dict[str, Any]:

@@ -491,6 +491,21 @@ def test_a_collection_at_another_url_ends_nothing_before_it_was_read(
         assert listed() == ["a.test", "b.test", "c.test"]
 
 
+def test_a_collection_with_the_same_id_on_another_host_takes_no_place(
+    tocsin: Run, feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone who knows the id could take out what the hub blocks."""
+    feed.add(listing(PATTERN.format("a")))
+    mirror(tocsin)
+    strange = Feed()
+    strange.add(listing(PATTERN.format("b")))
+    with serve_script(strange.answer) as server:
+        monkeypatch.setenv("TOCSIN_URL", server.url.replace("127.0.0.1", "localhost"))
+        code, _, stderr = tocsin("poll", "feed", "--mirror", "m")
+    assert code == 0 and "on another host" in stderr and "--drop http://127.0.0.1" in stderr
+    assert listed() == ["a.test", "b.test"]
+
+
 def test_a_server_that_is_no_longer_read_is_named_and_can_be_dropped(
     tocsin: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ class TestStateFile:
         assert state.load(cursor_key(old, {})).last == 7
         assert state.load(cursor_key(old, {"match[type]": "tool"})).last == 5
         assert state.load(cursor_key(new.replace("/36", "/46"), {})) == Cursor()
+        assert state.load(cursor_key(new.replace("//hub/", "//other/"), {})) == Cursor()
 
     @pytest.mark.parametrize(
         "damage", [b"", b"{", b"[]", b'{"tocsin_state": 99}', b"\xff", b"[" * 100_000]
