@@ -58,6 +58,7 @@ from tocsin.admission.formats.csv.columns import (
     Role,
     are_headings,
     guess_columns,
+    is_field,
     map_columns,
     name_columns,
     parse_headings,
@@ -230,7 +231,8 @@ def _find_columns(sample: list[Row], mapping: Mapping[str, str]) -> tuple[int, C
 
 
 def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
-    titles = 0
+    titles = start = 0
+    headings: tuple[str, ...] = ()
     width = next((len(row.cells) for row in sample if not row.blank), 0)
     for number, row in enumerate(sample):
         columns = parse_headings(row.cells) if any(row.cells) else None
@@ -240,12 +242,15 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
             continue
         if columns is not None and (titles == 0 or _has_several_roles(columns)):
             return number + 1, columns
-        if any(map(is_value, row.cells[:50])):
+        if any(is_value(cell) and not is_field(cell) for cell in row.cells[:50]):
             break
         titles += any(row.cells)
+        if not headings and sum(map(bool, row.cells)) > 1:
+            headings = row.cells
+            start = number + 1 if any(map(is_field, headings)) else 0
         if titles == _MOST_TITLES:
             break
-    return 0, guess_columns([row.cells for row in sample if not row.blank])
+    return start, guess_columns([row.cells for row in sample[start:] if not row.blank], headings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,9 +368,7 @@ class _Table:
             yield from chain.from_iterable(map(find_url, cells))
             return
         if not self.columns.roles:
-            possible = filter(may_be_ioc, row.cells)
-            found = list(chain.from_iterable(map(find_whole_value, possible)))
-            yield from (value for value in found if not is_unrelated_mailbox(value, found))
+            yield from self._find_whole_values(row)
             return
         for number in self.columns.with_indicators:
             if number < len(row.cells):
@@ -374,6 +377,16 @@ class _Table:
                 for value in find_values(row.cells[number], own):
                     if not (private and value.kind is IocType.EMAIL):
                         yield value
+
+    def _find_whole_values(self, row: Row) -> Iterator[Value]:
+        """The cells of a row that are indicators, in a table without known headings."""
+        columns = self.columns
+        cells = (cell for n, cell in enumerate(row.cells) if n not in columns.withheld)
+        found = list(chain.from_iterable(map(find_whole_value, filter(may_be_ioc, cells))))
+        for value in found:
+            private = columns.headings and value.kind is IocType.EMAIL
+            if not private and not is_unrelated_mailbox(value, found):
+                yield value
 
     def _cells(self, row: Row, role: Role) -> list[str]:
         """The cells of a row in columns with a role, without those that say nothing."""

@@ -20,7 +20,7 @@ from tocsin.admission.extraction.field_names import (
 )
 from tocsin.admission.observables.ioc_types import recognise_ioc
 from tocsin.admission.observables.refang import refang
-from tocsin.admission.word_lists import load_words
+from tocsin.admission.word_lists import load_alternation, load_words
 
 
 class Role(Enum):
@@ -90,8 +90,16 @@ _MAILBOX = re.compile(r"mail|courriel|correo")
 _TAG = re.compile(r"#\w{1,60}(?:\s+#\w{1,60})*")
 _MOST_COLUMNS = 2000
 _DIRECTION = re.compile(r"\b(?:src|dst|dest|source|destination|remote) ?(?:ip|host|address|port)\b")
+_FIELD = re.compile(
+    rf"(?:[a-z]\w*\.)*{load_alternation(_PACKAGE, 'objects_of_events')}"
+    r"\.(?:name|email|id|to|cc|host|link|date|group)",
+    re.IGNORECASE | re.ASCII,
+)
+"""Fields of events whose last word is also a top-level domain."""
 _PARTS_OF_NAMES = frozenset(load_words(_PACKAGE, "headings_parts_of_names"))
 _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
+_LOGGING = ("agent.", "host.", "observer.")
+"""Beginnings of fields of events about the machine that wrote them."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +122,13 @@ class Columns:
     """The type of the values in columns to which the user gave one, by number from 0."""
     mapped: frozenset[int] = frozenset()
     """The numbers of the columns to which the user gave a use."""
+    withheld: frozenset[int] = frozenset()
+    """The numbers of columns that are ignored below headings that are all unknown."""
 
     def describe(self) -> str:
         """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`."""
+        if not self.roles and self.headings:
+            return "unknown headings: every cell that is an indicator as a whole, but no mailbox"
         if not self.roles:
             return "no headings: every cell that is an indicator as a whole"
         named = [self.quote_heading(n) for n in range(len(self.roles))]
@@ -135,8 +147,8 @@ class Columns:
         """The numbers of the columns that are ignored only because no list has their heading."""
         return tuple(
             number
-            for number, heading in enumerate(self.headings[: len(self.roles)])
-            if self.roles[number] is Role.OTHER
+            for number, heading in enumerate(self.headings[: len(self.roles) or None])
+            if (self.roles[number] is Role.OTHER if self.roles else number in self.withheld)
             and number not in self.mapped
             and not _is_of_others(heading)
         )
@@ -164,14 +176,14 @@ class Columns:
 
 def parse_headings(cells: Sequence[str]) -> Columns | None:
     """The columns that a row of headings describes; None if the row is not one."""
-    if len(cells) > _MOST_COLUMNS or any(recognise_ioc(refang(cell.strip())) for cell in cells):
+    if len(cells) > _MOST_COLUMNS or any(map(_is_indicator, cells)):
         return None
     roles = [_role_of_heading(cell) for cell in cells]
     if Role.TYPE not in roles and Role.VALUE in roles and _has_later_value(cells, roles):
         roles[roles.index(Role.VALUE)] = Role.TYPE  # `Indicator,Data,Note`: the first is the type
 
-    if any(map(_DIRECTION.search, map(normalise_heading, cells))):  # a log: `host` wrote it
-        own = (normalise_heading(cell) in _LOGGING_HOST for cell in cells)
+    if any(map(_DIRECTION.search, map(normalise_heading, cells))) or any(map(is_field, cells)):
+        own = map(_is_logging_host, cells)  # a log: `host` wrote it
         roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
     recipients = any(map(names_people, cells)) or (
         any(map(names_senders, cells)) and any(map(holds_people, cells))
@@ -182,6 +194,20 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
         return None
     people = _is_list_of_people(cells, roles)
     return Columns(tuple(roles), True, people, recipients, tuple(cells))
+
+
+def _is_indicator(cell: str) -> bool:
+    cell = cell.strip()
+    return not is_field(cell) and recognise_ioc(refang(cell)) is not None
+
+
+def _is_logging_host(heading: str) -> bool:
+    return normalise_heading(heading) in _LOGGING_HOST or heading.lower().startswith(_LOGGING)
+
+
+def is_field(heading: str) -> bool:
+    """True for a field of an event, although it could be a host: `user.name`, `email.to`."""
+    return _FIELD.fullmatch(heading.strip()) is not None
 
 
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
@@ -214,15 +240,21 @@ def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:
     return any(_PERSONAL_WORDS.intersection(each.split()) for each in headings)
 
 
-def guess_columns(rows: Sequence[Sequence[str]]) -> Columns:
-    """The columns of a table without headings, by a sample of its rows.
+def guess_columns(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -> Columns:
+    """The columns of a table without headings, or with `headings` of which none is known.
 
-    Without roles, every cell may be an indicator.  If one column names types, one other
+    They are guessed by a sample of its rows.  Without roles, every cell may be an indicator, but
+    for mailboxes below headings: they may be recipients'.  If one column names types, one other
     column holds the values, and links elsewhere are references.
     """
     width = min(max((len(row) for row in rows), default=0), _MOST_COLUMNS)
     by_column = [[row[n].strip() for row in rows if n < len(row)] for n in range(width)]
     kinds = next((n for n, cells in enumerate(by_column) if _are_mostly_types(cells)), None)
+    if kinds is None and headings:
+        held = (n for n, cells in enumerate(by_column) if any("@" in refang(c) for c in cells))
+        logging = (n for n, heading in enumerate(headings) if heading.lower().startswith(_LOGGING))
+        withheld = frozenset((*held, *logging))
+        return Columns((), headed=False, headings=tuple(headings), withheld=withheld)
     if kinds is None:
         return Columns((), headed=False)
     shares = [_share_of_values(cells) if n != kinds else 0.0 for n, cells in enumerate(by_column)]

@@ -118,6 +118,55 @@ class TestHeadings:
         assert "joe@bad.com" in str(found.object)
 
 
+class TestFieldsOfEvents:
+    @pytest.mark.parametrize(
+        "heading",
+        [
+            *(
+                "host.name",
+                "user.email",
+                "user.id",
+                "agent.id",
+                "event.id",
+                "kibana.alert.rule.name",
+            ),
+            *("process.name", "recipient.email", "headers.to", "envelope.to"),
+        ],
+    )
+    def test_a_field_that_could_be_a_host_is_a_heading(self, heading: str) -> None:
+        text = f"{heading},To,From\nws1.acme.org,jane@acme.org,joe@bad.com\n"
+        assert values(text) == ["joe@bad.com"]
+        assert values(f"{heading},@timestamp,x\njane@acme.org,2026-01-01,1\n") == []
+
+    def test_a_host_above_hosts_is_none(self) -> None:
+        assert values("bad.id,domain,x\nevil.com,domain,y\n") == ["bad.id", "evil.com"]
+
+
+class TestUnknownHeadings:
+    TEXT = "Afzendr,Ontvngr,Link\njoe@bad.com,jane@acme.org,http://bad.com/a\n"
+
+    def test_mailboxes_below_them_are_no_indicators(self) -> None:
+        assert values(self.TEXT) == ["http://bad.com/a"]
+
+    def test_notes_say_so_and_how_to_read_them(self) -> None:
+        (found,) = read_candidates(self.TEXT)
+        notes = " ".join(each.message for each in found.findings)
+        assert (
+            "unknown headings: every cell that is an indicator as a whole, but no mailbox" in notes
+        )
+        assert 'column 1 "Afzendr" is ignored, but holds 1 indicator (--map COLUMN=KIND' in notes
+
+    def test_a_table_with_nothing_else_is_refused_with_the_same_note(self) -> None:
+        (found, _) = read_candidates("Afzendr,Ontvngr\njoe@bad.com,jane@acme.org\n")
+        assert found.verdict is Verdict.REFUSED
+        assert 'column 1 "Afzendr" is ignored' in found.findings[0].message
+
+    def test_they_are_read_as_the_user_says(self) -> None:
+        options = formats.ReadOptions(now=NOW, columns={"Afzendr": "email"})
+        (found,) = formats.read("export.csv", self.TEXT.encode(), options)
+        assert "joe@bad.com" in str(found.object)
+
+
 class TestLogs:
     @pytest.mark.parametrize("host", ["host", "hostname", "Host Name"])
     @pytest.mark.parametrize("other", ["dest_ip", "Destination address", "remote_ip"])
