@@ -79,10 +79,10 @@ def split_heading(heading: str) -> str:
 def names_people(name: str) -> bool:
     """True if a field is that of mailboxes of recipients, or of other people.
 
-    >>> names_people("email.to.address"), names_people("Email to block")
-    (True, False)
+    >>> names_people("email.to.address"), names_people("UserId"), names_people("Email to block")
+    (True, True, False)
     """
-    return not names_senders(name) and is_of_people(split_heading(name))
+    return not names_senders(name) and is_of_people(_without_id(split_heading(name)))
 
 
 def is_of_people(heading: str) -> bool:
@@ -130,12 +130,16 @@ def holds_people(name: str) -> bool:
     if names_senders(name):
         return False
     heading = split_heading(name)
-    words = [word for word in heading.split() if word != "id"]
+    words = _without_id(heading).split()
     if heading in _PEOPLE or _consists_of(" ".join(words), _PEOPLE | _DESTINATIONS):
         return True
     while len(words) > 1 and words[-1] in _BESIDE:
         words.pop()
     return bool(words) and (words[-1] in _COPIED or words[-1].startswith(_RECEIVING))
+
+
+def _without_id(heading: str) -> str:
+    return " ".join(word for word in heading.split() if word != "id")
 
 
 def _consists_of(heading: str, known: frozenset[str]) -> bool:

@@ -98,6 +98,8 @@ _FIELD = re.compile(
 """Fields of events whose last word is also a top-level domain."""
 _PARTS_OF_NAMES = frozenset(load_words(_PACKAGE, "headings_parts_of_names"))
 _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
+_BESIDE_SENDERS = frozenset(("link", "links", "source ip"))
+"""Headings of indicators in a list of messages that is without other indicators."""
 _LOGGING = ("agent.", "host.", "observer.")
 """Beginnings of fields of events about the machine that wrote them."""
 
@@ -211,14 +213,26 @@ def is_field(heading: str) -> bool:
 
 
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
-    """Without the recipient's server, and with the senders if nothing else is an indicator."""
-    others = (role for cell, role in zip(cells, roles, strict=True) if not _is_of_message(cell))
+    """Without the recipient's server, and with the senders if nothing else is an indicator.
+
+    Beside senders, links and sources are those of the messages.  `Data` is a date, as in Italian.
+    """
+    others = [role for cell, role in zip(cells, roles, strict=True) if not _is_of_message(cell)]
+    headings = list(map(normalise_heading, cells))
+    dated = Role.TYPE not in roles and "data" in headings
+    if dated:
+        others.remove(Role.VALUE)
     senders = _INDICATOR_ROLES.isdisjoint(others)
+    beside = senders and any(map(names_senders, cells))
     found = []
-    for cell, role in zip(cells, roles, strict=True):
-        own = normalise_heading(cell) in ("to ip", "toip")
-        sender = senders and names_senders(cell)
-        found.append(Role.OTHER if own else Role.VALUE_OF_KIND if sender else role)
+    for cell, heading, role in zip(cells, headings, roles, strict=True):
+        if heading in ("to ip", "toip"):
+            role = Role.OTHER
+        elif (senders and names_senders(cell)) or (beside and heading in _BESIDE_SENDERS):
+            role = Role.VALUE_OF_KIND
+        elif dated and heading == "data":
+            role = Role.FIRST_SEEN
+        found.append(role)
     return found
 
 

@@ -93,6 +93,27 @@ class TestHeadings:
     def test_of_a_list_of_messages_only_the_senders_are_indicators(self, table: str) -> None:
         assert values(table) == ["joe@bad.com"]
 
+    @pytest.mark.parametrize("heading", ["Link", "Links", "Source IP"])
+    def test_beside_senders_a_link_or_source_is_that_of_the_message(self, heading: str) -> None:
+        value = "198.51.100.7" if heading == "Source IP" else "http://bad.com/a"
+        text = f"From,To,{heading}\njoe@bad.com,jane@acme.org,{value}\n"
+        assert values(text) == ["joe@bad.com", value]
+        assert values(f"url,user,{heading}\nhttp://evil.com/,jane,{value}\n") == [
+            "http://evil.com/"
+        ]
+
+    def test_data_is_the_date_of_a_message(self) -> None:
+        text = "Data;Mittente;Destinatario\n2026-01-31;joe@bad.com;jane@acme.org\n"
+        (found,) = read_candidates(text)
+        assert "joe@bad.com" in found.object["pattern"]
+        assert found.object["valid_from"] == "2026-01-31T00:00:00.000Z"
+
+    @pytest.mark.parametrize("heading", ["UserId", "UserIds", "User ID", "Customer ID"])
+    def test_an_export_of_an_audit_log_has_no_indicators(self, heading: str) -> None:
+        text = f"RecordId,CreationDate,{heading},AuditData\n1,2026-01-31,jane@acme.org,x\n"
+        assert values(text) == []
+        assert "unknown headings" not in str(read_candidates(text)[0].findings)
+
     @pytest.mark.parametrize("heading", ["To address", "Recipients", "Attendee", "User", "Opfer"])
     def test_a_table_of_people_only_has_no_indicators(self, heading: str) -> None:
         assert values(f"{heading},Subject\njane@acme.org,Pay\n") == []
