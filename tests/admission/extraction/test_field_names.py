@@ -22,6 +22,13 @@ HEADS = [
     *(("Odesílatel", "Komu"), ("Feladó", "Másolatot kap"), ("Lähettäjä", "Vastaanottaja")),
     *(("Kimden", "Alıcı"), ("Šalje", "Prima"), ("De la", "Către"), ("Od", "Kópia"), ("Od", "Za")),
     *(("Saatja", "Adressaat"), ("No", "Kam"), ("Nuo", "Gavėjas"), ("Dari", "Kepada")),
+    *(("Absenderadresse", "Empfängeradresse"), ("Afzenderadres", "Ontvangeradres")),
+    *(("Адрес отправителя", "Адрес получателя"), ("Адреса відправника", "Адреса одержувача")),
+    *(("عنوان المرسل", "عنوان المستلم"), ("Địa chỉ người gửi", "Địa chỉ người nhận")),
+    *(("Alamat pengirim", "Alamat penerima"), ("Feladó címe", "Címzett címe")),
+    *(("Avsändaradress", "Mottagaradress"), ("Afsenderadresse", "Modtageradresse")),
+    *(("จาก", "ถึง"), ("ผู้ส่ง", "ผู้รับ"), ("प्रेषक", "प्रति"), ("فرستنده", "گیرنده"), ("از", "به")),
+    *(("Adres nadawcy", "Adresat"), ("寄件人", "受文者"), ("발신인", "수신인")),
     *(("Từ", "Đến"), ("Från", "Till"), ("Fra", "Til"), ("Fra", "Kopi"), ("Od", "DW")),
 ]
 """The fields `From` and one of `To` and `Cc` in one language each."""
@@ -33,7 +40,13 @@ def test_labels_of_mails_are_known_in_many_languages(sender: str, recipient: str
     assert names_recipients(recipient) and not names_senders(recipient)
 
 
-@pytest.mark.parametrize("name", ["P1Sender", "headerReplyTo", "reply_to_address", "ForwardTo"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("P1Sender", "headerReplyTo", "reply_to_address", "ForwardTo", "Responder para"),
+        *("Antwoord aan", "Odpověď komu", "الرد إلى", "Trả lời đến", "Svara till", "Odpowiedz do"),
+    ],
+)
 def test_a_field_of_senders_is_none_of_people(name: str) -> None:
     assert names_senders(name) and not holds_people(name)
 
@@ -46,6 +59,7 @@ def test_a_field_of_senders_is_none_of_people(name: str) -> None:
         "usrName",
         "suid",
         "UserId",
+        "UserIds",
         "AccountUpn",
         "addressee_email",
     ],
