@@ -92,13 +92,17 @@ def is_of_people(heading: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def names_recipients(name: str) -> bool:
-    """True if a label, or a type, says that mailboxes are those of recipients.
+    """True if a label, or a type, says that mailboxes are those of recipients or victims.
 
-    >>> names_recipients("Do"), names_recipients("A"), names_recipients("Account")
-    (True, False, False)
+    >>> names_recipients("Do"), names_recipients("Victim account"), names_recipients("Account")
+    (True, True, False)
     """
     words = split_heading(name)
-    return words != "a" and _consists_of(words, _RECIPIENTS)  # `A`: an address record, an answer
+    if words == "a":  # an address record, or an answer
+        return False
+    return _consists_of(words, _RECIPIENTS) or (
+        _consists_of(words, _PEOPLE) and not _RECIPIENTS.isdisjoint(words.split())
+    )
 
 
 @lru_cache(maxsize=1024)

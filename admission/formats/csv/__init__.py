@@ -21,6 +21,7 @@ from tocsin.admission.extraction.external_ids import (
     take_external_ids,
 )
 from tocsin.admission.extraction.field_names import (
+    holds_people,
     names_recipients,
     normalise_heading,
 )
@@ -46,12 +47,14 @@ from tocsin.admission.formats.csv.cells import (
     find_values,
     find_whole_value,
     is_certificate_type,
+    is_mailbox,
     is_unrelated_mailbox,
     is_unsupported_type,
     is_value,
     parse_confidence,
     parse_fingerprint,
     parse_labels,
+    says_recipient,
 )
 from tocsin.admission.formats.csv.columns import (
     Columns,
@@ -352,10 +355,21 @@ class _Table:
             return "a list of people is never shared"
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
-        kinds = self._cells(row, Role.TYPE)[:1]
-        if any(is_private_type(kind.lower()) or names_recipients(kind) for kind in kinds):
+        if self._is_of_people(row):
             return "describes people or victims, which are never shared"
         return ""
+
+    def _is_of_people(self, row: Row) -> bool:
+        """True if the type of a row, or another cell, says that its value is a person's."""
+        about = (row.cells[n] for n in self.columns.about_values if n < len(row.cells))
+        if any(map(says_recipient, about)):
+            return True
+        for kind in self._cells(row, Role.TYPE)[:1]:
+            if is_private_type(kind.lower()) or names_recipients(kind):
+                return True
+            if holds_people(kind):
+                return any(map(is_mailbox, self._cells(row, Role.VALUE)))
+        return False
 
     def _find_values(self, row: Row, declared: str) -> Iterator[Value]:
         certificates = self._cells(row, Role.CERTIFICATE)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from tocsin.admission.extraction.field_names import names_recipients
 from tocsin.admission.extraction.indicators import recognise_declared
 from tocsin.admission.observables.ioc_types import (
     HASH_TYPES,
@@ -38,6 +39,8 @@ _MISP_SEPARATOR = re.compile(r"(?<=\S)\|(?=\S)")
 """Between the parts of a MISP value, `filename|sha256`; file names may hold spaces."""
 _LABEL_SEPARATORS = re.compile(r"[,;|#\n]+")
 _MOST_LABELS = 20
+_SHORTEST_WORD, _LONGEST_WORD = 4, 40
+"""Characters of a cell that says whose a value is; shorter ones may be codes of countries."""
 _SHORTEST_HASH = min(HASH_TYPES)
 _OTHER_OPERATORS = re.compile(r"\b(?:AND|FOLLOWEDBY|NOT|LIKE|MATCHES|WITHIN|REPEATS|START)\b")
 _CONFIDENCE = {"low": 15, "medium": 50, "moderate": 50, "med": 50, "high": 85, "certain": 95}
@@ -91,6 +94,19 @@ def is_unsupported_type(declared: str) -> bool:
 def is_value(cell: str) -> bool:
     """True if a cell as a whole is an indicator."""
     return may_be_ioc(cell) and next(find_whole_value(cell), None) is not None
+
+
+def is_mailbox(cell: str) -> bool:
+    """True if a cell as a whole is a mailbox."""
+    return any(found.kind is IocType.EMAIL for found in find_whole_value(cell))
+
+
+def says_recipient(cell: str) -> bool:
+    """True if a cell beside a value says nothing but that it is a recipient's or victim's."""
+    word = cell.strip().lower()
+    return _SHORTEST_WORD <= len(word) <= _LONGEST_WORD and (
+        word != "delivered" and names_recipients(cell)  # said of a sender's message
+    )
 
 
 def find_whole_value(cell: str) -> Iterator[RecognisedIoc]:

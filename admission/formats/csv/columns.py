@@ -18,7 +18,7 @@ from tocsin.admission.extraction.field_names import (
     normalise_heading,
     split_heading,
 )
-from tocsin.admission.observables.ioc_types import recognise_ioc
+from tocsin.admission.observables.ioc_types import IocType, recognise_ioc
 from tocsin.admission.observables.refang import refang
 from tocsin.admission.word_lists import load_alternation, load_words
 
@@ -100,6 +100,8 @@ _PARTS_OF_NAMES = frozenset(load_words(_PACKAGE, "headings_parts_of_names"))
 _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
 _BESIDE_SENDERS = frozenset(("link", "links", "source ip"))
 """Headings of indicators in a list of messages that is without other indicators."""
+_ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
+"""Headings of columns that say `Sender` or `Victim`."""
 _LOGGING = ("agent.", "host.", "observer.")
 """Beginnings of fields of events about the machine that wrote them."""
 
@@ -125,7 +127,7 @@ class Columns:
     mapped: frozenset[int] = frozenset()
     """The numbers of the columns to which the user gave a use."""
     withheld: frozenset[int] = frozenset()
-    """The numbers of columns that are ignored below headings that are all unknown."""
+    """The numbers of columns of mailboxes or logging hosts below headings that are all unknown."""
 
     def describe(self) -> str:
         """The kind of each column, for people: `1 "ip" = value, 2 "seen by" = ignored`."""
@@ -169,6 +171,14 @@ class Columns:
     def _columns_by_role(self) -> Mapping[Role, tuple[int, ...]]:
         every = tuple(enumerate(self.roles))
         return {role: tuple(n for n, each in every if each is role) for role in set(self.roles)}
+
+    @cached_property
+    def about_values(self) -> tuple[int, ...]:
+        """The numbers of the columns, from 0, that may say whose a value is."""
+        numbered = enumerate(self.headings[: len(self.roles)])
+        in_words = (n for n, each in numbered if normalise_heading(each) in _ROLES_OF_PEOPLE)
+        notes = (*self.with_role(Role.NOTE), *self.with_role(Role.CLASSIFICATION))
+        return (*notes, *in_words)
 
     @cached_property
     def with_indicators(self) -> tuple[int, ...]:
@@ -265,7 +275,7 @@ def guess_columns(rows: Sequence[Sequence[str]], headings: Sequence[str] = ()) -
     by_column = [[row[n].strip() for row in rows if n < len(row)] for n in range(width)]
     kinds = next((n for n, cells in enumerate(by_column) if _are_mostly_types(cells)), None)
     if kinds is None and headings:
-        held = (n for n, cells in enumerate(by_column) if any("@" in refang(c) for c in cells))
+        held = (n for n, cells in enumerate(by_column) if _are_mailboxes(cells))
         logging = (n for n, heading in enumerate(headings) if heading.lower().startswith(_LOGGING))
         withheld = frozenset((*held, *logging))
         return Columns((), headed=False, headings=tuple(headings), withheld=withheld)
@@ -369,6 +379,12 @@ def _role_of(heading: str) -> Role:
 def _are_mostly_types(cells: Sequence[str]) -> bool:
     filled = [cell.lower().replace(" ", "") for cell in cells if cell]
     return bool(filled) and sum(cell in _TYPE_NAMES for cell in filled) * 10 >= len(filled) * 7
+
+
+def _are_mailboxes(cells: Sequence[str]) -> bool:
+    """True if mailboxes are the only indicators among cells."""
+    found = filter(None, (recognise_ioc(refang(cell)) for cell in cells))
+    return {each.kind for each in found} == {IocType.EMAIL}
 
 
 def _share_of_values(cells: Sequence[str]) -> float:

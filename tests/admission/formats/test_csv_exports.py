@@ -124,9 +124,26 @@ class TestHeadings:
             "joe@bad.com"
         ]
 
-    def test_a_row_of_the_type_account_or_a_may_be_an_indicator(self) -> None:
-        text = "type,value\naccount,joe@bad.com\nA,198.51.100.7\n"
-        assert values(text) == ["joe@bad.com", "198.51.100.7"]
+    @pytest.mark.parametrize("kind", ["Mailbox", "account", "User", "UserId"])
+    def test_a_mailbox_whose_type_is_that_of_people_is_refused(self, kind: str) -> None:
+        text = f"Entity Type,Entity Value\n{kind},jane@acme.org\nMail sender,joe@bad.com\n"
+        assert values(text) == ["joe@bad.com"]
+
+    def test_a_host_of_the_type_account_or_a_is_an_indicator(self) -> None:
+        text = "type,value\naccount,https://bad.com/@joe\nA,198.51.100.7\n"
+        assert values(text) == ["https://bad.com/@joe", "198.51.100.7"]
+
+    @pytest.mark.parametrize("heading", ["Role", "comment", "category", "Rolle"])
+    @pytest.mark.parametrize("cell", ["Recipient", "victim", "victim mailbox", "Empf\u00e4nger"])
+    def test_a_value_beside_a_word_for_recipients_is_refused(self, heading: str, cell: str) -> None:
+        text = f"Indicator,{heading}\njane@acme.org,{cell}\njoe@bad.com,Sender\n"
+        assert values(text) == ["joe@bad.com"]
+
+    @pytest.mark.parametrize(
+        "cell", ["wrote to a victim", "delivered", "ZA", "TO", "account", "attacker"]
+    )
+    def test_other_cells_say_nothing_about_recipients(self, cell: str) -> None:
+        assert values(f"Indicator,comment\njoe@bad.com,{cell}\n") == ["joe@bad.com"]
 
     def test_a_list_of_first_and_last_names_is_one_of_people_whatever_else_it_has(self) -> None:
         assert (
@@ -168,6 +185,10 @@ class TestUnknownHeadings:
 
     def test_mailboxes_below_them_are_no_indicators(self) -> None:
         assert values(self.TEXT) == ["http://bad.com/a"]
+
+    def test_other_indicators_beside_and_below_mailboxes_are_read(self) -> None:
+        text = "Wer,Ws\njane@acme.org,http://bad.com/a\nbad.org,joe@bad.com\n"
+        assert values(text) == ["http://bad.com/a", "bad.org"]
 
     def test_notes_say_so_and_how_to_read_them(self) -> None:
         (found,) = read_candidates(self.TEXT)
