@@ -129,6 +129,7 @@ _IDS_RULE = re.compile(
 _RULE_CONTENT = re.compile(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
 _LABEL = re.compile(rf"{_BULLET}([^:：=|@<>\t\"{{}}\[]{{1,40}})([:：|])")
 """`Reply-To:` at the beginning of a line."""
+_MODIFIERS = re.compile(rf"{mailboxes.SIGMA_MODIFIERS}(?=:)")
 _ADDRESSED = re.compile(r"\s*+(?:[^@:<>]{1,60}<)?[^\s@<>]{1,64}@")
 _AFTER_HOST = re.compile(r"[/?#:]")
 _FREE_MAIL = frozenset(load_words(_PACKAGE, "free_mail_providers"))
@@ -245,6 +246,7 @@ def _is_of_sender(line: str) -> bool:
 
 def _is_of_recipients(line: str) -> bool:
     """True for the line of a message that names its recipients, in any language: `To: …`."""
+    line = _MODIFIERS.sub("", line, count=1)
     label = _LABEL.match(line)
     if label is None or label[2] == "|":
         return False

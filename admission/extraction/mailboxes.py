@@ -30,43 +30,61 @@ _ATTACKER_WORDS = re.compile(
 _RECIPIENT_FIELDS = re.compile(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'recipient_fields')}(?![\w@-])", re.IGNORECASE
 )
+SIGMA_MODIFIERS = r"(?:\|(?:contains|startswith|endswith|all|re|cased)){1,3}"
+"""A regular expression of what Sigma has after a field: `To|contains|all:`."""
 _FIELDS = re.compile(
     r"(?:\"(?:name|key)\"\s?:\s?\"([^\"@]{1,40})\"\s?,\s?\"value\"\s?:"
     r"|(?<!\S)-([a-z]{2,40})\s"
+    r"|<\w{1,20}\s+name=[\"']([\w.-]{1,60})[\"'][^<>]{0,80}>"
+    r"|\[\s?\"([\w-]{1,40})\"\s?,\s?(?=\")"
+    r"|\(\s?([\w.]{1,60})\s?,\s?(?=[\"'])"
     r"|<(?:\w{1,20}:)?([\w.-]{1,40})(?:\s[^<>]{0,80})?>"
-    r"|(?<![\w@.-])([\w.-]{1,60})[\"')\]]{0,2}\s{0,4}"
+    r"|(?<![\w@.-])([\w.-]{1,60})"
+    rf"(?:{SIGMA_MODIFIERS}|[\"')\]]{{0,2}})\s{{0,4}}"
     r"(?:[!=]?[:=]=?~?|：|\b(?:-?eq|equals)\s"
     r"|\b!?(?:in~?|has(?:_any|_cs)?|i?like|r?like|contains(?:_cs)?|startswith|matches(?: regex)?)"
     r"\s{0,4}[(\[\"']))",
     re.IGNORECASE,
 )
-"""Fields of logs, headers, events, options and queries: `to=`, `"to":`, `-To `, `<to>`, `to in (`;
-in `{"Name": "To", "Value": …}`, the name is the field."""
+"""Fields of logs, headers, events, options and queries: `to=`, `"to":`, `-To `, `<to>`, `to in (`,
+`["To", "`, `MV_CONTAINS(to, "`, `to|contains:`; in `{"Name": "To", "Value": …}` and
+`<Data Name="To">` the name is the field."""
+_LONGEST_FIELD, _MOST_WORDS = 40, 3
+"""Characters and words before the last one of a field's name."""
 _OTHER_FIELDS = ("a", "no")
 """Names of tags and of numbers, although they are words of heads of mails."""
 _EXFILTRATION = re.compile(r"\bexfil\w{0,9}\W{1,6}\{[^{}]*$", re.IGNORECASE)
 """The beginning of the part of a stealer's configuration that says where its loot goes."""
 _AFTER_RECIPIENT = re.compile(
     r"[>\"']{0,2}(?:\s?(?:\.\.\.|:)\s?(?:recipient|user unknown|unknown user|no such|mailbox"
-    r"|relay access denied|host \S{1,255} said)|\s(?:saved|received|clicked|opened|forwarded)\b)",
+    r"|relay access denied|host \S{1,255} said)|\s(?:saved|received|clicked|opened|forwarded)\b"
+    r"|;\s(?:mon|tue|wed|thu|fri|sat|sun)\b)",
     re.IGNORECASE,
 )
 _AFTER_SENDER = re.compile(r"[>\"']{0,2}(?:\.\.\.|:)\s?sender\b", re.IGNORECASE)
-"""Words of a mail server's reply after the mailbox that it is about."""
+"""Words of a mail server's reply after the mailbox that it is about, and the time of `Received`."""
 _ADDRESS = re.compile(r"[^\s,;:=|<>\"'()\[\]{}@]{1,64}@[\w.-]{1,253}")
 _BETWEEN_LISTED = re.compile(
     r"[>\"')\]\s]{0,6}[,;]\s{0,4}(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?"
     r"[\s<\"'(\[]{0,6}"
 )
 """Between two mailboxes of one list, which may have names."""
+_MESSAGE_ID_NAMES = load_alternation(_PACKAGE, "message_id_names")
 _MESSAGE_ID = re.compile(
-    r"(?<![\w@.?&-])(?:(?:[\w.-]{0,30}?(?:message|msg)[ _-]?id[\"']?\s?[:=]\s?[\"']?<?"
-    r"|(?:in-reply-to|references)\s?[:=]\s?<|id=)[^\s<>,;\"']{1,250}@[^\s<>,;\"'\[]{1,250})",
+    rf"(?<![\w@.?&-])(?:{_MESSAGE_ID_NAMES}[\"'\s]{{0,20}}[:=：|\t]\s{{0,4}}[\"']?<?"
+    r"|(?:in-reply-to|references)\s?[:=]\s?<|id=|mid=<)[^\s<>,;\"']{1,250}@[^\s<>,;\"'\[]{1,250}",
     re.IGNORECASE,
 )
+_PROCESSED = re.compile(r"\b((?:processing|checking) message )<[^<>@]{1,250}@[^<>]{1,250}>")
+"""The message id in a line of SpamAssassin's log."""
 _RELAY_OF_RECIPIENT = re.compile(
     r"(?<=\bto=<)([^>]{0,320}>.{0,400}?\s)relay=[^\s,]{1,400}(?: \[[^\]\s]{2,50}\])?"
 )
+_SERVER_OF_RECIPIENT = re.compile(
+    r"(\bpostfix/(?:\w{1,20}/)?[sl]mtp\[\d{1,10}\]: .{0,2000}?\b(?:connect to|host) )"
+    r"[\w.-]{1,253}\[[^\]\s]{2,50}\]"
+)
+"""To which Postfix delivers, in lines with an error."""
 _EXIM = (
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S{0,4}(?: [+-]\d{4})?(?: \[\d+\])?"
     r" \w{6}-\w{4,11}(?:-\w{2,4})? "
@@ -80,6 +98,13 @@ _CEF_LABEL = re.compile(r"\b(c\w{1,6}\d)Label=([^=|]{1,60}?)(?=\s\w+=|\s*$|\|)")
 _MOST_LABELS = 20
 _PROGRAM = re.compile(r"(?<!\S)[\w./-]{1,60}\.(?:pl|py|sh)\[\d{1,10}\]:")
 """A program that wrote a line of a log, with its process."""
+_NOT_OF_SENDERS = (
+    ("MDLOG,", _MIMEDEFANG, r"\1"),
+    ("[", _PROGRAM, ""),
+    ("relay=", _RELAY_OF_RECIPIENT, r"\1"),
+    (" message <", _PROCESSED, r"\1"),
+)
+"""What is removed from lines of logs: a sign of it, its pattern, and what is kept of that."""
 _AT = r"(?<=\w.)\s?(?:@|[aA][tT])\s?[\])}]"
 _DEFANGED_MAILBOX = re.compile(
     rf"\[{_AT}|\({_AT}|\{{{_AT}|@(?<=\w@)[\w-]{{1,63}}\s?[\[({{]\s?(?:\.|[dD][oO][tT])"
@@ -134,20 +159,19 @@ def remove_log_fields(line: str) -> str:
     >>> remove_log_fields("to=<j@lab.org>, relay=mx.lab.org[192.0.2.1]:25, msgid=<1@a.org>")
     'to=<j@lab.org>, , >'
     """
+    if "tp[" in line:
+        line = _SERVER_OF_RECIPIENT.sub(r"\1", line)
     if "@" not in line:
         return line
     if line[:4].isdigit():
         line = _EXIM_DELIVERY.sub(r"\1", line)
         if _EXIM_ARRIVAL.match(line):  # its recipients are last
             line = line.rpartition(" for ")[0] or line
-    if "MDLOG," in line:
-        line = _MIMEDEFANG.sub(r"\1", line)
     if "Label=" in line:
         line = _remove_labelled_fields(line)
-    if "[" in line:
-        line = _PROGRAM.sub("", line)
-    if "relay=" in line:
-        line = _RELAY_OF_RECIPIENT.sub(r"\1", line)
+    for sign, pattern, kept in _NOT_OF_SENDERS:
+        if sign in line:
+            line = pattern.sub(kept, line)
     return _MESSAGE_ID.sub("", line)
 
 
@@ -170,11 +194,17 @@ def _find_fields(words: str) -> tuple[int, int]:
         name = next(filter(None, field.groups()))
         if name.lower() in _OTHER_FIELDS:
             continue
-        if names_senders(name):
+        if names_senders(name) or _is_of_replies(words[: field.start()], name):
             of_senders = field.end()
         elif holds_people(name):
             of_people = field.end()
     return (-1, of_people) if _EXFILTRATION.search(words) else (of_people, of_senders)
+
+
+def _is_of_replies(words: str, name: str) -> bool:
+    """True if the last word of a field, with those before it, says who gets replies: `Reply to`."""
+    before = words[-_LONGEST_FIELD:].split()[-_MOST_WORDS:]
+    return any(names_senders(" ".join((*before[n:], name))) for n in range(len(before)))
 
 
 def has_defanged_mailbox(text: str) -> bool:

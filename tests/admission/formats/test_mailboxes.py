@@ -147,6 +147,23 @@ class TestMailLogs:
             "LEEF:2.0|x|y|1|x|usrName=jane@lab.org",
             "act=x suid=jane@lab.org accountName=al@a.org",
             "(Barracuda) RECV joe@bad.com jane@lab.org - 2 59 spam",
+            "(Barracuda) SCAN ENC joe@bad.com jane@lab.org - 2 62 spam",
+            "(Barracuda) SCAN - joe@bad.com jane@lab.org - 2 62 spam",
+            "LOGIN authentication failed: authentication failure, sasl_username=jane@lab.org",
+            "dovecot: auth-worker: sql(jane@lab.org,<x1>): Password mismatch",
+            "dovecot: auth: passwd-file(jane@lab.org,<x1>): unknown user",
+            "INFO [S-1] [name=al@a.org;aname=jane@lab.org;mid=1;] imap - authentication successful"
+            " for account jane@lab.org",
+            "security - error=authentication failed for [jane@lab.org], invalid password;",
+            "h exim[1]: login authenticator failed: 535 Incorrect (set_id=jane@lab.org)",
+            '<Data Name="RecipientAddress">jane@lab.org</Data>',
+            "<Data Name='TargetUserName'>jane@lab.org</Data>",
+            '{"message-headers":[["From","joe@bad.com"],["To","jane@lab.org"]]}',
+            "RecipientAddress|endswith: 'jane@lab.org'",
+            "RecipientAddress|contains|all:\n  - 'jane@lab.org'",
+            "by mx.lab.org with ESMTP id 1\n  for jane@lab.org;\n  Mon, 2 Nov 2026",
+            "by mx.lab.org with ESMTP id 1 for\n  <jane@lab.org>; Mon, 2 Nov 2026",
+            "spamd: processing message <1@bad.com> for jane@lab.org:1001",
             "Received by jane@lab.org",
             "Mail landed in jane@lab.org",
             "h exim[1]: F=<joe@bad.com> rejected RCPT <jane@lab.org>: relay not permitted",
@@ -181,7 +198,13 @@ class TestMailLogs:
         )
         assert values(text) == ["joe@bad.com", "jim@bad.org", "jo@bad.com", "ann@bad.com"]
 
-    @pytest.mark.parametrize("label", ["Reply-To", "Return-Path", "reply_to_address", "From"])
+    @pytest.mark.parametrize(
+        "label",
+        [
+            *("Reply-To", "Return-Path", "reply_to_address", "From", "Reply to", "Forward to"),
+            *("Antwort an", "Répondre à", "Svar till", "Odpowiedź do", "الرد إلى", "Trả lời đến"),
+        ],
+    )
     def test_a_mailbox_for_replies_is_a_senders(self, label: str) -> None:
         assert values(f"Header:\n- {label}: joe@bad.com\n") == ["joe@bad.com"]
 
@@ -209,6 +232,8 @@ class TestQueries:
             "WHERE recipient_address LIKE 'jane@lab.org' AND sender='joe@bad.com'",
             "Get-MessageTrace -RecipientAddress jane@lab.org -SenderAddress joe@bad.com",
             "Search-Mailbox -Identity jane@lab.org",
+            "New-Search -ExchangeLocation jane@lab.org -ContentMatchQuery From:joe@bad.com",
+            'WHERE sender == "joe@bad.com" AND MV_CONTAINS(email.cc.address, "jane@lab.org")',
         ],
     )
     def test_the_people_that_a_query_names_are_no_indicators(self, query: str) -> None:
@@ -270,6 +295,8 @@ class TestMessageIds:
         [
             *("InternetMessageId: ", '"internetMessageId": "', '"email.message_id": "'),
             *('"headerMessageId":"', "References: <1@bad.com>\n ", "In-Reply-To: <1@a.net>\n\t"),
+            *("MessageId        : ", "| Message-ID | ", "Message ID\t", "Nachrichten-ID: "),
+            *("ID de message : ", "邮件ID：", "spamd: processing message ", "spamd: result: mid="),
         ],
     )
     def test_they_are_no_mailboxes(self, field: str) -> None:
