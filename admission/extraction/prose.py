@@ -57,6 +57,8 @@ _VALUE_SIGNS = frozenset(".:@")
 """Every value but a hash holds one of these."""
 _NEAR = 40
 """Characters before a value in which a word may name its kind."""
+_FIELD_OF_ATTACKER = re.compile(r"(?:source|url|dns|threat|file)(?:\.[a-z_]+){1,5}")
+"""A field of an event (Elastic Common Schema) about its source or its content."""
 _FILE_ENDINGS = frozenset(["py", "md", "sh", "so", "zip", "mov", "cab"])
 """Top-level domains that in a text are nearly always a file name extension."""
 _PERHAPS_FILE_ENDINGS = frozenset(["pl", "rs", "ps", "app", "pub", "mk"])
@@ -72,6 +74,7 @@ _OTHER_HASHES = re.compile(
 _VERSION = re.compile(r"(?:version|release|build|firmware|\bver|\bv)\W{0,4}$", re.IGNORECASE)
 _CAPITAL_END = re.compile(r"\.(?:[A-Z][a-z]+|[A-Z]{2,})$")
 _BRACKETS = re.compile(r"[\[\]]")
+_HOST_WITH_ADDRESS = re.compile(r"([\w.-]{4,253})\[([0-9A-Fa-f.:]{7,45})\]\S{0,9}")
 _KEYED_MAILBOX = re.compile(r"([a-z][\w.-]{0,40})=([^=@]{1,64})@")
 _UNDERSCORED = re.compile(r"_.*_")
 
@@ -257,13 +260,20 @@ def _find_in_parts(
         rest, found = _split_url(part, original) if has_marks else (part, None)
         if found is not None:
             yield found
-        for piece in _PIECES.split(rest):
+        for piece in _split_pieces(rest):
             if 4 <= len(piece) <= MAX_CHARACTERS:
                 defanged = original is not None and piece not in original
                 found = _recognise_piece(piece, defanged)
                 if found is not None and not any(_is_otherwise(found, b) for b in {before, last}):
                     yield found
             last = piece or last
+
+
+def _split_pieces(text: str) -> Iterator[str]:
+    """The text between separators; a host with its address, `evil.com[198.51.100.7]`, is two."""
+    for piece in _PIECES.split(text):
+        beside = _HOST_WITH_ADDRESS.fullmatch(piece) if piece.count("[") == 1 else None
+        yield from beside.groups() if beside else (piece,)
 
 
 def _split_url(part: str, original: frozenset[str] | None) -> tuple[str, RecognisedIoc | None]:
@@ -314,9 +324,16 @@ def _recognise_piece(piece: str, defanged: bool) -> RecognisedIoc | None:
 
 
 def _recognise_after_colon(bare: str) -> RecognisedIoc | None:
-    """The value after a label, `domain:evil.com`; not the port after a host."""
+    """The value after a label, `domain:evil.com`, `source.ip:198.51.100.7`; not a host's port.
+
+    Of a field of an event that may name its victim, only mailboxes of senders are values.
+    """
     label, colon, rest = bare.partition(":")
-    return recognise_ioc(rest.strip(_TRIM)) if colon and label.isalnum() and "." in rest else None
+    if not colon or "." not in rest:
+        return None
+    if label.isalnum() or _FIELD_OF_ATTACKER.fullmatch(label) or names_senders(label):
+        return recognise_ioc(rest.strip(_TRIM))
+    return None
 
 
 def _recognise_beside_bracket(piece: str) -> RecognisedIoc | None:

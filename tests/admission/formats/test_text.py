@@ -183,6 +183,36 @@ class TestProse:
         assert read("Nothing to see here.\n") == []
 
 
+class TestHostsWithAddresses:
+    @pytest.mark.parametrize(
+        ("host", "address"),
+        [("mail.evil.com", "198.51.100.7"), ("evil.com", "2a00:1450:4001:80b::200e")],
+    )
+    @pytest.mark.parametrize("after", ["", ":25", "."])
+    def test_both_are_indicators(self, host: str, address: str, after: str) -> None:
+        text = f"Log:\nx postfix/smtpd[12]: connect from {host}[{address}]{after}\n"
+        assert values(text) == [host, address]
+
+    @pytest.mark.parametrize(
+        "words", ["connect to {}:25: Connection refused", "(host {} said: 550"]
+    )
+    def test_those_to_which_postfix_delivers_are_none(self, words: str) -> None:
+        line = "Nov 2 m postfix/smtp[1]: 4F1: " + words.format("mx.lab.org[198.51.100.7]")
+        assert values(f"Log:\n{line}\nfrom mx.evil.com[198.51.100.9]\n") == [
+            *("mx.evil.com", "198.51.100.9")
+        ]
+
+
+class TestFieldsOfEvents:
+    def test_sources_contents_and_senders_after_a_field_are_indicators(self) -> None:
+        text = "source.ip:198.51.100.7 AND url.domain:evil.com OR email.from.address:joe@bad.com\n"
+        assert values(f"Query\n{text}") == ["198.51.100.7", "evil.com", "joe@bad.com"]
+
+    @pytest.mark.parametrize("field", ["host.name:mx.lab.org", "user.email:jane@lab.org"])
+    def test_those_of_machines_and_people_are_none(self, field: str) -> None:
+        assert values(f"Query\nurl.domain:evil.com AND {field}\n") == ["evil.com"]
+
+
 class TestPlaceholders:
     @pytest.mark.parametrize(
         "written",
