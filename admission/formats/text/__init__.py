@@ -58,7 +58,11 @@ from tocsin.admission.formats.text.host_lists import (
     parse_entry,
 )
 from tocsin.admission.formats.text.passages import FindValues, RelatedIds, TextLines, relate_ids
-from tocsin.admission.formats.text.recipients import Recipients, begins_table
+from tocsin.admission.formats.text.recipients import (
+    Recipients,
+    begins_table,
+    unescape_quotes,
+)
 from tocsin.admission.model import Candidate, Finding
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, recognise_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION
@@ -238,7 +242,7 @@ class _TextReader:
             if not may_hold_values(line) or line.isspace():
                 return
             role = roles[number]
-            line = recipients.remove_mailboxes(number, line)
+            line = unescape_quotes(recipients.remove_mailboxes(number, line))
             line = remove_passthrough(line) if self._asciidoc else line
             for part in map(remove_log_fields, _split_line(line)):
                 found: Iterable[RecognisedIoc | None]
@@ -250,7 +254,7 @@ class _TextReader:
                     if value is None or (
                         value not in recipients
                         and (
-                            recipients.receives_loot(value) or not bystanders.excludes(value, part)
+                            recipients.names_attacker(value) or not bystanders.excludes(value, part)
                         )
                     ):
                         yield value

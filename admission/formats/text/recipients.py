@@ -1,9 +1,12 @@
 """Recipients of messages in a text: in tables (Markdown, or out of a page) and in JSON events."""
 
+from __future__ import annotations
+
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import pairwise
 
 from tocsin.admission.extraction.field_names import holds_people, names_senders
@@ -33,6 +36,19 @@ _NAMES_OF_PAIRS = frozenset(("name", "key"))
 _EXFILTRATION = re.compile(r"exfil", re.IGNORECASE)
 _JSON_MEMBER = re.compile(r'"\s*:')
 _DEEPEST = 100
+_QUOTE = '\\"'
+_ESCAPED_QUOTE = re.compile(r'\\+"')
+_BARS = re.compile(r"(?<!\\)\|")
+"""The bars between cells; a cell in Markdown may hold one after a backslash."""
+
+
+class _Owner(Enum):
+    """The owner of a mailbox in JSON."""
+
+    PERSON = auto()  # a recipient or a user
+    RELATED = auto()  # anybody whom the event names
+    SENDER = auto()
+    LOOT = auto()  # of a stealer: its operator
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +68,34 @@ class Recipients:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._tables = list[_Table]()
-        self._in_json, self._loot = Places(), Places()
+        self._in_json = {owner: Places() for owner in _Owner}
         end, json = 0, _JsonReader()
         for number, line in enumerate(lines):
             if number >= end and (table := _find_table(lines, number, line)) is not None:
                 self._tables.append(table)
                 end = table.end
-            for mailbox, of_people in json.find_mailboxes(line):
-                (self._in_json if of_people else self._loot).find_or_add(mailbox, 0)
+            for mailbox, owner in json.find_mailboxes(line):
+                self._in_json[owner].find_or_add(mailbox, 0)
 
     def __contains__(self, value: RecognisedIoc) -> bool:
         """True if a value is the mailbox of a recipient in JSON."""
-        return value.kind is IocType.EMAIL and value.value in self._in_json
+        if value.kind is not IocType.EMAIL:
+            return False
+        related = self._is_of(value, _Owner.RELATED) and not self._is_of(value, _Owner.SENDER)
+        return related or self._is_of(value, _Owner.PERSON)
 
-    def receives_loot(self, value: RecognisedIoc) -> bool:
-        """True if a stealer's configuration in JSON names the mailbox that receives its loot."""
-        return value.kind is IocType.EMAIL and value.value in self._loot
+    def names_attacker(self, value: RecognisedIoc) -> bool:
+        """True if JSON says that a mailbox receives loot, or that it sends, whatever is nearer.
+
+        All users of an event are in `related.user`, senders too.
+        """
+        if value.kind is not IocType.EMAIL:
+            return False
+        sends = self._is_of(value, _Owner.RELATED) and self._is_of(value, _Owner.SENDER)
+        return sends or self._is_of(value, _Owner.LOOT)
+
+    def _is_of(self, value: RecognisedIoc, owner: _Owner) -> bool:
+        return value.value in self._in_json[owner]
 
     def remove_mailboxes(self, number: int, line: str) -> str:
         """The line with that number without cells that hold a recipient's mailbox."""
@@ -75,6 +103,11 @@ class Recipients:
         if place >= 0 and number < self._tables[place].end:
             return _remove_from_row(line, self._tables[place])
         return _remove_after_labels(line) if "|" in line or "\t" in line else line
+
+
+def unescape_quotes(line: str) -> str:
+    """A line without the backslashes before the quotes of JSON that is in a string of JSON."""
+    return _ESCAPED_QUOTE.sub('"', line) if _QUOTE in line else line
 
 
 def begins_table(lines: Sequence[str], number: int) -> bool:
@@ -116,6 +149,8 @@ def _are_headings(words: Sequence[str]) -> bool:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
+    if delimiter == "|":
+        return _BARS.split(line.replace("||", "|") if line.startswith("||") else line)  # Jira
     run = _RUNS.get(delimiter)
     return line.split(delimiter) if run is None else run.split(line.strip())
 
@@ -177,17 +212,17 @@ class _JsonReader:
     """Follows JSON through the lines of a text, whether it is all of the text or a part of it."""
 
     def __init__(self) -> None:
-        self._open = list[bool]()
-        """For each array and object that is open, True if it belongs to a recipients' member."""
-        self._member: bool | None = None
-        """After the name of a member, True for such a one, False for one of senders."""
+        self._open = list[_Owner | None]()
+        """For each array and object that is open, the owner of the member to which it belongs."""
+        self._member: _Owner | None = None
+        """After the name of a member, the owner of mailboxes in it."""
         self._key = self._pair = ""
         """The name of the last member, and the name in `{"Name": "To", "Value": …}`."""
         self._loot = _DEEPEST
         """The depth of the part of a stealer's configuration that says where its loot goes."""
 
-    def find_mailboxes(self, line: str) -> Iterator[tuple[str, bool]]:
-        """The mailboxes in the next line of recipients, with True, and of those who get loot."""
+    def find_mailboxes(self, line: str) -> Iterator[tuple[str, _Owner]]:
+        """The mailboxes in the next line, with their owners where these are known."""
         if not self._open and _JSON_MEMBER.search(line) is None:
             return
         for token in _JSON_TOKEN.finditer(line):
@@ -197,13 +232,20 @@ class _JsonReader:
                 self._follow(token[0])
             elif self._key in _NAMES_OF_PAIRS:
                 self._pair = token[1]
-            elif (self._is_of_people() or self._in_loot()) and _has_mailbox(token[1]):
-                found = find_in_line(token[1], False)
-                mailboxes = (each.value for each in found if each.kind is IocType.EMAIL)
-                yield from ((each, self._is_of_people()) for each in mailboxes)
+            elif _has_mailbox(token[1]):
+                yield from self._find_in_string(unescape_quotes(token[1]))
 
-    def _is_of_people(self) -> bool:
-        return any(self._open[-1:]) if self._member is None else self._member
+    def _find_in_string(self, text: str) -> Iterator[tuple[str, _Owner]]:
+        owner = self._owner()
+        if owner is None:
+            yield from _JsonReader().find_mailboxes(text)
+            return
+        found = find_in_line(text, False)
+        yield from ((each.value, owner) for each in found if each.kind is IocType.EMAIL)
+
+    def _owner(self) -> _Owner | None:
+        """The owner of mailboxes at this place."""
+        return self._member or next(iter(self._open[-1:]), None)
 
     def _in_loot(self) -> bool:
         return len(self._open) > self._loot
@@ -211,14 +253,21 @@ class _JsonReader:
     def _begin_member(self, name: str) -> None:
         self._key = name.lower()
         named = self._pair if self._key == "value" else name
-        sender = names_senders(named) or self._in_loot()
-        self._member = False if sender else holds_people(named) or None
+        outer = next(iter(self._open[-1:]), None)
+        if self._in_loot():
+            self._member = _Owner.LOOT
+        elif names_senders(named):
+            self._member = _Owner.SENDER
+        elif self._key.split(".")[0] == "related" or outer is _Owner.RELATED:
+            self._member = _Owner.RELATED
+        else:
+            self._member = _Owner.PERSON if holds_people(named) else None
         if self._loot == _DEEPEST and _EXFILTRATION.match(name):
             self._loot = len(self._open)
 
     def _follow(self, mark: str) -> None:
         if mark in "[{":
-            self._open.append(self._is_of_people())
+            self._open.append(self._owner())
             del self._open[:-_DEEPEST]
         elif mark in "]}":
             del self._open[-1:]

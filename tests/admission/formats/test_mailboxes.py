@@ -322,11 +322,22 @@ class TestRecipientsInEvents:
             '{"Name":"Identity","Value":"jane@lab.org"}]}',
             '{"a": {"exfil": {"host": "x", "smtp_to": "joe@bad.com"}}, "to": "jane@lab.org"}',
             '{\n"exfil": {\n"smtp_to": "joe@bad.com"\n},\n"to": [\n"jane@lab.org"\n]\n}',
+            '{"sender": "joe@bad.com", "related": {"user": ["jane@lab.org", "joe@bad.com"]}}',
+            '{"related.user": ["jane@lab.org", "joe@bad.com"],\n"email.from": "joe@bad.com"}',
+            '{"from": {"address": ["joe@bad.com"]},\n"related":'
+            ' {\n"user": ["joe@bad.com", "j@lab.org"]}}',
+            '{"_raw": "{\\"sender\\":\\"joe@bad.com\\",'
+            '\\"users\\":[\\"al@a.org\\",\\"jane@lab.org\\"]}"}',
+            '{"to": "\\"Jane, Doe\\" <jane@lab.org>", "from": "\\"Joe\\" <joe@bad.com>"}',
             '{\n"messagesDelivered": [\n{\n"recipient":\n"j@lab.org",\n"ip":\n"joe@bad.com"\n}]}',
         ],
     )
     def test_they_are_no_indicators_and_others_are(self, event: str) -> None:
         assert values(f"{event}\n", "events.log") == ["joe@bad.com"]
+
+    def test_a_sender_who_receives_elsewhere_is_none(self) -> None:
+        text = '{"sender": "jane@lab.org", "to": "j@lab.org"}\n{"to": "jane@lab.org"}\n'
+        assert values(text, "events.log") == []
 
 
 class TestTablesInTexts:
@@ -341,6 +352,8 @@ class TestTablesInTexts:
             ("Sender    To\n------    --\njoe@bad.com  jane@lab.org\n", "a.txt"),
             ("Sender  To\njoe@bad.com  al@a.org\njim@bad.com jane@lab.org\n", "a.txt"),
             ("Sender Recipient Subject\njoe@bad.com jane@lab.org Pay\n", "a.txt"),
+            ("h2. Mails\n||From||To||\n|joe@bad.com|jane@lab.org|\n", "a.txt"),
+            ("|From|To|x|\n|---|---|---|\n|joe@bad.com|jane@lab.org|a \\| b|\n", "a.md"),
             ("От    Кому\njoe@bad.com    jane@lab.org\n", "a.txt"),
         ],
     )
