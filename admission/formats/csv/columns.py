@@ -98,6 +98,8 @@ _FIELD = re.compile(
 """Fields of events whose last word is also a top-level domain."""
 _PARTS_OF_NAMES = frozenset(load_words(_PACKAGE, "headings_parts_of_names"))
 _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
+_OF_RECIPIENTS = frozenset(("to ip", "toip", "click ip"))
+"""Headings of addresses of recipients in a list of messages."""
 _BESIDE_SENDERS = frozenset(("link", "links", "source ip"))
 """Headings of indicators in a list of messages that is without other indicators."""
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
@@ -236,7 +238,7 @@ def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> l
     beside = senders and any(map(names_senders, cells))
     found = []
     for cell, heading, role in zip(cells, headings, roles, strict=True):
-        if heading in ("to ip", "toip"):
+        if heading in _OF_RECIPIENTS:
             role = Role.OTHER
         elif (senders and names_senders(cell)) or (beside and heading in _BESIDE_SENDERS):
             role = Role.VALUE_OF_KIND
@@ -248,7 +250,9 @@ def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> l
 
 def _is_of_message(heading: str) -> bool:
     """True for a column about senders, `Sender IPv4` too, or of recipients."""
-    return holds_people(heading) or any(map(names_senders, split_heading(heading).split()))
+    if holds_people(heading) or normalise_heading(heading) in _OF_RECIPIENTS:
+        return True
+    return any(map(names_senders, split_heading(heading).split()))
 
 
 def _is_list_of_people(cells: Sequence[str], roles: Sequence[Role]) -> bool:

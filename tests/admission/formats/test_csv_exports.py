@@ -88,6 +88,7 @@ class TestHeadings:
             "Sender,Recipient,Subject\njoe@bad.com,jane@acme.org,Pay\n",
             "Message trace\n\nFrom;To;Subject\njoe@bad.com;jane@acme.org;Pay\n",
             "SenderAddress,RecipientAddress,FromName,ToIP\njoe@bad.com,jane@acme.org,J,192.0.2.8\n",
+            "Sender,Recipients,Click IP\njoe@bad.com,jane@acme.org,192.0.2.8\n",
         ],
     )
     def test_of_a_list_of_messages_only_the_senders_are_indicators(self, table: str) -> None:
