@@ -104,7 +104,7 @@ _NOT_OF_SENDERS = (
     ("relay=", _RELAY_OF_RECIPIENT, r"\1"),
     (" message <", _PROCESSED, r"\1"),
 )
-"""What is removed from lines of logs: a sign of it, its pattern, and what is kept of that."""
+"""Parts that are removed from lines of logs: a sign, the pattern, and the text that stays."""
 _AT = r"(?<=\w.)\s?(?:@|[aA][tT])\s?[\])}]"
 _DEFANGED_MAILBOX = re.compile(
     rf"\[{_AT}|\({_AT}|\{{{_AT}|@(?<=\w@)[\w-]{{1,63}}\s?[\[({{]\s?(?:\.|[dD][oO][tT])"

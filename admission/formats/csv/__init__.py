@@ -367,7 +367,9 @@ class _Table:
         for kind in self._cells(row, Role.TYPE)[:1]:
             if is_private_type(kind.lower()) or names_recipients(kind):
                 return True
-            if holds_people(kind):
+            if holds_people(kind) and not (
+                kind.lower() == "account" and self.columns.of_indicators
+            ):
                 return any(map(is_mailbox, self._cells(row, Role.VALUE)))
         return False
 

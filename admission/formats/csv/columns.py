@@ -102,6 +102,7 @@ _OF_RECIPIENTS = frozenset(("to ip", "toip", "click ip"))
 """Headings of addresses of recipients in a list of messages."""
 _BESIDE_SENDERS = frozenset(("link", "links", "source ip"))
 """Headings of indicators in a list of messages that is without other indicators."""
+_INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
 """Headings of columns that say `Sender` or `Victim`."""
 _LOGGING = ("agent.", "host.", "observer.")
@@ -173,6 +174,12 @@ class Columns:
     def _columns_by_role(self) -> Mapping[Role, tuple[int, ...]]:
         every = tuple(enumerate(self.roles))
         return {role: tuple(n for n, each in every if each is role) for role in set(self.roles)}
+
+    @cached_property
+    def of_indicators(self) -> bool:
+        """True if the heading above the types says that the rows are indicators."""
+        above = " ".join(self.headings[n] for n in self.with_role(Role.TYPE) if self.headings)
+        return not _INDICATOR_WORDS.isdisjoint(split_heading(above).split())
 
     @cached_property
     def about_values(self) -> tuple[int, ...]:

@@ -130,6 +130,10 @@ class TestHeadings:
         text = f"Entity Type,Entity Value\n{kind},jane@acme.org\nMail sender,joe@bad.com\n"
         assert values(text) == ["joe@bad.com"]
 
+    def test_an_account_in_a_list_of_indicators_is_an_attackers(self) -> None:
+        text = "indicator,Data,Notes\naccount,joe@bad.com,abused account\nuser,jane@acme.org,x\n"
+        assert values(text) == ["joe@bad.com"]
+
     def test_a_host_of_the_type_account_or_a_is_an_indicator(self) -> None:
         text = "type,value\naccount,https://bad.com/@joe\nA,198.51.100.7\n"
         assert values(text) == ["https://bad.com/@joe", "198.51.100.7"]
