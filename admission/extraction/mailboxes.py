@@ -72,7 +72,7 @@ _BETWEEN_LISTED = re.compile(
 _MESSAGE_ID_NAMES = load_alternation(_PACKAGE, "message_id_names")
 _MESSAGE_ID = re.compile(
     rf"(?<![\w@.?&-])(?:{_MESSAGE_ID_NAMES}[\"'\s]{{0,20}}[:=：|\t]\s{{0,4}}[\"']?<?"
-    r"|(?:in-reply-to|references)\s?[:=]\s?<|id=|mid=<)[^\s<>,;\"']{1,250}@[^\s<>,;\"'\[]{1,250}",
+    r"|(?:in-reply-to|references)\s?[:=]\s?<|id=|mid=<)[^\s<>,;\"'|]{1,250}@[^\s<>,;\"'|\[]{1,250}",
     re.IGNORECASE,
 )
 _PROCESSED = re.compile(r"\b((?:processing|checking) message )<[^<>@]{1,250}@[^<>]{1,250}>")

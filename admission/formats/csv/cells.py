@@ -41,6 +41,8 @@ _LABEL_SEPARATORS = re.compile(r"[,;|#\n]+")
 _MOST_LABELS = 20
 _SHORTEST_WORD, _LONGEST_WORD = 4, 40
 """Characters of a cell that says whose a value is; shorter ones may be codes of countries."""
+_OF_ATTACKS = frozenset(("delivered", "targeted"))
+"""Words of recipients' fields that a cell also says of a message or an attack."""
 _SHORTEST_HASH = min(HASH_TYPES)
 _OTHER_OPERATORS = re.compile(r"\b(?:AND|FOLLOWEDBY|NOT|LIKE|MATCHES|WITHIN|REPEATS|START)\b")
 _CONFIDENCE = {"low": 15, "medium": 50, "moderate": 50, "med": 50, "high": 85, "certain": 95}
@@ -105,7 +107,7 @@ def says_recipient(cell: str) -> bool:
     """True if a cell beside a value says nothing but that it is a recipient's or victim's."""
     word = cell.strip().lower()
     return _SHORTEST_WORD <= len(word) <= _LONGEST_WORD and (
-        word != "delivered" and names_recipients(cell)  # said of a sender's message
+        word not in _OF_ATTACKS and names_recipients(cell)
     )
 
 

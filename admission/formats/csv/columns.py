@@ -238,11 +238,12 @@ def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> l
     """
     others = [role for cell, role in zip(cells, roles, strict=True) if not _is_of_message(cell)]
     headings = list(map(normalise_heading, cells))
-    dated = Role.TYPE not in roles and "data" in headings
+    of_senders = any(map(names_senders, cells))
+    dated = of_senders and Role.TYPE not in roles and "data" in headings
     if dated:
         others.remove(Role.VALUE)
     senders = _INDICATOR_ROLES.isdisjoint(others)
-    beside = senders and any(map(names_senders, cells))
+    beside = senders and of_senders
     found = []
     for cell, heading, role in zip(cells, headings, roles, strict=True):
         if heading in _OF_RECIPIENTS:

@@ -36,6 +36,8 @@ _NAMES_OF_PAIRS = frozenset(("name", "key"))
 _EXFILTRATION = re.compile(r"exfil", re.IGNORECASE)
 _JSON_MEMBER = re.compile(r'"\s*:')
 _DEEPEST = 100
+_RELATED = "related."
+"""The beginning of the names of fields that list everybody whom an event names."""
 _QUOTE = '\\"'
 _ESCAPED_QUOTE = re.compile(r'\\+"')
 _BARS = re.compile(r"(?<!\\)\|")
@@ -46,7 +48,7 @@ class _Owner(Enum):
     """The owner of a mailbox in JSON."""
 
     PERSON = auto()  # a recipient or a user
-    RELATED = auto()  # anybody whom the event names
+    RELATED = auto()  # a user whom the event names, perhaps as its sender
     SENDER = auto()
     LOOT = auto()  # of a stealer: its operator
 
@@ -218,6 +220,8 @@ class _JsonReader:
         """After the name of a member, the owner of mailboxes in it."""
         self._key = self._pair = ""
         """The name of the last member, and the name in `{"Name": "To", "Value": …}`."""
+        self._related = _DEEPEST
+        """The depth of the object `related`."""
         self._loot = _DEEPEST
         """The depth of the part of a stealer's configuration that says where its loot goes."""
 
@@ -253,15 +257,18 @@ class _JsonReader:
     def _begin_member(self, name: str) -> None:
         self._key = name.lower()
         named = self._pair if self._key == "value" else name
-        outer = next(iter(self._open[-1:]), None)
+        inside = len(self._open) > self._related
+        related = inside or self._key.startswith(_RELATED)
         if self._in_loot():
             self._member = _Owner.LOOT
         elif names_senders(named):
             self._member = _Owner.SENDER
-        elif self._key.split(".")[0] == "related" or outer is _Owner.RELATED:
-            self._member = _Owner.RELATED
+        elif holds_people(self._key.removeprefix(_RELATED) if related else named):
+            self._member = _Owner.RELATED if related else _Owner.PERSON
         else:
-            self._member = _Owner.PERSON if holds_people(named) else None
+            self._member = None
+        if not inside:
+            self._related = len(self._open) if self._key == "related" else _DEEPEST
         if self._loot == _DEEPEST and _EXFILTRATION.match(name):
             self._loot = len(self._open)
 

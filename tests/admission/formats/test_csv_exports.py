@@ -108,6 +108,7 @@ class TestHeadings:
         (found,) = read_candidates(text)
         assert "joe@bad.com" in found.object["pattern"]
         assert found.object["valid_from"] == "2026-01-31T00:00:00.000Z"
+        assert values("Data,Reporter\nevil.com,Jane\n") == ["evil.com"]
 
     @pytest.mark.parametrize("heading", ["UserId", "UserIds", "User ID", "Customer ID"])
     def test_an_export_of_an_audit_log_has_no_indicators(self, heading: str) -> None:
@@ -145,7 +146,7 @@ class TestHeadings:
         assert values(text) == ["joe@bad.com"]
 
     @pytest.mark.parametrize(
-        "cell", ["wrote to a victim", "delivered", "ZA", "TO", "account", "attacker"]
+        "cell", ["wrote to a victim", "delivered", "targeted", "ZA", "TO", "account", "attacker"]
     )
     def test_other_cells_say_nothing_about_recipients(self, cell: str) -> None:
         assert values(f"Indicator,comment\njoe@bad.com,{cell}\n") == ["joe@bad.com"]

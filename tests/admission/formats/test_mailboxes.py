@@ -208,6 +208,11 @@ class TestMailLogs:
     def test_a_mailbox_for_replies_is_a_senders(self, label: str) -> None:
         assert values(f"Header:\n- {label}: joe@bad.com\n") == ["joe@bad.com"]
 
+    def test_a_bar_ends_a_message_id(self) -> None:
+        assert values("Log:\nMsgId=1@bad.net|Sender=joe@bad.com|Rcpt=jane@lab.org\n") == [
+            "joe@bad.com"
+        ]
+
     def test_of_a_message_that_exim_takes_only_the_sender_is_an_indicator(self) -> None:
         start = "2026-11-02 10:00:00 1tAbCd-00000001abc-2xyZ <= joe@bad.com H=mx.bad.net"
         line = f'{start} id=1.2@bad.org T="Pay for it" for jane@lab.org bob@firm.net'
@@ -334,6 +339,15 @@ class TestRecipientsInEvents:
     )
     def test_they_are_no_indicators_and_others_are(self, event: str) -> None:
         assert values(f"{event}\n", "events.log") == ["joe@bad.com"]
+
+    def test_related_mailboxes_that_are_not_of_users_are_indicators(self) -> None:
+        text = '{"value": "evil.com", "related": ["joe@bad.com"], "user": "jane@lab.org"}\n'
+        assert values(text, "events.log") == ["evil.com", "joe@bad.com"]
+
+    @pytest.mark.parametrize("related", ['"x"', '{"user": "j@lab.org"}'])
+    def test_a_person_after_related_users_is_one(self, related: str) -> None:
+        people = '"a": {"b": {"user": "jane@lab.org"}}, "sender": "jane@lab.org"'
+        assert values(f'{{"related": {related}, {people}}}\n', "events.log") == []
 
     def test_a_sender_who_receives_elsewhere_is_none(self) -> None:
         text = '{"sender": "jane@lab.org", "to": "j@lab.org"}\n{"to": "jane@lab.org"}\n'
