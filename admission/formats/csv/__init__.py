@@ -304,6 +304,9 @@ class _Table:
             if count:
                 heading = self.columns.quote_heading(number)
                 values = "1 indicator" if count == 1 else f"{count} indicators"
+                if number in self.columns.withheld:
+                    mailboxes = "1 mailbox" if count == 1 else f"{count} mailboxes"
+                    values = f"{mailboxes}, perhaps of recipients"
                 yield f"column {number + 1}{heading} is ignored, but holds {values}{MAP_OPTION}"
 
     def _build_candidates(
