@@ -81,7 +81,7 @@ _RELAY_OF_RECIPIENT = re.compile(
     r"(?<=\bto=<)([^>]{0,320}>.{0,400}?\s)relay=[^\s,]{1,400}(?: \[[^\]\s]{2,50}\])?"
 )
 _SERVER_OF_RECIPIENT = re.compile(
-    r"(\bpostfix/(?:\w{1,20}/)?[sl]mtp\[\d{1,10}\]: .{0,2000}?\b(?:connect to|host) )"
+    r"(\bpostfix/(?:\w{1,20}/)?[sl]mtp\[\d{1,10}\]: .{0,500}?\b(?:connect to|host) )"
     r"[\w.-]{1,253}\[[^\]\s]{2,50}\]"
 )
 """To which Postfix delivers, in lines with an error."""
