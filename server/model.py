@@ -662,6 +662,8 @@ class Review:
     decided_by: str = ""
     """The person who decided it in the end; empty while it waits, and for older ones."""
     decided_at: int = 0
+    version: str = field(default="", compare=False)
+    """The submitter's version of the object; empty if it has none."""
     digest: bytes = field(default=b"", compare=False)
     """Equal for what is sent again unchanged (`EarlierReviews.digest`).
 
@@ -680,12 +682,17 @@ class ReviewOutcome:
 
     kind: ReviewKind
     submission: str
+    source_id: str
+    version: str
     state: str
     """See `Review.state`."""
-    rules: frozenset[str]
-    decided_at: int
+    rules: frozenset[str] = frozenset()
+    decided_at: int = 0
     """µs since 1970 UTC; 0 while it waits."""
-    digest: bytes
+    published: int = 0
+    """The time of receipt of the contribution that a release published, in µs; 0: none."""
+    digest: bytes = b""
+    """Empty if a decision does not hold for what is sent again."""
 
 
 class ActState(StrEnum):

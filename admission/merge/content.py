@@ -271,6 +271,21 @@ def _without_references(subject: StixObject) -> StixObject:
     }
 
 
+def with_references_of(old: Contribution, new: Contribution) -> Contribution:
+    """`old` with its references as in `new`, at each level that both have."""
+    now = dict(layers_of(new))
+    layers = [
+        (level, {**layer, **_references(now[level])}) if level in now else (level, layer)
+        for level, layer in layers_of(old)
+    ]
+    return replace(old, object=layers[0][1], stricter_layers=tuple(layers[1:]), sent=new.sent)
+
+
+def _references(subject: StixObject) -> StixObject:
+    kept = _without_references(subject)
+    return {name: value for name, value in subject.items() if name not in kept}
+
+
 def is_same_content(new: StixObject, old: StixObject) -> bool:
     """True if `new` adds nothing to `old`; a later `valid_from` is nothing new."""
     if new == old:

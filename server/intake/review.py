@@ -530,8 +530,10 @@ class Reviewer:
                 self._keep_waiting(txn, review, order.who, (left[0], record))
                 _return_held(txn, review, order, record)
             else:
-                holds = order.is_by_person and bool(settlement.published)
-                txn.reviews.decide(review.id, "released", order.who, order.act, holds=holds)
+                # Masked or edited by the reviewer, it is known again by this, too.
+                received = settlement.published.get(review.source_id)
+                holds = received if order.is_by_person else None
+                txn.reviews.decide(review.id, "released", order.who, order.act, published=holds)
                 _count_answer(txn, review, order, yes=True)
                 txn.reviews.add([] if without_text else left)  # nothing more is asked for
                 entry = _entry(review) | {"verdict": record.verdict}
@@ -568,8 +570,8 @@ class Reviewer:
     ) -> tuple[Record, OutboxTask | None]:
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             _check_act(txn, review, order)
-            holds = order.is_by_person
-            txn.reviews.decide(review.id, "rejected", order.who, order.act, holds=holds)
+            holds = 0 if order.is_by_person else None
+            txn.reviews.decide(review.id, "rejected", order.who, order.act, published=holds)
             _count_answer(txn, review, order, yes=False)
             txn.add_journal_entry("review.reject", order.who, _entry(review) | {"reason": reason})
             record = self._find_record(review)
@@ -592,7 +594,7 @@ class Reviewer:
 
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             _check_act(txn, review, order)
-            txn.reviews.decide(review.id, "released", order.who, order.act)
+            txn.reviews.decide(review.id, "released", order.who, order.act, published=0)
             _count_answer(txn, review, order, yes=True)
             entry = _entry(review) | {"without_text": True}
             txn.add_journal_entry("review.release", order.who, entry)

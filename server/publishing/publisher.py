@@ -19,6 +19,7 @@ from tocsin.admission.merge.content import (
     has_moved_references,
     is_repeat,
     version_gap,
+    with_references_of,
 )
 from tocsin.admission.merge.identity import has_contributing_properties, is_observable_type
 from tocsin.admission.model import (
@@ -56,7 +57,7 @@ from tocsin.server.publishing.attribution import (
     translates_version,
     version_key,
 )
-from tocsin.server.publishing.earlier_reviews import EarlierReviews, SentBy
+from tocsin.server.publishing.earlier_reviews import EarlierReviews, Question, SentBy
 from tocsin.server.publishing.public_ids import (
     GENERATIONS,
     GONE,
@@ -235,9 +236,9 @@ class Settlement:
     revoked: frozenset[str] = frozenset()
     """Ids that the partner revoked: reviews of what it sent under them need no decision."""
     joined: frozenset[str] = frozenset()
-    """Source ids of what became a part of a public object."""
-    published: frozenset[str] = frozenset()
-    """The same, with those that were a part of one already, as they were sent."""
+    """Source ids of what became a part of a public object, and was not one in the same words."""
+    published: Mapping[str, int] = field(default_factory=dict)
+    """Times of receipt, by source id, of what is published as it was sent."""
     authors: ArrivedIds | None = None
     """Published identities that turned out to name the partner: `end_authors` ends them later."""
 
@@ -286,16 +287,16 @@ class Publisher:
         sender = Sender(batch.submission, batch.partner, batch.now)
         explained = [_explain_precedence(task, each.decision) for each in outcomes]
         decisions = [_without_hidden_id(task, each) for each in explained]
-        joined = frozenset(d.candidate.source_id or "" for d in decisions if d.joined)
-        known = frozenset(d.candidate.source_id or "" for d in decisions if d.is_known)
+        came = [d for d in decisions if d.joined and d.verdict is not Verdict.DUPLICATE]
+        there = {d.candidate.source_id or "" for d in decisions if d.joined or d.is_known}
         return Settlement(
             records=tuple(sorted((d.record() for d in decisions), key=lambda r: r.index)),
             reviews=tuple(review for d in decisions for review in d.reviews(sender)),
             arrivals=arrivals,
             after=after,
             revoked=frozenset(own.withdrawn),
-            joined=joined,
-            published=joined | known,
+            joined=frozenset(d.candidate.source_id or "" for d in came),
+            published=_times_of_receipt(task, there) if batch.is_review else {},
             authors=authors,
         )
 
@@ -609,22 +610,25 @@ def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
 
 
 def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
-    """The outcome, if it asks nothing or there is room for one more review; else without it.
-
-    Nothing is asked twice.  Without room, an object that would be held is refused; one published
-    with texts removed stays so.
-    """
+    """The outcome, if it asks nothing or something new for which there is room; else without it."""
     decision = outcome.decision
     if not decision.asks:
         return outcome
-    decision = replace(decision, digest=task.reviews.digest(decision.candidate))
-    outcome = replace(outcome, decision=decision)
-    if known := _conclude_as_before(task, decision):
+    question = task.reviews.question(decision.candidate, decision.asking_rules())
+    outcome = replace(outcome, decision=replace(decision, digest=question.digest))
+    if not task.batch.is_review and (known := _conclude_as_before(task, outcome, question)):
         return known
-    if task.room.take():
-        if decision.verdict is Verdict.HELD:
-            task.source_ids.held.add(decision.candidate.source_id or "")
-        return outcome
+    if not task.room.take():
+        return _without_review(task, outcome)
+    task.reviews.note(question)
+    if decision.verdict is Verdict.HELD:
+        task.source_ids.held.add(question.source_id)
+    return outcome
+
+
+def _without_review(task: _Task, outcome: _Outcome) -> _Outcome:
+    """Refuse what would be held; leave what is published with texts removed as it is."""
+    decision = outcome.decision
     source, own = decision.candidate.source_id or "", task.source_ids
     if decision.verdict is not Verdict.HELD:
         candidate = decision.candidate.without_questions(TEXT_NOT_QUEUED)
@@ -640,34 +644,54 @@ def _admit_to_reviews(task: _Task, outcome: _Outcome) -> _Outcome:
 def _find_reviews_of(txn: Transaction, batch: Batch) -> EarlierReviews:
     """The reviews of what the partner sent before under the ids of a batch."""
     anonymous = batch.partner.consent not in CONSENTS_TO_NAME
-    sent_by = SentBy(batch.partner.slug, batch.account, batch.collection, anonymous)
+    sent_by = SentBy(
+        batch.partner.slug, batch.account, batch.collection, anonymous, batch.submission
+    )
     ids = frozenset(c.source_id for c in batch.candidates if c.source_id)
     return EarlierReviews(txn, sent_by, ids)
 
 
-def _conclude_as_before(task: _Task, held: Decision) -> _Outcome | None:
-    """The outcome of what would be held and was held before; None if it is a new question."""
-    if held.verdict is not Verdict.HELD or task.batch.is_review:
-        return None
-    source, own = held.candidate.source_id or "", task.source_ids
-    if submission := task.reviews.find_waiting(held.digest):
+def _conclude_as_before(task: _Task, outcome: _Outcome, question: Question) -> _Outcome | None:
+    """The outcome of what was asked about before; None if it is a new question."""
+    held = outcome.decision
+    if held.verdict is not Verdict.HELD:
+        answered = task.reviews.is_answered(question)
+        return replace(outcome, decision=replace(held, is_answered=True)) if answered else None
+    source, own = question.source_id, task.source_ids
+    if submission := task.reviews.find_waiting(question):
         own.held.add(source)
         return _conclude(held.candidate, _name_submission(OwnState.WAITING, submission))
-    public_id = own.public_id(source)
-    mine = task.find_own(public_id, source)
-    state, submission = task.reviews.find_decision(held.digest, held.asking_rules(), mine)
+    mine = task.find_own(own.public_id(source), source)
+    state, submission = task.reviews.find_decision(question, mine)
     if state is OwnState.REJECTED:
         own.give_up(source)
         if not own.public_id(source):
             own.refs[source] = GONE
         return _conclude(held.candidate, _name_submission(state, submission))
-    if state is not OwnState.RELEASED or mine is None:
-        return None
-    work, again = task.work, replace(mine, received=task.batch.received)
-    work.put(confirm_contribution(work.find(public_id), mine, again, work.merge))
-    own.refs[source] = PublicRef(public_id, mine.tlp)
-    candidate = _without_questions(held.candidate)
-    return _conclude(candidate, find_row(PublicState.OWN, state), public_id)
+    return None if mine is None or state is OwnState.NONE else _stay(task, held.candidate, mine)
+
+
+def _stay(task: _Task, candidate: Candidate, mine: Contribution) -> _Outcome:
+    """Leave what a reviewer released as it is published; its references lead where they do now."""
+    work, own = task.work, task.source_ids
+    public_id = own.public_id(mine.source_id)
+    copy, new = work.find(public_id), task.batch.contribution(candidate, mine.version)
+    layers = [(new.tlp, new.object), *candidate.stricter_layers]
+    resolved, awaited = resolve_contribution(new, layers, own.refs)
+    moved = with_references_of(mine, resolved)
+    if awaited or mine.raw or moved == mine or mine.object["type"] == "relationship":
+        again = replace(mine, received=task.batch.received)
+        work.put(confirm_contribution(copy, mine, again, work.merge))
+    else:
+        work.put(add_contribution(copy, moved, work.merge))
+    own.refs[mine.source_id] = PublicRef(public_id, mine.tlp)
+    row = find_row(PublicState.OWN, OwnState.RELEASED)
+    return _conclude(_without_questions(candidate), row, public_id)
+
+
+def _times_of_receipt(task: _Task, sources: Set[str]) -> dict[str, int]:
+    found = ((s, task.find_own(task.source_ids.public_id(s), s)) for s in sources)
+    return {source: each.received for source, each in found if each is not None}
 
 
 def _name_submission(state: OwnState, submission: str) -> Row:
@@ -1176,6 +1200,8 @@ class _Proposal:
 
 def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcome:
     """Decide by the table, and carry the decision out; `held` is the candidate as it was sent."""
+    if (released := _find_released(task, resolved.candidate)) is not None:
+        return _stay(task, resolved.candidate, released)
     proposal = _propose(task, resolved)
     copy, new = proposal.copy, proposal.new
     public = _public_state(task, copy, new)
@@ -1186,10 +1212,7 @@ def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcom
     task.work.note_report(copy.id)
     if row.effect is Effect.JOIN:
         return _join(task, proposal, public, own)
-    candidate = resolved.candidate
-    if own is OwnState.RELEASED:
-        candidate = _without_questions(candidate)
-    return _conclude(candidate, row, _keep(task, proposal, row, own))
+    return _conclude(resolved.candidate, row, _keep(task, proposal, row, own))
 
 
 def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
@@ -1215,8 +1238,7 @@ def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
         ids.assign(new.source_id, copy.id)
     mine = task.find_own(copy.id, new.source_id)
     if row.effect is Effect.CONFIRM and mine is not None:
-        again = replace(mine, received=new.received) if own is OwnState.RELEASED else new
-        work.put(confirm_contribution(copy, mine, again, work.merge))
+        work.put(confirm_contribution(copy, mine, new, work.merge))
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
     elif row.verdict is Verdict.HELD:  # even if something is published: it may be hidden
@@ -1288,8 +1310,7 @@ def _own_state(task: _Task, proposal: _Proposal) -> OwnState:
     state = _compare(new, mine, released=bool(task.batch.waived), asks=asks)
     if state is OwnState.SAME:  # if it is an older one somewhere, that ends: `_leave_former_object`
         return OwnState.OLDER if _find_less_strict(task, new) else state
-    released = asks and _is_released(task, proposal.candidate, mine)
-    return OwnState.RELEASED if released else state
+    return state
 
 
 def _state_by_words(task: _Task, proposal: _Proposal) -> OwnState | None:
@@ -1325,13 +1346,17 @@ def _compare_words(new: Contribution, said: Contribution, *, released: bool) -> 
     return OwnState.REPEATED if said.received == new.received else OwnState.CONFLICTING
 
 
-def _is_released(task: _Task, candidate: Candidate, mine: Contribution) -> bool:
-    """True if a reviewer released in full what rules would shorten now, and it is published."""
-    if task.batch.is_review:
-        return False
-    rules = [each.rule for each in candidate.findings if each.action is Action.ASKED]
-    digest = task.reviews.digest(candidate)
-    return task.reviews.find_decision(digest, rules, mine)[0] is OwnState.RELEASED
+def _find_released(task: _Task, candidate: Candidate) -> Contribution | None:
+    """What a reviewer released in full of it and is published; rules would shorten it now."""
+    rules = {each.rule for each in candidate.findings if each.action is Action.ASKED}
+    if not rules or task.batch.is_review:
+        return None
+    source = candidate.source_id or ""
+    mine = task.find_own(task.source_ids.public_id(source), source)
+    if mine is None:
+        return None
+    state, _ = task.reviews.find_decision(task.reviews.question(candidate, rules), mine)
+    return mine if state is OwnState.RELEASED else None
 
 
 def _find_less_strict(task: _Task, new: Contribution) -> list[str]:

@@ -543,6 +543,8 @@ class Decision:
     """It is part of one already."""
     digest: bytes = b""
     """See `Review.digest`; empty if nothing is asked."""
+    is_answered: bool = False
+    """A reviewer was asked the same before."""
 
     def record(self) -> Record:
         """Its line in the status of the submission."""
@@ -558,7 +560,9 @@ class Decision:
     @property
     def asks(self) -> bool:
         """True if it leaves a question for a reviewer."""
-        return self.verdict is Verdict.HELD or bool(self.asking_rules() and self.joined)
+        if self.verdict is Verdict.HELD:
+            return True
+        return self.joined and not self.is_answered and bool(self.asking_rules())
 
     def asking_rules(self) -> list[str]:
         """The rules that a reviewer would waive, in order of their names."""
@@ -589,6 +593,7 @@ class Decision:
             waits_for=self.waits_for,
             anonymous=sender.partner.consent not in CONSENTS_TO_NAME,
             tlp="" if candidate.tlp is None else candidate.tlp.label,
+            version=record.version,
             digest=self.digest,
         )
         return [review]

@@ -47,7 +47,11 @@ REVISION = "reviews"
 """The document in `hub_state` with the number of the last change of reviews, claims left out."""
 CLAIM_FIELDS = ("claimed_by", "claimed_login", "claimed_until")
 _OUTCOME_FIELDS = dict.fromkeys(
-    ("question", "submission", "state", "rules", "decided_at", "digest"), 1
+    (
+        *("question", "submission", "source_id", "version", "state", "rules"),
+        *("decided_at", "published", "digest"),
+    ),
+    1,
 )
 _TITLE_FIELDS = dict.fromkeys(("title", "state", *CLAIM_FIELDS), 1)
 
@@ -104,19 +108,21 @@ class Reviews:
         return _sort_reviews(each for each in found if each["state"] == WAITING)
 
     def list_outcomes_under(self, partner: str, sources: Iterable[str]) -> list[ReviewOutcome]:
-        """The outcomes of reviews of these ids of a partner's own, of those with a digest."""
+        """The outcomes of reviews of these ids of a partner's own."""
         found = self._find_by_sources(partner, sources, _OUTCOME_FIELDS)
         return [
             ReviewOutcome(
                 kind=ReviewKind(each["question"]),
                 submission=each["submission"],
+                source_id=each["source_id"],
+                version=each.get("version", ""),
                 state=each["state"],
                 rules=frozenset(each["rules"]),
                 decided_at=each.get("decided_at", 0),
-                digest=each["digest"],
+                published=each.get("published", 0),
+                digest=each.get("digest", b""),
             )
             for each in found
-            if each.get("digest")
         ]
 
     def find(self, id: str) -> Review | None:
@@ -223,13 +229,20 @@ class ReviewWriter(Reviews):
         self._change({"_id": review.id, "state": WAITING}, {"$set": changes})
 
     def decide(
-        self, review_id: str, state: str, who: str = "", act: str = "", *, holds: bool = False
+        self,
+        review_id: str,
+        state: str,
+        who: str = "",
+        act: str = "",
+        *,
+        published: int | None = None,
     ) -> Review:
         """Decide a review, `released` or `rejected`; return the decided review.
 
         `who` decides, in the act of this id if there is one; a decision of another one that has
-        not taken effect yet is dropped.  `holds`: also for what is sent again unchanged.
-        Raises NotFound, or Conflict if it was decided before.
+        not taken effect yet is dropped.  It holds for what is sent again unchanged, too, unless
+        `published` is None (see `ReviewOutcome`).  Raises NotFound, or Conflict if it was decided
+        before.
         """
         if state not in ANSWERS:
             raise ValueError(f"a review is {' or '.join(ANSWERS)}, not {state}")
@@ -239,11 +252,12 @@ class ReviewWriter(Reviews):
         # No arrival concerns it any more, and nobody needs what a rule removed from it.
         change: Document = {"state": state, "waits_for": [], "object": b""}
         change |= {"decided_day": self._now // DAY, "decided_by": who, "decided_at": self._now}
+        change["published"] = published or 0
         if document.get("decision"):
             carried_out = document["decision"]["act"] == act
             change["decision"] = document["decision"] | {"masks": []} if carried_out else None
         gone = dict.fromkeys(("day", "title", "returned", *CLAIM_FIELDS), "")
-        if not holds:
+        if published is None:
             gone["digest"] = ""
         self._change({"_id": review_id}, {"$set": change, "$unset": gone})
         return _review_from_document(document | change)
@@ -412,6 +426,7 @@ def _review_to_document(review: Review) -> Document:
         "waits_for": [*review.waits_for, review.source_id],
         "anonymous": review.anonymous,
         "day": review.created // DAY,
+        "version": review.version,
         "digest": review.digest,
         **describe(review.object, review.tlp),
     }
@@ -497,5 +512,6 @@ def _review_from_document(document: Document) -> Review:
         returned=document.get("returned", ""),
         decided_by=document.get("decided_by", ""),
         decided_at=document.get("decided_at", 0),
+        version=document.get("version", ""),
         digest=document.get("digest", b""),
     )

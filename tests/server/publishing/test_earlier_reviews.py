@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from support.hub import AMBER, HubInProcess, details, indicator, relationship, s
 from support.several_ids import revoke
 
 from tocsin.admission.errors import Conflict
+from tocsin.admission.model import Tlp
 from tocsin.config import HubSettings
 from tocsin.server.model import Account, Partner, Review
 from tocsin.server.store import Store
@@ -299,3 +301,96 @@ class TestOnceANewerVersionIsPublished:
         hub.push(sent)
         assert push(hub, sent | {"modified": LATER, "name": "a campaign"}) == ["held"]
         assert len(waiting(hub)) == 2
+
+
+class TestWhatIsNotTheSame:
+    """A decision holds only for what the reviewer saw, and as it was published then."""
+
+    def test_references_of_what_was_released_lead_where_they_do_now(
+        self, hub: HubInProcess
+    ) -> None:
+        about = indicator("one.top")
+        report = sdo("report", name="R", description=PERSON, published=LATER)
+        report["object_refs"] = [about["id"]]
+        hub.push(about, report)
+        release(hub)
+        changed = about | {"modified": LATER, "pattern": "[domain-name:value = 'two.top']"}
+        assert push(hub, changed, report) == ["admitted", "duplicate"]
+        living = {o["id"]: o for o in hub.feed("green") if not o.get("revoked")}
+        [now] = [o for o in living.values() if o["type"] == "report"]
+        assert [living[ref]["pattern"] for ref in now["object_refs"]] == [changed["pattern"]]
+        assert now["description"] == PERSON and waiting(hub) == []
+
+    def test_masks_that_came_later_are_asked_about(self, hub: HubInProcess) -> None:
+        sent = held(description="seen at vpn.inner.example")
+        hub.push(sent)
+        release(hub)
+        partner = hub.store.accounts.require_partner("acme")
+        hub.store.accounts.update_partner(replace(partner, terms=("inner.example",)))
+        assert push(hub, sent | {"modified": LATER}) == ["held"]
+
+    def test_so_is_another_level_that_is_assumed(self, hub: HubInProcess) -> None:
+        sent = held()
+        del sent["object_marking_refs"]
+        partner = hub.store.accounts.require_partner("acme")
+        hub.store.accounts.update_partner(replace(partner, default_tlp=Tlp.GREEN))
+        hub.push(sent)
+        release(hub)
+        hub.store.accounts.update_partner(replace(partner, default_tlp=Tlp.AMBER))
+        assert push(hub, sent) == ["held"]
+
+    def test_the_last_word_counts_when_it_is_the_first_one_again(
+        self, hub: HubInProcess, clock: ManualClock
+    ) -> None:
+        sent = held()
+        versions = [
+            sent,
+            sent | {"modified": LATER, "name": "a campaign"},
+            sent | {"modified": LATEST},
+        ]
+        for each in versions:
+            assert push(hub, each) == ["held"]
+            clock.advance(hours=1)
+        for review in sorted(waiting(hub), key=lambda each: each.version):
+            hub.services.intake.reviewer.release(review, "rita")
+        assert "name" not in hub.feed("green")[-1]
+        assert push(hub, versions[2]) == ["duplicate"]
+        assert push(hub, versions[1] | {"modified": "2026-03-04T00:00:00.000Z"}) == ["held"]
+
+    def test_a_released_text_is_not_asked_about_where_its_sender_does_not_read(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("low", "Low Limited", max_tlp=Tlp.AMBER), reads=("clear", "green"))
+        about = indicator("one.top", object_marking_refs=[AMBER])
+        note = sdo("note", content=PERSON, object_refs=[about["id"]], object_marking_refs=[AMBER])
+        hub.push(about, note, who="low")
+        [review] = hub.store.reviews.list_waiting()
+        hub.services.intake.reviewer.release(review, "rita")
+        assert push(hub, note | {"modified": LATER}, who="low") == ["duplicate"]
+        assert hub.store.reviews.list_waiting() == []
+        assert [o["content"] for o in hub.feed("amber") if o["type"] == "note"] == [PERSON]
+
+    def test_a_rejected_text_does_not_ask_about_the_object_again(self, hub: HubInProcess) -> None:
+        sent = held(description=PERSON)
+        hub.push(sent)
+        release(hub)
+        reject(hub)
+        assert push(hub, sent | {"modified": LATER}) == ["duplicate"]
+
+    def test_a_text_is_asked_about_once_while_its_references_move(self, hub: HubInProcess) -> None:
+        about = indicator("one.top")
+        note = sdo("note", content=PERSON, object_refs=[about["id"]])
+        hub.push(about, note)
+        for day in range(2, 6):
+            pattern = f"[domain-name:value = 'day{day}.top']"
+            changed = about | {"modified": f"2026-03-0{day}T00:00:00.000Z", "pattern": pattern}
+            hub.push(changed, note)
+        assert len(waiting(hub)) == 1
+        reject(hub)
+        hub.push(about | {"modified": "2026-03-09T00:00:00.000Z"}, note)
+        assert waiting(hub) == []
+
+    def test_the_same_twice_in_a_submission_is_one_question(self, hub: HubInProcess) -> None:
+        sent = held()
+        assert push(hub, sent, sent | {"modified": LATER}) == ["held", "duplicate"]
+        assert len(waiting(hub)) == 1
