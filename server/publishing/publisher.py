@@ -494,6 +494,7 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     targets = {target for layer in layers for target in referenced_ids(layer)} - TLP_DEFINITIONS
     before, later = batch.settled_before(targets), batch.settled_later(targets)
     own |= {str(each.source_id) for each in later}
+    own |= {i for c in later for layer in objects_by_level(c) for i in _other_markings(layer)}
     own.update(*(batch.earlier.get(str(c.source_id), ()) for c in batch.candidates))
     outside = (targets - batch.refs.keys()) | before
     partner = batch.partner.slug
@@ -556,19 +557,34 @@ def _replace_authors(task: _Task) -> ArrivedIds | None:
 
 
 def _foresee_later_ids(task: _Task) -> None:
-    """Refer to what later batches settle by the ids that it will have, not by revoked ones."""
+    """Refer to what later batches settle as it will be then, as far as that can be known now."""
     if not task.batch.whole:
         return
     layers = [layer for c in task.batch.candidates if c.is_open for layer in objects_by_level(c)]
-    refs = task.source_ids.refs
+    own, refs = task.source_ids, task.source_ids.refs
     for candidate in task.batch.settled_later({t for each in layers for t in referenced_ids(each)}):
         source = str(candidate.source_id)
+        stored = own.public_id(source)
+        stays = task.find_own(stored, source)
         public = task.work.find_public(refs[source].id)
         if _says_that_it_has_ended(candidate):
             refs[source] = GONE
+        elif stays is not None and _changes_nothing(task, candidate, stays):
+            refs[source] = PublicRef(stored, stays.tlp)
+        elif _is_revocation(candidate) or _has_ended_marking(task, candidate):
+            del refs[source]
         elif public is not None and public.revoked:
             living = _find_living_id(task, task.ids.resolve(candidate, refs))
             refs[source] = replace(refs[source], id=living.id)
+
+
+def _changes_nothing(task: _Task, candidate: Candidate, stays: Contribution) -> bool:
+    """True if what is published under the id stays: the candidate is older, or will be held."""
+    if _is_revocation(candidate):
+        return False
+    version = candidate.source_version
+    older = version and stays.version and micros(version) < micros(stays.version)
+    return bool(older) or _has_ended_marking(task, candidate)
 
 
 def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
@@ -1207,6 +1223,8 @@ def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcom
     public = _public_state(task, copy, new)
     own = _state_by_words(task, proposal) or _own_state(task, proposal)
     row = find_row(public, own)
+    if own is OwnState.MOVED:
+        proposal = _as_said_before(task, proposal)
     if row.effect is Effect.JOIN and _has_ended_marking(task, held):
         return _hold_marked(task, proposal, held)
     task.work.note_report(copy.id)
@@ -1334,6 +1352,25 @@ def _state_by_words(task: _Task, proposal: _Proposal) -> OwnState | None:
     return OwnState.REPEATED if asks and state is OwnState.CONFLICTING else state
 
 
+def _as_said_before(task: _Task, proposal: _Proposal) -> _Proposal:
+    """With the version and times of the same words before: only their references have moved.
+
+    Whether they have is hidden, so nothing else may depend on it.
+    """
+    new = proposal.new
+    said = task.find_own(task.source_ids.public_id(new.source_id), new.source_id)
+    if said is None:
+        return proposal
+    new = replace(
+        new,
+        version=said.version,
+        received=said.received,
+        first_reported=said.first_reported,
+        last_reported=said.last_reported,
+    )
+    return replace(proposal, new=new)
+
+
 def _compare_words(new: Contribution, said: Contribution, *, released: bool) -> OwnState:
     """Compare what a partner says now under an id with other words that it said before."""
     later = version_gap(new, said)
@@ -1417,7 +1454,8 @@ def _join(task: _Task, proposal: _Proposal, public: PublicState, before: OwnStat
     earlier = reports()
     left = _leave_former_object(task, copy.id, new)
     joined = add_contribution(copy, new, work.merge)
-    hidden = public is PublicState.HIDDEN or new.tlp > task.batch.sees
+    strictest = max(level for level, _ in layers_of(new))
+    hidden = public is PublicState.HIDDEN or strictest > task.batch.sees
     ends = left and new.object["type"] == "marking-definition"
     again = any(task.is_same(new, each) for each in others)
     own = before

@@ -95,7 +95,7 @@ def resolve_references(
         elif target not in own or is_revoked(work, partner, target, own):
             found = is_visible(public, sees)  # others, or another id, may keep it in force
         else:
-            found = may_refer(public, partner, sees, work.merge.now)
+            found = may_refer(public, (partner, target), sees, work.merge.now)
         if public is not None and found:
             known[target] = PublicRef(public.id, public.tlp, _parts(public))
         elif name == "":
@@ -241,14 +241,15 @@ def is_visible(public: PublicObject, sees: Tlp) -> bool:
     return public.tlp <= sees and not revoked and public.audience.is_everybody
 
 
-def may_refer(public: PublicObject, partner: str, sees: Tlp, now: int) -> bool:
-    """True if a partner may refer to what one of its own ids stands for.
+def may_refer(public: PublicObject, own: tuple[str, str], sees: Tlp, now: int) -> bool:
+    """True if a partner may refer to the object for which an id of its own stands.
 
     It may read it, or contributes to it itself, with a report that has not ended: others, which
-    the partner may not know of, may keep the object in force.
+    the partner may not know of, may keep the object in force.  `own`: the partner and its id.
     """
-    own = (each for each in public.contributions if each.partner == partner)
-    return is_visible(public, sees) or any(is_valid(each, now) for each in own)
+    mine = [each for each in public.contributions if each.partner == own[0]]
+    under = [each for each in mine if each.source_id == own[1]]
+    return is_visible(public, sees) or any(is_valid(each, now) for each in under or mine)
 
 
 def _parts(public: PublicObject) -> tuple[tuple[Tlp, str], ...]:

@@ -120,6 +120,31 @@ class TestReferencesAcrossBatches:
         for each in hub.feed("green"):
             assert set(each["object_marking_refs"]) == {GREEN, *living}
 
+    def test_they_lead_to_what_stays_if_a_later_batch_changes_nothing(
+        self, hub: HubInProcess
+    ) -> None:
+        newer = indicator("new.top", modified="2026-03-02T00:00:00.000Z")
+        hub.push(newer)
+        [published] = hub.feed("green")
+        older = newer | {"modified": "2026-02-02T00:00:00.000Z"}
+        older["pattern"] = "[domain-name:value = 'old.top']"
+        never = indicator("never.top")
+        about = [sdo("note", content="seen", object_refs=[each["id"]]) for each in (newer, never)]
+        ended = {**never, "modified": "2026-03-02T00:00:00.000Z", "revoked": True}
+        status = hub.push(*about, indicator("a.top"), older, ended)
+        assert hub.verdicts(status)[:2] == ["admitted", "held"]
+        [note] = [each for each in hub.feed("green") if each["type"] == "note"]
+        assert note["object_refs"] == [published["id"]]
+
+    def test_they_wait_for_what_a_later_batch_holds(self, hub: HubInProcess) -> None:
+        terms = statement("All rights reserved")
+        hub.push(terms)
+        hub.services.lifecycle.revoke(definitions(hub)[0], "operator", "why")
+        carrier = indicator("a.top", object_marking_refs=[GREEN, terms["id"]])
+        note = sdo("note", content="seen", object_refs=[carrier["id"]])
+        sent = [note, indicator("b.top"), carrier]
+        assert hub.verdicts(hub.push(*sent)) == ["held", "admitted", "held"]
+
     def test_nothing_refers_to_what_an_earlier_one_did_not_publish(self, hub: HubInProcess) -> None:
         missing = indicator("late.top")
         malware = sdo("malware", name="Loader", is_family=False)

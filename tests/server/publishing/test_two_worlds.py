@@ -113,8 +113,8 @@ OWN_ID = report()["id"]
 GREEN_ID, AMBER_ID = guessed_ids()[0], guessed_ids()[2]
 """Public ids of an indicator on the first value."""
 DOMAIN_ID = observable_id({"type": "domain-name", "value": "evil.top"})
-LATER = {"modified": "2026-02-01T00:00:00.000Z"}
-LATEST = {"modified": "2026-03-01T00:00:00.000Z"}
+LATER: Object = {"modified": "2026-02-01T00:00:00.000Z"}
+LATEST: Object = {"modified": "2026-03-01T00:00:00.000Z"}
 MALWARE = sdo("malware", name="m", is_family=True, object_marking_refs=[AMBER])
 
 
@@ -142,6 +142,8 @@ END_DEFINITIONS = Act(end_definitions, "the observer's definitions are withdrawn
 FIRST_MARKING = {"object_marking_refs": [AMBER, statement(1)["id"]]}
 SECOND_MARKING = {"object_marking_refs": [AMBER, statement(2)["id"]]}
 TWO_ID = report(number=2)["id"]
+GREEN_AND_OWN = report(number=3)["id"], OWN_ID
+IN_GREEN: Object = {"object_marking_refs": [GREEN]}
 TERM = "seen at vpn.quiet.example"
 ATTACKS: dict[str, list[Act]] = {
     "revoke and send again at a level that it cannot read": [
@@ -266,6 +268,31 @@ ATTACKS: dict[str, list[Act]] = {
         say(WATCH, link(TWO_ID, 3, description="else"), link(TWO_ID, 2, description="else")),
         say(WATCH, {**grouping(TWO_ID), **LATER}, {**link(TWO_ID, 2), **LATER}),
         say(WATCH, {**grouping(TWO_ID, OWN_ID), **LATEST}, grouping(TWO_ID)),
+    ],
+    "list what was revoked and sent again beside what all read": [
+        say("north", report(number=9)),
+        say(WATCH, report("two.top", 3, GREEN), report(), {**grouping(*GREEN_AND_OWN), **IN_GREEN}),
+        say(WATCH, revoked(report())),
+        say(WATCH, report(number=2), {**grouping(GREEN_AND_OWN[0], TWO_ID), **IN_GREEN, **LATER}),
+        say(WATCH, {**grouping(GREEN_AND_OWN[0], TWO_ID), **IN_GREEN, **LATER}),
+    ],
+    "refer to what has expired under one of two ids": [
+        say("north", report(number=9)),
+        say(WATCH, report(valid_until=until(1)), MALWARE),
+        say(WATCH, report(number=2), hours=3),
+        say(WATCH, grouping(OWN_ID), link(OWN_ID)),
+    ],
+    "let a version wait for what has expired": [
+        say("north", report(number=9)),
+        say(WATCH, report(valid_until=until(2)), MALWARE, grouping(OWN_ID), link(OWN_ID)),
+        say(WATCH, {**grouping(OWN_ID), **LATER}, link(OWN_ID, **LATER), hours=4),
+        say(
+            WATCH,
+            report(valid_until=until(40), **LATER),
+            {**grouping(OWN_ID), **LATEST},
+            link(OWN_ID, **LATEST),
+        ),
+        say(WATCH, link(OWN_ID, **LATER, description="else")),
     ],
     "mark with what was withdrawn and sent again": [
         say("north", statement(9), marked("nine.top", 9, AMBER, statement(9)["id"])),
