@@ -46,6 +46,8 @@ class Receipt:
     """Under which it is published, else under which it was sent."""
     label: str
     message: str
+    is_repeat: bool
+    """True if the same waited for a reviewer before: that submission says what became of it."""
     was_published: bool
     """True if this version or an earlier one was taken into the feeds."""
     public: StixObject | None = None
@@ -146,6 +148,8 @@ def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list
             continue  # the row of what was withdrawn says that it is revoked
         for receipt in _read_submission(hub, submission):
             newest = found.setdefault(receipt.source_id, receipt)
+            if newest.is_repeat:
+                found[receipt.source_id] = newest = receipt
             if receipt.was_published and not newest.was_published:  # that version still holds
                 newest.public_id, newest.was_published = receipt.public_id, True
             if len(found) == limit:
@@ -183,6 +187,7 @@ def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
         public_id=detail.public_id or detail.id,
         label=(submission.labels or {}).get(detail.id, ""),
         message=detail.message,
+        is_repeat=verdict == "duplicate" and any(f.get("rule") == "reviews" for f in detail.findings),
         was_published=verdict in _PUBLISHED,
     )
 

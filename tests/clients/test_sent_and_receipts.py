@@ -190,6 +190,21 @@ class TestReceipts:
         _, lines, _ = tocsin("receipts", "--json")
         assert sorted(each["state"] for each in rows(lines)) == ["held", "refused", "revoked"]
 
+    def test_a_repeat_of_what_waits_shows_what_becomes_of_it(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        held = indicator(pattern="[email-message:to_refs[*].value = 'jo@acme-mail.top']")
+        for _ in range(3):
+            served.push(held)
+            tick(served)
+        [receipt] = rows(tocsin("receipts", "--json")[1])
+        assert receipt["state"] == "held"
+        [review] = served.store.reviews.list_waiting()
+        served.services.intake.reviewer.release(review, "rita")
+        served.push(held)
+        [receipt] = rows(tocsin("receipts", "--json")[1])
+        assert receipt["state"] == "published"
+
     @pytest.mark.parametrize(("revoked", "state"), [(False, "published"), (True, "revoked")])
     def test_a_refused_version_leaves_the_state_of_the_one_before(
         self, tocsin: Run, served: HubInProcess, revoked: bool, state: str
