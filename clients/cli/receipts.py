@@ -47,7 +47,7 @@ class Receipt:
     label: str
     message: str
     is_repeat: bool
-    """True if the same waited for a reviewer before: that submission says what became of it."""
+    """True if the same waited for a reviewer before; that submission tells the outcome."""
     was_published: bool
     """True if this version or an earlier one was taken into the feeds."""
     public: StixObject | None = None
@@ -179,6 +179,7 @@ def _read_submission(hub: Hub, submission: Submission) -> Iterator[Receipt]:
 
 def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
     verdict = detail.verdict or detail.outcome
+    asked = any(each.get("rule") == "reviews" for each in detail.findings)
     return Receipt(
         submission=submission.id,
         received=submission.received,
@@ -187,7 +188,7 @@ def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
         public_id=detail.public_id or detail.id,
         label=(submission.labels or {}).get(detail.id, ""),
         message=detail.message,
-        is_repeat=verdict == "duplicate" and any(f.get("rule") == "reviews" for f in detail.findings),
+        is_repeat=verdict == "duplicate" and asked,
         was_published=verdict in _PUBLISHED,
     )
 

@@ -149,7 +149,7 @@ class EarlierReviews:
         return latest is not None and not latest.published
 
     def _waiting(self, question: Question) -> list[ReviewOutcome]:
-        """What is held under the id."""
+        """The objects that are held under the id."""
         every = self._list(question.source_id)
         return [e for e in every if e.kind is ReviewKind.HELD and e.state == "waiting"]
 

@@ -1355,7 +1355,7 @@ def _state_by_words(task: _Task, proposal: _Proposal) -> OwnState | None:
 def _as_said_before(task: _Task, proposal: _Proposal) -> _Proposal:
     """With the version and times of the same words before: only their references have moved.
 
-    Whether they have is hidden, so nothing else may depend on it.
+    The partner must not learn if they have, so nothing else may depend on that.
     """
     new = proposal.new
     said = task.find_own(task.source_ids.public_id(new.source_id), new.source_id)
@@ -1384,7 +1384,7 @@ def _compare_words(new: Contribution, said: Contribution, *, released: bool) -> 
 
 
 def _find_released(task: _Task, candidate: Candidate) -> Contribution | None:
-    """What a reviewer released in full of it and is published; rules would shorten it now."""
+    """The contribution that a reviewer released in full, if rules would shorten it now."""
     rules = {each.rule for each in candidate.findings if each.action is Action.ASKED}
     if not rules or task.batch.is_review:
         return None
