@@ -169,12 +169,12 @@ def _decode_text(part: Message) -> str:
 
 def _field(message: Message, name: str) -> str:
     """The first field of that name, decoded."""
-    value = next((str(text) for key, text in message.items() if key.lower() == name), "")
-    return _decode_field(value)
+    return next(iter(_values(message, (name,))), "")
 
 
 def _decode_field(value: str) -> str:
-    value = value[:_LONGEST_FIELD]
+    octets = value[:_LONGEST_FIELD].encode("utf-8", "surrogateescape")
+    value = octets.decode("utf-8", "replace")  # RFC 6532: fields in UTF-8 without any encoding
     try:
         return str(make_header(decode_header(value))) if "=?" in value else value
     except (ValueError, LookupError, UnicodeError, binascii.Error):
@@ -191,7 +191,7 @@ def _mailboxes(message: Message, names: tuple[str, ...]) -> list[str]:
 
 def _values(message: Message, names: tuple[str, ...]) -> list[str]:
     """The decoded values of the fields with these names."""
-    return [_decode_field(str(text)) for key, text in message.items() if key.lower() in names]
+    return [_decode_field(text) for key, text in message.raw_items() if key.lower() in names]
 
 
 def names_in(values: list[str]) -> list[str]:

@@ -28,6 +28,7 @@ from tocsin.admission.extraction.mailboxes import DEFANGED
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.extraction.tlp_words import find_strictest_tlp
 from tocsin.admission.formats import Format, ReadOptions
+from tocsin.admission.formats.mail.forwarding import is_forwarded
 from tocsin.admission.formats.mail.links import cut_url, host_of, is_wrapped, unwrap
 from tocsin.admission.formats.mail.recipients import Recipients
 from tocsin.admission.model import Action, Candidate, Finding
@@ -44,7 +45,6 @@ _FIELD = re.compile(rb"[!-9;-~]{1,80}:")
 _MBOX_LINE = re.compile(rb"\AFrom [^\n]{1,400}\n")
 """The line before a message in a mailbox file."""
 _ON_ITS_WAY = re.compile(rb"^(?:received|return-path|mime-version|message-id):", re.I | re.M)
-_FORWARDED = re.compile(r"(?:fwd?|wg|tr|rv|enc|i|vs|doorst|pd)\s?:", re.IGNORECASE)
 _NOTHING = "no sender, link or attached file to share was found in the mail"
 _CARRIER = "a mail that carries others is taken for a report of them: only those are read"
 _READ_AS_MAIL = (
@@ -116,7 +116,7 @@ def _find_names(mail: Mail) -> Iterator[str]:
 
 def _is_forwarded(mail: Mail) -> bool:
     """True if the sender passed on what somebody else wrote."""
-    return _FORWARDED.match(mail.subject.strip()) is not None
+    return is_forwarded(mail.subject, mail.text)
 
 
 def _is_report(mail: Mail) -> bool:

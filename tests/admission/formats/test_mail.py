@@ -180,11 +180,39 @@ class TestReading:
         message.add_attachment("BEGIN:VCALENDAR", "calendar", filename="invite.ics")
         assert values(read_mail(message)) == ["evil@bad-mailer.com"]
 
-    @pytest.mark.parametrize("subject", ["Fwd: Invoice", "WG: Rechnung", "FW:Invoice", "TR: x"])
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            *("Fwd: Invoice", "WG: Rechnung", "FW:Invoice", "TR : x", "[EXTERNAL] Fwd[2]: x"),
+            *("RE: FW: x", "AW: WG: x", "ODP: PD: x", "İLT: x", "ΠΡΘ: x", "Předáno: x"),
+            *("转发：x", "転送: x", "전달: x", "إعادة توجيه: x", "Chuyển tiếp: x", "Пересылка: x"),
+        ],
+    )
     def test_who_forwards_a_mail_is_not_shared(self, subject: str) -> None:
         found = read_mail(mail("http://evil.com/a", Subject=subject))
         assert values(found) == ["http://evil.com/a"]
         assert "who forwarded the mail is not shared: attach the mail itself" in messages(found)
+        raw = f"From: jane@lab.org\nTo: a@b.org\nSubject: {subject}\n\nhttp://evil.com/a\n"
+        assert values(read_file("a.eml", raw.encode())) == ["http://evil.com/a"]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "See below.\n\n---------- Forwarded message ---------\nFrom: Bad\n",
+            "-------- Message transféré --------\n",
+            "> *From:* Bad <bad@evil.com>\n> *Sent:* Monday\n> *To:* Jane\n",
+            "Von: bad@evil.com\nGesendet: Montag\nAn: Jane\nBetreff: x\n",
+            "发件人：bad@evil.com\n收件人：Jane\n",
+        ],
+    )
+    def test_a_mail_that_quotes_another_one_is_forwarded(self, text: str) -> None:
+        found = read_mail(mail(f"{text}\nhttp://evil.com/a", Subject="Phishing?"))
+        assert values(found) == ["http://evil.com/a"]
+
+    @pytest.mark.parametrize("text", ["From: Acme\nTo: Jane\nSum: 5\n", "forwarded message\n"])
+    def test_other_texts_do_not_make_a_mail_a_forwarded_one(self, text: str) -> None:
+        found = read_mail(mail(text, Subject="Part I: Wire transfer"))
+        assert values(found) == ["evil@bad-mailer.com"]
 
 
 class TestRecipients:
