@@ -16,6 +16,7 @@ from itertools import chain, islice
 
 from tocsin.admission.extraction import mailboxes
 from tocsin.admission.extraction.field_names import (
+    holds_people,
     names_recipients,
     names_senders,
     normalise_heading,
@@ -96,7 +97,9 @@ _MOST_PLACES = 20
 _MOST_BEFORE = 200
 """Characters before a URL that are looked at."""
 _REFERENCE_HEADINGS = frozenset(load_words(_PACKAGE, "reference_headings"))
-_RECIPIENT_HEADINGS = frozenset(load_words(_PACKAGE, "recipient_headings"))
+_RECIPIENT_HEADINGS = frozenset(load_words(_PACKAGE, "recipient_headings")) | {
+    each.replace(" ", "-") for each in load_words(_PACKAGE, "recipient_phrases")
+}
 _HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS | _RECIPIENT_HEADINGS
 _OTHER_LABEL = re.compile(r"\s*[\w.-]{1,30}\s?[:=]\s*\S")
 _ENDS_OF_LEADS = (":", "=", "-", "*", "_")
@@ -109,9 +112,10 @@ _LAST_OF_HEADINGS = frozenset(
 )
 _AROUND_HEADINGS = "#=*_:" + "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 _HEADING_TEXT = re.compile(
-    r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?([^\d./@,|()\[\]\"]{3,40}?)[#=*_:\s]*"
+    r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?([^\d./@,|()\[\]\"]{2,40}?)[#=*_:：\s]*"
 )
-_HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:]{0,60}:\s*$")
+_HEADING = re.compile(r"\s*(?:#{1,6}|={1,6})\s+\S|\s*\S[^./@:：]{0,60}[:：]\s*$")
+_SIGNS_OF_HEADINGS = re.compile("[:：#=]")
 _UNDERLINE_ENDS = ("-", "=", "~", "^", " ", "\t", "\r")
 _UNDERLINE = re.compile(r"\s*([-=~^])\1{2,}\s*")
 _YARA = re.compile(
@@ -131,6 +135,10 @@ _LABEL = re.compile(rf"{_BULLET}([^:：=|@<>\t\"{{}}\[]{{1,40}})([:：|])")
 """`Reply-To:` at the beginning of a line."""
 _MODIFIERS = re.compile(rf"{mailboxes.SIGMA_MODIFIERS}(?=:)")
 _ADDRESSED = re.compile(r"\s*+(?:[^@:<>]{1,60}<)?[^\s@<>]{1,64}@")
+_PLAIN_MAILBOX = re.compile(
+    r"[\s`*_]*+(?:[^@:<>]{1,60}<)?(?:mailto:)?[\w.+'-]{1,64}@(?:[\w-]{1,63}\.)+\w", re.IGNORECASE
+)
+"""A mailbox that is not defanged, perhaps with a name before it."""
 _AFTER_HOST = re.compile(r"[/?#:]")
 _FREE_MAIL = frozenset(load_words(_PACKAGE, "free_mail_providers"))
 _MAY_NAME_MAILBOXES = (None, LineRole.PEOPLE, LineRole.RECIPIENTS, LineRole.COMMENT)
@@ -251,9 +259,9 @@ def _is_of_recipients(line: str) -> bool:
     if label is None or label[2] == "|":
         return False
     answer = normalise_heading(label[1]) == "a"  # `A: Jane <jane@example.com>` or `Q: … A: …`
-    return names_recipients(label[1]) or (
-        answer and _ADDRESSED.match(line, label.end()) is not None
-    )
+    if names_recipients(label[1]) or (answer and _ADDRESSED.match(line, label.end())):
+        return True
+    return holds_people(label[1]) and _PLAIN_MAILBOX.match(line, label.end()) is not None
 
 
 class _Roles(Sequence[LineRole | None]):
@@ -326,7 +334,7 @@ def begins_section(lines: Sequence[str], number: int) -> bool:
     if len(line) > 80 or not line or line.isspace():
         return False
     below = lines[number + 1] if number + 1 < len(lines) else ""
-    if (":" in line or "#" in line or "=" in line) and _HEADING.match(line):
+    if _SIGNS_OF_HEADINGS.search(line) and _HEADING.match(line):
         return True
     if below.endswith(_UNDERLINE_ENDS) and _UNDERLINE.fullmatch(below):
         return True

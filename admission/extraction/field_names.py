@@ -8,11 +8,13 @@ import re
 import unicodedata
 from functools import lru_cache
 
-from tocsin.admission.word_lists import load_words
+from tocsin.admission.word_lists import load_alternation, load_words
 
 _PACKAGE = "tocsin.admission.extraction"
 _LONGEST = 80
 """Characters of a name that are read."""
+_SHORTEST_SPLIT = 3
+"""Characters of a name up to which it is one word."""
 _MAIL = ("mail", "courriel", "correo", "posta", "почт", "メール", "邮", "郵", "메일", "بريد")
 """Parts of words for mailboxes."""
 _SPLIT_MAIL = re.compile(r"\be mail\b")
@@ -20,27 +22,37 @@ _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z]{2})")
 """The beginnings of words in `RemoteIP` and `IPAddress`."""
 _LETTERS = str.maketrans({"ł": "l", "ø": "o", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe"})
 """Letters that Unicode does not decompose."""
+_LEFT_OUT = ("Mn", "Mc", "Me", "Cf")
+"""Categories of characters: accents, and those that nobody sees, as soft hyphens."""
 _COPIED = frozenset(("to", "cc", "bcc"))
 _RECEIVING = ("recip", "rcpt", "receiver", "addressee")
 """Words, and beginnings of words, that name recipients beside any other words."""
-_DESTINATIONS = frozenset(("dst", "dest", "destination", "target", "targets"))
+_DESTINATIONS = frozenset(
+    (
+        *("dst", "dest", "destination", "target", "targets", "cible", "objetivo", "alvo"),
+        *("bersaglio", "doelwit", "hedef", "цель", "目标"),
+    )
+)
 """Words of recipients only beside one for mailboxes; others are hosts."""
+_PEOPLE_LABEL = re.compile(
+    rf"[\s*_]*{load_alternation(_PACKAGE, 'people_labels')}[\s*_:]*", re.IGNORECASE
+)
 
 
 def _fold(text: str) -> str:
-    """A text in lower case, without accents."""
+    """A text in lower case, without accents and invisible characters."""
     folded = text.casefold().translate(_LETTERS)
     if folded.isascii():
         return folded
     decomposed = unicodedata.normalize("NFKD", folded)
-    return "".join(c for c in decomposed if unicodedata.category(c)[0] != "M")
+    return "".join(c for c in decomposed if unicodedata.category(c) not in _LEFT_OUT)
 
 
 def _load(name: str) -> frozenset[str]:
     return frozenset(map(_fold, load_words(_PACKAGE, name)))
 
 
-_RECIPIENTS = _load("recipient_words")
+_RECIPIENTS = _load("recipient_words") | _load("recipient_phrases")
 _PEOPLE = _RECIPIENTS | _load("person_words")
 _SENDERS = _load("sender_names")
 _BESIDE = _load("mailbox_words")
@@ -71,7 +83,9 @@ def _normalise(heading: str) -> str:
 
 
 def split_heading(heading: str) -> str:
-    """The words of a heading, split at its capitals."""
+    """The words of a heading, split at its capitals; `tO` is one word."""
+    if len(heading.strip()) <= _SHORTEST_SPLIT:
+        return normalise_heading(heading)
     return normalise_heading(_CAMEL_CASE.sub(" ", heading[:_LONGEST]))
 
 
@@ -98,11 +112,9 @@ def names_recipients(name: str) -> bool:
     (True, True, False)
     """
     words = split_heading(name)
-    if words == "a":  # an address record, or an answer
+    if words == "a":  # an address record, an answer
         return False
-    return _consists_of(words, _RECIPIENTS) or (
-        _consists_of(words, _PEOPLE) and not _RECIPIENTS.isdisjoint(words.split())
-    )
+    return _consists_of(words, _RECIPIENTS, _BESIDE | _PEOPLE)  # `Affected users`
 
 
 @lru_cache(maxsize=1024)
@@ -137,6 +149,8 @@ def holds_people(name: str) -> bool:
     words = _without_id(heading).split()
     if heading in _PEOPLE or _consists_of(" ".join(words), _PEOPLE | _DESTINATIONS):
         return True
+    if _PEOPLE_LABEL.fullmatch(name[:_LONGEST]):
+        return True
     while len(words) > 1 and words[-1] in _BESIDE:
         words.pop()
     return bool(words) and (words[-1] in _COPIED or words[-1].startswith(_RECEIVING))
@@ -146,11 +160,14 @@ def _without_id(heading: str) -> str:
     return " ".join(word for word in heading.split() if word != "id")
 
 
-def _consists_of(heading: str, known: frozenset[str]) -> bool:
-    """True if one of the words is known, and all others only say that the values are mailboxes."""
+def _consists_of(heading: str, known: frozenset[str], beside: frozenset[str] = _BESIDE) -> bool:
+    """True if one of the words is known, and all others may stand `beside` it.
+
+    Without another set, these only say that the values are mailboxes.
+    """
     if heading in known:
         return True
     plain = frozenset(word for word in heading.split() if not word.isdigit())
     if known >= _RECIPIENTS and any(map(_OF_MAILBOXES.search, plain)):
         known |= _DESTINATIONS
-    return bool(plain & known) and plain <= known | _BESIDE
+    return bool(plain & known) and plain <= known | beside

@@ -9,6 +9,7 @@ from tocsin.admission.extraction.field_names import (
     names_senders,
     normalise_heading,
 )
+from tocsin.admission.word_lists import load_words
 
 HEADS = [
     *(("От", "Кому"), ("Від", "Копія"), ("От", "До"), ("差出人", "宛先"), ("发件人", "收件人地址")),
@@ -75,3 +76,29 @@ def test_other_fields_are_of_nobody(name: str) -> None:
 
 def test_words_of_different_scripts_are_separate() -> None:
     assert normalise_heading("IP地址, Ärzte_Łódź") == "ip 地址 arzte lodz"
+
+
+def test_each_word_and_phrase_of_recipients_is_a_field_by_itself() -> None:
+    package = "tocsin.admission.extraction"
+    for name in ("recipient_words", "recipient_phrases"):
+        for each in load_words(package, name):
+            assert names_recipients(each) or each == "a", each
+            assert not names_senders(each), each
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tO", "cC", "T\u00ado", "Reci\u200bpient", "Empfa\u0308nger", "Victim\u2060s\u2019 e-mail"],
+)
+def test_a_disguised_name_of_recipients_is_known(name: str) -> None:
+    assert names_recipients(name) and holds_people(name)
+
+
+@pytest.mark.parametrize("name", ["Affected users", "Betroffene Postfächer", "Usuarios afectados"])
+def test_words_for_victims_may_stand_beside_other_people(name: str) -> None:
+    assert names_recipients(name)
+
+
+@pytest.mark.parametrize("name", ["Opened by", "Ansprechpartner", "*Gemeldet von*", "참조"])
+def test_labels_of_lines_are_fields_too(name: str) -> None:
+    assert holds_people(name)

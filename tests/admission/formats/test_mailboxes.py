@@ -269,6 +269,47 @@ class TestPastedHeads:
         text = "发件人：joe@bad.com\n收件人：张三 <jane@lab.org>\n"
         assert values(text) == ["joe@bad.com"]
 
+    @pytest.mark.parametrize(
+        "label",
+        [
+            *("On behalf of", "tO", "Reci\u00adpient", "Notify", "Gemeldet durch", "Empfaenger"),
+            *(
+                "Déclarant",
+                "Cci",
+                "Solicitante",
+                "CCO",
+                "Colaborador afetado",
+                "P.c.",
+                "Richiedente",
+            ),
+            *("Aanvrager", "Poszkodowany", "Do wiadomości", "Oběť", "Mağdur", "Жертва", "Заявник"),
+            *(
+                "المبلغ",
+                "المرسل إليه",
+                "密件抄送",
+                "报告人",
+                "担当者",
+                "숨은 참조",
+                "Nạn nhân",
+                "Korban",
+            ),
+        ],
+    )
+    def test_the_mailbox_after_a_label_of_people_is_none(self, label: str) -> None:
+        text = f"Note\n\n{label}: jane@lab.org\nURL: http://bad.com/a\n"
+        assert values(text) == ["http://bad.com/a"]
+        table = f"| From | {label} |\n|---|---|\n| joe@bad.com | jane@lab.org |\n"
+        assert values(table, "a.md") == ["joe@bad.com"]
+        assert values(f"| {label} | jane@lab.org |\n| From | joe@bad.com |\n", "a.md") == [
+            "joe@bad.com"
+        ]
+
+    @pytest.mark.parametrize("label", ["C2 mailbox", "Drop account", "Attacker contact"])
+    def test_the_mailbox_after_a_label_of_attackers_is_an_indicator(self, label: str) -> None:
+        assert values(f"| {label} | joe@bad.com |\n| To | jane@lab.org |\n", "a.md") == [
+            "joe@bad.com"
+        ]
+
     def test_hosts_behind_such_a_label_are_indicators(self) -> None:
         assert values("We ask you:\nDo: block evil.com now\n") == ["evil.com"]
 
@@ -396,6 +437,11 @@ class TestListsOfPeople:
             "Delivery has failed to these recipients or groups:\n\nJane Doe",
             "The following address(es) failed:",
             "Betroffene Nutzer:",
+            "Betroffene Empfa\u0308nger:",
+            "Users who clicked:",
+            "Compromised accounts",
+            "Usuarios afectados:",
+            "受害者：",
             "To: Al <al@a.org>,",
         ],
     )
