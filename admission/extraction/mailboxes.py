@@ -23,6 +23,10 @@ _BYSTANDER_WORDS = re.compile(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'words_before_bystander_mailboxes')}(?![\w@-])",
     re.IGNORECASE,
 )
+_UNSPACED_BYSTANDER_WORDS = re.compile(
+    load_alternation(_PACKAGE, "unspaced_words_before_bystander_mailboxes")
+)
+"""Likewise, in scripts that put no spaces between words."""
 _ATTACKER_WORDS = re.compile(
     rf"(?<![\w@.-]){load_alternation(_PACKAGE, 'words_before_attacker_mailboxes')}(?![\w@-])",
     re.IGNORECASE,
@@ -57,12 +61,30 @@ _EXFILTRATION = re.compile(r"\bexfil\w{0,9}\W{1,6}\{[^{}]*$", re.IGNORECASE)
 """The beginning of the part of a stealer's configuration that says where its loot goes."""
 _AFTER_RECIPIENT = re.compile(
     r"[>\"']{0,2}(?:\s?(?:\.\.\.|:)\s?(?:recipient|user unknown|unknown user|no such|mailbox"
-    r"|relay access denied|host \S{1,255} said)|\s(?:saved|received|clicked|opened|forwarded)\b"
-    r"|;\s(?:mon|tue|wed|thu|fri|sat|sun)\b)",
+    r"|relay access denied|host \S{1,255} said)|;\s(?:mon|tue|wed|thu|fri|sat|sun)\b)",
     re.IGNORECASE,
 )
 _AFTER_SENDER = re.compile(r"[>\"']{0,2}(?:\.\.\.|:)\s?sender\b", re.IGNORECASE)
 """Words of a mail server's reply after the mailbox that it is about, and the time of `Received`."""
+_AND = load_alternation(_PACKAGE, "conjunctions")
+_ANY_MAILBOX = (
+    r"[^\s,;:=|<>\"'()\[\]{}@]{1,64}"
+    r"(?:@|\s?[\[({]\s?(?:@|at)\s?[\])}]\s?)[\w\[(](?:[\w.\[\](){}-]{0,252}[\w\])}])?"
+)
+"""A mailbox, defanged or not."""
+_MAILBOX = re.compile(_ANY_MAILBOX, re.IGNORECASE)
+_JOINED = re.compile(
+    rf"[>\"')\]\s]{{0,6}}(?:[,;/&+]|\b{_AND}\b|(?<=\s)|{_AND}\s?)"
+    r"\s{0,4}(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?[\s<\"'(\[]{0,6}",
+    re.IGNORECASE,
+)
+"""Between two mailboxes of which a sentence says the same."""
+_AFTER_PERSON = re.compile(
+    rf"[>\"')]{{0,2}}(?:\s?(?:\b{_AND}\b|{_AND}|,)\s?{_ANY_MAILBOX})?(?:\s\([^()@]{{1,40}}\))?"
+    rf"\s?{load_alternation(_PACKAGE, 'words_after_recipients')}",
+    re.IGNORECASE,
+)
+"""Verbs of sentences about somebody who received a mail."""
 _ADDRESS = re.compile(r"[^\s,;:=|<>\"'()\[\]{}@]{1,64}@[\w.-]{1,253}")
 _BETWEEN_LISTED = re.compile(
     r"[>\"')\]\s]{0,6}[,;]\s{0,4}(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?"
@@ -181,6 +203,8 @@ def is_of_recipient(words: str, after: str) -> bool:
         return False
     if _AFTER_RECIPIENT.match(after):
         return True
+    if _AFTER_PERSON.match(after) and not suggest_attacker(words):
+        return True
     of_people, of_senders = _find_fields(words)
     people = max(of_people, _last_end(_RECIPIENT_FIELDS, words))
     return people > max(of_senders, _last_end(_ATTACKER_WORDS, words))
@@ -221,12 +245,13 @@ def is_ransom_note(text: str) -> bool:
 
 def suggest_bystander(words: str) -> bool:
     """True if the words before a mailbox say that it is not an attacker's; the nearest count."""
-    return _last_end(_BYSTANDER_WORDS, words) > _end_of_attackers(words)
+    return _end_of_bystanders(words) > _end_of_attackers(words)
 
 
 def suggest_attacker(words: str) -> bool:
     """True if the words before a mailbox say that an attacker uses it; the nearest count."""
-    return _end_of_attackers(words) > _last_end(_BYSTANDER_WORDS, words)
+    attackers = _end_of_attackers(words)
+    return attackers >= 0 and attackers >= _end_of_bystanders(words)
 
 
 def holds_message_ids(line: str) -> bool:
@@ -235,8 +260,27 @@ def holds_message_ids(line: str) -> bool:
 
 
 def _end_of_attackers(words: str) -> int:
-    """The end of the last word for attackers or field of senders."""
-    return max(_last_end(_ATTACKER_WORDS, words), _find_fields(words)[1])
+    """The end of the last word for attackers or field of senders; negative if there is none.
+
+    It speaks of the first mailbox after it, and of those that are joined to that.
+    """
+    end = max(_last_end(_ATTACKER_WORDS, words), _find_fields(words)[1])
+    return end if end >= _find_start(words) else -1
+
+
+def _end_of_bystanders(words: str) -> int:
+    return max(_last_end(_BYSTANDER_WORDS, words), _last_end(_UNSPACED_BYSTANDER_WORDS, words))
+
+
+@lru_cache(maxsize=4)  # asked several times for the same mailbox
+def _find_start(words: str) -> int:
+    """The end of the last mailbox that is not joined to the one after these words."""
+    before = len(words)
+    for found in reversed(list(_MAILBOX.finditer(words))):
+        if _JOINED.fullmatch(words, found.end(), before) is None:
+            return found.end()
+        before = found.start()
+    return 0
 
 
 def _last_end(pattern: re.Pattern[str], words: str) -> int:

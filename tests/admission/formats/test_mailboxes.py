@@ -62,6 +62,50 @@ class TestWordsBefore:
             "joe@bad.com",
         ]
 
+    @pytest.mark.parametrize(
+        "sentence",
+        [
+            "The mail from {} went to jane@lab.org and bob@firm.net",
+            "Die Mail von {} ging an jane@lab.org und bob@firm.net",
+            "jane@lab.org hat am Montag eine Mail von {} erhalten",
+            "Le message de {} a été reçu par jane@lab.org et bob@firm.net",
+            "El correo de {} llegó a jane@lab.org y a bob@firm.net",
+            "O e-mail de {} foi recebido por jane@lab.org e bob@firm.net",
+            "La mail da {} è arrivata a jane@lab.org e bob@firm.net",
+            "De mail van {} is ontvangen door jane@lab.org en bob@firm.net",
+            "Wiadomość od {} otrzymał jane@lab.org oraz bob@firm.net",
+            "E-mail od {} obdržel jane@lab.org a bob@firm.net",
+            "Письмо от {} получил jane@lab.org, а также bob@firm.net",
+            "{} adresinden gelen posta jane@lab.org ve bob@firm.net adreslerine ulaştı",
+            "来自 {} 的邮件发送给 jane@lab.org 和 bob@firm.net",
+            "{} からのメールが jane@lab.org と bob@firm.net に届きました",
+            "{} 에서 보낸 메일을 jane@lab.org 및 bob@firm.net 이(가) 받았습니다",
+            "Email dari {} diterima oleh jane@lab.org dan bob@firm.net",
+            "الرسالة من {} وصلت إلى jane@lab.org و bob@firm.net",
+        ],
+    )
+    def test_a_sentence_about_a_mail_names_its_sender_and_recipients(self, sentence: str) -> None:
+        assert values(f"Note\n\n{sentence.format('joe@bad.com')}.\n") == ["joe@bad.com"]
+        assert values(f"Note\n\n{sentence.format('joe[@]bad[.]com')}.\n") == ["joe@bad.com"]
+
+    def test_words_for_attackers_speak_of_the_first_mailbox_and_those_joined_to_it(self) -> None:
+        text = "It came from joe@bad.com, jim@bad.com and al@bad.net and hit jane@lab.org.\n"
+        assert values(f"Seen with evil[.]com.\n\n{text}") == [
+            *("evil.com", "joe@bad.com", "jim@bad.com", "al@bad.net")
+        ]
+
+    @pytest.mark.parametrize(
+        "sentence",
+        [
+            "a reply went to joe@bad.com",
+            "stolen credentials were sent to joe@bad.com",
+            "mail from joe@bad.com was opened",
+            "the attacker at joe@bad.com received it",
+        ],
+    )
+    def test_a_sentence_about_an_attacker_keeps_the_mailbox(self, sentence: str) -> None:
+        assert values(f"Note: {sentence}.\n") == ["joe@bad.com"]
+
     def test_words_of_the_previous_sentence_do_not_count(self) -> None:
         text = "We told our customer. It was joe@bad.com who wrote.\n"
         assert values(text) == ["joe@bad.com"]
