@@ -19,6 +19,7 @@ from tocsin.admission.extraction.field_names import (
     holds_people,
     names_recipients,
     names_senders,
+    names_victims,
     normalise_heading,
 )
 from tocsin.admission.extraction.places import Places
@@ -38,6 +39,7 @@ class LineRole(Enum):
 
     COMMENT = auto()
     PEOPLE = auto()  # names authors, contacts or victims
+    VICTIMS = auto()  # names victims or their machines: addresses do not count either
     RECIPIENTS = auto()  # below a line that introduces recipients: only mailboxes do not count
     REFERENCE = auto()
     YARA_RULE = auto()
@@ -104,12 +106,18 @@ _HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS | _RECIPIENT_HEADING
 _OTHER_LABEL = re.compile(r"\s*[\w.-]{1,30}\s?[:=]\s*\S")
 _ENDS_OF_LEADS = (":", "=", "-", "*", "_")
 _LONGEST_LEAD = 300
+_MOST_IN_ROWS = 3
+"""`|` in a row of a label and a value."""
 _LONGEST_PROPERTY = 2_000
 _MOST_IDLE = 5
 """Lines without a mailbox at the beginning of a list of recipients."""
 _LAST_OF_HEADINGS = frozenset(
     each.split("-", count)[-1] for each in _HEADINGS for count in range(each.count("-") + 1)
-)
+) | {
+    each.split()[-1]
+    for name in ("victim_names", "machine_words", "affected_words")
+    for each in load_words(_PACKAGE, name)
+}
 _AROUND_HEADINGS = "#=*_:" + "".join(c for c in map(chr, range(0x3001)) if c.isspace())
 _HEADING_TEXT = re.compile(
     r"[#=*_\s]*(?:\d{1,2}(?:\.\d{1,2})?[.)]?\s)?([^\d./@,|()\[\]\"]{2,40}?)[#=*_:：\s]*"
@@ -141,19 +149,20 @@ _PLAIN_MAILBOX = re.compile(
 """A mailbox that is not defanged, perhaps with a name before it."""
 _AFTER_HOST = re.compile(r"[/?#:]")
 _FREE_MAIL = frozenset(load_words(_PACKAGE, "free_mail_providers"))
-_MAY_NAME_MAILBOXES = (None, LineRole.PEOPLE, LineRole.RECIPIENTS, LineRole.COMMENT)
+_OF_PEOPLE = (LineRole.PEOPLE, LineRole.VICTIMS, LineRole.RECIPIENTS)
+_MAY_NAME_MAILBOXES = (None, *_OF_PEOPLE, LineRole.COMMENT)
 _NOT_IN_HOSTS = re.compile(r"[^a-z0-9.-]+")
 _CELLS = re.compile(r"[|\t]")
 _SEARCHED = 1_000
 """Lines that are searched together."""
 _UNDEFANGED_KINDS = frozenset((IocType.IPV4, IocType.IPV6, *HASH_TYPES.values()))
-"""Kinds that count in boilerplate although they are not defanged."""
+"""Kinds that count in boilerplate although they are not defanged; of victims only hashes."""
 
 
 def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | None]:
     """The role of each line; in `markup` a line that begins with `#` is a heading."""
     found = _Roles()
-    in_references = in_people = False
+    section: LineRole | None = None
     people = _PeopleReader()
     rule_ends = _find_yara_rules(lines)
     end = 0
@@ -162,17 +171,24 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
         end = max(end, rule_ends.get(number, 0))
         heading = begins_section(lines, number)
         if heading:
-            in_references = _heading(line) in _REFERENCE_HEADINGS
-            in_people = _heading(line) in mailboxes.PEOPLE_HEADINGS
-        elif in_people and not line.strip() and not begins_section(lines, number - 1):
-            in_people = False
-        section = LineRole.PEOPLE if in_people else LineRole.REFERENCE if in_references else None
+            section = _role_below(_heading(line))
+        elif section in _OF_PEOPLE and not line.strip() and not begins_section(lines, number - 1):
+            section = None
         rule = number < end
         in_ids = mailboxes.holds_message_ids(line) or (in_ids and line[:1] in (" ", "\t"))
         folded = LineRole.REFERENCE if in_ids and line[:1] in (" ", "\t") else None
         role = LineRole.YARA_RULE if rule else folded or _classify_line(line, markup) or section
         found.append(people.classify(line, role, heading))
     return found
+
+
+def _role_below(heading: str) -> LineRole | None:
+    """The role of the lines below a heading."""
+    if names_victims(heading):
+        return LineRole.VICTIMS
+    if heading in mailboxes.PEOPLE_HEADINGS:
+        return LineRole.PEOPLE
+    return LineRole.REFERENCE if heading in _REFERENCE_HEADINGS else None
 
 
 class _PeopleReader:
@@ -198,7 +214,7 @@ class _PeopleReader:
             return self._classify_in_block(line)
         leads = _introduces_people(line, heading)
         inside = not leads and self._is_in_list(line, heading)
-        if leads or role in (LineRole.PEOPLE, LineRole.RECIPIENTS):
+        if leads or role in _OF_PEOPLE:
             self._margin, self._deeper_only = _indentation(line), not leads
             self._idle = self._listed = 0
         return LineRole.RECIPIENTS if inside and role in (None, LineRole.REFERENCE) else role
@@ -252,6 +268,14 @@ def _is_of_sender(line: str) -> bool:
     return label is not None and names_senders(label[1])
 
 
+def _is_of_victims(line: str) -> bool:
+    """True for a line, or a row with two cells, that names a victim or its machine."""
+    label = _LABEL.match(line)
+    if label is None or (label[2] == "|" and line.count("|") > _MOST_IN_ROWS):
+        return False
+    return names_victims(label[1])
+
+
 def _is_of_recipients(line: str) -> bool:
     """True for the line of a message that names its recipients, in any language: `To: …`."""
     line = _MODIFIERS.sub("", line, count=1)
@@ -288,6 +312,8 @@ def _classify_line(line: str, markup: bool) -> LineRole | None:
     if ("->" in start or "<>" in start) and _IDS_RULE.match(start):
         return LineRole.IDS_RULE
     labelled = ":" in start or "=" in start
+    if _is_of_victims(start):
+        return LineRole.VICTIMS
     if _names_people(start, labelled):
         return LineRole.PEOPLE
     if not markup and line.lstrip(" \t\ufeff").startswith(_COMMENT_SIGNS):
@@ -338,13 +364,16 @@ def begins_section(lines: Sequence[str], number: int) -> bool:
         return True
     if below.endswith(_UNDERLINE_ENDS) and _UNDERLINE.fullmatch(below):
         return True
-    return _ends_like_heading(line) and _heading(line) in _HEADINGS
+    if not _ends_like_heading(line):
+        return False
+    heading = _heading(line)
+    return heading in _HEADINGS or names_victims(heading)
 
 
 def begins_people(lines: Sequence[str], number: int) -> bool:
     """True if the line with that number introduces authors, contacts, victims or recipients."""
     heading = begins_section(lines, number)
-    people = heading and _heading(lines[number]) in mailboxes.PEOPLE_HEADINGS
+    people = heading and _role_below(_heading(lines[number])) in _OF_PEOPLE
     return people or _introduces_people(lines[number], heading)
 
 
@@ -411,6 +440,7 @@ def _find_defanged(line: str, role: LineRole, markup: bool) -> Iterator[Recognis
         if value.kind is IocType.EMAIL and role is not LineRole.REFERENCE:
             continue
         plain = value.kind in _UNDEFANGED_KINDS and role is not LineRole.COMMENT
+        plain = plain and (role is not LineRole.VICTIMS or value.kind in HASH_TYPES.values())
         if value.pattern in patterns or plain:
             yield value
 

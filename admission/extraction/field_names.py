@@ -56,6 +56,9 @@ _RECIPIENTS = _load("recipient_words") | _load("recipient_phrases")
 _PEOPLE = _RECIPIENTS | _load("person_words")
 _SENDERS = _load("sender_names")
 _BESIDE = _load("mailbox_words")
+_VICTIMS = _load("victim_names")
+_AFFECTED = _load("affected_words")
+_MACHINES = _load("machine_words")
 _OF_MAILBOXES = re.compile("|".join(map(_fold, _MAIL)))
 _UNSPACED = "|".join(
     sorted(
@@ -115,6 +118,20 @@ def names_recipients(name: str) -> bool:
     if words == "a":  # an address record, an answer
         return False
     return _consists_of(words, _RECIPIENTS, _BESIDE | _PEOPLE)  # `Affected users`
+
+
+@lru_cache(maxsize=1024)
+def names_victims(name: str) -> bool:
+    """True if a label or heading is that of victims, or of machines that are not an attacker's.
+
+    >>> names_victims("Affected mail servers"), names_victims("Compromised sites")
+    (True, False)
+    """
+    heading = split_heading(name)
+    words = frozenset(heading.split()) - {"s"}
+    if heading in _VICTIMS or len(words) < 2:
+        return heading in _VICTIMS
+    return words <= _AFFECTED | _MACHINES and bool(words & _AFFECTED and words & _MACHINES)
 
 
 @lru_cache(maxsize=1024)

@@ -242,7 +242,7 @@ class _TextReader:
             if not may_hold_values(line) or line.isspace():
                 return
             role = roles[number]
-            line = unescape_quotes(recipients.remove_mailboxes(number, line))
+            line = unescape_quotes(recipients.remove_cells(number, line))
             line = remove_passthrough(line) if self._asciidoc else line
             for part in map(remove_log_fields, _split_line(line)):
                 found: Iterable[RecognisedIoc | None]

@@ -1,4 +1,4 @@
-"""Recipients of messages in a text: in tables (Markdown, or out of a page) and in JSON events."""
+"""Recipients and victims in a text: in tables (Markdown, or out of a page) and in JSON events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
 
-from tocsin.admission.extraction.field_names import holds_people, names_senders
+from tocsin.admission.extraction.field_names import holds_people, names_senders, names_victims
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc
@@ -21,12 +21,19 @@ _BLANK = " "
 """Likewise, where a mailbox fills its column."""
 _RUNS = {_BLANKS: re.compile(r"\s{2,}"), _BLANK: re.compile(r"\s+")}
 _NOT_IN_HEADINGS = re.compile(r"[:={}\"]")
-_DELIMITERS = ("|", "\t", ";", ",", _BLANKS)
+_OF_TABLES = ("|", "\u2502", "\u2503", "\u2551", "\t")
+"""Delimiters that are in no sentence: those of Markdown, of drawn boxes, and tabs."""
+_DELIMITERS = (*_OF_TABLES, ";", ",", _BLANKS)
+_WIKI_HEADINGS = "!!"
+_WIKI_CELLS = "||"
+"""Delimiters of the headings and of the cells in MediaWiki."""
 _LONGEST_HEADINGS = 400
 _LONGEST_HEADING = 40
 _MOST_BETWEEN = 4
 """Lines between the headings and the first row: blank ones, or a ruler."""
 _LONGEST_ROW = 4_000
+_WITH_RULERS = (*_OF_TABLES, _WIKI_CELLS)
+"""Delimiters of tables that may have lines without cells between rows."""
 _IN_SENTENCES = (";", ",")
 """Delimiters that are also in sentences."""
 _ENDS_AT_BLANK = (*_IN_SENTENCES, _BLANKS, _BLANK)
@@ -63,10 +70,12 @@ class _Table:
     """How many of them the headings have."""
     recipients: frozenset[int]
     """The numbers of the cells with recipients."""
+    victims: frozenset[int]
+    """The numbers of the cells with machines of victims."""
 
 
 class Recipients:
-    """The mailboxes of recipients in the tables and the JSON of a text."""
+    """The recipients and victims in the tables and the JSON of a text."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._tables = list[_Table]()
@@ -99,12 +108,13 @@ class Recipients:
     def _is_of(self, value: RecognisedIoc, owner: _Owner) -> bool:
         return value.value in self._in_json[owner]
 
-    def remove_mailboxes(self, number: int, line: str) -> str:
-        """The line with that number without cells that hold a recipient's mailbox."""
+    def remove_cells(self, number: int, line: str) -> str:
+        """The line with that number without cells that hold a recipient's mailbox or a victim."""
         place = bisect_right(self._tables, number, key=lambda table: table.first) - 1
         if place >= 0 and number < self._tables[place].end:
             return _remove_from_row(line, self._tables[place])
-        return _remove_after_labels(line) if "|" in line or "\t" in line else line
+        delimiter = next((each for each in _OF_TABLES if each in line), "")
+        return _remove_after_labels(line, delimiter) if delimiter else line
 
 
 def unescape_quotes(line: str) -> str:
@@ -119,23 +129,42 @@ def begins_table(lines: Sequence[str], number: int) -> bool:
 
 
 def _find_table(lines: Sequence[str], number: int, line: str) -> _Table | None:
-    """The table below a line, if that holds headings and the first row a mailbox."""
+    """The table below a line, if that holds headings and the first row a mailbox or a victim."""
     if len(line) > _LONGEST_HEADINGS or "@" in line or _JSON_MEMBER.search(line):
         return None
     delimiter = _find_delimiter(lines, number)
-    cells = _split(line, delimiter) if delimiter else []
+    if not delimiter:
+        return None
+    is_wiki = delimiter == _WIKI_CELLS
+    cells = _split(line, _WIKI_HEADINGS if is_wiki else delimiter)
     if any(len(cell) > _LONGEST_HEADING for cell in cells):
         return None
-    row = _find_first_row(lines, number, delimiter) if delimiter else None
+    may_hold = delimiter in _WITH_RULERS and "." not in line  # a quick test of many rows
+    victims = _find_victims(cells) if may_hold else frozenset[int]()
+    row = _find_first_row(lines, number, delimiter, any_value=bool(victims))
     recipients = frozenset(n for n, cell in enumerate(cells) if row and holds_people(cell))
-    if row is None or not recipients:
+    if row is None or not recipients | victims:
         return None
-    return _Table(row, _find_end(lines, row, delimiter), delimiter, len(cells) - 1, recipients)
+    end = _find_end(lines, row, delimiter)
+    return _Table(row, end, delimiter, len(cells) - 1, recipients, victims)
+
+
+def _find_victims(cells: Sequence[str]) -> frozenset[int]:
+    """The numbers of the headings of victims, if there is another heading."""
+    filled = sum(map(bool, map(str.strip, cells)))
+    return frozenset(n for n, cell in enumerate(cells) if filled > 1 and _is_of_victims(cell))
+
+
+def _is_of_victims(label: str) -> bool:
+    short = len(label) <= _LONGEST_HEADING and "." not in label
+    return short and not label.isspace() and names_victims(label)
 
 
 def _find_delimiter(lines: Sequence[str], number: int) -> str:
     """The delimiter of headings; empty if the line cannot hold any."""
     line = lines[number]
+    if _WIKI_HEADINGS in line and line.lstrip().startswith("!"):
+        return _WIKI_CELLS
     found = next((each for each in _DELIMITERS if each in line.strip()), "")
     if found not in ("", _BLANKS):
         return found
@@ -157,10 +186,15 @@ def _split(line: str, delimiter: str) -> list[str]:
     return line.split(delimiter) if run is None else run.split(line.strip())
 
 
-def _find_first_row(lines: Sequence[str], number: int, delimiter: str) -> int | None:
+def _find_first_row(
+    lines: Sequence[str], number: int, delimiter: str, *, any_value: bool
+) -> int | None:
+    """The first row with a mailbox, or with `any_value`."""
     in_sentences = delimiter in _IN_SENTENCES
     end = number + (2 if in_sentences else _MOST_BETWEEN + 2)
     for row in range(number + 1, min(len(lines), end)):
+        if any_value and delimiter in lines[row] and not _is_ruler(lines[row]):
+            return row
         if _has_mailbox(lines[row][:_LONGEST_ROW]):
             if delimiter == _BLANKS:
                 return row if len(_split(lines[row], delimiter)) > 1 else None
@@ -175,6 +209,7 @@ def _find_end(lines: Sequence[str], row: int, delimiter: str) -> int:
     for number in range(row, len(lines)):
         blank = not lines[number].strip()
         lacks = delimiter not in lines[number] and delimiter not in _RUNS
+        lacks = lacks and not (delimiter in _WITH_RULERS and _is_ruler(lines[number]))
         if (delimiter in _ENDS_AT_BLANK) if blank else lacks:
             return number
     return len(lines)
@@ -186,20 +221,36 @@ def _remove_from_row(line: str, table: _Table) -> str:
     if table.delimiter in _RUNS:  # a cell that fills its column runs into the next one
         shifted = shifted or any(cell.count("@") > 1 for cell in cells)
     kept = (
-        "" if (shifted or n in table.recipients) and _has_mailbox(cell) else cell
-        for n, cell in enumerate(cells)
+        "" if _is_private(n, cell, table, shifted=shifted) else cell for n, cell in enumerate(cells)
     )
     return table.delimiter.join(kept)
 
 
-def _remove_after_labels(line: str) -> str:
+def _is_private(number: int, cell: str, table: _Table, *, shifted: bool) -> bool:
+    if number in table.victims and _is_plain(cell):
+        return True
+    return (shifted or number in table.recipients) and _has_mailbox(cell)
+
+
+def _remove_after_labels(line: str, delimiter: str) -> str:
     """`| To | jane@example.com |` without the mailbox."""
-    delimiter = "|" if "|" in line else "\t"
     labels = line.split(delimiter)
-    cells = (
-        "" if _has_mailbox(cell) and _is_label(label) else cell for label, cell in pairwise(labels)
-    )
-    return delimiter.join((labels[0], *cells))
+    kept = [labels[0]]
+    for label, cell in pairwise(labels):
+        of_people = _has_mailbox(cell) and _is_label(label)
+        of_victim = "." in cell and _is_of_victims(label) and _is_plain(cell)
+        kept.append("" if of_people or of_victim else cell)
+    return delimiter.join(kept)
+
+
+def _is_plain(cell: str) -> bool:
+    """True if a cell is not defanged."""
+    return refang(cell) == cell
+
+
+def _is_ruler(line: str) -> bool:
+    """True for a line of signs only, between the rows of a table."""
+    return not any(map(str.isalnum, line))
 
 
 def _is_label(cell: str) -> bool:

@@ -58,6 +58,32 @@ class TestPeople:
             "evil.org",
         ]
 
+    @pytest.mark.parametrize(
+        "label",
+        [
+            *("Victim host", "Victim's IP", "Affected server", "Compromised server", "Victim"),
+            *("Internal host", "Our mail server", "RecipientDomain", "Impersonated domain"),
+            *("Legitimate site", "Betroffener Server", "Serveur touché", "Servidor afectado"),
+        ],
+    )
+    def test_a_machine_of_a_victim_is_no_indicator(self, label: str) -> None:
+        for value in ("srv1.acme.org", "198.51.100.7"):
+            assert values(f"Note\n\n{label}: {value}\nURL: http://bad.com/a\n") == [
+                "http://bad.com/a"
+            ]
+            assert values(f"| {label} | {value} |\n| C2 | bad.com |\n") == ["bad.com"]
+
+    @pytest.mark.parametrize("heading", ["## Affected systems", "Impacted hosts:", "Victims"])
+    def test_machines_listed_below_a_heading_of_victims_are_no_indicators(
+        self, heading: str
+    ) -> None:
+        text = f"{heading}\n\n- srv1.acme.org\n- 198.51.100.7\n\n## C2\n\n- bad.com\n"
+        assert values(text) == ["bad.com"]
+
+    @pytest.mark.parametrize("label", ["Target host", "Server", "Compromised sites", "Domain"])
+    def test_a_machine_of_an_attacker_is_an_indicator(self, label: str) -> None:
+        assert values(f"Note\n\n{label}: bad.com, 198.51.100.7\n") == ["bad.com", "198.51.100.7"]
+
     def test_hosts_in_a_victims_domain_count_only_if_defanged(self) -> None:
         text = (
             "Victim: joe@acme.org\nThe mail to jane@acme.org led to vpn.acme.org,\n"

@@ -150,9 +150,9 @@ class TestHeadings:
         text = f"They used evil.com.\n\n{heading}\nCHU (dsi@chu.fr), www.chu.fr\n\nand evil.org\n"
         assert values(text) == ["evil.com", "evil.org"]
 
-    def test_addresses_and_hashes_below_a_victims_heading_are_indicators(self) -> None:
+    def test_only_hashes_below_a_victims_heading_are_indicators(self) -> None:
         text = f"Victims\nLab (it@lab.org): 198.51.100.7, {'e' * 32}\n"
-        assert values(text) == ["198.51.100.7", "e" * 32]
+        assert values(text) == ["e" * 32]
 
 
 class TestMailLogs:
@@ -454,6 +454,21 @@ class TestTablesInTexts:
             ("h2. Mails\n||From||To||\n|joe@bad.com|jane@lab.org|\n", "a.txt"),
             ("|From|To|x|\n|---|---|---|\n|joe@bad.com|jane@lab.org|a \\| b|\n", "a.md"),
             ("От    Кому\njoe@bad.com    jane@lab.org\n", "a.txt"),
+            ("| From | Victim host |\n|---|---|\n| joe@bad.com | srv1.lab.org |\n", "a.md"),
+            (
+                "+--+--+\n|To|Cc|\n+==+==+\n|a@a.org|b@a.org|\n+--+--+\n|a@b.org|b@b.org|\n"
+                "+--+--+\n\njoe@bad.com\n",
+                "a.txt",
+            ),
+            (
+                "┌──┬──┐\n│To│IP│\n├──┼──┤\n│a@a.org│-│\n│a@b.org│-│\n└──┴──┘\njoe@bad.com\n",
+                "a.txt",
+            ),
+            ("Report\n\n│ To │ jane@lab.org │\n│ From │ joe@bad.com │\n", "a.txt"),
+            (
+                "{| class=a\n! From !! To\n|-\n| joe@bad.com || a@a.org\n|-\n| - || b@a.org\n|}\n",
+                "a.txt",
+            ),
         ],
     )
     def test_a_column_or_row_of_recipients_holds_no_mailboxes(self, table: str, name: str) -> None:
