@@ -22,6 +22,11 @@ _BLOCKS = frozenset(
 )
 _HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
 _CELLS = frozenset(("td", "th"))
+_ENDS_OF_CELLS = _CELLS | {"tr", "table"}
+_DEFINITIONS = {"dl": "", "dt": ": ", "dd": ", "}
+_LONGEST_JOINED = 1_000
+_ITEM = re.compile(r"\s*(?:[^:\n]{0,200}@[^:\n]{0,300}|\S{1,300})?\s*")
+"""A line of a list in a cell: one with a mailbox and no label, or one word."""
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _CHARSET = re.compile(rb"charset\s{0,9}=\s{0,9}[\"']?([\w.:-]{2,40})", re.IGNORECASE)
 _ENCODINGS = re.compile(r"(?:utf-?8|iso-?8859|windows-?\d|cp\d|koi8|gb|big5|euc|shift|sjis|ascii)")
@@ -35,26 +40,58 @@ class _Reader(HTMLParser):
         self._left_out: list[tuple[str, int]] = []
         """Elements that are open, each with the number of pieces before it."""
         self._preformatted = 0
+        self._cell = -1
+        """The number of pieces before the cell that is open; negative without one."""
+        self._before_definition = ""
+        """What joins the next definition in a list of them to its term, or to the one before."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """See html.parser."""
+        if tag in _ENDS_OF_CELLS:
+            self._end_cell()
         if tag in _LEFT_OUT:
             self._left_out.append((tag, len(self.budget.pieces)))
         elif tag in _HEADINGS:
             self.budget.add(f"\n{_HEADINGS[tag]} ")
         elif tag in _CELLS:
             self.budget.add(" | ")
+            self._cell = len(self.budget.pieces)
+        elif tag == "dd" and self._before_definition:
+            self._join_definition()
         elif tag == "br" or tag in _BLOCKS:
             self.budget.add("\n")
+        if tag in _DEFINITIONS:
+            self._before_definition = _DEFINITIONS[tag]
         self._preformatted += tag == "pre"
 
     def handle_endtag(self, tag: str) -> None:
         """See html.parser."""
+        if tag in _ENDS_OF_CELLS:
+            self._end_cell()
+        if tag == "dl":
+            self._before_definition = ""
         if tag in _LEFT_OUT and tag in (each for each, _ in self._left_out[-5:]):
             self._drop_since(tag)
         elif tag in _BLOCKS or tag in _HEADINGS:
             self.budget.add("\n")
         self._preformatted = max(0, self._preformatted - (tag == "pre"))
+
+    def _end_cell(self) -> None:
+        """Put the lines of a cell with a short list into one: all of them are of its column."""
+        if self._cell >= 0:
+            text = "".join(self.budget.pieces[self._cell :])
+            lines = text.split("\n") if len(text) <= _LONGEST_JOINED else []
+            if lines and all(map(_ITEM.fullmatch, lines)):
+                self.budget.pieces[self._cell :] = [" ".join(lines)]
+        self._cell = -1
+
+    def _join_definition(self) -> None:
+        """Put a definition on the line of its term: `To: jane@example.com`."""
+        pieces = self.budget.pieces
+        while pieces and pieces[-1].isspace():
+            pieces.pop()
+        labelled = pieces and pieces[-1].rstrip().endswith((":", "\uff1a"))
+        self.budget.add(" " if labelled else self._before_definition)
 
     def _drop_since(self, tag: str) -> None:
         while self._left_out:

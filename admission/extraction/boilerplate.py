@@ -106,6 +106,9 @@ _HEADINGS = _REFERENCE_HEADINGS | mailboxes.PEOPLE_HEADINGS | _RECIPIENT_HEADING
 _OTHER_LABEL = re.compile(r"\s*[\w.-]{1,30}\s?[:=]\s*\S")
 _ENDS_OF_LEADS = (":", "=", "-", "*", "_")
 _LONGEST_LEAD = 300
+_LONGEST_TERM = 60
+_DEFINITION = re.compile(r"\s{0,3}:\s+\S")
+"""The definition of the term in the line above, in Markdown."""
 _MOST_IN_ROWS = 3
 """`|` in a row of a label and a value."""
 _LONGEST_PROPERTY = 2_000
@@ -167,6 +170,7 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
     rule_ends = _find_yara_rules(lines)
     end = 0
     in_ids = False
+    term = ""
     for number, line in enumerate(lines):
         end = max(end, rule_ends.get(number, 0))
         heading = begins_section(lines, number)
@@ -177,7 +181,11 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
         rule = number < end
         in_ids = mailboxes.holds_message_ids(line) or (in_ids and line[:1] in (" ", "\t"))
         folded = LineRole.REFERENCE if in_ids and line[:1] in (" ", "\t") else None
-        role = LineRole.YARA_RULE if rule else folded or _classify_line(line, markup) or section
+        if _DEFINITION.match(line):
+            labelled = f"{term}{line.lstrip()}"
+        else:
+            labelled, term = line, line.strip()[:_LONGEST_TERM] or term
+        role = LineRole.YARA_RULE if rule else folded or _classify_line(labelled, markup) or section
         found.append(people.classify(line, role, heading))
     return found
 

@@ -51,6 +51,24 @@ class TestReading:
         row = f"<table><tr><th>imphash</th><td>{digest}</td></tr></table>"
         assert values(read_file("a.html", page(row))) == []
 
+    @pytest.mark.parametrize(
+        "cell", ["a@lab.org<br>b@lab.org", "<p>A B &lt;a@lab.org&gt;</p><p>b@lab.org</p>"]
+    )
+    def test_all_mailboxes_in_a_cell_belong_to_its_column(self, cell: str) -> None:
+        rows = f"<tr><th>From<th>To</tr><tr><td>joe@bad.com<td>{cell}</tr>"
+        assert values(read_file("a.html", page(f"<table>{rows}</table>"))) == ["joe@bad.com"]
+        rows = f"<tr><td>To</td><td>{cell}</td></tr><tr><td>From</td><td>joe@bad.com</td></tr>"
+        assert values(read_file("a.html", page(f"<table>{rows}</table>"))) == ["joe@bad.com"]
+
+    def test_paragraphs_in_a_cell_stay_lines(self) -> None:
+        cell = "<p>References</p><p>https://blog.lab.org/a</p><p>Thanks to all</p>"
+        table = f"<table><tr><td>{cell}</table>"
+        assert values(read_file("a.html", page(f"evil[.]com{table}"))) == ["evil.com"]
+
+    def test_a_definition_belongs_to_its_term(self) -> None:
+        listed = "<dt>From<dd>joe@bad.com<dt>User:</dt><dd>a@lab.org</dd><dd>b@lab.org</dd>"
+        assert values(read_file("a.html", page(f"<dl>{listed}</dl>"))) == ["joe@bad.com"]
+
     def test_the_level_that_a_page_states_applies_and_no_line_is_named(self) -> None:
         (found,) = read_file("a.html", page("<p>TLP:AMBER<p>evil[.]com"))
         assert found.object and found.object["object_marking_refs"] == [TLP_2_IDS[Tlp.AMBER]]

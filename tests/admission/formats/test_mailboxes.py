@@ -348,6 +348,10 @@ class TestPastedHeads:
             "joe@bad.com"
         ]
 
+    def test_a_definition_in_markdown_belongs_to_its_term(self) -> None:
+        text = "End user\n: jane@lab.org\n: al@a.org\n\nC2\n: bad.com\n\nFrom\n: joe@bad.com\n"
+        assert values(text, "a.md") == ["bad.com", "joe@bad.com"]
+
     @pytest.mark.parametrize("label", ["C2 mailbox", "Drop account", "Attacker contact"])
     def test_the_mailbox_after_a_label_of_attackers_is_an_indicator(self, label: str) -> None:
         assert values(f"| {label} | joe@bad.com |\n| To | jane@lab.org |\n", "a.md") == [
