@@ -114,6 +114,16 @@ _MOST_IN_ROWS = 3
 _LONGEST_PROPERTY = 2_000
 _MOST_IDLE = 5
 """Lines without a mailbox at the beginning of a list of recipients."""
+_CLOSINGS = frozenset(map(normalise_heading, load_words(_PACKAGE, "closings")))
+_END_OF_CLOSING = re.compile("[,!.;。،]")
+_BEGINNINGS_OF_CLOSINGS = frozenset(each.split()[0] for each in load_words(_PACKAGE, "closings"))
+_LONGEST_CLOSING = 60
+_LONGEST_SIGNATURE = 12
+"""Lines of a signature that are not blank."""
+_MOST_BEFORE_QUOTE = 3
+"""Lines of a quote, with those that say who wrote it."""
+_BEFORE_CLOSING = 200
+"""Lines before a closing that show if it is that of a ransom note."""
 _LAST_OF_HEADINGS = frozenset(
     each.split("-", count)[-1] for each in _HEADINGS for count in range(each.count("-") + 1)
 ) | {
@@ -171,6 +181,7 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
     end = 0
     in_ids = False
     term = ""
+    signature = _SignatureReader(lines)
     for number, line in enumerate(lines):
         end = max(end, rule_ends.get(number, 0))
         heading = begins_section(lines, number)
@@ -185,7 +196,9 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
             labelled = f"{term}{line.lstrip()}"
         else:
             labelled, term = line, line.strip()[:_LONGEST_TERM] or term
-        role = LineRole.YARA_RULE if rule else folded or _classify_line(labelled, markup) or section
+        written_by = LineRole.PEOPLE if signature.holds(number, heading) else None
+        usual = _classify_line(labelled, markup) or written_by or section
+        role = LineRole.YARA_RULE if rule else folded or usual
         found.append(people.classify(line, role, heading))
     return found
 
@@ -197,6 +210,47 @@ def _role_below(heading: str) -> LineRole | None:
     if heading in mailboxes.PEOPLE_HEADINGS:
         return LineRole.PEOPLE
     return LineRole.REFERENCE if heading in _REFERENCE_HEADINGS else None
+
+
+class _SignatureReader:
+    """Follows the signatures of those who wrote a text: below `-- ` or `Kind regards`."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._left = 0
+        """Lines that the signature may still have."""
+
+    def holds(self, number: int, heading: bool) -> bool:
+        """True if the next line, with that number, is in a signature."""
+        line = self._lines[number]
+        if _closes(line):
+            before = self._lines[max(0, number - _BEFORE_CLOSING) : number]
+            self._left = 0 if mailboxes.is_ransom_note("\n".join(before)) else _LONGEST_SIGNATURE
+            return False
+        if self._left and (heading or _is_of_sender(line) or self._begins_quote(number)):
+            self._left = 0
+        inside = self._left > 0 and bool(line.strip())
+        self._left -= inside
+        return inside
+
+    def _begins_quote(self, number: int) -> bool:
+        """True for a quoted line, and for those before it: `On Monday, Joe <…> wrote:`."""
+        line = self._lines[number].rstrip()
+        if "@" in line and line.endswith((":", "\uff1a")):
+            return True
+        following = range(number, min(len(self._lines), number + _MOST_BEFORE_QUOTE))
+        return any(self._lines[each].startswith(">") for each in following)
+
+
+def _closes(line: str) -> bool:
+    """True for the line above the name of who wrote a text."""
+    if line.startswith("--"):
+        return line.rstrip() == "--"
+    phrase = _END_OF_CLOSING.split(line, maxsplit=1)[0].lower()
+    if len(line) > _LONGEST_CLOSING or "@" in line or phrase.isspace() or not phrase:
+        return False
+    is_likely = phrase.split(None, 1)[0] in _BEGINNINGS_OF_CLOSINGS  # a quick test of many lines
+    return is_likely and normalise_heading(phrase) in _CLOSINGS
 
 
 class _PeopleReader:

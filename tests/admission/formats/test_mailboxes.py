@@ -155,6 +155,42 @@ class TestHeadings:
         assert values(text) == ["e" * 32]
 
 
+class TestSignatures:
+    @pytest.mark.parametrize(
+        "closing",
+        [
+            *("-- ", "Kind regards,", "Mit freundlichen Grüßen", "Cordialement,", "Saludos"),
+            *("Best regards, Jane", "Cordiali saluti", "С уважением,", "敬具", "Trân trọng,"),
+        ],
+    )
+    def test_the_mailbox_and_host_of_who_wrote_a_text_are_no_indicators(self, closing: str) -> None:
+        name = "Jane Doe\nHead of IT\n\nLab | Tel. 1 | jane@lab.org\nwww.lab.org\n"
+        text = f"We saw joe@bad.com and http://bad.com/a.\n\n{closing}\n{name}"
+        assert values(text) == ["joe@bad.com", "http://bad.com/a"]
+
+    @pytest.mark.parametrize(
+        "after",
+        [
+            "IOCs:\nbad.com\n",
+            "> see bad.com\n",
+            "On Monday, Joe\n<joe@bad.com> wrote:\n> bad.com\n",
+            "From: joe@bad.com\nbad.com\n",
+            "bad[.]com",
+        ],
+    )
+    def test_what_follows_a_signature_counts(self, after: str) -> None:
+        text = f"We saw it.\n\nKind regards\nJane <jane@lab.org>\n\n{after}"
+        assert values(text)[-1:] == ["bad.com"]
+
+    def test_who_signs_a_ransom_note_is_an_attacker(self) -> None:
+        text = "Your files are encrypted. Pay.\n\nBest regards\nThe team\njoe@bad.com\n"
+        assert values(text) == ["joe@bad.com"]
+
+    @pytest.mark.parametrize("line", ["Thanks to bad.com it works.", "Regards of joe@bad.com"])
+    def test_a_sentence_is_no_closing(self, line: str) -> None:
+        assert values(f"Note\n{line}\nThen bad.net came.\n")[-1] == "bad.net"
+
+
 class TestMailLogs:
     @pytest.mark.parametrize(
         "line",
