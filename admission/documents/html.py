@@ -43,7 +43,7 @@ class _Reader(HTMLParser):
         self._cell = -1
         """The number of pieces before the cell that is open; negative without one."""
         self._before_definition = ""
-        """What joins the next definition in a list of them to its term, or to the one before."""
+        """The signs before the next definition in a list of them, after its term or another one."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """See html.parser."""

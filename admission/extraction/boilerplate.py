@@ -429,7 +429,7 @@ def begins_section(lines: Sequence[str], number: int) -> bool:
     if not _ends_like_heading(line):
         return False
     heading = _heading(line)
-    return heading in _HEADINGS or names_victims(heading)
+    return heading in _HEADINGS or ("-" in heading and names_victims(heading))
 
 
 def begins_people(lines: Sequence[str], number: int) -> bool:
