@@ -245,7 +245,7 @@ class _SignatureReader:
 def _closes(line: str) -> bool:
     """True for the line above the name of who wrote a text."""
     if line.startswith("--"):
-        return line.rstrip() == "--"
+        return line.rstrip("\r") == "-- "  # without the blank, programs separate results so
     phrase = _END_OF_CLOSING.split(line, maxsplit=1)[0].lower()
     if len(line) > _LONGEST_CLOSING or "@" in line or phrase.isspace() or not phrase:
         return False
@@ -347,7 +347,9 @@ def _is_of_recipients(line: str) -> bool:
     answer = normalise_heading(label[1]) == "a"  # `A: Jane <jane@example.com>` or `Q: … A: …`
     if names_recipients(label[1]) or (answer and _ADDRESSED.match(line, label.end())):
         return True
-    return holds_people(label[1]) and _PLAIN_MAILBOX.match(line, label.end()) is not None
+    if not holds_people(label[1]) or _PLAIN_MAILBOX.match(line, label.end()) is None:
+        return False
+    return not mailboxes.names_attackers(line[label.end() :])  # `User: … got mail from …`
 
 
 class _Roles(Sequence[LineRole | None]):

@@ -254,6 +254,11 @@ def suggest_attacker(words: str) -> bool:
     return attackers >= 0 and attackers >= _end_of_bystanders(words)
 
 
+def names_attackers(text: str) -> bool:
+    """True if a text has a word for attackers, or a field of senders."""
+    return _ATTACKER_WORDS.search(text) is not None or _find_fields(text)[1] >= 0
+
+
 def holds_message_ids(line: str) -> bool:
     """True if what looks like mailboxes in the line are message ids."""
     return _MESSAGE_IDS.match(line) is not None

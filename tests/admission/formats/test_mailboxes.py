@@ -186,6 +186,9 @@ class TestSignatures:
         text = "Your files are encrypted. Pay.\n\nBest regards\nThe team\njoe@bad.com\n"
         assert values(text) == ["joe@bad.com"]
 
+    def test_two_hyphens_alone_separate_what_a_program_found(self) -> None:
+        assert values("Found:\nit was bad.com\n--\nit was bad.net\n") == ["bad.com", "bad.net"]
+
     @pytest.mark.parametrize("line", ["Thanks to bad.com it works.", "Regards of joe@bad.com"])
     def test_a_sentence_is_no_closing(self, line: str) -> None:
         assert values(f"Note\n{line}\nThen bad.net came.\n")[-1] == "bad.net"
@@ -387,6 +390,10 @@ class TestPastedHeads:
     def test_a_definition_in_markdown_belongs_to_its_term(self) -> None:
         text = "End user\n: jane@lab.org\n: al@a.org\n\nC2\n: bad.com\n\nFrom\n: joe@bad.com\n"
         assert values(text, "a.md") == ["bad.com", "joe@bad.com"]
+
+    def test_a_sender_behind_a_label_of_people_is_an_indicator(self) -> None:
+        text = "Note\n\nUser: jane@lab.org got it from joe@bad.com\n"
+        assert values(text) == ["joe@bad.com"]
 
     @pytest.mark.parametrize("label", ["C2 mailbox", "Drop account", "Attacker contact"])
     def test_the_mailbox_after_a_label_of_attackers_is_an_indicator(self, label: str) -> None:
