@@ -74,7 +74,7 @@ _ANY_MAILBOX = (
 """A mailbox, defanged or not."""
 _MAILBOX = re.compile(_ANY_MAILBOX, re.IGNORECASE)
 _JOINED = re.compile(
-    rf"[>\"')\]\s]{{0,6}}(?:[,;/&+]|\b{_AND}\b|(?<=\s)|{_AND}\s?)"
+    rf"[>\"')\]\s]{{0,6}}(?:\([^()@]{{1,30}}\)\s)?\(?(?:[,;/&+]|\b{_AND}\b|(?<=\s)|{_AND}\s?)"
     r"\s{0,4}(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?[\s<\"'(\[]{0,6}",
     re.IGNORECASE,
 )

@@ -89,7 +89,7 @@ class TestWordsBefore:
         assert values(f"Note\n\n{sentence.format('joe[@]bad[.]com')}.\n") == ["joe@bad.com"]
 
     def test_words_for_attackers_speak_of_the_first_mailbox_and_those_joined_to_it(self) -> None:
-        text = "It came from joe@bad.com, jim@bad.com and al@bad.net and hit jane@lab.org.\n"
+        text = "It came from joe@bad.com, jim@bad.com (old) and al@bad.net and hit jane@lab.org.\n"
         assert values(f"Seen with evil[.]com.\n\n{text}") == [
             *("evil.com", "joe@bad.com", "jim@bad.com", "al@bad.net")
         ]
