@@ -66,7 +66,7 @@ class TestReading:
         assert values(read_file("a.html", page(f"evil[.]com{table}"))) == ["evil.com"]
 
     def test_a_definition_belongs_to_its_term(self) -> None:
-        listed = "<dt>From<dd>joe@bad.com<dt>User:</dt><dd>a@lab.org</dd><dd>b@lab.org</dd>"
+        listed = "<dt>From<dd>joe@bad.com<dt>User account:</dt><dd>a@lab.org</dd><dd>b@lab.org</dd>"
         assert values(read_file("a.html", page(f"<dl>{listed}</dl>"))) == ["joe@bad.com"]
 
     def test_the_level_that_a_page_states_applies_and_no_line_is_named(self) -> None:
