@@ -16,7 +16,7 @@ from itertools import chain, islice
 
 from tocsin.admission.extraction import mailboxes
 from tocsin.admission.extraction.field_names import (
-    holds_people,
+    names_people,
     names_recipients,
     names_senders,
     names_victims,
@@ -347,7 +347,7 @@ def _is_of_recipients(line: str) -> bool:
     answer = normalise_heading(label[1]) == "a"  # `A: Jane <jane@example.com>` or `Q: … A: …`
     if names_recipients(label[1]) or (answer and _ADDRESSED.match(line, label.end())):
         return True
-    if not holds_people(label[1]) or _PLAIN_MAILBOX.match(line, label.end()) is None:
+    if not names_people(label[1]) or _PLAIN_MAILBOX.match(line, label.end()) is None:
         return False
     return not mailboxes.names_attackers(line[label.end() :])  # `User: … got mail from …`
 

@@ -182,6 +182,10 @@ class TestSignatures:
         text = f"We saw it.\n\nKind regards\nJane <jane@lab.org>\n\n{after}"
         assert values(text)[-1:] == ["bad.com"]
 
+    def test_whom_a_ransom_note_tells_to_write_to_is_an_attacker(self) -> None:
+        text = "Your files are encrypted.\nWrite to email: joe@bad.com\nPay.\n"
+        assert values(text) == ["joe@bad.com"]
+
     def test_who_signs_a_ransom_note_is_an_attacker(self) -> None:
         text = "Your files are encrypted. Pay.\n\nBest regards\nThe team\njoe@bad.com\n"
         assert values(text) == ["joe@bad.com"]
