@@ -295,6 +295,11 @@ class TestMailLogs:
     def test_a_mailbox_for_replies_is_a_senders(self, label: str) -> None:
         assert values(f"Header:\n- {label}: joe@bad.com\n") == ["joe@bad.com"]
 
+    @pytest.mark.parametrize("label", ["Reply to", "Отговор до", "Ответить", "回复至", "返信先"])
+    def test_a_mailbox_for_replies_is_a_senders_below_recipients(self, label: str) -> None:
+        text = f"Link: hxxp://bad[.]net/a\nTo: jane@lab.org\n{label}: joe@bad.com\n"
+        assert values(text) == ["http://bad.net/a", "joe@bad.com"]
+
     def test_a_bar_ends_a_message_id(self) -> None:
         assert values("Log:\nMsgId=1@bad.net|Sender=joe@bad.com|Rcpt=jane@lab.org\n") == [
             "joe@bad.com"
