@@ -197,6 +197,7 @@ def remove_log_fields(line: str) -> str:
     return _MESSAGE_ID.sub("", line)
 
 
+@lru_cache(maxsize=512)  # asked for each place of a mailbox, each time that the line names it
 def is_of_recipient(words: str, after: str) -> bool:
     """True if the field before a mailbox, or what comes `after` it, makes it a recipient's."""
     if _AFTER_SENDER.match(after):
