@@ -106,7 +106,7 @@ _SERVER_OF_RECIPIENT = re.compile(
     r"(\bpostfix/(?:\w{1,20}/)?[sl]mtp\[\d{1,10}\]: .{0,500}?\b(?:connect to|host) )"
     r"[\w.-]{1,253}\[[^\]\s]{2,50}\]"
 )
-"""To which Postfix delivers, in lines with an error."""
+"""The server of a recipient in a line of Postfix about an error."""
 _EXIM = (
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\S{0,4}(?: [+-]\d{4})?(?: \[\d+\])?"
     r" \w{6}-\w{4,11}(?:-\w{2,4})? "

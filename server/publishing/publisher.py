@@ -932,6 +932,8 @@ def _hold_unresolved(task: _Task, held: Candidate, resolved: ResolvedCandidate) 
     if stays is None or stays.sent != digest_as_sent(layers):
         held = held.with_findings(*explain_what_stays(stays))
         return _wait(task, held, PublicState.ENDED_MARKING, ())
+    work, again = task.work, replace(stays, received=task.batch.received)
+    work.put(confirm_contribution(work.find(public_id), stays, again, work.merge))
     task.source_ids.refs[source] = PublicRef(public_id, stays.tlp)
     return _conclude(candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
@@ -1115,7 +1117,7 @@ def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
 def _keep_published_id(task: _Task, resolved: ResolvedCandidate) -> ResolvedCandidate | None:
     """Under the id of what a reviewer was asked about, if its marking definition has ended since.
 
-    The content of the definition, which is a part of its scope, is gone.  None: that is not so.
+    The content of the definition, which is a part of its scope, is gone.  None if none has ended.
     """
     source, new = str(resolved.candidate.source_id), resolved.rewriting.object
     name = task.source_ids.public_id(source)
@@ -1355,7 +1357,7 @@ def _state_by_words(task: _Task, proposal: _Proposal) -> OwnState | None:
 def _as_said_before(task: _Task, proposal: _Proposal) -> _Proposal:
     """With the version and times of the same words before: only their references have moved.
 
-    The partner must not learn if they have, so nothing else may depend on that.
+    The partner must not learn whether they have moved, so nothing else may depend on it.
     """
     new = proposal.new
     said = task.find_own(task.source_ids.public_id(new.source_id), new.source_id)

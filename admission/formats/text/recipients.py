@@ -96,7 +96,7 @@ class Recipients:
         return related or self._is_of(value, _Owner.PERSON)
 
     def names_attacker(self, value: RecognisedIoc) -> bool:
-        """True if JSON says that a mailbox receives loot, or that it sends, whatever is nearer.
+        """True if JSON says that a mailbox receives loot, or sends; nearer words do not count.
 
         All users of an event are in `related.user`, senders too.
         """
