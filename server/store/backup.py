@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import cast
 
+from bson.max_key import MaxKey
 from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
@@ -50,6 +51,8 @@ _ORDER = (*(name for name in schema.INDEXES if name not in _LATE), *_LATE)
 """All collections.  A collection comes after those that name its keys: see `_SmallReads`."""
 _BY_BLOCK = frozenset(("entry_batches", "filter_index", "status_bits"))
 _PUBLICS_IN = {"id_index": "ids", "public_ids": "publics"}
+_LAST_INDEX = max((name, keys[0]) for name, indexes in schema.INDEXES.items() for keys in indexes)
+"""The collection and the first field of the index whose entries are the engine's last ones."""
 _KEYS = 50
 """Documents that one query selects by their keys; the engine's cost grows with the square."""
 _PIECES = 4
@@ -267,6 +270,11 @@ class _SmallReads:
     collections are read by keys that others have named before (see `_ORDER`).  Every public object
     is named by the source ids of a partner or by a feed; should one have lost both, their number
     tells, and all of the collection is read at once.
+
+    Between two queries the cursors of a transaction stay where they are, and the engine cannot
+    split a page at which one stands: if that page has grown large, each entry that others write
+    into it waits some milliseconds, and this reader waits for them.  So two look-ups follow each
+    query that lead beyond the last entry of all, and leave no cursor anywhere.
     """
 
     def __init__(self, base: Base, session: ClientSession, least_publics: int) -> None:
@@ -305,6 +313,8 @@ class _SmallReads:
         for batch in _find_raw(self._base, name, wanted, self._session):
             self._note_keys(name, batch)
             yield batch
+        for beyond in (_LAST_INDEX[1], "_id"):
+            self._base[_LAST_INDEX[0]].find_one({beyond: MaxKey()}, session=self._session)
 
     def _note_keys(self, name: str, batch: bytes) -> None:
         """Note the keys of other collections that these documents name."""

@@ -6,7 +6,9 @@ from typing import Any
 
 import bson
 import pytest
+from bson.max_key import MaxKey
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect
 from support.hub import HubInProcess, indicator
 
@@ -65,6 +67,37 @@ def test_a_public_object_that_nothing_names_is_in_it(hub: HubInProcess) -> None:
     assert public is not None
     hub.store._base.public_objects.insert_one(public | {"_id": "indicator--lost"})
     assert back_up(hub.store) == dump(hub.store)
+
+
+def test_no_cursor_stays_at_a_page_that_others_write_into(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push(*(indicator(f"a{each}.top") for each in range(150)))
+    asked: list[str] = []
+    find, find_raw = Collection.find, backup._find_raw
+
+    def note_read(base: Any, name: str, *more: Any) -> Any:
+        asked.append("read")
+        return find_raw(base, name, *more)
+
+    def note_look_up(documents: Collection[Any], wanted: Any = None, *more: Any, **by: Any) -> Any:
+        if MaxKey() in wanted.values():
+            asked.append(f"{documents.name} {next(iter(wanted))}")
+        return find(documents, wanted, *more, **by)
+
+    monkeypatch.setattr(backup, "_find_raw", note_read)
+    monkeypatch.setattr(Collection, "find", note_look_up)
+    back_up(hub.store)
+    once = ["read", "verdicts uncounted", "verdicts _id"]
+    assert asked == once * (len(asked) // 3) and len(asked) > 3 * len(INDEXES)
+
+
+def test_the_look_ups_that_leave_no_cursor_lead_beyond_the_last_index(hub: HubInProcess) -> None:
+    base = hub.store._base
+    names = {(c, i) for c in base.list_collection_names() for i in base[c].index_information()}
+    assert max(each for each in names if each[1] != "_id_") == ("verdicts", "uncounted_1")
+    plan = base.verdicts.find({"uncounted": MaxKey()}).explain()["queryPlanner"]["winningPlan"]
+    assert "uncounted_1" in str(plan)
 
 
 def test_on_a_mongodb_whole_collections_are_read_in_a_snapshot_session(
