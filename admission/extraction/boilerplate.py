@@ -597,8 +597,12 @@ class BystanderFilter:
 
 
 def _find_places(address: str, line: str) -> Iterator[int]:
-    places = re.finditer(re.escape(address), _lower(line))
-    return (found.start() for found in islice(places, _MOST_PLACES))
+    text, place = _lower(line), -len(address)
+    for _ in range(_MOST_PLACES):
+        place = text.find(address, place + len(address))
+        if place < 0:
+            return
+        yield place
 
 
 @lru_cache(maxsize=2)  # called for every value of the same line
