@@ -21,7 +21,7 @@ from support.databases import drop_all, open_empty_store
 from support.feed_postings import Feed
 from support.hub import HubInProcess
 from support.paths import ROOT
-from support.processes import HubProcess
+from support.processes import STARTED, HubProcess
 from support.taxii_servers import KEY, Medallion, serve_medallion
 
 from tocsin.clients.cli.main import main
@@ -65,6 +65,18 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 50)
     derive: Any = functools.cache(hashlib.pbkdf2_hmac)
     hashlib.pbkdf2_hmac = derive
+
+
+@pytest.fixture(autouse=True)
+def _kill_left_hubs() -> Iterator[None]:
+    """Kill what a failing test leaves running, so that no other one fails for it."""
+    count = len(STARTED)
+    yield
+    for process in STARTED[count:]:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    del STARTED[count:]
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,10 @@ def run_command(*words: str | Path) -> tuple[int, str, str]:
     return code, out.getvalue(), err.getvalue()
 
 
+STARTED: list[subprocess.Popen[bytes]] = []
+"""The processes of hubs that were started."""
+
+
 @dataclass
 class HubProcess:
     """A data directory, and the process that serves it.
@@ -144,6 +148,7 @@ class HubProcess:
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen([*command, "--ready-file", ready], stderr=log)
+        STARTED.append(self.process)
         deadline = time.monotonic() + 150  # a killed hub may leave a transaction open for a minute
         while not ready.exists():
             assert self.process.poll() is None and time.monotonic() < deadline, self.read_log()
