@@ -3,8 +3,8 @@
 One module here is one kind of file.  They are loaded and run only in processes with limits, which
 `documents/bounded.py` starts, since a few kilobytes can unpack to gigabytes.  A module has a
 function `read` from the octets of a file to one of the values below, and raises Malformed with a
-sentence for the submitter.  Its imports must not load the rest of `admission`, or every such
-process would.
+sentence for the submitter.  Of the rest of `admission` its imports load hardly anything, or every
+such process would.
 """
 
 import importlib

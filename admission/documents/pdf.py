@@ -2,12 +2,17 @@
 
 import io
 import re
+from collections.abc import Sequence
+from typing import Literal
 
 from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
 from tocsin.admission.documents import DocumentText, TextBudget
+from tocsin.admission.documents.pdf_tables import MAILBOX_SIGN, write_tables
 from tocsin.admission.errors import Malformed
+from tocsin.admission.observables.domain_names import parse_known_host
+from tocsin.admission.observables.refang import refang
 
 _LOCKED = "the PDF is encrypted: save it without a password"
 _NEEDS_LIBRARY = (
@@ -28,6 +33,18 @@ _HASH_DIGITS = (32, 40, 64, 128)
 _HEX = re.compile(r"[0-9A-Fa-f]{1,127}")
 _SHORTEST_PART = 16
 """Digits of the shortest beginning of a hash that is taken for one."""
+_HYPHEN_AT_END = re.compile(r"[^\W_]-[ \n]")
+_BLANKS = re.compile(r"([ \n]+)")
+_WIDEST_BREAK = 2
+"""Blanks and line breaks between the parts of a value."""
+_LONGEST_VALUE = 2_000
+_HOST = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){1,10}(?![\w@])", re.IGNORECASE)
+_REST_OF_PATH = re.compile(r"[\w.~%+-]{1,200}[/.?=&#][\w/?=&%#.~+-]")
+_LOCAL_PART = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
+_LABELS = frozenset(
+    ("c2", "domain", "email", "e-mail", "from", "host", "ip", "link", "server", "site", "to", "url")
+)
+"""Words before a value, with a dash in place of a colon."""
 _INVISIBLE = re.compile("[\x00\u00ad\u200b]")
 _MOST_LEADING = 2
 _MOST_NUMBERS = 10
@@ -44,6 +61,7 @@ def read(content: bytes) -> DocumentText:
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
         raise Malformed(_BROKEN) from None
     budget, empty, broken = TextBudget(), [], []
+    headings: Sequence[str] = ()
     for number, page in enumerate(pages, 1):
         text = _text_of(page)
         if text is None:
@@ -51,12 +69,13 @@ def read(content: bytes) -> DocumentText:
         elif not text.strip():
             empty.append(number)
         else:
+            text, headings = _with_tables(page, text, headings)
             budget.add(_INVISIBLE.sub("", text).strip("\n") + "\n")
     if not budget.pieces:
         raise Malformed(_NO_PAGE if broken else _PICTURES)
     notes = _note_pages("without text, perhaps pictures of it", empty)
     notes += _note_pages("that cannot be read", broken)
-    text = join_broken_hashes("".join(budget.pieces))
+    text = join_after_hyphens(join_broken_hashes("".join(budget.pieces)))
     return DocumentText(text, notes + _note_attachments(reader))
 
 
@@ -78,10 +97,19 @@ def _first_pages(reader: PdfReader) -> list[PageObject]:
     return list(reader.pages)
 
 
-def _text_of(page: PageObject) -> str | None:
+def _with_tables(page: PageObject, text: str, headings: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The text of a page with its tables, if one may tell who received a mail; open headings.
+
+    See `write_tables`.
+    """
+    layout = _text_of(page, "layout") if MAILBOX_SIGN.search(text) else None
+    return (write_tables(layout, headings) if layout else None) or (text, ())
+
+
+def _text_of(page: PageObject, mode: Literal["plain", "layout"] = "plain") -> str | None:
     """The text of a page; None if it cannot be read."""
     try:
-        return page.extract_text()
+        return page.extract_text(extraction_mode=mode)
     except MemoryError:
         raise
     except DependencyError:
@@ -178,3 +206,48 @@ def _group(lengths: list[int], size: int) -> list[int]:
             whole += length in _HASH_DIGITS
     complete = total <= size and sum(groups) + count == len(lengths)
     return groups if complete and any(each > 1 for each in groups) else []
+
+
+def join_after_hyphens(text: str) -> str:
+    """The text with hosts, URLs and mailboxes whole that a column broke after a hyphen.
+
+    Browsers break there.  The rest by itself would be a host that nobody has named.
+
+    >>> join_after_hyphens("To: anna@city- hospital.org, http://pay-\\nnow.top/x")
+    'To: anna@city-hospital.org, http://pay-now.top/x'
+    """
+    if not _HYPHEN_AT_END.search(text):
+        return text
+    words = _BLANKS.split(text)  # blanks are at the odd places
+    after = words[-1]
+    found: list[str] = []
+    for place in range(len(words) - 3, -1, -2):
+        word, blanks = words[place], words[place + 1]
+        if word.endswith("-") and len(blanks) <= _WIDEST_BREAK and _is_one_value(word, after):
+            after = word + after
+        else:
+            found += after, blanks
+            after = word
+    found.append(after)
+    return "".join(reversed(found))
+
+
+def _is_one_value(word: str, after: str) -> bool:
+    """True if a value goes on after a break that follows the hyphen at the end of `word`."""
+    if len(word) + len(after) > _LONGEST_VALUE:
+        return False
+    begin, rest = refang(word[:-1]), refang(after)
+    _, scheme, address = begin.partition("://")
+    if scheme:
+        is_path = "/" in address and _REST_OF_PATH.match(rest) is not None
+        return is_path or _begins_with_host(rest)
+    if "@" in rest.split("/", 1)[0]:
+        return _LOCAL_PART.fullmatch(begin) is not None and begin not in _LABELS
+    host = begin.rpartition("@")[2]
+    is_value = "@" in begin or (host == host.lower() and host not in _LABELS)
+    return is_value and not parse_known_host(host) and _begins_with_host(rest)
+
+
+def _begins_with_host(text: str) -> bool:
+    found = _HOST.match(text)
+    return found is not None and parse_known_host(found[0]) is not None

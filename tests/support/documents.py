@@ -94,6 +94,20 @@ def pdf(*pages: Sequence[str]) -> bytes:
     return pdf_of_streams(*(_show(lines) for lines in pages))
 
 
+def pdf_of_tables(*pages: Sequence[Sequence[str]], columns: Sequence[int]) -> bytes:
+    """A PDF whose pages have rows of cells; `columns` are the points at which they begin."""
+    return pdf_of_streams(*(_show_rows(rows, columns) for rows in pages))
+
+
+def _show_rows(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> bytes:
+    return "".join(
+        f"BT /F1 8 Tf 1 0 0 1 {left} {800 - 14 * number} Tm ({_escape(cell)}) Tj ET\n"
+        for number, row in enumerate(rows)
+        for left, cell in zip(columns, row, strict=False)
+        if cell
+    ).encode("latin-1")
+
+
 def _show(lines: Sequence[str]) -> bytes:
     shown = "".join(f"({_escape(line)}) Tj T*\n" for line in lines)
     return f"BT /F1 10 Tf 12 TL 40 800 Td\n{shown}ET".encode("latin-1")

@@ -1,0 +1,229 @@
+"""The tables of a PDF's page, out of its text laid out with blanks as on the page.
+
+The plain text of a page has no columns: who received a mail stands there beside who sent it.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise, zip_longest
+
+from tocsin.admission.observables.domain_names import parse_known_host
+from tocsin.admission.observables.refang import refang
+
+_GAP = re.compile(r" {2,}")
+MAILBOX_SIGN = re.compile(r"@|[\[({]\s?at\s?[\])}]", re.IGNORECASE)
+_LONGEST_PAGE = 1_000_000
+_MOST_ROWS = 400
+_MOST_BLANK = 3
+_ROWS_PER_FOOTER = 20
+_MOST_LINES_OF_FOOTER = 2
+_LONGEST_HEADING = 40
+_LONGEST_HEADINGS = 400
+_LONGEST_PROSE = 60
+"""Characters of a line in one piece beyond which it is a sentence, not the rest of a cell."""
+_MOST_LINES_OF_HEADINGS = 4
+_LONGEST_VALUE = 2_000
+_HASH_DIGITS = (32, 40, 64, 128)
+_HEX = re.compile(r"[0-9A-Fa-f]{16,127}")
+_HEX_DIGITS = re.compile(r"[0-9A-Fa-f]{1,127}")
+_REST = re.compile(r"\S{1,2000}")
+_URL = re.compile(r"\S{1,20}://([^\s/:]{1,300})\S{0,2000}")
+_NOTHING = ("n/a", "-", "none", "null", "unknown")
+"""Cells that say that there is no value."""
+_COLUMN = re.compile(r"x+(?: x+)*")
+_FULL = 0.8
+"""The share of a column's width from which a cell may fill it: characters differ in width."""
+_FARTHEST = 2
+"""Lines from one part of a value to the next: cells beside it may be between them in height."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    first: int
+    end: int
+    """The numbers of its first line on the page and of the one after its last."""
+    rows: list[list[str]]
+    """The headings, even if only the page before has them, and a row for each line."""
+
+    def write(self) -> list[str]:
+        """The rows as in Markdown, those without a cell left out."""
+        rows = ([cell.replace("|", r"\|") for cell in row] for row in self.rows if any(row))
+        return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def write_tables(layout: str, headings: Sequence[str] = ()) -> tuple[str, Sequence[str]] | None:
+    """The text of a page with its tables as in Markdown; None if none of them holds a mailbox.
+
+    `headings` are those of a table that may go on from the page before.  With the text come
+    those of one that may go on with the next page, if there is one.
+    """
+    lines = [line.rstrip() for line in layout.split("\n")]
+    tables = list(_find_tables(lines, headings)) if len(layout) <= _LONGEST_PAGE else []
+    if not tables:
+        return None
+    written: list[str] = []
+    end = 0
+    for table in tables:
+        written += [*map(_squeeze, lines[end : table.first]), *table.write()]
+        end = table.end
+    written += map(_squeeze, lines[end:])
+    goes_on = len(list(filter(None, lines[end:]))) <= _MOST_LINES_OF_FOOTER
+    return "\n".join(written), tables[-1].rows[0] if goes_on else ()
+
+
+def _squeeze(line: str) -> str:
+    return " ".join(line.split())
+
+
+def _find_tables(lines: Sequence[str], headings: Sequence[str]) -> Iterator[_Table]:
+    number = 0
+    while number < len(lines):
+        table = _find_rest(lines, number, headings) or _find_table(lines, number)
+        if table is None:
+            number += 1
+        else:
+            yield table
+            number, headings = table.end, ()
+
+
+def _find_table(lines: Sequence[str], first: int) -> _Table | None:
+    """The table of which a line has the headings."""
+    if not _are_headings(lines, first):
+        return None
+    end = _find_end(lines, first)
+    columns = _find_columns(lines[first:end])
+    return _Table(first, end, _read_rows(lines[first:end], columns)) if len(columns) > 1 else None
+
+
+def _find_rest(lines: Sequence[str], first: int, headings: Sequence[str]) -> _Table | None:
+    """The rest of a table that begins on the page before."""
+    if not headings or len(_cells(lines[first])) < 2:
+        return None
+    end = _find_end(lines, first)
+    columns = _find_columns(lines[first:end])
+    if len(columns) != len(headings) or not any(map(MAILBOX_SIGN.search, lines[first:end])):
+        return None
+    return _Table(first, end, [list(headings), *_read_rows(lines[first:end], columns)])
+
+
+def _cells(line: str) -> list[str]:
+    return _GAP.split(line.strip())
+
+
+def _are_headings(lines: Sequence[str], number: int) -> bool:
+    """True if a line has headings, and one of the next ones a mailbox in one of several cells."""
+    line = lines[number]
+    if not line or len(line) > _LONGEST_HEADINGS or MAILBOX_SIGN.search(line):
+        return False
+    cells = _cells(line)
+    if len(cells) < 2 or max(map(len, cells)) > _LONGEST_HEADING:
+        return False
+    below = filter(None, lines[number + 1 : number + 1 + 2 * _MOST_LINES_OF_HEADINGS])
+    for row in islice(below, _MOST_LINES_OF_HEADINGS):
+        count = len(_cells(row))
+        if MAILBOX_SIGN.search(row):
+            return count > 1
+        if count > len(cells):
+            return False
+    return False
+
+
+def _find_end(lines: Sequence[str], first: int) -> int:
+    """The line after a table: at the left a sentence, or one word after a blank line."""
+    left = _end_of_first_cell(lines[first])
+    most = min(len(lines), first + _MOST_ROWS)
+    for number in range(first + 1, most):
+        text = lines[number].strip()
+        if not any(lines[number : number + _MOST_BLANK]):
+            return number
+        if text and len(_cells(text)) == 1 and _begin(lines[number]) < left:
+            is_prose = len(text) > _LONGEST_PROSE and " " in text
+            if is_prose or not lines[number - 1]:
+                return number
+    return most
+
+
+def _begin(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _end_of_first_cell(line: str) -> int:
+    return _begin(line) + len(_cells(line)[0])
+
+
+def _find_columns(lines: Sequence[str]) -> list[slice]:
+    """The places of each column: between them, two or more are blank in nearly all rows."""
+    left = _end_of_first_cell(lines[0])
+    rows = [line for line in lines if len(_cells(line)) > 1 or _begin(line) >= left]
+    most = len(rows) // _ROWS_PER_FOOTER
+    places = zip_longest(*rows, fillvalue=" ")
+    shape = "".join("x" if len(rows) - each.count(" ") > most else " " for each in places)
+    return [slice(*found.span()) for found in _COLUMN.finditer(shape)]
+
+
+class _Column:
+    """A column of a table, read from the top."""
+
+    def __init__(self, places: slice) -> None:
+        self._places = places
+        self._full = _FULL * (places.stop - places.start)
+        self._row: list[str] = []
+        """The row in which the last value begins."""
+        self._is_full = False
+        self._lines_since = 0
+
+    def add(self, line: str, row: list[str]) -> None:
+        """Add the cell of the next line to its row, or to the row where its value begins."""
+        text, number = line[self._places].rstrip(), len(row)
+        cell = text.strip()
+        self._lines_since += 1
+        row.append(cell)
+        if not cell:
+            return
+        near = self._row and self._lines_since <= _FARTHEST
+        if near and _goes_on(self._row[number], cell, is_full=self._is_full):
+            self._row[number] += cell
+            row[number] = ""
+        else:
+            self._row = row
+        self._is_full, self._lines_since = len(text) >= self._full, 0
+
+
+def _read_rows(lines: Sequence[str], columns: Sequence[slice]) -> list[list[str]]:
+    """A row for each line; the rest of a value that its column broke is joined to its beginning."""
+    readers = [_Column(places) for places in columns]
+    rows: list[list[str]] = []
+    between = [slice(one.stop, two.start) for one, two in pairwise(columns)]
+    for line in filter(None, lines):
+        if any(line[places].strip() for places in between):
+            rows.append(_cells(line))  # a footer, or cells that cannot be told apart
+            continue
+        row: list[str] = []
+        for reader in readers:
+            reader.add(line, row)
+        rows.append(row)
+    return rows
+
+
+def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
+    """True if a value that ends a cell, and perhaps fills it, goes on in the line below."""
+    if len(cell) > _LONGEST_VALUE or not _REST.fullmatch(below):
+        return False
+    if cell.endswith("-"):
+        return cell[-2:-1].isalnum()
+    if _HEX.fullmatch(cell) and len(cell) not in _HASH_DIGITS:
+        return _HEX_DIGITS.fullmatch(below) is not None
+    clear = refang(cell)
+    if url := _URL.fullmatch(clear):
+        return (is_full or clear.endswith("/")) and _ends_url(url[1], refang(below))
+    host = clear.rpartition("@")[2]
+    return host != clear and not parse_known_host(host) and "@" not in refang(below)
+
+
+def _ends_url(host: str, below: str) -> bool:
+    """True if the line below a URL may be its rest: neither a value of its own nor a word."""
+    if "://" in below or "@" in below or below.lower() in _NOTHING:
+        return False
+    is_value = parse_known_host(below.partition("/")[0]) is not None
+    return not is_value or not parse_known_host(host)

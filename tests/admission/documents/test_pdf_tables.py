@@ -1,0 +1,160 @@
+"""Tables of PDFs: who received a mail, and values that a column broke."""
+
+from collections.abc import Sequence
+
+import pytest
+from support.documents import pdf_of_tables
+from support.reading import read_file, values
+
+from tocsin.admission.documents.pdf import join_after_hyphens
+from tocsin.admission.documents.pdf_tables import write_tables
+
+COLUMNS = (40, 110, 240, 380, 450)
+HEADINGS = ("Date", "From", "To", "Source IP", "Link")
+
+
+def found(*pages: Sequence[Sequence[str]], columns: Sequence[int] = COLUMNS) -> list[str]:
+    """The values in a PDF with these pages, in their order."""
+    return values(read_file("a.pdf", pdf_of_tables(*pages, columns=columns)))
+
+
+def row(number: int) -> tuple[str, ...]:
+    """A row with a sender, a recipient, an address and a link."""
+    return (
+        f"2026-11-{number + 10}",
+        f"s{number}@evil-{number}.top",
+        f"anna{number}@city-hospital.org",
+        f"45.9.148.{number}",
+        f"http://pay{number}.top/x",
+    )
+
+
+def of_row(number: int) -> set[str]:
+    """The values of such a row that are an attacker's."""
+    _, sender, _, address, link = row(number)
+    return {sender, address, link}
+
+
+class TestRecipients:
+    def test_of_a_table_no_recipient_is_found_but_every_sender(self) -> None:
+        page = [["Mails in November"], [], HEADINGS, *map(row, range(6)), [], ["The end."]]
+        assert set(found(page)) == set().union(*map(of_row, range(6)))
+
+    def test_a_table_goes_on_with_the_next_page_without_headings(self) -> None:
+        first = [["Mails"], [], HEADINGS, *map(row, range(30)), [], ["page 1"]]
+        second = [["Mails"], *map(row, range(30, 50)), [], ["page 2"]]
+        assert set(found(first, second)) == set().union(*map(of_row, range(50)))
+
+    def test_after_a_page_of_sentences_rows_have_no_headings(self) -> None:
+        first = [HEADINGS, *map(row, range(3)), [], *([f"Sentence {n}."] for n in range(4))]
+        second = [("x", "y@evil-9.top", "z@evil-8.top")]
+        assert {"y@evil-9.top", "z@evil-8.top"} <= set(found(first, second))
+
+    def test_a_line_above_with_fewer_cells_is_no_headings(self) -> None:
+        page = [("CERT report", "", "", "November"), HEADINGS, *map(row, range(3))]
+        assert set(found(page)) == set().union(*map(of_row, range(3)))
+
+    def test_rows_apart_belong_to_the_table(self) -> None:
+        spaced = [line for number in range(4) for line in (row(number), ())]
+        assert set(found([HEADINGS, (), *spaced])) == set().union(*map(of_row, range(4)))
+
+    def test_a_page_without_a_table_stays_as_it_is(self) -> None:
+        assert write_tables("Contact  us\nsoc@city-hospital.org, or by telephone") is None
+
+    def test_bars_in_cells_are_no_delimiters(self) -> None:
+        page = [HEADINGS, ("a|b", *row(1)[1:])]
+        assert set(found(page)) == of_row(1)
+
+
+class TestBrokenValues:
+    def test_what_columns_broke_is_whole(self) -> None:
+        rows = [
+            HEADINGS,
+            ("2026-11-", "ceo@paynow-", "anna.meier@city-", "45.9.148.1", "http://jobs-"),
+            ("12", "secure.top", "hospital.org", "", "offer.top/apply"),
+        ]
+        assert set(found(rows)) == {
+            "ceo@paynow-secure.top",
+            "45.9.148.1",
+            "http://jobs-offer.top/apply",
+        }
+
+    def test_a_url_and_a_mailbox_that_broke_anywhere_are_whole(self) -> None:
+        rows = [
+            HEADINGS,
+            ("2026-11-12", "sender@evil-m", "victim@c", "", "http://bad-site0.t"),
+            ("00:12", "ail0.top", "ity-hospital.org", "45.9.148.1", "op/login/index."),
+            ("", "", "", "", "php?id=0"),
+        ]
+        assert set(found(rows)) == {
+            "sender@evil-mail0.top",
+            "45.9.148.1",
+            "http://bad-site0.top/login/index.php?id=0",
+        }
+
+    def test_the_parts_of_a_value_may_stand_around_the_middle_of_the_row(self) -> None:
+        rows = [
+            HEADINGS,
+            ("", "", "", "", "http://bad-site0.top/logi"),
+            ("2026-11-12", "s@evil-mail.top", "v@city-hospital.org", "45.9.148.1", ""),
+            ("", "", "", "", "n.php?id=0"),
+        ]
+        assert set(found(rows)) == {
+            "s@evil-mail.top",
+            "45.9.148.1",
+            "http://bad-site0.top/login.php?id=0",
+        }
+
+    @pytest.mark.parametrize("below", ["N/A", "evil-2.top", "http://evil-3.top/aaaaa", "-"])
+    def test_the_next_value_of_a_column_is_no_rest(self, below: str) -> None:
+        rows = [HEADINGS, row(1), (*row(2)[:4], below)]
+        assert row(1)[4] in found(rows)
+
+    def test_a_defanged_mailbox_is_whole_before_a_word(self) -> None:
+        rows = [HEADINGS, ("a", "s@evil[.]top", "b@x.org"), ("b", "unknown", "c@x.org")]
+        assert found(rows) == ["s@evil.top"]
+
+    def test_a_hash_in_a_column_is_whole(self) -> None:
+        digest = "44d88612fea8a8f36de82e1278abb02f"
+        rows = [
+            ("Hash", "From", "To"),
+            (digest[:20], "s@evil.top", "v@x.org"),
+            (digest[20:],),
+        ]
+        assert set(found(rows, columns=(40, 240, 400))) == {digest, "s@evil.top"}
+
+
+class TestHyphens:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "http://paynow- secure.top/x",
+            "http://evil.top/some-\nlong-path/x.php",
+            "hxxp://paynow-\nsecure[.]top",
+            "anna.meier@city- hospital.org",
+            "john-\nsmith@evil.top",
+            "paynow-\nsecure.top",
+            "a-\nb-\nc.top",
+        ],
+    )
+    def test_a_value_goes_on_after_a_hyphen(self, text: str) -> None:
+        assert join_after_hyphens(f"x {text}, y") == f"x {''.join(text.split())}, y"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "domain- evil.top",
+            "Reporter- anna@city-hospital.org",
+            "C2- evil.top",
+            "evil.top- bad.top",
+            "10.0.0.1- 10.0.0.9",
+            "a multi-\nstage loader",
+            "see - evil.top",
+            "paynow-\n\n\nsecure.top",
+        ],
+    )
+    def test_other_hyphens_join_nothing(self, text: str) -> None:
+        assert join_after_hyphens(text) == text
+
+    def test_many_hyphens_cost_no_more_than_their_number(self) -> None:
+        assert len(join_after_hyphens("ab- " * 300_000 + "c.top")) > 300_000
