@@ -9,7 +9,7 @@ from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
 from tocsin.admission.documents import DocumentText, TextBudget
-from tocsin.admission.documents.pdf_tables import MAILBOX_SIGN, write_tables
+from tocsin.admission.documents.pdf_tables import VALUE_SIGN, write_tables
 from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
@@ -98,11 +98,11 @@ def _first_pages(reader: PdfReader) -> list[PageObject]:
 
 
 def _with_tables(page: PageObject, text: str, headings: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The text of a page with its tables, if one may tell who received a mail; open headings.
+    """The text of a page with its tables, if it may have one with values; open headings.
 
     See `write_tables`.
     """
-    layout = _text_of(page, "layout") if MAILBOX_SIGN.search(text) else None
+    layout = _text_of(page, "layout") if VALUE_SIGN.search(text) else None
     return (write_tables(layout, headings) if layout else None) or (text, ())
 
 

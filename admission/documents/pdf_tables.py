@@ -12,21 +12,31 @@ from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
 
 _GAP = re.compile(r" {2,}")
-MAILBOX_SIGN = re.compile(r"@|[\[({]\s?at\s?[\])}]", re.IGNORECASE)
+_MAILBOX = re.compile(r"@|[\[({]\s?at\s?[\])}]", re.IGNORECASE)
+VALUE_SIGN = re.compile(
+    rf"{_MAILBOX.pattern}|://|\[\.\]|\(\.\)|\[:|(?<![0-9A-Za-z])[0-9a-f]{{16}}"
+    r"|(?<!\d)\d{1,3}(?:\.\d{1,3}){3}(?!\d)",
+    re.IGNORECASE,
+)
+"""A mailbox, or an address, a hash or a defanged host."""
 _LONGEST_PAGE = 1_000_000
 _MOST_ROWS = 400
 _MOST_BLANK = 3
 _ROWS_PER_FOOTER = 20
 _MOST_LINES_OF_FOOTER = 2
 _LONGEST_HEADING = 40
+_LEAST_SHARE = 3
+"""One of so many rows at least has a value; the lines of two columns of sentences seldom do."""
 _LONGEST_HEADINGS = 400
 _LONGEST_PROSE = 60
 """Characters of a line in one piece beyond which it is a sentence, not the rest of a cell."""
-_MOST_LINES_OF_HEADINGS = 4
+_MOST_LINES_OF_HEADINGS = 10
+"""Lines from the first headings to the first value, if these and the cells are broken."""
 _LONGEST_VALUE = 2_000
 _HASH_DIGITS = (32, 40, 64, 128)
 _HEX = re.compile(r"[0-9A-Fa-f]{16,127}")
 _HEX_DIGITS = re.compile(r"[0-9A-Fa-f]{1,127}")
+_PART_OF_HOST = re.compile(r"(?=.*[0-9.-])[a-z0-9.-]{4,253}")
 _REST = re.compile(r"\S{1,2000}")
 _URL = re.compile(r"\S{1,20}://([^\s/:]{1,300})\S{0,2000}")
 _NOTHING = ("n/a", "-", "none", "null", "unknown")
@@ -53,7 +63,7 @@ class _Table:
 
 
 def write_tables(layout: str, headings: Sequence[str] = ()) -> tuple[str, Sequence[str]] | None:
-    """The text of a page with its tables as in Markdown; None if none of them holds a mailbox.
+    """The text of a page with its tables as in Markdown; None if none of them holds a value.
 
     `headings` are those of a table that may go on from the page before.  With the text come
     those of one that may go on with the next page, if there is one.
@@ -93,7 +103,16 @@ def _find_table(lines: Sequence[str], first: int) -> _Table | None:
         return None
     end = _find_end(lines, first)
     columns = _find_columns(lines[first:end])
-    return _Table(first, end, _read_rows(lines[first:end], columns)) if len(columns) > 1 else None
+    if len(columns) < 2 or not _holds_values(lines[first + 1 : end]):
+        return None
+    headings = [lines[first][places].strip() for places in columns]
+    return _Table(first, end, [headings, *_read_rows(lines[first + 1 : end], columns)])
+
+
+def _holds_values(rows: Sequence[str]) -> bool:
+    """True if a row holds a mailbox, or many hold values."""
+    count = sum(VALUE_SIGN.search(row) is not None for row in rows)
+    return any(map(_MAILBOX.search, rows)) or _LEAST_SHARE * count >= len(list(filter(None, rows)))
 
 
 def _find_rest(lines: Sequence[str], first: int, headings: Sequence[str]) -> _Table | None:
@@ -102,7 +121,7 @@ def _find_rest(lines: Sequence[str], first: int, headings: Sequence[str]) -> _Ta
         return None
     end = _find_end(lines, first)
     columns = _find_columns(lines[first:end])
-    if len(columns) != len(headings) or not any(map(MAILBOX_SIGN.search, lines[first:end])):
+    if len(columns) != len(headings) or not _holds_values(lines[first:end]):
         return None
     return _Table(first, end, [list(headings), *_read_rows(lines[first:end], columns)])
 
@@ -112,9 +131,9 @@ def _cells(line: str) -> list[str]:
 
 
 def _are_headings(lines: Sequence[str], number: int) -> bool:
-    """True if a line has headings, and one of the next ones a mailbox in one of several cells."""
+    """True if a line has headings, and one of the next ones a value in one of several cells."""
     line = lines[number]
-    if not line or len(line) > _LONGEST_HEADINGS or MAILBOX_SIGN.search(line):
+    if not line or len(line) > _LONGEST_HEADINGS or VALUE_SIGN.search(line):
         return False
     cells = _cells(line)
     if len(cells) < 2 or max(map(len, cells)) > _LONGEST_HEADING:
@@ -122,8 +141,8 @@ def _are_headings(lines: Sequence[str], number: int) -> bool:
     below = filter(None, lines[number + 1 : number + 1 + 2 * _MOST_LINES_OF_HEADINGS])
     for row in islice(below, _MOST_LINES_OF_HEADINGS):
         count = len(_cells(row))
-        if MAILBOX_SIGN.search(row):
-            return count > 1
+        if count > 1 and VALUE_SIGN.search(row):
+            return True
         if count > len(cells):
             return False
     return False
@@ -182,7 +201,8 @@ class _Column:
         if not cell:
             return
         near = self._row and self._lines_since <= _FARTHEST
-        if near and _goes_on(self._row[number], cell, is_full=self._is_full):
+        is_alone = not any(row[:-1])
+        if near and _goes_on(self._row[number], cell, is_full=self._is_full, is_alone=is_alone):
             self._row[number] += cell
             row[number] = ""
         else:
@@ -206,24 +226,41 @@ def _read_rows(lines: Sequence[str], columns: Sequence[slice]) -> list[list[str]
     return rows
 
 
-def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
-    """True if a value that ends a cell, and perhaps fills it, goes on in the line below."""
+def _goes_on(cell: str, below: str, *, is_full: bool, is_alone: bool) -> bool:
+    """True if a value that ends a cell, and perhaps fills it, goes on in the line below.
+
+    `is_alone` if no cell is before that below: then it is hardly that of another row.
+    """
     if len(cell) > _LONGEST_VALUE or not _REST.fullmatch(below):
         return False
     if cell.endswith("-"):
         return cell[-2:-1].isalnum()
-    if _HEX.fullmatch(cell) and len(cell) not in _HASH_DIGITS:
-        return _HEX_DIGITS.fullmatch(below) is not None
-    clear = refang(cell)
+    if _HEX.fullmatch(cell):
+        return _ends_hash(cell, below, is_alone=is_alone)
+    clear, rest = refang(cell), refang(below)
     if url := _URL.fullmatch(clear):
-        return (is_full or clear.endswith("/")) and _ends_url(url[1], refang(below))
-    host = clear.rpartition("@")[2]
-    return host != clear and not parse_known_host(host) and "@" not in refang(below)
+        return (is_full or clear.endswith("/")) and _ends_url(url[1], rest)
+    _, sign, host = clear.rpartition("@")
+    if parse_known_host(host):
+        return False
+    if sign:
+        return "@" not in rest
+    return is_full and _PART_OF_HOST.fullmatch(clear) is not None and _ends_host(clear + rest)
+
+
+def _ends_hash(digits: str, below: str, *, is_alone: bool) -> bool:
+    """True if the line below is the rest of a hash; one that may be whole goes on only alone."""
+    if not _HEX_DIGITS.fullmatch(below) or len(below) in _HASH_DIGITS:
+        return False
+    return is_alone or len(digits) not in _HASH_DIGITS
+
+
+def _ends_host(text: str) -> bool:
+    return parse_known_host(text.partition("/")[0]) is not None
 
 
 def _ends_url(host: str, below: str) -> bool:
     """True if the line below a URL may be its rest: neither a value of its own nor a word."""
-    if "://" in below or "@" in below or below.lower() in _NOTHING:
+    if VALUE_SIGN.search(below) or below.lower() in _NOTHING:
         return False
-    is_value = parse_known_host(below.partition("/")[0]) is not None
-    return not is_value or not parse_known_host(host)
+    return not _ends_host(below) or not parse_known_host(host)
