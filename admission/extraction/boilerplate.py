@@ -154,6 +154,10 @@ _IDS_RULE = re.compile(
 _RULE_CONTENT = re.compile(r'\bcontent\s*:\s*+(?:!\s*+)?"([^"]{1,2000})"')
 _LABEL = re.compile(rf"{_BULLET}([^:：=|@<>\t\"{{}}\[]{{1,40}})([:：|])")
 """`Reply-To:` at the beginning of a line."""
+_LABEL_WITHOUT_COLON = re.compile(
+    rf"{_BULLET}([^\W\d_][^:：=|@<>\t\"{{}}\[]{{2,38}}[^\W\d_])\s{{1,4}}[<`*]?[^\s@]{{1,64}}@\S{{1,253}}\s*"
+)
+"""`Reply to` and a mailbox that ends the line; shorter words, as `de`, are those of sentences."""
 _MODIFIERS = re.compile(rf"{mailboxes.SIGMA_MODIFIERS}(?=:)")
 _ADDRESSED = re.compile(r"\s*+(?:[^@:<>]{1,60}<)?[^\s@<>]{1,64}@")
 _PLAIN_MAILBOX = re.compile(
@@ -325,8 +329,8 @@ def _is_recipient_heading(heading: str) -> bool:
 
 
 def _is_of_sender(line: str) -> bool:
-    """True for the line of a message that names its sender: `From: …`."""
-    label = _LABEL.match(line)
+    """True for the line of a message that names its sender: `From: …`, or `From …` alone."""
+    label = _LABEL.match(line) or _LABEL_WITHOUT_COLON.fullmatch(line)
     return label is not None and names_senders(label[1])
 
 

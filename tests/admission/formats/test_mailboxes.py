@@ -88,6 +88,28 @@ class TestWordsBefore:
         assert values(f"Note\n\n{sentence.format('joe@bad.com')}.\n") == ["joe@bad.com"]
         assert values(f"Note\n\n{sentence.format('joe[@]bad[.]com')}.\n") == ["joe@bad.com"]
 
+    @pytest.mark.parametrize(
+        "verb",
+        [
+            *("was then used to send", "was misused for", "has been compromised by"),
+            *("was apparently hijacked", "was taken over by"),
+        ],
+    )
+    def test_a_mailbox_that_was_taken_over_is_a_victims(self, verb: str) -> None:
+        text = f"The mailbox jane@lab.org {verb} more mails; see joe@bad.com for them.\n"
+        assert values(f"Note\n\n{text}") == ["joe@bad.com"]
+
+    @pytest.mark.parametrize(
+        "sentence",
+        [
+            "joe@bad.com was used to send them",
+            "joe@bad.com was then used to register bad.net",
+            "the attacker at joe@bad.com was then used to send it",
+        ],
+    )
+    def test_a_mailbox_that_was_used_is_an_attackers(self, sentence: str) -> None:
+        assert values(f"Note: {sentence}.\n")[0] == "joe@bad.com"
+
     def test_words_for_attackers_speak_of_the_first_mailbox_and_those_joined_to_it(self) -> None:
         text = "It came from joe@bad.com, jim@bad.com (old) and al@bad.net and hit jane@lab.org.\n"
         assert values(f"Seen with evil[.]com.\n\n{text}") == [
@@ -300,6 +322,18 @@ class TestMailLogs:
         text = f"Link: hxxp://bad[.]net/a\nTo: jane@lab.org\n{label}: joe@bad.com\n"
         assert values(text) == ["http://bad.net/a", "joe@bad.com"]
 
+    @pytest.mark.parametrize(
+        "line", ["Reply to joe@bad.com", "- Antwort an <joe@bad.com>", "asks all to reply to {}"]
+    )
+    def test_a_mailbox_for_replies_is_a_senders_without_a_colon(self, line: str) -> None:
+        text = f"Link: hxxp://bad[.]net/a\n{line.format('joe@bad.com')}\n"
+        assert values(text) == ["http://bad.net/a", "joe@bad.com"]
+
+    @pytest.mark.parametrize("line", ["Please reply to jane@lab.org", "We ask you to reply to {}"])
+    def test_who_wants_replies_to_a_text_is_none(self, line: str) -> None:
+        text = f"Link: hxxp://bad[.]net/a\n{line.format('jane@lab.org')}\n"
+        assert values(text) == ["http://bad.net/a"]
+
     def test_a_bar_ends_a_message_id(self) -> None:
         assert values("Log:\nMsgId=1@bad.net|Sender=joe@bad.com|Rcpt=jane@lab.org\n") == [
             "joe@bad.com"
@@ -367,6 +401,7 @@ class TestPastedHeads:
             *("On behalf of", "tO", "Reci\u00adpient", "Notify", "Gemeldet durch", "Empfaenger"),
             *(
                 "Déclarant",
+                *("Към", "Як", "Ск", "Явно копие"),
                 "Cci",
                 "Solicitante",
                 "CCO",
