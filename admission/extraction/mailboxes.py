@@ -68,13 +68,14 @@ _AFTER_SENDER = re.compile(r"[>\"']{0,2}(?:\.\.\.|:)\s?sender\b", re.IGNORECASE)
 """Words of a mail server's reply after the mailbox that it is about, and the time of `Received`."""
 _AND = load_alternation(_PACKAGE, "conjunctions")
 _ANY_MAILBOX = (
-    r"[^\s,;:=|<>\"'()\[\]{}@]{1,64}"
+    r"[^\s,;、，；:=|<>\"'()\[\]{}@]{1,64}"
     r"(?:@|\s?[\[({]\s?(?:@|at)\s?[\])}]\s?)[\w\[(](?:[\w.\[\](){}-]{0,252}[\w\])}])?"
 )
 """A mailbox, defanged or not."""
 _MAILBOX = re.compile(_ANY_MAILBOX, re.IGNORECASE)
 _JOINED = re.compile(
-    rf"[>\"')\]\s]{{0,6}}(?:\([^()@]{{1,30}}\)\s)?\(?(?:[,;/&+]|\b{_AND}\b|(?<=\s)|{_AND}\s?)"
+    rf"[>\"')\]\s]{{0,6}}(?:\([^()@]{{1,30}}\)\s)?\(?"
+    rf"(?:[,;、，；/&+]|\b{_AND}\b|(?<=\s)|{_AND}\s?)"
     r"\s{0,4}(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?[\s<\"'(\[]{0,6}",
     re.IGNORECASE,
 )
@@ -85,9 +86,10 @@ _AFTER_PERSON = re.compile(
     re.IGNORECASE,
 )
 """Verbs of sentences about somebody who received a mail."""
-_ADDRESS = re.compile(r"[^\s,;:=|<>\"'()\[\]{}@]{1,64}@[\w.-]{1,253}")
+_ADDRESS = re.compile(r"[^\s,;、，；:=|<>\"'()\[\]{}@]{1,64}@[\w.-]{1,253}")
 _BETWEEN_LISTED = re.compile(
-    r"[>\"')\]\s]{0,6}[,;]\s{0,4}(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?"
+    r"[>\"')\]\s]{0,6}[,;、，；]\s{0,4}"
+    r"(?:(?:\"[^\"@]{0,60}\"|[A-Z][^<>()@:,;\"]{0,60})\s{0,4}(?=[<(]))?"
     r"[\s<\"'(\[]{0,6}"
 )
 """Between two mailboxes of one list, which may have names."""

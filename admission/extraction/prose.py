@@ -29,17 +29,24 @@ from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.word_lists import load_words
 
 _SCHEME = re.compile(r"(?:https?|ftps?|sftp|wss?|tcp|udp)://", re.IGNORECASE)
+_WIDE_COMMAS = "\u3001\uff0c\uff1b"
+"""Commas and the semicolon of Chinese and Japanese, which stand between values without blanks."""
 _URL_END = re.compile(
-    r"[\s\"<>`\u201c\u201d\u2018\u2019\u00ab\u00bb|^{}\\]|\]\(|'(?![\w%])|[,;](?=https?:)",
+    rf"[\s{_WIDE_COMMAS}\"<>`\u201c\u201d\u2018\u2019\u00ab\u00bb|^{{}}\\]"
+    r"|\]\(|'(?![\w%])|[,;](?=https?:)",
     re.IGNORECASE,
 )
-_PARTS = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022\uff1a,;|^(){}]+")
-_PIECES = re.compile(r"[\s\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022\uff1a,;|^=(){}!?&]+")
+_PARTS = re.compile(
+    rf"[\s{_WIDE_COMMAS}\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022\uff1a,;|^(){{}}]+"
+)
+_PIECES = re.compile(
+    rf"[\s{_WIDE_COMMAS}\"'<>`\u201c\u201d\u2018\u2019\u00ab\u00bb\u2022\uff1a,;|^=(){{}}!?&]+"
+)
 _MARKS_IN_URLS = re.compile(r"[=!?&]")
 """Marks that part words in texts, and belong to paths and queries of URLs."""
 _TRIM = (
     " \t\ufeff\u200b\"'`<>,;|*-\u2013\u2014\u2022()[]{}.:!?~\u201c\u201d\u2018\u2019\u00a0"
-    "\u3001\u3002\uff0c"
+    f"\u3002{_WIDE_COMMAS}"
 )
 _PASSTHROUGH = re.compile(r"\+{1,3}")
 """Passthrough marks of AsciiDoc."""
@@ -134,6 +141,7 @@ def find_in_line(
         return
     bare = _strip_bullet(plain).strip(_TRIM)
     alone = bool(bare) and " " not in bare and "\t" not in bare
+    alone = alone and (bare.isascii() or not any(map(bare.__contains__, _WIDE_COMMAS)))
     found = _recognise_whole_line(bare, listing, plain) if alone else None
     if found is not None and not _has_key(found) and (listing or _is_value(found, bare, before)):
         yield found
@@ -238,7 +246,7 @@ def _strip_closing(url: str) -> str:
     """The URL without marks at its end that belong to the sentence around it."""
     surplus = {mark: url.count(mark) - url.count(_CLOSING[mark]) for mark in _CLOSING}
     end = len(url)
-    while end and url[end - 1] in ".,;:!?'\"*_)]}>":
+    while end and url[end - 1] in ".,;:!?'\"*_)]}>\u3002":
         mark = url[end - 1]
         if mark in surplus:
             if surplus[mark] <= 0:

@@ -34,7 +34,7 @@ _OTHER_HASH_TYPES = re.compile(
 """Parts of the names of types that are hashes, but not of files."""
 _ALGORITHMS = {IocType.MD5: "MD5", IocType.SHA1: "SHA-1", IocType.SHA256: "SHA-256"}
 _TRIM = " \t\n\u00a0\ufeff\u200b\"'`<>,;|"
-_SEPARATORS = re.compile(r"[\s,;|]+")
+_SEPARATORS = re.compile(r"[\s,;、，；|]+")
 _MISP_SEPARATOR = re.compile(r"(?<=\S)\|(?=\S)")
 """Between the parts of a MISP value, `filename|sha256`; file names may hold spaces."""
 _LABEL_SEPARATORS = re.compile(r"[,;|#\n]+")

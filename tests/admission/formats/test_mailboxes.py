@@ -391,6 +391,11 @@ class TestPastedHeads:
         )
         assert values(text) == ["joe@bad.com"]
 
+    def test_a_list_with_wide_commas_is_one(self) -> None:
+        text = "邮件由 joe@bad.com，jim@bad.com 发送给 jane@lab.org、bob@lab.org，al@a.org。\n"
+        assert values(f"通报\n{text}") == ["joe@bad.com", "jim@bad.com"]
+        assert values("通报\nx to=jane@lab.org、bob@lab.org；al@a.org\n") == []
+
     def test_a_colon_of_full_width_is_one(self) -> None:
         text = "发件人：joe@bad.com\n收件人：张三 <jane@lab.org>\n"
         assert values(text) == ["joe@bad.com"]

@@ -25,6 +25,25 @@ def values(text: Any, **how: Any) -> Any:
     return [each.object["pattern"].split(" = ")[1][1:-2] for each in read(text, **how)]
 
 
+class TestWideCommas:
+    """Chinese and Japanese texts have no blanks between values."""
+
+    @pytest.mark.parametrize("comma", ["，", "、", "；"])
+    @pytest.mark.parametrize("name", ["report.txt", "a.csv"])
+    def test_they_part_values(self, comma: str, name: str) -> None:
+        parted = ["198.51.100.7", "bad.com", "http://bad.net/a", "http://bad.org/b", "e" * 32]
+        assert values(f"IOC\n{comma.join(parted)}\n", name=name) == parted
+
+    def test_a_wide_full_stop_ends_a_url(self) -> None:
+        assert values("恶意链接：http://bad.com/a、bad.net。\n通报：http://bad.org/b。\n") == [
+            *("http://bad.com/a", "bad.net", "http://bad.org/b")
+        ]
+
+    def test_they_part_urls_of_a_list(self) -> None:
+        urls = ["http://bad.com/a", "http://bad.net/b", "http://bad.org/c"]
+        assert values(f"{urls[0]}，{urls[1]}\n{urls[2]}\n") == urls
+
+
 class TestDefanged:
     @pytest.mark.parametrize(
         ("written", "value"),
