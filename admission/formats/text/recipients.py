@@ -42,6 +42,8 @@ _JSON_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*+:)?|[\[\]{},]')
 _NAMES_OF_PAIRS = frozenset(("name", "key"))
 _EXFILTRATION = re.compile(r"exfil", re.IGNORECASE)
 _JSON_MEMBER = re.compile(r'"\s*:')
+_JSON_BEGINS = re.compile(r'"\s*+:|[\[{]\s*+(?:"[^"]*+"\s*+)?$')
+"""The name of a member, or an object or array that ends its line, perhaps with a string."""
 _DEEPEST = 100
 _RELATED = "related."
 """The beginning of the names of fields that list everybody whom an event names."""
@@ -271,6 +273,10 @@ class _JsonReader:
         """After the name of a member, the owner of mailboxes in it."""
         self._key = self._pair = ""
         """The name of the last member, and the name in `{"Name": "To", "Value": …}`."""
+        self._string = ""
+        """The last string; the name of a member if the next line begins with a colon."""
+        self._awaits = False
+        """True if the value of a member is on the next line."""
         self._related = _DEEPEST
         """The depth of the object `related`."""
         self._loot = _DEEPEST
@@ -278,9 +284,16 @@ class _JsonReader:
 
     def find_mailboxes(self, line: str) -> Iterator[tuple[str, _Owner]]:
         """The mailboxes in the next line, with their owners where these are known."""
-        if not self._open and _JSON_MEMBER.search(line) is None:
+        if not (self._open or self._awaits) and _JSON_BEGINS.search(line) is None:
             return
+        if self._string and line.lstrip().startswith(":"):
+            self._begin_member(self._string)
+        yield from self._read_tokens(line)
+        self._awaits = line.rstrip().endswith(":")
+
+    def _read_tokens(self, line: str) -> Iterator[tuple[str, _Owner]]:
         for token in _JSON_TOKEN.finditer(line):
+            self._string = token[1] or ""
             if token[2]:
                 self._begin_member(token[1])
             elif token[1] is None:

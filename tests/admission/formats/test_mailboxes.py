@@ -515,6 +515,10 @@ class TestRecipientsInEvents:
             '{"_raw": "{\\"sender\\":\\"joe@bad.com\\",'
             '\\"users\\":[\\"al@a.org\\",\\"jane@lab.org\\"]}"}',
             '{"to": "\\"Jane, Doe\\" <jane@lab.org>", "from": "\\"Joe\\" <joe@bad.com>"}',
+            '{"from"\n:\n"joe@bad.com",\n"to"\n:\n["al@a.org",\n"jane@lab.org"]}',
+            'Event: {\n"from"\n  : "joe@bad.com",\n"to"\n  : "jane@lab.org"\n}',
+            'x {\n"a"\n:\n{\n"to"\n:\n"jane@lab.org"\n}\n,\n"from"\n:\n"joe@bad.com"\n}',
+            '"to":\n  "jane@lab.org",\n"from":\n  "joe@bad.com"',
             '{\n"messagesDelivered": [\n{\n"recipient":\n"j@lab.org",\n"ip":\n"joe@bad.com"\n}]}',
         ],
     )
