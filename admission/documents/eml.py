@@ -42,6 +42,7 @@ _LONGEST_FIELD = 100_000
 ReadAttached = Callable[[str, bytes], Mail | None]
 """Reads a file with a name that may itself be a saved message; None if it is none."""
 _MAILBOX = re.compile(r"[^\s@<>,;:\"()\[\]]{1,64}@[^\s@<>,;:\"()\[\]]{1,255}")
+_FORGED = re.compile(r"\bspf=(?:soft)?fail\b", re.IGNORECASE)
 _FOR = re.compile(r"\bfor\s+<?([^\s@<>;]{1,64}@[^\s@<>;]{1,255}?)>?[\s;]", re.IGNORECASE)
 
 
@@ -77,7 +78,7 @@ class _Reader:
             elif part.get_content_maintype() == "text":
                 content.texts.append(_decode_text(part))
         return Mail(
-            senders=_mailboxes(message, SENDER_FIELDS),
+            senders=_senders(message),
             recipients=_recipients(message),
             names=names_in(_values(message, RECIPIENT_FIELDS)),
             checks=_field(message, "authentication-results"),
@@ -204,6 +205,21 @@ def mailboxes_in(values: list[str]) -> list[str]:
     parsed = (address for _, address in getaddresses(values) if "@" in address)
     everything = [*parsed, *(each for value in values for each in _MAILBOX.findall(value))]
     return list(dict.fromkeys(each.strip("'<>.").lower() for each in everything))
+
+
+def _senders(message: Message) -> list[str]:
+    checks = _field(message, "authentication-results")
+    returned = return_paths(_values(message, ("return-path",)), checks)
+    return list(dict.fromkeys((*_mailboxes(message, SENDER_FIELDS), *returned)))
+
+
+def return_paths(values: list[str], checks: str) -> list[str]:
+    """The mailboxes in the values of `Return-Path`, unless the checks of SPF say they are forged.
+
+    One with `=` names a recipient, or a server on the way rewrote it (VERP, SRS, BATV).
+    """
+    forged = _FORGED.search(checks[:_LONGEST_FIELD])
+    return [] if forged else [each for each in mailboxes_in(values) if "=" not in each]
 
 
 def _recipients(message: Message) -> list[str]:

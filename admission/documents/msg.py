@@ -9,10 +9,12 @@ import olefile
 from tocsin.admission.documents import Mail
 from tocsin.admission.documents.eml import (
     RECIPIENT_FIELDS,
+    SENDER_FIELDS,
     Contents,
     ReadAttached,
     mailboxes_in,
     names_in,
+    return_paths,
 )
 from tocsin.admission.documents.html import decode
 from tocsin.admission.documents.rtf import decompress, find_rtf_links, strip_rtf
@@ -129,8 +131,10 @@ def _parse_fields(headers: str) -> dict[str, list[str]]:
 
 def _senders(message: _Storage, fields: dict[str, list[str]]) -> list[str]:
     named = [message.text(tag) for tag in _SENDERS]
-    named += [value for name in ("from", "sender", "reply-to") for value in fields.get(name, ())]
-    return mailboxes_in(named)
+    named += [value for name in SENDER_FIELDS for value in fields.get(name, ())]
+    checks = " ".join(fields.get("authentication-results", [])[:1])
+    returned = return_paths(fields.get("return-path", []), checks)
+    return list(dict.fromkeys((*mailboxes_in(named), *returned)))
 
 
 def _recipients(message: _Storage, fields: dict[str, list[str]]) -> list[str]:

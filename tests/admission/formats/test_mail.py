@@ -92,6 +92,31 @@ class TestReading:
         assert values(found) == ["http://evil.com/a"]
         assert messages(found) == ["the sender is forged (dmarc=fail) and not shared"]
 
+    @pytest.mark.parametrize("results", ["spf=pass; dmarc=fail", "spf=none"])
+    def test_the_mailbox_to_which_a_mail_returns_is_shared(self, results: str) -> None:
+        message = mail("x", From="info@bank.com", Authentication_Results=results)
+        message["Return-Path"] = "<joe@bad.com>"
+        assert values(read_mail(message))[-1] == "joe@bad.com"
+
+    @pytest.mark.parametrize(
+        ("returned", "results"),
+        [
+            ("joe@bad.com", "spf=fail; dkim=pass"),
+            ("joe@bad.com", "spf=softfail"),
+            ("SRS0=a1=b2=bad.com=joe@relay.example", "spf=pass"),
+            ("bounces-al=other.example@bad.com", "spf=pass"),
+            (VICTIM, "spf=pass"),
+            ("", "spf=pass"),
+        ],
+    )
+    def test_one_that_is_forged_or_names_a_recipient_is_not(
+        self, returned: str, results: str
+    ) -> None:
+        message = mail("http://evil.com/a", From="info@bank.com", Authentication_Results=results)
+        message["Return-Path"] = f"<{returned}>"
+        assert values(read_mail(message))[-1] == "http://evil.com/a"
+        assert "bad.com" not in str([each.object for each in read_mail(message)])
+
     def test_checks_of_any_length_take_hardly_any_memory(self) -> None:
         results = "dmarc=fail" + " spf=pass" * 1_000_000
         tracemalloc.start()
@@ -360,10 +385,11 @@ class TestOutlook:
     def test_fields_of_its_way_name_recipients_and_forgery(self) -> None:
         fields = f"Received: from a by b\r\n for <{VICTIM}>; Mon\r\nReply-To: boss@evil.org\r\n"
         fields += "Authentication-Results: mx; dmarc=fail\r\nFrom: a@bank.com\r\n"
+        fields += "Return-Path: <joe@bad.com>\r\n"
         entries = {**text_property("007D", fields), **text_property("5D01", "a@bank.com")}
         entries |= text_property("1000", f"http://evil.com/?{VICTIM}")
         found = read_file("a.msg", compound_file(outlook_message(entries)))
-        assert values(found) == ["boss@evil.org", "http://evil.com/"]
+        assert values(found) == ["boss@evil.org", "joe@bad.com", "http://evil.com/"]
 
     def test_links_in_rich_text_are_read(self) -> None:
         rich = b'{\\rtf1 {\\field{\\*\\fldinst HYPERLINK "https://evil.com/a?b=1"}} '
