@@ -14,7 +14,9 @@ from tocsin.admission.extraction.field_names import (
     holds_people,
     is_of_people,
     names_people,
+    names_recipients,
     names_senders,
+    names_victims,
     normalise_heading,
     split_heading,
 )
@@ -100,8 +102,11 @@ _PARTS_OF_NAMES = frozenset(load_words(_PACKAGE, "headings_parts_of_names"))
 _LOGGING_HOST = frozenset(("host", "hostname", "host name"))
 _OF_RECIPIENTS = frozenset(("to ip", "toip", "click ip"))
 """Headings of addresses of recipients in a list of messages."""
-_BESIDE_SENDERS = frozenset(("link", "links", "source ip"))
+_LINKS = frozenset(("link", "links"))
 """Headings of indicators in a list of messages that is without other indicators."""
+_ADDRESS = r" (?:ip(?: address(?:es)?)?|ips|ipv4|ipv6|address(?:es)?)"
+_SOURCE, _DESTINATION = re.compile(f"source{_ADDRESS}"), re.compile(f"destination{_ADDRESS}")
+"""Headings of the ends of connections; in a list of messages, of its servers."""
 _INDICATOR_WORDS = frozenset(("indicator", "indicators", "ioc", "iocs"))
 _ROLES_OF_PEOPLE = frozenset(("role", "rolle", "rol", "ruolo", "rola", "роль"))
 """Headings of columns that say `Sender` or `Victim`."""
@@ -206,6 +211,7 @@ def parse_headings(cells: Sequence[str]) -> Columns | None:
     if any(map(_DIRECTION.search, map(normalise_heading, cells))) or any(map(is_field, cells)):
         own = map(_is_logging_host, cells)  # a log: `host` wrote it
         roles = [Role.OTHER if mine else role for mine, role in zip(own, roles, strict=True)]
+    roles = _roles_in_list_of_connections(cells, roles)
     recipients = any(map(names_people, cells)) or (
         any(map(names_senders, cells)) and any(map(holds_people, cells))
     )
@@ -231,10 +237,29 @@ def is_field(heading: str) -> bool:
     return _FIELD.fullmatch(heading.strip()) is not None
 
 
+def _roles_in_list_of_connections(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
+    """With the sources beside destinations, unless people are named: those may be the sources.
+
+    Beside senders, the destination is the recipient's server.
+    """
+    headings = list(map(split_heading, cells))
+    if not (any(map(_SOURCE.fullmatch, headings)) and any(map(_DESTINATION.fullmatch, headings))):
+        return list(roles)
+    if any(map(names_senders, cells)):
+        pattern, changed = _DESTINATION, Role.OTHER
+    elif any(map(names_people, cells)):
+        return list(roles)
+    else:
+        pattern, changed = _SOURCE, Role.VALUE_OF_KIND
+    paired = zip(headings, roles, strict=True)
+    return [changed if pattern.fullmatch(heading) else role for heading, role in paired]
+
+
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
     """Without the recipient's server, and with the senders if nothing else is an indicator.
 
-    Beside senders, links and sources are those of the messages.  `Data` is a date, as in Italian.
+    Beside senders, links and sources are those of the messages; beside recipients, links are.
+    `Data` is a date, as in Italian.
     """
     others = [role for cell, role in zip(cells, roles, strict=True) if not _is_of_message(cell)]
     headings = list(map(normalise_heading, cells))
@@ -243,17 +268,26 @@ def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> l
     if dated:
         others.remove(Role.VALUE)
     senders = _INDICATOR_ROLES.isdisjoint(others)
-    beside = senders and of_senders
+    linked = of_senders or any(map(_is_of_recipients, cells))
     found = []
     for cell, heading, role in zip(cells, headings, roles, strict=True):
         if heading in _OF_RECIPIENTS:
             role = Role.OTHER
-        elif (senders and names_senders(cell)) or (beside and heading in _BESIDE_SENDERS):
+        elif senders and (
+            names_senders(cell)
+            or (linked and heading in _LINKS)
+            or (of_senders and _SOURCE.fullmatch(split_heading(cell)))
+        ):
             role = Role.VALUE_OF_KIND
         elif dated and heading == "data":
             role = Role.FIRST_SEEN
         found.append(role)
     return found
+
+
+def _is_of_recipients(heading: str) -> bool:
+    """True for recipients of messages; links beside `Victim` are those of articles."""
+    return names_recipients(heading) and not names_victims(heading)
 
 
 def _is_of_message(heading: str) -> bool:

@@ -103,6 +103,41 @@ class TestHeadings:
             "http://evil.com/"
         ]
 
+    @pytest.mark.parametrize("heading", ["Recipient", "To", "Clicked by", "Affected users"])
+    def test_beside_recipients_a_link_is_that_of_the_message(self, heading: str) -> None:
+        text = f"{heading},Link\njane@acme.org,http://bad.com/a\n"
+        assert values(text) == ["http://bad.com/a"]
+        assert values(f"{heading},Domain,Link\njane@acme.org,bad.com,http://x.org/a\n") == [
+            "bad.com"
+        ]
+
+    @pytest.mark.parametrize("heading", ["Victim", "Reporter", "User"])
+    def test_beside_victims_and_others_a_link_is_a_reference(self, heading: str) -> None:
+        assert values(f"{heading},Link\nAcme,http://news.org/a\n") == []
+
+    @pytest.mark.parametrize(
+        ("source", "destination"),
+        [
+            ("Source IP", "Destination IP"),
+            ("source.ip", "destination.ip"),
+            ("SourceIP", "DestinationIP"),
+            ("Source IP Address", "Destination IP Address"),
+        ],
+    )
+    def test_a_source_beside_a_destination_is_an_indicator(
+        self, source: str, destination: str
+    ) -> None:
+        text = f"Time,{source},{destination}\n2026-01-31,198.51.100.7,203.0.113.9\n"
+        assert values(text) == ["198.51.100.7", "203.0.113.9"]
+
+    def test_beside_users_it_may_be_theirs(self) -> None:
+        text = "User,Source IP,Destination IP\njane,198.51.100.7,203.0.113.9\n"
+        assert values(text) == ["203.0.113.9"]
+
+    def test_of_messages_the_destination_is_the_recipients_server(self) -> None:
+        text = "Source IP,Destination IP,Sender,To\n198.51.100.7,203.0.113.9,joe@bad.com,j@a.org\n"
+        assert values(text) == ["198.51.100.7", "joe@bad.com"]
+
     def test_data_is_the_date_of_a_message(self) -> None:
         text = "Data;Mittente;Destinatario\n2026-01-31;joe@bad.com;jane@acme.org\n"
         (found,) = read_candidates(text)
