@@ -122,6 +122,14 @@ _CEF_LABEL = re.compile(r"\b(c\w{1,6}\d)Label=([^=|]{1,60}?)(?=\s\w+=|\s*$|\|)")
 _MOST_LABELS = 20
 _PROGRAM = re.compile(r"(?<!\S)[\w./-]{1,60}\.(?:pl|py|sh)\[\d{1,10}\]:")
 """A program that wrote a line of a log, with its process."""
+_TENANT = re.compile(
+    r"(\b(?:organi[sz]ation|tenant)[_ ]?(?:name|domain|id)?[\"']?\s{0,30}[:=]\s{0,4}[\"']?)"
+    r"[\w-]{1,64}\.onmicrosoft\.com\b",
+    re.IGNORECASE,
+)
+"""The name of the victim's own tenant in a log of Microsoft 365."""
+_HOSTS_OF_VICTIMS = (("tp[", _SERVER_OF_RECIPIENT), (".onmicrosoft.", _TENANT))
+"""Hosts that are removed from lines of logs, but not what stands before them: a sign of each."""
 _NOT_OF_SENDERS = (
     ("MDLOG,", _MIMEDEFANG, r"\1"),
     ("[", _PROGRAM, ""),
@@ -177,20 +185,26 @@ def _remove_labelled_fields(line: str) -> str:
     return line
 
 
+def _remove_recipients_of_exim(line: str) -> str:
+    line = _EXIM_DELIVERY.sub(r"\1", line)
+    if _EXIM_ARRIVAL.match(line):  # its recipients are last
+        line = line.rpartition(" for ")[0] or line
+    return line
+
+
 def remove_log_fields(line: str) -> str:
-    """The line of a mail server's log without message ids and the servers of recipients.
+    """The line of a mail server's log without message ids, servers of recipients, and tenants.
 
     >>> remove_log_fields("to=<j@lab.org>, relay=mx.lab.org[192.0.2.1]:25, msgid=<1@a.org>")
     'to=<j@lab.org>, , >'
     """
-    if "tp[" in line:
-        line = _SERVER_OF_RECIPIENT.sub(r"\1", line)
+    for sign, pattern in _HOSTS_OF_VICTIMS:
+        if sign in line:
+            line = pattern.sub(r"\1", line)
     if "@" not in line:
         return line
     if line[:4].isdigit():
-        line = _EXIM_DELIVERY.sub(r"\1", line)
-        if _EXIM_ARRIVAL.match(line):  # its recipients are last
-            line = line.rpartition(" for ")[0] or line
+        line = _remove_recipients_of_exim(line)
     if "Label=" in line:
         line = _remove_labelled_fields(line)
     for sign, pattern, kept in _NOT_OF_SENDERS:

@@ -289,6 +289,19 @@ class TestMailLogs:
     def test_a_recipient_is_no_indicator(self, line: str) -> None:
         assert set(values(f"Log:\n{line}\n")) <= {"joe@bad.com"}
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "Organization   : lab.onmicrosoft.com",
+            '{"Workload":"Exchange","OrganizationName":"lab.onmicrosoft.com","From":"joe@bad.com"}',
+            "TenantDomain=lab.onmicrosoft.com",
+        ],
+    )
+    def test_the_tenant_in_a_log_is_no_indicator_and_others_are(self, line: str) -> None:
+        text = f"Log:\n{line}\nFrom: joe@bad.com\nURL: https://bad.onmicrosoft.com/a\n"
+        assert values(text) == ["joe@bad.com", "https://bad.onmicrosoft.com/a"]
+        assert values("Log:\nOrganization: bad.onmicrosoft[.]com\n") == ["bad.onmicrosoft.com"]
+
     def test_recipients_are_none_in_a_ransom_note_either(self) -> None:
         assert values("Your files, see the log.\nx: to=<jane@lab.org>\nfrom=<joe@bad.com>\n") == [
             "joe@bad.com"
