@@ -29,6 +29,7 @@ from tocsin.admission.observables.ioc_types import (
     MAX_CHARACTERS,
     IocType,
     RecognisedIoc,
+    recognise_ioc,
 )
 from tocsin.admission.observables.refang import join_spaced, refang
 from tocsin.admission.word_lists import load_alternation, load_words
@@ -159,6 +160,15 @@ _LABEL_WITHOUT_COLON = re.compile(
 )
 """`Reply to` and a mailbox that ends the line; shorter words, as `de`, are those of sentences."""
 _MODIFIERS = re.compile(rf"{mailboxes.SIGMA_MODIFIERS}(?=:)")
+_CREDENTIALS = re.compile(
+    r"\s*(?:\d{1,6}[.)]\s)?(?:https?://\S{1,500}?[:;|\s]\s?)?"
+    r"[^\s@:;|,/]{1,64}@[\w.-]{1,253}(\s?[:;|]\s?)([^\s:;|=]{4,64})\s*"
+)
+"""A mailbox and its password, perhaps with the page where it is entered."""
+_PASSWORD = re.compile(r"(?=.*[a-z])(?=.*\d)(?::(?=\S)|(?!\W+[A-Za-z]+[-_.]?\d+$))")
+"""A colon or another mark, and a word that is hardly anything but a password after it; behind
+other marks, `Storm-0539` may name an attacker."""
+_NEAR_CREDENTIALS = 5
 _ADDRESSED = re.compile(r"\s*+(?:[^@:<>]{1,60}<)?[^\s@<>]{1,64}@")
 _PLAIN_MAILBOX = re.compile(
     r"[\s`*_]*+(?:[^@:<>]{1,60}<)?(?:mailto:)?[\w.+'-]{1,64}@(?:[\w-]{1,63}\.)+\w", re.IGNORECASE
@@ -200,7 +210,8 @@ def classify_lines(lines: Sequence[str], markup: bool) -> Sequence[LineRole | No
             labelled = f"{term}{line.lstrip()}"
         else:
             labelled, term = line, line.strip()[:_LONGEST_TERM] or term
-        written_by = LineRole.PEOPLE if signature.holds(number, heading) else None
+        private = signature.holds(number, heading) or are_credentials(lines, number)
+        written_by = LineRole.PEOPLE if private else None
         usual = _classify_line(labelled, markup) or written_by or section
         role = LineRole.YARA_RULE if rule else folded or usual
         found.append(people.classify(line, role, heading))
@@ -214,6 +225,21 @@ def _role_below(heading: str) -> LineRole | None:
     if heading in mailboxes.PEOPLE_HEADINGS:
         return LineRole.PEOPLE
     return LineRole.REFERENCE if heading in _REFERENCE_HEADINGS else None
+
+
+def are_credentials(lines: Sequence[str], number: int) -> bool:
+    """True if the line with that number, and one near it, have a mailbox and its password."""
+    if not _find_password(lines[number]):
+        return False
+    near = lines[max(0, number - _NEAR_CREDENTIALS) : number + _NEAR_CREDENTIALS + 1]
+    found = set(filter(None, map(_find_password, near)))
+    return len(found) > 1 and any(map(_PASSWORD.match, found))
+
+
+def _find_password(line: str) -> str:
+    """The mark after a mailbox and what may be its password; empty if a line is another one."""
+    found = _CREDENTIALS.fullmatch(line) if "@" in line else None
+    return "".join(found.groups()) if found and recognise_ioc(refang(found[2])) is None else ""
 
 
 class _SignatureReader:

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from tocsin.admission.extraction.boilerplate import (
     LineRole,
+    are_credentials,
     begins_people,
     begins_section,
     classify_lines,
@@ -226,6 +227,8 @@ class _TextReader:
     def _find_in_entry(self, number: int, line: str) -> Iterator[RecognisedIoc | None]:
         if is_bare_value(line) and (whole := recognise_ioc(line)) is not None:
             yield whole
+            return
+        if are_credentials(self._lines, number):
             return
         for part in _split_line(parse_entry(line)):
             part, left_out = remove_placeholders(part)

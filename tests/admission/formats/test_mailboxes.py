@@ -600,6 +600,37 @@ class TestTablesInTexts:
         assert values(f"{text}| a | b | jim@bad.com | jane@lab.org |\n", "a.md") == ["joe@bad.com"]
 
 
+class TestStolenCredentials:
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            "{}:hunter2\n{}:12345\n",
+            "{}:dragon\n{}:Summer2024!\n",
+            "{} : Pa55word\n{} : dragon\n",
+            "1. {}|p4ssw0rd\n2. {}|12345\n",
+            "{};Summer2024!\n{};hunter2\n",
+            "https://vpn.lab.org/login:{}:hunter2\nhttps://vpn.lab.org/login:{}:12345\n",
+        ],
+    )
+    @pytest.mark.parametrize("start", ["", "The attacker of bad.com had these:\n\n"])
+    def test_mailboxes_and_pages_beside_passwords_are_none(self, lines: str, start: str) -> None:
+        text = f"{start}{lines.format('jane@lab.org', 'bob@firm.net')}"
+        assert values(text) == (["bad.com"] if start else [])
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            "joe@bad.com : sender\njim@bad.net : drop\n",
+            "joe@bad.com:587\njim@bad.net:465\n",
+            "joe@bad.com | Storm-0539\njim@bad.net | APT28\n",
+            f"joe@bad.com|{'ab1' * 10}ff\njim@bad.net|c2s1.bad.org\n",
+            "joe@bad.com;2026-01-31\njim@bad.net;2026-02-01\n",
+        ],
+    )
+    def test_mailboxes_beside_other_words_are_indicators(self, lines: str) -> None:
+        assert {"joe@bad.com", "jim@bad.net"} <= set(values(f"Mailboxes\n\n{lines}"))
+
+
 class TestListsOfPeople:
     @pytest.mark.parametrize(
         "lead",
