@@ -27,12 +27,21 @@ _DELIMITERS = (*_OF_TABLES, ";", ",", _BLANKS)
 _WIKI_HEADINGS = "!!"
 _WIKI_CELLS = "||"
 """Delimiters of the headings and of the cells in MediaWiki."""
+_LATEX = "&"
+_END_OF_ROW = "\\\\"
+"""Of LaTeX; without it, `&` is in a sentence."""
+_COMMANDS = re.compile(r"\\{1,2}(?:[a-z]{1,30}\*?)?|[{}]", re.IGNORECASE)
+_LATEX_RULERS = re.compile(
+    r"\s*(?:\\(?!end\b)[a-z]{2,30}(?:\{[^{}]{0,40}\}|[\[(][^\[\]()]{0,40}[\])]){0,3}\s*)+",
+    re.IGNORECASE,
+)
+"""`\\hline`, `\\midrule`, `\\cline{1-2}`, and other commands without text."""
 _LONGEST_HEADINGS = 400
 _LONGEST_HEADING = 40
 _MOST_BETWEEN = 4
 """Lines between the headings and the first row: blank ones, or a ruler."""
 _LONGEST_ROW = 4_000
-_WITH_RULERS = (*_OF_TABLES, _WIKI_CELLS)
+_WITH_RULERS = (*_OF_TABLES, _WIKI_CELLS, _LATEX)
 """Delimiters of tables that may have lines without cells between rows."""
 _IN_SENTENCES = (";", ",")
 """Delimiters that are also in sentences."""
@@ -49,8 +58,8 @@ _RELATED = "related."
 """The beginning of the names of fields that list everybody whom an event names."""
 _QUOTE = '\\"'
 _ESCAPED_QUOTE = re.compile(r'\\+"')
-_BARS = re.compile(r"(?<!\\)\|")
-"""The bars between cells; a cell in Markdown may hold one after a backslash."""
+_UNESCAPED = {each: re.compile(rf"(?<!\\){re.escape(each)}") for each in ("|", _LATEX)}
+"""Delimiters that a cell in Markdown or LaTeX may hold after a backslash."""
 
 
 class _Owner(Enum):
@@ -115,6 +124,8 @@ class Recipients:
         place = bisect_right(self._tables, number, key=lambda table: table.first) - 1
         if place >= 0 and number < self._tables[place].end:
             return _remove_from_row(line, self._tables[place])
+        if _is_latex(line):
+            return _remove_from_latex(line)
         delimiter = next((each for each in _OF_TABLES if each in line), "")
         return _remove_after_labels(line, delimiter) if delimiter else line
 
@@ -139,6 +150,7 @@ def _find_table(lines: Sequence[str], number: int, line: str) -> _Table | None:
         return None
     is_wiki = delimiter == _WIKI_CELLS
     cells = _split(line, _WIKI_HEADINGS if is_wiki else delimiter)
+    cells = list(map(_strip_commands, cells)) if delimiter == _LATEX else cells
     if any(len(cell) > _LONGEST_HEADING for cell in cells):
         return None
     may_hold = delimiter in _WITH_RULERS and "." not in line  # a quick test of many rows
@@ -167,6 +179,8 @@ def _find_delimiter(lines: Sequence[str], number: int) -> str:
     line = lines[number]
     if _WIKI_HEADINGS in line and line.lstrip().startswith("!"):
         return _WIKI_CELLS
+    if _is_latex(line):
+        return _LATEX
     found = next((each for each in _DELIMITERS if each in line.strip()), "")
     if found not in ("", _BLANKS):
         return found
@@ -176,6 +190,16 @@ def _find_delimiter(lines: Sequence[str], number: int) -> str:
     return _BLANK if below.count("@") > 1 and _are_headings(line.split()) else found
 
 
+def _is_latex(line: str) -> bool:
+    """True for a row of a table in LaTeX: `From & To \\\\`."""
+    return _LATEX in line and _END_OF_ROW in line
+
+
+def _strip_commands(cell: str) -> str:
+    """The text of a cell in LaTeX: of `\\textbf{To} \\\\ \\hline`, `To`."""
+    return _COMMANDS.sub(" ", cell)
+
+
 def _are_headings(words: Sequence[str]) -> bool:
     """True if words are headings rather than a sentence, and one is of senders."""
     return not any(word[0].islower() for word in words) and any(map(names_senders, words))
@@ -183,7 +207,9 @@ def _are_headings(words: Sequence[str]) -> bool:
 
 def _split(line: str, delimiter: str) -> list[str]:
     if delimiter == "|":
-        return _BARS.split(line.replace("||", "|") if line.startswith("||") else line)  # Jira
+        line = line.replace("||", "|") if line.startswith("||") else line  # Jira
+    if delimiter in _UNESCAPED:
+        return _UNESCAPED[delimiter].split(line)
     run = _RUNS.get(delimiter)
     return line.split(delimiter) if run is None else run.split(line.strip())
 
@@ -228,6 +254,17 @@ def _remove_from_row(line: str, table: _Table) -> str:
     return table.delimiter.join(kept)
 
 
+def _remove_from_latex(line: str) -> str:
+    """Rows without the cells of recipients; the first may hold the headings of the others."""
+    rows = line.split(_END_OF_ROW)
+    headings = _split(rows[0], _LATEX)
+    named = frozenset(n for n, cell in enumerate(headings) if _is_label(_strip_commands(cell)))
+    if _has_mailbox(rows[0]) or not named:
+        return _END_OF_ROW.join(_remove_after_labels(row, _LATEX) for row in rows)
+    table = _Table(0, 0, _LATEX, len(headings) - 1, named, frozenset())
+    return _END_OF_ROW.join(_remove_from_row(row, table) for row in rows)
+
+
 def _is_private(number: int, cell: str, table: _Table, *, shifted: bool) -> bool:
     if number in table.victims and _is_plain(cell):
         return True
@@ -239,6 +276,7 @@ def _remove_after_labels(line: str, delimiter: str) -> str:
     labels = line.split(delimiter)
     kept = [labels[0]]
     for label, cell in pairwise(labels):
+        label = _strip_commands(label) if delimiter == _LATEX else label
         of_people = _has_mailbox(cell) and _is_label(label)
         of_victim = "." in cell and _is_of_victims(label) and _is_plain(cell)
         kept.append("" if of_people or of_victim else cell)
@@ -251,8 +289,10 @@ def _is_plain(cell: str) -> bool:
 
 
 def _is_ruler(line: str) -> bool:
-    """True for a line of signs only, between the rows of a table."""
-    return not any(map(str.isalnum, line))
+    """True for a line of signs or commands only, between the rows of a table."""
+    return not any(map(str.isalnum, line)) or (
+        "\\" in line and _LATEX_RULERS.fullmatch(line) is not None
+    )
 
 
 def _is_label(cell: str) -> bool:

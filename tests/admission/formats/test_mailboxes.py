@@ -587,6 +587,21 @@ class TestTablesInTexts:
     def test_a_column_or_row_of_recipients_holds_no_mailboxes(self, table: str, name: str) -> None:
         assert values(table, name) == ["joe@bad.com"]
 
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "From & To \\\\ \\hline\njoe@bad.com & jane@lab.org \\\\\n - & bob@lab.org \\\\\n",
+            "\\textbf{From} & \\textbf{To}\\\\\n\\midrule\njoe@bad.com & jane@lab.org\\\\\n"
+            "\\cline{1-2}\n- & bob@lab.org\\\\\n\\end{tabular}\n",
+            "To & jane@lab.org \\\\\nFrom & joe@bad.com \\\\\n",
+            "From & To \\\\ joe@bad.com & jane@lab.org \\\\ - & bob@lab.org \\\\\n",
+            "Seen & Victim host \\\\ \\hline\njoe@bad.com & srv1.lab.org \\\\\n",
+        ],
+    )
+    def test_a_table_in_latex_is_one(self, table: str) -> None:
+        text = f"\\begin{{tabular}}{{|l|l|}}\n{table}\\end{{tabular}}\nIt was bad.net.\n"
+        assert values(text) == ["joe@bad.com", "bad.net"]
+
     def test_a_sentence_is_no_line_of_headings(self) -> None:
         text = "Mail went from these to users\njoe@bad.com jim@bad.net\nand went  on.\n"
         assert values(text) == ["joe@bad.com", "jim@bad.net"]
