@@ -458,8 +458,8 @@ def begins_section(lines: Sequence[str], number: int) -> bool:
         return True
     if below.endswith(_UNDERLINE_ENDS) and _UNDERLINE.fullmatch(below):
         return True
-    if not _ends_like_heading(line):
-        return False
+    if line.startswith("!") or not _ends_like_heading(line):
+        return False  # `! Victim host` is above a column in MediaWiki
     heading = _heading(line)
     return heading in _HEADINGS or ("-" in heading and names_victims(heading))
 

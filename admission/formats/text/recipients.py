@@ -1,9 +1,10 @@
-"""Recipients and victims in a text: in tables (Markdown, or out of a page) and in JSON events."""
+"""Recipients and victims in a text: in tables of many kinds, and in JSON events."""
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -12,6 +13,13 @@ from itertools import pairwise
 from tocsin.admission.extraction.field_names import holds_people, names_senders, names_victims
 from tocsin.admission.extraction.places import Places
 from tocsin.admission.extraction.prose import find_in_line
+from tocsin.admission.formats.text.stacked_tables import (
+    is_of_wiki,
+    is_stacked,
+    opens_table,
+    read_rows,
+    split_cells,
+)
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc
 from tocsin.admission.observables.refang import refang
 
@@ -36,6 +44,8 @@ _LATEX_RULERS = re.compile(
     re.IGNORECASE,
 )
 """`\\hline`, `\\midrule`, `\\cline{1-2}`, and other commands without text."""
+_CELLS_OF_LINE = 65_536
+"""Numbers for the cells of a line, two for each."""
 _LONGEST_HEADINGS = 400
 _LONGEST_HEADING = 40
 _MOST_BETWEEN = 4
@@ -90,14 +100,33 @@ class Recipients:
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._tables = list[_Table]()
+        self._cells = array("Q")
+        """The private cells of stacked tables, as `_key_of_cell` gives them, in their order."""
         self._in_json = {owner: Places() for owner in _Owner}
         end, json = 0, _JsonReader()
         for number, line in enumerate(lines):
+            if number >= end and opens_table(line) and is_stacked(lines, number):
+                end = self._read_stacked(lines, number)
             if number >= end and (table := _find_table(lines, number, line)) is not None:
                 self._tables.append(table)
                 end = table.end
             for mailbox, owner in json.find_mailboxes(line):
                 self._in_json[owner].find_or_add(mailbox, 0)
+
+    def _read_stacked(self, lines: Sequence[str], first: int) -> int:
+        """Take the private cells of a table, and give the number of the line after its last."""
+        wiki, end, table = is_of_wiki(lines[first]), first + 1, None
+        for row in read_rows(lines, first):
+            cells = [cell.text for cell in row]
+            end = row[-1].line + 1
+            if table is None:
+                table = _read_headings(cells)
+            shifted = bool(table.recipients) and len(cells) != table.delimiters
+            for number, (label, cell) in enumerate(pairwise(("", *cells))):
+                in_column = _is_private(number, cell, table, shifted=shifted)
+                if in_column or _is_after_label(label, cell):
+                    self._cells.append(_key_of_cell(row[number].line, row[number].part, wiki))
+        return end
 
     def __contains__(self, value: RecognisedIoc) -> bool:
         """True if a value is the mailbox of a recipient in JSON."""
@@ -124,10 +153,24 @@ class Recipients:
         place = bisect_right(self._tables, number, key=lambda table: table.first) - 1
         if place >= 0 and number < self._tables[place].end:
             return _remove_from_row(line, self._tables[place])
+        if self._cells and (cells := self._cells_in(number)):
+            parts = split_cells(line.lstrip(), wiki=cells[0] % 2 == 1)
+            private = [cell % _CELLS_OF_LINE // 2 for cell in cells]
+            return "|".join("" if n in private else part for n, part in enumerate(parts))
         if _is_latex(line):
             return _remove_from_latex(line)
         delimiter = next((each for each in _OF_TABLES if each in line), "")
         return _remove_after_labels(line, delimiter) if delimiter else line
+
+    def _cells_in(self, number: int) -> Sequence[int]:
+        """The private cells of the stacked table in the line with that number."""
+        start = bisect_left(self._cells, number * _CELLS_OF_LINE)
+        return self._cells[start : bisect_left(self._cells, (number + 1) * _CELLS_OF_LINE, start)]
+
+
+def _key_of_cell(line: int, part: int, wiki: bool) -> int:
+    """A number that stands for a cell, in little memory."""
+    return line * _CELLS_OF_LINE + part * 2 + wiki
 
 
 def unescape_quotes(line: str) -> str:
@@ -138,7 +181,11 @@ def unescape_quotes(line: str) -> str:
 def begins_table(lines: Sequence[str], number: int) -> bool:
     """True if headings above recipients are among the lines from that number on."""
     rows = range(number, min(len(lines), number + _MOST_BETWEEN))
-    return any(_find_table(lines, each, lines[each]) is not None for each in rows)
+    return any(
+        (opens_table(lines[each]) and is_stacked(lines, each))
+        or _find_table(lines, each, lines[each]) is not None
+        for each in rows
+    )
 
 
 def _find_table(lines: Sequence[str], number: int, line: str) -> _Table | None:
@@ -161,6 +208,14 @@ def _find_table(lines: Sequence[str], number: int, line: str) -> _Table | None:
         return None
     end = _find_end(lines, row, delimiter)
     return _Table(row, end, delimiter, len(cells) - 1, recipients, victims)
+
+
+def _read_headings(cells: Sequence[str]) -> _Table:
+    """The columns of recipients and victims below headings; none if they are no headings."""
+    are_headings = not any(map(_has_mailbox, cells))
+    recipients = frozenset(n for n, cell in enumerate(cells) if are_headings and _is_label(cell))
+    victims = _find_victims(cells) if are_headings else frozenset[int]()
+    return _Table(0, 0, "|", len(cells), recipients, victims)
 
 
 def _find_victims(cells: Sequence[str]) -> frozenset[int]:
@@ -277,10 +332,15 @@ def _remove_after_labels(line: str, delimiter: str) -> str:
     kept = [labels[0]]
     for label, cell in pairwise(labels):
         label = _strip_commands(label) if delimiter == _LATEX else label
-        of_people = _has_mailbox(cell) and _is_label(label)
-        of_victim = "." in cell and _is_of_victims(label) and _is_plain(cell)
-        kept.append("" if of_people or of_victim else cell)
+        kept.append("" if _is_after_label(label, cell) else cell)
     return delimiter.join(kept)
+
+
+def _is_after_label(label: str, cell: str) -> bool:
+    """True if the label before a cell says that it holds a recipient's mailbox or a victim."""
+    if _has_mailbox(cell) and _is_label(label):
+        return True
+    return "." in cell and _is_of_victims(label) and _is_plain(cell)
 
 
 def _is_plain(cell: str) -> bool:

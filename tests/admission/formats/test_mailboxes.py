@@ -1,5 +1,6 @@
 """Mailboxes in a text: the words before one decide whether it is an attacker's."""
 
+import time
 from typing import Any
 
 import pytest
@@ -601,6 +602,52 @@ class TestTablesInTexts:
     def test_a_table_in_latex_is_one(self, table: str) -> None:
         text = f"\\begin{{tabular}}{{|l|l|}}\n{table}\\end{{tabular}}\nIt was bad.net.\n"
         assert values(text) == ["joe@bad.com", "bad.net"]
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "! From\n! To\n|-\n| joe@bad.com\n| jane@lab.org\n|-\n| -\n| bob@lab.org\n",
+            "|-\n! scope=col | From\n! scope=col | To\n|-\n| joe@bad.com || jane@lab.org\n",
+            "! From !! To\n|-\n| joe@bad.com\n| style=x | jane@lab.org\n",
+            "! To\n| jane@lab.org\n|-\n! Subject\n| Pay\n|-\n! From\n| joe@bad.com\n",
+            "|+ Mails\n! From\n! Victim host\n|-\n| joe@bad.com\n| srv1.lab.org\n",
+            "! To\n! From\n|-\n| a@lab.org\n| jim@bad.com\n| more\n|-\n| -\n| joe@bad.com\n",
+        ],
+    )
+    @pytest.mark.parametrize("start", ["", "Report\n\n"])
+    def test_a_table_of_mediawiki_with_a_cell_in_a_line_is_one(
+        self, table: str, start: str
+    ) -> None:
+        text = f'{start}{{| class="wikitable"\n{table}|}}\nIt was bad.net.\n'
+        assert values(text) == ["joe@bad.com", "bad.net"]
+
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "|===\n|From |To\n\n|joe@bad.com\n|jane@lab.org\n\n|-\n|bob@lab.org\n|===\n",
+            "|===\n|From\n|To\n\n|joe@bad.com\n|jane@lab.org\n|-\n|bob@lab.org\n|===\n",
+            '[cols="1,2"]\n|===\n|From\n|To\n|joe@bad.com\n|jane@lab.org\n|===\n',
+            "[cols=3*]\n|===\n|To\n|A\n|From\n|jane@lab.org\n|x\n|joe@bad.com\n|===\n",
+            "|===\n|To\n|jane@lab.org\n|From\n|joe@bad.com\n|===\n",
+            "|===\n|From |To\n\n|joe@bad.com |jane@lab.org\n|- |bob@lab.org\n|===\n",
+        ],
+    )
+    @pytest.mark.parametrize("name", ["a.adoc", "a.txt"])
+    def test_a_table_of_asciidoc_with_a_cell_in_a_line_is_one(self, table: str, name: str) -> None:
+        assert values(f"{table}It was bad.net.\n", name) == ["joe@bad.com", "bad.net"]
+
+    def test_a_table_without_people_keeps_all_its_values(self) -> None:
+        text = "{|\n! IOC\n! Used by\n|-\n| bad.com\n| joe@bad.com\n|}\n"
+        assert values(text) == ["bad.com", "joe@bad.com"]
+        text = "|===\n|IOC |Used by\n\n|bad.com\n|joe@bad.com\n|===\n"
+        assert values(text, "a.adoc") == ["bad.com", "joe@bad.com"]
+
+    def test_tables_that_never_end_are_read_quickly(self) -> None:
+        start = time.process_time()
+        assert values("{|\n" * 20_000 + "|===\n|x\n" * 20_000 + "It was joe@bad.com\n") == [
+            "joe@bad.com"
+        ]
+        assert time.process_time() - start < 10
 
     def test_a_sentence_is_no_line_of_headings(self) -> None:
         text = "Mail went from these to users\njoe@bad.com jim@bad.net\nand went  on.\n"
