@@ -39,6 +39,8 @@ _WIDEST_BREAK = 2
 """Blanks and line breaks between the parts of a value."""
 _LONGEST_VALUE = 2_000
 _HOST = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){1,10}(?![\w@])", re.IGNORECASE)
+_HOST_NAME = re.compile(r"[a-z0-9.-]{1,253}")
+_UUID = re.compile(r"(?:[0-9a-f]{8}|[0-9a-f]{4})(?:-[0-9a-f]{4}){0,3}")
 _REST_OF_PATH = re.compile(r"[\w.~%+-]{1,200}[/.?=&#][\w/?=&%#.~+-]")
 _LOCAL_PART = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 _LABELS = frozenset(
@@ -244,8 +246,14 @@ def _is_one_value(word: str, after: str) -> bool:
     if "@" in rest.split("/", 1)[0]:
         return _LOCAL_PART.fullmatch(begin) is not None and begin not in _LABELS
     host = begin.rpartition("@")[2]
-    is_value = "@" in begin or (host == host.lower() and host not in _LABELS)
+    is_value = "@" in begin or _is_part_of_host(host)
     return is_value and not parse_known_host(host) and _begins_with_host(rest)
+
+
+def _is_part_of_host(text: str) -> bool:
+    """True if a host may begin so: it is neither a label nor the beginning of a UUID."""
+    is_name = _HOST_NAME.fullmatch(text) is not None and _UUID.fullmatch(text) is None
+    return is_name and text not in _LABELS
 
 
 def _begins_with_host(text: str) -> bool:

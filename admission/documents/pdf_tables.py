@@ -105,8 +105,7 @@ def _find_table(lines: Sequence[str], first: int) -> _Table | None:
     columns = _find_columns(lines[first:end])
     if len(columns) < 2 or not _holds_values(lines[first + 1 : end]):
         return None
-    headings = [lines[first][places].strip() for places in columns]
-    return _Table(first, end, [headings, *_read_rows(lines[first + 1 : end], columns)])
+    return _Table(first, end, _read_rows(lines[first:end], columns))
 
 
 def _holds_values(rows: Sequence[str]) -> bool:
@@ -184,45 +183,54 @@ def _find_columns(lines: Sequence[str]) -> list[slice]:
 class _Column:
     """A column of a table, read from the top."""
 
-    def __init__(self, places: slice) -> None:
-        self._places = places
+    def __init__(self, number: int, places: slice) -> None:
+        """Its number counts from 0."""
+        self._number, self._places = number, places
         self._full = _FULL * (places.stop - places.start)
         self._row: list[str] = []
-        """The row in which the last value begins."""
+        """The row with the last cell."""
         self._is_full = False
         self._lines_since = 0
 
     def add(self, line: str, row: list[str]) -> None:
-        """Add the cell of the next line to its row, or to the row where its value begins."""
-        text, number = line[self._places].rstrip(), len(row)
+        """Add the cell of the next line to its row, or to the value that goes on there."""
+        text, number = line[self._places].rstrip(), self._number
         cell = text.strip()
         self._lines_since += 1
-        row.append(cell)
         if not cell:
             return
+        is_alone = not line[: self._places.start].strip()
         near = self._row and self._lines_since <= _FARTHEST
-        is_alone = not any(row[:-1])
-        if near and _goes_on(self._row[number], cell, is_full=self._is_full, is_alone=is_alone):
+        above = self._row[number].rpartition(" ")[2] if near else ""
+        if above and _goes_on(above, cell, is_full=self._is_full, is_alone=is_alone):
             self._row[number] += cell
-            row[number] = ""
         else:
+            row[number] = f"{row[number]} {cell}".strip()
             self._row = row
         self._is_full, self._lines_since = len(text) >= self._full, 0
 
 
 def _read_rows(lines: Sequence[str], columns: Sequence[slice]) -> list[list[str]]:
-    """A row for each line; the rest of a value that its column broke is joined to its beginning."""
-    readers = [_Column(places) for places in columns]
-    rows: list[list[str]] = []
+    """The headings and the rows: below one, a line whose first cell is empty belongs to it.
+
+    A blank line comes between rows, and what belongs to headings holds no value.
+    """
+    readers = [_Column(*each) for each in enumerate(columns)]
     between = [slice(one.stop, two.start) for one, two in pairwise(columns)]
-    for line in filter(None, lines):
+    rows: list[list[str]] = []
+    is_apart = True
+    for line in lines:
         if any(line[places].strip() for places in between):
             rows.append(_cells(line))  # a footer, or cells that cannot be told apart
-            continue
-        row: list[str] = []
-        for reader in readers:
-            reader.add(line, row)
-        rows.append(row)
+        elif line:
+            begins = (
+                is_apart or not rows or line[columns[0]].strip() or len(rows[-1]) != len(columns)
+            )
+            if begins or (len(rows) == 1 and VALUE_SIGN.search(line)):
+                rows.append([""] * len(columns))
+            for reader in readers:
+                reader.add(line, rows[-1])
+        is_apart = not line
     return rows
 
 

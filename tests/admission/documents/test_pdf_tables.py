@@ -9,6 +9,7 @@ from support.reading import read_file, values
 from tocsin.admission.documents.pdf import join_after_hyphens
 from tocsin.admission.documents.pdf_tables import write_tables
 
+MD5 = "44d88612fea8a8f36de82e1278abb02f"
 COLUMNS = (40, 110, 240, 380, 450)
 HEADINGS = ("Date", "From", "To", "Source IP", "Link")
 
@@ -114,8 +115,26 @@ class TestBrokenValues:
         rows = [HEADINGS, ("a", "s@evil[.]top", "b@x.org"), ("b", "unknown", "c@x.org")]
         assert found(rows) == ["s@evil.top"]
 
+    def test_the_lines_of_a_cell_are_no_headings(self) -> None:
+        rows = [
+            ("SHA-1", "Component", "", "Certificate"),
+            (MD5, "loader", "", "admin@ultimate-sup.top"),
+            ("", "x64", "", "valid from 2015 to"),
+            (MD5[::-1], "loader", "", "admin@ultimate-sup.top"),
+        ]
+        assert "admin@ultimate-sup.top" in found(rows, columns=(40, 240, 300, 360))
+
+    def test_a_url_does_not_go_on_with_a_hash_below(self) -> None:
+        rows = [
+            ("Type", "Value"),
+            ("url", "http://evil-1.top/index"),
+            ("md5", MD5),
+            ("ip", "45.9.1.2"),
+        ]
+        assert found(rows) == ["http://evil-1.top/index", MD5, "45.9.1.2"]
+
     def test_a_hash_in_a_column_is_whole(self) -> None:
-        digest = "44d88612fea8a8f36de82e1278abb02f"
+        digest = MD5
         rows = [
             ("Hash", "From", "To"),
             (digest[:20], "s@evil.top", "v@x.org"),
@@ -147,6 +166,8 @@ class TestHyphens:
             "Reporter- anna@city-hospital.org",
             "C2- evil.top",
             "evil.top- bad.top",
+            '"ba7ff018- hagaipipko[.]net',
+            "ba7ff018-a64a- hagaipipko[.]net",
             "10.0.0.1- 10.0.0.9",
             "a multi-\nstage loader",
             "see - evil.top",
