@@ -29,6 +29,8 @@ _PICTURES = (
     "or send its indicators as text"
 )
 _MOST_PAGES = 5_000
+_MOST_PAGES_WITH_TABLES = 300
+"""Reading a page's tables takes as long as its text, and the time of a file is limited."""
 _HASH_DIGITS = (32, 40, 64, 128)
 _HEX = re.compile(r"[0-9A-Fa-f]{1,127}")
 _SHORTEST_PART = 16
@@ -54,15 +56,8 @@ _MOST_NUMBERS = 10
 
 def read(content: bytes) -> DocumentText:
     """The text of a PDF.  Raises Malformed if it has none."""
-    try:
-        reader = PdfReader(io.BytesIO(content), strict=False)
-        _decrypt(reader)
-        pages = list(_first_pages(reader))
-    except DependencyError:
-        raise Malformed(_NEEDS_LIBRARY) from None
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
-        raise Malformed(_BROKEN) from None
-    budget, empty, broken = TextBudget(), [], []
+    reader, pages = _open(content)
+    budget, empty, broken, flat = TextBudget(), [], [], []
     headings: Sequence[str] = ()
     for number, page in enumerate(pages, 1):
         text = _text_of(page)
@@ -71,14 +66,29 @@ def read(content: bytes) -> DocumentText:
         elif not text.strip():
             empty.append(number)
         else:
-            text, headings = _with_tables(page, text, headings)
+            if number <= _MOST_PAGES_WITH_TABLES:
+                text, headings = _with_tables(page, text, headings)
+            elif VALUE_SIGN.search(text):
+                flat.append(number)
             budget.add(_INVISIBLE.sub("", text).strip("\n") + "\n")
     if not budget.pieces:
         raise Malformed(_NO_PAGE if broken else _PICTURES)
     notes = _note_pages("without text, perhaps pictures of it", empty)
     notes += _note_pages("that cannot be read", broken)
+    notes += _note_pages("of which tables are read as sentences", flat)
     text = join_after_hyphens(join_broken_hashes("".join(budget.pieces)))
     return DocumentText(text, notes + _note_attachments(reader))
+
+
+def _open(content: bytes) -> tuple[PdfReader, list[PageObject]]:
+    try:
+        reader = PdfReader(io.BytesIO(content), strict=False)
+        _decrypt(reader)
+        return reader, list(_first_pages(reader))
+    except DependencyError:
+        raise Malformed(_NEEDS_LIBRARY) from None
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError):
+        raise Malformed(_BROKEN) from None
 
 
 def _decrypt(reader: PdfReader) -> None:

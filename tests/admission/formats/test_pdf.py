@@ -11,6 +11,7 @@ from pypdf.errors import DependencyError
 from support.documents import pdf, pdf_of_streams
 from support.reading import format_name, messages, read_file, values
 
+from tocsin.admission.documents import pdf as documents_pdf
 from tocsin.admission.documents.pdf import join_broken_hashes
 from tocsin.admission.documents.pdf import read as read_pdf
 from tocsin.admission.errors import Malformed
@@ -73,6 +74,13 @@ class TestReading:
     def test_pages_without_text_are_named(self) -> None:
         found = read_file("a.pdf", pdf(["evil[.]com"], [], []))
         assert messages(found) == ["pages without text, perhaps pictures of it: 2, 3"]
+
+    def test_pages_of_which_tables_are_not_read_are_named(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(documents_pdf, "_MOST_PAGES_WITH_TABLES", 1)
+        found = read_pdf(pdf(["evil[.]com"], ["no value"], ["evil[.]org"]))
+        assert found.notes == ["pages of which tables are read as sentences: 3"]
 
     def test_a_pdf_of_pictures_is_refused_with_a_remedy(self) -> None:
         with pytest.raises(
