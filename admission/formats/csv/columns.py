@@ -238,21 +238,15 @@ def is_field(heading: str) -> bool:
 
 
 def _roles_in_list_of_connections(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
-    """With the sources beside destinations, unless people are named: those may be the sources.
+    """Without the destinations beside the sources of messages: they are the recipients' servers.
 
-    Beside senders, the destination is the recipient's server.
+    Of other connections a source may be the victim's as well as the attacker's, so it stays out.
     """
     headings = list(map(split_heading, cells))
-    if not (any(map(_SOURCE.fullmatch, headings)) and any(map(_DESTINATION.fullmatch, headings))):
+    if not (any(map(names_senders, cells)) and any(map(_SOURCE.fullmatch, headings))):
         return list(roles)
-    if any(map(names_senders, cells)):
-        pattern, changed = _DESTINATION, Role.OTHER
-    elif any(map(names_people, cells)):
-        return list(roles)
-    else:
-        pattern, changed = _SOURCE, Role.VALUE_OF_KIND
     paired = zip(headings, roles, strict=True)
-    return [changed if pattern.fullmatch(heading) else role for heading, role in paired]
+    return [Role.OTHER if _DESTINATION.fullmatch(heading) else role for heading, role in paired]
 
 
 def _roles_in_list_of_messages(cells: Sequence[str], roles: Sequence[Role]) -> list[Role]:
