@@ -13,6 +13,7 @@ from itertools import accumulate
 from typing import Protocol
 
 from tocsin.admission.model import Action, Candidate, Finding, Verdict
+from tocsin.admission.timestamps import micros
 from tocsin.server.auth import Senders, find_sender, may_still_write
 from tocsin.server.examination.examiner import parse_candidates, step_length
 from tocsin.server.intake.evaluate import (
@@ -271,13 +272,19 @@ def _find_sender(known: Senders, submission: Submission) -> Account | Finding:
 def _prepare_parts(whole: Batch) -> Batch:
     """The batch with what its parts need to know of each other if it is settled in parts."""
     every = whole.candidates
-    firsts = {c.source_id: c for c in reversed(every) if c.source_id}
+    newest = {c.source_id: c for c in sorted(every, key=_by_version) if c.source_id}
     return replace(
         whole,
         earlier=group_assessments(every),
         translated=index_translated(every),
-        whole=firsts,
+        whole=newest,
     )
+
+
+def _by_version(candidate: Candidate) -> tuple[int, int]:
+    """Sorts newer versions last, and of one that comes twice the first."""
+    version = candidate.source_version
+    return micros(version) if version else -1, -candidate.index
 
 
 def _next_batch(objects: Sequence[bytes], first: int) -> Sequence[bytes]:

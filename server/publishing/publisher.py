@@ -6,7 +6,8 @@ those that others reference first; carry the decision out on values; write once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -120,6 +121,8 @@ from tocsin.server.publishing.verdicts import (
 from tocsin.server.publishing.withdrawals import is_withdrawn_often
 from tocsin.server.store import Transaction
 
+_MOST_FORESEEN = 1_000
+"""Objects of later batches that are looked at because those of one batch refer to them."""
 _IDENTIFYING = (
     *("type", "pattern", "pattern_type", "relationship_type", "source_ref", "target_ref"),
     "object_marking_refs",
@@ -184,7 +187,7 @@ class Batch:
     By source id and `version_key`.
     """
     whole: Mapping[str, Candidate] = field(default_factory=dict)
-    """The first candidate of each source id of a submission that is settled in several batches."""
+    """The newest version under each source id of a submission that has several batches."""
 
     def settled_before(self, sources: Set[str]) -> frozenset[str]:
         """Those of these ids that earlier batches of the submission have settled.
@@ -199,10 +202,22 @@ class Batch:
         return frozenset(settled - self.authors - {c.source_id for c in self.candidates})
 
     def settled_later(self, sources: Set[str]) -> list[Candidate]:
-        """Candidates with these ids that later batches of the submission settle."""
+        """Candidates with these ids that later batches of the submission settle.
+
+        With those to which they refer in turn, and before them; at most `_MOST_FORESEEN`.
+        """
         last = max((each.index for each in self.candidates), default=0)
-        named = (self.whole[s] for s in sorted(sources) if s in self.whole)
-        return [c for c in named if c.is_open and c.index > last and c.source_id in self.refs]
+        found: dict[str, Candidate] = {}
+        waiting = deque(sorted(sources)) if self.whole else deque[str]()
+        while waiting and len(found) < _MOST_FORESEEN:
+            source = waiting.popleft()
+            each = self.whole.get(source)
+            if each is None or not each.is_open or each.index <= last or source not in self.refs:
+                continue
+            if source not in found:
+                found[source] = each
+                waiting += sorted(_find_targets([each]))
+        return sort_by_references(list(found.values()))
 
     def contribution(self, candidate: Candidate, version: str) -> Contribution:
         """A candidate as its partner's contribution."""
@@ -488,15 +503,15 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
 
     Among its own ids are those of the definitions with which the candidates are marked.
     """
-    layers = [layer for c in batch.candidates if c.is_open for layer in objects_by_level(c)]
+    opened = [c for c in batch.candidates if c.is_open]
     own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
-    own |= {id_ for layer in layers for id_ in _other_markings(layer)}
-    targets = {target for layer in layers for target in referenced_ids(layer)} - TLP_DEFINITIONS
+    targets = _find_targets(opened)
     before, later = batch.settled_before(targets), batch.settled_later(targets)
     own |= {str(each.source_id) for each in later}
-    own |= {i for c in later for layer in objects_by_level(c) for i in _other_markings(layer)}
+    for layer in (layer for c in (*opened, *later) for layer in objects_by_level(c)):
+        own.update(_other_markings(layer))
     own.update(*(batch.earlier.get(str(c.source_id), ()) for c in batch.candidates))
-    outside = (targets - batch.refs.keys()) | before
+    outside = ((targets | _find_targets(later)) - batch.refs.keys()) | before
     partner = batch.partner.slug
     names = own | outside
     found = work.txn.find_public_ids(partner, names | set(map(revocation_name, names)))
@@ -509,6 +524,12 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     refs |= resolve_references(work, partner, batch.sees, outside, found)
     waiting, held = _find_waiting_versions(work, batch), _find_held(work, batch)
     return _SourceIds(stored, refs, revoked & own, waiting, held)
+
+
+def _find_targets(candidates: Iterable[Candidate]) -> set[str]:
+    """The ids to which candidates refer at any level, but those of the definitions of TLP."""
+    layers = (layer for each in candidates for layer in objects_by_level(each))
+    return {target for layer in layers for target in referenced_ids(layer)} - TLP_DEFINITIONS
 
 
 def _find_waiting_versions(work: UnitOfWork, batch: Batch) -> dict[str, int]:
@@ -560,22 +581,32 @@ def _foresee_later_ids(task: _Task) -> None:
     """Refer to what later batches settle as it will be then, as far as that can be known now."""
     if not task.batch.whole:
         return
-    layers = [layer for c in task.batch.candidates if c.is_open for layer in objects_by_level(c)]
     own, refs = task.source_ids, task.source_ids.refs
-    for candidate in task.batch.settled_later({t for each in layers for t in referenced_ids(each)}):
+    targets = _find_targets(c for c in task.batch.candidates if c.is_open)
+    for candidate in task.batch.settled_later(targets):
         source = str(candidate.source_id)
         stored = own.public_id(source)
         stays = task.find_own(stored, source)
-        public = task.work.find_public(refs[source].id)
         if _says_that_it_has_ended(candidate):
             refs[source] = GONE
         elif stays is not None and _changes_nothing(task, candidate, stays):
             refs[source] = PublicRef(stored, stays.tlp)
         elif _is_revocation(candidate) or _has_ended_marking(task, candidate):
             del refs[source]
-        elif public is not None and public.revoked:
-            living = _find_living_id(task, task.ids.resolve(candidate, refs))
-            refs[source] = replace(refs[source], id=living.id)
+        else:
+            _foresee(task, candidate)
+
+
+def _foresee(task: _Task, candidate: Candidate) -> None:
+    """Refer to what a candidate of a later batch will be; to nothing if it will wait."""
+    refs, source = task.source_ids.refs, str(candidate.source_id)
+    resolved = task.ids.resolve(candidate, refs)
+    if resolved.rewriting.missing:
+        del refs[source]
+        return
+    living, level = _find_living_id(task, resolved), resolved.candidate.effective_tlp
+    parts = stricter_properties(((level, living.rewriting.object), *living.fuller))
+    refs[source] = PublicRef(living.id, level, parts)
 
 
 def _changes_nothing(task: _Task, candidate: Candidate, stays: Contribution) -> bool:
@@ -1006,10 +1037,13 @@ def _stricter_references(task: _Task, sent: Candidate, level: Tlp) -> dict[str, 
 
 
 def _find_later_subject(task: _Task, candidate: Candidate, subject: str) -> str:
-    """The own id of what a statement is about, if a later batch publishes it; else empty."""
+    """The own id of what a statement is about, if a later batch publishes it; else empty.
+
+    What the partner may not read is not there for it: whether others have it must show nowhere.
+    """
     sent = find_subject(candidate.object or {})
     task.work.load([subject])
-    if task.work.find_public(subject) is not None or not _is_in_other_batch(task, sent):
+    if task.is_visible(task.work.find_public(subject)) or not _is_in_other_batch(task, sent):
         return ""
     return "" if subject in task.work.merge.config.well_known else sent
 

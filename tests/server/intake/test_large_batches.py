@@ -4,10 +4,11 @@ import uuid
 from typing import Any
 
 import pytest
-from support.hub import GREEN, HubInProcess, indicator, relationship, sdo
+from support.hub import AMBER, GREEN, HubInProcess, indicator, relationship, sdo
 from support.statement_marking import STATEMENT
 
 from tocsin.server.intake import admission
+from tocsin.server.model import Partner
 from tocsin.server.publishing import references
 from tocsin.server.publishing.publisher import Batch, Publisher, Settlement
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
@@ -154,6 +155,78 @@ class TestReferencesAcrossBatches:
         assert hub.verdicts(hub.push(*sent)) == ["admitted", "held", "admitted", "held"]
         hub.push(missing)
         assert {"relationship", "note"} <= {each["type"] for each in hub.feed("green")}
+
+    def test_they_wait_for_what_a_later_batch_does(self, hub: HubInProcess) -> None:
+        group = grouping(indicator("never.top"), sdo("malware", name="x", is_family=False))
+        note = sdo("note", content="seen", object_refs=[group["id"]])
+        assert hub.verdicts(hub.push(note, indicator("b.top"), group)) == [
+            "held",
+            "admitted",
+            "held",
+        ]
+
+    def test_statements_have_the_level_of_what_a_later_batch_publishes(
+        self, hub: HubInProcess
+    ) -> None:
+        secret = indicator(object_marking_refs=[AMBER])
+        hub.push(secret)
+        group = grouping(secret)
+        about = [sdo("note", content="seen", object_refs=[group["id"]])]
+        about += [sdo("sighting", sighting_of_ref=group["id"])]
+        about += [grouping(group, context="other")]
+        hub.push(*about, *(indicator(f"{n}.top") for n in range(5)), group)
+        kinds = {kind: {o["type"] for o in hub.feed(kind)} for kind in ("green", "amber")}
+        assert not kinds["green"] & {"note", "sighting", "grouping"}
+        assert kinds["amber"] >= {"note", "sighting", "grouping"}
+
+    @pytest.mark.parametrize("level", [GREEN, AMBER])
+    def test_of_two_versions_in_later_batches_the_newer_counts(
+        self, hub: HubInProcess, level: str
+    ) -> None:
+        old = indicator("old.top")
+        new = old | {"modified": "2026-03-02T00:00:00.000Z", "object_marking_refs": [level]}
+        new["pattern"] = "[domain-name:value = 'new.top']"
+        note = sdo("note", content="seen", object_refs=[old["id"]], object_marking_refs=[GREEN])
+        hub.push(note, *(indicator(f"{n}.top") for n in range(5)), old, new)
+        feed = hub.feed("green" if level == GREEN else "amber")
+        [note] = [each for each in feed if each["type"] == "note"]
+        [named] = [each for each in feed if each["id"] in note["object_refs"]]
+        assert "new.top" in named["pattern"] and not named.get("revoked")
+        in_green = any(each["type"] == "note" for each in hub.feed("green"))
+        assert in_green is (level == GREEN)
+
+    @pytest.mark.parametrize("is_reported", [True, False])
+    @pytest.mark.parametrize("kind", ["language-content", "duplicate-of"])
+    def test_no_verdict_tells_if_others_report_what_a_later_batch_has(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch, kind: str, is_reported: bool
+    ) -> None:
+        hub.join(Partner("watch", "Watch Limited"), ("clear", "green"))
+        if is_reported:
+            hub.push(indicator("secret.top", object_marking_refs=[AMBER]), who="north")
+        mine = indicator("secret.top", object_marking_refs=[AMBER])
+        other = indicator("other.top", object_marking_refs=[AMBER])
+        texts = {"de": {"description": "x"}}
+        about = {
+            "language-content": sdo(kind, object_ref=mine["id"], contents=texts),
+            "duplicate-of": relationship(other, kind, mine),
+        }[kind]
+        about["object_marking_refs"] = [AMBER]
+        sent = [about, *(indicator(f"{n}.top") for n in range(5)), other, mine]
+        seen, settle = list[str](), Publisher.settle
+
+        def note_first(publisher: Publisher, txn: Transaction, batch: Batch) -> Settlement:
+            found = settle(publisher, txn, batch)
+            seen.extend(each.verdict for each in found.records if each.index == 0)
+            return found
+
+        monkeypatch.setattr(Publisher, "settle", note_first)
+        status = hub.push(*sent, who="watch")
+        assert (seen, hub.verdicts(status)[0]) == (["held", "refused"], "refused")
+
+
+def grouping(*members: dict[str, Any], context: str = "suspicious-activity") -> dict[str, Any]:
+    refs = [each["id"] for each in members]
+    return sdo("grouping", context=context, object_refs=refs, object_marking_refs=[GREEN])
 
 
 def statement(text: str) -> dict[str, Any]:
