@@ -309,7 +309,7 @@ class Publisher:
             reviews=tuple(review for d in decisions for review in d.reviews(sender)),
             arrivals=arrivals,
             after=after,
-            revoked=frozenset(own.withdrawn),
+            revoked=frozenset(own.withdrawn) | own.revoked_again,
             joined=frozenset(d.candidate.source_id or "" for d in came),
             published=_times_of_receipt(task, there) if batch.is_review else {},
             authors=authors,
@@ -364,6 +364,8 @@ class _SourceIds:
     """Own ids that stand for something else since this batch."""
     withdrawn: dict[str, str] = field(default_factory=dict)
     """Own ids that the batch revokes, with what they stood for."""
+    revoked_again: set[str] = field(default_factory=set)
+    """Those that were revoked before, and under which something waited since."""
 
     def public_id(self, source: str) -> str:
         """The public id that an own id has now; empty if it has none."""
@@ -391,6 +393,8 @@ class _SourceIds:
         if source not in self.revoked:
             self.revoked.add(source)
             self.withdrawn[source] = public
+        elif source in self.held:
+            self.revoked_again.add(source)
 
 
 @dataclass(slots=True)

@@ -232,3 +232,16 @@ def test_what_a_reviewer_would_look_at_is_refused_under_a_revoked_id(hub: HubInP
     again = hub.push({**asked, "modified": "2026-03-01T00:00:00.000Z"})
     assert hub.verdicts(again) == ["refused"]
     assert "send it under a new id" in details(again)[0]["message"]
+
+
+def test_what_waits_under_a_revoked_id_ends_with_another_revocation(hub: HubInProcess) -> None:
+    note = sdo("note", content="c", object_refs=[indicator("never.top")["id"]], **OLD)
+    for day in ("02", "04"):
+        hub.push({**revoke(note), "modified": f"2026-03-{day}T00:00:00.000Z"})
+        waits = hub.push({**note, "modified": f"2026-03-{day}T12:00:00.000Z"})
+        assert hub.verdicts(waits) == ["held"]
+    end = hub.push({**revoke(note), "modified": "2026-03-05T00:00:00.000Z"})
+    assert hub.verdicts(end) == ["admitted"]
+    status = hub.ask(f"status/{waits['id']}/").json
+    assert (status["status"], hub.verdicts(status)) == ("complete", ["refused"])
+    assert hub.store.reviews.list_waiting("acme") == []
