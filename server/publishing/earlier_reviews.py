@@ -105,12 +105,17 @@ class EarlierReviews:
         )
 
     def find_waiting(self, question: Question) -> str:
-        """The submission in which the same is held; empty if none, or something newer is, too."""
+        """The submission in which the same is held; empty if none.
+
+        Also if something newer is, too, unless the very version waits.
+        """
         held = self._waiting(question)
         alike = [each for each in held if each.digest == question.digest]
         if not alike:
             return ""
         newest = max(alike, key=_instant)
+        if any(each.version == question.version != "" for each in alike):
+            return newest.submission
         is_last = all(_instant(each) <= _instant(newest) for each in held if each not in alike)
         return newest.submission if is_last else ""
 

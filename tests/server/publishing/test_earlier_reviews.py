@@ -61,6 +61,14 @@ class TestWhileItWaits:
         assert len(waiting(hub)) == 1
         assert release(hub) == "admitted" and len(hub.feed("green")) == 1
 
+    def test_two_versions_of_one_bundle_are_asked_about_once_each(self, hub: HubInProcess) -> None:
+        sent = held()
+        bundle = [sent, sent | {"modified": LATER, "name": "a campaign"}]
+        assert push(hub, *bundle) == ["held", "held"]
+        for _ in range(3):
+            assert push(hub, *bundle) == ["duplicate", "duplicate"]
+        assert len(waiting(hub)) == 2
+
     def test_new_dates_make_no_new_question(self, hub: HubInProcess) -> None:
         sent = held()
         hub.push(sent)
