@@ -1,9 +1,10 @@
 """A folder whose files are to be sent: which are complete, and where they go afterwards.
 
-A file is complete when its size and time are the same at two looks.  When it was sent it moves to
-the folder `sent` inside, when nothing of it was taken to `failed`.  A program that is killed
-between both sends the file once more, which is safe.  Hidden files, links and folders are left
-alone.  Knows no network.
+A file is complete when its size and time are the same at two looks, and still are right before it
+is read.  When it was sent it moves to the folder `sent` inside, when nothing of it was taken to
+`failed`; but a file that was replaced or written to meanwhile stays, so that it is sent as it is
+now.  A program that is killed between both sends the file once more, which is safe.  Hidden files,
+links and folders are left alone.  Knows no network.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from tocsin.admission.errors import ShareError
 from tocsin.clients.files import WrongPath
@@ -25,6 +27,20 @@ _MOST_COPIES = 10_000
 
 class UnusableFolder(ShareError):
     """The folder cannot be watched; the text says why."""
+
+
+class FileChanged(ShareError):
+    """The file is another one than the one that was read."""
+
+
+class FileVersion(NamedTuple):
+    """The content of a file, as far as its properties tell it from others."""
+
+    device: int
+    inode: int
+    size: int
+    time: int
+    """Its last change, in ns."""
 
 
 class WatchedFolder:
@@ -62,16 +78,32 @@ class WatchedFolder:
         self._seen = found
         return [self._path / name for _, name in sorted(complete)]
 
-    def finish(self, file: Path, folder: str) -> str:
+    def find_complete(self, file: Path) -> FileVersion | None:
+        """The version of a listed file, to be taken right before it is read.
+
+        None if it has changed since the look, or is gone: a later look lists it again.
+        """
+        try:
+            status = file.lstat()
+        except OSError:
+            return None
+        version = _version(status)
+        is_same = self._seen.get(file.name) == (version.size, version.time)
+        return version if is_same and stat.S_ISREG(status.st_mode) else None
+
+    def finish(self, file: Path, version: FileVersion, folder: str) -> str:
         """Move a file to one of the folders inside; returns a reason if that is impossible.
 
         Then the file is left where it is, and not listed again until it changes.
+
+        Raises FileChanged, and leaves the file, if it is not the version that was read.
         """
         try:
-            self._move(file, self._path / folder)
+            if _version(file.lstat()) != version:
+                raise FileChanged(f"{file.name} has changed")
+            self._move(file, version, self._path / folder)
         except OSError as error:
-            size, time = self._seen.get(file.name, (0, 0))
-            self._skipped.add((file.name, size, time))
+            self._skipped.add((file.name, version.size, version.time))
             return error.strerror or str(error)
         return ""
 
@@ -85,25 +117,44 @@ class WatchedFolder:
                     if stat.S_ISREG(status.st_mode) and status.st_size:
                         yield entry.name, (status.st_size, status.st_mtime_ns)
 
-    def _move(self, file: Path, folder: Path) -> None:
+    def _move(self, file: Path, version: FileVersion, folder: Path) -> None:
         """Never over another file: a name that is taken gets a number."""
         for number in range(_MOST_COPIES):
             name = f"{file.stem}-{number}{file.suffix}" if number else file.name
             with suppress(FileExistsError):
-                _link_or_rename(file, folder / name)
+                _move_version(file, version, folder / name)
                 return
         raise FileExistsError(f"{folder} has too many files of this name")
 
 
-def _link_or_rename(file: Path, to: Path) -> None:
-    """Move a file.  Raises FileExistsError if there is one at the new place."""
+def _version(status: os.stat_result) -> FileVersion:
+    return FileVersion(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _move_version(file: Path, version: FileVersion, to: Path) -> None:
+    """Move a file.  Raises FileExistsError if there is one at the new place.
+
+    Another program may replace the file at any moment, so the one that has moved is looked at once
+    more, and returns if it is not the version: raises FileChanged.
+    """
+    to.touch(0o600, exist_ok=False)  # nobody else takes the name, which the file then replaces
     try:
-        os.link(file, to)
-    except FileExistsError:
+        file.replace(to)
+    except OSError:
+        to.unlink()
         raise
-    except OSError:  # some file systems have no links; there a moment remains for another program
-        if to.exists():
-            raise FileExistsError from None
-        file.rename(to)
+    if _version(to.lstat()) != version:
+        _return(to, file)
+        raise FileChanged(f"{file.name} has changed")
+
+
+def _return(moved: Path, file: Path) -> None:
+    """Undo a move, unless there is a newer file at the place by now."""
+    try:
+        os.link(moved, file)
+    except FileExistsError:
+        moved.unlink()
+    except OSError:  # some file systems have no links
+        moved.replace(file)
     else:
-        file.unlink()
+        moved.unlink()

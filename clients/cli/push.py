@@ -51,7 +51,7 @@ from tocsin.clients.terminal import (
     print_statement,
     progress_bar,
 )
-from tocsin.clients.watch import FAILED, SENT, WatchedFolder
+from tocsin.clients.watch import FAILED, SENT, FileChanged, FileVersion, WatchedFolder
 from tocsin.config import CONSENTS, ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable
 
@@ -254,18 +254,21 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
     pause, failed = _WATCH_SECONDS, None
     while True:
         for file in folder.list_complete():
+            version = folder.find_complete(file)
+            if version is None:  # it has changed while those before it were sent
+                continue
             named = replace(inputs, names=(str(file),))
             try:
-                outcome = _push_files(settings, named, {**options, "repeated": file == failed})
+                outcome = _push_files(settings, named, {**options, "repeated": version == failed})
             except (Unavailable, NotAllowed, NotAuthenticated) as error:
                 print_message(str(error))
                 outcome = _Outcome(stdio.UNAVAILABLE, wait=_find_wait(error))
             if outcome.code == stdio.UNAVAILABLE:
-                pause, failed = max(min(pause * 2, _LONGEST_PAUSE), outcome.wait), file
+                pause, failed = max(min(pause * 2, _LONGEST_PAUSE), outcome.wait), version
                 again = format_duration(round(pause))
                 print_message(f"{file.name} waits, the next attempt is in {again}")
                 break
-            _finish(folder, file, outcome)
+            _finish(folder, file, version, outcome)
             pause, failed = _WATCH_SECONDS, None
         sys.stdout.flush()
         time.sleep(pause)
@@ -276,10 +279,15 @@ def _find_wait(error: ShareError) -> float:
     return min(float(getattr(error, "seconds", 0.0)), _LONGEST_WAIT)
 
 
-def _finish(folder: WatchedFolder, file: Path, outcome: _Outcome) -> None:
-    """Move a file, and say so if not everything in it was taken."""
+def _finish(folder: WatchedFolder, file: Path, version: FileVersion, outcome: _Outcome) -> None:
+    """Move a file, and say so if not everything in it was taken, or if it stays."""
     to = FAILED if outcome.code == stdio.FAILED else SENT
-    why = folder.finish(file, to)
+    try:
+        why = folder.finish(file, version, to)
+    except FileChanged:
+        text = f"{file.name} changed while it was sent; it is sent again as it is now"
+        print_message("; ".join(filter(None, (text, outcome.describe()))))
+        return
     if why or outcome.code != stdio.DONE:
         moved = f"cannot be moved to {to}: {why}" if why else f"was moved to {to}"
         print_message("; ".join(filter(None, (f"{file.name} {moved}", outcome.describe()))))

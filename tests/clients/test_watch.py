@@ -14,8 +14,16 @@ from typing import Any
 import pytest
 from support.taxii_servers import Answer, serve_script
 
+from tocsin.clients import watch
 from tocsin.clients.files import WrongPath
-from tocsin.clients.watch import FAILED, SENT, UnusableFolder, WatchedFolder
+from tocsin.clients.watch import (
+    FAILED,
+    SENT,
+    FileChanged,
+    FileVersion,
+    UnusableFolder,
+    WatchedFolder,
+)
 
 Run = Callable[..., Any]
 
@@ -27,6 +35,24 @@ def folder(tmp_path: Path) -> WatchedFolder:
 
 def names(folder: WatchedFolder) -> list[str]:
     return [file.name for file in folder.list_complete()]
+
+
+def read(folder: WatchedFolder, file: Path) -> FileVersion:
+    """The version of a file that is complete."""
+    folder.list_complete()
+    assert file in folder.list_complete()
+    version = folder.find_complete(file)
+    assert version is not None
+    return version
+
+
+def replace(file: Path, text: str) -> None:
+    """Another file takes the place at once, with the same time, as a producer does that renames."""
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    new = file.with_name(".new")
+    new.write_text(text)
+    os.utime(new, ns=times)
+    new.replace(file)
 
 
 def test_a_file_is_complete_once_it_no_longer_grows(tmp_path: Path, folder: WatchedFolder) -> None:
@@ -71,7 +97,8 @@ def test_a_file_that_was_sent_moves_and_replaces_no_other(
 ) -> None:
     for text in ("one", "two", "three"):
         (tmp_path / "a.txt").write_text(text)
-        assert folder.finish(tmp_path / "a.txt", SENT) == ""
+        version = read(folder, tmp_path / "a.txt")
+        assert folder.finish(tmp_path / "a.txt", version, SENT) == ""
     found = sorted((tmp_path / SENT).iterdir())
     assert {file.name: file.read_text() for file in found} == {
         **{"a.txt": "one", "a-1.txt": "two", "a-2.txt": "three"}
@@ -83,15 +110,78 @@ def test_a_file_that_cannot_be_moved_is_not_sent_again_and_again(
     tmp_path: Path, folder: WatchedFolder
 ) -> None:
     (tmp_path / "a.txt").write_text("evil.top")
-    folder.list_complete()
-    [file] = folder.list_complete()
+    file = tmp_path / "a.txt"
+    version = read(folder, file)
     (tmp_path / FAILED).rmdir()
     (tmp_path / FAILED).write_text("in the way")
-    assert folder.finish(file, FAILED)
+    assert folder.finish(file, version, FAILED)
     assert names(folder) == []
     file.write_text("evil.top and bad.top")
     folder.list_complete()
     assert "a.txt" in names(folder)
+
+
+@pytest.mark.parametrize("change", [replace, Path.write_text])
+def test_a_file_that_changes_while_it_is_sent_stays_and_is_listed_again(
+    tmp_path: Path, folder: WatchedFolder, change: Callable[[Path, str], None]
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("evil.top")
+    version = read(folder, file)
+    change(file, "evil.org and bad.top")
+    with pytest.raises(FileChanged):
+        folder.finish(file, version, SENT)
+    assert file.read_text() == "evil.org and bad.top" and not list((tmp_path / SENT).iterdir())
+    assert folder.finish(file, read(folder, file), SENT) == ""
+
+
+def test_a_file_of_the_same_length_and_time_that_replaces_one_that_is_sent_stays(
+    tmp_path: Path, folder: WatchedFolder
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("evil.top")
+    version = read(folder, file)
+    replace(file, "evil.org")
+    with pytest.raises(FileChanged):
+        folder.finish(file, version, SENT)
+    assert file.read_text() == "evil.org"
+
+
+@pytest.mark.parametrize("is_newer", [False, True])
+def test_a_file_that_changes_at_the_very_moment_of_its_move_comes_back(
+    tmp_path: Path, folder: WatchedFolder, monkeypatch: pytest.MonkeyPatch, is_newer: bool
+) -> None:
+    file, look = tmp_path / "a.txt", watch._version
+
+    def look_and_replace(status: os.stat_result) -> FileVersion:
+        found = look(status)
+        if file.exists():  # before the move; after it there may be one more
+            replace(file, "evil.org")
+        elif is_newer:
+            file.write_text("evil.net")
+        return found
+
+    file.write_text("evil.top")
+    version = read(folder, file)
+    monkeypatch.setattr(watch, "_version", look_and_replace)
+    with pytest.raises(FileChanged):
+        folder.finish(file, version, SENT)
+    assert file.read_text() == ("evil.net" if is_newer else "evil.org")
+    assert not list((tmp_path / SENT).iterdir())
+
+
+def test_a_file_that_changes_before_its_turn_is_not_read(
+    tmp_path: Path, folder: WatchedFolder
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("evil.top")
+    version = read(folder, file)
+    file.write_text("bad.")
+    assert folder.find_complete(file) is None
+    assert names(folder) == []
+    assert read(folder, file) != version
+    file.unlink()
+    assert folder.find_complete(file) is None
 
 
 def test_a_folder_that_is_missing_or_gone_is_an_error(tmp_path: Path) -> None:
@@ -166,6 +256,45 @@ class TestWatching:
         Path("out/a.txt").write_text("evil-portal.top")
         with serve_script(script) as server, watching(server.url, "--timeout", "0.1") as wait_for:
             wait_for("out/sent/a.txt")
+
+    def test_a_file_that_is_replaced_while_it_is_sent_is_sent_again_as_it_is_now(self) -> None:
+        bodies: list[bytes] = []
+
+        def script(request: Any) -> Any:
+            if request.method != "POST":
+                return None
+            if not bodies:
+                replace(Path("out/a.txt"), "bad-portal.top")
+            bodies.append(request.body)
+            status = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
+            return Answer(status, 202)
+
+        line = "tocsin: a.txt changed while it was sent; it is sent again as it is now; 1 admitted"
+        Path("out/a.txt").write_text("evil-portal.top")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out/sent/a.txt", line)
+        assert Path("out/sent/a.txt").read_text() == "bad-portal.top"
+        first, second = bodies
+        assert b"evil-portal.top" in first and b"bad-portal.top" in second
+
+    def test_a_file_that_grows_before_its_turn_is_sent_once_it_is_complete(self) -> None:
+        bodies: list[bytes] = []
+
+        def script(request: Any) -> Any:
+            if request.method != "POST":
+                return None
+            if not bodies:
+                Path("out/b.txt").write_text("bad-portal.top and more-portal.top")
+            bodies.append(request.body)
+            status = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
+            return Answer(status, 202)
+
+        for age, name in ((2, "a.txt"), (1, "b.txt")):
+            Path("out", name).write_text("evil-portal.top")
+            os.utime(Path("out", name), (time.time() - age, time.time() - age))
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out/sent/b.txt")
+        assert b"more-portal.top" in bodies[1] and Path("stderr").read_text().count("\n") == 1
 
     def test_a_file_of_which_nothing_is_shared_moves_to_failed(self) -> None:
         Path("out/a.txt").write_text("10.0.4.12")
