@@ -14,7 +14,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -64,6 +64,15 @@ class SentObject:
     def is_label_whole(self) -> bool:
         """True if the label was certainly not shortened."""
         return 0 < len(self.label) < MAX_LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class LastSent:
+    """What was sent under an id at last."""
+
+    label: str
+    is_withdrawn: bool
+    """True if the id was withdrawn afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +203,38 @@ class PushRecords:
             for each in push.objects:
                 if each.is_label_whole and each.label in labels:
                     found.setdefault(each.label, set()).add(each.source_id)
+        return found
+
+    def find_ids_where(
+        self, is_wanted: Callable[[str], bool], url: str, collection: Collection | None = None
+    ) -> set[str]:
+        """The ids under which objects with labels that pass a test were sent to a hub.
+
+        A label may have been shortened.
+        """
+        return {
+            each.source_id
+            for push in self.list_newest()
+            if not push.is_withdrawal and push.went_to(url, collection)
+            for each in push.objects
+            if is_wanted(each.label)
+        }
+
+    def find_last(
+        self, ids: Container[str], url: str, collection: Collection | None = None
+    ) -> dict[str, LastSent]:
+        """The objects that were sent to a hub at last, of those with these ids, by id."""
+        found: dict[str, LastSent] = {}
+        withdrawn: set[str] = set()
+        for push in self.list_newest():
+            if not push.went_to(url, collection):
+                continue
+            labels = {each.source_id: each.label for each in push.objects if each.source_id in ids}
+            if push.is_withdrawal:
+                withdrawn.update(labels.keys() - found.keys())
+                continue
+            for id in labels.keys() - found.keys():
+                found[id] = LastSent(labels[id], id in withdrawn)
         return found
 
     def find_levels(self, ids: Container[str | None], url: str) -> dict[str, set[str]]:

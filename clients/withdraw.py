@@ -10,10 +10,10 @@ withdrawing a file shares none of it, even if the check kept some of it back.  K
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 
-from tocsin.admission.descriptions import find_label
+from tocsin.admission.descriptions import describe_object, find_label
 from tocsin.admission.errors import Malformed
 from tocsin.admission.extraction.indicators import derive_id
 from tocsin.admission.merge.identity import is_observable_type
@@ -21,6 +21,7 @@ from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.clients.check import Preview, read_unexamined
 from tocsin.clients.input_files import InputFile
+from tocsin.clients.push_record import MAX_LABEL, LastSent
 from tocsin.clients.results import ObjectResult
 
 _ID = re.compile(r"([a-z][a-z0-9-]*)--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -143,6 +144,53 @@ def add_other_ids(
                 yield replace(target, id=id)
 
 
+def has_value(pattern: str, label: str) -> bool:
+    """True if a pattern has further values beside that of `label`, a pattern of one value."""
+    path, _, value = label[1:-1].partition(" = ")
+    return pattern != label and bool(value) and path in pattern and value in pattern
+
+
+def drop_replaced(targets: Iterable[Target], last: Mapping[str, LastSent]) -> list[Target]:
+    """The targets without named values whose id has another value now; that is to stay."""
+    return [
+        each
+        for each in targets
+        if each.file or not each.label or each.id not in last or _is_last(each.label, last[each.id])
+    ]
+
+
+def explain_others(
+    labels: Iterable[str], last: Mapping[str, LastSent], former: Mapping[str, Iterable[str]]
+) -> Iterator[tuple[str, str]]:
+    """Sentences about values that are not withdrawn though this computer sent them.
+
+    Each with the label of the value.  `former`: the ids under which each was sent, by label.
+    """
+    for label in sorted(labels):
+        value, _ = describe_object({}, label)
+        for id, now in sorted(last.items()):
+            if now.is_withdrawn or _is_last(label, now):
+                continue
+            if has_value(now.label, label):
+                yield (
+                    label,
+                    f"{value} is one of several values of {now.label}, which is withdrawn as a "
+                    f"whole; to take it back, withdraw {id}",
+                )
+            elif id in former.get(label, ()):
+                other, kind = describe_object({}, now.label)
+                yield (
+                    label,
+                    f"{value} was replaced by {other} under the same id ({id}); withdraw "
+                    f"{other if kind else id} to take it back",
+                )
+
+
+def _is_last(label: str, last: LastSent) -> bool:
+    """True if a label is that of what was sent at last, apart from spaces."""
+    return "".join(label[:MAX_LABEL].split()) == "".join(last.label.split())
+
+
 def prepare_withdrawal(targets: Iterable[Target], now: int) -> Iterator[ObjectResult]:
     """A result with the revoked version for each target, ready to be sent; each id once."""
     unique = {each.id: each for each in reversed(list(targets))}
@@ -168,13 +216,16 @@ def revoked_version(id: str, now: int) -> StixObject:
     return {**common, "revoked": True, **required}
 
 
-def count_absent(results: Iterable[ObjectResult]) -> int:
-    """The number of values of which nothing was published under any of their ids."""
+def count_absent(results: Iterable[ObjectResult], explained: Set[str] = frozenset()) -> int:
+    """The number of values of which nothing was published under any of their ids.
+
+    Without those whose labels are `explained`.
+    """
     absent: set[str] = set()
     found: set[str] = set()
     for each in results:
         (absent if each.verdict == "absent" else found).add(each.label)
-    return len(absent - found - {""})
+    return len(absent - found - {""} - explained)
 
 
 def read_outcome(result: ObjectResult) -> ObjectResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,14 @@ from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push_results
-from tocsin.clients.push_record import PushKind, PushRecord, PushRecords, open_records, state_folder
+from tocsin.clients.push_record import (
+    LastSent,
+    PushKind,
+    PushRecord,
+    PushRecords,
+    open_records,
+    state_folder,
+)
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.terminal import (
     choose_console,
@@ -49,6 +56,9 @@ from tocsin.clients.withdraw import (
     add_other_ids,
     count_absent,
     count_observables,
+    drop_replaced,
+    explain_others,
+    has_value,
     list_derived_labels,
     list_targets,
     prepare_withdrawal,
@@ -136,12 +146,13 @@ def withdraw_command(
     inputs = Inputs(files, options["form"] or "", "")
     targets, failed = _find_targets(settings, names, inputs, now, as_json=as_json)
     if options["dry_run"]:
-        targets = _add_recorded(targets, _url_without_request(settings), None)
+        targets, _ = _add_recorded(targets, _url_without_request(settings), None)
         _print_results(open_console(), prepare_withdrawal(targets, now), as_json=as_json)
         return stdio.FAILED if failed else stdio.DONE
     with open_hub(settings) as hub:
         collection = hub.find_usable(options["to"], "can_write")
-        results = list(prepare_withdrawal(_add_recorded(targets, hub.url, collection), now))
+        targets, explained = _add_recorded(targets, hub.url, collection)
+        results = list(prepare_withdrawal(targets, now))
         if results and not options["yes"] and not _confirm(collection, results):
             print_message("nothing was sent")
             return stdio.FAILED
@@ -155,7 +166,7 @@ def withdraw_command(
             record.finish(counts)
     counts |= {"failed_files": failed} if failed else {}
     print_push_summary(pushed, counts, as_json=as_json)
-    if absent := count_absent(result for part in pushed for result in part.results):
+    if absent := count_absent((r for part in pushed for r in part.results), explained):
         print_message(
             f"of {count(absent, 'value')} nothing of yours is published under its id; if you sent "
             "it in a STIX or MISP file or under a new id, and not from this computer, give the "
@@ -175,17 +186,38 @@ def _url_without_request(settings: ClientSettings) -> str:
 
 def _add_recorded(
     targets: Sequence[Target], url: str, collection: Collection | None
-) -> list[Target]:
+) -> tuple[list[Target], set[str]]:
     """The targets, with the other ids under which this computer sent the same values there.
 
-    For a value that was named itself, and not for one of a file, ids of STIX and MISP files too.
+    For a value that was named itself, and not for one of a file, ids of STIX and MISP files too,
+    but none that has another value now.  A message explains these, and the labels of the values
+    that were explained are returned too.
     """
     records = PushRecords(state_folder(os.environ))
     of_files = list_derived_labels(each for each in targets if each.file)
     named = list_derived_labels(each for each in targets if not each.file)
     ids = records.find_ids(of_files, url, collection)
-    ids |= records.find_ids(named, url, collection, only_new=False)
-    return list(add_other_ids(targets, ids))
+    ids |= (former := records.find_ids(named, url, collection, only_new=False))
+    last = _find_last(records, named, url, collection)
+    explained = set()
+    for label, sentence in explain_others(named, last, former):
+        explained.add(label)
+        print_message(sentence)
+    return drop_replaced(add_other_ids(targets, ids), last), explained
+
+
+def _find_last(
+    records: PushRecords, labels: Set[str], url: str, collection: Collection | None
+) -> dict[str, LastSent]:
+    """The objects that were sent at last under ids that once had one of these values."""
+    if not labels:
+        return {}
+
+    def is_wanted(label: str) -> bool:
+        return label in labels or any(has_value(label, each) for each in labels)
+
+    ids = records.find_ids_where(is_wanted, url, collection)
+    return records.find_last(ids, url, collection)
 
 
 def _find_targets(

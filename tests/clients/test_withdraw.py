@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import Action, Candidate, Submitter, Tlp
 from tocsin.admission.stix import schemas
+from tocsin.admission.timestamps import stix_time
 from tocsin.clients.check import read_unexamined
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.withdraw import Target, list_targets, resolve_name, revoked_version
@@ -152,6 +154,58 @@ class TestAtAHub:
         code, lines, stderr = tocsin("withdraw", "evil-portal.top", *words, "--yes")
         assert (code, stderr, in_force(served)) == (0, "", [])
         assert sorted(verdict for _, verdict in outcomes(lines)) == ["absent", "withdrawn"]
+
+    def test_a_value_that_was_replaced_under_its_id_takes_back_nothing_else(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        newer = {**INDICATOR, "modified": "2026-05-01T10:00:00.000Z"}
+        newer["pattern"] = "[domain-name:value = 'bad-portal.top']"
+        for version in (INDICATOR, newer):
+            self.push(tocsin, json.dumps({"type": "bundle", "objects": [version]}), name="a.json")
+        words = ("withdraw", "evil-portal.top", "--to", "inbox", "--json")
+        sentence = (
+            "tocsin: evil-portal.top was replaced by bad-portal.top under the same id "
+            f"({INDICATOR['id']}); withdraw bad-portal.top to take it back\n"
+        )
+        _, lines, stderr = tocsin(*words, "--dry-run")
+        assert (len(lines), stderr) == (1, sentence)
+        code, lines, stderr = tocsin(*words, "--yes")
+        assert (code, stderr, outcomes(lines)[0][1]) == (0, sentence, "absent")
+        assert in_force(served) == [newer["pattern"]]
+        code, _, stderr = tocsin("withdraw", "bad-portal.top", "--to", "inbox", "--yes")
+        assert (code, stderr, in_force(served)) == (0, "", [])
+        assert "was replaced" not in tocsin(*words, "--yes")[2]
+
+    def test_a_derived_id_that_has_another_value_now_stays(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        [derived] = resolve_name("evil-portal.top", NOW)
+        edited = {
+            **INDICATOR,
+            "id": derived.id,
+            "pattern": "[domain-name:value = 'bad-portal.top']",
+        }
+        self.push(tocsin, "evil-portal.top")
+        edited["modified"] = stix_time(time.time_ns() // 1000)
+        self.push(tocsin, json.dumps({"type": "bundle", "objects": [edited]}), name="a.json")
+        before = in_force(served)
+        code, _, stderr = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        assert (code, in_force(served)) == (0, before) and "was replaced by bad-portal" in stderr
+
+    @pytest.mark.parametrize("operator", ["OR", "AND"])
+    def test_a_pattern_with_further_values_is_named_and_stays(
+        self, tocsin: Run, served: HubInProcess, operator: str
+    ) -> None:
+        pattern = f"[domain-name:value = 'evil-portal.top' {operator} ipv4-addr:value = '8.9.7.6']"
+        several = {**INDICATOR, "pattern": pattern}
+        self.push(tocsin, json.dumps({"type": "bundle", "objects": [several]}), name="a.json")
+        before = in_force(served)
+        code, _, stderr = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        assert (code, in_force(served), len(before)) == (0, before, 1)
+        assert "tocsin: evil-portal.top is one of several values of [" in stderr
+        assert "'8.9.7.6'" in stderr and stderr.count("\n") == 1
+        assert stderr.endswith(f"to take it back, withdraw {INDICATOR['id']}\n")
+        assert "several" not in tocsin("withdraw", "portal.top", "--to", "inbox", "--yes")[2]
 
     def test_where_nothing_was_published_it_advises_to_give_the_id(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
