@@ -27,10 +27,12 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import msgspec
+
 from tocsin.admission.errors import Conflict, ShareError
 from tocsin.clients.check_processes import end_with_parent
 from tocsin.clients.collect import Run, run_source
-from tocsin.clients.files import Replacement
+from tocsin.clients.files import Replacement, remove_abandoned_files
 from tocsin.clients.http import Hub
 from tocsin.clients.sources import Source, parse_duration_seconds
 from tocsin.config import ClientSettings
@@ -116,12 +118,30 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def read_statuses(folder: Path) -> dict[str, SourceStatus]:
-    """The statuses that the last run left, by source; empty if there is none."""
+    """The statuses that the last run left, by source; empty if there is none.
+
+    A file that is not one of this program counts as missing, with a warning: the schedule and the
+    totals begin anew, and nothing is lost.
+    """
+    path = folder / STATUS_FILE
     try:
-        found = json.loads((folder / STATUS_FILE).read_text())
-    except (FileNotFoundError, ValueError):
+        found = msgspec.json.decode(path.read_bytes(), type=_StatusFile)
+    except FileNotFoundError:
         return {}
-    return {each["source"]: SourceStatus(**each) for each in found["sources"]}
+    except OSError as error:
+        log.warning("%s cannot be read: %s", path, error.strerror)
+        return {}
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        log.warning("%s is damaged and counts as missing: %s", path, error)
+        return {}
+    return {each.source: each for each in found.sources}
+
+
+@dataclass(frozen=True, slots=True)
+class _StatusFile:
+    """The content of the file; fields that a later version may add are ignored."""
+
+    sources: tuple[SourceStatus, ...]
 
 
 class Collector:
@@ -223,10 +243,19 @@ class Collector:
         return [e for e in wait(list(self._running), seconds) if isinstance(e, Connection)]
 
     def _write(self) -> None:
-        replacement = Replacement(self._folder / STATUS_FILE)
+        """Write the statuses; on a full disk only a warning, since the sources must go on."""
+        path = self._folder / STATUS_FILE
         content = {"sources": [asdict(each) for each in self.statuses.values()]}
-        replacement.stream.write(json.dumps(content, indent=1).encode() + b"\n")
-        replacement.finish()
+        try:
+            remove_abandoned_files(path)
+            replacement = Replacement(path)
+            try:
+                replacement.stream.write(json.dumps(content, indent=1).encode() + b"\n")
+                replacement.finish()
+            finally:
+                replacement.abandon()
+        except OSError as error:
+            log.warning("%s cannot be written: %s", path, error.strerror or error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,8 @@ class Replacement:
 
     def abandon(self) -> None:
         """Close the stream, and remove the file if it did not take its place."""
-        self.stream.close()
+        with suppress(OSError):  # a full disk does not take what is not written yet
+            self.stream.close()
         if self._name:
             Path(self._name).unlink(missing_ok=True)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,7 @@ from typing import Any, Self
 import msgspec
 
 from tocsin.admission.errors import Malformed
+from tocsin.clients.files import UnusableFile
 
 _VERSION = 1
 _DIGEST_OCTETS = 16
@@ -25,22 +27,39 @@ _FORGOTTEN_AFTER = 400 * 86_400
 """Seconds after which an object that was not submitted again is forgotten."""
 
 
+_PRIMARY = 0xFF
+"""The bits of an error code of SQLite that tell the kind of error."""
+_OBSTACLES = (
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY),
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PERM),
+)
+"""Kinds of errors after which the file is as it was."""
+
+
 class SourceMemory:
     """The memory of one source; a context manager.
 
-    Raises Malformed if the file is not one of this program.
+    Raises Malformed if the file is not one of this program.  Every method that writes raises
+    UnusableFile if that is impossible.
     """
 
     def __init__(self, path: Path) -> None:
         """`path`: made if there is none."""
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
         self._path = path
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+        except OSError as error:
+            raise UnusableFile(f"{path} cannot be written: {error.strerror}") from error
         self._database = sqlite3.connect(path, isolation_level=None)
         try:
-            self._begin()
+            with self._writing():
+                self._begin()
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise Malformed(f"{path} is damaged ({error}); remove it to start again") from error
+        except UnusableFile:
+            self._database.close()
+            raise
 
     def __enter__(self) -> Self:
         """The memory itself."""
@@ -56,7 +75,7 @@ class SourceMemory:
 
     def keep(self, entries: Mapping[str, str]) -> None:
         """Keep entries of the source durably; they replace those of the same names."""
-        with self._database:
+        with self._writing(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(
                 "INSERT OR REPLACE INTO memory VALUES (?, ?)", entries.items()
@@ -67,7 +86,7 @@ class SourceMemory:
 
         Returns the destination that everything went to before, if that was forgotten, else "".
         """
-        with self._database:
+        with self._writing(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             found = self._database.execute("SELECT name FROM destination").fetchone()
             if found == (destination,):
@@ -90,7 +109,7 @@ class SourceMemory:
 
     def note_submitted(self, objects: Iterable[tuple[str, bytes]], now: int) -> None:
         """Note ids and digests of objects that the hub has taken; `now` in seconds."""
-        with self._database:
+        with self._writing(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(
                 "INSERT OR REPLACE INTO submitted VALUES (?, ?, ?)",
@@ -99,11 +118,23 @@ class SourceMemory:
 
     def forget(self, now: int) -> None:
         """Remove what was not submitted for long; `now` in seconds."""
-        with self._database:
+        with self._writing(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.execute(
                 "DELETE FROM submitted WHERE time < ?", (now - _FORGOTTEN_AFTER,)
             )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn an error that is not the file's own fault into UnusableFile."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            code = error.sqlite_errorcode & _PRIMARY
+            if code not in _OBSTACLES:
+                raise
+            text = "the disk is full" if code == sqlite3.SQLITE_FULL else str(error)
+            raise UnusableFile(f"{self._path} cannot be written: {text}") from error
 
     def _begin(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()

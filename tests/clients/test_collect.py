@@ -2,12 +2,15 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,8 +18,19 @@ import requests
 from support.processes import BIN, HubProcess
 from support.source_servers import FileServer, serve
 
+from tocsin.admission.errors import Malformed
+from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.collect import Run
-from tocsin.clients.collect_schedule import SourceStatus, format_metrics
+from tocsin.clients.collect_schedule import (
+    Collector,
+    SourceStatus,
+    format_metrics,
+    read_statuses,
+)
+from tocsin.clients.files import UnusableFile
+from tocsin.clients.source_memory import SourceMemory
+from tocsin.clients.sources.directory import DirectorySource
+from tocsin.config import ClientSettings
 
 FEED = "/iocs.csv"
 
@@ -306,6 +320,64 @@ def test_the_reasons_of_held_and_refused_objects_are_counted_and_quote_no_value(
     assert json.loads(collect("--status", "--json")[1][0])["reasons"] == [private, benign]
 
 
+@contextmanager
+def most_octets(number: int) -> Iterator[None]:
+    """No file can become longer meanwhile, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (number, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class TestFullDisk:
+    def test_a_memory_that_cannot_be_written_is_not_called_damaged(self, tmp_path: Path) -> None:
+        with most_octets(4096), pytest.raises(UnusableFile, match="memory cannot be written"):
+            SourceMemory(tmp_path / "memory")
+        with SourceMemory(tmp_path / "memory") as memory:
+            assert memory.begin("https://hub.example") == ""
+
+    def test_a_full_disk_is_named_and_what_was_written_stays(self, tmp_path: Path) -> None:
+        with SourceMemory(tmp_path / "memory") as memory:
+            memory.keep({"page": "1"})
+            memory._database.execute("PRAGMA max_page_count = 1")  # it becomes the present number
+            for write in (
+                lambda: memory.keep({"page": "2" * 100_000}),
+                lambda: memory.note_submitted([(f"id-{n}", b"digest") for n in range(9_999)], 0),
+                lambda: memory.begin("https://hub.example/" + "x" * 100_000),
+            ):
+                with pytest.raises(UnusableFile, match="the disk is full"):
+                    write()
+            assert memory.entries() == {"page": "1"}
+
+    def test_a_file_that_is_no_database_is_damaged(self, tmp_path: Path) -> None:
+        (tmp_path / "memory").write_text("x" * 9_999)
+        with pytest.raises(Malformed, match="is damaged .*; remove it"):
+            SourceMemory(tmp_path / "memory")
+
+    def test_a_status_file_that_cannot_be_written_ends_no_schedule_and_leaves_nothing_behind(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        source = DirectorySource(name="reports", path=tmp_path, to="inbox")
+        stopped, runs = Event(), []
+
+        def report(run: Run) -> None:
+            runs.append(run)
+            stopped.set()
+
+        folder = tmp_path / "state"
+        folder.mkdir()
+        settings = ClientSettings(url="http://127.0.0.1:9/taxii2/", key="acme:key")
+        collector = Collector([source], settings, open_hub, folder, report)
+        with most_octets(0):
+            collector.run(stopped)
+        assert len(runs) == 1 and "status.json cannot be written: File too large" in caplog.text
+        assert [file.name for file in folder.iterdir()] == ["reports.sqlite"]
+        collector.run_once()
+        assert read_statuses(folder)["reports"].failures == 2
+
+
 class TestFailing:
     def test_a_source_that_fails_is_named_and_the_others_go_on(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
@@ -376,6 +448,29 @@ class TestFailing:
         Path("collect-state/status.json").write_text(json.dumps({"sources": [status]}))
         _, lines, _ = collect("--status")
         assert "in the future: 2 h" in "".join(lines)
+
+    @pytest.mark.parametrize(
+        "text", ["{}", "[]", "", '{"sources": [{"failures": "many"}]}', "\xe4"]
+    )
+    def test_a_damaged_status_file_counts_as_missing_and_is_named(
+        self, collect: Tocsin, web: FileServer, text: str
+    ) -> None:
+        write_sources({"name": "iocs", "url": web.url})
+        Path("collect-state").mkdir()
+        Path("collect-state/status.json").write_text(text, encoding="latin-1")
+        code, lines, err = collect("--status")
+        assert (code, err.count("\n")) == (0, 1) and "waits for its first run" in "".join(lines)
+        assert "status.json is damaged and counts as missing" in err
+
+    def test_a_status_file_of_a_later_version_is_read(
+        self, collect: Tocsin, web: FileServer
+    ) -> None:
+        write_sources({"name": "iocs", "url": web.url})
+        status = {"source": "iocs", "last_run": time.time() - 7_260, "new_field": 1}
+        Path("collect-state").mkdir()
+        Path("collect-state/status.json").write_text(json.dumps({"sources": [status]}))
+        code, lines, err = collect("--status")
+        assert (code, err) == (0, "") and "2 h 1 min ago" in "".join(lines)
 
     @pytest.mark.parametrize(
         ("words", "message"),
