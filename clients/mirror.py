@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -144,21 +145,22 @@ class Mirror:
                 self._state.set_fact(f"read {source}", now)
         for source in self._others(sources):
             if any(find_same(each, [source]) for each in sources):
-                log.warning(_SAME_ID, self._folder, source, source)
+                log.warning(_SAME_ID, self._folder, source, quote(source))
                 continue
             read = int(self._state.fact(f"read {source}", 0))
             if now - read > _STALE and source not in self._reported:
                 self._reported.add(source)
                 since = f"since {timestamp(read)[:19]}Z" if read else "lately"
-                log.warning(_STALE_SOURCE, self._folder, source, since, source)
+                log.warning(_STALE_SOURCE, self._folder, source, since, quote(source))
 
     def drop(self, url: str) -> None:
-        """Remove what the sources whose URLs begin with `url` gave.
+        """Remove what the source with this URL gave, else the sources below it.
 
         Raises Malformed if there is none.
         """
         known = self._state.sources()
-        found = [each for each in known if each.startswith(url.rstrip("/") + "/")]
+        below = [each for each in known if each.startswith(url.rstrip("/") + "/")]
+        found = [url] if url in known else below
         if not found:
             raise Malformed(
                 f"--drop: {self._folder} has nothing from {ascii(url)}; "

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -527,6 +529,29 @@ def test_a_server_that_is_no_longer_read_is_named_and_can_be_dropped(
         assert listed() == ["b.test", "both.test"]
         mirror(tocsin, "--url", one.url)
         assert listed() == ["a.test", "b.test", "both.test"]
+
+
+def test_the_advice_to_drop_a_filtered_source_works_as_it_is(
+    tocsin: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Feed(), Feed(OTHER)
+    first.add(listing(PATTERN.format("a")))
+    second.add(listing(PATTERN.format("b")))
+    with serve_script(first.answer) as one, serve_script(second.answer) as two:
+        mirror(tocsin, "--url", one.url, "--type", "indicator")
+        mirror(tocsin, "--url", one.url.replace("127.0.0.1", "localhost"))
+        words = ("poll", "feed", "--mirror", "m", "--url", two.url)
+        with monkeypatch.context() as later:
+            stale = time.time_ns() + 25 * 3600 * 10**9
+            later.setattr(time, "time_ns", lambda: stale)
+            _, _, stderr = tocsin(*words)
+        advised = re.findall(r"remove them with (--drop .*)", stderr)
+        (filtered,) = (each for each in advised if "match" in each)
+        assert tocsin(*words, *shlex.split(filtered)) == (0, [], "")
+        assert listed() == ["a.test", "b.test"]
+        (other,) = (each for each in advised if each != filtered)
+        assert tocsin(*words, *shlex.split(other)) == (0, [], "")
+        assert listed() == ["b.test"]
 
 
 def test_a_mirror_follows_until_it_is_interrupted(tocsin: Run, feed: Feed) -> None:
