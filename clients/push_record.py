@@ -237,14 +237,17 @@ class PushRecords:
                 found[id] = LastSent(labels[id], id in withdrawn)
         return found
 
-    def find_levels(self, ids: Container[str | None], url: str) -> dict[str, set[str]]:
+    def find_levels(
+        self, ids: Container[str | None], url: str, collection: Collection
+    ) -> dict[str, set[str]]:
         """The ids of these under which something was sent to a hub, with its TLP levels.
 
-        Without those that older records do not have.
+        Without those that older records do not have.  `collection`: one of the hub's, which was
+        perhaps at another URL before.
         """
         found: dict[str, set[str]] = {}
         for push in self.list_newest():
-            if push.is_withdrawal or not push.went_to(url):
+            if push.is_withdrawal or not (push.went_to(url) or push.went_to(url, collection)):
                 continue
             for each in push.objects:
                 if each.source_id in ids:

@@ -301,7 +301,7 @@ def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | N
     ready, held = counts["ready"], counts["held"]
     if 0 < ready <= _MOST_COMPARED:
         records = PushRecords(state_folder(os.environ))
-        for sentence in _describe_sent_before(results, records, job.hub.url):
+        for sentence in _describe_sent_before(job, records):
             print_statement(console, sentence)
     name = printable(job.collection.alias or job.collection.title)
     options = job.options
@@ -320,13 +320,11 @@ def _ask(job: _Job, send_held: bool | None, answers: IO[str]) -> PushOptions | N
     return options if answer == "y" else None
 
 
-def _describe_sent_before(
-    results: Iterable[ObjectResult], records: PushRecords, url: str
-) -> Iterator[str]:
+def _describe_sent_before(job: _Job, records: PushRecords) -> Iterator[str]:
     """A sentence if this computer sent some of the objects to the hub before, by their ids."""
-    ready = (each for each in results if each.verdict == "ready")
+    ready = (each for each in job.results if each.verdict == "ready")
     now = {each.source_id: find_level(each.object or {}) for each in ready}
-    before = records.find_levels(now, url)
+    before = records.find_levels(now, job.hub.url, job.collection)
     if not before:
         return
     stricter = sum(_is_wider(now[id], levels) for id, levels in before.items())

@@ -113,7 +113,8 @@ def sent_command(settings: ClientSettings, id: str, limit: int, as_json: bool) -
 
 def list_submissions(hub: Hub, settings: ClientSettings) -> Iterator[Submission]:
     """The submissions of the key's partner, the newest first; see the command."""
-    recorded = {each.id: each for each in _list_recorded(hub)}
+    # The hub may have had another URL; the ids of its statuses are unique everywhere.
+    recorded = {each.id: each for each in _list_recorded()}
     try:
         for listed in hub.list_submissions():
             ours = recorded.get(listed.id)
@@ -124,11 +125,12 @@ def list_submissions(hub: Hub, settings: ClientSettings) -> Iterator[Submission]
             yield _complete(submission, ours) if ours else submission
     except NotFound:
         print_message(_NOT_LISTED)
-        if not recorded and not settings.record_pushes:
+        here = list(_list_recorded(hub.url))
+        if not here and not settings.record_pushes:
             raise WrongUsage(
                 "record_pushes is off, so this computer has no record; give an id"
             ) from None
-        yield from recorded.values()
+        yield from here
 
 
 def _complete(listed: Submission, ours: Submission) -> Submission:
@@ -137,9 +139,10 @@ def _complete(listed: Submission, ours: Submission) -> Submission:
     return replace(listed, files=ours.files, labels=ours.labels, is_withdrawal=kind)
 
 
-def _list_recorded(hub: Hub) -> Iterator[Submission]:
+def _list_recorded(url: str = "") -> Iterator[Submission]:
+    """The submissions from this computer to the hub with this URL, or to any."""
     for push in PushRecords(state_folder(os.environ)).list_newest():
-        if push.url == hub.url:
+        if not url or push.url == url:
             yield from _split_push(push)
 
 
@@ -183,8 +186,9 @@ _SHOWN = ("admitted", "merged", "duplicate", "held", "refused", "pending", "with
 
 
 def _show(hub: Hub, id: str, *, as_json: bool) -> None:
-    recorded = next((each for each in _list_recorded(hub) if each.id == id), None)
-    report = hub.fetch_status(id, recorded.root if recorded else "")
+    here = next((each for each in _list_recorded(hub.url) if each.id == id), None)
+    recorded = here or next((each for each in _list_recorded() if each.id == id), None)
+    report = hub.fetch_status(id, here.root if here else "")
     labels = (recorded.labels if recorded else None) or {}
     console = open_console()
     for detail in report.details:

@@ -107,6 +107,17 @@ class TestRecords:
         older = replace(push, collection_id="")
         assert older.went_to("https://h/", INBOX) and not older.went_to("https://new/", moved)
 
+    def test_levels_are_found_after_the_url_of_the_hub_changed(self, tmp_path: Path) -> None:
+        records = PushRecords(tmp_path)
+        with records.begin(INBOX, "https://h/", []) as record:
+            record.write({"status": "s1", "objects": [["indicator--1", "evil.top", "AMBER"]]})
+        moved = replace(INBOX, root="https://new/hub/", url="https://new/hub/c/1/")
+        found = {"indicator--1": {"AMBER"}}
+        assert records.find_levels(found, "https://new/", moved) == found
+        other = replace(moved, id="2", alias="other")
+        assert records.find_levels(found, "https://h/", other) == found
+        assert records.find_levels(found, "https://new/", other) == {}
+
     def test_a_push_that_sent_nothing_is_not_listed(self, tmp_path: Path) -> None:
         records = PushRecords(tmp_path)
         with records.begin(INBOX, "https://h/", ["a.txt"]) as record:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -147,6 +148,19 @@ class TestSent:
         _, lines, _ = tocsin("sent")
         assert "1 withdrawn" in lines[1] and "admitted" not in lines[1]
         assert tocsin("sent", rows(tocsin("sent", "--json")[1])[0]["id"])[1][0].startswith("withdr")
+
+    def test_withdrawals_are_known_after_the_url_of_the_hub_changed(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        push(tocsin, "evil-portal.top")
+        tick(served)
+        tocsin("withdraw", "bad-portal.top", "--to", "inbox", "--yes")
+        monkeypatch.setenv("TOCSIN_URL", os.environ["TOCSIN_URL"].replace("127.0.0.1", "localhost"))
+        listed = rows(tocsin("sent", "--json")[1])
+        assert [each.get("withdrawal") for each in listed] == [True, None]
+        assert tocsin("sent", listed[0]["id"])[1][0].startswith("absent")
+        [receipt] = rows(tocsin("receipts", "--json")[1])
+        assert (receipt["verdict"], receipt["state"]) == ("admitted", "published")
 
 
 class TestReceipts:
