@@ -68,7 +68,7 @@ class SentObject:
 
 @dataclass(frozen=True, slots=True)
 class LastSent:
-    """What was sent under an id at last."""
+    """The object that was sent under an id last."""
 
     label: str
     is_withdrawn: bool
