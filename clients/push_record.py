@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from tocsin.admission.descriptions import find_level
 from tocsin.admission.errors import Malformed
@@ -181,6 +182,20 @@ class PushRecords:
                 return push
         return None
 
+    def find_collection(self, name: str, url: str) -> Collection | None:
+        """The collection with this id or name that was last pushed to at a hub.
+
+        At its URL, else at another one on the same host; None: this computer pushed to none there.
+        """
+        found = None
+        for push in self.list_newest():
+            if push.collection_id and name in (push.collection_id, push.collection):
+                if push.url == url:
+                    return _as_collection(push)
+                if not found and urlsplit(push.url).hostname == urlsplit(url).hostname:
+                    found = push
+        return _as_collection(found) if found else None
+
     def find_ids(
         self,
         labels: Container[str],
@@ -327,6 +342,20 @@ class PushRecord:
         except OSError as error:
             log.warning("the rest of this push is not recorded: %s", error.strerror or error)
             self._stream = None
+
+
+def _as_collection(push: RecordedPush) -> Collection:
+    """The collection that a push went to, as far as its record knows it."""
+    return Collection(
+        id=push.collection_id,
+        alias=push.collection,
+        title=push.collection,
+        description="",
+        can_read=False,
+        can_write=True,
+        root=push.root,
+        url=f"{push.root}collections/{push.collection_id}/",
+    )
 
 
 def _name(collection: Collection) -> str:

@@ -146,7 +146,9 @@ def withdraw_command(
     inputs = Inputs(files, options["form"] or "", "")
     targets, failed = _find_targets(settings, names, inputs, now, as_json=as_json)
     if options["dry_run"]:
-        targets, _ = _add_recorded(targets, _url_without_request(settings), None)
+        url = _url_without_request(settings)
+        recorded = PushRecords(state_folder(os.environ)).find_collection(options["to"], url)
+        targets, _ = _add_recorded(targets, url, recorded)
         _print_results(open_console(), prepare_withdrawal(targets, now), as_json=as_json)
         return stdio.FAILED if failed else stdio.DONE
     with open_hub(settings) as hub:

@@ -1,6 +1,7 @@
 """Withdrawals: by value, id and file, at a real hub and at other servers."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -141,6 +142,15 @@ class TestAtAHub:
         self.push(tocsin, "evil-portal.top", "--new-ids")
         words = ("withdraw", "evil-portal.top", "--to", "inbox", "--dry-run", "--json")
         assert len(tocsin(*words)[1]) == 2
+
+    def test_a_dry_run_shows_what_a_withdrawal_sends_after_the_url_of_the_hub_changed(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.push(tocsin, "evil-portal.top", "--new-ids")
+        moved = os.environ["TOCSIN_URL"].replace("/taxii2/", "/other/taxii2/")
+        monkeypatch.setenv("TOCSIN_URL", moved)
+        words = ("withdraw", "evil-portal.top", "--to", "inbox", "--json")
+        assert len(tocsin(*words, "--dry-run")[1]) == 2
 
     def test_a_value_of_a_stix_file_is_withdrawn_if_it_is_named_itself(
         self, tocsin: Run, served: HubInProcess
