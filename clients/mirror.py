@@ -136,13 +136,14 @@ class Mirror:
 
         A collection that was read at another URL before ends there: it is the same one.
         """
-        for old, new in self._moved(sources).items():
-            log.warning("%s is the collection that was at %s; it takes its place", new, old)
-            self._drop(old)
-        now = time.time_ns() // 1000
+        moved, now = self._moved(sources), time.time_ns() // 1000
         with _explained(self._folder), self._state.changing():
+            for old in moved:
+                self._state.drop(old)
             for source in sources:
                 self._state.set_fact(f"read {source}", now)
+        for old, new in moved.items():
+            log.warning("%s is the collection that was at %s; it takes its place", new, old)
         for source in self._others(sources):
             if any(find_same(each, [source]) for each in sources):
                 log.warning(_SAME_ID, self._folder, source, quote(source))
@@ -166,12 +167,9 @@ class Mirror:
                 f"--drop: {self._folder} has nothing from {ascii(url)}; "
                 f"it has objects of {', '.join(known)[:500] or 'no collection'}"
             )
-        for source in found:
-            self._drop(source)
-
-    def _drop(self, source: str) -> None:
-        with _explained(self._folder):
-            self._state.drop(source)
+        with _explained(self._folder), self._state.changing():
+            for source in found:
+                self._state.drop(source)
 
     def _others(self, sources: Sequence[str]) -> list[str]:
         """The known sources that are not among these."""

@@ -291,12 +291,18 @@ class StateFile:
         return ended
 
     def drop(self, source: str) -> None:
-        """End all objects of a feed and forget its cursor: it is as if it had never been read."""
-        self.begin_round()
-        self.end_absent(source)
-        with self.changing():
-            self._base.execute(_END_SHARED, {"number": self._number(source)})
-            self._base.execute("UPDATE sources SET cursor = '' WHERE name = ?", (source,))
+        """End all objects of a feed and forget its cursor: it is as if it had never been read.
+
+        To be called within `changing`: with its cursor and without its objects, a feed would stay
+        empty for good.
+        """
+        number, now = self._number(source), time.time_ns() // 1000
+        scope = (number, self._count("round") + 1)
+        self._base.execute(_END_VALUES, scope)
+        ended = self._base.execute(_END_SHARED, {"number": number}).rowcount
+        ended += self._base.execute(_END_OBJECTS, (now, *scope)).rowcount
+        self._base.execute("UPDATE sources SET cursor = '' WHERE name = ?", (source,))
+        self._note({"generation": ended, "indicators": ended})
 
     def mark(self, now: int) -> StateMark:
         """Return the mark that determines the files at this time, in µs since 1970 UTC."""

@@ -85,6 +85,19 @@ def test_an_object_in_several_feeds_is_shown_once_in_its_latest_version(tmp_path
     assert len(lines) == 1 and "new.test" in lines[0]
 
 
+def test_a_feed_is_dropped_with_its_cursor_or_not_at_all(tmp_path: Path) -> None:
+    """With its cursor and without its objects, it would stay empty for good."""
+    state = opened(tmp_path / "s")
+    put(state, listing(PATTERN.format("a"), 1), cursor="17")
+    with pytest.raises(RuntimeError), state.changing():
+        state.drop("feed")
+        raise RuntimeError
+    assert (names(state), state.cursor("feed")) == (["a.test"], "17")
+    with state.changing():
+        state.drop("feed")
+    assert (names(state), state.cursor("feed"), state.sources()) == ([], "", [])
+
+
 def test_an_object_that_no_longer_comes_ends_and_can_come_back(tmp_path: Path) -> None:
     state = opened(tmp_path / "s")
     kept, lost = listing(PATTERN.format("kept")), listing(PATTERN.format("lost"))
