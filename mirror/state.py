@@ -4,6 +4,10 @@ A batch of objects and the cursor that holds after it are written in one transac
 that is killed has either both or neither.  An object that was revoked or deleted leaves its row
 without content, so that an older version that comes late cannot bring it back.  An expired object
 stays in the file and is left out when it is read: a clock that was wrong for a while does no harm.
+
+Feeds of one host may have different versions of an object, and the latest one holds.  An object of
+another host is another object, whatever its id: a server could otherwise take the id of another
+one's object, and replace or revoke it with a later version.
 """
 
 from __future__ import annotations
@@ -17,11 +21,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
 
 from tocsin.admission.errors import ShareError
 from tocsin.admission.output_formats import IndicatorRecord, ListedValue
-from tocsin.admission.output_formats.entries import FeedEntry, read_entry
+from tocsin.admission.output_formats.entries import FeedEntry, parse_object, read_entry
 
 _VERSION = 2
 """Raised with every change of a state file, or of what `read_entry` finds in an object."""
@@ -54,12 +61,14 @@ SELECT value, id, confidence FROM listed JOIN objects ON key = object
 WHERE kind = :kind AND {current} ORDER BY value, confidence DESC, id
 """.replace("{current}", _IS_CURRENT)
 _OBJECTS = """
-SELECT id, body FROM objects WHERE {current} AND (:type = '' OR type = :type)
+SELECT id, body, source FROM objects WHERE {current} AND (:type = '' OR type = :type)
 ORDER BY id, modified DESC, source
 """.replace("{current}", _IS_CURRENT)
 _DAYS = "SELECT DISTINCT day FROM objects WHERE type = 'indicator' ORDER BY day"
 _INDICATORS = """
-SELECT id, {current} AS is_current, modified, ended, valid_until, listed, body
+SELECT id, {current} AS is_current, modified, ended, valid_until, listed, body, source,
+    CASE WHEN :hosts < 2 THEN source
+        ELSE (SELECT min(source) FROM objects AS others WHERE others.id = objects.id) END AS first
 FROM objects WHERE type = 'indicator' AND day = :day
 ORDER BY id, is_current DESC, modified DESC, source
 """.replace("{current}", _IS_CURRENT)
@@ -76,10 +85,13 @@ SELECT name FROM sources WHERE cursor <> ''
 ORDER BY name
 """
 _END_SHARED = """
-DELETE FROM objects WHERE source = :number
-    AND EXISTS (SELECT 1 FROM objects AS others WHERE others.id = objects.id AND source <> :number)
+DELETE FROM objects WHERE source = ? AND EXISTS (
+    SELECT 1 FROM objects AS others JOIN sources ON number = others.source
+    WHERE others.id = objects.id AND others.source <> objects.source
+        AND (host_of(name) = ? OR others.body IS objects.body))
 """
-"""Their ends say nothing, since another feed goes on with them."""
+"""Their ends say nothing, since another feed goes on with them: one of the same host, or one to
+which a hub has moved.  Another host's object of the same id is another one."""
 _FIND = "SELECT key, modified, body, listed FROM objects WHERE id = ? AND source = ?"
 _UPSERT = """
 INSERT INTO objects (source, id, type, modified, day, confidence, valid_until, listed, round, body)
@@ -91,6 +103,7 @@ ON CONFLICT (id, source) DO UPDATE SET type = excluded.type, modified = excluded
 RETURNING key
 """
 _BUSY_SECONDS = 30
+_Row = tuple[Any, ...]
 
 
 class DamagedState(ShareError):
@@ -142,6 +155,7 @@ class StateFile:
             self._open(alone=alone)
 
     def _open(self, *, alone: bool) -> None:
+        self._base.create_function("host_of", 1, host_of, deterministic=True)
         if alone:
             self._base.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._base.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -299,7 +313,7 @@ class StateFile:
         number, now = self._number(source), time.time_ns() // 1000
         scope = (number, self._count("round") + 1)
         self._base.execute(_END_VALUES, scope)
-        ended = self._base.execute(_END_SHARED, {"number": number}).rowcount
+        ended = self._base.execute(_END_SHARED, (number, host_of(source))).rowcount
         ended += self._base.execute(_END_OBJECTS, (now, *scope)).rowcount
         self._base.execute("UPDATE sources SET cursor = '' WHERE name = ?", (source,))
         self._note({"generation": ended, "indicators": ended})
@@ -358,10 +372,18 @@ class Snapshot:
                 yield ListedValue(kind, value, id_, confidence)
 
     def objects(self, type: str = "") -> Iterator[bytes]:
-        """See `CurrentState.objects`; of an object that several feeds have, the latest version."""
+        """See `CurrentState.objects`; of each host the latest version of an object."""
+        hosts = self._hosts()
         rows = self.base.execute(_OBJECTS, {**self.bounds, "type": type})
         for _, group in groupby(rows, key=itemgetter(0)):
-            yield next(group)[1]
+            versions = list(group)
+            if len(versions) == 1:
+                yield versions[0][1]
+                continue
+            latest: dict[str, bytes] = {}
+            for _, body, source in versions:
+                latest.setdefault(hosts[source], body)
+            yield from {_content(body): body for body in latest.values()}.values()
 
     def days(self) -> list[str]:
         """See `CurrentState.days`."""
@@ -369,23 +391,54 @@ class Snapshot:
 
     def indicators_of(self, day: str) -> Iterator[IndicatorRecord]:
         """See `CurrentState.indicators_of`."""
-        rows = self.base.execute(_INDICATORS, {**self.bounds, "day": day})
-        for id_, group in groupby(rows, key=itemgetter(0)):
-            yield _record(id_, list(group), self.bounds["now"])
+        hosts = self._hosts()
+        scope = {"day": day, "hosts": len({*hosts.values()})}
+        rows = self.base.execute(_INDICATORS, {**self.bounds, **scope})
+        for _, group in groupby(rows, key=itemgetter(0)):
+            by_host: dict[str, list[_Row]] = {}
+            for row in group:
+                by_host.setdefault(hosts[row[7]], []).append(row)
+            for host, versions in sorted(by_host.items()):
+                is_first = host == hosts[versions[0][8]]
+                yield _record(versions, "" if is_first else host, self.bounds["now"])
+
+    def _hosts(self) -> dict[int, str]:
+        """The host of each feed, by its number."""
+        rows = self.base.execute("SELECT number, host_of(name) FROM sources")
+        return {number: host for number, host in rows}
 
 
-def _record(id_: str, rows: Sequence[tuple[object, ...]], now: int) -> IndicatorRecord:
+def host_of(source: str) -> str:
+    """The host of a feed whose name is a URL; empty if it is none.
+
+    >>> host_of("https://Hub.example:8443/root/"), host_of("feed")
+    ('hub.example', '')
+    """
+    try:
+        return urlsplit(source).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _content(body: bytes) -> bytes:
+    """The content of an object, without how its JSON is written."""
+    subject = parse_object(body)
+    return msgspec.json.encode(subject, order="sorted") if subject else body
+
+
+def _record(rows: Sequence[_Row], server: str, now: int) -> IndicatorRecord:
     """The record of an indicator; `rows`: its versions in several feeds, current ones first."""
 
-    def changed(row: tuple[object, ...]) -> int:
+    def changed(row: _Row) -> int:
         instants = [each for each in row[2:5] if isinstance(each, int)]
         return max((each for each in instants if each <= now), default=min(instants))
 
     is_current, body = bool(rows[0][1]), rows[0][6]
     return IndicatorRecord(
-        id=id_,
+        id=str(rows[0][0]),
         modified=max(map(changed, rows)),
         is_current=is_current,
         listed=max(row[5] for row in rows if isinstance(row[5], int)),
         body=body if is_current and isinstance(body, bytes) else b"",
+        server=server,
     )

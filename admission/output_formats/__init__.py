@@ -51,6 +51,8 @@ class IndicatorRecord(NamedTuple):
     """The number of values that it lists, or listed before it ended."""
     body: bytes
     """Its JSON; empty if it is not current."""
+    server: str = ""
+    """Where several servers have an indicator with this id: its server; empty for the first one."""
 
 
 class CurrentState(Protocol):
@@ -66,7 +68,10 @@ class CurrentState(Protocol):
         ...
 
     def objects(self, type: str = "") -> Iterator[bytes]:
-        """The JSON of the current objects, of one type or of all, ordered by id."""
+        """The JSON of the current objects, of one type or of all, ordered by id.
+
+        Servers may have different objects with the same id: all of them are there.
+        """
         ...
 
     def days(self) -> list[str]:
@@ -74,7 +79,10 @@ class CurrentState(Protocol):
         ...
 
     def indicators_of(self, day: str) -> Iterator[IndicatorRecord]:
-        """The indicators that were created on a day, ended ones too, ordered by id."""
+        """The indicators that were created on a day, ended ones too, ordered by id.
+
+        Each server's indicator is one of its own, also if they have the same id.
+        """
         ...
 
 

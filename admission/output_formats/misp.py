@@ -178,7 +178,8 @@ def _ended(record: IndicatorRecord, begin: int) -> Iterator[dict[str, Any]]:
 
 
 def _attribute_uuid(record: IndicatorRecord, n: int) -> str:
-    return str(uuid.uuid5(_NAMESPACE, f"{record.id} {n}"))
+    """The UUID of an attribute: two servers' indicators with the same id have different ones."""
+    return str(uuid.uuid5(_NAMESPACE, f"{record.id} {n} {record.server}".rstrip()))
 
 
 FORMAT = OutputFormat("misp", "a feed for MISP", _write, has_one_file=False)

@@ -466,6 +466,25 @@ def test_collections_of_several_servers_are_one_list(tocsin: Run) -> None:
         assert stats() == before
 
 
+def test_a_server_on_another_host_replaces_nothing_of_the_first_one(tocsin: Run) -> None:
+    first, second = Feed(), Feed(OTHER)
+    good = listing(PATTERN.format("good"), 1)
+    first.add(good)
+    second.add({**good, "pattern": PATTERN.format("other"), "modified": LATER})
+    formats = [word for name in ("csv", "misp", "sentinel") for word in ("--format", name)]
+    with serve_script(first.answer) as one, serve_script(second.answer) as two:
+        mirror(tocsin, "--url", one.url, *formats)
+        mirror(tocsin, "--url", two.url.replace("127.0.0.1", "localhost"))
+        second.add({**second.log[0], "revoked": True, "modified": "2026-03-01T00:00:00.000Z"})
+        for other, size in ((True, 2), (False, 1)):
+            rows = Path("m/csv/objects.csv").read_text().splitlines()[1:]
+            assert (len(rows), "good.test" in str(rows)) == (size, True)
+            assert "good.test" in Path("m/sentinel/sentinel.jsonl").read_text()
+            events = "".join(path.read_text() for path in Path("m/misp").glob("*-*.json"))
+            assert ('"value":"good.test"' in events, "other.test" in events) == (True, other)
+            mirror(tocsin, "--url", two.url.replace("127.0.0.1", "localhost"))
+
+
 def test_a_collection_at_another_url_takes_the_place_of_what_it_gave_before(
     tocsin: Run, feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

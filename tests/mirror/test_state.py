@@ -1,5 +1,6 @@
 """The state of feeds in one file."""
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from support.feed_states import NOW, encode, files_of, filled_state, listing
 from tocsin.mirror.state import DamagedState, StateFile, StateInUse
 
 PATTERN = "[domain-name:value = '{}.test']"
+HOME, AWAY = "https://home.example/c/", "https://away.example/c/"
+LATER, LATEST = "2026-02-01T00:00:00.000Z", "2026-02-02T00:00:00.000Z"
 
 
 def names(state: StateFile, now: int = NOW) -> list[str]:
@@ -83,6 +86,74 @@ def test_an_object_in_several_feeds_is_shown_once_in_its_latest_version(tmp_path
     put(state, listing(PATTERN.format("old"), 1), source="two")
     lines = files_of(state, "jsonl")["objects.jsonl"].splitlines()
     assert len(lines) == 1 and "new.test" in lines[0]
+
+
+def attributes(state: StateFile) -> list[dict[str, Any]]:
+    """All attributes of the MISP events."""
+    events = [json.loads(text) for name, text in files_of(state, "misp").items() if "-" in name]
+    return [each for event in events for each in event["Event"]["Attribute"]]
+
+
+def test_an_object_of_another_host_replaces_nothing(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    good = listing(PATTERN.format("good"), 1)
+    put(state, good, source=HOME)
+    before = files_of(state, "misp")
+    other = {**good, "pattern": PATTERN.format("other"), "modified": LATER}
+    put(state, other, source=AWAY)
+    lines = files_of(state, "jsonl")["objects.jsonl"]
+    assert ("good.test" in lines, "other.test" in lines) == (True, True)
+    for name in ("csv", "sentinel", "bundle", "opencti"):
+        assert "good.test" in "".join(files_of(state, name).values()), name
+    assert sorted(each["value"] for each in attributes(state)) == ["good.test", "other.test"]
+    assert len({each["uuid"] for each in attributes(state)}) == 2
+    put(state, {**other, "revoked": True, "modified": LATEST}, source=AWAY)
+    assert "good.test" in files_of(state, "csv")["objects.csv"]
+    (kept,) = [each for each in attributes(state) if not each["deleted"]]
+    assert json.dumps(kept, separators=(",", ":")) in "".join(before.values())
+
+
+def test_an_object_of_another_host_takes_no_attribute_in_the_event_of_another_day(
+    tmp_path: Path,
+) -> None:
+    state = opened(tmp_path / "s")
+    good = listing(PATTERN.format("good"), 1)
+    put(state, good, source=HOME)
+    put(state, {**good, "created": "2025-01-01T00:00:00.000Z", "modified": LATER}, source=AWAY)
+    assert len({each["uuid"] for each in attributes(state)}) == 2
+
+
+def test_an_object_with_the_same_content_on_two_hosts_is_shown_once(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    sent = listing(PATTERN.format("a"), 1)
+    put(state, sent, source=HOME)
+    put(state, dict(reversed(sent.items())), source=AWAY)
+    assert files_of(state, "csv")["objects.csv"].count("a.test") == 2  # its value and its pattern
+    assert len(files_of(state, "jsonl")["objects.jsonl"].splitlines()) == 1
+
+
+def test_what_a_dropped_host_gave_is_deleted_and_nothing_of_others(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    good = listing(PATTERN.format("good"), 1)
+    other = {**good, "pattern": PATTERN.format("other"), "modified": LATER}
+    put(state, good, source=HOME)
+    put(state, other, source=AWAY)
+    before = {each["value"]: each["uuid"] for each in attributes(state)}
+    with state.changing():
+        state.drop(AWAY)
+    after = {each["uuid"]: each["deleted"] for each in attributes(state)}
+    assert after == {before["good.test"]: False, before["other.test"]: True}
+    assert names(state) == ["good.test"]
+
+
+def test_a_feed_that_has_moved_goes_on_with_its_attributes(tmp_path: Path) -> None:
+    state = opened(tmp_path / "s")
+    put(state, listing(PATTERN.format("a"), 1), source=HOME)
+    before = attributes(state)
+    put(state, listing(PATTERN.format("a"), 1), source=AWAY)
+    with state.changing():
+        state.drop(HOME)
+    assert attributes(state) == before
 
 
 def test_a_feed_is_dropped_with_its_cursor_or_not_at_all(tmp_path: Path) -> None:
