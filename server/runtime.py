@@ -146,6 +146,15 @@ def open_runtime(
         yield hub
 
 
+@contextmanager
+def open_restored_runtime(
+    settings: HubSettings, uri: str, restore: str, clock: Clock = wall_clock
+) -> Iterator[Runtime]:
+    """Open the hub over the database at `uri` before its restore, of this name, has ended."""
+    with _connect(settings, uri, clock, restore=restore) as hub:
+        yield hub
+
+
 def _count_commits(settings: HubSettings, shared: SharedFolder | None) -> CommitCount:
     """Counts the commits of all that write to the hub's database.
 
@@ -276,12 +285,13 @@ def _connect(  # noqa: PLR0913
     prepare: bool = False,
     shared: SharedFolder | None = None,
     setup: AnsweringSetup | None = None,
+    restore: str = "",
 ) -> Iterator[Runtime]:
     """The hub's services over the database at `uri`; `processes` examine submissions.
 
     Prepares a new database; with `prepare`, also an existing one, which may lack what this version
     adds.  `setup`: that of a process that answers requests; the first process has prepared the
-    database.
+    database.  `restore`: the name of the restore that may go on; see `schema`.
     """
     text = policy_text(settings.policy) if setup is None else setup.policy
     policy = _parse_policy(text, settings)
@@ -306,9 +316,9 @@ def _connect(  # noqa: PLR0913
     processes_of_hub = HubProcesses(os.getpid() if setup is None else setup.main_pid, numbers)
     try:
         secrets = _load_secrets(settings.data, store)
-        prepares = setup is None and (prepare or not store.is_prepared())
+        prepares = setup is None and (prepare or not store.is_prepared(restore))
         if prepares:
-            store.prepare()
+            store.prepare(restore)
         store.check_secrets(secrets.fingerprint)
         services = build_services(store, secrets, settings, admission, processes=processes_of_hub)
         if prepares:

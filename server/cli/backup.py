@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -22,9 +23,9 @@ from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, TIME, Answer, print_result
 from tocsin.server.cli.new_file import NEW_FILE, new_file, write_to_disk
-from tocsin.server.cli.repeat import read_later_entries, repeat_acts
+from tocsin.server.cli.repeat import Repeated, read_later_entries, repeat_acts
 from tocsin.server.cli.settings import print_notice, with_settings
-from tocsin.server.runtime import open_runtime
+from tocsin.server.runtime import check_policy, open_restored_runtime
 from tocsin.server.secrets import (
     HubSecrets,
     begin_restore,
@@ -39,7 +40,7 @@ from tocsin.server.store.archive import ArchiveReader, ArchiveWriter, Manifest
 from tocsin.server.store.backup import failures_explained
 from tocsin.server.store.embedded import database
 from tocsin.server.store.feeds.clock import ClockState
-from tocsin.server.store.journal import OPERATOR, operator_name
+from tocsin.server.store.journal import OPERATOR, JournalEntry, operator_name
 from tocsin.server.store.schema import SCHEMA_VERSION
 
 _PROGRESS_SECONDS = 0.2
@@ -150,6 +151,22 @@ class RestoreOrder:
     actor: str = OPERATOR
 
 
+class _Source(NamedTuple):
+    """A checked backup, and the entries of the journal after it."""
+
+    archive: ArchiveReader
+    manifest: Manifest
+    entries: list[JournalEntry]
+
+
+class _Restored(NamedTuple):
+    """The result of a restore."""
+
+    clock: ClockState
+    repeated: Repeated | None
+    """None if there was nothing to repeat."""
+
+
 def back_up(settings: HubSettings, target: Path, actor: str = OPERATOR) -> Answer:
     """Back up the hub of these settings into a new file; a description of it.
 
@@ -201,18 +218,19 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
             )
         known = manifest.journal, manifest.journal_hash
         entries = read_later_entries(order.journal, known) if order.journal else []
+        if entries:
+            check_policy(settings)
         with _directory(settings), ExitStack() as opened:
             with failures_explained(_disk(settings)):
-                store = opened.enter_context(_open_empty(settings, secrets))
-            clock = _load(settings, order, store, archive, manifest)
+                place = opened.enter_context(_open_empty(settings, secrets))
+            restored = _load(settings, order, *place, _Source(archive, manifest, entries))
     again = _IS_REPEATED if order.journal else _DO_AGAIN
     print_notice(_UNDONE.format(at=timestamp(manifest.created), again=again))
     answer = _describe(order.file, manifest, archive.sha256, archive.octets)
-    answer |= {"clock": timestamp(clock.stamp), "epoch": clock.epoch}
-    if not entries:
+    answer |= {"clock": timestamp(restored.clock.stamp), "epoch": restored.clock.epoch}
+    done = restored.repeated
+    if done is None:
         return answer
-    with open_runtime(settings, print_notice) as hub:
-        done = repeat_acts(replace(hub, actor=order.actor), entries)
     if done.locked_out:
         print_notice(_LOCKED_OUT.format(people=", ".join(done.locked_out)))
     return {
@@ -225,25 +243,26 @@ def restore(settings: HubSettings, order: RestoreOrder) -> Answer:
 
 
 def _load(
-    settings: HubSettings,
-    order: RestoreOrder,
-    store: Store,
-    archive: ArchiveReader,
-    manifest: Manifest,
-) -> ClockState:
-    """Load a checked archive into an empty database; how its clock begins."""
-    backups = store.backups
+    settings: HubSettings, order: RestoreOrder, store: Store, uri: str, source: _Source
+) -> _Restored:
+    """Load a checked archive into the empty database at `uri`, and end what the journal ends."""
+    archive, manifest, entries = source
+    backups, repeated = store.backups, None
     with backups.undone_if_it_fails(), failures_explained(_disk(settings)):
         name = backups.begin_restore()
-        with _secrets_in_place(settings.data, archive.secrets), _progress() as progress:
-            backups.load(archive, progress)
-            backups.finish_schema()
+        with _secrets_in_place(settings.data, archive.secrets):
+            with _progress() as progress:
+                backups.load(archive, progress)
+                backups.finish_schema()
             store.check_secrets(parse_secrets(archive.secrets).fingerprint)
             clock = backups.begin_epoch(manifest, order.after)
             done = {"stamp": timestamp(manifest.stamp), "sha256": archive.sha256}
             store.commit(lambda txn: txn.add_journal_entry("restore", order.actor, done))
+            if entries:
+                with open_restored_runtime(settings, uri, name) as hub:
+                    repeated = repeat_acts(replace(hub, actor=order.actor), entries)
             backups.end_restore(name)
-    return clock
+    return _Restored(clock, repeated)
 
 
 @contextmanager
@@ -318,8 +337,8 @@ def _directory(settings: HubSettings) -> Iterator[None]:
 
 
 @contextmanager
-def _open_empty(settings: HubSettings, secrets: HubSecrets) -> Iterator[Store]:
-    """The empty database of these settings, for a hub with these secrets."""
+def _open_empty(settings: HubSettings, secrets: HubSecrets) -> Iterator[tuple[Store, str]]:
+    """The empty database of these settings, for a hub with these secrets, and its URI."""
     with suppress(NotFound):
         if parse_secrets(read_secrets(settings.data)) != secrets:
             raise Conflict(
@@ -330,7 +349,7 @@ def _open_empty(settings: HubSettings, secrets: HubSecrets) -> Iterator[Store]:
     place = nullcontext(own) if own else database(settings.data, print_notice)
     with place as uri, closing(Store.connect(uri, name=settings.database)) as store:
         store.backups.prepare_restore()
-        yield store
+        yield store, uri
 
 
 def _choose_names(target: Path) -> tuple[Path, Path]:

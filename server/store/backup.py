@@ -5,7 +5,8 @@ of transactions, which would end after a minute.  The embedded engine has stable
 in transactions, and those last as long as they are used.
 
 A restore begins with a mark in `schema` and ends with its removal, so a database that is only
-half restored is recognised, and refused, by everything that opens it.
+half restored is recognised, and refused, by everything that opens it.  The mark stays until the
+acts of a journal have been repeated: before that, what was purged or revoked is public again.
 """
 
 from __future__ import annotations

@@ -163,20 +163,21 @@ class Store:
         listeners = [CommandCounter(counters)] if counters.times_commands else []
         return cls(open_client(uri, listeners), name, clock, counters, process)
 
-    def prepare(self) -> None:
+    def prepare(self, restore: str = "") -> None:
         """Create missing collections and indexes.  Idempotent.
 
-        Raises Unavailable if the database's schema is of another version than the program's.
+        Raises Unavailable if the database's schema is of another version than the program's, or
+        if it is half restored, unless by the restore of this name.
         """
-        if schema.prepare(self._base):
+        if schema.prepare(self._base, restore):
             self.expired.begin(self.clock() // DAY)
 
-    def is_prepared(self) -> bool:
+    def is_prepared(self, restore: str = "") -> bool:
         """True if the database was prepared and has collections.
 
         Raises Unavailable as `prepare` does.
         """
-        return schema.is_prepared(self._base) and bool(self.feeds.collections())
+        return schema.is_prepared(self._base, restore) and bool(self.feeds.collections())
 
     def migrate(self) -> tuple[int, int]:
         """Bring an older database to the program's schema; the versions before and after.

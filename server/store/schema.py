@@ -265,21 +265,22 @@ the commit checks too.
 """
 
 
-def prepare(base: Base) -> bool:
+def prepare(base: Base, restore: str = "") -> bool:
     """Create missing collections and indexes; True if the database is new.  Idempotent.
 
-    Raises Unavailable if the database has another version than this program, or is half restored.
+    Raises Unavailable if the database has another version than this program, or is half restored,
+    unless by the restore of this name.
     """
-    refuse_half_restored(base)
+    refuse_half_restored(base, restore)
     return prepare_unchecked(base)
 
 
-def is_prepared(base: Base) -> bool:
+def is_prepared(base: Base, restore: str = "") -> bool:
     """True if the database was prepared before; False if it is new.
 
-    Raises Unavailable if it has another version than this program, or is half restored.
+    Raises Unavailable as `prepare` does.
     """
-    refuse_half_restored(base)
+    refuse_half_restored(base, restore)
     if base.schema.find_one({"_id": _VERSION}) is None:
         return False
     check(base)
@@ -353,12 +354,14 @@ def check(base: Base, supported: int = SCHEMA_VERSION) -> None:
         )
 
 
-def refuse_half_restored(base: Base) -> None:
-    """Raise Unavailable if the restore of a backup has begun and not ended."""
-    if is_half_restored(base):
+def refuse_half_restored(base: Base, restore: str = "") -> None:
+    """Raise Unavailable if a restore, of another name than this, has begun and not ended."""
+    mark = base.schema.find_one({"_id": _MARK})
+    if mark is not None and mark.get("name") != restore:
         raise Unavailable(
             "the database is half restored: `tocsin-hub restore` was interrupted, or still runs; "
-            "if it does not run, run it again: it deletes what was written, and begins anew"
+            "if it does not run, run it again, with the same --journal if it had one: it deletes "
+            "what was written, and begins anew"
         )
 
 

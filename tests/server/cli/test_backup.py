@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -383,6 +385,45 @@ def test_what_was_ended_after_the_backup_is_repeated(
     assert new.answer("partner", "show", "acme")["accounts"][0]["disabled"] is True
     assert new.answer("journal", "list", "--act", "object.purge", "--who", "jane")
     assert new.answer("journal", "verify")["valid"] is True
+
+
+def test_a_restore_that_is_killed_before_the_acts_are_repeated_is_half_done(
+    lost: tuple[Place, Path, Path], new_place: Any
+) -> None:
+    """A hub that starts then would publish again what was purged or revoked."""
+    _, file, journal = lost
+    new = new_place()
+    words = (str(file), "--data", str(new.data), "--mongo-uri", new.uri)
+    program = "import os, sys\nfrom tocsin.server.cli import backup, main\n"
+    program += "backup.repeat_acts = lambda *_: os._exit(9)\nmain.main(sys.argv[1:])"
+    killed = subprocess.run(
+        [sys.executable, "-c", program, "restore", *words, "--journal", str(journal)],
+        env={**os.environ, "TOCSIN_DATABASE": new.database},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == 9 and "is ended again" not in killed.stderr, killed.stderr
+    assert EVIL in str(new.dump()["entry_batches"])
+    for command in (("serve", "--port", "0"), ("collection", "list")):
+        code, _, err = new.run(*command, json_=False)
+        assert code == 3 and "half restored" in err and "--journal" in err
+    done = new.answer("restore", file, "--journal", journal)
+    assert done["repeated"] == 7 and EVIL not in str(new.dump()["entry_batches"])
+    assert {each["alias"] for each in new.answer("collection", "list")} >= {"green", "inbox"}
+
+
+def test_a_restore_whose_acts_cannot_be_repeated_leaves_no_trace(
+    lost: tuple[Place, Path, Path], new_place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise Unavailable("the database is away")
+
+    new = new_place()
+    monkeypatch.setattr("tocsin.server.cli.backup.repeat_acts", fail)
+    code, _, err = new.run("restore", lost[1], "--journal", lost[2])
+    assert code == 3 and "is away" in err and "is ended again" not in err
+    assert new.dump() == {} and not new.data.exists()
 
 
 REVOKED, PURGED, KEPT = "alarm.top", "victim.top", "still-bad.top"
