@@ -224,6 +224,19 @@ class Mirror:
         sources = self._state.sources()
         return "+".join(sorted({str(self._state.fact(f"name {each}", "")) for each in sources}))
 
+    def _lasting_name(self, feed: str, *, is_whole: bool) -> str:
+        """The first name that the files had once everything was read; until then, `feed`.
+
+        Products name files in their settings and know rules by their ids, so another server, or
+        another alias, must not change them.
+        """
+        with _explained(self._folder):
+            name = str(self._state.fact("lasting name", ""))
+            if not name and is_whole:
+                with self._state.changing():
+                    self._state.set_fact("lasting name", feed)
+        return name or feed
+
     def write(self, options: MirrorOptions, *, is_whole: bool = True) -> MirrorChanges:
         """Bring the files up to date.
 
@@ -236,20 +249,20 @@ class Mirror:
         if not feed:
             return MirrorChanges(0, 0)
         changed: dict[str, FileRecord | None] = {}
+        name = self._lasting_name(feed, is_whole=is_whole)
         with _explained(self._folder), self._state.reading():
             now = time.time_ns() // 1000
             mark = self._state.mark(now)
-            snapshot = self._state.snapshot(feed, now, options.least_confidence)
+            snapshot = self._state.snapshot(feed, now, options.least_confidence, name)
             records = self._state.file_records()
             # Not by the records: the state may have been lost, and read again.
             kept = {name for name in output_formats() if (self._folder / name).is_dir()}
             if kept and not records and not is_whole:
                 return MirrorChanges(0, 0)
-            for name in sorted(kept.union(options.formats) or {"edl"}):
-                format = output_formats()[name]
+            for format in _find_formats(kept.union(options.formats)):
                 generation = mark.indicators if format.is_indicators_only else mark.generation
-                facts = (generation, mark.expired, feed, options.least_confidence)
-                writer = _FormatWriter(self._folder / name, format, options.mode, records)
+                facts = (generation, mark.expired, feed, name, options.least_confidence)
+                writer = _FormatWriter(self._folder / format.name, format, options.mode, records)
                 changed |= writer.write(snapshot, facts, now)
         with _explained(self._folder), self._state.changing():
             for name, record in changed.items():
@@ -343,6 +356,11 @@ class _FormatWriter:
                 replacement.abandon()
             found = path.lstat()
         return FileRecord(rendered.digest, serial, found.st_size, found.st_mtime_ns)
+
+
+def _find_formats(names: Iterable[str]) -> list[OutputFormat]:
+    """The formats of these names, in alphabetical order; `edl` if there is none."""
+    return [output_formats()[name] for name in sorted(names) or ["edl"]]
 
 
 def _server(source: str) -> str:

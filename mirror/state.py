@@ -336,9 +336,12 @@ class StateFile:
         (count,) = self._base.execute(query, {"now": now, "least": least_confidence}).fetchone()
         return int(count)
 
-    def snapshot(self, feed: str, now: int, least_confidence: int = 0) -> Snapshot:
-        """Content of the feeds at this time: see `CurrentState`."""
-        return Snapshot(self._base, feed, {"now": now, "least": least_confidence})
+    def snapshot(
+        self, feed: str, now: int, least_confidence: int = 0, lasting_name: str = ""
+    ) -> Snapshot:
+        """Content of the feeds at this time: see `CurrentState`; `lasting_name`: else `feed`."""
+        bounds = {"now": now, "least": least_confidence}
+        return Snapshot(self._base, feed, lasting_name or feed, bounds)
 
     def file_records(self) -> dict[str, FileRecord]:
         """The files that were written from this state, by name."""
@@ -361,6 +364,7 @@ class Snapshot:
 
     base: sqlite3.Connection
     feed: str
+    lasting_name: str
     bounds: dict[str, int]
 
     def values(self, *kinds: str) -> Iterator[ListedValue]:

@@ -63,6 +63,11 @@ class CurrentState(Protocol):
         """The feed's name, for people who read the files."""
         ...
 
+    @property
+    def lasting_name(self) -> str:
+        """The feed's name for names of files and for ids: it stays when `feed` changes."""
+        ...
+
     def values(self, *kinds: str) -> Iterator[ListedValue]:
         """Each value of these kinds once, ordered by kind as they are named, then by value."""
         ...

@@ -20,7 +20,7 @@ def bundle_chunks(name: str, objects: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
-    yield OutputFile("bundle.json", bundle_chunks(state.feed, state.objects()), STIX)
+    yield OutputFile("bundle.json", bundle_chunks(state.lasting_name, state.objects()), STIX)
 
 
 FORMAT = OutputFormat("bundle", "one STIX bundle", _write, is_indicators_only=False)

@@ -60,7 +60,7 @@ def _write(state: CurrentState) -> Iterator[OutputFile]:
 
 
 def _event_uuid(state: CurrentState, day: str) -> str:
-    return str(uuid.uuid5(_NAMESPACE, f"{state.feed} {day}"))
+    return str(uuid.uuid5(_NAMESPACE, f"{state.lasting_name} {day}"))
 
 
 def _manifest(state: CurrentState) -> Iterator[bytes]:
@@ -129,7 +129,7 @@ def _event_head(state: CurrentState, day: str) -> dict[str, Any]:
         "threat_level_id": "4",
         "published": True,
         "distribution": _THIS_ORGANISATION_ONLY,
-        "Orgc": {"name": feed, "uuid": str(uuid.uuid5(_NAMESPACE, state.feed))},
+        "Orgc": {"name": feed, "uuid": str(uuid.uuid5(_NAMESPACE, state.lasting_name))},
         "Tag": _tags(strictest),
     }
 

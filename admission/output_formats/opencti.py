@@ -20,7 +20,7 @@ _TYPES = {
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
     objects = map(_with_properties, state.objects())
-    yield OutputFile("opencti.json", bundle_chunks(f"opencti {state.feed}", objects), STIX)
+    yield OutputFile("opencti.json", bundle_chunks(f"opencti {state.lasting_name}", objects), STIX)
 
 
 def _with_properties(body: bytes) -> bytes:

@@ -37,7 +37,7 @@ def _rule(state: CurrentState, kind: str) -> Iterator[bytes]:
     feed = single_line(state.feed, 60)
     head = {
         "title": f"{title} ({feed}, {kind})",
-        "id": str(uuid.uuid5(_NAMESPACE, f"{state.feed} {kind}")),
+        "id": str(uuid.uuid5(_NAMESPACE, f"{state.lasting_name} {kind}")),
         "status": "experimental",
         "description": f"Values that the feed {feed} lists at present.",
         "level": "high",

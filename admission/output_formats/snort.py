@@ -20,7 +20,7 @@ def _rules(state: CurrentState) -> Iterator[bytes]:
     for name in state.values("domain"):
         text = message(state.feed, f"query for a listed name, {name.indicator}")
         options = f'content:"{_dns_name(name.value)}",nocase; '
-        number = numbers.number(f"{state.feed} {name.value}")
+        number = numbers.number(f"{state.lasting_name} {name.value}")
         yield _rule("udp any any -> any 53", text, options, number)
     for each in web_addresses(state):
         text = message(state.feed, f"request for a listed URL, {each.indicator}")
@@ -28,7 +28,7 @@ def _rules(state: CurrentState) -> Iterator[bytes]:
             f'http_header:field host; content:"{content(each.host)}",nocase; '
             f'http_raw_uri; content:"{content(each.target)}"; bufferlen:{len(each.target)}; '
         )
-        number = numbers.number(f"{state.feed} {each.host}:{each.port}{each.target}")
+        number = numbers.number(f"{state.lasting_name} {each.host}:{each.port}{each.target}")
         yield _rule(f"http any any -> any {each.port}", text, options, number)
 
 

@@ -29,7 +29,7 @@ _ONCE_AN_HOUR = "threshold:type limit, track by_src, seconds 3600, count 1; "
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
-    name = _dataset_name(state.feed)
+    name = _dataset_name(state.lasting_name)
     yield OutputFile(f"{name}.rules", joined_lines(_rules(state, name)))
     for kind in _LISTED:
         yield OutputFile(f"{name}-{kind}.lst", joined_lines(_list(state, kind)))
@@ -63,7 +63,7 @@ def _rules(state: CurrentState, name: str) -> Iterator[bytes]:
             f'http.host; content:"{content(each.host)}"; bsize:{len(each.host)}; '
             f'http.uri.raw; content:"{content(each.target)}"; bsize:{len(each.target)}; '
         )
-        number = numbers.number(f"{state.feed} {each.host}:{each.port}{each.target}")
+        number = numbers.number(f"{state.lasting_name} {each.host}:{each.port}{each.target}")
         head = f"http any any -> any {each.port}"
         text = message(state.feed, f"request for a listed URL, {each.indicator}")
         rule = _rule(head, text, options, number)
@@ -77,7 +77,7 @@ def _rules(state: CurrentState, name: str) -> Iterator[bytes]:
 
 def _rules_of_lists(state: CurrentState, name: str) -> Iterator[bytes]:
     """Rules that name a list, as far as it is not empty; each always has the same number."""
-    number = _FIRST_OF_LISTS + crc32(state.feed.encode()) % _FEEDS * _RULES_OF_LISTS
+    number = _FIRST_OF_LISTS + crc32(state.lasting_name.encode()) % _FEEDS * _RULES_OF_LISTS
     for kind, head, text, options in _templates(name):
         number += 1
         if next(_list(state, kind), None) is not None:
@@ -108,7 +108,7 @@ def _templates(name: str) -> Iterator[tuple[str, str, str, str]]:
 def _rules_of_networks(state: CurrentState, numbers: RuleNumbers) -> Iterator[bytes]:
     networks = (each.value for each in state.values(*ADDRESSES) if "/" in each.value)
     while group := list(islice(networks, _NETWORKS_A_RULE)):
-        number = numbers.number(f"{state.feed} {group[0]}")
+        number = numbers.number(f"{state.lasting_name} {group[0]}")
         head = f"ip any any -> [{','.join(group)}] any"
         text = message(state.feed, "packet to a listed network")
         yield _rule(head, text, _ONCE_AN_HOUR, number)

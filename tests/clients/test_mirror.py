@@ -40,6 +40,7 @@ class Feed:
 
     def __init__(self, id: str = COLLECTION) -> None:
         self.id = id
+        self.title = "feed"
         self.log: list[dict[str, Any]] = []
         self.broken = False
         self.breaks_off = False
@@ -54,7 +55,7 @@ class Feed:
         if self.broken or (self.breaks_off and "next" in request.query):
             return Answer({"title": "down"}, status=500)
         if request.path.endswith("/collections/"):
-            listed = {"id": self.id, "title": "feed", "can_read": True, "can_write": False}
+            listed = {"id": self.id, "title": self.title, "can_read": True, "can_write": False}
             return Answer({"collections": [listed]})
         if not request.path.endswith("/objects/"):
             return None
@@ -483,6 +484,28 @@ def test_a_server_on_another_host_replaces_nothing_of_the_first_one(tocsin: Run)
             events = "".join(path.read_text() for path in Path("m/misp").glob("*-*.json"))
             assert ('"value":"good.test"' in events, "other.test" in events) == (True, other)
             mirror(tocsin, "--url", two.url.replace("127.0.0.1", "localhost"))
+
+
+def test_a_server_that_is_added_renames_no_file_and_no_rule(
+    tocsin: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = Feed(), Feed(OTHER)
+    second.title = "other"
+    first.add(listing(PATTERN.format("a")))
+    second.add(listing(PATTERN.format("b"), created="2026-01-02T00:00:00Z"))
+    formats = [word for name in output_formats() for word in ("--format", name)]
+    with serve_script(first.answer) as one, serve_script(second.answer) as two:
+        mirror(tocsin, "--url", one.url, *formats)
+        files, rules = set(stats()), Path("m/suricata/tocsin-feed.rules").read_text()
+        numbers = set(re.findall("sid:[0-9]+", rules))
+        assert tocsin("poll", "other", "--mirror", "m", "--url", two.url)[0] == 0
+        added = set(stats()) - files
+        assert files <= set(stats()) and {Path(each).parent.name for each in added} == {"misp"}
+        rules = Path("m/suricata/tocsin-feed.rules").read_text()
+        assert numbers <= set(re.findall("sid:[0-9]+", rules))
+        first.title = "renamed"
+        assert tocsin("poll", "renamed", "--mirror", "m", "--url", one.url)[0] == 0
+        assert set(stats()) == files | added
 
 
 def test_a_collection_at_another_url_takes_the_place_of_what_it_gave_before(
