@@ -1043,7 +1043,7 @@ def _stricter_references(task: _Task, sent: Candidate, level: Tlp) -> dict[str, 
 def _find_later_subject(task: _Task, candidate: Candidate, subject: str) -> str:
     """The own id of what a statement is about, if a later batch publishes it; else empty.
 
-    What the partner may not read is not there for it: whether others have it must show nowhere.
+    An object that the partner may not read is not there for it, so no verdict depends on it.
     """
     sent = find_subject(candidate.object or {})
     task.work.load([subject])
