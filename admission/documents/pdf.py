@@ -9,7 +9,7 @@ from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
 from tocsin.admission.documents import DocumentText, TextBudget
-from tocsin.admission.documents.pdf_tables import VALUE_SIGN, write_tables
+from tocsin.admission.documents.pdf_tables import HASH_DIGITS, VALUE_SIGN, write_tables
 from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
@@ -31,7 +31,6 @@ _PICTURES = (
 _MOST_PAGES = 5_000
 _MOST_PAGES_WITH_TABLES = 300
 """Reading a page's tables takes as long as its text, and the time of a file is limited."""
-_HASH_DIGITS = (32, 40, 64, 128)
 _HEX = re.compile(r"[0-9A-Fa-f]{1,127}")
 _SHORTEST_PART = 16
 """Digits of the shortest beginning of a hash that is taken for one."""
@@ -189,10 +188,10 @@ def _group_parts(lengths: list[int]) -> list[int]:
     themselves are not parts, unless others in the run are.  The run may begin with parts whose
     beginning stands on the page before.
     """
-    if all(length in _HASH_DIGITS for length in lengths):
+    if all(length in HASH_DIGITS for length in lengths):
         return []
     for start in range(min(_MOST_LEADING, len(lengths)) + 1):
-        for size in _HASH_DIGITS:
+        for size in HASH_DIGITS:
             if groups := _group(lengths[start:], size):
                 return [1] * start + groups
     return []
@@ -215,7 +214,7 @@ def _group(lengths: list[int], size: int) -> list[int]:
             groups.append(count)
             total = count = whole = 0
         else:
-            whole += length in _HASH_DIGITS
+            whole += length in HASH_DIGITS
     complete = total <= size and sum(groups) + count == len(lengths)
     return groups if complete and any(each > 1 for each in groups) else []
 

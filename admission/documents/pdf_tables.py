@@ -22,25 +22,29 @@ VALUE_SIGN = re.compile(
 _LONGEST_PAGE = 1_000_000
 _MOST_ROWS = 400
 _MOST_BLANK = 3
+"""Blank lines that end a table."""
 _ROWS_PER_FOOTER = 20
+"""Rows for each of which one line may cross the columns, as the footer of a page does."""
 _MOST_LINES_OF_FOOTER = 2
+"""Lines below a table that may go on with the next page."""
 _LONGEST_HEADING = 40
 _LEAST_SHARE = 3
-"""One of so many rows at least has a value; the lines of two columns of sentences seldom do."""
+"""A table has a value in at least one of three rows; two columns of sentences seldom do."""
 _LONGEST_HEADINGS = 400
 _LONGEST_PROSE = 60
 """Characters of a line in one piece beyond which it is a sentence, not the rest of a cell."""
 _MOST_LINES_OF_HEADINGS = 10
 """Lines from the first headings to the first value, if these and the cells are broken."""
 _LONGEST_VALUE = 2_000
-_HASH_DIGITS = (32, 40, 64, 128)
+HASH_DIGITS = (32, 40, 64, 128)
+"""The numbers of digits of MD5, SHA-1, SHA-256 and SHA-512."""
 _HEX = re.compile(r"[0-9A-Fa-f]{16,127}")
 _HEX_DIGITS = re.compile(r"[0-9A-Fa-f]{1,127}")
 _PART_OF_HOST = re.compile(r"(?=.*[0-9.-])[a-z0-9.-]{4,253}")
 _REST = re.compile(r"\S{1,2000}")
 _URL = re.compile(r"\S{1,20}://([^\s/:]{1,300})\S{0,2000}")
 _NOTHING = ("n/a", "-", "none", "null", "unknown")
-"""Cells that say that there is no value."""
+"""Cells without a value."""
 _COLUMN = re.compile(r"x+(?: x+)*")
 _FULL = 0.8
 """The share of a column's width from which a cell may fill it: characters differ in width."""
@@ -258,9 +262,9 @@ def _goes_on(cell: str, below: str, *, is_full: bool, is_alone: bool) -> bool:
 
 def _ends_hash(digits: str, below: str, *, is_alone: bool) -> bool:
     """True if the line below is the rest of a hash; one that may be whole goes on only alone."""
-    if not _HEX_DIGITS.fullmatch(below) or len(below) in _HASH_DIGITS:
+    if not _HEX_DIGITS.fullmatch(below) or len(below) in HASH_DIGITS:
         return False
-    return is_alone or len(digits) not in _HASH_DIGITS
+    return is_alone or len(digits) not in HASH_DIGITS
 
 
 def _ends_host(text: str) -> bool:

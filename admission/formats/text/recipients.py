@@ -155,7 +155,7 @@ class Recipients:
             return _remove_from_row(line, self._tables[place])
         if self._cells and (cells := self._cells_in(number)):
             parts = split_cells(line.lstrip(), wiki=cells[0] % 2 == 1)
-            private = [cell % _CELLS_OF_LINE // 2 for cell in cells]
+            private = {cell % _CELLS_OF_LINE // 2 for cell in cells}
             return "|".join("" if n in private else part for n, part in enumerate(parts))
         if _is_latex(line):
             return _remove_from_latex(line)
