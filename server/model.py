@@ -767,7 +767,7 @@ class Submission:
     raw: bytes = field(default=b"", repr=False)
     """The body as received; immutable."""
     settled: int = 0
-    """Number of records that have a verdict; records are settled in order."""
+    """Number of records that have a verdict: those of objects that others reference first."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """Settled records by verdict."""
     withdrawn: int = 0

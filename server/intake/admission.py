@@ -7,25 +7,19 @@ transaction; what a crash leaves is admitted again from the last batch on.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Protocol
 
-from tocsin.admission.model import Action, Candidate, Finding, Verdict
-from tocsin.admission.timestamps import micros
+from tocsin.admission.model import Action, Finding, Verdict
 from tocsin.server.auth import Senders, find_sender, may_still_write
 from tocsin.server.examination.examiner import parse_candidates, step_length
-from tocsin.server.intake.evaluate import (
-    Evaluation,
-    Evaluator,
-    Sent,
-    group_assessments,
-    index_translated,
-)
+from tocsin.server.intake.evaluate import Evaluation, Evaluator, Sent
 from tocsin.server.intake.passthrough import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.model import Account, Collection, OutboxTask, Record, Submission
+from tocsin.server.publishing.public_ids import sort_by_references
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
 
@@ -106,6 +100,13 @@ class InboxAdmission:
         self._objects = objects
         self._elsewhere = elsewhere
         self._settled = sent.submission.settled
+        """Number of objects that are settled."""
+        self._left: Sequence[int] = range(len(objects))
+        """Indexes of the others, in the order in which they are settled."""
+        if self._settled:
+            self._left = services.store.submissions.list_unsettled(self.submission.id)
+        self._places: dict[str, int] = {}
+        """See `Batch.places`."""
         self._most = BATCH
         self._evaluation: Evaluation | None = None
         self._whole: Batch | None = None
@@ -122,10 +123,13 @@ class InboxAdmission:
         lockout = None if self._evaluation is not None else self._find_lockout()
         if lockout is not None:
             self.is_final = False
-            refused = _refuse_next(self._services.store, self.submission, self._left(), lockout)
-            self.records += refused
-            self._settled += len(refused)
-            return self._settled >= len(self._objects)
+            part = self._next_part()
+            objects = [self._objects[index] for index in part]
+            refused = _refused(part, objects, lockout)
+            self._services.store.commit(
+                lambda txn: _finish(txn, "admit", self.submission, refused, self._settled)
+            )
+            return self._note(part, refused)
         if self._whole is None:
             return self._examine()
         return self._settle_next(self._whole)
@@ -136,9 +140,12 @@ class InboxAdmission:
             self._evaluation.examination.close()
             self._evaluation = None
 
-    def _left(self) -> tuple[int, Sequence[bytes]]:
-        """The next batch that is not settled, with its first index."""
-        return self._settled, _next_batch(self._objects, self._settled)
+    def _note(self, part: Sequence[int], records: Sequence[Record]) -> bool:
+        """Note that a part is settled; True if nothing is left."""
+        self.records += records
+        self._settled += len(part)
+        self._left = self._left[len(part) :]
+        return not self._left
 
     def _find_lockout(self) -> Finding | None:
         """Why nothing of this may be published any more; None if it may."""
@@ -164,15 +171,21 @@ class InboxAdmission:
             return False
         self._whole = self._services.evaluator.finish(self._evaluation)
         self._until = self._evaluation.terms.until
-        if len(self._next_part(self._whole, 0)) < len(self._objects):
-            self._whole = _prepare_parts(self._whole)
+        if len(self._next_part()) < len(self._objects):
+            self._order(self._whole)
         self.close()
-        return self._settled >= len(self._objects)
+        return not self._left
 
     def _settle_next(self, whole: Batch) -> bool:
         """Settle one batch; where what it was evaluated by has changed, evaluate again."""
-        part = self._next_part(whole, self._settled)
-        batch = replace(whole, candidates=part, now=self._services.clock())
+        part = self._next_part()
+        batch = replace(
+            whole,
+            candidates=tuple(whole.candidates[index] for index in part),
+            places=self._places,
+            first=self._settled,
+            now=self._services.clock(),
+        )
         try:
             records, task = self._services.store.commit(lambda txn: self._settle(txn, batch))
         except StalePreconditions:
@@ -181,20 +194,31 @@ class InboxAdmission:
         except TransactionTooLarge:  # with the public objects that these are merged into
             if len(part) == 1:
                 raise
-            self._most, self._whole = len(part) // 2, _prepare_parts(whole)
+            self._most = len(part) // 2
+            self._order(whole)
             return False
-        self.records += records
-        self._settled += len(part)
         self._whole = replace(whole, feeds=None)  # one may be added meanwhile
         if task is not None:
             self.is_final = False
             self._services.reviewer.follow(task)
-        return self._settled >= len(self._objects)
+        return self._note(part, records)
 
-    def _next_part(self, whole: Batch, first: int) -> tuple[Candidate, ...]:
-        """The candidates that one transaction settles, from index `first` on."""
-        objects = _next_batch(self._objects, first)[: self._most]
-        return whole.candidates[first : first + len(objects)]
+    def _order(self, whole: Batch) -> None:
+        """Settle what is left so that nothing comes before what it references, in any batch.
+
+        Where objects reference each other in a circle, the first of them comes before some.
+        """
+        ordered = sort_by_references([whole.candidates[index] for index in self._left])
+        self._left = [each.index for each in ordered]
+        settled = set(range(len(whole.candidates))) - set(self._left)
+        before = ((-1, whole.candidates[index]) for index in settled)
+        every = chain(before, enumerate(ordered, self._settled))
+        self._places = {str(c.source_id): place for place, c in every if c.source_id and c.is_open}
+
+    def _next_part(self) -> Sequence[int]:
+        """The indexes that one transaction settles."""
+        following = [self._objects[index] for index in self._left[: self._most]]
+        return self._left[: _fitting(following)]
 
     def _settle(self, txn: Transaction, batch: Batch) -> tuple[Sequence[Record], OutboxTask | None]:
         services = self._services
@@ -205,7 +229,7 @@ class InboxAdmission:
             raise StalePreconditions
         settlement = services.publisher.settle(txn, batch)
         txn.reviews.add(settlement.reviews)
-        _finish(txn, "admit", self.submission, settlement.records)
+        _finish(txn, "admit", self.submission, settlement.records, batch.first)
         return settlement.records, services.reviewer.leave_task(txn, batch, settlement)
 
 
@@ -234,8 +258,9 @@ class VerbatimAdmission:
 
     def step(self) -> bool:
         """See `Admission.step`."""
-        store, submission = self._services.store, self.submission
-        first, part = self._settled, _next_batch(self._objects, self._settled)
+        store, submission, first = self._services.store, self.submission, self._settled
+        part = self._objects[first : first + BATCH]
+        part = part[: _fitting(part)]
 
         def deposit(txn: Transaction) -> list[Record] | Finding:
             account = _find_sender(txn, submission)
@@ -246,13 +271,15 @@ class VerbatimAdmission:
             if isinstance(sender, Finding):
                 return sender
             records = deposited(txn, self._collection, list(enumerate(part, first)), sender)
-            _finish(txn, "deposit", submission, records)
+            _finish(txn, "deposit", submission, records, first)
             return records
 
         records = store.commit(deposit)
         if isinstance(records, Finding):
             self.is_final = False
-            records = _refuse_next(store, submission, (first, part), records)
+            refused = _refused(range(first, first + len(part)), part, records)
+            store.commit(lambda txn: _finish(txn, "admit", submission, refused, first))
+            records = refused
         self.records += records
         self._settled += len(records)
         return self._settled >= len(self._objects)
@@ -269,48 +296,24 @@ def _find_sender(known: Senders, submission: Submission) -> Account | Finding:
     return account if may_still_write(account, submission.collection) else _NO_WRITE_RIGHT
 
 
-def _prepare_parts(whole: Batch) -> Batch:
-    """The batch with what its parts need to know of each other if it is settled in parts."""
-    every = whole.candidates
-    newest = {c.source_id: c for c in sorted(every, key=_by_version) if c.source_id}
-    return replace(
-        whole,
-        earlier=group_assessments(every),
-        translated=index_translated(every),
-        whole=newest,
-    )
+def _fitting(objects: Sequence[bytes]) -> int:
+    """The number of these objects that one transaction settles: at least one."""
+    return max(1, sum(octets <= BATCH_OCTETS for octets in accumulate(map(len, objects))))
 
 
-def _by_version(candidate: Candidate) -> tuple[int, int]:
-    """Sorts newer versions last, and of one that comes twice the first."""
-    version = candidate.source_version
-    return micros(version) if version else -1, -candidate.index
-
-
-def _next_batch(objects: Sequence[bytes], first: int) -> Sequence[bytes]:
-    """The objects that one transaction settles, from index `first` on: at least one."""
-    lengths = accumulate(map(len, objects[first : first + BATCH]))
-    return objects[first : first + max(1, sum(octets <= BATCH_OCTETS for octets in lengths))]
-
-
-def _refuse_next(
-    store: Store, submission: Submission, part: tuple[int, Sequence[bytes]], why: Finding
-) -> list[Record]:
-    """Refuse a batch, given with its first index, that was not settled in time; its records."""
-    first, objects = part
+def _refused(part: Sequence[int], objects: Iterable[bytes], why: Finding) -> list[Record]:
+    """The records of objects that were not settled in time, given their indexes."""
     refused, findings = Verdict.REFUSED.value, (why.as_json(),)
-    records = [
-        Record(first + n, refused, each.source_id or "", findings=findings)
-        for n, each in enumerate(parse_candidates(objects))
+    return [
+        Record(index, refused, each.source_id or "", findings=findings)
+        for index, each in zip(part, parse_candidates(objects), strict=True)
     ]
-    store.commit(lambda txn: _finish(txn, "admit", submission, records))
-    return records
 
 
 def _finish(
-    txn: Transaction, action: str, submission: Submission, records: Sequence[Record]
+    txn: Transaction, action: str, submission: Submission, records: Sequence[Record], settled: int
 ) -> None:
-    """Write a batch's records and the journal."""
-    txn.settle(submission.id, records, total=submission.total)
+    """Write a batch's records and the journal; `settled` objects were settled before it."""
+    txn.settle(submission.id, records, total=submission.total, settled=settled)
     counts = dict(Counter(each.verdict for each in records))
     txn.add_journal_entry(action, submission.account, {"submission": submission.id, **counts})

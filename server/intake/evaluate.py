@@ -45,7 +45,6 @@ from tocsin.server.examination.examiner import (
 )
 from tocsin.server.intake.queue import Limits
 from tocsin.server.model import OPERATOR_SLUG, Account, Agreement, Collection, Partner, Submission
-from tocsin.server.publishing.attribution import find_subject, version_key
 from tocsin.server.publishing.publisher import Batch, Preconditions, Publisher, StalePreconditions
 from tocsin.server.publishing.references import (
     find_definitions,
@@ -81,33 +80,6 @@ def split_envelope(raw: bytes) -> list[bytes]:
     except msgspec.DecodeError:
         envelope = msgspec.json.decode(replace_lone_surrogates(raw), type=dict[str, msgspec.Raw])
     return [bytes(one) for one in msgspec.json.decode(envelope["objects"], type=list[msgspec.Raw])]
-
-
-def group_assessments(candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
-    """The sightings and opinions of a submission, by the source ids that they are about."""
-    found: dict[str, tuple[str, ...]] = {}
-    for candidate in candidates:
-        subject = candidate.object or {}
-        if candidate.is_open and subject.get("type") in ("sighting", "opinion"):
-            for target in (subject.get("sighting_of_ref"), *subject.get("object_refs", ())):
-                if target is not None:
-                    found[target] = (*found.get(target, ()), str(candidate.source_id))
-    return found
-
-
-def index_translated(candidates: Sequence[Candidate]) -> dict[str, dict[int, int]]:
-    """The last index of each version of objects of which the submission translates one version.
-
-    By source id and `version_key`.
-    """
-    subjects = (each.object or {} for each in candidates if each.is_open)
-    named = {find_subject(each) for each in subjects if "object_modified" in each}
-    found: dict[str, dict[int, int]] = {}
-    for candidate in candidates:
-        if candidate.is_open and candidate.source_id in named:
-            versions = found.setdefault(str(candidate.source_id), {})
-            versions[version_key(candidate.source_version)] = candidate.index
-    return found
 
 
 @dataclass(frozen=True, slots=True)

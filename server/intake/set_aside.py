@@ -79,7 +79,8 @@ class SetAside:
         fault = Finding(
             "validate", "fault", Action.REFUSED, f"{message}: {reason}" if reason else message
         )
-        left = parse_candidates(split_envelope(submission.raw))[submission.settled :]
+        every = parse_candidates(split_envelope(submission.raw))
+        unsettled = self._store.submissions.list_unsettled(id)
         records = [
             Record(
                 index=each.index,
@@ -88,12 +89,14 @@ class SetAside:
                 version=(each.source_version or "")[:64],
                 findings=(fault.as_json(),),
             )
-            for each in left
+            for each in (every[index] for index in unsettled)
         ]
 
         def write(txn: Transaction) -> None:
             for start in range(0, len(records), _DROPPED_AT_ONCE):
-                txn.settle(id, records[start : start + _DROPPED_AT_ONCE], total=submission.total)
+                part = records[start : start + _DROPPED_AT_ONCE]
+                settled = submission.settled + start
+                txn.settle(id, part, total=submission.total, settled=settled)
             details = {"submission": id, "objects": len(records), "reason": reason}
             txn.submissions.forget_body(id, self._clock() // DAY)
             txn.add_journal_entry("submission.drop", who, details)

@@ -116,11 +116,6 @@ def translates_version(translation: StixObject, version: str) -> bool:
     return micros(named) // 1_000 == micros(version) // 1_000
 
 
-def version_key(version: str | None) -> int:
-    """A version as translations name it, in ms since 1970 UTC; -1 for an object without any."""
-    return micros(version) // 1_000 if version else -1
-
-
 def translated_properties(translation: StixObject) -> set[str]:
     """The properties of which it has a translation into any language."""
     return {name for texts in translation.get("contents", {}).values() for name in texts}

@@ -6,7 +6,6 @@ those that others reference first; carry the decision out on values; write once.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -56,7 +55,6 @@ from tocsin.server.publishing.attribution import (
     can_be_shared,
     find_subject,
     translates_version,
-    version_key,
 )
 from tocsin.server.publishing.earlier_reviews import EarlierReviews, Question, SentBy
 from tocsin.server.publishing.public_ids import (
@@ -121,8 +119,6 @@ from tocsin.server.publishing.verdicts import (
 from tocsin.server.publishing.withdrawals import is_withdrawn_often
 from tocsin.server.store import Transaction
 
-_MOST_FORESEEN = 1_000
-"""Objects of later batches that are looked at because those of one batch refer to them."""
 _IDENTIFYING = (
     *("type", "pattern", "pattern_type", "relationship_type", "source_ref", "target_ref"),
     "object_marking_refs",
@@ -178,46 +174,19 @@ class Batch:
     """The partners to which it may go."""
     defined: frozenset[str] = frozenset()
     """Marking definitions that the partner sent before, or reads, and that were at hand."""
-    earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Source ids, by the object that they are about, of sightings and opinions that earlier
-    batches of the submission settled when that object was not yet published."""
-    translated: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
-    """The last index, in any batch, of each version of objects that the submission translates.
-
-    By source id and `version_key`.
-    """
-    whole: Mapping[str, Candidate] = field(default_factory=dict)
-    """The newest version under each source id of a submission that has several batches."""
+    places: Mapping[str, int] = field(default_factory=dict)
+    """The place of the last object under each source id among those of a submission of several
+    batches, in the order in which they are settled."""
+    first: int = 0
+    """The place of the first of the candidates: the number of those that were settled before."""
 
     def settled_before(self, sources: Set[str]) -> frozenset[str]:
         """Those of these ids that earlier batches of the submission have settled.
 
         The database has the objects that they stand for; in `refs` are those that were foreseen.
         """
-        if not self.whole:
-            return frozenset()
-        first = min((each.index for each in self.candidates), default=0)
-        named = ((s, self.whole[s]) for s in sources if s in self.whole)
-        settled = {s for s, each in named if each.is_open and each.index < first}
-        return frozenset(settled - self.authors - {c.source_id for c in self.candidates})
-
-    def settled_later(self, sources: Set[str]) -> list[Candidate]:
-        """Candidates with these ids that later batches of the submission settle.
-
-        With those to which they refer in turn, and before them; at most `_MOST_FORESEEN`.
-        """
-        last = max((each.index for each in self.candidates), default=0)
-        found: dict[str, Candidate] = {}
-        waiting = deque(sorted(sources)) if self.whole else deque[str]()
-        while waiting and len(found) < _MOST_FORESEEN:
-            source = waiting.popleft()
-            each = self.whole.get(source)
-            if each is None or not each.is_open or each.index <= last or source not in self.refs:
-                continue
-            if source not in found:
-                found[source] = each
-                waiting += sorted(_find_targets([each]))
-        return sort_by_references(list(found.values()))
+        settled = {each for each in sources if self.places.get(each, self.first) < self.first}
+        return frozenset(settled - self.authors)
 
     def contribution(self, candidate: Candidate, version: str) -> Contribution:
         """A candidate as its partner's contribution."""
@@ -287,10 +256,8 @@ class Publisher:
         reviews = _find_reviews_of(txn, batch)
         task = _Task(batch, work, self.ids, _load(work, batch), room, reviews)
         authors = _replace_authors(task)
-        _foresee_later_ids(task)
         ordered = sort_by_references(batch.candidates)
         outcomes = [_admit_to_reviews(task, _settle_candidate(task, c)) for c in ordered]
-        _apply_earlier_assessments(task)
         own = task.source_ids
         txn.put_pending_references([each.waits for each in outcomes if each.waits is not None])
         if changed := own.assigned | {revocation_name(s): p for s, p in own.withdrawn.items()}:
@@ -510,12 +477,10 @@ def _load(work: UnitOfWork, batch: Batch) -> _SourceIds:
     opened = [c for c in batch.candidates if c.is_open]
     own = {c.source_id for c in batch.candidates if c.source_id} | batch.authors
     targets = _find_targets(opened)
-    before, later = batch.settled_before(targets), batch.settled_later(targets)
-    own |= {str(each.source_id) for each in later}
-    for layer in (layer for c in (*opened, *later) for layer in objects_by_level(c)):
+    before = batch.settled_before(targets)
+    for layer in (layer for c in opened for layer in objects_by_level(c)):
         own.update(_other_markings(layer))
-    own.update(*(batch.earlier.get(str(c.source_id), ()) for c in batch.candidates))
-    outside = ((targets | _find_targets(later)) - batch.refs.keys()) | before
+    outside = (targets - batch.refs.keys()) | before
     partner = batch.partner.slug
     names = own | outside
     found = work.txn.find_public_ids(partner, names | set(map(revocation_name, names)))
@@ -579,47 +544,6 @@ def _replace_authors(task: _Task) -> ArrivedIds | None:
         own.assign(identity, task.hub)
     names, ids = frozenset(published), frozenset(published.values())
     return ArrivedIds(task.batch.partner.slug, names, ids) if published else None
-
-
-def _foresee_later_ids(task: _Task) -> None:
-    """Refer to what later batches settle as it will be then, as far as that can be known now."""
-    if not task.batch.whole:
-        return
-    own, refs = task.source_ids, task.source_ids.refs
-    targets = _find_targets(c for c in task.batch.candidates if c.is_open)
-    for candidate in task.batch.settled_later(targets):
-        source = str(candidate.source_id)
-        stored = own.public_id(source)
-        stays = task.find_own(stored, source)
-        if _says_that_it_has_ended(candidate):
-            refs[source] = GONE
-        elif stays is not None and _changes_nothing(task, candidate, stays):
-            refs[source] = PublicRef(stored, stays.tlp)
-        elif _is_revocation(candidate) or _has_ended_marking(task, candidate):
-            del refs[source]
-        else:
-            _foresee(task, candidate)
-
-
-def _foresee(task: _Task, candidate: Candidate) -> None:
-    """Refer to what a candidate of a later batch will be; to nothing if it will wait."""
-    refs, source = task.source_ids.refs, str(candidate.source_id)
-    resolved = task.ids.resolve(candidate, refs)
-    if resolved.rewriting.missing:
-        del refs[source]
-        return
-    living, level = _find_living_id(task, resolved), resolved.candidate.effective_tlp
-    parts = stricter_properties(((level, living.rewriting.object), *living.fuller))
-    refs[source] = PublicRef(living.id, level, parts)
-
-
-def _changes_nothing(task: _Task, candidate: Candidate, stays: Contribution) -> bool:
-    """True if what is published under the id stays: the candidate is older, or will be held."""
-    if _is_revocation(candidate):
-        return False
-    version = candidate.source_version
-    older = version and stays.version and micros(version) < micros(stays.version)
-    return bool(older) or _has_ended_marking(task, candidate)
 
 
 def _settle_candidate(task: _Task, candidate: Candidate) -> _Outcome:
@@ -858,11 +782,9 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
         return blocked
     if candidate.from_hub:
         return _settle_copy(task, resolved)
-    if subject := find_subject(resolved.rewriting.object):
-        if later := _find_later_subject(task, candidate, subject):
-            return _wait(task, held, PublicState.INCOMPLETE, (later,))
-        if (state := _subject_state(task, resolved, subject)) is not None:
-            return _refuse(task, _name_leading_id(task, candidate, subject, state), state)
+    subject = find_subject(resolved.rewriting.object)
+    if subject and (state := _subject_state(task, resolved, subject)) is not None:
+        return _refuse(task, _name_leading_id(task, candidate, subject, state), state)
     living = _keep_published_id(task, resolved) or _find_living_id(task, resolved)
     parts = stricter_properties(
         ((candidate.effective_tlp, living.rewriting.object), *living.fuller)
@@ -1040,31 +962,13 @@ def _stricter_references(task: _Task, sent: Candidate, level: Tlp) -> dict[str, 
     return found
 
 
-def _find_later_subject(task: _Task, candidate: Candidate, subject: str) -> str:
-    """The own id of what a statement is about, if a later batch publishes it; else empty.
-
-    An object that the partner may not read is not there for it, so no verdict depends on it.
-    """
-    sent = find_subject(candidate.object or {})
-    task.work.load([subject])
-    if task.is_visible(task.work.find_public(subject)) or not _is_in_other_batch(task, sent):
-        return ""
-    return "" if subject in task.work.merge.config.well_known else sent
-
-
-def _is_in_other_batch(task: _Task, source: str) -> bool:
-    """True if another batch of the submission has the object that the partner calls so."""
-    batch = task.batch
-    here = any(each.source_id == source for each in batch.candidates)
-    return not here and source in batch.refs.keys() - batch.authors
-
-
 def _subject_state(task: _Task, resolved: ResolvedCandidate, subject: str) -> PublicState | None:
     """The state that forbids a statement about an object; None if its partner may make it.
 
     Where the partner may not read, others that it does not know of may lead; so no statement
     is taken there, whichever leads.
     """
+    task.work.load([subject])
     public = task.work.find_public(subject)
     level = resolved.candidate.effective_tlp
     hidden = not task.is_visible(public) and can_be_shared(subject)
@@ -1095,8 +999,8 @@ def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contri
     """True unless it translates another version of the partner's object than the published one.
 
     It stays current after a version with the same texts, so sending it again then is not an error.
-    The version may come with a later batch.  The versions of the public object are others, so
-    one that refers to it by its public id is taken, unless it has ended before.
+    The versions of the public object are others, so one that refers to it by its public id is
+    taken, unless it has ended before.
     """
     translation, source = candidate.object or {}, str(candidate.source_id)
     sent = find_subject(translation)
@@ -1108,13 +1012,7 @@ def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contri
             return True
         return micros(translation["object_modified"]) > ended.created
     mine = task.find_own(task.source_ids.public_id(source), source)
-    if mine is not None and mine.version == candidate.source_version:
-        return True
-    named = translation["object_modified"]
-    versions = task.batch.translated.get(sent, {})
-    index = max(versions.get(version_key(named), -1), versions.get(version_key(None), -1))
-    is_newer = micros(named) > micros(leading.version)
-    return is_newer and index > max(each.index for each in task.batch.candidates)
+    return mine is not None and mine.version == candidate.source_version
 
 
 def _refuse(task: _Task, candidate: Candidate, state: PublicState) -> _Outcome:
@@ -1568,20 +1466,6 @@ def _follows(new: Contribution, sent: Contribution) -> bool:
     if new.object["type"] != "marking-definition":
         return True
     return new.tlp >= sent.tlp and not is_another_definition(new, sent)
-
-
-def _apply_earlier_assessments(task: _Task) -> None:
-    """Sightings and opinions of earlier batches reach the indicators that came only now."""
-    work = task.work
-    names = [
-        name
-        for candidate in task.batch.candidates
-        for source in task.batch.earlier.get(str(candidate.source_id), ())
-        if (name := task.source_ids.public_id(source))
-    ]
-    work.load(names)
-    for name in names:
-        work.apply_again(name, task.batch.partner.slug)
 
 
 def _conclude(

@@ -149,11 +149,6 @@ class UnitOfWork:
         new = {id_ for id_, subjects in self._statements.items() if public.id in subjects}
         return new | {each.id for each in public.statements}
 
-    def apply_again(self, id_: str, partner: str) -> None:
-        """Apply the partner's published sighting or opinion once more to what it is about."""
-        own = [c for c in self.find(id_).contributions if c.partner == partner]
-        self._assessments += [(each, True) for each in own]
-
     def write(self) -> None:
         """Write the objects that changed, and their new versions into the feeds."""
         self._apply_assessments()

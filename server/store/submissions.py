@@ -2,8 +2,8 @@
 
 A short body is stored in the submission's document, so one write takes a submission of a few
 objects; a longer one is stored before it, in pieces.  Only a purge changes it.  The verdicts are
-stored in the batches in which they were reached.  A worker leases a
-submission for a limited time; when the lease has expired, another one may take it.
+stored in the batches in which they were reached.  A worker leases a submission for a limited
+time; when the lease has expired, another one may take it.
 An attempt is counted before it begins, and the count ends with the next batch that
 is settled: so it is known after a crash how often a submission ended its worker.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
@@ -173,14 +174,23 @@ class Submissions:
     @time_limit()
     def page_of_records(self, id: str, start: int, stop: int) -> list[Record]:
         """The records with these indexes that have a verdict, by index; reads no others."""
-        heads = self._base.verdicts.find({"submission": id}, {"first": 1, "n": 1})
-        ids = [each["_id"] for each in heads if each["first"] < stop and _end(each) > start]
+        heads = self._base.verdicts.find({"submission": id}, _SPAN)
+        ids = [each["_id"] for each in heads if _may_hold(each, start, stop)]
         records: list[Record] = []
         for chunk in chunk_keys(ids, _MAX_KEYS):
             for batch in self._base.verdicts.find({"_id": {"$in": list(chunk)}}):
                 records += map(_record_from_document, read_records(batch))
         wanted = (each for each in records if start <= each.index < stop)
         return sorted(wanted, key=lambda record: record.index)
+
+    @time_limit()
+    def list_unsettled(self, id: str) -> list[int]:
+        """The indexes of the objects of a submission that have no verdict, in order."""
+        document = self._base.submissions.find_one({"_id": id}, {"total": 1})
+        batches = self._base.verdicts.find({"submission": id}, {"records.index": 1})
+        settled = {each["index"] for batch in batches for each in batch["records"]}
+        every = range(document["total"] if document else 0)
+        return [index for index in every if index not in settled]
 
     @time_limit()
     def list_open(self, seconds: int) -> list[OpenSubmission]:
@@ -294,6 +304,15 @@ class Submissions:
         return lease_end(self._clock(), seconds)
 
 
+class Progress(NamedTuple):
+    """How far a submission is settled."""
+
+    settled: int | None = None
+    """Number of records that are settled; None: the index of the next one."""
+    total: int | None = None
+    """Number of all its records; None: it must be read."""
+
+
 class SubmissionWriter:
     """Changes submissions in a transaction; `Transaction.settle` adds verdicts."""
 
@@ -329,13 +348,8 @@ class SubmissionWriter:
         Raises NotFound if it has not been settled.
         """
         document = _find_submission(self._base, self._session, id)
-        wanted, fields = {"submission": id}, {"first": 1, "n": 1}
-        batches = self._verdicts.find(wanted, fields, session=self._session)
-        ids = [each["_id"] for each in batches if each["first"] <= record.index < _end(each)]
-        batch = self._verdicts.find_one({"_id": ids[0]}, session=self._session) if ids else None
-        if batch is None:
-            raise NotFound("this record of the submission has not been settled")
-        records, at = read_records(batch), record.index - batch["first"]
+        batch, at = self._find_batch(id, record.index)
+        records = read_records(batch)
         changes = Counter({record.verdict: 1})
         before = records[at]["verdict"]
         changes.subtract([before])
@@ -347,6 +361,16 @@ class SubmissionWriter:
         self._verdicts.update_one({"_id": batch["_id"]}, change, session=self._session)
         counts = _add_counts(document["counts"], changes)
         self._change({"_id": id}, {"$set": {"counts": counts}})
+
+    def _find_batch(self, id: str, index: int) -> tuple[Document, int]:
+        """The batch that holds the record with an index, and its place there; else NotFound."""
+        heads = self._verdicts.find({"submission": id}, _SPAN, session=self._session)
+        ids = [each["_id"] for each in heads if _may_hold(each, index, index + 1)]
+        for batch in self._verdicts.find({"_id": {"$in": ids}}, session=self._session):
+            for at, record in enumerate(batch["records"]):
+                if record["index"] == index:
+                    return batch, at
+        raise NotFound("this record of the submission has not been settled")
 
     def forget_body(self, id: str, again: int) -> bool:
         """Delete the body of a settled submission; True if it was deleted.
@@ -399,9 +423,35 @@ def _is_undecided(document: Document) -> bool:
     return bool(document["open"] or document.get("aside"))
 
 
-def _end(batch: Document) -> int:
-    """The index after the last record of a batch."""
-    return int(batch["first"]) + int(batch["n"])
+def _find_progress(progress: Progress, records: Sequence[Record]) -> tuple[int, int | None]:
+    """The numbers of records that are settled and of all; Conflict if the former is not known."""
+    settled, total = progress
+    if settled is not None:
+        return settled, total
+    first = records[0].index
+    if [each.index for each in records] != list(range(first, first + len(records))):
+        raise Conflict("records are settled in order, without gaps")
+    return first, total
+
+
+_SPAN: Document = {"first": 1, "n": 1, "lowest": 1, "highest": 1}
+"""The fields of a batch that say which indexes its records may have."""
+
+
+def _span(settled: int, indexes: Sequence[int]) -> Document:
+    """These fields, where `settled` records were settled before."""
+    span: Document = {"first": settled, "n": len(indexes)}
+    if list(indexes) != list(range(settled, settled + len(indexes))):
+        span |= {"lowest": min(indexes), "highest": max(indexes)}
+    return span
+
+
+def _may_hold(batch: Document, start: int, stop: int) -> bool:
+    """True if a batch may hold a record with one of these indexes."""
+    first: int = batch["first"]
+    lowest: int = batch.get("lowest", first)
+    highest: int = batch.get("highest", first + batch["n"] - 1)
+    return lowest < stop and highest >= start
 
 
 def find_submission(
@@ -460,17 +510,16 @@ def settle(  # noqa: PLR0913
     writes: Writes,
     submission: str,
     records: Sequence[Record],
-    total: int | None,
+    progress: Progress,
     now: int,
 ) -> None:
     """See `Transaction.settle`; `now` is in µs since 1970 UTC."""
     if not records:
         return
+    start, total = _find_progress(progress, records)
     if total is None:
         total = int(_find_submission(base, session, submission)["total"])
-    start, settled = records[0].index, records[0].index + len(records)
-    if [record.index for record in records] != list(range(start, settled)):
-        raise Conflict("records are settled in order, without gaps")
+    settled = start + len(records)
     if settled > total:
         raise Conflict(f"this submission has only {total} records")
     counts = Counter(record.verdict for record in records)
@@ -492,8 +541,7 @@ def settle(  # noqa: PLR0913
     batch = {
         "_id": f"{submission}/{start}",
         "submission": submission,
-        "first": start,
-        "n": len(records),
+        **_span(start, [each.index for each in records]),
         **record_fields([_record_to_document(record) for record in records]),
         **tally_fields(records, now),
     }

@@ -42,7 +42,7 @@ from tocsin.server.store.public_objects import (
 from tocsin.server.store.purge import Purges
 from tocsin.server.store.review_acts import ReviewActs
 from tocsin.server.store.reviews import ReviewWriter
-from tocsin.server.store.submissions import SubmissionWriter, settle
+from tocsin.server.store.submissions import Progress, SubmissionWriter, settle
 
 
 class Snapshot:
@@ -240,17 +240,24 @@ class Transaction(Snapshot):
         return find_pending_references(self._base, self._session, arrivals, after, most)
 
     def settle(
-        self, submission: str, records: Sequence[Record], *, total: int | None = None
+        self,
+        submission: str,
+        records: Sequence[Record],
+        *,
+        total: int | None = None,
+        settled: int | None = None,
     ) -> None:
         """Store the verdicts of the next records of a submission.
 
-        `total` is the number of all its records, if that is known.  The last of them ends the
-        lease.
+        `total` is the number of all its records, if that is known; the last of them ends the
+        lease.  `settled` is the number of those that have a verdict, which may be any: without it
+        the records follow those in order of index.
 
-        Raises Conflict unless they begin with the first record that has none, so that a
-        resumed worker cannot count anything twice; NotFound if there is no such submission.
+        Raises Conflict unless as many are settled, so that a resumed worker cannot count anything
+        twice; NotFound if there is no such submission.
         """
-        settle(self._base, self._session, self._writes, submission, records, total, self.now)
+        progress = Progress(settled, total)
+        settle(self._base, self._session, self._writes, submission, records, progress, self.now)
 
     def holds(self, feed: str, object_id: str) -> bool:
         """True if any version of an object is in a feed."""

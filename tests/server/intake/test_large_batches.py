@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 import pytest
+from support.crash import run_interrupted, work_later
 from support.hub import AMBER, GREEN, HubInProcess, indicator, relationship, sdo
 from support.statement_marking import STATEMENT
 
@@ -62,9 +63,8 @@ def test_a_batch_that_is_too_large_with_what_it_is_merged_into_is_halved(
     status = hub.push(sighting, *(indicator(f"host{n}.top") for n in range(5)), subject)
     assert hub.verdicts(status) == ["admitted"] * 7
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
-    [seen] = [each for each in hub.feed("green") if "host5" in str(each.get("pattern"))]
-    [statistics] = seen["extensions"].values()
-    assert statistics["sightings"] == 1
+    [seen] = [each for each in hub.feed("green") if each["type"] == "sighting"]
+    assert count_assessments(hub, seen["sighting_of_ref"]) == 1
 
 
 class TestReferencesAcrossBatches:
@@ -99,9 +99,7 @@ class TestReferencesAcrossBatches:
         )
         assert link["source_ref"] == note["object_refs"][0] == now["id"]
         assert sighting["sighting_of_ref"] == now["id"]
-        [statistics] = now["extensions"].values()
-        # Those that come after the indicator are published with its next version.
-        assert statistics["sightings"] == (1 if place == "after" else 0)
+        assert count_assessments(hub, now["id"]) == 1
 
     @pytest.mark.parametrize("place", ["first", "last"])
     def test_carriers_get_the_definition_that_came_anew(
@@ -221,7 +219,104 @@ class TestReferencesAcrossBatches:
 
         monkeypatch.setattr(Publisher, "settle", note_first)
         status = hub.push(*sent, who="watch")
-        assert (seen, hub.verdicts(status)[0]) == (["held", "refused"], "refused")
+        assert (seen, hub.verdicts(status)[0]) == (["refused"], "refused")
+
+
+class TestOrder:
+    """Objects are settled after those that they reference; verdicts keep the order sent."""
+
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(admission, "BATCH", 2)
+
+    def test_what_is_referenced_comes_in_no_later_batch(self, hub: HubInProcess) -> None:
+        sent = backwards()
+        assert hub.verdicts(hub.push(*sent)) == ["admitted"] * len(sent)
+        feed = [each for each in hub.feed("green") if each["type"] in ("grouping", "indicator")]
+        batch = {each["id"]: place // 2 for place, each in enumerate(feed)}
+        for each in feed:
+            assert all(batch[ref] <= batch[each["id"]] for ref in each.get("object_refs", ()))
+
+    def test_every_verdict_is_that_of_its_own_object(self, hub: HubInProcess) -> None:
+        status = hub.push(*backwards(), indicator(pattern="[nonsense"))
+        listed = sorted((*status["successes"], *status["failures"]), key=by_index)
+        assert [each["x_tocsin_index"] for each in listed] == list(range(8))
+        assert [each["id"] for each in listed[:7]] == [each["id"] for each in backwards()]
+        assert listed[7]["x_tocsin_verdict"] == "refused"
+
+    @pytest.mark.parametrize("settled", [1, 2, 3])
+    def test_after_a_crash_the_rest_is_settled_and_nothing_twice(
+        self, hub: HubInProcess, engine_uri: str, settled: int
+    ) -> None:
+        sent = backwards()
+        run_interrupted(hub, engine_uri, lambda: hub.push(*sent), settled)
+        [begun] = hub.store.submissions.list_open(60)
+        left = hub.store.submissions.list_unsettled(begun.id)
+        assert len(left) == 7 - 2 * settled
+        assert 0 in left and 6 not in left
+        work_later(hub, engine_uri)
+        records = hub.store.submissions.records(begun.id)
+        assert [each.source_id for each in records] == [each["id"] for each in sent]
+        assert {each.verdict for each in records} == {"admitted"}
+        feed = [each["id"] for each in hub.feed("green")]
+        assert len(feed) == len(set(feed))
+
+    def test_what_is_dropped_after_a_crash_is_the_rest(
+        self, hub: HubInProcess, engine_uri: str
+    ) -> None:
+        run_interrupted(hub, engine_uri, lambda: hub.push(*backwards()), 1)
+        hub.store._base.submissions.update_many({}, {"$set": {"lease": 0}})
+        [begun] = hub.store.submissions.list_open(60)
+        assert hub.services.intake.set_aside.add(begun)
+        assert hub.services.intake.set_aside.drop(begun.id, "operator", "why") == 5
+        records = hub.store.submissions.records(begun.id)
+        assert [each.verdict for each in records] == ["refused"] * 5 + ["admitted"] * 2
+
+    def test_a_page_of_records_is_by_index(self, hub: HubInProcess) -> None:
+        status = hub.push(*backwards())
+        find = hub.store.submissions.page_of_records
+        for start in range(7):
+            found = find(status["id"], start, start + 2)
+            assert [each.index for each in found] == list(range(start, min(start + 2, 7)))
+
+    def test_a_review_replaces_the_record_of_its_object(self, hub: HubInProcess) -> None:
+        held = indicator("late.top")
+        sent = backwards()
+        sent[1]["object_refs"] = [held["id"]]
+        status = hub.push(*sent)
+        assert hub.verdicts(status) == ["held"] * 2 + ["admitted"] * 5
+        hub.push(held)
+        records = hub.store.submissions.records(status["id"])
+        assert [each.verdict for each in records] == ["admitted"] * 7
+
+    def test_a_circle_of_references_is_published(self, hub: HubInProcess) -> None:
+        ring = [sdo("grouping", context="unspecified", object_refs=["x"]) for _ in range(5)]
+        for each, following in zip(ring, [*ring[1:], ring[0]], strict=True):
+            each["object_refs"] = [following["id"]]
+        assert hub.verdicts(hub.push(*ring)) == ["admitted"] * 5
+        feed = {each["id"]: each for each in hub.feed("green")}
+        groups = [each for each in feed.values() if each["type"] == "grouping"]
+        assert len(groups) == 5
+        assert all(set(each["object_refs"]) <= feed.keys() for each in groups)
+
+
+def count_assessments(hub: HubInProcess, public_id: str) -> int:
+    """The sightings and opinions that count for a public object."""
+    found = hub.store.read(lambda known: known.public_objects([public_id]))
+    return len(found[public_id].assessments)
+
+
+def backwards() -> list[dict[str, Any]]:
+    """Objects of which each references the next one; the last is an indicator."""
+    chain = [indicator(seed="last")]
+    for n in range(6):
+        name = f"grouping--00000000-0000-4000-8000-{n:012}"
+        chain.insert(0, grouping(chain[0]) | {"id": name})
+    return chain
+
+
+def by_index(detail: dict[str, Any]) -> int:
+    return int(detail["x_tocsin_index"])
 
 
 def grouping(*members: dict[str, Any], context: str = "suspicious-activity") -> dict[str, Any]:

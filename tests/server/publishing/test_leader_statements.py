@@ -9,10 +9,8 @@ from support.clock import LATER, ManualClock
 from support.hub import AMBER, HubInProcess, Object, details, indicator, relationship, sdo
 from support.observables import sco
 
-from tocsin.admission.model import Candidate, Consent
-from tocsin.server.intake.evaluate import index_translated
+from tocsin.admission.model import Consent
 from tocsin.server.model import Partner
-from tocsin.server.publishing.attribution import version_key
 
 pytestmark = pytest.mark.slow
 
@@ -393,16 +391,3 @@ class TestSuperseded:
         target = next(e["id"] for e in shown(hub, "indicator") if "evil" in e["pattern"])
         hub.services.lifecycle.lead(target, "north", "operator")
         assert shown(hub, "relationship")[0]["revoked"]
-
-
-def test_many_translations_of_many_versions_are_looked_up_at_once() -> None:
-    versions = [f"2026-01-01T00:00:{n:02d}.000Z" for n in range(50)]
-    of = sdo("malware", name="Foo", is_family=True)
-    objects = [translation(of, object_modified=each) for each in versions]
-    objects += [{**of, "modified": each} for each in (*versions, versions[0])]
-    candidates = [
-        Candidate(n, each, source_id=each["id"], source_version=each["modified"])
-        for n, each in enumerate(objects)
-    ]
-    found = index_translated(candidates)[of["id"]]
-    assert [found[version_key(each)] for each in versions] == [100, *range(51, 100)]
