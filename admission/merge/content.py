@@ -225,11 +225,14 @@ def is_repeat(new: Contribution, old: Contribution) -> bool:
     return all(is_same_content(now, before) for (_, now), (_, before) in both)
 
 
-def has_moved_references(new: Contribution, old: Contribution) -> bool:
+def has_same_words(new: Contribution, old: Contribution) -> bool:
     """True if a contribution differs from an earlier one only in what its references lead to.
 
-    So does the same report, sent again, once what it refers to has another public id.
+    So does the same report, sent again, once what it refers to has another public id, or another
+    level, to which the report was raised.
     """
+    if new.sent and new.sent == old.sent:
+        return True
     if old.removed:
         new = shorten(new)
     if (new.tlp, new.removed) != (old.tlp, old.removed):
@@ -247,8 +250,9 @@ _DATES = ("id", "created", "modified", "valid_from")
 def digest_as_sent(layers: Iterable[Layer]) -> bytes:
     """16 octets over a contribution as it was sent, and 16 more over it without its references.
 
-    `layers` have the partner's own ids.  The public ids that they lead to may depend on objects
-    that the partner does not know of; so where it may not read, this is compared.
+    `layers` have the partner's own ids and levels.  The public ids that they lead to, and levels to
+    which they are raised, may depend on objects that the partner does not know of; so where it may
+    not read, this is compared.
     """
     whole: list[object] = []
     parts: list[object] = []

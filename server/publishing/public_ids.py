@@ -57,6 +57,8 @@ class ResolvedCandidate:
 
     candidate: Candidate
     """Its object, level and scope are those that will be published."""
+    said: Candidate
+    """As its partner sent it, before its references raised its level."""
     id: str
     key: str
     rewriting: RewrittenReferences
@@ -116,6 +118,7 @@ class PublicIds:
         is about.  A list of references leaves out those that are stricter than the object
         itself; where all of them are, the object is raised to the least strict of them.
         """
+        said = candidate
         candidate = _resolve_translation(_raise_level(candidate, known), known)
         subject, tlp = candidate.object, candidate.tlp
         if subject is None or tlp is None:
@@ -123,7 +126,7 @@ class PublicIds:
         if candidate.published is not None:
             public = RewrittenReferences(candidate.published)
             name = public_id(subject["type"], candidate.key, self._namespace)
-            return ResolvedCandidate(candidate, name, candidate.key, public)
+            return ResolvedCandidate(candidate, said, name, candidate.key, public)
         rewriting, fuller = resolve_layers(_layers(candidate), known)
         kind = subject["type"]
         key = candidate.key
@@ -137,7 +140,7 @@ class PublicIds:
             name = public_id_v4(kind, key, self._namespace)
         else:
             name = public_id(kind, key, self._namespace)
-        return ResolvedCandidate(candidate, name, key, rewriting, fuller)
+        return ResolvedCandidate(candidate, said, name, key, rewriting, fuller)
 
     def generation(self, resolved: ResolvedCandidate, number: int) -> ResolvedCandidate:
         """The candidate under another id; 0 is the first.

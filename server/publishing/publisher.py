@@ -15,8 +15,7 @@ from tocsin.admission.markings.ended import is_ended_definition
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.tlp import marking_ids, tlp_definition
 from tocsin.admission.merge.content import (
-    digest_as_sent,
-    has_moved_references,
+    has_same_words,
     is_repeat,
     version_gap,
     with_references_of,
@@ -84,6 +83,7 @@ from tocsin.server.publishing.public_objects import (
 from tocsin.server.publishing.references import (
     MOST_AWAITED,
     complete_waiting,
+    digest_words,
     is_another_definition,
     is_revoked,
     is_seen_as_widely,
@@ -643,15 +643,23 @@ def _conclude_as_before(task: _Task, outcome: _Outcome, question: Question) -> _
         if not own.public_id(source):
             own.refs[source] = GONE
         return _conclude(held.candidate, _name_submission(state, submission))
-    return None if mine is None or state is OwnState.NONE else _stay(task, held.candidate, mine)
+    return (
+        None
+        if mine is None or state is OwnState.NONE
+        else _stay(task, held.candidate, held.candidate, mine)
+    )
 
 
-def _stay(task: _Task, candidate: Candidate, mine: Contribution) -> _Outcome:
-    """Leave what a reviewer released as it is published; its references lead where they do now."""
+def _stay(task: _Task, candidate: Candidate, said: Candidate, mine: Contribution) -> _Outcome:
+    """Leave what a reviewer released as it is published; its references lead where they do now.
+
+    `said` is the candidate as it was sent.
+    """
     work, own = task.work, task.source_ids
     public_id = own.public_id(mine.source_id)
     copy, new = work.find(public_id), task.batch.contribution(candidate, mine.version)
     layers = [(new.tlp, new.object), *candidate.stricter_layers]
+    new = replace(new, sent=digest_words(said, own.refs))
     resolved, awaited = resolve_contribution(new, layers, own.refs)
     moved = with_references_of(mine, resolved)
     if awaited or mine.raw or moved == mine or mine.object["type"] == "relationship":
@@ -885,8 +893,7 @@ def _hold_unresolved(task: _Task, held: Candidate, resolved: ResolvedCandidate) 
     candidate, source = resolved.candidate, str(held.source_id)
     public_id = task.source_ids.public_id(source)
     stays = task.find_own(public_id, source)
-    layers = [(candidate.effective_tlp, candidate.object or {}), *candidate.stricter_layers]
-    if stays is None or stays.sent != digest_as_sent(layers):
+    if stays is None or stays.sent != digest_words(resolved.said, task.source_ids.refs):
         held = held.with_findings(*explain_what_stays(stays))
         return _wait(task, held, PublicState.ENDED_MARKING, ())
     work, again = task.work, replace(stays, received=task.batch.received)
@@ -1155,7 +1162,7 @@ class _Proposal:
 def _merge(task: _Task, resolved: ResolvedCandidate, held: Candidate) -> _Outcome:
     """Decide by the table, and carry the decision out; `held` is the candidate as it was sent."""
     if (released := _find_released(task, resolved.candidate)) is not None:
-        return _stay(task, resolved.candidate, released)
+        return _stay(task, resolved.candidate, resolved.said, released)
     proposal = _propose(task, resolved)
     copy, new = proposal.copy, proposal.new
     public = _public_state(task, copy, new)
@@ -1217,7 +1224,9 @@ def _propose(task: _Task, resolved: ResolvedCandidate) -> _Proposal:
     new, awaited = task.batch.contribution(candidate, version), frozenset[str]()
     if not new.raw:
         layers = [(new.tlp, new.object), *candidate.stricter_layers]
-        new, awaited = resolve_contribution(new, layers, task.source_ids.refs)
+        refs = task.source_ids.refs
+        new = replace(new, sent=digest_words(resolved.said, refs))
+        new, awaited = resolve_contribution(new, layers, refs)
     first_id = resolved.first_id or resolved.id
     return _Proposal(candidate, copy, new, awaited, first_id, resolved.generation)
 
@@ -1375,7 +1384,7 @@ def _compare(new: Contribution, mine: Contribution, *, released: bool, asks: boo
         return OwnState.NEWER
     if later > 0 or released:
         return OwnState.OLDER
-    if has_moved_references(new, mine):  # what was sent last says where they lead
+    if has_same_words(new, mine):  # what was sent last says where their references lead
         return OwnState.NEWER if mine.received > new.received else OwnState.OLDER
     just_sent = mine.received == new.received
     return OwnState.REPEATED if just_sent or asks else OwnState.CONFLICTING

@@ -176,9 +176,18 @@ def resolve_contribution(
         object=_without_own_ids(rewriting.object),
         stricter_layers=tuple((level, _without_own_ids(layer)) for level, layer in fuller),
         unresolved_layers=tuple(layers) if awaited else (),
-        sent=digest_as_sent(layers) if used - TLP_DEFINITIONS else b"",
     )
     return new, frozenset(awaited)
+
+
+def digest_words(said: Candidate, known: Mapping[str, PublicRef]) -> bytes:
+    """The digest of a candidate as it was sent: see `Contribution.sent`."""
+    layers = [
+        (level, leave_out_authors(layer, known))
+        for level, layer in ((said.effective_tlp, said.object or {}), *said.stricter_layers)
+    ]
+    used = {target for _, layer in layers for target in referenced_ids(layer)}
+    return digest_as_sent(layers) if used - TLP_DEFINITIONS else b""
 
 
 def complete_waiting(work: UnitOfWork, arrivals: ArrivedIds, after: str = "") -> str:
