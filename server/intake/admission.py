@@ -120,7 +120,8 @@ class InboxAdmission:
 
     def step(self) -> bool:
         """See `Admission.step`."""
-        lockout = None if self._evaluation is not None else self._find_lockout()
+        is_begun = self._evaluation is not None or self._whole is not None  # `_settle` looks again
+        lockout = None if is_begun else self._find_lockout()
         if lockout is not None:
             self.is_final = False
             part = self._next_part()
