@@ -89,6 +89,8 @@ from tocsin.server.publishing.references import (
     is_seen_as_widely,
     less_strict_ids,
     missing_definitions,
+    refer_to,
+    refer_to_own,
     resolve_contribution,
     resolve_references,
     revocation_name,
@@ -345,7 +347,7 @@ class _SourceIds:
 
     def give_up(self, source: str) -> None:
         """Let nothing wait for an id under which nothing was ever published."""
-        if source not in self.stored:
+        if source not in self.stored and source not in self.assigned:
             self.assign(source, "")
 
     def note_waiting(self, candidate: Candidate) -> None:
@@ -580,7 +582,7 @@ def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
     source, kind = candidate.source_id or "", (candidate.object or {}).get("type")
     public = task.work.find_public(source)
     if public is not None and (not public.revoked or kind == "marking-definition"):
-        task.source_ids.refs[source] = PublicRef(public.id, public.tlp)
+        task.source_ids.refs[source] = refer_to(public)
     return _conclude(candidate, find_row(PublicState.HUBS_OWN), source)
 
 
@@ -667,7 +669,7 @@ def _stay(task: _Task, candidate: Candidate, said: Candidate, mine: Contribution
         work.put(confirm_contribution(copy, mine, again, work.merge))
     else:
         work.put(add_contribution(copy, moved, work.merge))
-    own.refs[mine.source_id] = PublicRef(public_id, mine.tlp)
+    own.refs[mine.source_id] = refer_to_own(public_id, mine)
     row = find_row(PublicState.OWN, OwnState.RELEASED)
     return _conclude(_without_questions(candidate), row, public_id)
 
@@ -898,7 +900,7 @@ def _hold_unresolved(task: _Task, held: Candidate, resolved: ResolvedCandidate) 
         return _wait(task, held, PublicState.ENDED_MARKING, ())
     work, again = task.work, replace(stays, received=task.batch.received)
     work.put(confirm_contribution(work.find(public_id), stays, again, work.merge))
-    task.source_ids.refs[source] = PublicRef(public_id, stays.tlp)
+    task.source_ids.refs[source] = refer_to_own(public_id, stays)
     return _conclude(candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
@@ -1052,7 +1054,7 @@ def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
     known = task.work.find_public(_find_newest(task, resolved).id)
     if known is None or not task.is_visible(known):
         return _conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
-    own.refs[str(candidate.source_id)] = PublicRef(known.id, known.tlp)
+    own.refs[str(candidate.source_id)] = refer_to(known)
     own.assign(str(candidate.source_id), known.id)
     return _conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
 
@@ -1190,7 +1192,7 @@ def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
         held = held.with_findings(*explain_what_stays(stays))
         return _wait(task, held, PublicState.ENDED_MARKING, ())
     work.put(confirm_contribution(work.find(public_id), stays, new, work.merge))
-    task.source_ids.refs[new.source_id] = PublicRef(public_id, stays.tlp)
+    task.source_ids.refs[new.source_id] = refer_to_own(public_id, stays)
     return _conclude(proposal.candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
@@ -1209,8 +1211,10 @@ def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
     elif own in (OwnState.ELSEWHERE, OwnState.AS_WIDE):
         public_id = ids.public_id(new.source_id)
         if stays := work.find_public(public_id):
-            ids.refs[new.source_id] = PublicRef(public_id, stays.tlp)
+            ids.refs[new.source_id] = refer_to(stays)
         return public_id
+    elif mine is not None:  # an older version may have other parts
+        ids.refs[new.source_id] = refer_to_own(copy.id, mine)
     return copy.id
 
 

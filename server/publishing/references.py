@@ -97,7 +97,7 @@ def resolve_references(
         else:
             found = may_refer(public, (partner, target), sees, work.merge.now)
         if public is not None and found:
-            known[target] = PublicRef(public.id, public.tlp, _parts(public))
+            known[target] = refer_to(public)
         elif name == "":
             known[target] = GONE
         elif name == config.hub:
@@ -261,9 +261,15 @@ def may_refer(public: PublicObject, own: tuple[str, str], sees: Tlp, now: int) -
     return is_visible(public, sees) or any(is_valid(each, now) for each in under or mine)
 
 
-def _parts(public: PublicObject) -> tuple[tuple[Tlp, str], ...]:
+def refer_to(public: PublicObject) -> PublicRef:
+    """The meaning of an id that stands for a public object."""
     parts = (part for each in public.contributions for part in stricter_properties(layers_of(each)))
-    return tuple(dict.fromkeys(parts))
+    return PublicRef(public.id, public.tlp, tuple(dict.fromkeys(parts)))
+
+
+def refer_to_own(public_id: str, mine: Contribution) -> PublicRef:
+    """The meaning of an own id under which something is published already."""
+    return PublicRef(public_id, mine.tlp, stricter_properties(layers_of(mine)))
 
 
 def _keep_identity(new: Contribution, published: Contribution) -> Contribution:

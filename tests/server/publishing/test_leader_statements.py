@@ -220,6 +220,25 @@ class TestTranslationsOfOneVersion:
         hub.push({**newer, "modified": "2026-06-01T00:00:00.000Z", "name": "Bar"})
         assert [each["revoked"] for each in shown(hub, "language-content")] == [True]
 
+    @pytest.mark.parametrize("sent_at", ["once", "last", "the hub's"])
+    def test_beside_what_changes_nothing_it_is_as_strict_as_the_published_text(
+        self, hub: HubInProcess, malware: Object, sent_at: str
+    ) -> None:
+        strict = {"marking_ref": AMBER, "selectors": ["description"]}
+        newer = {**malware, "modified": LATER, "granular_markings": [strict]}
+        text = translation(malware, {"de": {"description": "Geheim"}})
+        if sent_at == "once":
+            hub.push(newer, malware, text)
+        elif sent_at == "last":
+            hub.push(newer)
+            hub.push(malware, text)
+        else:
+            hub.push(newer)
+            [public] = shown(hub, "malware", "amber")
+            hub.push(public, {**text, "object_ref": public["id"]})
+        assert "Geheim" not in str(hub.feed("green"))
+        assert "Geheim" in str(hub.feed("amber"))
+
     def test_an_ended_part_does_not_come_back_with_what_it_waited_for(
         self, hub: HubInProcess, malware: Object
     ) -> None:

@@ -101,3 +101,14 @@ def test_what_was_sent_last_says_where_its_references_lead(
     [shown] = living(hub, "green", "report")
     ids = [public_id(hub, "green", value) for value in ("one.top", "other.top")]
     assert sorted(shown["object_refs"]) == sorted(ids)
+
+
+def test_a_broken_newer_version_beside_it_takes_nothing_from_it(hub: HubInProcess) -> None:
+    malware = sdo("malware", name="Foo", is_family=True)
+    broken = {**malware, "modified": LATER}
+    del broken["is_family"]
+    status = hub.push(malware, broken)
+    assert hub.verdicts(status) == ["admitted", "refused"]
+    assert "the version that you sent before stays published" in details(status)[1]["message"]
+    note = sdo("note", content="seen", object_refs=[malware["id"]])
+    assert hub.verdicts(hub.push(note)) == ["admitted"]
