@@ -60,6 +60,8 @@ class SentObject:
     """Its pattern, value or name, shortened."""
     level: str = ""
     """Its TLP level, as `find_level` gives it; empty in older records."""
+    version: str = ""
+    """Its `modified`, as it was sent; empty in older records, and if it has none."""
 
     @property
     def is_label_whole(self) -> bool:
@@ -68,12 +70,23 @@ class SentObject:
 
 
 @dataclass(frozen=True, slots=True)
-class LastSent:
-    """The object that was sent under an id last."""
+class SentVersion:
+    """An object that was sent under an id; others may have been sent under the same one."""
 
     label: str
     is_withdrawn: bool
     """True if the id was withdrawn afterwards."""
+    version: str = ""
+    """See SentObject.version."""
+    status: str = ""
+    """The id of the status of its submission."""
+
+    def is_older(self, other: SentVersion) -> bool:
+        """True if its `modified` is certainly before that of another version."""
+        try:
+            return micros(self.version) < micros(other.version)
+        except Malformed:  # one of them is not known
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,21 +248,23 @@ class PushRecords:
             if is_wanted(each.label)
         }
 
-    def find_last(
+    def find_versions(
         self, ids: Container[str], url: str, collection: Collection | None = None
-    ) -> dict[str, LastSent]:
-        """The objects that were sent to a hub at last, of those with these ids, by id."""
-        found: dict[str, LastSent] = {}
+    ) -> dict[str, list[SentVersion]]:
+        """The objects that were sent to a hub under these ids, by id, the last one first."""
+        found: dict[str, list[SentVersion]] = {}
         withdrawn: set[str] = set()
         for push in self.list_newest():
             if not push.went_to(url, collection):
                 continue
-            labels = {each.source_id: each.label for each in push.objects if each.source_id in ids}
-            if push.is_withdrawal:
-                withdrawn.update(labels.keys() - found.keys())
-                continue
-            for id in labels.keys() - found.keys():
-                found[id] = LastSent(labels[id], id in withdrawn)
+            sent = [(part.status, each) for part in push.parts for each in part.objects]
+            for status, each in reversed(sent):
+                id = each.source_id
+                if id in ids and push.is_withdrawal:
+                    withdrawn.add(id)
+                elif id in ids:
+                    version = SentVersion(each.label, id in withdrawn, each.version, status)
+                    found.setdefault(id, []).append(version)
         return found
 
     def find_levels(
@@ -321,11 +336,15 @@ class PushRecord:
         """Record that the server took these objects."""
         self.statuses.append(report.id)
         self.taken += len(results)
-        objects = (
-            SentObject(each.source_id or "", each.label[:MAX_LABEL], find_level(each.object or {}))
+        rows = [
+            [
+                each.source_id or "",
+                each.label[:MAX_LABEL],
+                find_level(each.object or {}),
+                str((each.object or {}).get("modified", "")),
+            ]
             for each in results
-        )
-        rows = [[each.source_id, each.label, each.level] for each in objects]
+        ]
         self.write({"status": report.id, "objects": rows})
 
     def finish(self, counts: Mapping[str, int]) -> None:

@@ -10,7 +10,7 @@ withdrawing a file shares none of it, even if the check kept some of it back.  K
 
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from tocsin.admission.descriptions import describe_object, find_label
@@ -21,7 +21,7 @@ from tocsin.admission.model import StixObject, Tlp
 from tocsin.admission.timestamps import stix_time
 from tocsin.clients.check import Preview, read_unexamined
 from tocsin.clients.input_files import InputFile
-from tocsin.clients.push_record import MAX_LABEL, LastSent
+from tocsin.clients.push_record import MAX_LABEL, SentVersion
 from tocsin.clients.results import ObjectResult
 
 _ID = re.compile(r"([a-z][a-z0-9-]*)--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -150,7 +150,25 @@ def has_value(pattern: str, label: str) -> bool:
     return pattern != label and bool(value) and path in pattern and value in pattern
 
 
-def drop_replaced(targets: Iterable[Target], last: Mapping[str, LastSent]) -> list[Target]:
+def find_published(
+    sent: Sequence[SentVersion], was_refused: Callable[[SentVersion], bool]
+) -> SentVersion:
+    """The version that a hub has, of those that were sent under one id, the last one first.
+
+    That is the one with the latest `modified`, whatever was sent last, unless the hub refused it:
+    then the one before stays published.  `was_refused` is asked only if it makes a difference.
+    """
+    left = list(sent)
+    while True:
+        newest = left[0]
+        for each in left:
+            newest = each if newest.is_older(each) else newest
+        if len({each.label for each in left}) == 1 or not was_refused(newest):
+            return newest
+        left.remove(newest)
+
+
+def drop_replaced(targets: Iterable[Target], last: Mapping[str, SentVersion]) -> list[Target]:
     """The targets without named values whose id has another value now; that is to stay."""
     return [
         each
@@ -160,7 +178,7 @@ def drop_replaced(targets: Iterable[Target], last: Mapping[str, LastSent]) -> li
 
 
 def explain_others(
-    labels: Iterable[str], last: Mapping[str, LastSent], former: Mapping[str, Iterable[str]]
+    labels: Iterable[str], last: Mapping[str, SentVersion], former: Mapping[str, Iterable[str]]
 ) -> Iterator[tuple[str, str]]:
     """Sentences about values that are not withdrawn though this computer sent them.
 
@@ -186,7 +204,7 @@ def explain_others(
                 )
 
 
-def _is_last(label: str, last: LastSent) -> bool:
+def _is_last(label: str, last: SentVersion) -> bool:
     """True if a label is that of what was sent at last, apart from spaces."""
     return "".join(label[:MAX_LABEL].split()) == "".join(last.label.split())
 

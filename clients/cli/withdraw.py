@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import click
 from rich.console import Console
 
 from tocsin.admission.descriptions import count
-from tocsin.admission.errors import Malformed
+from tocsin.admission.errors import Malformed, ShareError
 from tocsin.clients.cli.command import (
     FILE,
     Inputs,
@@ -34,10 +35,10 @@ from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.push import PushOptions, PushResult, push_results
 from tocsin.clients.push_record import (
-    LastSent,
     PushKind,
     PushRecord,
     PushRecords,
+    SentVersion,
     open_records,
     state_folder,
 )
@@ -58,6 +59,7 @@ from tocsin.clients.withdraw import (
     count_observables,
     drop_replaced,
     explain_others,
+    find_published,
     has_value,
     list_derived_labels,
     list_targets,
@@ -148,12 +150,12 @@ def withdraw_command(
     if options["dry_run"]:
         url = _url_without_request(settings)
         recorded = PushRecords(state_folder(os.environ)).find_collection(options["to"], url)
-        targets, _ = _add_recorded(targets, url, recorded)
+        targets, _ = _add_recorded(targets, url, recorded, lambda id, sent: False)
         _print_results(open_console(), prepare_withdrawal(targets, now), as_json=as_json)
         return stdio.FAILED if failed else stdio.DONE
     with open_hub(settings) as hub:
         collection = hub.find_usable(options["to"], "can_write")
-        targets, explained = _add_recorded(targets, hub.url, collection)
+        targets, explained = _add_recorded(targets, hub.url, collection, _asking(hub))
         results = list(prepare_withdrawal(targets, now))
         if results and not options["yes"] and not _confirm(collection, results):
             print_message("nothing was sent")
@@ -186,8 +188,27 @@ def _url_without_request(settings: ClientSettings) -> str:
         return hub.url
 
 
+_WasRefused = Callable[[str, SentVersion], bool]
+"""True if a hub refused what was sent under an id."""
+
+
+def _asking(hub: Hub) -> _WasRefused:
+    """Ask a hub what became of something; each status once."""
+    fetch = cache(hub.fetch_status)
+
+    def was_refused(id: str, sent: SentVersion) -> bool:
+        try:
+            found = [each for each in fetch(sent.status).details if each.id == id]
+        except ShareError:  # it keeps no statuses, or not for that long
+            return False
+        found = [each for each in found if each.version == sent.version] or found
+        return bool(found) and all(each.outcome == "failure" for each in found)
+
+    return was_refused
+
+
 def _add_recorded(
-    targets: Sequence[Target], url: str, collection: Collection | None
+    targets: Sequence[Target], url: str, collection: Collection | None, was_refused: _WasRefused
 ) -> tuple[list[Target], set[str]]:
     """The targets, with the other ids under which this computer sent the same values there.
 
@@ -200,7 +221,8 @@ def _add_recorded(
     named = list_derived_labels(each for each in targets if not each.file)
     ids = records.find_ids(of_files, url, collection)
     ids |= (former := records.find_ids(named, url, collection, only_new=False))
-    last = _find_last(records, named, url, collection)
+    sent = _find_sent(records, named, url, collection)
+    last = {id: find_published(sent[id], partial(was_refused, id)) for id in sent}
     explained = set()
     for label, sentence in explain_others(named, last, former):
         explained.add(label)
@@ -208,10 +230,10 @@ def _add_recorded(
     return drop_replaced(add_other_ids(targets, ids), last), explained
 
 
-def _find_last(
+def _find_sent(
     records: PushRecords, labels: Set[str], url: str, collection: Collection | None
-) -> dict[str, LastSent]:
-    """The objects that were sent at last under ids that once had one of these values."""
+) -> dict[str, list[SentVersion]]:
+    """The objects that were sent under ids that once had one of these values, the last first."""
     if not labels:
         return {}
 
@@ -219,7 +241,7 @@ def _find_last(
         return label in labels or any(has_value(label, each) for each in labels)
 
     ids = records.find_ids_where(is_wanted, url, collection)
-    return records.find_last(ids, url, collection)
+    return records.find_versions(ids, url, collection)
 
 
 def _find_targets(

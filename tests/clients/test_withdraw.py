@@ -186,6 +186,37 @@ class TestAtAHub:
         assert (code, stderr, in_force(served)) == (0, "", [])
         assert "was replaced" not in tocsin(*words, "--yes")[2]
 
+    def test_an_older_version_that_was_sent_last_does_not_count_as_the_last_one(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        newer = {**INDICATOR, "modified": "2026-05-01T10:00:00.000Z"}
+        newer["pattern"] = "[domain-name:value = 'bad-portal.top']"
+        for version in (newer, INDICATOR):
+            self.push(tocsin, json.dumps({"type": "bundle", "objects": [version]}), name="a.json")
+        words = ("withdraw", "evil-portal.top", "--to", "inbox")
+        assert len(tocsin(*words, "--dry-run", "--json")[1]) == 1
+        code, _, stderr = tocsin(*words, "--yes")
+        assert (code, in_force(served)) == (0, [newer["pattern"]])
+        assert "evil-portal.top was replaced by bad-portal.top under the same id" in stderr
+        tocsin("withdraw", "bad-portal.top", "--to", "inbox", "--yes")
+        assert in_force(served) == []
+
+    def test_a_value_that_the_hub_refused_has_replaced_nothing(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        newer = {**INDICATOR, "modified": "2026-05-01T10:00:00.000Z"}
+        newer["pattern"] = "[domain-name:value = 'bad-portal.top']"
+        served.services.lifecycle.exclude("bad-portal.top", "operator", "")
+        Path("a.json").write_text(json.dumps({"type": "bundle", "objects": [INDICATOR]}))
+        Path("b.json").write_text(json.dumps({"type": "bundle", "objects": [newer]}))
+        codes = [tocsin("push", name, "--to", "inbox")[0] for name in ("a.json", "b.json")]
+        assert (codes, in_force(served)) == ([0, 1], [INDICATOR["pattern"]])
+        code, lines, stderr = tocsin(
+            "withdraw", "evil-portal.top", "--to", "inbox", "--yes", "--json"
+        )
+        assert (code, stderr, in_force(served)) == (0, "", [])
+        assert sorted(verdict for _, verdict in outcomes(lines)) == ["absent", "withdrawn"]
+
     def test_a_derived_id_that_has_another_value_now_stays(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
