@@ -178,6 +178,9 @@ class _Task:
         destination = f"{collection.url} ({account})" if account else collection.url
         if earlier := self.memory.begin(destination):
             self.notes.append(f"everything is submitted again: it went to {earlier} before")
+        place = self.source.place()
+        if place and (former := self.memory.begin_at(place)):
+            self.notes.append(f"everything is read again: it came from {former} before")
 
     def _refuse_if_unreadable(self) -> None:
         if 0 < self.counts["documents"] == self.counts["unreadable"]:

@@ -23,6 +23,8 @@ from tocsin.clients.files import UnusableFile
 
 _VERSION = 1
 _DIGEST_OCTETS = 16
+_PLACE = "/place"
+"""The name of the entry that names the place; no file can have it."""
 _FORGOTTEN_AFTER = 400 * 86_400
 """Seconds after which an object that was not submitted again is forgotten."""
 
@@ -97,6 +99,23 @@ class SourceMemory:
                 self._database.execute("DELETE FROM destination")
             self._database.execute("INSERT INTO destination VALUES (?)", (destination,))
         return str(found[0]) if found else ""
+
+    def begin_at(self, place: str) -> str:
+        """Begin a run that reads a place; what the source kept about another one is forgotten.
+
+        Returns the place of before if its entries were forgotten, else "".
+        """
+        former = self.entries().get(_PLACE, "")
+        if former == place:
+            return ""
+        if not former:  # a new memory, or one of an older version
+            self.keep({_PLACE: place})
+            return ""
+        with self._writing(), self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute("DELETE FROM memory")
+            self._database.execute("INSERT INTO memory VALUES (?, ?)", (_PLACE, place))
+        return former
 
     def has_submitted(self) -> bool:
         """True if any object is known to have been submitted."""

@@ -87,6 +87,13 @@ class Source(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True, tag_
         """
         raise NotImplementedError
 
+    def place(self) -> str:
+        """The place that is read; the memory of one says nothing about another.
+
+        Empty if the memory itself names what its entries are about.
+        """
+        return ""
+
     def check(self) -> None:
         """Raises Malformed if a setting is wrong that its type does not rule out."""
         parse_duration_seconds(self.every, "every")

@@ -18,6 +18,10 @@ class HttpSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=
     list still has are renewed before they expire.
     """
 
+    def place(self) -> str:
+        """See Source."""
+        return self.url
+
     def documents(self, memory: Memory) -> Iterator[Document]:
         """See Source."""
         now = int(time.time())

@@ -51,6 +51,10 @@ class ImapSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True, 
             raise Malformed("folder: holds a quotation mark, a backslash or a control character")
         self._password()
 
+    def place(self) -> str:
+        """See Source; mailboxes may have the same UIDVALIDITY by chance."""
+        return f"{self.user} {self.host}:{self.port} {self.folder}"
+
     def documents(self, memory: Memory) -> Iterator[Document]:
         """See Source; one document is one message."""
         with self._connect() as mailbox:

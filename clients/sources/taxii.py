@@ -14,7 +14,7 @@ from tocsin.admission.timestamps import micros
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.sources import Document, Memory, RemoteSource
-from tocsin.clients.state import Cursor, format_cursor, parse_cursor
+from tocsin.clients.state import Cursor, cursor_key, find_moved, format_cursor, parse_cursor
 from tocsin.clients.tls import TlsFiles
 
 
@@ -49,13 +49,14 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
             found = server.find_collection(self.collection)
             if not found.can_read:
                 raise NotAllowed(f"the credential may not read {self.collection}")
-            for number, batch in enumerate(
-                poll_batches(server, found, query, _read_cursor(memory)), 1
-            ):
+            feed = cursor_key(found.url, query.filters())
+            cursor = _read_cursor(memory, feed)
+            for number, batch in enumerate(poll_batches(server, found, query, cursor), 1):
                 if batch.objects:
                     content = b'{"objects":[' + b",".join(batch.objects) + b"]}"
-                    cursor = msgspec.json.encode(format_cursor(batch.cursor)).decode()
-                    yield Document(f"{found.id}-{number}.json", content, {"cursor": cursor})
+                    text = msgspec.json.encode(format_cursor(batch.cursor)).decode()
+                    kept = {"cursor": text, "feed": feed}
+                    yield Document(f"{found.id}-{number}.json", content, kept)
 
     def server(self) -> Hub:
         """The server; nothing is sent yet."""
@@ -77,10 +78,15 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
         return TlsFiles(self.url, cert=self.cert, ca=self.ca)
 
 
-def _read_cursor(memory: Memory) -> Cursor:
-    """Return the position where the last run ended.  Raises Malformed if that is damaged."""
-    text = memory.get("cursor")
-    if not text:
+def _read_cursor(memory: Memory, feed: str) -> Cursor:
+    """Return the position where the last run ended; of another feed, the beginning.
+
+    A feed is a collection with the types that are read of it: the position in another one would
+    skip what this one had before.  Older memories do not name it.  Raises Malformed if the position
+    is damaged.
+    """
+    text, former = memory.get("cursor"), memory.get("feed", feed)
+    if not text or (former != feed and not find_moved(feed, [former])):
         return Cursor()
     try:
         return parse_cursor(msgspec.json.decode(text))

@@ -137,6 +137,19 @@ class TestSubmitting:
             assert len(found) == notes
 
     @pytest.mark.slow
+    def test_what_is_known_of_another_url_keeps_no_list_from_being_read(
+        self, collect: Tocsin, web: FileServer
+    ) -> None:
+        web.files[FEED] = web.files["/new.csv"] = table("moved", 2)
+        expected = (("submitted", 0), ("unchanged", 1), ("documents", 0))
+        for path, (word, notes) in zip((FEED, "/new.csv", "/new.csv"), expected, strict=True):
+            write_sources({"name": "iocs", "url": web.url + path})
+            code, lines, _ = collect("--once", "--json")
+            assert (code, counts(lines)[0].get(word, 0)) == (0, 0 if word == "documents" else 2)
+            found = [each for each in json.loads(lines[0])["notes"] if "it came from" in each]
+            assert len(found) == notes
+
+    @pytest.mark.slow
     def test_indicators_that_expire_are_renewed_when_half_the_time_is_over(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:

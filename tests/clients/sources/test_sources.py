@@ -339,6 +339,17 @@ class TestTaxii20:
             assert server.objects[4][0] == server.objects[3][0]
             assert self.ids(read(source, memory)) == ["x-thing--4"]
 
+    def test_the_position_in_another_feed_skips_nothing(self, tmp_path: Path) -> None:
+        with serve(Taxii20Server(objects=self.objects(3))) as server:
+            source, memory = self.source(tmp_path, server), dict[str, str]()
+            everything = self.ids(read(source, memory))
+            memory["feed"] = memory["feed"].replace("/one/", "/two/")  # it was made anew
+            assert self.ids(read(source, memory)) == everything and read(source, memory) == []
+            memory["feed"] += "?match[type]=x-other"
+            assert self.ids(read(source, memory)) == everything
+            del memory["feed"]  # as an older version left it
+            assert read(source, memory) == []
+
     @pytest.mark.parametrize(
         "body", [b'{"objects":[%s1]}' % (b"1," * 1000), b'{"objects":[%s{}]}' % (b"{}," * 100_001)]
     )
