@@ -432,7 +432,7 @@ def _explain_proxy_failure(host: str, proxy: str, error: requests.RequestExcepti
 def _explain_status(host: str, response: requests.Response) -> ShareError:
     """The error for a 4xx or 5xx response, with the server's own message."""
     status = response.status_code
-    kind = _ERRORS.get(status, Unavailable if status >= 500 or status == 429 else Unprocessable)
+    kind = _ERRORS.get(status, Unavailable)  # 408, 409, 410 …: not about what was sent
     message = "" if status == HTTPStatus.UNAUTHORIZED else _read_message(response)  # for programs
     text = f"{host} says {status}" + (f": {message}" if message else "")
     wait = response.headers.get("Retry-After", "")
@@ -451,7 +451,7 @@ def _advice(status: int, response: requests.Response) -> str:
         return "; it does not speak TAXII 2.0; check the URL, or poll it without --taxii 2.0"
     if advice := _ADVICE.get(status):
         return f"; {advice}"
-    return "; try again later" if status >= 500 else ""
+    return "; try again later" if status >= 500 else "; check the URL, or try again later"
 
 
 def _read_message(response: requests.Response) -> str:

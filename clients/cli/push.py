@@ -16,13 +16,14 @@ import click
 import msgspec
 
 from tocsin.admission.descriptions import count, find_level, format_duration
-from tocsin.admission.errors import NotAllowed, NotAuthenticated, ShareError, Unavailable
+from tocsin.admission.errors import ShareError, Unavailable
 from tocsin.admission.model import Action, Tlp
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.cli.command import (
     DURATION,
     Inputs,
     ask_for_word,
+    exit_code,
     json_option,
     open_answers,
     preview_files,
@@ -57,6 +58,8 @@ from tocsin.config.command_line import format_examples, printable
 
 _WATCH_SECONDS, _LONGEST_PAUSE = 2.0, 60.0
 """Seconds between two looks at a folder; while the hub is away, up to the longer one."""
+_LONGEST_REFUSED = 600.0
+"""The same while the hub answers, but not so that a file could be sent: people must act first."""
 _LONGEST_WAIT = 3_600.0
 """The same if the hub says how long to wait; a quota may be raised before it says."""
 _MOST_COMPARED = 100_000
@@ -103,8 +106,13 @@ class _Outcome:
     """The number of objects of each verdict."""
     reason: str = ""
     """Why the first object that was not taken was not."""
-    wait: float = 0.0
-    """Seconds after which the hub wants to be asked again, if it said so."""
+    error: ShareError | None = None
+    """Error that ended the push, or the wait for a status."""
+
+    @property
+    def wait(self) -> float:
+        """Seconds after which the hub wants to be asked again, if it said so; within reason."""
+        return min(float(getattr(self.error, "seconds", 0.0)), _LONGEST_WAIT)
 
     def add(self, result: ObjectResult) -> None:
         """Count the result of an object."""
@@ -183,7 +191,8 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
 
     With --watch: a file is taken when it no longer grows. It moves to the folder
     `sent` inside DIR, or to `failed` if nothing of it was taken. While the hub
-    is away, files wait.
+    is away, or refuses the key or the collection, files wait, and a message says
+    why.
 
     Objects that the check refuses are never sent. Those that it holds are sent
     if you say so: then a reviewer of the hub looks at them. To send a file
@@ -250,7 +259,8 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
 def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> NoReturn:
     """Push each file of a folder once it is complete, until interrupted."""
     folder = WatchedFolder(options["watch"])
-    stdio.discard_closed_output()
+    with open_hub(settings):  # wrong settings end it; nothing is sent yet
+        stdio.discard_closed_output()
     pause, failed = _WATCH_SECONDS, None
     while True:
         for file in folder.list_complete():
@@ -258,13 +268,9 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
             if version is None:  # it has changed while those before it were sent
                 continue
             named = replace(inputs, names=(str(file),))
-            try:
-                outcome = _push_files(settings, named, {**options, "repeated": version == failed})
-            except (Unavailable, NotAllowed, NotAuthenticated) as error:
-                print_message(str(error))
-                outcome = _Outcome(stdio.UNAVAILABLE, wait=_find_wait(error))
+            outcome = _push_watched(settings, named, {**options, "repeated": version == failed})
             if outcome.code == stdio.UNAVAILABLE:
-                pause, failed = max(min(pause * 2, _LONGEST_PAUSE), outcome.wait), version
+                pause, failed = _grow(pause, outcome), version
                 again = format_duration(round(pause))
                 print_message(f"{file.name} waits, the next attempt is in {again}")
                 break
@@ -274,9 +280,27 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
         time.sleep(pause)
 
 
-def _find_wait(error: ShareError) -> float:
-    """Seconds to wait, as the hub says, within reason."""
-    return min(float(getattr(error, "seconds", 0.0)), _LONGEST_WAIT)
+def _push_watched(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> _Outcome:
+    """Push a file; UNAVAILABLE if it is to be sent later, whatever the reason is.
+
+    Only a verdict sorts a file: an agreement may be renewed, and a proxy answers in place of a hub
+    that starts.
+    """
+    try:
+        outcome = _push_files(settings, inputs, options)
+    except ShareError as error:
+        print_message(str(error))
+        return _Outcome(stdio.UNAVAILABLE, error=error)
+    if outcome.code == stdio.FAILED and outcome.error:
+        is_taken = not outcome.verdicts["unsent"]  # then only a status is not known
+        outcome.code = exit_code(outcome.verdicts, wait=False) if is_taken else stdio.UNAVAILABLE
+    return outcome
+
+
+def _grow(pause: float, outcome: _Outcome) -> float:
+    """Seconds until the next attempt."""
+    is_away = outcome.error is None or isinstance(outcome.error, Unavailable)
+    return max(min(pause * 2, _LONGEST_PAUSE if is_away else _LONGEST_REFUSED), outcome.wait)
 
 
 def _finish(folder: WatchedFolder, file: Path, version: FileVersion, outcome: _Outcome) -> None:
@@ -355,7 +379,7 @@ def _run(job: _Job, record: PushRecord, failed: int) -> _Outcome:
     record.finish(counts)
     if not job.is_watched or record.statuses or not outcome.verdicts["unsent"]:
         print_push_summary(pushed, counts, as_json=job.as_json)
-    outcome.wait = max((_find_wait(part.error) for part in pushed if part.error), default=0.0)
+    outcome.error = next((part.error for part in pushed if part.error), None)
     outcome.code = push_exit_code(pushed, counts, wait=job.options.wait and not job.is_watched)
     return outcome
 

@@ -367,3 +367,51 @@ class TestWatching:
         with serve_script(script) as server, watching(server.url) as wait_for:
             wait_for("out/sent/a.txt")
         assert answers == []
+
+    @pytest.mark.parametrize(
+        ("method", "place", "status"),
+        [
+            ("GET", "/taxii2/", 404),
+            ("GET", "/collections/", 404),
+            ("GET", "/collections/", 400),
+            ("POST", "", 404),
+            ("POST", "", 406),
+            ("POST", "", 410),
+        ],
+    )
+    def test_a_file_waits_while_the_hub_takes_nothing_for_whatever_reason(
+        self, method: str, place: str, status: int
+    ) -> None:
+        answers = [Answer({"title": "Ended"}, status)]
+
+        def script(request: Any) -> Any:
+            if answers and request.method == method and request.path.endswith(place):
+                return answers.pop()
+            counts = {"success_count": 1, "failure_count": 0, "pending_count": 0}
+            status = {"id": str(uuid.uuid4()), "status": "complete", **counts}
+            return Answer(status, 202) if request.method == "POST" else None
+
+        Path("out/a.txt").write_text("evil-portal.top")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out", "a.txt waits, the next attempt is in ")
+            wait_for("out/sent/a.txt")
+        text = Path("stderr").read_text()
+        assert answers == [] and f"says {status}: Ended" in text
+
+    def test_a_file_that_was_taken_counts_as_sent_if_its_status_is_not_found(self) -> None:
+        def script(request: Any) -> Any:
+            status = {"id": str(uuid.uuid4()), "status": "pending", "pending_count": 1}
+            if "/status/" in request.path:
+                return Answer({"title": "Gone"}, 404)
+            return Answer(status, 202) if request.method == "POST" else None
+
+        Path("out/a.txt").write_text("evil-portal.top")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out/sent/a.txt")
+            assert len(server.paths("POST")) == 1
+
+
+def test_without_a_hub_it_ends_at_once(tocsin: Run, alone: None) -> None:
+    Path("out").mkdir()
+    code, _, stderr = tocsin("push", "--watch", "out", "--to", "feed")
+    assert code == 2 and "no hub is named" in stderr
