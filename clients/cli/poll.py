@@ -16,7 +16,17 @@ from typing import Any
 import click
 
 from tocsin.admission.descriptions import count
-from tocsin.admission.errors import Unavailable
+from tocsin.admission.errors import (
+    Malformed,
+    NotAcceptable,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    ShareError,
+    TooLarge,
+    Unavailable,
+    Unprocessable,
+)
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import timestamp
@@ -48,6 +58,7 @@ _INTERRUPTED = (
 )
 
 
+_NEXT = "{}; the next poll is in {:g} s"
 log = logging.getLogger(__name__)
 
 _MIRROR_KEEPS = (
@@ -74,6 +85,13 @@ _NOT_MATCHED = {
     "type": "use --type",
     "version": "a poll reads the latest version of each object",
 }
+
+
+_PASSING = (
+    *(Unavailable, NotFound, NotAllowed, NotAuthenticated, NotAcceptable),
+    *(Malformed, Unprocessable, TooLarge),
+)
+"""Errors that a server causes: rights may be given again, and what is faulty put right."""
 
 
 def _parse_percent(text: str) -> int:
@@ -184,7 +202,11 @@ def _parse_mode(text: str) -> int:
     show_default=True,
     help="The version that the server speaks.",
 )
-@click.option("--follow", type=SECONDS, help="Poll at this interval until interrupted.")
+@click.option(
+    "--follow",
+    type=SECONDS,
+    help="Poll at this interval until interrupted; wait for a server that is away.",
+)
 @with_connection_options
 @with_settings
 def poll_command(settings: ClientSettings, collections: tuple[str, ...], **options: Any) -> int:
@@ -280,6 +302,18 @@ def _find_readable(hub: Hub, names: Iterable[str]) -> list[Collection]:
     return list({each.url: each for each in map(hub.find_usable, names)}.values())
 
 
+def _wait_for_readable(hub: Hub, names: Iterable[str], interval: float | None) -> list[Collection]:
+    """The same; with `interval`, in seconds, a server that is away is waited for."""
+    while True:
+        try:
+            return _find_readable(hub, names)
+        except Unavailable as error:
+            if interval is None:
+                raise
+            print_message(_NEXT.format(error, interval))
+            time.sleep(interval)
+
+
 def _write_output(
     hub: Hub,
     names: Sequence[str],
@@ -288,7 +322,7 @@ def _write_output(
     options: dict[str, Any],
 ) -> None:
     """Write what is new to one output."""
-    collections = _find_readable(hub, names)
+    collections = _wait_for_readable(hub, names, options["follow"])
     path = Path(options["output"]) if options["output"] not in (None, "", "-") else None
     append = isinstance(state, StateFile)
     format = (options["formats"] or ("jsonl",))[0]
@@ -396,17 +430,23 @@ def _split_lists(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _follow(run_poll: Callable[[], Iterator[int]], interval: float | None, hidden: bool) -> None:
-    """Poll once; with `interval`, in seconds, until interrupted."""
+    """Poll once; with `interval`, in seconds, until interrupted.
+
+    A server that is away is waited for, also at the start.  After a poll that succeeded, the
+    command is known to be right, and no answer of the server ends it.
+    """
+    passing: tuple[type[ShareError], ...] = (Unavailable,)
     with progress_bar("polling", known_total=False, hidden=hidden) as progress:
         task = progress.add_task("", total=None)
         while True:
             try:
                 for count in run_poll():
                     progress.advance(task, count)
-            except Unavailable as error:
+                passing = _PASSING
+            except passing as error:
                 if interval is None:
                     raise
-                print_message(f"{error}; the next poll is in {interval} s")
+                print_message(_NEXT.format(error, interval))
             if interval is None:
                 return
             time.sleep(interval)

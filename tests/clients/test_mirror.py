@@ -43,6 +43,8 @@ class Feed:
         self.title = "feed"
         self.log: list[dict[str, Any]] = []
         self.broken = False
+        self.status = 500
+        """That of every answer while it is broken."""
         self.breaks_off = False
         """Only first pages are answered."""
         self.delay = 0.0
@@ -53,7 +55,7 @@ class Feed:
 
     def answer(self, request: ReceivedRequest) -> Answer | None:
         if self.broken or (self.breaks_off and "next" in request.query):
-            return Answer({"title": "down"}, status=500)
+            return Answer({"title": "down"}, status=self.status)
         if request.path.endswith("/collections/"):
             listed = {"id": self.id, "title": self.title, "can_read": True, "can_write": False}
             return Answer({"collections": [listed]})
@@ -594,6 +596,50 @@ def test_the_advice_to_drop_a_filtered_source_works_as_it_is(
         (other,) = (each for each in advised if each != filtered)
         assert tocsin(*words, *shlex.split(other)) == (0, [], "")
         assert listed() == ["b.test"]
+
+
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [(["--mirror", "m"], "m/edl/domain.txt"), (["--output", "o", "--state", "s"], "o")],
+)
+def test_a_follow_waits_for_a_server_and_outlasts_what_it_answers(
+    tocsin: Run, feed: Feed, options: list[str], file: str
+) -> None:
+    feed.broken = True
+    command = [sys.executable, "-m", "tocsin.clients", "poll", "feed", "--follow", "0.2"]
+    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+
+    def wait_for(text: str) -> None:
+        deadline = time.monotonic() + 30
+        while not Path(file).exists() or text not in Path(file).read_text():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+
+    try:
+        assert "500: down" in process.stderr.readline()
+        feed.broken = False
+        feed.add(listing(PATTERN.format("a")))
+        wait_for("a.test")
+        for status in (404, 401, 403, 410, 400):
+            feed.broken, feed.status = True, status
+            while f"says {status}" not in (line := process.stderr.readline()):
+                assert "the next poll is in 0.2 s" in line
+        feed.broken = False
+        feed.add(listing(PATTERN.format("b")))
+        wait_for("b.test")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+def test_a_follow_that_never_succeeded_ends_if_the_server_refuses_it(
+    tocsin: Run, feed: Feed
+) -> None:
+    feed.broken, feed.status = True, 404
+    assert tocsin("poll", "feed", "--follow", "0.2", "--mirror", "m")[0] == 1
+    assert tocsin("poll", "feed", "--follow", "0.2", "--output", "o")[0] == 1
 
 
 def test_a_mirror_follows_until_it_is_interrupted(tocsin: Run, feed: Feed) -> None:
