@@ -128,6 +128,8 @@ _LONGEST_WAIT, _WAIT_DIGITS = 86_400, 9
 _MAX_REDIRECTS = 5
 _MAX_ROOTS = 100
 """API roots of a server that are read."""
+_MAX_LISTS = 1_000
+"""Pages of a list of submissions that are read."""
 _MAX_RESOURCE_LENGTH = 4 * 1024 * 1024
 """Octets of a resource other than pages and statuses; parsed as a whole it takes up to 30 times as
 much."""
@@ -676,11 +678,12 @@ class Hub:
         raise NotFound(
             f"{self.url} knows no status {ascii(id)} of this key; "
             "check the id: it may be of another partner, or removed because of its age, or the "
-            "hub was restored from a backup of before"
+            "hub was restored from a backup of before; without an agreement in force, a key sees "
+            "none"
         )
 
     def list_submissions(self, limit: int = 100) -> Iterator[ListedSubmission]:
-        """List the submissions of this key's partner, the newest first.
+        """List the submissions of this key's partner, the newest first; at most 1,000 pages.
 
         They are those of the first API root that lists any.
 
@@ -688,19 +691,26 @@ class Hub:
         """
         refused = NotFound(f"{self.url} does not list submissions")
         for root in self._roots():
-            address = f"{root.url}submissions/"
-            query = {"limit": str(limit)}
             try:
-                while True:
-                    with translate_errors(address):
-                        page = self._connection.get(address, params=query)
-                        found, query["next"] = parse_submissions(page, root.url)
-                    yield from found
-                    if not (found and query["next"]):
-                        return
+                yield from self._list_submissions_of(root, limit)
+                return
             except (NotFound, NotTaxii, NotAllowed) as error:
-                log.debug("%s: %s", address, error)
+                log.debug("%s: %s", root.url, error)
         raise refused
+
+    def _list_submissions_of(self, root: Any, limit: int) -> Iterator[ListedSubmission]:
+        """The submissions of an API root, each once; a server's list may have no end."""
+        address, query, seen = f"{root.url}submissions/", {"limit": str(limit)}, set[str]()
+        for _ in range(_MAX_LISTS):
+            with translate_errors(address):
+                page = self._connection.get(address, params=query)
+                found, query["next"] = parse_submissions(page, root.url)
+            new = {each.id: each for each in found if each.id not in seen}
+            seen.update(new)
+            yield from new.values()
+            if not (new and query["next"]):
+                return
+        log.warning("%s has no end after %d pages; the rest is left out", address, _MAX_LISTS)
 
     def _list_root(self, root: Any) -> list[Collection]:
         with translate_errors(root.url):

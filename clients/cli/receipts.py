@@ -25,7 +25,7 @@ from tocsin.clients.cli.command import (
 )
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.sent import Submission, list_submissions
-from tocsin.clients.http import Hub
+from tocsin.clients.http import NO_RIGHTS, Collection, Hub
 from tocsin.clients.lookup import History, find_by_id, find_statements, list_targets, read_history
 from tocsin.clients.push_record import MAX_LABEL
 from tocsin.clients.responses import StatusDetail
@@ -88,6 +88,9 @@ _LEGEND = (
     "false: false alarms; conf.: confidence; said: statements that you can read.",
     "The hub publishes counts that only rise at most once an hour, so they may lag.",
 )
+_MOST_FRUITLESS = 1_000
+"""Submissions in a row without an object, after which no more are read: a list may have no end."""
+_ENDED = "no older ones are read; tell its operator, or give a later --since"
 _PUBLISHED = ("admitted", "merged", "duplicate", "success")
 
 
@@ -127,11 +130,14 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
     """
     with open_hub(settings) as hub:
         receipts = _collect(hub, settings, since, limit)
-        _look_up(hub, receipts)
+        collections = hub.list_collections()
+        _look_up(hub, [each for each in collections if each.can_read], receipts)
+    if not collections:
+        print_message(f"this key sees no collection: {NO_RIGHTS}")
     if as_json:
         for each in receipts:
             print_json(each.as_json())
-    else:
+    elif receipts or collections:
         _print_table(receipts, since)
     if len(receipts) == limit:
         print_message(f"only the newest {limit} objects were looked up; see --limit")
@@ -141,20 +147,31 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
 def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list[Receipt]:
     """The objects that were sent since `begin`, each once, the newest first, at most `limit`."""
     found: dict[str, Receipt] = {}
+    for receipt in _read_since(hub, settings, begin):
+        newest = found.setdefault(receipt.source_id, receipt)
+        if newest.is_repeat:
+            found[receipt.source_id] = newest = receipt
+        if receipt.was_published and not newest.was_published:  # that version still holds
+            newest.public_id, newest.was_published = receipt.public_id, True
+        if len(found) == limit:
+            break
+    return list(found.values())
+
+
+def _read_since(hub: Hub, settings: ClientSettings, begin: int) -> Iterator[Receipt]:
+    """The objects of the submissions since `begin`, the newest submission first."""
+    fruitless = 0
     for submission in list_submissions(hub, settings):
         if _is_before(submission.received, begin):
-            break
+            return
         if submission.is_withdrawal:
             continue  # the row of what was withdrawn says that it is revoked
-        for receipt in _read_submission(hub, submission):
-            newest = found.setdefault(receipt.source_id, receipt)
-            if newest.is_repeat:
-                found[receipt.source_id] = newest = receipt
-            if receipt.was_published and not newest.was_published:  # that version still holds
-                newest.public_id, newest.was_published = receipt.public_id, True
-            if len(found) == limit:
-                return list(found.values())
-    return list(found.values())
+        receipts = list(_read_submission(hub, submission))
+        yield from receipts
+        fruitless = 0 if receipts else fruitless + 1
+        if fruitless == _MOST_FRUITLESS:
+            print_message(f"of {fruitless} submissions in a row the hub shows no object; {_ENDED}")
+            return
 
 
 def _is_before(text: str, begin: int) -> bool:
@@ -193,12 +210,11 @@ def _make_receipt(submission: Submission, detail: StatusDetail) -> Receipt:
     )
 
 
-def _look_up(hub: Hub, receipts: Sequence[Receipt]) -> None:
+def _look_up(hub: Hub, readable: Sequence[Collection], receipts: Sequence[Receipt]) -> None:
     """Add to each receipt what the collections show of its object."""
     taken = [each for each in receipts if each.was_published]
     own = dict.fromkeys(each.public_id for each in taken)
     ids = list(own)
-    readable = [each for each in hub.list_collections() if each.can_read]
     public = find_by_id(hub, readable, ids)
     about: dict[str, Counter[str]] = {}
     for statement in find_statements(hub, readable, ids):

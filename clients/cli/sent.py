@@ -20,7 +20,7 @@ from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import COUNT, json_option, with_connection_options, with_settings
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
-from tocsin.clients.http import Hub
+from tocsin.clients.http import NO_RIGHTS, Hub
 from tocsin.clients.push_record import PushRecords, RecordedPush, state_folder
 from tocsin.clients.responses import StatusDetail, StatusReport
 from tocsin.clients.terminal import (
@@ -103,6 +103,8 @@ def sent_command(settings: ClientSettings, id: str, limit: int, as_json: bool) -
             _show(hub, id, as_json=as_json)
             return stdio.DONE
         submissions = list(islice(list_submissions(hub, settings), limit))
+        if not submissions and not hub.list_collections():
+            print_message(f"this key sees no collection: {NO_RIGHTS}")
     if as_json:
         for each in submissions:
             print_json(each.as_json())

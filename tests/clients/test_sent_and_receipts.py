@@ -6,8 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from support.clock import ManualClock, hub_and_clock
@@ -25,7 +27,7 @@ from support.terminal import lines_of, run_on_terminal
 
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
-from tocsin.server.model import Account, Collection, CollectionKind, Marking, Partner
+from tocsin.server.model import Account, Agreement, Collection, CollectionKind, Marking, Partner
 from tocsin.server.store import Store
 
 Run = Callable[..., Any]
@@ -284,6 +286,46 @@ class TestReceipts:
         assert (code, lines) == (0, [])
         assert "no object was found that was sent since 2026-01-31T00:00:00Z; give an" in stderr
         assert tocsin("receipts", "--json") == (0, [], "")
+
+    def test_after_the_end_of_an_agreement_they_say_so(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        push(tocsin, "evil-portal.top")
+        assert isinstance(served.clock, ManualClock)
+        now = served.clock.now
+        usable = frozenset({served.collection("inbox").id})
+        terms = Agreement(str(uuid4()), "acme", usable, starts=now, until=now + 1)
+        served.services.agreements.add(terms, "t")
+        tick(served)
+        for command in ("receipts", "sent"):
+            code, _, stderr = tocsin(command)
+            assert code == 0 and "your agreement may have ended" in stderr
+            assert "--since" not in stderr
+
+    @pytest.mark.parametrize("is_same", [True, False])
+    def test_a_list_of_submissions_without_end_ends(
+        self, tocsin: Run, alone: None, is_same: bool
+    ) -> None:
+        numbers = count()
+
+        def script(request: ReceivedRequest) -> Answer | None:
+            if "/status/" in request.path:
+                return Answer({"title": "Gone"}, 404)
+            if not request.path.endswith("/submissions/"):
+                return None
+            numbered = [0 if is_same else next(numbers) for _ in range(100)]
+            listed = [
+                {"id": f"{n}", "status": "complete", "request_timestamp": "2030-01-01T00:00:00Z"}
+                for n in numbered
+            ]
+            return Answer({"more": True, "next": "more", "submissions": listed})
+
+        with serve_script(script) as server:
+            code, lines, stderr = tocsin("receipts", "--url", server.url)
+            asked = len([each for each in server.requests if "/status/" in each.path])
+        assert (code, lines) == (0, [])
+        assert asked == (1 if is_same else 1000)
+        assert is_same or "of 1000 submissions in a row the hub shows no object" in stderr
 
     def test_a_narrow_terminal_shows_every_column(self, tocsin: Run, served: HubInProcess) -> None:
         push(tocsin, "https://evil-portal.top/")
