@@ -65,7 +65,7 @@ class CurrentState(Protocol):
 
     @property
     def lasting_name(self) -> str:
-        """The feed's name for names of files and for ids: it stays when `feed` changes."""
+        """The name in names of files, ids and programs' labels: it stays when `feed` changes."""
         ...
 
     def values(self, *kinds: str) -> Iterator[ListedValue]:

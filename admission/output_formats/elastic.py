@@ -22,7 +22,7 @@ def _write(state: CurrentState) -> Iterator[OutputFile]:
 def _documents(state: CurrentState) -> Iterator[bytes]:
     for each in siem_indicators(state):
         for kind, value in each.values:
-            yield msgspec.json.encode(_document(state.feed, each, kind, value)) + b"\n"
+            yield msgspec.json.encode(_document(state.lasting_name, each, kind, value)) + b"\n"
 
 
 def _document(feed: str, each: SiemIndicator, kind: str, value: str) -> dict[str, object]:

@@ -19,7 +19,7 @@ def _write(state: CurrentState) -> Iterator[OutputFile]:
 
 def _requests(state: CurrentState) -> Iterator[bytes]:
     objects = (format_json_line(each).rstrip() for each in state.objects("indicator"))
-    source = "".join(c for c in single_line(state.feed, 80) if c not in '"\\')
+    source = "".join(c for c in single_line(state.lasting_name, 80) if c not in '"\\')
     while part := list(islice(objects, _OBJECTS)):
         head = f'{{"sourcesystem":"Tocsin {source}","stixobjects":['.encode()
         yield head + b",".join(part) + b"]}\n"

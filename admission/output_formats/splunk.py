@@ -19,7 +19,7 @@ def _events(state: CurrentState) -> Iterator[bytes]:
         common |= {"name": each.name, "description": each.description, "tlp": each.tlp}
         for kind, value in each.values:
             event = present({"value": value, "value_type": kind, **common})
-            line = {"source": state.feed, "sourcetype": "tocsin:indicator", "event": event}
+            line = {"source": state.lasting_name, "sourcetype": "tocsin:indicator", "event": event}
             yield msgspec.json.encode(line) + b"\n"
 
 

@@ -24,7 +24,7 @@ def _type_of(each: ListedValue) -> str:
 
 
 def _write(state: CurrentState) -> Iterator[OutputFile]:
-    source = single_line(state.feed, 80).replace("-", "_") or "tocsin"
+    source = single_line(state.lasting_name, 80).replace("-", "_") or "tocsin"
 
     def lines() -> Iterator[bytes]:
         yield _HEADER

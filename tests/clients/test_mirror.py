@@ -508,6 +508,13 @@ def test_a_server_that_is_added_renames_no_file_and_no_rule(
         first.title = "renamed"
         assert tocsin("poll", "renamed", "--mirror", "m", "--url", one.url)[0] == 0
         assert set(stats()) == files | added
+        events = Path("m/splunk/splunk.jsonl").read_text().splitlines()
+        documents = Path("m/elastic/elastic.ndjson").read_text().splitlines()
+        assert {json.loads(each)["source"] for each in events} == {"feed"}
+        assert {json.loads(each)["threat"]["feed"]["name"] for each in documents} == {"feed"}
+        request = json.loads(Path("m/sentinel/sentinel.jsonl").read_text())
+        assert request["sourcesystem"] == "Tocsin feed"
+        assert "\tfeed\t" in Path("m/zeek/tocsin.intel").read_text()
 
 
 def test_a_collection_at_another_url_takes_the_place_of_what_it_gave_before(
