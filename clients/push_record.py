@@ -284,7 +284,7 @@ class PushRecords:
                     found.setdefault(each.source_id, set()).update(filter(None, [each.level]))
         return found
 
-    def _open(self) -> BinaryIO | None:
+    def _open(self) -> tuple[BinaryIO, Path] | None:
         if not self._folder:
             return None
         seconds, micros = divmod(time.time_ns() // 1000, 1_000_000)
@@ -292,7 +292,8 @@ class PushRecords:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._remove_old()
-            return open_to_append(self._folder / f"{stamp}-{secrets.token_hex(2)}{_SUFFIX}")
+            path = self._folder / f"{stamp}-{secrets.token_hex(2)}{_SUFFIX}"
+            return open_to_append(path), path
         except OSError as error:
             log.warning("the push is not recorded: %s: %s", self._folder, error.strerror or error)
             return None
@@ -315,9 +316,11 @@ class PushRecords:
 class PushRecord:
     """The record of a push that is running."""
 
-    def __init__(self, stream: BinaryIO | None) -> None:
-        """Writes to `stream`; nothing if that is None."""
-        self._stream = stream
+    def __init__(self, file: tuple[BinaryIO, Path] | None) -> None:
+        """Writes to the stream of a file; nothing if that is None."""
+        self._stream = file[0] if file else None
+        self._path = file[1] if file else None
+        self._has_part = False
         self.statuses: list[str] = []
         """The ids of the submissions that the server has taken, in order."""
         self.taken = 0
@@ -328,9 +331,15 @@ class PushRecord:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the file."""
+        """Close the file, and remove it if it has nothing that a server took.
+
+        A watched folder begins one with every attempt, and the oldest records make room.
+        """
         if self._stream:
             self._stream.close()
+        if self._path and not self._has_part:
+            with suppress(OSError):
+                self._path.unlink()
 
     def acknowledge(self, report: StatusReport, results: Sequence[ObjectResult]) -> None:
         """Record that the server took these objects."""
@@ -355,6 +364,7 @@ class PushRecord:
         """Write one line, complete before this returns."""
         if not self._stream:
             return
+        self._has_part = self._has_part or "status" in line
         try:
             self._stream.write(json.dumps(line).encode() + b"\n")
             self._stream.flush()

@@ -55,8 +55,8 @@ class TestRecords:
         assert push.counts == {"received": 2, "admitted": 2}
 
     def test_only_the_owner_can_read_records(self, tmp_path: Path) -> None:
-        with PushRecords(tmp_path / "new").begin(INBOX, "https://h/", []):
-            pass
+        with PushRecords(tmp_path / "new").begin(INBOX, "https://h/", []) as record:
+            record.acknowledge(status("s1"), [result("evil.top")])
         (file,) = (tmp_path / "new" / "pushes").iterdir()
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
@@ -129,6 +129,11 @@ class TestRecords:
         for number, text in enumerate(("", "[]", "{}", "null\n", '{"tocsin_push": 9}')):
             (tmp_path / "pushes" / f"{number}.jsonl").write_text(text)
         assert list(PushRecords(tmp_path).list_newest()) == []
+
+    def test_an_attempt_of_which_nothing_was_taken_leaves_no_record(self, tmp_path: Path) -> None:
+        with PushRecords(tmp_path).begin(INBOX, "https://h/", []) as record:
+            record.finish({"received": 1, "unsent": 1})
+        assert list((tmp_path / "pushes").iterdir()) == []
 
     def test_records_are_removed_after_90_days(self, tmp_path: Path) -> None:
         records = PushRecords(tmp_path)
