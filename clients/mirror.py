@@ -396,7 +396,8 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except StateInUse as error:
         raise UnusableFile(
-            f"--mirror: another poll is at work in {path.parent.parent}; wait until it has ended"
+            f"--mirror: another poll is at work in {path.parent.parent}; wait until it has ended. "
+            "One with --follow has the folder for itself: poll several hubs without it, by a timer"
         ) from error
     except DamagedState as error:
         raise UnusableFile(
