@@ -718,9 +718,9 @@ class Hub:
             return [
                 Collection(
                     id=each.id,
-                    alias=each.alias or "",
-                    title=each.title,
-                    description=each.description or "",
+                    alias=_read_text(each.alias),
+                    title=_read_text(each.title),
+                    description=_read_text(each.description),
                     can_read=each.can_read is True,
                     can_write=each.can_write is True,
                     root=root.url,
@@ -796,6 +796,11 @@ def _check_depth(response: requests.Response, **_: Any) -> None:
             f"the response of {urlsplit(response.url).netloc} is nested too deeply; "
             "check the URL, or tell its operator"
         )
+
+
+def _read_text(value: object) -> str:
+    """A text of a server; empty if it is of another type."""
+    return value if isinstance(value, str) else ""
 
 
 class _KeyAuth(AuthBase):

@@ -46,7 +46,7 @@ def find_objects(
         page = hub.fetch_page(collection, query)
         for text in page.objects:
             found = json.loads(text)
-            if isinstance(found, dict):
+            if isinstance(found, dict) and isinstance(found.get("id"), str):
                 yield found
         if not (page.more and page.next):
             return

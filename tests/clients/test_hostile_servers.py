@@ -299,6 +299,41 @@ class TestEndlessPages:
         assert self.poll_pages(lambda _: {"next": "same"}) == 20
 
 
+class TestWrongTypes:
+    @pytest.mark.parametrize("value", [1e308, True, {"a": {}}])
+    def test_a_collection_with_names_of_wrong_types_is_listed_and_found_by_its_id(
+        self, tocsin: Callable[..., Any], value: object
+    ) -> None:
+        id = "365fed99-08fa-4fcd-a1b3-fb247eb41d01"
+        one = {
+            "id": id,
+            "can_read": True,
+            "can_write": False,
+            **dict.fromkeys(("title", "alias", "description"), value),
+        }
+
+        def script(request: ReceivedRequest) -> Answer | None:
+            return Answer({"collections": [one]}) if "/collections/" in request.path else None
+
+        with serve_script(script) as server:
+            assert id in str(tocsin("collections", "--url", server.url))
+            code, _, stderr = tocsin("poll", "feed", "--url", server.url)
+            assert code == 1 and "sees no collection 'feed'" in stderr
+
+    def test_an_object_without_an_id_cannot_be_sighted(self, tocsin: Callable[..., Any]) -> None:
+        nameless = {**indicator(0), "pattern": "[domain-name:value = 'evil-portal.top']"}
+        del nameless["id"]
+
+        def script(request: ReceivedRequest) -> Answer | None:
+            is_page = request.path.endswith("/objects/")
+            return Answer({"objects": [nameless]}) if is_page else None
+
+        with serve_script(script) as server:
+            words = ("sighting", "evil-portal.top", "--to", "feed", "--url", server.url)
+            code, _, stderr = tocsin(*words)
+        assert code == 1 and "has an indicator for" in stderr
+
+
 class TestOtherOrigins:
     def push_one(self, url: str) -> list[Any]:
         with Hub(url, "partner:secret", BOUNDED) as hub:
