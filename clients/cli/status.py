@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from urllib.parse import urlsplit
 
 import click
 
@@ -63,12 +64,20 @@ def _find_labels(status: str) -> dict[str, str]:
 def _find_last(hub: Hub, settings: ClientSettings) -> list[tuple[str, str]]:
     """The statuses of the last push to this hub, each with its API root.
 
-    Raises WrongUsage if none is recorded.
+    If none went to its URL, those of the last push to another one on the same host: the hub's
+    port or path may have changed, and then every root is asked.  Raises WrongUsage if none is
+    recorded.
     """
-    folder = state_folder(os.environ)
+    folder, earlier = state_folder(os.environ), list[tuple[str, str]]()
     for push in PushRecords(folder).list_newest():
-        if push.url == hub.url and not push.is_withdrawal:
+        if push.is_withdrawal:
+            continue
+        if push.url == hub.url:
             return [(part.status, push.root) for part in push.parts]
+        if not earlier and urlsplit(push.url).hostname == urlsplit(hub.url).hostname:
+            earlier = [(part.status, "") for part in push.parts]
+    if earlier:
+        return earlier
     why = "" if folder else f"; {NO_STATE_FOLDER}"
     why = why if settings.record_pushes else "; record_pushes is off"
     raise WrongUsage(f"no push to {hub.url} is recorded here{why}; give the id of a status")

@@ -164,6 +164,15 @@ class TestSent:
         [receipt] = rows(tocsin("receipts", "--json")[1])
         assert (receipt["verdict"], receipt["state"]) == ("admitted", "published")
 
+    def test_the_last_push_is_known_after_the_path_or_port_of_the_hub_changed(
+        self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        id = push(tocsin, "evil-portal.top")
+        monkeypatch.setenv("TOCSIN_URL", os.environ["TOCSIN_URL"].replace("/taxii2/", "/hub/"))
+        assert tocsin("status")[1][0].startswith(id)
+        moved = os.environ["TOCSIN_URL"].replace("127.0.0.1", "localhost")
+        assert tocsin("status", "--url", moved)[0] == 2
+
 
 class TestReceipts:
     def test_a_withdrawal_leaves_the_receipt_of_what_it_withdrew(
