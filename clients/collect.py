@@ -179,8 +179,8 @@ class _Task:
         if earlier := self.memory.begin(destination):
             self.notes.append(f"everything is submitted again: it went to {earlier} before")
         place = self.source.place()
-        if place and (former := self.memory.begin_at(place)):
-            self.notes.append(f"everything is read again: it came from {former} before")
+        if place and self.memory.begin_at(place):
+            self.notes.append("everything is read again: it came from another place before")
 
     def _refuse_if_unreadable(self) -> None:
         if 0 < self.counts["documents"] == self.counts["unreadable"]:

@@ -100,22 +100,21 @@ class SourceMemory:
             self._database.execute("INSERT INTO destination VALUES (?)", (destination,))
         return str(found[0]) if found else ""
 
-    def begin_at(self, place: str) -> str:
+    def begin_at(self, place: str) -> bool:
         """Begin a run that reads a place; what the source kept about another one is forgotten.
 
-        Returns the place of before if its entries were forgotten, else "".
+        True if it was.  Only a digest of the place is kept, since a URL may hold a key.
         """
+        digest = blake2b(place.encode(), digest_size=_DIGEST_OCTETS).hexdigest()
         former = self.entries().get(_PLACE, "")
-        if former == place:
-            return ""
-        if not former:  # a new memory, or one of an older version
-            self.keep({_PLACE: place})
-            return ""
+        if former == digest:
+            return False
         with self._writing(), self._database:
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.execute("DELETE FROM memory")
-            self._database.execute("INSERT INTO memory VALUES (?, ?)", (_PLACE, place))
-        return former
+            if former:  # else it is a new memory, or one of an older version
+                self._database.execute("DELETE FROM memory")
+            self._database.execute("INSERT INTO memory VALUES (?, ?)", (_PLACE, digest))
+        return bool(former)
 
     def has_submitted(self) -> bool:
         """True if any object is known to have been submitted."""
