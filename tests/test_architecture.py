@@ -9,12 +9,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.layers import LAYERS, PACKAGES
 from support.paths import ROOT
+from support.syntax import statements
 
 ALONE = {"tocsin.server"}
 """Packages that hold other packages and have no code of their own."""
@@ -65,9 +67,20 @@ def modules(root: Path) -> Modules:
     return found
 
 
-def tree(path: Path) -> ast.Module:
-    """A module's syntax."""
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+Import = ast.Import | ast.ImportFrom
+
+
+def imports_of(path: Path) -> tuple[tuple[Import, bool], ...]:
+    """The import statements of a module; for each, True if it is inside a function."""
+    return _find_imports(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _find_imports(text: str) -> tuple[tuple[Import, bool], ...]:
+    every = list(statements(ast.parse(text)))
+    functions = (f for f in every if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef))
+    hidden = {id(each) for function in functions for each in statements(function)}
+    return tuple((each, id(each) in hidden) for each in every if isinstance(each, Import))
 
 
 def unit(module: str) -> str | None:
@@ -83,10 +96,10 @@ def unit(module: str) -> str | None:
 
 def imports(path: Path, known: Modules) -> Iterator[tuple[int, str]]:
     """(line, module) of every import; a name imported from a package counts as its module."""
-    for node in ast.walk(tree(path)):
+    for node, _ in imports_of(path):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, each.name) for each in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif node.module:
             inner = [f"{node.module}.{each.name}" for each in node.names]
             yield from ((node.lineno, each if each in known else node.module) for each in inner)
 
@@ -148,12 +161,11 @@ def hidden_imports(root: Path) -> list[str]:
     """Imports inside functions (each hides a knot) and relative ones."""
     wrong = set()
     for name, path in modules(root).items():
-        for node in ast.walk(tree(path)):
+        for node, is_inside_function in imports_of(path):
             if isinstance(node, ast.ImportFrom) and node.level:
                 wrong.add(f"{name}:{node.lineno} imports relatively")
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                inside = [n for n in ast.walk(node) if isinstance(n, ast.Import | ast.ImportFrom)]
-                wrong |= {f"{name}:{n.lineno} imports inside a function" for n in inside}
+            if is_inside_function:
+                wrong.add(f"{name}:{node.lineno} imports inside a function")
     return sorted(wrong)
 
 
