@@ -32,7 +32,7 @@ import msgspec
 from tocsin.admission.errors import NotFound, Unavailable
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, output_formats
 from tocsin.mirror.render import render, write_serial
-from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse
+from tocsin.mirror.state import DamagedState, FileRecord, StateFile, StateInUse, StateMark
 from tocsin.server.export.fair_queue import PREPARING, RETRY, FairQueue
 from tocsin.server.model import Collection, FeedHead, Page, Query
 
@@ -154,6 +154,7 @@ class FeedFiles:
         """
         self._folder, self._feeds, self._clock, self._has_room = folder, feeds, clock, has_room
         self._epoch = hashlib.sha256(epoch.encode()).hexdigest()[:12]
+        self._version = version("tocsin")  # reads the package's metadata each time
         self._queue = FairQueue()
         self._refreshed = float("-inf")
         self._remembered: dict[str, _Remembered] = {}
@@ -288,12 +289,11 @@ class FeedFiles:
         name = request.collection.alias or request.collection.title
         return state.snapshot(name, self._clock(), request.least_confidence)
 
-    def _facts(self, state: StateFile, request: FileRequest, format: OutputFormat) -> str:
+    def _facts(self, mark: StateMark, request: FileRequest, format: OutputFormat) -> str:
         """Facts on which the content of a file in this format depends."""
-        mark = state.mark(self._clock())
         generation = mark.indicators if format.is_indicators_only else mark.generation
         name = request.collection.alias or request.collection.title
-        return repr((version("tocsin"), generation, mark.expired, name))
+        return repr((self._version, generation, mark.expired, name))
 
     def _known(
         self, state: StateFile, folder: Path, request: FileRequest
@@ -303,7 +303,7 @@ class FeedFiles:
         with state.reading():  # another request may be recording its successor
             record = state.file_records().get(key)
             kept = str(state.fact(f"made {key}", "")).partition("\n")
-            facts = self._facts(state, request, request.format)
+            facts = self._facts(state.mark(self._clock()), request, request.format)
         if record is None or kept[0] != facts:
             return None
         path = folder / _file_name(key, record)
@@ -314,7 +314,8 @@ class FeedFiles:
     ) -> tuple[FileRecord, Path, str]:
         """Make the file; if it is what it was, its number and its digest stay."""
         self._check_room((folder / _STATE).stat().st_size)  # most files have no more than it
-        key, facts = request.key, self._facts(state, request, request.format)
+        mark = state.mark(self._clock())
+        key, facts = request.key, self._facts(mark, request, request.format)
         previous = state.file_records().get(key)
         with state.reading():
             file = _find(request, self._snapshot(state, request))
@@ -343,8 +344,9 @@ class FeedFiles:
     def _delete_outdated(self, state: StateFile, folder: Path, request: FileRequest) -> None:
         """Delete the files that show an earlier state: what was revoked since is in them."""
         with state.reading():
+            mark = state.mark(self._clock())
             facts = {
-                name: self._facts(state, request, format)
+                name: self._facts(mark, request, format)
                 for name, format in output_formats().items()
             }
             current = {

@@ -263,6 +263,8 @@ class Pair:
         store.clock = clock
         hub = HubInProcess(store, clock)
         join_observer(hub)
+        while store.statistics.count_next():  # looks for what earlier versions settled, once
+            pass
         return store, snapshot(store)
 
     def _renew(self, store: Store, prepared: PreparedDatabase) -> World:

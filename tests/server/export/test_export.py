@@ -23,7 +23,7 @@ from support.presence import present
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
-from tocsin.mirror.state import FileRecord, StateFile
+from tocsin.mirror.state import FileRecord, StateFile, StateMark
 from tocsin.server.cli.object import purge_objects
 from tocsin.server.export.files import FeedFiles
 from tocsin.server.model import Account, Collection, CollectionKind, View
@@ -360,6 +360,23 @@ def test_a_request_without_news_reads_no_entry(hub: HubInProcess) -> None:
     names(hub)
     ((_, query),) = followed
     assert query.position > 0
+
+
+def test_a_new_file_looks_neither_for_the_version_nor_for_the_mark_again_for_each_format(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.push(listed("a.bad-portal.top"))
+    looks: list[object] = []
+    find_mark = StateFile.mark
+
+    def look(state: StateFile, now: int) -> StateMark:
+        looks.append("mark")
+        return find_mark(state, now)
+
+    monkeypatch.setattr("tocsin.server.export.files.version", looks.append)
+    monkeypatch.setattr(StateFile, "mark", look)
+    assert names(hub) == ["a.bad-portal.top"]
+    assert looks == ["mark"] * 4  # is it known, also once it has its turn; made; what is outdated
 
 
 def test_a_long_list_is_compressed_if_the_reader_takes_it(hub: HubInProcess) -> None:
