@@ -283,13 +283,7 @@ def fold_text(text: str) -> DecodedText:
     >>> fold_text("ac<b>me</b>").original_span(0, 4)
     (0, 7)
     """
-    letters: list[str] = []
-    places: list[tuple[int, int]] = []
-    for i, character in enumerate(text):
-        for each in character if character < "\x80" else _FOLDED[ord(character)]:
-            letters.append(each)
-            places.append((i, i + 1))
-    plain = "".join(letters)
+    plain, places = _fold_characters(text)
     if _MARKUP_SIGNS.isdisjoint(plain):
         return DecodedText(plain, places)
     kept: list[tuple[int, int]] = []
@@ -300,6 +294,19 @@ def fold_text(text: str) -> DecodedText:
         kept += places[at : found.start()]
         at = found.end()
     return DecodedText("".join((*parts, plain[at:])), [*kept, *places[at:]])
+
+
+def _fold_characters(text: str) -> tuple[str, list[tuple[int, int]]]:
+    if text.isascii():
+        length = len(text)
+        return text, [*zip(range(length), range(1, length + 1), strict=True)]
+    letters: list[str] = []
+    places: list[tuple[int, int]] = []
+    for i, character in enumerate(text):
+        for each in character if character < "\x80" else _FOLDED[ord(character)]:
+            letters.append(each)
+            places.append((i, i + 1))
+    return "".join(letters), places
 
 
 @lru_cache(maxsize=16)  # rule after rule asks for the texts of one object
