@@ -10,6 +10,7 @@ import importlib
 import itertools
 import json
 import logging
+import sys
 import traceback
 import uuid
 from collections.abc import Callable
@@ -25,6 +26,9 @@ _CORE = "{http://stix.mitre.org/stix-1}"
 _LONGEST_ERROR = 2000
 """Characters of a traceback that are kept for the log, its last ones."""
 _MOST_ERRORS = 10
+_SLOW_EXTRA = "rfc3987_syntax"
+"""A package that jsonschema checks IRIs with where it is installed; compiling its grammar takes
+two thirds of the time of a document.  The elevator converts what is not valid all the same."""
 
 
 def _packages(etree: Any, content: bytes) -> list[tuple[str, bytes]]:
@@ -76,6 +80,7 @@ def prepare() -> Callable[[bytes], bytes]:
     `errors`, the first ones of the elevator, for the log.
     """
     logging.disable(logging.CRITICAL)
+    sys.modules[_SLOW_EXTRA] = None  # type: ignore[assignment]  # as if it were not installed
     etree = importlib.import_module("lxml.etree")
     if not hasattr(etree, "_ElementStringResult"):  # gone since lxml 6.1; stixmarx asks for it
         vars(etree)["_ElementStringResult"] = etree._ElementUnicodeResult

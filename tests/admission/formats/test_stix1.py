@@ -1,6 +1,8 @@
 """STIX 1.x as XML, converted by the elevator in a process of its own."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,12 @@ class TestReading:
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         assert list(read("a.xml", PACKAGE.encode(), OPTIONS))
         assert not list(tmp_path.iterdir())
+
+    def test_the_elevator_is_loaded_without_compiling_a_grammar(self, elevator: Any) -> None:
+        code = "import sys, tocsin.admission.formats.stix1.elevate as e; e.prepare()"
+        code += "; print('stix2validator' in sys.modules, 'lark' in sys.modules)"
+        loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert loaded.stdout == "True False\n", loaded.stderr
 
     def test_what_has_no_id_gets_the_same_one_each_time(self, elevator: Any) -> None:
         where = "      <indicator:Observable id"

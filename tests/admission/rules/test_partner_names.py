@@ -310,7 +310,7 @@ class TestDisguises:
             *("Jane Doe ", "Suite 1 ", "12 a b ", "address: ", "Dear A,", "User: a ", "A\n"),
         ],
     )
-    @pytest.mark.parametrize("size", [20_000, pytest.param(110_000, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize("size", [20_000, pytest.param(70_000, marks=pytest.mark.slow)])
     def test_a_hostile_text_is_searched_in_linear_time(self, piece: str, size: int) -> None:
         times = []
         for length in (size, 8 * size):
@@ -318,4 +318,4 @@ class TestDisguises:
             started = time.thread_time()
             examine(ACME, [subject])
             times.append(time.thread_time() - started)
-        assert times[1] < 24 * times[0] + 0.5, times
+        assert times[1] < 19 * times[0] + 0.2, times
