@@ -281,6 +281,7 @@ def holds_message_ids(line: str) -> bool:
     return _MESSAGE_IDS.match(line) is not None
 
 
+@lru_cache(maxsize=4)  # asked several times for the same mailbox
 def _end_of_attackers(words: str) -> int:
     """The end of the last word for attackers or field of senders; negative if there is none.
 
@@ -290,6 +291,7 @@ def _end_of_attackers(words: str) -> int:
     return end if end >= _find_start(words) else -1
 
 
+@lru_cache(maxsize=4)  # asked several times for the same mailbox
 def _end_of_bystanders(words: str) -> int:
     return max(_last_end(_BYSTANDER_WORDS, words), _last_end(_UNSPACED_BYSTANDER_WORDS, words))
 
