@@ -8,6 +8,7 @@ such process would.
 """
 
 import importlib
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -16,6 +17,12 @@ from tocsin.admission.errors import Malformed
 
 LONGEST_TEXT = 16_000_000
 """Characters of text that are taken from one file."""
+
+_NOT_SEEN = "\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
+_UNSEEN = re.compile(rf"[{_NOT_SEEN}\x00-\x08\x0e-\x1f]")
+"""Soft hyphens, spaces without width, marks of direction, controls: they are no part of a value."""
+_BLANK_LINES = re.compile(r"\n[ \t\xa0]*(?=\n[ \t\xa0]*\n)")
+"""Blank lines before another one."""
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):
@@ -131,6 +138,15 @@ def prepare(module: str) -> Callable[[bytes], bytes]:
     return answer
 
 
+def as_seen(text: str) -> str:
+    """A text without characters that nobody sees; hyphens that do not break are like others.
+
+    >>> as_seen("bad\\u2011si\\u00adte.\\u200btop")
+    'bad-site.top'
+    """
+    return _UNSEEN.sub("", text).replace("\u2011", "-").replace("\ufffc", " ")
+
+
 class TextBudget:
     """Collects pieces of text up to LONGEST_TEXT characters."""
 
@@ -147,3 +163,7 @@ class TextBudget:
                 "split it, or send its indicators as CSV"
             )
         self.pieces.append(piece)
+
+    def join(self) -> str:
+        """The text without characters that nobody sees; of several blank lines, one."""
+        return _BLANK_LINES.sub("", as_seen("".join(self.pieces)))

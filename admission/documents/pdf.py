@@ -48,7 +48,6 @@ _LABELS = frozenset(
     ("c2", "domain", "email", "e-mail", "from", "host", "ip", "link", "server", "site", "to", "url")
 )
 """Words before a value, with a dash in place of a colon."""
-_INVISIBLE = re.compile("[\x00\u00ad\u200b]")
 _MOST_LEADING = 2
 _MOST_NUMBERS = 10
 
@@ -69,13 +68,13 @@ def read(content: bytes) -> DocumentText:
                 text, headings = _with_tables(page, text, headings)
             elif VALUE_SIGN.search(text):
                 flat.append(number)
-            budget.add(_INVISIBLE.sub("", text).strip("\n") + "\n")
+            budget.add(text.strip("\n") + "\n")
     if not budget.pieces:
         raise Malformed(_NO_PAGE if broken else _PICTURES)
     notes = _note_pages("without text, perhaps pictures of it", empty)
     notes += _note_pages("that cannot be read", broken)
     notes += _note_pages("of which tables are read as sentences", flat)
-    text = join_after_hyphens(join_broken_hashes("".join(budget.pieces)))
+    text = join_after_hyphens(join_broken_hashes(budget.join()))
     return DocumentText(text, notes + _note_attachments(reader))
 
 

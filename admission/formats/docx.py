@@ -11,7 +11,7 @@ def _accepts(name: str, content: bytes) -> bool:
 FORMAT = Format(
     name="docx",
     description="a Word document (DOCX): text, tables, headers and notes, not its comments",
-    never_shared="the words around the values, comments, pictures and the author",
+    never_shared="the words around the values, comments, hidden text, pictures and the author",
     extensions=(".docx", ".docm"),
     accepts=_accepts,
     read=reader_of_text("docx"),

@@ -204,7 +204,7 @@ def _find_table(lines: Sequence[str], number: int, line: str) -> _Table | None:
     victims = _find_victims(cells) if may_hold else frozenset[int]()
     row = _find_first_row(lines, number, delimiter, any_value=bool(victims))
     recipients = frozenset(n for n, cell in enumerate(cells) if row and holds_people(cell))
-    if row is None or not recipients | victims:
+    if row is None or not recipients | victims or _holds_value(line):
         return None
     end = _find_end(lines, row, delimiter)
     return _Table(row, end, delimiter, len(cells) - 1, recipients, victims)
@@ -227,6 +227,11 @@ def _find_victims(cells: Sequence[str]) -> frozenset[int]:
 def _is_of_victims(label: str) -> bool:
     short = len(label) <= _LONGEST_HEADING and "." not in label
     return short and not label.isspace() and names_victims(label)
+
+
+def _holds_value(line: str) -> bool:
+    """True for a label and its value, `| Received by | mx.lab.org |`, which are no headings."""
+    return "." in line and next(find_in_line(line, False), None) is not None
 
 
 def _find_delimiter(lines: Sequence[str], number: int) -> str:

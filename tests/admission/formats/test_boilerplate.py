@@ -61,7 +61,14 @@ class TestPeople:
     @pytest.mark.parametrize(
         "label",
         [
-            *("Victim host", "Victim's IP", "Affected server", "Compromised server", "Victim"),
+            *(
+                "Received by",
+                "Victim host",
+                "Victim's IP",
+                "Affected server",
+                "Compromised server",
+                "Victim",
+            ),
             *("Internal host", "Our mail server", "RecipientDomain", "Impersonated domain"),
             *("Legitimate site", "Betroffener Server", "Serveur touché", "Servidor afectado"),
         ],
@@ -72,6 +79,10 @@ class TestPeople:
                 "http://bad.com/a"
             ]
             assert values(f"| {label} | {value} |\n| C2 | bad.com |\n") == ["bad.com"]
+
+    def test_a_label_of_people_and_its_value_are_no_headings_of_the_rows_below(self) -> None:
+        text = "| Received by | mx1.acme.org |\n| Reported by | jane@acme.org |\n| A | evil.com |\n"
+        assert values(text) == ["evil.com"]
 
     @pytest.mark.parametrize("heading", ["## Affected systems", "Impacted hosts:", "Victims"])
     def test_machines_listed_below_a_heading_of_victims_are_no_indicators(

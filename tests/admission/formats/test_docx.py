@@ -51,6 +51,90 @@ class TestReading:
         assert messages(found) == ["comments in the document are not read"]
 
 
+class TestHiddenText:
+    @pytest.mark.parametrize(
+        "properties",
+        [
+            "<w:r><w:rPr><w:vanish/></w:rPr>",
+            '<w:pPr><w:pStyle w:val="Below"/></w:pPr><w:r>',
+            '<w:r><w:rPr><w:rStyle w:val="Secret"/></w:rPr>',
+        ],
+    )
+    def test_it_is_named_and_not_read(self, properties: str) -> None:
+        hidden = f"<w:p>{properties}<w:t>victim[.]com</w:t></w:r></w:p>"
+        styles = (
+            '<w:style w:styleId="Secret"><w:rPr><w:vanish/></w:rPr></w:style>'
+            '<w:style w:styleId="Below"><w:basedOn w:val="Secret"/></w:style>'
+        )
+        found = read_file("a.docx", docx(hidden + paragraph("evil[.]com"), styles=styles))
+        assert values(found) == ["evil.com"]
+        assert messages(found) == ["hidden text in the document is not read"]
+
+    @pytest.mark.parametrize(
+        "properties",
+        [
+            '<w:rPr><w:vanish w:val="0"/></w:rPr>',
+            "<w:rPr><w:rPrChange><w:rPr><w:vanish/></w:rPr></w:rPrChange></w:rPr>",
+        ],
+    )
+    def test_text_that_is_shown_again_is_read(self, properties: str) -> None:
+        body = f"<w:p><w:r>{properties}<w:t>evil[.]com</w:t></w:r></w:p>"
+        assert values(read_file("a.docx", docx(body))) == ["evil.com"]
+
+    def test_a_hidden_mark_of_a_paragraph_hides_no_box_in_it(self) -> None:
+        mark = "<w:pPr><w:rPr><w:vanish/></w:rPr></w:pPr>"
+        box = f"<w:txbxContent><w:p>{mark}<w:r><w:t>evil[.]com</w:t></w:r></w:p></w:txbxContent>"
+        body = f"<w:p><w:r><w:t>evil[.]org</w:t></w:r><w:r>{box}</w:r></w:p>"
+        assert values(read_file("a.docx", docx(body))) == ["evil.org", "evil.com"]
+
+
+class TestTables:
+    def test_a_table_in_a_cell_has_its_own_headings(self) -> None:
+        inner = table([["Sender", "Recipient"], ["joe@bad.com", "jane@lab.org"]])
+        cells = f"<w:tc>{paragraph('Mails')}</w:tc><w:tc>{paragraph('Two:')}{inner}<w:p/></w:tc>"
+        found = read_file("a.docx", docx(f"<w:tbl><w:tr>{cells}</w:tr></w:tbl>"))
+        assert values(found) == ["joe@bad.com"]
+
+    def test_a_cell_around_a_whole_text_keeps_its_lines(self) -> None:
+        lines = ["Affected systems", "vpn.lab.org", "Indicators:", "evil.com"]
+        frame = "".join(paragraph(line) for line in lines)
+        body = f"<w:tbl><w:tr><w:tc>{frame}</w:tc></w:tr></w:tbl>"
+        assert values(read_file("a.docx", docx(body))) == ["evil.com"]
+
+    def test_all_paragraphs_of_a_cell_are_of_its_column(self) -> None:
+        rows = "".join(
+            f"<w:tr>{''.join(f'<w:tc>{each}</w:tc>' for each in cells)}</w:tr>"
+            for cells in (
+                [paragraph("Sender"), paragraph("Recipient")],
+                [paragraph("joe@bad.com"), paragraph("jane@lab.org") + paragraph("al@lab.org")],
+            )
+        )
+        assert values(read_file("a.docx", docx(f"<w:tbl>{rows}</w:tbl>"))) == ["joe@bad.com"]
+
+
+class TestSigns:
+    @pytest.mark.parametrize(
+        "text", ["ev\u00adil.com", "evil.\u200bcom", "\u200fevil.com", "evil.com\u2060"]
+    )
+    def test_a_sign_that_nobody_sees_is_no_part_of_a_value(self, text: str) -> None:
+        assert values(read_file("a.docx", docx(paragraph(f"the host {text} here")))) == ["evil.com"]
+
+    def test_a_hyphen_that_does_not_break_is_one(self) -> None:
+        assert values(read_file("a.docx", docx(paragraph("host bad\u2011evil.com")))) == [
+            "bad-evil.com"
+        ]
+
+    def test_the_raised_number_of_a_note_is_no_part_of_a_value(self) -> None:
+        raised = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>2</w:t></w:r>'
+        body = f"<w:p><w:r><w:t>from 45.9.1.1</w:t></w:r>{raised}</w:p>"
+        assert values(read_file("a.docx", docx(body))) == ["45.9.1.1"]
+
+    def test_a_raised_value_in_several_runs_is_read_whole(self) -> None:
+        raised = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:t>{}</w:t></w:r>'
+        body = f"<w:p>{raised.format('45.9.1')}{raised.format('.12')}</w:p>"
+        assert values(read_file("a.docx", docx(body))) == ["45.9.1.12"]
+
+
 class TestHostile:
     def test_a_document_that_unpacks_to_much_text_is_refused(self) -> None:
         bomb = docx(paragraph("A" * 20_000_000))

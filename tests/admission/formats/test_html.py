@@ -60,6 +60,34 @@ class TestReading:
         rows = f"<tr><td>To</td><td>{cell}</td></tr><tr><td>From</td><td>joe@bad.com</td></tr>"
         assert values(read_file("a.html", page(f"<table>{rows}</table>"))) == ["joe@bad.com"]
 
+    @pytest.mark.parametrize("subject", ["<p>Your parcel</p>", "<p>Pay</p><p>your bill now</p>"])
+    def test_a_row_is_one_line_whatever_paragraphs_its_cells_have(self, subject: str) -> None:
+        head = "<tr><th>Subject<th>From<th>Recipient</tr>"
+        rows = f"<tr><td>{subject}<td><p>joe@bad.com</p><td><p>a@lab.org</p></tr>" * 2
+        assert values(read_file("a.html", page(f"<table>{head}{rows}</table>"))) == ["joe@bad.com"]
+
+    @pytest.mark.parametrize("item", ["{}", "<p>{}</p>\n"])
+    def test_all_items_below_a_heading_for_victims_are_victims(self, item: str) -> None:
+        hosts = "".join(f"<li>{item.format(f'vpn{n}.lab.org')}</li>\n" for n in range(3))
+        body = f"<h2>Affected systems</h2>\n<ul>{hosts}</ul>\n<h2>IOCs</h2><ul><li>evil.com</ul>"
+        assert values(read_file("a.html", page(body))) == ["evil.com"]
+
+    @pytest.mark.parametrize(
+        "hidden",
+        [
+            '<span style="color: red; display: none">at <span>victim[.]com</span> too</span>',
+            "<del>victim[.]com</del>",
+        ],
+    )
+    def test_what_a_word_processor_does_not_show_is_not_read(self, hidden: str) -> None:
+        assert values(read_file("a.html", page(f"<p>{hidden} evil[.]com"))) == ["evil.com"]
+
+    def test_the_raised_number_of_a_note_is_no_part_of_a_value(self) -> None:
+        assert values(read_file("a.html", page("<p>from 45.9.1.1<sup>2</sup>"))) == ["45.9.1.1"]
+
+    def test_a_control_character_is_no_part_of_a_value(self) -> None:
+        assert values(read_file("a.html", page("<p>from 45.9.1.1\x01"))) == ["45.9.1.1"]
+
     def test_paragraphs_in_a_cell_stay_lines(self) -> None:
         cell = "<p>References</p><p>https://blog.lab.org/a</p><p>Thanks to all</p>"
         table = f"<table><tr><td>{cell}</table>"
