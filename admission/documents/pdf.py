@@ -2,14 +2,14 @@
 
 import io
 import re
-from collections.abc import Sequence
 from typing import Literal
 
 from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
-from tocsin.admission.documents import DocumentText, TextBudget
-from tocsin.admission.documents.pdf_tables import HASH_DIGITS, VALUE_SIGN, write_tables
+from tocsin.admission.documents import DocumentText, TextBudget, as_seen
+from tocsin.admission.documents.broken_hashes import join_broken_hashes
+from tocsin.admission.documents.pdf_tables import VALUE_SIGN, OpenTable, PageTables, read_tables
 from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
@@ -31,9 +31,6 @@ _PICTURES = (
 _MOST_PAGES = 5_000
 _MOST_PAGES_WITH_TABLES = 300
 """Reading a page's tables takes as long as its text, and the time of a file is limited."""
-_HEX = re.compile(r"[0-9A-Fa-f]{1,127}")
-_SHORTEST_PART = 16
-"""Digits of the shortest beginning of a hash that is taken for one."""
 _HYPHEN_AT_END = re.compile(r"[^\W_]-[ \n]")
 _BLANKS = re.compile(r"([ \n]+)")
 _WIDEST_BREAK = 2
@@ -48,15 +45,14 @@ _LABELS = frozenset(
     ("c2", "domain", "email", "e-mail", "from", "host", "ip", "link", "server", "site", "to", "url")
 )
 """Words before a value, with a dash in place of a colon."""
-_MOST_LEADING = 2
 _MOST_NUMBERS = 10
 
 
 def read(content: bytes) -> DocumentText:
     """The text of a PDF.  Raises Malformed if it has none."""
     reader, pages = _open(content)
-    budget, empty, broken, flat = TextBudget(), [], [], []
-    headings: Sequence[str] = ()
+    budget, empty, broken, flat = TextBudget(), list[int](), list[int](), list[int]()
+    waiting: PageTables | None = None
     for number, page in enumerate(pages, 1):
         text = _text_of(page)
         if text is None:
@@ -64,17 +60,21 @@ def read(content: bytes) -> DocumentText:
         elif not text.strip():
             empty.append(number)
         else:
+            tables = None
             if number <= _MOST_PAGES_WITH_TABLES:
-                text, headings = _with_tables(page, text, headings)
+                tables = _read_tables(page, text, waiting.open_table if waiting else None)
             elif VALUE_SIGN.search(text):
                 flat.append(number)
-            budget.add(text.strip("\n") + "\n")
+            _add(budget, waiting.write() if waiting else "")
+            _add(budget, "" if tables else text)
+            waiting = tables
+    _add(budget, waiting.write() if waiting else "")
     if not budget.pieces:
         raise Malformed(_NO_PAGE if broken else _PICTURES)
     notes = _note_pages("without text, perhaps pictures of it", empty)
     notes += _note_pages("that cannot be read", broken)
     notes += _note_pages("of which tables are read as sentences", flat)
-    text = join_after_hyphens(join_broken_hashes(budget.join()))
+    text = join_after_hyphens(join_broken_hashes(as_seen("".join(budget.pieces))))
     return DocumentText(text, notes + _note_attachments(reader))
 
 
@@ -107,13 +107,15 @@ def _first_pages(reader: PdfReader) -> list[PageObject]:
     return list(reader.pages)
 
 
-def _with_tables(page: PageObject, text: str, headings: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The text of a page with its tables, if it may have one with values; open headings.
+def _add(budget: TextBudget, text: str) -> None:
+    if text:
+        budget.add(text.strip("\n") + "\n")
 
-    See `write_tables`.
-    """
+
+def _read_tables(page: PageObject, text: str, before: OpenTable | None) -> PageTables | None:
+    """The text of a page with its tables, if it may have one with values; see `read_tables`."""
     layout = _text_of(page, "layout") if VALUE_SIGN.search(text) else None
-    return (write_tables(layout, headings) if layout else None) or (text, ())
+    return read_tables(layout, before) if layout else None
 
 
 def _text_of(page: PageObject, mode: Literal["plain", "layout"] = "plain") -> str | None:
@@ -143,79 +145,6 @@ def _note_attachments(reader: PdfReader) -> list[str]:
     except Exception:  # pypdf takes the shape of a file for granted
         return ["files attached to the PDF cannot be listed, and are not read"]
     return [f"files attached to the PDF are not read: {count}"] if count else []
-
-
-def join_broken_hashes(text: str) -> str:
-    """The text with hashes whole that the width of a column broke.
-
-    >>> join_broken_hashes("44d88612fea8a8f36de8\\n2e1278abb02f")
-    '44d88612fea8a8f36de82e1278abb02f'
-    """
-    lines = text.split("\n")
-    joined: list[str] = []
-    number = 0
-    while number < len(lines):
-        run = _find_run(lines, number)
-        parts = _group_parts([len(word) for word in run])
-        if not parts:
-            joined += lines[number : number + max(1, len(run) - 1)]
-            number += max(1, len(run) - 1)
-        for count in parts:
-            joined.append("".join(map(str.strip, lines[number : number + count])))
-            number += count
-    return "\n".join(joined)
-
-
-def _find_run(lines: list[str], number: int) -> list[str]:
-    """The hexadecimal words that end the line, fill those below it, and begin the last of them."""
-    run: list[str] = []
-    for place in range(number, len(lines)):
-        words = lines[place].split()
-        word = words[0] if run and words else (words or [""])[-1]
-        if not _HEX.fullmatch(word) or (not run and len(word) < _SHORTEST_PART):
-            break
-        run.append(word)
-        if len(run) > 1 and len(words) > 1:
-            break
-    return run
-
-
-def _group_parts(lengths: list[int]) -> list[int]:
-    """The number of lines of each hash in a run; empty if the parts do not fit any size.
-
-    All hashes of a run have the same size, the smallest that fits.  Words that are hashes by
-    themselves are not parts, unless others in the run are.  The run may begin with parts whose
-    beginning stands on the page before.
-    """
-    if all(length in HASH_DIGITS for length in lengths):
-        return []
-    for start in range(min(_MOST_LEADING, len(lengths)) + 1):
-        for size in HASH_DIGITS:
-            if groups := _group(lengths[start:], size):
-                return [1] * start + groups
-    return []
-
-
-def _group(lengths: list[int], size: int) -> list[int]:
-    """The numbers of parts that add up to `size` again and again; empty if they do not.
-
-    The last parts may be too few: the rest stands on the next page.
-    """
-    groups: list[int] = []
-    total = count = whole = 0
-    for length in lengths:
-        total, count = total + length, count + 1
-        if total > size or (total < size and length < _SHORTEST_PART):
-            break
-        if total == size:
-            if whole and count == 2 and length < _SHORTEST_PART:
-                break  # a hash, and a short word that follows it
-            groups.append(count)
-            total = count = whole = 0
-        else:
-            whole += length in HASH_DIGITS
-    complete = total <= size and sum(groups) + count == len(lengths)
-    return groups if complete and any(each > 1 for each in groups) else []
 
 
 def join_after_hyphens(text: str) -> str:

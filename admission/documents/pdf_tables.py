@@ -6,8 +6,14 @@ The plain text of a page has no columns: who received a mail stands there beside
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise, zip_longest
+from itertools import chain, islice, pairwise, takewhile, zip_longest
 
+from tocsin.admission.documents.broken_hashes import (
+    HASH_DIGITS,
+    is_begun,
+    is_part_of_hash,
+    join_words,
+)
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
 
@@ -25,8 +31,14 @@ _MOST_BLANK = 3
 """Blank lines that end a table."""
 _ROWS_PER_FOOTER = 20
 """Rows for each of which one line may cross the columns, as the footer of a page does."""
+_MOST_LINES_OF_HEADER = 20
+"""Lines above a table that goes on, and repeats its headings."""
 _MOST_LINES_OF_FOOTER = 2
 """Lines below a table that may go on with the next page."""
+_LEAST_BLANK = 2
+"""Blank lines above a footer."""
+_LINES_ABOVE_FOOTER = 10
+"""Lines above a footer of which none is as far from the one before."""
 _LONGEST_HEADING = 40
 _LEAST_SHARE = 3
 """A table has a value in at least one of three rows; two columns of sentences seldom do."""
@@ -36,15 +48,14 @@ _LONGEST_PROSE = 60
 _MOST_LINES_OF_HEADINGS = 10
 """Lines from the first headings to the first value, if these and the cells are broken."""
 _LONGEST_VALUE = 2_000
-HASH_DIGITS = (32, 40, 64, 128)
-"""The numbers of digits of MD5, SHA-1, SHA-256 and SHA-512."""
-_HEX = re.compile(r"[0-9A-Fa-f]{16,127}")
-_HEX_DIGITS = re.compile(r"[0-9A-Fa-f]{1,127}")
 _PART_OF_HOST = re.compile(r"(?=.*[0-9.-])[a-z0-9.-]{4,253}")
 _REST = re.compile(r"\S{1,2000}")
 _URL = re.compile(r"\S{1,20}://([^\s/:]{1,300})\S{0,2000}")
+_OPEN_ENDS = ("/", "?", "&", "=")
+"""Ends of URLs after which lines are broken before they are full."""
 _NOTHING = ("n/a", "-", "none", "null", "unknown")
 """Cells without a value."""
+_PIECE = re.compile(r"\S+(?: \S+)*")
 _COLUMN = re.compile(r"x+(?: x+)*")
 _FULL = 0.8
 """The share of a column's width from which a cell may fill it: characters differ in width."""
@@ -59,57 +70,118 @@ class _Table:
     """The numbers of its first line on the page and of the one after its last."""
     rows: list[list[str]]
     """The headings, even if only the page before has them, and a row for each line."""
+    columns: Sequence["_Column"]
 
     def write(self) -> list[str]:
         """The rows as in Markdown, those without a cell left out."""
-        rows = ([cell.replace("|", r"\|") for cell in row] for row in self.rows if any(row))
+        rows = (self._join(row) for row in self.rows if any(row))
         return [f"| {' | '.join(row)} |" for row in rows]
 
+    def _join(self, row: Sequence[str]) -> Iterator[str]:
+        """The cells with hashes whole; the heading above or a cell beside may name their kind."""
+        beside = " ".join(row)
+        for heading, cell in zip_longest(self.rows[0], row, fillvalue=""):
+            yield join_words(cell, (heading, beside)).replace("|", r"\|")
 
-def write_tables(layout: str, headings: Sequence[str] = ()) -> tuple[str, Sequence[str]] | None:
-    """The text of a page with its tables as in Markdown; None if none of them holds a value.
 
-    `headings` are those of a table that may go on from the page before.  With the text come
-    those of one that may go on with the next page, if there is one.
+@dataclass(frozen=True, slots=True)
+class OpenTable:
+    """A table that may go on with the next page."""
+
+    headings: list[str]
+    columns: Sequence["_Column"]
+
+
+@dataclass(frozen=True, slots=True)
+class PageTables:
+    """The text of a page with its tables.
+
+    The next page may complete the last row: write it only after that was read.
+    """
+
+    parts: Sequence[str | _Table]
+    """Lines, and tables between them."""
+    open_table: OpenTable | None
+
+    def write(self) -> str:
+        """The text of the page with its tables as in Markdown."""
+        parts = ([each] if isinstance(each, str) else each.write() for each in self.parts)
+        return "\n".join(chain.from_iterable(parts))
+
+
+def read_tables(layout: str, before: OpenTable | None = None) -> PageTables | None:
+    """The tables in the layout of a page; None if none of them holds a value.
+
+    One of the page `before` may go on here, without its headings or below them.
     """
     lines = [line.rstrip() for line in layout.split("\n")]
-    tables = list(_find_tables(lines, headings)) if len(layout) <= _LONGEST_PAGE else []
+    body = lines[: _find_footer(lines)]
+    tables = list(_find_tables(body, before)) if len(layout) <= _LONGEST_PAGE else []
     if not tables:
         return None
-    written: list[str] = []
+    parts: list[str | _Table] = []
     end = 0
     for table in tables:
-        written += [*map(_squeeze, lines[end : table.first]), *table.write()]
+        parts += [*map(_squeeze, lines[end : table.first]), table]
         end = table.end
-    written += map(_squeeze, lines[end:])
+    parts += map(_squeeze, lines[end:])
     goes_on = len(list(filter(None, lines[end:]))) <= _MOST_LINES_OF_FOOTER
-    return "\n".join(written), tables[-1].rows[0] if goes_on else ()
+    last = tables[-1]
+    return PageTables(parts, OpenTable(last.rows[0], last.columns) if goes_on else None)
+
+
+def _find_footer(lines: Sequence[str]) -> int:
+    """The first line of the page's footer: few, without a value, below more blank than others."""
+    filled = [number for number, line in enumerate(lines) if line]
+    for count in range(1, min(_MOST_LINES_OF_FOOTER, len(filled) - 1) + 1):
+        if VALUE_SIGN.search(lines[filled[-count]]):
+            break
+        above = filled[-count - _LINES_ABOVE_FOOTER : -count]
+        widest = max((two - one for one, two in pairwise(above)), default=0)
+        if filled[-count] - above[-1] > max(widest, _LEAST_BLANK):
+            return filled[-count]
+    return len(lines)
 
 
 def _squeeze(line: str) -> str:
     return " ".join(line.split())
 
 
-def _find_tables(lines: Sequence[str], headings: Sequence[str]) -> Iterator[_Table]:
+def _find_tables(lines: Sequence[str], before: OpenTable | None) -> Iterator[_Table]:
     number = 0
+    repeated = _find_repeated(lines, before) if before is not None else None
+    if repeated is not None:
+        yield repeated
+        number, before = repeated.end, None
     while number < len(lines):
-        table = _find_rest(lines, number, headings) or _find_table(lines, number)
+        table = _find_rest(lines, number, before) or _find_table(lines, number)
         if table is None:
             number += 1
         else:
             yield table
-            number, headings = table.end, ()
+            number, before = table.end, None
 
 
-def _find_table(lines: Sequence[str], first: int) -> _Table | None:
+def _find_repeated(lines: Sequence[str], before: OpenTable) -> _Table | None:
+    """The rest of a table that begins on the page before, if the page repeats its headings."""
+    for number in range(min(len(lines), _MOST_LINES_OF_HEADER)):
+        table = _find_table(lines, number, before)
+        if table is not None and table.rows[0] == before.headings:
+            return table
+    return None
+
+
+def _find_table(lines: Sequence[str], first: int, before: OpenTable | None = None) -> _Table | None:
     """The table of which a line has the headings."""
     if not _are_headings(lines, first):
         return None
     end = _find_end(lines, first)
-    columns = _find_columns(lines[first:end])
-    if len(columns) < 2 or not _holds_values(lines[first + 1 : end]):
+    places = _find_columns(lines[first:end])
+    if len(places) < 2 or not _holds_values(lines[first + 1 : end]):
         return None
-    return _Table(first, end, _read_rows(lines[first:end], columns))
+    reader = _RowReader(places, before)
+    reader.read(lines[first:end])
+    return _Table(first, end, reader.rows, reader.columns)
 
 
 def _holds_values(rows: Sequence[str]) -> bool:
@@ -118,15 +190,32 @@ def _holds_values(rows: Sequence[str]) -> bool:
     return any(map(_MAILBOX.search, rows)) or _LEAST_SHARE * count >= len(list(filter(None, rows)))
 
 
-def _find_rest(lines: Sequence[str], first: int, headings: Sequence[str]) -> _Table | None:
+def _find_rest(lines: Sequence[str], first: int, before: OpenTable | None) -> _Table | None:
     """The rest of a table that begins on the page before."""
-    if not headings or len(_cells(lines[first])) < 2:
+    if before is None or not _may_begin_rest(lines, first):
         return None
     end = _find_end(lines, first)
-    columns = _find_columns(lines[first:end])
-    if len(columns) != len(headings) or not _holds_values(lines[first:end]):
+    places = _find_columns(lines[first:end])
+    if len(places) != len(before.headings) or not _holds_values(lines[first:end]):
         return None
-    return _Table(first, end, [list(headings), *_read_rows(lines[first:end], columns)])
+    if len(_cells(lines[first])) < 2 and _begin(lines[first]) < places[1].start:
+        return None
+    reader = _RowReader(places, before)
+    reader.rows.append(list(before.headings))
+    reader.read(lines[first:end])
+    return _Table(first, end, reader.rows, reader.columns)
+
+
+def _may_begin_rest(lines: Sequence[str], first: int) -> bool:
+    """True for a row, or for the end of a value just above one."""
+    if len(_cells(lines[first])) > 1:
+        return True
+    above = list(takewhile(bool, lines[first : first + _FARTHEST + 1]))
+    return (
+        bool(above)
+        and all(map(_REST.fullmatch, map(str.strip, above[:1])))
+        and any(len(_cells(line)) > 1 for line in above)
+    )
 
 
 def _cells(line: str) -> list[str]:
@@ -152,16 +241,24 @@ def _are_headings(lines: Sequence[str], number: int) -> bool:
 
 
 def _find_end(lines: Sequence[str], first: int) -> int:
-    """The line after a table: at the left a sentence, or one word after a blank line."""
+    """The line after a table: at the left a sentence, or one word after a blank line.
+
+    Or any line of one piece that begins to the left of all rows.
+    """
     left = _end_of_first_cell(lines[first])
     most = min(len(lines), first + _MOST_ROWS)
+    margin = 0
     for number in range(first + 1, most):
         text = lines[number].strip()
         if not any(lines[number : number + _MOST_BLANK]):
             return number
-        if text and len(_cells(text)) == 1 and _begin(lines[number]) < left:
+        begin = _begin(lines[number])
+        if len(_cells(text)) > 1:
+            if VALUE_SIGN.search(text):
+                margin = min(margin or begin, begin)
+        elif text and begin < left:
             is_prose = len(text) > _LONGEST_PROSE and " " in text
-            if is_prose or not lines[number - 1]:
+            if is_prose or not lines[number - 1] or begin < margin:
                 return number
     return most
 
@@ -189,82 +286,125 @@ class _Column:
 
     def __init__(self, number: int, places: slice) -> None:
         """Its number counts from 0."""
-        self._number, self._places = number, places
+        self.places = places
+        self._number = number
         self._full = _FULL * (places.stop - places.start)
         self._row: list[str] = []
         """The row with the last cell."""
         self._is_full = False
         self._lines_since = 0
 
-    def add(self, line: str, row: list[str]) -> None:
-        """Add the cell of the next line to its row, or to the value that goes on there."""
-        text, number = line[self._places].rstrip(), self._number
-        cell = text.strip()
+    def go_on_from(self, before: "_Column") -> None:
+        """Go on with the last cell of the same column on the page before."""
+        self._row, self._is_full, self._lines_since = before._row, before._is_full, 0
+
+    def add(self, text: str, row: list[str], *, is_alone: bool) -> None:
+        """Add the cell of the next line to its row, or to the value that goes on there.
+
+        `is_alone` if the line hardly begins another row.
+        """
+        cell, number = text.strip(), self._number
         self._lines_since += 1
         if not cell:
             return
-        is_alone = not line[: self._places.start].strip()
         near = self._row and self._lines_since <= _FARTHEST
-        above = self._row[number].rpartition(" ")[2] if near else ""
-        if above and _goes_on(above, cell, is_full=self._is_full, is_alone=is_alone):
+        above = self._row[number] if near else ""
+        if above and is_part_of_hash(cell):
+            is_rest = is_alone or (is_begun(above) and len(cell) not in HASH_DIGITS)
+            self._append(cell, self._row if is_rest else row)
+        elif above and _goes_on(above.rpartition(" ")[2], cell, is_full=self._is_full):
             self._row[number] += cell
         else:
-            row[number] = f"{row[number]} {cell}".strip()
-            self._row = row
-        self._is_full, self._lines_since = len(text) >= self._full, 0
+            self._append(cell, row)
+        self._is_full, self._lines_since = len(text.rstrip()) >= self._full, 0
+
+    def _append(self, cell: str, row: list[str]) -> None:
+        row[self._number] = f"{row[self._number]} {cell}".strip()
+        self._row = row
 
 
-def _read_rows(lines: Sequence[str], columns: Sequence[slice]) -> list[list[str]]:
-    """The headings and the rows: below one, a line whose first cell is empty belongs to it.
+class _RowReader:
+    """Reads the headings and the rows of a table, line by line.
 
-    A blank line comes between rows, and what belongs to headings holds no value.
+    Below a row, a line whose first cell is empty belongs to it.  A blank line comes between rows,
+    and what belongs to headings holds no value.
     """
-    readers = [_Column(*each) for each in enumerate(columns)]
-    between = [slice(one.stop, two.start) for one, two in pairwise(columns)]
-    rows: list[list[str]] = []
-    is_apart = True
-    for line in lines:
-        if any(line[places].strip() for places in between):
-            rows.append(_cells(line))  # a footer, or cells that cannot be told apart
-        elif line:
-            begins = (
-                is_apart or not rows or line[columns[0]].strip() or len(rows[-1]) != len(columns)
-            )
-            if begins or (len(rows) == 1 and VALUE_SIGN.search(line)):
-                rows.append([""] * len(columns))
-            for reader in readers:
-                reader.add(line, rows[-1])
-        is_apart = not line
-    return rows
+
+    def __init__(self, places: Sequence[slice], before: OpenTable | None) -> None:
+        self.rows: list[list[str]] = []
+        self.columns = [_Column(*each) for each in enumerate(places)]
+        around = (slice(0, 0), *places, slice(None, None))
+        self._between = [slice(one.stop, two.start) for one, two in pairwise(around)]
+        self._before = before
+
+    def read(self, lines: Sequence[str]) -> None:
+        """Read all lines."""
+        self._go_on()
+        is_apart = True
+        for line in lines:
+            texts = self._split(line)
+            if not texts:
+                self.rows.append(_cells(line))  # a footer, or cells that cannot be told apart
+            elif line:
+                self._read(texts, is_apart=is_apart)
+            is_apart = not line
+
+    def _split(self, line: str) -> list[str]:
+        """The text in each column; none if a piece of the line is in several or in none."""
+        if not any(line[places].strip() for places in self._between):
+            return [line[column.places] for column in self.columns]
+        texts = [""] * len(self.columns)
+        for piece in _PIECE.finditer(line):
+            touched = [
+                number
+                for number, column in enumerate(self.columns)
+                if piece.start() < column.places.stop and column.places.start < piece.end()
+            ]
+            if len(touched) != 1 or texts[touched[0]]:
+                return []
+            texts[touched[0]] = piece[0]
+        return texts
+
+    def _read(self, texts: Sequence[str], *, is_apart: bool) -> None:
+        begins = bool(texts[0].strip())
+        ends = not self.rows or len(self.rows[-1]) != len(self.columns)
+        below_headings = len(self.rows) == 1 and (
+            self._go_on() or any(map(VALUE_SIGN.search, texts))
+        )
+        if is_apart or begins or ends or below_headings:
+            self.rows.append([""] * len(self.columns))
+        is_alone = not begins or not any(map(str.strip, texts[1:]))
+        for column, text in zip(self.columns, texts, strict=True):
+            column.add(text, self.rows[-1], is_alone=is_alone)
+
+    def _go_on(self) -> bool:
+        """Go on with the table of the page before if the headings are the same."""
+        before, self._before = self._before, None
+        if before is None or len(before.columns) != len(self.columns):
+            return False
+        if self.rows[:1] != [before.headings]:
+            self._before = before
+            return False
+        for one, two in zip(self.columns, before.columns, strict=True):
+            one.go_on_from(two)
+        return True
 
 
-def _goes_on(cell: str, below: str, *, is_full: bool, is_alone: bool) -> bool:
-    """True if a value that ends a cell, and perhaps fills it, goes on in the line below.
-
-    `is_alone` if no cell is before that below: then it is hardly that of another row.
-    """
+def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
+    """True if a value that ends a cell, and perhaps fills it, goes on in the line below."""
     if len(cell) > _LONGEST_VALUE or not _REST.fullmatch(below):
         return False
     if cell.endswith("-"):
         return cell[-2:-1].isalnum()
-    if _HEX.fullmatch(cell):
-        return _ends_hash(cell, below, is_alone=is_alone)
     clear, rest = refang(cell), refang(below)
     if url := _URL.fullmatch(clear):
-        return (is_full or clear.endswith("/")) and _ends_url(url[1], rest)
+        return (is_full or clear.endswith(_OPEN_ENDS)) and _ends_url(url[1], rest)
     _, sign, host = clear.rpartition("@")
     if parse_known_host(host):
         return False
     if sign:
         return "@" not in rest
     return is_full and _PART_OF_HOST.fullmatch(clear) is not None and _ends_host(clear + rest)
-
-
-def _ends_hash(digits: str, below: str, *, is_alone: bool) -> bool:
-    """True if the line below is the rest of a hash; one that may be whole goes on only alone."""
-    if not _HEX_DIGITS.fullmatch(below) or len(below) in HASH_DIGITS:
-        return False
-    return is_alone or len(digits) not in HASH_DIGITS
 
 
 def _ends_host(text: str) -> bool:

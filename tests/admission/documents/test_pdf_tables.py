@@ -1,13 +1,15 @@
 """Tables of PDFs: who received a mail, and values that a column broke."""
 
+import hashlib
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import pytest
 from support.documents import pdf_of_tables
 from support.reading import read_file, values
 
 from tocsin.admission.documents.pdf import join_after_hyphens
-from tocsin.admission.documents.pdf_tables import write_tables
+from tocsin.admission.documents.pdf_tables import read_tables
 
 MD5 = "44d88612fea8a8f36de82e1278abb02f"
 COLUMNS = (40, 110, 240, 380, 450)
@@ -60,14 +62,54 @@ class TestRecipients:
         assert set(found([HEADINGS, (), *spaced])) == set().union(*map(of_row, range(4)))
 
     def test_a_page_without_a_table_stays_as_it_is(self) -> None:
-        assert write_tables("Contact  us\nsoc@city-hospital.org, or by telephone") is None
+        assert read_tables("Contact  us\nsoc@city-hospital.org, or by telephone") is None
 
     def test_bars_in_cells_are_no_delimiters(self) -> None:
         page = [HEADINGS, ("a|b", *row(1)[1:])]
         assert set(found(page)) == of_row(1)
 
 
+class TestEnds:
+    LEFT = (40, 44, 170, 300)
+    """The text below the table begins to the left of its first column."""
+
+    def test_a_line_to_the_left_of_the_rows_ends_a_table(self) -> None:
+        rows = [("", f"s{n}@evil-{n}.top", f"v{n}@x.org", "45.9.148.1") for n in range(3)]
+        page = [("", "From", "To", "Source IP"), *rows, ("45.9.70.9",), ("a@evil.top",)]
+        assert set(found(page, columns=self.LEFT)) == {
+            *(f"s{n}@evil-{n}.top" for n in range(3)),
+            *("45.9.148.1", "45.9.70.9", "a@evil.top"),
+        }
+
+    def test_a_footer_in_columns_does_not_come_between_pages(self) -> None:
+        first = [HEADINGS, *map(row, range(3)), ("2026-11-", "s@evil-", "v@city-", "45.9.1.1", "")]
+        first += [(), (), (), ("TLP:GREEN", "Page 1")]
+        second = [("SOC", "", "Peter"), (), HEADINGS, ("12", "mail.top", "hospital.org", "", "")]
+        second += map(row, range(3, 6))
+        assert set(found(first, second)) == {
+            *set().union(*map(of_row, range(6))),
+            *("s@evil-mail.top", "45.9.1.1"),
+        }
+
+
 class TestBrokenValues:
+    @pytest.mark.parametrize("headings", [[HEADINGS], []])
+    def test_a_value_that_goes_on_with_the_next_page_is_whole(
+        self, headings: list[Sequence[str]]
+    ) -> None:
+        first = [HEADINGS, *map(row, range(3)), (*row(3)[:4], "http://bad.top/index.php?")]
+        second = [*headings, ("", "", "", "", "id=10"), *map(row, range(4, 8))]
+        assert "http://bad.top/index.php?id=10" in found(first, second)
+        assert "http://bad.top/index.php" not in found(first, second)
+
+    def test_a_value_that_is_wider_than_others_is_in_its_column(self) -> None:
+        rows = [(f"a{n}", f"s{n}@evil-{n}.top", f"v{n}@x.org") for n in range(40)]
+        long = ("b", "http://evil.top/aaaaaaaaaaaaaaaaaaaaaaaa/", "v@x.org")
+        page = [("Name", "From", "To"), *rows, long, ("", "rest.php", "")]
+        assert "http://evil.top/aaaaaaaaaaaaaaaaaaaaaaaa/rest.php" in found(
+            page, columns=(40, 90, 280)
+        )
+
     def test_what_columns_broke_is_whole(self) -> None:
         rows = [
             HEADINGS,
@@ -141,6 +183,56 @@ class TestBrokenValues:
             (digest[20:],),
         ]
         assert set(found(rows, columns=(40, 240, 400))) == {digest, "s@evil.top"}
+
+
+class TestBrokenHashes:
+    SHA256 = hashlib.sha256(b"x").hexdigest()
+    SHA512 = hashlib.sha512(b"x").hexdigest()
+
+    @staticmethod
+    def broken(digest: str, *widths: int) -> list[str]:
+        ends = list(accumulate(widths))
+        return [digest[one:two] for one, two in pairwise((0, *ends, len(digest)))]
+
+    @pytest.mark.parametrize("widths", [(31, 32, 33), (32, 32, 32), (31, 33, 31), (64,), (20, 20)])
+    def test_one_of_which_a_part_is_as_long_as_another_hash_is_whole(
+        self, widths: Sequence[int]
+    ) -> None:
+        first, *rest = self.broken(self.SHA512, *widths)
+        page = [("Type", "Value", "Note"), ("sha512", first, "a")]
+        page += [*(("", part, "") for part in rest), ("ip", "45.9.1.1", "b")]
+        assert found(page, columns=(40, 90, 480)) == [self.SHA512, "45.9.1.1"]
+
+    def test_a_row_with_several_has_each_whole(self) -> None:
+        digests = (MD5, self.SHA256)
+        rows = [("a.exe", *(each[:31] for each in digests)), ("", MD5[31:], self.SHA256[31:63])]
+        rows += [("", "", self.SHA256[63:]), ("b.exe", MD5[::-1][:31], self.SHA256[::-1][:31])]
+        rows += [("", MD5[::-1][31:], self.SHA256[::-1][31:])]
+        page = [("File", "MD5", "SHA256"), *rows]
+        whole = {*digests, *(each[::-1] for each in digests)}
+        assert set(found(page, columns=(40, 90, 300))) == whole
+
+    def test_hashes_of_several_kinds_in_a_cell_are_whole(self) -> None:
+        sha1 = hashlib.sha1(b"x").hexdigest()
+        parts = [MD5, sha1[:38], sha1[38:], self.SHA256[:38], self.SHA256[38:]]
+        page = [("File", "Hashes"), *zip(("a.exe", "", "", "", ""), parts, strict=True)]
+        assert found(page, columns=(40, 90)) == [MD5, sha1, self.SHA256]
+
+    def test_the_parts_may_stand_around_the_middle_of_the_row(self) -> None:
+        parts = self.broken(self.SHA256, 20, 20, 19)
+        page = [("Type", "Value"), ("ip", "45.9.1.1")]
+        page += zip(("", "sha256", "", ""), parts, strict=True)
+        assert found([*page, ("ip", "45.9.1.2")], columns=(40, 90)) == [
+            "45.9.1.1",
+            self.SHA256,
+            "45.9.1.2",
+        ]
+
+    def test_one_that_goes_on_with_the_next_page_is_whole(self) -> None:
+        first, *rest = self.broken(self.SHA256, 20, 20)
+        pages = [("Type", "Value"), ("ip", "45.9.1.1"), ("sha256", first)]
+        second = [("Type", "Value"), *(("", part) for part in rest), ("md5", MD5)]
+        assert found(pages, second, columns=(40, 90)) == ["45.9.1.1", self.SHA256, MD5]
 
 
 class TestHyphens:

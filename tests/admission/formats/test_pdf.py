@@ -12,7 +12,7 @@ from support.documents import pdf, pdf_of_streams
 from support.reading import format_name, messages, read_file, values
 
 from tocsin.admission.documents import pdf as documents_pdf
-from tocsin.admission.documents.pdf import join_broken_hashes
+from tocsin.admission.documents.broken_hashes import join_broken_hashes
 from tocsin.admission.documents.pdf import read as read_pdf
 from tocsin.admission.errors import Malformed
 
