@@ -19,6 +19,7 @@ _MOST_CELLS = 10_000_000
 _REFERENCE = re.compile(r"([A-Z]{1,3})\d{1,7}")
 _DATE_FORMATS = frozenset((*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)))
 """Numbers of built-in formats of dates and times (ECMA-376, 18.8.30)."""
+_ESCAPED = re.compile(r"_x(00[0-9A-Fa-f]{2})_")
 _NOT_CODE = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.|_.|\*.')
 _DATE_CODE = re.compile(r"[dmyhs]", re.IGNORECASE)
 _DAY_ONE = datetime(1899, 12, 30)  # noqa: DTZ001  (Excel's days have no time zone)
@@ -53,7 +54,7 @@ class _SharedStrings:
         self._in_text = False
         self._phonetic -= name == "rPh"
         if name == "si":
-            self._book.strings.append("".join(self._pieces))
+            self._book.strings.append(_unescape("".join(self._pieces)))
             self._pieces = []
 
     def text(self, data: str) -> None:
@@ -67,12 +68,14 @@ class _SheetReader:
     def __init__(self, book: _Book) -> None:
         self.rows: dict[int, dict[int, str]] = {}
         self.hidden = 0
+        self.without_result = 0
+        """Cells with a formula of which no program wrote the result."""
         self._book = book
         self._row = self._column = 0
         self._skipped = False
         self._kind = self._style = ""
         self._pieces: list[str] = []
-        self._in_value = False
+        self._in_value = self._has_formula = False
 
     def start(self, name: str, attributes: Mapping[str, str]) -> None:
         """See `Archive.parse`."""
@@ -86,14 +89,19 @@ class _SheetReader:
             self._column = _column(found[1]) if found else self._column + 1
             self._kind, self._style = attributes.get("t", "n"), attributes.get("s", "")
             self._pieces = []
+            self._has_formula = False
         elif name in ("v", "t"):
             self._in_value = not self._skipped
+        elif name == "f":
+            self._has_formula = not self._skipped
 
     def end(self, name: str) -> None:
         """See `Archive.parse`."""
         if name in ("v", "t"):
             self._in_value = False
-        elif name == "c" and self._pieces:
+        elif name == "c" and not self._pieces:
+            self.without_result += self._has_formula
+        elif name == "c":
             value = self._format("".join(self._pieces))
             if value:
                 self._book.budget.add(value)
@@ -114,7 +122,12 @@ class _SheetReader:
         is_date = self._kind == "n" and self._style.isdigit()
         if is_date and int(self._style) in self._book.date_styles:
             return _format_date(value, self._book.day_one)
-        return value
+        return _unescape(value)
+
+
+def _unescape(text: str) -> str:
+    """The text of a cell in which Excel writes signs as their numbers: `_x000D_`."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
 
 
 def _row(number: str) -> int:
@@ -153,6 +166,11 @@ def read(content: bytes) -> Workbook:
         archive.parse(part, reader.start, reader.end, reader.text)
         if reader.hidden:
             notes.append(f"hidden rows of the sheet {name!a} are not read: {reader.hidden}")
+        if reader.without_result:
+            notes.append(
+                f"formulas of the sheet {name!a} have no result: {reader.without_result}; "
+                "open the file in a spreadsheet program and save it"
+            )
         sheets.append(Sheet(name, list(_make_rows(reader.rows, name, notes))))
     return Workbook(sheets, notes)
 

@@ -1,11 +1,14 @@
-"""Excel workbooks (XLSX): each visible sheet is read as a table, as if it were CSV."""
+"""Excel workbooks (XLSX): each visible sheet is read as a table, as if it were CSV.
+
+What the name of a sheet, or a title in it, says to be about victims is not read.
+"""
 
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tocsin.admission.documents import Sheet, Workbook
+from tocsin.admission.documents import Sheet, Workbook, as_seen
 from tocsin.admission.documents.bounded import (
     join_parts,
     read_document,
@@ -13,12 +16,18 @@ from tocsin.admission.documents.bounded import (
     with_notes,
 )
 from tocsin.admission.errors import Unprocessable
+from tocsin.admission.extraction.field_names import names_recipients, names_victims
 from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats import csv as tables
 from tocsin.admission.model import Candidate
+from tocsin.admission.observables.ioc_types import may_be_ioc
 
 _LINE = re.compile(r"\bline (\d+)")
+_MOST_TITLES = 20
+"""Rows among which the headings of the first table are."""
+_COUNT = re.compile(r"[\d().:#_-]+")
+"""What a name of a sheet has beside its words: `2. Victims (3)`."""
 _SPACE = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 """Characters at which a reader of lines or cells would cut a cell."""
 
@@ -29,8 +38,81 @@ def _accepts(name: str, content: bytes) -> bool:
 
 def _read_file(name: str, content: bytes, options: ReadOptions) -> Iterator[Candidate]:
     book = read_document("xlsx", content, Workbook)
-    parts = ((f"sheet {each.name!a}", _read_sheet(each, options)) for each in book.sheets)
-    return with_notes(join_parts(parts), book.notes)
+    notes = list(book.notes)
+    shared = [
+        _leave_out_victims(each, notes) for each in book.sheets if not _is_of_victims(each.name)
+    ]
+    parts = (
+        (f"sheet {each.name!a}", _read_sheet(each, options))
+        for sheet in shared
+        for each in ([sheet] if options.columns else _split(sheet))
+    )
+    notes += [
+        f"the sheet {each.name!a} is not read, for it is about victims: rename it to send it"
+        for each in book.sheets
+        if _is_of_victims(each.name)
+    ]
+    return with_notes(join_parts(parts), notes)
+
+
+def _is_of_victims(title: str) -> bool:
+    """True if the name of a sheet, or a title, is that of victims or recipients."""
+    plain = _COUNT.sub(" ", title).strip()
+    return names_victims(plain) or names_recipients(plain)
+
+
+def _leave_out_victims(sheet: Sheet, notes: list[str]) -> Sheet:
+    """The sheet without the rows from a title of victims to the next blank row or title."""
+    kept: list[tuple[int, list[str]]] = []
+    left_out = list[int]()
+    before = since_title = -1  # negative outside of rows that are left out
+    for number, cells in sheet.rows:
+        title = _title(cells)
+        if _is_of_victims(title):
+            since_title = 0
+        elif title or (since_title > 0 and number > before + 1):
+            since_title = -1
+        elif since_title >= 0:
+            since_title += 1
+        before = number
+        if since_title >= 0:
+            left_out.append(number)
+        else:
+            kept.append((number, cells))
+    if left_out:
+        notes.append(
+            f"rows of the sheet {sheet.name!a} below a title of victims are not read: "
+            f"{len(left_out) - 1}, from row {left_out[0]} on"
+        )
+    return Sheet(sheet.name, kept)
+
+
+def _title(cells: Sequence[str]) -> str:
+    """The text of a row that has one, unless that may be a value; else empty."""
+    filled = [cell for cell in cells if cell.strip()]
+    return filled[0] if len(filled) == 1 and not may_be_ioc(filled[0]) else ""
+
+
+def _split(sheet: Sheet) -> Iterator[Sheet]:
+    """The tables of a sheet: one ends at a blank row above the headings of the next.
+
+    Each has the titles above the first one, which may state a TLP level.
+    """
+    parts: list[list[tuple[int, list[str]]]] = [[]]
+    titles: list[tuple[int, list[str]]] | None = None
+    for place, (number, cells) in enumerate(sheet.rows):
+        is_apart = place > 0 and number > sheet.rows[place - 1][0] + 1
+        if titles is not None and is_apart and _begins_table(sheet, place):
+            parts.append(list(titles))
+        elif titles is None and place < _MOST_TITLES and tables.names_columns(cells):
+            titles = list(parts[0])
+        parts[-1].append((number, cells))
+    yield from (Sheet(sheet.name, rows) for rows in parts)
+
+
+def _begins_table(sheet: Sheet, place: int) -> bool:
+    """True if the row at that place has headings, or is a title above them."""
+    return any(tables.names_columns(cells) for _, cells in sheet.rows[place : place + 2])
 
 
 def _read_sheet(sheet: Sheet, options: ReadOptions) -> Iterator[Candidate]:
@@ -57,7 +139,7 @@ def _format_table(sheet: Sheet) -> str:
     """The rows of the sheet as lines of a table."""
     table = io.StringIO()
     writer = csv.writer(table, delimiter="\t", lineterminator="\n")
-    writer.writerows([_SPACE.sub(" ", cell) for cell in cells] for _, cells in sheet.rows)
+    writer.writerows([_SPACE.sub(" ", as_seen(cell)) for cell in cells] for _, cells in sheet.rows)
     return table.getvalue()
 
 

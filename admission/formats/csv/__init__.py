@@ -8,7 +8,7 @@ report does not.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import BinaryIO
 
 from tocsin.admission.extraction.dates import parse_date
@@ -23,6 +23,7 @@ from tocsin.admission.extraction.external_ids import (
 from tocsin.admission.extraction.field_names import (
     holds_people,
     names_recipients,
+    names_victims,
     normalise_heading,
 )
 from tocsin.admission.extraction.file_lines import FileLines
@@ -78,9 +79,12 @@ from tocsin.admission.formats.misp.attribute_types import is_private_type
 from tocsin.admission.model import Action, Candidate, Finding, Tlp
 from tocsin.admission.observables.ioc_types import IocType, RecognisedIoc, may_be_ioc
 from tocsin.admission.observables.placeholders import EXPLANATION, has_placeholder
+from tocsin.admission.observables.refang import refang
 
 _ENDINGS = (".csv", ".tsv")
 _COMMENTS = ("#", "//")
+_NUMBERS = "#"
+"""The heading of a column of numbers."""
 _SAMPLE = 200
 """Rows by which the columns are guessed."""
 _LONGEST_START = 65_536
@@ -94,6 +98,7 @@ _READ_CELLS: Mapping[Role, tuple[str, str]] = {
     Role.CONFIDENCE: ("confidence", "give a number from 0 to 100, or low, medium or high"),
 }
 """The columns whose cells must be numbers or dates, with the property that they become."""
+_LONGEST_LABEL = 40
 _LONGEST_EXCERPT = 60
 """Characters of a cell that is refused."""
 _MARKDOWN_ROW = re.compile(r"\s*\|.*\|\s*$")
@@ -134,7 +139,12 @@ def _names_columns(line: str, first: str, delimiter: str) -> bool:
     """True if a line holds the headings of a table whose first row is `first`."""
     if delimiter not in first or line.count(delimiter) != first.count(delimiter):
         return False
-    columns = parse_headings(line.split(delimiter))
+    return names_columns(line.split(delimiter))
+
+
+def names_columns(cells: Sequence[str]) -> bool:
+    """True if cells are the headings of a table."""
+    columns = parse_headings(cells)
     return columns is not None and _has_several_roles(columns)
 
 
@@ -239,12 +249,14 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
     width = next((len(row.cells) for row in sample if not row.blank), 0)
     for number, row in enumerate(sample):
         columns = parse_headings(row.cells) if any(row.cells) else None
-        if row.comment:  # feeds name their columns in the last line of a comment
+        if (
+            row.comment and row.cells[0].strip() != _NUMBERS
+        ):  # feeds name their columns in the last line of a comment
             if columns is not None and len(row.cells) == width and _has_several_roles(columns):
                 return number + 1, columns
             continue
         if columns is not None and (titles == 0 or _has_several_roles(columns)):
-            return number + 1, columns
+            return _prefer_headings_below(sample, number + 1, columns)
         if any(is_value(cell) and not is_field(cell) for cell in row.cells[:50]):
             break
         titles += any(row.cells)
@@ -254,6 +266,22 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
         if titles == _MOST_TITLES:
             break
     return start, guess_columns([row.cells for row in sample[start:] if not row.blank], headings)
+
+
+def _is_private(label: str, cell: str) -> bool:
+    """True if the cell before one says that it holds a victim or a person's mailbox."""
+    if len(label) > _LONGEST_LABEL or "." in label or not label.strip():
+        return False
+    return names_victims(label) or ("@" in refang(cell) and holds_people(label))
+
+
+def _prefer_headings_below(sample: list[Row], start: int, columns: Columns) -> tuple[int, Columns]:
+    """The rows and columns below headings; of groups of columns, those below these."""
+    if not _has_several_roles(columns) and start < len(sample):
+        below = parse_headings(sample[start].cells)
+        if below is not None and _has_several_roles(below):
+            return start + 1, below
+    return start, columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,7 +428,11 @@ class _Table:
     def _find_whole_values(self, row: Row) -> Iterator[Value]:
         """The cells of a row that are indicators, in a table without known headings."""
         columns = self.columns
-        cells = (cell for n, cell in enumerate(row.cells) if n not in columns.withheld)
+        cells = (
+            cell
+            for n, (label, cell) in enumerate(pairwise(("", *row.cells)))
+            if n not in columns.withheld and not (may_be_ioc(cell) and _is_private(label, cell))
+        )
         found = list(chain.from_iterable(map(find_whole_value, filter(may_be_ioc, cells))))
         for value in found:
             private = columns.headings and value.kind is IocType.EMAIL

@@ -96,6 +96,85 @@ class TestReading:
         assert values(found) == ["evil.com", "evil.org"]
         assert found[0].object and found[0].object["description"] == 'say "hi" there'
 
+    def test_a_formula_without_a_result_is_named(self) -> None:
+        formula = (
+            '<row r="2"><c r="A2" t="str"><f>A1</f><v>evil.org</v></c><c r="B2"><f>A1</f></c></row>'
+        )
+        found = read_file("a.xlsx", xlsx({"S": rows(["evil.com"]) + formula}))
+        assert values(found) == ["evil.com", "evil.org"]
+        assert messages(found)[-1] == (
+            "formulas of the sheet 'S' have no result: 1; "
+            "open the file in a spreadsheet program and save it"
+        )
+
+    def test_signs_that_excel_writes_as_numbers_and_that_nobody_sees_are_none(self) -> None:
+        sheet = rows(
+            ["Domain"], ["evil.com_x000D_"], ["ev\u00adil.org"], ["\u200bbad\u2011evil.com"]
+        )
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == [
+            "evil.com",
+            "evil.org",
+            "bad-evil.com",
+        ]
+
+
+class TestVictims:
+    @pytest.mark.parametrize("name", ["Victims", "2. Affected hosts (3)", "Recipients"])
+    def test_a_sheet_of_them_is_named_and_not_read(self, name: str) -> None:
+        sheets = {
+            "IOCs": rows(["evil.com"]),
+            name: rows(["Host", "IP"], ["vpn.lab.org", "45.9.1.1"]),
+        }
+        found = read_file("a.xlsx", xlsx(sheets))
+        assert values(found) == ["evil.com"]
+        assert messages(found)[-1] == (
+            f"the sheet {name!a} is not read, for it is about victims: rename it to send it"
+        )
+
+    def test_rows_below_a_title_of_them_are_named_and_not_read(self) -> None:
+        sheet = rows(
+            *(["Attackers"], ["IP", "Domain"], ["45.9.1.1", "evil.com"], []),
+            *(["Victims"], ["Host", "IP"], ["vpn.lab.org", "45.9.2.2"], []),
+            *(["Tools"], ["IP", "Domain"], ["45.9.1.2", "evil.org"]),
+        )
+        found = read_file("a.xlsx", xlsx({"S": sheet}))
+        assert values(found) == ["45.9.1.1", "evil.com", "45.9.1.2", "evil.org"]
+        assert (
+            "rows of the sheet 'S' below a title of victims are not read: 2, from row 5 on"
+            in messages(found)
+        )
+
+    @pytest.mark.parametrize("blank", [[], [[]]])
+    def test_a_list_below_a_title_of_them_is_not_read(self, blank: list[list[str]]) -> None:
+        sheet = rows(["evil.com"], ["Recipients"], *blank, ["jane@lab.org"], ["al@lab.org"])
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com"]
+
+    def test_a_table_below_another_has_its_own_headings(self) -> None:
+        sheet = rows(
+            *(["TLP:AMBER"], [], ["IP", "Domain"], ["45.9.1.1", "evil.com"], []),
+            *(["Sender", "Recipient"], ["joe@bad.com", "jane@lab.org"]),
+        )
+        found = read_file("a.xlsx", xlsx({"S": sheet}))
+        assert values(found) == ["45.9.1.1", "evil.com", "joe@bad.com"]
+        markings = [each.object["object_marking_refs"] for each in found if each.object]
+        assert markings == [[TLP_2_IDS[Tlp.AMBER]]] * 3
+
+    def test_a_label_beside_a_cell_says_whose_it_is(self) -> None:
+        labels = [["Case", "114"], ["C2", "evil.com"], ["Victim IP", "45.9.2.2"]]
+        labels += [["Affected host", "vpn.lab.org"], ["Sent to", "jane@lab.org"]]
+        assert values(read_file("a.xlsx", xlsx({"S": rows(*labels)}))) == ["evil.com"]
+
+    @pytest.mark.parametrize(("heading", "senders"), [("IOC", ["joe@bad.com"]), ("What", [])])
+    def test_a_column_of_numbers_makes_its_headings_no_comment(
+        self, heading: str, senders: list[str]
+    ) -> None:
+        sheet = rows(["#", heading, "Who got it"], [1, "joe@bad.com", "jane@lab.org"])
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == senders
+
+    def test_groups_of_columns_are_no_headings(self) -> None:
+        sheet = rows(["Mail", "", "Web"], ["From", "To", "URL"], ["", "jane@lab.org", "bad.com/a"])
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["http://bad.com/a"]
+
 
 class TestHostile:
     def test_cells_at_the_far_ends_cost_nothing(self) -> None:
