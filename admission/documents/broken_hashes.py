@@ -12,6 +12,7 @@ _DIGITS = {"md5": 32, "1": 40, "256": 64, "512": 128}
 _KIND = re.compile(r"\b(?:sha-?)?(md5|(?<=sha)1|(?<=sha-)1|256|512)\b")
 _SHORTEST_PART = 16
 """Digits of the shortest beginning of a hash that is taken for one."""
+_AFTER_HASH = ",.;:)"
 _MOST_LEADING = 2
 
 
@@ -42,6 +43,8 @@ def _find_run(lines: list[str], number: int) -> list[str]:
     for place in range(number, len(lines)):
         words = lines[place].split()
         word = words[0] if run and words else (words or [""])[-1]
+        if run and len(words) > 1:
+            word = word.rstrip(_AFTER_HASH)  # in a sentence
         if not _HEX.fullmatch(word) or (not run and len(word) < _SHORTEST_PART):
             break
         run.append(word)

@@ -2,14 +2,16 @@
 
 import io
 import re
-from typing import Literal
+from collections.abc import Callable
 
 from pypdf import PageObject, PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
 from tocsin.admission.documents import DocumentText, TextBudget, as_seen
 from tocsin.admission.documents.broken_hashes import join_broken_hashes
-from tocsin.admission.documents.pdf_tables import VALUE_SIGN, OpenTable, PageTables, read_tables
+from tocsin.admission.documents.broken_urls import join_broken_urls
+from tocsin.admission.documents.pdf_notes import RaisedNotes
+from tocsin.admission.documents.pdf_tables import VALUE_SIGN, PageTables, read_tables
 from tocsin.admission.errors import Malformed
 from tocsin.admission.observables.domain_names import parse_known_host
 from tocsin.admission.observables.refang import refang
@@ -35,6 +37,7 @@ _HYPHEN_AT_END = re.compile(r"[^\W_]-[ \n]")
 _BLANKS = re.compile(r"([ \n]+)")
 _WIDEST_BREAK = 2
 """Blanks and line breaks between the parts of a value."""
+_MOST_PASSES = 3
 _LONGEST_VALUE = 2_000
 _HOST = re.compile(r"[a-z0-9][a-z0-9-]{0,62}(?:\.[a-z0-9-]{1,63}){1,10}(?![\w@])", re.IGNORECASE)
 _HOST_NAME = re.compile(r"[a-z0-9.-]{1,253}")
@@ -54,7 +57,8 @@ def read(content: bytes) -> DocumentText:
     budget, empty, broken, flat = TextBudget(), list[int](), list[int](), list[int]()
     waiting: PageTables | None = None
     for number, page in enumerate(pages, 1):
-        text = _text_of(page)
+        notes = RaisedNotes()
+        text = _text_of(page, notes)
         if text is None:
             broken.append(number)
         elif not text.strip():
@@ -62,20 +66,20 @@ def read(content: bytes) -> DocumentText:
         else:
             tables = None
             if number <= _MOST_PAGES_WITH_TABLES:
-                tables = _read_tables(page, text, waiting.open_table if waiting else None)
+                tables = _read_tables(page, text, notes, waiting)
             elif VALUE_SIGN.search(text):
                 flat.append(number)
             _add(budget, waiting.write() if waiting else "")
-            _add(budget, "" if tables else text)
+            _add(budget, "" if tables else join_broken_urls(text))
             waiting = tables
     _add(budget, waiting.write() if waiting else "")
     if not budget.pieces:
         raise Malformed(_NO_PAGE if broken else _PICTURES)
-    notes = _note_pages("without text, perhaps pictures of it", empty)
-    notes += _note_pages("that cannot be read", broken)
-    notes += _note_pages("of which tables are read as sentences", flat)
+    remarks = _note_pages("without text, perhaps pictures of it", empty)
+    remarks += _note_pages("that cannot be read", broken)
+    remarks += _note_pages("of which tables are read as sentences", flat)
     text = join_after_hyphens(join_broken_hashes(as_seen("".join(budget.pieces))))
-    return DocumentText(text, notes + _note_attachments(reader))
+    return DocumentText(text, remarks + _note_attachments(reader))
 
 
 def _open(content: bytes) -> tuple[PdfReader, list[PageObject]]:
@@ -112,16 +116,29 @@ def _add(budget: TextBudget, text: str) -> None:
         budget.add(text.strip("\n") + "\n")
 
 
-def _read_tables(page: PageObject, text: str, before: OpenTable | None) -> PageTables | None:
+def _read_tables(
+    page: PageObject, text: str, notes: RaisedNotes, before: PageTables | None
+) -> PageTables | None:
     """The text of a page with its tables, if it may have one with values; see `read_tables`."""
-    layout = _text_of(page, "layout") if VALUE_SIGN.search(text) else None
-    return read_tables(layout, before) if layout else None
+    if not VALUE_SIGN.search(text):
+        return None
+    layout = _extract(lambda: page.extract_text(extraction_mode="layout"))
+    return (
+        read_tables(notes.separate(layout), before.open_table if before else None)
+        if layout
+        else None
+    )
 
 
-def _text_of(page: PageObject, mode: Literal["plain", "layout"] = "plain") -> str | None:
-    """The text of a page; None if it cannot be read."""
+def _text_of(page: PageObject, notes: RaisedNotes) -> str | None:
+    """The text of a page, with its notes apart; None if it cannot be read."""
+    text = _extract(lambda: page.extract_text(visitor_text=notes.visit))
+    return None if text is None else notes.separate(text)
+
+
+def _extract(extract: Callable[[], str]) -> str | None:
     try:
-        return page.extract_text(extraction_mode=mode)
+        return extract()
     except MemoryError:
         raise
     except DependencyError:
@@ -155,6 +172,19 @@ def join_after_hyphens(text: str) -> str:
     >>> join_after_hyphens("To: anna@city- hospital.org, http://pay-\\nnow.top/x")
     'To: anna@city-hospital.org, http://pay-now.top/x'
     """
+    for _ in range(_MOST_PASSES):
+        joined = _join_once(text)
+        if joined == text:
+            break
+        text = joined
+    return text
+
+
+def _join_once(text: str) -> str:
+    """From the end to the beginning: the rest of a host shows that it is one.
+
+    The beginning of a URL shows that its rest is one, so one is joined to another in turn.
+    """
     if not _HYPHEN_AT_END.search(text):
         return text
     words = _BLANKS.split(text)  # blanks are at the odd places
@@ -183,6 +213,7 @@ def _is_one_value(word: str, after: str) -> bool:
     if "@" in rest.split("/", 1)[0]:
         return _LOCAL_PART.fullmatch(begin) is not None and begin not in _LABELS
     host = begin.rpartition("@")[2]
+    host = host.lower() if after.isupper() else host  # in capitals, as a style of words has it
     is_value = "@" in begin or _is_part_of_host(host)
     return is_value and not parse_known_host(host) and _begins_with_host(rest)
 

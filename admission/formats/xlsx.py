@@ -1,6 +1,6 @@
 """Excel workbooks (XLSX): each visible sheet is read as a table, as if it were CSV.
 
-What the name of a sheet, or a title in it, says to be about victims is not read.
+Sheets, and rows below titles, of which the name says that they are about victims are not read.
 """
 
 import csv
@@ -27,7 +27,7 @@ _LINE = re.compile(r"\bline (\d+)")
 _MOST_TITLES = 20
 """Rows among which the headings of the first table are."""
 _COUNT = re.compile(r"[\d().:#_-]+")
-"""What a name of a sheet has beside its words: `2. Victims (3)`."""
+"""Signs beside the words of a sheet's name: `2. Victims (3)`."""
 _SPACE = re.compile(r"[\t\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+")
 """Characters at which a reader of lines or cells would cut a cell."""
 

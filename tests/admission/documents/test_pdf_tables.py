@@ -246,6 +246,8 @@ class TestHyphens:
             "john-\nsmith@evil.top",
             "paynow-\nsecure.top",
             "a-\nb-\nc.top",
+            "http://evil.top/a?id=0-\n0ff1&to=http%3a%2f%2fevil-\nwrap.top%2f",
+            "PAYNOW-\nSECURE.TOP",
         ],
     )
     def test_a_value_goes_on_after_a_hyphen(self, text: str) -> None:

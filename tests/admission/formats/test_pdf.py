@@ -97,6 +97,86 @@ class TestReading:
         assert messages(found) == ["files attached to the PDF are not read: 1"]
 
 
+def shown(*pieces: tuple[float, float, float, str]) -> bytes:
+    """A PDF with these pieces of text: size, place from the left and from below."""
+    return pdf_of_streams(
+        "".join(
+            f"BT /F1 {size} Tf 1 0 0 1 {left} {height} Tm ({text}) Tj ET\n"
+            for size, left, height, text in pieces
+        ).encode()
+    )
+
+
+class TestNotes:
+    @pytest.mark.parametrize("note", ["2", "12", "[2]", "*"])
+    def test_the_raised_number_of_a_note_is_no_part_of_a_value(self, note: str) -> None:
+        found = shown((10, 40, 700, "from 45.9.1.1"), (6, 96, 704, note), (10, 110, 700, ", too"))
+        assert values(read_file("a.pdf", found)) == ["45.9.1.1"]
+
+    def test_it_is_none_in_a_table(self) -> None:
+        rows = [(10, 40, 700, "Type"), (10, 200, 700, "Value"), (10, 40, 680, "ip")]
+        rows += [(10, 200, 680, "45.9.1.1"), (6, 230, 684, "2"), (10, 40, 660, "ip")]
+        found = shown(*rows, (10, 200, 660, "45.9.1.12"))
+        assert values(read_file("a.pdf", found)) == ["45.9.1.1", "45.9.1.12"]
+
+    def test_a_smaller_part_that_is_not_raised_belongs_to_its_value(self) -> None:
+        found = shown((10, 40, 700, "from 45.9.1.1"), (8, 96, 700, "2"))
+        assert values(read_file("a.pdf", found)) == ["45.9.1.12"]
+
+
+class TestBrokenUrls:
+    KEPT = ("They led to the page of ", "a bank that they had built ")
+    """Lines that end with the blank at which a word processor broke them."""
+
+    @pytest.mark.parametrize(
+        ("first", "rest"),
+        [
+            ("https://evil.com/common/oauth2/", "authorize?client=1"),
+            ("hxxps://evil[.]com/some/long/path", "/file.bin?x=1"),
+            ("http://evil.com/some/long/page.php?", "id=1."),
+            ("http://evil.com/some/long/folder/", "Setup_2026.exe, too"),
+        ],
+    )
+    def test_one_that_the_end_of_a_line_broke_is_whole(self, first: str, rest: str) -> None:
+        found = values(read_file("a.pdf", pdf([*self.KEPT, f"at {first}", rest])))
+        begin = first.replace("hxxp", "http").replace("[.]", ".")
+        assert found == [begin + rest.split()[0].rstrip(".,")]
+
+    @pytest.mark.parametrize(
+        "below",
+        [
+            *(
+                "http://evil.org/a",
+                "evil.org",
+                "45.9.1.1",
+                "Contact: soc",
+                "and then",
+                "\x95 next/x",
+            ),
+            *("It was open.", MD5),
+        ],
+    )
+    def test_one_that_ends_its_paragraph_is_whole(self, below: str) -> None:
+        lines = [*self.KEPT, "at https://evil.com/some/long/page", below]
+        assert values(read_file("a.pdf", pdf(lines)))[0] == "https://evil.com/some/long/page"
+
+    def test_a_line_with_room_for_more_ends_its_paragraph(self) -> None:
+        lines = [*self.KEPT, "http://evil.com/", "a/b.php was never there"]
+        assert values(read_file("a.pdf", pdf(lines)))[0] == "http://evil.com/"
+
+    def test_without_blanks_at_the_ends_of_lines_nothing_is_joined(self) -> None:
+        lines = [
+            "They led to the page of",
+            "at https://evil.com/common/oauth2/",
+            "authorize?client=1",
+        ]
+        assert values(read_file("a.pdf", pdf(lines)))[0] == "https://evil.com/common/oauth2/"
+
+    def test_a_hash_in_a_sentence_is_whole(self) -> None:
+        lines = [f"the file {SHA256[:40]}", f"{SHA256[40:]}, and more"]
+        assert values(read_file("a.pdf", pdf(lines))) == [SHA256]
+
+
 class TestEncrypted:
     @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
     def test_a_pdf_that_opens_without_a_password_is_read(self, algorithm: str) -> None:

@@ -1,0 +1,71 @@
+"""URLs that the end of a line broke, in the text of a PDF that a word processor made.
+
+Its lines keep the blank at which they were broken.  A line without one is the last of its
+paragraph, or it is broken in the middle of a word.
+"""
+
+import re
+
+from tocsin.admission.documents.broken_hashes import HASH_DIGITS, is_part_of_hash
+from tocsin.admission.observables.domain_names import parse_known_host
+from tocsin.admission.observables.refang import refang
+
+_FEWEST_BLANKS = 2
+"""Lines of a page that end with a blank, if the program that made it keeps them."""
+_FULL = 0.85
+"""The share of the longest line that a line would have with the next piece of its last word."""
+_URL = re.compile(r"[a-z]{2,10}://[^\s/?#]{1,300}[/?#:]?\S{0,2000}$", re.IGNORECASE)
+_OPEN_ENDS = ("/", "?", "&", "=", "%", "_", "-")
+_PIECE = re.compile(r"[^/?&-]*[/?&-]?")
+"""The characters up to the next place at which a word may be broken."""
+_REST = re.compile(r"[\w.~%+=&?#/:;,!()\[\]-]{1,2000}")
+_ONLY_IN_URLS = re.compile(r"[/?=&%_#]")
+_INSIDE_PATH = re.compile(r"\w\.\w|\d")
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?!\w)")
+_END_OF_SENTENCE = ".,;:!)"
+_LONG = 20
+
+
+def join_broken_urls(text: str) -> str:
+    """The text of a page with URLs whole that the end of a line broke."""
+    lines = text.split("\n")
+    if sum(line.endswith(" ") for line in lines) < _FEWEST_BLANKS:
+        return text
+    width = max(map(len, lines))
+    joined, length = lines[:1], len(lines[0])
+    for line in lines[1:]:
+        piece = _find_rest(joined[-1], line)
+        if piece and length + len(piece) >= _FULL * width:
+            joined[-1] += line
+        else:
+            joined.append(line)
+        length = len(line)
+    return "\n".join(joined)
+
+
+def _find_rest(above: str, line: str) -> str:
+    """The first piece of the rest of a URL that may end the line above; else empty."""
+    if "://" not in refang(above[-2_000:]) or above.endswith(" ") or not line.strip():
+        return ""
+    word, rest = refang(above.split()[-1]), line.split()[0]
+    if not line.startswith(rest) or not _URL.search(word) or not _REST.fullmatch(rest):
+        return ""
+    plain = rest.rstrip(_END_OF_SENTENCE)
+    if _is_value(refang(plain)) or not _is_of_url(plain, is_open=word.endswith(_OPEN_ENDS)):
+        return ""
+    found = _PIECE.match(rest)
+    return found[0] if found else ""
+
+
+def _is_value(word: str) -> bool:
+    if "://" in word or _ADDRESS.match(word):
+        return True
+    is_hash = is_part_of_hash(word) and len(word) in HASH_DIGITS
+    return is_hash or parse_known_host(word) is not None
+
+
+def _is_of_url(word: str, *, is_open: bool) -> bool:
+    """True if a word is hardly one of a sentence; after an open end, a file's name is none."""
+    if _ONLY_IN_URLS.search(word) or len(word) >= _LONG:
+        return True
+    return is_open and _INSIDE_PATH.search(word) is not None
