@@ -1,7 +1,8 @@
-"""URLs that the end of a line broke, in the text of a PDF that a word processor made.
+"""URLs that the end of a line broke, in the text of a PDF.
 
-Its lines keep the blank at which they were broken.  A line without one is the last of its
-paragraph, or it is broken in the middle of a word.
+Lines of word processors keep the blank at which they were broken.  A line without one is the last
+of its paragraph, or it is broken in the middle of a word.  Of other lines only a word alone may
+be the rest of a URL that ends in the middle of its path.
 """
 
 import re
@@ -29,13 +30,13 @@ _LONG = 20
 def join_broken_urls(text: str) -> str:
     """The text of a page with URLs whole that the end of a line broke."""
     lines = text.split("\n")
-    if sum(line.endswith(" ") for line in lines) < _FEWEST_BLANKS:
-        return text
+    keeps_blanks = sum(line.endswith(" ") for line in lines) >= _FEWEST_BLANKS
     width = max(map(len, lines))
     joined, length = lines[:1], len(lines[0])
     for line in lines[1:]:
         piece = _find_rest(joined[-1], line)
-        if piece and length + len(piece) >= _FULL * width:
+        is_sure = keeps_blanks or (" " not in line.strip() and joined[-1].endswith(_OPEN_ENDS))
+        if piece and is_sure and length + len(piece) >= _FULL * width:
             joined[-1] += line
         else:
             joined.append(line)

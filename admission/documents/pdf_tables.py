@@ -53,6 +53,11 @@ _REST = re.compile(r"\S{1,2000}")
 _URL = re.compile(r"\S{1,20}://([^\s/:]{1,300})\S{0,2000}")
 _OPEN_ENDS = ("/", "?", "&", "=")
 """Ends of URLs after which lines are broken before they are full."""
+_BEGUN_MARKS = ("[", "[.", "[.]", "(", "(.", "(.)")
+_ENDED_MARKS = ("]", ".]", "[.]", ".)", "(.)")
+"""A dot of a defanged value at which a line was broken."""
+_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}\.?$")
+_WHOLE_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?=$|[:/]\d)")
 _NOTHING = ("n/a", "-", "none", "null", "unknown")
 """Cells without a value."""
 _PIECE = re.compile(r"\S+(?: \S+)*")
@@ -177,17 +182,18 @@ def _find_table(lines: Sequence[str], first: int, before: OpenTable | None = Non
         return None
     end = _find_end(lines, first)
     places = _find_columns(lines[first:end])
-    if len(places) < 2 or not _holds_values(lines[first + 1 : end]):
+    if len(places) < 2 or not _holds_values(lines[first + 1 : end], places[0]):
         return None
     reader = _RowReader(places, before)
     reader.read(lines[first:end])
     return _Table(first, end, reader.rows, reader.columns)
 
 
-def _holds_values(rows: Sequence[str]) -> bool:
-    """True if a row holds a mailbox, or many hold values."""
-    count = sum(VALUE_SIGN.search(row) is not None for row in rows)
-    return any(map(_MAILBOX.search, rows)) or _LEAST_SHARE * count >= len(list(filter(None, rows)))
+def _holds_values(lines: Sequence[str], first: slice) -> bool:
+    """True if a line holds a mailbox, or many rows, counted in the `first` column, hold values."""
+    count = sum(VALUE_SIGN.search(line) is not None for line in lines)
+    rows = sum(bool(line[first].strip()) for line in lines)
+    return any(map(_MAILBOX.search, lines)) or _LEAST_SHARE * count >= max(rows, 1)
 
 
 def _find_rest(lines: Sequence[str], first: int, before: OpenTable | None) -> _Table | None:
@@ -196,7 +202,7 @@ def _find_rest(lines: Sequence[str], first: int, before: OpenTable | None) -> _T
         return None
     end = _find_end(lines, first)
     places = _find_columns(lines[first:end])
-    if len(places) != len(before.headings) or not _holds_values(lines[first:end]):
+    if len(places) != len(before.headings) or not _holds_values(lines[first:end], places[0]):
         return None
     if len(_cells(lines[first])) < 2 and _begin(lines[first]) < places[1].start:
         return None
@@ -309,10 +315,11 @@ class _Column:
             return
         near = self._row and self._lines_since <= _FARTHEST
         above = self._row[number] if near else ""
-        if above and is_part_of_hash(cell):
+        last = above.rpartition(" ")[2]
+        if is_part_of_hash(last) and is_part_of_hash(cell):
             is_rest = is_alone or (is_begun(above) and len(cell) not in HASH_DIGITS)
             self._append(cell, self._row if is_rest else row)
-        elif above and _goes_on(above.rpartition(" ")[2], cell, is_full=self._is_full):
+        elif last and _goes_on(last, cell, is_full=self._is_full):
             self._row[number] += cell
         else:
             self._append(cell, row)
@@ -396,15 +403,27 @@ def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
         return False
     if cell.endswith("-"):
         return cell[-2:-1].isalnum()
+    if cell[-4:].endswith(_BEGUN_MARKS) or below.startswith(_ENDED_MARKS):
+        return True
     clear, rest = refang(cell), refang(below)
     if url := _URL.fullmatch(clear):
         return (is_full or clear.endswith(_OPEN_ENDS)) and _ends_url(url[1], rest)
+    if _ADDRESS.match(clear):
+        return (is_full or clear.endswith(".")) and _ends_address(clear, rest)
     _, sign, host = clear.rpartition("@")
     if parse_known_host(host):
         return False
     if sign:
         return "@" not in rest
     return is_full and _PART_OF_HOST.fullmatch(clear) is not None and _ends_host(clear + rest)
+
+
+def _ends_address(address: str, below: str) -> bool:
+    """True if the line below is the rest of an IPv4 address, perhaps with a port."""
+    found = _WHOLE_ADDRESS.match(address + below)
+    if found is None or VALUE_SIGN.search(below):
+        return False
+    return found.end() > len(address) and all(int(part) < 256 for part in found[0].split("."))
 
 
 def _ends_host(text: str) -> bool:

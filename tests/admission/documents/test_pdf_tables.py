@@ -148,6 +148,34 @@ class TestBrokenValues:
             "http://bad-site0.top/login.php?id=0",
         }
 
+    @pytest.mark.parametrize(
+        ("cell", "below", "value"),
+        [
+            ("45.80.148[.]1", "19:8080", "45.80.148.119"),
+            ("45.33.24[.]14", "5", "45.33.24.145"),
+            ("37.120.233[.]", "89", "37.120.233.89"),
+            ("185.244.129[", ".]79:63047", "185.244.129.79"),
+            ("lab.symantecsafe[.", "]org", "lab.symantecsafe.org"),
+            ("lab.symantecsafe", "[.]org", "lab.symantecsafe.org"),
+        ],
+    )
+    def test_an_address_or_a_defanged_host_is_whole(
+        self, cell: str, below: str, value: str
+    ) -> None:
+        page = [("Value", "Seen", "Note"), (cell, "2022-", "C&C"), (below, "09-12", "server"), ()]
+        page += [("146.70.86[.]61", "2021-", "Tunnel"), ("", "11-27", "")]
+        assert found(page, columns=(40, 140, 240)) == [value, "146.70.86.61"]
+
+    @pytest.mark.parametrize("below", ["45.9.1.2", "300", "next", "12 hosts"])
+    def test_an_address_does_not_go_on_with_another_cell(self, below: str) -> None:
+        page = [("Value", "Note"), ("45.9.148.1", "a"), (below, "b"), ("45.9.148.22", "c")]
+        assert found(page, columns=(40, 240))[0] == "45.9.148.1"
+
+    def test_rows_of_several_lines_are_counted_once(self) -> None:
+        page = [("From", "Note"), ("45.9.1.1", "a word"), *(("", "and another"),) * 8]
+        page += [("45.9.1.", ""), ("12", "b")]
+        assert found(page, columns=(40, 240)) == ["45.9.1.1", "45.9.1.12"]
+
     @pytest.mark.parametrize("below", ["N/A", "evil-2.top", "http://evil-3.top/aaaaa", "-"])
     def test_the_next_value_of_a_column_is_no_rest(self, below: str) -> None:
         rows = [HEADINGS, row(1), (*row(2)[:4], below)]

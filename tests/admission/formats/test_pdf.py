@@ -8,6 +8,13 @@ import zlib
 import pytest
 from pypdf import PdfReader, PdfWriter
 from pypdf.errors import DependencyError
+from pypdf.generic import (
+    ArrayObject,
+    DictionaryObject,
+    FloatObject,
+    NameObject,
+    StreamObject,
+)
 from support.documents import pdf, pdf_of_streams
 from support.reading import format_name, messages, read_file, values
 
@@ -107,6 +114,46 @@ def shown(*pieces: tuple[float, float, float, str]) -> bytes:
     )
 
 
+class TestForms:
+    @staticmethod
+    def in_a_form(stream: bytes) -> bytes:
+        """A PDF that draws all of its text as a form in a form."""
+        writer = PdfWriter(clone_from=PdfReader(io.BytesIO(pdf_of_streams(b"/Outer Do"))))
+        page = writer.pages[0]
+        resources = page["/Resources"].get_object()
+        assert isinstance(resources, DictionaryObject)
+        for name, content in (("/Inner", stream), ("/Outer", b"/Inner Do")):
+            form = StreamObject()
+            form.set_data(content)
+            form.update(
+                {
+                    NameObject("/Type"): NameObject("/XObject"),
+                    NameObject("/Subtype"): NameObject("/Form"),
+                    NameObject("/BBox"): ArrayObject(map(FloatObject, (0, 0, 595, 842))),
+                    NameObject("/Resources"): resources.clone(writer),
+                }
+            )
+            resources[NameObject("/XObject")] = DictionaryObject(
+                {NameObject(name): writer._add_object(form)}
+            )
+        made = io.BytesIO()
+        writer.write(made)
+        return made.getvalue()
+
+    def test_a_table_in_one_is_read_as_a_table(self) -> None:
+        rows = [("Subject", "From", "To"), ("Pay your bill", "s@evil.top", "v@x.org")]
+        cells = "".join(
+            f"BT /F1 8 Tf 1 0 0 1 {left} {700 - 14 * number} Tm ({cell}) Tj ET\n"
+            for number, row in enumerate(rows)
+            for left, cell in zip((40, 200, 400), row, strict=True)
+        )
+        assert values(read_file("a.pdf", self.in_a_form(cells.encode()))) == ["s@evil.top"]
+
+    def test_one_that_draws_itself_ends(self) -> None:
+        looped = self.in_a_form(b"BT /F1 8 Tf 40 700 Td (45.9.1.1) Tj ET /Outer Do /Inner Do")
+        assert values(read_file("a.pdf", looped)) == ["45.9.1.1"]
+
+
 class TestNotes:
     @pytest.mark.parametrize("note", ["2", "12", "[2]", "*"])
     def test_the_raised_number_of_a_note_is_no_part_of_a_value(self, note: str) -> None:
@@ -164,13 +211,13 @@ class TestBrokenUrls:
         lines = [*self.KEPT, "http://evil.com/", "a/b.php was never there"]
         assert values(read_file("a.pdf", pdf(lines)))[0] == "http://evil.com/"
 
-    def test_without_blanks_at_the_ends_of_lines_nothing_is_joined(self) -> None:
-        lines = [
-            "They led to the page of",
-            "at https://evil.com/common/oauth2/",
-            "authorize?client=1",
-        ]
-        assert values(read_file("a.pdf", pdf(lines)))[0] == "https://evil.com/common/oauth2/"
+    @pytest.mark.parametrize(("below", "joins"), [("a/b.php", True), ("a/b.php was gone", False)])
+    def test_without_blanks_at_the_ends_of_lines_only_a_word_alone_is_a_rest(
+        self, below: str, joins: bool
+    ) -> None:
+        lines = ["They led to the page of", "at https://evil.com/common/", below]
+        url = "https://evil.com/common/"
+        assert values(read_file("a.pdf", pdf(lines)))[0] == (url + below if joins else url)
 
     def test_a_hash_in_a_sentence_is_whole(self) -> None:
         lines = [f"the file {SHA256[:40]}", f"{SHA256[40:]}, and more"]
