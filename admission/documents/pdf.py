@@ -10,6 +10,7 @@ from pypdf.errors import DependencyError, PyPdfError
 from tocsin.admission.documents import DocumentText, TextBudget, as_seen
 from tocsin.admission.documents.broken_hashes import join_broken_hashes
 from tocsin.admission.documents.broken_urls import join_broken_urls
+from tocsin.admission.documents.pdf_directions import in_reading_order
 from tocsin.admission.documents.pdf_forms import draw_forms
 from tocsin.admission.documents.pdf_notes import RaisedNotes
 from tocsin.admission.documents.pdf_tables import VALUE_SIGN, PageTables, read_tables
@@ -125,7 +126,7 @@ def _read_tables(
         return None
     layout = _extract(lambda: _lay_out(page))
     return (
-        read_tables(notes.separate(layout), before.open_table if before else None)
+        read_tables(in_reading_order(notes.separate(layout)), before.open_table if before else None)
         if layout
         else None
     )
@@ -139,7 +140,7 @@ def _lay_out(page: PageObject) -> str:
 def _text_of(page: PageObject, notes: RaisedNotes) -> str | None:
     """The text of a page, with its notes apart; None if it cannot be read."""
     text = _extract(lambda: page.extract_text(visitor_text=notes.visit))
-    return None if text is None else notes.separate(text)
+    return None if text is None else in_reading_order(notes.separate(text))
 
 
 def _extract(extract: Callable[[], str]) -> str | None:

@@ -18,7 +18,7 @@ from pypdf.generic import (
 
 _DEEPEST = 5
 """Levels of forms in forms, which may contain themselves."""
-_MOST_OPERATIONS = 500_000
+_MOST_OPERATIONS = 200_000
 _IDENTITY = ArrayObject(map(FloatObject, (1, 0, 0, 1, 0, 0)))
 
 _Operation = tuple[list[Any], bytes]
@@ -51,6 +51,8 @@ class _Drawing:
 
     def __init__(self, page: PageObject) -> None:
         self.fonts = DictionaryObject()
+        self._prefixes: dict[int, str] = {}
+        """The beginning of the new names of fonts, for each dictionary of the reader's."""
         self._pdf = page.pdf
         self._left = _MOST_OPERATIONS
 
@@ -58,8 +60,9 @@ class _Drawing:
         self, content: ContentStream | None, resources: DictionaryObject, depth: int
     ) -> Iterator[_Operation]:
         """The operations of a page or form, each form in its place; fonts have new names."""
-        prefix = f"/Drawn{len(self.fonts)}"
-        for name, font in _dictionary(resources, "/Font").items():
+        fonts = _dictionary(resources, "/Font")
+        prefix = self._prefixes.setdefault(id(fonts), f"/Drawn{len(self._prefixes)}")
+        for name, font in fonts.items():
             self.fonts[NameObject(prefix + name[1:])] = font
         forms = _dictionary(resources, "/XObject")
         for operands, operator in content.operations if content is not None else ():
