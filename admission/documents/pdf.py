@@ -36,6 +36,8 @@ _MOST_PAGES = 5_000
 _MOST_PAGES_WITH_TABLES = 300
 """Reading a page's tables takes as long as its text, and the time of a file is limited."""
 _HYPHEN_AT_END = re.compile(r"[^\W_]-[ \n]")
+_BEFORE_HOST = re.compile(r"(?<=[\w+-])\n(?=@[\w-]{1,63}(?:\.|\[\.\])\w)")
+"""The end of a line in a mailbox; a word before it alone could be a host, as `jane.name`."""
 _BLANKS = re.compile(r"([ \n]+)")
 _WIDEST_BREAK = 2
 """Blanks and line breaks between the parts of a value."""
@@ -80,7 +82,8 @@ def read(content: bytes) -> DocumentText:
     remarks = _note_pages("without text, perhaps pictures of it", empty)
     remarks += _note_pages("that cannot be read", broken)
     remarks += _note_pages("of which tables are read as sentences", flat)
-    text = join_after_hyphens(join_broken_hashes(as_seen("".join(budget.pieces))))
+    text = _BEFORE_HOST.sub("", as_seen("".join(budget.pieces)))
+    text = join_after_hyphens(join_broken_hashes(text))
     return DocumentText(text, remarks + _note_attachments(reader))
 
 

@@ -403,7 +403,7 @@ def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
         return False
     if cell.endswith("-"):
         return cell[-2:-1].isalnum()
-    if cell[-4:].endswith(_BEGUN_MARKS) or below.startswith(_ENDED_MARKS):
+    if _is_broken_at_mark(cell, below):
         return True
     clear, rest = refang(cell), refang(below)
     if url := _URL.fullmatch(clear):
@@ -416,6 +416,13 @@ def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
     if sign:
         return "@" not in rest
     return is_full and _PART_OF_HOST.fullmatch(clear) is not None and _ends_host(clear + rest)
+
+
+def _is_broken_at_mark(cell: str, below: str) -> bool:
+    """True if a value is broken at its `@`, or at a defanged dot."""
+    if below.startswith("@"):
+        return "@" not in cell
+    return cell.endswith(_BEGUN_MARKS) or below.startswith(_ENDED_MARKS)
 
 
 def _ends_address(address: str, below: str) -> bool:

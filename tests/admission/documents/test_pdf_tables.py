@@ -148,6 +148,13 @@ class TestBrokenValues:
             "http://bad-site0.top/login.php?id=0",
         }
 
+    def test_a_mailbox_that_broke_before_its_host_is_whole(self) -> None:
+        rows = [("2026-11-12", "s.name", "victim.name", "45.9.148.1", "")]
+        rows += [("", "@evil.top", "@x.org", "", "")]
+        assert set(found([HEADINGS, *rows, row(1)])) == {"s.name@evil.top", "45.9.148.1"} | of_row(
+            1
+        )
+
     @pytest.mark.parametrize(
         ("cell", "below", "value"),
         [

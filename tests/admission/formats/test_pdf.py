@@ -219,6 +219,10 @@ class TestBrokenUrls:
         url = "https://evil.com/common/"
         assert values(read_file("a.pdf", pdf(lines)))[0] == (url + below if joins else url)
 
+    def test_a_mailbox_that_broke_before_its_host_is_no_other_host(self) -> None:
+        lines = ["The victims were jane.name", "@lab.org and others, and bad.com too"]
+        assert values(read_file("a.pdf", pdf(lines))) == ["bad.com"]
+
     def test_a_hash_in_a_sentence_is_whole(self) -> None:
         lines = [f"the file {SHA256[:40]}", f"{SHA256[40:]}, and more"]
         assert values(read_file("a.pdf", pdf(lines))) == [SHA256]
