@@ -11,7 +11,7 @@ from tocsin.admission.documents import DocumentText, TextBudget, as_seen
 from tocsin.admission.documents.broken_hashes import join_broken_hashes
 from tocsin.admission.documents.broken_urls import join_broken_urls
 from tocsin.admission.documents.pdf_directions import in_reading_order
-from tocsin.admission.documents.pdf_forms import draw_forms
+from tocsin.admission.documents.pdf_layout import lay_out
 from tocsin.admission.documents.pdf_notes import RaisedNotes
 from tocsin.admission.documents.pdf_tables import VALUE_SIGN, PageTables, read_tables
 from tocsin.admission.errors import Malformed
@@ -127,17 +127,12 @@ def _read_tables(
     """The text of a page with its tables, if it may have one with values; see `read_tables`."""
     if not VALUE_SIGN.search(text):
         return None
-    layout = _extract(lambda: _lay_out(page))
+    layout = _extract(lambda: lay_out(page))
     return (
         read_tables(in_reading_order(notes.separate(layout)), before.open_table if before else None)
         if layout
         else None
     )
-
-
-def _lay_out(page: PageObject) -> str:
-    draw_forms(page)
-    return page.extract_text(extraction_mode="layout")
 
 
 def _text_of(page: PageObject, notes: RaisedNotes) -> str | None:
