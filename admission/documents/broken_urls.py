@@ -25,6 +25,8 @@ _INSIDE_PATH = re.compile(r"\w\.\w|\d")
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?!\w)")
 _END_OF_SENTENCE = ".,;:!)"
 _LONG = 20
+_LONGEST = 2_000
+"""Characters in which the beginning of a URL must stand."""
 
 
 def join_broken_urls(text: str) -> str:
@@ -46,7 +48,8 @@ def join_broken_urls(text: str) -> str:
 
 def _find_rest(above: str, line: str) -> str:
     """The first piece of the rest of a URL that may end the line above; else empty."""
-    if "://" not in refang(above[-2_000:]) or above.endswith(" ") or not line.strip():
+    above = above[-_LONGEST:]
+    if "://" not in refang(above) or above.endswith(" ") or not line.strip():
         return ""
     word, rest = refang(above.split()[-1]), line.split()[0]
     if not line.startswith(rest) or not _URL.search(word) or not _REST.fullmatch(rest):

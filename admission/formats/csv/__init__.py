@@ -249,9 +249,8 @@ def _guess_columns(sample: list[Row]) -> tuple[int, Columns]:
     width = next((len(row.cells) for row in sample if not row.blank), 0)
     for number, row in enumerate(sample):
         columns = parse_headings(row.cells) if any(row.cells) else None
-        if (
-            row.comment and row.cells[0].strip() != _NUMBERS
-        ):  # feeds name their columns in the last line of a comment
+        is_comment = row.comment and row.cells[0].strip() != _NUMBERS
+        if is_comment:  # feeds name their columns in the last line of one
             if columns is not None and len(row.cells) == width and _has_several_roles(columns):
                 return number + 1, columns
             continue
