@@ -513,7 +513,7 @@ class Intake:
             admission.close()
         self._close(admission)
         is_whole = admission.is_final and admission.submission.settled == 0
-        return admission.records if is_whole else None
+        return sorted(admission.records, key=lambda record: record.index) if is_whole else None
 
     def _close(self, admission: Admission) -> None:
         """Log and count that a submission is settled."""

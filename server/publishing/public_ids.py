@@ -7,6 +7,7 @@ order of its objects does not matter.  Values only: the store is not known here.
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -269,25 +270,38 @@ def _without_refused_extension(
 
 
 def sort_by_references(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates, each after those that it references."""
-    by_id: dict[str, list[Candidate]] = {}
+    """The candidates, each after all versions of those that it references.
+
+    Where they reference each other in a circle, the one that is reached first comes last of it.
+    """
+    waiting: dict[str, deque[Candidate]] = {}
     for candidate in candidates:
-        by_id.setdefault(str(candidate.source_id), []).append(candidate)
-    ordered: dict[int, Candidate] = {}
+        waiting.setdefault(str(candidate.source_id), deque()).append(candidate)
+    ordered: list[Candidate] = []
     entered: set[int] = set()
-    waiting = list(reversed(candidates))
-    while waiting:
-        candidate = waiting[-1]
-        if candidate.index in entered:
-            ordered.setdefault(candidate.index, waiting.pop())
-            continue
-        entered.add(candidate.index)
-        targets = {
-            target for layer in objects_by_level(candidate) for target in referenced_ids(layer)
-        }
-        below = [each for target in sorted(targets) for each in reversed(by_id.get(target, []))]
-        waiting += [each for each in below if each.index not in entered]
-    return list(ordered.values())
+    for root in candidates:
+        path = [] if root.index in entered else [(root, _targets(root))]
+        entered.add(root.index)
+        while path:
+            candidate, targets = path[-1]
+            below = waiting.get(targets[-1]) if targets else None
+            if below:
+                following = below.popleft()  # nobody needs to look at it again
+                if following.index not in entered:
+                    entered.add(following.index)
+                    path.append((following, _targets(following)))
+            elif targets:
+                targets.pop()
+            else:
+                ordered.append(candidate)
+                path.pop()
+    return ordered
+
+
+def _targets(candidate: Candidate) -> list[str]:
+    """The ids that a candidate references at any level, without repetition."""
+    layers = objects_by_level(candidate)
+    return sorted({target for layer in layers for target in referenced_ids(layer)})
 
 
 def objects_by_level(candidate: Candidate) -> list[StixObject]:

@@ -1199,20 +1199,22 @@ def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
 def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
     """Carry out a decision by which nothing joins; the public id that is in force instead."""
     work, ids, copy, new = task.work, task.source_ids, proposal.copy, proposal.new
-    if row.effect in (Effect.REMEMBER, Effect.CONFIRM):
+    before, mine = ids.public_id(new.source_id), task.find_own(copy.id, new.source_id)
+    is_elsewhere = own in (OwnState.ELSEWHERE, OwnState.AS_WIDE) or (
+        mine is None and before != copy.id and task.find_own(before, new.source_id) is not None
+    )
+    if row.effect in (Effect.REMEMBER, Effect.CONFIRM) and not is_elsewhere:
         ids.assign(new.source_id, copy.id)
-    mine = task.find_own(copy.id, new.source_id)
     if row.effect is Effect.CONFIRM and mine is not None:
         work.put(confirm_contribution(copy, mine, new, work.merge))
     if own is OwnState.REVOKED and copy.public is None:
         ids.refs[new.source_id] = GONE
     elif row.verdict is Verdict.HELD:  # even if something is published: it may be hidden
         ids.refs.pop(new.source_id, None)
-    elif own in (OwnState.ELSEWHERE, OwnState.AS_WIDE):
-        public_id = ids.public_id(new.source_id)
-        if stays := work.find_public(public_id):
+    elif is_elsewhere:
+        if stays := work.find_public(before):
             ids.refs[new.source_id] = refer_to(stays)
-        return public_id
+        return before
     elif mine is not None:  # an older version may have other parts
         ids.refs[new.source_id] = refer_to_own(copy.id, mine)
     return copy.id

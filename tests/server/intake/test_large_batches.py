@@ -1,5 +1,7 @@
 """A transaction settles a bounded number of objects and of octets."""
 
+import json
+import tracemalloc
 import uuid
 from typing import Any
 
@@ -8,9 +10,11 @@ from support.crash import run_interrupted, work_later
 from support.hub import AMBER, GREEN, HubInProcess, indicator, relationship, sdo
 from support.statement_marking import STATEMENT
 
+from tocsin.admission.model import Candidate
 from tocsin.server.intake import admission
 from tocsin.server.model import Partner
 from tocsin.server.publishing import references
+from tocsin.server.publishing.public_ids import sort_by_references
 from tocsin.server.publishing.publisher import Batch, Publisher, Settlement
 from tocsin.server.store import Store, Transaction, TransactionTooLarge
 
@@ -272,6 +276,11 @@ class TestOrder:
         records = hub.store.submissions.records(begun.id)
         assert [each.verdict for each in records] == ["refused"] * 5 + ["admitted"] * 2
 
+    def test_the_answer_to_a_post_is_by_index_too(self, hub: HubInProcess) -> None:
+        body = json.dumps({"objects": backwards()})
+        answer = hub.ask("collections/inbox/objects/", "acme", "POST", data=body).json
+        assert [by_index(each) for each in answer["successes"]] == list(range(7))
+
     def test_a_page_of_records_is_by_index(self, hub: HubInProcess) -> None:
         status = hub.push(*backwards())
         find = hub.store.submissions.page_of_records
@@ -298,6 +307,18 @@ class TestOrder:
         groups = [each for each in feed.values() if each["type"] == "grouping"]
         assert len(groups) == 5
         assert all(set(each["object_refs"]) <= feed.keys() for each in groups)
+
+
+def test_many_versions_that_reference_each_other_are_sorted_in_little_memory() -> None:
+    note = sdo("note", content="x", object_refs=["x"])
+    note["object_refs"] = [note["id"]]
+    every = [Candidate(n, note, source_id=note["id"]) for n in range(4_000)]
+    tracemalloc.start()
+    try:
+        assert [each.index for each in sort_by_references(every)] == list(range(3_999, -1, -1))
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def count_assessments(hub: HubInProcess, public_id: str) -> int:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from support.clock import ManualClock
 from support.hub import AMBER, GREEN, HubInProcess, findings, indicator
+from support.statement_marking import STATEMENT
 
+from tocsin.server.model import Partner
 from tocsin.server.store import Store, wall_clock
 
 JANUARY, FEBRUARY = "2026-01-01T00:00:00.000Z", "2026-01-20T00:00:00.000Z"
@@ -84,3 +86,19 @@ def test_nothing_is_said_of_a_report_that_had_ended(store: Store) -> None:
     clock.now += 80 * 366 * 86_400_000_000
     status = hub.push(report(AMBER, modified=FEBRUARY, seed="two"))
     assert not any("earlier report" in each for each in messages(status))
+
+
+def test_an_older_version_that_is_sent_twice_does_not_come_back(hub: HubInProcess) -> None:
+    hub.join(Partner("watch", "Watch Limited"), ("clear", "green"))
+    terms = STATEMENT | {"object_marking_refs": [GREEN]}
+    older = report(GREEN, modified=JANUARY)
+    older["object_marking_refs"] = [GREEN, terms["id"]]
+    newer = older | {"modified": FEBRUARY, "object_marking_refs": [AMBER, terms["id"]]}
+    hub.push(terms, older, who="watch")
+    hub.push(newer, who="watch")
+    for _ in range(3):
+        assert hub.verdicts(hub.push(older, who="watch")) == ["duplicate"]
+        assert not is_in_green(hub)
+    hub.push(newer | {"modified": MARCH, "revoked": True}, who="watch")
+    found = [each for each in hub.feed("amber") if each["type"] == "indicator"]
+    assert found and all(each.get("revoked") for each in found)
