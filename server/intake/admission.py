@@ -207,7 +207,7 @@ class InboxAdmission:
     def _order(self, whole: Batch) -> None:
         """Settle what is left so that nothing comes before what it references, in any batch.
 
-        Where objects reference each other in a circle, the first of them comes before some.
+        In a circle of references, one of the objects comes before another that it references.
         """
         ordered = sort_by_references([whole.candidates[index] for index in self._left])
         self._left = [each.index for each in ordered]

@@ -366,11 +366,11 @@ class SubmissionWriter:
         """The batch that holds the record with an index, and its place there; else NotFound."""
         heads = self._verdicts.find({"submission": id}, _SPAN, session=self._session)
         ids = [each["_id"] for each in heads if _may_hold(each, index, index + 1)]
-        for batch in self._verdicts.find({"_id": {"$in": ids}}, session=self._session):
-            for at, record in enumerate(batch["records"]):
-                if record["index"] == index:
-                    return batch, at
-        raise NotFound("this record of the submission has not been settled")
+        wanted = {"_id": {"$in": ids}, "records.index": index}
+        batch = self._verdicts.find_one(wanted, session=self._session) if ids else None
+        if batch is None:
+            raise NotFound("this record of the submission has not been settled")
+        return batch, [each["index"] for each in batch["records"]].index(index)
 
     def forget_body(self, id: str, again: int) -> bool:
         """Delete the body of a settled submission; True if it was deleted.
