@@ -2,7 +2,8 @@
 
 Only candidates that are open after the preview are sent, in their sanitised form, and on request
 those that it holds, for a reviewer of the hub to look at.  They are cut
-into envelopes that the server accepts.  An envelope that the server refuses as a whole is halved
+into envelopes that the server accepts; objects that others need come in earlier ones, so that
+those need not wait.  An envelope that the server refuses as a whole is halved
 until the faulty object is found, so that one bad object costs only itself.  Sending an object
 twice is safe, so a request whose response was lost is repeated.
 """
@@ -12,7 +13,7 @@ import os
 import tempfile
 import time
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -22,6 +23,7 @@ import msgspec
 
 from tocsin.admission.errors import Malformed, ShareError, TooLarge, Unprocessable
 from tocsin.admission.extraction.indicators import derive_id
+from tocsin.admission.stix.references import REQUIRED_REFERENCES
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.responses import StatusDetail, StatusReport
@@ -36,6 +38,8 @@ _MOST_WAITING = 4
 """Parts in memory whose status is not settled."""
 _NEW_ID = "send it under a new id"
 """The end of the hub's message about an id that was revoked."""
+_STEPS = {"relationship": 1, "observed-data": 1}
+"""Objects that need others and that others may need, such as sightings and reports."""
 _MAX_SINGLE_REFUSALS = 20
 """After this many refused parts, and none accepted, envelopes are no longer halved."""
 
@@ -121,19 +125,25 @@ def push_results(
     max_length = hub.max_content_length(collection)
     definitions: list[_Item] = []
     unfit: list[ObjectResult] = []
+    sizes: Counter[int] = Counter()
+    count = 0
     for each in _select_items(results, max_length, send_held=options.send_held):
-        if not isinstance(each, _Item):
+        if isinstance(each, _Item):
+            definitions += [each] if each.is_definition else []
+            sizes[_step(each.result)] += len(each.body) + 1
+            count += 1
+        else:
             unfit.append(each)
-        elif each.is_definition:
-            definitions.append(each)
         if len(unfit) >= _MOST_TOGETHER:
             yield PushResult(tuple(unfit), is_kept=True)
             unfit.clear()
     if unfit:
         yield PushResult(tuple(unfit), is_kept=True)
+    is_one = count <= options.max_objects and sizes.total() + _FRAME < max_length
     others = (
         each
-        for each in _select_items(results, max_length, send_held=options.send_held)
+        for step in ((None,) if is_one else sorted(sizes))
+        for each in _select_items(results, max_length, send_held=options.send_held, step=step)
         if isinstance(each, _Item) and not each.is_definition
     )
     envelopes = _cut_envelopes(definitions, others, max_length, options.max_objects)
@@ -211,12 +221,24 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(tuple[list[_Item], StatusReport])
 
 
+def _step(result: ObjectResult) -> int:
+    """The place of an object among those that need others: 0 if it needs none."""
+    kind = str((result.object or result.held or {}).get("type"))
+    return _STEPS.get(kind, 2 if kind in REQUIRED_REFERENCES else 0)
+
+
 def _select_items(
-    results: Iterable[ObjectResult], max_length: int, *, send_held: bool
+    results: Iterable[ObjectResult],
+    max_length: int,
+    *,
+    send_held: bool,
+    step: int | None = None,
 ) -> Iterator[_Item | ObjectResult]:
-    """The objects to send, and the results of those not to send."""
+    """The objects to send, and the results of those not to send; all, or those of one step."""
     room = max_length - _FRAME - 1
     for result in results:
+        if step is not None and _step(result) != step:
+            continue
         if result.verdict == "held" and result.held is not None:
             released = replace(result, verdict="ready", object=result.held)
             result = released if send_held else replace(result, verdict="withheld")

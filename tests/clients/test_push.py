@@ -167,6 +167,23 @@ class TestEnvelopes:
         push_candidates(hub, *map(candidate, range(5)), options=PushOptions(max_objects=2))
         assert [len(each) for each in hub.envelopes] == [2, 2, 1]
 
+    @pytest.mark.parametrize("max_objects", [2, 100])
+    def test_what_others_need_is_in_an_earlier_envelope(self, max_objects: int) -> None:
+        one, other = indicator(1), indicator(2)
+        link = {"type": "relationship", "id": "relationship--1", "source_ref": one["id"]}
+        link["target_ref"] = other["id"]
+        report = {"type": "report", "id": "report--1", "object_refs": [link["id"], one["id"]]}
+        sent = [report, link, one, other]
+        hub = ScriptedHub()
+        results = push_candidates(
+            hub,
+            *(candidate(n, each) for n, each in enumerate(sent)),
+            options=PushOptions(max_objects=max_objects),
+        )
+        cut = [[one, other], [link, report]] if max_objects == 2 else [sent]
+        assert hub.envelopes == cut
+        assert sorted(result.index for result in results) == [0, 1, 2, 3]
+
     def test_an_object_too_large_for_any_envelope_is_refused_by_the_client(self) -> None:
         hub = ScriptedHub()
         results = push_candidates(
