@@ -200,7 +200,8 @@ class TestBrokenUrls:
                 "and then",
                 "\x95 next/x",
             ),
-            *("It was open.", MD5),
+            *("It was open.", MD5, f"{MD5},dropper", f"MD5={MD5}", "evil[.]org/path"),
+            *("and/or others ", "(TCP/443)", "#phishing", "12/05/2026 more "),
         ],
     )
     def test_one_that_ends_its_paragraph_is_whole(self, below: str) -> None:
@@ -218,6 +219,22 @@ class TestBrokenUrls:
         lines = ["They led to the page of", "at https://evil.com/common/", below]
         url = "https://evil.com/common/"
         assert values(read_file("a.pdf", pdf(lines)))[0] == (url + below if joins else url)
+
+    def test_a_list_of_short_ones_and_labels_is_no_text_as_wide_as_the_page(self) -> None:
+        labels = ("C2", "APT28", "2026.01.02", "HTTP/1.1", "12")
+        urls = [f"http://evil{number}.com/gate/" for number in range(len(labels))]
+        lines = [line for pair in zip(urls, labels, strict=True) for line in pair]
+        assert values(read_file("a.pdf", pdf(lines))) == urls
+
+    def test_a_page_number_below_is_no_rest(self) -> None:
+        lines = ["They led to the page of", "at https://evil.com/common/", "12"]
+        assert values(read_file("a.pdf", pdf(lines))) == ["https://evil.com/common/"]
+
+    def test_a_path_may_begin_with_a_hash(self) -> None:
+        lines = [*self.KEPT, "at http://evil.com/some/long/folder/", f"{MD5}/x"]
+        assert values(read_file("a.pdf", pdf(lines))) == [
+            f"http://evil.com/some/long/folder/{MD5}/x"
+        ]
 
     def test_a_mailbox_that_broke_before_its_host_is_no_other_host(self) -> None:
         lines = ["The victims were jane.name", "@lab.org and others, and bad.com too"]
