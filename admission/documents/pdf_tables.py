@@ -6,6 +6,7 @@ The plain text of a page has no columns: who received a mail stands there beside
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice, pairwise, takewhile, zip_longest
 
 from tocsin.admission.documents.broken_hashes import (
@@ -58,6 +59,7 @@ _ENDED_MARKS = ("]", ".]", "[.]", ".)", "(.)")
 """A dot of a defanged value at which a line was broken."""
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}\.?$")
 _WHOLE_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?=$|[:/]\d)")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _NOTHING = ("n/a", "-", "none", "null", "unknown")
 """Cells without a value."""
 _PIECE = re.compile(r"\S+(?: \S+)*")
@@ -114,11 +116,17 @@ class PageTables:
         return "\n".join(chain.from_iterable(parts))
 
 
+@lru_cache(maxsize=1_000)  # each line is asked for as many headings as there may be above it
+def _has_value(line: str) -> bool:
+    return VALUE_SIGN.search(line) is not None
+
+
 def read_tables(layout: str, before: OpenTable | None = None) -> PageTables | None:
     """The tables in the layout of a page; None if none of them holds a value.
 
     One of the page `before` may go on here, without its headings or below them.
     """
+    _has_value.cache_clear()
     lines = [line.rstrip() for line in layout.split("\n")]
     body = lines[: _find_footer(lines)]
     tables = list(_find_tables(body, before)) if len(layout) <= _LONGEST_PAGE else []
@@ -191,9 +199,9 @@ def _find_table(lines: Sequence[str], first: int, before: OpenTable | None = Non
 
 def _holds_values(lines: Sequence[str], first: slice) -> bool:
     """True if a line holds a mailbox, or many rows, counted in the `first` column, hold values."""
-    count = sum(VALUE_SIGN.search(line) is not None for line in lines)
+    count = sum(map(_has_value, lines))
     rows = sum(bool(line[first].strip()) for line in lines)
-    return any(map(_MAILBOX.search, lines)) or _LEAST_SHARE * count >= max(rows, 1)
+    return _LEAST_SHARE * count >= max(rows, 1) or (count > 0 and any(map(_MAILBOX.search, lines)))
 
 
 def _find_rest(lines: Sequence[str], first: int, before: OpenTable | None) -> _Table | None:
@@ -231,7 +239,7 @@ def _cells(line: str) -> list[str]:
 def _are_headings(lines: Sequence[str], number: int) -> bool:
     """True if a line has headings, and one of the next ones a value in one of several cells."""
     line = lines[number]
-    if not line or len(line) > _LONGEST_HEADINGS or VALUE_SIGN.search(line):
+    if not line or len(line) > _LONGEST_HEADINGS or _has_value(line):
         return False
     cells = _cells(line)
     if len(cells) < 2 or max(map(len, cells)) > _LONGEST_HEADING:
@@ -239,7 +247,7 @@ def _are_headings(lines: Sequence[str], number: int) -> bool:
     below = filter(None, lines[number + 1 : number + 1 + 2 * _MOST_LINES_OF_HEADINGS])
     for row in islice(below, _MOST_LINES_OF_HEADINGS):
         count = len(_cells(row))
-        if count > 1 and VALUE_SIGN.search(row):
+        if count > 1 and _has_value(row):
             return True
         if count > len(cells):
             return False
@@ -260,7 +268,7 @@ def _find_end(lines: Sequence[str], first: int) -> int:
             return number
         begin = _begin(lines[number])
         if len(_cells(text)) > 1:
-            if VALUE_SIGN.search(text):
+            if _has_value(lines[number]):
                 margin = min(margin or begin, begin)
         elif text and begin < left:
             is_prose = len(text) > _LONGEST_PROSE and " " in text
@@ -304,26 +312,30 @@ class _Column:
         """Go on with the last cell of the same column on the page before."""
         self._row, self._is_full, self._lines_since = before._row, before._is_full, 0
 
-    def add(self, text: str, row: list[str], *, is_alone: bool) -> None:
+    def add(self, text: str, row: list[str], *, is_alone: bool, is_next: bool) -> bool:
         """Add the cell of the next line to its row, or to the value that goes on there.
 
-        `is_alone` if the line hardly begins another row.
+        `is_alone` if the line hardly begins another row, `is_next` if it certainly does.  True if a
+        value goes on.
         """
         cell, number = text.strip(), self._number
         self._lines_since += 1
         if not cell:
-            return
-        near = self._row and self._lines_since <= _FARTHEST
+            return False
+        near = self._row and self._lines_since <= _FARTHEST and not is_next
         above = self._row[number] if near else ""
         last = above.rpartition(" ")[2]
+        goes_on = False
         if is_part_of_hash(last) and is_part_of_hash(cell):
             is_rest = is_alone or (is_begun(above) and len(cell) not in HASH_DIGITS)
             self._append(cell, self._row if is_rest else row)
         elif last and _goes_on(last, cell, is_full=self._is_full):
             self._row[number] += cell
+            goes_on = True
         else:
             self._append(cell, row)
         self._is_full, self._lines_since = len(text.rstrip()) >= self._full, 0
+        return goes_on
 
     def _append(self, cell: str, row: list[str]) -> None:
         row[self._number] = f"{row[self._number]} {cell}".strip()
@@ -343,6 +355,8 @@ class _RowReader:
         around = (slice(0, 0), *places, slice(None, None))
         self._between = [slice(one.stop, two.start) for one, two in pairwise(around)]
         self._before = before
+        self._above: Sequence[str] = ()
+        """The text in each column of the line above; none below a blank line."""
 
     def read(self, lines: Sequence[str]) -> None:
         """Read all lines."""
@@ -354,7 +368,7 @@ class _RowReader:
                 self.rows.append(_cells(line))  # a footer, or cells that cannot be told apart
             elif line:
                 self._read(texts, is_apart=is_apart)
-            is_apart = not line
+            is_apart, self._above = not line, texts if line else ()
 
     def _split(self, line: str) -> list[str]:
         """The text in each column; none if a piece of the line is in several or in none."""
@@ -381,8 +395,11 @@ class _RowReader:
         if is_apart or begins or ends or below_headings:
             self.rows.append([""] * len(self.columns))
         is_alone = not begins or not any(map(str.strip, texts[1:]))
+        is_next = False
         for column, text in zip(self.columns, texts, strict=True):
-            column.add(text, self.rows[-1], is_alone=is_alone)
+            goes_on = column.add(text, self.rows[-1], is_alone=is_alone, is_next=is_next)
+            if column is self.columns[0]:
+                is_next = not goes_on and _follows(self._above, text)
 
     def _go_on(self) -> bool:
         """Go on with the table of the page before if the headings are the same."""
@@ -395,6 +412,25 @@ class _RowReader:
         for one, two in zip(self.columns, before.columns, strict=True):
             one.go_on_from(two)
         return True
+
+
+def _follows(above: Sequence[str], first: str) -> bool:
+    """True if the first cells of a line and of the one above show that each begins a row.
+
+    Then no value goes on from the one to the other: `3.2.1` above `3.5` is no address.
+    """
+    one, two = above[0].strip() if above else "", first.strip()
+    if _NUMBER.fullmatch(one) and _NUMBER.fullmatch(two):
+        return int(two) == int(one) + 1
+    return bool(one) and _is_value(refang(two.partition(" ")[0]))
+
+
+def _is_value(word: str) -> bool:
+    """True for a word that is a value as a whole, or the beginning of a URL."""
+    if "://" in word or _WHOLE_ADDRESS.match(word):
+        return True
+    is_hash = is_part_of_hash(word) and len(word) in HASH_DIGITS
+    return is_hash or parse_known_host(word) is not None
 
 
 def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
@@ -441,4 +477,5 @@ def _ends_url(host: str, below: str) -> bool:
     """True if the line below a URL may be its rest: neither a value of its own nor a word."""
     if VALUE_SIGN.search(below) or below.lower() in _NOTHING:
         return False
-    return not _ends_host(below) or not parse_known_host(host)
+    is_whole = parse_known_host(host) or _WHOLE_ADDRESS.fullmatch(host)
+    return not _ends_host(below) or not is_whole

@@ -8,8 +8,9 @@ import pytest
 from support.documents import pdf_of_tables
 from support.reading import read_file, values
 
+from tocsin.admission.documents import pdf_tables
 from tocsin.admission.documents.pdf import join_after_hyphens
-from tocsin.admission.documents.pdf_tables import read_tables
+from tocsin.admission.documents.pdf_tables import VALUE_SIGN, read_tables
 
 MD5 = "44d88612fea8a8f36de82e1278abb02f"
 COLUMNS = (40, 110, 240, 380, 450)
@@ -60,6 +61,21 @@ class TestRecipients:
     def test_rows_apart_belong_to_the_table(self) -> None:
         spaced = [line for number in range(4) for line in (row(number), ())]
         assert set(found([HEADINGS, (), *spaced])) == set().union(*map(of_row, range(4)))
+
+    def test_a_line_is_searched_once_for_all_headings_above_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        searched: list[str] = []
+
+        class Counting:
+            def search(self, line: str) -> object:
+                searched.append(line)
+                return VALUE_SIGN.search(line)
+
+        monkeypatch.setattr(pdf_tables, "VALUE_SIGN", Counting())
+        lines = [f"word{n}   {f'45.9.1.{n}' if n % 10 == 9 else 'words'}   x" for n in range(200)]
+        read_tables("\n".join(lines))
+        assert len(searched) <= 2 * len(lines)
 
     def test_a_page_without_a_table_stays_as_it_is(self) -> None:
         assert read_tables("Contact  us\nsoc@city-hospital.org, or by telephone") is None
@@ -191,6 +207,22 @@ class TestBrokenValues:
     def test_a_defanged_mailbox_is_whole_before_a_word(self) -> None:
         rows = [HEADINGS, ("a", "s@evil[.]top", "b@x.org"), ("b", "unknown", "c@x.org")]
         assert found(rows) == ["s@evil.top"]
+
+    def test_versions_in_rows_that_follow_each_other_are_no_address(self) -> None:
+        hashes = [hashlib.md5(bytes([number])).hexdigest() for number in range(24)]
+        versions = ("3.2.1", "3.5", "3.9.4", "4.4") * 6
+        rows = [("MD5", "Version"), *zip(hashes, versions, strict=True)]
+        assert found(rows, columns=(40, 300)) == hashes
+        numbers = [str(number) for number in range(1, 25)]
+        numbered = [("No", "Version", "MD5"), *zip(numbers, versions, hashes, strict=True)]
+        assert found(numbered, columns=(40, 100, 300)) == hashes
+
+    def test_a_host_below_a_url_with_an_address_is_no_rest(self) -> None:
+        rows = [("Indicator", "Note"), ("http://45.9.1.1/05x10.exe", "a server")]
+        rows += [("", "of them"), ("evil-web[.]app", "b"), ("http://45.9.1.2/x", "c")]
+        assert found(rows, columns=(40, 300)) == [
+            *("http://45.9.1.1/05x10.exe", "evil-web.app", "http://45.9.1.2/x"),
+        ]
 
     def test_the_lines_of_a_cell_are_no_headings(self) -> None:
         rows = [
