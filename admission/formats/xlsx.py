@@ -65,26 +65,60 @@ def _leave_out_victims(sheet: Sheet, notes: list[str]) -> Sheet:
     """The sheet without the rows from a title of victims to the next blank row or title."""
     kept: list[tuple[int, list[str]]] = []
     left_out = list[int]()
-    before = since_title = -1  # negative outside of rows that are left out
+    victims = _Victims()
+    before = -1
     for number, cells in sheet.rows:
-        title = _title(cells)
-        if _is_of_victims(title):
-            since_title = 0
-        elif title or (since_title > 0 and number > before + 1):
-            since_title = -1
-        elif since_title >= 0:
-            since_title += 1
-        before = number
-        if since_title >= 0:
+        if victims.takes(cells, is_apart=number > before + 1):
             left_out.append(number)
         else:
             kept.append((number, cells))
+        before = number
     if left_out:
         notes.append(
             f"rows of the sheet {sheet.name!a} below a title of victims are not read: "
             f"{len(left_out) - 1}, from row {left_out[0]} on"
         )
     return Sheet(sheet.name, kept)
+
+
+class _Victims:
+    """Takes the rows of victims of a sheet, from the first row to the last."""
+
+    def __init__(self) -> None:
+        self._above: Sequence[str] = ()
+        self._taken = -1
+        """Rows since the last title of victims; negative outside of the rows below one."""
+        self._is_list = False
+        """True for the heading of a list that begins the sheet; names may come between values."""
+
+    def takes(self, cells: Sequence[str], *, is_apart: bool) -> bool:
+        """True if a row is one of victims, or their title; `is_apart` if it is below a blank one.
+
+        Right below other cells, one to the right of their first is a remark and no title.
+        """
+        title = _title(cells)
+        is_remark = not is_apart and _first(cells) > _first(self._above)
+        if _is_of_victims(title) and not is_remark:
+            self._is_list = not self._above
+            self._taken = 0
+        elif self._taken >= 0:
+            self._taken = -1 if self._ends(cells, title, is_apart=is_apart) else self._taken + 1
+            self._is_list = self._is_list and not (self._taken == 1 and tables.names_columns(cells))
+        self._above = cells
+        return self._taken >= 0
+
+    def _ends(self, cells: Sequence[str], title: str, *, is_apart: bool) -> bool:
+        """True if a row below a title of victims is about something else."""
+        if self._taken == 0:  # else it has a second title, or the headings
+            return bool(title) and is_apart
+        if self._is_list:
+            return is_apart and (bool(title) or tables.names_columns(cells))
+        return bool(title) or is_apart
+
+
+def _first(cells: Sequence[str]) -> int:
+    """The number of the first cell of a row that holds anything."""
+    return next((number for number, cell in enumerate(cells) if cell.strip()), 0)
 
 
 def _title(cells: Sequence[str]) -> str:

@@ -149,6 +149,26 @@ class TestVictims:
         sheet = rows(["evil.com"], ["Recipients"], *blank, ["jane@lab.org"], ["al@lab.org"])
         assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com"]
 
+    @pytest.mark.parametrize(
+        "below",
+        [
+            (["Acme Corporation"], ["acme.org"], ["City Hospital"], ["lab.org"]),
+            (["Domain"], ["acme.org"]),
+            (["acme.org"], [], ["lab.org"]),
+        ],
+    )
+    def test_names_and_blank_rows_end_no_list_of_them(self, below: tuple[list[str], ...]) -> None:
+        sheet = rows(["Victims"], *below, [], ["C2"], ["evil.com"])
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com"]
+
+    def test_headings_below_a_title_of_them_are_part_of_it(self) -> None:
+        sheet = rows(["IOCs"], ["evil.com"], ["Victims"], ["Domain"], ["lab.org"])
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com"]
+
+    def test_a_remark_in_another_column_is_no_title(self) -> None:
+        sheet = rows(["Domain", "Status"], ["evil.com", "C2"], ["", "victim"], ["evil.org", "C2"])
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com", "evil.org"]
+
     def test_a_table_below_another_has_its_own_headings(self) -> None:
         sheet = rows(
             *(["TLP:AMBER"], [], ["IP", "Domain"], ["45.9.1.1", "evil.com"], []),
