@@ -40,7 +40,8 @@ _DEFINITIONS = {"dl": "", "dt": ": ", "dd": ", "}
 _LONGEST_JOINED = 1_000
 _ITEM = re.compile(r"\s*(?:[^:\n]{0,200}@[^:\n]{0,300}|\S{1,300})?\s*")
 """A line of a list in a cell: one with a mailbox and no label, or one word."""
-_NOT_SHOWN = re.compile(r"display\s{0,9}:\s{0,9}none", re.IGNORECASE)
+_DISPLAY = re.compile(r"(?<![\w-])display\s{0,9}:\s{0,9}(\w+)")
+_HIDDEN = "hidden text in the page is not read"
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 _CHARSET = re.compile(rb"charset\s{0,9}=\s{0,9}[\"']?([\w.:-]{2,40})", re.IGNORECASE)
 _ENCODINGS = re.compile(r"(?:utf-?8|iso-?8859|windows-?\d|cp\d|koi8|gb|big5|euc|shift|sjis|ascii)")
@@ -51,6 +52,8 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.budget = TextBudget()
+        self.hides = False
+        """True if some of the text is hidden."""
         self._left_out: list[tuple[str, int]] = []
         """Elements that are open, each with the number of pieces before it."""
         self._preformatted = 0
@@ -146,7 +149,8 @@ class _Reader(HTMLParser):
         if tag != "span":
             return False
         return self._is_left_out(tag) or any(
-            name == "style" and _NOT_SHOWN.search(value or "") for name, value in attrs
+            name == "style" and _DISPLAY.findall((value or "").lower())[-1:] == ["none"]
+            for name, value in attrs
         )
 
     def _is_left_out(self, tag: str) -> bool:
@@ -157,6 +161,9 @@ class _Reader(HTMLParser):
         while self._left_out:
             open_tag, pieces = self._left_out.pop()
             if open_tag == tag:
+                self.hides = self.hides or (
+                    tag == "span" and any(map(str.strip, self.budget.pieces[pieces:]))
+                )
                 del self.budget.pieces[pieces:]
                 return
 
@@ -168,15 +175,20 @@ class _Reader(HTMLParser):
 
 def read(content: bytes) -> DocumentText:
     """The text of a page.  Raises Malformed."""
-    return DocumentText(text_of(decode(content)))
+    reader = _read_page(decode(content))
+    return DocumentText(reader.budget.join(), [_HIDDEN] * reader.hides)
 
 
 def text_of(page: str) -> str:
     """The text that a reader of a page in HTML sees.  Raises Malformed if it is too long."""
+    return _read_page(page).budget.join()
+
+
+def _read_page(page: str) -> _Reader:
     reader = _Reader()
     reader.feed(page)
     reader.close()
-    return reader.budget.join()
+    return reader
 
 
 def decode(content: bytes) -> str:

@@ -82,6 +82,16 @@ class TestReading:
     def test_what_a_word_processor_does_not_show_is_not_read(self, hidden: str) -> None:
         assert values(read_file("a.html", page(f"<p>{hidden} evil[.]com"))) == ["evil.com"]
 
+    def test_hidden_text_is_named(self) -> None:
+        hidden, empty = (f"<span style='display:none'>{t}</span>" for t in ("x.org", " "))
+        found = read_file("a.html", page(f"<p>{hidden} evil[.]com"))
+        assert messages(found) == ["hidden text in the page is not read"]
+        assert messages(read_file("a.html", page(f"<p>{empty} evil[.]com"))) == []
+
+    def test_the_last_declaration_says_whether_text_is_shown(self) -> None:
+        shown = "<span style='display:none; display: inline'>evil[.]com</span>"
+        assert values(read_file("a.html", page(shown))) == ["evil.com"]
+
     def test_the_raised_number_of_a_note_is_no_part_of_a_value(self) -> None:
         assert values(read_file("a.html", page("<p>from 45.9.1.1<sup>2</sup>"))) == ["45.9.1.1"]
 
