@@ -79,7 +79,18 @@ def is_part_of_hash(word: str) -> bool:
     return _OF_HASH.fullmatch(word) is not None
 
 
-def is_begun(text: str) -> bool:
+def is_rest_of_hash(text: str, word: str) -> bool:
+    """True if a word is no hash by itself, and completes the one that ends a cell.
+
+    That may look like another one: SHA-256 that is broken after 40 digits, like SHA-1.
+    """
+    if len(word) in HASH_DIGITS:
+        return False
+    whole = len(text.rpartition(" ")[2]) + len(word)
+    return _is_begun(text) or (len(word) >= _SHORTEST_PART and whole in HASH_DIGITS)
+
+
+def _is_begun(text: str) -> bool:
     """True if the last words of a cell are a hash that must go on elsewhere."""
     words = list(takewhile(is_part_of_hash, reversed(text.split(" "))))[::-1]
     lengths = list(map(len, words))

@@ -11,8 +11,8 @@ from itertools import chain, islice, pairwise, takewhile, zip_longest
 
 from tocsin.admission.documents.broken_hashes import (
     HASH_DIGITS,
-    is_begun,
     is_part_of_hash,
+    is_rest_of_hash,
     join_words,
 )
 from tocsin.admission.observables.domain_names import parse_known_host
@@ -59,6 +59,10 @@ _ENDED_MARKS = ("]", ".]", "[.]", ".)", "(.)")
 """A dot of a defanged value at which a line was broken."""
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){0,3}\.?$")
 _WHOLE_ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?=$|[:/]\d)")
+_OF_ADDRESSES = re.compile(
+    r"\bip|addr|host|server|\bc2|c&c|domain|network|indicator|\bioc|value|source|dest",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"[0-9]{1,6}")
 _NOTHING = ("n/a", "-", "none", "null", "unknown")
 """Cells without a value."""
@@ -298,9 +302,10 @@ def _find_columns(lines: Sequence[str]) -> list[slice]:
 class _Column:
     """A column of a table, read from the top."""
 
-    def __init__(self, number: int, places: slice) -> None:
-        """Its number counts from 0."""
+    def __init__(self, number: int, places: slice, rows: Sequence[Sequence[str]]) -> None:
+        """Its number counts from 0; the first of the `rows` has the headings."""
         self.places = places
+        self._rows = rows
         self._number = number
         self._full = _FULL * (places.stop - places.start)
         self._row: list[str] = []
@@ -327,15 +332,22 @@ class _Column:
         last = above.rpartition(" ")[2]
         goes_on = False
         if is_part_of_hash(last) and is_part_of_hash(cell):
-            is_rest = is_alone or (is_begun(above) and len(cell) not in HASH_DIGITS)
+            is_rest = is_alone or is_rest_of_hash(above, cell)
             self._append(cell, self._row if is_rest else row)
-        elif last and _goes_on(last, cell, is_full=self._is_full):
+        elif last and _goes_on(
+            last, cell, is_full=self._is_full, may_begin=not is_alone and not self._has_addresses()
+        ):
             self._row[number] += cell
             goes_on = True
         else:
             self._append(cell, row)
         self._is_full, self._lines_since = len(text.rstrip()) >= self._full, 0
         return goes_on
+
+    def _has_addresses(self) -> bool:
+        """True if its heading says so."""
+        headings = self._rows[0][self._number :]
+        return bool(headings) and _OF_ADDRESSES.search(headings[0]) is not None
 
     def _append(self, cell: str, row: list[str]) -> None:
         row[self._number] = f"{row[self._number]} {cell}".strip()
@@ -351,7 +363,7 @@ class _RowReader:
 
     def __init__(self, places: Sequence[slice], before: OpenTable | None) -> None:
         self.rows: list[list[str]] = []
-        self.columns = [_Column(*each) for each in enumerate(places)]
+        self.columns = [_Column(*each, self.rows) for each in enumerate(places)]
         around = (slice(0, 0), *places, slice(None, None))
         self._between = [slice(one.stop, two.start) for one, two in pairwise(around)]
         self._before = before
@@ -433,8 +445,11 @@ def _is_value(word: str) -> bool:
     return is_hash or parse_known_host(word) is not None
 
 
-def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
-    """True if a value that ends a cell, and perhaps fills it, goes on in the line below."""
+def _goes_on(cell: str, below: str, *, is_full: bool, may_begin: bool) -> bool:
+    """True if a value that ends a cell, and perhaps fills it, goes on in the line below.
+
+    `may_begin` if another row may begin there, with a version as this one.
+    """
     if len(cell) > _LONGEST_VALUE or not _REST.fullmatch(below):
         return False
     if cell.endswith("-"):
@@ -445,7 +460,8 @@ def _goes_on(cell: str, below: str, *, is_full: bool) -> bool:
     if url := _URL.fullmatch(clear):
         return (is_full or clear.endswith(_OPEN_ENDS)) and _ends_url(url[1], rest)
     if _ADDRESS.match(clear):
-        return (is_full or clear.endswith(".")) and _ends_address(clear, rest)
+        may_go_on = clear.endswith(".") or (is_full and not (may_begin and "." in rest))
+        return may_go_on and _ends_address(clear, rest)
     _, sign, host = clear.rpartition("@")
     if parse_known_host(host):
         return False

@@ -217,6 +217,11 @@ class TestBrokenValues:
         numbered = [("No", "Version", "MD5"), *zip(numbers, versions, hashes, strict=True)]
         assert found(numbered, columns=(40, 100, 300)) == hashes
 
+    def test_versions_in_the_first_column_are_no_address(self) -> None:
+        hashes = [hashlib.md5(bytes([number])).hexdigest() for number in range(6)]
+        rows = [("Version", "MD5"), *zip(("3.2.14", "3.5", "4.0.11") * 2, hashes, strict=True)]
+        assert found(rows, columns=(40, 300)) == hashes
+
     def test_a_host_below_a_url_with_an_address_is_no_rest(self) -> None:
         rows = [("Indicator", "Note"), ("http://45.9.1.1/05x10.exe", "a server")]
         rows += [("", "of them"), ("evil-web[.]app", "b"), ("http://45.9.1.2/x", "c")]
@@ -269,6 +274,17 @@ class TestBrokenHashes:
         page = [("Type", "Value", "Note"), ("sha512", first, "a")]
         page += [*(("", part, "") for part in rest), ("ip", "45.9.1.1", "b")]
         assert found(page, columns=(40, 90, 480)) == [self.SHA512, "45.9.1.1"]
+
+    def test_one_that_is_broken_after_the_digits_of_another_kind_is_whole(self) -> None:
+        url = "http://evil-1.top/a/long/path/of/folders"
+        rows = [("SHA-256", "Link", "Note")]
+        for text in ("one", "two", "three"):
+            value = hashlib.sha256(text.encode()).hexdigest()
+            rows += [(value[:40], f"{url}/", "a"), (value[40:], f"{text}.php", "server")]
+        assert {*found(rows, columns=(40, 260, 480))} == {
+            *(hashlib.sha256(text.encode()).hexdigest() for text in ("one", "two", "three")),
+            *(f"{url}/{text}.php" for text in ("one", "two", "three")),
+        }
 
     def test_a_row_with_several_has_each_whole(self) -> None:
         digests = (MD5, self.SHA256)
