@@ -62,7 +62,7 @@ def join_words(text: str, kinds: Sequence[str] = ()) -> str:
     'of 44d88612fea8a8f36de82e1278abb02f'
     """
     joined: list[str] = []
-    digits = next(filter(None, map(_named_digits, kinds)), 0) if " " in text else 0
+    digits = next(filter(None, map(find_digits, kinds)), 0) if " " in text else 0
     for is_hex, run in groupby(text.split(" "), is_part_of_hash):
         words = list(run)
         lengths = list(map(len, words)) if is_hex else []
@@ -79,30 +79,38 @@ def is_part_of_hash(word: str) -> bool:
     return _OF_HASH.fullmatch(word) is not None
 
 
-def is_rest_of_hash(text: str, word: str) -> bool:
-    """True if a word is no hash by itself, and completes the one that ends a cell.
-
-    That may look like another one: SHA-256 that is broken after 40 digits, like SHA-1.
-    """
-    if len(word) in HASH_DIGITS:
-        return False
-    whole = len(text.rpartition(" ")[2]) + len(word)
-    return _is_begun(text) or (len(word) >= _SHORTEST_PART and whole in HASH_DIGITS)
-
-
-def _is_begun(text: str) -> bool:
-    """True if the last words of a cell are a hash that must go on elsewhere."""
-    words = list(takewhile(is_part_of_hash, reversed(text.split(" "))))[::-1]
-    lengths = list(map(len, words))
-    if not lengths or lengths[0] < _SHORTEST_PART or all(map(HASH_DIGITS.__contains__, lengths)):
-        return False
-    return sum(_group_any(lengths)) < len(lengths)
-
-
-def _named_digits(text: str) -> int:
+def find_digits(text: str) -> int:
     """The number of digits of the hashes that a text names; 0 if it names none or several kinds."""
     named = set(_KIND.findall(text.lower()))
     return _DIGITS[named.pop()] if len(named) == 1 else 0
+
+
+def is_rest_of_hash(text: str, word: str, heading: str) -> bool:
+    """True if a word completes the hash that ends a cell, and is none by itself.
+
+    That may look like another one: SHA-256 that is broken after 40 digits, like SHA-1.  If the
+    `heading` names the kind, it says which words are parts.
+    """
+    lengths = _lengths_at_end(text)
+    if digits := find_digits(heading):
+        return 0 < sum(lengths) % digits <= digits - len(word)
+    if len(word) in HASH_DIGITS:
+        return False
+    last = lengths[-1] if lengths else 0
+    is_of_last = last in HASH_DIGITS and last + len(word) in HASH_DIGITS
+    return _is_begun(lengths) or (is_of_last and len(word) >= _SHORTEST_PART)
+
+
+def _lengths_at_end(text: str) -> list[int]:
+    """The lengths of the last words of a cell that may be parts of hashes."""
+    return list(map(len, takewhile(is_part_of_hash, reversed(text.split(" ")))))[::-1]
+
+
+def _is_begun(lengths: list[int]) -> bool:
+    """True if the last words of a cell are a hash that must go on elsewhere."""
+    if not lengths or lengths[0] < _SHORTEST_PART or all(map(HASH_DIGITS.__contains__, lengths)):
+        return False
+    return sum(_group_any(lengths)) < len(lengths)
 
 
 def _group_any(lengths: list[int]) -> list[int]:

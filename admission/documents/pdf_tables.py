@@ -11,6 +11,7 @@ from itertools import chain, islice, pairwise, takewhile, zip_longest
 
 from tocsin.admission.documents.broken_hashes import (
     HASH_DIGITS,
+    find_digits,
     is_part_of_hash,
     is_rest_of_hash,
     join_words,
@@ -332,7 +333,7 @@ class _Column:
         last = above.rpartition(" ")[2]
         goes_on = False
         if is_part_of_hash(last) and is_part_of_hash(cell):
-            is_rest = is_alone or is_rest_of_hash(above, cell)
+            is_rest = is_alone or is_rest_of_hash(above, cell, self.heading())
             self._append(cell, self._row if is_rest else row)
         elif last and _goes_on(
             last, cell, is_full=self._is_full, may_begin=not is_alone and not self._has_addresses()
@@ -344,10 +345,12 @@ class _Column:
         self._is_full, self._lines_since = len(text.rstrip()) >= self._full, 0
         return goes_on
 
+    def heading(self) -> str:
+        """Its heading; empty without one."""
+        return next(iter(self._rows[0][self._number :]), "")
+
     def _has_addresses(self) -> bool:
-        """True if its heading says so."""
-        headings = self._rows[0][self._number :]
-        return bool(headings) and _OF_ADDRESSES.search(headings[0]) is not None
+        return _OF_ADDRESSES.search(self.heading()) is not None
 
     def _append(self, cell: str, row: list[str]) -> None:
         row[self._number] = f"{row[self._number]} {cell}".strip()
@@ -411,7 +414,7 @@ class _RowReader:
         for column, text in zip(self.columns, texts, strict=True):
             goes_on = column.add(text, self.rows[-1], is_alone=is_alone, is_next=is_next)
             if column is self.columns[0]:
-                is_next = not goes_on and _follows(self._above, text)
+                is_next = not goes_on and _follows(self._above, text, column.heading())
 
     def _go_on(self) -> bool:
         """Go on with the table of the page before if the headings are the same."""
@@ -426,15 +429,18 @@ class _RowReader:
         return True
 
 
-def _follows(above: Sequence[str], first: str) -> bool:
+def _follows(above: Sequence[str], first: str, heading: str) -> bool:
     """True if the first cells of a line and of the one above show that each begins a row.
 
-    Then no value goes on from the one to the other: `3.2.1` above `3.5` is no address.
+    Then no value goes on from the one to the other.  The `heading` may name another kind of hash,
+    of which a cell has a part.
     """
     one, two = above[0].strip() if above else "", first.strip()
     if _NUMBER.fullmatch(one) and _NUMBER.fullmatch(two):
         return int(two) == int(one) + 1
-    return bool(one) and _is_value(refang(two.partition(" ")[0]))
+    word = refang(two.partition(" ")[0])
+    is_part = is_part_of_hash(word) and find_digits(heading) not in (0, len(word))
+    return bool(one) and not is_part and _is_value(word)
 
 
 def _is_value(word: str) -> bool:

@@ -286,6 +286,14 @@ class TestBrokenHashes:
             *(f"{url}/{text}.php" for text in ("one", "two", "three")),
         }
 
+    def test_halves_of_one_that_look_like_another_kind_begin_no_rows(self) -> None:
+        rows, hashes = [("SHA-256", "Recipient", "MD5")], list[str]()
+        for text in ("one", "two", "three"):
+            sha, md5 = (hashlib.new(kind, text.encode()).hexdigest() for kind in ("sha256", "md5"))
+            rows += [(sha[:32], "anna@city-", md5[:16]), (sha[32:], "hospital.org", md5[16:])]
+            hashes += [sha, md5]
+        assert found(rows, columns=(40, 260, 400)) == hashes
+
     def test_a_row_with_several_has_each_whole(self) -> None:
         digests = (MD5, self.SHA256)
         rows = [("a.exe", *(each[:31] for each in digests)), ("", MD5[31:], self.SHA256[31:63])]
