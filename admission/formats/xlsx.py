@@ -20,6 +20,7 @@ from tocsin.admission.extraction.field_names import names_recipients, names_vict
 from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.formats import Format, ReadOptions
 from tocsin.admission.formats import csv as tables
+from tocsin.admission.formats.csv.cells import is_value
 from tocsin.admission.model import Candidate
 from tocsin.admission.observables.ioc_types import may_be_ioc
 
@@ -96,9 +97,10 @@ class _Victims:
 
         Right below other cells, one to the right of their first is a remark and no title.
         """
-        title = _title(cells)
+        text = _only_text(cells)
+        title = "" if may_be_ioc(text.rstrip(": ")) else text
         is_remark = not is_apart and _first(cells) > _first(self._above)
-        if _is_of_victims(title) and not is_remark:
+        if _is_of_victims(text) and not is_remark:
             self._is_list = not self._above
             self._taken = 0
         elif self._taken >= 0:
@@ -121,16 +123,17 @@ def _first(cells: Sequence[str]) -> int:
     return next((number for number, cell in enumerate(cells) if cell.strip()), 0)
 
 
-def _title(cells: Sequence[str]) -> str:
-    """The text of a row that has one, unless that may be a value; else empty."""
+def _only_text(cells: Sequence[str]) -> str:
+    """The text of a row that has one, which may be a title; else empty."""
     filled = [cell for cell in cells if cell.strip()]
-    return filled[0] if len(filled) == 1 and not may_be_ioc(filled[0]) else ""
+    return filled[0] if len(filled) == 1 else ""
 
 
 def _split(sheet: Sheet) -> Iterator[Sheet]:
     """The tables of a sheet: one ends at a blank row above the headings of the next.
 
-    Each has the titles above the first one, which may state a TLP level.
+    Each has the titles above the first one, which may state a TLP level, but no value among them:
+    that would be reported twice, and no headings follow one.
     """
     parts: list[list[tuple[int, list[str]]]] = [[]]
     titles: list[tuple[int, list[str]]] | None = None
@@ -139,7 +142,7 @@ def _split(sheet: Sheet) -> Iterator[Sheet]:
         if titles is not None and is_apart and _begins_table(sheet, place):
             parts.append(list(titles))
         elif titles is None and place < _MOST_TITLES and tables.names_columns(cells):
-            titles = list(parts[0])
+            titles = [row for row in parts[0] if not any(map(is_value, row[1]))]
         parts[-1].append((number, cells))
     yield from (Sheet(sheet.name, rows) for rows in parts)
 

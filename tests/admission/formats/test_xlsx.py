@@ -145,8 +145,11 @@ class TestVictims:
         )
 
     @pytest.mark.parametrize("blank", [[], [[]]])
-    def test_a_list_below_a_title_of_them_is_not_read(self, blank: list[list[str]]) -> None:
-        sheet = rows(["evil.com"], ["Recipients"], *blank, ["jane@lab.org"], ["al@lab.org"])
+    @pytest.mark.parametrize("title", ["Recipients", "Victims:", "3.1. Affected hosts:"])
+    def test_a_list_below_a_title_of_them_is_not_read(
+        self, title: str, blank: list[list[str]]
+    ) -> None:
+        sheet = rows(["evil.com"], [title], *blank, ["jane@lab.org"], ["al@lab.org"])
         assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com"]
 
     @pytest.mark.parametrize(
@@ -165,6 +168,11 @@ class TestVictims:
         sheet = rows(["IOCs"], ["evil.com"], ["Victims"], ["Domain"], ["lab.org"])
         assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com"]
 
+    @pytest.mark.parametrize("title", ["C2", "C2 servers:"])
+    def test_a_title_below_them_ends_them(self, title: str) -> None:
+        sheet = rows(["IOCs"], ["evil.com"], ["Victims"], ["lab.org"], [title], ["evil.org"])
+        assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com", "evil.org"]
+
     def test_a_remark_in_another_column_is_no_title(self) -> None:
         sheet = rows(["Domain", "Status"], ["evil.com", "C2"], ["", "victim"], ["evil.org", "C2"])
         assert values(read_file("a.xlsx", xlsx({"S": sheet}))) == ["evil.com", "evil.org"]
@@ -178,6 +186,14 @@ class TestVictims:
         assert values(found) == ["45.9.1.1", "evil.com", "joe@bad.com"]
         markings = [each.object["object_marking_refs"] for each in found if each.object]
         assert markings == [[TLP_2_IDS[Tlp.AMBER]]] * 3
+
+    def test_a_value_above_the_first_table_belongs_to_no_other(self) -> None:
+        sheet = rows(
+            *(["https://evil.com/report"], ["Domain", "Note"], ["evil.com", "x"], []),
+            *(["Sender", "Recipient"], ["joe@bad.com", "jane@lab.org"]),
+        )
+        found = values(read_file("a.xlsx", xlsx({"S": sheet})))
+        assert found == ["https://evil.com/report", "evil.com", "joe@bad.com"]
 
     def test_a_label_beside_a_cell_says_whose_it_is(self) -> None:
         labels = [["Case", "114"], ["C2", "evil.com"], ["Victim IP", "45.9.2.2"]]
