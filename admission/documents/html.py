@@ -38,6 +38,9 @@ _FEWEST_CELLS = 3
 _LONGEST_ROW = 4_000
 _DEFINITIONS = {"dl": "", "dt": ": ", "dd": ", "}
 _LONGEST_JOINED = 1_000
+_LABEL = r"[^:|\n]{1,40}: "
+_PARTS_OF_PAGE = re.compile(rf"\n#{{1,6}} |\n{_LABEL}[^|\n]{{1,400}}\n{{1,9}}{_LABEL}")
+"""A heading, or two lines with labels below each other: cells with these lay out a page."""
 _ITEM = re.compile(r"\s*(?:[^:\n]{0,200}@[^:\n]{0,300}|\S{1,300})?\s*")
 """A line of a list in a cell: one with a mailbox and no label, or one word."""
 _DISPLAY = re.compile(r"(?<![\w-])display\s{0,9}:\s{0,9}(\w+)")
@@ -124,10 +127,10 @@ class _Reader(HTMLParser):
         self._cell = -1
 
     def _end_row(self) -> None:
-        """Put all lines of a row into one."""
+        """Put all lines of a row into one, unless some have a heading or labels of their own."""
         if len(self._cells) >= _FEWEST_CELLS:
             text = self._text_since(self._cells[0], _LONGEST_ROW)
-            if "\n" in text:
+            if "\n" in text and not _PARTS_OF_PAGE.search(text):
                 self.budget.pieces[self._cells[0] :] = [text.replace("\n", " ")]
         self._cells.clear()
 

@@ -82,6 +82,17 @@ class TestReading:
     def test_what_a_word_processor_does_not_show_is_not_read(self, hidden: str) -> None:
         assert values(read_file("a.html", page(f"<p>{hidden} evil[.]com"))) == ["evil.com"]
 
+    @pytest.mark.parametrize(
+        ("victims", "others"),
+        [
+            ("<h3>Victims</h3>bank1.com<br>bank2.com", "<h3>C2</h3>evil.com<br>evil.org"),
+            ("<p>Victim: bank1.com</p><p>C2: evil.com</p>", "<p>C2: evil.org</p>"),
+        ],
+    )
+    def test_cells_with_headings_or_labels_lay_out_a_page(self, victims: str, others: str) -> None:
+        row = f"<table><tr><td>{victims}</td><td>{others}</td><td>x</td></tr></table>"
+        assert values(read_file("a.html", page(row))) == ["evil.com", "evil.org"]
+
     def test_hidden_text_is_named(self) -> None:
         hidden, empty = (f"<span style='display:none'>{t}</span>" for t in ("x.org", " "))
         found = read_file("a.html", page(f"<p>{hidden} evil[.]com"))
