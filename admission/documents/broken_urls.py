@@ -30,7 +30,7 @@ _NO_REST = re.compile(
     r"|(?:md5|sha-?(?:1|256|512)|hash(?:es)?)[:=]",
     re.IGNORECASE,
 )
-"""What begins a word of its own: a bracket, a hashtag, a number, a date, a hash with its kind."""
+"""Words of their own: after a bracket, a hashtag, a number, a date, a hash with its kind."""
 _ALTERNATIVE = re.compile(r"[a-z]{1,12}/[a-z]{1,12}", re.IGNORECASE)
 """Two words of a sentence, as `and/or`."""
 _SEPARATOR = re.compile(r"[,;:|]")
