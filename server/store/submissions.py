@@ -366,11 +366,16 @@ class SubmissionWriter:
         """The batch that holds the record with an index, and its place there; else NotFound."""
         heads = self._verdicts.find({"submission": id}, _SPAN, session=self._session)
         ids = [each["_id"] for each in heads if _may_hold(each, index, index + 1)]
-        wanted = {"_id": {"$in": ids}, "records.index": index}
-        batch = self._verdicts.find_one(wanted, session=self._session) if ids else None
-        if batch is None:
+        if len(ids) > 1:  # their indexes overlap
+            found = self._verdicts.find(
+                {"_id": {"$in": ids}}, {"records.index": 1}, session=self._session
+            )
+            ids = [b["_id"] for b in found if any(r["index"] == index for r in b["records"])]
+        batch = self._verdicts.find_one({"_id": ids[0]}, session=self._session) if ids else None
+        indexes = [each["index"] for each in batch["records"]] if batch else []
+        if batch is None or index not in indexes:
             raise NotFound("this record of the submission has not been settled")
-        return batch, [each["index"] for each in batch["records"]].index(index)
+        return batch, indexes.index(index)
 
     def forget_body(self, id: str, again: int) -> bool:
         """Delete the body of a settled submission; True if it was deleted.
