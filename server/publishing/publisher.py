@@ -582,7 +582,7 @@ def _settle_own(task: _Task, candidate: Candidate) -> _Outcome:
     source, kind = candidate.source_id or "", (candidate.object or {}).get("type")
     public = task.work.find_public(source)
     if public is not None and (not public.revoked or kind == "marking-definition"):
-        task.source_ids.refs[source] = refer_to(public)
+        task.source_ids.refs[source] = refer_to(public, task.batch.partner.slug)
     return _conclude(candidate, find_row(PublicState.HUBS_OWN), source)
 
 
@@ -669,7 +669,7 @@ def _stay(task: _Task, candidate: Candidate, said: Candidate, mine: Contribution
         work.put(confirm_contribution(copy, mine, again, work.merge))
     else:
         work.put(add_contribution(copy, moved, work.merge))
-    own.refs[mine.source_id] = refer_to_own(public_id, mine)
+    own.refs[mine.source_id] = refer_to_own(copy, mine)
     row = find_row(PublicState.OWN, OwnState.RELEASED)
     return _conclude(_without_questions(candidate), row, public_id)
 
@@ -900,7 +900,7 @@ def _hold_unresolved(task: _Task, held: Candidate, resolved: ResolvedCandidate) 
         return _wait(task, held, PublicState.ENDED_MARKING, ())
     work, again = task.work, replace(stays, received=task.batch.received)
     work.put(confirm_contribution(work.find(public_id), stays, again, work.merge))
-    task.source_ids.refs[source] = refer_to_own(public_id, stays)
+    task.source_ids.refs[source] = refer_to_own(work.find(public_id), stays)
     return _conclude(candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
@@ -1054,7 +1054,7 @@ def _settle_copy(task: _Task, resolved: ResolvedCandidate) -> _Outcome:
     known = task.work.find_public(_find_newest(task, resolved).id)
     if known is None or not task.is_visible(known):
         return _conclude(candidate, find_row(PublicState.NOT_THE_HUBS))
-    own.refs[str(candidate.source_id)] = refer_to(known)
+    own.refs[str(candidate.source_id)] = refer_to(known, task.batch.partner.slug)
     own.assign(str(candidate.source_id), known.id)
     return _conclude(candidate, find_row(PublicState.HUBS_COPY), known.id)
 
@@ -1192,7 +1192,7 @@ def _hold_marked(task: _Task, proposal: _Proposal, held: Candidate) -> _Outcome:
         held = held.with_findings(*explain_what_stays(stays))
         return _wait(task, held, PublicState.ENDED_MARKING, ())
     work.put(confirm_contribution(work.find(public_id), stays, new, work.merge))
-    task.source_ids.refs[new.source_id] = refer_to_own(public_id, stays)
+    task.source_ids.refs[new.source_id] = refer_to_own(work.find(public_id), stays)
     return _conclude(proposal.candidate, find_row(PublicState.OWN, OwnState.SAME), public_id)
 
 
@@ -1213,10 +1213,10 @@ def _keep(task: _Task, proposal: _Proposal, row: Row, own: OwnState) -> str:
         ids.refs.pop(new.source_id, None)
     elif is_elsewhere:
         if stays := work.find_public(before):
-            ids.refs[new.source_id] = refer_to(stays)
+            ids.refs[new.source_id] = refer_to(stays, new.partner)
         return before
     elif mine is not None:  # an older version may have other parts
-        ids.refs[new.source_id] = refer_to_own(copy.id, mine)
+        ids.refs[new.source_id] = refer_to_own(copy, mine)
     return copy.id
 
 

@@ -39,7 +39,7 @@ from tocsin.server.publishing.public_ids import (
     leave_out_authors,
     resolve_layers,
 )
-from tocsin.server.publishing.public_objects import add_contribution, is_valid
+from tocsin.server.publishing.public_objects import WorkingCopy, add_contribution, is_valid
 from tocsin.server.publishing.revoked_and_purged_versions import ended_definition
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.store import Snapshot
@@ -97,7 +97,7 @@ def resolve_references(
         else:
             found = may_refer(public, (partner, target), sees, work.merge.now)
         if public is not None and found:
-            known[target] = refer_to(public)
+            known[target] = refer_to(public, partner)
         elif name == "":
             known[target] = GONE
         elif name == config.hub:
@@ -261,15 +261,25 @@ def may_refer(public: PublicObject, own: tuple[str, str], sees: Tlp, now: int) -
     return is_visible(public, sees) or any(is_valid(each, now) for each in under or mine)
 
 
-def refer_to(public: PublicObject) -> PublicRef:
-    """The meaning of an id that stands for a public object."""
-    parts = (part for each in public.contributions for part in stricter_properties(layers_of(each)))
-    return PublicRef(public.id, public.tlp, tuple(dict.fromkeys(parts)))
+def refer_to(public: PublicObject, partner: str) -> PublicRef:
+    """The meaning of an id by which a partner names a public object.
+
+    Its parts are those of the partner's own reports: only its own words can be translated, and
+    what others mark more strictly must not show.
+    """
+    return PublicRef(public.id, public.tlp, _own_parts(public.contributions, partner))
 
 
-def refer_to_own(public_id: str, mine: Contribution) -> PublicRef:
+def refer_to_own(copy: WorkingCopy, mine: Contribution) -> PublicRef:
     """The meaning of an own id under which something is published already."""
-    return PublicRef(public_id, mine.tlp, stricter_properties(layers_of(mine)))
+    return PublicRef(copy.id, mine.tlp, _own_parts(copy.contributions, mine.partner))
+
+
+def _own_parts(every: Iterable[Contribution], partner: str) -> tuple[tuple[Tlp, str], ...]:
+    own = (each for each in every if each.partner == partner)
+    return tuple(
+        dict.fromkeys(part for each in own for part in stricter_properties(layers_of(each)))
+    )
 
 
 def _keep_identity(new: Contribution, published: Contribution) -> Contribution:

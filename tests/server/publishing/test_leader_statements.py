@@ -410,3 +410,20 @@ class TestSuperseded:
         target = next(e["id"] for e in shown(hub, "indicator") if "evil" in e["pattern"])
         hub.services.lifecycle.lead(target, "north", "operator")
         assert shown(hub, "relationship")[0]["revoked"]
+
+
+@pytest.mark.parametrize("sent", ["apart", "with the hub's", "with an older version"])
+def test_no_answer_tells_if_another_marks_a_part_more_strictly(
+    hub: HubInProcess, report: Object, sent: str
+) -> None:
+    hub.join(Partner("watch", "Watch Limited"), ("clear", "green"))
+    hub.push(report | {"modified": LATER}, who="watch")
+    strict = {"marking_ref": AMBER, "selectors": ["description"]}
+    hub.push(indicator("evil.top", description="x", granular_markings=[strict]), who="north")
+    [public] = shown(hub, "indicator")
+    before = {"apart": [], "with the hub's": [public], "with an older version": [report]}[sent]
+    about = public["id"] if sent == "with the hub's" else report
+    status = hub.push(*before, translation(about), who="watch")
+    assert hub.verdicts(status)[-1] == "admitted"
+    assert "raised" not in str(status)
+    assert len(shown(hub, "language-content")) == 1
