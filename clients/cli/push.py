@@ -270,7 +270,7 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
             named = replace(inputs, names=(str(file),))
             outcome = _push_watched(settings, named, {**options, "repeated": version == failed})
             if outcome.code == stdio.UNAVAILABLE:
-                pause, failed = _grow(pause, outcome), version
+                pause, failed = _next_pause(pause, outcome), version
                 again = format_duration(round(pause))
                 print_message(f"{file.name} waits, the next attempt is in {again}")
                 break
@@ -297,7 +297,7 @@ def _push_watched(settings: ClientSettings, inputs: Inputs, options: Mapping[str
     return outcome
 
 
-def _grow(pause: float, outcome: _Outcome) -> float:
+def _next_pause(pause: float, outcome: _Outcome) -> float:
     """Seconds until the next attempt."""
     is_away = outcome.error is None or isinstance(outcome.error, Unavailable)
     return max(min(pause * 2, _LONGEST_PAUSE if is_away else _LONGEST_REFUSED), outcome.wait)

@@ -173,7 +173,7 @@ class InboxAdmission:
         self._whole = self._services.evaluator.finish(self._evaluation)
         self._until = self._evaluation.terms.until
         if len(self._next_part()) < len(self._objects):
-            self._order(self._whole)
+            self._sort_left(self._whole)
         self.close()
         return not self._left
 
@@ -196,7 +196,7 @@ class InboxAdmission:
             if len(part) == 1:
                 raise
             self._most = len(part) // 2
-            self._order(whole)
+            self._sort_left(whole)
             return False
         self._whole = replace(whole, feeds=None)  # one may be added meanwhile
         if task is not None:
@@ -204,8 +204,8 @@ class InboxAdmission:
             self._services.reviewer.follow(task)
         return self._note(part, records)
 
-    def _order(self, whole: Batch) -> None:
-        """Settle what is left so that nothing comes before what it references, in any batch.
+    def _sort_left(self, whole: Batch) -> None:
+        """Sort what is left so that nothing comes before what it references, in any batch.
 
         In a circle of references, one of the objects comes before another that it references.
         """
