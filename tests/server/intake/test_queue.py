@@ -77,7 +77,14 @@ def work_off(intake: Intake) -> None:
         pass
 
 
+@pytest.fixture
+def every_turn_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count each turn as one, however busy the machine is."""
+    monkeypatch.setattr(queue, "QUICK_TURN", 600.0)
+
+
 class TestTurns:
+    @pytest.mark.usefixtures("every_turn_is_quick")
     def test_a_partner_with_six_large_submissions_keeps_no_other_waiting(
         self, hub: HubInProcess
     ) -> None:
@@ -90,6 +97,7 @@ class TestTurns:
         work_off(hub.services.intake)
         assert all(is_settled(hub, each) for each in floods)
 
+    @pytest.mark.usefixtures("every_turn_is_quick")
     @pytest.mark.slow
     def test_a_large_submission_lets_others_in_between_its_batches(self, hub: HubInProcess) -> None:
         large = post_large(hub, 1_100)
@@ -101,6 +109,7 @@ class TestTurns:
         work_off(hub.services.intake)
         assert status(hub, large)["success_count"] == 1_100
 
+    @pytest.mark.usefixtures("every_turn_is_quick")
     def test_small_submissions_of_a_partner_go_first_but_not_for_ever(
         self, hub: HubInProcess
     ) -> None:
@@ -133,6 +142,7 @@ class TestTurns:
             turns.take(chosen, has_large=False, seconds=2.5 if chosen is hard else 0.01)
         assert served.count("hard") == 3
 
+    @pytest.mark.usefixtures("every_turn_is_quick")
     def test_partners_are_served_one_after_the_other(self, hub: HubInProcess) -> None:
         hub.join(Partner("east", "East Limited"))
         posted = {
