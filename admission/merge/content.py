@@ -1,6 +1,6 @@
 """Merging the content of several contributions into one public object.
 
-One contribution leads and the content is what it says; of an indicator, others add
+One contribution leads (`Precedence`) and the content is what it says; of an indicator, others add
 words of closed vocabularies and a later end.  The content is computed from all
 contributions every time, so their order does not matter.  Everything that each TLP level
 shows is decided here too.  The hub's own statements are in `statistics`.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -29,7 +29,7 @@ from tocsin.admission.markings.granular import (
     value_at,
 )
 from tocsin.admission.merge.identity import contributing_properties
-from tocsin.admission.merge.sources import BY_RECEIPT, Precedence
+from tocsin.admission.merge.sources import Evidence
 from tocsin.admission.model import Contribution, Layer, Path, StixObject, Tlp
 from tocsin.admission.timestamps import micros
 
@@ -74,6 +74,50 @@ _KILL_CHAINS: Mapping[str, frozenset[str]] = {
 """The phases of kill chains that any contribution adds: no text of its sender."""
 _SET_BY_HUB = ("id", "created", "modified", "created_by_ref", "revoked", "confidence")
 """Properties that the hub sets; no contribution determines them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precedence:
+    """The order of contributions to one public object; the same in whatever order they come."""
+
+    public_id: str = ""
+    chosen: str = ""
+    """The partner that a reviewer lets lead; empty: none was chosen."""
+    secret: bytes = field(default=b"", repr=False)
+    """The hub's; decides between contributions that were received at the same moment."""
+
+    def leader(self, voices: Sequence[Contribution]) -> Contribution:
+        """The contribution that leads, of one for each partner.
+
+        It is the chosen partner's, else that of the most reliable partner, of equally reliable
+        ones that of the first to report.
+        """
+        return voices[0] if len(voices) == 1 else min(voices, key=self._rank)
+
+    def from_weakest(self, contributions: Iterable[Contribution]) -> list[Contribution]:
+        """The contributions in the reverse of the order in which they would lead."""
+        return sorted(contributions, key=self._rank, reverse=True)
+
+    def by_receipt(self, evidence: Iterable[Evidence]) -> list[Evidence]:
+        """The evidence in order of receipt; an assessment counts from its own time."""
+        return sorted(evidence, key=lambda each: (_received(each), self._tie(each.partner)))
+
+    def _rank(self, voice: Contribution) -> tuple[bool, int, int, bytes]:
+        first = voice.first_reported or voice.received
+        return (
+            voice.partner != self.chosen,
+            -voice.reliability,
+            first,
+            self._tie(voice.partner),
+        )
+
+    def _tie(self, partner: str) -> bytes:
+        text = f"{self.public_id} {partner}".encode()
+        return hashlib.blake2b(text, key=self.secret, digest_size=16).digest()
+
+
+BY_RECEIPT = Precedence()
+"""By reliability and time of receipt alone."""
 
 
 def object_digest(subject: StixObject, exclude: Iterable[str] = ()) -> bytes:
@@ -167,6 +211,10 @@ def leading_contribution(
     """
     seen = _seen_at(max(level, min(each.tlp for each in contributions)), contributions)
     return precedence.leader(latest_by_partner(seen))
+
+
+def _received(evidence: Evidence) -> int:
+    return evidence.received if isinstance(evidence, Contribution) else evidence.when
 
 
 def _seen_at(level: Tlp, contributions: Sequence[Contribution]) -> list[Contribution]:

@@ -1,12 +1,11 @@
-"""Independent sources: the order in which contributions count, and what goes back to one origin.
+"""Independent sources: which contributions go back to one origin.
 
 Ten partners that forward one report are one source.  Confidence and all counts
 are worked out over these groups.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from tocsin.admission.model import Assessment, Contribution, StixObject
@@ -25,50 +24,6 @@ Evidence = Contribution | Assessment
 """Anything that makes a partner a source for an object."""
 
 _Origin = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Precedence:
-    """The order of contributions to one public object; the same in whatever order they come."""
-
-    public_id: str = ""
-    chosen: str = ""
-    """The partner that a reviewer lets lead; empty: none was chosen."""
-    secret: bytes = field(default=b"", repr=False)
-    """The hub's; decides between contributions that were received at the same moment."""
-
-    def leader(self, voices: Sequence[Contribution]) -> Contribution:
-        """The contribution that leads, of one for each partner.
-
-        It is the chosen partner's, else that of the most reliable partner, of equally reliable
-        ones that of the first to report.
-        """
-        return voices[0] if len(voices) == 1 else min(voices, key=self._rank)
-
-    def from_weakest(self, contributions: Iterable[Contribution]) -> list[Contribution]:
-        """The contributions in the reverse of the order in which they would lead."""
-        return sorted(contributions, key=self._rank, reverse=True)
-
-    def by_receipt(self, evidence: Iterable[Evidence]) -> list[Evidence]:
-        """The evidence in order of receipt; an assessment counts from its own time."""
-        return sorted(evidence, key=lambda each: (_received(each), self._tie(each.partner)))
-
-    def _rank(self, voice: Contribution) -> tuple[bool, int, int, bytes]:
-        first = voice.first_reported or voice.received
-        return (
-            voice.partner != self.chosen,
-            -voice.reliability,
-            first,
-            self._tie(voice.partner),
-        )
-
-    def _tie(self, partner: str) -> bytes:
-        text = f"{self.public_id} {partner}".encode()
-        return hashlib.blake2b(text, key=self.secret, digest_size=16).digest()
-
-
-BY_RECEIPT = Precedence()
-"""By reliability and time of receipt alone."""
 
 
 def group_by_origin(evidence: Iterable[Evidence]) -> list[list[Evidence]]:
@@ -113,10 +68,6 @@ def group_by_origin(evidence: Iterable[Evidence]) -> list[list[Evidence]]:
 
 def _first_known(origins: Iterable[_Origin], known: dict[_Origin, int]) -> int | None:
     return min((known[origin] for origin in origins if origin in known), default=None)
-
-
-def _received(evidence: Evidence) -> int:
-    return evidence.received if isinstance(evidence, Contribution) else evidence.when
 
 
 def _senders(evidence: Evidence) -> set[_Origin]:

@@ -21,8 +21,8 @@ from tocsin.admission.merge.confidence import (
     next_decay,
     weigh_confidence,
 )
-from tocsin.admission.merge.content import latest_by_partner
-from tocsin.admission.merge.sources import BY_RECEIPT, Evidence, Precedence, group_by_origin
+from tocsin.admission.merge.content import BY_RECEIPT, Precedence, latest_by_partner
+from tocsin.admission.merge.sources import Evidence, group_by_origin
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, StixObject, Tlp
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.timestamps import DAY, micros, stix_time

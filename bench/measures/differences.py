@@ -10,13 +10,13 @@ from itertools import islice
 
 from measures.baseline import Baseline, Value, decode_text
 from measures.fixtures import as_candidates, closing_rule, examine_batch, indicator
-from tocsin.admission.extraction.boilerplate import (
+from tocsin.admission.extraction.prose import find_in_line
+from tocsin.admission.extraction.references_and_contacts import (
     LineRole,
     classify_lines,
     find_bystanders,
     remove_read_more_links,
 )
-from tocsin.admission.extraction.prose import find_in_line
 from tocsin.admission.formats.csv.columns import Columns, Role, guess_columns, parse_headings
 from tocsin.admission.observables.placeholders import has_placeholder
 

@@ -18,6 +18,7 @@ from tocsin.admission.markings.acs import complete_definition, is_acs
 from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.confidence import ConfidenceSettings
 from tocsin.admission.merge.content import (
+    Precedence,
     latest_by_partner,
     leading_contribution,
     merge_by_tlp,
@@ -28,7 +29,7 @@ from tocsin.admission.merge.content import (
     version_order,
 )
 from tocsin.admission.merge.identity import is_observable_type
-from tocsin.admission.merge.sources import Precedence, early_reports
+from tocsin.admission.merge.sources import early_reports
 from tocsin.admission.merge.statistics import (
     ConfidenceSteps,
     HubStatistics,

@@ -78,13 +78,13 @@ _ROLES: Mapping[str, Role] = {
         for heading in load_words(_PACKAGE, f"headings_{role.name.lower()}")
     },
 }
-_VALUE_WORDS = frozenset(load_words(_PACKAGE, "value_heading_words"))
-_OTHER_WORDS = frozenset(load_words(_PACKAGE, "other_heading_words"))
-_PERSONAL_WORDS = frozenset(load_words(_PACKAGE, "personal_heading_words"))
+_VALUE_WORDS = frozenset(load_words(_PACKAGE, "words_in_value_headings"))
+_OTHER_WORDS = frozenset(load_words(_PACKAGE, "words_in_other_headings"))
+_PERSONAL_WORDS = frozenset(load_words(_PACKAGE, "words_in_personal_headings"))
 _INDICATOR_ROLES = frozenset((Role.VALUE, Role.VALUE_OF_KIND))
-_CERTIFICATE_WORDS = frozenset(load_words(_PACKAGE, "certificate_heading_words"))
+_CERTIFICATE_WORDS = frozenset(load_words(_PACKAGE, "words_in_certificate_headings"))
 _FINGERPRINT_WORDS = _CERTIFICATE_WORDS | frozenset(
-    load_words(_PACKAGE, "fingerprint_heading_words")
+    load_words(_PACKAGE, "words_in_fingerprint_headings")
 )
 _TYPE_NAMES = frozenset(load_words(_PACKAGE, "type_names"))
 _HASH_NAME = re.compile(r"sha ?(256|512|1)\b")

@@ -1,7 +1,7 @@
 """Free text: reports, advisories, plain lists, hosts files, Markdown and AsciiDoc.
 
 Only values become indicators, never the words around them: reports name people.
-`extraction.boilerplate` leaves out authors, contacts and references; `host_lists`
+`extraction.references_and_contacts` leaves out authors, contacts and references; `host_lists`
 reads the syntax of hosts files and block lists.  A TLP level that the text states
 applies to all of it.
 """
@@ -13,16 +13,6 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from typing import BinaryIO
 
-from tocsin.admission.extraction.boilerplate import (
-    LineRole,
-    are_credentials,
-    begins_people,
-    begins_section,
-    classify_lines,
-    find_bystanders,
-    find_in_boilerplate,
-    remove_read_more_links,
-)
 from tocsin.admission.extraction.external_ids import (
     find_lines_with_external_ids,
     may_have_external_ids,
@@ -43,6 +33,16 @@ from tocsin.admission.extraction.prose import (
     may_hold_values,
     remove_passthrough,
     remove_placeholders,
+)
+from tocsin.admission.extraction.references_and_contacts import (
+    LineRole,
+    are_credentials,
+    begins_people,
+    begins_section,
+    classify_lines,
+    find_bystanders,
+    find_in_boilerplate,
+    remove_read_more_links,
 )
 from tocsin.admission.extraction.text_encoding import decode_text, is_plain_text
 from tocsin.admission.extraction.tlp_words import (

@@ -61,9 +61,9 @@ from tocsin.server.store.feeds.blocks import (
     read_status_bits,
 )
 from tocsin.server.store.feeds.clock import number_feed
-from tocsin.server.store.feeds.collector import PageCollector
 from tocsin.server.store.feeds.consistent_read import ConsistentReader
 from tocsin.server.store.feeds.filter_index import FilterSearch, Match, all_filters, span_number
+from tocsin.server.store.feeds.page_collector import PageCollector
 from tocsin.server.store.feeds.versions import (
     IndexedEntry,
     StatusBits,

@@ -6,7 +6,7 @@ import pytest
 
 from tocsin.admission import formats
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.extraction import boilerplate, file_lines, verified_file
+from tocsin.admission.extraction import file_lines, references_and_contacts, verified_file
 from tocsin.admission.model import Tlp
 
 _OPTIONS = formats.ReadOptions(now=1_790_000_000_000_000, tlp=Tlp.GREEN)
@@ -73,7 +73,7 @@ def test_the_candidates_of_a_report_are_those_of_the_whole(
     text: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = list(formats.read(name, text.encode(), _OPTIONS))
-    monkeypatch.setattr(boilerplate, "_SEARCHED", 3)
+    monkeypatch.setattr(references_and_contacts, "_SEARCHED", 3)
     large = formats.read_large(name, io.BytesIO(text.encode()), _OPTIONS)
     assert large is not None
     assert list(large) == whole and whole

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.contributions import HUB_IDENTITY, NOW, SCALE, assessment, contribution
 
-from tocsin.admission.merge.content import merge_contributions
-from tocsin.admission.merge.sources import Precedence
+from tocsin.admission.merge.content import Precedence, merge_contributions
 from tocsin.admission.merge.statistics import add_statistics, compute_statistics, trim_assessments
 from tocsin.admission.model import AssessmentKind, Tlp
 from tocsin.admission.stix.history_extension import (

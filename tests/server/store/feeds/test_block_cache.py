@@ -28,9 +28,9 @@ from tocsin.server.store import Store
 from tocsin.server.store.feeds import (
     block_cache,
     blocks,
-    collector,
     filter_index,
     packing,
+    page_collector,
     reader,
     writer,
 )
@@ -46,7 +46,7 @@ MANIFEST = Representation(
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of seven entries."""
-    for module in (blocks, collector, filter_index, packing, reader, writer):
+    for module in (blocks, page_collector, filter_index, packing, reader, writer):
         if hasattr(module, "BLOCK_SIZE"):
             monkeypatch.setattr(module, "BLOCK_SIZE", 7)
 
@@ -111,7 +111,7 @@ def test_the_same_page_after_every_change(new: Callable[[], Feed], seed: int) ->
 def test_a_page_is_no_longer_than_clients_can_read(
     new: Callable[[], Feed], monkeypatch: pytest.MonkeyPatch, octets: int
 ) -> None:
-    for module in (model, collector):
+    for module in (model, page_collector):
         monkeypatch.setattr(module, "MAX_PAGE_OCTETS", octets)
     feed = new()
     feed.publish(*(posting(number) for number in range(20)))
@@ -131,7 +131,7 @@ def test_a_page_is_no_longer_than_clients_can_read(
 
 def from_memory_whole(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> ObjectPage:
     with monkeypatch.context() as whole:
-        whole.setattr(collector, "MAX_PAGE_OCTETS", 1 << 30)
+        whole.setattr(page_collector, "MAX_PAGE_OCTETS", 1 << 30)
         return from_memory(feed, Query())
 
 
