@@ -152,7 +152,11 @@ class StateFile:
                 os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
             timeout = 0.2 if alone else _BUSY_SECONDS
             self._base = sqlite3.connect(path, timeout=timeout, isolation_level=None)
-            self._open(alone=alone)
+            try:
+                self._open(alone=alone)
+            except BaseException:
+                self._base.close()
+                raise
 
     def _open(self, *, alone: bool) -> None:
         self._base.create_function("host_of", 1, host_of, deterministic=True)

@@ -135,8 +135,12 @@ def salvage_object(raw: bytes) -> StixObject | None:
         may_hold = "\\u" in text or _MAY_HOLD.search(text) is not None
         return {} if may_hold else None
     if isinstance(value, list):
-        return {"objects": value}
-    return _keep_relations(value) if isinstance(value, dict) else None
+        found: StixObject = {"objects": value}
+    elif isinstance(value, dict):
+        found = _keep_relations(value)
+    else:
+        return None
+    return {} if _is_too_deep(found) else found
 
 
 def _keep_relations(record: StixObject) -> StixObject:
@@ -237,6 +241,12 @@ _LENIENT_DECODER = json.JSONDecoder(
 
 
 def _measure(value: Any) -> None:
+    if _is_too_deep(value):
+        raise _too_deep()
+
+
+def _is_too_deep(value: Any) -> bool:
+    """True if it has more levels than an object may; some decoders take thousands."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [
@@ -246,8 +256,8 @@ def _measure(value: Any) -> None:
             if isinstance(each, dict | list)
         ]
         if not level:
-            return
-    raise _too_deep()
+            return False
+    return True
 
 
 def _check_surrogates(value: Any) -> None:

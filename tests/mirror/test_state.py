@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.feed_states import NOW, encode, files_of, filled_state, listing
+from support.feed_states import NOW, encode, files_of, filled_state, listing, opened_state
 
 from tocsin.mirror.state import DamagedState, StateFile, StateInUse
 
@@ -20,7 +20,7 @@ def names(state: StateFile, now: int = NOW) -> list[str]:
 
 
 def opened(path: Path) -> StateFile:
-    return StateFile(path, alone=True)
+    return opened_state(path, alone=True)
 
 
 def put(state: StateFile, *objects: Any, source: str = "feed", cursor: str | None = "c") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,16 @@ def encode(*objects: Object) -> list[bytes]:
     return [json.dumps(each).encode() for each in objects]
 
 
+def opened_state(path: Path, *, alone: bool) -> StateFile:
+    """A state that is closed when the test has no more use for it."""
+    state = StateFile(path, alone=alone)
+    weakref.finalize(state, state._base.close)
+    return state
+
+
 def filled_state(folder: Path, objects: Iterable[Object]) -> StateFile:
     """A state that has these objects."""
-    state = StateFile(folder / f"{uuid.uuid4()}.sqlite", alone=False)
+    state = opened_state(folder / f"{uuid.uuid4()}.sqlite", alone=False)
     with state.changing():
         state.apply("feed", encode(*objects), "")
     return state
