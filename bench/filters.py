@@ -32,7 +32,7 @@ from pymongo import MongoClient, monitoring
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros, stix_time
-from tocsin.server.intake.passthrough import posting
+from tocsin.server.intake.verbatim import posting
 from tocsin.server.model import Collection, CollectionKind, NewEntry, Query
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine

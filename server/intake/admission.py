@@ -16,8 +16,8 @@ from tocsin.admission.model import Action, Finding, Verdict
 from tocsin.server.auth import Senders, find_sender, may_still_write
 from tocsin.server.examination.examiner import parse_candidates, step_length
 from tocsin.server.intake.evaluate import Evaluation, Evaluator, Sent
-from tocsin.server.intake.passthrough import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.intake.review import Reviewer
+from tocsin.server.intake.verbatim import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.model import Account, Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.public_ids import sort_by_references
 from tocsin.server.publishing.publisher import Batch, Publisher, StalePreconditions

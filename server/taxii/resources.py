@@ -29,7 +29,7 @@ from tocsin.admission.errors import (
 from tocsin.admission.rules.anonymise_source import AUTHOR_REMOVED, ROUNDED
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.intake.passthrough import UNTOLD
+from tocsin.server.intake.verbatim import UNTOLD
 from tocsin.server.model import (
     Collection,
     CollectionKind,

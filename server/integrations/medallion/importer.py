@@ -1,6 +1,6 @@
 """Import from medallion: its collections become verbatim collections of the hub.
 
-Objects are stored by `intake.passthrough`, in the order in which medallion added them, with one
+Objects are stored by `intake.verbatim`, in the order in which medallion added them, with one
 transaction for some hundreds of objects.  Objects that are here already stay unchanged, so an
 interrupted import is simply repeated.  Statuses and users are not imported.
 """
@@ -24,7 +24,7 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Verdict
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.server.bootstrap import ensure_collection
-from tocsin.server.intake.passthrough import Depositor, deposited, outcome_record, posting
+from tocsin.server.intake.verbatim import Depositor, deposited, outcome_record, posting
 from tocsin.server.integrations.medallion.mongodb import open_mongodb
 from tocsin.server.integrations.medallion.sources import (
     SkippedObject,

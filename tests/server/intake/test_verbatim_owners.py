@@ -11,7 +11,7 @@ from support.hub import AMBER, GREEN, HubInProcess, details, findings, indicator
 
 from tocsin.admission.model import Tlp
 from tocsin.server.cli.collection import CollectionSpec, define_collection
-from tocsin.server.intake.passthrough import UNTOLD
+from tocsin.server.intake.verbatim import UNTOLD
 from tocsin.server.model import Account, Collection, CollectionKind, Partner
 from tocsin.server.store import Store
 

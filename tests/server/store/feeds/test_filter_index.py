@@ -27,7 +27,7 @@ from support.naive_filters import (
 )
 
 from tocsin.admission.timestamps import micros
-from tocsin.server.intake.passthrough import posting
+from tocsin.server.intake.verbatim import posting
 from tocsin.server.model import Collection, CollectionKind, Query
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packer

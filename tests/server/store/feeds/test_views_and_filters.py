@@ -14,7 +14,7 @@ from support.view_feeds import add_view, marked_posting, pin, walk
 
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.server.intake.passthrough import posting as deposited
+from tocsin.server.intake.verbatim import posting as deposited
 from tocsin.server.model import Collection, CollectionKind, Entry, Query, TermFilter
 from tocsin.server.store import Store
 from tocsin.server.store.feeds.packing import Packer
