@@ -82,10 +82,10 @@ class AdmissionConfig:
 
     policy: Policy
     warninglists: Warninglists
+    previewer: console.PreviewExaminer
+    """Examines drafts of the console."""
     examiner: Examiner | None = None
     """Examines queued submissions in other processes; None: this process does."""
-    previewer: console.PreviewExaminer | None = None
-    """Examines drafts of the console in other processes; None: this process does."""
     text: str = ""
     """The text of the policy; empty: that of the settings' file."""
 
@@ -115,7 +115,7 @@ class HubServices:
     agreements: AgreementLifecycle
     drafts: console.DraftFiles
     policy_text: str
-    previewer: console.PreviewExaminer | None
+    previewer: console.PreviewExaminer
 
 
 def build_services(  # noqa: PLR0913

@@ -147,11 +147,9 @@ def open_runtime(
 
 
 @contextmanager
-def open_restored_runtime(
-    settings: HubSettings, uri: str, restore: str, clock: Clock = wall_clock
-) -> Iterator[Runtime]:
+def open_restored_runtime(settings: HubSettings, uri: str, restore: str) -> Iterator[Runtime]:
     """Open the hub over the database at `uri` before its restore, of this name, has ended."""
-    with _connect(settings, uri, clock, restore=restore) as hub:
+    with _connect(settings, uri, wall_clock, restore=restore) as hub:
         yield hub
 
 

@@ -13,7 +13,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from tocsin.admission.descriptions import CHANGING_ACTIONS, find_changes
@@ -41,7 +41,7 @@ from tocsin.server.examination.examiner import (
     WorkerEnded,
     parse_candidates,
 )
-from tocsin.server.examination.reading import ReadFile, ReadTask, read_file
+from tocsin.server.examination.reading import ReadFile, ReadTask
 from tocsin.server.intake.evaluate import PreviewTerms
 from tocsin.server.intake.intake import Intake
 from tocsin.server.model import Account
@@ -100,24 +100,6 @@ class Examiner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LocalExaminer:
-    """Examines in this process, for a hub without processes for it."""
-
-    intake: Intake
-
-    def read(self, task: ReadTask) -> ReadFile:
-        """See `Examiner.read`."""
-        return read_file(task)
-
-    def begin(self, task: ExaminationTask) -> Examination:
-        """See `Examiner.begin`."""
-        return self.intake.examine_here(task)
-
-    def end_idle(self) -> None:
-        """See `Examiner.end_idle`."""
-
-
 FindEndedIds = Callable[[str, Collection[str]], Collection[str]]
 """See `own_objects.find_ended_ids`."""
 
@@ -129,14 +111,13 @@ class Previews:
         self,
         files: DraftFiles,
         intake: Intake,
-        examiner: Examiner | None,
+        examiner: Examiner,
         find_ended_ids: FindEndedIds,
         max_octets: int,
     ) -> None:
         """`max_octets`: of the body of a submission."""
         self._find_ended_ids = find_ended_ids
-        self._files, self._intake = files, intake
-        self._examiner = examiner or LocalExaminer(intake)
+        self._files, self._intake, self._examiner = files, intake, examiner
         self._max_octets = max_octets
         self._turn = threading.Lock()
         self._count_lock = threading.Lock()

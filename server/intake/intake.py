@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from tocsin.admission.errors import Conflict, NotAllowed, NotFound, TooManyRequests, Unavailable
 from tocsin.server.auth import name_in_log
-from tocsin.server.examination.examiner import ExaminationTask, LocalExamination, WorkerEnded
+from tocsin.server.examination.examiner import WorkerEnded
 from tocsin.server.intake.admission import (
     Admission,
     AdmissionServices,
@@ -178,10 +178,6 @@ class Intake:
         counts = Counter(record.verdict for record in records)
         done = replace(submission, raw=b"", settled=len(records), counts=counts)
         return Receipt(done, tuple(records))
-
-    def examine_here(self, task: ExaminationTask) -> LocalExamination:
-        """Examine a preview in this process, where there is no other for it."""
-        return LocalExamination.begin(task, self._rules.policy, self._rules.lists)
 
     def work(self) -> bool:
         """Do one task of the outbox or give one submission its turn; False if there is none.

@@ -45,7 +45,7 @@ from support.stix_objects import make_object
 
 from tocsin.admission.merge.identity import observable_id
 from tocsin.config import HubSettings
-from tocsin.server.app import AdmissionConfig, build_services, create_app
+from tocsin.server.app import build_services, create_app
 from tocsin.server.model import Collection, CollectionKind, Partner, View
 from tocsin.server.store import Store
 
@@ -225,9 +225,8 @@ def without_stamps(public: Any) -> Any:
 
 def use_only_rules(hub: Any, *rules: Any) -> Any:
     """Replace the rules of the hub; without them, the checks above must fail."""
-    admission = AdmissionConfig(
-        replace(default_admission().policy, rules=rules), default_admission().warninglists
-    )
+    shipped = default_admission()
+    admission = replace(shipped, policy=replace(shipped.policy, rules=rules))
     hub.services = build_services(hub.store, HUB_SECRETS, HubSettings(), admission)
     hub.client = create_app(hub.services, HUB_SECRETS, HubSettings()).test_client()
     return hub

@@ -21,7 +21,8 @@ from support.databases import exchange, find_filled, keep_state
 from support.warning_lists import warning_lists
 from werkzeug.routing import Rule
 
-from tocsin.admission import parse_policy
+from tocsin.admission import Policy, parse_policy
+from tocsin.admission.model import Warninglists
 from tocsin.config import HubSettings, policy_text
 from tocsin.server.app import (
     AdmissionConfig,
@@ -33,7 +34,13 @@ from tocsin.server.app import (
 )
 from tocsin.server.bootstrap import create_default_collections
 from tocsin.server.console import PreviewExaminer
-from tocsin.server.examination.examiner import Examiner
+from tocsin.server.examination.examiner import (
+    Examination,
+    ExaminationTask,
+    Examiner,
+    LocalExamination,
+)
+from tocsin.server.examination.reading import ReadFile, ReadTask, read_file
 from tocsin.server.model import Account, Collection, Partner
 from tocsin.server.person import Person
 from tocsin.server.secrets import HubSecrets
@@ -109,10 +116,30 @@ _FOUNDATIONS = ("collections", "accounts", "partners", "journal", "exclusions")
 """The database's collections of which one has a document if a test began before the hub."""
 
 
+@dataclass(frozen=True, slots=True)
+class LocalExaminer:
+    """Examines drafts of the console in this process, which saves the start of another one."""
+
+    policy: Policy
+    lists: Warninglists
+
+    def read(self, task: ReadTask) -> ReadFile:
+        """See `PreviewExaminer.read`."""
+        return read_file(task)
+
+    def begin(self, task: ExaminationTask) -> Examination:
+        """See `PreviewExaminer.begin`."""
+        return LocalExamination.begin(task, self.policy, self.lists)
+
+    def end_idle(self) -> None:
+        """See `PreviewExaminer.end_idle`."""
+
+
 @cache
 def default_admission() -> AdmissionConfig:
     """Load the shipped policy and warning lists."""
-    return AdmissionConfig(parse_policy(policy_text()), warning_lists())
+    policy, lists = parse_policy(policy_text()), warning_lists()
+    return AdmissionConfig(policy, lists, LocalExaminer(policy, lists))
 
 
 @dataclass
@@ -130,7 +157,7 @@ class HubInProcess:
     examiner: Examiner | None = None
     """Examines queued submissions in other processes."""
     previewer: PreviewExaminer | None = None
-    """Examines drafts of the console."""
+    """Examines drafts of the console; None: this process does."""
     founded: bool = False
     """The store has collections and partners already."""
     others: tuple[Partner, ...] = ()
@@ -142,11 +169,14 @@ class HubInProcess:
     def __post_init__(self) -> None:
         self.__dict__.pop("client", None)  # of before, if it is started again
         settings = self.settings
-        admission = replace(default_admission(), examiner=self.examiner, previewer=self.previewer)
+        admission = replace(default_admission(), examiner=self.examiner)
         if self.more or self.keeps_unknown_types:
             policy = parse_policy(f"{policy_text()}\n{self.more}")
             policy = replace(policy, unknown_types="keep") if self.keeps_unknown_types else policy
-            admission = replace(admission, policy=policy)
+            previewer = LocalExaminer(policy, admission.warninglists)
+            admission = replace(admission, policy=policy, previewer=previewer)
+        if self.previewer is not None:
+            admission = replace(admission, previewer=self.previewer)
         untouched = not self.founded and self.store.clock is wall_clock and self._is_empty()
         state = repr((settings.title, self.others, self.people))
         if untouched and exchange(self.store, state):

@@ -3,12 +3,21 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.acs_markings import ID, POLICY, acs, control
-from support.hub import AMBER, CLEAR, GREEN, HUB_SECRETS, HubInProcess, details, indicator
-from support.warning_lists import warning_lists
+from support.hub import (
+    AMBER,
+    CLEAR,
+    GREEN,
+    HUB_SECRETS,
+    HubInProcess,
+    default_admission,
+    details,
+    indicator,
+)
 
 from tocsin.admission import parse_policy
 from tocsin.admission.markings.acs import (
@@ -20,7 +29,7 @@ from tocsin.admission.markings.acs import (
 )
 from tocsin.admission.model import Consent, Tlp
 from tocsin.config import HubSettings, policy_text
-from tocsin.server.app import AdmissionConfig, build_services, create_app
+from tocsin.server.app import build_services, create_app
 from tocsin.server.model import Partner
 from tocsin.server.store import Store
 
@@ -33,7 +42,7 @@ def hub(store: Store) -> HubInProcess:
         policy_text() + '\n[rules.marking]\nacs_scopes = ["USA.USG"]\nacs_custodian = "USA.DHS"\n'
     )
     hub.services = build_services(
-        store, HUB_SECRETS, HubSettings(), AdmissionConfig(policy, warning_lists())
+        store, HUB_SECRETS, HubSettings(), replace(default_admission(), policy=policy)
     )
     hub.client = create_app(hub.services, HUB_SECRETS, HubSettings()).test_client()
     return hub

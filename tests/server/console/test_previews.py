@@ -9,11 +9,11 @@ import pytest
 from flask.testing import FlaskClient
 from playwright.sync_api import Browser, expect
 from support.console import add_person, post, serve_console, sign_in, visit
-from support.hub import HubInProcess, indicator
+from support.hub import HubInProcess, default_admission, indicator
 
 from tocsin.admission.model import Candidate
 from tocsin.config import HubSettings, policy_text
-from tocsin.server.console.previews import STALE_SECONDS, LocalExaminer
+from tocsin.server.console.previews import STALE_SECONDS
 from tocsin.server.examination.examiner import Examination, ExaminationTask, WorkerEnded
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.examination.reading import ReadFile, ReadTask, read_file
@@ -28,7 +28,6 @@ class Gated:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.go, self.begun, self.error = threading.Event(), threading.Event(), error
-        self.local: LocalExaminer | None = None
 
     def read(self, task: ReadTask) -> ReadFile:
         """See `Examiner.read`."""
@@ -37,10 +36,10 @@ class Gated:
     def begin(self, task: ExaminationTask) -> Examination:
         """See `Examiner.begin`."""
         self.begun.set()
-        assert self.go.wait(30) and self.local is not None
+        assert self.go.wait(30)
         if self.error:
             raise self.error
-        return self.local.begin(task)
+        return default_admission().previewer.begin(task)
 
     def end_idle(self) -> None:
         """See `Examiner.end_idle`."""
@@ -48,8 +47,6 @@ class Gated:
 
 def open_hub(store: Store, data: Path, examiner: Gated | ExaminerProcesses) -> HubInProcess:
     hub = HubInProcess(store, settings=HubSettings(data=data), previewer=examiner)
-    if isinstance(examiner, Gated):
-        examiner.local = LocalExaminer(hub.services.intake)
     add_person(hub, ANALYST, Role.ANALYST, partner="acme")
     return hub
 
@@ -194,8 +191,7 @@ def test_a_fault_says_nothing_of_the_report_in_the_log(
 def test_an_answer_about_other_objects_is_not_taken(store: Store, tmp_path: Path) -> None:
     class Swapping(Gated):
         def begin(self, task: ExaminationTask) -> Examination:
-            assert self.local is not None
-            return _Swapped(self.local.begin(task))
+            return _Swapped(default_admission().previewer.begin(task))
 
     client = sign_in(open_hub(store, tmp_path, Swapping()), ANALYST)
     await_text(client, begin(client), "within the limits")
