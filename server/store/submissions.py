@@ -257,14 +257,12 @@ class Submissions:
         return self.find(chosen.id)
 
     @bounded()
-    def renew(self, id: str, owner: str, seconds: int, *, attempts: int | None = None) -> bool:
+    def renew(self, id: str, owner: str, seconds: int, *, attempts: int) -> bool:
         """Extend a lease to `seconds` from now; False if it has another owner.
 
-        `attempts`: the new number of attempts without progress, if it changes.
+        `attempts`: the new number of attempts without progress.
         """
-        change: Document = {"$set": {"lease": self._until(seconds)}}
-        if attempts is not None:
-            change["$set"]["attempts"] = attempts
+        change = {"$set": {"lease": self._until(seconds), "attempts": attempts}}
         found = self._base.submissions.update_one({"_id": id, "owner": owner}, change)
         return found.matched_count > 0
 
@@ -307,10 +305,10 @@ class Submissions:
 class Progress(NamedTuple):
     """How far a submission is settled."""
 
-    settled: int | None = None
-    """Number of records that are settled; None: the index of the next one."""
-    total: int | None = None
-    """Number of all its records; None: it must be read."""
+    settled: int
+    """Number of records that are settled."""
+    total: int
+    """Number of all its records."""
 
 
 class SubmissionWriter:
@@ -428,17 +426,6 @@ def _is_undecided(document: Document) -> bool:
     return bool(document["open"] or document.get("aside"))
 
 
-def _find_progress(progress: Progress, records: Sequence[Record]) -> tuple[int, int | None]:
-    """The numbers of records that are settled and of all; Conflict if the former is not known."""
-    settled, total = progress
-    if settled is not None:
-        return settled, total
-    first = records[0].index
-    if [each.index for each in records] != list(range(first, first + len(records))):
-        raise Conflict("records are settled in order, without gaps")
-    return first, total
-
-
 _SPAN: Document = {"first": 1, "n": 1, "lowest": 1, "highest": 1}
 """The fields of a batch that say which indexes its records may have."""
 
@@ -521,9 +508,7 @@ def settle(  # noqa: PLR0913
     """See `Transaction.settle`; `now` is in µs since 1970 UTC."""
     if not records:
         return
-    start, total = _find_progress(progress, records)
-    if total is None:
-        total = int(_find_submission(base, session, submission)["total"])
+    start, total = progress
     settled = start + len(records)
     if settled > total:
         raise Conflict(f"this submission has only {total} records")

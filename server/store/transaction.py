@@ -244,14 +244,13 @@ class Transaction(Snapshot):
         submission: str,
         records: Sequence[Record],
         *,
-        total: int | None = None,
-        settled: int | None = None,
+        total: int,
+        settled: int,
     ) -> None:
         """Store the verdicts of the next records of a submission.
 
-        `total` is the number of all its records, if that is known; the last of them ends the
-        lease.  `settled` is the number of those that have a verdict, which may be any: without it
-        the records follow those in order of index.
+        `total` is the number of all its records; the last of them ends the lease.  `settled` is
+        the number of those that have a verdict, which may be any.
 
         Raises Conflict unless as many are settled, so that a resumed worker cannot count anything
         twice; NotFound if there is no such submission.

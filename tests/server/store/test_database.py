@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure
@@ -154,7 +153,7 @@ class TestCommitting:
             txn.publish(FEED.id, [posting(1)])
             txn.put_public_objects([public(1, "acme")])
             txn.add_public_ids("acme", "s", {"a": "b"})
-            txn.settle(submission().id, records("admitted"))
+            txn.settle(submission().id, records("admitted"), total=3, settled=0)
             txn.reviews.add([review()])
             txn.add_journal_entry("admit", "acme", {})
             txn.finish(CommitNumber(store.process, 1))
@@ -290,8 +289,10 @@ def lease_next(store: Store, owner: str, seconds: int) -> Submission | None:
     return None
 
 
-def settle(store: Store, record: Any) -> None:
-    store.commit(lambda txn: txn.settle(submission().id, [record]))
+def settle(store: Store, settled: list[Record], id: str = "", total: int = 3) -> None:
+    """Settle the next records of a submission, in order of index."""
+    id, start = id or submission().id, settled[0].index
+    store.commit(lambda txn: txn.settle(id, settled, total=total, settled=start))
 
 
 class TestSubmissions:
@@ -317,9 +318,9 @@ class TestSubmissions:
     def test_settling_counts_and_keeps_the_records(self, store: Store) -> None:
         store.submissions.receive(submission())
         first, rest = records("admitted", "held"), records("admitted", start=2)
-        store.commit(lambda txn: txn.settle(submission().id, first))
+        settle(store, first)
         halfway = store.submissions.find(submission().id)
-        store.commit(lambda txn: txn.settle(submission().id, rest))
+        settle(store, rest)
         whole = store.submissions.find(submission().id)
         assert (present(halfway).settled, present(halfway).counts) == (
             2,
@@ -331,20 +332,20 @@ class TestSubmissions:
     @pytest.mark.parametrize("start", [0, 1, 3])
     def test_nothing_is_settled_twice_or_out_of_order(self, store: Store, start: int) -> None:
         store.submissions.receive(submission(total=9))
-        store.commit(lambda txn: txn.settle(submission().id, records("admitted", "held")))
+        settle(store, records("admitted", "held"), total=9)
         with pytest.raises(Conflict, match="is 2"):
-            store.commit(lambda txn: txn.settle(submission().id, records("held", start=start)))
+            settle(store, records("held", start=start), total=9)
         assert present(store.submissions.find(submission().id)).counts == {"admitted": 1, "held": 1}
 
     def test_no_more_is_settled_than_was_received(self, store: Store) -> None:
         store.submissions.receive(submission(total=1))
         with pytest.raises(Conflict, match="only 1"):
-            store.commit(lambda txn: txn.settle(submission().id, records("held", "held")))
+            settle(store, records("held", "held"), total=1)
 
     def test_amending_moves_the_counts(self, store: Store) -> None:
         store.submissions.receive(submission())
         for record in records("held", "held", "refused"):
-            settle(store, record)
+            settle(store, [record])
         changed = replace(records("held", "admitted")[1], public_id="public--9")
         store.commit(lambda txn: txn.submissions.replace_record(submission().id, changed))
         assert present(store.submissions.find(submission().id)).counts == {
@@ -361,7 +362,7 @@ class TestSubmissions:
                 lambda txn: txn.submissions.replace_record(submission().id, records("held")[0])
             )
         with pytest.raises(NotFound):
-            store.commit(lambda txn: txn.settle("another", records("held")))
+            settle(store, records("held"), id="another")
 
 
 class TestLeases:
@@ -406,16 +407,16 @@ class TestLeases:
     def test_only_its_owner_can_renew_it(self, clock: list[int]) -> None:
         self.store.submissions.receive(submission(), owner="one", seconds=60)
         clock[0] += 50_000_000
-        assert self.store.submissions.renew(submission().id, "one", 60)
-        assert not self.store.submissions.renew(submission().id, "two", 60)
+        assert self.store.submissions.renew(submission().id, "one", 60, attempts=1)
+        assert not self.store.submissions.renew(submission().id, "two", 60, attempts=1)
         clock[0] += 50_000_000
         assert lease_next(self.store, "two", 60) is None
 
     def test_what_is_settled_is_not_leased(self, clock: list[int]) -> None:
         self.store.submissions.receive(submission(total=2))
-        self.store.commit(lambda txn: txn.settle(submission().id, records("admitted")))
+        settle(self.store, records("admitted"), total=2)
         assert present(lease_next(self.store, "one", 0)).settled == 1
-        self.store.commit(lambda txn: txn.settle(submission().id, records("held", start=1)))
+        settle(self.store, records("held", start=1), total=2)
         assert lease_next(self.store, "one", 60) is None
 
 

@@ -200,16 +200,16 @@ def settle_twice(store: Store) -> None:
     """Settle a submission; a second time is refused and changes nothing."""
     sent = Submission("s", "acme", "acme", "green", received=1, total=1, raw=b"{}")
     store.submissions.receive(sent)
-    store.commit(lambda txn: txn.settle("s", [Record(0, "admitted")]))
+    store.commit(lambda txn: txn.settle("s", [Record(0, "admitted")], total=1, settled=0))
     before = store.submissions.records("s"), store.submissions.require("s")
     with pytest.raises(Conflict, match="the next record .* is 1"):
-        store.commit(lambda txn: txn.settle("s", [Record(0, "refused")], total=1))
+        store.commit(lambda txn: txn.settle("s", [Record(0, "refused")], total=1, settled=0))
     long = Record(0, "refused", findings=({"message": "x" * MOST_OCTETS},))
     with pytest.raises(Conflict, match="the next record .* is 1"):
-        store.commit(lambda txn: txn.settle("s", [long], total=1))
+        store.commit(lambda txn: txn.settle("s", [long], total=1, settled=0))
     assert (store.submissions.records("s"), store.submissions.require("s")) == before
     with pytest.raises(NotFound):
-        store.commit(lambda txn: txn.settle("t", [Record(0, "refused")], total=1))
+        store.commit(lambda txn: txn.settle("t", [Record(0, "refused")], total=1, settled=0))
 
 
 def test_what_is_settled_cannot_be_settled_again(far: Store) -> None:
