@@ -96,14 +96,9 @@ class Monitor:
     """Health checks and metrics of a hub, as one of its processes sees them.  Safe for threads."""
 
     def __init__(
-        self,
-        store: Store,
-        disk: DiskSpace,
-        clock: Callable[[], float] = time.monotonic,
-        processes: HubProcesses | None = None,
+        self, store: Store, disk: DiskSpace, processes: HubProcesses | None = None
     ) -> None:
-        """`clock` returns seconds, the same in all processes."""
-        self._store, self._disk, self._clock = store, disk, clock
+        self._store, self._disk = store, disk
         self._processes = processes or HubProcesses()
         self.counters = store.counters
         self._looked: float | None = None
@@ -130,7 +125,7 @@ class Monitor:
 
     def note_turn(self) -> None:
         """Note that the worker begins a turn; called every second or so."""
-        now, numbers = self._clock(), self._processes.numbers
+        now, numbers = time.monotonic(), self._processes.numbers
         if numbers is not None and not self._is_within(numbers.get(_TURN), _TURN_INTERVAL):
             numbers.update(_TURN, lambda _: now)
 
@@ -142,7 +137,7 @@ class Monitor:
             if each.kind is CollectionKind.FEED:
                 self._store.feeds.page(each.id, Query(limit=1))
                 break
-        self._looked = self._clock()
+        self._looked = time.monotonic()
 
     def check(self) -> dict[str, bool]:
         """Each check, and True if it is passed; the hub can serve if all are.  Reads no database.
@@ -176,7 +171,7 @@ class Monitor:
 
     def _warn(self, kind: str, warning: str, interval: float) -> None:
         if not self._is_within(self._warned.get(kind), interval):
-            self._warned[kind] = self._clock()
+            self._warned[kind] = time.monotonic()
             log.warning("%s", warning)
 
     def format_metrics(self) -> bytes:
@@ -229,7 +224,7 @@ class Monitor:
             self._excuse(error, "the latest polls")
         else:
             self._polls = {place: moment / 1e6 for place, moment in found.items()}
-            self._polls_read = self._clock()
+            self._polls_read = time.monotonic()
         return self._polls
 
     def _excuse(self, error: Exception, missing: str) -> None:
@@ -277,7 +272,7 @@ class Monitor:
         return True
 
     def _is_within(self, moment: float | None, seconds: float) -> bool:
-        return moment is not None and self._clock() - moment < seconds
+        return moment is not None and time.monotonic() - moment < seconds
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -300,7 +300,7 @@ def _connect(  # noqa: PLR0913
     gentle = replace(limits, seconds=60.0, wall=150.0, niceness=5)
     previewer = ExaminerProcesses(1, text, gentle, loaded)
     lists = _load_warning_lists(loaded)
-    admission = AdmissionConfig(policy, lists, examiner, previewer, text)
+    admission = AdmissionConfig(policy, lists, previewer, examiner, text)
     store = Store.connect(
         uri,
         name=settings.database,

@@ -168,12 +168,12 @@ class SharedCommitLock:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._lock = threading.Lock()
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
+    def acquire(self, *, timeout: float = -1) -> bool:
         """Take the lock, or after `_PATIENCE` seconds go on while another process has it.
 
-        `blocking` and `timeout` apply to threads of this process only.
+        `timeout` applies to threads of this process only.
         """
-        if not self._lock.acquire(blocking, timeout):
+        if not self._lock.acquire(timeout=timeout):
             return False
         deadline, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
         while not self._try() and time.monotonic() < deadline:

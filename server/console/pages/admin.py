@@ -219,7 +219,7 @@ class PartnerPages:
         usual = {"max_tlp": "amber", "consent": Consent.NONE.value, "reliability": "50"}
         return self._form({}, dict.fromkeys(_FIELDS, "") | usual, 200)
 
-    def _form(self, errors: Form, form: Form, status: int, slug: str = "") -> Response:
+    def _form(self, errors: Form, form: Form, status: int) -> Response:
         collections = [
             each for each in context().collections if each.kind is not CollectionKind.INBOX
         ]
@@ -237,7 +237,6 @@ class PartnerPages:
             collections=collections,
             writable=writable,
             chosen=chosen,
-            slug=slug,
             levels=_LEVELS,
             consents=_CONSENTS,
         )
