@@ -324,11 +324,11 @@ def _inflate(member: Any, octets: bytes) -> Iterator[bytes]:
             return
 
 
-def is_too_deep(document: bytes | bytearray, levels: int = MAX_DEPTH) -> bool:
-    """True if JSON is nested deeper than `levels`.  Counting brackets nearly always suffices."""
-    if document.count(b"{") + document.count(b"[") <= levels:
+def is_too_deep(document: bytes | bytearray) -> bool:
+    """True if JSON is nested too deeply.  Counting brackets nearly always suffices."""
+    if document.count(b"{") + document.count(b"[") <= MAX_DEPTH:
         return False
-    return any(depth > levels for depth in _opened_depths(document))
+    return any(depth > MAX_DEPTH for depth in _opened_depths(document))
 
 
 def holds_more_objects(envelope: bytes | bytearray, count: int) -> bool:

@@ -56,9 +56,9 @@ class Access:
 class Downloads:
     """Downloads from one source; a context manager."""
 
-    def __init__(self, url: str, access: Access, retries: RetrySettings | None = None) -> None:
+    def __init__(self, url: str, access: Access) -> None:
         """`url`: that of the source, which alone is given its credential."""
-        retries = retries or RetrySettings()
+        retries = RetrySettings()
         bounds = replace(
             retries.bounds,
             max_length=access.max_length,

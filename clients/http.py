@@ -682,7 +682,7 @@ class Hub:
             "none"
         )
 
-    def list_submissions(self, limit: int = 100) -> Iterator[ListedSubmission]:
+    def list_submissions(self) -> Iterator[ListedSubmission]:
         """List the submissions of this key's partner, the newest first; at most 1,000 pages.
 
         They are those of the first API root that lists any.
@@ -692,15 +692,15 @@ class Hub:
         refused = NotFound(f"{self.url} does not list submissions")
         for root in self._roots():
             try:
-                yield from self._list_submissions_of(root, limit)
+                yield from self._list_submissions_of(root)
                 return
             except (NotFound, NotTaxii, NotAllowed) as error:
                 log.debug("%s: %s", root.url, error)
         raise refused
 
-    def _list_submissions_of(self, root: Any, limit: int) -> Iterator[ListedSubmission]:
+    def _list_submissions_of(self, root: Any) -> Iterator[ListedSubmission]:
         """The submissions of an API root, each once; a server's list may have no end."""
-        address, query, seen = f"{root.url}submissions/", {"limit": str(limit)}, set[str]()
+        address, query, seen = f"{root.url}submissions/", {"limit": "100"}, set[str]()
         for _ in range(_MAX_LISTS):
             with translate_errors(address):
                 page = self._connection.get(address, params=query)

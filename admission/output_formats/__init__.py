@@ -127,12 +127,12 @@ def output_formats() -> dict[str, OutputFormat]:
     return {each.name: each for each in sorted(found, key=lambda each: each.name)}
 
 
-def joined_lines(lines: Iterable[bytes], size: int = 1000) -> Iterator[bytes]:
+def joined_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Lines in larger chunks: writing each line by itself takes several times as long."""
     part: list[bytes] = []
     for line in lines:
         part.append(line)
-        if len(part) >= size:
+        if len(part) >= 1000:
             yield b"".join(part)
             part.clear()
     if part:
