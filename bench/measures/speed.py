@@ -5,15 +5,12 @@ import gc
 import io
 import json
 import pstats
-import re
 import statistics
 import time
 from pathlib import Path
 
 from measures.fixtures import as_candidates, examine_batch, policy, read_corpus, warning_lists
 from tocsin.admission.model import StixObject
-
-_SIMPLE = re.compile(r"\[\s*[\w-]+:[\w.'\"-]+\s*=\s*'(?:[^'\\]|\\.)*'\s*\]")
 
 
 def measure(folder: Path, show: int) -> None:
