@@ -7,7 +7,6 @@ to the scheme, host and port of the source's URL.  A redirect never leads from h
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -16,11 +15,10 @@ from typing import Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.auth import AuthBase
 
 from tocsin.admission.errors import NotAllowed, NotFound, ShareError, Unavailable
 from tocsin.clients.bounds import ACCEPTED_CODING, ResponseRefused
-from tocsin.clients.http import RetrySettings, mount_adapter, translate_errors
+from tocsin.clients.http import OriginAuth, RetrySettings, mount_adapter, translate_errors
 from tocsin.clients.tls import TlsFiles, origin
 
 _MAX_REDIRECTS = 5
@@ -128,7 +126,7 @@ class _Session(requests.Session):
     def __init__(self, url: str, access: Access) -> None:
         super().__init__()
         self._origin = origin(url)
-        self.auth = self._credential = _Credential(url, access)
+        self.auth = self._credential = OriginAuth(url, access.credential, access.header)
         self.max_redirects = _MAX_REDIRECTS
         self.headers["Accept-Encoding"] = ACCEPTED_CODING
         self.headers["User-Agent"] = f"tocsin/{version('tocsin')}"
@@ -151,19 +149,3 @@ class _Session(requests.Session):
         """Drop the credential on the way to another origin; requests would look into ~/.netrc."""
         if origin(str(prepared_request.url)) != self._origin:
             prepared_request.headers.pop(self._credential.header, None)
-
-
-class _Credential(AuthBase):
-    """Sends the credential to the source's origin only, and none from ~/.netrc."""
-
-    def __init__(self, url: str, access: Access) -> None:
-        self._origin, self.header = origin(url), access.header
-        self._value = access.credential
-        if self._value and not self.header:
-            self.header, basic = "Authorization", base64.b64encode(self._value.encode()).decode()
-            self._value = f"Basic {basic}" if ":" in access.credential else f"Bearer {self._value}"
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._value and origin(str(request.url)) == self._origin:
-            request.headers[self.header] = self._value
-        return request

@@ -531,7 +531,7 @@ class Hub:
         tls = replace(tls or TlsFiles(), url=self.url)
         tls.check()
         self.retries = retries = retries or RetrySettings()
-        auth = _KeyAuth(key, self.url) if key else _NoAuth()
+        auth = OriginAuth(self.url, key)
         if key and self.url.startswith("http:") and not is_loopback(self.url):
             log.warning("the key goes to %s unencrypted; use https", urlsplit(self.url).hostname)
         agent = f"tocsin/{version('tocsin')}"
@@ -803,25 +803,24 @@ def _read_text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-class _KeyAuth(AuthBase):
-    """Sends the key to one origin only: to the hub whose URL the user gave."""
+class OriginAuth(AuthBase):
+    """Sends a credential to the origin of the user's URL only, and none from ~/.netrc."""
 
-    def __init__(self, key: str, url: str) -> None:
-        """`account:secret` is sent as Basic, a key without a colon as Bearer."""
-        self._origin = origin(url)
-        basic = base64.b64encode(key.encode()).decode("ascii")
-        self._header = f"Basic {basic}" if ":" in key else f"Bearer {key}"
+    def __init__(self, url: str, credential: str, header: str = "") -> None:
+        """`account:secret` is sent as Basic, a key without a colon as Bearer, an empty one not.
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if origin(str(request.url)) == self._origin:
-            request.headers["Authorization"] = self._header
-        return request
-
-
-class _NoAuth(AuthBase):
-    """Sends no key; keeps requests from sending one that it finds in ~/.netrc."""
+        `header` is one that takes the credential as it is.
+        """
+        self._origin, self.header = origin(url), header or "Authorization"
+        self._value = credential
+        if credential and not header:
+            basic = base64.b64encode(credential.encode()).decode("ascii")
+            self._value = f"Basic {basic}" if ":" in credential else f"Bearer {credential}"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """See requests."""
+        if self._value and origin(str(request.url)) == self._origin:
+            request.headers[self.header] = self._value
         return request
 
 

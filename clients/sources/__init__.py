@@ -150,9 +150,13 @@ class RemoteSource(Source, kw_only=True, frozen=True, forbid_unknown_fields=True
 
     def access(self) -> Access:
         """Credential and bounds for reading it."""
-        tls = TlsFiles(self.url, cert=self.cert, ca=self.ca)
+        tls = self.tls()
         tls.check()
         return Access(self.credential(), self.header, self.allow_private, self.max_length, tls)
+
+    def tls(self) -> TlsFiles:
+        """Certificate and CA of the source."""
+        return TlsFiles(self.url, cert=self.cert, ca=self.ca)
 
 
 def parse_duration_seconds(text: str, name: str = "") -> int:

@@ -15,7 +15,6 @@ from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.sources import Document, Memory, RemoteSource
 from tocsin.clients.state import Cursor, cursor_key, find_moved, format_cursor, parse_cursor
-from tocsin.clients.tls import TlsFiles
 
 
 class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields=True, tag="taxii"):
@@ -72,10 +71,6 @@ class TaxiiSource(RemoteSource, kw_only=True, frozen=True, forbid_unknown_fields
             public_only=not self.allow_private,
         )
         return replace(settings, bounds=bounds)
-
-    def tls(self) -> TlsFiles:
-        """Certificate and CA of the source."""
-        return TlsFiles(self.url, cert=self.cert, ca=self.ca)
 
 
 def _read_cursor(memory: Memory, feed: str) -> Cursor:
