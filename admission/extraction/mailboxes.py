@@ -296,7 +296,6 @@ def _end_of_bystanders(words: str) -> int:
     return max(_last_end(_BYSTANDER_WORDS, words), _last_end(_UNSPACED_BYSTANDER_WORDS, words))
 
 
-@lru_cache(maxsize=4)  # asked several times for the same mailbox
 def _find_start(words: str) -> int:
     """The end of the last mailbox that is not joined to the one after these words."""
     before = len(words)
