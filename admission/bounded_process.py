@@ -236,6 +236,61 @@ class _Turn:
     owner: str
 
 
+class ProcessPipes:
+    """Standard input and output of a child process; deadlines are on the monotonic clock.
+
+    To read and to write raises EOFError if the child has ended, TimeoutError if it is late.
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        assert child.stdin and child.stdout  # noqa: S101  (they are pipes)
+        self._stdin, self._stdout = child.stdin, child.stdout
+        self._received = bytearray()
+        for pipe in (self._stdin, self._stdout):
+            os.set_blocking(pipe.fileno(), False)
+
+    def write(self, octets: bytes, deadline: float) -> None:
+        """Write all of it."""
+        descriptor, left = self._stdin.fileno(), memoryview(octets)
+        while left:
+            _wait_for(descriptor, select.POLLOUT, deadline)
+            try:
+                left = left[os.write(descriptor, left[:_CHUNK]) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise EOFError from None
+
+    def read(self, size: int, deadline: float) -> bytes:
+        """Read so many octets."""
+        descriptor, received = self._stdout.fileno(), self._received
+        while len(received) < size:
+            _wait_for(descriptor, select.POLLIN, deadline)
+            try:
+                part = os.read(descriptor, _CHUNK)
+            except BlockingIOError:
+                continue
+            if not part:
+                raise EOFError
+            received += part
+        taken = bytes(received[:size])
+        del received[:size]
+        return taken
+
+    def close(self) -> None:
+        """Close both."""
+        for pipe in (self._stdin, self._stdout):
+            with suppress(OSError):
+                pipe.close()
+
+
+def _wait_for(descriptor: int, event: int, deadline: float) -> None:
+    poll = select.poll()
+    poll.register(descriptor, event)
+    if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
+        raise TimeoutError
+
+
 class _Process:
     """One process; for one thread at a time."""
 
@@ -243,7 +298,6 @@ class _Process:
         self._task = task
         self._limits = limits
         self._left = limits.requests
-        self._received = bytearray()
         self._home = ""
         command = [
             *(sys.executable, "-I", str(_PROGRAM), task),
@@ -264,10 +318,7 @@ class _Process:
         except OSError as error:
             self._remove_home()
             raise Unavailable(f"a check could not be started: {error.strerror}") from error
-        assert self._child.stdin and self._child.stdout  # noqa: S101  (they are pipes)
-        self._stdin, self._stdout = self._child.stdin, self._child.stdout
-        os.set_blocking(self._stdin.fileno(), False)
-        os.set_blocking(self._stdout.fileno(), False)
+        self._pipes = ProcessPipes(self._child)
 
     def is_alive(self) -> bool:
         """True if it can answer another request."""
@@ -289,6 +340,9 @@ class _Process:
             self._left = left
         except EOFError:
             outcomes += self._end_of_time()
+        except TimeoutError:
+            self._child.kill()
+            raise Unavailable(_BUSY) from None
         return outcomes[: len(requests)]
 
     def failure(self) -> Outcome:
@@ -303,69 +357,35 @@ class _Process:
 
     def close(self) -> None:
         """End it, whatever it does."""
-        with suppress(OSError):
-            self._stdin.close()
         self._child.kill()
         self._wait()
-        self._stdout.close()
+        self._pipes.close()
         self._remove_home()
 
     def disown(self) -> None:
         """Let go of another process's child."""
         self._child.returncode = 0
-        for pipe in (self._stdin, self._stdout):
-            with suppress(OSError):
-                pipe.close()
+        self._pipes.close()
 
     def _write(self, requests: Sequence[bytes], deadline: float) -> None:
         sizes = struct.pack(f"!I{len(requests)}Q", len(requests), *map(len, requests))
-        left = memoryview(b"".join((sizes, *requests)))
-        while left:
-            self._wait_for(self._stdin.fileno(), select.POLLOUT, deadline)
-            try:
-                left = left[os.write(self._stdin.fileno(), left[:_CHUNK]) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                raise EOFError from None
+        self._pipes.write(b"".join((sizes, *requests)), deadline)
 
     def _read_outcome(self, deadline: float) -> Outcome | None:
         """The next answer; None at the end of the frame."""
-        kind, seconds, size = _ANSWER_HEAD.unpack(self._read(_ANSWER_HEAD.size, deadline))
+        kind, seconds, size = _ANSWER_HEAD.unpack(self._pipes.read(_ANSWER_HEAD.size, deadline))
         if kind == _END:
             return None
         if size > self._limits.answer:
             self._child.kill()
             return Outcome(b"", seconds, Exceeded.MEMORY)
-        content = self._read(size, deadline)
+        content = self._pipes.read(size, deadline)
         if kind == _ANSWER:
             return Outcome(content, seconds)
         log.error("%s failed: %s", self._task, ascii(content.decode(errors="replace")))
         if kind == _NOT_READY:
             raise Unavailable("a check could not be made: its library cannot be loaded")
         return Outcome(b"", seconds, Exceeded.CRASH)
-
-    def _read(self, size: int, deadline: float) -> bytes:
-        received = self._received
-        while len(received) < size:
-            self._wait_for(self._stdout.fileno(), select.POLLIN, deadline)
-            try:
-                part = os.read(self._stdout.fileno(), _CHUNK)
-            except BlockingIOError:
-                continue
-            if not part:
-                raise EOFError
-            received += part
-        taken = bytes(received[:size])
-        del received[:size]
-        return taken
-
-    def _wait_for(self, descriptor: int, event: int, deadline: float) -> None:
-        poll = select.poll()
-        poll.register(descriptor, event)
-        if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
-            self._child.kill()
-            raise Unavailable(_BUSY)
 
     def _end_of_time(self) -> list[Outcome]:
         """The outcome of the request during which the process ran out of processor time."""

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-import select
 import signal
 import subprocess
 import sys
@@ -26,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 
+from tocsin.admission.bounded_process import ProcessPipes
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.model import Candidate
 from tocsin.server.examination.examiner import ExaminationTask, WorkerEnded
@@ -35,7 +34,6 @@ from tocsin.server.examination.reading import ReadFile, ReadTask
 log = logging.getLogger(__name__)
 
 _PROGRAM = "tocsin.server.examination.program"
-_CHUNK = 1 << 20
 _LOST = "an examination was lost with its process; it begins again"
 _ENDED = "it ended"
 _CLOSED = "the hub is stopping"
@@ -86,7 +84,6 @@ class ExaminerProcesses:
         self._setup = Setup(
             policy, limits.memory, limits.seconds, limits.niceness, str(lists or "")
         )
-        self._limits = limits
         self._processes = [_Process(self._setup, limits) for _ in range(processes)]
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -176,7 +173,7 @@ class _Process:
         self.sessions: set[int] = set()
         self.life = 0
         """The number of processes that were started so far."""
-        self._received = bytearray()
+        self._pipes: ProcessPipes | None = None
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
@@ -209,9 +206,7 @@ class _Process:
         except OSError as error:
             raise Unavailable(f"a worker process cannot be started: {error.strerror}") from error
         self.life += 1
-        self._received.clear()
-        for pipe in (self.child.stdin, self.child.stdout):
-            os.set_blocking(_descriptor(pipe), False)
+        self._pipes = ProcessPipes(self.child)
         deadline = time.monotonic() + _STARTING_SECONDS
         try:
             self._send(msgspec.msgpack.encode(self._setup), deadline)
@@ -240,46 +235,30 @@ class _Process:
 
     def end(self) -> None:
         """End the process, whatever it does."""
-        child, self.child = self.child, None
+        child, self.child, self._pipes = self.child, None, None
         if child is None:
             return
         with suppress(OSError), child:  # closes its pipes, and waits for its end
             child.kill()
 
     def _send(self, octets: bytes, deadline: float) -> None:
-        assert self.child is not None  # noqa: S101  (it was started)
-        descriptor = _descriptor(self.child.stdin)
-        left = memoryview(FRAME.pack(len(octets)) + octets)
-        while left:
-            self._wait_for(descriptor, select.POLLOUT, deadline)
-            try:
-                left = left[os.write(descriptor, left[:_CHUNK]) :]
-            except BlockingIOError:
-                continue
-            except OSError:
-                raise self._failure(_ENDED) from None
+        with self._running() as pipes:
+            pipes.write(FRAME.pack(len(octets)) + octets, deadline)
 
     def _read(self, size: int, deadline: float) -> bytes:
-        assert self.child is not None  # noqa: S101  (it was started)
-        descriptor = _descriptor(self.child.stdout)
-        while len(self._received) < size:
-            self._wait_for(descriptor, select.POLLIN, deadline)
-            try:
-                part = os.read(descriptor, _CHUNK)
-            except BlockingIOError:
-                continue
-            if not part:
-                raise self._failure(_ENDED)
-            self._received += part
-        taken = bytes(self._received[:size])
-        del self._received[:size]
-        return taken
+        with self._running() as pipes:
+            return pipes.read(size, deadline)
 
-    def _wait_for(self, descriptor: int, event: int, deadline: float) -> None:
-        poll = select.poll()
-        poll.register(descriptor, event)
-        if not poll.poll(max(0, deadline - time.monotonic()) * 1000):
-            raise self._failure("it did not answer in time")
+    @contextmanager
+    def _running(self) -> Iterator[ProcessPipes]:
+        """The pipes of the process, which is ended with WorkerEnded if it fails."""
+        assert self._pipes is not None  # noqa: S101  (it was started)
+        try:
+            yield self._pipes
+        except EOFError:
+            raise self._failure(_ENDED) from None
+        except TimeoutError:
+            raise self._failure("it did not answer in time") from None
 
     def _failure(self, reason: str) -> WorkerEnded:
         """End the process; the error to raise."""
@@ -293,8 +272,3 @@ class _Process:
         elif code == -signal.SIGABRT:
             reason = f"it took more than {self._limits.memory // 1_000_000} MB of memory"
         return WorkerEnded(f"{reason} (exit code {code})")
-
-
-def _descriptor(pipe: object) -> int:
-    number: int = pipe.fileno()  # type: ignore[attr-defined]
-    return number
