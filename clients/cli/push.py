@@ -226,7 +226,6 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     if inputs.names:
         raise WrongUsage("give files or --watch, not both")
     _watch(settings, inputs, options | {"yes": True})
-    return stdio.DONE
 
 
 def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> _Outcome:

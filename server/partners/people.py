@@ -325,15 +325,13 @@ class People:
             raise NotAuthenticated("the present password is wrong")
         self._store.people.forget_failures(list(keys.values()))
 
-    def change(self, person: Person, **settings: object) -> Person:
+    def change(self, person: Person, **settings: object) -> None:
         """Change a person's own settings: zone, has_keys, scheme, undo_seconds, name."""
 
-        def work(txn: Transaction) -> Person:
-            changed = replace(_require(txn, person.id), **settings)  # type: ignore[arg-type]
-            txn.people.update(changed)
-            return changed
+        def work(txn: Transaction) -> None:
+            txn.people.update(replace(_require(txn, person.id), **settings))  # type: ignore[arg-type]
 
-        return self._store.commit(work)
+        self._store.commit(work)
 
     def set_roles(self, login: str, roles: Collection[Role], by: str) -> Person:
         """Give a person other roles; they hold from the next request on.

@@ -262,22 +262,19 @@ class Deliveries:
         gaps = (DeliveryGap(m["written"], m["until"] or m["written"] + _GAP) for m in dead)
         return sorted(gaps, key=lambda gap: gap.start)
 
-    def forget_gaps(self, before: int) -> int:
-        """Delete what processes left that died before that time (µs); how many."""
-        return self._base.delivery_marks.delete_many({"written": {"$lt": before}}).deleted_count
+    def forget_gaps(self, before: int) -> None:
+        """Delete what processes left that died before that time (µs)."""
+        self._base.delivery_marks.delete_many({"written": {"$lt": before}})
 
-    def forget(self, collections: Sequence[str], before: int) -> int:
-        """Delete the deliveries of the months before that of a time (µs); how many documents.
+    def forget(self, collections: Sequence[str], before: int) -> None:
+        """Delete the deliveries of the months before that of a time (µs).
 
         It looks back three years from there.
         """
         months = list(_months(before - _LOOK_BACK, before))[:-1]
         buckets = [f"{collection}|{month}" for collection in collections for month in months]
-        deleted = 0
         for chunk in chunk_keys(buckets, _READ_KEYS):
-            found = self._base.deliveries.delete_many({"bucket": {"$in": list(chunk)}})
-            deleted += found.deleted_count
-        return deleted
+            self._base.deliveries.delete_many({"bucket": {"$in": list(chunk)}})
 
     def _note_poll(self, place: tuple[str, str], hour: int, stamp: int) -> None:
         revision = self._revision()

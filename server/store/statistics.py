@@ -111,8 +111,8 @@ class Statistics:
         """Summaries of these accounts' submissions; those that never submitted are left out."""
         return find_senders(self._base, accounts, self._clock())
 
-    def forget(self) -> int:
-        """Delete what was kept long enough; how many documents.
+    def forget(self) -> None:
+        """Delete what was kept long enough.
 
         The records of accounts stay: one that stopped must not look like one that never began.
         """
@@ -120,7 +120,7 @@ class Statistics:
         days = range(today - _FORGOTTEN_DAYS, today)
         accounts = [each["_id"] for each in self._base.accounts.find({}, {"_id": 1})]
         over = {"ends": {"$in": list(days)}, "account": {"$nin": accounts}}
-        return self._base.stats.delete_many(over).deleted_count
+        self._base.stats.delete_many(over)
 
     def forget_partner(self, slug: str) -> None:
         """Delete the series of a partner, and its share of the counts of all, which stay."""
