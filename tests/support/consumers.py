@@ -148,10 +148,7 @@ class Xsoar(Consumer):
     name = "Cortex XSOAR, 300 a fetch"
     marking = "tlp1"
     _MAXIMUM = 300
-
-    def __init__(self, hub: HubProcess, key: str) -> None:
-        super().__init__(hub, key)
-        self._since = ""
+    _since = ""
 
     def poll(self) -> None:
         """Fetch until a fetch brings nothing that the last one did not bring."""
@@ -174,10 +171,7 @@ class ElasticCustom(Consumer):
     """Elastic's `ti_custom`: `next` without `added_after`; an answer without `objects` fails."""
 
     name = "Elastic ti_custom"
-
-    def __init__(self, hub: HubProcess, key: str) -> None:
-        super().__init__(hub, key)
-        self._since = "2020-01-01T00:00:00Z"
+    _since = "2020-01-01T00:00:00Z"
 
     def poll(self) -> None:
         """Read pages until there is no `next`."""
@@ -199,10 +193,7 @@ class IntelMq(Consumer):
     """IntelMQ's TAXII collector: one request, no paging, from the start of the last poll on."""
 
     name = "IntelMQ"
-
-    def __init__(self, hub: HubProcess, key: str) -> None:
-        super().__init__(hub, key)
-        self._since = "2020-01-01T00:00:00Z"
+    _since = "2020-01-01T00:00:00Z"
 
     def poll(self) -> None:
         """Send the one request."""
@@ -217,10 +208,7 @@ class Sentinel(Consumer):
     """Microsoft Sentinel by its documentation: Basic, pages, and the header's last date."""
 
     name = "Microsoft Sentinel (by its documentation)"
-
-    def __init__(self, hub: HubProcess, key: str) -> None:
-        super().__init__(hub, key)
-        self._since = ""
+    _since = ""
 
     def poll(self) -> None:
         """Read pages by `next`, and keep the last date of the last one."""

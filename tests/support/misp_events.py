@@ -46,10 +46,6 @@ def patterns(*attributes: Any, **more: Any) -> Any:
     return [each["pattern"] for each in built_objects(event(*attributes, **more))]
 
 
-def messages(candidates: Any) -> Any:
-    return [finding.message for each in candidates for finding in each.findings]
-
-
 def examine_event(content: Any, **submitter: Any) -> Any:
     """Examine an event under the default policy; return the candidates."""
     sender = Submitter(default_tlp=Tlp.GREEN, **submitter)

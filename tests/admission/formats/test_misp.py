@@ -16,7 +16,6 @@ from support.misp_events import (
     built_objects,
     event,
     examine_event,
-    messages,
     object_,
     patterns,
     read,
@@ -24,6 +23,7 @@ from support.misp_events import (
 )
 from support.paths import ROOT
 from support.presence import present
+from support.reading import messages
 
 from tocsin.admission import formats
 from tocsin.admission.errors import Malformed

@@ -10,13 +10,13 @@ from support.misp_events import (
     built_objects,
     event,
     examine_event,
-    messages,
     object_,
     patterns,
     read,
     tlp_of,
     uuid,
 )
+from support.reading import messages
 
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Action, Tlp, Verdict
