@@ -71,7 +71,6 @@ class ReportedContribution:
 
     partner: str
     source_id: str
-    version: str
     tlp: Tlp
     received: int
     """µs since 1970 UTC."""
@@ -88,7 +87,6 @@ class ReportedAssessment:
     """A sighting of an object or an opinion about it; private."""
 
     partner: str
-    source_id: str
     kind: AssessmentKind
     when: int
     tlp: Tlp
@@ -348,7 +346,6 @@ def _reported(each: Contribution, *, leads: bool | None) -> ReportedContribution
     return ReportedContribution(
         partner=each.partner,
         source_id=each.source_id,
-        version=each.version,
         tlp=each.tlp,
         received=each.received,
         confidence=_whole(each.object.get("confidence")),
@@ -362,7 +359,7 @@ def _assessments(account: Account, public: PublicObject | None) -> tuple[Reporte
     if not may_read_contributions(account):
         every = [each for each in every if account.partner and each.partner == account.partner]
     return tuple(
-        ReportedAssessment(each.partner, each.source_id, each.kind, each.when, each.tlp)
+        ReportedAssessment(each.partner, each.kind, each.when, each.tlp)
         for each in sorted(every, key=lambda each: (each.when, each.partner))
     )
 
