@@ -25,7 +25,7 @@ from tocsin.admission.model import Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
-from tocsin.config import ConfigError, HubSettings, policy_text
+from tocsin.config import ConfigError, HubSettings
 from tocsin.server import console, export, taxii
 from tocsin.server.auth import AuthScheme
 from tocsin.server.examination.examiner import Examiner
@@ -81,13 +81,13 @@ class AdmissionConfig:
     """The configuration of admission: the policy and the warning lists."""
 
     policy: Policy
+    text: str
+    """The text of the policy."""
     warninglists: Warninglists
     previewer: console.PreviewExaminer
     """Examines drafts of the console."""
     examiner: Examiner | None = None
     """Examines queued submissions in other processes; None: this process does."""
-    text: str = ""
-    """The text of the policy; empty: that of the settings' file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def build_services(  # noqa: PLR0913
         statistics,
         AgreementLifecycle(store, publisher, clock),
         console.DraftFiles(settings.data / _DRAFTS, clock),
-        admission.text or policy_text(settings.policy),
+        admission.text,
         admission.previewer,
     )
 

@@ -113,11 +113,8 @@ class Runtime:
     settings: HubSettings
     secrets: HubSecrets
     services: HubServices
-    policy: Policy
     actor: str = OPERATOR
     """The person who acts through it, as the journal names them."""
-    policy_text: str = ""
-    """The text of the policy."""
     uri: str = field(default="", repr=False)
     """URI of its database; may hold a password."""
     shared: SharedFolder | None = None
@@ -193,9 +190,9 @@ def open_serving_runtime(
         ) as hub,
     ):
         known = {partner.slug for partner in hub.services.store.accounts.list_partners()}
-        for slug in sorted(hub.policy.partner_settings.keys() - known):
+        for slug in sorted(hub.services.policy.partner_settings.keys() - known):
             log.warning("policy: [partners.%s] has no effect: no partner has that short name", slug)
-        if hub.policy.has_recogniser_rule and is_installed():
+        if hub.services.policy.has_recogniser_rule and is_installed():
             _check_recogniser()
             log.info("recognised_names asks the recogniser of names about texts")
         yield hub
@@ -300,7 +297,7 @@ def _connect(  # noqa: PLR0913
     gentle = replace(limits, seconds=60.0, wall=150.0, niceness=5)
     previewer = ExaminerProcesses(1, text, gentle, loaded)
     lists = _load_warning_lists(loaded)
-    admission = AdmissionConfig(policy, lists, previewer, examiner, text)
+    admission = AdmissionConfig(policy, text, lists, previewer, examiner)
     store = Store.connect(
         uri,
         name=settings.database,
@@ -322,7 +319,7 @@ def _connect(  # noqa: PLR0913
         if prepares:
             log.info("policy sha256=%s rules=%s", policy.sha256, ",".join(policy.rules))
             create_default_collections(store, services.publisher, secrets)
-        yield Runtime(settings, secrets, services, policy, policy_text=text, uri=uri, shared=shared)
+        yield Runtime(settings, secrets, services, uri=uri, shared=shared)
     finally:
         store.close()
         if examiner is not None:
@@ -542,9 +539,9 @@ def _answer_elsewhere(hub: Runtime, listening: socket.socket, processes: _Apart)
             waiting = hub.services.intake.waiting
             notifier.listen(lambda message: waiting.set() if message == _QUEUED else None)
         folder = "" if shared is None else str(shared.path)
-        count = _count_answering(hub.settings)
+        count, policy = _count_answering(hub.settings), hub.services.policy_text
         setup = AnsweringSetup(
-            hub.settings, hub.policy_text, hub.uri, folder, listening.fileno(), count, os.getpid()
+            hub.settings, policy, hub.uri, folder, listening.fileno(), count, os.getpid()
         )
         if hub.settings.tls_certificate is not None:
             call_at_sighup(partial(processes.requests.signal, signal.SIGHUP))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 from support.databases import open_watched_store
-from support.hub import HUB_SECRETS, HubInProcess, default_admission, indicator
+from support.hub import HUB_SECRETS, HubInProcess, indicator
 from support.processes import HubProcess, indicators
 
 from tocsin.admission.errors import NotFound
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 
 def opened(hub: HubInProcess) -> Runtime:
-    return Runtime(HubSettings(), HUB_SECRETS, hub.services, default_admission().policy)
+    return Runtime(HubSettings(), HUB_SECRETS, hub.services)
 
 
 def received(hub: HubInProcess, name: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from support.hub import HUB_SECRETS, HubInProcess, default_admission, indicator
+from support.hub import HUB_SECRETS, HubInProcess, indicator
 
 from tocsin.config import HubSettings
 from tocsin.server import runtime
@@ -14,8 +14,7 @@ def test_a_feed_and_the_queue_of_reviews_are_read_before_the_first_request(store
     hub = HubInProcess(store)
     hub.push(indicator(description="Reported by Jane Doe, who saw it"))
     assert store.review_queue._revision is None
-    policy = default_admission().policy
-    runtime._read_ahead(runtime.Runtime(hub.settings, HUB_SECRETS, hub.services, policy))
+    runtime._read_ahead(runtime.Runtime(hub.settings, HUB_SECRETS, hub.services))
     assert len(store.review_queue._sorted) == 1
     assert hub.services.monitor.check()["feeds"]
 

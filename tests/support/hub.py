@@ -139,7 +139,7 @@ class LocalExaminer:
 def default_admission() -> AdmissionConfig:
     """Load the shipped policy and warning lists."""
     policy, lists = parse_policy(policy_text()), warning_lists()
-    return AdmissionConfig(policy, lists, LocalExaminer(policy, lists))
+    return AdmissionConfig(policy, policy_text(), lists, LocalExaminer(policy, lists))
 
 
 @dataclass

@@ -55,7 +55,6 @@ def mortal(hub: Any, engine_uri: str) -> Iterator[Any]:
         HubSettings(),
         HUB_SECRETS,
         build_services(store, HUB_SECRETS, HubSettings(), default_admission()),
-        default_admission().policy,
     )
     store.close()
 
@@ -79,7 +78,7 @@ def test_whenever_it_dies(hub: Any, mortal: Any, act: Any, within: bool) -> None
 
 
 def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub: Any) -> None:
-    opened = Runtime(HubSettings(), HUB_SECRETS, hub.services, default_admission().policy)
+    opened = Runtime(HubSettings(), HUB_SECRETS, hub.services)
     with pytest.raises(Conflict):
         add_partner(opened, Partner("operator", "Operators Limited"), [], [])
     assert hub.store.accounts.find_partner("operator") is None
@@ -88,7 +87,7 @@ def test_a_partner_whose_account_is_taken_is_not_there_without_one(hub: Any) -> 
 def test_two_changes_at_once_undo_nothing_of_each_other(hub: Any, mortal: Any) -> None:
     """Who withdrew a consent need not look whether it stayed so."""
     store = mortal.services.store
-    opened = Runtime(HubSettings(), HUB_SECRETS, hub.services, default_admission().policy)
+    opened = Runtime(HubSettings(), HUB_SECRETS, hub.services)
     change(opened)
     store.within = True
     store.happens = lambda: change_partner(opened, "acme", PartnerChange({"consent": Consent.NONE}))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.certificates import Holder, make_authority
 from support.clock import ManualClock
-from support.hub import HUB_SECRETS, HubInProcess, default_admission
+from support.hub import HUB_SECRETS, HubInProcess
 
 from tocsin.admission.errors import Conflict, Malformed
 from tocsin.admission.timestamps import DAY, timestamp
@@ -25,8 +25,8 @@ OWN = make_authority()
 @pytest.fixture
 def hub(store: Store) -> Runtime:
     """A hub with the partners acme and north."""
-    services, policy = HubInProcess(store).services, default_admission().policy
-    return Runtime(HubSettings(), HUB_SECRETS, services, policy, "operator:jane")
+    services = HubInProcess(store).services
+    return Runtime(HubSettings(), HUB_SECRETS, services, "operator:jane")
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_a_certificate_is_registered_once_only(hub: Runtime) -> None:
 
 def test_the_list_says_when_a_certificate_expires(store: Store) -> None:
     clock = ManualClock(wall_clock())
-    services, policy = HubInProcess(store, clock=clock).services, default_admission().policy
-    hub = Runtime(HubSettings(), HUB_SECRETS, services, policy, "operator:jane")
+    services = HubInProcess(store, clock=clock).services
+    hub = Runtime(HubSettings(), HUB_SECRETS, services, "operator:jane")
     certificate = OWN.issue("acme", days=61)
     end = timestamp(int(certificate.signed.not_valid_after_utc.timestamp()) * 1_000_000)
     assert register_certificate(hub, "acme", certificate.der)["expires"] == end

@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 import pytest
-from support.hub import HUB_SECRETS, HubInProcess, default_admission
+from support.hub import HUB_SECRETS, HubInProcess
 
 from tocsin.admission.errors import Conflict
 from tocsin.config import HubSettings
@@ -39,8 +39,8 @@ def test_a_file_has_its_name_once_it_is_complete(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_export_left_is_replaced(store: Store, tmp_path: Path) -> None:
-    services, policy = HubInProcess(store).services, default_admission().policy
-    hub = Runtime(HubSettings(), HUB_SECRETS, services, policy)
+    services = HubInProcess(store).services
+    hub = Runtime(HubSettings(), HUB_SECRETS, services)
     (tmp_path / "acme.jsonl.partial").write_text("half of")
     answer = export_partner(hub, "acme", tmp_path / "acme.jsonl")
     assert [each.name for each in tmp_path.iterdir()] == ["acme.jsonl"]

@@ -1,7 +1,7 @@
 """`tocsin-hub person list`: lists and empty texts for programs, a table for people."""
 
 import pytest
-from support.hub import HUB_SECRETS, HubInProcess, default_admission
+from support.hub import HUB_SECRETS, HubInProcess
 
 from tocsin.config import HubSettings
 from tocsin.server.cli.command import print_table
@@ -13,8 +13,8 @@ from tocsin.server.store import Store
 def test_a_person_has_roles_as_a_list_and_no_dash_for_what_is_missing(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    services, policy = HubInProcess(store).services, default_admission().policy
-    hub = Runtime(HubSettings(), HUB_SECRETS, services, policy)
+    services = HubInProcess(store).services
+    hub = Runtime(HubSettings(), HUB_SECRETS, services)
     invite(hub, "otto@hub.example", "", ("reviewer", "operator"))
     [row] = list_people(hub)
     assert row == {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.console import add_person
-from support.hub import HUB_SECRETS, HubInProcess, default_admission, indicator
+from support.hub import HUB_SECRETS, HubInProcess, indicator
 
 from tocsin.config import HubSettings
 from tocsin.server.cli.person import invite
@@ -47,8 +47,8 @@ def restored(hub: HubInProcess) -> Restored:
     """A hub with the operators Otto and Ann."""
     for login in (OTTO, ANN):
         add_person(hub, login, Role.OPERATOR, Role.REVIEWER)
-    settings, policy = HubSettings(), default_admission().policy
-    return Restored(hub, Runtime(settings, HUB_SECRETS, hub.services, policy))
+    settings = HubSettings()
+    return Restored(hub, Runtime(settings, HUB_SECRETS, hub.services))
 
 
 def test_a_removed_person_is_removed_again(restored: Restored) -> None:

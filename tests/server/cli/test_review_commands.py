@@ -11,7 +11,6 @@ from support.hub import (
     GREEN,
     HUB_SECRETS,
     HubInProcess,
-    default_admission,
     details,
     findings,
     indicator,
@@ -41,8 +40,7 @@ ESCAPE = "\x1b[2J\u202e"
 
 def opened(hub: HubInProcess) -> Runtime:
     """The hub as the commands of jane open it."""
-    policy = default_admission().policy
-    return Runtime(HubSettings(), HUB_SECRETS, hub.services, policy, "operator:jane")
+    return Runtime(HubSettings(), HUB_SECRETS, hub.services, "operator:jane")
 
 
 def waiting_id(hub: HubInProcess) -> str:

@@ -246,7 +246,7 @@ class TestPurge:
         clock = SimpleNamespace(sleep=write_from_memory)
         monkeypatch.setattr("tocsin.server.cli.object.time", clock)
         absent: Any = None
-        opened = Runtime(HubSettings(), absent, hub.services, absent)
+        opened = Runtime(HubSettings(), absent, hub.services)
         list(purge_objects(opened, ["secret.bad-portal.top"], "test"))
         assert not state.parent.exists()
 

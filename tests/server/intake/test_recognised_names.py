@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.hub import HUB_SECRETS, HubInProcess, default_admission, indicator, sdo
+from support.hub import HUB_SECRETS, HubInProcess, indicator, sdo
 
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.config import HubSettings
@@ -17,8 +17,7 @@ MASKED = "Yesterday [removed: person's name] told us about it."
 
 
 def opened(hub: HubInProcess) -> Runtime:
-    policy = default_admission().policy
-    return Runtime(HubSettings(), HUB_SECRETS, hub.services, policy, "operator:jane")
+    return Runtime(HubSettings(), HUB_SECRETS, hub.services, "operator:jane")
 
 
 def waiting(hub: HubInProcess) -> list[str]:

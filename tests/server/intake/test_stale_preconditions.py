@@ -46,7 +46,7 @@ def forbid(other: Any, value: Any) -> Any:
 
 def withdraw(other: Any) -> Any:
     absent: Any = None
-    opened = Runtime(HubSettings(), absent, other.services, absent)
+    opened = Runtime(HubSettings(), absent, other.services)
     return change_partner(opened, "open", PartnerChange({"consent": Consent.NONE}))
 
 

@@ -342,7 +342,7 @@ def test_the_command_lists_who_had_received_it(hub: HubInProcess) -> None:
     hub.feed("green", "north")
     hub.store.deliveries.flush()
     absent: Any = None
-    opened = Runtime(HubSettings(), absent, hub.services, absent)
+    opened = Runtime(HubSettings(), absent, hub.services)
     (answer,) = purge_objects(opened, [name], WHY)
     assert answer["received_by"] == ["acme", "north"] and answer["possibly_received_by"] == []
     (act,) = hub.store.journal.search(JournalFilter(about=name, action="object.purge"))
@@ -357,7 +357,7 @@ def test_the_command_lists_those_that_possibly_received_it_apart(hub: HubInProce
     hub.feed("green", "north", **{"match[type]": "indicator"})
     hub.store.deliveries.flush()
     absent: Any = None
-    opened = Runtime(HubSettings(), absent, hub.services, absent)
+    opened = Runtime(HubSettings(), absent, hub.services)
     (answer,) = purge_objects(opened, [name], WHY)
     assert answer["received_by"] == ["acme"] and answer["possibly_received_by"] == ["north"]
 
@@ -367,7 +367,7 @@ def test_nothing_is_purged_if_one_of_the_names_is_wrong(hub: HubInProcess, other
     publish_at_every_level(hub)
     before = indicators(hub)
     absent: Any = None
-    opened = Runtime(HubSettings(), absent, hub.services, absent)
+    opened = Runtime(HubSettings(), absent, hub.services)
     with pytest.raises((NotFound, Malformed)):
         list(purge_objects(opened, [before[0]["id"], other], WHY))
     assert indicators(hub) == before

@@ -216,7 +216,7 @@ class TestReviews:
     def test_the_list_warns_from_three_days_before(
         self, hub: HubInProcess, clock: ManualClock, held: Any
     ) -> None:
-        runtime = Runtime(None, None, hub.services, None)  # type: ignore[arg-type]
+        runtime = Runtime(None, None, hub.services)  # type: ignore[arg-type]
         hub.store.clock = clock
         clock.advance(days=10)
         assert ["warning" in each for each in list_reviews(runtime, None)] == [False]

@@ -3,7 +3,7 @@
 import uuid
 
 import pytest
-from support.hub import HUB_SECRETS, HubInProcess, default_admission
+from support.hub import HUB_SECRETS, HubInProcess
 
 from tocsin.admission.errors import Malformed
 from tocsin.config import HubSettings
@@ -19,8 +19,8 @@ EAST = Partner("east", "East Limited")
 
 @pytest.fixture
 def hub(store: Store) -> Runtime:
-    services, policy = HubInProcess(store).services, default_admission().policy
-    return Runtime(HubSettings(), HUB_SECRETS, services, policy, "operator:jane")
+    services = HubInProcess(store).services
+    return Runtime(HubSettings(), HUB_SECRETS, services, "operator:jane")
 
 
 @pytest.fixture

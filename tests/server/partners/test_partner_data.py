@@ -52,7 +52,7 @@ def data(hub: HubInProcess) -> PartnerData:
 def runtime(hub: HubInProcess) -> Runtime:
     """The hub as commands see it."""
     absent: Any = None
-    return Runtime(HubSettings(), absent, hub.services, absent)
+    return Runtime(HubSettings(), absent, hub.services)
 
 
 STAFF = (
