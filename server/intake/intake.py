@@ -28,7 +28,7 @@ from tocsin.server.intake.admission import (
     VerbatimAdmission,
 )
 from tocsin.server.intake.evaluate import Evaluator, Rules, Sent, split_envelope
-from tocsin.server.intake.queue import Contents, FairOrder, InlineBudget, Pauses, place
+from tocsin.server.intake.queue import Contents, FairOrder, InlineBudget, Limits, Pauses
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.intake.review_decisions import Decisions
 from tocsin.server.intake.set_aside import MOST_ATTEMPTS, SetAside
@@ -151,7 +151,7 @@ class Intake:
         waiting = self._store.submissions.list_open_of(account.partner, LEASE)
         self._check_quotas(submission, waiting)
         with self._inline.enter(account.partner or account.name, len(raw)) as may_enter:
-            submission, inline = place(
+            submission, inline = _place(
                 submission,
                 contents,
                 self._rules.limits,
@@ -530,3 +530,32 @@ class Intake:
             if collection.id == name:
                 return collection
         raise NotFound(f"there is no collection {name}")
+
+
+def _place(
+    submission: Submission,
+    contents: Contents,
+    limits: Limits,
+    waiting: Sequence[OpenSubmission],
+    *,
+    must_wait: bool,
+) -> tuple[Submission, bool]:
+    """A submission with its place in the queue; True if its request may admit it at once.
+
+    `waiting` are the submissions of the same partner that are not settled, with digests;
+    `must_wait`: its partner has used up its `InlineBudget`.
+    """
+    is_large = (
+        submission.total > limits.inline_objects or len(submission.raw) > limits.inline_octets
+    )
+    same = [each for each in waiting if each.lane == submission.lane]
+    if submission.lane:
+        before = [each for each in same if each.is_queued or each.is_free]
+    else:
+        before = [each for each in same if contents.share_ids(each)]
+    inline = not (is_large or contents.has_foreign_patterns or before or must_wait)
+    if is_large or (submission.lane and not inline):
+        before = same
+    implied = {id_ for each in before for id_ in each.after}
+    after = tuple(each.id for each in before if each.id not in implied)
+    return replace(submission, is_large=is_large, after=after), inline

@@ -15,14 +15,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from tocsin.admission.patterns.languages import LANGUAGES
-from tocsin.server.model import OpenSubmission, Quota, Submission
+from tocsin.server.model import OpenSubmission, Quota
 
 SMALL_BEFORE_LARGE = 3
 """Small submissions of a partner that are admitted before its large one gets a turn."""
@@ -109,46 +109,18 @@ class Contents:
         """
         return b"".join(sorted(self.digests | self.authors))
 
+    def share_ids(self, other: OpenSubmission) -> bool:
+        """True if the other submission may have one of the ids: then it comes first."""
+        known = other.digests
+        if known is None:
+            return True
+        parts = (known[i : i + _DIGEST] for i in range(0, len(known), _DIGEST))
+        return any(part in self.digests for part in parts)
+
 
 def _digest(id_: str) -> bytes:
     octets = id_.lower().encode("utf-8", "surrogatepass")
     return blake2b(octets, digest_size=_DIGEST).digest()
-
-
-def place(
-    submission: Submission,
-    contents: Contents,
-    limits: Limits,
-    waiting: Sequence[OpenSubmission],
-    *,
-    must_wait: bool = False,
-) -> tuple[Submission, bool]:
-    """A submission with its place in the queue; True if its request may admit it at once.
-
-    `waiting` are the submissions of the same partner that are not settled, with digests;
-    `must_wait`: its partner has used up its `InlineBudget`.
-    """
-    is_large = (
-        submission.total > limits.inline_objects or len(submission.raw) > limits.inline_octets
-    )
-    same = [each for each in waiting if each.lane == submission.lane]
-    if submission.lane:
-        before = [each for each in same if each.is_queued or each.is_free]
-    else:
-        before = [each for each in same if _shares_ids(each, contents.digests)]
-    inline = not (is_large or contents.has_foreign_patterns or before or must_wait)
-    if is_large or (submission.lane and not inline):
-        before = same
-    implied = {id_ for each in before for id_ in each.after}
-    after = tuple(each.id for each in before if each.id not in implied)
-    return replace(submission, is_large=is_large, after=after), inline
-
-
-def _shares_ids(other: OpenSubmission, digests: frozenset[bytes]) -> bool:
-    known = other.digests
-    if known is None:
-        return True
-    return any(known[i : i + _DIGEST] in digests for i in range(0, len(known), _DIGEST))
 
 
 class InlineBudget:
