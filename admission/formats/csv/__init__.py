@@ -107,6 +107,7 @@ _TRIM = '\ufeff \t"'
 MAP_OPTION = " (--map COLUMN=KIND changes one)"
 """The hint to users of a command line; other programs leave it out."""
 READ_AS = f"columns read as{MAP_OPTION}:"
+_OF_VICTIMS = "describes people or victims, which are never shared"
 _OVERFULL = "more cells than headings: put cells that hold the delimiter in quotes"
 _ABOUT_REPORT = frozenset(("description", "comment", "note", "title", "reference"))
 _ABOUT_REPORT |= {"source", "report"}
@@ -310,6 +311,8 @@ class _Table:
         found = dict.fromkeys(self._find_values(plain, declared))
         if found:
             yield from self._build_candidates(found, row, declared, ids)
+        elif any(self._find_labels_of_victims(row)):
+            yield self._refuse(row, _OF_VICTIMS)
         elif row.broken or self.columns.headed or any(map(has_placeholder, row.cells)):
             yield self._refuse(row, _explain_no_value(row, declared, ids), self._excerpt(row))
         else:
@@ -358,6 +361,9 @@ class _Table:
         if self._is_overfull(row):
             message = f"line {row.line}: {_OVERFULL}"
             yield Finding("validate", "format", Action.NOTED, message)
+        for label in self._find_labels_of_victims(row):
+            message = f'line {row.line}: the value after "{label}" is left out: victims and people'
+            yield Finding("validate", "format", Action.NOTED, f"{message} are never shared")
         if sum(map(len, self._cells(row, Role.NOTE))) > LONGEST_TEXT:
             message = f"line {row.line}: of the description, {LONGEST_TEXT} characters are kept"
             yield Finding("validate", "format", Action.STRIPPED, message, "description")
@@ -386,7 +392,7 @@ class _Table:
         if _NO.intersection(map(str.lower, self._cells(row, Role.TO_IDS))):
             return "not an indicator, since to_ids is not set"
         if self._is_of_people(row):
-            return "describes people or victims, which are never shared"
+            return _OF_VICTIMS
         return ""
 
     def _is_of_people(self, row: Row) -> bool:
@@ -426,17 +432,31 @@ class _Table:
 
     def _find_whole_values(self, row: Row) -> Iterator[Value]:
         """The cells of a row that are indicators, in a table without known headings."""
-        columns = self.columns
         cells = (
-            cell
-            for n, (label, cell) in enumerate(pairwise(("", *row.cells)))
-            if n not in columns.withheld and not (may_be_ioc(cell) and _is_private(label, cell))
+            cell for label, cell in self._find_likely_values(row) if not _is_private(label, cell)
         )
-        found = list(chain.from_iterable(map(find_whole_value, filter(may_be_ioc, cells))))
+        found = list(chain.from_iterable(map(find_whole_value, cells)))
         for value in found:
-            private = columns.headings and value.kind is IocType.EMAIL
+            private = self.columns.headings and value.kind is IocType.EMAIL
             if not private and not is_unrelated_mailbox(value, found):
                 yield value
+
+    def _find_labels_of_victims(self, row: Row) -> Iterator[str]:
+        """The cells before values that these are left out for, in a table without known headings.
+
+        Headings say so once for a whole column.
+        """
+        if self.columns.roles:
+            return
+        for label, cell in self._find_likely_values(row):
+            if _is_private(label, cell) and is_value(cell):
+                yield label.strip()
+
+    def _find_likely_values(self, row: Row) -> Iterator[tuple[str, str]]:
+        """The cells that may be read, each after the cell before it."""
+        for number, (label, cell) in enumerate(pairwise(("", *row.cells))):
+            if number not in self.columns.withheld and may_be_ioc(cell):
+                yield label, cell
 
     def _cells(self, row: Row, role: Role) -> list[str]:
         """The cells of a row in columns with a role, without those that say nothing."""

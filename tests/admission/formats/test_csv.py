@@ -190,6 +190,21 @@ class TestWithoutHeadings:
             "[email-addr:value = 'bob@bad.com']",
         ]
 
+    def test_without_headings_a_row_with_only_a_value_of_a_victim_is_refused(self) -> None:
+        first, second, third = read(
+            "compromised server,acme.org\nC2,evil.com\nvictim,joe@acme.org\n"
+        )
+        assert first.verdict is third.verdict is Verdict.REFUSED
+        assert "line 1: describes people or victims, which are never shared" in messages(first)
+        assert "line 3" in messages(third) and "joe" not in messages(third)
+        assert (second.object or {})["pattern"] == domain("evil.com")
+
+    def test_without_headings_a_note_says_which_row_has_a_value_of_a_victim_too(self) -> None:
+        _, found = read("C2,evil.net\nvictim,mail.acme.org,evil.com\n")
+        assert (found.object or {})["pattern"] == domain("evil.com")
+        said = 'line 2: the value after "victim" is left out: victims and people are never shared'
+        assert said in messages(found) and "acme" not in messages(found)
+
     def test_without_headings_links_beside_a_type_column_are_not_indicators(self) -> None:
         row = "2024-01-02 10:00:00,domain,{},#tag,https://x.com/someone/1\n"
         assert patterns(row.format("evil.com") + row.format("evil.org")) == [
