@@ -80,6 +80,9 @@ class SentVersion:
     """See SentObject.version."""
     status: str = ""
     """The id of the status of its submission."""
+    former: str = ""
+    """The label of an older version that stays published as long as this one is not decided about;
+    empty if there is none, or nothing waits."""
 
     def is_older(self, other: SentVersion) -> bool:
         """True if its `modified` is certainly before that of another version."""

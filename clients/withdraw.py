@@ -150,21 +150,36 @@ def has_value(pattern: str, label: str) -> bool:
     return pattern != label and bool(value) and path in pattern and value in pattern
 
 
-def find_published(
-    sent: Sequence[SentVersion], was_refused: Callable[[SentVersion], bool]
+def find_current(
+    sent: Sequence[SentVersion], ask_outcome: Callable[[SentVersion], str]
 ) -> SentVersion:
-    """The version that a hub has, of those that were sent under one id, the last one first.
+    """The version that counts at a hub, of those that were sent under one id, the last one first.
 
     That is the one with the latest `modified`, whatever was sent last, unless the hub refused it:
-    then the one before stays published.  `was_refused` is asked only if it makes a difference.
+    then the one before stays published.  One that the hub has not decided about, for instance
+    because a reviewer looks at it, counts too: it will take the place of its `former`.
+    `ask_outcome` gives that of the hub's status; it is asked only if it makes a difference.
     """
+    left, waiting = list(_sort_versions(sent)), None
+    while waiting or len({each.label for each in left}) > 1:
+        outcome = ask_outcome(left[0]) if left else ""
+        if not left or outcome not in ("failure", "pending"):
+            break
+        waiting = waiting or (left[0] if outcome == "pending" else None)
+        del left[0]
+    if waiting:
+        return replace(waiting, former=left[0].label if left else "")
+    return left[0]
+
+
+def _sort_versions(sent: Sequence[SentVersion]) -> Iterator[SentVersion]:
+    """The versions by their `modified`, the latest first; of equal ones the last one sent."""
     left = list(sent)
-    while True:
+    while left:
         newest = left[0]
         for each in left:
             newest = each if newest.is_older(each) else newest
-        if len({each.label for each in left}) == 1 or not was_refused(newest):
-            return newest
+        yield newest
         left.remove(newest)
 
 
@@ -173,7 +188,10 @@ def drop_replaced(targets: Iterable[Target], last: Mapping[str, SentVersion]) ->
     return [
         each
         for each in targets
-        if each.file or not each.label or each.id not in last or _is_last(each.label, last[each.id])
+        if each.file
+        or not each.label
+        or each.id not in last
+        or _is_same(each.label, last[each.id].label)
     ]
 
 
@@ -187,7 +205,7 @@ def explain_others(
     for label in sorted(labels):
         value, _ = describe_object({}, label)
         for id, now in sorted(last.items()):
-            if now.is_withdrawn or _is_last(label, now):
+            if now.is_withdrawn or _is_same(label, now.label):
                 continue
             if has_value(now.label, label):
                 yield (
@@ -196,17 +214,26 @@ def explain_others(
                     f"whole; to take it back, withdraw {id}",
                 )
             elif id in former.get(label, ()):
-                other, kind = describe_object({}, now.label)
-                yield (
-                    label,
-                    f"{value} was replaced by {other} under the same id ({id}); withdraw "
-                    f"{other if kind else id} to take it back",
-                )
+                yield label, _explain_replacement(value, id, now, _is_same(label, now.former))
 
 
-def _is_last(label: str, last: SentVersion) -> bool:
-    """True if a label is that of what was sent at last, apart from spaces."""
-    return "".join(label[:MAX_LABEL].split()) == "".join(last.label.split())
+def _explain_replacement(value: str, id: str, now: SentVersion, is_published: bool) -> str:
+    other, kind = describe_object({}, now.label)
+    named = other if kind else id
+    if is_published:
+        return (
+            f"{value} stays published until the hub has decided about {other}, which is to replace "
+            f"it under the same id ({id}); withdraw {named} to take back both"
+        )
+    return (
+        f"{value} was replaced by {other} under the same id ({id}); withdraw {named} to take it "
+        "back"
+    )
+
+
+def _is_same(label: str, recorded: str) -> bool:
+    """True if a label is one of the record of pushes, apart from spaces."""
+    return "".join(label[:MAX_LABEL].split()) == "".join(recorded.split())
 
 
 def prepare_withdrawal(targets: Iterable[Target], now: int) -> Iterator[ObjectResult]:

@@ -59,7 +59,7 @@ from tocsin.clients.withdraw import (
     count_observables,
     drop_replaced,
     explain_others,
-    find_published,
+    find_current,
     has_value,
     list_derived_labels,
     list_targets,
@@ -150,7 +150,7 @@ def withdraw_command(
     if options["dry_run"]:
         url = _url_without_request(settings)
         recorded = PushRecords(state_folder(os.environ)).find_collection(options["to"], url)
-        targets, _ = _add_recorded(targets, url, recorded, lambda id, sent: False)
+        targets, _ = _add_recorded(targets, url, recorded, lambda id, sent: "")
         _print_results(open_console(), prepare_withdrawal(targets, now), as_json=as_json)
         return stdio.FAILED if failed else stdio.DONE
     with open_hub(settings) as hub:
@@ -188,27 +188,28 @@ def _url_without_request(settings: ClientSettings) -> str:
         return hub.url
 
 
-_WasRefused = Callable[[str, SentVersion], bool]
-"""True if a hub refused what was sent under an id."""
+_AskOutcome = Callable[[str, SentVersion], str]
+"""What became of something that was sent under an id; empty if that is not known."""
 
 
-def _asking(hub: Hub) -> _WasRefused:
+def _asking(hub: Hub) -> _AskOutcome:
     """Ask a hub what became of something; each status once."""
     fetch = cache(hub.fetch_status)
 
-    def was_refused(id: str, sent: SentVersion) -> bool:
+    def ask_outcome(id: str, sent: SentVersion) -> str:
         try:
             found = [each for each in fetch(sent.status).details if each.id == id]
         except ShareError:  # it keeps no statuses, or not for that long
-            return False
+            return ""
         found = [each for each in found if each.version == sent.version] or found
-        return bool(found) and all(each.outcome == "failure" for each in found)
+        outcomes = {each.outcome for each in found}
+        return outcomes.pop() if len(outcomes) == 1 else ""
 
-    return was_refused
+    return ask_outcome
 
 
 def _add_recorded(
-    targets: Sequence[Target], url: str, collection: Collection | None, was_refused: _WasRefused
+    targets: Sequence[Target], url: str, collection: Collection | None, ask_outcome: _AskOutcome
 ) -> tuple[list[Target], set[str]]:
     """The targets, with the other ids under which this computer sent the same values there.
 
@@ -222,7 +223,7 @@ def _add_recorded(
     ids = records.find_ids(of_files, url, collection)
     ids |= (former := records.find_ids(named, url, collection, only_new=False))
     sent = _find_sent(records, named, url, collection)
-    last = {id: find_published(sent[id], partial(was_refused, id)) for id in sent}
+    last = {id: find_current(sent[id], partial(ask_outcome, id)) for id in sent}
     explained = set()
     for label, sentence in explain_others(named, last, former):
         explained.add(label)

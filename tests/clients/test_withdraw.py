@@ -217,6 +217,47 @@ class TestAtAHub:
         assert (code, stderr, in_force(served)) == (0, "", [])
         assert sorted(verdict for _, verdict in outcomes(lines)) == ["absent", "withdrawn"]
 
+    def push_one_that_waits(self, tocsin: Run) -> None:
+        """A newer version with another value, which a reviewer is to look at."""
+        waiting = {
+            **INDICATOR,
+            "modified": "2026-06-01T10:00:00.000Z",
+            "pattern": "[domain-name:value = 'bad-portal.top']",
+            "object_marking_refs": ["marking-definition--11111111-1111-4111-8111-111111111111"],
+        }
+        self.push(tocsin, json.dumps(waiting), "--send-held", name="waiting.json")
+
+    def test_a_value_that_a_reviewer_may_let_replace_another_one_does_so_for_a_withdrawal(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        self.push(tocsin, json.dumps(INDICATOR), name="a.json")
+        self.push_one_that_waits(tocsin)
+        words = ("--to", "inbox", "--yes", "--json")
+        code, lines, stderr = tocsin("withdraw", "evil-portal.top", *words)
+        assert (code, outcomes(lines)[0][1]) == (0, "absent")
+        assert stderr == (
+            "tocsin: evil-portal.top stays published until the hub has decided about "
+            f"bad-portal.top, which is to replace it under the same id ({INDICATOR['id']}); "
+            "withdraw bad-portal.top to take back both\n"
+        )
+        assert in_force(served) == [INDICATOR["pattern"]]
+        code, _, stderr = tocsin("withdraw", "bad-portal.top", *words)
+        assert (code, stderr, in_force(served)) == (0, "", [])
+
+    def test_beside_a_version_that_waits_only_the_published_value_is_said_to_stay(
+        self, tocsin: Run, served: HubInProcess
+    ) -> None:
+        newer = {**INDICATOR, "modified": "2026-05-01T10:00:00.000Z"}
+        newer["pattern"] = "[domain-name:value = 'mid-portal.top']"
+        for version in (INDICATOR, newer):
+            self.push(tocsin, json.dumps(version), name="a.json")
+        self.push_one_that_waits(tocsin)
+        code, _, stderr = tocsin("withdraw", "evil-portal.top", "--to", "inbox", "--yes")
+        assert (code, in_force(served)) == (0, [newer["pattern"]])
+        assert "evil-portal.top was replaced by bad-portal.top under the same id" in stderr
+        stderr = tocsin("withdraw", "mid-portal.top", "--to", "inbox", "--yes")[2]
+        assert "mid-portal.top stays published until the hub has decided about bad-" in stderr
+
     def test_a_derived_id_that_has_another_value_now_stays(
         self, tocsin: Run, served: HubInProcess
     ) -> None:
