@@ -91,7 +91,41 @@ _LEGEND = (
 _MOST_FRUITLESS = 1_000
 """Submissions in a row without an object, after which no more are read: a list may have no end."""
 _ENDED = "no older ones are read; tell its operator, or give a later --since"
+_MOST_NAMED = 5
+"""Statuses whose ids are named one by one."""
 _PUBLISHED = ("admitted", "merged", "duplicate", "success")
+
+
+@dataclass(slots=True)
+class _UnreadStatuses:
+    """The submissions of which there is nothing to read, the newest first."""
+
+    forgotten: list[Submission] = field(default_factory=list)
+    """The hub no longer keeps their statuses."""
+    too_long: list[Submission] = field(default_factory=list)
+    error: str = ""
+    """That of the first status that is too long."""
+
+    def report(self) -> None:
+        """Say in a line of each kind which they are."""
+        if self.forgotten:
+            print_message(f"the hub no longer keeps {_name_statuses(self.forgotten)}")
+        if self.too_long:
+            verb = "is" if len(self.too_long) == 1 else "are"
+            print_message(f"{_name_statuses(self.too_long)} {verb} left out: {self.error}")
+
+
+def _name_statuses(submissions: Sequence[Submission]) -> str:
+    ids = [each.id for each in submissions]
+    if len(ids) == 1:
+        return f"the status {ids[0]}"
+    if len(ids) > _MOST_NAMED:
+        first, last = (
+            f"{each.received[:19]}Z, {each.id}" if each.received else each.id
+            for each in (submissions[-1], submissions[0])
+        )
+        ids = [f"of {first}, to {last}"]
+    return f"{count(len(submissions), 'status', 'statuses')} ({', '.join(ids)})"
 
 
 @click.command(
@@ -147,7 +181,8 @@ def receipts_command(settings: ClientSettings, since: int, limit: int, as_json: 
 def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list[Receipt]:
     """The objects that were sent since `begin`, each once, the newest first, at most `limit`."""
     found: dict[str, Receipt] = {}
-    for receipt in _read_since(hub, settings, begin):
+    unread = _UnreadStatuses()
+    for receipt in _read_since(hub, settings, begin, unread):
         newest = found.setdefault(receipt.source_id, receipt)
         if newest.is_repeat:
             found[receipt.source_id] = newest = receipt
@@ -155,10 +190,13 @@ def _collect(hub: Hub, settings: ClientSettings, begin: int, limit: int) -> list
             newest.public_id, newest.was_published = receipt.public_id, True
         if len(found) == limit:
             break
+    unread.report()
     return list(found.values())
 
 
-def _read_since(hub: Hub, settings: ClientSettings, begin: int) -> Iterator[Receipt]:
+def _read_since(
+    hub: Hub, settings: ClientSettings, begin: int, unread: _UnreadStatuses
+) -> Iterator[Receipt]:
     """The objects of the submissions since `begin`, the newest submission first."""
     fruitless = 0
     for submission in list_submissions(hub, settings):
@@ -166,7 +204,7 @@ def _read_since(hub: Hub, settings: ClientSettings, begin: int) -> Iterator[Rece
             return
         if submission.is_withdrawal:
             continue  # the row of what was withdrawn says that it is revoked
-        receipts = list(_read_submission(hub, submission))
+        receipts = list(_read_submission(hub, submission, unread))
         yield from receipts
         fruitless = 0 if receipts else fruitless + 1
         if fruitless == _MOST_FRUITLESS:
@@ -181,14 +219,17 @@ def _is_before(text: str, begin: int) -> bool:
         return False
 
 
-def _read_submission(hub: Hub, submission: Submission) -> Iterator[Receipt]:
+def _read_submission(
+    hub: Hub, submission: Submission, unread: _UnreadStatuses
+) -> Iterator[Receipt]:
     try:
         report = hub.fetch_status(submission.id, submission.root)
     except NotFound:
-        print_message(f"the hub no longer keeps the status {submission.id}")
+        unread.forgotten.append(submission)
         return
     except ResponseTooLong as error:  # one long status hides none of the others
-        print_message(f"the status {submission.id} is left out: {error}")
+        unread.too_long.append(submission)
+        unread.error = unread.error or str(error)
         return
     for detail in report.details:
         yield _make_receipt(submission, detail)

@@ -266,6 +266,26 @@ class TestReceipts:
         assert "the status long is left out: the response of 127.0.0.1:" in stderr
         assert "than 262144 octets; raise max_response_length in client.toml" in stderr
 
+    def test_statuses_that_the_hub_has_forgotten_or_that_are_too_long_take_a_line_each(
+        self, tocsin: Run, alone: None
+    ) -> None:
+        long = {"id": "c", "status": "complete", "failures": [{"message": "x" * 300_000}]}
+
+        def script(request: ReceivedRequest) -> Answer | None:
+            if request.path.endswith("/submissions/"):
+                return Answer({"submissions": [{"id": each} for each in "abcd"]})
+            if "/status/" not in request.path:
+                return None
+            is_long = request.path.split("/")[-2] in "cd"
+            return Answer(long) if is_long else Answer({"title": "Gone"}, 404)
+
+        Path("client.toml").write_text("max_response_length = 65536\n")
+        with serve_script(script) as server:
+            _, _, stderr = tocsin("receipts", "--json", "--url", server.url)
+        gone, left_out = stderr.splitlines()
+        assert gone == "tocsin: the hub no longer keeps 2 statuses (a, b)"
+        assert left_out.startswith("tocsin: 2 statuses (c, d) are left out: the response of ")
+
     def test_a_reader_learns_nothing_that_its_feeds_do_not_show(
         self, tocsin: Run, served: HubInProcess, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -335,6 +355,10 @@ class TestReceipts:
         assert (code, lines) == (0, [])
         assert asked == (1 if is_same else 1000)
         assert is_same or "of 1000 submissions in a row the hub shows no object" in stderr
+        assert stderr.count("the hub no longer keeps ") == 1
+        time = "of 2030-01-01T00:00:00Z,"
+        named = "the status 0\n" if is_same else f"1,000 statuses ({time} 999, to {time[3:]} 0)\n"
+        assert f"the hub no longer keeps {named}" in stderr
 
     def test_a_narrow_terminal_shows_every_column(self, tocsin: Run, served: HubInProcess) -> None:
         push(tocsin, "https://evil-portal.top/")
