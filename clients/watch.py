@@ -5,14 +5,18 @@ is read.  When it was sent it moves to the folder `sent` inside, when nothing of
 `failed`; but a file that was replaced or written to meanwhile stays, so that it is sent as it is
 now.  A program that is killed between both sends the file once more, which is safe.  Hidden files,
 links and folders are left alone.  Knows no network.
+
+A file that could not be sent waits, and the others go on: perhaps it is the only one that something
+on the way refuses.  If the next one fails too, the hub seems to be away, and all wait.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +27,12 @@ SENT, FAILED = "sent", "failed"
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 """Endings of files that other programs are still writing."""
 _MOST_COPIES = 10_000
+_MOST_FAILED = 2
+"""Files in a row that cannot be sent, after which all wait."""
+_LONGEST_PAUSE = 60.0
+"""Seconds between two attempts while the hub is away."""
+_LONGEST_REFUSED = 600.0
+"""The same of a file that is refused though the hub is there: people must act first."""
 
 
 class UnusableFolder(ShareError):
@@ -125,6 +135,93 @@ class WatchedFolder:
                 _move_version(file, version, folder / name)
                 return
         raise FileExistsError(f"{folder} has too many files of this name")
+
+
+@dataclass(frozen=True, slots=True)
+class SendingFailure:
+    """Why a file could not be sent, as far as it says when to try again."""
+
+    is_away: bool
+    """True if the hub was not reached, or says that it will be back."""
+    wait: float = 0.0
+    """Seconds that the hub asks to wait at least."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A file that could not be sent."""
+
+    version: FileVersion
+    pause: float = 0.0
+    due: float = 0.0
+    """When it is tried again."""
+    is_overtaken: bool = False
+    """True if another file was sent since it failed first."""
+
+
+class SendingOrder:
+    """Which files are sent when: one that failed waits, in pauses that grow.  Times in seconds."""
+
+    def __init__(self, first_pause: float) -> None:
+        """Every pause is twice as long as the one before, and begins with twice the first."""
+        self._first_pause = first_pause
+        self._waiting: dict[str, _Waiting] = {}
+        self._failed = 0
+        """Attempts in a row that failed."""
+        self._pause = self._due = 0.0
+        """The time that all files wait after these, and its end."""
+
+    def select(self, files: Mapping[Path, FileVersion], now: float) -> list[Path]:
+        """Those of the complete files that are to be sent now, in this order.
+
+        One that has not failed comes before others.  Files that are gone or have changed are
+        forgotten.
+        """
+        versions = {file.name: version for file, version in files.items()}
+        known = self._waiting.items()
+        self._waiting = {name: each for name, each in known if versions.get(name) == each.version}
+        if not self.may_send(now):
+            return []
+        due = {file: each.due for file in files if (each := self._waiting.get(file.name))}
+        chosen = [file for file in files if due.get(file, 0.0) <= now]
+        return sorted(chosen, key=lambda file: due.get(file, 0.0))
+
+    def may_send(self, now: float) -> bool:
+        """False while all files wait."""
+        return self._failed < _MOST_FAILED or now >= self._due
+
+    def is_waiting(self, file: Path) -> bool:
+        """True if a file, as it is, could not be sent before."""
+        return file.name in self._waiting
+
+    def is_overtaken(self, file: Path) -> bool:
+        """True if others were sent while a file waited."""
+        return self.is_waiting(file) and self._waiting[file.name].is_overtaken
+
+    def note_failure(
+        self, file: Path, version: FileVersion, failure: SendingFailure, now: float
+    ) -> float:
+        """Let a file wait that could not be sent; the seconds that it waits at least."""
+        waiting = self._waiting.setdefault(file.name, _Waiting(version))
+        for_hub = failure.is_away and not waiting.is_overtaken
+        longest = _LONGEST_PAUSE if for_hub else _LONGEST_REFUSED
+        waiting.pause = self._next_pause(waiting.pause, longest, failure)
+        waiting.due = now + waiting.pause
+        self._failed += 1
+        self._pause = self._next_pause(self._pause, _LONGEST_PAUSE, failure)
+        self._due = now + self._pause
+        return waiting.pause if self.may_send(now) else max(waiting.pause, self._pause)
+
+    def note_success(self, file: Path, now: float) -> None:
+        """Note that a file was sent: the hub is there, so those that waited for it need not."""
+        self._waiting.pop(file.name, None)
+        self._failed, self._pause = 0, 0.0
+        for each in self._waiting.values():
+            if not each.is_overtaken:
+                each.is_overtaken, each.pause, each.due = True, 0.0, now
+
+    def _next_pause(self, pause: float, longest: float, failure: SendingFailure) -> float:
+        return max(min(2 * (pause or self._first_pause), longest), failure.wait)
 
 
 def _version(status: os.stat_result) -> FileVersion:

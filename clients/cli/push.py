@@ -52,16 +52,22 @@ from tocsin.clients.terminal import (
     print_statement,
     progress_bar,
 )
-from tocsin.clients.watch import FAILED, SENT, FileChanged, FileVersion, WatchedFolder
+from tocsin.clients.watch import (
+    FAILED,
+    SENT,
+    FileChanged,
+    FileVersion,
+    SendingFailure,
+    SendingOrder,
+    WatchedFolder,
+)
 from tocsin.config import CONSENTS, ClientSettings, stdio
 from tocsin.config.command_line import format_examples, printable
 
-_WATCH_SECONDS, _LONGEST_PAUSE = 2.0, 60.0
-"""Seconds between two looks at a folder; while the hub is away, up to the longer one."""
-_LONGEST_REFUSED = 600.0
-"""The same while the hub answers, but not so that a file could be sent: people must act first."""
+_WATCH_SECONDS = 2.0
+"""Seconds between two looks at a folder."""
 _LONGEST_WAIT = 3_600.0
-"""The same if the hub says how long to wait; a quota may be raised before it says."""
+"""Seconds to wait at most if the hub says how long; a quota may be raised before it says."""
 _MOST_COMPARED = 100_000
 """Objects up to which the question is preceded by what the record of pushes has of them."""
 _LEVELS = {level.label.upper(): level for level in Tlp}
@@ -110,9 +116,11 @@ class _Outcome:
     """Error that ended the push, or the wait for a status."""
 
     @property
-    def wait(self) -> float:
-        """Seconds after which the hub wants to be asked again, if it said so; within reason."""
-        return min(float(getattr(self.error, "seconds", 0.0)), _LONGEST_WAIT)
+    def failure(self) -> SendingFailure:
+        """The error, as far as it says when to try again."""
+        is_away = self.error is None or isinstance(self.error, Unavailable)
+        seconds = float(getattr(self.error, "seconds", 0.0))
+        return SendingFailure(is_away, min(seconds, _LONGEST_WAIT))
 
     def add(self, result: ObjectResult) -> None:
         """Count the result of an object."""
@@ -192,7 +200,7 @@ def push_command(settings: ClientSettings, inputs: Inputs, **options: Any) -> in
     With --watch: a file is taken when it no longer grows. It moves to the folder
     `sent` inside DIR, or to `failed` if nothing of it was taken. While the hub
     is away, or refuses the key or the collection, files wait, and a message says
-    why.
+    why. One that alone cannot be sent delays no other.
 
     Objects that the check refuses are never sent. Those that it holds are sent
     if you say so: then a reviewer of the hub looks at them. To send a file
@@ -257,26 +265,31 @@ def _push_files(settings: ClientSettings, inputs: Inputs, options: Mapping[str, 
 
 def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> NoReturn:
     """Push each file of a folder once it is complete, until interrupted."""
-    folder = WatchedFolder(options["watch"])
+    folder, order = WatchedFolder(options["watch"]), SendingOrder(_WATCH_SECONDS)
     with open_hub(settings):  # wrong settings end it; nothing is sent yet
         stdio.discard_closed_output()
-    pause, failed = _WATCH_SECONDS, None
     while True:
-        for file in folder.list_complete():
+        found = ((file, folder.find_complete(file)) for file in folder.list_complete())
+        versions = {file: version for file, version in found if version}
+        for file in order.select(versions, time.monotonic()):
             version = folder.find_complete(file)
-            if version is None:  # it has changed while those before it were sent
+            if version != versions[file]:  # it has changed while those before it were sent
                 continue
             named = replace(inputs, names=(str(file),))
-            outcome = _push_watched(settings, named, {**options, "repeated": version == failed})
-            if outcome.code == stdio.UNAVAILABLE:
-                pause, failed = _next_pause(pause, outcome), version
-                again = format_duration(round(pause))
-                print_message(f"{file.name} waits, the next attempt is in {again}")
+            repeated = {**options, "repeated": order.is_waiting(file)}
+            outcome = _push_watched(settings, named, repeated)
+            if outcome.code != stdio.UNAVAILABLE:
+                order.note_success(file, time.monotonic())
+                _finish(folder, file, version, outcome)
+                continue
+            pause = order.note_failure(file, version, outcome.failure, time.monotonic())
+            again = format_duration(round(pause))
+            others = "; the other files go on" if order.is_overtaken(file) else ""
+            print_message(f"{file.name} waits, the next attempt is in {again}{others}")
+            if not order.may_send(time.monotonic()):
                 break
-            _finish(folder, file, version, outcome)
-            pause, failed = _WATCH_SECONDS, None
         sys.stdout.flush()
-        time.sleep(pause)
+        time.sleep(_WATCH_SECONDS)
 
 
 def _push_watched(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any]) -> _Outcome:
@@ -294,12 +307,6 @@ def _push_watched(settings: ClientSettings, inputs: Inputs, options: Mapping[str
         is_taken = not outcome.verdicts["unsent"]  # then only a status is not known
         outcome.code = exit_code(outcome.verdicts, wait=False) if is_taken else stdio.UNAVAILABLE
     return outcome
-
-
-def _next_pause(pause: float, outcome: _Outcome) -> float:
-    """Seconds until the next attempt."""
-    is_away = outcome.error is None or isinstance(outcome.error, Unavailable)
-    return max(min(pause * 2, _LONGEST_PAUSE if is_away else _LONGEST_REFUSED), outcome.wait)
 
 
 def _finish(folder: WatchedFolder, file: Path, version: FileVersion, outcome: _Outcome) -> None:

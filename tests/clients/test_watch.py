@@ -21,6 +21,8 @@ from tocsin.clients.watch import (
     SENT,
     FileChanged,
     FileVersion,
+    SendingFailure,
+    SendingOrder,
     UnusableFolder,
     WatchedFolder,
 )
@@ -205,6 +207,86 @@ def test_a_folder_for_sent_files_that_is_a_link_is_refused(tmp_path: Path) -> No
 def test_files_and_watch_together_are_wrong_usage(tocsin: Run, tmp_path: Path) -> None:
     assert tocsin("push", "a.txt", "--watch", ".", "--to", "inbox")[0] == 2
     assert tocsin("push", "--to", "inbox")[0] == 2
+
+
+AWAY, REFUSED = SendingFailure(is_away=True), SendingFailure(is_away=False)
+
+
+class TestSendingOrder:
+    @pytest.fixture
+    def order(self) -> SendingOrder:
+        return SendingOrder(2.0)
+
+    @staticmethod
+    def version(number: int) -> FileVersion:
+        return FileVersion(1, number, 8, number)
+
+    def select(self, order: SendingOrder, names: str, now: float) -> str:
+        files = {Path(name): self.version(ord(name)) for name in names}
+        return "".join(map(str, order.select(files, now)))
+
+    def fail(
+        self, order: SendingOrder, name: str, now: float, failure: SendingFailure = AWAY
+    ) -> float:
+        return order.note_failure(Path(name), self.version(ord(name)), failure, now)
+
+    def test_a_file_that_failed_waits_and_the_others_are_sent(self, order: SendingOrder) -> None:
+        assert self.select(order, "abc", 0) == "abc"
+        assert self.fail(order, "a", 0) == 4
+        assert self.select(order, "abc", 1) == "bc"
+        assert self.select(order, "abc", 4) == "bca"
+
+    def test_after_two_failures_in_a_row_all_files_wait(self, order: SendingOrder) -> None:
+        self.fail(order, "a", 0)
+        assert self.fail(order, "b", 0) == 8
+        assert not order.may_send(7) and self.select(order, "abc", 7) == ""
+        assert order.may_send(8) and self.select(order, "abc", 8) == "cab"
+        assert [self.fail(order, name, 8) for name in "cab"] == [16, 32, 60]
+        assert self.select(order, "abcd", 67) == "" and self.select(order, "abcd", 68) == "dcab"
+
+    def test_while_the_hub_is_away_no_file_waits_longer_than_a_minute(
+        self, order: SendingOrder
+    ) -> None:
+        assert [self.fail(order, "a", 0) for _ in range(7)] == [4, 8, 16, 32, 60, 60, 60]
+
+    def test_once_a_file_was_sent_those_that_failed_before_are_tried_once_more(
+        self, order: SendingOrder
+    ) -> None:
+        for name in "aaaab":
+            self.fail(order, name, 0)
+        assert self.select(order, "ab", 50) == ""
+        order.note_success(Path("c"), 50)
+        assert self.select(order, "ab", 50) == "ab"
+
+    def test_a_file_that_others_overtake_is_tried_at_last_every_ten_minutes(
+        self, order: SendingOrder
+    ) -> None:
+        pauses = []
+        for now in range(0, 10_000, 1000):
+            pauses.append(self.fail(order, "a", now))
+            order.note_success(Path("b"), now)
+        assert pauses == [4, 4, 8, 16, 32, 64, 128, 256, 512, 600]
+        assert order.is_overtaken(Path("a"))
+
+    def test_what_refuses_one_file_delays_the_others_for_a_minute_at_most(
+        self, order: SendingOrder
+    ) -> None:
+        for name in "ab" * 9:
+            self.fail(order, name, 0, REFUSED)
+        assert self.fail(order, "a", 0, REFUSED) == 600
+        assert self.select(order, "abc", 59) == "" and self.select(order, "abc", 60) == "c"
+
+    def test_all_files_wait_as_long_as_the_hub_says(self, order: SendingOrder) -> None:
+        for name in "ab":
+            assert self.fail(order, name, 0, SendingFailure(True, 3600.0)) == 3600
+        assert self.select(order, "abc", 3599) == "" and self.select(order, "abc", 3600) == "cab"
+
+    def test_a_file_that_has_changed_or_was_gone_need_not_wait(self, order: SendingOrder) -> None:
+        self.fail(order, "a", 0)
+        assert order.select({Path("a"): self.version(7)}, 1) == [Path("a")]
+        self.fail(order, "b", 0)
+        order.note_success(Path("c"), 0)
+        assert self.select(order, "", 1) == "" and not order.is_waiting(Path("b"))
 
 
 _LOOKS_OFTEN = """
@@ -397,6 +479,32 @@ class TestWatching:
             wait_for("out/sent/a.txt")
         text = Path("stderr").read_text()
         assert answers == [] and f"says {status}: Ended" in text
+
+    @pytest.mark.parametrize("status", [403, 502])
+    def test_a_file_that_something_on_the_way_refuses_delays_no_other_one(
+        self, status: int
+    ) -> None:
+        is_refused = True
+
+        def script(request: Any) -> Any:
+            if request.method == "POST" and is_refused and b"evil-portal.top" in request.body:
+                return Answer({"title": "Blocked"}, status)
+            complete = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
+            return Answer(complete, 202) if request.method == "POST" else None
+
+        for age, name in ((3, "evil"), (2, "bad"), (1, "more")):
+            Path(f"out/{name}.txt").write_text(f"{name}-portal.top")
+            os.utime(Path(f"out/{name}.txt"), (time.time() - age, time.time() - age))
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out/sent/more.txt")
+            wait_for("out/sent/bad.txt")
+            wait_for("out", "; the other files go on")
+            assert Path("out/evil.txt").exists()
+            is_refused = False
+            wait_for("out/sent/evil.txt")
+        first, second, *_ = Path("stderr").read_text().splitlines()
+        assert f"says {status}: Blocked" in first
+        assert second.startswith("tocsin: evil.txt waits, the next attempt is in ")
 
     def test_a_file_that_was_taken_counts_as_sent_if_its_status_is_not_found(self) -> None:
         def script(request: Any) -> Any:
