@@ -202,10 +202,15 @@ class StateFile:
         self._base.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._base.execute("COMMIT")
         except BaseException:
-            self._base.execute("ROLLBACK")
+            self._roll_back()
             raise
-        self._base.execute("COMMIT")
+
+    def _roll_back(self) -> None:
+        """End a transaction, unless a full disk has made SQLite end it already."""
+        if self._base.in_transaction:
+            self._base.execute("ROLLBACK")
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -223,7 +228,7 @@ class StateFile:
         try:
             yield
         finally:
-            self._base.execute("ROLLBACK")
+            self._roll_back()
 
     def sources(self) -> list[str]:
         """The names of the feeds, sorted; without those that were dropped."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.disk import limited_files
 from support.feed_states import NOW, encode, files_of, filled_state, listing, opened_state
 
 from tocsin.mirror.state import DamagedState, StateFile, StateInUse
@@ -43,6 +44,41 @@ def test_objects_and_cursor_are_kept_both_or_neither(tmp_path: Path) -> None:
         state.apply("feed", encode(listing(PATTERN.format("b"))), "2")
         raise RuntimeError
     assert (names(state), state.cursor("feed")) == (["a.test"], "1")
+
+
+def deny_commits(action: int, argument: str | None, *_: object) -> int:
+    is_commit = action == sqlite3.SQLITE_TRANSACTION and argument == "COMMIT"
+    return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
+
+
+def test_after_a_commit_that_failed_nothing_of_it_is_there_and_the_next_one_succeeds(
+    tmp_path: Path,
+) -> None:
+    state = opened(tmp_path / "s")
+    put(state, listing(PATTERN.format("a")), cursor="1")
+    state._base.set_authorizer(deny_commits)
+    for _ in range(2):
+        with pytest.raises(DamagedState):  # not that there is a transaction already
+            put(state, listing(PATTERN.format("b")), cursor="2")
+        assert (names(state), state.cursor("feed")) == (["a.test"], "1")
+    state._base.set_authorizer(None)
+    put(state, listing(PATTERN.format("c")), cursor="3")
+    assert (names(state), state.cursor("feed")) == (["a.test", "c.test"], "3")
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_change_is_the_error_and_leaves_it_undone(
+    tmp_path: Path,
+) -> None:
+    state, path = opened(tmp_path / "s"), tmp_path / "s-wal"
+    state._base.execute("PRAGMA cache_size = 5")  # pages: what is changed is written before its end
+    put(state, listing(PATTERN.format("a")), cursor="1")
+    changed = [listing(PATTERN.format(f"b{n}"), n) for n in range(2, 300)]
+    with limited_files(path.stat().st_size + 50_000), pytest.raises(sqlite3.OperationalError) as e:
+        put(state, *changed, cursor="2")
+    assert "disk" in str(e.value)
+    assert (names(state), state.cursor("feed")) == (["a.test"], "1")
+    put(state, *changed, cursor="2")
+    assert len(names(state)) == 299
 
 
 def test_the_mark_stays_while_nothing_changes(tmp_path: Path) -> None:
