@@ -28,6 +28,8 @@ PRIVATE = 0o600
 """The mode of a file that only its owner can read."""
 _NO_FOLDER_SYNC = (errno.EBADF, errno.EINVAL)
 """Errors of file systems that cannot force a folder to the disk, such as some network drives."""
+_NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""Errors of a full disk, a quota and a limit on the length of files."""
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Windows has neither; its links need a privilege."""
 
@@ -49,6 +51,10 @@ def is_same_file(first: Path, second: Path) -> bool:
         return os.path.realpath(first) == os.path.realpath(second)
 
 
+class DiskFull(UnusableFile):
+    """The disk, or the user's share of it, has no room for a file; later it may have."""
+
+
 class WrongPath(UnusableFile):
     """A path at which there can be no such file or folder: wrong usage."""
 
@@ -67,7 +73,8 @@ def writing(path: Path, what: str, advice: str = "", kind: str = "file") -> Iter
         if remedy := _find_remedy(path, error, kind):
             raise WrongPath(f"{what} cannot be written: {remedy}{advice}") from error
         text = error.strerror or error
-        raise UnusableFile(f"{what} cannot be written: {text}{advice}") from error
+        kind_of_error = DiskFull if error.errno in _NO_ROOM else UnusableFile
+        raise kind_of_error(f"{what} cannot be written: {text}{advice}") from error
 
 
 def is_special(path: Path) -> bool:

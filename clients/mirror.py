@@ -29,6 +29,7 @@ from tocsin.admission.errors import Malformed
 from tocsin.admission.output_formats import CurrentState, OutputFile, OutputFormat, output_formats
 from tocsin.admission.timestamps import timestamp
 from tocsin.clients.files import (
+    DiskFull,
     Replacement,
     UnusableFile,
     WrongPath,
@@ -61,6 +62,10 @@ _STALE_SOURCE = (
     "Poll it with its --url, or remove them with --drop %s"
 )
 
+_PRIMARY = 0xFF
+"""The bits of an error code of SQLite that tell the kind of error."""
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""A full disk, and also a quota or a limit that ends a write."""
 _SAME_ID = (
     "%s also has objects of %s, a collection with the same id on another host: if the hub has "
     "moved, remove them with --drop %s"
@@ -405,4 +410,6 @@ def _explained(path: Path) -> Iterator[None]:
             "not the folder, to read the collections from the beginning"
         ) from error
     except sqlite3.Error as error:
-        raise UnusableFile(f"--mirror: the state cannot be written: {error}") from error
+        is_full = getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _NO_ROOM
+        kind = DiskFull if is_full else UnusableFile
+        raise kind(f"--mirror: the state in {path} cannot be written: {error}") from error

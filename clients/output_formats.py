@@ -14,6 +14,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -25,6 +26,7 @@ from tocsin.admission.output_formats.jsonl import format_json_line
 from tocsin.admission.output_formats.listed_values import listed_values
 from tocsin.clients.files import (
     Replacement,
+    UnusableFile,
     WrongPath,
     is_special,
     open_to_append,
@@ -36,8 +38,21 @@ from tocsin.clients.state import Cursor
 
 _MOST_REMEMBERED = 100_000
 """Objects that a DistinctOutput knows again, in some 15 MB."""
-LineFormatter = Callable[[bytes], Iterator[bytes]]
-"""From an object's JSON to its lines, each with its line end."""
+
+
+class LineFormatter:
+    """From an object's JSON to its lines, each with its line end."""
+
+    def __init__(self, format: Callable[[bytes], bytes]) -> None:
+        """`format` gives the only line of an object."""
+        self._format = format
+
+    def __call__(self, object: bytes) -> Iterator[bytes]:
+        """The lines of an object."""
+        yield self._format(object)
+
+    def settle(self, *, is_written: bool) -> None:
+        """Note that the lines since the last time were written, or that they were not."""
 
 
 class LineOutput:
@@ -60,6 +75,7 @@ class LineOutput:
         self._stream = stream
         self._format_lines = format_lines
         self._header = header
+        self._path = path
         self._name = str(path) if path else ""
         self._replacement = replacement
         self._already_written: set[bytes] = set()
@@ -71,10 +87,9 @@ class LineOutput:
         objects come a second time and are then left out.
         Raises UnusableFile if the file cannot be opened again.
         """
-        if self._stream.closed:
-            path = Path(self._name)
-            with writing(path, f"--output: {path}"):
-                self._stream = open_to_append(path)
+        if self._stream.closed and self._path:
+            with _naming(self._path):
+                self._stream = open_to_append(self._path)
         if self._name and cursor.output == self._name:
             self._already_written = _read_lines_after(self._stream, cursor.size)
         if self._name and self._stream.seek(0, os.SEEK_END):
@@ -87,33 +102,53 @@ class LineOutput:
 
     def write(self, objects: Sequence[bytes]) -> None:
         """See Output.write."""
-        for each in objects:
-            for line in self._format_lines(each):
-                if line in self._already_written:
-                    self._already_written.discard(line)
-                else:
-                    self._stream.write(line)
+        with self._writing():
+            for each in objects:
+                for line in self._format_lines(each):
+                    if line in self._already_written:
+                        self._already_written.discard(line)
+                    else:
+                        self._stream.write(line)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise UnusableFile if a file cannot be written, and leave it to `resume`.
+
+        Lines that are not written by then come again, since no cursor covers them.
+        """
+        try:
+            with _naming(self._path):
+                yield
+        except UnusableFile:
+            self._format_lines.settle(is_written=False)
+            if not self._replacement:
+                with suppress(OSError):  # a full disk does not take what is not written yet
+                    self._stream.close()
+            raise
 
     def close(self) -> None:
         """Close the file; an unfinished replacement is removed."""
         if self._replacement:
             self._replacement.abandon()
         if self._name:
-            self._stream.close()
+            with self._writing():
+                self._stream.close()
 
     def sync(self) -> tuple[str, int]:
         """See Output.sync."""
-        self._stream.flush()
-        if not self._name:
-            return "", 0
-        os.fsync(self._stream.fileno())
-        return self._name, self._stream.tell()
+        with self._writing():
+            self._stream.flush()
+            if self._name:
+                os.fsync(self._stream.fileno())
+        self._format_lines.settle(is_written=True)
+        return (self._name, self._stream.tell()) if self._name else ("", 0)
 
     def finish(self) -> tuple[str, int]:
         """See Output.finish."""
         place = self.sync()
         if self._replacement:
-            self._replacement.finish()
+            with self._writing():
+                self._replacement.finish()
             self._replacement = None
         return place
 
@@ -123,9 +158,12 @@ class BundleOutput:
 
     incremental = False
 
-    def __init__(self, stream: BinaryIO, replacement: Replacement | None = None) -> None:
-        """With `replacement`, `stream` is its new file, which replaces the old one at the end."""
+    def __init__(
+        self, stream: BinaryIO, path: Path | None = None, replacement: Replacement | None = None
+    ) -> None:
+        """With `replacement`, `stream` is its new file, which replaces `path` at the end."""
         self._stream = stream
+        self._path = path
         self._replacement = replacement
         self._empty = True
 
@@ -135,10 +173,11 @@ class BundleOutput:
 
     def write(self, objects: Sequence[bytes]) -> None:
         """See Output.write."""
-        for each in objects:
-            self._stream.write(b',"objects":[\n' if self._empty else b",\n")
-            self._stream.write(each)
-            self._empty = False
+        with _naming(self._path):
+            for each in objects:
+                self._stream.write(b',"objects":[\n' if self._empty else b",\n")
+                self._stream.write(each)
+                self._empty = False
 
     def sync(self) -> tuple[str, int]:
         """Do nothing: a bundle is of no use before its end; see Output.incremental."""
@@ -148,14 +187,14 @@ class BundleOutput:
         """Close the file; an unfinished replacement is removed."""
         if self._replacement:
             self._replacement.abandon()
-            self._stream.close()
 
     def finish(self) -> tuple[str, int]:
         """Close the brackets and replace the old file."""
-        self._stream.write(b"}\n" if self._empty else b"\n]}\n")
-        self._stream.flush()
-        if self._replacement:
-            self._replacement.finish()
+        with _naming(self._path):
+            self._stream.write(b"}\n" if self._empty else b"\n]}\n")
+            self._stream.flush()
+            if self._replacement:
+                self._replacement.finish()
         return "", 0
 
 
@@ -169,6 +208,8 @@ class DistinctOutput:
         """`output` gets each object once."""
         self._output = output
         self._written: dict[bytes, None] = {}
+        self._unsettled: list[bytes] = []
+        """Those that may be lost if the next write fails."""
         self.incremental = output.incremental
 
     def resume(self, cursor: Cursor) -> None:
@@ -177,19 +218,39 @@ class DistinctOutput:
 
     def write(self, objects: Sequence[bytes]) -> None:
         """See Output.write."""
-        new = {blake2b(each, digest_size=16).digest(): each for each in objects}
-        self._output.write([each for digest, each in new.items() if digest not in self._written])
+        found = {blake2b(each, digest_size=16).digest(): each for each in objects}
+        new = {digest: each for digest, each in found.items() if digest not in self._written}
+        with self._forgetting():
+            self._output.write([*new.values()])
+        self._unsettled += new
         self._written |= dict.fromkeys(new)
         for digest in list(islice(self._written, max(0, len(self._written) - _MOST_REMEMBERED))):
             del self._written[digest]
 
     def sync(self) -> tuple[str, int]:
         """See Output.sync."""
-        return self._output.sync()
+        return self._settle(self._output.sync)
 
     def finish(self) -> tuple[str, int]:
         """See Output.finish."""
-        return self._output.finish()
+        return self._settle(self._output.finish)
+
+    def _settle(self, end: Callable[[], tuple[str, int]]) -> tuple[str, int]:
+        with self._forgetting():
+            place = end()
+        self._unsettled.clear()
+        return place
+
+    @contextmanager
+    def _forgetting(self) -> Iterator[None]:
+        """After an error, forget what was not certainly written before."""
+        try:
+            yield
+        except UnusableFile:
+            for digest in self._unsettled:
+                self._written.pop(digest, None)
+            self._unsettled.clear()
+            raise
 
 
 def open_output(
@@ -214,12 +275,22 @@ def open_output(
         remove_abandoned_files(target)
         if format == "bundle":
             replacement = Replacement(target)
-            return BundleOutput(replacement.stream, replacement)
+            return BundleOutput(replacement.stream, target, replacement)
         make_formatter, header = _LINE_FORMATS[format]
         if append:
             return LineOutput(open_to_append(target), make_formatter(), header, target)
         replacement = Replacement(target)
         return LineOutput(replacement.stream, make_formatter(), header, target, replacement)
+
+
+@contextmanager
+def _naming(path: Path | None) -> Iterator[None]:
+    """Turn a failure to write an output into UnusableFile; standard output names itself."""
+    if path is None:
+        yield
+        return
+    with writing(path, f"--output: {path}"):
+        yield
 
 
 def _read_lines_after(stream: BinaryIO, size: int) -> set[bytes]:
@@ -233,11 +304,12 @@ def _read_lines_after(stream: BinaryIO, size: int) -> set[bytes]:
     return {line + b"\n" for line in whole.split(b"\n")}
 
 
-class _UniqueValues:
+class _UniqueValues(LineFormatter):
     """A formatter for block lists: each value once, over all objects."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
+        self._unsettled: list[str] = []
 
     def __call__(self, object: bytes) -> Iterator[bytes]:
         """A line for each value that did not occur before; none if the indicator has expired."""
@@ -247,21 +319,19 @@ class _UniqueValues:
         for _, value in listed_values(subject):
             if value not in self._known:
                 self._known.add(value)
+                self._unsettled.append(value)
                 yield value.encode() + b"\n"
 
-
-def _one_line(format: Callable[[bytes], bytes]) -> LineFormatter:
-    """The formatter of a format that has a line for each object."""
-
-    def format_lines(object: bytes) -> Iterator[bytes]:
-        yield format(object)
-
-    return format_lines
+    def settle(self, *, is_written: bool) -> None:
+        """See LineFormatter."""
+        if not is_written:
+            self._known.difference_update(self._unsettled)
+        self._unsettled.clear()
 
 
 _LINE_FORMATS: dict[str, tuple[Callable[[], LineFormatter], bytes]] = {
-    "jsonl": (lambda: _one_line(format_json_line), b""),
-    "csv": (lambda: _one_line(format_csv_row), CSV_HEADER),
+    "jsonl": (lambda: LineFormatter(format_json_line), b""),
+    "csv": (lambda: LineFormatter(format_csv_row), CSV_HEADER),
     "list": (_UniqueValues, b""),
 }
 """For each format of lines, what makes the formatter of one output, and the header line."""

@@ -42,6 +42,7 @@ from tocsin.clients.cli.command import (
 )
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.cli.wrong_usage import WrongUsage
+from tocsin.clients.files import DiskFull
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.mirror import Mirror, MirrorChanges, MirrorOptions
 from tocsin.clients.output_formats import FORMATS, DistinctOutput, open_output
@@ -89,9 +90,10 @@ _NOT_MATCHED = {
 
 _PASSING = (
     *(Unavailable, NotFound, NotAllowed, NotAuthenticated, NotAcceptable),
-    *(Malformed, Unprocessable, TooLarge),
+    *(Malformed, Unprocessable, TooLarge, DiskFull),
 )
-"""Errors that a server causes: rights may be given again, and what is faulty put right."""
+"""Errors that a server causes, or a full disk: rights may be given again, what is faulty put right,
+and room be made."""
 
 
 def _parse_percent(text: str) -> int:
@@ -433,7 +435,7 @@ def _follow(run_poll: Callable[[], Iterator[int]], interval: float | None, hidde
     """Poll once; with `interval`, in seconds, until interrupted.
 
     A server that is away is waited for, also at the start.  After a poll that succeeded, the
-    command is known to be right, and no answer of the server ends it.
+    command is known to be right, and neither an answer of the server nor a full disk ends it.
     """
     passing: tuple[type[ShareError], ...] = (Unavailable,)
     with progress_bar("polling", known_total=False, hidden=hidden) as progress:

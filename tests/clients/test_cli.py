@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from support.disk import limited_files
 from support.hub import HubInProcess
 from support.taxii_servers import COLLECTION, Answer, Medallion, indicator, serve_script
 from support.terminal import lines_of, run_on_terminal
@@ -312,6 +314,49 @@ class TestPoll:
             _, stderr = following.communicate(timeout=10)
         assert following.returncode == 130
         assert stderr.startswith(b"tocsin: interrupted") and stderr.count(b"\n") == 1
+
+    @pytest.mark.parametrize("format", ["jsonl", "csv", "list", "mirror"])
+    def test_a_follow_waits_for_room_on_a_full_disk_and_then_has_each_object_once(
+        self, tocsin: Callable[..., Any], partner: Medallion, tmp_path: Path, format: str
+    ) -> None:
+        output: tuple[str, ...] = ("--state", "s", "--output", "o", "--format", format)
+        grown = written = tmp_path / "o"
+        if format == "mirror":
+            output, written = ("--mirror", "m"), tmp_path / "m/edl/domain.txt"
+            grown = tmp_path / "m/.tocsin/state.sqlite-wal"
+        partner.add(*(acceptable_indicator(n) for n in range(10)))
+        words = [*COMMAND, "poll", COLLECTION, "--follow", "0.1", "--limit", "40", *output]
+        with subprocess.Popen(words, stderr=subprocess.PIPE) as following:
+            wait_for_lines(written, 10)
+            partner.add(acceptable_indicator(10))
+            wait_for_lines(written, 11)  # so a whole poll has succeeded
+            limit = resource.prlimit(following.pid, resource.RLIMIT_FSIZE)
+            full = (grown.stat().st_size + 300, limit[1])
+            resource.prlimit(following.pid, resource.RLIMIT_FSIZE, full)
+            partner.add(*(acceptable_indicator(n) for n in range(11, 200)))
+            assert following.stderr is not None
+            message = following.stderr.readline().decode()
+            resource.prlimit(following.pid, resource.RLIMIT_FSIZE, limit)
+            wait_for_lines(written, 200)
+            following.send_signal(signal.SIGINT)
+            following.communicate(timeout=10)
+        assert "cannot be written" in message and message.endswith("; the next poll is in 0.1 s\n")
+        if format == "mirror":
+            output, whole = ("--mirror", "p"), tmp_path / "p/edl/domain.txt"
+        else:
+            output, whole = ("--output", "p", "--format", format), tmp_path / "p"
+        assert tocsin("poll", COLLECTION, *output)[0] == 0
+        assert written.read_bytes() == whole.read_bytes()
+
+    def test_a_full_disk_at_the_first_poll_ends_a_follow_with_1_and_names_the_file(
+        self, tocsin: Callable[..., Any], partner: Medallion, tmp_path: Path
+    ) -> None:
+        partner.add(*(acceptable_indicator(n) for n in range(100)))
+        words = ("poll", COLLECTION, "--output", "o", "--follow", "0.1")
+        with limited_files(1_000):
+            code, _, stderr = tocsin(*words)
+        assert (code, list(tmp_path.glob("*o*"))) == (1, [])
+        assert f"--output: {tmp_path / 'o'} cannot be written: File too large" in stderr
 
     @pytest.mark.slow
     def test_a_killed_poll_neither_loses_nor_repeats_objects(

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.disk import limited_files
 from support.taxii_servers import indicator
 
-from tocsin.clients.files import UnusableFile
-from tocsin.clients.output_formats import FORMATS, open_output
+from tocsin.clients.files import DiskFull, UnusableFile
+from tocsin.clients.output_formats import FORMATS, DistinctOutput, open_output
 from tocsin.clients.state import Cursor
 
 TLP_GREEN = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb"
@@ -48,6 +49,31 @@ class TestOutputFiles:
         cursor = self.write_objects(path, Cursor(), objects[:1], format)
         self.write_objects(path, cursor, objects[1:3], format)
         self.write_objects(path, cursor, objects[1:], format)
+        whole = tmp_path / "whole"
+        self.write_objects(whole, Cursor(), objects, format)
+        assert path.read_bytes() == whole.read_bytes()
+
+    @pytest.mark.parametrize("format", LINE_FORMATS)
+    @pytest.mark.parametrize("number", [2, 300])  # it fails at the end, or when its buffer is full
+    def test_after_a_full_disk_each_line_is_written_once(
+        self, tmp_path: Path, format: str, number: int
+    ) -> None:
+        path, objects = tmp_path / "out", as_bytes(*map(indicator, range(number)))
+        output = open_output(format, path, io.BytesIO(), append=True)
+        target = DistinctOutput(output)
+        target.resume(Cursor())
+        target.write(objects[:1])
+        cursor = Cursor(None, frozenset(), *target.sync())
+        with (
+            limited_files(cursor.size + 5),
+            pytest.raises(DiskFull, match="--output: .*out cannot"),
+        ):
+            target.write(objects[1:])
+            target.sync()
+        target.resume(cursor)
+        target.write(objects[1:])
+        target.finish()
+        output.close()
         whole = tmp_path / "whole"
         self.write_objects(whole, Cursor(), objects, format)
         assert path.read_bytes() == whole.read_bytes()
