@@ -189,7 +189,7 @@ def _url_without_request(settings: ClientSettings) -> str:
 
 
 _AskOutcome = Callable[[str, SentVersion], str]
-"""What became of something that was sent under an id; empty if that is not known."""
+"""The outcome of what was sent under an id, as the hub states it; empty if that is not known."""
 
 
 def _asking(hub: Hub) -> _AskOutcome:
