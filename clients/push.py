@@ -2,8 +2,8 @@
 
 Only candidates that are open after the preview are sent, in their sanitised form, and on request
 those that it holds, for a reviewer of the hub to look at.  They are cut
-into envelopes that the server accepts; objects that others need come in earlier ones, so that
-those need not wait.  An envelope that the server refuses as a whole is halved
+into envelopes that the server accepts, each object after those that it refers to, so that none
+need wait.  An envelope that the server refuses as a whole is halved
 until the faulty object is found, so that one bad object costs only itself.  Sending an object
 twice is safe, so a request whose response was lost is repeated.
 """
@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 import weakref
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -23,9 +23,9 @@ import msgspec
 
 from tocsin.admission.errors import Malformed, ShareError, TooLarge, Unprocessable
 from tocsin.admission.extraction.indicators import derive_id
-from tocsin.admission.stix.references import REQUIRED_REFERENCES
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.http import Collection, Hub
+from tocsin.clients.reference_order import ReferenceOrder, Step
 from tocsin.clients.responses import StatusDetail, StatusReport
 from tocsin.clients.results import VERDICTS, ObjectResult, writing_results
 
@@ -38,8 +38,8 @@ _MOST_WAITING = 4
 """Parts in memory whose status is not settled."""
 _NEW_ID = "send it under a new id"
 """The end of the hub's message about an id that was revoked."""
-_STEPS = {"relationship": 1, "observed-data": 1}
-"""Objects that need others and that others may need, such as sightings and reports."""
+_SORTED_IN_MEMORY = 8_000_000
+"""Octets of objects that are sorted; more are kept on disk."""
 _MAX_SINGLE_REFUSALS = 20
 """After this many refused parts, and none accepted, envelopes are no longer halved."""
 
@@ -125,12 +125,13 @@ def push_results(
     max_length = hub.max_content_length(collection)
     definitions: list[_Item] = []
     unfit: list[ObjectResult] = []
-    sizes: Counter[int] = Counter()
-    count = 0
+    order = ReferenceOrder()
+    count = size = 0
     for each in _select_items(results, max_length, send_held=options.send_held):
         if isinstance(each, _Item):
             definitions += [each] if each.is_definition else []
-            sizes[_step(each.result)] += len(each.body) + 1
+            order.add(each.object)
+            size += len(each.body) + 1
             count += 1
         else:
             unfit.append(each)
@@ -139,13 +140,13 @@ def push_results(
             unfit.clear()
     if unfit:
         yield PushResult(tuple(unfit), is_kept=True)
-    is_one = count <= options.max_objects and sizes.total() + _FRAME < max_length
-    others = (
-        each
-        for step in ((None,) if is_one else sorted(sizes))
-        for each in _select_items(results, max_length, send_held=options.send_held, step=step)
-        if isinstance(each, _Item) and not each.is_definition
-    )
+    is_one = count <= options.max_objects and size + _FRAME < max_length
+
+    def select(step: Step | None) -> Iterator[_Item]:
+        own = results if step is None else _select_step(results, order, step)
+        return _select_others(own, max_length, send_held=options.send_held)
+
+    others = select(None) if is_one else _sort_items(order, select)
     envelopes = _cut_envelopes(definitions, others, max_length, options.max_objects)
     sent = _send_envelopes(hub, collection, envelopes)
     yield from _report_parts(hub, collection, sent, options, acknowledge)
@@ -219,12 +220,35 @@ class _WaitingParts:
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(tuple[list[_Item], StatusReport])
+_ITEM_DECODER = msgspec.msgpack.Decoder(_Item)
 
 
-def _step(result: ObjectResult) -> int:
-    """The place of an object among those that need others: 0 if it needs none."""
-    kind = str((result.object or result.held or {}).get("type"))
-    return _STEPS.get(kind, 2 if kind in REQUIRED_REFERENCES else 0)
+def _select_step(
+    results: Iterable[ObjectResult], order: ReferenceOrder, step: Step
+) -> Iterator[ObjectResult]:
+    """The results whose objects, if they are sent, have their place in this step."""
+    return (each for each in results if order.find_step(each.object or each.held or {}) is step)
+
+
+def _sort_items(
+    order: ReferenceOrder, select: Callable[[Step], Iterator[_Item]]
+) -> Iterator[_Item]:
+    """The objects of all steps, each after those that it refers to."""
+    for step in order.steps:
+        if step is not Step.SORTED:
+            yield from select(step)
+            continue
+        with tempfile.SpooledTemporaryFile(_SORTED_IN_MEMORY) as stream:
+            found = []
+            for item in select(step):
+                begin = stream.tell()
+                with writing_results():
+                    length = stream.write(_ENCODER.encode(item))
+                found.append((order.add_references(item.object), begin, length))
+            places = order.sort()
+            for _, begin, length in sorted(found, key=lambda each: places[each[0]]):
+                stream.seek(begin)
+                yield _ITEM_DECODER.decode(stream.read(length))
 
 
 def _select_items(
@@ -232,13 +256,10 @@ def _select_items(
     max_length: int,
     *,
     send_held: bool,
-    step: int | None = None,
 ) -> Iterator[_Item | ObjectResult]:
-    """The objects to send, and the results of those not to send; all, or those of one step."""
+    """The objects to send, and the results of those not to send."""
     room = max_length - _FRAME - 1
     for result in results:
-        if step is not None and _step(result) != step:
-            continue
         if result.verdict == "held" and result.held is not None:
             released = replace(result, verdict="ready", object=result.held)
             result = released if send_held else replace(result, verdict="withheld")
@@ -255,6 +276,15 @@ def _select_items(
                 "shorten it or split it"
             )
             yield _refuse(result, message)
+
+
+def _select_others(
+    results: Iterable[ObjectResult], max_length: int, *, send_held: bool
+) -> Iterator[_Item]:
+    """The objects to send that are no marking definitions."""
+    for each in _select_items(results, max_length, send_held=send_held):
+        if isinstance(each, _Item) and not each.is_definition:
+            yield each
 
 
 def _cut_envelopes(

@@ -184,6 +184,25 @@ class TestEnvelopes:
         assert hub.envelopes == cut
         assert sorted(result.index for result in results) == [0, 1, 2, 3]
 
+    def test_references_are_followed_over_several_envelopes_also_if_objects_are_kept_on_disk(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tocsin.clients.push._SORTED_IN_MEMORY", 100)
+        last = {"type": "report", "id": "report--9", "object_refs": [indicator(1)["id"]]}
+        chain = [
+            {"type": "report", "id": f"report--{n}", "object_refs": [f"report--{n + 1}"]}
+            for n in range(9)
+        ]
+        sent = [*chain, last, indicator(1)]
+        hub = ScriptedHub()
+        results = push_candidates(
+            hub,
+            *(candidate(n, each) for n, each in enumerate(sent)),
+            options=PushOptions(max_objects=2),
+        )
+        assert [each for envelope in hub.envelopes for each in envelope] == sent[::-1]
+        assert [result.index for result in results] == [*range(10, -1, -1)]
+
     def test_an_object_too_large_for_any_envelope_is_refused_by_the_client(self) -> None:
         hub = ScriptedHub()
         results = push_candidates(
