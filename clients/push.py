@@ -16,6 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, cast
 
@@ -23,6 +24,7 @@ import msgspec
 
 from tocsin.admission.errors import Malformed, ShareError, TooLarge, Unprocessable
 from tocsin.admission.extraction.indicators import derive_id
+from tocsin.admission.model import Action
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.reference_order import ReferenceOrder, Step
@@ -171,13 +173,16 @@ def _report_parts(
         else:
             yield PushResult(_reject_part(part, response), error=_fatal_error(response))
     deadline = time.monotonic() + options.timeout
+    fetch = partial(hub.fetch_status, root=collection.root)
     while waiting:
+        is_overtaking = waiting.is_overtaking
         part, report = waiting.popleft()
-        yield (
-            _wait_for_status(hub, collection, part, report, deadline)
-            if options.wait
-            else _read_status(part, report, settled=False)
-        )
+        if not options.wait:
+            yield _read_status(part, report, settled=False)
+        elif is_overtaking:
+            yield _wait_for_references(fetch, part, report, deadline)
+        else:
+            yield _wait_for_status(fetch, part, report, deadline)
 
 
 class _WaitingParts:
@@ -186,6 +191,7 @@ class _WaitingParts:
     def __init__(self) -> None:
         self._parts: deque[tuple[_Envelope, StatusReport] | tuple[int, int]] = deque()
         self._settled: deque[bool] = deque()
+        self._overtaking: deque[bool] = deque()
         self._stream: BinaryIO | None = None
 
     def __len__(self) -> int:
@@ -196,8 +202,18 @@ class _WaitingParts:
         """True if the status of the first part is settled."""
         return self._settled[0]
 
+    @property
+    def is_overtaking(self) -> bool:
+        """True if the first part was settled before one that came earlier, and waits for it.
+
+        A hub admits small submissions at once.
+        """
+        return self._overtaking[0]
+
     def append(self, part: _Envelope, report: StatusReport) -> None:
-        self._settled.append(report.settled)
+        is_overtaking = report.settled and bool(self) and _waits_for_references(report)
+        self._overtaking.append(is_overtaking)
+        self._settled.append(report.settled and not is_overtaking)
         if len(self._parts) < _MOST_WAITING:
             self._parts.append((part, report))
             return
@@ -210,6 +226,7 @@ class _WaitingParts:
 
     def popleft(self) -> tuple[_Envelope, StatusReport]:
         self._settled.popleft()
+        self._overtaking.popleft()
         first, second = self._parts.popleft()
         if isinstance(first, list) and isinstance(second, StatusReport):
             return first, second
@@ -371,8 +388,12 @@ def _reject_part(part: Iterable[_Item], error: ShareError) -> tuple[ObjectResult
     )
 
 
+_Fetch = Callable[[str], StatusReport]
+"""Requests the status with an id."""
+
+
 def _wait_for_status(
-    hub: Hub, collection: Collection, part: _Envelope, report: StatusReport, deadline: float
+    fetch: _Fetch, part: _Envelope, report: StatusReport, deadline: float
 ) -> PushResult:
     """Request the status, with growing pauses, until it is settled or the deadline is over.
 
@@ -383,10 +404,41 @@ def _wait_for_status(
         time.sleep(min(pause, left))
         pause = min(pause * 1.6, _LONGEST_PAUSE)
         try:
-            report = hub.fetch_status(report.id, collection.root)
+            report = fetch(report.id)
         except ShareError as error:
             return replace(_read_status(part, report, settled=False), error=error)
     return _read_status(part, report, settled=report.settled)
+
+
+def _wait_for_references(
+    fetch: _Fetch, part: _Envelope, report: StatusReport, deadline: float
+) -> PushResult:
+    """The same for a part that waits for others, which are settled by now.
+
+    The hub looks at it again soon afterwards; the status is requested once at least.
+    """
+    end = min(deadline, time.monotonic() + _LONGEST_PAUSE)
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            report = fetch(report.id)
+        except ShareError as error:
+            return replace(_read_status(part, report, settled=False), error=error)
+        left = end - time.monotonic()
+        if not _waits_for_references(report) or left <= 0:
+            return _read_status(part, report, settled=report.settled)
+        time.sleep(min(pause, left))
+        pause *= 1.6
+
+
+def _waits_for_references(report: StatusReport) -> bool:
+    """True if a hub holds an object only until those that it refers to have come."""
+    return any(
+        finding.get("rule") == "references" and finding.get("action") == Action.HELD
+        for detail in report.details
+        if detail.outcome == "pending"
+        for finding in detail.findings
+    )
 
 
 def _read_status(part: _Envelope, report: StatusReport, *, settled: bool) -> PushResult:

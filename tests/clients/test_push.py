@@ -274,6 +274,60 @@ class TestWaiting:
         assert result.verdict == "pending"
 
 
+class OvertakingHub(ScriptedHub):
+    """A hub that admits the second envelope at once, and the first one, which it needs, later."""
+
+    def __init__(self, is_found: bool = True) -> None:
+        super().__init__()
+        self.is_found = is_found
+        self.asked: list[str] = []
+
+    def __call__(self, request: Any) -> Any:
+        if request.method == "POST":
+            super().__call__(request)
+            return Answer(self.hold() if len(self.envelopes) == 2 else self.wait(), 202)
+        if "/status/" not in request.path:
+            return None
+        self.asked.append(request.path.split("/")[-2])
+        if self.asked[-1] == "first":
+            return Answer(self.status(1) | {"id": "first"})
+        is_done = self.is_found and self.asked.count("second") > 1
+        return Answer(self.status(1) | {"id": "second"} if is_done else self.hold())
+
+    def wait(self) -> dict[str, Any]:
+        return {"id": "first", "status": "pending", "total_count": 1, "pending_count": 1}
+
+    def hold(self) -> dict[str, Any]:
+        finding = {"stage": "publish", "rule": "references", "action": "held", "message": "waits"}
+        entry = {"id": "note--1", "x_tocsin_index": 0, "x_tocsin_verdict": "held"}
+        held = {"x_tocsin_findings": [finding], "x_tocsin_settled": True}
+        held["pendings"] = [entry | {"x_tocsin_finding_indexes": [0]}]
+        return self.wait() | held | {"id": "second"}
+
+
+class TestOvertaking:
+    def push(self, hub: OvertakingHub, **options: Any) -> list[str]:
+        about = {"type": "note", "id": "note--1", "object_refs": [indicator(1)["id"]]}
+        sent = (candidate(0, about), candidate(1, indicator(1)))
+        results = push_candidates(hub, *sent, options=PushOptions(max_objects=1, **options))
+        return [each.verdict for each in results]
+
+    def test_a_part_that_waits_for_an_earlier_one_is_asked_about_once_that_is_settled(self) -> None:
+        hub = OvertakingHub()
+        assert self.push(hub) == ["admitted", "admitted"]
+        assert hub.asked == ["first", "second", "second"]
+
+    def test_a_part_that_waits_for_what_does_not_come_is_held(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tocsin.clients.push._LONGEST_PAUSE", 0.3)
+        assert self.push(OvertakingHub(is_found=False)) == ["admitted", "held"]
+
+    def test_without_waiting_nothing_is_asked(self) -> None:
+        hub = OvertakingHub()
+        assert (self.push(hub, wait=False), hub.asked) == (["pending", "held"], [])
+
+
 class FailingHub(ScriptedHub):
     """A hub that answers the first POSTs with the given answers, then as usual."""
 
