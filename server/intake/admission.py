@@ -16,7 +16,7 @@ from tocsin.admission.model import Action, Finding, Verdict
 from tocsin.server.auth import Senders, find_sender, may_still_write
 from tocsin.server.examination.examiner import parse_candidates, step_length
 from tocsin.server.intake.evaluate import Evaluation, Evaluator, Sent
-from tocsin.server.intake.review import Reviewer
+from tocsin.server.intake.review import DECIDED, Reviewer
 from tocsin.server.intake.verbatim import NO_AGREEMENT, Depositor, deposited
 from tocsin.server.model import Account, Collection, OutboxTask, Record, Submission
 from tocsin.server.publishing.public_ids import sort_by_references
@@ -201,7 +201,7 @@ class InboxAdmission:
         self._whole = replace(whole, feeds=None)  # one may be added meanwhile
         if task is not None:
             self.is_final = False
-            self._services.reviewer.follow(task)
+            self._services.reviewer.follow(task, DECIDED)
         return self._note(part, records)
 
     def _sort_left(self, whole: Batch) -> None:

@@ -74,11 +74,17 @@ log = logging.getLogger(__name__)
 LEASE = 90
 """Seconds after which another worker may take over a task that is not done: see `intake.LEASE`."""
 
+_RENEWALS = 10
+"""Number of renewals of a lease in the time after which it would end."""
+
 PORTION = 50
 """Reviews that are decided between two renewals of the lease."""
 
 CARRIED_OUT = 10
 """Reviews of one act that are decided before other work gets a turn."""
+
+DECIDED = 20
+"""Reviews that what has come decides at once: in a request, or before other work gets a turn."""
 
 TAKEN = 100
 """Tasks that are taken over together."""
@@ -190,6 +196,8 @@ class Reviewer:
         self._clock = clock
         self._owner = store.process
         self._taken: list[OutboxTask] = []
+        self._unfinished: _Following | None = None
+        """What the last turn of `work` left."""
         self._look_at = 0.0
         """Time, in seconds of the monotonic clock, until which no task need be looked for."""
 
@@ -319,31 +327,47 @@ class Reviewer:
         arrivals = replace(settlement.arrivals, source_ids=settlement.arrivals.source_ids | come)
         return self._put_task(txn, OutboxTask("", arrivals, settlement.after, settlement.revoked))
 
-    def follow(self, task: OutboxTask | None) -> None:
-        """Do a task, and those that it leaves.
+    def follow(self, task: OutboxTask | None, most: int | None = None) -> None:
+        """Do a task, and those that it leaves; after `most` decisions, workers do the rest."""
+        following = _Following([] if task is None else [task])
+        if not self._go_on(following, most):
+            for running in following.running:
+                if not (running.failed or running.lost):
+                    self._store.outbox.give_back(running.task.id, self._owner)
+
+    def _go_on(self, following: _Following, most: int | None) -> bool:
+        """Go on with tasks until nothing is left (True), or `most` reviews are decided.
 
         Everything that less strict objects bring about comes before stricter ones, so that no
         reader sees by the dates of an object that something hidden waited for the same.
         """
-        tasks = [] if task is None else [task]
-        queue: list[tuple[int, int, Review, _RunningTask]] = []
-        serial = count()
-        while tasks or queue:
-            while tasks:
-                running = _RunningTask(tasks.pop())
-                for review in self._begin_task(running, tasks):
-                    heappush(queue, (_level(review), next(serial), review, running))
-            if queue:
-                *_, review, running = heappop(queue)
-                self._decide_next(review, running, tasks)
+        decided = 0
+        while following.tasks or following.queue:
+            while following.tasks:
+                running = _RunningTask(following.tasks.pop())
+                for review in self._begin_task(running, following.tasks):
+                    entry = _level(review), next(following.serial), review, running
+                    heappush(following.queue, entry)
+            if following.queue:
+                if decided == most:
+                    return False
+                *_, review, running = heappop(following.queue)
+                self._decide_next(review, running, following.tasks)
+                decided += 1
+        return True
 
     @property
     def may_have_task(self) -> bool:
         """False if there was none a moment ago: who has other work need not look yet."""
-        return bool(self._taken) or time.monotonic() >= self._look_at
+        is_busy = self._unfinished is not None or bool(self._taken)
+        return is_busy or time.monotonic() >= self._look_at
 
     def work(self, before_task: Callable[[], None] = lambda: None) -> bool:
-        """Do one task that another worker left, after `before_task`; False if there is none."""
+        """Do a part of one task that was left, after `before_task`; False if there is none."""
+        if self._unfinished is not None:
+            before_task()
+            self._continue(self._unfinished)
+            return True
         if not self._taken:
             self._taken = self._store.outbox.lease(self._owner, LEASE, TAKEN)[::-1]
         if not self._taken:
@@ -357,8 +381,18 @@ class Reviewer:
             elif task.is_of_authors:
                 self._end_authors(task)
             else:
-                self.follow(task)
+                self._continue(_Following([task]))
         return True
+
+    def _continue(self, following: _Following) -> None:
+        """Go on with tasks for one turn."""
+        self._unfinished = None  # after a fault, what is left is taken up when its lease ends
+        if time.monotonic() - following.renewed > LEASE / _RENEWALS:
+            following.renewed = time.monotonic()
+            for running in following.running:
+                running.lost = not self._renew(running.task)
+        if not self._go_on(following, DECIDED):
+            self._unfinished = following
 
     def _end_authors(self, task: OutboxTask) -> None:
         """End identities hours after the report that showed whose they are."""
@@ -399,7 +433,7 @@ class Reviewer:
 
     def _carry_out_on(self, review: Review, act: ReviewAct) -> None:
         try:
-            self.follow(self._decide_as(review, act))
+            self.follow(self._decide_as(review, act), DECIDED)
         except Overtaken:
             pass  # withdrawn, revoked by its partner, or decided by a command meanwhile
         except (Conflict, NotFound, Malformed) as error:
@@ -754,6 +788,24 @@ class _RunningTask:
     """A review could not be decided, so the task stays in the outbox."""
     lost: bool = False
     """Another worker has taken it over."""
+
+
+@dataclass(slots=True)
+class _Following:
+    """Tasks that are done together, in one order."""
+
+    tasks: list[OutboxTask]
+    """Those that have not begun."""
+    queue: list[tuple[int, int, Review, _RunningTask]] = field(default_factory=list)
+    """The reviews to decide, a heap: level, place in the order, review, its task."""
+    serial: Iterator[int] = field(default_factory=count)
+    renewed: float = field(default_factory=time.monotonic)
+    """Time at which the leases were renewed, in seconds of the monotonic clock."""
+
+    @property
+    def running(self) -> list[_RunningTask]:
+        """The tasks that have begun and have reviews to decide."""
+        return list({id(each): each for *_, each in self.queue}.values())
 
 
 def _level(review: Review) -> int:

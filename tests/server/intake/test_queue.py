@@ -3,13 +3,14 @@
 import json
 import threading
 import time
+import uuid
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError
 from support.crash import build_services_over, connect_second_store, run_interrupted, work_later
-from support.hub import AMBER, HubInProcess, Object, details, indicator
+from support.hub import AMBER, HubInProcess, Object, details, indicator, relationship, sdo
 from support.presence import present
 from support.stix_objects import yara_bomb
 
@@ -18,6 +19,7 @@ from tocsin.config import HubSettings
 from tocsin.server.intake import queue
 from tocsin.server.intake.admission import InboxAdmission
 from tocsin.server.intake.intake import Intake
+from tocsin.server.intake.review import DECIDED
 from tocsin.server.intake.set_aside import MOST_ATTEMPTS
 from tocsin.server.model import OpenSubmission, Partner
 from tocsin.server.store import Store, wall_clock
@@ -155,6 +157,56 @@ class TestTurns:
         work(hub, 6)
         settled = {who: sum(is_settled(hub, p, who) for p in all) for who, all in posted.items()}
         assert settled == {"acme": 2, "north": 2, "east": 2}
+
+    def test_what_has_waited_for_an_object_keeps_neither_its_request_nor_others_waiting(
+        self, hub: HubInProcess
+    ) -> None:
+        late, known = indicator("late.top"), indicator("known.top")
+        waiting = [relationship(known, f"related-{n}", late) for n in range(60)]
+        for begin in range(0, len(waiting), 15):
+            post(hub, *waiting[begin : begin + 15])
+        assert len(hub.store.reviews.list_waiting()) == 60
+        assert is_settled(hub, post(hub, late, known))
+        assert len(hub.store.reviews.list_waiting()) == 60 - DECIDED
+        other = post(hub, indicator(pattern_type="yara", pattern=YARA), who="north")
+        work(hub, 2)
+        assert is_settled(hub, other, "north")
+        assert len(hub.store.reviews.list_waiting()) == 60 - 2 * DECIDED
+        work_off(hub.services.intake)
+        assert not hub.store.reviews.list_waiting()
+        assert not hub.store.outbox.lease("anybody", 10, 10)
+
+    def test_a_chain_of_objects_that_wait_for_each_other_keeps_no_other_waiting(
+        self, hub: HubInProcess
+    ) -> None:
+        end = indicator("end.top")
+        ids = [f"report--{uuid.uuid4()}" for _ in range(45)]
+        refs = [*ids[1:], end["id"]]
+        chain = [
+            sdo("report", id=id, name=id, object_refs=[ref], published="2026-01-01T00:00:00Z")
+            for id, ref in zip(ids, refs, strict=True)
+        ]
+        for begin in range(0, len(chain), 15):
+            post(hub, *chain[begin : begin + 15])
+        assert len(hub.store.reviews.list_waiting()) == 45
+        assert is_settled(hub, post(hub, end))
+        assert len(hub.store.reviews.list_waiting()) == 45 - DECIDED
+        work_off(hub.services.intake)
+        assert not hub.store.reviews.list_waiting()
+
+    def test_what_a_stopped_worker_has_not_decided_is_decided_by_another(
+        self, hub: HubInProcess, store: Store
+    ) -> None:
+        late, known = indicator("late.top"), indicator("known.top")
+        waiting = [relationship(known, f"related-{n}", late) for n in range(3 * DECIDED)]
+        for begin in range(0, len(waiting), 15):
+            post(hub, *waiting[begin : begin + 15])
+        post(hub, late, known)
+        work(hub, 1)
+        assert len(store.reviews.list_waiting()) == DECIDED
+        store.outbox.release_all()
+        work_off(HubInProcess(store, founded=True).services.intake)
+        assert not store.reviews.list_waiting()
 
     @pytest.mark.slow
     def test_two_workers_settle_everything_once(self, hub: HubInProcess, engine_uri: str) -> None:
