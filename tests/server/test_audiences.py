@@ -14,7 +14,8 @@ from support.clock import ManualClock, hub_extension, sighting
 from support.examples import examples
 from support.hub import AMBER, CLEAR, GREEN, HubInProcess, Object, details, indicator, sdo
 from support.presence import present
-from support.two_worlds import LEVELS, VALUES, WATCH, Act, Pair, World, open_pair, posts
+from support.random_histories import LEVELS, posts
+from support.two_worlds import VALUES, WATCH, Act, Pair, World, open_pair
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.model import Tlp
@@ -444,7 +445,7 @@ RENEWS = Act(renew_fenced, "its agreement is replaced", hidden=True)
     history=st.lists(
         st.one_of(
             posts(WATCH, LEVELS, False),
-            posts("open", st.just(Tlp.GREEN), False),
+            posts("open", (Tlp.GREEN,), False),
             posts("fenced", LEVELS, True),
             posts("fenced", LEVELS, True),
             st.just(RENEWS),

@@ -1,7 +1,8 @@
 """Two worlds that differ only in what one account may not see, and all that it is answered.
 
 A *history* is a list of acts with fixed times.  In the one world all of them take place, in
-the other only those that are not hidden.  The account of `watch` reads clear and green, posts
+the other only those that are not hidden, and of a post that the observer may see in part only
+that part.  The account of `watch` reads clear and green, posts
 to the inbox and asks for its statuses; all of its answers are recorded as text: status,
 headers and octets.  The hub's clock, secrets and random ids are the same in both worlds.
 """
@@ -13,7 +14,7 @@ import json
 import random
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -22,17 +23,16 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 from unittest import mock
 
-from hypothesis import strategies as st
-from support.clock import ManualClock, sighting
+from support.clock import ManualClock
 from support.databases import PreparedDatabase, open_empty_store, restore, snapshot
-from support.hub import HUB_SECRETS, HubInProcess, Object, indicator, relationship, sdo
+from support.hub import HUB_SECRETS, HubInProcess, Object
+from support.strict_parts import without_strict_parts
 
 from tocsin.admission.errors import NotFound, ShareError
-from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import indicator_key, observable_id, public_id
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.output_formats import output_formats
-from tocsin.admission.timestamps import HOUR, micros, stix_time, timestamp
+from tocsin.admission.timestamps import HOUR, micros, timestamp
 from tocsin.config import HubSettings
 from tocsin.server.model import Collection, CollectionKind, Partner
 from tocsin.server.store import Store, Transaction
@@ -50,7 +50,6 @@ SPACE = HUB_SECRETS.namespace
 """From which the hub derives public ids."""
 VALUES = ("one-portal.top", "two-portal.top", "mail.quiet.example")
 """The values that everybody reports; the last one lies in the domain of a hidden partner."""
-TEXTS = ("", "seen by Mr John Smith of quiet.example", "the gateway of acme.example")
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,17 @@ class Act:
     """The observer may not see it; without it the other world is the same."""
     hours: int = 0
     """Time that passes before it, in both worlds."""
+    shown: Callable[[World], None] | None = None
+    """Does what the observer may see of it; None: all of it, or nothing if it is hidden."""
 
     def __repr__(self) -> str:
-        return f"{'hidden ' if self.hidden else ''}{self.name}"
+        return f"{'hidden ' if self.hidden else 'partly hidden ' if self.shown else ''}{self.name}"
+
+    def choose(self, *, everything: bool) -> Callable[[World], None] | None:
+        """Choose what takes place in the one world or in the other; None: nothing."""
+        if everything:
+            return self.what
+        return None if self.hidden else self.shown or self.what
 
 
 @dataclass
@@ -79,8 +86,8 @@ class World:
     statuses: list[str] = field(default_factory=list)
     """Ids of the observer's submissions."""
     answers: list[str] = field(default_factory=list)
-    concealed: set[str] = field(default_factory=set)
-    """Ids of hidden submissions."""
+    concealed: set[tuple[str, str]] = field(default_factory=set)
+    """Hidden objects: the ids of their submissions, and their own."""
 
     def live(self, history: Sequence[Act], *, everything: bool) -> list[str]:
         """Let the acts take place; return all answers to the observer."""
@@ -89,8 +96,8 @@ class World:
             with fixed_randomness(number):
                 now += STEP + act.hours * HOUR
                 self._sweep(now)
-                if everything or not act.hidden:
-                    act.what(self)
+                if what := act.choose(everything=everything):
+                    what(self)
                     self._work()
                 if not act.hidden:
                     self.clock.now = now + STEP // 4  # files say when they were asked for
@@ -106,13 +113,18 @@ class World:
         self.hub.sweep()
         self.clock.now = now
 
-    def post(self, who: str, objects: Sequence[Object], *, hidden: bool) -> None:
-        """Post as a partner; the observer remembers the id of its submission."""
+    def post(
+        self, who: str, objects: Sequence[Object], *, hidden: bool, secret: Set[str] = frozenset()
+    ) -> None:
+        """Post as a partner; the observer remembers the id of its submission.
+
+        `secret`: the ids of the objects that are hidden, if not all of them are.
+        """
         body = json.dumps({"objects": objects}).encode()
         answer = self.hub.ask("collections/inbox/objects/", who, "POST", data=body)
         assert answer.status_code == 202, answer.text
-        if hidden:
-            self.concealed.add(answer.json["id"])
+        secret = {str(each["id"]) for each in objects} if hidden else secret
+        self.concealed |= {(answer.json["id"], each) for each in secret}
         if who == WATCH:
             self._record("POST", answer)
             self.statuses.append(answer.json["id"])
@@ -310,125 +322,29 @@ def guessed_ids() -> list[str]:
     return found
 
 
-STRICT_IDS = frozenset(
-    public_id("indicator", f"{indicator_key('stix', pattern, Tlp.AMBER.label)}{end}", SPACE)
-    for pattern in (f"[domain-name:value = '{value}']" for value in VALUES)
-    for end in ("", "#1")
-)
-"""Public ids of indicators on the values at a stricter level."""
-Targets = st.SearchStrategy[str]
-LEVELS = st.sampled_from((Tlp.GREEN, Tlp.AMBER))
-HIDDEN_IDS: tuple[int, ...] = (1, 2, 3)
-SEEN_IDS: tuple[int, ...] = (4, 5)
-"""Numbers of own ids: a partner that moves an object to another level does what is seen."""
-VERSIONS = st.integers(0, 3)
-
-
-@st.composite
-def reports(draw: st.DrawFn, level: Tlp, numbers: Sequence[int], targets: Targets) -> Object:
-    """One object at a level: of every kind, under ids and on values that others use too.
-
-    It refers to one of `targets`.
-    """
-    kind = draw(st.sampled_from(KINDS))
-    number, version = draw(st.sampled_from(numbers)), draw(VERSIONS)
-    common: Object = {
-        "id": source_id(kind, number),
-        "modified": stix_time(START - 86_400_000_000 + version * 1_000_000),
-        "created": stix_time(START - 86_400_000_000),
-        "object_marking_refs": [TLP_2_IDS[level]],
-    }
-    if draw(st.integers(0, 3)) == 0:
-        common["revoked"] = True
-    if text := draw(st.sampled_from(TEXTS)):
-        common["description"] = text
-    return _BUILDERS[kind](draw, common, targets)
-
-
-def _indicator(draw: st.DrawFn, common: Object, _: Targets) -> Object:
-    more: Object = {}
-    if confidence := draw(st.sampled_from((0, 0, 60, 90))):
-        more["confidence"] = confidence
-    if hours := draw(st.sampled_from((0, 0, 0, 1, 2))):
-        more["valid_until"] = stix_time(START + hours * 3_600_000_000)
-    return indicator(draw(st.sampled_from(VALUES)), **{**common, **more})
-
-
-def _domain(draw: st.DrawFn, common: Object, _: Targets) -> Object:
-    names = ("id", "object_marking_refs", "revoked")
-    kept = {name: common[name] for name in names if name in common}
-    return {
-        "type": "domain-name",
-        "spec_version": "2.1",
-        **kept,
-        "value": draw(st.sampled_from(VALUES)),
-    }
-
-
-def _malware(draw: st.DrawFn, common: Object, _: Targets) -> Object:
-    return sdo("malware", **{"name": "m", "is_family": True, **common})
-
-
-def _sighting(draw: st.DrawFn, common: Object, targets: Targets) -> Object:
-    more = {} if draw(st.booleans()) else {"count": 0}
-    return sighting({"id": draw(targets)}, **common, **more)
-
-
-def _relationship(draw: st.DrawFn, common: Object, targets: Targets) -> Object:
-    ends = (
-        {"id": draw(targets)},
-        {"id": source_id("malware", draw(st.sampled_from((*HIDDEN_IDS, *SEEN_IDS))))},
-    )
-    return relationship(ends[0], "indicates", ends[1], **common)
-
-
-def _grouping(draw: st.DrawFn, common: Object, targets: Targets) -> Object:
-    members = draw(st.lists(targets, min_size=1, max_size=3, unique=True))
-    return sdo("grouping", **{"context": "malware-analysis", "object_refs": members, **common})
-
-
-def _targets(numbers: Sequence[int], *, strict: bool) -> Targets:
-    """Ids of one's own and of others, public and private, seen and guessed.
-
-    Public ids of stricter indicators only if `strict`: a partner that can read them, and refers to
-    them from what others read, says itself that they exist (docs/threat-model.md).
-    """
-    own = [source_id("indicator", number) for number in numbers]
-    known = [name for name in guessed_ids()[:-1] if strict or name not in STRICT_IDS]
-    return st.sampled_from([*own, *known])
-
-
-_BUILDERS: dict[str, Callable[[st.DrawFn, Object, Targets], Object]] = {
-    "indicator": _indicator,
-    "domain-name": _domain,
-    "malware": _malware,
-    "sighting": _sighting,
-    "relationship": _relationship,
-    "grouping": _grouping,
-}
-KINDS = ("indicator", "indicator", "indicator", "domain-name", *list(_BUILDERS)[2:])
-
-
-@st.composite
-def posts(draw: st.DrawFn, who: str, levels: st.SearchStrategy[Tlp], hidden: bool) -> Act:
-    """A post of a few objects, ids used once."""
-    numbers = HIDDEN_IDS if hidden else SEEN_IDS
-    numbers = HIDDEN_IDS + SEEN_IDS if who == WATCH else numbers
-    targets = _targets(numbers, strict=hidden or who == WATCH)
-    objects = levels.flatmap(lambda at: reports(at, numbers, targets))
-    every = draw(st.lists(objects, min_size=1, max_size=3))
-    sent = list({each["id"]: each for each in every}.values())
-    name = f"post of {who}: {json.dumps(sent)}"
-    hours = draw(st.sampled_from((0, 0, 0, 0, 1, 2)))
-    return Act(lambda world: world.post(who, sent, hidden=hidden), name, hidden, hours)
-
-
 def say(who: str, *sent: Object, hours: int = 0) -> Act:
-    """A post; those of partners other than the observer are hidden if they are at AMBER."""
-    strict = all(TLP_2_IDS[Tlp.AMBER] in each["object_marking_refs"] for each in sent)
-    hidden = who != WATCH and strict
+    """A post; of those of partners other than the observer, what is marked AMBER is hidden."""
     name = f"post of {who}: {json.dumps(sent)}"
-    return Act(lambda world: world.post(who, sent, hidden=hidden), name, hidden, hours)
+    if who == WATCH:
+        return Act(lambda world: world.post(who, sent, hidden=False), name, hours=hours)
+    return say_in_part(who, sent, name, hours)
+
+
+def say_in_part(who: str, sent: Sequence[Object], name: str, hours: int) -> Act:
+    """A post of which the observer may see what is not marked AMBER."""
+    both = [(each, without_strict_parts(each)) for each in sent]
+    shown = [part for _, part in both if part is not None]
+    secret = {str(each["id"]) for each, part in both if part is None}
+    hidden = not shown
+
+    def whole(world: World) -> None:
+        world.post(who, sent, hidden=hidden, secret=secret)
+
+    def rest(world: World) -> None:
+        world.post(who, shown, hidden=False)
+
+    same = hidden or list(sent) == shown
+    return Act(whole, name, hidden, hours, None if same else rest)
 
 
 def _join_quiet(world: World) -> None:
@@ -459,7 +375,7 @@ def _add_feed(world: World) -> None:
 
 def _release(world: World) -> None:
     for review in world.hub.store.reviews.list_waiting():
-        if review.submission in world.concealed:
+        if (review.submission, review.source_id) in world.concealed:
             with suppress(ShareError):
                 world.hub.services.intake.reviewer.release(review, "operator")
 
@@ -473,19 +389,3 @@ CHANGES = Act(_change_partner, "consent, group and reliability change", hidden=T
 FEED_IS_ADDED = Act(_add_feed, "a feed is added", hidden=True)
 RELEASES = Act(_release, "hidden reviews are released", hidden=True)
 EXCLUDES = Act(_exclude, "a value that nobody sees is excluded", hidden=True)
-
-
-def histories() -> st.SearchStrategy[list[Act]]:
-    """Histories in which everybody reports the same few values."""
-    green, amber = st.just(Tlp.GREEN), st.just(Tlp.AMBER)
-    acts = st.one_of(
-        posts(WATCH, LEVELS, False),
-        posts(WATCH, LEVELS, False),
-        posts("acme", green, False),
-        posts("open", green, False),
-        posts("acme", amber, True),
-        posts("north", amber, True),
-        posts("north", amber, True),
-        st.sampled_from((JOINS, CHANGES, FEED_IS_ADDED, RELEASES, EXCLUDES)),
-    )
-    return st.lists(acts, min_size=6, max_size=12)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from support.examples import examples
 from support.hub import AMBER, GREEN, HubInProcess, Object, indicator, relationship, sdo
+from support.random_histories import histories
 from support.statement_marking import STATEMENT
 from support.two_worlds import (
     CHANGES,
@@ -22,7 +23,6 @@ from support.two_worlds import (
     Pair,
     World,
     guessed_ids,
-    histories,
     open_pair,
     say,
 )
