@@ -469,9 +469,13 @@ def _are_news(before: PublicObject, figures: HubStatistics, merge: Merge) -> boo
 def _is_quiet(
     copy: WorkingCopy, before: PublicObject, figures: HubStatistics, merge: Merge
 ) -> bool:
-    """True if it is too soon after the last version for figures that only rise."""
+    """True if it is too soon after the last version for figures that only rise.
+
+    A version that the transaction publishes anyway shows them, unless only stricter readers get it.
+    """
     recent = merge.now - before.modified < merge.config.quiet_period
-    if not recent or copy.pending or before.figures is None:
+    is_due = any(each.changed and each.of.level <= before.tlp for each in copy.pending)
+    if not recent or is_due or before.figures is None:
         return False
     old = before.figures
     surer = (figures.confidence or 0) >= (old.confidence or 0)

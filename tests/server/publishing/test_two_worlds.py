@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from support.examples import examples
+from support.granular_markings import granular_markings
 from support.hub import AMBER, GREEN, HubInProcess, Object, indicator, relationship, sdo
 from support.random_histories import histories
 from support.statement_marking import STATEMENT
@@ -136,6 +137,17 @@ def end_definitions(world: World) -> None:
     names = [statement(number)["id"] for number in (1, 2)]
     with contextlib.suppress(NotFound):
         data.withdraw(WATCH, names, "operator", "why")
+
+
+def in_part(text: str, value: str, number: int, day: int, **more: Any) -> Object:
+    """A version at GREEN, of a day of February, with a description at AMBER."""
+    marking = granular_markings(AMBER, "description")
+    more = {"modified": february(day), "description": text, "granular_markings": marking, **more}
+    return report(value, number, GREEN, **more)
+
+
+def february(day: int) -> str:
+    return f"2026-02-{day:02}T00:00:00.000Z"
 
 
 END_DEFINITIONS = Act(end_definitions, "the observer's definitions are withdrawn")
@@ -311,6 +323,11 @@ ATTACKS: dict[str, list[Act]] = {
         END_DEFINITIONS,
         say(WATCH, statement(2), {**domain(AMBER), **SECOND_MARKING}),
         say(WATCH, {**domain(AMBER), **FIRST_MARKING}),
+    ],
+    "see by its figures that a part of an indicator has changed": [
+        say("acme", in_part("a", VALUES[0], 1, 1)),
+        say(WATCH, report(VALUES[0], mark=GREEN)),
+        say("acme", in_part("b", VALUES[0], 1, 2), seen(GREEN_ID, GREEN)),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
