@@ -326,6 +326,14 @@ class Warninglists(Protocol):
         ...
 
 
+class UnchangedBelow(NamedTuple):
+    """A contribution that has changed since only in parts that readers below a level do not see."""
+
+    level: Tlp
+    version: str
+    received: int
+
+
 @dataclass(frozen=True, slots=True)
 class Contribution:
     """An admitted candidate as the hub keeps it with its partner; never published as such."""
@@ -363,6 +371,8 @@ class Contribution:
     """Digests of the reports that it cites and cited before others reported the same; None: all."""
     sent: bytes = b""
     """See `digest_as_sent`; empty if it refers to nothing."""
+    unchanged: tuple[UnchangedBelow, ...] = ()
+    """The versions that are still what less strict readers know, the least strict first."""
 
 
 class AssessmentKind(StrEnum):

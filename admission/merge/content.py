@@ -30,8 +30,15 @@ from tocsin.admission.markings.granular import (
 )
 from tocsin.admission.merge.identity import contributing_properties
 from tocsin.admission.merge.sources import Evidence
-from tocsin.admission.model import Contribution, Layer, Path, StixObject, Tlp
-from tocsin.admission.timestamps import micros
+from tocsin.admission.model import (
+    Contribution,
+    Layer,
+    Path,
+    StixObject,
+    Tlp,
+    UnchangedBelow,
+)
+from tocsin.admission.timestamps import DAY, micros
 
 _SHARED_TYPES = frozenset(
     ("anomalous-activity", "anonymization", "attribution", "compromised", "malicious-activity")
@@ -210,7 +217,9 @@ def leading_contribution(
     The least strict ones count if they may see none.
     """
     seen = _seen_at(max(level, min(each.tlp for each in contributions)), contributions)
-    return precedence.leader(latest_by_partner(seen))
+    leader = precedence.leader(latest_by_partner(seen))
+    own = (leader.partner, leader.source_id)
+    return next(each for each in contributions if (each.partner, each.source_id) == own)
 
 
 def _received(evidence: Evidence) -> int:
@@ -220,7 +229,63 @@ def _received(evidence: Evidence) -> int:
 def _seen_at(level: Tlp, contributions: Sequence[Contribution]) -> list[Contribution]:
     """The contributions that readers of a level may see, as if all had one level."""
     least = min(contribution.tlp for contribution in contributions)
-    return [replace(each, tlp=least) for each in contributions if each.tlp <= level]
+    return [
+        replace(as_known_at(each, level), tlp=least) for each in contributions if each.tlp <= level
+    ]
+
+
+def as_known_at(contribution: Contribution, level: Tlp) -> Contribution:
+    """The contribution with the version and time of receipt that readers of a level know."""
+    if not contribution.unchanged:
+        return contribution
+    known = next((each for each in contribution.unchanged if level < each.level), None)
+    if known is None:
+        return replace(contribution, unchanged=())
+    return replace(contribution, version=known.version, received=known.received, unchanged=())
+
+
+def keep_unchanged(new: Contribution, old: Contribution) -> Contribution:
+    """The new contribution, which repeats the old one for readers to whom it says nothing new.
+
+    To those who may not see the parts that have changed, it must not show that anything has: its
+    version and time of receipt decide what counts.
+    """
+    if old.removed or new.tlp != old.tlp or not is_same_content(new.object, old.object):
+        return new
+    if "valid_from" in old.object:
+        new = with_valid_from(new, old.object["valid_from"])
+    both = [layers_of(each) for each in (new, old)]
+    levels = sorted({level for layers in both for level, _ in layers})
+    changed = next((e for e in levels if layer_at(both[0], e) != layer_at(both[1], e)), None)
+    known = tuple(each for each in old.unchanged if changed is None or each.level < changed)
+    before = as_known_at(old, Tlp((changed or 1) - 1))
+    if changed is not None and (before.version, before.received) != (new.version, new.received):
+        known += (UnchangedBelow(changed, before.version, before.received),)
+    return replace(
+        new,
+        unchanged=known,
+        reliability=old.reliability,
+        group=old.group,
+        last_reported=date_of_last_report(new, old),
+    )
+
+
+def date_of_last_report(new: Contribution, old: Contribution) -> int:
+    """The time of the last report after a repetition: of an indicator it moves by whole days."""
+    before = old.last_reported or old.received
+    is_later = new.received // DAY > before // DAY
+    return new.received if is_later and new.object["type"] == "indicator" else before
+
+
+def with_valid_from(contribution: Contribution, moment: str) -> Contribution:
+    """The contribution with another `valid_from` at all levels."""
+
+    def since(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+        return tuple((level, {**layer, "valid_from": moment}) for level, layer in layers)
+
+    ((_, subject),) = since([(contribution.tlp, contribution.object)])
+    fuller, draft = since(contribution.stricter_layers), since(contribution.unresolved_layers)
+    return replace(contribution, object=subject, stricter_layers=fuller, unresolved_layers=draft)
 
 
 def _merge_at(
@@ -253,10 +318,11 @@ def latest_by_partner(contributions: Sequence[Contribution]) -> list[Contributio
 
     Its `first_reported` and `last_reported` cover all of the partner's ids for the object.
     """
+    known = [as_known_at(each, each.tlp) for each in _least_strict_only(contributions)]
     if len(contributions) == 1:
-        return list(contributions)
+        return known
     by_partner: dict[str, list[Contribution]] = {}
-    for each in _least_strict_only(contributions):
+    for each in known:
         by_partner.setdefault(each.partner, []).append(each)
     return [_latest_version(own) for own in by_partner.values()]
 
@@ -365,8 +431,8 @@ def version_order(contribution: Contribution) -> tuple[int, str]:
     At the same moment the greater id counts as the newer, so the order of arrival does not
     matter.  Without a version the time of receipt counts.
     """
-    version, received = contribution.version, contribution.received
-    return (micros(version) if version else received, contribution.source_id)
+    known = as_known_at(contribution, contribution.tlp)
+    return (micros(known.version) if known.version else known.received, known.source_id)
 
 
 def _used_language_markings(content: StixObject, sent: StixObject) -> list[StixObject]:

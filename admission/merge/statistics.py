@@ -21,7 +21,12 @@ from tocsin.admission.merge.confidence import (
     next_decay,
     weigh_confidence,
 )
-from tocsin.admission.merge.content import BY_RECEIPT, Precedence, latest_by_partner
+from tocsin.admission.merge.content import (
+    BY_RECEIPT,
+    Precedence,
+    as_known_at,
+    latest_by_partner,
+)
 from tocsin.admission.merge.sources import Evidence, group_by_origin
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, StixObject, Tlp
 from tocsin.admission.stix.history_extension import EXTENSION_ID
@@ -264,6 +269,7 @@ def parse_assessments(contribution: Contribution) -> dict[str, Assessment]:
 
     Empty for any other type and for targets that are not indicators.
     """
+    contribution = as_known_at(contribution, contribution.tlp)
     subject = contribution.object
     if subject["type"] == "sighting":
         targets = [subject["sighting_of_ref"]]

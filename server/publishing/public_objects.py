@@ -19,6 +19,8 @@ from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.confidence import ConfidenceSettings
 from tocsin.admission.merge.content import (
     Precedence,
+    date_of_last_report,
+    keep_unchanged,
     latest_by_partner,
     leading_contribution,
     merge_by_tlp,
@@ -27,6 +29,7 @@ from tocsin.admission.merge.content import (
     shorten,
     stored_octets,
     version_order,
+    with_valid_from,
 )
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.merge.sources import early_reports
@@ -139,6 +142,8 @@ def add_contribution(copy: WorkingCopy, new: Contribution, merge: Merge) -> Work
         before = (each.first_reported or each.received for each in own)
         early = early_reports(new, own) if others else None
         new = replace(new, first_reported=min(new.received, *before), early_reports=early)
+    if (mine := copy.contribution(new.partner, new.source_id)) is not None:
+        new = keep_unchanged(new, mine)
     own = [c for c in own if c.source_id != new.source_id]
     return _recompute(copy, (*others, *_limit_own([*own, new])), merge)
 
@@ -162,9 +167,9 @@ def confirm_contribution(
             unresolved_layers=new.unresolved_layers,
             removed=b"",
         )
-    is_later = new.received // DAY > (mine.last_reported or mine.received) // DAY
-    if is_later and mine.object["type"] == "indicator":
-        again = replace(again, last_reported=new.received)
+    last = date_of_last_report(new, mine)
+    if last != (mine.last_reported or mine.received):
+        again = replace(again, last_reported=last)
     if again is mine:
         return copy
     return _recompute(copy, tuple(again if c is mine else c for c in public.contributions), merge)
@@ -528,7 +533,7 @@ def _limit_own(own: Sequence[Contribution]) -> list[Contribution]:
         limited.append(each)
     since = [str(each.object["valid_from"]) for each in best if "valid_from" in each.object]
     if since and len(limited) < len(best):
-        limited[-1] = _valid_since(limited[-1], min(since, key=micros))
+        limited[-1] = with_valid_from(limited[-1], min(since, key=micros))
     return limited
 
 
@@ -580,12 +585,3 @@ def _with_reports_of(head: Contribution, gone: Contribution) -> Contribution:
         first_reported=min(each.first_reported or each.received for each in (head, gone)),
         last_reported=max(each.last_reported or each.received for each in (head, gone)),
     )
-
-
-def _valid_since(contribution: Contribution, moment: str) -> Contribution:
-    def since(layers: Sequence[Layer]) -> tuple[Layer, ...]:
-        return tuple((level, {**layer, "valid_from": moment}) for level, layer in layers)
-
-    ((_, subject),) = since([(contribution.tlp, contribution.object)])
-    fuller, draft = since(contribution.stricter_layers), since(contribution.unresolved_layers)
-    return replace(contribution, object=subject, stricter_layers=fuller, unresolved_layers=draft)

@@ -15,6 +15,7 @@ from tocsin.admission.markings.ended import is_ended_definition
 from tocsin.admission.markings.granular import layers_of, stricter_properties
 from tocsin.admission.markings.tlp import marking_ids, tlp_definition
 from tocsin.admission.merge.content import (
+    as_known_at,
     has_same_words,
     is_repeat,
     version_gap,
@@ -1013,7 +1014,8 @@ def _is_current(task: _Task, candidate: Candidate, subject: str, leading: Contri
     """
     translation, source = candidate.object or {}, str(candidate.source_id)
     sent = find_subject(translation)
-    if translates_version(translation, leading.version):
+    known = as_known_at(leading, candidate.effective_tlp)
+    if any(translates_version(translation, each.version) for each in (leading, known)):
         return True
     if sent == subject:
         ended = task.work.find_public(task.source_ids.public_id(source))
@@ -1320,6 +1322,7 @@ def _as_said_before(task: _Task, proposal: _Proposal) -> _Proposal:
         received=said.received,
         first_reported=said.first_reported,
         last_reported=said.last_reported,
+        unchanged=said.unchanged,
     )
     return replace(proposal, new=new)
 

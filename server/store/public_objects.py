@@ -24,7 +24,14 @@ from pymongo import DeleteOne, ReplaceOne
 from pymongo.client_session import ClientSession
 
 from tocsin.admission.merge.statistics import HubStatistics
-from tocsin.admission.model import Assessment, AssessmentKind, Contribution, Layer, Tlp
+from tocsin.admission.model import (
+    Assessment,
+    AssessmentKind,
+    Contribution,
+    Layer,
+    Tlp,
+    UnchangedBelow,
+)
 from tocsin.server.model import (
     ArrivedIds,
     LeaderStatement,
@@ -255,12 +262,21 @@ def _contribution_to_document(contribution: Contribution) -> Document:
         "removed": contribution.removed,
         **({"sent": contribution.sent} if contribution.sent else {}),
         **_early_reports(contribution),
+        **_unchanged_versions(contribution),
     }
 
 
 def _early_reports(contribution: Contribution) -> Document:
     early = contribution.early_reports
     return {} if early is None else {"early": sorted(early)}
+
+
+def _unchanged_versions(contribution: Contribution) -> Document:
+    every = [
+        {"below": each.level.label, "version": each.version, "received": each.received}
+        for each in contribution.unchanged
+    ]
+    return {"unchanged": every} if every else {}
 
 
 def _assessment_to_document(assessment: Assessment) -> Document:
@@ -341,6 +357,10 @@ def _contribution_from_document(document: Document) -> Contribution:
         stricter_layers=_layers(document.get("fuller", ())),
         unresolved_layers=_layers(document.get("draft", ())),
         early_reports=frozenset(document["early"]) if "early" in document else None,
+        unchanged=tuple(
+            UnchangedBelow(Tlp.parse(each["below"]), each["version"], each["received"])
+            for each in document.get("unchanged", ())
+        ),
         **{field: document[name] for name, field in _OPTIONAL_FIELDS.items() if name in document},
     )
 

@@ -150,6 +150,17 @@ def february(day: int) -> str:
     return f"2026-02-{day:02}T00:00:00.000Z"
 
 
+def seen_in_part(text: str, number: int, hours: float, **more: Any) -> Object:
+    """A sighting at GREEN, that many hours after the begin, with a description at AMBER."""
+    marking = granular_markings(AMBER, "description")
+    more = {"modified": until(hours), "description": text, "granular_markings": marking, **more}
+    return {**seen(GREEN_ID, GREEN, number), **more}
+
+
+def wait(hours: int) -> Act:
+    return Act(lambda world: None, f"{hours} hours pass", hours=hours)
+
+
 END_DEFINITIONS = Act(end_definitions, "the observer's definitions are withdrawn")
 FIRST_MARKING = {"object_marking_refs": [AMBER, statement(1)["id"]]}
 SECOND_MARKING = {"object_marking_refs": [AMBER, statement(2)["id"]]}
@@ -324,10 +335,43 @@ ATTACKS: dict[str, list[Act]] = {
         say(WATCH, statement(2), {**domain(AMBER), **SECOND_MARKING}),
         say(WATCH, {**domain(AMBER), **FIRST_MARKING}),
     ],
+    "see by an indicator that a part of it has changed": [
+        say("acme", in_part("a", "one.top", 1, 1), in_part("a", "two.top", 2, 1, confidence=80)),
+        say("acme", in_part("b", "one.top", 1, 2, valid_from=february(2))),
+        say("acme", in_part("b", "two.top", 2, 2, confidence=80), hours=10),
+        say("acme", in_part("a", "three.top", 3, 1), report("three.top", 4, GREEN, name="four")),
+        say("acme", report("three.top", 4, GREEN, name="four", modified=february(3))),
+        say("acme", in_part("b", "three.top", 3, 4)),
+        wait(22 * 24 + 8),  # the confidence falls by the last report
+        wait(5),
+        wait(10),
+    ],
     "see by its figures that a part of an indicator has changed": [
         say("acme", in_part("a", VALUES[0], 1, 1)),
         say(WATCH, report(VALUES[0], mark=GREEN)),
         say("acme", in_part("b", VALUES[0], 1, 2), seen(GREEN_ID, GREEN)),
+    ],
+    "see by its figures that a part of a sighting has changed": [
+        say(WATCH, report(VALUES[0], mark=GREEN)),
+        say("acme", seen_in_part("a", 1, 0.1)),
+        say("acme", seen_in_part("a", 2, 0.2, count=0)),
+        say("acme", seen_in_part("b", 1, 0.3), hours=2),
+        say(WATCH, report(VALUES[0], 2, GREEN), hours=2),
+    ],
+    "see by its translation that a part of an indicator has changed": [
+        say(
+            "acme",
+            in_part("a", VALUES[0], 1, 1, name="page"),
+            {**translation(OWN_ID, GREEN, 1), "object_modified": february(1)},
+        ),
+        say("acme", in_part("b", VALUES[0], 1, 2, name="page")),
+        say(
+            "acme",
+            {
+                **translation(OWN_ID, GREEN, 1),
+                **{"contents": {"de": {"name": "Neu"}}, "object_modified": february(1), **LATEST},
+            },
+        ),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
@@ -503,6 +547,12 @@ MUTATIONS: dict[str, Mutation] = {
         "_assessments",
         always(lambda _, public: public.assessments),
         "see that something strict is about one's own",
+    ),
+    "a version of which only a stricter part is new counts for everybody": Mutation(
+        public_objects,
+        "keep_unchanged",
+        always(lambda new, _: new),
+        "see by its figures that a part of a sighting has changed",
     ),
     "hidden ids can be referenced": Mutation(
         references,
