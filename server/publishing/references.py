@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, takewhile
 
 import orjson
 
@@ -28,7 +28,7 @@ from tocsin.admission.merge.identity import (
     is_observable_type,
 )
 from tocsin.admission.model import Candidate, Contribution, Layer, StixObject, Tlp
-from tocsin.admission.stix.references import referenced_ids
+from tocsin.admission.stix.references import REQUIRED_REFERENCES, referenced_ids
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import (
     GONE,
@@ -199,7 +199,7 @@ def complete_waiting(work: UnitOfWork, arrivals: ArrivedIds, after: str = "") ->
         portion = waits[done : done + _LOADED]
         work.load({wait.public_id for wait in portion})
         concerned = [wait for wait in portion if _has_arrived(work, wait, arrivals)]
-        completed += [_complete(work, wait) for wait in concerned]
+        completed += [_complete(work, wait, arrivals) for wait in concerned]
         every = chain.from_iterable(work.find(each.public_id).contributions for each in concerned)
         octets += sum(map(stored_octets, every))
         done += len(portion)
@@ -219,7 +219,7 @@ def _has_arrived(work: UnitOfWork, wait: PendingReferences, arrivals: ArrivedIds
     return any(public is not None and is_visible(public, wait.max_tlp) for public in publics)
 
 
-def _complete(work: UnitOfWork, wait: PendingReferences) -> PendingReferences:
+def _complete(work: UnitOfWork, wait: PendingReferences, arrivals: ArrivedIds) -> PendingReferences:
     awaited: frozenset[str] = frozenset()
     for mine in work.find(wait.public_id).contributions:
         if (
@@ -232,12 +232,55 @@ def _complete(work: UnitOfWork, wait: PendingReferences) -> PendingReferences:
             }
             known = look_up_references(work, wait.partner, wait.max_tlp, targets)
             new, more = resolve_contribution(mine, mine.unresolved_layers, known)
-            new = _keep_identity(new, mine)
-            awaited |= more
-            if new != mine:
+            below = _layers_not_concerned(wait, mine, known, arrivals)
+            names = _names_in(below, known)
+            new = _keep_identity(_keep_layers(below, mine, new), mine)
+            awaited |= (more - names) | (wait.targets & names)
+            if new != mine and not _has_lost_what_it_needs(new, mine):
                 work.note_report(wait.public_id)
                 work.put(add_contribution(work.find(wait.public_id), new, work.merge))
     return replace(wait, targets=awaited)
+
+
+def _layers_not_concerned(
+    wait: PendingReferences,
+    mine: Contribution,
+    known: Mapping[str, PublicRef],
+    arrivals: ArrivedIds,
+) -> tuple[Layer, ...]:
+    """The less strict layers, as they were sent, that refer to nothing that has arrived."""
+    arrived = set(arrivals.public_ids)
+    if wait.partner == arrivals.partner:
+        arrived |= arrivals.source_ids
+    layers = mine.unresolved_layers
+    left = tuple(takewhile(lambda each: arrived.isdisjoint(_names_in([each], known)), layers))
+    return left if len(left) < len(layers) else ()
+
+
+def _names_in(layers: Iterable[Layer], known: Mapping[str, PublicRef]) -> set[str]:
+    """The ids to which layers refer, and the public ids for which they stand."""
+    targets = {target for _, layer in layers for target in referenced_ids(layer)}
+    return targets | {known[each].id for each in targets & known.keys()}
+
+
+def _keep_layers(below: Sequence[Layer], mine: Contribution, new: Contribution) -> Contribution:
+    """The new contribution, for readers of the layers `below` as it is published already.
+
+    Nothing to which they see a reference has arrived: see `_has_arrived`.
+    """
+    if not below:
+        return new
+    last = below[-1][0]
+    kept = [each for each in layers_of(mine) if each[0] <= last]
+    (_, base), *stricter = [*kept, *(each for each in layers_of(new) if each[0] > last)]
+    waits = mine.unresolved_layers
+    return replace(new, object=base, stricter_layers=tuple(stricter), unresolved_layers=waits)
+
+
+def _has_lost_what_it_needs(new: Contribution, mine: Contribution) -> bool:
+    """True if nothing is left to which an object must refer: it stays as it is published."""
+    needed = REQUIRED_REFERENCES.get(str(mine.object["type"]), ())
+    return any(name in mine.object and name not in new.object for name in needed)
 
 
 def is_visible(public: PublicObject, sees: Tlp) -> bool:

@@ -359,6 +359,19 @@ def test_the_finding_of_waiting_is_gone_once_the_object_is_published(hub: HubInP
     assert "x_tocsin_findings" not in entry
 
 
+def test_an_object_that_would_lose_all_that_it_refers_to_stays_as_it_is_published(
+    hub: HubInProcess,
+) -> None:
+    domain, found = sco("domain-name", value="evil.top"), indicator(object_marking_refs=[AMBER])
+    hub.push(domain, who="north")
+    group = sdo("grouping", context="unspecified", object_refs=[domain["id"], found["id"]])
+    hub.push(group)
+    hub.push({**domain, "value": "else.top"}, who="north")
+    hub.push(found)
+    [shown] = [each for each in hub.feed("green") if each["type"] == "grouping"]
+    assert shown["object_refs"] == [domain["id"]]
+
+
 MEMBER = sco("file", name="g.dll", hashes={"MD5": "4" * 32})
 BINARY = {"windows-pebinary-ext": {"pe_type": "exe", "imphash": "5" * 32}}
 

@@ -157,6 +157,12 @@ def seen_in_part(text: str, number: int, hours: float, **more: Any) -> Object:
     return {**seen(GREEN_ID, GREEN, number), **more}
 
 
+def in_members(name: str, *members: str) -> Object:
+    """A grouping at GREEN, of which the last member is a part at AMBER."""
+    marking = granular_markings(AMBER, f"object_refs.[{len(members) - 1}]")
+    return {**grouping(*members), **IN_GREEN, "name": name, "granular_markings": marking}
+
+
 def wait(hours: int) -> Act:
     return Act(lambda world: None, f"{hours} hours pass", hours=hours)
 
@@ -372,6 +378,13 @@ ATTACKS: dict[str, list[Act]] = {
                 **{"contents": {"de": {"name": "Neu"}}, "object_modified": february(1), **LATEST},
             },
         ),
+    ],
+    "see that what a part refers to stands for something else": [
+        say("open", domain(GREEN)),
+        say("acme", report(number=8)),
+        say("acme", in_members("one", report(number=7)["id"], DOMAIN_ID, report(number=8)["id"])),
+        say("open", domain(GREEN, value="else.top")),
+        say("acme", report("else.top", 8, **LATER)),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
