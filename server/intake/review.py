@@ -22,7 +22,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
-from tocsin.admission.markings.tlp import read_markings
+from tocsin.admission.markings.granular import split_by_tlp
 from tocsin.admission.merge.content import canonical_json
 from tocsin.admission.model import (
     Action,
@@ -809,12 +809,14 @@ class _Following:
 
 
 def _level(review: Review) -> int:
-    """The level of a waiting object as it was sent; without one it counts as strict."""
+    """The least strict level that sees a waiting object; without one it counts as strict.
+
+    Parts of it may be stricter, which less strict readers must not see by its date.
+    """
     try:
-        level = read_markings(parse_object(review.object), {}).tlp
+        return int(split_by_tlp(parse_object(review.object), {}, Tlp.AMBER).level)
     except Malformed:
-        level = None
-    return int(Tlp.AMBER if level is None else level)
+        return int(Tlp.AMBER)
 
 
 @contextmanager

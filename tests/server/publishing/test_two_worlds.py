@@ -379,6 +379,11 @@ ATTACKS: dict[str, list[Act]] = {
             },
         ),
     ],
+    "see by the order of what waited that one has a stricter part": [
+        say(WATCH, seen(GREEN_ID, AMBER)),
+        say("acme", seen_in_part("a", 2, 0)),
+        say("acme", report(VALUES[0], mark=GREEN)),
+    ],
     "see that what a part refers to stands for something else": [
         say("open", domain(GREEN)),
         say("acme", report(number=8)),
