@@ -197,7 +197,7 @@ class Reviewer:
         self._owner = store.process
         self._taken: list[OutboxTask] = []
         self._unfinished: _Following | None = None
-        """What the last turn of `work` left."""
+        """The tasks that the last turn of `work` did not finish; None: it finished all."""
         self._look_at = 0.0
         """Time, in seconds of the monotonic clock, until which no task need be looked for."""
 
