@@ -13,6 +13,7 @@ import flask
 from flask import request
 
 from tocsin.admission.errors import Unavailable
+from tocsin.admission.timestamps import timestamp
 from tocsin.server import auth
 from tocsin.server.model import (
     OBJECTS,
@@ -201,10 +202,26 @@ class PageRequest:
         request_context().objects = count
         answer = flask.Response(octets, content_type=MEDIA_TYPE)
         added_after = query.added_after if self.parsed.next is None else None
-        answer.headers.update(resources.date_added_headers(stamps, added_after))
+        answer.headers.update(_date_added_headers(stamps, added_after))
         if self.parsed.ignored:
             answer.headers[IGNORED_FILTERS] = ", ".join(self.parsed.ignored[:_MAX_IGNORED])
         return answer
+
+
+def _date_added_headers(stamps: tuple[int, int] | None, added_after: int | None) -> dict[str, str]:
+    """The headers with the first and last date_added of a page (TAXII 2.1 section 3.2).
+
+    On an empty page (`stamps` None) both repeat `added_after`, so that a poller that keeps the
+    last one stays where it was; without it they are omitted.
+    """
+    if stamps is None:
+        if added_after is None:
+            return {}
+        stamps = added_after, added_after
+    return {
+        "X-TAXII-Date-Added-First": timestamp(stamps[0]),
+        "X-TAXII-Date-Added-Last": timestamp(stamps[1]),
+    }
 
 
 def _has_news(answer: flask.Response) -> bool:

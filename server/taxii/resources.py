@@ -201,22 +201,6 @@ def format_versions(page: Page, next: str | None) -> bytes:
     )
 
 
-def date_added_headers(stamps: tuple[int, int] | None, added_after: int | None) -> dict[str, str]:
-    """The headers with the first and last date_added of a page (TAXII 2.1 section 3.2).
-
-    On an empty page (`stamps` None) both repeat `added_after`, so that a poller that keeps the
-    last one stays where it was; without it they are omitted.
-    """
-    if stamps is None:
-        if added_after is None:
-            return {}
-        stamps = added_after, added_after
-    return {
-        "X-TAXII-Date-Added-First": timestamp(stamps[0]),
-        "X-TAXII-Date-Added-Last": timestamp(stamps[1]),
-    }
-
-
 def _paging(next: str | None, *, more: bool) -> Resource:
     return {"more": more} | ({"next": next} if next else {})
 
