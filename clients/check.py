@@ -239,21 +239,25 @@ class _PartsReader:
     layout: LargeStix
     stream: BinaryIO
     parts: list[Part] = field(default_factory=list)
+    _has_all: bool = False
+    """All parts are known; a first reading that was broken off begins anew."""
 
     def read(self) -> Iterator[Candidate]:
         """The candidates, with what the user adds to all of them.
 
         Raises ShareError if the file is not STIX, or changed since the first time.
         """
-        for candidates in self._read_again() if self.parts else self._read_first():
+        for candidates in self._read_again() if self._has_all else self._read_first():
             for each in candidates:
                 yield complete(each, self.file, self.now)
 
     def _read_first(self) -> Iterator[list[Candidate]]:
         self.stream.seek(0)
+        self.parts.clear()
         for part, candidates in self.layout.cut(self.stream):
             self.parts.append(part)
             yield candidates
+        self._has_all = True
 
     def _read_again(self) -> Iterator[list[Candidate]]:
         for part in self.parts:

@@ -97,6 +97,19 @@ def test_the_results_of_a_large_file_are_those_of_a_small_one(
     assert first.object["object_marking_refs"] == [TLP_2_IDS[Tlp.GREEN]]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_nothing_of_a_large_file_is_lost_that_begins_with_a_report(
+    several: bool, checker: Checker, processes: CheckProcesses, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"type": "bundle", "id": "b", "objects": [*objects(1_200)][::-1]}))
+    small = checker.preview(InputFile("a.json", path.read_bytes()), NOW)
+    file = InputFile("a.json", b"", path=path, keep_before=True)
+    large = checker.preview(file, NOW, processes if several else None)
+    assert large.store is not None and large.count == small.count == 1_201
+    assert list_results(large) == list_results(small)
+
+
 def test_only_what_a_rule_changed_is_kept_as_it_was_read(checker: Checker, tmp_path: Path) -> None:
     path = write_bundle(tmp_path / "a.json", 30)
     found = list_results(checker.preview(InputFile("a.json", b"", path=path), NOW))
