@@ -856,3 +856,5 @@ class OutboxTask:
     """It carries out the `ReviewAct` with the same id, and nothing else."""
     is_of_authors: bool = False
     """It ends the identities of the ids, which name their partner, and nothing else."""
+    group: str = ""
+    """Tasks with the same group are done together, in one order; empty: alone."""

@@ -15,6 +15,7 @@ import json
 import logging
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -86,8 +87,15 @@ CARRIED_OUT = 10
 DECIDED = 20
 """Reviews that what has come decides at once: in a request, or before other work gets a turn."""
 
+MOST_FOLLOWED = 4
+"""Groups of tasks that one worker has begun at most."""
+
 TAKEN = 100
 """Tasks that are taken over together."""
+
+_REFUSED_LAST = 1_000
+"""Place of refusals, after every level: readers see nothing of them, so that nothing of what they
+see shall come later because of them."""
 
 _LOOK_SECONDS = 0.5
 """Seconds between two looks for tasks, while there is other work."""
@@ -149,6 +157,7 @@ _NO_WRITE_RIGHT = (
 )
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
 _NEWER_IS_PUBLISHED = "you sent a newer version of it, which is published"
+_REVOKED = "was revoked while it waited"
 _REJECTED = "a reviewer rejected it"
 _RELEASED = "a reviewer released it as it was sent"
 _RELEASED_MASKED = "a reviewer released it with the text masked"
@@ -196,8 +205,9 @@ class Reviewer:
         self._clock = clock
         self._owner = store.process
         self._taken: list[OutboxTask] = []
-        self._unfinished: _Following | None = None
-        """The tasks that the last turn of `work` did not finish; None: it finished all."""
+        self._unfinished: deque[_Following] = deque()
+        """Groups of tasks that have begun; the one whose turn is next comes first."""
+        self._begin_first = False
         self._look_at = 0.0
         """Time, in seconds of the monotonic clock, until which no task need be looked for."""
 
@@ -331,9 +341,10 @@ class Reviewer:
         """Do a task, and those that it leaves; after `most` decisions, workers do the rest."""
         following = _Following([] if task is None else [task])
         if not self._go_on(following, most):
+            group = str(uuid.uuid4())  # they keep their order
             for running in following.running:
                 if not (running.failed or running.lost):
-                    self._store.outbox.give_back(running.task.id, self._owner)
+                    self._store.outbox.give_back(running.task.id, self._owner, group)
 
     def _go_on(self, following: _Following, most: int | None) -> bool:
         """Go on with tasks until nothing is left (True), or `most` reviews are decided.
@@ -345,54 +356,73 @@ class Reviewer:
         while following.tasks or following.queue:
             while following.tasks:
                 running = _RunningTask(following.tasks.pop())
-                for review in self._begin_task(running, following.tasks):
-                    entry = _level(review), next(following.serial), review, running
+                for review, refusal in self._begin_task(running.task):
+                    running.undecided += 1
+                    level = _REFUSED_LAST if refusal else _level(review)
+                    entry = level, next(following.serial), review, refusal, running
                     heappush(following.queue, entry)
             if following.queue:
                 if decided == most:
                     return False
-                *_, review, running = heappop(following.queue)
-                self._decide_next(review, running, following.tasks)
+                *_, review, refusal, running = heappop(following.queue)
+                self._decide_next(review, refusal, running, following.tasks)
                 decided += 1
         return True
 
     @property
     def may_have_task(self) -> bool:
         """False if there was none a moment ago: who has other work need not look yet."""
-        is_busy = self._unfinished is not None or bool(self._taken)
+        is_busy = bool(self._unfinished or self._taken)
         return is_busy or time.monotonic() >= self._look_at
 
     def work(self, before_task: Callable[[], None] = lambda: None) -> bool:
-        """Do a part of one task that was left, after `before_task`; False if there is none."""
-        if self._unfinished is not None:
-            before_task()
-            self._continue(self._unfinished)
+        """Do a part of what was left, after `before_task`; False if there is nothing.
+
+        Tasks that have begun and others take turns, so that neither waits for the other's end.
+        """
+        self._begin_first = not self._begin_first
+        is_full = len(self._unfinished) == MOST_FOLLOWED
+        if not is_full and (self._begin_first or not self._unfinished) and (found := self._take()):
+            tasks = [each for each in found if self._renew(each)]
+            if tasks:
+                before_task()
+                self._begin(tasks)
             return True
-        if not self._taken:
-            self._taken = self._store.outbox.lease(self._owner, LEASE, TAKEN)[::-1]
-        if not self._taken:
-            self._look_at = time.monotonic() + _LOOK_SECONDS
+        if not self._unfinished:
             return False
-        task = self._taken.pop()  # whatever goes wrong with it, the next one comes next
-        if self._renew(task):
-            before_task()
-            if task.is_act:
-                self._carry_out(task)
-            elif task.is_of_authors:
-                self._end_authors(task)
-            else:
-                self._continue(_Following([task]))
+        before_task()
+        self._continue(self._unfinished.popleft())
         return True
 
+    def _take(self) -> list[OutboxTask]:
+        """The next task that was left, or a group of them; empty if there is none."""
+        if not self._taken and not (self._unfinished and time.monotonic() < self._look_at):
+            self._taken = self._store.outbox.lease(self._owner, LEASE, TAKEN)[::-1]
+            if not self._taken:
+                self._look_at = time.monotonic() + _LOOK_SECONDS
+        if not self._taken:
+            return []
+        task = self._taken.pop()  # whatever goes wrong with it, the next one comes next
+        group = [each for each in self._taken if task.group and each.group == task.group]
+        self._taken = [each for each in self._taken if each not in group]
+        return [task, *group]
+
+    def _begin(self, tasks: list[OutboxTask]) -> None:
+        if tasks[0].is_act:
+            self._carry_out(tasks[0])
+        elif tasks[0].is_of_authors:
+            self._end_authors(tasks[0])
+        else:
+            self._continue(_Following(tasks))
+
     def _continue(self, following: _Following) -> None:
-        """Go on with tasks for one turn."""
-        self._unfinished = None  # after a fault, what is left is taken up when its lease ends
+        """Go on with tasks for one turn; after a fault, the rest is done when its lease ends."""
         if time.monotonic() - following.renewed > LEASE / _RENEWALS:
             following.renewed = time.monotonic()
             for running in following.running:
                 running.lost = not self._renew(running.task)
         if not self._go_on(following, DECIDED):
-            self._unfinished = following
+            self._unfinished.append(following)
 
     def _end_authors(self, task: OutboxTask) -> None:
         """End identities hours after the report that showed whose they are."""
@@ -468,38 +498,39 @@ class Reviewer:
 
         self._store.commit(write)
 
-    def _begin_task(self, running: _RunningTask, left: list[OutboxTask]) -> Sequence[Review]:
-        """Do what needs no decision; the reviews that have to be decided.
+    def _begin_task(self, task: OutboxTask) -> list[tuple[Review, str]]:
+        """Do what needs no decision; the reviews to decide, and to refuse, with the reason.
+
+        A task with none is done.
+        """
+        self._complete_waiting(task)
+        refused = [(each, _REVOKED) for each in self._list_revoked(task)]
+        waiting = self._store.reviews.list_waiting_for(task.arrived)
+        overtaken = [each for each in waiting if self._is_overtaken(each, task.arrived)]
+        refused += [(each, _NEWER_IS_PUBLISHED) for each in overtaken]
+        gone = {each.id for each, _ in refused}
+        decided = [(r, "") for r in waiting if r.rules in _BY_ITSELF and r.id not in gone]
+        if not decided and not refused:
+            self._store.outbox.remove(task.id)
+        return decided + refused
+
+    def _decide_next(
+        self, review: Review, refusal: str, running: _RunningTask, left: list[OutboxTask]
+    ) -> None:
+        """Decide a review of a task, or refuse it.  After a fault the task is tried again later.
 
         Tasks that follow are added to `left`.
         """
-        task = running.task
-        self._complete_waiting(task)
-        for review in self._list_revoked(task):
-            with _isolated(review, running, self._store.availability.is_outage):
-                _, more = self._refuse(review, _Order(_INTAKE), "was revoked while it waited")
-                left += filter(None, [more])
-        waiting = self._store.reviews.list_waiting_for(task.arrived)
-        overtaken = [each for each in waiting if self._is_overtaken(each, task.arrived)]
-        for review in overtaken:
-            with _isolated(review, running, self._store.availability.is_outage):
-                _, more = self._refuse(review, _Order(_INTAKE), _NEWER_IS_PUBLISHED)
-                left += filter(None, [more])
-        reviews = [r for r in waiting if r.rules in _BY_ITSELF and r not in overtaken]
-        running.undecided = len(reviews)
-        if not reviews and not running.failed:
-            self._store.outbox.remove(task.id)
-        return reviews
-
-    def _decide_next(self, review: Review, running: _RunningTask, left: list[OutboxTask]) -> None:
-        """Decide a review of a task.  After a fault the task is tried again later."""
         if running.lost:
             return
         running.undecided -= 1
         last = not running.undecided
         with _isolated(review, running, self._store.availability.is_outage):
-            done = running.task.id if last and not running.failed else ""
-            _, more = self._decide_review(review, _Order(_INTAKE, done=done))
+            done = running.task.id if last and not running.failed and not refusal else ""
+            if refusal:
+                _, more = self._refuse(review, _Order(_INTAKE), refusal)
+            else:
+                _, more = self._decide_review(review, _Order(_INTAKE, done=done))
             left += filter(None, [more])
             if done:
                 return
@@ -796,8 +827,8 @@ class _Following:
 
     tasks: list[OutboxTask]
     """Those that have not begun."""
-    queue: list[tuple[int, int, Review, _RunningTask]] = field(default_factory=list)
-    """The reviews to decide, a heap: level, place in the order, review, its task."""
+    queue: list[tuple[int, int, Review, str, _RunningTask]] = field(default_factory=list)
+    """The reviews, a heap: level, place in the order, review, why it is refused if it is, task."""
     serial: Iterator[int] = field(default_factory=count)
     renewed: float = field(default_factory=time.monotonic)
     """Time at which the leases were renewed, in seconds of the monotonic clock."""

@@ -60,9 +60,10 @@ class Outbox:
         change = {"$set": {"lease": lease_end(self._clock(), seconds)}}
         return self._tasks.update_one({"_id": id, "owner": owner}, change).matched_count > 0
 
-    def give_back(self, id: str, owner: str) -> None:
-        """End the lease of a task that is not done."""
-        self._tasks.update_one({"_id": id, "owner": owner}, {"$set": FREE})
+    def give_back(self, id: str, owner: str, group: str = "") -> None:
+        """End the lease of a task that is not done; with `group`, it joins one."""
+        change = FREE | ({"group": group} if group else {})
+        self._tasks.update_one({"_id": id, "owner": owner}, {"$set": change})
 
     def remove(self, id: str) -> None:
         """Delete a task that is done; nothing happens if it is gone already."""
@@ -95,6 +96,7 @@ def _task_to_document(task: OutboxTask) -> Document:
         "due": task.due,
         "act": task.is_act,
         "authors": task.is_of_authors,
+        "group": task.group,
     }
 
 
@@ -110,4 +112,5 @@ def _task_from_document(document: Document) -> OutboxTask:
         document.get("due", 0),
         document.get("act", False),
         document.get("authors", False),
+        document.get("group", ""),
     )

@@ -15,6 +15,7 @@ from support.presence import present
 from support.stix_objects import yara_bomb
 
 from tocsin.admission.errors import Unavailable
+from tocsin.admission.timestamps import micros
 from tocsin.config import HubSettings
 from tocsin.server.intake import queue
 from tocsin.server.intake.admission import InboxAdmission
@@ -193,6 +194,39 @@ class TestTurns:
         assert len(hub.store.reviews.list_waiting()) == 45 - DECIDED
         work_off(hub.services.intake)
         assert not hub.store.reviews.list_waiting()
+
+    def test_what_less_strict_objects_bring_about_comes_first_in_all_turns(
+        self, hub: HubInProcess
+    ) -> None:
+        late, known = indicator("late.top"), indicator("known.top")
+        green = [relationship(known, f"green-{n}", late) for n in range(DECIDED + 5)]
+        follows = sdo("note", content="x", object_refs=[green[0]["id"]])
+        strict = [
+            relationship(known, f"amber-{n}", late, object_marking_refs=[AMBER])
+            for n in range(DECIDED + 5)
+        ]
+        sent = [*green, follows, *strict]
+        for begin in range(0, len(sent), 15):
+            post(hub, *sent[begin : begin + 15])
+        post(hub, late, known)
+        work_off(hub.services.intake)
+        last = max(micros(each["modified"]) for each in hub.feed("green"))
+        added = [each for each in hub.feed("amber") if each.get("object_marking_refs") == [AMBER]]
+        assert len(added) == len(strict)
+        assert all(micros(each["modified"]) >= last for each in added)
+
+    def test_what_waited_for_one_partner_keeps_that_of_another_not_waiting(
+        self, hub: HubInProcess
+    ) -> None:
+        for who, count in (("acme", 10 * DECIDED), ("north", 2 * DECIDED)):
+            late, known = indicator(f"late{count}.top"), indicator(f"known{count}.top")
+            waiting = [relationship(known, f"related-{n}", late) for n in range(count)]
+            for begin in range(0, count, 15):
+                post(hub, *waiting[begin : begin + 15], who=who)
+            post(hub, late, known, who=who)
+        work(hub, 4)
+        left = {each.partner for each in hub.store.reviews.list_waiting()}
+        assert left == {"acme"}
 
     def test_what_a_stopped_worker_has_not_decided_is_decided_by_another(
         self, hub: HubInProcess, store: Store
