@@ -138,9 +138,11 @@ def add_contribution(copy: WorkingCopy, new: Contribution, merge: Merge) -> Work
     """With a contribution, in place of what the partner said before under the same id."""
     own = [c for c in copy.contributions if c.partner == new.partner]
     others = [c for c in copy.contributions if c.partner != new.partner]
-    if own:
-        before = (each.first_reported or each.received for each in own)
-        early = early_reports(new, own) if others else None
+    # What readers may not see makes nobody the first to report: only the leader's words are shown.
+    seen = [c for c in own if c.tlp <= new.tlp]
+    if seen:
+        before = (each.first_reported or each.received for each in seen)
+        early = early_reports(new, seen) if others else None
         new = replace(new, first_reported=min(new.received, *before), early_reports=early)
     if (mine := copy.contribution(new.partner, new.source_id)) is not None:
         new = keep_unchanged(new, mine)
@@ -579,7 +581,12 @@ def _own_order(contribution: Contribution) -> tuple[int, int, str]:
 
 
 def _with_reports_of(head: Contribution, gone: Contribution) -> Contribution:
-    """The contribution with the times at which its partner reported under another id."""
+    """The contribution with the times at which its partner reported under another id.
+
+    Readers of the contribution who may not see the other one are shown nothing of it.
+    """
+    if gone.tlp > head.tlp:
+        return head
     return replace(
         head,
         first_reported=min(each.first_reported or each.received for each in (head, gone)),

@@ -196,6 +196,11 @@ ATTACKS: dict[str, list[Act]] = {
         say(WATCH, domain(GREEN, 3)),
         say(WATCH, domain(GREEN, 3, defanged=True)),
     ],
+    "see that another partner reported an observable before at a stricter level": [
+        say("acme", domain(AMBER, 9, defanged=True)),
+        say(WATCH, domain(GREEN)),
+        say("acme", domain(GREEN, 3, defanged=True)),
+    ],
     "see that what a grouping lists was stricter before": [
         say("north", domain(AMBER, 9)),
         say("open", {**grouping(DOMAIN_ID), "object_marking_refs": [GREEN]}),
