@@ -1,8 +1,9 @@
 """The order in which objects are sent, so that each comes after those that it refers to.
 
 A hub sorts what one submission has; a file is cut into several.  Most objects need no look at the
-others: the types in their references tell that they come first or second.  Of the rest, numbers for
-their ids and references are kept, and not the objects.
+others: the types in their references tell that they come first or second, in the order of the
+file; what they list of each other is completed as it comes.  Of the rest, numbers for their ids and
+references are kept, and not the objects.
 """
 
 from __future__ import annotations

@@ -145,6 +145,8 @@ class SendingFailure:
     """True if the hub was not reached, or says that it will be back."""
     wait: float = 0.0
     """Seconds that the hub asks to wait at least."""
+    is_checked: bool = False
+    """True if what the check found in the file has been printed."""
 
 
 @dataclass(slots=True)
@@ -157,6 +159,8 @@ class _Waiting:
     """When it is tried again."""
     is_overtaken: bool = False
     """True if another file was sent since it failed first."""
+    is_checked: bool = False
+    """See SendingFailure."""
 
 
 class SendingOrder:
@@ -194,6 +198,10 @@ class SendingOrder:
         """True if a file, as it is, could not be sent before."""
         return file.name in self._waiting
 
+    def is_checked(self, file: Path) -> bool:
+        """True if what the check found in a file, as it is, has been printed."""
+        return self.is_waiting(file) and self._waiting[file.name].is_checked
+
     def is_overtaken(self, file: Path) -> bool:
         """True if others were sent while a file waited."""
         return self.is_waiting(file) and self._waiting[file.name].is_overtaken
@@ -203,6 +211,7 @@ class SendingOrder:
     ) -> float:
         """Let a file wait that could not be sent; the seconds that it waits at least."""
         waiting = self._waiting.setdefault(file.name, _Waiting(version))
+        waiting.is_checked |= failure.is_checked
         for_hub = failure.is_away and not waiting.is_overtaken
         longest = _LONGEST_PAUSE if for_hub else _LONGEST_REFUSED
         waiting.pause = self._next_pause(waiting.pause, longest, failure)

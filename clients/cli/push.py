@@ -114,13 +114,15 @@ class _Outcome:
     """Why the first object that was not taken was not."""
     error: ShareError | None = None
     """Error that ended the push, or the wait for a status."""
+    is_checked: bool = True
+    """False if it ended before what the check found was printed."""
 
     @property
     def failure(self) -> SendingFailure:
         """The error, as far as it says when to try again."""
         is_away = self.error is None or isinstance(self.error, Unavailable)
         seconds = float(getattr(self.error, "seconds", 0.0))
-        return SendingFailure(is_away, min(seconds, _LONGEST_WAIT))
+        return SendingFailure(is_away, min(seconds, _LONGEST_WAIT), self.is_checked)
 
     def add(self, result: ObjectResult) -> None:
         """Count the result of an object."""
@@ -276,7 +278,7 @@ def _watch(settings: ClientSettings, inputs: Inputs, options: Mapping[str, Any])
             if version != versions[file]:  # it has changed while those before it were sent
                 continue
             named = replace(inputs, names=(str(file),))
-            repeated = {**options, "repeated": order.is_waiting(file)}
+            repeated = {**options, "repeated": order.is_checked(file)}
             outcome = _push_watched(settings, named, repeated)
             if outcome.code != stdio.UNAVAILABLE:
                 order.note_success(file, time.monotonic())
@@ -302,7 +304,7 @@ def _push_watched(settings: ClientSettings, inputs: Inputs, options: Mapping[str
         outcome = _push_files(settings, inputs, options)
     except ShareError as error:
         print_message(str(error))
-        return _Outcome(stdio.UNAVAILABLE, error=error)
+        return _Outcome(stdio.UNAVAILABLE, error=error, is_checked=False)
     if outcome.code == stdio.FAILED and outcome.error:
         is_taken = not outcome.verdicts["unsent"]  # then only a status is not known
         outcome.code = exit_code(outcome.verdicts, wait=False) if is_taken else stdio.UNAVAILABLE

@@ -435,6 +435,21 @@ class TestWatching:
         assert Path("stdout").read_text().count("10.0.4.12") == 1
 
     @pytest.mark.slow
+    def test_what_is_not_sent_is_printed_if_the_hub_was_away_before_the_check(self) -> None:
+        away = [Answer({"title": "Away"}, 500)] * 3
+
+        def script(request: Any) -> Any:
+            status = {"id": str(uuid.uuid4()), "status": "complete", "success_count": 1}
+            done = Answer(status, 202) if request.method == "POST" else None
+            return away.pop() if away else done
+
+        Path("out/a.txt").write_text("evil-portal.top\n10.0.4.12\n")
+        with serve_script(script) as server, watching(server.url) as wait_for:
+            wait_for("out", "the next attempt is in")
+            wait_for("out/sent/a.txt")
+        assert not away and Path("stdout").read_text().count("10.0.4.12") == 1
+
+    @pytest.mark.slow
     def test_a_file_waits_while_the_hub_is_away(self) -> None:
         answers = [Answer({"title": "Away"}, 500)] * 2
 
