@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 Run = Callable[..., Any]
 VALUES = 1_500
-KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "20"))
+KILLS = int(os.environ.get("TOCSIN_TEST_EXAMPLES", "12"))
 
 
 def published(hub: HubInProcess) -> Counter[str]:

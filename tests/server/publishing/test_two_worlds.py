@@ -51,7 +51,7 @@ def pair(engine_uri: str) -> Iterator[Pair]:
 @pytest.mark.slow
 @pytest.mark.long
 @settings(
-    max_examples=examples(30, 5),  # 2,000 with $TOCSIN_TEST_EXAMPLES
+    max_examples=examples(20, 5),  # 2,000 with $TOCSIN_TEST_EXAMPLES
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
