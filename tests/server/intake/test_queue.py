@@ -177,6 +177,7 @@ class TestTurns:
         assert not hub.store.reviews.list_waiting()
         assert not hub.store.outbox.lease("anybody", 10, 10)
 
+    @pytest.mark.slow
     def test_a_chain_of_objects_that_wait_for_each_other_keeps_no_other_waiting(
         self, hub: HubInProcess
     ) -> None:
@@ -195,6 +196,7 @@ class TestTurns:
         work_off(hub.services.intake)
         assert not hub.store.reviews.list_waiting()
 
+    @pytest.mark.slow
     def test_what_less_strict_objects_bring_about_comes_first_in_all_turns(
         self, hub: HubInProcess
     ) -> None:
@@ -215,6 +217,7 @@ class TestTurns:
         assert len(added) == len(strict)
         assert all(micros(each["modified"]) >= last for each in added)
 
+    @pytest.mark.slow
     def test_what_waited_for_one_partner_keeps_that_of_another_not_waiting(
         self, hub: HubInProcess
     ) -> None:
@@ -228,6 +231,7 @@ class TestTurns:
         left = {each.partner for each in hub.store.reviews.list_waiting()}
         assert left == {"acme"}
 
+    @pytest.mark.slow
     def test_what_a_stopped_worker_has_not_decided_is_decided_by_another(
         self, hub: HubInProcess, store: Store
     ) -> None:
