@@ -262,7 +262,7 @@ class ProcessPipes:
                 raise EOFError from None
 
     def read(self, size: int, deadline: float) -> bytes:
-        """Read so many octets."""
+        """Read exactly this number of octets."""
         descriptor, received = self._stdout.fileno(), self._received
         while len(received) < size:
             _wait_for(descriptor, select.POLLIN, deadline)

@@ -1,4 +1,4 @@
-"""The order in which objects are sent, so that each comes after those that it refers to.
+"""The order in which objects are sent, so that each comes after those that it needs.
 
 A hub sorts what one submission has; a file is cut into several.  Most objects need no look at the
 others: the types in their references tell that they come first or second, in the order of the

@@ -164,7 +164,10 @@ class _Waiting:
 
 
 class SendingOrder:
-    """Which files are sent when: one that failed waits, in pauses that grow.  Times in seconds."""
+    """The order in which files are sent; one that failed waits, in pauses that grow.
+
+    Times are in seconds.
+    """
 
     def __init__(self, first_pause: float) -> None:
         """Every pause is twice as long as the one before, and begins with twice the first."""

@@ -51,7 +51,7 @@ _NOT_BOUNDED = Finding(
 )
 _FOREIGN = "this id belongs to another partner here: send it under an id of your own"
 _CONFLICT = "this id and version are here with other content; raise `modified`"
-UNTOLD = (
+TAKEN_UNSEEN = (
     "taken; an account that may not read the collection does not learn what readers see: "
     "an id belongs to the partner that sent it first, and a version keeps its first content"
 )
@@ -204,7 +204,7 @@ def outcome_record(index: int, one: NewEntry, outcome: PublishOutcome, version: 
 
 def _untold_record(index: int, one: NewEntry) -> Record:
     """The record of an object for a sender that may not read what is in the collection."""
-    finding = Finding("publish", "versions", Action.NOTED, UNTOLD)
+    finding = Finding("publish", "versions", Action.NOTED, TAKEN_UNSEEN)
     return Record(index, Verdict.ADMITTED.value, one.id, one.version, one.id, (finding.as_json(),))
 
 

@@ -29,7 +29,7 @@ from tocsin.admission.errors import (
 from tocsin.admission.rules.anonymise_source import AUTHOR_REMOVED, ROUNDED
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.server.intake.verbatim import UNTOLD
+from tocsin.server.intake.verbatim import TAKEN_UNSEEN
 from tocsin.server.model import (
     Collection,
     CollectionKind,
@@ -92,7 +92,7 @@ _AWAITS_OBJECTS = "not published yet"
 """The outcome of an object that is held only until others arrive: nobody has to decide."""
 _UNCHANGED = "published already; nothing changed"
 _HELD_FOR_REVIEW = "held for review: "
-_INSTEAD = (*OUTCOMES, UNTOLD)
+_INSTEAD = (*OUTCOMES, TAKEN_UNSEEN)
 """Messages that stand for the outcome."""
 _ROUTINE = frozenset({AUTHOR_REMOVED, ROUNDED})
 """Messages of what is done to most objects; a status has them only in `x_tocsin_findings`."""
@@ -310,7 +310,7 @@ def _details(record: Record, submission: Submission, findings: _Findings) -> Res
         "x_tocsin_index": record.index,
         "x_tocsin_verdict": record.verdict,
     }
-    if record.public_id and all(f.get("message") != UNTOLD for f in record.findings):
+    if record.public_id and all(f.get("message") != TAKEN_UNSEEN for f in record.findings):
         resource["x_tocsin_public_id"] = record.public_id
     if record.findings:
         indexes = [findings[tuple(finding.items())] for finding in record.findings]

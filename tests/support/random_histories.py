@@ -93,10 +93,10 @@ class Author:
     marks_parts: bool = False
     """It marks parts of its objects more strictly."""
     is_observer: bool = False
-    """It is told of everything in its objects, so it may mark any part."""
+    """It sees everything in its own objects, so it may mark any part."""
 
     def happens(self, one_in: int) -> bool:
-        """True once in so many times."""
+        """True in one case of this number, at random."""
         return self.dice.randrange(one_in) == 0
 
     def report(self, level: Tlp) -> Object:

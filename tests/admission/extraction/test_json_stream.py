@@ -30,7 +30,7 @@ ELEMENTS = [
 
 @pytest.fixture(params=[1, 2, 3, 7, 64, 1 << 20])
 def piece(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read so many octets at once."""
+    """Let the reader take this number of octets at once."""
     monkeypatch.setattr(json_stream, "_PIECE", request.param)
 
 

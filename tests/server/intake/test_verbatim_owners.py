@@ -11,7 +11,7 @@ from support.hub import AMBER, GREEN, HubInProcess, details, findings, indicator
 
 from tocsin.admission.model import Tlp
 from tocsin.server.cli.collection import CollectionSpec, define_collection
-from tocsin.server.intake.verbatim import UNTOLD
+from tocsin.server.intake.verbatim import TAKEN_UNSEEN
 from tocsin.server.model import Account, Collection, CollectionKind, Partner
 from tocsin.server.store import Store
 
@@ -162,7 +162,7 @@ class TestAnAccountThatMayNotRead:
             assert "x_tocsin_public_id" not in each
             del each["id"], each["version"]
         assert answers == [answers[0]] * 4
-        assert (answers[0]["x_tocsin_verdict"], answers[0]["message"]) == ("admitted", UNTOLD)
+        assert (answers[0]["x_tocsin_verdict"], answers[0]["message"]) == ("admitted", TAKEN_UNSEEN)
 
     def test_a_version_that_it_sends_twice_is_answered_like_a_new_one(
         self, hub: HubInProcess
