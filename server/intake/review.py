@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from itertools import count
+from typing import NamedTuple
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.admission.markings.granular import split_by_tlp
@@ -157,6 +158,7 @@ _NO_WRITE_RIGHT = (
 )
 _NO_AGREEMENT = "no agreement with {} is in force that allows it: reject it, or add an agreement"
 _NEWER_IS_PUBLISHED = "you sent a newer version of it, which is published"
+_GONE = "it is not kept any more"
 _REVOKED = "was revoked while it waited"
 _REJECTED = "a reviewer rejected it"
 _RELEASED = "a reviewer released it as it was sent"
@@ -356,16 +358,14 @@ class Reviewer:
         while following.tasks or following.queue:
             while following.tasks:
                 running = _RunningTask(following.tasks.pop())
-                for review, refusal in self._begin_task(running.task):
+                for due in self._begin_task(running.task):
                     running.undecided += 1
-                    level = _REFUSED_LAST if refusal else _level(review)
-                    entry = level, next(following.serial), review, refusal, running
-                    heappush(following.queue, entry)
+                    heappush(following.queue, (due.level, next(following.serial), due, running))
             if following.queue:
                 if decided == most:
                     return False
-                *_, review, refusal, running = heappop(following.queue)
-                self._decide_next(review, refusal, running, following.tasks)
+                *_, due, running = heappop(following.queue)
+                self._decide_next(due, running, following.tasks)
                 decided += 1
         return True
 
@@ -498,25 +498,29 @@ class Reviewer:
 
         self._store.commit(write)
 
-    def _begin_task(self, task: OutboxTask) -> list[tuple[Review, str]]:
+    def _begin_task(self, task: OutboxTask) -> list[_Due]:
         """Do what needs no decision; the reviews to decide, and to refuse, with the reason.
 
         A task with none is done.
         """
         self._complete_waiting(task)
-        refused = [(each, _REVOKED) for each in self._list_revoked(task)]
-        waiting = self._store.reviews.list_waiting_for(task.arrived)
-        overtaken = [each for each in waiting if self._is_overtaken(each, task.arrived)]
-        refused += [(each, _NEWER_IS_PUBLISHED) for each in overtaken]
-        gone = {each.id for each, _ in refused}
-        decided = [(r, "") for r in waiting if r.rules in _BY_ITSELF and r.id not in gone]
-        if not decided and not refused:
-            self._store.outbox.remove(task.id)
-        return decided + refused
+        revoked = [_Due(each.id, _REFUSED_LAST, _REVOKED) for each in self._list_revoked(task)]
+        gone = {each.id for each in revoked}
 
-    def _decide_next(
-        self, review: Review, refusal: str, running: _RunningTask, left: list[OutboxTask]
-    ) -> None:
+        def read(review: Review) -> _Due | None:
+            if review.id in gone:
+                return None
+            if self._is_overtaken(review, task.arrived):
+                return _Due(review.id, _REFUSED_LAST, _NEWER_IS_PUBLISHED)
+            return _Due(review.id, _level(review)) if review.rules in _BY_ITSELF else None
+
+        waiting = self._store.reviews.list_waiting_for(task.arrived, read)
+        due = [*filter(None, waiting), *revoked]
+        if not due:
+            self._store.outbox.remove(task.id)
+        return due
+
+    def _decide_next(self, due: _Due, running: _RunningTask, left: list[OutboxTask]) -> None:
         """Decide a review of a task, or refuse it.  After a fault the task is tried again later.
 
         Tasks that follow are added to `left`.
@@ -525,10 +529,13 @@ class Reviewer:
             return
         running.undecided -= 1
         last = not running.undecided
-        with _isolated(review, running, self._store.availability.is_outage):
-            done = running.task.id if last and not running.failed and not refusal else ""
-            if refusal:
-                _, more = self._refuse(review, _Order(_INTAKE), refusal)
+        with _isolated(due.id, running, self._store.availability.is_outage):
+            review = self._store.reviews.find(due.id)
+            if review is None:
+                raise NotFound(_GONE)
+            done = running.task.id if last and not running.failed and not due.refusal else ""
+            if due.refusal:
+                _, more = self._refuse(review, _Order(_INTAKE), due.refusal)
             else:
                 _, more = self._decide_review(review, _Order(_INTAKE, done=done))
             left += filter(None, [more])
@@ -821,14 +828,23 @@ class _RunningTask:
     """Another worker has taken it over."""
 
 
+class _Due(NamedTuple):
+    """A review to decide, which is read when its turn comes."""
+
+    id: str
+    level: int
+    refusal: str = ""
+    """Why it is refused, if it is."""
+
+
 @dataclass(slots=True)
 class _Following:
     """Tasks that are done together, in one order."""
 
     tasks: list[OutboxTask]
     """Those that have not begun."""
-    queue: list[tuple[int, int, Review, str, _RunningTask]] = field(default_factory=list)
-    """The reviews, a heap: level, place in the order, review, why it is refused if it is, task."""
+    queue: list[tuple[int, int, _Due, _RunningTask]] = field(default_factory=list)
+    """The reviews, a heap: level, place in the order, review, its task."""
     serial: Iterator[int] = field(default_factory=count)
     renewed: float = field(default_factory=time.monotonic)
     """Time at which the leases were renewed, in seconds of the monotonic clock."""
@@ -852,7 +868,7 @@ def _level(review: Review) -> int:
 
 @contextmanager
 def _isolated(
-    review: Review, running: _RunningTask, is_outage: Callable[[Exception], bool]
+    review: str, running: _RunningTask, is_outage: Callable[[Exception], bool]
 ) -> Iterator[None]:
     """Let a fault cost one review and no other, except if the database is away."""
     try:
@@ -864,7 +880,7 @@ def _isolated(
     except Exception as error:
         if is_outage(error):
             raise
-        log.exception("cannot decide review %s; it is tried again later", review.id)
+        log.exception("cannot decide review %s; it is tried again later", review)
         running.failed = True
 
 

@@ -39,6 +39,7 @@ from tocsin.server.store.public_objects import concerns
 from tocsin.server.store.purge import redact
 
 K = TypeVar("K")
+T = TypeVar("T")
 WAITING = "waiting"
 _ORDER = {"asked": 1, "submission": 1, "index": 1}
 """The fields by which reviews are put in order."""
@@ -155,10 +156,16 @@ class Reviews:
         """The place of a review among others; see `QueuedReview.place`."""
         return place_in_order(_review_to_document(replace(review, object=b"")))
 
-    def list_waiting_for(self, arrivals: ArrivedIds) -> list[Review]:
-        """Waiting reviews that wait for any of the arrived ids, the oldest first."""
-        found = {d["_id"]: d for d in self._find_by_arrivals(arrivals)}
-        return _sort_reviews(each for each in found.values() if _waits_for(each, arrivals))
+    def list_waiting_for(self, arrivals: ArrivedIds, read: Callable[[Review], T]) -> list[T]:
+        """The result of `read` for each review that waits for one of the ids, the oldest first.
+
+        Thousands may wait for one id, so one review at a time is in memory.
+        """
+        found: dict[str, tuple[tuple[int, str, str], T]] = {}
+        for each in self._find_by_arrivals(arrivals):
+            if each["_id"] not in found and _waits_for(each, arrivals):
+                found[each["_id"]] = place_in_order(each), read(_review_from_document(each))
+        return [said for _, said in sorted(found.values(), key=lambda item: item[0])]
 
     def _find_by_arrivals(
         self, arrivals: ArrivedIds, fields: Document | None = None

@@ -121,9 +121,15 @@ class TestReviews:
             review(4, "other", waits_for=("b",)),
         ]
         store.commit(lambda txn: txn.reviews.add(waiting))
-        assert store.reviews.list_waiting_for(ArrivedIds("acme", frozenset("bz"))) == waiting[:2]
-        assert store.reviews.list_waiting_for(ArrivedIds("acme", frozenset("a"))) == waiting[:1]
-        assert store.reviews.list_waiting_for(ArrivedIds("acme")) == []
+        assert (
+            store.reviews.list_waiting_for(ArrivedIds("acme", frozenset("bz")), lambda each: each)
+            == waiting[:2]
+        )
+        assert (
+            store.reviews.list_waiting_for(ArrivedIds("acme", frozenset("a")), lambda each: each)
+            == waiting[:1]
+        )
+        assert store.reviews.list_waiting_for(ArrivedIds("acme"), lambda each: each) == []
 
 
 class TestPublicObjects:
