@@ -291,7 +291,7 @@ class TestEnds:
         assert set(writers.answers) == {202}
 
     def test_what_a_killed_process_had_begun_is_settled_at_once(self, start: Start) -> None:
-        hub = start(inline_objects=2_000, inline_octets=4_000_000)
+        hub = start(inline_objects=2_000, inline_octets=4_000_000, requests_per_minute=0)
         statuses: list[str] = []
 
         def post() -> None:

@@ -206,7 +206,9 @@ class HubProcess:
         """Yield every object of a feed, following `next`."""
         query = {"limit": str(limit)}
         while True:
-            page = self.ask(f"collections/{feed}/objects/", params=query).json()
+            answer = self.ask(f"collections/{feed}/objects/", params=query)
+            answer.raise_for_status()
+            page = answer.json()
             yield from page.get("objects", [])
             if not page.get("more"):
                 return
