@@ -352,7 +352,8 @@ class Contribution:
     raw: bytes = field(default=b"", repr=False)
     """See Candidate.raw."""
     unresolved_layers: tuple[Layer, ...] = field(default=(), repr=False)
-    """All layers with the submitter's ids, while objects they reference have not arrived."""
+    """With the submitter's ids: the first layer that references what has not arrived, and those
+    that are stricter."""
     reliability: int = 50
     """The partner's reliability, 0 to 100, when this was received."""
     group: str = ""

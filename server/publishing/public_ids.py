@@ -52,6 +52,10 @@ class PublicRef:
     """It is the hub's identity, in the place of the submitter's own."""
 
 
+RewrittenLayer = tuple[Tlp, RewrittenReferences]
+"""An object as readers of a level see it, with its references rewritten."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedCandidate:
     """A candidate with its references rewritten and its public id decided."""
@@ -63,8 +67,8 @@ class ResolvedCandidate:
     id: str
     key: str
     rewriting: RewrittenReferences
-    fuller: tuple[Layer, ...] = ()
-    """The stricter layers, with references rewritten."""
+    stricter: tuple[RewrittenLayer, ...] = ()
+    """The stricter layers."""
     generation: int = 0
     """Number of ids of the same thing that were revoked before this one."""
     first_id: str = ""
@@ -128,7 +132,7 @@ class PublicIds:
             public = RewrittenReferences(candidate.published)
             name = public_id(subject["type"], candidate.key, self._namespace)
             return ResolvedCandidate(candidate, said, name, candidate.key, public)
-        rewriting, fuller = resolve_layers(_layers(candidate), known)
+        (_, rewriting), *stricter = resolve_layers(_layers(candidate), known)
         kind = subject["type"]
         key = candidate.key
         if kind == "relationship" and not rewriting.missing:
@@ -141,7 +145,7 @@ class PublicIds:
             name = public_id_v4(kind, key, self._namespace)
         else:
             name = public_id(kind, key, self._namespace)
-        return ResolvedCandidate(candidate, said, name, key, rewriting, fuller)
+        return ResolvedCandidate(candidate, said, name, key, rewriting, tuple(stricter))
 
     def generation(self, resolved: ResolvedCandidate, number: int) -> ResolvedCandidate:
         """The candidate under another id; 0 is the first.
@@ -181,28 +185,36 @@ def _standard_ref(name: str, subject: StixObject) -> PublicRef:
 
 
 def resolve_layers(
-    layers: Sequence[Layer], known: Mapping[str, PublicRef]
-) -> tuple[RewrittenReferences, tuple[Layer, ...]]:
-    """The first layer with public ids, and the fuller ones.
+    layers: Sequence[Layer], known: Mapping[str, PublicRef], tlp: Tlp | None = None
+) -> list[RewrittenLayer]:
+    """The layers with public ids, and one for each further level that sees more of the references.
 
-    A stricter level sees more of the references, except of an observable, whose id follows
-    from them.
+    Of an observable no level sees more than `tlp`, by default that of the first layer: its id
+    follows from its references.
     """
-    (tlp, subject), *_ = layers
-    rewriting = _rewrite(subject, tlp, known)
-    levels = {level for level, _ in layers[1:]}
+    first, subject = layers[0]
     follows = is_observable_type(subject["type"])
-    if not follows:
-        hidden = [known[target].tlp for _, target in rewriting.dropped if _is_public(target, known)]
-        levels |= {level for level in hidden if tlp < level < Tlp.RED}
-    fuller: list[Layer] = []
-    below = rewriting.object
-    for level in sorted(levels):
-        layer = _rewrite(layer_at(layers, level), tlp if follows else level, known).object
-        if layer != below:
-            fuller.append((level, layer))
-            below = layer
-    return rewriting, tuple(fuller)
+    seen = first if tlp is None else tlp
+    levels = {level for level, _ in layers}
+    found: list[RewrittenLayer] = []
+    while levels:
+        level = min(levels)
+        rewriting = _rewrite(layer_at(layers, level), seen if follows else level, known)
+        found.append((level, rewriting))
+        levels.remove(level)
+        if not follows:
+            hidden = (known[t].tlp for _, t in rewriting.dropped if _is_public(t, known))
+            levels |= {each for each in hidden if level < each < Tlp.RED}
+    return found
+
+
+def published_layers(resolved: Iterable[RewrittenLayer]) -> list[Layer]:
+    """The layers that are published: not what lacks something it needs, nor what adds nothing."""
+    published: list[Layer] = []
+    for level, rewriting in resolved:
+        if not published or not (rewriting.missing or rewriting.object == published[-1][1]):
+            published.append((level, rewriting.object))
+    return published
 
 
 def _rewrite(subject: StixObject, tlp: Tlp, known: Mapping[str, PublicRef]) -> RewrittenReferences:

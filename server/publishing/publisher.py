@@ -67,6 +67,7 @@ from tocsin.server.publishing.public_ids import (
     leave_out_authors,
     lists_only_authors,
     objects_by_level,
+    published_layers,
     sort_by_references,
 )
 from tocsin.server.publishing.public_objects import (
@@ -95,7 +96,9 @@ from tocsin.server.publishing.references import (
     resolve_contribution,
     resolve_references,
     revocation_name,
+    waits_at,
     widen_definitions,
+    without_waiting_layers,
 )
 from tocsin.server.publishing.unit_of_work import UnitOfWork
 from tocsin.server.publishing.verdicts import (
@@ -663,9 +666,10 @@ def _stay(task: _Task, candidate: Candidate, said: Candidate, mine: Contribution
     copy, new = work.find(public_id), task.batch.contribution(candidate, mine.version)
     layers = [(new.tlp, new.object), *candidate.stricter_layers]
     new = replace(new, sent=digest_words(said, own.refs))
-    resolved, awaited = resolve_contribution(new, layers, own.refs)
-    moved = with_references_of(mine, resolved)
-    if awaited or mine.raw or moved == mine or mine.object["type"] == "relationship":
+    resolved, _ = resolve_contribution(new, layers, own.refs)
+    moved = with_references_of(mine, without_waiting_layers(resolved))
+    stays = mine.raw or moved == mine or mine.object["type"] == "relationship"
+    if stays or waits_at(resolved, resolved.tlp):
         again = replace(mine, received=task.batch.received)
         work.put(confirm_contribution(copy, mine, again, work.merge))
     else:
@@ -781,7 +785,7 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     refs = task.source_ids.refs
     resolved = _resolve(task, candidate)
     raised = explain_raised_level(candidate, resolved.candidate)
-    dropped = explain_dropped_references(resolved.rewriting)
+    dropped = explain_dropped_references(resolved.rewriting, resolved.stricter)
     held = _as_it_waits(candidate, refs).with_findings(*dropped)
     candidate = resolved.candidate.with_findings(*raised, *dropped)
     resolved = replace(resolved, candidate=candidate)
@@ -797,10 +801,9 @@ def _publish(task: _Task, candidate: Candidate) -> _Outcome:
     if subject and (state := _subject_state(task, resolved, subject)) is not None:
         return _refuse(task, _name_leading_id(task, candidate, subject, state), state)
     living = _keep_published_id(task, resolved) or _find_living_id(task, resolved)
-    parts = stricter_properties(
-        ((candidate.effective_tlp, living.rewriting.object), *living.fuller)
-    )
-    refs[str(candidate.source_id)] = PublicRef(living.id, candidate.effective_tlp, parts)
+    level = candidate.effective_tlp
+    parts = stricter_properties(published_layers([(level, living.rewriting), *living.stricter]))
+    refs[str(candidate.source_id)] = PublicRef(living.id, level, parts)
     return _merge(task, living, held)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, takewhile
+from itertools import chain, dropwhile, islice, takewhile
 
 import orjson
 
@@ -28,7 +28,11 @@ from tocsin.admission.merge.identity import (
     is_observable_type,
 )
 from tocsin.admission.model import Candidate, Contribution, Layer, StixObject, Tlp
-from tocsin.admission.stix.references import REQUIRED_REFERENCES, referenced_ids
+from tocsin.admission.stix.references import (
+    REQUIRED_REFERENCES,
+    RewrittenReferences,
+    referenced_ids,
+)
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import (
     GONE,
@@ -37,6 +41,7 @@ from tocsin.server.publishing.public_ids import (
     PublicRef,
     ResolvedCandidate,
     leave_out_authors,
+    published_layers,
     resolve_layers,
 )
 from tocsin.server.publishing.public_objects import WorkingCopy, add_contribution, is_valid
@@ -154,30 +159,54 @@ def resolve_contribution(
 ) -> tuple[Contribution, frozenset[str]]:
     """The contribution with public ids, and the ids that it waits for; empty if it lacks nothing.
 
-    While it waits, it waits for all that its partner's ids stand for: when one stands for something
-    else, the contribution says so then, and not when something that is hidden arrives.  It does not
-    wait for a reference from which its own id would follow.
+    `layers` are its layers with the submitter's ids, all or the stricter ones; those below stay.
+    Those below the first that lacks something wait for nothing: their readers may not see why.
+    While one waits, it waits for all that its partner's ids stand for: when one stands for
+    something else, the contribution says so then, and not when something that is hidden arrives.
+    It does not wait for a reference from which its own id would follow.
     """
     layers = [(level, leave_out_authors(layer, known)) for level, layer in layers]
-    rewriting, fuller = resolve_layers(layers, known)
-    makers = contributing_properties(rewriting.object["type"])
-    awaited: set[str] = set()
-    for path, target in rewriting.dropped:  # what was refused may be sent again, put right
-        if path[0] not in makers:
-            found = known.get(target)
-            awaited |= {target, found.id or target} if found else {target}
-    awaited = set(sorted(awaited)[:MOST_AWAITED])
-    used = {target for _, layer in layers for target in referenced_ids(layer)}
-    if awaited:
-        own = {each for each in used & known.keys() if known[each].id != each} - awaited
-        awaited |= set(sorted(own)[: MOST_AWAITED - len(awaited)])
+    resolved = resolve_layers(layers, known, contribution.tlp)
+    makers = contributing_properties(contribution.object["type"])
+    lacking = {level: _lacking(rewriting, makers, known) for level, rewriting in resolved}
+    waiting = tuple(dropwhile(lambda each: not lacking[each[0]], layers))
+    awaited: dict[str, None] = {}
+    for level, layer in waiting:  # what less strict ones wait for comes first, if it is too much
+        own = {each for each in referenced_ids(layer) if each in known and known[each].id != each}
+        awaited |= dict.fromkeys((*sorted(lacking[level]), *sorted(own)))
+    below = [each for each in layers_of(contribution) if each[0] < layers[0][0]]
+    every = [(level, _without_own_ids(layer)) for level, layer in published_layers(resolved)]
+    if below and every[0][1] == below[-1][1]:
+        every = every[1:]
+    (_, base), *stricter = below + every
     new = replace(
         contribution,
-        object=_without_own_ids(rewriting.object),
-        stricter_layers=tuple((level, _without_own_ids(layer)) for level, layer in fuller),
-        unresolved_layers=tuple(layers) if awaited else (),
+        object=base,
+        stricter_layers=tuple(stricter),
+        unresolved_layers=waiting,
     )
-    return new, frozenset(awaited)
+    return new, frozenset(islice(awaited, MOST_AWAITED))
+
+
+def _lacking(
+    rewriting: RewrittenReferences, makers: Collection[str], known: Mapping[str, PublicRef]
+) -> frozenset[str]:
+    """The ids that a layer waits for: what was refused may be sent again, put right."""
+    lost = {target for path, target in rewriting.dropped if path[0] not in makers}
+    return frozenset(lost | {known[each].id or each for each in lost & known.keys()})
+
+
+def waits_at(contribution: Contribution, level: Tlp) -> bool:
+    """True if what readers of a level see of it waits for other objects."""
+    waiting = contribution.unresolved_layers
+    return bool(waiting) and waiting[0][0] <= level
+
+
+def without_waiting_layers(contribution: Contribution) -> Contribution:
+    """The contribution without the stricter layers that wait for other objects."""
+    layers = contribution.stricter_layers
+    kept = tuple(each for each in layers if not waits_at(contribution, each[0]))
+    return replace(contribution, stricter_layers=kept)
 
 
 def digest_words(said: Candidate, known: Mapping[str, PublicRef]) -> bytes:
@@ -234,7 +263,9 @@ def _complete(work: UnitOfWork, wait: PendingReferences, arrivals: ArrivedIds) -
             new, more = resolve_contribution(mine, mine.unresolved_layers, known)
             below = _layers_not_concerned(wait, mine, known, arrivals)
             names = _names_in(below, known)
-            new = _keep_identity(_keep_layers(below, mine, new), mine)
+            if below:  # nothing to which their readers see a reference has arrived
+                new = _keep_layers(mine.unresolved_layers[len(below)][0], mine, new)
+            new = _keep_identity(new, mine)
             awaited |= (more - names) | (wait.targets & names)
             if new != mine and not _has_lost_what_it_needs(new, mine):
                 work.note_report(wait.public_id)
@@ -263,16 +294,10 @@ def _names_in(layers: Iterable[Layer], known: Mapping[str, PublicRef]) -> set[st
     return targets | {known[each].id for each in targets & known.keys()}
 
 
-def _keep_layers(below: Sequence[Layer], mine: Contribution, new: Contribution) -> Contribution:
-    """The new contribution, for readers of the layers `below` as it is published already.
-
-    Nothing to which they see a reference has arrived: see `_has_arrived`.
-    """
-    if not below:
-        return new
-    last = below[-1][0]
-    kept = [each for each in layers_of(mine) if each[0] <= last]
-    (_, base), *stricter = [*kept, *(each for each in layers_of(new) if each[0] > last)]
+def _keep_layers(concerned: Tlp, mine: Contribution, new: Contribution) -> Contribution:
+    """The new contribution, below the level `concerned` as it is published already."""
+    kept = (each for each in layers_of(mine) if each[0] < concerned)
+    (_, base), *stricter = [*kept, *(each for each in layers_of(new) if each[0] >= concerned)]
     waits = mine.unresolved_layers
     return replace(new, object=base, stricter_layers=tuple(stricter), unresolved_layers=waits)
 

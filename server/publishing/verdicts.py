@@ -29,6 +29,7 @@ from tocsin.admission.model import (
     Contribution,
     Finding,
     Path,
+    Tlp,
     Verdict,
 )
 from tocsin.admission.stix.references import RewrittenReferences
@@ -416,12 +417,17 @@ _EXTENSION_REMOVED = "removed, because the objects that it must reference were r
 _DECIDING = (Action.HELD, Action.REFUSED)
 
 
-def explain_dropped_references(rewriting: RewrittenReferences) -> list[Finding]:
-    """One finding for each property, however many references it lost.
+def explain_dropped_references(
+    rewriting: RewrittenReferences, stricter: Iterable[tuple[Tlp, RewrittenReferences]] = ()
+) -> list[Finding]:
+    """One finding for each property, however many references it lost, all levels together.
 
     One more for an extension that was removed because it needs them.
     """
     lost = Counter(_property_path(path) for path, _ in rewriting.dropped)
+    gone = {target for _, target in rewriting.dropped}
+    above = {(_property_path(p), t) for _, each in stricter for p, t in each.dropped}
+    lost.update(name for name, target in above if target not in gone)
     there = rewriting.object.get("extensions", {})
     inside = {str(path[1]) for path, _ in rewriting.dropped if path[0] == "extensions"}
     removed = [f"extensions.{name}" for name in sorted(inside - there.keys())]

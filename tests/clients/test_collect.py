@@ -183,6 +183,7 @@ class TestSubmitting:
         code, lines, _ = collect("--once")
         assert code == 0 and "1 unreadable" in lines[0]
 
+    @pytest.mark.slow
     def test_a_source_that_never_gave_a_document_that_can_be_read_has_failed(
         self, collect: Tocsin, hub: HubProcess
     ) -> None:

@@ -607,7 +607,10 @@ def test_the_advice_to_drop_a_filtered_source_works_as_it_is(
 
 @pytest.mark.parametrize(
     ("options", "file"),
-    [(["--mirror", "m"], "m/edl/domain.txt"), (["--output", "o", "--state", "s"], "o")],
+    [
+        (["--mirror", "m"], "m/edl/domain.txt"),
+        pytest.param(["--output", "o", "--state", "s"], "o", marks=pytest.mark.slow),
+    ],
 )
 def test_a_follow_waits_for_a_server_and_outlasts_what_it_answers(
     tocsin: Run, feed: Feed, options: list[str], file: str

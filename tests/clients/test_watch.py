@@ -495,7 +495,7 @@ class TestWatching:
         text = Path("stderr").read_text()
         assert answers == [] and f"says {status}: Ended" in text
 
-    @pytest.mark.parametrize("status", [403, 502])
+    @pytest.mark.parametrize("status", [403, pytest.param(502, marks=pytest.mark.slow)])
     def test_a_file_that_something_on_the_way_refuses_delays_no_other_one(
         self, status: int
     ) -> None:

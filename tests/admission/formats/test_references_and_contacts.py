@@ -275,6 +275,7 @@ class TestHostile:
         assert len(values(unit * (1_000_000 // len(unit)))) <= 1
 
 
+@pytest.mark.slow
 def test_many_hosts_and_mailboxes_are_compared_in_linear_time() -> None:
     text = "".join(
         f"It was at c{n}[.]bad{n}[.]top, and x{n}@mail{n}.top too.\n" for n in range(8_000)

@@ -24,10 +24,12 @@ from support.observables import sco
 from support.presence import present
 from support.statement_marking import STATEMENT
 
+from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Candidate, Tlp
-from tocsin.server.model import Partner
-from tocsin.server.publishing.public_ids import PublicIds
+from tocsin.admission.stix.references import RewrittenReferences
+from tocsin.server.model import Collection, CollectionKind, Partner
+from tocsin.server.publishing.public_ids import PublicIds, published_layers
 from tocsin.server.store import Store
 
 pytestmark = pytest.mark.slow
@@ -507,6 +509,78 @@ class TestStricterReferences:
         hub.push(strict, sdo("opinion", object_refs=[strict["id"]], **MEMBERS["opinion"]))
         [public] = [each for each in hub.feed("amber", "north") if each["type"] == "indicator"]
         assert hub_extension(public)["false_positives"] == 1
+
+
+COLLECTION_OF_ALL = Collection(
+    "f" * 8, "strict", CollectionKind.FEED, "Strict", "", Tlp.AMBER_STRICT
+)
+
+
+def marked(subject: dict[str, Any], *selectors: str, level: str = AMBER) -> dict[str, Any]:
+    """The object with parts that are marked more strictly."""
+    return subject | {"granular_markings": [{"marking_ref": level, "selectors": [*selectors]}]}
+
+
+def versions(hub: HubInProcess, feed: str, kind: str) -> list[dict[str, Any]]:
+    """All versions of the objects of a type in a feed."""
+    return [o for o in hub.feed(feed, **{"match[version]": "all"}) if o["type"] == kind]
+
+
+class TestReferencesOfStricterParts:
+    """They lead to what has not arrived."""
+
+    def test_are_there_for_those_who_may_see_them_once_it_arrives(self, hub: HubInProcess) -> None:
+        first, late = indicator("one.top"), indicator("two.top")
+        refs = [first["id"], late["id"]]
+        report = marked(sdo("report", object_refs=refs, **MEMBERS["report"]), "object_refs.[1]")
+        assert hub.verdicts(hub.push(first, report)) == ["admitted"] * 2
+        before = versions(hub, "green", "report")
+        hub.push(late)
+        assert versions(hub, "green", "report") == before
+        assert len(before) == 1 and len(before[0]["object_refs"]) == 1
+        assert len(versions(hub, "amber", "report")[-1]["object_refs"]) == 2
+        assert hub.store._base.pending_references.count_documents({}) == 0
+
+    def test_is_said_to_the_sender(self, hub: HubInProcess) -> None:
+        first = indicator("one.top")
+        refs = [first["id"], *(f"indicator--{uuid.uuid4()}" for _ in range(3))]
+        report = sdo("report", object_refs=refs, **MEMBERS["report"])
+        status = hub.push(first, marked(report, "object_refs.[2]", "object_refs.[3]"))
+        [finding] = [each for each in findings(status) if each["rule"] == "references"]
+        assert finding["message"].startswith("3 of its references")
+
+    def test_do_not_let_the_other_parts_wait(self, hub: HubInProcess) -> None:
+        member = indicator("one.top")
+        grouping = waiting_grouping(member)
+        hub.push(member, marked(grouping, "object_refs.[1]"))
+        before = versions(hub, "green", "grouping")
+        other = indicator("two.top") | {n: member[n] for n in ("id", "created", "modified")}
+        hub.push(other)
+        assert versions(hub, "green", "grouping") == before
+        [public] = [o for o in hub.feed("amber") if o["type"] == "indicator" and "revoked" not in o]
+        assert versions(hub, "amber", "grouping")[-1]["object_refs"] == [public["id"]]
+
+    def test_are_of_no_layer_that_needs_them(self) -> None:
+        levels = [RewrittenReferences({"type": "file", "name": name}) for name in "abc"]
+        levels[1] = replace(levels[1], missing=("file--1",))
+        layers = published_layers(
+            zip((Tlp.GREEN, Tlp.AMBER, Tlp.AMBER_STRICT), levels, strict=True)
+        )
+        assert [level for level, _ in layers] == [Tlp.GREEN, Tlp.AMBER_STRICT]
+
+    def test_that_are_stricter_still_are_for_that_level(self, hub: HubInProcess) -> None:
+        strict = TLP_2_IDS[Tlp.AMBER_STRICT]
+        hub.store.feeds.add(COLLECTION_OF_ALL)
+        hub.join(Partner("strict", "Strict Limited", max_tlp=Tlp.AMBER_STRICT))
+        members = indicator("one.top"), indicator("two.top", object_marking_refs=[strict])
+        refs = [each["id"] for each in members]
+        report = marked(sdo("report", object_refs=refs, **MEMBERS["report"]), "object_refs.[1]")
+        hub.push(*members, report, who="strict")
+        ids = [o["id"] for o in hub.feed("amber") if o["type"] == "report"]
+        [public] = hub.store.read(lambda known: known.public_objects(ids)).values()
+        [mine] = public.contributions
+        counts = [(level, len(each["object_refs"])) for level, each in mine.stricter_layers]
+        assert counts == [(Tlp.AMBER_STRICT, 2)]
 
 
 class TestWhatIsGoneWaitsForNothing:

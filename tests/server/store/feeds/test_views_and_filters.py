@@ -190,6 +190,7 @@ class TestFilters:
             found += bool(expected)
         assert found > len(EVERY_FIELD) / 2
 
+    @pytest.mark.slow
     def test_by_level_find_in_a_union_what_either_source_has(self, shelf: Any) -> None:
         parsed = parse(shelf["union"].page(Query(5_000)))
         for value in values_of("tlp"):
