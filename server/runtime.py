@@ -418,6 +418,7 @@ def serve(  # noqa: PLR0913
             # Only this process uses the engine, so the holders of these leases are dead.
             hub.services.store.submissions.release_all()
             hub.services.store.outbox.release_all()
+        hub.services.store.forget_killed()
         hub.services.store.deliveries.begin(alone=not settings.mongo_uri)
         hub.services.monitor.certificate = tls
         front = (
@@ -704,6 +705,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
         open_runtime(settings, echo, clock, _count_examiners(settings), prepare=True) as hub,
         _serve_metrics(hub, echo),
     ):
+        hub.services.store.forget_killed()
         workers = start_workers(hub.services, stop)
         _freeze_loaded_objects()
         echo("working")

@@ -16,10 +16,11 @@ collection by collection.  An older server gets all writes that way.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_preferences import ReadPreference
 
 from tocsin.admission.errors import Unavailable
+from tocsin.server.processes.liveness import ProcessMark, find_own_mark, has_ended
 from tocsin.server.store.connection import (
     INTERNAL_ERROR,
     NOT_DONE,
@@ -46,10 +48,16 @@ from tocsin.server.store.connection import (
     TransactionTooLarge,
 )
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 _LEAST_SECONDS = 1.0
 """Seconds for a command at the end of the time: what was begun is to be brought to an end."""
+_PATIENCE_SECONDS = 2.0
+"""Seconds for which a commit waits for others before it looks whether they were killed."""
+_KILLED_PAUSE = 5.0
+"""Seconds between two such looks."""
 _LAST_LOOK_SECONDS = 5.0
 """The last seconds of a commit's time, to look if it is kept though nothing has said so."""
 _FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.005, 1.5, 0.5
@@ -91,6 +99,9 @@ class Commits:
         self._client, self._numbers = client, base.clock
         self._id = process
         self._latest = 0
+        self._own_mark = find_own_mark()
+        self._look_again = 0.0
+        """The time, of `time.monotonic`, before which nobody is looked for who was killed."""
 
     def run(self, work: Callable[[ClientSession, CommitNumber], T], deadline: float) -> T:
         """Run `work` in a transaction and commit it; `deadline` is in seconds of `time.monotonic`.
@@ -101,6 +112,7 @@ class Commits:
         """
         session, number = self._session, self._begin()
         pauses = _Pauses(deadline)
+        self._look_again = max(self._look_again, time.monotonic() + _PATIENCE_SECONDS)
         while True:
             session.start_transaction(*TRANSACTION)
             try:
@@ -113,6 +125,8 @@ class Commits:
                 if not isinstance(error, PyMongoError) or not error.has_error_label(NOT_DONE):
                     raise
                 pauses.wait(error)
+                if time.monotonic() > self._look_again:
+                    self._end_transactions_of_killed()
                 continue
             fault = self._commit(number, pauses)
             if fault is None:
@@ -125,9 +139,41 @@ class Commits:
         if found is not None and "session" in found:
             self._client.admin.command("killSessions", [{"id": found["session"]}])
 
+    def find_killed(self) -> list[str]:
+        """The names of the processes of this machine that have ended without closing their store.
+
+        Elsewhere than on Linux it finds none.
+        """
+        if self._own_mark is None:
+            return []
+        machine = self._own_mark.machine
+        others = self._numbers.find({"_id": {"$ne": self._id}, "machine": machine})
+        marks = {
+            str(each["_id"]): ProcessMark(machine, each["process"], each["started"])
+            for each in others
+        }
+        return [name for name, mark in marks.items() if has_ended(mark)]
+
+    def forget(self, process: str) -> None:
+        """Delete the number of the latest commit of a process that has ended."""
+        self._numbers.delete_one({"_id": process})
+
     def close(self) -> None:
-        """End the session."""
+        """End the session.  If the database is away, the number is left to `find_killed`."""
+        if self._latest:
+            with suppress(PyMongoError), pymongo.timeout(_LEAST_SECONDS):
+                self.forget(self._id)
         self._session.end_session()
+
+    def _end_transactions_of_killed(self) -> None:
+        """End what killed processes have left open: the database itself would do it in a minute."""
+        self._look_again = time.monotonic() + _KILLED_PAUSE
+        try:
+            with pymongo.timeout(_LAST_LOOK_SECONDS):
+                for process in self.find_killed():
+                    self.end_transaction_of(process)
+        except PyMongoError as error:  # not permitted, say
+            log.warning("transactions of ended processes end by themselves: %s", error)
 
     def _commit(self, number: int, pauses: _Pauses) -> PyMongoError | None:
         """Commit; the error if nothing is kept and another attempt may succeed."""
@@ -170,9 +216,12 @@ class Commits:
         """The number of a new commit."""
         if not self._latest:
             session = self._session.session_id["id"]
-            initial = {"$setOnInsert": {"turn": 0, "session": session}}
+            initial = {"turn": 0, "session": session}
+            if (mark := self._own_mark) is not None:
+                known = {"machine": mark.machine, "process": mark.number, "started": mark.started}
+                initial |= known
             with pymongo.timeout(_LAST_LOOK_SECONDS):
-                self._numbers.update_one({"_id": self._id}, initial, upsert=True)
+                self._numbers.update_one({"_id": self._id}, {"$setOnInsert": initial}, upsert=True)
         self._latest += 1
         return self._latest
 

@@ -200,6 +200,11 @@ class Store:
         self._forget_again = time.monotonic() + _FORGET_PAUSE
         self._forget(process)
 
+    def forget_killed(self) -> None:
+        """Do the same for all processes of this machine that were killed, whatever they did."""
+        for process in self._commits.find_killed():
+            self.forget_process(process)
+
     def forget_ended(self) -> None:
         """Do what `forget_process` could not, if there is such a process; once in a while."""
         if self._ended and time.monotonic() > self._forget_again:
@@ -216,6 +221,7 @@ class Store:
             self.submissions.release_owner(process)
             self.outbox.release_owner(process)
             self.deliveries.note_death(process)
+            self._commits.forget(process)
         self._ended.discard(process)
 
     def epoch(self) -> str:

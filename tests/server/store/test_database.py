@@ -53,6 +53,18 @@ store.commit(work)
 FEED = Collection("6f9d0f2e-6d1c-4c3f-9d1a-0c8d4f1b7a11", "green", CollectionKind.FEED, "Green")
 
 
+@pytest.fixture
+def holding(store: Store, engine_uri: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has leased a submission, and is in a transaction."""
+    store.submissions.receive(submission())
+    command = [sys.executable, "-c", HOLDING, engine_uri, store._base.name, FEED.id]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"has the clock\n"
+        yield process
+        process.kill()
+    store.forget_process("killed")
+
+
 def submission(number: int = 1, total: int = 3, raw: bytes = b"raw") -> Submission:
     id = str(uuid.UUID(int=number))
     return Submission(id, "acme-bot", "acme", FEED.id, received=number, total=total, raw=raw)
@@ -203,20 +215,46 @@ class TestCommitting:
         assert ids == [posting(1).id, posting(2).id]
 
     def test_what_a_killed_process_has_begun_can_be_forgotten(
-        self, store: Store, engine_uri: str
+        self, store: Store, holding: subprocess.Popen[bytes]
     ) -> None:
-        store.submissions.receive(submission())
-        command = [sys.executable, "-c", HOLDING, engine_uri, store._base.name, FEED.id]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        with process:
-            assert process.stdout and process.stdout.readline() == b"has the clock\n"
-            process.kill()
+        holding.kill()
+        holding.wait()
         began = time.monotonic()
         store.forget_process("killed")
         store.commit(lambda txn: txn.publish(FEED.id, [posting(2)]))
         assert time.monotonic() - began < 20  # the database itself would take a minute
         assert [e.id for e in store.feeds.page(FEED.id, Query()).entries] == [posting(2).id]
-        assert lease_next(store, "another", 60) == submission()
+        assert lease_next(store, "another", 600) == submission()
+
+    @pytest.mark.slow
+    def test_nobody_waits_long_for_the_transaction_of_a_killed_process(
+        self, store: Store, holding: subprocess.Popen[bytes]
+    ) -> None:
+        holding.kill()
+        holding.wait()
+        began = time.monotonic()
+        store.commit(lambda txn: txn.publish(FEED.id, [posting(2)]))
+        assert time.monotonic() - began < 30  # the database itself would take a minute
+        assert [e.id for e in store.feeds.page(FEED.id, Query()).entries] == [posting(2).id]
+
+    def test_all_killed_processes_of_a_machine_can_be_forgotten(
+        self, store: Store, holding: subprocess.Popen[bytes]
+    ) -> None:
+        store.forget_killed()
+        assert lease_next(store, "another", 600) is None  # it lives
+        holding.kill()
+        holding.wait()
+        store.forget_killed()
+        assert lease_next(store, "another", 600) == submission()
+        assert store._commits.find_killed() == []
+
+    def test_a_store_that_is_closed_leaves_nothing(self, store: Store, engine_uri: str) -> None:
+        before = store._base.clock.count_documents({})
+        other = Store.connect(engine_uri, name=store._base.name)
+        other.commit(lambda txn: txn.publish(FEED.id, [posting(2)]))
+        assert store._base.clock.count_documents({}) == before + 1
+        other.close()
+        assert store._base.clock.count_documents({}) == before
 
     def test_leases_end_also_where_transactions_of_others_may_not_be_ended(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
