@@ -95,7 +95,7 @@ def test_a_hub_backed_up_under_load_goes_on_after_a_wipe(tmp_path: Path) -> None
     scratch.wait_for(10)
     earlier = list(inbox.statuses)
     settled = {each: hub.wait_until_settled(each) for each in earlier}
-    waiting = indicators(2_000)
+    waiting = indicators(1_000)
     queued = hub.post(waiting).json()
     assert queued["x_tocsin_settled"] is False
     made = finish(run("backup", file, "--data", hub.data, "--json"))
