@@ -195,6 +195,7 @@ class Intake:
     def stop(self) -> None:
         """Leave what was begun to other workers, or to the next start."""
         self.evaluator.drop_ahead()
+        self.reviewer.stop()
         for id in list(self._begun):
             self._give_back(id, forgive=True)
 

@@ -343,10 +343,23 @@ class Reviewer:
         """Do a task, and those that it leaves; after `most` decisions, workers do the rest."""
         following = _Following([] if task is None else [task])
         if not self._go_on(following, most):
-            group = str(uuid.uuid4())  # they keep their order
-            for running in following.running:
-                if not (running.failed or running.lost):
-                    self._store.outbox.give_back(running.task.id, self._owner, group)
+            self._give_back(following)
+
+    def stop(self) -> None:
+        """Leave to other workers what is not done."""
+        for task in self._taken:
+            self._store.outbox.give_back(task.id, self._owner, task.group)
+        for following in self._unfinished:
+            self._give_back(following)
+        self._taken.clear()
+        self._unfinished.clear()
+
+    def _give_back(self, following: _Following) -> None:
+        """Leave the rest of some tasks to workers, in its order."""
+        group = str(uuid.uuid4())
+        for running in following.running:
+            if not (running.failed or running.lost):
+                self._store.outbox.give_back(running.task.id, self._owner, group)
 
     def _go_on(self, following: _Following, most: int | None) -> bool:
         """Go on with tasks until nothing is left (True), or `most` reviews are decided.

@@ -242,7 +242,7 @@ class TestTurns:
         post(hub, late, known)
         work(hub, 1)
         assert len(store.reviews.list_waiting()) == DECIDED
-        store.outbox.release_all()
+        hub.services.intake.stop()
         work_off(HubInProcess(store, founded=True).services.intake)
         assert not store.reviews.list_waiting()
 
