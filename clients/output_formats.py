@@ -80,6 +80,11 @@ class LineOutput:
         self._replacement = replacement
         self._already_written: set[bytes] = set()
 
+    @property
+    def is_replacing(self) -> bool:
+        """True if what was written has not replaced the file yet."""
+        return self._replacement is not None
+
     def resume(self, cursor: Cursor) -> None:
         """Continue a file where a poll broke off, or after `finish`.
 
@@ -98,7 +103,8 @@ class LineOutput:
                 self._stream.write(b"\n")
         else:
             self._stream.write(self._header)
-        self._header = b""
+        if not self._name:  # of a file, its length tells that it has one
+            self._header = b""
 
     def write(self, objects: Sequence[bytes]) -> None:
         """See Output.write."""
@@ -157,6 +163,7 @@ class BundleOutput:
     """An output of one STIX bundle; see `poll.Output`."""
 
     incremental = False
+    is_replacing = True
 
     def __init__(
         self, stream: BinaryIO, path: Path | None = None, replacement: Replacement | None = None
@@ -204,9 +211,10 @@ class DistinctOutput:
     One collection may hold all that another does.  The last 100,000 objects are remembered.
     """
 
-    def __init__(self, output: LineOutput | BundleOutput) -> None:
-        """`output` gets each object once."""
+    def __init__(self, output: LineOutput | BundleOutput, polls: int = 1) -> None:
+        """`output` gets each object once, and is finished by the last of so many polls."""
         self._output = output
+        self._polls_left = polls
         self._written: dict[bytes, None] = {}
         self._unsettled: list[bytes] = []
         """Those that may be lost if the next write fails."""
@@ -233,7 +241,8 @@ class DistinctOutput:
 
     def finish(self) -> tuple[str, int]:
         """See Output.finish."""
-        return self._settle(self._output.finish)
+        self._polls_left -= 1
+        return self._settle(self._output.sync if self._polls_left else self._output.finish)
 
     def _settle(self, end: Callable[[], tuple[str, int]]) -> tuple[str, int]:
         with self._forgetting():

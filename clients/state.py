@@ -62,6 +62,8 @@ class StateFile:
     def __init__(self, path: Path) -> None:
         """`path` need not exist yet."""
         self._path = resolve(path)
+        self._unsaved: dict[str, Cursor] = {}
+        """Cursors for which there was no room; what they cover was written, perhaps to a pipe."""
 
     def check(self) -> None:
         """Raises Malformed or UnusableFile if the file cannot be used, before a poll begins."""
@@ -75,8 +77,11 @@ class StateFile:
 
         The one of the same collection at another URL holds too.
         Raises Malformed if the file is damaged or not a state file: guessing would lose
-        objects or deliver all of them a second time.
+        objects or deliver all of them a second time.  Raises UnusableFile if there is still no
+        room for a cursor that could not be saved.
         """
+        for unsaved in [*self._unsaved]:
+            self.save(unsaved, self._unsaved[unsaved])
         cursors = self._read_cursors()
         moved = find_moved(key, cursors)
         if key not in cursors and moved:
@@ -91,8 +96,9 @@ class StateFile:
     def save(self, key: str, cursor: Cursor) -> None:
         """Keep the cursor durably.
 
-        Raises UnusableFile if the file cannot be written.
+        Raises UnusableFile if the file cannot be written; `load` tries again.
         """
+        self._unsaved[key] = cursor
         cursors = {**self._read_cursors(), key: format_cursor(cursor)}
         for old in find_moved(key, cursors):
             del cursors[old]
@@ -105,6 +111,7 @@ class StateFile:
                 replacement.finish()
             finally:
                 replacement.abandon()
+        del self._unsaved[key]
 
     def _read_cursors(self) -> dict[str, Any]:
         try:

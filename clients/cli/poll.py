@@ -8,10 +8,11 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -45,9 +46,15 @@ from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.files import DiskFull
 from tocsin.clients.http import Collection, Hub
 from tocsin.clients.mirror import Mirror, MirrorChanges, MirrorOptions
-from tocsin.clients.output_formats import FORMATS, DistinctOutput, open_output
+from tocsin.clients.output_formats import (
+    FORMATS,
+    BundleOutput,
+    DistinctOutput,
+    LineOutput,
+    open_output,
+)
 from tocsin.clients.poll import PollQuery, poll
-from tocsin.clients.state import State, StateFile, cursor_key, open_state
+from tocsin.clients.state import MemoryState, State, StateFile, cursor_key, open_state
 from tocsin.clients.taxii20 import Hub20
 from tocsin.clients.terminal import open_stdout, print_message, progress_bar
 from tocsin.config import ClientSettings, stdio
@@ -61,6 +68,8 @@ _INTERRUPTED = (
 
 _NEXT = "{}; the next poll is in {:g} s"
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 _MIRROR_KEEPS = (
     "a mirror keeps by itself how far it has come, and needs every version of an object to know "
@@ -234,7 +243,10 @@ def poll_command(settings: ClientSettings, collections: tuple[str, ...], **optio
     _check_options(options, len(collections))
     _check_files(settings, options["output"], options["state"])
     kind = Hub20 if options["taxii"] == "2.0" else Hub
-    with _open_destination(options) as destination, open_hub(settings, kind) as hub:
+    with ExitStack() as stack:
+        open_it = partial(_open_destination, options, stack)
+        destination = _wait(DiskFull, open_it, options["follow"])
+        hub = stack.enter_context(open_hub(settings, kind))
         try:
             if isinstance(destination, Mirror):
                 _mirror(hub, collections, query, destination, options)
@@ -246,14 +258,11 @@ def poll_command(settings: ClientSettings, collections: tuple[str, ...], **optio
     return stdio.DONE
 
 
-@contextmanager
-def _open_destination(options: dict[str, Any]) -> Iterator[Mirror | State]:
+def _open_destination(options: dict[str, Any], stack: ExitStack) -> Mirror | State:
     """The mirror, else the state; opened before anything is requested."""
     if not options["mirror"]:
-        yield open_state(options["state"] or None)
-        return
-    with Mirror(Path(options["mirror"])) as mirror:
-        yield mirror
+        return open_state(options["state"] or None)
+    return stack.enter_context(Mirror(Path(options["mirror"])))
 
 
 def _check_options(options: dict[str, Any], count: int) -> None:
@@ -304,12 +313,12 @@ def _find_readable(hub: Hub, names: Iterable[str]) -> list[Collection]:
     return list({each.url: each for each in map(hub.find_usable, names)}.values())
 
 
-def _wait_for_readable(hub: Hub, names: Iterable[str], interval: float | None) -> list[Collection]:
-    """The same; with `interval`, in seconds, a server that is away is waited for."""
+def _wait(obstacle: type[ShareError], begin: Callable[[], _T], interval: float | None) -> _T:
+    """The value of `begin`; with `interval`, in seconds, again as long as it meets an obstacle."""
     while True:
         try:
-            return _find_readable(hub, names)
-        except Unavailable as error:
+            return begin()
+        except obstacle as error:
             if interval is None:
                 raise
             print_message(_NEXT.format(error, interval))
@@ -324,23 +333,34 @@ def _write_output(
     options: dict[str, Any],
 ) -> None:
     """Write what is new to one output."""
-    collections = _wait_for_readable(hub, names, options["follow"])
+    collections = _wait(Unavailable, partial(_find_readable, hub, names), options["follow"])
     path = Path(options["output"]) if options["output"] not in (None, "", "-") else None
     append = isinstance(state, StateFile)
     format = (options["formats"] or ("jsonl",))[0]
-    output = open_output(format, path, open_stdout(), append=append)
+    open_it = partial(open_output, format, path, open_stdout(), append=append)
     hidden = path is None and sys.stdout.isatty()
     total = 0
 
-    def poll_all() -> Iterator[int]:
-        nonlocal total
-        distinct = DistinctOutput(output) if len(collections) > 1 else output
-        for each in collections:
-            for objects in poll(hub, each, query, distinct, state):
-                total += objects
-                yield objects
+    with ExitStack() as stack:
+        output: LineOutput | BundleOutput | None = None
 
-    with closing(output):
+        def poll_all() -> Iterator[int]:
+            nonlocal total, output, state
+            if output is None:
+                output = stack.enter_context(closing(open_it()))
+            several = len(collections)
+            distinct = DistinctOutput(output, several) if several > 1 else output
+            try:
+                for each in collections:
+                    for objects in poll(hub, each, query, distinct, state):
+                        total += objects
+                        yield objects
+            except DiskFull:
+                if output.is_replacing:  # it ends with this poll, and the next one begins anew
+                    stack.close()
+                    output, state, total = None, MemoryState(), 0
+                raise
+
         _follow(poll_all, options["follow"], hidden)
     if format == "list" and (sys.stderr.isatty() or log.isEnabledFor(logging.INFO)):
         print_message(
@@ -434,10 +454,10 @@ def _split_lists(values: Iterable[str]) -> tuple[str, ...]:
 def _follow(run_poll: Callable[[], Iterator[int]], interval: float | None, hidden: bool) -> None:
     """Poll once; with `interval`, in seconds, until interrupted.
 
-    A server that is away is waited for, also at the start.  After a poll that succeeded, the
-    command is known to be right, and neither an answer of the server nor a full disk ends it.
+    A server that is away and room on a full disk are waited for, also at the start.  After a poll
+    that succeeded, the command is known to be right, and no answer of the server ends it.
     """
-    passing: tuple[type[ShareError], ...] = (Unavailable,)
+    passing: tuple[type[ShareError], ...] = (Unavailable, DiskFull)
     with progress_bar("polling", known_total=False, hidden=hidden) as progress:
         task = progress.add_task("", total=None)
         while True:

@@ -1,5 +1,6 @@
 """JSON lines, exit codes and messages of the command `tocsin`."""
 
+import errno
 import json
 import logging
 import os
@@ -7,17 +8,27 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
 from support.disk import limited_files
 from support.hub import HubInProcess
-from support.taxii_servers import COLLECTION, Answer, Medallion, indicator, serve_script
+from support.taxii_servers import (
+    COLLECTION,
+    OTHER,
+    Answer,
+    Medallion,
+    ReceivedRequest,
+    indicator,
+    serve_script,
+    usual_resources,
+)
 from support.terminal import lines_of, run_on_terminal
 
 from tocsin.clients.cli.main import main
@@ -348,13 +359,113 @@ class TestPoll:
         assert tocsin("poll", COLLECTION, *output)[0] == 0
         assert written.read_bytes() == whole.read_bytes()
 
-    def test_a_full_disk_at_the_first_poll_ends_a_follow_with_1_and_names_the_file(
+    @pytest.mark.parametrize(
+        ("format", "room"),
+        [*((each, 1_000) for each in ("csv", "list", "mirror", "stateless")), ("csv", 0)],
+    )
+    def test_a_follow_waits_for_room_also_at_its_first_poll(
+        self,
+        tocsin: Callable[..., Any],
+        partner: Medallion,
+        tmp_path: Path,
+        format: str,
+        room: int,
+    ) -> None:
+        line_format = "csv" if format == "csv" else "list"
+        output, written = ["--mirror", "m"], tmp_path / "m/edl/domain.txt"
+        if format != "mirror":
+            output, written = ["--output", "o", "--format", line_format], tmp_path / "o"
+            output += [] if format == "stateless" else ["--state", "s"]
+        partner.add(*(acceptable_indicator(n) for n in range(200)))
+        words = [*COMMAND, "poll", COLLECTION, "--follow", "0.1", "--limit", "40", *output]
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with limited_files(room):
+            following = subprocess.Popen(words, stderr=subprocess.PIPE)
+        with following:
+            assert following.stderr is not None
+            message = following.stderr.readline().decode()
+            resource.prlimit(following.pid, resource.RLIMIT_FSIZE, limit)
+            wait_for_lines(written, 200)
+            partner.add(acceptable_indicator(200))
+            wait_for_lines(written, 201 + (format == "csv"))
+            following.send_signal(signal.SIGINT)
+            following.communicate(timeout=10)
+        assert "cannot be written" in message and message.endswith("; the next poll is in 0.1 s\n")
+        assert tocsin("poll", COLLECTION, "--output", "p", "--format", line_format)[0] == 0
+        assert sorted(written.read_bytes().split()) == sorted(Path("p").read_bytes().split())
+
+    def test_a_follow_waits_also_if_there_is_no_room_to_make_the_state_file(
+        self, tocsin: Callable[..., Any], partner: Medallion, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        partner.add(acceptable_indicator(0))
+        pauses: list[float] = []
+
+        def make_none(*_: object) -> NoReturn:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def pause(seconds: float) -> None:
+            if pauses:
+                raise KeyboardInterrupt
+            pauses.append(seconds)
+            monkeypatch.setattr(tempfile, "mkstemp", make)
+
+        make = tempfile.mkstemp
+        monkeypatch.setattr(tempfile, "mkstemp", make_none)
+        monkeypatch.setattr(time, "sleep", pause)
+        words = ("poll", COLLECTION, "--state", "s", "--output", "o", "--follow", "9")
+        code, _, stderr = tocsin(*words)
+        assert (code, pauses, Path("o").read_bytes().count(b"\n")) == (130, [9], 1)
+        assert "s cannot be written: No space left on device; the next poll is in 9 s\n" in stderr
+
+    def test_what_a_pipe_has_taken_does_not_come_again_while_there_is_no_room_for_the_cursor(
+        self, partner: Medallion, tmp_path: Path
+    ) -> None:
+        partner.add(*(acceptable_indicator(n) for n in range(3)))
+        words = [*COMMAND, "poll", COLLECTION, "--state", "s", "--follow", "0.1"]
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with limited_files(50):
+            following = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        with following:
+            assert following.stdout is not None and following.stderr is not None
+            messages = [following.stderr.readline() for _ in range(3)]
+            assert all(b"s cannot be written" in each for each in messages)
+            resource.prlimit(following.pid, resource.RLIMIT_FSIZE, limit)
+            deadline = time.monotonic() + 10
+            while not Path("s").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            partner.add(acceptable_indicator(3))
+            lines = [following.stdout.readline() for _ in range(4)]
+            following.send_signal(signal.SIGINT)
+            rest, _ = following.communicate(timeout=10)
+        arrived = [json.loads(each) for each in (*lines, *rest.splitlines())]
+        assert arrived == [acceptable_indicator(n) for n in range(4)]
+
+    @pytest.mark.parametrize(("status", "lines"), [(500, ["old"]), (200, ["bad1.test"])])
+    def test_a_file_of_several_collections_is_replaced_once_all_are_read(
+        self, tocsin: Callable[..., Any], status: int, lines: list[str]
+    ) -> None:
+        resources: Any = usual_resources()
+        collections = resources["/root/collections/"]["collections"]
+        collections.append({**collections[0], "id": OTHER, "alias": "other"})
+
+        def answer(request: ReceivedRequest) -> Answer:
+            if not request.path.endswith("/objects/"):
+                return Answer(resources[request.path])
+            is_other = OTHER in request.path
+            return Answer({"objects": [indicator(1)]}, status if is_other else 200)
+
+        Path("o").write_text("old\n")
+        with serve_script(answer) as server:
+            words = ("poll", "feed", "other", "--url", server.url, "--output", "o")
+            code = tocsin(*words, "--format", "list")[0]
+        assert (code, Path("o").read_text().split()) == (3 if status == 500 else 0, lines)
+
+    def test_without_follow_a_full_disk_ends_a_poll_with_1_and_names_the_file(
         self, tocsin: Callable[..., Any], partner: Medallion, tmp_path: Path
     ) -> None:
         partner.add(*(acceptable_indicator(n) for n in range(100)))
-        words = ("poll", COLLECTION, "--output", "o", "--follow", "0.1")
         with limited_files(1_000):
-            code, _, stderr = tocsin(*words)
+            code, _, stderr = tocsin("poll", COLLECTION, "--output", "o")
         assert (code, list(tmp_path.glob("*o*"))) == (1, [])
         assert f"--output: {tmp_path / 'o'} cannot be written: File too large" in stderr
 
