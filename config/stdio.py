@@ -19,21 +19,42 @@ INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
 """The exit codes that shells report for SIGINT, SIGPIPE and SIGTERM: 128 and its number."""
 
 
-class _StandardOutput(FileIO):
+class _StandardOutput(BufferedWriter):
     """Names itself in its errors; otherwise those of a full disk say nothing of where it was.
 
     A pipe that the shell or another program made non-blocking is waited for until it has room.
+    Its file is Python's own: if one of ours counted what the system takes, an interrupt could come
+    before the count is noted, and the same octets would be written once more at the exit.
     """
 
     def write(self, octets: Any) -> int:
         """See io."""
-        try:
-            while (written := super().write(octets)) is None:  # non-blocking, and full
-                select.select((), (self,), ())
-            return written
-        except OSError as error:
-            error.filename = STANDARD_OUTPUT
-            raise
+        rest = memoryview(octets)
+        while True:
+            try:
+                super().write(rest)
+                return len(octets)
+            except BlockingIOError as error:
+                rest = rest[error.characters_written :]
+                self._wait()
+            except OSError as error:
+                error.filename = STANDARD_OUTPUT
+                raise
+
+    def flush(self) -> None:
+        """See io."""
+        while True:
+            try:
+                return super().flush()
+            except BlockingIOError:
+                self._wait()
+            except OSError as error:
+                error.filename = STANDARD_OUTPUT
+                raise
+
+    def _wait(self) -> None:
+        """Wait until a non-blocking pipe has room."""
+        select.select((), (self,), ())
 
 
 def prepare_streams() -> None:
@@ -63,8 +84,7 @@ def _reopen(output: TextIOWrapper[Any]) -> TextIOWrapper[Any]:
 
 def _open_output(number: int, encoding: str, *, by_line: bool = False) -> TextIOWrapper[Any]:
     """Standard output at a file's number, which stays open."""
-    raw = _StandardOutput(number, "w", closefd=False)
-    buffer = BufferedWriter(raw)
+    buffer = _StandardOutput(FileIO(number, "w", closefd=False))
     return TextIOWrapper(buffer, encoding, errors="backslashreplace", line_buffering=by_line)
 
 

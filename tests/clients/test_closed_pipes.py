@@ -54,6 +54,26 @@ def test_the_cursor_never_moves_past_the_objects_written(partner: Medallion) -> 
     assert first == ""
 
 
+def test_an_interrupted_poll_writes_no_line_twice_or_in_pieces_into_a_slow_pipe(
+    partner: Medallion,
+) -> None:
+    partner.add(*(indicator(n) | {"description": "x" * 3_000} for n in range(100)))
+    line = [*COMMAND.split(), "poll", COLLECTION]
+    default = signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as poll:
+        signal.signal(signal.SIGINT, default)
+        assert poll.stdout is not None
+        out = os.read(poll.stdout.fileno(), 1_000)
+        time.sleep(0.5)  # the pipe is full
+        out += os.read(poll.stdout.fileno(), 4_000)  # and takes a part of what is next
+        time.sleep(0.5)
+        poll.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        out += poll.communicate(timeout=10)[0]
+    ids = [json.loads(each)["id"] for each in out.splitlines()]
+    assert ids == [indicator(n)["id"] for n in range(len(ids))] and 10 < len(ids) < 100
+
+
 def test_a_pipe_that_does_not_block_gets_everything_though_its_reader_is_slow(
     partner: Medallion,
 ) -> None:
