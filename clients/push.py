@@ -10,6 +10,7 @@ so a request whose response was lost is repeated.
 
 import json
 import os
+import sys
 import tempfile
 import time
 import weakref
@@ -43,7 +44,8 @@ _NEW_ID = "send it under a new id"
 _SORTED_IN_MEMORY = 8_000_000
 """Octets of objects that are sorted; more are kept on disk."""
 _MAX_SINGLE_REFUSALS = 20
-"""After this many refused parts, and none accepted, envelopes are no longer halved."""
+"""After this many refused parts, and none accepted, envelopes are no longer halved; after as many
+objects that alone are too long, others that are no shorter are not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +344,55 @@ def _missing_definitions(
     return [replace(each, repeated=True) for each in needed if each.body not in present]
 
 
+class _LengthLimit:
+    """The lengths of envelopes that a server answers with 413, though it names a greater limit.
+
+    The limit was lowered meanwhile, or a proxy on the way has one of its own.  The last answers
+    count: what is as long as something that was taken since is not too long.
+    """
+
+    def __init__(self) -> None:
+        self._shortest = self._shortest_single = self._cut_from = sys.maxsize
+        self._taken = self._singles = 0
+        self._error = TooLarge()
+        self._may_try = True
+
+    def begin_envelope(self) -> None:
+        """From here on, cut what was too long before, and try one object again.
+
+        Not earlier: if a server calls one object too long whose envelope is not, the others beside
+        it show that.
+        """
+        self._cut_from, self._taken, self._may_try = self._shortest, 0, True
+
+    def note_taken(self, length: int) -> None:
+        """An envelope was accepted."""
+        self._taken = max(self._taken, length)
+        if length >= self._shortest:
+            self._shortest = sys.maxsize
+        if length >= self._shortest_single:
+            self._shortest_single, self._singles = sys.maxsize, 0
+
+    def note_refused(self, count: int, length: int, error: TooLarge) -> None:
+        """An envelope of `count` objects was too long."""
+        self._error = error
+        if length > self._taken:
+            self._shortest = min(self._shortest, length)
+        if count == 1:
+            self._shortest_single = min(self._shortest_single, length)
+            self._singles += 1
+
+    def foresee(self, count: int, length: int) -> TooLarge | None:
+        """The answer to an envelope of `count` objects; None if it must be sent to know it."""
+        is_known = self._singles >= _MAX_SINGLE_REFUSALS and length >= self._shortest_single
+        if count > 1:
+            return self._error if is_known or length >= self._cut_from else None
+        if not is_known or self._may_try:
+            self._may_try = self._may_try and not is_known
+            return None
+        return TooLarge(f"not sent, since others of its length or less were refused: {self._error}")
+
+
 def _send_envelopes(
     hub: Hub, collection: Collection, envelopes: Iterable[_Envelope]
 ) -> Iterator[tuple[_Envelope, StatusReport | ShareError]]:
@@ -349,29 +400,46 @@ def _send_envelopes(
 
     After a fatal error the remaining parts come with that error, unsent.
     """
-    fatal: ShareError | None = None
+    limit = _LengthLimit()
     accepted = refused = 0
     for envelope in envelopes:
+        limit.begin_envelope()
         parts = [envelope]
         while parts:
             part = parts.pop()
-            if fatal:
-                yield part, fatal
-                continue
-            try:
-                report = hub.post_envelope(collection, _encode_envelope(part))
-            except ShareError as error:
-                fatal = _fatal_error(error)
-                may_halve = accepted or refused < _MAX_SINGLE_REFUSALS
-                if not fatal and len(part) > 1 and may_halve:
-                    middle = len(part) // 2
-                    parts += [part[middle:], part[:middle]]
-                    continue
-                refused += 1
-                yield part, error
-            else:
+            response = _post_part(hub, collection, part, limit)
+            if isinstance(response, StatusReport):
                 accepted += 1
-                yield part, report
+            elif fatal := _fatal_error(response):
+                yield from ((each, fatal) for each in chain([part], reversed(parts), envelopes))
+                return
+            elif len(part) > 1 and (
+                isinstance(response, TooLarge) or accepted or refused < _MAX_SINGLE_REFUSALS
+            ):
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+                continue
+            else:
+                refused += 1
+            yield part, response
+
+
+def _post_part(
+    hub: Hub, collection: Collection, part: _Envelope, limit: _LengthLimit
+) -> StatusReport | ShareError:
+    """The server's response to a part, or the one that it would certainly give."""
+    body = _encode_envelope(part)
+    if foreseen := limit.foresee(len(part), len(body)):
+        return foreseen
+    try:
+        report = hub.post_envelope(collection, body)
+    except TooLarge as error:
+        limit.note_refused(len(part), len(body), error)
+        return error
+    except ShareError as error:
+        return error
+    limit.note_taken(len(body))
+    return report
 
 
 def _fatal_error(error: ShareError) -> ShareError | None:

@@ -237,6 +237,90 @@ class TestEnvelopes:
         results = push_candidates(hub, *map(candidate, range(9)))
         assert [result.verdict for result in results] == ["admitted"] * 9
 
+    @pytest.mark.parametrize("taken", [0, 1])
+    def test_a_limit_that_fell_is_found_once_and_then_kept(self, taken: int) -> None:
+        class ShrinkingHub(ScriptedHub):
+            def __call__(self, request: Any) -> Any:
+                is_long = len(request.body) > 4_000 and len(self.envelopes) >= taken
+                if request.method == "POST" and is_long:
+                    return Answer({"title": "Too long"}, 413)
+                return super().__call__(request)
+
+        hub = ShrinkingHub()
+        options = PushOptions(max_objects=100)
+        results = push_candidates(hub, *map(candidate, range(1_000)), options=options)
+        assert [result.verdict for result in results] == ["admitted"] * 1_000
+        assert sorted(result.index for result in results) == [*range(1_000)]
+        refused = len([each for each in hub.requests if each.method == "POST"])
+        assert refused - len(hub.envelopes) < 20 and len(hub.envelopes) <= 160 + taken
+
+    @pytest.mark.parametrize("taken", [0, 1])
+    def test_a_server_for_which_everything_is_too_long_gets_few_requests(self, taken: int) -> None:
+        class RefusingHub(ScriptedHub):
+            def __call__(self, request: Any) -> Any:
+                if request.method == "POST" and len(self.envelopes) >= taken:
+                    return Answer({"title": "Too long"}, 413)
+                return super().__call__(request)
+
+        hub = RefusingHub()
+        options = PushOptions(max_objects=500)
+        results = push_candidates(hub, *map(candidate, range(3_000)), options=options)
+        counts, admitted = count_verdicts(results, ("refused",)), sum(map(len, hub.envelopes))
+        assert (counts["refused"], bool(admitted)) == (3_000 - admitted, taken > 0)
+        assert len([each for each in hub.requests if each.method == "POST"]) < 90
+        assert "others of its length or less were refused: " in results[-1].findings[-1]["message"]
+
+    def test_objects_that_a_server_takes_are_sent_though_many_before_them_are_too_long(
+        self,
+    ) -> None:
+        class SmallHub(ScriptedHub):
+            def __call__(self, request: Any) -> Any:
+                if request.method == "POST" and len(request.body) > 3_000:
+                    return Answer({"title": "Too long"}, 413)
+                return super().__call__(request)
+
+        hub = SmallHub()
+        long = [candidate(n, indicator(n) | {"name": "x" * 3_000}) for n in range(50)]
+        results = push_candidates(hub, *long, *(candidate(n) for n in range(50, 100)))
+        assert [each.verdict for each in results] == ["refused"] * 50 + ["admitted"] * 50
+        assert len([each for each in hub.requests if each.method == "POST"]) < 80
+
+    def test_a_limit_that_is_raised_again_is_noticed(self) -> None:
+        class RestoredHub(ScriptedHub):
+            refusals = 0
+
+            def __call__(self, request: Any) -> Any:
+                if request.method == "POST" and self.envelopes and self.refusals < 60:
+                    self.refusals += 1
+                    return Answer({"title": "Too long"}, 413)
+                return super().__call__(request)
+
+        hub = RestoredHub()
+        options = PushOptions(max_objects=50)
+        results = push_candidates(hub, *map(candidate, range(3_000)), options=options)
+        counts = count_verdicts(results, ("admitted", "refused"))
+        assert counts["admitted"] > 2_000 and len(hub.envelopes[-1]) == 50
+
+    @pytest.mark.parametrize("place", [0, 99, 199])
+    def test_an_object_that_a_server_calls_too_long_does_not_shorten_the_envelopes_of_others(
+        self, place: int
+    ) -> None:
+        class FussyHub(ScriptedHub):
+            def __call__(self, request: Any) -> Any:
+                if request.method == "POST" and b"x" * 3_000 in request.body:
+                    return Answer({"title": "Too long"}, 413)
+                return super().__call__(request)
+
+        hub = FussyHub()
+        sent = [*map(indicator, range(1_000))]
+        sent[place]["name"] = "x" * 3_000
+        options = PushOptions(max_objects=200)
+        results = push_candidates(
+            hub, *(candidate(n, each) for n, each in enumerate(sent)), options=options
+        )
+        assert [each.index for each in results if each.verdict != "admitted"] == [place]
+        assert len([each for each in hub.requests if each.method == "POST"]) < 40
+
     def test_a_server_that_refuses_every_envelope_gets_a_bounded_number_of_requests(self) -> None:
         def script(request: Any) -> Any:
             return Answer({"title": "No"}, 422) if request.method == "POST" else None
