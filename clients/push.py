@@ -28,7 +28,7 @@ from tocsin.admission.extraction.indicators import derive_id
 from tocsin.admission.model import Action
 from tocsin.clients.check import Preview, PreviewResults
 from tocsin.clients.http import Collection, Hub
-from tocsin.clients.reference_order import ReferenceOrder, Step
+from tocsin.clients.reference_order import SORTED_STEPS, ReferenceOrder, Step
 from tocsin.clients.responses import StatusDetail, StatusReport
 from tocsin.clients.results import VERDICTS, ObjectResult, writing_results
 
@@ -254,7 +254,7 @@ def _sort_items(
 ) -> Iterator[_Item]:
     """The objects of all steps, each that needs others after these."""
     for step in order.steps:
-        if step is not Step.SORTED:
+        if step not in SORTED_STEPS:
             yield from select(step)
             continue
         with tempfile.SpooledTemporaryFile(_SORTED_IN_MEMORY) as stream:

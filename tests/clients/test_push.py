@@ -184,6 +184,21 @@ class TestEnvelopes:
         assert hub.envelopes == cut
         assert sorted(result.index for result in results) == [0, 1, 2, 3]
 
+    def test_what_others_list_is_in_no_later_envelope(self) -> None:
+        address = {"type": "ipv4-addr", "id": "ipv4-addr--1"}
+        traffic = {"type": "network-traffic", "id": "network-traffic--1", "src_ref": address["id"]}
+        outer: dict[str, Any] = {"type": "network-traffic", "id": "network-traffic--2"}
+        outer["encapsulates_refs"] = [traffic["id"]]
+        seen = {"type": "observed-data", "id": "observed-data--1", "object_refs": [outer["id"]]}
+        sent: list[dict[str, Any]] = [seen, outer, traffic, address]
+        hub = ScriptedHub()
+        push_candidates(
+            hub,
+            *(candidate(n, each) for n, each in enumerate(sent)),
+            options=PushOptions(max_objects=1),
+        )
+        assert hub.envelopes == [[address], [traffic], [outer], [seen]]
+
     def test_references_are_followed_over_several_envelopes_also_if_objects_are_kept_on_disk(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tocsin.clients.reference_order import ReferenceOrder, Step
+from tocsin.clients import reference_order
+from tocsin.clients.reference_order import SORTED_STEPS, ReferenceOrder
 
 
 def note(number: int, *refs: str, **more: Any) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def ordered(*objects: dict[str, Any]) -> list[str]:
     for step in order.steps:
         of_step = [each for each in objects if order.find_step(each) is step]
         numbers = {}
-        if step is Step.SORTED:
+        if step in SORTED_STEPS:
             numbers = {id(each): order.add_references(each) for each in of_step}
             places = order.sort()
             of_step.sort(key=lambda each: places[numbers[id(each)]])
@@ -60,6 +61,37 @@ def test_an_optional_reference_counts_too() -> None:
     sighting["observed_data_refs"] = ["observed-data--1"]  # type: ignore[assignment]
     seen = {"type": "observed-data", "id": "observed-data--1", "object_refs": ["domain-name--1"]}
     assert ordered(sighting, seen) == ["observed-data--1", "sighting--1"]
+
+
+ADDRESS = {"type": "ipv4-addr", "id": "ipv4-addr--1"}
+TRAFFIC = {"type": "network-traffic", "id": "network-traffic--1", "src_ref": "ipv4-addr--1"}
+OUTER = {
+    "type": "network-traffic",
+    "id": "network-traffic--2",
+    "encapsulates_refs": ["network-traffic--1"],
+}
+ON_TRAFFIC = {"type": "observed-data", "id": "observed-data--1", "object_refs": [OUTER["id"]]}
+
+
+def test_what_an_object_lists_comes_before_it_though_it_needs_none() -> None:
+    sent = ordered(ON_TRAFFIC, OUTER, TRAFFIC, INDICATOR, ADDRESS)
+    assert sent == [
+        *("indicator--1", "ipv4-addr--1"),
+        *("network-traffic--1", "network-traffic--2", "observed-data--1"),
+    ]
+
+
+def test_versions_of_an_id_stay_in_their_order_if_only_one_lists_others() -> None:
+    without = {"type": "malware", "id": "malware--1", "name": "older"}
+    sent = ordered(without | {"sample_refs": ["file--1"]}, without, ADDRESS)
+    assert sent == ["ipv4-addr--1", "malware--1", "malware--1"]
+
+
+def test_very_many_objects_that_list_others_stay_in_the_order_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reference_order, "_MOST_LISTING", 1)
+    assert ordered(OUTER, TRAFFIC, ADDRESS) == [OUTER["id"], TRAFFIC["id"], ADDRESS["id"]]
 
 
 def test_versions_of_an_id_stay_in_their_order() -> None:
