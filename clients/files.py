@@ -15,11 +15,16 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from tocsin.admission.errors import ShareError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 _ABANDONED_AFTER = 60
 """Seconds after which a temporary file is left over from a program that was killed."""
@@ -30,6 +35,9 @@ _NO_FOLDER_SYNC = (errno.EBADF, errno.EINVAL)
 """Errors of file systems that cannot force a folder to the disk, such as some network drives."""
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 """Errors of a full disk, a quota and a limit on the length of files."""
+_LONGEST_LOCK = 5.0
+"""Seconds after which a change no longer waits for a program that has stopped within its own."""
+_IN_USE = "another poll is writing to it; wait until it has ended, or name another file"
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """Windows has neither; its links need a privilege."""
 
@@ -107,7 +115,8 @@ def _find_obstacle(path: Path) -> str:
 def open_to_append(path: Path) -> BinaryIO:
     """The file, open for reading and writing at its beginning; made if there is none.
 
-    Raises OSError if it is a link or not a regular file.
+    Until it is closed, no other program opens it in this way: both would write to the same places.
+    Raises OSError if one has, or if it is a link or not a regular file.
     """
     try:
         handle = os.open(path, os.O_RDWR | _NO_FOLLOW)
@@ -116,7 +125,38 @@ def open_to_append(path: Path) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError("it is not a file")
+    if not _try_lock(handle):
+        os.close(handle)
+        raise OSError(errno.EBUSY, _IN_USE)
     return cast(BinaryIO, os.fdopen(handle, "r+b"))
+
+
+@contextmanager
+def changing_alone(folder: Path) -> Iterator[None]:
+    """Let no other program change the files of a folder that it changes in this way too."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # Windows cannot open folders
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            deadline = time.monotonic() + _LONGEST_LOCK
+            while not _try_lock(handle) and time.monotonic() < deadline:
+                time.sleep(0.01)
+        yield
+
+
+def _try_lock(handle: int) -> bool:
+    """Lock a file until it is closed; False if another program has.
+
+    Where there are no locks, as on some network drives, nothing is known of others.
+    """
+    if fcntl:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+    return True
 
 
 class Replacement:

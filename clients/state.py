@@ -16,7 +16,14 @@ from urllib.parse import urlsplit
 
 from tocsin.admission.errors import Malformed
 from tocsin.admission.timestamps import micros, timestamp
-from tocsin.clients.files import Replacement, UnusableFile, remove_abandoned_files, resolve, writing
+from tocsin.clients.files import (
+    Replacement,
+    UnusableFile,
+    changing_alone,
+    remove_abandoned_files,
+    resolve,
+    writing,
+)
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +106,11 @@ class StateFile:
         Raises UnusableFile if the file cannot be written; `load` tries again.
         """
         self._unsaved[key] = cursor
+        with changing_alone(self._path.parent):  # other polls keep theirs in the same file
+            self._write(key, cursor)
+        del self._unsaved[key]
+
+    def _write(self, key: str, cursor: Cursor) -> None:
         cursors = {**self._read_cursors(), key: format_cursor(cursor)}
         for old in find_moved(key, cursors):
             del cursors[old]
@@ -111,7 +123,6 @@ class StateFile:
                 replacement.finish()
             finally:
                 replacement.abandon()
-        del self._unsaved[key]
 
     def _read_cursors(self) -> dict[str, Any]:
         try:

@@ -41,6 +41,15 @@ class TestOutputFiles:
         self.write_objects(path, cursor, objects[2:])
         assert path.read_bytes().splitlines() == objects
 
+    def test_a_file_that_another_poll_appends_to_is_left_alone(self, tmp_path: Path) -> None:
+        path = tmp_path / "out"
+        first = open_output("jsonl", path, io.BytesIO(), append=True)
+        for _ in range(2):
+            with pytest.raises(UnusableFile, match="another poll is writing to it; wait until"):
+                open_output("jsonl", path, io.BytesIO(), append=True)
+        first.close()
+        open_output("jsonl", path, io.BytesIO(), append=True).close()
+
     @pytest.mark.parametrize("format", LINE_FORMATS)
     def test_lines_written_after_the_saved_cursor_are_replaced(
         self, tmp_path: Path, format: str

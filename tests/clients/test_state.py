@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,18 @@ class TestStateFile:
         state.save("two", Cursor(last=5))
         assert (state.load("one"), state.load("two").last) == (CURSOR, 5)
         assert state.load("three") == Cursor()
+
+    def test_two_polls_that_save_at_once_both_keep_their_cursors(self, tmp_path: Path) -> None:
+        first, second = StateFile(tmp_path / "state"), StateFile(tmp_path / "state")
+        with ThreadPoolExecutor() as pool:
+            for number in range(100):
+                saved = [
+                    pool.submit(state.save, f"{state is first} {number}", CURSOR)
+                    for state in (first, second)
+                ]
+                assert [each.result() for each in saved] == [None, None]
+        content = json.loads((tmp_path / "state").read_text())
+        assert len(content["cursors"]) == 200
 
     def test_each_collection_and_filter_has_its_own_cursor(self) -> None:
         filters = [{}, {"match[type]": "tool"}, {"match[id]": "tool"}]
