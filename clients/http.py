@@ -350,7 +350,7 @@ def translate_errors(url: str) -> Iterator[None]:
     except requests.HTTPError as error:
         raise _explain_status(host, error.response) from error
     except requests.Timeout as error:
-        raise Unavailable(f"{host}{_way(url)} did not answer in time; try again later") from error
+        raise Unavailable(_describe_silence(url)) from error
     except AccessError as error:
         raise NotAllowed(
             f"{host} does not let this key do that ({error}); ask its operator for the right"
@@ -368,6 +368,10 @@ def translate_errors(url: str) -> Iterator[None]:
 def name_host(url: str) -> str:
     """Host and port of a URL, for messages."""
     return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _describe_silence(url: str) -> str:
+    return f"{name_host(url)}{_way(url)} did not answer in time; try again later"
 
 
 def _way(url: str) -> str:
@@ -417,6 +421,8 @@ def _explain_failure(url: str, error: requests.RequestException) -> ShareError:
             f"the connection to {host} broke before its whole answer was here "
             f"({_format_cause(cause)}); run it again"
         )
+    if isinstance(cause, ReadTimeoutError):  # after the last retry, requests has no Timeout for it
+        return Unavailable(_describe_silence(url))
     if proxy:
         return Unavailable(_explain_proxy_failure(host, proxy, error))
     return Unavailable(f"{host} cannot be reached ({_format_cause(cause)}); check the URL")

@@ -1,6 +1,7 @@
 """Polls of misbehaving servers: no object is lost, and every poll ends."""
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -139,6 +140,14 @@ class TestInterruptedAnswers:
     def test_a_server_that_never_answers_is_unavailable(self) -> None:
         with pytest.raises(Unavailable):
             poll_numbers(answer_objects_with(lambda request: Answer(break_off=True)))
+
+    def test_a_server_that_is_slow_is_not_said_to_be_unreachable(self) -> None:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as listener,  # it accepts, and never answers
+            Hub(f"http://127.0.0.1:{listener.getsockname()[1]}/", "", FAST_RETRIES) as hub,
+            pytest.raises(Unavailable, match="did not answer in time; try again later"),
+        ):
+            hub.list_collections()
 
     def test_a_poll_waits_for_the_retry_after_of_a_server(self) -> None:
         answers = iter([Answer({}, 429, {"Retry-After": "1"}), page([1])])
