@@ -172,10 +172,18 @@ def _raw_values(
     for variable, raw in _variables(environ).items():
         name = variable.removeprefix(_PREFIX).lower()
         if _RENAMED.get(name, name) in known:
-            yield f"${variable}", name, raw
-    for name, raw in overrides.items():
-        if raw is not None:
-            yield f"--{name.replace('_', '-')}", name, raw
+            yield f"${variable}", name, _strip_marks(raw)
+    for name, value in overrides.items():
+        if value is not None:
+            yield f"--{name.replace('_', '-')}", name, _strip_marks(value)
+
+
+def _strip_marks(raw: object) -> object:
+    """The value without a byte order mark and line ends around it.
+
+    They stay in `TOCSIN_KEY=$(cat key.txt)` if an editor of Windows wrote the file.
+    """
+    return raw.strip("\ufeff\r\n") if isinstance(raw, str) else raw
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -59,6 +59,11 @@ class TestSources:
     def test_the_command_line_goes_before_the_environment(self, file: Any) -> None:
         assert load_hub(file("port = 1"), {"TOCSIN_PORT": "2"}, {"port": 3}).port == 3
 
+    @pytest.mark.parametrize("read", ["acme:s3cret\r", "\ufeffacme:s3cret\r\n"])
+    def test_a_key_read_from_a_file_of_windows_is_the_key(self, read: str) -> None:
+        assert load_client(None, {"TOCSIN_KEY": read}, {}).key == "acme:s3cret"
+        assert load_client(None, {}, {"key": read}).key == "acme:s3cret"
+
     def test_what_the_command_line_leaves_out_changes_nothing(self, file: Any) -> None:
         assert load_hub(file("port = 1"), {}, {"port": None}).port == 1
 
