@@ -158,6 +158,10 @@ _IF_TRUSTED = (
 _ELSEWHERE = f"it is another address than the one you gave. {_IF_TRUSTED}"
 
 
+_NO_ROOT = (
+    "{} names the API root {}, but there is none; if a proxy serves the hub below a path of its "
+    "own, give the URL of the API root below that path: https://proxy.example/path/hub/"
+)
 NO_RIGHTS = "ask the operator for rights; if there were some, your agreement may have ended"
 """Advice for a key that may read and write nothing."""
 
@@ -601,6 +605,8 @@ class Hub:
             try:
                 found += self._list_root(root)
             except ShareError as error:
+                if isinstance(error, NotFound) and root.url != self.url:
+                    error = NotFound(_NO_ROOT.format(self.url, root.url))
                 log.warning("the API root %s is left out: %s", root.url, error)
                 errors.append(error)
         if len(errors) == len(roots):

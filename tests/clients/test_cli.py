@@ -509,6 +509,17 @@ class TestStatusAndCollections:
         assert (code, json.loads(line)["success_count"]) == (0, 1)
         assert tocsin("status", id)[1] == [f"{id}: complete, 1 succeeded, 0 failed, 0 pending"]
 
+    def test_an_api_root_that_a_proxy_has_moved_is_named_with_what_to_give_instead(
+        self, tocsin: Callable[..., Any]
+    ) -> None:
+        def answer(request: ReceivedRequest) -> Answer | None:
+            return Answer({}, 404) if request.path.startswith("/root/") else None
+
+        with serve_script(answer) as server:
+            code, _, stderr = tocsin("collections", "--url", server.url)
+        assert code == 1 and "/root/, but there is none; if a proxy serves the hub below" in stderr
+        assert "this key" not in stderr
+
     def test_an_unknown_status_id_exits_with_1(
         self, tocsin: Callable[..., Any], partner: Medallion
     ) -> None:
