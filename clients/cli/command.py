@@ -508,7 +508,7 @@ def reporting_interrupt(record: PushRecord, total: int) -> Iterator[None]:
         more = "" if record.taken >= total else "; one that was on its way may have arrived"
         ids = record.statuses
         print_message(
-            f"the hub took {count(len(ids), 'submission')}, with {record.taken} of "
+            f"the hub took {count(len(ids), 'submission')}, with {record.taken:,} of "
             f"{count(total, 'object')}{more}. "
             "To repeat the command is safe"
         )

@@ -195,8 +195,10 @@ def test_an_interrupted_push_says_what_the_hub_has_taken(alone: None, words: Any
         over.set()
     assert push.returncode == 130
     taken, look, end = stderr.decode().splitlines()[-3:]
-    (objects,) = re.findall("the hub took 2 submissions, with ([0-9]+) of 2,500 objects; ", taken)
-    assert 2 <= int(objects) < 2_500 and taken.endswith("To repeat the command is safe")
+    (objects,) = re.findall("the hub took 2 submissions, with ([0-9,]+) of 2,500 objects; ", taken)
+    number = int(objects.replace(",", ""))
+    assert 2 <= number < 2_500 and objects == f"{number:,}"
+    assert taken.endswith("To repeat the command is safe")
     assert "`tocsin status ID` shows the verdicts: s1, s2; " in look
     assert end == "tocsin: interrupted"
 
