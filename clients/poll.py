@@ -296,7 +296,8 @@ class _Pager:
         """Move the cursor over a page.
 
         Where stamps went backwards, later pages may hold objects from before the greatest stamp:
-        it counts only at the end of the walk.
+        it counts only at the end of the walk.  Until then the walk may also come to what was read
+        before it, if no stamp was believed then.
         """
         if self.highest is None and self._goes_back(page):
             self._warn(_BACKWARDS)
@@ -304,6 +305,9 @@ class _Pager:
             self.cursor = replace(self.begun, seen=self.begun.seen | self.cursor.seen)
         if self.highest is None:
             self.cursor = _advance_cursor(self.cursor, page, fingerprints)
+            if not self.is_done:
+                seen = _join(self.begun.seen, self.cursor.seen)
+                self.cursor = replace(self.cursor, seen=seen)
             return
         self.highest = max(self.highest, page.last or 0)
         last = self.highest if self.is_done else self.begun.last

@@ -32,6 +32,8 @@ from support.terminal import run_on_terminal
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
 from tocsin.admission.model import Candidate
+from tocsin.admission.timestamps import micros
+from tocsin.clients import poll
 from tocsin.clients.bounds import ResponseBounds, ResponseRefused
 from tocsin.clients.check import Preview
 from tocsin.clients.http import Collection, Hub, RetrySettings
@@ -538,6 +540,19 @@ class TestDoubtfulCursors:
         with serve_script(self.serve(later, [])) as server:
             ids, cursor = poll_all(server.url, cursor)
         assert (ids, cursor.last) == ([indicator(1)["id"]], 1_772_323_201_000_000)
+
+    def test_what_was_read_by_a_clock_that_was_behind_does_not_come_again_with_the_right_one(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stamps = {n: f"2026-03-01T00:00:{n:02}.000000Z" for n in range(4)}
+        begun = "2026-02-01T00:00:00.000000Z"
+        with serve_script(self.serve(stamps, [3])) as server, monkeypatch.context() as behind:
+            behind.setattr(poll, "_now", lambda: micros(begun))
+            ids, cursor = poll_all(server.url)
+        assert (set(ids), cursor.last) == ({indicator(n)["id"] for n in range(4)}, None)
+        with serve_script(self.serve(stamps, [2])) as server:
+            ids, cursor = poll_all(server.url, cursor)
+        assert (ids, cursor.last, len(cursor.seen)) == ([], micros(stamps[3]), 1)
 
     def test_stamps_that_go_backwards_skip_nothing_when_the_poll_breaks_off(
         self, caplog: pytest.LogCaptureFixture
