@@ -605,8 +605,6 @@ class Hub:
             try:
                 found += self._list_root(root)
             except ShareError as error:
-                if isinstance(error, NotFound) and root.url != self.url:
-                    error = NotFound(_NO_ROOT.format(self.url, root.url))
                 log.warning("the API root %s is left out: %s", root.url, error)
                 errors.append(error)
         if len(errors) == len(roots):
@@ -724,9 +722,17 @@ class Hub:
                 return
         log.warning("%s has no end after %d pages; the rest is left out", address, _MAX_LISTS)
 
+    def _has_exact_stamps(self, root: Any) -> bool:
+        """True if an API root is one of our hub.  Raises NotFound if there is none at its URL."""
+        try:
+            with translate_errors(root.url):
+                return any(name.startswith("x_tocsin_") for name in root.custom_properties)
+        except NotFound as error:
+            raise NotFound(_NO_ROOT.format(self.url, root.url)) from error
+
     def _list_root(self, root: Any) -> list[Collection]:
+        exact = self._has_exact_stamps(root)
         with translate_errors(root.url):
-            exact = any(name.startswith("x_tocsin_") for name in root.custom_properties)
             return [
                 Collection(
                     id=each.id,
