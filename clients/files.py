@@ -14,8 +14,9 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -142,6 +143,22 @@ def changing_alone(folder: Path) -> Iterator[None]:
             while not _try_lock(handle) and time.monotonic() < deadline:
                 time.sleep(0.01)
         yield
+
+
+def hold_folder(folder: Path) -> Callable[[], None] | None:
+    """Keep a folder for this program; None if another one has it.
+
+    Gives what ends that; the end of the program does too.  Where there are no locks, nothing is
+    known of others.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open folders
+        return lambda: None
+    if _try_lock(handle):
+        return partial(os.close, handle)
+    os.close(handle)
+    return None
 
 
 def _try_lock(handle: int) -> bool:

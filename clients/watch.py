@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import stat
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tocsin.admission.errors import ShareError
-from tocsin.clients.files import WrongPath
+from tocsin.clients.files import WrongPath, hold_folder
 
 SENT, FAILED = "sent", "failed"
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
@@ -57,7 +58,11 @@ class WatchedFolder:
     """The files of a folder, from look to look."""
 
     def __init__(self, path: Path) -> None:
-        """Makes the folders inside.  Raises WrongPath."""
+        """Makes the folders inside.
+
+        Raises WrongPath, and UnusableFolder if another program watches it: each would send what
+        the other one has moved.
+        """
         self._path = path
         self._seen: dict[str, tuple[int, int]] = {}
         self._skipped: set[tuple[str, int, int]] = set()
@@ -70,6 +75,10 @@ class WatchedFolder:
                     raise WrongPath(f"--watch: {path / name} is a link; remove it")
         except OSError as error:
             raise WrongPath(f"--watch: {path}: {error.strerror}") from error
+        release = hold_folder(path / SENT)
+        if release is None:
+            raise UnusableFolder(f"--watch: another push watches {path}; end it, or leave it to it")
+        weakref.finalize(self, release)
 
     def list_complete(self) -> list[Path]:
         """The files that have not changed since the last look, the oldest first.

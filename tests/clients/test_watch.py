@@ -57,6 +57,15 @@ def replace(file: Path, text: str) -> None:
     new.replace(file)
 
 
+def test_a_folder_is_watched_by_one_program_only(tmp_path: Path) -> None:
+    first = WatchedFolder(tmp_path)
+    for _ in range(2):
+        with pytest.raises(UnusableFolder, match="another push watches"):
+            WatchedFolder(tmp_path)
+    del first
+    WatchedFolder(tmp_path)
+
+
 def test_a_file_is_complete_once_it_no_longer_grows(tmp_path: Path, folder: WatchedFolder) -> None:
     (tmp_path / "a.txt").write_text("evil")
     assert names(folder) == []
