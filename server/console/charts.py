@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 
 WIDTH, HEIGHT = 320, 96
-_TOP, _BOTTOM = 6, 18
-"""Room above the columns, and for the labels below them."""
-_MOST_LABELS, _LABEL_WIDTH = 4, 42
+_TOP, _BOTTOM = 17, 18
+"""Room for the largest number above the columns, and for the labels below them."""
+_MOST_LABELS, _LABEL_WIDTH = 4, 50
+"""Both hold for the larger letters of a chart that a narrow place makes smaller."""
 _SECOND = 1_000_000
 
 
@@ -97,7 +99,7 @@ def lines(starts: Sequence[int], *series: Sequence[int | None]) -> Lines:
 def _labels(starts: Sequence[int]) -> tuple[Label, ...]:
     if not starts:
         return ()
-    step, every = WIDTH / len(starts), max(1, len(starts) // _MOST_LABELS)
+    step, every = WIDTH / len(starts), ceil(len(starts) / _MOST_LABELS)
     return tuple(
         Label(round(i * step, 1), _day(starts[i]))
         for i in range(0, len(starts), every)

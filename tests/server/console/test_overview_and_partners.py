@@ -49,6 +49,36 @@ def test_the_page_of_the_own_partner_looks_right_and_fits_a_phone(
     assert "Acme Corporation" in page.inner_text("h1")
 
 
+_TEXTS_OF_CHARTS = """
+() => Array.from(document.querySelectorAll("figure svg"), (svg) => {
+  const edges = (each) => { const b = each.getBoundingClientRect(); return [b.left, b.right]; };
+  const texts = Array.from(svg.querySelectorAll("text"));
+  const size = (each) => parseFloat(getComputedStyle(each).fontSize) * each.getScreenCTM().a;
+  return { size: Math.min(...texts.map(size)), frame: edges(svg), days: texts.slice(0, -1).map(edges) };
+})
+"""
+"""Of each chart, the size of its smallest letters and where its labels begin and end, in pixels."""
+
+
+@pytest.mark.parametrize(
+    "path", ["/overview?days=7", "/overview", "/overview?days=90", "/partners/acme"]
+)
+def test_the_texts_of_charts_can_be_read_in_every_window(
+    visitor: Visitor, hub: HubInProcess, path: str
+) -> None:
+    fill(hub)
+    visitor.sign_in("operator@hub.example", path)
+    for width in (320, 390, 768, 1280):
+        visitor.page.set_viewport_size({"width": width, "height": 800})
+        charts = visitor.page.evaluate(_TEXTS_OF_CHARTS)
+        assert charts
+        for chart in charts:
+            assert chart["size"] >= 11
+            ends = [chart["frame"][0], *(end for _, end in chart["days"])]
+            begins = [*(begin for begin, _ in chart["days"]), chart["frame"][1]]
+            assert all(end <= begin + 1 for end, begin in zip(ends, begins, strict=True)), chart
+
+
 @pytest.mark.parametrize("path", ["/partners", "/admin/partners", "/partners/long"])
 def test_a_name_without_spaces_fits_a_phone(visitor: Visitor, hub: HubInProcess, path: str) -> None:
     hub.join(Partner("long", "Donaudampfschiffahrts" * 9))
