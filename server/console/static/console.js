@@ -168,7 +168,7 @@ if (window.trustedTypes) {
     }
     if (key === "g") { prefix = true; return; }
     if (key === "/") { event.preventDefault(); const field = document.getElementById("q"); if (field) { field.focus(); field.select(); } return; }
-    if (key === "?") { const list = document.getElementById("keys"); if (list) list.showModal(); return; }
+    if (key === "?") { const list = document.getElementById("key-list"); if (list) list.showModal(); return; }
     if (rows().length && (key === "j" || key === "k")) { event.preventDefault(); choose(chosen() + (key === "j" ? 1 : -1)); return; }
     if (rows().length && key === "x") { toggle(); return; }
     // A key that is held down decides one item only.

@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from flask.testing import FlaskClient
+from playwright.sync_api import expect
 from support.clock import ManualClock
 from support.console import Visitor, add_person, post, sign_in
 from support.hub import HubInProcess, indicator
@@ -213,6 +215,49 @@ def test_the_documentation_is_in_the_console(visitor: Visitor, hub: HubInProcess
             assert client.get(picture).status_code == 200, picture
     for path in ("../secrets", "images/../operate.md", "decisions/0001-one-clock-per-feed"):
         assert client.get(f"/console/help/{path}").status_code == 404
+
+
+def list_help(client: FlaskClient) -> list[str]:
+    """The addresses of the pages of help."""
+    return re.findall(r'href="(/console/help/[^"#]+)', client.get("/console/help").text)
+
+
+def test_a_page_of_help_has_no_id_twice_no_style_and_no_empty_row_of_headings(
+    hub: HubInProcess,
+) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    for path in list_help(client):
+        page = client.get(path).text
+        ids = re.findall(r' id="([^"]+)"', page)
+        assert sorted(ids) == sorted(set(ids)), path
+        assert " style=" not in page, path
+        assert not re.search(r"<thead>\s*<tr>\s*(<th></th>\s*)+</tr>", page), path
+
+
+def test_numbers_in_a_table_of_help_stand_on_the_right(visitor: Visitor) -> None:
+    page = visitor.sign_in("viewer@hub.example", "/help/validation")
+    cell = page.locator("td.number").first
+    assert cell.evaluate("(cell) => getComputedStyle(cell).textAlign") == "right"
+    visitor.check()
+
+
+def test_the_list_of_keys_opens_on_the_page_of_help_about_keys(visitor: Visitor) -> None:
+    page = visitor.sign_in("viewer@hub.example", "/help/console")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    visitor.check()
+
+
+@pytest.mark.parametrize("path", ["/help/operate", "/partners/acme"])
+def test_long_lines_of_commands_are_read_without_scrolling_sideways(
+    visitor: Visitor, path: str
+) -> None:
+    visitor.page.set_viewport_size({"width": 320, "height": 640})
+    page = visitor.sign_in("operator@hub.example", path)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    visitor.check()
+    beyond = "(all) => all.filter((each) => each.scrollWidth > each.clientWidth).length"
+    assert page.locator("pre").evaluate_all(beyond) == 0
 
 
 def test_the_page_of_settings_has_all_of_them(hub: HubInProcess) -> None:

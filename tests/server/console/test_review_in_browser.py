@@ -102,7 +102,7 @@ def test_of_two_people_the_second_one_reads_what_the_first_decided(
         assert f"{REVIEWER} has it open" in theirs.inner_text("main")
         assert theirs.locator("button[name=decision]").count() == 0
         theirs.keyboard.press("?")
-        keys = theirs.inner_text("#keys")
+        keys = theirs.inner_text("#key-list")
         assert "Next item" in keys and "Keep masked" not in keys and "Change lead" not in keys
         second.check()
         theirs.keyboard.press("Escape")
