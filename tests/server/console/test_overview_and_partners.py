@@ -56,7 +56,8 @@ _TEXTS_OF_CHARTS = """
   const edges = (each) => { const b = each.getBoundingClientRect(); return [b.left, b.right]; };
   const texts = Array.from(svg.querySelectorAll("text"));
   const size = (each) => parseFloat(getComputedStyle(each).fontSize) * each.getScreenCTM().a;
-  return { size: Math.min(...texts.map(size)), frame: edges(svg), days: texts.slice(0, -1).map(edges) };
+  const days = texts.slice(0, -1).map(edges);
+  return { size: Math.min(...texts.map(size)), frame: edges(svg), days };
 })
 """
 """Of each chart, the size of its smallest letters and where its labels begin and end, in pixels."""
@@ -94,6 +95,74 @@ def test_a_page_of_help_with_long_addresses_fits_a_phone(visitor: Visitor, path:
     visitor.page.set_viewport_size({"width": 320, "height": 640})
     visitor.sign_in("viewer@hub.example", path)
     assert visitor.overflow() <= 0
+
+
+LONG = "Gemeinschaftliches Rechenzentrum der nordwestdeutschen Sparkassen und Versicherungen" * 2
+
+
+@pytest.mark.parametrize("path", ["/search?type=indicator", "/submissions?partner=acme"])
+def test_a_choice_of_partners_with_long_names_fits_a_tablet(
+    visitor: Visitor, hub: HubInProcess, path: str
+) -> None:
+    hub.join(Partner("long", LONG))
+    visitor.page.set_viewport_size({"width": 768, "height": 1024})
+    visitor.sign_in("operator@hub.example", path)
+    visitor.check()
+
+
+def test_the_bar_takes_two_lines_of_a_tablet_at_most(visitor: Visitor, hub: HubInProcess) -> None:
+    add_person(hub, "reviewing-operator@hub.example", Role.OPERATOR, Role.REVIEWER)
+    visitor.page.set_viewport_size({"width": 768, "height": 1024})
+    page = visitor.sign_in("reviewing-operator@hub.example", "/overview")
+    box = page.locator(".bar").bounding_box()
+    assert box is not None and box["height"] < 100
+
+
+def test_the_numbers_by_day_fit_a_phone_and_are_scrolled_by_keys(
+    visitor: Visitor, hub: HubInProcess
+) -> None:
+    fill(hub)
+    visitor.page.set_viewport_size({"width": 320, "height": 640})
+    page = visitor.sign_in("operator@hub.example", "/overview")
+    page.get_by_text("The numbers as a table").click()
+    box = page.locator("td.day").first.bounding_box()
+    assert box is not None and box["height"] < 40, "a day stands in one line"
+    page.get_by_role("region", name="The numbers by day").focus()
+    visitor.check()
+
+
+@pytest.mark.parametrize(
+    ("person", "path"),
+    [("operator", "/partners"), ("operator", "/overview"), ("analyst", "/partner")],
+)
+def test_numbers_on_the_cards_of_a_phone_say_what_they_count(
+    hub: HubInProcess, person: str, path: str
+) -> None:
+    fill(hub)
+    page = sign_in(hub, f"{person}@hub.example").get(f"/console{path}").text
+    tables = re.findall(r'(?s)<table class="[^"]*cards.*?</table>', page)
+    numbers = [each for table in tables for each in re.findall('<td class="number".*?>', table)]
+    assert numbers and all("data-label=" in each for each in numbers)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_no_link_of_the_first_pages_leads_where_the_person_may_not_go(
+    hub: HubInProcess, role: Role
+) -> None:
+    client = sign_in(hub, f"{role}@hub.example")
+    for page in ("/", "/partner", "/partners", "/search", "/me", "/help"):
+        text = client.get(f"/console{page}", follow_redirects=True).text
+        for path in set(re.findall('href="(/console/[^"#]*)', text)):
+            assert client.get(path).status_code < 400, f"{page} leads {role} to {path}"
+
+
+def test_only_who_may_add_a_partner_is_led_to_add_the_first_one(store: Store) -> None:
+    hub = HubInProcess(store, founded=True)
+    for role, is_led in ((Role.OPERATOR, True), (Role.AUDITOR, False)):
+        add_person(hub, f"{role}@hub.example", role)
+        page = sign_in(hub, f"{role}@hub.example").get("/console/partners").text
+        assert "No partner yet." in page
+        assert ("/console/admin/partners/new" in page) is is_led
 
 
 def test_the_overview_says_first_what_is_not_well(store: Store) -> None:
