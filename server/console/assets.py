@@ -14,6 +14,8 @@ from tocsin.server.console.services import ROOT
 _TYPES = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 _NAMES = ("console.css", "console.js", "passkeys.js", "htmx.min.js", "icon.svg")
 _PREFIX = "/static"
+ASSET = "asset"
+"""The endpoint."""
 
 
 @cache
@@ -46,5 +48,5 @@ def register(app: flask.Flask, public: set[str]) -> None:
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return answer
 
-    app.add_url_rule(f"{_PREFIX}/<digest>/<name>", "asset", serve)
-    public.add("asset")
+    app.add_url_rule(f"{_PREFIX}/<digest>/<name>", ASSET, serve)
+    public.add(ASSET)

@@ -36,7 +36,15 @@ _SECOND = 1_000_000
 _ID = re.compile(r"[0-9a-f]{24}")
 _HEAD, _INPUT = "draft.json", "input"
 _STILL_WORKING = "your other reports are still being examined: wait for one, or discard it"
-_GONE = "there is no such draft: it was submitted or discarded, or its 30 minutes are over"
+
+
+class DraftGone(NotFound):
+    """There is no such draft of the person; another one's is answered the same."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no such draft: it was submitted or discarded, or its 30 minutes are over"
+        )
 
 
 class State(StrEnum):
@@ -221,13 +229,13 @@ class DraftFiles:
         return None
 
     def find(self, id: str, person: str) -> Draft:
-        """The draft of a person.  Raises NotFound if it is not there, or another person's."""
+        """The draft of a person.  Raises DraftGone if it is not there, or another person's."""
         draft = self._read(person, id) if _ID.fullmatch(id) else None
         if draft is None:
-            raise NotFound(_GONE)
+            raise DraftGone
         if draft.until <= self._clock():
             self.discard(draft)
-            raise NotFound(_GONE)
+            raise DraftGone
         return draft
 
     def list_of(self, person: str) -> list[Draft]:
@@ -354,13 +362,13 @@ class DraftFiles:
 
     @contextmanager
     def lock(self, person: str, id: str) -> Iterator[None]:
-        """Let no other thread or process change a draft.  Raises NotFound if there is none."""
+        """Let no other thread or process change a draft.  Raises DraftGone if there is none."""
         if not _ID.fullmatch(id):
-            raise NotFound(_GONE)
+            raise DraftGone
         try:
             descriptor = os.open(self._place(person, id), os.O_RDONLY)
         except FileNotFoundError:
-            raise NotFound(_GONE) from None
+            raise DraftGone from None
         with _locked(descriptor):
             yield
 

@@ -29,7 +29,9 @@ from tocsin.admission.errors import (
     TooManyRequests,
     Unavailable,
 )
-from tocsin.server.console.forms import safe_next
+from tocsin.server.console.assets import ASSET
+from tocsin.server.console.drafts import DraftGone
+from tocsin.server.console.forms import safe_next, sentence
 from tocsin.server.console.request_context import context, rights_of
 from tocsin.server.console.services import ROOT, ConsoleServices, ConsoleSettings
 
@@ -124,14 +126,10 @@ class Middleware:
         settings, host = self.services.settings, _host(request.host)
         if not host or (settings.hosts and host not in settings.hosts):
             return flask.make_response("this host name is not that of the hub\n", 421)
+        if request.endpoint == ASSET:
+            return None  # the same for all, and also while the database is away
         here = context()
-        cookie = request.cookies.get(cookie_name(settings), "")
-        found = self.services.people.find_session(cookie, is_active=not _is_part())
-        if found is not None:
-            here.person, here.session = found
-            collections = self.services.store.feeds.look().collections
-            here.collections = sorted(collections, key=lambda c: (c.kind, c.max_tlp, c.alias))
-            here.account = rights_of(here.person, self.services)
+        self._find_session()
         request.max_content_length = self._longest_form()
         if request.method not in _SAFE_METHODS:
             self._check_origin()
@@ -146,6 +144,16 @@ class Middleware:
         if request.endpoint is None:  # unknown paths, and known ones with another method
             raise NotFound("there is no such page")
         return None
+
+    def _find_session(self) -> None:
+        """Note the person and the rights of the session that the cookie names, if there is one."""
+        here, cookie = context(), request.cookies.get(cookie_name(self.services.settings), "")
+        found = self.services.people.find_session(cookie, is_active=not _is_part())
+        if found is not None:
+            here.person, here.session = found
+            collections = self.services.store.feeds.look().collections
+            here.collections = sorted(collections, key=lambda c: (c.kind, c.max_tlp, c.alias))
+            here.account = rights_of(here.person, self.services)
 
     def _longest_form(self) -> int:
         """Octets of a form; longer ones are not read."""
@@ -198,9 +206,9 @@ class Middleware:
     def answer_share_error(self, error: ShareError) -> Response:
         """An error of the person's, or Unavailable."""
         status = status_of(error)
-        if isinstance(error, NotFound):
+        if isinstance(error, NotFound) and not isinstance(error, DraftGone):
             return _error_page(status, "There is no such page, or it is not yours to open.")
-        return say_when(_error_page(status, str(error)), error)
+        return say_when(_error_page(status, sentence(error)), error)
 
     def answer_http_exception(self, error: HTTPException) -> Response:
         """An error raised by Flask; a method that is not served has the answer of an unknown page.

@@ -20,7 +20,17 @@ from tocsin.admission.errors import Conflict, Malformed, NotFound, TooManyReques
 from tocsin.admission.formats import formats
 from tocsin.admission.model import CONSENTS_TO_NAME, Tlp
 from tocsin.server.console.comparison import Compared, Room, compare
-from tocsin.server.console.drafts import SENT, Draft, Item, Options, Origin, Row, Standing, State
+from tocsin.server.console.drafts import (
+    SENT,
+    Draft,
+    DraftGone,
+    Item,
+    Options,
+    Origin,
+    Row,
+    Standing,
+    State,
+)
 from tocsin.server.console.forms import go, number_field, sentence, show_again, text_field
 from tocsin.server.console.middleware import status_of
 from tocsin.server.console.previews import MOST_OBJECTS, STALE_SECONDS
@@ -123,7 +133,7 @@ class Share:
             content = self.services.drafts.read_input(draft)
             return content.decode("utf-8-sig", "strict" if draft.name else "replace")
         except FileNotFoundError:
-            raise NotFound("this draft was discarded") from None
+            raise DraftGone from None
         except UnicodeDecodeError:
             return None
 
@@ -288,7 +298,7 @@ class Share:
         me = context().who
         draft = self.services.drafts.find(id, me.id)
         if draft.partner != me.partner:
-            raise NotFound("there is no such draft")
+            raise DraftGone
         return draft
 
     def _examine(self, draft: Draft) -> None:
@@ -339,7 +349,7 @@ class Share:
         try:
             return self.services.drafts.read_items(draft, rows) if rows else []
         except FileNotFoundError:
-            raise NotFound("this draft was discarded") from None
+            raise DraftGone from None
 
     def _partner(self) -> Partner:
         return self.services.store.accounts.require_partner(context().who.partner)

@@ -11,8 +11,10 @@ if (window.trustedTypes) {
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
-    await navigator.clipboard.writeText(button.dataset.copy);
-    status("Copied.");
+    try {
+      await navigator.clipboard.writeText(button.dataset.copy);
+      status("Copied.");
+    } catch { status("Not copied: the browser did not allow it. Select the text and copy it yourself."); }
   });
 
   document.addEventListener("htmx:configRequest", (event) => {

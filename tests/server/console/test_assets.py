@@ -4,8 +4,10 @@ import base64
 import hashlib
 import re
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+from pymongo.errors import ServerSelectionTimeoutError
 from support.console import sign_in
 from support.hub import HubInProcess
 from support.paths import ROOT
@@ -24,6 +26,18 @@ def test_vendored_files_are_those_of_the_lock() -> None:
     for name, digest in files:
         found = hashlib.sha384((STATIC / name).read_bytes()).digest()
         assert digest == f"sha384-{base64.b64encode(found).decode()}"
+
+
+def test_the_style_sheet_comes_while_the_database_is_away(
+    hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = sign_in(hub, "viewer@hub.example")
+    found = re.search('href="([^"]+/console.css)"', client.get("/console/me").text)
+    assert found is not None
+    outage = Mock(side_effect=ServerSelectionTimeoutError)
+    monkeypatch.setattr(type(hub.store.people), "find_session", outage)
+    assert client.get("/console/me").status_code == 503
+    assert client.get(found[1]).status_code == 200
 
 
 def _is_file(words: list[str]) -> bool:

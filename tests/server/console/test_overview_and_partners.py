@@ -118,6 +118,38 @@ def test_the_bar_takes_two_lines_of_a_tablet_at_most(visitor: Visitor, hub: HubI
     assert box is not None and box["height"] < 100
 
 
+def test_the_bar_covers_nothing_that_a_link_leads_to(visitor: Visitor, hub: HubInProcess) -> None:
+    add_person(hub, "reviewing-operator@hub.example", Role.OPERATOR, Role.REVIEWER)
+    visitor.page.set_viewport_size({"width": 768, "height": 500})
+    page = visitor.sign_in("reviewing-operator@hub.example", "/partners/acme")
+    visitor.go("/partners/acme#connect")
+    top = page.locator("#connect").bounding_box()
+    bar = page.locator(".bar").bounding_box()
+    assert top is not None and bar is not None and top["y"] >= bar["height"]
+
+
+def test_a_copy_that_the_browser_does_not_allow_is_said(visitor: Visitor) -> None:
+    page = visitor.sign_in("analyst@hub.example", "/partner")
+    refusal = "navigator.clipboard.writeText = () => Promise.reject(new Error('no'))"
+    page.evaluate(f"() => {{ {refusal}; }}")
+    page.get_by_role("button", name="copy").first.click()
+    expect(page.locator("#status")).to_contain_text("Not copied")
+    visitor.check()
+
+
+@pytest.mark.parametrize(
+    ("person", "path"), [("operator", "/admin/people"), ("analyst", "/partner")]
+)
+def test_what_a_row_opens_has_a_name_of_its_own(hub: HubInProcess, person: str, path: str) -> None:
+    client = sign_in(hub, f"{person}@hub.example")
+    if person == "analyst":
+        for _ in range(2):
+            post(client, "/console/partner/keys", {})
+    page = client.get(f"/console{path}").text
+    names = re.findall("<summary>((?:Change|Revoke).*?)</summary>", page)
+    assert len(names) > 1 and len(names) == len(set(names))
+
+
 def test_the_numbers_by_day_fit_a_phone_and_are_scrolled_by_keys(
     visitor: Visitor, hub: HubInProcess
 ) -> None:
@@ -263,7 +295,7 @@ def test_an_analyst_rotates_a_key_of_the_own_partner_only(hub: HubInProcess) -> 
     assert answer.status_code == 303
     page = analyst.get(answer.location).text
     assert "Revoked: tools that use" in page and hub.store.accounts.list_keys("acme") == [new]
-    assert re.search(r"acme</td><td><time ", page), "the time of the issue is shown"
+    assert re.search(r"acme</td><td[^>]*><time ", page), "the time of the issue is shown"
 
 
 def test_a_push_with_the_lines_for_our_own_client_states_a_level(hub: HubInProcess) -> None:

@@ -792,6 +792,8 @@ class TestOthers:
         acts = ("", "/submit", "/discard")
         assert [post(other, path + act, {"run": "1"}).status_code for act in acts] == [404] * 3
         assert other.get(path).data.count(b"seen-evil") == 0
+        never = other.get(f"/console/share/{'0' * 24}").text
+        assert other.get(path).text == never and "its 30 minutes are over." in never
         assert "pasted text" not in other.get("/console/share").text
         assert submit(client, path).status_code == 303
 
@@ -922,6 +924,8 @@ class TestKeeping:
         clock.now += SECOND
         client = sign_in(hub, ANALYST)
         assert client.get(paths[0]).status_code == 404
+        assert "its 30 minutes are over." in client.get(paths[0]).text
+        assert "its 30 minutes are over." in submit(client, paths[0]).text
         assert submit(client, paths[0]).status_code == 404
         assert files(tmp_path) != []
         hub.services.drafts.sweep()
