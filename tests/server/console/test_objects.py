@@ -121,7 +121,7 @@ class TestWhatIsShown:
         assert "hub_ref" not in table and "created_by_ref" not in table
         graph = operator.get(path(name, "?relations=graph")).text
         [node] = re.findall(r'<a href="(/console/objects/malware--[^"]+)" class="node"', graph)
-        assert "malware · QuietLoader" in graph
+        assert '<tspan class="type">malware · </tspan>QuietLoader' in graph
         centre = operator.get(node.replace("#relations", "")).text
         assert "evil-portal[.]top" in centre and "data-graph" in centre
 
@@ -207,6 +207,27 @@ class TestHostileTexts:
             for rest in ("?compare=1", "?relations=graph", "/revoke", "/purge"):
                 visitor.go(f"/objects/{name}{rest}")
                 visitor.check()
+
+    def test_the_names_in_a_graph_can_be_read_on_a_tablet(
+        self, visitor: Visitor, hub: HubInProcess
+    ) -> None:
+        name = publish(hub, indicator())
+        for n in range(6):
+            malware = sdo("malware", name=f"Family {n} of loaders with long names", is_family=False)
+            hub.push(malware, relationship({"id": name}, "indicates", malware))
+        page = visitor.sign_in("viewer@hub.example", f"/objects/{name}?relations=graph")
+        for width in (768, 1280):
+            page.set_viewport_size({"width": width, "height": 1024})
+            texts = page.locator(".graph text").evaluate_all(
+                "(all) => all.map((each) => { const box = each.getBoundingClientRect();"
+                " const frame = each.ownerSVGElement.getBoundingClientRect();"
+                " const size = parseFloat(getComputedStyle(each).fontSize);"
+                " return [size * each.getScreenCTM().a,"
+                " box.left - frame.left, frame.right - box.right]; })"
+            )
+            assert len(texts) >= 8
+            assert all(size > 10 and min(left, right) >= 0 for size, left, right in texts), texts
+            visitor.check()
 
     def test_a_node_is_moved_by_keys_and_the_view_by_buttons(
         self, visitor: Visitor, hub: HubInProcess
