@@ -49,6 +49,14 @@ if (window.trustedTypes) {
   sessionStorage.removeItem("ended");
   if (outcome) outcome.focus();
 
+  // A double click sends a form once: the second answer would replace the first, with a key that is shown only once.
+  const sent = new WeakMap();
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post") return;
+    if (event.timeStamp - sent.get(event.target) < 1000) event.preventDefault();
+    else sent.set(event.target, event.timeStamp);
+  });
+
   // A file that is dropped anywhere on the form is chosen as if it had been picked.
   all("form[data-drop]").forEach((form) => {
     const input = form.querySelector("input[type=file]");

@@ -1,6 +1,7 @@
 """The overview, the page of a partner, and the documentation in the console."""
 
 import re
+from time import sleep
 
 import pytest
 from flask.testing import FlaskClient
@@ -13,6 +14,7 @@ from tocsin.admission.timestamps import DAY
 from tocsin.server.console.charts import columns, lines
 from tocsin.server.console.texts import find_zone, hour, shown, time, value
 from tocsin.server.model import Collection, CollectionKind, Partner, View
+from tocsin.server.partners.administration import NewKey, Partners
 from tocsin.server.person import Role
 from tocsin.server.store import Store, wall_clock
 
@@ -148,6 +150,36 @@ def test_what_a_row_opens_has_a_name_of_its_own(hub: HubInProcess, person: str, 
     page = client.get(f"/console{path}").text
     names = re.findall("<summary>((?:Change|Revoke).*?)</summary>", page)
     assert len(names) > 1 and len(names) == len(set(names))
+
+
+def test_a_double_click_issues_one_key_also_at_a_slow_hub(
+    visitor: Visitor, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue = Partners.issue_key
+
+    def issue_slowly(partners: Partners, account: str, actor: str) -> NewKey:
+        sleep(0.5)
+        return issue(partners, account, actor)
+
+    monkeypatch.setattr(Partners, "issue_key", issue_slowly)
+    before = len(hub.store.accounts.list_keys("acme"))
+    page = visitor.sign_in("analyst@hub.example", "/partner")
+    button = page.get_by_role("button", name="Issue a further key")
+    button.evaluate("(button) => { button.click(); setTimeout(() => button.click(), 200); }")
+    expect(page.locator("main")).to_contain_text("Key (password)")
+    page.wait_for_timeout(1_000)
+    assert len(hub.store.accounts.list_keys("acme")) == before + 1
+
+
+def test_a_form_that_had_no_answer_is_sent_again(visitor: Visitor) -> None:
+    page = visitor.sign_in("analyst@hub.example", "/partner")
+    button = page.get_by_role("button", name="Issue a further key")
+    page.route("**/partner/keys", lambda route: route.fulfill(status=204))
+    button.click()
+    page.wait_for_timeout(1_100)
+    page.unroute_all()
+    button.click()
+    expect(page.locator("main")).to_contain_text("Key (password)")
 
 
 def test_the_numbers_by_day_fit_a_phone_and_are_scrolled_by_keys(
