@@ -120,6 +120,13 @@ def test_the_bar_takes_two_lines_of_a_tablet_at_most(visitor: Visitor, hub: HubI
     assert box is not None and box["height"] < 100
 
 
+@pytest.mark.parametrize("path", ["/help", "/help/console", "/me", "/me/code", "/partner"])
+def test_the_bar_says_which_page_is_open(hub: HubInProcess, path: str) -> None:
+    page = sign_in(hub, "viewer@hub.example").get(f"/console{path}").text
+    current = re.findall('<a href="([^"]+)"[^>]* aria-current="page"', page)
+    assert current == [f"/console/{path.split('/')[1]}"]
+
+
 def test_the_bar_covers_nothing_that_a_link_leads_to(visitor: Visitor, hub: HubInProcess) -> None:
     add_person(hub, "reviewing-operator@hub.example", Role.OPERATOR, Role.REVIEWER)
     visitor.page.set_viewport_size({"width": 768, "height": 500})

@@ -441,6 +441,16 @@ def test_a_reason_and_the_button_that_sends_it_stand_in_one_line(
     assert reason and button and button["y"] < reason["y"] + reason["height"]
 
 
+def test_the_usual_reason_takes_one_line_of_a_wide_window(
+    hub: HubInProcess, visitor: Visitor
+) -> None:
+    page = visitor.sign_in(REVIEWER)
+    visitor.go(f"/review/{hub.store.reviews.list_waiting()[0].id}")
+    bar = page.locator(".decide").bounding_box()
+    assert bar is not None and bar["height"] < 60
+    visitor.check()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_fits_a_phone(hub: HubInProcess, browser: Browser, origin: str, scheme: str) -> None:
     size = {"width": 320, "height": 640}
