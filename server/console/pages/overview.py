@@ -35,6 +35,11 @@ _BY_ITSELF = ("references",)
 """The rules of reviews that no person needs to decide."""
 _SERIES = ("published", "merged", "held", "refused")
 _CLASSES = {"published": "admitted"}
+_QUEUE, _WATCHING = "/help/operate#the-queue", "/help/operate#watching-the-hub"
+_ADVICE = dict.fromkeys(
+    ("database", "disk"), "/help/operate#a-full-disk-and-a-database-that-is-away"
+)
+"""Where the documentation says what to do about a part that is not well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class Overview:
         store, now = self.services.store, self.services.clock()
         for part, is_well in self.services.monitor.check().items():
             if not is_well:
-                yield Notice(f"Not well: {part}. docs/operate.md says what to do.")
+                yield Notice(f"Not well: {part}. Read what to do.", _ADVICE.get(part, _WATCHING))
         if self.services.settings.four_eyes and (asked := count_requests(self.services)):
             text = f"{count(asked, 'request')} {'waits' if asked == 1 else 'wait'}"
             path = "/admin/requests" if context().who.has(Role.OPERATOR) else ""
@@ -110,7 +115,7 @@ class Overview:
         aside = store.submissions.count_set_aside(_MOST_WAITING)
         if aside:
             text = f"{count(aside, 'submission')} {'is' if aside == 1 else 'are'} set aside"
-            yield Notice(f"{text}: `tocsin-hub submission list`.")
+            yield Notice(f"{text}. Read how to list and decide them.", _QUEUE)
         if waiting and now - waiting[0].asked > _LATE_REVIEW:
             yield Notice(f"A review waits for {age(waiting[0].asked, now)}.", "/review")
         if len(shares) > 1 and shares[0].percent >= _SHARE:
