@@ -328,7 +328,9 @@ document.querySelectorAll("[data-graph] svg").forEach((svg) => {
     const isBack = performance.getEntriesByType("navigation").some((each) => each.type !== "navigate");
     const found = fields().filter((each) => name(each) in typed.texts);
     const isOver = !(left > 0) || (person && person !== typed.person);
-    if (isOver || (!isLost && (typed.isSent || (found.length && !isBack)))) drop();
+    // What was sent is dropped by the page that answers.  If it is there with Back, the answer was none of our pages.
+    const isNew = found.length ? !isBack : typed.isSent;
+    if (isOver || (!isLost && isNew)) drop();
     else {
       setTimeout(drop, left);
       found.forEach((each) => {

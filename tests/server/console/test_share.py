@@ -270,6 +270,30 @@ class TestTheWholePath:
         visitor.go("/share")
         assert (page.input_value("#text"), typed_texts(page)) == ("", None), "a new visit"
 
+    @pytest.mark.parametrize("status", [502, 503])
+    def test_typed_text_is_there_again_with_back_after_an_answer_that_is_no_page(
+        self, visitor: Visitor, status: int
+    ) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", DESCRIPTION)
+        page.route(
+            "**/console/share",
+            lambda route: (
+                route.fulfill(status=status, content_type="text/plain", body="busy")
+                if route.request.method == "POST"
+                else route.continue_()
+            ),
+        )
+        page.click("button.main")
+        page.wait_for_selector("text=busy")
+        page.go_back()
+        expect(page.locator("#text")).to_have_value(DESCRIPTION)
+        page.unroute_all()
+        page.click("button.main")
+        page.wait_for_url("**/share/*")
+        page.go_back()
+        expect(page.locator("#text")).to_have_value("")
+
     def test_typed_text_that_was_sent_is_not_there_again_with_back(self, visitor: Visitor) -> None:
         page = visitor.sign_in(ANALYST, "/share")
         page.fill("#text", DESCRIPTION)
