@@ -207,10 +207,14 @@ class Share:
 
     def progress(self, id: str) -> ResponseReturnValue:
         """Show the progress of an examination; the whole page once it has ended."""
-        draft = self._find(id)
-        if draft.state is State.WORKING and not self._is_lost(draft):
-            return flask.render_template("share_progress.html", draft=draft)
-        answer = flask.make_response("", HTTPStatus.NO_CONTENT)
+        status = HTTPStatus.NO_CONTENT
+        try:
+            draft = self._find(id)
+            if draft.state is State.WORKING and not self._is_lost(draft):
+                return flask.render_template("share_progress.html", draft=draft)
+        except DraftGone:  # discarded in another tab: the page would ask for ever
+            status = HTTPStatus.NOT_FOUND
+        answer = flask.make_response("", status)
         answer.headers["HX-Refresh"] = "true"
         return answer
 

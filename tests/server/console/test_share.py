@@ -270,6 +270,25 @@ class TestTheWholePath:
         visitor.go("/share")
         assert (page.input_value("#text"), typed_texts(page)) == ("", None), "a new visit"
 
+    def test_a_page_that_waits_for_a_draft_ends_when_the_draft_is_gone(
+        self, visitor: Visitor
+    ) -> None:
+        page = visitor.sign_in(ANALYST, "/share")
+        page.fill("#text", "seen-evil.top")
+        page.click("button.main")
+        page.wait_for_url("**/share/*")
+        part = page.url.replace("/share/", "/part/share/")
+        beside = replace(visitor, page=visitor.context.new_page()).go(
+            page.url.rpartition("console")[2]
+        )
+        beside.click("text=Discard draft")
+        page.locator("main").evaluate(
+            "(main, part) => { main.setAttribute('hx-get', part);"
+            " main.setAttribute('hx-trigger', 'every 300ms'); htmx.process(main); }",
+            part,
+        )
+        expect(page.locator("main")).to_contain_text("There is no such draft")
+
     @pytest.mark.parametrize("status", [502, 503])
     def test_typed_text_is_there_again_with_back_after_an_answer_that_is_no_page(
         self, visitor: Visitor, status: int
