@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import flask
 from flask import request
@@ -98,6 +98,7 @@ def safe_next(given: str) -> str:
     is_ours = (
         given.startswith(start)
         and not given.startswith(f"{start}/")
+        and "/.." not in unquote(given.partition("?")[0])  # browsers go up from there
         and "\\" not in given
         and given.isprintable()
         and len(given) <= _LONGEST_PATH

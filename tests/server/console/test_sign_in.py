@@ -412,13 +412,21 @@ def test_signing_in_changes_the_cookie_and_ends_the_session_before(hub: HubInPro
 
 
 @pytest.mark.parametrize(
-    "target", ["//evil.test", "https://evil.test/", "/console//evil", "/taxii2/"]
+    "target",
+    ["//evil.test", "https://evil.test/", "/console//evil", "/taxii2/"]
+    + ["/console/../taxii2/", "/console/me/%2e%2E/%2e./taxii2/", "/console/.%2e//evil.test"],
 )
 def test_nobody_is_sent_to_another_site(hub: HubInProcess, target: str) -> None:
     client = hub.client.application.test_client()
     form = {"login": "viewer@hub.example", "password": PASSWORD, "next": target}
     answer = post(client, "/console/sign-in", form)
     assert answer.headers["Location"] == "/console/"
+
+
+def test_a_search_for_two_dots_follows_after_signing_in(hub: HubInProcess) -> None:
+    client, target = hub.client.application.test_client(), "/console/search?q=a/../b"
+    form = {"login": "viewer@hub.example", "password": PASSWORD, "next": target}
+    assert post(client, "/console/sign-in", form).headers["Location"] == target
 
 
 def test_forms_of_other_sites_and_of_other_sessions_are_refused(hub: HubInProcess) -> None:
