@@ -12,7 +12,8 @@ and references too, so a name may hold as much private data as a text
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +22,8 @@ from tocsin.admission.model import Path, StixObject
 from tocsin.admission.stix.memo import memoize_nested
 from tocsin.admission.stix.schemas import schemas, standard_property_names, standard_types
 
+_MOST_DIGITS = 10
+"""Digits of a place in a list; no list is longer."""
 MAX_DEPTH = 100
 """Maximum depth below an object's root; deeper objects are refused."""
 
@@ -163,7 +166,8 @@ def replace_texts(subject: StixObject, changes: Mapping[Path, str | None]) -> St
 
     Only what changes is copied.  A list or dictionary that became empty goes
     too, as does an external reference that names nothing but its source and a
-    granular marking whose selectors no longer match anything.
+    granular marking whose selectors no longer match anything.  The selectors of
+    the items of a shortened list move with these.
     """
     if not changes:
         return subject
@@ -176,10 +180,9 @@ def replace_texts(subject: StixObject, changes: Mapping[Path, str | None]) -> St
             _copy_container(copies, path[:-1])[path[-1]] = text
     if len(gone) > 1:
         gone.sort(reverse=True)
-    for path in gone:
-        _remove_path(copies, path)
+    removed = [_remove_path(copies, path) for path in gone]
     result: StixObject = copies[()]
-    return _update_selectors(subject, result) if gone and "granular_markings" in result else result
+    return _update_selectors(result, removed) if gone and "granular_markings" in result else result
 
 
 def _languages(markings: object) -> Iterator[tuple[Path, str]]:
@@ -239,41 +242,72 @@ def _copy_container(copies: dict[Path, Any], path: Path) -> Any:
     return copies[path]
 
 
-def _remove_path(copies: dict[Path, Any], path: Path) -> None:
-    while path:
+def _remove_path(copies: dict[Path, Any], path: Path) -> Path:
+    """Remove a part, and the containers that are empty then; the outermost that is gone."""
+    while True:
         container = _copy_container(copies, path[:-1])
         if type(container) is dict:
             container.pop(path[-1], None)
         else:
             del container[path[-1]]
-        path = path[:-1]
-        if container and not _names_only_its_source(path, container):
-            return
+        above = path[:-1]
+        if not above or (container and not _names_only_its_source(above, container)):
+            return path
+        path = above
 
 
 def _names_only_its_source(path: Path, container: Any) -> bool:
     return path[-2:-1] == ("external_references",) and set(container) == {"source_name"}
 
 
-def _update_selectors(before: StixObject, subject: StixObject) -> StixObject:
+def _update_selectors(subject: StixObject, removed: Iterable[Path]) -> StixObject:
+    shortened: dict[Path, list[int]] = {}
+    for path in removed:
+        if isinstance(place := path[-1], int):
+            insort(shortened.setdefault(path[:-1], []), place)
     kept = []
     for marking in subject["granular_markings"]:
-        selectors = [s for s in marking.get("selectors", ()) if _selects(before, subject, s)]
+        moved = (_move_selector(str(each), shortened) for each in marking.get("selectors", ()))
+        selectors = [each for each in moved if each and _selects(subject, each)]
         if selectors:
             kept.append({**marking, "selectors": selectors})
     rest = {name: value for name, value in subject.items() if name != "granular_markings"}
     return {**rest, "granular_markings": kept} if kept else rest
 
 
-def _selects(before: Any, subject: Any, selector: object) -> bool:
-    """True if a selector still selects the same part; an item of a shortened list does not."""
-    for step in str(selector).split("."):
+def _move_selector(selector: str, shortened: Mapping[Path, Sequence[int]]) -> str:
+    """The selector of the same part once items of lists are gone; empty if it was one of them."""
+    steps = selector.split(".")
+    if not shortened or len(steps) > MAX_DEPTH:
+        return selector
+    path: Path = ()
+    for at, step in enumerate(steps):
+        place = _place(step)
+        gone = shortened.get(path, ())
+        if place is not None and gone:
+            before = bisect_left(gone, place)
+            if gone[before : before + 1] == [place]:
+                return ""
+            steps[at] = f"[{place - before}]"
+        path = (*path, step if place is None else place)
+    return ".".join(steps)
+
+
+def _place(step: str) -> int | None:
+    """The place in a list that a step of a selector names; None if it names none."""
+    number = step[1:-1]
+    is_place = step == f"[{number}]" and number.isdecimal() and number.isascii()
+    return int(number) if is_place and len(number) < _MOST_DIGITS else None
+
+
+def _selects(subject: Any, selector: str) -> bool:
+    """True if a selector selects a part."""
+    for step in selector.split("."):
+        place = _place(step)
         if isinstance(subject, dict) and step in subject:
-            before, subject = before[step], subject[step]
-        elif isinstance(subject, list) and step[1:-1].isdigit() and int(step[1:-1]) < len(subject):
-            if len(subject) != len(before):
-                return False
-            before, subject = before[int(step[1:-1])], subject[int(step[1:-1])]
+            subject = subject[step]
+        elif isinstance(subject, list) and place is not None and place < len(subject):
+            subject = subject[place]
         else:
             return False
     return True

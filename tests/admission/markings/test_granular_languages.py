@@ -52,6 +52,16 @@ class TestPublished:
         assert "description" not in green and "granular_markings" not in green
         assert amber["granular_markings"] == [*granular_markings(AMBER, "description"), GERMAN]
 
+    def test_a_language_marking_moves_with_its_item_when_stricter_ones_are_left_out(
+        self, hub: HubInProcess
+    ) -> None:
+        of_items = {"lang": "de", "selectors": ["labels.[1]", "labels.[2]"]}
+        markings = [of_items, *granular_markings(AMBER, "labels.[0]", "labels.[2]")]
+        hub.push(malware(name="n", labels=["a", "b", "c"], granular_markings=markings))
+        [green], [amber] = newest_objects(hub, "green"), newest_objects(hub, "amber")
+        assert green["granular_markings"] == [{"lang": "de", "selectors": ["labels.[0]"]}]
+        assert of_items in amber["granular_markings"]
+
     def test_a_language_marking_stays_with_the_text_of_the_leading_source(
         self, hub: HubInProcess
     ) -> None:

@@ -110,6 +110,30 @@ class TestReplaceTexts:
             "external_references": [{"source_name": "b", "description": "kept"}]
         }
 
+    @pytest.mark.parametrize(
+        ("selector", "moved"),
+        [
+            ("labels.[0]", "labels.[0]"),
+            ("labels.[1]", None),
+            ("labels.[2]", "labels.[1]"),
+            ("labels", "labels"),
+            ("external_references.[1].description", "external_references.[0].description"),
+            ("external_references.[0].description", None),
+            ("labels.[²]", None),
+            ("labels.[99999999999999999999]", None),
+        ],
+    )
+    def test_selectors_move_with_the_items_of_a_shortened_list(
+        self, selector: str, moved: str | None
+    ) -> None:
+        cited = [{"source_name": each, "description": "d"} for each in ("one", "two")]
+        marking = {"lang": "de", "selectors": [selector]}
+        lists = {"labels": ["a", "b", "c"], "external_references": cited}
+        gone = (("labels", 1), ("external_references", 0, "description"))
+        result = replace_texts({**lists, "granular_markings": [marking]}, dict.fromkeys(gone))
+        left = [] if moved is None else [{"lang": "de", "selectors": [moved]}]
+        assert result.get("granular_markings", []) == left
+
     def test_replace_texts_removes_selectors_of_removed_properties(self) -> None:
         marking = {"lang": "de", "selectors": ["description", "labels.[1]"]}
         subject = {"description": "d", "labels": ["a", "b"], "granular_markings": [marking]}
