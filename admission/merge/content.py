@@ -254,9 +254,7 @@ def keep_unchanged(new: Contribution, old: Contribution) -> Contribution:
         return new
     if "valid_from" in old.object:
         new = with_valid_from(new, old.object["valid_from"])
-    both = [layers_of(each) for each in (new, old)]
-    levels = sorted({level for layers in both for level, _ in layers})
-    changed = next((e for e in levels if layer_at(both[0], e) != layer_at(both[1], e)), None)
+    changed = _level_of_news(new, old)
     known = tuple(each for each in old.unchanged if changed is None or each.level < changed)
     before = as_known_at(old, Tlp((changed or 1) - 1))
     if changed is not None and (before.version, before.received) != (new.version, new.received):
@@ -268,6 +266,15 @@ def keep_unchanged(new: Contribution, old: Contribution) -> Contribution:
         group=old.group,
         last_reported=date_of_last_report(new, old),
     )
+
+
+def _level_of_news(new: Contribution, old: Contribution) -> Tlp | None:
+    """The least strict level at which a contribution says or awaits something else; None: none."""
+    both = [layers_of(each) for each in (new, old)]
+    levels = sorted({level for layers in both for level, _ in layers})
+    said = [e for e in levels if layer_at(both[0], e) != layer_at(both[1], e)][:1]
+    awaited = _level_of_other_drafts(new, old)
+    return min(said if awaited is None else [*said, awaited], default=None)
 
 
 def date_of_last_report(new: Contribution, old: Contribution) -> int:
@@ -328,7 +335,10 @@ def latest_by_partner(contributions: Sequence[Contribution]) -> list[Contributio
 
 
 def is_repeat(new: Contribution, old: Contribution) -> bool:
-    """True if a contribution adds nothing to an earlier one at any level."""
+    """True if a contribution adds nothing to an earlier one at any level, now or later.
+
+    Two that are published in the same words may wait for different objects.
+    """
     if old.removed:
         new = shorten(new)
     if new.removed != old.removed:
@@ -336,7 +346,29 @@ def is_repeat(new: Contribution, old: Contribution) -> bool:
     if [level for level, _ in new.stricter_layers] != [level for level, _ in old.stricter_layers]:
         return False
     both = zip(layers_of(new), layers_of(old), strict=True)
-    return all(is_same_content(now, before) for (_, now), (_, before) in both)
+    if not all(is_same_content(now, before) for (_, now), (_, before) in both):
+        return False
+    return _level_of_other_drafts(new, old) is None
+
+
+def _level_of_other_drafts(new: Contribution, old: Contribution) -> Tlp | None:
+    """The least strict level at which two contributions wait in other words; None if at none.
+
+    If all that was sent is the same, it does not count that one waits at fewer levels: something
+    may have arrived between them.
+    """
+    if new.sent and new.sent == old.sent:
+        return None
+    levels = sorted({level for each in (new, old) for level, _ in each.unresolved_layers})
+    return next((e for e in levels if _draft_at(new, e) != _draft_at(old, e)), None)
+
+
+def _draft_at(contribution: Contribution, level: Tlp) -> StixObject | None:
+    """The words in which a contribution waits at a level, without its version."""
+    waiting = contribution.unresolved_layers
+    if not waiting or waiting[0][0] > level:
+        return None
+    return {n: value for n, value in layer_at(waiting, level).items() if n not in _DATES}
 
 
 def has_same_words(new: Contribution, old: Contribution) -> bool:
