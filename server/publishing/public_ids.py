@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from tocsin.admission.markings.granular import (
     is_still_valid,
@@ -54,6 +55,7 @@ class PublicRef:
 
 RewrittenLayer = tuple[Tlp, RewrittenReferences]
 """An object as readers of a level see it, with its references rewritten."""
+_NO_LAYERS: Mapping[Tlp, StixObject] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,32 +191,69 @@ def resolve_layers(
 ) -> list[RewrittenLayer]:
     """The layers with public ids, and one for each further level that sees more of the references.
 
-    Of an observable no level sees more than `tlp`, by default that of the first layer: its id
-    follows from its references.
+    Of an observable no level sees more than `tlp`, by default that of the first layer, of the
+    references from which its id follows.
     """
     first, subject = layers[0]
-    follows = is_observable_type(subject["type"])
     seen = first if tlp is None else tlp
+    makers = contributing_properties(subject["type"])
     levels = {level for level, _ in layers}
     found: list[RewrittenLayer] = []
     while levels:
         level = min(levels)
-        rewriting = _rewrite(layer_at(layers, level), seen if follows else level, known)
+        rewriting = _rewrite(layer_at(layers, level), level, known)
+        if level > seen and is_observable_type(subject["type"]):
+            narrow = _rewrite(layer_at(layers, level), seen, known)
+            rewriting = _keep_makers(narrow, rewriting, makers)
         found.append((level, rewriting))
         levels.remove(level)
-        if not follows:
-            hidden = (known[t].tlp for _, t in rewriting.dropped if _is_public(t, known))
-            levels |= {each for each in hidden if level < each < Tlp.RED}
+        lost = (t for path, t in rewriting.dropped if path[0] not in makers)
+        hidden = (known[t].tlp for t in lost if _is_public(t, known))
+        levels |= {each for each in hidden if level < each < Tlp.RED}
     return found
 
 
-def published_layers(resolved: Iterable[RewrittenLayer]) -> list[Layer]:
-    """The layers that are published: not what lacks something it needs, nor what adds nothing."""
-    published: list[Layer] = []
+def published_layers(
+    resolved: Iterable[RewrittenLayer], before: Mapping[Tlp, StixObject] = _NO_LAYERS
+) -> list[Layer]:
+    """The layers that are published: not what lacks something it needs, nor what adds nothing.
+
+    `before`: the layers as they are published already.  One that lacks something stays so.
+    """
+    resolved = list(resolved)
+    published = [each for each in before.items() if each[0] < resolved[0][0]]
     for level, rewriting in resolved:
-        if not published or not (rewriting.missing or rewriting.object == published[-1][1]):
-            published.append((level, rewriting.object))
+        former = before.get(level)
+        stays = (published or former is not None) and _lacks_what_it_needs(rewriting, former)
+        layer = former if stays else rewriting.object
+        if layer is not None and not (published and layer == published[-1][1]):
+            published.append((level, layer))
     return published
+
+
+def _lacks_what_it_needs(rewriting: RewrittenReferences, former: StixObject | None) -> bool:
+    """True if a layer lacks references that it needs, or markings with which it was published.
+
+    A reviewer may have let the whole object go without a marking that never arrived.  A published
+    observable keeps the references from which its id follows.
+    """
+    lost = (each for each in rewriting.missing if not each.startswith("marking-definition--"))
+    keeps = former is not None and is_observable_type(former["type"])
+    if not keeps and any(lost):
+        return True
+    marks = len(rewriting.object.get("object_marking_refs", ()))
+    return former is not None and marks < len(former.get("object_marking_refs", ()))
+
+
+def _keep_makers(
+    narrow: RewrittenReferences, wide: RewrittenReferences, makers: Collection[str]
+) -> RewrittenReferences:
+    """`wide` with the properties from which an observable's id follows as they are in `narrow`."""
+    subject = {name: value for name, value in wide.object.items() if name not in makers}
+    subject |= {name: value for name, value in narrow.object.items() if name in makers}
+    dropped = [each for each in wide.dropped if each[0][0] not in makers]
+    dropped += [each for each in narrow.dropped if each[0][0] in makers]
+    return replace(wide, object=subject, dropped=tuple(dropped))
 
 
 def _rewrite(subject: StixObject, tlp: Tlp, known: Mapping[str, PublicRef]) -> RewrittenReferences:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, dropwhile, islice, takewhile
+from itertools import chain, dropwhile, islice
 
 import orjson
 
-from tocsin.admission.markings.granular import layers_of, stricter_properties
+from tocsin.admission.markings.granular import layer_at, layers_of, stricter_properties
 from tocsin.admission.markings.tlp import TLP_2_IDS, official_ids, read_markings
 from tocsin.admission.merge.content import digest_as_sent, stored_octets
 from tocsin.admission.merge.identity import (
@@ -28,11 +28,7 @@ from tocsin.admission.merge.identity import (
     is_observable_type,
 )
 from tocsin.admission.model import Candidate, Contribution, Layer, StixObject, Tlp
-from tocsin.admission.stix.references import (
-    REQUIRED_REFERENCES,
-    RewrittenReferences,
-    referenced_ids,
-)
+from tocsin.admission.stix.references import RewrittenReferences, referenced_ids
 from tocsin.server.model import ArrivedIds, PendingReferences, PublicObject
 from tocsin.server.publishing.public_ids import (
     GONE,
@@ -40,6 +36,7 @@ from tocsin.server.publishing.public_ids import (
     PublicIds,
     PublicRef,
     ResolvedCandidate,
+    RewrittenLayer,
     leave_out_authors,
     published_layers,
     resolve_layers,
@@ -161,6 +158,7 @@ def resolve_contribution(
 
     `layers` are its layers with the submitter's ids, all or the stricter ones; those below stay.
     Those below the first that lacks something wait for nothing: their readers may not see why.
+    If it waits already, a layer that has lost what it needs stays as it is published.
     While one waits, it waits for all that its partner's ids stand for: when one stands for
     something else, the contribution says so then, and not when something that is hidden arrives.
     It does not wait for a reference from which its own id would follow.
@@ -174,11 +172,8 @@ def resolve_contribution(
     for level, layer in waiting:  # what less strict ones wait for comes first, if it is too much
         own = {each for each in referenced_ids(layer) if each in known and known[each].id != each}
         awaited |= dict.fromkeys((*sorted(lacking[level]), *sorted(own)))
-    below = [each for each in layers_of(contribution) if each[0] < layers[0][0]]
-    every = [(level, _without_own_ids(layer)) for level, layer in published_layers(resolved)]
-    if below and every[0][1] == below[-1][1]:
-        every = every[1:]
-    (_, base), *stricter = below + every
+    before = dict(layers_of(contribution)) if contribution.unresolved_layers else {}
+    (_, base), *stricter = published_layers(map(_as_published, resolved), before)
     new = replace(
         contribution,
         object=base,
@@ -186,6 +181,11 @@ def resolve_contribution(
         unresolved_layers=waiting,
     )
     return new, frozenset(islice(awaited, MOST_AWAITED))
+
+
+def _as_published(layer: RewrittenLayer) -> RewrittenLayer:
+    level, rewriting = layer
+    return level, replace(rewriting, object=_without_own_ids(rewriting.object))
 
 
 def _lacking(
@@ -261,31 +261,45 @@ def _complete(work: UnitOfWork, wait: PendingReferences, arrivals: ArrivedIds) -
             }
             known = look_up_references(work, wait.partner, wait.max_tlp, targets)
             new, more = resolve_contribution(mine, mine.unresolved_layers, known)
-            below = _layers_not_concerned(wait, mine, known, arrivals)
+            come = _names_that_came(wait, arrivals, known)
+            concerned = _level_concerned(mine, come, known)
+            below = [each for each in mine.unresolved_layers if each[0] < concerned]
             names = _names_in(below, known)
             if below:  # nothing to which their readers see a reference has arrived
-                new = _keep_layers(mine.unresolved_layers[len(below)][0], mine, new)
+                new = _keep_layers(concerned, mine, new)
             new = _keep_identity(new, mine)
-            awaited |= (more - names) | (wait.targets & names)
-            if new != mine and not _has_lost_what_it_needs(new, mine):
+            awaited |= (more - names) | (wait.targets & names) | (more & come)
+            if new != mine:
                 work.note_report(wait.public_id)
                 work.put(add_contribution(work.find(wait.public_id), new, work.merge))
     return replace(wait, targets=awaited)
 
 
-def _layers_not_concerned(
-    wait: PendingReferences,
-    mine: Contribution,
-    known: Mapping[str, PublicRef],
-    arrivals: ArrivedIds,
-) -> tuple[Layer, ...]:
-    """The less strict layers, as they were sent, that refer to nothing that has arrived."""
+def _names_that_came(
+    wait: PendingReferences, arrivals: ArrivedIds, known: Mapping[str, PublicRef]
+) -> set[str]:
+    """The ids of what has arrived: the partner's own, and public ones."""
     arrived = set(arrivals.public_ids)
     if wait.partner == arrivals.partner:
         arrived |= arrivals.source_ids
-    layers = mine.unresolved_layers
-    left = tuple(takewhile(lambda each: arrived.isdisjoint(_names_in([each], known)), layers))
-    return left if len(left) < len(layers) else ()
+    found = {each for each, ref in known.items() if each in arrived or ref.id in arrived}
+    return found | {known[each].id for each in found}
+
+
+def _level_concerned(
+    mine: Contribution, come: Collection[str], known: Mapping[str, PublicRef]
+) -> Tlp:
+    """The least strict level at which readers see a reference to what has come; RED if none do.
+
+    What they may not see is nothing to them, even if a reference of theirs leads to it.
+    """
+    levels = (
+        max(level, known[target].tlp)
+        for level, layer in mine.unresolved_layers
+        for target in referenced_ids(layer)
+        if target in come and known[target].id
+    )
+    return min(levels, default=Tlp.RED)
 
 
 def _names_in(layers: Iterable[Layer], known: Mapping[str, PublicRef]) -> set[str]:
@@ -296,16 +310,13 @@ def _names_in(layers: Iterable[Layer], known: Mapping[str, PublicRef]) -> set[st
 
 def _keep_layers(concerned: Tlp, mine: Contribution, new: Contribution) -> Contribution:
     """The new contribution, below the level `concerned` as it is published already."""
-    kept = (each for each in layers_of(mine) if each[0] < concerned)
-    (_, base), *stricter = [*kept, *(each for each in layers_of(new) if each[0] >= concerned)]
+    (_, base), *stricter = [each for each in layers_of(mine) if each[0] < concerned]
+    now = layers_of(new) if concerned < Tlp.RED else ()
+    if now and (layer := layer_at(now, concerned)) != (stricter[-1][1] if stricter else base):
+        stricter.append((concerned, layer))
+    stricter += (each for each in now if each[0] > concerned)
     waits = mine.unresolved_layers
     return replace(new, object=base, stricter_layers=tuple(stricter), unresolved_layers=waits)
-
-
-def _has_lost_what_it_needs(new: Contribution, mine: Contribution) -> bool:
-    """True if nothing is left to which an object must refer: it stays as it is published."""
-    needed = REQUIRED_REFERENCES.get(str(mine.object["type"]), ())
-    return any(name in mine.object and name not in new.object for name in needed)
 
 
 def is_visible(public: PublicObject, sees: Tlp) -> bool:

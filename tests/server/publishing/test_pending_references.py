@@ -582,6 +582,35 @@ class TestReferencesOfStricterParts:
         counts = [(level, len(each["object_refs"])) for level, each in mine.stricter_layers]
         assert counts == [(Tlp.AMBER_STRICT, 2)]
 
+    def test_that_are_for_a_stricter_level_do_not_change_the_id_of_an_observable(
+        self, hub: HubInProcess
+    ) -> None:
+        strict = sco("ipv4-addr", value="45.77.1.1") | {"object_marking_refs": [AMBER]}
+        sent = sco("domain-name", value="one.top", resolves_to_refs=[strict["id"]])
+        domain = marked(sent | {"object_marking_refs": [GREEN]}, "resolves_to_refs")
+        for order in ((strict, domain), (domain, strict)):
+            hub.push(*order)
+        [green] = versions(hub, "green", "domain-name")
+        [amber] = versions(hub, "amber", "domain-name")
+        assert "resolves_to_refs" not in green and green["id"] == amber["id"]
+        assert amber["resolves_to_refs"] == [strict["id"]]
+
+    def test_of_a_layer_that_has_lost_what_it_needs_are_not_published(
+        self, hub: HubInProcess
+    ) -> None:
+        seen = sco("domain-name", value="one.top") | {"object_marking_refs": [GREEN]}
+        late = sco("file", hashes={"MD5": "1" * 32}) | {"object_marking_refs": [GREEN]}
+        refs = {"analysis_sco_refs": [seen["id"]], "sample_ref": late["id"]}
+        analysis = sdo("malware-analysis", product="p", version="1", **refs)
+        hub.push(seen, marked(analysis, "sample_ref", "version"))
+        hub.services.partner_data.withdraw("acme", [seen["id"]], "operator", "a mistake")
+        before = versions(hub, "amber", "malware-analysis")
+        hub.push(late)
+        assert versions(hub, "amber", "malware-analysis") == before
+        hub.push(seen)
+        last = versions(hub, "amber", "malware-analysis")[-1]
+        assert refs.keys() <= last.keys() and last["version"] == "1"
+
 
 class TestWhatIsGoneWaitsForNothing:
     @pytest.fixture

@@ -114,6 +114,7 @@ OWN_ID = report()["id"]
 GREEN_ID, AMBER_ID = guessed_ids()[0], guessed_ids()[2]
 """Public ids of an indicator on the first value."""
 DOMAIN_ID = observable_id({"type": "domain-name", "value": "evil.top"})
+TWO_DOMAIN_ID = observable_id({"type": "domain-name", "value": "two.top"})
 LATER: Object = {"modified": "2026-02-01T00:00:00.000Z"}
 LATEST: Object = {"modified": "2026-03-01T00:00:00.000Z"}
 MALWARE = sdo("malware", name="m", is_family=True, object_marking_refs=[AMBER])
@@ -161,6 +162,11 @@ def in_members(name: str, *members: str) -> Object:
     """A grouping at GREEN, of which the last member is a part at AMBER."""
     marking = granular_markings(AMBER, f"object_refs.[{len(members) - 1}]")
     return {**grouping(*members), **IN_GREEN, "name": name, "granular_markings": marking}
+
+
+def members(*ids: str) -> Object:
+    """A grouping at GREEN."""
+    return {**grouping(*ids), **IN_GREEN}
 
 
 def wait(hours: int) -> Act:
@@ -395,6 +401,18 @@ ATTACKS: dict[str, list[Act]] = {
         say("acme", in_members("one", report(number=7)["id"], DOMAIN_ID, report(number=8)["id"])),
         say("open", domain(GREEN, value="else.top")),
         say("acme", report("else.top", 8, **LATER)),
+    ],
+    "see by what has gone that a stricter object came": [
+        say("open", domain(GREEN), domain(GREEN, 2, value="two.top")),
+        say("acme", members(TWO_DOMAIN_ID, DOMAIN_ID, report(number=8)["id"])),
+        say("open", domain(GREEN, value="else.top")),
+        say("acme", report("else.top", 8)),
+    ],
+    "see by what has gone that somebody reported a stricter object": [
+        say("open", domain(GREEN), domain(GREEN, 2, value="two.top")),
+        say("acme", members(TWO_DOMAIN_ID, DOMAIN_ID, AMBER_ID)),
+        say("open", domain(GREEN, value="else.top")),
+        say("north", report(VALUES[0], 9)),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
