@@ -147,7 +147,7 @@ def add_contribution(copy: WorkingCopy, new: Contribution, merge: Merge) -> Work
     if (mine := copy.contribution(new.partner, new.source_id)) is not None:
         new = keep_unchanged(new, mine)
     own = [c for c in own if c.source_id != new.source_id]
-    return _recompute(copy, (*others, *_limit_own([*own, new])), merge)
+    return _recompute(copy, (*others, *_limit_own([*own, new])), merge, by_report=True)
 
 
 def confirm_contribution(
@@ -368,8 +368,13 @@ def new_entry(subject: StixObject, tlp: Tlp) -> NewEntry:
 
 
 def _recompute(
-    copy: WorkingCopy, contributions: tuple[Contribution, ...], merge: Merge
+    copy: WorkingCopy,
+    contributions: tuple[Contribution, ...],
+    merge: Merge,
+    *,
+    by_report: bool = False,
 ) -> WorkingCopy:
+    """From these contributions; `by_report`: one of them is new, and nothing else has changed."""
     before, now = _without_end(copy.public), merge.now
     lead = "" if before is None else before.lead
     contributions = _limit_all(contributions, Precedence(copy.id, lead, merge.config.tie_secret))
@@ -388,7 +393,11 @@ def _recompute(
     changed = any(version.changed for version in versions)
     news = _are_news(before, figures, merge)
     waits = news and not versions[0].changed and _is_quiet(copy, before, figures, merge)
+    if by_report and news and not versions[0].changed:
+        waits = waits or _were_due_before(before, figures, merge)
     due = _next_hour(public, layers[0][1], figures.next_decay, merge, waits=waits)
+    if waits and before.due_hour:
+        due = min(due, before.due_hour)
     if not changed and (waits or not news):
         return replace(copy, public=replace(public, due_hour=due))
     if news and not waits and not versions[0].changed:  # the least strict readers learn of it too
@@ -487,6 +496,14 @@ def _is_quiet(
     old = before.figures
     surer = (figures.confidence or 0) >= (old.confidence or 0)
     return surer and figures.false_positives <= old.false_positives
+
+
+def _were_due_before(before: PublicObject, figures: HubStatistics, merge: Merge) -> bool:
+    """True if figures are news without what a report adds: the sweep publishes them.
+
+    Otherwise they would show, by their time, that something came that only stricter readers see.
+    """
+    return bool(before.contributions) and _figures(before, merge) == figures
 
 
 def _next_hour(

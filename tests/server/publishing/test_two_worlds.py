@@ -414,6 +414,11 @@ ATTACKS: dict[str, list[Act]] = {
         say("open", domain(GREEN, value="else.top")),
         say("north", report(VALUES[0], 9)),
     ],
+    "see by the time of its figures that a part of an indicator has changed": [
+        say("acme", in_part("a", VALUES[0], 1, 1)),
+        say("open", report(VALUES[0], 2, GREEN)),
+        say("acme", in_part("b", VALUES[0], 1, 2), hours=1),
+    ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
         say(WATCH, report(description="one")),
