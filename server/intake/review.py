@@ -342,7 +342,8 @@ class Reviewer:
     def follow(self, task: OutboxTask | None, most: int | None = None) -> None:
         """Do a task, and those that it leaves; after `most` decisions, workers do the rest."""
         following = _Following([] if task is None else [task])
-        if not self._go_on(following, most):
+        is_much = most is not None and task is not None and bool(task.resume_after)
+        if is_much or not self._go_on(following, most):
             self._give_back(following)
 
     def stop(self) -> None:
@@ -357,26 +358,31 @@ class Reviewer:
     def _give_back(self, following: _Following) -> None:
         """Leave the rest of some tasks to workers, in its order."""
         group = str(uuid.uuid4())
-        for running in following.running:
-            if not (running.failed or running.lost):
-                self._store.outbox.give_back(running.task.id, self._owner, group)
+        begun = [each.task for each in following.running if not (each.failed or each.lost)]
+        for task in (*following.tasks, *begun):
+            self._store.outbox.give_back(task.id, self._owner, group)
 
     def _go_on(self, following: _Following, most: int | None) -> bool:
         """Go on with tasks until nothing is left (True), or `most` reviews are decided.
 
-        Everything that less strict objects bring about comes before stricter ones, so that no
-        reader sees by the dates of an object that something hidden waited for the same.
+        With `most`, a portion of what is completed ends the turn, too.  Everything that less
+        strict objects bring about comes before stricter ones, so that no reader sees by the dates
+        of an object that something hidden waited for the same.
         """
         decided = 0
         while following.tasks or following.queue:
-            while following.tasks:
+            if following.tasks and following.tasks[-1].resume_after:
+                following.tasks.append(self._complete_portion(following.tasks.pop()))
+                if most is not None:
+                    return False
+            elif following.tasks:
                 running = _RunningTask(following.tasks.pop())
                 for due in self._begin_task(running.task):
                     running.undecided += 1
                     heappush(following.queue, (due.level, next(following.serial), due, running))
-            if following.queue:
-                if decided == most:
-                    return False
+            elif decided == most:
+                return False
+            else:
                 *_, due, running = heappop(following.queue)
                 self._decide_next(due, running, following.tasks)
                 decided += 1
@@ -434,6 +440,7 @@ class Reviewer:
             following.renewed = time.monotonic()
             for running in following.running:
                 running.lost = not self._renew(running.task)
+            following.tasks = [each for each in following.tasks if self._renew(each)]
         if not self._go_on(following, DECIDED):
             self._unfinished.append(following)
 
@@ -512,11 +519,7 @@ class Reviewer:
         self._store.commit(write)
 
     def _begin_task(self, task: OutboxTask) -> list[_Due]:
-        """Do what needs no decision; the reviews to decide, and to refuse, with the reason.
-
-        A task with none is done.
-        """
-        self._complete_waiting(task)
+        """The reviews to decide, and to refuse, with the reason; a task with none is done."""
         revoked = [_Due(each.id, _REFUSED_LAST, _REVOKED) for each in self._list_revoked(task)]
         gone = {each.id for each in revoked}
 
@@ -562,17 +565,17 @@ class Reviewer:
     def _renew(self, task: OutboxTask) -> bool:
         return self._store.outbox.renew(task.id, self._owner, LEASE)
 
-    def _complete_waiting(self, task: OutboxTask) -> None:
-        while task.resume_after:
+    def _complete_portion(self, task: OutboxTask) -> OutboxTask:
+        """Complete a portion of what waits for what has arrived; the task with what is left."""
 
-            def write(txn: Transaction, task: OutboxTask = task) -> OutboxTask:
-                arrivals, now = task.arrived, self._clock()
-                after = self._publisher.complete(txn, arrivals, task.resume_after, now)
-                task = replace(task, resume_after=after)
-                txn.outbox.put(task, self._owner, LEASE)
-                return task
+        def write(txn: Transaction) -> OutboxTask:
+            arrivals, now = task.arrived, self._clock()
+            after = self._publisher.complete(txn, arrivals, task.resume_after, now)
+            left = replace(task, resume_after=after)
+            txn.outbox.put(left, self._owner, LEASE)
+            return left
 
-            task = self._store.commit(write)
+        return self._store.commit(write)
 
     def _list_revoked(self, task: OutboxTask) -> Sequence[Review]:
         """Waiting reviews of objects that their partner has revoked."""

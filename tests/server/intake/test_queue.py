@@ -23,6 +23,7 @@ from tocsin.server.intake.intake import Intake
 from tocsin.server.intake.review import DECIDED
 from tocsin.server.intake.set_aside import MOST_ATTEMPTS
 from tocsin.server.model import OpenSubmission, Partner
+from tocsin.server.publishing import references
 from tocsin.server.store import Store, wall_clock
 
 YARA = 'rule a { strings: $a = "evil" condition: $a }'
@@ -65,6 +66,12 @@ def work(hub: HubInProcess, turns: int) -> None:
     """Give the worker some turns; every other call looks at the outbox first."""
     for _ in range(turns):
         hub.services.intake.work()
+
+
+def count_complete(hub: HubInProcess) -> int:
+    """Return the number of groupings that list two objects."""
+    found = (each for each in hub.feed("green") if each["type"] == "grouping")
+    return sum(len(each["object_refs"]) == 2 for each in found)
 
 
 def disable(hub: HubInProcess, *, disabled: bool) -> None:
@@ -128,6 +135,26 @@ class TestTurns:
                 break
         assert is_settled(hub, large)
         assert not is_settled(hub, small[-1])
+
+    @pytest.mark.usefixtures("every_turn_is_quick")
+    def test_what_completes_many_objects_lets_others_in_between(
+        self, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(references, "PORTION", 2)
+        here, late = indicator("here.top"), indicator("late.top")
+        refs = [here["id"], late["id"]]
+        hub.push(
+            here,
+            *(sdo("grouping", context="unspecified", object_refs=refs) for _ in range(14)),
+        )
+        assert post(hub, late)["success_count"] == 1
+        assert count_complete(hub) == 2  # the request waits for no more
+        other = post_large(hub, 30, who="north")
+        work(hub, 6)
+        assert is_settled(hub, other, "north")
+        assert 2 < count_complete(hub) < 14
+        work_off(hub.services.intake)
+        assert count_complete(hub) == 14
 
     def test_a_partner_with_hard_submissions_has_fewer_turns(self) -> None:
         hard, quick = (
