@@ -16,7 +16,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
@@ -97,6 +97,9 @@ TAKEN = 100
 _REFUSED_LAST = 1_000
 """Place of refusals, after every level: readers see nothing of them, so that nothing of what they
 see shall come later because of them."""
+
+_OLDER_LAST = 999
+"""Place of older versions of what waits, after every level."""
 
 _LOOK_SECONDS = 0.5
 """Seconds between two looks for tasks, while there is other work."""
@@ -521,17 +524,20 @@ class Reviewer:
     def _begin_task(self, task: OutboxTask) -> list[_Due]:
         """The reviews to decide, and to refuse, with the reason; a task with none is done."""
         revoked = [_Due(each.id, _REFUSED_LAST, _REVOKED) for each in self._list_revoked(task)]
-        gone = {each.id for each in revoked}
+        gone, versions = {each.id for each in revoked}, _WaitingVersions()
 
         def read(review: Review) -> _Due | None:
             if review.id in gone:
                 return None
             if self._is_overtaken(review, task.arrived):
                 return _Due(review.id, _REFUSED_LAST, _NEWER_IS_PUBLISHED)
-            return _Due(review.id, _level(review)) if review.rules in _BY_ITSELF else None
+            if review.rules not in _BY_ITSELF:
+                return None
+            versions.note(review)
+            return _Due(review.id, _level(review))
 
         waiting = self._store.reviews.list_waiting_for(task.arrived, read)
-        due = [*filter(None, waiting), *revoked]
+        due = [*versions.put_older_last(filter(None, waiting)), *revoked]
         if not due:
             self._store.outbox.remove(task.id)
         return due
@@ -851,6 +857,36 @@ class _Due(NamedTuple):
     level: int
     refusal: str = ""
     """Why it is refused, if it is."""
+
+
+@dataclass(slots=True)
+class _WaitingVersions:
+    """The versions that wait under the same id: the newest of them decides what is published.
+
+    Two may differ in a stricter part alone, so the older one must not come first: those who may
+    not see that part would see by the date of the newer one that there was another.
+    """
+
+    newest: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    """Version (µs since 1970 UTC) and review, by partner and own id."""
+    older: set[str] = field(default_factory=set)
+    """The reviews of all others."""
+
+    def note(self, review: Review) -> None:
+        """Note the version of a waiting review."""
+        version = parse_candidate(review.index, review.object).source_version
+        if not version:
+            return
+        own, mine = (review.partner, review.source_id), (micros(version), review.id)
+        other = self.newest.setdefault(own, mine)
+        if other[0] < mine[0]:
+            self.newest[own] = mine
+        if other[0] != mine[0]:
+            self.older.add(min(other, mine)[1])
+
+    def put_older_last(self, due: Iterable[_Due]) -> list[_Due]:
+        """Those of older versions after all levels."""
+        return [e._replace(level=_OLDER_LAST) if e.id in self.older else e for e in due]
 
 
 @dataclass(slots=True)

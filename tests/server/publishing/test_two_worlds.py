@@ -95,7 +95,7 @@ def translation(target: str, mark: str, number: int) -> Object:
 def grouping(*members: str) -> Object:
     more: Object = {
         "context": "unspecified",
-        "object_refs": members,
+        "object_refs": list(members),
         "object_marking_refs": [AMBER],
     }
     return sdo("grouping", id="grouping--11111111-1111-4111-8111-111111111111", **more)
@@ -167,6 +167,13 @@ def in_members(name: str, *members: str) -> Object:
 def members(*ids: str) -> Object:
     """A grouping at GREEN."""
     return {**grouping(*ids), **IN_GREEN}
+
+
+def opinion(*ids: str) -> Object:
+    """An opinion at GREEN on these objects."""
+    id_ = "opinion--11111111-1111-4111-8111-111111111111"
+    more: Object = {"opinion": "agree", "object_refs": list(ids), "object_marking_refs": [GREEN]}
+    return sdo("opinion", id=id_, **more)
 
 
 def wait(hours: int) -> Act:
@@ -394,6 +401,17 @@ ATTACKS: dict[str, list[Act]] = {
         say(WATCH, seen(GREEN_ID, AMBER)),
         say("acme", seen_in_part("a", 2, 0)),
         say("acme", report(VALUES[0], mark=GREEN)),
+    ],
+    "see by the date of what waited that an older version has a stricter part": [
+        say(
+            "acme",
+            {
+                **opinion(GREEN_ID, report(number=8)["id"]),
+                "granular_markings": granular_markings(AMBER, "object_refs.[1]"),
+            },
+        ),
+        say("acme", {**opinion(GREEN_ID), **LATER}),
+        say(WATCH, report(VALUES[0], mark=GREEN)),
     ],
     "see that what a part refers to stands for something else": [
         say("open", domain(GREEN)),
