@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import orjson
@@ -416,13 +417,24 @@ def put_pending_references(
 def find_pending_references(
     base: Base, session: ClientSession, arrivals: ArrivedIds, after: str, most: int
 ) -> list[PendingReferences]:
-    """See `Transaction.find_pending_references`."""
-    found: dict[str, Document] = {}
+    """See `Transaction.find_pending_references`.
+
+    Only keys are read of all that waits, since each may wait for many ids.
+    """
     portions = list(chunk_keys(sorted(arrivals.source_ids | arrivals.public_ids), MAX_KEYS))
-    for document in find_by_keys(base.pending_references, portions, _with_targets, session):
-        if concerns(arrivals, document["partner"], document["targets"]):
-            found[document["_id"]] = document
-    return [_waiting_from_document(found[name]) for name in sorted(found) if name > after][:most]
+    waiting = find_by_keys(base.pending_references, portions, _with_targets, session, {"_id": 1})
+    left = {document["_id"] for document in waiting if document["_id"] > after}
+    found: list[PendingReferences] = []
+    for names in chunk_keys(sorted(left), MAX_KEYS):
+        every = base.pending_references.find({"_id": {"$in": names}}, session=session)
+        found += [
+            _waiting_from_document(each)
+            for each in sorted(every, key=itemgetter("_id"))
+            if concerns(arrivals, each["partner"], each["targets"])
+        ]
+        if len(found) >= most:
+            break
+    return found[:most]
 
 
 def _with_targets(targets: Sequence[str]) -> Document:
