@@ -134,8 +134,13 @@ class WorkingCopy:
         return next((c for c in self.contributions if (c.partner, c.source_id) == own), None)
 
 
-def add_contribution(copy: WorkingCopy, new: Contribution, merge: Merge) -> WorkingCopy:
-    """With a contribution, in place of what the partner said before under the same id."""
+def add_contribution(
+    copy: WorkingCopy, new: Contribution, merge: Merge, news_from: Tlp = Tlp.CLEAR
+) -> WorkingCopy:
+    """With a contribution, in place of what the partner said before under the same id.
+
+    Readers below `news_from` get no new version, also if one is due for another reason.
+    """
     own = [c for c in copy.contributions if c.partner == new.partner]
     others = [c for c in copy.contributions if c.partner != new.partner]
     # What readers may not see makes nobody the first to report: only the leader's words are shown.
@@ -147,7 +152,8 @@ def add_contribution(copy: WorkingCopy, new: Contribution, merge: Merge) -> Work
     if (mine := copy.contribution(new.partner, new.source_id)) is not None:
         new = keep_unchanged(new, mine)
     own = [c for c in own if c.source_id != new.source_id]
-    return _recompute(copy, (*others, *_limit_own([*own, new])), merge, by_report=True)
+    every = (*others, *_limit_own([*own, new]))
+    return _recompute(copy, every, merge, by_report=True, news_from=news_from)
 
 
 def confirm_contribution(
@@ -373,6 +379,7 @@ def _recompute(
     merge: Merge,
     *,
     by_report: bool = False,
+    news_from: Tlp = Tlp.CLEAR,
 ) -> WorkingCopy:
     """From these contributions; `by_report`: one of them is new, and nothing else has changed."""
     before, now = _without_end(copy.public), merge.now
@@ -389,7 +396,7 @@ def _recompute(
     layers = _layers(public, figures, merge)
     known = before if before.digest else None
     every = [*_withdrawn_layers(known, level, merge), *layers]
-    versions = next_versions(known, every, _author(contributions, merge), now)
+    versions = next_versions(known, every, _author(contributions, merge), now, news_from)
     changed = any(version.changed for version in versions)
     news = _are_news(before, figures, merge)
     waits = news and not versions[0].changed and _is_quiet(copy, before, figures, merge)

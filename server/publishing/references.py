@@ -270,8 +270,10 @@ def _complete(work: UnitOfWork, wait: PendingReferences, arrivals: ArrivedIds) -
             new = _keep_identity(new, mine)
             awaited |= (more - names) | (wait.targets & names) | (more & come)
             if new != mine:
-                work.note_report(wait.public_id)
-                work.put(add_contribution(work.find(wait.public_id), new, work.merge))
+                copy = work.find(wait.public_id)
+                if copy.public is not None and concerned <= copy.public.tlp:
+                    work.note_report(wait.public_id)
+                work.put(add_contribution(copy, new, work.merge, news_from=concerned))
     return replace(wait, targets=awaited)
 
 

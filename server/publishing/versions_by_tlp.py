@@ -33,9 +33,16 @@ class NextVersion:
 
 
 def next_versions(
-    before: PublicObject | None, layers: Sequence[Layer], author: str, now: int
+    before: PublicObject | None,
+    layers: Sequence[Layer],
+    author: str,
+    now: int,
+    news_from: Tlp = Tlp.CLEAR,
 ) -> list[NextVersion]:
-    """One version for each layer, and for each level published before; the least strict first."""
+    """One version for each layer, and for each level published before; the least strict first.
+
+    Feeds below `news_from` keep the version that they hold, whatever is due there.
+    """
     base = layers[0][0]
     published = {version.level for version in before.tlp_versions} if before else set()
     levels = {level for level, _ in layers} | {level for level in published if level > base}
@@ -45,6 +52,10 @@ def next_versions(
         value = object_digest({**content, "created_by_ref": author}, _FIGURES)
         held = _held(before, level)
         below = found[-1] if found else None
+        if held is not None and level < news_from:
+            of = TlpVersion(level, held.modified, held.digest)
+            found.append(NextVersion(of, content, author, changed=False))
+            continue
         changed = held is None or held.digest != value or (below is not None and below.changed)
         modified = held.modified if held and not changed else _next_modified(held, below, now)
         found.append(NextVersion(TlpVersion(level, modified, value), content, author, changed))

@@ -180,6 +180,26 @@ def wait(hours: int) -> Act:
     return Act(lambda world: None, f"{hours} hours pass", hours=hours)
 
 
+def end_consent(world: World) -> None:
+    accounts = world.hub.store.accounts
+    partner = accounts.find_partner("open")
+    assert partner is not None
+    accounts.update_partner(replace(partner, consent=Consent.NONE))
+
+
+CONSENT_ENDS = Act(end_consent, "a partner shall not be named any more")
+IDENTITY = sdo(
+    "identity",
+    id="identity--11111111-1111-4111-8111-111111111111",
+    name="Open Limited",
+    identity_class="organization",
+)
+
+
+def named(sent: Object) -> Object:
+    return {**sent, "created_by_ref": IDENTITY["id"]}
+
+
 END_DEFINITIONS = Act(end_definitions, "the observer's definitions are withdrawn")
 FIRST_MARKING = {"object_marking_refs": [AMBER, statement(1)["id"]]}
 SECOND_MARKING = {"object_marking_refs": [AMBER, statement(2)["id"]]}
@@ -436,6 +456,11 @@ ATTACKS: dict[str, list[Act]] = {
         say("acme", in_part("a", VALUES[0], 1, 1)),
         say("open", report(VALUES[0], 2, GREEN)),
         say("acme", in_part("b", VALUES[0], 1, 2), hours=1),
+    ],
+    "see by a name that is gone that a part of a grouping is complete": [
+        say("open", IDENTITY, domain(GREEN), named(in_members("one", DOMAIN_ID, OWN_ID))),
+        CONSENT_ENDS,
+        say("open", report()),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
