@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tocsin.admission.markings.acs import anonymise_definition, is_acs
+from tocsin.admission.markings.granular import layers_of
 from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import CONSENTS_TO_NAME, Contribution, Layer, StixObject, Submitter
 from tocsin.admission.rules.anonymise_source import anonymise_object
@@ -76,6 +77,26 @@ class Attribution:
             return anonymise_object(subject, submitter)
         marks = {name: subject[name] for name in ("object_marking_refs",) if name in subject}
         return anonymise_definition(subject, self.acs_custodian) | marks
+
+
+def with_names_of(
+    contribution: Contribution, named: Contribution, bare: Contribution
+) -> Contribution:
+    """A contribution with the names that it had, in layers that are as they were without them."""
+    if contribution is bare:
+        return named
+    before = dict(layers_of(bare))
+    with_names = dict(layers_of(named))
+    (_, subject), *stricter = (
+        (level, with_names[level] if layer == before.get(level) else layer)
+        for level, layer in layers_of(contribution)
+    )
+    return replace(
+        contribution,
+        object=subject,
+        stricter_layers=tuple(stricter),
+        may_be_named=named.may_be_named,
+    )
 
 
 MOST_STATEMENTS = 100

@@ -30,6 +30,7 @@ from tocsin.server.publishing.attribution import (
     may_be_statement,
     translated_properties,
     translates_version,
+    with_names_of,
     with_statements,
 )
 from tocsin.server.publishing.public_objects import (
@@ -64,8 +65,8 @@ class UnitOfWork:
     """Ids of objects that the database does not hold."""
     _changed: dict[str, None] = field(default_factory=dict)
     """Ids of objects that differ from what the database holds."""
-    _unnamed: set[str] = field(default_factory=set)
-    """Ids of objects that have lost a name since they were published."""
+    _unnamed: dict[str, PublicObject] = field(default_factory=dict)
+    """Objects that have lost a name since they were published, as the database holds them."""
     _reported: set[str] = field(default_factory=set)
     """Ids of objects that were reported, whether that changed anything."""
     _assessments: list[tuple[Contribution, bool]] = field(default_factory=list)
@@ -110,7 +111,7 @@ class UnitOfWork:
                 continue
             self._read[id_] = public
             if public is not found[id_]:
-                self._unnamed.add(id_)
+                self._unnamed[id_] = found[id_]
 
     def find(self, id_: str) -> WorkingCopy:
         """The object as it is now; an empty copy if it is not published or was not loaded."""
@@ -152,17 +153,35 @@ class UnitOfWork:
     def write(self) -> None:
         """Write the objects that changed, and their new versions into the feeds."""
         self._apply_assessments()
-        for copy in [self.find(id_) for id_ in self._unnamed & self._reported]:
-            if not copy.pending:
+        for copy in [self.find(id_) for id_ in self._unnamed.keys() & self._reported]:
+            if not _is_news_to_all(copy):
                 self.put(recompute(copy, self.merge))
         self._apply_statements()
         changed = self._dated([self._copies[id_] for id_ in self._changed])
         self._remember_scopes(changed)
         self._forget_pending_references()
-        self.txn.put_public_objects([each.public for each in changed if each.public is not None])
+        kept = (self._keep_names(each) for each in changed)
+        self.txn.put_public_objects([each for each in kept if each is not None])
         entries = self._entries(changed)
         if self._publication is not None:
             self._publication.write({f: each for f, each in entries.items() if each}, self._new)
+
+    def _keep_names(self, copy: WorkingCopy) -> PublicObject | None:
+        """The object to keep, with names that the versions still show which all readers have.
+
+        So they are removed with the next report.
+        """
+        public, named = copy.public, self._unnamed.get(copy.id)
+        if public is None or named is None or public.revoked or _is_news_to_all(copy):
+            return public
+        bare = {(c.partner, c.source_id): c for c in self._read[copy.id].contributions}
+        kept = tuple(
+            with_names_of(each, named_one, bare[each.partner, each.source_id])
+            if (named_one := _find_own(named, each)) is not None
+            else each
+            for each in public.contributions
+        )
+        return replace(public, contributions=kept)
 
     def _dated(self, changed: Sequence[WorkingCopy]) -> list[WorkingCopy]:
         """The same with the dates of their new versions, in the order of publication.
@@ -372,6 +391,19 @@ def _takes(feed: Collection, copy: WorkingCopy) -> bool:
 def _serves(feed: Collection, copy: WorkingCopy) -> bool:
     """True if the object may go to all whom the feed serves."""
     return copy.public is None or copy.public.audience.includes(feed.audience)
+
+
+def _is_news_to_all(copy: WorkingCopy) -> bool:
+    """True if the transaction publishes a new version for all readers of the object."""
+    if copy.public is None:
+        return bool(copy.pending)
+    return any(each.changed and each.of.level <= copy.public.tlp for each in copy.pending)
+
+
+def _find_own(public: PublicObject, each: Contribution) -> Contribution | None:
+    """The contribution of the same partner under the same id."""
+    own = (each.partner, each.source_id)
+    return next((c for c in public.contributions if (c.partner, c.source_id) == own), None)
 
 
 def _has_levels(public: PublicObject) -> bool:

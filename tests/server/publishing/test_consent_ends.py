@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from support.clock import LATER, ManualClock, sighting
-from support.hub import HubInProcess, indicator, relationship, sdo
+from support.granular_markings import granular_markings
+from support.hub import AMBER, HubInProcess, indicator, relationship, sdo
 
 from tocsin.admission.model import Consent
 from tocsin.server.model import Partner
@@ -97,3 +98,26 @@ def test_a_completed_object_loses_the_name(hub: HubInProcess) -> None:
     hub.push(malware, relationship(malware, "uses", tool), who="open")
     [public] = [each for each in hub.feed("green", "north") if each["type"] == "note"]
     assert len(public["object_refs"]) == 2 and "Open" not in json.dumps(public)
+
+
+def test_an_object_of_which_a_stricter_part_is_completed_loses_the_name_when_it_is_sent_again(
+    hub: HubInProcess,
+) -> None:
+    hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+    tool, late = sdo("tool", name="t"), sdo("malware", name="m", is_family=True)
+    late["object_marking_refs"] = [AMBER]
+    note = sdo("note", object_refs=[tool["id"], late["id"]], content="c", created_by_ref=OPEN["id"])
+    note["granular_markings"] = granular_markings(AMBER, "object_refs.[1]")
+    hub.push(OPEN, tool, note, who="open")
+
+    def authors(feed: str) -> set[bool]:
+        """Return whether the newest version is in the hub's name."""
+        found = (each for each in hub.feed(feed, "north") if each["type"] == "note")
+        return {each["created_by_ref"] == hub.identity for each in found}
+
+    assert authors("green") == {False}
+    end_consent(hub)
+    hub.push(late, who="open")
+    assert (authors("green"), authors("amber")) == ({False}, {True})
+    assert hub.verdicts(hub.push(note, who="open")) == ["duplicate"]
+    assert (authors("green"), authors("amber")) == ({True}, {True})

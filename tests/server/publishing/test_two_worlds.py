@@ -461,6 +461,7 @@ ATTACKS: dict[str, list[Act]] = {
         say("open", IDENTITY, domain(GREEN), named(in_members("one", DOMAIN_ID, OWN_ID))),
         CONSENT_ENDS,
         say("open", report()),
+        say("open", named(in_members("one", DOMAIN_ID, OWN_ID))),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
