@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 from support.clock import sighting
 from support.hub import Object, indicator, relationship, sdo
 from support.statement_marking import STATEMENT
+from support.strict_parts import STRICT
 from support.two_worlds import (
     CHANGES,
     EXCLUDES,
     FEED_IS_ADDED,
     JOINS,
+    LEVEL_CHANGES,
     RELEASES,
     SPACE,
     START,
+    STRICT_ENDS,
     VALUES,
     WATCH,
     Act,
@@ -49,7 +52,7 @@ HIDDEN_IDS = (1, 2, 3)
 EVERY_ID = (*HIDDEN_IDS, *SEEN_IDS)
 KINDS = (
     *("indicator", "indicator", "indicator", "domain-name", "malware", "sighting", "relationship"),
-    *("grouping", "note", "opinion", "language-content", "marking-definition"),
+    *("grouping", "note", "opinion", "language-content", "marking-definition", "file"),
 )
 LEVELS = (Tlp.GREEN, Tlp.AMBER)
 _VALUES = (*VALUES, *VALUES[:1] * 3)
@@ -94,6 +97,8 @@ class Author:
     """It marks parts of its objects more strictly."""
     is_observer: bool = False
     """It sees everything in its own objects, so it may mark any part."""
+    hidden_targets: Sequence[int] = ()
+    """Numbers of own ids to which stricter parts of its objects refer, and some others; or none."""
 
     def happens(self, one_in: int) -> bool:
         """True in one case of this number, at random."""
@@ -171,6 +176,14 @@ def _domain(author: Author, common: Object) -> Object:
     return {"type": "domain-name", "spec_version": "2.1", **kept, **value, **more}
 
 
+def _file(author: Author, common: Object) -> Object:
+    names = ("id", "object_marking_refs", "revoked")
+    kept = {name: common[name] for name in names if name in common}
+    more = {"defanged": True} if author.happens(2) else {}
+    value = {"hashes": {"MD5": f"{author.dice.randrange(2)}" * 32}}
+    return {"type": "file", "spec_version": "2.1", **kept, **value, **more}
+
+
 def _malware(author: Author, common: Object) -> Object:
     more = {"labels": ["a", "b"]} if author.happens(2) else {}
     return sdo("malware", name="m", is_family=True, **common, **author.describe(), **more)
@@ -225,6 +238,7 @@ def _definition(author: Author, common: Object) -> Object:
 _BUILDERS: dict[str, Callable[[Author, Object], Object]] = {
     "indicator": _indicator,
     "domain-name": _domain,
+    "file": _file,
     "malware": _malware,
     "sighting": _sighting,
     "relationship": _relationship,
@@ -280,19 +294,49 @@ def _mark_parts(author: Author, sent: Object, dice: Random) -> Object:
     A description that is marked more strictly is new now and then.  All but the observer mark its
     translation as strictly as it may be: the hub would do so.
     """
-    markings: list[Object] = []
+    sent, markings = _with_hidden_references(author, sent)
     if not author.is_observer and (hidden := _text_paths(sent, ("description",))):
         texts = {at: {**each, "name": "Name"} for at, each in sent["contents"].items()}
         sent = {**sent, "contents": texts}  # something is left
         markings.append(_mark(Tlp.AMBER, hidden))
     paths = _paths(sent, needed=author.is_observer and author.happens(4))
     while paths and author.happens(2):
-        level = author.dice.choice((Tlp.AMBER, Tlp.AMBER, Tlp.GREEN, None))
+        level = author.dice.choice((Tlp.AMBER, Tlp.AMBER, Tlp.AMBER_STRICT, Tlp.GREEN, None))
         some = author.dice.sample(paths, min(len(paths), author.dice.randint(1, 3)))
         markings.append(_mark(level, some))
-        if level is Tlp.AMBER and ("description",) in some:
+        if level in (Tlp.AMBER, Tlp.AMBER_STRICT) and ("description",) in some:
             sent = {**sent, "description": f"{sent['description']} {dice.randrange(3)}"}
     return {**sent, "granular_markings": markings} if markings else sent
+
+
+_REFERENCES = {
+    "malware": {"sample_refs": "file"},
+    "domain-name": {"resolves_to_refs": "domain-name"},
+    "file": {"contains_refs": "domain-name"},
+}
+"""Lists of references that objects of a type may have, and to what."""
+
+
+def _with_hidden_references(author: Author, sent: Object) -> tuple[Object, list[Object]]:
+    """The object with references to hidden ids, most only for stricter parts, and their marks."""
+    markings: list[Object] = []
+    if not author.hidden_targets or author.happens(3):
+        return sent, markings
+    hidden = replace(author, targets=author.hidden_targets, strict=True)
+    lists = list(_REFERENCES.get(sent["type"], {}).items())
+    if "object_refs" in sent:
+        lists.append(("object_refs", ""))
+    if not lists:
+        return sent, markings
+    name, kind = author.dice.choice(lists)
+    for _ in range(author.dice.randint(1, 3)):
+        own = source_id(kind, author.dice.choice(author.hidden_targets))
+        target = own if kind else hidden.target()
+        sent = {**sent, name: [*sent.get(name, ()), target]}
+        level = author.dice.choice((Tlp.AMBER, Tlp.AMBER, Tlp.AMBER_STRICT))
+        if not author.happens(4):
+            markings.append(_mark(level, [(name, len(sent[name]) - 1)]))
+    return sent, markings
 
 
 def _mark(level: Tlp | None, paths: Sequence[Path]) -> Object:
@@ -381,11 +425,10 @@ class _PostInPart:
         there was one (docs/threat-model.md).
         """
         newer = {"modified": _version(10 + place)}
-        amber = TLP_2_IDS[Tlp.AMBER]
         sent = _once(
             [
                 {**each, **newer}
-                if "modified" in each and amber not in each["object_marking_refs"]
+                if "modified" in each and STRICT.isdisjoint(each["object_marking_refs"])
                 else each
                 for each in self.sent
             ]
@@ -401,7 +444,9 @@ def posts_in_part(
 
     def post(seed: int) -> _PostInPart:
         dice = Random(seed)
-        green = Author(dice, SEEN_IDS, kinds, strict=False, marks_parts=True)
+        green = Author(
+            dice, SEEN_IDS, kinds, strict=False, marks_parts=True, hidden_targets=EVERY_ID
+        )
         amber = Author(dice, HIDDEN_IDS, kinds, targets=EVERY_ID)
 
         def report(name: str | None) -> Object:
@@ -442,8 +487,34 @@ def histories() -> st.SearchStrategy[list[Act]]:
     return st.one_of(st.just(KINDS), focus, focus).flatmap(_acts)
 
 
+_WAITING = ("grouping", "grouping", "note", "malware", "domain-name", "file", "indicator")
+_AWAITED = ("indicator", "indicator", "indicator", "malware", "domain-name", "file")
+
+
+def histories_of_waiting() -> st.SearchStrategy[list[Act]]:
+    """Histories in which stricter parts refer to much that comes later, or goes."""
+    amber = (Tlp.AMBER, Tlp.AMBER, Tlp.AMBER, Tlp.AMBER_STRICT)
+    acts = st.one_of(
+        posts(WATCH, LEVELS, False, _AWAITED),
+        posts_in_part("acme", False, _WAITING),
+        posts_in_part("acme", True, _WAITING),
+        posts_in_part("acme", False, _AWAITED),
+        posts_in_part("open", False, _AWAITED),
+        posts("acme", amber, True, _AWAITED),
+        posts("acme", amber, True, _AWAITED),
+        posts("acme", amber, True, _AWAITED),
+        posts("north", amber, True, _AWAITED),
+        st.one_of(
+            st.sampled_from((JOINS, RELEASES, LEVEL_CHANGES, STRICT_ENDS)),
+            withdrawals("acme", HIDDEN_IDS, hidden=True),
+            withdrawals("acme", SEEN_IDS, hidden=False),
+        ),
+    )
+    return _numbered(acts)
+
+
 def _acts(kinds: Sequence[str]) -> st.SearchStrategy[list[Act]]:
-    amber = (Tlp.AMBER,)
+    amber = (Tlp.AMBER, Tlp.AMBER, Tlp.AMBER_STRICT)
     acts = st.one_of(
         posts(WATCH, LEVELS, False, kinds),
         posts(WATCH, LEVELS, False, kinds),
@@ -454,13 +525,19 @@ def _acts(kinds: Sequence[str]) -> st.SearchStrategy[list[Act]]:
         posts("north", amber, True, kinds),
         posts("north", amber, True, kinds),
         st.one_of(
-            st.sampled_from((JOINS, CHANGES, FEED_IS_ADDED, RELEASES, EXCLUDES)),
+            st.sampled_from(
+                (JOINS, CHANGES, FEED_IS_ADDED, RELEASES, EXCLUDES, LEVEL_CHANGES, STRICT_ENDS)
+            ),
             withdrawals("north", HIDDEN_IDS, hidden=True),
             withdrawals("acme", HIDDEN_IDS, hidden=True),
             withdrawals("open", SEEN_IDS, hidden=False),
             withdrawals(WATCH, EVERY_ID, hidden=False),
         ),
     )
+    return _numbered(acts)
+
+
+def _numbered(acts: st.SearchStrategy[Act | _PostInPart]) -> st.SearchStrategy[list[Act]]:
     return st.lists(acts, min_size=6, max_size=12).map(
         lambda every: [
             each.number(place) if isinstance(each, _PostInPart) else each

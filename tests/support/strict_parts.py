@@ -12,21 +12,23 @@ from tocsin.admission.markings.granular import format_selector, value_at
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Path, Tlp
 
+STRICT = frozenset((TLP_2_IDS[Tlp.AMBER], TLP_2_IDS[Tlp.AMBER_STRICT]))
+"""The markings of what an observer that reads GREEN may not see."""
+
 
 def without_strict_parts(sent: Object) -> Object | None:
-    """The object without its parts that are marked AMBER, as if it had been sent without them.
+    """The object without its parts at AMBER or above, as if it had been sent without them.
 
-    None if it is marked AMBER itself.
+    None if it is marked so itself.
     """
-    amber = TLP_2_IDS[Tlp.AMBER]
-    if amber in sent.get("object_marking_refs", ()):
+    if not STRICT.isdisjoint(sent.get("object_marking_refs", ())):
         return None
     every = [
         (marking, parse_selector(selector))
         for marking in sent.get("granular_markings", ())
         for selector in marking["selectors"]
     ]
-    gone = {path for marking, path in every if marking.get("marking_ref") == amber}
+    gone = {path for marking, path in every if marking.get("marking_ref") in STRICT}
     shown = remove_parts(sent, gone)
     moved = [(marking, move_path(path, gone)) for marking, path in every]
     left = [

@@ -301,9 +301,31 @@ def open_pair(uri: str) -> Iterator[Pair]:
 
 
 def join_observer(hub: HubInProcess) -> None:
-    """Add the observer, and the partners whose acts may be hidden."""
+    """Add the observer, and the partners whose acts may be hidden.
+
+    Some of them send at a level that only one of them reads.
+    """
+    hub.store.feeds.add(
+        Collection(
+            "88888888-8888-4888-8888-888888888888",
+            "strict",
+            CollectionKind.FEED,
+            "Strict",
+            max_tlp=Tlp.AMBER_STRICT,
+        )
+    )
+    hub.store.commit(hub.services.publisher.publish_own_objects)
     hub.join(Partner(WATCH, "Watch Limited", terms=("watch.example",)), ("clear", "green"))
-    hub.join(Partner("open", "Open Limited", consent=Consent.EVERYONE))
+    open_ = Partner("open", "Open Limited", consent=Consent.EVERYONE, max_tlp=Tlp.AMBER_STRICT)
+    hub.join(open_, ("clear", "green", "amber", "strict"))
+    _allow_strict(hub, Tlp.AMBER_STRICT)
+
+
+def _allow_strict(hub: HubInProcess, level: Tlp) -> None:
+    accounts = hub.store.accounts
+    acme = accounts.find_partner("acme")
+    assert acme is not None
+    accounts.update_partner(replace(acme, max_tlp=level))
 
 
 def source_id(kind: str, number: int) -> str:
@@ -320,6 +342,12 @@ def guessed_ids() -> list[str]:
             found += [public_id("indicator", f"{key}{end}", SPACE) for end in ("", "#1")]
         found.append(observable_id({"type": "domain-name", "value": value}))
     return found
+
+
+def strict_ids() -> list[str]:
+    """Those of `guessed_ids` that only readers of a stricter level see."""
+    every = guessed_ids()
+    return [*every[2:4], *every[7:9]]
 
 
 def say(who: str, *sent: Object, hours: int = 0) -> Act:
@@ -384,8 +412,32 @@ def _exclude(world: World) -> None:
     world.hub.services.lifecycle.exclude("nobody-sees.top", "operator", "test")
 
 
+def _change_level(world: World) -> None:
+    """Let a partner send at a stricter level, or no longer."""
+    acme = world.hub.store.accounts.find_partner("acme")
+    assert acme is not None
+    is_strict = acme.max_tlp is Tlp.AMBER_STRICT
+    _allow_strict(world.hub, Tlp.AMBER if is_strict else Tlp.AMBER_STRICT)
+
+
+def _end_strict(world: World) -> None:
+    """Revoke the indicators on a value at AMBER, and purge those on another."""
+    one, again, two, more = (each for each in guessed_ids() if each in strict_ids())
+    services = world.hub.services
+    for end, name in (
+        (services.lifecycle.revoke, one),
+        (services.lifecycle.revoke, again),
+        (services.purger.purge, two),
+        (services.purger.purge, more),
+    ):
+        with suppress(NotFound, ShareError):
+            end(name, "operator", "why")
+
+
 JOINS = Act(_join_quiet, "a partner joins", hidden=True)
 CHANGES = Act(_change_partner, "consent, group and reliability change", hidden=True)
 FEED_IS_ADDED = Act(_add_feed, "a feed is added", hidden=True)
 RELEASES = Act(_release, "hidden reviews are released", hidden=True)
+LEVEL_CHANGES = Act(_change_level, "the strictest level of a partner changes", hidden=True)
+STRICT_ENDS = Act(_end_strict, "strict indicators are revoked or purged", hidden=True)
 EXCLUDES = Act(_exclude, "a value that nobody sees is excluded", hidden=True)

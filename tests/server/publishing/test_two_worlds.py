@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from support.examples import examples
 from support.granular_markings import granular_markings
 from support.hub import AMBER, GREEN, HubInProcess, Object, indicator, relationship, sdo
-from support.random_histories import histories
+from support.random_histories import histories, histories_of_waiting
 from support.statement_marking import STATEMENT
 from support.two_worlds import (
     CHANGES,
@@ -57,6 +57,20 @@ def pair(engine_uri: str) -> Iterator[Pair]:
 )
 @given(history=histories())
 def test_an_account_is_answered_the_same_whatever_it_may_not_see(
+    pair: Pair, history: list[Act]
+) -> None:
+    assert not pair.differences(history)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@settings(
+    max_examples=examples(20, 5),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(history=histories_of_waiting())
+def test_an_account_is_answered_the_same_whatever_it_may_not_see_of_what_waits(
     pair: Pair, history: list[Act]
 ) -> None:
     assert not pair.differences(history)
