@@ -293,7 +293,7 @@ def _level_concerned(
 ) -> Tlp:
     """The least strict level at which readers see a reference to what has come; RED if none do.
 
-    What they may not see is nothing to them, even if a reference of theirs leads to it.
+    A reference that leads to something stricter is nothing to them.
     """
     levels = (
         max(level, known[target].tlp)
