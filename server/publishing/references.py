@@ -296,10 +296,10 @@ def _level_concerned(
     A reference that leads to something stricter is nothing to them.
     """
     levels = (
-        max(level, known[target].tlp)
+        max(level, ref.tlp)
         for level, layer in mine.unresolved_layers
         for target in referenced_ids(layer)
-        if target in come and known[target].id
+        if target in come and (ref := known.get(target, GONE)).id
     )
     return min(levels, default=Tlp.RED)
 

@@ -220,6 +220,22 @@ class TestCompleting:
         grouping = next(o for o in hub.feed("green") if o["type"] == "grouping")
         assert len(grouping["object_refs"]) == 2
 
+    def test_what_is_named_by_its_own_and_its_public_id_may_be_hidden_from_its_sender(
+        self, hub: HubInProcess
+    ) -> None:
+        hub.join(Partner("watch", "Watch"), ("clear", "green"))
+        seen, public = indicator("one.top"), sco("domain-name", value="hidden.top")
+        hidden = public | {"id": f"domain-name--{uuid.uuid4()}", "object_marking_refs": [AMBER]}
+        hub.push(seen, waiting_grouping(seen, hidden, public), who="watch")
+        assert hub.verdicts(hub.push(hidden, who="watch")) == ["admitted"]
+        counts = {
+            feed: len(each["object_refs"])
+            for feed in ("green", "amber")
+            for each in hub.feed(feed)
+            if each["type"] == "grouping"
+        }
+        assert counts == {"green": 1, "amber": 2}
+
     def test_a_hidden_arrival_does_not_drop_a_reference_to_what_has_gone_meanwhile(
         self, hub: HubInProcess
     ) -> None:
