@@ -259,13 +259,33 @@ def keep_unchanged(new: Contribution, old: Contribution) -> Contribution:
     before = as_known_at(old, Tlp((changed or 1) - 1))
     if changed is not None and (before.version, before.received) != (new.version, new.received):
         known += (UnchangedBelow(changed, before.version, before.received),)
+    (_, subject), *stricter = _in_order_of(layers_of(old), layers_of(new))
     return replace(
         new,
+        object=subject,
+        stricter_layers=tuple(stricter),
+        unresolved_layers=_in_order_of(old.unresolved_layers, new.unresolved_layers),
         unchanged=known,
         reliability=old.reliability,
         group=old.group,
         last_reported=date_of_last_report(new, old),
     )
+
+
+def _in_order_of(former: Sequence[Layer], layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The layers with their properties in the order in which they were at the same level before.
+
+    Another order in a next version would show that something else came.
+    """
+    if not former:
+        return tuple(layers)
+    return tuple((level, _order_like(layer_at(former, level), layer)) for level, layer in layers)
+
+
+def _order_like(former: StixObject, subject: StixObject) -> StixObject:
+    there = {name: value for name, value in former.items() if name in subject}
+    kept = {n: v if v == subject[n] else subject[n] for n, v in there.items()}
+    return kept | {name: value for name, value in subject.items() if name not in kept}
 
 
 def _level_of_news(new: Contribution, old: Contribution) -> Tlp | None:

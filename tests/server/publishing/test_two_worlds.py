@@ -183,6 +183,11 @@ def members(*ids: str) -> Object:
     return {**grouping(*ids), **IN_GREEN}
 
 
+def reverse(sent: Object) -> Object:
+    """The same with its properties in another order."""
+    return dict(reversed(sent.items()))
+
+
 def opinion(*ids: str) -> Object:
     """An opinion at GREEN on these objects."""
     id_ = "opinion--11111111-1111-4111-8111-111111111111"
@@ -476,6 +481,16 @@ ATTACKS: dict[str, list[Act]] = {
         CONSENT_ENDS,
         say("open", report()),
         say("open", named(in_members("one", DOMAIN_ID, OWN_ID))),
+    ],
+    "see by a name that is gone that a part is complete with the next report": [
+        say("open", IDENTITY, domain(GREEN), named(in_members("one", DOMAIN_ID, OWN_ID))),
+        CONSENT_ENDS,
+        say("open", report(), named(in_members("one", DOMAIN_ID, OWN_ID))),
+    ],
+    "see by the order of properties that a part was sent again": [
+        say("acme", domain(GREEN), in_members("one", DOMAIN_ID, TWO_ID, OWN_ID)),
+        say("acme", reverse(in_members("one", DOMAIN_ID, TWO_ID, report(number=8)["id"]))),
+        say("acme", report("two.top", 2, GREEN)),
     ],
     "send another version of what others have": [
         say("north", report(number=9, description="of others")),
