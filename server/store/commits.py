@@ -98,7 +98,7 @@ class Commits:
         self._session = client.start_session()
         self._client, self._numbers = client, base.clock
         self._id = process
-        self._latest = 0
+        self._latest, self._is_registered = 0, False
         self._own_mark = find_own_mark()
         self._look_again = 0.0
         """The time, of `time.monotonic`, before which nobody is looked for who was killed."""
@@ -139,6 +139,20 @@ class Commits:
         if found is not None and "session" in found:
             self._client.admin.command("killSessions", [{"id": found["session"]}])
 
+    def register(self) -> None:
+        """Make the document of this process, if it has none: by that it is known if it is killed.
+
+        The first commit does so, too; a process may have leases before it.
+        """
+        if self._is_registered:
+            return
+        document: Document = {"turn": 0, "session": self._session.session_id["id"]}
+        if (mark := self._own_mark) is not None:
+            document |= {"machine": mark.machine, "process": mark.number, "started": mark.started}
+        with pymongo.timeout(_LAST_LOOK_SECONDS):
+            self._numbers.update_one({"_id": self._id}, {"$setOnInsert": document}, upsert=True)
+        self._is_registered = True
+
     def find_killed(self) -> list[str]:
         """The names of the processes of this machine that have ended without closing their store.
 
@@ -160,7 +174,7 @@ class Commits:
 
     def close(self) -> None:
         """End the session.  If the database is away, the number is left to `find_killed`."""
-        if self._latest:
+        if self._is_registered:
             with suppress(PyMongoError), pymongo.timeout(_LEAST_SECONDS):
                 self.forget(self._id)
         self._session.end_session()
@@ -214,14 +228,7 @@ class Commits:
 
     def _begin(self) -> int:
         """The number of a new commit."""
-        if not self._latest:
-            session = self._session.session_id["id"]
-            initial = {"turn": 0, "session": session}
-            if (mark := self._own_mark) is not None:
-                known = {"machine": mark.machine, "process": mark.number, "started": mark.started}
-                initial |= known
-            with pymongo.timeout(_LAST_LOOK_SECONDS):
-                self._numbers.update_one({"_id": self._id}, {"$setOnInsert": initial}, upsert=True)
+        self.register()
         self._latest += 1
         return self._latest
 

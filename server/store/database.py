@@ -201,7 +201,8 @@ class Store:
         self._forget(process)
 
     def forget_killed(self) -> None:
-        """Do the same for all processes of this machine that were killed, whatever they did."""
+        """Do the same for all processes of this machine that were killed; this one can be found."""
+        self._commits.register()
         for process in self._commits.find_killed():
             self.forget_process(process)
 

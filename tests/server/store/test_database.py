@@ -31,7 +31,7 @@ from tocsin.server.model import (
     Record,
     Submission,
 )
-from tocsin.server.store import Store, Transaction, TransactionTooLarge
+from tocsin.server.store import Store, Transaction, TransactionTooLarge, commits
 from tocsin.server.store.commits import CommitNumber
 from tocsin.server.store.journal import first_invalid_sequence
 
@@ -247,6 +247,18 @@ class TestCommitting:
         store.forget_killed()
         assert lease_next(store, "another", 600) == submission()
         assert store._commits.find_killed() == []
+
+    def test_a_process_is_found_also_if_it_was_killed_before_its_first_commit(
+        self, store: Store, engine_uri: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = Store.connect(engine_uri, name=store._base.name)
+        other.forget_killed()
+        store.submissions.receive(submission())
+        assert lease_next(other, other.process, 60) == submission()
+        monkeypatch.setattr(commits, "has_ended", lambda mark: True)
+        store.forget_killed()
+        assert lease_next(store, store.process, 60) == submission()
+        other.close()
 
     def test_a_store_that_is_closed_leaves_nothing(self, store: Store, engine_uri: str) -> None:
         before = store._base.clock.count_documents({})
