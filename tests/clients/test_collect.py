@@ -576,9 +576,9 @@ class TestService:
     ) -> None:
         web.files[FEED] = table("killed", 4_000)
         write_sources({"name": "iocs", "url": web.url + FEED, "every": "1s"})
-        for number in range(12):
+        for number in range(8):
             service = Service(hub)
-            time.sleep(0.8 + number * 0.25)
+            time.sleep(0.8 + number * 0.35)
             service.stop(signal.SIGKILL)
         assert collect("--once")[0] == 0
         found = [each for each in hub.walk() if "'killed-" in each.get("pattern", "")]

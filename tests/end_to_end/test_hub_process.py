@@ -441,7 +441,7 @@ from tocsin.server.cli.main import main
 from tocsin.server.store.embedded import Engine
 
 announce, restart, began = runtime._announce, Engine._restart, time.monotonic()
-Engine._restart = lambda engine: time.monotonic() > began + 40 and restart(engine)
+Engine._restart = lambda engine: time.monotonic() > began + 32 and restart(engine)
 
 def announce_and_kill(settings, *arguments):
     announce(settings, *arguments)
