@@ -326,6 +326,7 @@ class TestPoll:
         assert following.returncode == 130
         assert stderr.startswith(b"tocsin: interrupted") and stderr.count(b"\n") == 1
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("format", ["jsonl", "csv", "list", "mirror"])
     def test_a_follow_waits_for_room_on_a_full_disk_and_then_has_each_object_once(
         self, tocsin: Callable[..., Any], partner: Medallion, tmp_path: Path, format: str
@@ -361,7 +362,13 @@ class TestPoll:
 
     @pytest.mark.parametrize(
         ("format", "room"),
-        [*((each, 1_000) for each in ("csv", "list", "mirror", "stateless")), ("csv", 0)],
+        [
+            ("csv", 0),
+            *(
+                pytest.param(each, 1_000, marks=pytest.mark.slow)
+                for each in ("csv", "list", "mirror", "stateless")
+            ),
+        ],
     )
     def test_a_follow_waits_for_room_also_at_its_first_poll(
         self,

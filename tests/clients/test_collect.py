@@ -194,6 +194,7 @@ class TestSubmitting:
         code, lines, _ = collect("--once")
         assert code == 1 and "no document could be read; b.bin" in lines[0]
 
+    @pytest.mark.slow
     def test_a_taxii_collection_of_another_hub_is_passed_on(
         self, collect: Tocsin, hub: HubProcess, tmp_path: Path
     ) -> None:
@@ -290,6 +291,7 @@ class TestErrorPages:
             assert code == 0 and "this source gave objects before, and none now" in err
 
 
+@pytest.mark.slow
 def test_a_source_that_narrows_the_values_of_another_one_is_named(
     collect: Tocsin, web: FileServer, hub: HubProcess
 ) -> None:
@@ -370,6 +372,7 @@ class TestFullDisk:
         with pytest.raises(Malformed, match="is damaged .*; remove it"):
             SourceMemory(tmp_path / "memory")
 
+    @pytest.mark.slow
     def test_a_status_file_that_cannot_be_written_ends_no_schedule_and_leaves_nothing_behind(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -555,6 +558,7 @@ class TestService:
         assert 'tocsin_collect_total{source="iocs",outcome="submitted"}' in text
         assert sum(each["counts"].get("submitted", 0) for each in service.runs) == 2
 
+    @pytest.mark.slow
     def test_it_runs_after_the_clock_was_ahead_and_was_set_back(
         self, collect: Tocsin, web: FileServer, hub: HubProcess
     ) -> None:

@@ -193,6 +193,7 @@ def check_tls(tocsin: Run, *words: str) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_a_private_authority_needs_its_certificate(
     tocsin: Run, served: tuple[HubProcess, Path]
 ) -> None:
@@ -253,6 +254,7 @@ def test_https_to_a_port_without_tls_is_no_question_of_certificates(
     assert "does not speak TLS on this port; try a URL with http://" in text
 
 
+@pytest.mark.slow
 def test_an_expired_certificate_is_for_the_operator_to_renew(tocsin: Run, tmp_path: Path) -> None:
     own = make_authority()
     ca = write_private_file(tmp_path / "ca.pem", own.certificate)

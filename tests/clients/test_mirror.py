@@ -605,6 +605,7 @@ def test_the_advice_to_drop_a_filtered_source_works_as_it_is(
         assert listed() == ["b.test"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "file"),
     [

@@ -434,6 +434,7 @@ class TestWatching:
         text = Path("stdout").read_text()
         assert text.startswith("refused") and "unsent" not in text
 
+    @pytest.mark.slow
     def test_what_is_not_sent_is_printed_once_while_the_hub_is_away(self) -> None:
         def script(request: Any) -> Any:
             return Answer({"title": "Away"}, 500) if request.method == "POST" else None
@@ -474,6 +475,7 @@ class TestWatching:
             wait_for("out/sent/a.txt")
         assert answers == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("method", "place", "status"),
         [

@@ -33,6 +33,7 @@ def accounts_of(hub: Any) -> Any:
     return [each["accounts"] for each in hub.command("partner", "list")]
 
 
+@pytest.mark.slow
 def test_an_agreement_bounds_the_partner_from_the_next_request_on_until_it_is_ended(
     hub: Any,
 ) -> None:

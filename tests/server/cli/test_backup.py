@@ -368,6 +368,7 @@ def lost(
     return place, file, journal
 
 
+@pytest.mark.slow
 def test_what_was_ended_after_the_backup_is_repeated(
     lost: tuple[Place, Path, Path], new_place: Any
 ) -> None:
@@ -451,6 +452,7 @@ def test_what_was_revoked_or_purged_stays_so_when_partners_push_again(
     assert code == 1 and "has been revoked already" in err
 
 
+@pytest.mark.slow
 def test_nobody_signs_in_as_before_what_ended_their_right(
     kept: tuple[Place, Path], new_place: Any, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ def list_partner(hub: Any, slug: Any = "acme") -> Any:
     return partner, account
 
 
+@pytest.mark.slow
 def test_a_new_collection_can_be_read_from_the_next_request_on(hub: Any) -> None:
     assert hub.ask("collections/iocs/objects/").status_code == 404
     answer = hub.command("partner", "change", "acme", "--read", "clear,green,iocs")

@@ -50,6 +50,7 @@ def test_lists_are_loaded_applied_listed_and_reset(data: Path, tmp_path: Path, c
     assert answer(capsys, "reset")["note"] == "no lists were loaded"
 
 
+@pytest.mark.slow
 def test_lists_that_cannot_be_read_change_nothing(data: Path, tmp_path: Path, capsys: Any) -> None:
     good = write_misp_lists(tmp_path / "good", {"google": ["search.example"]})
     answer(capsys, "load", str(good))

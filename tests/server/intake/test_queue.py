@@ -186,6 +186,7 @@ class TestTurns:
         settled = {who: sum(is_settled(hub, p, who) for p in all) for who, all in posted.items()}
         assert settled == {"acme": 2, "north": 2, "east": 2}
 
+    @pytest.mark.slow
     def test_what_has_waited_for_an_object_keeps_neither_its_request_nor_others_waiting(
         self, hub: HubInProcess
     ) -> None:

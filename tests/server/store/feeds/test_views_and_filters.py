@@ -198,6 +198,7 @@ class TestFilters:
             stamps = [entry.stamp for entry in shelf["union"].page(asked)]
             assert stamps == true(parsed, "tlp", [value]) != []
 
+    @pytest.mark.slow
     def test_by_level_never_widen_what_a_view_shows(self, shelf: Any) -> None:
         asked = Query(5_000, keywords=ALL, filters=(parse_filter("tlp", ["red", "amber"]),))
         assert not shelf["green"].page(asked)
