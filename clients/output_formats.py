@@ -212,7 +212,7 @@ class DistinctOutput:
     """
 
     def __init__(self, output: LineOutput | BundleOutput, polls: int = 1) -> None:
-        """`output` gets each object once, and is finished by the last of so many polls."""
+        """`output` gets each object once; the last of the `polls` finishes it."""
         self._output = output
         self._polls_left = polls
         self._written: dict[bytes, None] = {}

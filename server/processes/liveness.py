@@ -12,7 +12,7 @@ _ENDED = frozenset("ZX")
 
 
 class ProcessMark(NamedTuple):
-    """A process, told from those that get its number later or have it elsewhere."""
+    """A process, not to be mistaken for one that gets its number later or has it elsewhere."""
 
     machine: str
     """The machine since it was started, and the namespace in which the number counts."""

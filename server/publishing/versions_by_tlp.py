@@ -41,7 +41,7 @@ def next_versions(
 ) -> list[NextVersion]:
     """One version for each layer, and for each level published before; the least strict first.
 
-    Feeds below `news_from` keep the version that they hold, whatever is due there.
+    Feeds below `news_from` keep the version that they hold, also if another is due there.
     """
     base = layers[0][0]
     published = {version.level for version in before.tlp_versions} if before else set()
