@@ -39,11 +39,11 @@ _STILL_WORKING = "your other reports are still being examined: wait for one, or 
 
 
 class DraftGone(NotFound):
-    """There is no such draft of the person; another one's is answered the same."""
+    """The person has no such draft.  The answer about another person's draft is the same."""
 
     def __init__(self) -> None:
         super().__init__(
-            "there is no such draft: it was submitted or discarded, or its 30 minutes are over"
+            "this draft is gone: it was submitted or discarded, or its 30 minutes are over"
         )
 
 

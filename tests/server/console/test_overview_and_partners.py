@@ -62,7 +62,7 @@ _TEXTS_OF_CHARTS = """
   return { size: Math.min(...texts.map(size)), frame: edges(svg), days };
 })
 """
-"""Of each chart, the size of its smallest letters and where its labels begin and end, in pixels."""
+"""The size of the smallest letters of each chart, and where its labels begin and end; in pixels."""
 
 
 @pytest.mark.parametrize(

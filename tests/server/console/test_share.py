@@ -287,7 +287,7 @@ class TestTheWholePath:
             " main.setAttribute('hx-trigger', 'every 300ms'); htmx.process(main); }",
             part,
         )
-        expect(page.locator("main")).to_contain_text("There is no such draft")
+        expect(page.locator("main")).to_contain_text("This draft is gone")
 
     @pytest.mark.parametrize("status", [502, 503])
     def test_typed_text_is_there_again_with_back_after_an_answer_that_is_no_page(

@@ -273,6 +273,20 @@ class TestCompleting:
         [out] = [o for o in hub.feed("green") if o["type"] == "relationship"]
         assert out["target_ref"] == address["id"]
 
+    @pytest.mark.parametrize("time", ["2026-01-01T02:00:00+02:00", "2026-01-01T23:59:60Z", "x"])
+    def test_a_version_in_a_strange_spelling_keeps_nobody_else_waiting(
+        self, hub: HubInProcess, time: str
+    ) -> None:
+        address = sco("ipv4-addr", value="45.77.1.1")
+        strange, plain = indicator("one.top"), indicator("two.top")
+        hub.push(strange, relationship(strange, "based-on", address, modified=time), who="north")
+        joined = relationship(plain, "based-on", address)
+        assert hub.verdicts(hub.push(plain, joined)) == ["admitted", "held"]
+        hub.push(address)
+        found = [o for o in hub.feed("green") if o["type"] == "relationship"]
+        assert len(found) == (1 if time == "x" else 2)
+        assert not hub.store.reviews.list_waiting()
+
     def test_nobody_joins_what_another_calls_by_the_same_private_id(
         self, hub: HubInProcess
     ) -> None:
