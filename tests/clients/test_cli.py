@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -418,7 +419,8 @@ class TestPoll:
 
         make = tempfile.mkstemp
         monkeypatch.setattr(tempfile, "mkstemp", make_none)
-        monkeypatch.setattr(time, "sleep", pause)
+        # Of this module alone: the threads of the test's own hubs sleep, too.
+        monkeypatch.setattr("tocsin.clients.cli.poll.time", SimpleNamespace(sleep=pause))
         words = ("poll", COLLECTION, "--state", "s", "--output", "o", "--follow", "9")
         code, _, stderr = tocsin(*words)
         assert (code, pauses, Path("o").read_bytes().count(b"\n")) == (130, [9], 1)
