@@ -23,6 +23,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 
 from tocsin.admission.errors import Unavailable
 from tocsin.server.model import CollectionKind, Query
+from tocsin.server.processes.forking import ANSWERING_NAME, CONSOLE_NAME
 from tocsin.server.processes.shared_folder import LocalNumbers, Numbers
 from tocsin.server.store import DiskSpace, Store
 from tocsin.server.store.connection import time_limit
@@ -62,13 +63,10 @@ _CLOCK_LEADS = (
     "dated in the future.  That is so after a restore; otherwise this machine's clock was wrong, "
     "or is: look after NTP"
 )
-_ROLES = (
-    ("examiner", b"tocsin.server.examination"),
-    ("console", b"tocsin.server.answering.program\0console"),
-    ("answering", b"tocsin.server.answering"),
-    ("engine", b"secantus"),
-)
-"""The processes that a hub starts, each with a part of its command line."""
+_NAMES = {ANSWERING_NAME: "answering", CONSOLE_NAME: "console"}
+"""The processes that a hub starts, by the names that they give themselves."""
+_PROGRAMS = (("examiner", b"tocsin.server.examination"), ("engine", b"secantus"))
+"""Others, each with a part of its command line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +311,8 @@ def _read_processes(first: int) -> Iterator[_Usage]:
         process = waiting.pop()
         folder = Path(f"/proc/{process}")
         try:
-            words = (folder / "stat").read_text().rpartition(")")[2].split()
+            head, _, rest = (folder / "stat").read_text().rpartition(")")
+            words = rest.split()
             pages = int((folder / "statm").read_text().split()[1])
             command = (folder / "cmdline").read_bytes()
             threads = list((folder / "task").iterdir())
@@ -324,12 +323,12 @@ def _read_processes(first: int) -> Iterator[_Usage]:
                 waiting.extend(map(int, (thread / "children").read_text().split()))
         ticks = int(words[11]) + int(words[12])  # utime and stime, behind the name
         seconds = ticks / os.sysconf("SC_CLK_TCK")
-        role = "hub" if process == first else _find_role(command)
+        role = "hub" if process == first else _find_role(head.partition("(")[2], command)
         yield _Usage(role, seconds, pages * resource.getpagesize())
 
 
-def _find_role(command: bytes) -> str:
-    for role, word in _ROLES:
+def _find_role(name: str, command: bytes) -> str:
+    for role, word in _PROGRAMS:
         if word in command:
             return role
-    return "other"
+    return _NAMES.get(name, "other")

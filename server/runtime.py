@@ -102,6 +102,8 @@ _MOST_ANSWERING = 4
 """Processes that answer, if the settings do not say how many."""
 _METRICS_DRAIN = 5
 """Seconds that requests for metrics have to finish when the hub stops."""
+AnswerIn = Callable[..., int]
+"""The program of a process that answers, as a function: `answering.program.main`."""
 Echo = Callable[[str], None]
 """Shows the operator one line of text."""
 
@@ -392,14 +394,16 @@ def serve(  # noqa: PLR0913
     clock: Clock = wall_clock,
     program: Sequence[str] = PROGRAM,
     *,
+    answer: AnswerIn | None = None,
     engine: Engine | None = None,
     stop: threading.Event | None = None,
 ) -> None:
     """Serve requests, and work in the background, until SIGTERM or SIGINT.
 
     `ready` is a file to write, with the URL and the process id as JSON, once requests are served.
-    `program` is that of the processes that answer requests.  The start of `engine` has begun,
-    and the caller stops it if this raises; `stop` is set by signals already.
+    `program` is that of the processes that answer requests, and `answer` the same as a function:
+    with it, they begin as copies of this process.  The start of `engine` has begun, and the caller
+    stops it if this raises; `stop` is set by signals already.
     """
     if stop is None:
         stop = threading.Event()
@@ -407,7 +411,8 @@ def serve(  # noqa: PLR0913
     tls = _load_tls(settings)
     with (
         _bound_socket(settings) as listening,
-        _start_answering(settings, listening, program) as processes,
+        _start_answering(settings, listening, program, answer) as processes,
+        _reload_at_sighup(tls),
         open_serving_runtime(settings, echo, clock, engine) as hub,
         _serve_metrics(hub, echo),
     ):
@@ -442,7 +447,7 @@ def serve(  # noqa: PLR0913
                 log.info("stopping: finishing work in progress")
             finally:  # the workers keep the process alive until `stop` is set
                 stop.set()
-        join_workers(workers, DRAIN)
+        join_workers(workers, hub.services, DRAIN)
         _end_deliveries(hub.services.store)
         if ready is not None:
             ready.unlink(missing_ok=True)
@@ -459,28 +464,35 @@ class _Apart(NamedTuple):
 
     def stop(self) -> None:
         """End all of them; they finish the requests that they have begun."""
-        self.requests.stop()
-        if self.pages is not None:
-            self.pages.stop()
+        both = [self.requests] if self.pages is None else [self.requests, self.pages]
+        for each in both:
+            each.begin_stop()
+        for each in both:
+            each.stop()
 
 
 @contextmanager
 def _start_answering(
-    settings: HubSettings, listening: socket.socket, program: Sequence[str]
+    settings: HubSettings,
+    listening: socket.socket,
+    program: Sequence[str],
+    answer: AnswerIn | None,
 ) -> Iterator[_Apart | None]:
     """Start the processes that answer requests; None if this one does it itself.
 
-    They load their program while this one opens the database.
+    This process has no thread and no connection yet, so that they can be copies of it.
     """
     count = _count_answering(settings)
     if count == 0:
         yield None
         return
     with console_socket() as pages_socket:
-        requests = AnsweringProcesses(count, listening, program)
+        copy = None if answer is None else partial(answer, serves_console=False)
+        requests = AnsweringProcesses(count, listening, program, copy)
         pages = None
         if serves_console(settings):
-            pages = AnsweringProcesses(1, pages_socket, (*program, CONSOLE))
+            copy = None if answer is None else partial(answer, serves_console=True)
+            pages = AnsweringProcesses(1, pages_socket, (*program, CONSOLE), copy)
         apart = _Apart(requests, pages, pages_socket)
         try:
             yield apart
@@ -566,8 +578,10 @@ def answer_apart(
     clock: Clock = wall_clock,
 ) -> Iterator[None]:
     """Answer requests in a process of its own, for a hub whose first process admits."""
-    tls = _load_tls(setup.settings, is_first=False)
-    if tls is not None:  # one that came while this process was starting is heard now
+    tls = _load_tls(setup.settings)
+    if tls is not None:
+        reload_at_sighup(tls, is_logged=False)
+        # A signal that came while this process was starting is heard now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     with _work_apart(setup, stop, clock, lambda hub: _answer(hub, listening, tls, stop, setup)):
         yield
@@ -621,7 +635,7 @@ def _work_apart(
                 yield
             finally:
                 stop.set()
-        join_workers(workers, DRAIN)
+        join_workers(workers, services, DRAIN)
         _end_deliveries(services.store)
 
 
@@ -711,7 +725,7 @@ def run_worker(settings: HubSettings, echo: Echo, clock: Clock = wall_clock) -> 
         echo("working")
         await_stop(stop)
         log.info("stopping: finishing work in progress")
-        join_workers(workers, DRAIN)
+        join_workers(workers, hub.services, DRAIN)
     log.info("stopped")
 
 
@@ -806,12 +820,18 @@ def _serve_metrics(hub: Runtime, echo: Echo) -> Iterator[None]:
         http.join(_METRICS_DRAIN)
 
 
-def _load_tls(settings: HubSettings, *, is_first: bool = True) -> ReloadedTls | None:
+def _load_tls(settings: HubSettings) -> ReloadedTls | None:
     if settings.tls_certificate is None:
         return None
-    tls = ReloadedTls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
-    reload_at_sighup(tls, is_logged=is_first)
-    return tls
+    return ReloadedTls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+
+
+@contextmanager
+def _reload_at_sighup(tls: ReloadedTls | None) -> Iterator[None]:
+    """From now on: this starts a thread, so it comes after the processes that are copies."""
+    if tls is not None:
+        reload_at_sighup(tls)
+    yield
 
 
 def _announce(

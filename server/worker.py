@@ -97,8 +97,11 @@ def _start(
     return workers
 
 
-def join_workers(workers: Sequence[threading.Thread], seconds: float) -> None:
-    """Wait for the threads, `seconds` at most for all of them together."""
+def join_workers(
+    workers: Sequence[threading.Thread], services: HubServices, seconds: float
+) -> None:
+    """Wait for the threads after `stop` was set, `seconds` at most for all of them together."""
+    services.intake.waiting.set()  # those that wait for submissions look up
     deadline = time.monotonic() + seconds
     for worker in workers:
         worker.join(max(0.0, deadline - time.monotonic()))

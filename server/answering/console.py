@@ -144,6 +144,9 @@ class ConsoleServer:
     def stop(self, seconds: float) -> None:
         """Accept no more connections; wait until what was begun is answered."""
         self._stopping.set()
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(_LOOK_SECONDS)
+            knock.connect(self._socket.getsockname())  # so that the thread looks now
         self._accepting.join(seconds)
         with self._changed:
             self._changed.wait_for(lambda: self._busy == 0, seconds)

@@ -1,8 +1,9 @@
 """The processes that answer requests: started, watched, replaced and ended by the hub's first one.
 
-All of them accept connections at one socket.  One that ends by itself is replaced; what it had
-begun is given to others at once.  They end when the first process does, because their standard
-input does.
+All of them accept connections at one socket.  The first ones begin as copies of the hub's first
+process, before it has threads, where the system allows it; others are programs of their own.  One
+that ends by itself is replaced; what it had begun is given to others at once.  They end when the
+first process does, because their standard input does.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import msgspec
 from tocsin.admission.errors import Unavailable
 from tocsin.config import HubSettings
 from tocsin.server.processes.counters import SHARING
+from tocsin.server.processes.forking import ForkedProcess, can_fork
 from tocsin.server.processes.memory import ARENA_MAX, ARENA_VARIABLE
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,9 @@ _LONGEST_PAUSE = 10.0
 """Seconds until one that ended is replaced; the pause doubles while they end soon."""
 _SOON = 60.0
 """Seconds of life after which the end of a process counts as its first."""
+_Child = subprocess.Popen[bytes] | ForkedProcess
+Answer = Callable[[], int]
+"""Runs a process that answers, until it ends; its exit code."""
 
 
 class AnsweringSetup(msgspec.Struct, frozen=True):
@@ -89,13 +94,18 @@ class AnsweringProcesses:
     """The processes that answer requests; they start at once, and answer after `begin`."""
 
     def __init__(
-        self, count: int, listening: socket.socket, program: Sequence[str] = PROGRAM
+        self,
+        count: int,
+        listening: socket.socket,
+        program: Sequence[str] = PROGRAM,
+        answer: Answer | None = None,
     ) -> None:
+        """`answer` does in a copy of this process what `program` does; None: make no copies."""
         self._program, self._socket = program, listening
         self._stopping = threading.Event()
         self._setup: AnsweringSetup | None = None
         self._note_death: Callable[[int, str], None] = lambda place, name: None
-        self._children = [self._spawn() for _ in range(count)]
+        self._children = [self._begin(answer) for _ in range(count)]
         self._names = [""] * count
         self._watchers: list[threading.Thread] = []
 
@@ -124,8 +134,8 @@ class AnsweringProcesses:
         for child in list(self._children):
             child.send_signal(number)  # nothing happens if it has ended
 
-    def stop(self) -> None:
-        """End all of them; they finish the requests that they have begun."""
+    def begin_stop(self) -> None:
+        """Ask all of them to end; they finish the requests that they have begun."""
         self._stopping.set()
         self._socket.close()  # else those who connect would wait instead of being refused
         for child in list(self._children):
@@ -133,6 +143,10 @@ class AnsweringProcesses:
                 child.kill()  # it has nothing in hand, and would wait for its setup
             else:
                 child.terminate()
+
+    def stop(self) -> None:
+        """End all of them, and wait for it."""
+        self.begin_stop()
         deadline = time.monotonic() + _STOP_SECONDS
         for watcher in self._watchers:
             watcher.join(max(0.1, deadline - time.monotonic()))
@@ -144,12 +158,15 @@ class AnsweringProcesses:
                 self._report_death(place)
             _end(child)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        environment = {name: value for name, value in os.environ.items() if name != SHARING}
-        environment.setdefault(ARENA_VARIABLE, str(ARENA_MAX))
+    def _begin(self, answer: Answer | None) -> _Child:
+        """Start a process; as a copy of this one, if that is possible."""
         # The child has SIGHUP blocked until it can read the certificate again.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
+            if answer is not None and can_fork():
+                return ForkedProcess(answer, {self._socket.fileno()})
+            environment = {name: value for name, value in os.environ.items() if name != SHARING}
+            environment.setdefault(ARENA_VARIABLE, str(ARENA_MAX))
             return subprocess.Popen(  # noqa: S603  (our own program, no shell)
                 self._program,
                 stdin=subprocess.PIPE,
@@ -195,7 +212,7 @@ class AnsweringProcesses:
         """Start another process.  One that does not start is ended, and noticed."""
         assert self._setup is not None  # noqa: S101  (`begin` was called)
         try:
-            child = self._spawn()
+            child = self._begin(None)
         except Unavailable:
             log.exception("no process can be started")
             return
@@ -207,7 +224,7 @@ class AnsweringProcesses:
             child.kill()
 
 
-def _introduce(child: subprocess.Popen[bytes], setup: AnsweringSetup, place: int) -> str:
+def _introduce(child: _Child, setup: AnsweringSetup, place: int) -> str:
     """Send a process its setup; its name."""
     name = uuid.uuid4().hex
     line = encode_setup(msgspec.structs.replace(setup, place=place, name=name))
@@ -219,7 +236,7 @@ def _introduce(child: subprocess.Popen[bytes], setup: AnsweringSetup, place: int
     return name
 
 
-def _is_ready(child: subprocess.Popen[bytes], deadline: float) -> bool:
+def _is_ready(child: _Child, deadline: float) -> bool:
     """Wait until a process says that it answers; False if it does not in time."""
     assert child.stdout is not None  # noqa: S101  (it is a pipe)
     timer = threading.Timer(max(0.0, deadline - time.monotonic()), child.kill)
@@ -230,6 +247,6 @@ def _is_ready(child: subprocess.Popen[bytes], deadline: float) -> bool:
         timer.cancel()
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: _Child) -> None:
     with suppress(OSError), child:  # closes its pipes, and waits for its end
         child.kill()

@@ -13,6 +13,7 @@ import threading
 import time
 
 from tocsin.server.answering.processes import CONSOLE, READY, decode_setup
+from tocsin.server.processes.forking import ANSWERING_NAME, CONSOLE_NAME, name_process
 from tocsin.server.processes.signals import await_stop, begin_log, stop_on_signal
 from tocsin.server.runtime import answer_apart, answer_console_apart
 from tocsin.server.store import Clock, wall_clock
@@ -27,6 +28,7 @@ def main(clock: Clock = wall_clock, *, serves_console: bool = False) -> int:
     """Answer until SIGTERM, or until the hub's first process ends."""
     stop = threading.Event()
     stop_on_signal(stop)
+    name_process(CONSOLE_NAME if serves_console else ANSWERING_NAME)
     setup = decode_setup(_read_line())
     begin_log(setup.settings.log_level)
     answer = answer_console_apart if serves_console else answer_apart

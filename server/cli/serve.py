@@ -19,6 +19,8 @@ from tocsin.server.store.embedded import Engine, has_database
 _FILE = click.Path(path_type=Path)
 _RUNTIME = "tocsin.server.runtime"
 """The hub's program."""
+_ANSWERING = "tocsin.server.answering.program"
+"""That of the processes that answer requests."""
 
 
 @click.command(
@@ -76,7 +78,10 @@ def serve_command(settings: HubSettings, ready_file: Path | None) -> None:
     # The hub's program is imported while the engine starts, which takes at least as long.
     engine = None if settings.mongo_uri else Engine.begin(settings.data, print_notice)
     try:
-        import_module(_RUNTIME).serve(settings, ready_file, print_notice, engine=engine, stop=stop)
+        answer = import_module(_ANSWERING).main
+        import_module(_RUNTIME).serve(
+            settings, ready_file, print_notice, answer=answer, engine=engine, stop=stop
+        )
     finally:
         if engine is not None:
             engine.stop()

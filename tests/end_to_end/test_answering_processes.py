@@ -112,6 +112,10 @@ def connections(hub: HubProcess, count: int) -> Iterator[list[socket.socket]]:
             each.close()
 
 
+def read_command(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
+
+
 def count_sockets(process: int) -> int:
     return sum(file.startswith("socket:") for file in list_open_files(process))
 
@@ -177,6 +181,16 @@ def hub(founded: HubProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 class TestOneHub:
+    def test_they_begin_as_copies_of_the_first_process_and_hold_none_of_its_files(
+        self, hub: HubProcess
+    ) -> None:
+        assert hub.process is not None
+        children = [*hub.answering(), *hub.console()]
+        assert len(children) == 3
+        for each in children:
+            assert read_command(each) == read_command(hub.process.pid)
+            assert not [file for file in list_open_files(each) if file.startswith(f"{hub.data}/")]
+
     @pytest.mark.slow
     def test_what_one_process_publishes_wakes_pollers_of_the_other(self, hub: HubProcess) -> None:
         first = hub.ask("collections/green/objects/").headers["X-TAXII-Date-Added-Last"]

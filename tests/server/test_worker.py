@@ -114,7 +114,7 @@ def test_a_process_that_only_answers_announces_what_waits_in_the_queue(hub: HubI
         assert not announced.acquire(timeout=0.05)
     finally:
         stop.set()
-        worker.join_workers(started, 10)
+        worker.join_workers(started, hub.services, 10)
     assert not any(each.is_alive() for each in started)
 
 
@@ -135,7 +135,7 @@ def test_what_a_request_failed_on_is_given_back_when_the_database_answers_again(
         assert all(tried.acquire(timeout=10) for _ in range(3))
     finally:
         stop.set()
-        worker.join_workers(started, 10)
+        worker.join_workers(started, hub.services, 10)
 
 
 def test_what_an_ended_process_had_is_released_when_the_database_answers_again(
@@ -186,7 +186,7 @@ def test_nothing_waits_for_a_database_that_has_just_not_answered(
     for work in (hub.store.feeds, hub.services.exports, hub.store.review_queue):
         monkeypatch.setattr(work, "refresh", lambda: looked.append(len(probed)))
     monkeypatch.setattr(hub.services.monitor, "look", lambda: looked.append(len(probed)))
-    worker.join_workers(worker.start_answering_workers(hub.services, stop), 60)
+    worker.join_workers(worker.start_answering_workers(hub.services, stop), hub.services, 60)
     assert looked == [1, 1, 1, 1]
 
 
@@ -203,4 +203,4 @@ def test_the_background_work_indexes_values_and_counts(
         until(lambda: store._base.stats.count_documents({"_id": {"$regex": "^acme"}}) > 0)
     finally:
         stop.set()
-        worker.join_workers(threads, 10)
+        worker.join_workers(threads, hub.services, 10)

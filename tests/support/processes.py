@@ -28,6 +28,7 @@ import requests
 
 from tocsin.config import HubSettings
 from tocsin.server.cli.main import main as tocsin_hub
+from tocsin.server.processes.forking import ANSWERING_NAME, CONSOLE_NAME
 from tocsin.server.runtime import open_runtime
 
 BIN = Path(sys.executable).parent
@@ -74,14 +75,10 @@ def list_open_files(process: int) -> list[str]:
     return found
 
 
-def _command(process: int) -> bytes:
+def _name(process: int) -> str:
     with contextlib.suppress(*ENDED):
-        return Path(f"/proc/{process}/cmdline").read_bytes()
-    return b""
-
-
-def _has_console(process: int) -> bool:
-    return _command(process).endswith(b"\0console\0")
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    return ""
 
 
 def free_port() -> int:
@@ -228,11 +225,11 @@ class HubProcess:
 
     def answering(self) -> list[int]:
         """Return the process ids of those that answer requests for the first one."""
-        return [each for each in self._apart() if not _has_console(each)]
+        return [each for each in self._apart() if _name(each) == ANSWERING_NAME]
 
     def console(self) -> list[int]:
         """Return the process id of the one that serves the console, if there is one."""
-        return [each for each in self._apart() if _has_console(each)]
+        return [each for each in self._apart() if _name(each) == CONSOLE_NAME]
 
     def _apart(self) -> list[int]:
         assert self.process is not None
@@ -240,7 +237,7 @@ class HubProcess:
         for path in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
             with contextlib.suppress(*ENDED):
                 found += [int(child) for child in path.read_text().split()]
-        return sorted(each for each in found if b"answer" in _command(each))
+        return sorted(each for each in found if _name(each) in (ANSWERING_NAME, CONSOLE_NAME))
 
     def engine(self) -> int:
         """Return the process id of the embedded engine."""

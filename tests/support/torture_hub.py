@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def main() -> int:
         run_worker(settings, print_notice, clock)
     else:
         program = (sys.executable, __file__, "--clock", str(options.clock), "--answer")
-        serve(settings, options.ready_file, print_notice, clock, program)
+        run = partial(answer, clock)
+        serve(settings, options.ready_file, print_notice, clock, program, answer=run)
     return 0
 
 
