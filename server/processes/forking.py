@@ -42,7 +42,7 @@ def name_process(name: str) -> None:
     try:
         _NAME.write_text(name)
     except OSError:
-        return  # not on Linux; the name is for people only
+        return  # not on Linux; the name is for people and for metrics
 
 
 class ForkedProcess:
@@ -67,7 +67,7 @@ class ForkedProcess:
         self._lock = threading.Lock()
         self._code: int | None = None
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
+            with suppress(AttributeError, OSError):  # there is none, or no room behind it
                 stream.flush()  # else the child might print it again
         try:
             self.pid = os.fork()
@@ -107,7 +107,8 @@ class ForkedProcess:
         """Send a signal; nothing happens if the process has ended."""
         with self._lock:  # nobody else takes note of its end meanwhile, so the id is still its own
             if self._code is None:
-                os.kill(self.pid, number)
+                with suppress(ProcessLookupError):  # gone where SIGCHLD is ignored
+                    os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -145,8 +146,10 @@ def _run(
     except BaseException:
         traceback.print_exc()
     finally:
-        sys.stderr.flush()
-        os._exit(code)
+        try:
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
 
 
 def _close_all_but(kept: Collection[int]) -> None:

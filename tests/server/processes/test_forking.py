@@ -54,6 +54,35 @@ def test_the_exit_code_is_that_of_the_function(function: str, expected: int, mes
     assert message in ended.stderr
 
 
+@pytest.mark.parametrize("function", ["lambda: 3", "fail", "lambda: sys.exit(3)"])
+def test_a_child_without_standard_error_never_does_the_work_of_its_parent(function: str) -> None:
+    code = f"""
+sys.stderr = None
+try:
+    child = ForkedProcess({function}, ())
+except BaseException:
+    os._exit(9)
+print(child.wait())
+"""
+    assert run(code).stdout in ("3\n", "1\n")
+
+
+def test_a_child_of_a_process_that_ignores_the_end_of_children() -> None:
+    code = """
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+child = ForkedProcess(wait, ())
+child.kill()
+print(child.wait())
+other = ForkedProcess(wait, ())
+os.kill(other.pid, signal.SIGKILL)
+while Path(f"/proc/{other.pid}").exists():
+    pass
+other.kill()
+print(other.wait(1))
+"""
+    assert run(code).stdout.split() == ["0", "0"]
+
+
 def test_nothing_that_waits_in_a_buffer_is_printed_twice() -> None:
     ended = run("print('once', end=''); ForkedProcess(lambda: 0, ()).wait()")
     assert ended.stdout == "once"
