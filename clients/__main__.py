@@ -2,7 +2,7 @@
 
 import sys
 
-from tocsin.clients.cli.main import main
+from tocsin.clients.cli.program import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,13 +8,13 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
-from importlib import import_module
 from typing import Any, TypeVar, cast
 
 import click
 from click.shell_completion import shell_complete
 
 from tocsin.config import stdio
+from tocsin.config.program import load_module
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """click's settings for the outermost group."""
@@ -117,7 +117,8 @@ class LazyGroup(click.Group):
         """See click."""
         if cmd_name not in self._modules:
             return None
-        module = import_module(f"{self._package}.{self._modules[cmd_name]}")
+        name = f"{self._package}.{self._modules[cmd_name]}"
+        module = load_module(name, f"{ctx.find_root().info_name}: interrupted\n")
         return cast(click.Command, getattr(module, f"{cmd_name}_command"))
 
 
