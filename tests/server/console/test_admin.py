@@ -4,12 +4,13 @@ import re
 from typing import Any
 
 import pytest
-from support.console import Visitor, post, sign_in
+from playwright.sync_api import Browser, expect
+from support.console import Visitor, post, serve_console, sign_in, visit
 from support.hub import HubInProcess, indicator
 
 from tocsin.server.model import Collection, CollectionKind
 from tocsin.server.partners.administration import PartnerChange, Partners
-from tocsin.server.person import Role
+from tocsin.server.person import Person, Role
 
 PARTNER = {
     "slug": "lisbon",
@@ -181,6 +182,31 @@ def test_people_are_invited_changed_and_removed(hub: HubInProcess) -> None:
     assert operator is not None
     answer = post(client, f"/console/admin/people/{operator.id}", {"act": "remove"})
     assert answer.status_code == 409
+
+
+def test_removing_a_person_asks_first_without_javascript_and_by_keys(
+    hub: HubInProcess, browser: Browser
+) -> None:
+    def find() -> Person | None:
+        return hub.services.store.people.find_by_login("viewer@hub.example")
+
+    with (
+        serve_console(hub) as origin,
+        visit(browser, origin, java_script_enabled=False) as visitor,
+    ):
+        page = visitor.sign_in("operator@hub.example", "/admin/people")
+        row = page.get_by_role("row", name="Viewer viewer@hub.example")
+        row.get_by_text("Change Viewer").press("Enter")
+        button = row.get_by_role("button", name="Remove person")
+        expect(button).not_to_be_visible()
+        row.get_by_text("Remove person… Viewer").press("Enter")
+        expect(row).to_contain_text("They are signed out at once, and cannot be restored")
+        assert find() is not None
+        page.keyboard.press("Tab")
+        expect(button).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("row", name="Viewer viewer@")).to_have_count(0)
+    assert find() is None
 
 
 def test_an_excluded_value_is_refused_and_the_list_says_why(hub: HubInProcess) -> None:
