@@ -6,17 +6,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from secrets import token_urlsafe
 
-from tocsin.admission.errors import Malformed, NotFound
+from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import DAY
-from tocsin.server.auth import hash_secret, takes_posts
+from tocsin.server.auth import hash_secret, is_certificate_fingerprint, takes_posts
 from tocsin.server.model import Account, Collection, CollectionKind, Credential, Marking, Partner
 from tocsin.server.partners.people import remove_people
 from tocsin.server.store import Store, Transaction
 
 LONGEST_NAME = 200
 """Characters of a name or term of a partner."""
+MOST_OWN_KEYS = 20
+"""Keys of an account from which on people of its partner cannot issue a further one."""
+_TOO_MANY_KEYS = (
+    "the account {} has {} keys already: revoke those that no tool uses any more,"
+    " the oldest ones first (SHA-256 {}…)"
+)
 EXPIRES_SOON = 30 * DAY
 """Time before the end of a client certificate, in µs, from which on its operator is warned."""
 _USUAL_LENGTH = 3
@@ -113,6 +119,22 @@ class Partners:
         """Add a key to an account; its other keys stay valid until they are revoked."""
         self.require_account(account)
         return self.store.commit(lambda txn: _add_key(txn, account, actor))
+
+    def issue_own_key(self, account: str, actor: str) -> NewKey:
+        """Add a key to an account for a person of its partner.
+
+        Raises Conflict if the account has MOST_OWN_KEYS already; certificates do not count.
+        """
+        self.require_account(account)
+
+        def work(txn: Transaction) -> NewKey:
+            every = txn.accounts.list_credentials(account)
+            keys = [each for each in every if not is_certificate_fingerprint(each.id)]
+            if len(keys) >= MOST_OWN_KEYS:
+                raise Conflict(_TOO_MANY_KEYS.format(account, len(keys), keys[0].id[:16]))
+            return _add_key(txn, account, actor)
+
+        return self.store.commit(work)
 
     def revoke_key(self, account: str, prefix: str, actor: str) -> str:
         """Revoke the key or certificate whose SHA-256 begins with `prefix`; the whole SHA-256.

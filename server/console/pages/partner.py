@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import flask
 from flask.typing import ResponseReturnValue
 
-from tocsin.admission.errors import NotAllowed, NotFound
+from tocsin.admission.errors import Conflict, NotAllowed, NotFound
 from tocsin.server import auth
 from tocsin.server.console.charts import columns
-from tocsin.server.console.forms import go, text_field
+from tocsin.server.console.forms import go, refuse, sentence, text_field
+from tocsin.server.console.middleware import status_of
 from tocsin.server.console.pages.submissions import count_in_words
 from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context, rights_of
@@ -68,7 +71,7 @@ class PartnerPages:
             raise NotFound("there is no such page")
         return self._page(slug)
 
-    def _page(self, slug: str) -> str:
+    def _page(self, slug: str, errors: Mapping[str, str] = MappingProxyType({})) -> str:
         here, store, statistics = context(), self.services.store, self.services.statistics
         readable = {each.id for each in here.readable()}
         partner = store.accounts.require_partner(slug)
@@ -103,6 +106,7 @@ class PartnerPages:
             taxii=self.services.taxii_url(),
             may_change=here.who.has(Role.OPERATOR),
             may_rotate=here.who.has(Role.ANALYST) and bool(accounts),
+            errors=errors,
         )
 
     def _feeds(self, slug: str) -> list[str]:
@@ -119,7 +123,10 @@ class PartnerPages:
         """Issue a further key for the partner's account, and show it once."""
         slug = context().who.partner
         partner = self.services.store.accounts.require_partner(slug)
-        key = self.services.partners.issue_key(self._account(slug), context().who.login)
+        try:
+            key = self.services.partners.issue_own_key(self._account(slug), context().who.login)
+        except Conflict as error:
+            return refuse(self._page(slug, {"key": sentence(error)}), status_of(error))
         return flask.render_template(
             "partner_key.html",
             section=f"{ROOT}/partner",

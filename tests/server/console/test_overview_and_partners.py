@@ -159,16 +159,37 @@ def test_what_a_row_opens_has_a_name_of_its_own(hub: HubInProcess, person: str, 
     assert len(names) > 1 and len(names) == len(set(names))
 
 
+def test_an_analyst_issues_keys_until_the_account_has_twenty(hub: HubInProcess) -> None:
+    accounts = hub.store.accounts
+    accounts.add_key("acme", "x509:1")
+    client = sign_in(hub, "analyst@hub.example")
+    for _ in range(20 - len(accounts.list_keys("acme")) + 1):
+        assert "Key (password)" in post(client, "/console/partner/keys", {}).text
+    before = accounts.list_credentials("acme")
+    answer = post(client, "/console/partner/keys", {})
+    assert answer.status_code == 409
+    text = "The account acme has 20 keys already: revoke those that no tool uses any more"
+    assert text in answer.text and f'name="key" value="{before[-1].id}"' in answer.text
+    oldest = next(each.id for each in before if not each.id.startswith("x509:"))
+    assert f"(SHA-256 {oldest[:16]}…)" in answer.text
+    assert accounts.list_credentials("acme") == before
+    post(client, "/console/partner/keys/revoke", {"key": oldest})
+    assert "Key (password)" in post(client, "/console/partner/keys", {}).text
+    operator = sign_in(hub, "operator@hub.example")
+    page = post(operator, "/console/admin/partners/acme/keys", {}).text
+    assert "Key (password)" in page and len(accounts.list_keys("acme")) == 22
+
+
 def test_a_double_click_issues_one_key_also_at_a_slow_hub(
     visitor: Visitor, hub: HubInProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    issue = Partners.issue_key
+    issue = Partners.issue_own_key
 
     def issue_slowly(partners: Partners, account: str, actor: str) -> NewKey:
         sleep(0.5)
         return issue(partners, account, actor)
 
-    monkeypatch.setattr(Partners, "issue_key", issue_slowly)
+    monkeypatch.setattr(Partners, "issue_own_key", issue_slowly)
     before = len(hub.store.accounts.list_keys("acme"))
     page = visitor.sign_in("analyst@hub.example", "/partner")
     button = page.get_by_role("button", name="Issue a further key")
