@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 
 from tocsin.admission.merge.statistics import ConfidenceSteps
-from tocsin.server.console.drawings import MOST_NODES, draw_confidence, draw_graph
+from tocsin.server.console.drawings import MOST_NODES, draw_confidence, draw_graph, estimate_width
 from tocsin.server.reports.object_report import Relation
 
 
@@ -40,6 +40,22 @@ def test_each_kind_of_relation_has_its_name_and_direction() -> None:
         ("indicates", False),
         ("uses", True),
     }
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 60])
+def test_the_name_of_a_kind_does_not_reach_to_its_nodes(count: int) -> None:
+    graph = draw_graph(relations(count, "dynamic-analysis-of"))
+    half = 18 * estimate_width("dynamic-analysis-of →") / 2
+    for kind in graph.kinds:
+        side = [node for node in graph.nodes if node.is_right == (kind.x > graph.width // 2)]
+        middle = side[len(side) // 2]
+        assert abs(kind.x - middle.x) - half > 0
+
+
+def test_a_name_that_fits_is_not_cut() -> None:
+    for node in draw_graph(relations(7)).nodes:
+        assert node.fit("QuietLoader of 2026-11-30", "malware · ") == "QuietLoader of 2026-11-30"
+        assert node.fit("W" * 34, "malware · ").endswith("W…")
 
 
 def test_bars_show_the_steps_and_the_coming_falls() -> None:

@@ -212,9 +212,19 @@ class TestHostileTexts:
         self, visitor: Visitor, hub: HubInProcess
     ) -> None:
         name = publish(hub, indicator())
-        for n in range(6):
-            malware = sdo("malware", name=f"Family {n} of loaders with long names", is_family=False)
+        titles = [f"Family {n} of loaders with long names" for n in range(6)]
+        titles += [
+            "W" * 50,
+            "Ж" * 50,
+            "M@" * 25,
+            "loader.of.a.b.c.d.e.f.g.h.i.j.k.l.m.n",
+            "恶意" * 25,
+        ]
+        for title in titles:
+            malware = sdo("malware", name=title, is_family=False)
             hub.push(malware, relationship({"id": name}, "indicates", malware))
+        tactic = sdo("attack-pattern", name="W" * 50)
+        hub.push(tactic, relationship({"id": name}, "indicates", tactic))
         page = visitor.sign_in("viewer@hub.example", f"/objects/{name}?relations=graph")
         for width in (768, 1280):
             page.set_viewport_size({"width": width, "height": 1024})
@@ -225,7 +235,7 @@ class TestHostileTexts:
                 " return [size * each.getScreenCTM().a,"
                 " box.left - frame.left, frame.right - box.right]; })"
             )
-            assert len(texts) >= 8
+            assert len(texts) >= 14
             assert all(size > 10 and min(left, right) >= 0 for size, left, right in texts), texts
             visitor.check()
 
