@@ -12,6 +12,7 @@ from pathlib import PurePath
 
 import msgspec
 
+from tocsin.admission.extraction.file_kinds import describe_empty
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.formats import detect_format, formats
 
@@ -48,7 +49,7 @@ def update_format(earlier: str, found: str) -> str:
 
 def is_empty_list(content: bytes) -> bool:
     """True for a list without entries that no format reads."""
-    return content.strip() in (b"", b"[]")
+    return bool(describe_empty(content)) and b"".join(content.split()) in (b"", b"[]")
 
 
 def explain_error_page(name: str, content: bytes, earlier: str = "") -> str:

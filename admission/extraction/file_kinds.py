@@ -33,6 +33,10 @@ _BINARY_EXCEL = "it is a binary workbook (.xlsb): save it as .xlsx or CSV"
 _OPEN_TEXT = "it is an OpenDocument text: save it as .docx or PDF"
 _OPEN_TABLE = "it is an OpenDocument table: save it as .xlsx or CSV"
 _RICH_TEXT = "it is rich text (RTF): save it as .docx or PDF"
+_JSON_VALUE = re.compile(r'"[^"]*"|-?[0-9][0-9.eE+-]*|true|false')
+_ONE_VALUE = (
+    "it is JSON, but only one value, and no object or list: send STIX, or the values as text or CSV"
+)
 _JSON = (
     "it is JSON, but neither STIX nor MISP nor a list of indicators: send STIX, or a table as CSV"
 )
@@ -43,7 +47,18 @@ _NO_MAIL = "its name says that it is a mail, but it has no header fields: save t
 _NOT_XML = "its name says that it is XML, but it is not: if it is text, name it .txt"
 _NO_PAGE = "its name says that it is a web page, but it is not: if it is text, name it .txt"
 _NOT_AS_NAMED = "its content is not what its name says: if it is text, name it .txt"
-_EMPTY = "the file is empty"
+_AGAIN = "if it should hold something, export it again"
+_EMPTY = f"the file is empty: {_AGAIN}"
+_BLANK = f"the file has nothing but white space: {_AGAIN}"
+_NOTHING_IN_JSON: Mapping[bytes, str] = {
+    b"[]": f"it is an empty list of objects: {_AGAIN}",
+    b"{}": f"it is an empty JSON object: {_AGAIN}",
+    b'""': f"it is an empty JSON text: {_AGAIN}",
+    b"null": f"it is JSON with nothing but null: {_AGAIN}",
+    b'{"response":[]}': f"it is an answer of MISP without events: {_AGAIN}",
+}
+_MARKS = b"\0\xef\xbb\xbf\xff\xfe"
+"""The octets of byte order marks, and those of UTF-16 between letters of ASCII."""
 _NUL = "it has nothing but NUL octets, as a file that was not written to its end: copy it again"
 _SEARCHED = 1_000_000
 
@@ -110,9 +125,26 @@ def describe_kind(name: str, content: bytes) -> str:
     """A sentence about a file that no format accepts; empty if its kind is unknown."""
     if content and not content.strip(b"\0"):
         return _NUL
-    if not content.strip(b"\0 \t\r\n\xef\xbb\xbf\xff\xfe"):
-        return _EMPTY
-    return _describe_container(content) or describe_binary(content) or _describe_text(name, content)
+    return (
+        describe_empty(content)
+        or _describe_container(content)
+        or describe_binary(content)
+        or _describe_text(name, content)
+    )
+
+
+def describe_empty(content: bytes) -> str:
+    """A sentence about a file that holds nothing, also as JSON; empty for any other.
+
+    >>> describe_empty(b" [ ]"), describe_empty(b"[{}]")
+    ('it is an empty list of objects: if it should hold something, export it again', '')
+    """
+    if len(content) > _HEAD and content[:_HEAD].translate(None, _MARKS).strip():  # nearly always
+        return ""
+    letters = content.translate(None, _MARKS)
+    if not letters.strip():
+        return _BLANK if letters else _EMPTY
+    return _NOTHING_IN_JSON.get(b"".join(letters.split()), "")
 
 
 def _describe_container(content: bytes) -> str:
@@ -162,4 +194,5 @@ def _describe_text(name: str, content: bytes) -> str:
         return _IMAGE if _SVG.search(start[:2_000]) else _XML
     if start.startswith(("{", "[")):
         return _JSON
-    return _BY_ENDING.get(PurePath(name.lower()).suffix, "")
+    kind = _BY_ENDING.get(PurePath(name.lower()).suffix, "")
+    return _ONE_VALUE if kind == _JSON and _JSON_VALUE.fullmatch(start.rstrip()) else kind

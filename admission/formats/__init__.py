@@ -14,7 +14,12 @@ from functools import cache
 from typing import BinaryIO
 
 from tocsin.admission.errors import Unprocessable
-from tocsin.admission.extraction.file_kinds import describe_binary, describe_kind, describe_personal
+from tocsin.admission.extraction.file_kinds import (
+    describe_binary,
+    describe_empty,
+    describe_kind,
+    describe_personal,
+)
 from tocsin.admission.model import Candidate, Tlp
 
 _HEAD = 1_000_000
@@ -77,7 +82,7 @@ def formats() -> tuple[Format, ...]:
 
 def detect_format(name: str, content: bytes) -> Format | None:
     """The format of a file, by its name and content; None if no format accepts it."""
-    if describe_binary(content) or describe_personal(content):
+    if describe_empty(content) or describe_binary(content) or describe_personal(content):
         return None  # part of it may look like text or a table
     return next((each for each in formats() if each.accepts(name, content)), None)
 

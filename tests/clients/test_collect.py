@@ -261,7 +261,10 @@ class TestErrorPages:
             web.files["/download"] = content
             assert collect("--once")[0] == expected
 
-    @pytest.mark.parametrize(("path", "empty"), [("/list.txt", b"\n"), ("/list.json", b"[]\n")])
+    @pytest.mark.parametrize(
+        ("path", "empty"),
+        [("/list.txt", b"\n"), ("/list.json", b"[]\n"), ("/list.json", b"[\n]\n")],
+    )
     def test_a_list_without_entries_is_no_error(
         self, collect: Tocsin, web: FileServer, path: str, empty: bytes
     ) -> None:

@@ -72,6 +72,40 @@ def test_a_file_that_no_format_reads_is_recognised_by_its_content(
     assert words in refusal("file.bin" if content[:1] not in b"<{" else "a.json", content)
 
 
+@pytest.mark.parametrize("name", ["a.json", "a.txt", "a.csv", "-", "a.eml"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the file is empty"),
+        (" \n\t\r\n", "the file has nothing but white space"),
+        ("\n" * 5_000, "the file has nothing but white space"),
+        ("[]", "it is an empty list of objects"),
+        (" [ \n ]\n", "it is an empty list of objects"),
+        ("{ }", "it is an empty JSON object"),
+        ('""', "it is an empty JSON text"),
+        ("null\n", "it is JSON with nothing but null"),
+        ('{"response": []}', "it is an answer of MISP without events"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_that_holds_nothing_is_refused_by_what_it_holds_under_any_name(
+    name: str, text: str, words: str, encoding: str
+) -> None:
+    sentence = refusal(name, text.encode(encoding))
+    assert sentence == f"{words}: if it should hold something, export it again"
+
+
+@pytest.mark.parametrize("text", ["0", "-1.5e3\n", '"evil"', "true"])
+def test_a_single_value_in_json_is_named_as_such(text: str) -> None:
+    assert "only one value, and no object or list" in refusal("a.json", text.encode())
+
+
+@pytest.mark.parametrize("text", ["\n" * 5_000 + "evil.com", "[]\nevil.com", "null\nevil.com"])
+def test_a_text_that_begins_with_nothing_is_read(text: str) -> None:
+    options = formats.ReadOptions(now=0)
+    assert any(each.object for each in formats.read("a.txt", text.encode(), options))
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
