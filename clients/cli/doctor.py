@@ -15,7 +15,7 @@ from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.doctor import Diagnosis, Environment, diagnose
 from tocsin.clients.terminal import open_console, print_json
 from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio
-from tocsin.config.command_line import format_examples, printable
+from tocsin.config.command_line import format_examples, printable, wrap_words
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
 
@@ -49,11 +49,18 @@ def doctor_command(settings: ClientSettings, as_json: bool) -> int:
 def _print_diagnosis(result: Diagnosis) -> None:
     line = Text()
     line.append(f"{result.state:8}", style=_COLOURS[result.state])
-    line.append(f" {result.step}: {printable(result.message)}")
     console = open_console()
+    width = console.width if console.is_terminal else 0
+    said = _wrap(f"{'':8} {result.step}: {printable(result.message)}", width, 9)
+    line.append(said[8:])
     console.print(line)
     if result.advice:
-        console.print(Text(f"         → {printable(result.advice)}"))
+        console.print(Text(_wrap(f"{'':9}→ {printable(result.advice)}", width, 11)))
+
+
+def _wrap(text: str, width: int, indent: int) -> str:
+    """The text in lines of this width; as it is if the width is 0."""
+    return wrap_words(text, width, " " * indent) if width else text
 
 
 def _find_file() -> Path | None:

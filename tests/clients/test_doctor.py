@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from support.certificates import make_authority, write_private_file
 from support.processes import HubProcess
 from support.socket_peers import serve_application
 from support.taxii_servers import Medallion
+from support.terminal import CONTROL, run_on_terminal
 
 from tocsin.clients.doctor import check_clock
 from tocsin.server.http.connection import ConnectionLimits
@@ -263,3 +265,14 @@ def test_an_expired_certificate_is_for_the_operator_to_renew(tocsin: Run, tmp_pa
         url = f"https://localhost:{port}/taxii2/"
         text = check_tls(tocsin, "--url", url, "--key", "a:b", "--ca", str(ca))
     assert "the operator of the hub must renew it" in text and "--ca" not in text
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_on_a_terminal_advice_is_in_lines_that_fit(tmp_path: Path, columns: int) -> None:
+    url = f"http://127.0.0.1:1/{'long-' * 4}root/"
+    command = [sys.executable, "-m", "tocsin.clients", "doctor", "--url", url]
+    code, written = run_on_terminal(command, columns, 60)
+    lines = CONTROL.sub("", written).splitlines()
+    assert code == 1 and max(map(len, lines)) <= columns
+    text = " ".join(" ".join(lines).split())
+    assert "check the port and a firewall on the way, and ask the operator if the hub runs" in text
