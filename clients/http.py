@@ -621,7 +621,7 @@ class Hub:
         best = max((each.rank_name(name) for each in collections), default=0)
         named = [each for each in collections if best and each.rank_name(name) == best]
         if not named:
-            known = ", ".join(sorted(each.alias or each.title for each in collections))[:_MAX_LIST]
+            known = _list_names(collections)
             seen = f"it sees: {known}" if known else f"it sees none at all: {NO_RIGHTS}"
             raise NotFound(f"this key sees no collection {ascii(name)}; {seen}")
         usable = [each for each in named if getattr(each, right)] or named
@@ -635,7 +635,13 @@ class Hub:
         collection = self.find_collection(name, right)
         if not getattr(collection, right):
             act = "write to" if right == "can_write" else "read"
-            raise NotAllowed(f"this key may not {act} {name}; ask the operator for the right")
+            allowed = _list_names(c for c in self.list_collections() if getattr(c, right))
+            raise NotAllowed(
+                f"this key may not {act} {name}, only {allowed}: name one of these, or ask the "
+                "operator for the right"
+                if allowed
+                else f"this key may not {act} {name}; ask the operator for the right"
+            )
         return collection
 
     def max_content_length(self, collection: Collection) -> int:
@@ -814,6 +820,10 @@ def _check_depth(response: requests.Response, **_: Any) -> None:
             f"the response of {urlsplit(response.url).netloc} is nested too deeply; "
             "check the URL, or tell its operator"
         )
+
+
+def _list_names(collections: Iterable[Collection]) -> str:
+    return ", ".join(sorted(each.alias or each.title for each in collections))[:_MAX_LIST]
 
 
 def _read_text(value: object) -> str:

@@ -259,9 +259,20 @@ def with_sending_options(command: Callable[..., int]) -> Callable[..., int]:
     return with_target_options(asked(command))
 
 
+class _CollectionName(click.types.StringParamType):
+    """The name of a collection; says where the names are listed if it is missing."""
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        """See click."""
+        return "`tocsin collections` lists them."
+
+
+COLLECTION = _CollectionName()
+
 with_target_options = with_options(
     click.option(
         "--to",
+        type=COLLECTION,
         required=True,
         metavar="COLLECTION",
         help="The collection's id, alias or title.",

@@ -33,6 +33,7 @@ from tocsin.admission.stix import schemas
 from tocsin.admission.timestamps import timestamp
 from tocsin.clients.cli.command import (
     BEGIN,
+    COLLECTION,
     COUNT,
     FILE,
     SECONDS,
@@ -135,7 +136,7 @@ def _parse_mode(text: str) -> int:
         "tocsin poll green --mirror lists --format edl --format suricata",
     ),
 )
-@click.argument("collections", nargs=-1, required=True, metavar="COLLECTION...")
+@click.argument("collections", type=COLLECTION, nargs=-1, required=True, metavar="COLLECTION...")
 @click.option(
     "--format",
     "formats",

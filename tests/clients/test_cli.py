@@ -243,7 +243,20 @@ class TestPush:
         code, _, stderr = tocsin(
             "push", write_bundle("a.json", acceptable_indicator(1)), "--to", "Closed"
         )
-        assert (code, "may not write" in stderr) == (3, True)
+        assert code == 3
+        text = "may not write to Closed, only Sightings of ours: name one of these, or ask the"
+        assert text in stderr
+
+    @pytest.mark.parametrize(
+        "words", ["push a.txt", "withdraw evil.top", "sighting evil.top", "poll"]
+    )
+    def test_a_command_without_a_collection_says_where_their_names_are(
+        self, tocsin: Callable[..., Any], words: str
+    ) -> None:
+        Path("a.txt").write_text("evil.top")
+        code, _, stderr = tocsin(*words.split())
+        assert code == 2
+        assert "`tocsin collections` lists them." in stderr
 
 
 class TestPoll:
