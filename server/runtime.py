@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -433,8 +433,9 @@ def serve(  # noqa: PLR0913
         )
         scheme = "https" if tls else "http"
         port = listening.getsockname()[1]
-        with front:
+        with ExitStack() as ended, front:
             workers = start_workers(hub.services, stop)
+            ended.callback(join_workers, workers, hub.services, DRAIN)
             _freeze_loaded_objects()
             try:
                 url = f"{scheme}://{find_host(settings)}:{port}/taxii2/"
@@ -447,7 +448,6 @@ def serve(  # noqa: PLR0913
                 log.info("stopping: finishing work in progress")
             finally:  # the workers keep the process alive until `stop` is set
                 stop.set()
-        join_workers(workers, hub.services, DRAIN)
         _end_deliveries(hub.services.store)
         if ready is not None:
             ready.unlink(missing_ok=True)

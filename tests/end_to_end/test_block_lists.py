@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 FORMATS = tuple(output_formats())
 KEPT, REVOKED, EXPIRED = "kept-portal", "revoked-portal", "expired-portal"
-_SECONDS = 12
+_SECONDS = 25
 """Seconds until one of the indicators expires; by then everything was read once."""
 Texts = dict[tuple[str, str], str]
 """All files of a format together, by where they were read and by format."""

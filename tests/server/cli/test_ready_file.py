@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 from support.certificates import make_authority
 from support.processes import HubProcess, make_data
 
-from tocsin.config import HubSettings
+from tocsin.config import ConfigError, HubSettings
+from tocsin.server.intake.intake import Intake
+from tocsin.server.model import Partner
+from tocsin.server.runtime import serve
 from tocsin.server.urls import find_url
 
 HUB = Path(sys.executable).with_name("tocsin-hub")
@@ -35,6 +40,23 @@ class TestAReadyFileThatCannotBeWritten:
         assert ended.returncode == 2
         assert f"--ready-file: cannot write {ready}" in ended.stderr
         assert "Traceback" not in ended.stderr
+
+    def test_lets_background_work_finish_before_the_database_is_closed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        found: list[list[Partner]] = []
+
+        def work(intake: Intake) -> bool:
+            time.sleep(0.5)
+            found.append(intake._store.accounts.list_partners())
+            return False
+
+        monkeypatch.setattr(Intake, "work", work)
+        make_data(tmp_path / "data")
+        settings = HubSettings(data=tmp_path / "data", port=0, answering_processes=0)
+        with pytest.raises(ConfigError, match="cannot write"):
+            serve(settings, tmp_path / "missing" / "ready", list[str]().append, stop=Event())
+        assert len(found) == 1
 
 
 @pytest.mark.slow
