@@ -560,11 +560,11 @@ def _answer_elsewhere(hub: Runtime, listening: socket.socket, processes: _Apart)
             call_at_sighup(partial(processes.requests.signal, signal.SIGHUP))
         with _config_error_of(hub.settings):
             listening.listen()  # of two hubs at one address, one fails here
-        if processes.pages is not None and shared is not None:
-            setup = _begin_console(processes.pages, processes.pages_socket, setup, hub)
-        processes.requests.begin(setup, partial(_note_death, hub))
-        _read_ahead(hub)
-        try:
+        try:  # if one of them does not start, the others end before their database does
+            if processes.pages is not None and shared is not None:
+                setup = _begin_console(processes.pages, processes.pages_socket, setup, hub)
+            processes.requests.begin(setup, partial(_note_death, hub))
+            _read_ahead(hub)
             yield
         finally:
             processes.stop()

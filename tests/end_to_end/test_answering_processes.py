@@ -393,6 +393,19 @@ class TestBadMoments:
         assert second.returncode == 3 and b"another hub is using" in second.stderr
         assert time.monotonic() - began < 30
 
+    def test_if_one_process_does_not_start_the_others_end_before_the_database(
+        self, start: Start
+    ) -> None:
+        hub = start()
+        hub.stop()
+        command: list[str | Path] = [BIN / "tocsin-hub", "serve", "--port", "0", "--data", hub.data]
+        hub.process = process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        wait_until(hub.answering)
+        os.kill(hub.answering()[-1], signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 3 and b"did not start" in said
+        assert b"Traceback" not in said
+
     def test_a_replaced_process_keeps_to_the_policy_in_force(
         self, start: Start, tmp_path: Path
     ) -> None:
