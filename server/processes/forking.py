@@ -5,6 +5,7 @@ They cost no import, and share with this process the memory that none of them ch
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import io
 import os
@@ -19,7 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
-_TASKS, _FILES, _NAME = Path("/proc/self/task"), Path("/proc/self/fd"), Path("/proc/self/comm")
+_TASKS, _FILES = Path("/proc/self/task"), Path("/proc/self/fd")
+_PR_SET_NAME = 15
+"""See prctl(2)."""
 ANSWERING_NAME, CONSOLE_NAME = "tocsin-answer", "tocsin-console"
 """The names of the processes that answer requests, and of the one that serves the console."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.0005, 0.05
@@ -38,11 +41,12 @@ def can_fork() -> bool:
 
 
 def name_process(name: str) -> None:
-    """Let `ps -o comm` and `top` show this process under a name of up to 15 letters."""
-    try:
-        _NAME.write_text(name)
-    except OSError:
-        return  # not on Linux; the name is for people and for metrics
+    """Let `ps -o comm`, `top` and the metrics show this process under a name of up to 15 letters.
+
+    For the main thread.  It asks the kernel, since /proc may be read-only.
+    """
+    with suppress(AttributeError, OSError):  # not on Linux
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 class ForkedProcess:

@@ -83,6 +83,19 @@ print(other.wait(1))
     assert run(code).stdout.split() == ["0", "0"]
 
 
+def test_a_process_gets_its_name_where_it_cannot_open_a_file() -> None:
+    code = """
+import resource
+from tocsin.server.processes.forking import name_process
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+name_process("tocsin-answer")
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+print(Path("/proc/self/comm").read_text())
+"""
+    assert run(code).stdout.split() == ["tocsin-answer"]
+
+
 def test_nothing_that_waits_in_a_buffer_is_printed_twice() -> None:
     ended = run("print('once', end=''); ForkedProcess(lambda: 0, ()).wait()")
     assert ended.stdout == "once"
