@@ -9,6 +9,7 @@ first process does, because their standard input does.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -103,6 +104,8 @@ class AnsweringProcesses:
         """`answer` does in a copy of this process what `program` does; None: make no copies."""
         self._program, self._socket = program, listening
         self._stopping = threading.Event()
+        self._deadline = math.inf
+        """Until when they may finish their requests; see `begin_stop`."""
         self._setup: AnsweringSetup | None = None
         self._note_death: Callable[[int, str], None] = lambda place, name: None
         self._children = [self._begin(answer) for _ in range(count)]
@@ -137,6 +140,7 @@ class AnsweringProcesses:
     def begin_stop(self) -> None:
         """Ask all of them to end; they finish the requests that they have begun."""
         self._stopping.set()
+        self._deadline = min(self._deadline, time.monotonic() + _STOP_SECONDS)
         self._socket.close()  # else those who connect would wait instead of being refused
         for child in list(self._children):
             if self._setup is None:
@@ -147,12 +151,11 @@ class AnsweringProcesses:
     def stop(self) -> None:
         """End all of them, and wait for it."""
         self.begin_stop()
-        deadline = time.monotonic() + _STOP_SECONDS
         for watcher in self._watchers:
-            watcher.join(max(0.1, deadline - time.monotonic()))
+            watcher.join(max(0.1, self._deadline - time.monotonic()))
         for place, child in enumerate(self._children):
             try:
-                child.wait(max(0.1, deadline - time.monotonic()))
+                child.wait(max(0.1, self._deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 _end(child)
                 self._report_death(place)
