@@ -68,7 +68,7 @@ def submission(number: int) -> Submission:
     return Submission(str(number), "bot", "acme", FEED.id, number, total=5, raw=b"raw")
 
 
-def eventually(answer: Callable[[], object], seconds: float = 20) -> bool:
+def eventually(answer: Callable[[], object], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answer():
