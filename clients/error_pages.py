@@ -12,7 +12,6 @@ from pathlib import PurePath
 
 import msgspec
 
-from tocsin.admission.extraction.file_kinds import describe_empty
 from tocsin.admission.extraction.text_encoding import decode_text
 from tocsin.admission.formats import detect_format, formats
 
@@ -25,6 +24,7 @@ _PAGE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _JSON_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_EMPTY_LIST = re.compile(rb"\s*(?:\[\s*\]\s*)?")
 _TEXTS = ("text", "csv")
 """Formats that accept any text."""
 _JSON = "json"
@@ -48,8 +48,8 @@ def update_format(earlier: str, found: str) -> str:
 
 
 def is_empty_list(content: bytes) -> bool:
-    """True for a list without entries that no format reads."""
-    return bool(describe_empty(content)) and b"".join(content.split()) in (b"", b"[]")
+    """True if it is a list without entries, which no format reads."""
+    return _EMPTY_LIST.fullmatch(content) is not None
 
 
 def explain_error_page(name: str, content: bytes, earlier: str = "") -> str:

@@ -636,11 +636,9 @@ class Hub:
         if not getattr(collection, right):
             act = "write to" if right == "can_write" else "read"
             allowed = _list_names(c for c in self.list_collections() if getattr(c, right))
+            others = f", only {allowed}: name one of these, or" if allowed else ";"
             raise NotAllowed(
-                f"this key may not {act} {name}, only {allowed}: name one of these, or ask the "
-                "operator for the right"
-                if allowed
-                else f"this key may not {act} {name}; ask the operator for the right"
+                f"this key may not {act} {name}{others} ask the operator for the right"
             )
         return collection
 

@@ -102,7 +102,7 @@ _MOST_ANSWERING = 4
 """Processes that answer, if the settings do not say how many."""
 _METRICS_DRAIN = 5
 """Seconds that requests for metrics have to finish when the hub stops."""
-AnswerIn = Callable[..., int]
+AnsweringMain = Callable[..., int]
 """The program of a process that answers, as a function: `answering.program.main`."""
 Echo = Callable[[str], None]
 """Shows the operator one line of text."""
@@ -394,7 +394,7 @@ def serve(  # noqa: PLR0913
     clock: Clock = wall_clock,
     program: Sequence[str] = PROGRAM,
     *,
-    answer: AnswerIn | None = None,
+    answer: AnsweringMain | None = None,
     engine: Engine | None = None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -433,9 +433,9 @@ def serve(  # noqa: PLR0913
         )
         scheme = "https" if tls else "http"
         port = listening.getsockname()[1]
-        with ExitStack() as ended, front:
+        with ExitStack() as at_end, front:
             workers = start_workers(hub.services, stop)
-            ended.callback(join_workers, workers, hub.services, DRAIN)
+            at_end.callback(join_workers, workers, hub.services, DRAIN)
             _freeze_loaded_objects()
             try:
                 url = f"{scheme}://{find_host(settings)}:{port}/taxii2/"
@@ -476,7 +476,7 @@ def _start_answering(
     settings: HubSettings,
     listening: socket.socket,
     program: Sequence[str],
-    answer: AnswerIn | None,
+    answer: AnsweringMain | None,
 ) -> Iterator[_Apart | None]:
     """Start the processes that answer requests; None if this one does it itself.
 
