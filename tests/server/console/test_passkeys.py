@@ -1,6 +1,7 @@
 """Passkeys: adding, removing and signing in, in a browser and with a hostile authenticator."""
 
 import json
+import re
 from typing import Any
 
 import pyotp
@@ -465,11 +466,15 @@ class TestRemoving:
         assert remove(sign_in(hub, OTHER), person(hub).passkeys[0]) == 404
         assert len(person(hub).passkeys) == 1
 
-    def test_an_operator_removes_all_second_factors(
+    def test_an_operator_is_asked_and_removes_all_second_factors(
         self, hub: HubInProcess, client: FlaskClient
     ) -> None:
         operator = sign_in(hub, "operator@hub.example")
-        assert "1 passkey" in operator.get("/console/admin/people").text
+        page = operator.get("/console/admin/people").text
+        assert "1 passkey" in page
+        asks = re.findall(r"<details><summary>Remove second factors….*?</details>", page, re.DOTALL)
+        assert len(asks) == 1 and "their password alone is enough to sign in" in asks[0]
+        assert page.count('value="factors"') == asks[0].count('value="factors"') == 1
         path = f"/console/admin/people/{person(hub).id}"
         assert post(operator, path, {"act": "factors"}).status_code == 303
         assert not person(hub).has_second_factor
