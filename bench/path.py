@@ -32,7 +32,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from pymongo import monitoring
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.model import Account, Partner
 from tocsin.server.runtime import open_serving_runtime

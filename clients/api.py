@@ -26,10 +26,20 @@ from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.state import cursor_key, open_state
-from tocsin.config import ClientSettings, load_client, policy_text
 from tocsin.config.cache import load_or_build
+from tocsin.config.conversion import ConfigError
+from tocsin.config.loading import load_client, policy_text
+from tocsin.config.settings import ClientSettings
 
-__all__ = ["Client", "ClientSettings", "ObjectResult", "PushOptions", "PushOutcome", "ShareError"]
+__all__ = [
+    "Client",
+    "ClientSettings",
+    "ConfigError",
+    "ObjectResult",
+    "PushOptions",
+    "PushOutcome",
+    "ShareError",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from tocsin.clients.check_processes import (
 )
 from tocsin.clients.input_files import CandidateReader, InputFile, complete, open_input
 from tocsin.clients.results import ObjectResult, ResultBlock, ResultStore, describe_candidate
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 _MOST_KEPT = 4_000
 """Candidates of a large file that are kept, if there are no processes."""

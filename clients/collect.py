@@ -30,8 +30,9 @@ from tocsin.clients.responses import StatusReport
 from tocsin.clients.results import ObjectResult
 from tocsin.clients.source_memory import SourceMemory, digest_object
 from tocsin.clients.sources import Document, Source, parse_duration_seconds
-from tocsin.config import ClientSettings, policy_text
 from tocsin.config.cache import load_or_build
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import ClientSettings
 
 _LONGEST_ERROR = 500
 """Characters of an error that are kept."""

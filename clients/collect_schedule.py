@@ -35,7 +35,7 @@ from tocsin.clients.collect import Run, run_source
 from tocsin.clients.files import Replacement, remove_abandoned_files
 from tocsin.clients.http import Hub
 from tocsin.clients.sources import Source, parse_duration_seconds
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 log = logging.getLogger(__name__)
 

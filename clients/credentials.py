@@ -16,7 +16,7 @@ from typing import Any
 
 from tocsin.admission.errors import ShareError
 from tocsin.clients.files import PRIVATE, Replacement, resolve, writing
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 
 class KeyringError(ShareError):

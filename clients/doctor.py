@@ -33,8 +33,8 @@ from tocsin.clients.http import (
 )
 from tocsin.clients.push_record import state_folder
 from tocsin.clients.tls import DEFAULT_PORTS, TlsFiles, explain_tls_failure, without_secrets
-from tocsin.config import ClientSettings
 from tocsin.config.cache import cache_folder
+from tocsin.config.settings import ClientSettings
 
 _SECONDS = 10.0
 """The longest time for a connection."""

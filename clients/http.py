@@ -88,7 +88,7 @@ from tocsin.clients.tls import (
     origin,
     without_secrets,
 )
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 log = logging.getLogger(__name__)
 

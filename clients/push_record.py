@@ -29,7 +29,7 @@ from tocsin.clients.files import open_to_append
 from tocsin.clients.http import Collection
 from tocsin.clients.responses import StatusReport
 from tocsin.clients.results import ObjectResult
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 log = logging.getLogger(__name__)
 

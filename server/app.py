@@ -25,7 +25,8 @@ from tocsin.admission.model import Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.stix.mitre_attack import attack_ids
-from tocsin.config import ConfigError, HubSettings
+from tocsin.config.conversion import ConfigError
+from tocsin.config.settings import HubSettings
 from tocsin.server import console, export, taxii
 from tocsin.server.auth import AuthScheme
 from tocsin.server.examination.examiner import Examiner

@@ -31,8 +31,10 @@ from tocsin.admission.errors import PolicyError, Unavailable
 from tocsin.admission.policy import Policy
 from tocsin.admission.recogniser.recogniser import check_installation, is_installed
 from tocsin.admission.warninglists.index import WarningLists, load_warning_lists
-from tocsin.config import ConfigError, HubSettings, policy_text
 from tocsin.config.cache import load_or_build
+from tocsin.config.conversion import ConfigError
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import HubSettings
 from tocsin.server.answering.connections import SharedConnections
 from tocsin.server.answering.console import (
     ConsoleServer,

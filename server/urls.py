@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tocsin.admission.certificates import first_certificate, read_names
 from tocsin.admission.errors import Malformed
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 
 log = logging.getLogger(__name__)
 

@@ -255,7 +255,7 @@ class TestTheChecksCanFail:
     def test_a_house_in_order_has_no_complaint(self, house: Any) -> None:
         root = house(
             {
-                "server/cli/main.py": "from tocsin.config import load\nimport tocsin.server.app",
+                "server/cli/main.py": "from tocsin.config import loading\nimport tocsin.server.app",
                 "server/app.py": "import flask\nfrom tocsin.server.taxii.routes import door",
                 "server/taxii/routes.py": "from tocsin.server.intake.intake import receive",
                 "server/intake/intake.py": "from tocsin.server.store.feeds.reader import publish",
@@ -282,7 +282,7 @@ class TestTheChecksCanFail:
             ("server/store/feeds/reader.py", "from tocsin.server.intake.intake import receive"),
             ("server/store/feeds/reader.py", "from tocsin.server import auth"),
             ("server/taxii/routes.py", "import tocsin.server.console.routes"),
-            ("server/intake/intake.py", "from tocsin.config import HubSettings"),
+            ("server/intake/intake.py", "from tocsin.config.settings import HubSettings"),
             ("server/model.py", "from tocsin.clients.push import push"),
             ("server/__init__.py", "from tocsin.server.app import create_app"),
             ("conformance/http.py", "from tocsin.server.model import Account"),
@@ -294,7 +294,7 @@ class TestTheChecksCanFail:
             ("server/auth.py", "from flask import request"),
             ("server/intake/intake.py", "import requests"),
             ("admission/stix/validate.py", "from tocsin.server.model import Partner"),
-            ("admission/stix/validate.py", "from tocsin.config import policy_text"),
+            ("admission/stix/validate.py", "from tocsin.config.loading import policy_text"),
             ("server/publishing/publisher.py", "from tocsin.server.lifecycle import purge"),
             ("config/__init__.py", "from tocsin.admission.model import Tlp"),
         ],

@@ -17,7 +17,7 @@ from support.syntax import statements
 
 from tocsin.admission.formats import formats
 from tocsin.clients.cli.main import tocsin
-from tocsin.config import ClientSettings, HubSettings
+from tocsin.config.settings import ClientSettings, HubSettings
 from tocsin.server.cli.main import tocsin_hub
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

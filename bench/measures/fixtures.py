@@ -11,7 +11,7 @@ from tocsin.admission import Pipeline, formats, parse_policy
 from tocsin.admission.model import Candidate, Finding, StixObject, Submitter, Tlp, Warninglists
 from tocsin.admission.policy import Policy
 from tocsin.admission.warninglists.index import load_warning_lists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000
 """µs since 1970 UTC; the same in every run."""

@@ -34,8 +34,8 @@ from tocsin.clients.terminal import (
     progress_bar,
     write_result,
 )
-from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
+from tocsin.config.settings import ClientSettings
 
 _PRINTED_TOGETHER = 100
 """Objects that are printed between two steps of the progress bar."""

@@ -46,8 +46,9 @@ from tocsin.clients.terminal import (
     print_table,
     progress_bar,
 )
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import ParsedValue, format_examples, printable, wrap_words
+from tocsin.config.settings import ClientSettings
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from tocsin.clients.cli.command import json_option, with_connection_options, wit
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.http import NO_RIGHTS
 from tocsin.clients.terminal import open_console, print_collections, print_json, print_message
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import format_examples
+from tocsin.config.settings import ClientSettings
 
 
 @click.command(

@@ -39,17 +39,17 @@ from tocsin.clients.terminal import (
     print_statement,
     progress_bar,
 )
-from tocsin.config import (
+from tocsin.config import stdio
+from tocsin.config.cache import load_or_build
+from tocsin.config.command_line import ParsedValue, printable, with_options
+from tocsin.config.loading import (
     CLIENT_FILE,
-    ClientSettings,
     find_client_file,
     has_settings,
     load_client,
     policy_text,
-    stdio,
 )
-from tocsin.config.cache import load_or_build
-from tocsin.config.command_line import ParsedValue, printable, with_options
+from tocsin.config.settings import ClientSettings
 
 if TYPE_CHECKING:  # a check loads no HTTP client
     from tocsin.clients.push import PushResult

@@ -14,8 +14,10 @@ from tocsin.clients.cli.command import json_option, with_connection_options, wit
 from tocsin.clients.cli.hub import open_hub
 from tocsin.clients.doctor import Diagnosis, Environment, diagnose
 from tocsin.clients.terminal import open_console, print_json
-from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import format_examples, printable, wrap_words
+from tocsin.config.loading import CLIENT_FILE, personal_file
+from tocsin.config.settings import ClientSettings
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "dim"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tocsin.admission.errors import Malformed
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 
 def open_hub(settings: ClientSettings, kind: type[Hub] = Hub) -> Hub:

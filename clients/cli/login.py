@@ -17,8 +17,10 @@ from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.credentials import KeyringError, has_keyring, store_secret, write_settings
 from tocsin.clients.http import Collection
 from tocsin.clients.terminal import open_console, print_collections, print_message
-from tocsin.config import CLIENT_FILE, ClientSettings, personal_file, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import format_examples, printable
+from tocsin.config.loading import CLIENT_FILE, personal_file
+from tocsin.config.settings import ClientSettings
 
 
 @click.command(

@@ -22,8 +22,9 @@ from tocsin.admission.errors import (
 )
 from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.files import WrongPath
-from tocsin.config import ConfigError, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import CONTEXT, EXIT_CODES, LazyGroup, format_examples, run_command
+from tocsin.config.conversion import ConfigError
 
 _COMMANDS = {
     "check": "check",

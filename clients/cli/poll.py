@@ -58,8 +58,9 @@ from tocsin.clients.poll import PollQuery, poll
 from tocsin.clients.state import MemoryState, State, StateFile, cursor_key, open_state
 from tocsin.clients.taxii20 import Hub20
 from tocsin.clients.terminal import open_stdout, print_message, progress_bar
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import ParsedValue, format_examples
+from tocsin.config.settings import ClientSettings
 
 _INTERRUPTED = (
     "interrupted; with --state or --mirror what was written stays, and the next poll goes on "

@@ -61,8 +61,9 @@ from tocsin.clients.watch import (
     SendingOrder,
     WatchedFolder,
 )
-from tocsin.config import CONSENTS, ClientSettings, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import format_examples, printable
+from tocsin.config.settings import CONSENTS, ClientSettings
 
 _WATCH_SECONDS = 2.0
 """Seconds between two looks at a folder."""

@@ -30,8 +30,9 @@ from tocsin.clients.lookup import History, find_by_id, find_statements, list_tar
 from tocsin.clients.push_record import MAX_LABEL
 from tocsin.clients.responses import StatusDetail
 from tocsin.clients.terminal import open_console, print_json, print_message, print_table
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import format_examples, printable
+from tocsin.config.settings import ClientSettings
 
 
 @dataclass(slots=True)

@@ -31,8 +31,9 @@ from tocsin.clients.terminal import (
     print_table,
 )
 from tocsin.clients.withdraw import OUTCOMES as WITHDRAWAL_OUTCOMES
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import format_examples, printable
+from tocsin.config.settings import ClientSettings
 
 _NOT_LISTED = "this server does not list submissions; these are the pushes from this computer"
 

@@ -31,8 +31,8 @@ from tocsin.clients.push import PushOptions, push_results
 from tocsin.clients.results import ObjectResult, count_verdicts
 from tocsin.clients.terminal import open_console, print_json, print_result
 from tocsin.clients.withdraw import resolve_name
-from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
+from tocsin.config.settings import ClientSettings
 
 _CLOCK_DIFFERENCE = 5 * 60 * 1_000_000
 """µs by which the clock of what wrote the time may be ahead of ours."""

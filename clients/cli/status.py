@@ -18,8 +18,8 @@ from tocsin.clients.cli.wrong_usage import WrongUsage
 from tocsin.clients.http import Hub
 from tocsin.clients.push_record import NO_STATE_FOLDER, PushRecords, state_folder
 from tocsin.clients.terminal import open_console, print_json, print_status
-from tocsin.config import ClientSettings
 from tocsin.config.command_line import format_examples
+from tocsin.config.settings import ClientSettings
 
 
 @click.command(

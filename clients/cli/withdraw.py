@@ -67,8 +67,9 @@ from tocsin.clients.withdraw import (
     read_outcome,
     resolve_name,
 )
-from tocsin.config import ClientSettings, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import format_examples, printable
+from tocsin.config.settings import ClientSettings
 
 _COUNTED = ("withdrawn", "absent")
 """The outcomes that are counted even if no object has them."""

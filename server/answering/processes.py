@@ -26,7 +26,7 @@ from typing import Any
 import msgspec
 
 from tocsin.admission.errors import Unavailable
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.processes.counters import SHARING
 from tocsin.server.processes.forking import ForkedProcess, can_fork
 from tocsin.server.processes.memory import ARENA_MAX, ARENA_VARIABLE

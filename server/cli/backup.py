@@ -19,8 +19,8 @@ import click
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound, Unavailable
 from tocsin.admission.timestamps import timestamp
-from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, TIME, Answer, print_result
 from tocsin.server.cli.new_file import NEW_FILE, new_file, write_to_disk
 from tocsin.server.cli.repeat import Repeated, read_later_entries, repeat_acts

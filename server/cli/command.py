@@ -18,9 +18,9 @@ import click
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import parse_past_time, parse_time
-from tocsin.config import HubSettings
 from tocsin.config.command_line import ParsedValue, printable
 from tocsin.config.loading import PERSON
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.settings import print_notice, user_name, with_settings
 from tocsin.server.partners.administration import check_slug
 from tocsin.server.runtime import Runtime, check_policy, open_runtime

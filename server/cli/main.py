@@ -13,8 +13,9 @@ from importlib.util import find_spec
 import click
 
 from tocsin.admission.errors import PolicyError, ShareError, Unavailable
-from tocsin.config import ConfigError, stdio
+from tocsin.config import stdio
 from tocsin.config.command_line import CONTEXT, EXIT_CODES, LazyGroup, format_examples, run_command
+from tocsin.config.conversion import ConfigError
 from tocsin.server.cli.deprecated import modernise
 
 _COMMANDS = {

@@ -7,8 +7,8 @@ from contextlib import closing, nullcontext
 import click
 
 from tocsin.admission.errors import NotFound, Unprocessable
-from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.command import AS_JSON, AS_PERSON, Answer, print_result
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.store import Store

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from tocsin.config import HubSettings
 from tocsin.config.command_line import format_examples
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.settings import print_notice, with_settings
 from tocsin.server.processes.memory import limit_arenas
 from tocsin.server.processes.signals import stop_on_signal

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from tocsin.admission.errors import Unavailable
-from tocsin.config import load_hub
+from tocsin.config.loading import load_hub
 from tocsin.server.processes.signals import begin_log
 
 _SETTINGS = ("data", "mongo_uri", "host", "port", "answering_processes") + (

@@ -19,7 +19,7 @@ from typing import Any
 
 from tocsin.admission.certificates import Validity, first_certificate, read_validity
 from tocsin.admission.errors import Malformed
-from tocsin.config import ConfigError
+from tocsin.config.conversion import ConfigError
 from tocsin.server.auth import certificate_fingerprint
 from tocsin.server.processes.signals import call_at_sighup
 from tocsin.server.taxii.protocols import CLIENT_CERTIFICATE, ClientCertificate

@@ -10,7 +10,7 @@ from support.stix_objects import make_object
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import WarningLists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 KEEP_CUSTOM_PROPERTIES = policy_text(None).replace(
     'custom_properties = "strip"', 'custom_properties = "keep"'

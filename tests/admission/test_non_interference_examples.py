@@ -44,7 +44,7 @@ from support.planted_secrets import (
 from support.stix_objects import make_object
 
 from tocsin.admission.merge.identity import observable_id
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import build_services, create_app
 from tocsin.server.model import Collection, CollectionKind, Partner, View
 from tocsin.server.store import Store

@@ -10,7 +10,7 @@ from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.merge.identity import observable_id
 from tocsin.admission.model import Submitter, Tlp
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000
 

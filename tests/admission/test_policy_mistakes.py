@@ -10,7 +10,8 @@ import pytest
 
 from tocsin.admission import parse_policy
 from tocsin.admission.errors import PolicyError
-from tocsin.config import HubSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import HubSettings
 from tocsin.server.model import Partner
 from tocsin.server.runtime import open_serving_runtime
 

@@ -21,7 +21,7 @@ from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.policy import _TABLES
 from tocsin.admission.timestamps import DAY, stix_time
 from tocsin.admission.warninglists.index import WarningLists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000
 CUSTOM_PROPERTY = make_object("malware", x_own="text", object_marking_refs=[GREEN])

@@ -13,7 +13,7 @@ from tocsin.admission.model import Candidate, Tlp
 from tocsin.admission.normalise import MarkingContext, normalise
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000
 POLICY = parse_policy(policy_text(None))

@@ -10,7 +10,7 @@ from support.warning_lists import warning_lists
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.masking import TextSearch
 from tocsin.admission.model import Candidate, Submitter
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_780_000_000_000_000
 DAY = "2026-01-01T00:00:00.000Z"

@@ -21,7 +21,7 @@ from tocsin.admission.rules import default_settings, rule_names, setting_choices
 from tocsin.admission.stix.schemas import schema_for
 from tocsin.admission.warninglists.index import WarningLists
 from tocsin.admission.warninglists.lists import Reach
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000
 ACME = Submitter(

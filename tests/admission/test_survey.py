@@ -19,7 +19,7 @@ from tocsin.admission.extraction.indicators import refused_candidate
 from tocsin.admission.markings.tlp import TLP_1_IDS, TLP_2_IDS
 from tocsin.admission.model import Candidate, Consent, Submitter, Tlp
 from tocsin.admission.stix.ijson import salvage_object
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_780_000_000_000_000
 LEVELS = [*TLP_2_IDS.values(), TLP_1_IDS[Tlp.AMBER]]

@@ -8,7 +8,7 @@ from support.hub import HubInProcess
 from support.taxii_servers import serve_app
 
 from tocsin.clients import http
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.store import Store
 
 

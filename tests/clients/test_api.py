@@ -9,8 +9,7 @@ import pytest
 from support.hub import HubInProcess, indicator
 from support.paths import ROOT
 
-from tocsin.clients.api import Client, ClientSettings, PushOptions, ShareError
-from tocsin.config import ConfigError
+from tocsin.clients.api import Client, ClientSettings, ConfigError, PushOptions, ShareError
 
 HELD = b"[email-message:to_refs[*].value = 'jo@northmole.example']"
 

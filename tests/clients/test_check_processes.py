@@ -26,7 +26,8 @@ from tocsin.clients.check_processes import CheckProcesses, ExaminerSettings, is_
 from tocsin.clients.cli.command import FREEZE_AFTER, freeze_between
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.results import ObjectResult, encode_results
-from tocsin.config import ClientSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import ClientSettings
 
 PLAIN = {**indicator(1), "pattern": "[domain-name:value = 'evil.top']"}
 NOW = 1_780_000_000_000_000

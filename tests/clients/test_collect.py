@@ -30,7 +30,7 @@ from tocsin.clients.collect_schedule import (
 from tocsin.clients.files import UnusableFile
 from tocsin.clients.source_memory import SourceMemory
 from tocsin.clients.sources.directory import DirectorySource
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 FEED = "/iocs.csv"
 

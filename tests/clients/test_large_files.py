@@ -35,7 +35,8 @@ from tocsin.clients.check_processes import (
 )
 from tocsin.clients.cli import command
 from tocsin.clients.input_files import InputFile
-from tocsin.config import ClientSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import ClientSettings
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from support.taxii_servers import KEY, Medallion
 from support.terminal import run_on_terminal
 
 from tocsin.clients.credentials import KeyringError, load_secret, read_credential, write_settings
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 Run = Callable[..., Any]
 ACCOUNT, _, SECRET = KEY.partition(":")

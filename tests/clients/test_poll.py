@@ -23,7 +23,7 @@ from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.output_formats import DistinctOutput, open_output
 from tocsin.clients.poll import PollQuery, poll_batches
 from tocsin.clients.state import Cursor
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 FAST_RETRIES = RetrySettings(connect=2, read=0.3, retries=1, pause=0.01)
 DAY = "2026-03-01T00:00:{:02}.000000Z"

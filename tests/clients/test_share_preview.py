@@ -18,7 +18,7 @@ from support.terminal import CONTROL, lines_of, run_on_terminal, with_controllin
 from tocsin.admission.descriptions import describe_object
 from tocsin.clients.cli.command import Inputs, preview_files
 from tocsin.clients.share_preview import is_cut, print_share_preview
-from tocsin.config import ClientSettings
+from tocsin.config.settings import ClientSettings
 
 Run = Callable[..., Any]
 PUSH = (sys.executable, "-m", "tocsin.clients", "push")

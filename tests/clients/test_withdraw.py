@@ -22,7 +22,7 @@ from tocsin.admission.timestamps import stix_time
 from tocsin.clients.check import read_unexamined
 from tocsin.clients.input_files import InputFile
 from tocsin.clients.withdraw import Target, list_targets, resolve_name, revoked_version
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_780_000_000_000_000
 INDICATOR, TOOL = indicator(seed="1"), sdo("tool", name="Remote shell")

@@ -13,16 +13,9 @@ from msgspec.structs import asdict, fields
 from support.paths import ROOT
 
 from tocsin.admission.model import Consent, Tlp
-from tocsin.config import (
-    CONSENTS,
-    TLP_WORDS,
-    ClientSettings,
-    ConfigError,
-    HubSettings,
-    load_client,
-    load_hub,
-    policy_text,
-)
+from tocsin.config.conversion import ConfigError
+from tocsin.config.loading import load_client, load_hub, policy_text
+from tocsin.config.settings import CONSENTS, TLP_WORDS, ClientSettings, HubSettings
 
 CONFIG = ROOT / "config"
 
@@ -440,7 +433,7 @@ class TestPolicy:
 
 
 def test_reading_settings_loads_nothing_but_msgspec() -> None:
-    code = "import sys; before = set(sys.modules); import tocsin.config; "
+    code = "import sys; before = set(sys.modules); import tocsin.config.loading; "
     code += "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert set(loaded.stdout.split()) - sys.stdlib_module_names <= {

@@ -32,7 +32,7 @@ from support.processes import (
     list_open_files,
 )
 
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 from tocsin.server.auth import hash_secret
 from tocsin.server.intake.intake import LEASE
 from tocsin.server.processes.shared_folder import Notifier, SharedFolder

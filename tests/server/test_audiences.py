@@ -20,7 +20,7 @@ from support.two_worlds import VALUES, WATCH, Act, Pair, World, open_pair
 from tocsin.admission.markings.audience import EVERYBODY, Audience
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.model import Agreement, AgreementState, Collection, CollectionKind, Partner, View
 from tocsin.server.partners.agreements import AgreementChange, AgreementLifecycle
 from tocsin.server.store import Store

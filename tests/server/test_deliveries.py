@@ -14,7 +14,7 @@ from support.processes import HubProcess, indicators
 
 from tocsin.admission.errors import NotFound
 from tocsin.admission.timestamps import HOUR
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.collection import CollectionSpec, add_collection, define_collection
 from tocsin.server.cli.object import find_receivers
 from tocsin.server.model import Collection, CollectionKind, Entry, ObjectPage, Page, Partner, Query

@@ -19,7 +19,7 @@ from support.presence import present
 from support.processes import free_port
 
 from tocsin.admission.timestamps import DAY
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server import monitoring
 from tocsin.server.app import create_monitoring_app
 from tocsin.server.bootstrap import create_operator

@@ -20,7 +20,7 @@ from support.presence import present
 from support.processes import free_port
 
 from tocsin.admission.timestamps import DAY
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.auth import certificate_fingerprint
 from tocsin.server.model import Agreement, Query
 from tocsin.server.person import Role

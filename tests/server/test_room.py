@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.hub import HubInProcess, indicator
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import HubServices
 from tocsin.server.store import Store
 from tocsin.server.worker import run_intake

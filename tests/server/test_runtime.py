@@ -5,7 +5,7 @@ import os
 import pytest
 from support.hub import HUB_SECRETS, HubInProcess, indicator
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server import runtime
 from tocsin.server.store import Store
 

@@ -19,7 +19,7 @@ from support.presence import present
 from support.processes import BIN, free_port, indicators
 
 from tocsin.admission.errors import Unavailable
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server import worker
 from tocsin.server.bootstrap import create_operator
 from tocsin.server.runtime import open_runtime

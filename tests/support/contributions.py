@@ -5,7 +5,7 @@ from typing import Any
 from tocsin.admission import parse_policy
 from tocsin.admission.merge.statistics import compute_statistics
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, Tlp
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 SCALE = parse_policy(policy_text()).confidence
 NOW = 1_800_000_000_000_000

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tocsin.config import load_hub
+from tocsin.config.loading import load_hub
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.runtime import serve
 from tocsin.server.store import Store

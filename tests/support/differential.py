@@ -24,7 +24,7 @@ from support.taxii_servers import KEY, MEDIA_TYPE, medallion_app
 from werkzeug.test import TestResponse
 
 from tocsin.admission.timestamps import timestamp
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.cli.partner import add_partner
 from tocsin.server.model import Partner

@@ -23,7 +23,8 @@ from werkzeug.routing import Rule
 
 from tocsin.admission import Policy, parse_policy
 from tocsin.admission.model import Warninglists
-from tocsin.config import HubSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import (
     AdmissionConfig,
     HubServices,

@@ -7,7 +7,7 @@ from tocsin.admission import examine, formats, parse_policy
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.model import Submitter, Tlp
 from tocsin.admission.warninglists.index import WarningLists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000  # 2026-09-21
 STAMP = "1770000000"  # 2026-02-02T02:40:00Z

@@ -24,7 +24,7 @@ from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.free_text import matched_values
 from tocsin.admission.stix.schemas import schemas
 from tocsin.admission.stix.validate import validate
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 from tocsin.server.model import Partner
 
 NOW = 1_790_000_000_000_000

@@ -26,7 +26,7 @@ from unittest import mock
 
 import requests
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.main import main as tocsin_hub
 from tocsin.server.processes.forking import ANSWERING_NAME, CONSOLE_NAME
 from tocsin.server.runtime import open_runtime

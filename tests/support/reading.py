@@ -8,7 +8,7 @@ from tocsin.admission import examine, formats, parse_policy
 from tocsin.admission.errors import ShareError
 from tocsin.admission.model import Candidate, Submitter, Tlp, Verdict
 from tocsin.admission.warninglists.index import WarningLists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000
 

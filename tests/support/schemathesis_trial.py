@@ -29,7 +29,7 @@ from support.examples import examples
 from support.hub import HUB_SECRETS, HubInProcess, indicator
 from support.taxii_hub import basic
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.http.server import HttpServer, ListenAddress
 

@@ -37,7 +37,7 @@ from support.torture_judge import Entry, Faults, Final, Record, find_faults
 from support.torture_pollers import Downloader, Poller
 from support.torture_writers import Acknowledged, Writer
 
-from tocsin.config import load_hub
+from tocsin.config.loading import load_hub
 from tocsin.server.store import Store
 from tocsin.server.store.embedded import Engine, database
 

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tocsin.config import load_hub
+from tocsin.config.loading import load_hub
 from tocsin.server.answering.program import main as answer
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.runtime import run_worker, serve

@@ -33,7 +33,7 @@ from tocsin.admission.merge.identity import indicator_key, observable_id, public
 from tocsin.admission.model import Consent, Tlp
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import HOUR, micros, timestamp
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.model import Collection, CollectionKind, Partner
 from tocsin.server.store import Store, Transaction
 

@@ -28,7 +28,8 @@ from tocsin.admission.markings.acs import (
     is_classified,
 )
 from tocsin.admission.model import Consent, Tlp
-from tocsin.config import HubSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import build_services, create_app
 from tocsin.server.model import Partner
 from tocsin.server.store import Store

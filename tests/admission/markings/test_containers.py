@@ -20,7 +20,8 @@ from tocsin.admission.markings.containers import ContainerMarkings
 from tocsin.admission.model import Candidate, Submitter, Tlp, Verdict
 from tocsin.clients.check import Checker
 from tocsin.clients.input_files import InputFile
-from tocsin.config import ClientSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import ClientSettings
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.store import Store
 

@@ -37,7 +37,7 @@ from tocsin.admission.markings.tlp import (
 from tocsin.admission.model import Candidate, Submitter, Tlp
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.schemas import schemas
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 from tocsin.server.store import Store
 
 

@@ -10,7 +10,7 @@ from support.stix_objects import make_object
 from tocsin.admission.model import Candidate
 from tocsin.admission.policy import parse_policy
 from tocsin.admission.stix.validate import validate
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 GERMAN = {"lang": "de", "selectors": ["description"]}
 

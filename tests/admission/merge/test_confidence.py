@@ -25,7 +25,7 @@ from tocsin.admission.merge.confidence import (
 )
 from tocsin.admission.model import AssessmentKind
 from tocsin.admission.timestamps import DAY
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 TABLE = (ROOT / "docs" / "merging.md").read_text("utf-8")
 WORKED = re.findall(r"^\| ([^|]*\([A-F]\)[^|]*) \|([^|]*)\| (\d+|–) \|$", TABLE, re.MULTILINE)

@@ -13,7 +13,7 @@ from tocsin.admission import Pipeline
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.patterns.bounded_compiler import MOST_EXCEEDED, BoundedCompiler
 from tocsin.admission.policy import parse_policy
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000
 POLICY = parse_policy(policy_text(None))

@@ -12,7 +12,7 @@ from support.examples import examples
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import WarningLists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 NOW = 1_790_000_000_000_000
 AUTHOR = "identity--96b9f522-7592-502b-a5f7-8fa59a268afd"

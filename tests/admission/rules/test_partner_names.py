@@ -22,7 +22,7 @@ from tocsin.admission.detectors.terms import TermMatcher
 from tocsin.admission.formats import ReadOptions, read
 from tocsin.admission.model import Candidate, Submitter, Tlp
 from tocsin.admission.warninglists.index import WarningLists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 from tocsin.server.model import Partner
 
 NOW = 1_790_000_000_000_000

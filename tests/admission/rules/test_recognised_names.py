@@ -14,7 +14,7 @@ from tocsin.admission.detectors.spans import Span
 from tocsin.admission.model import Action, Candidate, Verdict
 from tocsin.admission.recogniser.recogniser import is_installed
 from tocsin.admission.rules import approve_settings, recognised_names
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 RULE = "recognised_names"
 NAME, ADDRESS = "Zelda Fitz", "12 Rosenweg, Bremen"

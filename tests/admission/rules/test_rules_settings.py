@@ -14,7 +14,8 @@ from tocsin.admission.warninglists.index import WarningLists
 from tocsin.admission.warninglists.lists import Reach
 from tocsin.clients.check import Checker
 from tocsin.clients.input_files import InputFile
-from tocsin.config import ClientSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import ClientSettings
 
 NOTE: dict[str, Any] = {
     "type": "note",

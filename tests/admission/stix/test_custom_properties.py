@@ -12,7 +12,7 @@ from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.stix.custom_properties import _of_type, find_undefined_properties
 from tocsin.admission.stix.free_text import replace_texts
 from tocsin.admission.warninglists.index import WarningLists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 
 SHIPPED = parse_policy(policy_text(None))
 REFERENCE = {"source_name": "a", "external_id": "1"}

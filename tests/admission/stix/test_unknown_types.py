@@ -10,7 +10,7 @@ from support.stix_objects import TIME, make_object, ref
 from tocsin.admission import Pipeline, parse_policy
 from tocsin.admission.model import Candidate, Submitter
 from tocsin.admission.warninglists.index import WarningLists
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 from tocsin.server.store import Store
 
 NOW = 1_790_000_000_000_000

@@ -21,7 +21,7 @@ from support.hub import indicator
 from support.processes import run_command
 
 from tocsin.admission.errors import NotAuthenticated, Unavailable
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.backup import RestoreOrder, restore
 from tocsin.server.model import Query
 from tocsin.server.partners.people import Attempt

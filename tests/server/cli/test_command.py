@@ -9,7 +9,7 @@ import click
 import pytest
 
 from tocsin.admission.errors import Unavailable
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.command import Answer, print_result
 from tocsin.server.cli.settings import with_settings
 

@@ -9,7 +9,7 @@ from support.hub import HUB_SECRETS, HubInProcess, default_admission
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Consent
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import build_services
 from tocsin.server.bootstrap import create_operator
 from tocsin.server.cli.key import issue_key, revoke_key

@@ -16,7 +16,7 @@ from support.presence import present
 from support.processes import HubProcess, indicators, run_command
 from support.warning_lists import write_misp_lists, zip_folder
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.main import main, tocsin_hub
 from tocsin.server.person import Person, Role
 from tocsin.server.runtime import open_runtime

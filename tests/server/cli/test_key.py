@@ -12,7 +12,7 @@ from support.hub import HUB_SECRETS, HubInProcess
 
 from tocsin.admission.errors import Conflict, Malformed
 from tocsin.admission.timestamps import DAY, timestamp
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.auth import certificate_fingerprint
 from tocsin.server.cli.key import list_keys, register_certificate
 from tocsin.server.cli.main import main

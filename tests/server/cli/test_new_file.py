@@ -7,7 +7,7 @@ import pytest
 from support.hub import HUB_SECRETS, HubInProcess
 
 from tocsin.admission.errors import Conflict
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.new_file import new_file
 from tocsin.server.cli.partner import export_partner
 from tocsin.server.runtime import Runtime

@@ -3,7 +3,7 @@
 import pytest
 from support.hub import HUB_SECRETS, HubInProcess
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.command import print_table
 from tocsin.server.cli.person import invite, list_people
 from tocsin.server.runtime import Runtime

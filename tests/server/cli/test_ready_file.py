@@ -12,7 +12,8 @@ import pytest
 from support.certificates import make_authority
 from support.processes import HubProcess, make_data
 
-from tocsin.config import ConfigError, HubSettings
+from tocsin.config.conversion import ConfigError
+from tocsin.config.settings import HubSettings
 from tocsin.server.intake.intake import Intake
 from tocsin.server.model import Partner
 from tocsin.server.runtime import serve

@@ -7,7 +7,7 @@ import pytest
 from support.console import add_person
 from support.hub import HUB_SECRETS, HubInProcess, indicator
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.person import invite
 from tocsin.server.cli.repeat import Repeated, repeat_acts
 from tocsin.server.model import Agreement, AgreementState

@@ -18,7 +18,7 @@ from support.hub import (
 )
 
 from tocsin.admission.errors import Conflict, NotFound
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.review import (
     decide_review,
     list_reviews,

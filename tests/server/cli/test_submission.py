@@ -10,7 +10,7 @@ from support.hub import HubInProcess, Object, details, indicator
 from support.presence import present
 from support.processes import run_command
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.secrets import load_secrets
 from tocsin.server.store import Store
 

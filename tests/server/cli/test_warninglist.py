@@ -8,7 +8,7 @@ import pytest
 from support.processes import HubProcess, indicators
 from support.warning_lists import write_misp_lists
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import warning_lists_file
 from tocsin.server.cli.main import main
 from tocsin.server.runtime import open_runtime

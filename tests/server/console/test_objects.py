@@ -11,7 +11,7 @@ from support.console import Visitor, add_person, post, sign_in
 from support.hub import AMBER, GREEN, HubInProcess, indicator, relationship, sdo
 from support.statement_marking import STATEMENT
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.console.pages.objects import read_references
 from tocsin.server.console.texts import label
 from tocsin.server.model import Partner

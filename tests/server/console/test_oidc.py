@@ -16,7 +16,7 @@ from support.console import Visitor, add_person, serve_console, visit
 from support.hub import HUB_SECRETS, HubInProcess
 
 from tocsin.admission.errors import NotAuthenticated, Unavailable
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.console import oidc
 from tocsin.server.console.oidc import Provider, ProviderSettings
 from tocsin.server.person import Invitation, Role

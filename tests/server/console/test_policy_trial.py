@@ -7,7 +7,8 @@ import pytest
 from support.console import Visitor, end_sessions, enter_password, post, sign_in
 from support.hub import HubInProcess, indicator
 
-from tocsin.config import HubSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import HubSettings
 from tocsin.server.store import Store
 
 

@@ -12,7 +12,8 @@ from support.console import add_person, post, serve_console, sign_in, visit
 from support.hub import HubInProcess, default_admission, indicator
 
 from tocsin.admission.model import Candidate
-from tocsin.config import HubSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import HubSettings
 from tocsin.server.console.previews import STALE_SECONDS
 from tocsin.server.examination.examiner import Examination, ExaminationTask, WorkerEnded
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses

@@ -9,7 +9,7 @@ from support.hub import HubInProcess
 from support.presence import present
 
 from tocsin.admission.model import Tlp
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.console.pages.requests import list_changes
 from tocsin.server.model import Agreement, Partner
 from tocsin.server.person import Role

@@ -33,7 +33,7 @@ from werkzeug.test import EnvironBuilder
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Consent
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.console.drafts import MOST, SECONDS, Draft
 from tocsin.server.model import Partner
 from tocsin.server.partners.administration import PartnerChange, Partners

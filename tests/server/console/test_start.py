@@ -3,7 +3,7 @@
 import pytest
 from support.hub import HubInProcess
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.console.forms import sentence
 from tocsin.server.store import Store
 

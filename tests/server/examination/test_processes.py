@@ -17,7 +17,8 @@ from tocsin.admission import parse_policy
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.model import Candidate, Submitter, Verdict
 from tocsin.admission.warninglists.sources import compile_lists, read_misp_lists
-from tocsin.config import HubSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import HubSettings
 from tocsin.server.examination import processes
 from tocsin.server.examination.examiner import ExaminationTask, LocalExamination, WorkerEnded
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses

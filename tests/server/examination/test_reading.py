@@ -8,7 +8,7 @@ import pytest
 from support.misp_events import attribute, event
 
 from tocsin.admission.model import Tlp, Verdict
-from tocsin.config import policy_text
+from tocsin.config.loading import policy_text
 from tocsin.server.examination.examiner import WorkerEnded
 from tocsin.server.examination.processes import ExaminerLimits, ExaminerProcesses
 from tocsin.server.examination.reading import ReadTask, read_file

@@ -22,7 +22,7 @@ from support.presence import present
 
 from tocsin.admission.output_formats import output_formats
 from tocsin.admission.timestamps import micros
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.mirror.state import FileRecord, StateFile, StateMark
 from tocsin.server.cli.object import purge_objects
 from tocsin.server.export.files import FeedFiles

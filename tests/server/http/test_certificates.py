@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import pytest
 from support.certificates import Authority, make_authority
 
-from tocsin.config import ConfigError
+from tocsin.config.conversion import ConfigError
 from tocsin.server.http.tls import ReloadedTls, reload_at_sighup
 
 DAY = 86_400

@@ -22,7 +22,7 @@ from tocsin.admission.certificates import first_certificate
 from tocsin.admission.errors import Malformed, NotAuthenticated, Unavailable
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.tls import TlsFiles
-from tocsin.config import ConfigError
+from tocsin.config.conversion import ConfigError
 from tocsin.server import auth
 from tocsin.server.auth import AuthScheme
 from tocsin.server.http.connection import ConnectionLimits

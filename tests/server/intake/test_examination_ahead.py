@@ -12,7 +12,8 @@ from support.hub import HUB_SECRETS, HubInProcess, Object, default_admission, in
 from support.warning_lists import warning_lists
 
 from tocsin.admission import parse_policy
-from tocsin.config import HubSettings, policy_text
+from tocsin.config.loading import policy_text
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import build_services
 from tocsin.server.examination.examiner import (
     Examination,

@@ -16,7 +16,7 @@ from support.stix_objects import yara_bomb
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import micros
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.intake import queue
 from tocsin.server.intake.admission import InboxAdmission
 from tocsin.server.intake.intake import Intake

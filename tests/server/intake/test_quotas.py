@@ -10,7 +10,7 @@ from support.stix_objects import yara_bomb
 
 from tocsin.admission.descriptions import format_duration
 from tocsin.admission.errors import TooManyRequests
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.model import Quota
 from tocsin.server.store import Store
 from tocsin.server.store.quotas import Quotas

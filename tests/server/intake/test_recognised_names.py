@@ -6,7 +6,7 @@ import pytest
 from support.hub import HUB_SECRETS, HubInProcess, indicator, sdo
 
 from tocsin.admission.recogniser.recogniser import is_installed
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.review import decide_review, show_review
 from tocsin.server.runtime import Runtime
 

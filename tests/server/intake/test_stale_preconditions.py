@@ -11,7 +11,7 @@ from support.crash import connect_second_store, replace_store, run_interrupted
 from support.hub import HubInProcess, indicator, sdo
 
 from tocsin.admission.model import Consent
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.partner import change_partner
 from tocsin.server.intake import admission
 from tocsin.server.model import Partner

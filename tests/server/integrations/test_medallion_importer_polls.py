@@ -39,7 +39,7 @@ from tocsin.admission.errors import Malformed, Unavailable
 from tocsin.clients.http import Hub, RetrySettings
 from tocsin.clients.poll import PollQuery, poll
 from tocsin.clients.state import Cursor
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.cli.partner import add_partner
 from tocsin.server.model import Partner

@@ -15,7 +15,7 @@ from support.hub import AMBER, GREEN, HubInProcess, details, indicator, sdo
 from support.presence import present
 
 from tocsin.admission.errors import Malformed, NotFound
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.object import purge_objects
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.intake.review_decisions import Chosen, Decision

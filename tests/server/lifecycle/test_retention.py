@@ -12,7 +12,7 @@ from support.presence import present
 
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import DAY
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.review import list_reviews
 from tocsin.server.intake.review import Reviewer
 from tocsin.server.intake.review_decisions import Chosen, Decision

@@ -6,7 +6,7 @@ import pytest
 from support.hub import HUB_SECRETS, HubInProcess
 
 from tocsin.admission.errors import Malformed
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.collection import add_collection
 from tocsin.server.cli.partner import add_partner, change_partner
 from tocsin.server.model import Account, Collection, CollectionKind, Partner

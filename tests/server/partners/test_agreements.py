@@ -20,7 +20,7 @@ from support.presence import present
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.auth import hash_secret
 from tocsin.server.model import Account, Agreement, AgreementState
 from tocsin.server.partners.agreements import PAUSE, AgreementChange, find_current

@@ -18,7 +18,7 @@ from support.observables import sco
 
 from tocsin.admission.errors import Conflict, NotAuthenticated, NotFound, Unavailable
 from tocsin.admission.timestamps import DAY, HOUR, stix_time, timestamp
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.cli.partner import export_partner
 from tocsin.server.intake.admission import InboxAdmission, VerbatimAdmission
 from tocsin.server.model import Partner

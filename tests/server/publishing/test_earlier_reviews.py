@@ -12,7 +12,7 @@ from support.several_ids import revoke
 
 from tocsin.admission.errors import Conflict
 from tocsin.admission.model import Tlp
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.model import Account, Partner, Review
 from tocsin.server.store import Store
 

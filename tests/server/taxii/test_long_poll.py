@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.taxii_hub import GREEN, SCRATCH, TaxiiHub, ids, indicator, stamp
 
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.model import FeedHead
 from tocsin.server.taxii import long_poll
 from tocsin.server.taxii.long_poll import LongPolls

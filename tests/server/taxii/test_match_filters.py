@@ -8,7 +8,7 @@ from support.hub import AMBER, GREEN_1, HUB_SECRETS, HubInProcess, indicator, sd
 from support.presence import present
 
 from tocsin.admission.model import Tlp
-from tocsin.config import HubSettings
+from tocsin.config.settings import HubSettings
 from tocsin.server.app import create_app
 from tocsin.server.store import Store
 from tocsin.server.taxii import query as filters
