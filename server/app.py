@@ -40,7 +40,7 @@ from tocsin.server.model import Account, Collection, CollectionKind, FeedHead, Q
 from tocsin.server.monitoring import HubProcesses, Monitor
 from tocsin.server.notices import Notices, NoticeSettings
 from tocsin.server.partners.administration import Partners
-from tocsin.server.partners.agreements import AgreementLifecycle
+from tocsin.server.partners.agreement_lifecycle import AgreementLifecycle
 from tocsin.server.partners.partner_data import PartnerData
 from tocsin.server.partners.passkeys import Passkeys
 from tocsin.server.partners.people import People

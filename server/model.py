@@ -70,6 +70,11 @@ class Collection:
     audience: Audience = EVERYBODY
     """The partners that a feed serves; what may go to them only is in no other feed."""
 
+    @property
+    def takes_posts(self) -> bool:
+        """True for the kinds to which objects can be added over TAXII."""
+        return self.kind in (CollectionKind.INBOX, CollectionKind.VERBATIM)
+
 
 @dataclass(frozen=True, slots=True)
 class Partner:
@@ -169,7 +174,7 @@ class Account:
     """May read and write every verbatim collection and read every feed."""
     disabled: bool = False
     marking: Marking = Marking.TLP2
-    has_terms: bool = True
+    has_agreement: bool = True
     """False if it needs an agreement and none is in force, so that it has no rights.  Never
     stored, like the next."""
     until: int | None = None

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from tocsin.admission.markings.acs import is_acs
-from tocsin.admission.markings.ended import is_ended_definition
 from tocsin.admission.markings.granular import resolve_selector
+from tocsin.admission.markings.revoked_definitions import is_ended_definition
 from tocsin.admission.markings.tlp import TLP_2_IDS, read_markings, split_off_granular_tlp
 from tocsin.admission.merge.identity import is_well_known
 from tocsin.admission.model import Action, Candidate, Finding, Path, StixObject, Tlp

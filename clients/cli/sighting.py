@@ -13,7 +13,7 @@ from tocsin.admission.descriptions import find_label
 from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import StixObject
 from tocsin.admission.stix.history_extension import has_history
-from tocsin.admission.stix.statements import Observation, build_statement
+from tocsin.admission.stix.sightings_and_opinions import Observation, build_statement
 from tocsin.clients.cli.command import (
     PAST_TIME,
     json_option,

@@ -11,7 +11,7 @@ import click
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import timestamp
 from tocsin.config.command_line import ParsedValue, format_examples, with_options
-from tocsin.server.auth import strictest_content
+from tocsin.server.agreements import strictest_content
 from tocsin.server.cli.collection import (
     format_audience,
     make_audience,
@@ -34,7 +34,7 @@ from tocsin.server.cli.command import (
 from tocsin.server.cli.settings import print_notice
 from tocsin.server.model import Agreement, AgreementState, Collection, CollectionKind
 from tocsin.server.partners.administration import Partners, find_by_prefix
-from tocsin.server.partners.agreements import AgreementChange, find_current
+from tocsin.server.partners.agreement_lifecycle import AgreementChange, find_current
 from tocsin.server.runtime import Runtime
 
 _agreement_options = with_options(

@@ -34,8 +34,8 @@ from tocsin.server.cli.command import (
     with_new_hub,
 )
 from tocsin.server.model import Collection, CollectionKind, View
-from tocsin.server.partners.administration import check_slug
 from tocsin.server.partners.countries import parse_country
+from tocsin.server.partners.names_and_terms import check_slug
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store, Transaction
 

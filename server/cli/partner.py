@@ -41,10 +41,10 @@ from tocsin.server.partners.administration import (
     PartnerChange,
     Partners,
     describe_account,
-    find_short_terms,
 )
-from tocsin.server.partners.agreements import find_current
+from tocsin.server.partners.agreement_lifecycle import find_current
 from tocsin.server.partners.countries import parse_country
+from tocsin.server.partners.names_and_terms import find_short_terms
 from tocsin.server.runtime import Runtime
 from tocsin.server.store.agreements import group_by_partner
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import flask
 
 from tocsin.server import auth
+from tocsin.server.agreements import PartnerAgreements
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.model import Account, Collection
 from tocsin.server.person import Person, Role, Session
@@ -91,6 +92,6 @@ def rights_of(person: Person, services: ConsoleServices) -> Account:
         return auth.rights_of(person, ())
     account = auth.rights_of(person, store.accounts.list_accounts(person.partner))
     hub, required = store.feeds.look(), services.settings.require_agreements
-    agreements, partner = hub.agreements_of(person.partner), hub.find_partner(person.partner)
-    terms = auth.Terms(agreements, services.clock(), required, partner)
-    return terms.narrow(account, hub.collections)
+    known, partner = hub.agreements_of(person.partner), hub.find_partner(person.partner)
+    agreements = PartnerAgreements(known, services.clock(), required, partner)
+    return agreements.narrow(account, hub.collections)

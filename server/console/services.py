@@ -22,7 +22,7 @@ from tocsin.server.lifecycle.lifecycle import Lifecycle
 from tocsin.server.lifecycle.purge import Purger
 from tocsin.server.monitoring import Monitor
 from tocsin.server.partners.administration import Partners
-from tocsin.server.partners.agreements import AgreementLifecycle
+from tocsin.server.partners.agreement_lifecycle import AgreementLifecycle
 from tocsin.server.partners.partner_data import PartnerData
 from tocsin.server.partners.passkeys import Passkeys, Site, site_of
 from tocsin.server.partners.people import People

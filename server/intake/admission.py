@@ -171,7 +171,7 @@ class InboxAdmission:
         if not self._evaluation.examine_next(length):
             return False
         self._whole = self._services.evaluator.finish(self._evaluation)
-        self._until = self._evaluation.terms.until
+        self._until = self._evaluation.agreements.until
         if len(self._next_part()) < len(self._objects):
             self._sort_left(self._whole)
         self.close()
@@ -267,8 +267,8 @@ class VerbatimAdmission:
             account = _find_sender(txn, submission)
             if isinstance(account, Finding):
                 return account
-            terms = self._services.evaluator.read_terms(txn, submission)
-            sender = Depositor.find(txn, submission, self._collection, (account, terms))
+            agreements = self._services.evaluator.read_agreements(txn, submission)
+            sender = Depositor.find(txn, submission, self._collection, (account, agreements))
             if isinstance(sender, Finding):
                 return sender
             records = deposited(txn, self._collection, list(enumerate(part, first)), sender)

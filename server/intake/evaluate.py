@@ -32,7 +32,8 @@ from tocsin.admission.policy import Policy
 from tocsin.admission.rules.anonymise_source import apply_consent_labels
 from tocsin.admission.stix.ijson import replace_lone_surrogates
 from tocsin.admission.warninglists.index import WithExclusions
-from tocsin.server.auth import Terms, find_sender
+from tocsin.server.agreements import PartnerAgreements
+from tocsin.server.auth import find_sender
 from tocsin.server.examination.ahead import ExaminationAhead
 from tocsin.server.examination.examiner import (
     Examination,
@@ -141,8 +142,8 @@ class Evaluation:
     """Marking definitions that the partner sent before, or reads, and that are at hand."""
     preconditions: Preconditions
     waived: frozenset[str]
-    terms: Terms
-    """The partner's agreements, by which the candidates are judged."""
+    agreements: PartnerAgreements
+    """The partner's, by which the candidates are judged."""
     examination: Examination
     examined: list[Candidate]
     """The candidates that have been examined so far."""
@@ -248,7 +249,7 @@ class Evaluator:
             defined=frozenset(defined),
             preconditions=known.preconditions,
             waived=waiver.rules,
-            terms=self._terms(submission, known),
+            agreements=self._agreements(submission, known),
             examination=examination,
             examined=[],
         )
@@ -298,9 +299,9 @@ class Evaluator:
         served = [e for e in self._publisher.config.feeds() if audience.includes(e.audience)]
         return [_refuse_unbounded(each, served) for each in examined]
 
-    def _agreed_for(self, terms: PreviewTerms) -> Terms:
+    def _agreed_for(self, terms: PreviewTerms) -> PartnerAgreements:
         own = self._store.agreements.list_of(terms.partner)
-        return self._terms_of(terms.partner, own)
+        return self._agreements_of(terms.partner, own)
 
     def look_ahead(self, submission: Submission) -> None:
         """Begin to examine a submission before its turn, instead of any other; see `begin`.
@@ -339,7 +340,9 @@ class Evaluator:
         """Assign public ids, once all candidates are examined."""
         sent, authors = evaluation.sent, evaluation.authors
         feeds = self._feeds(sent)
-        audience = evaluation.terms.audience(sent.submission.collection, sent.submission.received)
+        audience = evaluation.agreements.audience(
+            sent.submission.collection, sent.submission.received
+        )
         examined = evaluation.examined
         if not audience.is_everybody:
             served = [each for each in feeds if audience.includes(each.audience)]
@@ -361,7 +364,7 @@ class Evaluator:
                 c.source_id for c in examined if c.source_id and c.verdict is Verdict.REFUSED
             ),
             unmarked=unmarked_definitions(evaluation.candidates),
-            sees=self._strictest_readable(sent, evaluation.terms),
+            sees=self._strictest_readable(sent, evaluation.agreements),
             audience=audience,
             defined=evaluation.defined,
         )
@@ -385,28 +388,28 @@ class Evaluator:
         partner = own or _operator(submission)
         if sent.anonymous or submission.anonymous:
             partner = replace(partner, consent=Consent.NONE)
-        terms = self._terms(submission, known)
-        level = terms.highest_tlp(submission.collection)
+        agreements = self._agreements(submission, known)
+        level = agreements.highest_tlp(submission.collection)
         if level is not None:
             partner = replace(partner, max_tlp=min(partner.max_tlp, level))
         submitter = self._submitter(partner, known.partners.values(), candidates)
-        audience = terms.audience(submission.collection, submission.received)
+        audience = agreements.audience(submission.collection, submission.received)
         submitter = replace(submitter, audience=audience.as_scope())
         partner = replace(partner, consent=submitter.consent)
         wanted = _undefined_markings(candidates)
-        sees = self._strictest_readable(sent, terms) if wanted else Tlp.CLEAR
+        sees = self._strictest_readable(sent, agreements) if wanted else Tlp.CLEAR
         return partner, submitter, self._defined(partner, wanted, sees)
 
     def _feeds(self, sent: Sent) -> tuple[Collection, ...]:
         return tuple(sent.feeds or self._publisher.config.feeds())
 
-    def _strictest_readable(self, sent: Sent, terms: Terms) -> Tlp:
+    def _strictest_readable(self, sent: Sent, agreements: PartnerAgreements) -> Tlp:
         """The strictest level that the sender reads among the feeds to which this may go."""
         account = sent.account or find_sender(self._store, sent.submission.account)
         if account is None:
             return Tlp.CLEAR
-        audience = terms.audience(sent.submission.collection, sent.submission.received)
-        return _strictest_readable(account, terms, audience, self._feeds(sent))
+        audience = agreements.audience(sent.submission.collection, sent.submission.received)
+        return _strictest_readable(account, agreements, audience, self._feeds(sent))
 
     def may_send(self, submission: Submission) -> bool:
         """True if agreements allow the partner to send to the submission's collection now.
@@ -415,25 +418,25 @@ class Evaluator:
         """
         for known in (self._last_known, None):
             self._last_known = known
-            terms = self._terms(submission, self._find_known(submission.partner))
-            if terms.highest_tlp(submission.collection) is not None:
+            agreements = self._agreements(submission, self._find_known(submission.partner))
+            if agreements.highest_tlp(submission.collection) is not None:
                 return True
         return False
 
-    def read_terms(self, txn: Transaction, submission: Submission) -> Terms:
+    def read_agreements(self, txn: Transaction, submission: Submission) -> PartnerAgreements:
         """The agreements of a submission's partner as they are in a transaction."""
-        return self._terms_of(submission.partner, txn.agreements.list_of(submission.partner))
+        return self._agreements_of(submission.partner, txn.agreements.list_of(submission.partner))
 
-    def _terms(self, submission: Submission, known: _Known) -> Terms:
+    def _agreements(self, submission: Submission, known: _Known) -> PartnerAgreements:
         own = known.agreements.get(submission.partner, ())
-        return self._terms_of(submission.partner, own, known.partners.get(submission.partner))
+        return self._agreements_of(submission.partner, own, known.partners.get(submission.partner))
 
-    def _terms_of(
+    def _agreements_of(
         self, slug: str, agreements: Sequence[Agreement], partner: Partner | None = None
-    ) -> Terms:
-        """The terms of a partner now; the operator, the empty string, has none."""
+    ) -> PartnerAgreements:
+        """The agreements of a partner now; the operator, the empty string, needs none."""
         required = self._rules.require_agreements and slug != ""
-        return Terms(agreements, self._clock(), required, partner)
+        return PartnerAgreements(agreements, self._clock(), required, partner)
 
     def _defined(self, partner: Partner, wanted: Set[str], sees: Tlp) -> dict[str, StixObject]:
         """The marking definitions that are at hand; see `find_definitions`."""
@@ -497,12 +500,15 @@ def _refuse_unbounded(candidate: Candidate, feeds: Sequence[Collection]) -> Cand
 
 
 def _strictest_readable(
-    account: Account, terms: Terms, audience: Audience, feeds: Sequence[Collection]
+    account: Account,
+    agreements: PartnerAgreements,
+    audience: Audience,
+    feeds: Sequence[Collection],
 ) -> Tlp:
     """The strictest level that a sender reads among the feeds to which its submission may go."""
     if account.operator:
         return Tlp.RED
-    reads = terms.narrow(account, feeds).reads
+    reads = agreements.narrow(account, feeds).reads
     return max(
         (f.max_tlp for f in feeds if f.id in reads and audience.includes(f.audience)),
         default=Tlp.CLEAR,

@@ -42,7 +42,8 @@ from tocsin.admission.model import (
 from tocsin.admission.stix.free_text import free_texts
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import micros
-from tocsin.server.auth import Terms, find_sender, may_still_write
+from tocsin.server.agreements import PartnerAgreements
+from tocsin.server.auth import find_sender, may_still_write
 from tocsin.server.examination.examiner import parse_candidate
 from tocsin.server.intake.evaluate import Evaluator, Sent
 from tocsin.server.intake.marks import Mark, find_marks, list_maskable_words
@@ -613,7 +614,9 @@ class Reviewer:
         def write(txn: Transaction) -> tuple[Record, OutboxTask | None]:
             self._evaluator.check(txn, batch)
             _check_act(txn, review, order)
-            _check_release(txn, review, submission, self._evaluator.read_terms(txn, submission))
+            _check_release(
+                txn, review, submission, self._evaluator.read_agreements(txn, submission)
+            )
             settlement = self._publisher.settle(txn, batch)
             record = settlement.records[0]
             if without_text and record.verdict == Verdict.REFUSED:
@@ -811,14 +814,16 @@ def _count_answer(txn: Transaction, review: Review, order: _Order, *, yes: bool)
         txn.review_acts.note_turnaround(review.created, review.decision.at)
 
 
-def _check_release(txn: Transaction, review: Review, submission: Submission, terms: Terms) -> None:
+def _check_release(
+    txn: Transaction, review: Review, submission: Submission, agreements: PartnerAgreements
+) -> None:
     """Raises Conflict if a review may only be rejected."""
     account = find_sender(txn, submission.account)
     if account is None or account.disabled:
         raise Conflict(_LOCKED_OUT.format(submission.account))
     if not may_still_write(account, submission.collection):
         raise Conflict(_NO_WRITE_RIGHT.format(submission.account))
-    if not account.operator and terms.highest_tlp(submission.collection) is None:
+    if not account.operator and agreements.highest_tlp(submission.collection) is None:
         raise Conflict(_NO_AGREEMENT.format(submission.partner))
     if review.kind is ReviewKind.REDACTED and _find_published(txn, review) is None:
         raise Conflict(_GONE)

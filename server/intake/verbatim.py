@@ -23,7 +23,8 @@ from tocsin.admission.merge.identity import is_observable_type
 from tocsin.admission.model import Action, Finding, StixObject, Tlp, Verdict
 from tocsin.admission.stix.ijson import parse_object
 from tocsin.admission.timestamps import micros
-from tocsin.server.auth import Terms, may_read
+from tocsin.server.agreements import PartnerAgreements
+from tocsin.server.auth import may_read
 from tocsin.server.model import Account, Collection, NewEntry, PublishOutcome, Record, Submission
 from tocsin.server.store import Transaction
 from tocsin.server.store.match_filters import index_terms, visibility
@@ -75,23 +76,23 @@ class Depositor:
         txn: Transaction,
         submission: Submission,
         collection: Collection,
-        rights: tuple[Account, Terms],
+        rights: tuple[Account, PartnerAgreements],
     ) -> Depositor | Finding:
         """The sender of a submission, with the rights that its account has now, or why it has none.
 
         The record of a partner that is gone allows it nothing beyond TLP:CLEAR.
         """
-        account, terms = rights
+        account, agreements = rights
         if account.operator:
             return cls(max_tlp=Tlp.AMBER_STRICT)
-        level = terms.highest_tlp(collection.id)
+        level = agreements.highest_tlp(collection.id)
         if level is None:
             return NO_AGREEMENT
-        if not terms.audience(collection.id, submission.received).is_everybody:
+        if not agreements.audience(collection.id, submission.received).is_everybody:
             return _NOT_BOUNDED
         partner = txn.accounts.find_partner(submission.partner)
         max_tlp = Tlp.CLEAR if partner is None else min(partner.max_tlp, level, Tlp.AMBER_STRICT)
-        reads = may_read(terms.narrow(account, [collection]), collection)
+        reads = may_read(agreements.narrow(account, [collection]), collection)
         return cls(submission.partner or submission.account, max_tlp, reads)
 
 

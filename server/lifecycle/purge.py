@@ -46,7 +46,7 @@ from tocsin.server.publishing.revoked_and_purged_versions import purged_version
 from tocsin.server.publishing.versions_by_tlp import MILLISECOND
 from tocsin.server.store import Store, Transaction
 from tocsin.server.store.exclusions import parse_exclusion
-from tocsin.server.store.purge import is_mentioned
+from tocsin.server.store.purged_content import is_mentioned
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,13 @@ from secrets import token_urlsafe
 
 from tocsin.admission.errors import Conflict, Malformed, NotFound
 from tocsin.admission.model import Tlp
-from tocsin.admission.policy import SLUG
 from tocsin.admission.timestamps import DAY
-from tocsin.server.auth import hash_secret, is_certificate_fingerprint, takes_posts
+from tocsin.server.auth import hash_secret, is_certificate_fingerprint
 from tocsin.server.model import Account, Collection, CollectionKind, Credential, Marking, Partner
+from tocsin.server.partners.names_and_terms import check_names, check_partner, check_slug
 from tocsin.server.partners.people import remove_people
 from tocsin.server.store import Store, Transaction
 
-LONGEST_NAME = 200
-"""Characters of a name or term of a partner."""
 MOST_OWN_KEYS = 20
 """Keys of an account from which on people of its partner cannot issue a further one."""
 _TOO_MANY_KEYS = (
@@ -25,8 +23,6 @@ _TOO_MANY_KEYS = (
 )
 EXPIRES_SOON = 30 * DAY
 """Time before the end of a client certificate, in µs, from which on its operator is warned."""
-_USUAL_LENGTH = 3
-"""Characters below which a term is found in many texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +63,8 @@ class Partners:
         Raises Malformed, NotFound for an unknown collection, Conflict if the name is taken.
         """
         check_slug(partner.slug)
-        _check_partner(partner)
-        _check_names(partner)
+        check_partner(partner)
+        check_names(partner)
         reads = self.find_readable_ids(change.reads or ())
         writes = self.find_writable_ids(change.writes or ())
         marking = change.marking or Marking.TLP2
@@ -99,9 +95,9 @@ class Partners:
                 raise NotFound(f"partner {slug} has no account of its name")
             changed = replace(partner, **change.fields)  # type: ignore[arg-type]
             changed = replace(changed, default_tlp=min(changed.max_tlp, Tlp.AMBER))
-            _check_partner(changed)
+            check_partner(changed)
             if change.fields.keys() & {"name", "terms"}:  # old ones must not stop a --disable
-                _check_names(changed)
+                check_names(changed)
             changed_account = self._change_account(account, change)
             if (changed, changed_account) == (partner, account):
                 return partner
@@ -196,7 +192,7 @@ class Partners:
         """As `find_collection_ids`; raises Malformed for a collection that takes no objects."""
         found = self._find_collections(names)
         for each in found:
-            if not takes_posts(each):
+            if not each.takes_posts:
                 raise Malformed(
                     f"nobody can write to {each.alias or each.id}: its kind is {each.kind.value}, "
                     "but only an inbox or a verbatim collection takes objects"
@@ -240,12 +236,6 @@ def find_by_prefix(prefix: str, ids: Iterable[str], unknown: str, hint: str) -> 
     return found[0]
 
 
-def check_slug(text: str) -> None:
-    """Raise Malformed if a short name or alias is not of the right form."""
-    if not SLUG.fullmatch(text):
-        raise Malformed(f"{text!r} must be 1 to 63 lower-case letters, digits or hyphens")
-
-
 def describe_account(account: Account, aliases: Mapping[str, str]) -> dict[str, object]:
     """The rights of an account, with the names of collections, as JSON values."""
     return {
@@ -268,26 +258,3 @@ def _add_key(txn: Transaction, account: str, actor: str) -> NewKey:
     key = NewKey(account, issue_key(txn, account))
     txn.add_journal_entry("key.issue", actor, {"account": account})
     return key
-
-
-def _check_partner(partner: Partner) -> None:
-    if partner.group:
-        check_slug(partner.group)
-    if not partner.name.strip():
-        raise Malformed("the name is empty: give the partner's name")
-    if not partner.name.isprintable():
-        raise Malformed("the name has hidden characters: write it without")
-
-
-def _check_names(partner: Partner) -> None:
-    """Raise Malformed for a name or term that is too long, or has nothing that could be masked."""
-    for each in (partner.name, *partner.terms):
-        if len(each) > LONGEST_NAME:
-            raise Malformed(f"{each[:40]!r}… is longer than {LONGEST_NAME} characters: shorten it")
-        if not any(map(str.isalnum, each)):
-            raise Malformed(f"{each!r} has no letter or digit: give a name or term with some")
-
-
-def find_short_terms(partner: Partner) -> list[str]:
-    """The names and terms that are so short that they mask parts of many texts."""
-    return [each for each in (partner.name, *partner.terms) if len(each.strip()) < _USUAL_LENGTH]

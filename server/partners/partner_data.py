@@ -23,7 +23,7 @@ from tocsin.server.lifecycle.lifecycle import Lifecycle
 from tocsin.server.lifecycle.purge import is_object_id, observable_id_of
 from tocsin.server.model import Agreement, AgreementState, PublicObject, Review
 from tocsin.server.partners.administration import describe_account
-from tocsin.server.partners.agreements import end_agreement
+from tocsin.server.partners.agreement_lifecycle import end_agreement
 from tocsin.server.partners.people import remove_people
 from tocsin.server.person import Invitation, Person
 from tocsin.server.publishing.public_objects import remove_contribution
@@ -34,7 +34,7 @@ from tocsin.server.store import Store, Transaction
 from tocsin.server.store.deliveries import LastPoll
 from tocsin.server.store.exclusions import parse_exclusion
 from tocsin.server.store.journal import JournalFilter
-from tocsin.server.store.purge import is_mentioned
+from tocsin.server.store.purged_content import is_mentioned
 from tocsin.server.store.senders import SenderRecord
 
 Line = dict[str, object]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tocsin.admission.markings.audience import EVERYBODY, Audience
-from tocsin.admission.markings.ended import is_ended_definition
 from tocsin.admission.markings.granular import layers_of, stricter_properties
+from tocsin.admission.markings.revoked_definitions import is_ended_definition
 from tocsin.admission.markings.tlp import marking_ids, tlp_definition
 from tocsin.admission.merge.content import (
     as_known_at,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tocsin.admission.markings.ended import PURGED_TEXT, REVOKED_TEXT
+from tocsin.admission.markings.revoked_definitions import PURGED_TEXT, REVOKED_TEXT
 from tocsin.admission.markings.tlp import TLP_2_IDS
 from tocsin.admission.merge.identity import contributing_properties, observable_id
 from tocsin.admission.model import StixObject, Tlp

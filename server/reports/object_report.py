@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from tocsin.admission.errors import NotFound
-from tocsin.admission.markings.ended import is_ended_definition
+from tocsin.admission.markings.revoked_definitions import is_ended_definition
 from tocsin.admission.markings.tlp import strictest_tlp
 from tocsin.admission.merge.statistics import ConfidenceSteps
 from tocsin.admission.model import Assessment, AssessmentKind, Contribution, StixObject, Tlp

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from tocsin.admission.errors import NotAllowed
-from tocsin.admission.markings.ended import is_ended_definition
+from tocsin.admission.markings.revoked_definitions import is_ended_definition
 from tocsin.admission.markings.tlp import strictest_tlp
 from tocsin.admission.model import Observable, StixObject, Tlp
 from tocsin.admission.observables.values import extract_observables

@@ -16,8 +16,8 @@ from itertools import accumulate
 from tocsin.admission.errors import NotAllowed
 from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import DAY, HOUR
+from tocsin.server.agreements import PartnerAgreements
 from tocsin.server.auth import (
-    Terms,
     may_read,
     may_read_contributions,
     may_write,
@@ -209,8 +209,9 @@ class StatisticsReader:
         now, required = self._clock(), self._requires_agreements
 
         def narrow(account: Account) -> Account:
-            agreements, own = hub.agreements_of(account.partner), hub.find_partner(account.partner)
-            return Terms(agreements, now, required, own).narrow(account, hub.collections)
+            known, own = hub.agreements_of(account.partner), hub.find_partner(account.partner)
+            agreements = PartnerAgreements(known, now, required, own)
+            return agreements.narrow(account, hub.collections)
 
         every = self._store.accounts.list_accounts(partner)
         return [narrow(each) for each in every if not each.disabled]

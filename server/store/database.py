@@ -56,7 +56,7 @@ from tocsin.server.store.outbox import Outbox
 from tocsin.server.store.partner_data import PartnerDocuments
 from tocsin.server.store.people import People
 from tocsin.server.store.public_objects import PublicSummary, Schedule, find_summaries
-from tocsin.server.store.purge import Purges
+from tocsin.server.store.purged_content import Purges
 from tocsin.server.store.quotas import Quotas
 from tocsin.server.store.retention import Expired
 from tocsin.server.store.review_acts import ReviewActs

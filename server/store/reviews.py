@@ -36,7 +36,7 @@ from tocsin.server.store.connection import (
     time_limit,
 )
 from tocsin.server.store.public_objects import concerns
-from tocsin.server.store.purge import redact
+from tocsin.server.store.purged_content import redact
 
 K = TypeVar("K")
 T = TypeVar("T")

@@ -39,7 +39,7 @@ from tocsin.server.store.public_objects import (
     insert_public_ids,
     put_pending_references,
 )
-from tocsin.server.store.purge import Purges
+from tocsin.server.store.purged_content import Purges
 from tocsin.server.store.review_acts import ReviewActs
 from tocsin.server.store.reviews import ReviewWriter
 from tocsin.server.store.submissions import Progress, SubmissionWriter, settle

@@ -15,6 +15,7 @@ from flask import request
 from tocsin.admission.errors import Unavailable
 from tocsin.admission.timestamps import timestamp
 from tocsin.server import auth
+from tocsin.server.agreements import is_outdated
 from tocsin.server.model import (
     OBJECTS,
     Collection,
@@ -105,7 +106,7 @@ class PageRequest:
 
     def _check_rights(self) -> None:
         """Decide anew if the reader may read, if an agreement has ended meanwhile."""
-        if auth.is_outdated(request_context().authenticated, self.services.clock()):
+        if is_outdated(request_context().authenticated, self.services.clock()):
             self.recheck()
 
     def _page_tokens(self) -> PageTokens:

@@ -15,6 +15,7 @@ from flask import request
 
 from tocsin.admission.errors import NotAuthenticated, NotFound
 from tocsin.server import auth
+from tocsin.server.agreements import PartnerAgreements
 from tocsin.server.model import Account, Agreement, Collection, Partner, Query, Submission
 from tocsin.server.taxii import content, resources, tlp1
 from tocsin.server.taxii.paging import PageRequest
@@ -266,11 +267,12 @@ class Endpoints:
             certificate,
             self.services.settings.schemes,
         )
-        agreements = state.agreements_of(account.partner)
+        known = state.agreements_of(account.partner)
         required = self.services.settings.require_agreements
         partner = state.find_partner(account.partner)
-        terms = auth.Terms(agreements, self.services.clock(), required, partner)
-        return terms.narrow(account, state.collections)
+        now = self.services.clock()
+        agreements = PartnerAgreements(known, now, required, partner)
+        return agreements.narrow(account, state.collections)
 
 
 class _Nobody:

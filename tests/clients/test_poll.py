@@ -16,7 +16,7 @@ from support.statement_marking import STATEMENT
 from support.taxii_servers import Answer, ReceivedRequest, indicator, serve_script
 
 from tocsin.admission.errors import Malformed, ShareError, Unavailable
-from tocsin.admission.markings.ended import REVOKED_TEXT
+from tocsin.admission.markings.revoked_definitions import REVOKED_TEXT
 from tocsin.admission.timestamps import micros, timestamp
 from tocsin.clients.bounds import ResponseBounds
 from tocsin.clients.http import Hub, RetrySettings

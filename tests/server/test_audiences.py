@@ -22,7 +22,7 @@ from tocsin.admission.model import Tlp
 from tocsin.admission.timestamps import micros
 from tocsin.config.settings import HubSettings
 from tocsin.server.model import Agreement, AgreementState, Collection, CollectionKind, Partner, View
-from tocsin.server.partners.agreements import AgreementChange, AgreementLifecycle
+from tocsin.server.partners.agreement_lifecycle import AgreementChange, AgreementLifecycle
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
 

@@ -12,7 +12,7 @@ LAYERS = (
     ("tocsin.server.taxii", "tocsin.server.export", "tocsin.server.lifecycle"),
     ("tocsin.server.intake",),
     ("tocsin.server.publishing", "tocsin.server.monitoring"),
-    ("tocsin.server.store", "tocsin.server.auth"),
+    ("tocsin.server.store", "tocsin.server.auth", "tocsin.server.agreements"),
     (
         "tocsin.server.model",
         "tocsin.server.person",

@@ -29,7 +29,7 @@ from tocsin.server.console.registry import Pages
 from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.model import Agreement, AgreementState
-from tocsin.server.partners.agreements import AgreementChange, find_raised
+from tocsin.server.partners.agreement_lifecycle import AgreementChange, find_raised
 from tocsin.server.partners.countries import parse_country
 from tocsin.server.person import Role
 

@@ -23,7 +23,7 @@ from tocsin.admission.errors import Malformed, NotFound
 from tocsin.admission.model import AssessmentKind, StixObject
 from tocsin.admission.stix.history_extension import EXTENSION_ID
 from tocsin.admission.stix.object_titles import object_title, single_value
-from tocsin.admission.stix.statements import Observation, build_statement
+from tocsin.admission.stix.sightings_and_opinions import Observation, build_statement
 from tocsin.admission.timestamps import HOUR
 from tocsin.server.console.differences import compare_versions, list_properties
 from tocsin.server.console.drawings import Graph, draw_confidence, draw_graph

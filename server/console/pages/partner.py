@@ -19,7 +19,7 @@ from tocsin.server.console.registry import EVERYBODY, Pages
 from tocsin.server.console.request_context import context, rights_of
 from tocsin.server.console.services import ROOT, ConsoleServices
 from tocsin.server.model import CollectionKind
-from tocsin.server.partners.agreements import find_current
+from tocsin.server.partners.agreement_lifecycle import find_current
 from tocsin.server.person import HUB_ROLES, Role
 
 _OWN = (Role.VIEWER, Role.ANALYST)

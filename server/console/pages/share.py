@@ -39,7 +39,7 @@ from tocsin.server.console.request_context import context
 from tocsin.server.console.services import ConsoleServices
 from tocsin.server.intake.evaluate import split_envelope
 from tocsin.server.model import Collection, CollectionKind, Partner
-from tocsin.server.partners.agreements import find_current
+from tocsin.server.partners.agreement_lifecycle import find_current
 from tocsin.server.person import Role
 
 _ANALYSTS = (Role.ANALYST,)

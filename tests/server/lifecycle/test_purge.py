@@ -26,7 +26,7 @@ from tocsin.server.person import Person, Role
 from tocsin.server.runtime import Runtime
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalFilter
-from tocsin.server.store.purge import is_mentioned
+from tocsin.server.store.purged_content import is_mentioned
 
 pytestmark = pytest.mark.slow
 

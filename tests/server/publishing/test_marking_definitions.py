@@ -24,7 +24,7 @@ from support.hub import (
 from support.statement_marking import STATEMENT
 from support.stix_objects import LATER, ref
 
-from tocsin.admission.markings.ended import PURGED_TEXT, REVOKED_TEXT
+from tocsin.admission.markings.revoked_definitions import PURGED_TEXT, REVOKED_TEXT
 from tocsin.admission.merge.identity import definition_key, public_id
 from tocsin.admission.model import Tlp
 from tocsin.admission.stix.schemas import schema_for

@@ -23,7 +23,7 @@ from tocsin.admission.timestamps import micros
 from tocsin.config.settings import HubSettings
 from tocsin.server.auth import hash_secret
 from tocsin.server.model import Account, Agreement, AgreementState
-from tocsin.server.partners.agreements import PAUSE, AgreementChange, find_current
+from tocsin.server.partners.agreement_lifecycle import PAUSE, AgreementChange, find_current
 from tocsin.server.store import Store
 from tocsin.server.store.journal import JournalEntry, JournalFilter
 from tocsin.server.worker import run_intake

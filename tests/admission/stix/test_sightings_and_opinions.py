@@ -2,7 +2,7 @@
 
 import uuid
 
-from tocsin.admission.stix.statements import Observation, build_statement
+from tocsin.admission.stix.sightings_and_opinions import Observation, build_statement
 from tocsin.admission.timestamps import micros
 
 TARGET = {
